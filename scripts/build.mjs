@@ -1,4 +1,5 @@
 // Bundles the programs into dist/ and plugin/dist/. Only better-sqlite3 (a native module) stays outside.
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { build } from "esbuild";
@@ -15,6 +16,18 @@ const browser = {
   jsxImportSource: "preact",
   minify: true,
   legalComments: "none",
+  // The schemas of the contract, which no page validates with, stay out.
+  plugins: [
+    {
+      name: "contract",
+      setup: ({ onResolve, resolve }) =>
+        onResolve({ filter: /\/contract\// }, async ({ path, pluginData, ...from }) =>
+          pluginData === "contract"
+            ? undefined
+            : { ...(await resolve(path, { ...from, pluginData: "contract" })), sideEffects: false },
+        ),
+    },
+  ],
 };
 
 const bundled = await bundlePrograms(process.cwd());
@@ -75,20 +88,30 @@ async function buildPage() {
     .replace("app-entry.tsx", basename(script))
     .replace("app.css", basename(style))
     .replace("<script", () => [...preloads, "<script"].join("\n    "));
+  const others = ["icon.svg", "icon-maskable.svg", "manifest.webmanifest"];
+  const shown = [...assets, ...others.map((name) => [name, readFileSync(join(folder, name))])];
   const files = [
-    ...assets,
-    ...["icon.svg", "manifest.webmanifest"].map((name) => [name, readFileSync(join(folder, name))]),
-    ["worker.js", await serviceWorker()],
+    ...shown,
     ["index.html", Buffer.from(page)],
+    ["worker.js", await serviceWorker(shown, page)],
     ["_headers", Buffer.from(headersFile())],
   ];
   return { files, metafile };
 }
 
-/** At an address of its own, which browsers ask again. */
-async function serviceWorker() {
-  const entry = join("src", "web", "service-worker", "service-worker-entry.ts");
-  const { outputFiles } = await build({ ...browser, entryPoints: [entry], format: "iife" });
+/** Its name stays, for browsers ask for it again; its content changes with the files that it keeps. */
+async function serviceWorker(shown, page) {
+  const hash = createHash("sha256").update(page);
+  for (const [, contents] of shown) hash.update(contents);
+  const { outputFiles } = await build({
+    ...browser,
+    entryPoints: [join("src", "web", "service-worker", "service-worker-entry.ts")],
+    format: "iife",
+    define: {
+      pageFiles: JSON.stringify(shown.map(([name]) => `/${name}`)),
+      pageVersion: JSON.stringify(hash.digest("hex").slice(0, 16)),
+    },
+  });
   return outputFiles[0].contents;
 }
 

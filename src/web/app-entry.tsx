@@ -23,14 +23,15 @@ import { SignInHere } from "./views/sign-in.tsx";
 const ageTickMs = 10_000;
 
 /** Each is also the name of its view, in lower case. */
-const titles = ["Fleet", "Day", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
+const titles = ["Fleet", "Day", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health", "Phone"];
 
 const onlyOnMachine: ReadonlySet<string> = new Set(["Day", "Experiments"]);
-const onPhone: ReadonlySet<string> = new Set(["Fleet", "Day", "Messages"]);
+/** Those that a machine answers its phones. */
+const onPhone: ReadonlySet<string> = new Set(["Fleet", "Day", "Messages", "Phone"]);
 
 const trouble = signal<string | null>(null);
-/** Fragment of a link that pairs a phone; empty: the page was not opened by one. */
-const pairing = signal("");
+/** Shown by a phone without its machine. */
+const phoneGate = signal<ComponentType | null>(null);
 
 type ViewProps = { readonly id: string };
 
@@ -46,7 +47,7 @@ const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>
   experiments: async () => (await import("./views/experiments.tsx")).ExperimentsView,
   health: async () => (await import("./views/health.tsx")).HealthView,
   edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
-  pair: async () => (await import("./phone/pairing-view.tsx")).PairingView,
+  phone: async () => (await import("./phone/phone-view.tsx")).PhoneView,
 };
 
 function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element {
@@ -57,12 +58,6 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
   const Known = name === "chat" ? ChatView : Later;
   if (Known) return <Known id={id} />;
   return name === "fleet" ? <FleetView /> : <p class="muted">Reading …</p>;
-}
-
-/** Views that the backend of the page has nothing for. */
-function isHidden(title: string): boolean {
-  if (backend.value?.kind === "phone") return !onPhone.has(title);
-  return isEdge.value && onlyOnMachine.has(title);
 }
 
 /** The navigation's entry of a view that has none of its own. */
@@ -82,7 +77,7 @@ function App(): JSX.Element {
     const title = titles.find((one) => one.toLowerCase() === view) ?? `${view} ${id.slice(0, 12)}`;
     document.title = `${title} - SHIM`;
   }, [view, id]);
-  if (!present) return <SignIn />;
+  if (!present) return <SignedOut />;
   return (
     <>
       <a class="skip" href="#main" onClick={skip} children="Skip to the view" />
@@ -96,10 +91,16 @@ function App(): JSX.Element {
   );
 }
 
-/** The way in: a link that pairs a phone, a token of the Worker, or this machine's own link. */
-function SignIn(): JSX.Element {
-  if (pairing.value !== "") return <View key="pair" name="pair" id={pairing.value} />;
+function SignedOut(): JSX.Element {
+  const Gate = phoneGate.value;
+  if (Gate) return <Gate />;
   return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
+}
+
+/** Views that the backend of the page has nothing for. */
+function isMissing(title: string): boolean {
+  if (backend.value?.kind === "phone") return !onPhone.has(title);
+  return title === "Phone" || (isEdge.value && onlyOnMachine.has(title));
 }
 
 function Navigation({ section }: { section: string }): JSX.Element {
@@ -117,13 +118,14 @@ function Navigation({ section }: { section: string }): JSX.Element {
             key={title}
             href={linkTo(title.toLowerCase())}
             aria-current={title.toLowerCase() === section ? "page" : undefined}
-            hidden={isHidden(title)}
+            hidden={isMissing(title)}
             children={title}
           />
         ))}
       </div>
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
-      <button type="button" onClick={() => void signOut()} children="Sign out" />
+      {/* A phone is forgotten in its own view. */}
+      {backend.value?.kind !== "phone" && <button type="button" onClick={() => void signOut()} children="Sign out" />}
     </nav>
   );
 }
@@ -158,16 +160,19 @@ function moveInList(event: KeyboardEvent): void {
   link.focus();
 }
 
+/** Knows it without a network, too. */
+async function isFromWorker(): Promise<boolean> {
+  // Links that pair a phone and service workers are of the Worker alone, as is the answer.
+  if (location.hash.startsWith("#pair=") || navigator.serviceWorker?.controller) return true;
+  return (await fetch("/health").catch(() => null))?.ok ?? false;
+}
+
 async function start(): Promise<void> {
   const [, token] = /^#t=([\w-]+)$/.exec(location.hash) ?? [];
   if (token !== undefined) history.replaceState(null, "", location.pathname);
-  // Only the Worker answers this.
-  else isEdge.value = (await fetch("/health").catch(() => null))?.ok ?? false;
-  if (isEdge.value) {
-    pairing.value = location.hash.startsWith("#pair=") ? location.hash : "";
-    if (pairing.value !== "") history.replaceState(null, "", location.pathname);
-    else backend.value = await (await import("./phone/start-phone.ts")).storedBackend();
-  } else {
+  else isEdge.value = await isFromWorker();
+  if (isEdge.value) phoneGate.value = await (await import("./phone/start-phone.ts")).startPhone();
+  else {
     trouble.value = await signIn(token);
     // Without a secret the first call is refused, which shows how to sign in.
     backend.value = trouble.value === null ? localBackend : null;

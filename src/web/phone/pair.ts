@@ -1,4 +1,4 @@
-import { PhoneGranted } from "../../contract/phone-frames.ts";
+import type { PhoneGranted } from "../../contract/phone-frames.ts";
 import {
   checkNumber,
   claimOf,
@@ -8,31 +8,54 @@ import {
   type PairingLink,
 } from "../../pairing/pairing.ts";
 import { fromBase64url, importSecret, randomText } from "../../pairing/sealing.ts";
-import { toAnswer, type Answer } from "../backend.ts";
-import { forget, keep, read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
+import { refused, toAnswer, type Answer } from "../backend.ts";
+import type { BegunPairing, StoredPhone } from "./stored-phone.ts";
 
 const askEveryMs = 500;
 
-/** A name by which the user knows the phone in a list. */
-export function phoneName(userAgent: string): string {
-  const [, android] = /Android [^;)]*; ([^;)]+)/.exec(userAgent) ?? [];
-  const [device] = /iPhone|iPad|Macintosh|Windows|Linux/.exec(userAgent) ?? ["A browser"];
-  // Chrome on Android calls each model "K".
-  const model = android === undefined ? device : android.trim().length > 1 ? android.trim() : "Android phone";
-  const [, browser] = /(Firefox|Edg|SamsungBrowser|CriOS|Chrome|Safari)\//.exec(userAgent) ?? [];
-  const names: Readonly<Record<string, string>> = { Edg: "Edge", CriOS: "Chrome", SamsungBrowser: "Samsung Internet" };
-  return [model, names[browser ?? ""] ?? browser].filter(Boolean).join(", ").slice(0, 60);
+/** Ordered: a browser names those that it resembles, too. */
+const browsers: readonly (readonly [mark: RegExp, name: string])[] = [
+  [/Edg(?:A|iOS)?\//, "Edge"],
+  [/SamsungBrowser\//, "Samsung Internet"],
+  [/Firefox\/|FxiOS\//, "Firefox"],
+  [/Chrome\/|CriOS\//, "Chrome"],
+  [/Safari\//, "Safari"],
+];
+
+/**
+ * A name by which the user knows the phone in a list.
+ *
+ * @param model as the browser says it beside its user agent
+ */
+export function phoneName(userAgent: string, model = ""): string {
+  const [, android = ""] = /Android [^;)]*; ([^;)]+)/.exec(userAgent) ?? [];
+  const [system = "a device"] = /iPhone|iPad|Macintosh|Windows|Android|Linux/.exec(userAgent) ?? [];
+  // Chrome calls each model "K".
+  const device = [model, android].map((one) => one.trim()).find((one) => one.length > 1) ?? system;
+  const browser = browsers.find(([mark]) => mark.test(userAgent))?.[1];
+  return [device.slice(0, 40), browser ?? "a browser"].join(", ");
 }
 
-/** Introduces this phone by a link, or continues with one that it has introduced itself by. */
-export async function introduce(link: PairingLink, name: string): Promise<Answer<BegunPairing>> {
-  const begun = await read("pairing");
-  const isSame = begun?.link.id === link.id;
-  const pairing = isSame ? begun : { link, keys: await newPhoneKeys(), claimant: randomText(16), name };
-  await keep("pairing", pairing);
-  const introduction = await sealIntroduction(link, { publicKey: pairing.keys.publicKey, name: pairing.name });
-  const sent = await post(pairing, "introduction", { introduction });
-  return sent.ok ? { ok: true, value: pairing } : sent;
+/** `post` sends a body to a path of the coordinator. */
+export interface PairingDeps {
+  readonly post: (path: string, body: object) => Promise<Answer<unknown>>;
+  readonly wait: (ms: number) => Promise<void>;
+}
+
+export const pairingDeps: PairingDeps = {
+  async post(path, body) {
+    const headers = { "content-type": "application/json" };
+    try {
+      return await toAnswer(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
+    } catch {
+      return refused("unreachable", "The coordinator was not reached. Is this phone offline?");
+    }
+  },
+  wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};
+
+export async function beginPairing(link: PairingLink, name: string): Promise<BegunPairing> {
+  return { link, keys: await newPhoneKeys(), claimant: randomText(16), name };
 }
 
 /** The number that the terminal must show. */
@@ -40,39 +63,44 @@ export function numberOf({ link, keys }: BegunPairing): Promise<string> {
   return checkNumber(link, keys.publicKey);
 }
 
+/** A repeat changes nothing. */
+export async function introduce(pairing: BegunPairing, { post }: PairingDeps): Promise<Answer<unknown>> {
+  const { link, keys, claimant, name } = pairing;
+  const introduction = await sealIntroduction(link, { publicKey: keys.publicKey, name });
+  const claim = await claimOf(link.secret);
+  return post(`/v1/phones/${link.id}/introduction`, { claim, claimant, introduction });
+}
+
+/** After these the link is of no more use. */
+const isFinal: ReadonlySet<string> = new Set(["unknown_phone", "phone_claimed", "bad_input"]);
+
 /** Waits until the user of the machine has agreed. @param end when the page is left */
-export async function awaitGrant(pairing: BegunPairing, end: AbortSignal): Promise<Answer<StoredPhone>> {
-  for (;;) {
-    const asked = await post(pairing, "grant", {});
-    if (!asked.ok && asked.error.code !== "unreachable") {
-      await forget("pairing");
-      return asked;
+export async function awaitGrant(
+  { link, keys, claimant }: BegunPairing,
+  { post, wait }: PairingDeps,
+  end: AbortSignal,
+): Promise<Answer<StoredPhone>> {
+  const claim = await claimOf(link.secret);
+  while (!end.aborted) {
+    const asked = await post(`/v1/phones/${link.id}/grant`, { claim, claimant });
+    if (!asked.ok && isFinal.has(asked.error.code)) return asked;
+    const { grant = null } = asked.ok ? (asked.value as Partial<PhoneGranted>) : {};
+    if (grant !== null) {
+      const granted = await openGrant(link, keys, grant);
+      if (granted === null) return refused("forbidden", "This answer is not from your machine.");
+      const { key, ...rest } = granted;
+      return { ok: true, value: { ...rest, id: link.id, key: await importSecret(fromBase64url(key)) } };
     }
-    const { grant = null } = asked.ok ? PhoneGranted.parse(asked.value) : {};
-    if (grant !== null) return takeGrant(pairing, grant);
-    await new Promise((resolve) => setTimeout(resolve, askEveryMs));
-    if (end.aborted) return { ok: false, error: { code: "gave_up", message: "the page was left" } };
+    await wait(askEveryMs);
   }
+  return refused("unreachable", "The page was left.");
 }
 
-async function takeGrant(pairing: BegunPairing, grant: string): Promise<Answer<StoredPhone>> {
-  const { link, keys } = pairing;
-  const granted = await openGrant(link, keys, grant);
-  await forget("pairing");
-  if (granted === null)
-    return { ok: false, error: { code: "forbidden", message: "This answer is not from your machine: pair again." } };
-  const { key, ...rest } = granted;
-  const phone = { ...rest, id: link.id, key: await importSecret(fromBase64url(key)) };
-  await keep("phone", phone);
-  return { ok: true, value: phone };
-}
-
-async function post({ link, claimant }: BegunPairing, path: string, more: object): Promise<Answer<unknown>> {
-  const body = JSON.stringify({ claim: await claimOf(link.secret), claimant, ...more });
-  const headers = { "content-type": "application/json" };
-  try {
-    return await toAnswer(await fetch(`/v1/phones/${link.id}/${path}`, { method: "POST", headers, body }));
-  } catch {
-    return { ok: false, error: { code: "unreachable", message: "the coordinator was not reached" } };
-  }
+/** In the user's words. */
+export function pairingTrouble({ code, message }: { readonly code: string; readonly message: string }): string {
+  if (code === "unknown_phone")
+    return "This link is over: it has expired, was withdrawn, or has paired a phone already.";
+  if (code === "phone_claimed")
+    return "Another phone or browser has opened this link first. If that was not you, answer “n” in the terminal.";
+  return message;
 }

@@ -1,169 +1,265 @@
-import {
-  MachineFrame,
-  PhoneFrame,
-  phoneProtocol,
-  RelayFrame,
-  type PushKind,
-  type PushSubscription,
-} from "../../contract/phone-frames.ts";
+import type { PushKind, PushSubscription } from "../../contract/phone-frames.ts";
 import { closeCodes, pingText } from "../../contract/sockets.ts";
 import { PhoneChannel } from "../../pairing/channel.ts";
 import { randomText } from "../../pairing/sealing.ts";
 import { refused, type Answer, type Backend, type OnChange, type OnState } from "../backend.ts";
-import { forget, type StoredPhone } from "./stored-phone.ts";
+import { protocol, readContent, readFrame, textOf } from "./frames.ts";
+import type { StoredPhone } from "./stored-phone.ts";
 
-const callTimeoutMs = 10_000;
-const pingMs = 30_000;
-const retryMs = { base: 1_000, most: 30_000 };
-/** The machine's host may have ended in between. */
+/** Longest wait of a call; the shorter one while its machine is known to be away. */
+const waitMs = { most: 10_000, away: 2_000 };
+/** A machine that does not answer an opening is asked again. */
 const openAgainMs = 3_000;
+const pingMs = 30_000;
+/** A coordinator that does not answer a ping for so long is not connected. */
+const silentMs = 5_000;
+const retryMs = { base: 1_000, most: 30_000 };
 
-type Content = { readonly [K in string]: unknown };
+type Cancel = () => void;
+
+export type PhoneSocket = Pick<WebSocket, "send" | "close" | "addEventListener">;
+
+/** The parts of the browser that the backend uses. */
+export interface PhoneDeps {
+  connect(phone: StoredPhone): PhoneSocket;
+  /** A refused socket does not say why: whether the coordinator no longer knows the pairing. */
+  isOver(phone: StoredPhone): Promise<boolean>;
+  onOver(): Promise<void>;
+  /** Deletes what this browser keeps of the pairing. */
+  forget(): Promise<void>;
+  after(ms: number, work: () => void): Cancel;
+  /** Calls `work` when the page is shown again, or the network is back. */
+  onWake(work: () => void, end: AbortSignal): void;
+}
+
+interface Pending {
+  readonly content: object;
+  readonly isRepeatable: boolean;
+  readonly finish: (answer: Answer<never>) => void;
+  /** The session that it was sent in. */
+  sentIn: PhoneChannel | null;
+}
 
 /** The machine that this phone is paired with, over a relay that can read nothing. */
 export class PhoneBackend implements Backend {
   readonly kind = "phone";
   readonly phone: StoredPhone;
-  readonly #waiting = new Map<number, (answer: Answer<never>) => void>();
-  /** Each waits for a session, or for the end of its patience. */
-  readonly #wanting = new Set<(channel: PhoneChannel | null) => void>();
-  #socket: WebSocket | null = null;
+  readonly #deps: PhoneDeps;
+  readonly #pending = new Map<number, Pending>();
+  #socket: PhoneSocket | null = null;
   #channel: PhoneChannel | null = null;
-  /** Random value by which this page has asked for a session. */
-  #asked = "";
+  /** Random value by which this page has asked for the present session. */
+  #asked: string | null = null;
+  #isAnswered = false;
+  /** Counts what was received sealed. */
+  #heard = 0;
+  /** Whether the last that was heard is that the machine, or the coordinator, is away. */
+  #isAway = false;
   #lastId = 0;
+  #cancelOpening: Cancel = () => undefined;
+  #cancelPing: Cancel = () => undefined;
+  #endWait: Cancel = () => undefined;
+  #drop: () => void = () => undefined;
   #onChange: OnChange = () => undefined;
   #onState: OnState = () => undefined;
 
-  constructor(phone: StoredPhone) {
+  constructor(phone: StoredPhone, deps: PhoneDeps) {
     this.phone = phone;
+    this.#deps = deps;
   }
 
-  /** Whether the phone may answer requests and write to chats. */
   get canAnswer(): boolean {
     return this.phone.scope === "answer";
   }
 
-  readonly call: Backend["call"] = async (name, input, requestId) =>
-    this.#request({ name, input: { ...input }, ...(requestId === undefined ? {} : { requestId }) });
+  readonly call: Backend["call"] = (name, input, requestId) =>
+    this.#request({ name, input, ...(requestId === undefined ? {} : { requestId }) }, requestId !== undefined);
 
   /** @param subscription null: no more notifications */
   setPush(subscription: PushSubscription | null, kinds: readonly PushKind[]): Promise<Answer<unknown>> {
-    return this.#request({ push: subscription, kinds: [...kinds] });
+    return this.#request({ push: subscription, kinds }, true);
   }
 
-  async signOut(): Promise<void> {
-    await forget("phone");
+  signOut(): Promise<void> {
+    return this.#deps.forget();
   }
 
   async follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void> {
-    this.#onChange = onChange;
-    this.#onState = onState;
-    for (let waitMs = retryMs.base; !end.aborted; waitMs = Math.min(2 * waitMs, retryMs.most)) {
-      const address = `${location.origin.replace("http", "ws")}/v1/phones/${this.phone.id}/connect`;
-      const socket = new WebSocket(address, [phoneProtocol, this.phone.access]);
-      end.addEventListener("abort", () => socket.close());
-      const { isOpened, code } = await this.#attend(socket);
-      if (isOpened) waitMs = retryMs.base;
-      if (code === closeCodes.token || (!isOpened && (await this.#isOver()))) return this.#end();
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    [this.#onChange, this.#onState] = [onChange, onState];
+    end.addEventListener("abort", () => {
+      this.#endWait();
+      this.#drop();
+    });
+    this.#deps.onWake(() => this.#wake(), end);
+    for (let ms = retryMs.base; !end.aborted; ms = Math.min(2 * ms, retryMs.most)) {
+      const { isOpened, code } = await this.#attend();
+      if (end.aborted) return;
+      if (isOpened) ms = retryMs.base;
+      if (code === closeCodes.token || (!isOpened && (await this.#deps.isOver(this.phone)))) return this.#deps.onOver();
+      await this.#wait(ms);
     }
   }
 
-  /** The key is of no more use; the page then says how to pair again. */
-  async #end(): Promise<void> {
-    await forget("phone");
-    location.reload();
-  }
-
-  /** Until the socket closes. */
-  #attend(socket: WebSocket): Promise<{ readonly isOpened: boolean; readonly code: number }> {
-    const { promise, resolve } = Promise.withResolvers<{ isOpened: boolean; code: number }>();
-    let isOpened = false;
-    const ping = setInterval(() => isOpened && socket.send(pingText), pingMs);
-    socket.addEventListener("open", () => {
-      isOpened = true;
-      this.#socket = socket;
-    });
-    socket.addEventListener("message", ({ data }) => void this.#receive(String(data)));
-    socket.addEventListener("close", ({ code }) => {
-      clearInterval(ping);
-      this.#socket = null;
-      this.#lose();
-      resolve({ isOpened, code });
-    });
+  /** Ends early when the page wakes. */
+  #wait(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#deps.after(ms, resolve);
+    this.#endWait = () => {
+      cancel();
+      resolve();
+    };
     return promise;
   }
 
-  /** A refused socket does not say why, a request does. */
-  async #isOver(): Promise<boolean> {
-    const headers = { authorization: `Bearer ${this.phone.access}` };
-    const asked = await fetch(`/v1/phones/${this.phone.id}`, { headers }).catch(() => null);
-    return asked?.status === 404;
+  /** One connection, until it closes. */
+  #attend(): Promise<{ readonly isOpened: boolean; readonly code: number }> {
+    const { promise, resolve } = Promise.withResolvers<{ isOpened: boolean; code: number }>();
+    const socket = this.#deps.connect(this.phone);
+    let isOpened = false;
+    socket.addEventListener("open", () => {
+      isOpened = true;
+      this.#socket = socket;
+      this.#pingIn(pingMs);
+    });
+    socket.addEventListener("message", ({ data }) => {
+      if (this.#socket !== socket) return;
+      this.#pingIn(pingMs);
+      void this.#receive(data);
+    });
+    const closed = ({ code }: { readonly code: number }): void => {
+      if (this.#socket === socket) this.#socket = null;
+      this.#cancelPing();
+      this.#lose();
+      resolve({ isOpened, code });
+    };
+    socket.addEventListener("close", closed);
+    // A connection that has broken closes late, or never.
+    this.#drop = () => {
+      closed({ code: 1006 });
+      socket.close();
+    };
+    return promise;
   }
 
-  async #receive(text: string): Promise<void> {
-    const read: unknown = text.startsWith("{") ? JSON.parse(text) : null;
-    const relay = RelayFrame.safeParse(read);
-    if (relay.success && "isThere" in relay.data) return relay.data.isThere ? this.#ask() : this.#lose();
-    const frame = PhoneFrame.safeParse(read).data;
-    if (frame === undefined) return;
-    if ("answer" in frame) return frame.open === this.#asked ? this.#begin(frame.answer) : undefined;
-    if (!("sealed" in frame)) return;
-    const content = MachineFrame.safeParse(await this.#channel?.open(frame)).data;
-    if (content === undefined) return;
-    if ("changed" in content) return this.#onChange(content.changed);
-    const finish = this.#waiting.get(content.id);
-    finish?.("error" in content ? { ok: false, error: content.error } : { ok: true, value: content.value as never });
+  /** Pings, and drops a connection that answers none. */
+  #pingIn(ms: number): void {
+    this.#cancelPing();
+    this.#cancelPing = this.#deps.after(ms, () => {
+      this.#socket?.send(pingText);
+      this.#cancelPing = this.#deps.after(silentMs, this.#drop);
+    });
+  }
+
+  #wake(): void {
+    this.#endWait();
+    if (this.#socket) this.#pingIn(0);
+  }
+
+  async #receive(data: unknown): Promise<void> {
+    const frame = readFrame(data);
+    if (frame === null) return;
+    // A machine that has come back knows no session of before.
+    if ("isThere" in frame) return frame.isThere ? this.#ask() : this.#lose();
+    if ("answer" in frame) return this.#begin(frame);
+    const content = readContent(await this.#channel?.open(frame.sealed));
+    if (content === null) return;
+    this.#heard += 1;
+    if ("changed" in content) this.#onChange(content.changed);
+    else this.#pending.get(content.id)?.finish(content.answer);
   }
 
   /** Asks for a session, and again while the machine does not answer. */
   #ask(): void {
-    const asked = (this.#asked = randomText(16));
-    this.#socket?.send(JSON.stringify({ open: asked }));
-    setTimeout(() => {
-      if (this.#asked === asked && this.#channel === null && this.#socket) this.#ask();
-    }, openAgainMs);
+    this.#channel = null;
+    this.#isAway = false;
+    this.#isAnswered = false;
+    this.#asked = randomText(16);
+    this.#socket?.send(textOf({ open: this.#asked }));
+    this.#cancelOpening();
+    this.#cancelOpening = this.#deps.after(openAgainMs, () => this.#ask());
   }
 
-  async #begin(answer: string): Promise<void> {
-    const channel = await PhoneChannel.open("phone", this.phone.key, this.#asked, answer);
+  /** Once for each opening: a repeated or invented answer changes nothing. */
+  async #begin({ open, answer }: { readonly open: string; readonly answer: string }): Promise<void> {
+    if (open !== this.#asked || this.#isAnswered) return;
+    this.#isAnswered = true;
+    this.#cancelOpening();
+    const channel = await PhoneChannel.open("phone", this.phone.key, open, answer);
+    // Another one was asked for meanwhile, or the machine has left.
+    if (open !== this.#asked) return;
     this.#channel = channel;
-    for (const want of this.#wanting) want(channel);
-    this.#wanting.clear();
+    for (const [id, one] of this.#pending) if (one.sentIn === null || one.isRepeatable) void this.#send(id, one);
     this.#onState(true);
     this.#onChange("all");
   }
 
   #lose(): void {
+    this.#cancelOpening();
     this.#channel = null;
-    this.#asked = "";
+    this.#asked = null;
+    this.#isAway = true;
     this.#onState(false);
   }
 
-  async #request(content: Content): Promise<Answer<never>> {
-    const channel = this.#channel ?? (await this.#session());
-    if (channel === null) return this.#away();
+  async #send(id: number, pending: Pending): Promise<void> {
+    const channel = this.#channel;
+    if (channel === null) return;
+    pending.sentIn = channel;
+    const frame = await channel.seal({ id, ...pending.content });
+    // The next session sends it.
+    if (this.#channel === channel) this.#socket?.send(textOf(frame));
+    else if (pending.sentIn === channel) pending.sentIn = null;
+  }
+
+  async #request(content: object, isRepeatable: boolean): Promise<Answer<never>> {
     const id = (this.#lastId += 1);
     const { promise, resolve } = Promise.withResolvers<Answer<never>>();
-    this.#waiting.set(id, resolve);
-    const frame = await channel.seal({ id, ...content });
-    this.#socket?.send(JSON.stringify(frame));
-    setTimeout(() => resolve(this.#away()), callTimeoutMs);
-    return promise.finally(() => this.#waiting.delete(id));
+    const pending: Pending = { content, isRepeatable, finish: resolve, sentIn: null };
+    this.#pending.set(id, pending);
+    const heard = this.#heard;
+    const giveUp = (): void => {
+      resolve(this.#unreachable());
+      // Perhaps the machine no longer knows this session, or the relay has invented it.
+      if (this.#channel !== null && pending.sentIn === this.#channel && heard === this.#heard) this.#ask();
+    };
+    const cancelAll = [
+      this.#deps.after(waitMs.most, giveUp),
+      this.#deps.after(waitMs.away, () => this.#isAway && giveUp()),
+    ];
+    void this.#send(id, pending);
+    const answer = await promise;
+    this.#pending.delete(id);
+    for (const cancel of cancelAll) cancel();
+    return answer;
   }
 
-  #session(): Promise<PhoneChannel | null> {
-    const { promise, resolve } = Promise.withResolvers<PhoneChannel | null>();
-    this.#wanting.add(resolve);
-    setTimeout(() => {
-      this.#wanting.delete(resolve);
-      resolve(null);
-    }, callTimeoutMs);
-    return promise;
+  #unreachable(): Answer<never> {
+    return refused(
+      "unreachable",
+      this.#socket === null
+        ? "The coordinator is not reachable. Is this phone offline?"
+        : `${this.phone.machine} is not reachable: it is off, or no chat runs there`,
+    );
   }
+}
 
-  #away(): Answer<never> {
-    return refused("unreachable", `${this.phone.machine} is not reachable: it is off, or no chat runs there`);
-  }
+/** The real ones. @param ends what the page does at each end of a pairing */
+export function browserDeps(ends: Pick<PhoneDeps, "onOver" | "forget">): PhoneDeps {
+  return {
+    ...ends,
+    connect: ({ id, access }) =>
+      new WebSocket(`${location.origin.replace("http", "ws")}/v1/phones/${id}/connect`, [protocol, access]),
+    async isOver({ id, access }) {
+      const headers = { authorization: `Bearer ${access}` };
+      return (await fetch(`/v1/phones/${id}`, { headers }).catch(() => null))?.status === 404;
+    },
+    after(ms, work) {
+      const timer = setTimeout(work, ms);
+      return () => clearTimeout(timer);
+    },
+    onWake(work, signal) {
+      document.addEventListener("visibilitychange", () => document.hidden || work(), { signal });
+      addEventListener("online", work, { signal });
+    },
+  };
 }

@@ -1,13 +1,26 @@
-import type { Backend } from "../backend.ts";
-import { workerUrl } from "./worker-url.ts";
-import { read } from "./stored-phone.ts";
+import type { ComponentType } from "preact";
+import { read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
 
-/** @returns the machine that this browser is paired with; null: it is with none */
-export async function storedBackend(): Promise<Backend | null> {
-  const phone = await read("phone").catch(() => null);
-  if (phone === null) return null;
-  // Without one the page works, and cannot be notified.
-  void navigator.serviceWorker?.register(workerUrl()).catch(() => undefined);
-  const { PhoneBackend } = await import("./phone-backend.ts");
-  return new PhoneBackend(phone);
+/** Everything that this browser has kept, and the link that it was opened by. */
+export interface PhoneStart {
+  /** Fragment of the link, which has left the address. */
+  readonly fragment: string | null;
+  readonly pairing: BegunPairing | null;
+  readonly phone: StoredPhone | null;
+  /** Name of the machine whose pairing is over. */
+  readonly ended: string | null;
+}
+
+/** @returns what a phone shows without its machine; null: this browser is no paired phone */
+export async function startPhone(): Promise<ComponentType | null> {
+  const fragment = location.hash.startsWith("#pair=") ? location.hash : null;
+  if (fragment !== null) history.replaceState(null, "", location.pathname);
+  const kept = await readAll().catch(() => ({ pairing: null, phone: null, ended: null }));
+  const isPhone = Object.values({ fragment, ...kept }).some((one) => one !== null);
+  return isPhone ? (await import("./phone-gate.tsx")).openGate({ fragment, ...kept }) : null;
+}
+
+async function readAll(): Promise<Omit<PhoneStart, "fragment">> {
+  const [pairing, phone, ended] = await Promise.all([read("pairing"), read("phone"), read("ended")]);
+  return { pairing, phone, ended };
 }

@@ -1,7 +1,7 @@
-import type { PhoneScope } from "../../contract/phone-frames.ts";
+import type { Granted, PushKind } from "../../contract/phone-frames.ts";
 import type { PairingLink, PhoneKeys } from "../../pairing/pairing.ts";
 
-/** Storage of a phone's browser: IndexedDB, with keys whose bytes no script can read. */
+/** Kept by the browser of a phone, in IndexedDB: keys whose bytes no script can read. */
 
 /** A pairing that has begun; a reload continues it. */
 export interface BegunPairing {
@@ -12,22 +12,19 @@ export interface BegunPairing {
   readonly name: string;
 }
 
-export interface StoredPhone {
+export interface StoredPhone extends Omit<Granted, "key"> {
   readonly id: string;
   /** Not extractable. */
   readonly key: CryptoKey;
-  readonly access: string;
-  /** Name of the machine. */
-  readonly machine: string;
-  readonly scope: PhoneScope;
-  /** Epoch ms by the clock of the machine. */
-  readonly endsAt: number;
-  readonly pushKey: string | null;
 }
 
 interface Kept {
   readonly pairing: BegunPairing;
   readonly phone: StoredPhone;
+  /** Name of the machine whose pairing is over. */
+  readonly ended: string;
+  /** Kinds of notifications that were chosen. */
+  readonly kinds: readonly PushKind[];
 }
 
 const table = "kept";
@@ -46,7 +43,7 @@ export async function forget(name: keyof Kept): Promise<void> {
 }
 
 async function inTable(mode: IDBTransactionMode, act: (kept: IDBObjectStore) => IDBRequest): Promise<unknown> {
-  // oxlint-disable-next-line no-restricted-globals -- the one thing that a page keeps: a pairing
+  // oxlint-disable-next-line no-restricted-globals -- it alone keeps a key whose bytes no script can read
   const opening = indexedDB.open("shim", 1);
   opening.addEventListener("upgradeneeded", () => opening.result.createObjectStore(table));
   const database = (await done(opening)) as IDBDatabase;

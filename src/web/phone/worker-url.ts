@@ -8,9 +8,13 @@ interface Policies {
   };
 }
 
-/** The only script that the page may start. Its policy is named in the page's own headers. */
+/** The only script that the page may start. */
+const path = "/worker.js";
+let url: string | null = null;
+
+/** Its policy is named in the headers of the page, which allow it once. */
 export function workerUrl(): string {
   const { trustedTypes } = globalThis as { trustedTypes?: Policies };
-  const policy = trustedTypes?.createPolicy("shim-worker", { createScriptURL: () => "/worker.js" });
-  return policy?.createScriptURL("/worker.js") ?? "/worker.js";
+  const policy = url === null ? trustedTypes?.createPolicy("shim-worker", { createScriptURL: () => path }) : undefined;
+  return (url ??= policy?.createScriptURL(path) ?? path);
 }

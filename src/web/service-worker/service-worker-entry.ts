@@ -1,9 +1,61 @@
 /** Shows notifications, and the page without a network. It keeps files of the page, and no data. */
 
-const scope = self as unknown as ServiceWorkerGlobalScope;
+declare const self: ServiceWorkerGlobalScope;
 
-const shell = "shim-shell";
+/** Set by the build: paths of the page's files, and a hash of their contents. */
+declare const pageFiles: readonly string[];
+declare const pageVersion: string;
 
+const prefix = "shim-page-";
+const cacheName = `${prefix}${pageVersion}`;
+/** A network that is slower is used as none, in ms. */
+const patienceMs = 4_000;
+const kept = new Set(pageFiles);
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(keepPage());
+});
+
+async function keepPage(): Promise<void> {
+  const cache = await caches.open(cacheName);
+  await cache.addAll(["/", ...pageFiles].map((path) => new Request(path, { cache: "no-cache" })));
+  await self.skipWaiting();
+}
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(removeOthers());
+});
+
+async function removeOthers(): Promise<void> {
+  const names = await caches.keys();
+  const others = names.filter((name) => name.startsWith(prefix) && name !== cacheName);
+  await Promise.all(others.map((name) => caches.delete(name)));
+  await self.clients.claim();
+}
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== location.origin) return;
+  if (pathname === "/" && request.mode === "navigate") event.respondWith(newestPage(request));
+  else if (kept.has(pathname)) event.respondWith(fromCache(request));
+});
+
+async function newestPage(request: Request): Promise<Response> {
+  try {
+    const answer = await fetch(request, { signal: AbortSignal.timeout(patienceMs) });
+    if (answer.ok) return answer;
+  } catch {
+    // No network, or one that is too slow.
+  }
+  return (await (await caches.open(cacheName)).match("/")) ?? Response.error();
+}
+
+async function fromCache(request: Request): Promise<Response> {
+  return (await (await caches.open(cacheName)).match(request)) ?? fetch(request);
+}
+
+/** Payload of a message of the machine. */
 interface Shown {
   readonly title: string;
   readonly body: string;
@@ -11,69 +63,30 @@ interface Shown {
   readonly url: string;
 }
 
-scope.addEventListener("install", (event) => {
-  event.waitUntil(keepShell());
+self.addEventListener("push", (event) => {
+  const { title, body, tag, url } = readShown(event.data);
+  event.waitUntil(self.registration.showNotification(title, { body, tag, icon: "/icon.svg", data: url }));
 });
 
-scope.addEventListener("activate", (event) => {
-  event.waitUntil(scope.clients.claim());
-});
-
-async function keepShell(): Promise<void> {
-  const cache = await caches.open(shell);
-  const page = await fetch("/", { cache: "no-cache" });
-  const text = await page.clone().text();
-  const files = [...text.matchAll(/(?:href|src)="(\/[\w.-]+)"/g)].map(([, path = ""]) => path);
-  await cache.put("/", page);
-  await cache.addAll(files);
-  await scope.skipWaiting();
-}
-
-scope.addEventListener("fetch", (event) => {
-  const { request } = event;
-  const { origin, pathname } = new URL(request.url);
-  if (request.method !== "GET" || origin !== location.origin) return;
-  if (request.mode === "navigate" && pathname === "/") event.respondWith(fromNetwork(request));
-  else if (/^\/(?:app-[\w-]+\.(?:js|css)|icon\.svg|manifest\.webmanifest)$/.test(pathname))
-    event.respondWith(fromCache(request));
-});
-
-/** The newest page where the network is there. */
-async function fromNetwork(request: Request): Promise<Response> {
-  const cache = await caches.open(shell);
+/** A browser demands that each message shows something. */
+function readShown(data: PushMessageData | null): Shown {
+  const unreadable = { title: "SHIM", body: "A chat needs you.", tag: "shim", url: "/" };
   try {
-    const answer = await fetch(request);
-    if (answer.ok) await cache.put("/", answer.clone());
-    return answer;
+    return { ...unreadable, ...(data?.json() as Partial<Shown>) };
   } catch {
-    return (await cache.match("/")) ?? Response.error();
+    return unreadable;
   }
 }
 
-/** A file's name has the hash of its content. */
-async function fromCache(request: Request): Promise<Response> {
-  const cache = await caches.open(shell);
-  const kept = await cache.match(request);
-  if (kept) return kept;
-  const answer = await fetch(request);
-  if (answer.ok) await cache.put(request, answer.clone());
-  return answer;
-}
-
-scope.addEventListener("push", (event) => {
-  if (event.data === null) return;
-  const { title, body, tag, url } = event.data.json() as Shown;
-  event.waitUntil(scope.registration.showNotification(title, { body, tag, icon: "/icon.svg", data: url }));
-});
-
-scope.addEventListener("notificationclick", (event) => {
+self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(openPage(String(event.notification.data)));
 });
 
 async function openPage(path: string): Promise<void> {
-  const url = new URL(path, location.origin);
-  if (url.origin !== location.origin) return;
-  const [open] = await scope.clients.matchAll({ type: "window" });
-  await (open ? open.navigate(url.href).then((client) => client?.focus()) : scope.clients.openWindow(url.href));
+  const { origin, href } = new URL(path, location.origin);
+  if (origin !== location.origin) return;
+  const [open] = await self.clients.matchAll({ type: "window" });
+  const moved = await open?.navigate(href).catch(() => null);
+  await (moved ? moved.focus() : self.clients.openWindow(href));
 }

@@ -8,6 +8,12 @@ import { Trouble } from "../parts/pieces.tsx";
 export function SignInToEdge(): JSX.Element {
   const [trouble, setTrouble] = useState<string | null>(null);
   const signIn = async (token: string): Promise<void> => {
+    // The app of a home screen cannot be opened by a link, and shares nothing with the browser.
+    const link = /#pair=.*/.exec(token);
+    if (link) {
+      location.hash = link[0];
+      return location.reload();
+    }
     const workspace = workspaceOf(token);
     if (workspace === null) return setTrouble("This is no access token of SHIM.");
     const edge = new EdgeBackend(workspace, token);
@@ -26,7 +32,7 @@ export function SignInToEdge(): JSX.Element {
         }}
       >
         <label class="search">
-          Access token
+          Access token, or the link of shim pair
           <input name="token" type="password" autocomplete="current-password" required />
         </label>
         <Trouble text={trouble} />

@@ -1,0 +1,169 @@
+import { signal } from "@preact/signals";
+import type { ComponentType, JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { readPairingFragment } from "../../pairing/pairing.ts";
+import type { Refused } from "../backend.ts";
+import { backend } from "../page-state.ts";
+import { Trouble } from "../parts/pieces.tsx";
+import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, pairingTrouble, phoneName } from "./pair.ts";
+import { browserDeps, PhoneBackend } from "./phone-backend.ts";
+import { endPush, registerWorker } from "./push.ts";
+import type { PhoneStart } from "./start-phone.ts";
+import { forget, keep, read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
+
+type Shown =
+  | { readonly kind: "pairing"; readonly start: PhoneStart }
+  | { readonly kind: "over" | "forgotten"; readonly machine: string };
+
+const shown = signal<Shown | null>(null);
+
+/** Opens the machine that this phone is paired with, or what there is to show instead. */
+export function openGate(start: PhoneStart): ComponentType {
+  const { fragment, pairing, phone, ended } = start;
+  if (fragment !== null || pairing !== null) shown.value = { kind: "pairing", start };
+  else if (phone !== null) usePhone(phone);
+  else shown.value = { kind: "over", machine: ended ?? "" };
+  return Gate;
+}
+
+function usePhone(phone: StoredPhone): void {
+  // Without one the page works, and is neither kept nor notified.
+  void registerWorker().catch(() => undefined);
+  const { machine } = phone;
+  const leave = async (kind: "over" | "forgotten"): Promise<void> => {
+    await Promise.all([forget("phone"), forget("kinds"), endPush()]);
+    shown.value = { kind, machine };
+    backend.value = null;
+  };
+  const onOver = async (): Promise<void> => {
+    await keep("ended", machine);
+    await leave("over");
+  };
+  backend.value = new PhoneBackend(phone, browserDeps({ onOver, forget: () => leave("forgotten") }));
+}
+
+function Gate(): JSX.Element | null {
+  if (shown.value === null) return null;
+  if (shown.value.kind === "pairing") return <PairingView start={shown.value.start} />;
+  const { kind, machine } = shown.value;
+  return (
+    <main id="main" class="narrow">
+      {kind === "over" ? <Over machine={machine} /> : <Forgotten machine={machine} />}
+      <p>
+        <button type="button" onClick={() => void leaveGate()} children="Sign in with a token" />
+      </p>
+    </main>
+  );
+}
+
+async function leaveGate(): Promise<void> {
+  await Promise.all([forget("ended"), forget("pairing")]);
+  location.reload();
+}
+
+function Over({ machine }: { machine: string }): JSX.Element {
+  return (
+    <>
+      <h1 tabIndex={-1}>This pairing is over</h1>
+      <p role="status">{`${machine} has ended it, or its time has passed. This phone has deleted its key.`}</p>
+      <Again text="To pair again:" />
+    </>
+  );
+}
+
+function Forgotten({ machine }: { machine: string }): JSX.Element {
+  return (
+    <>
+      <h1 tabIndex={-1}>This phone has forgotten its machine</h1>
+      <p role="status">
+        {`Its key is deleted here. On ${machine}, `}
+        <code>shim phones list</code> still shows it: <code>shim phones remove</code> ends the pairing there.
+      </p>
+      <Again text="To pair again:" />
+    </>
+  );
+}
+
+function Again({ text }: { text: string }): JSX.Element {
+  return (
+    <p>
+      {text} run <code>shim pair</code> on the machine, and scan its code.
+    </p>
+  );
+}
+
+/** This phone has opened a link: it introduces itself, and waits for the user at the machine. */
+function PairingView({ start }: { start: PhoneStart }): JSX.Element {
+  const [pairing, setPairing] = useState<{ readonly name: string; readonly number: string } | null>(null);
+  const [refusal, setRefusal] = useState<Refused | null>(null);
+  const [tries, setTries] = useState(1);
+  useEffect(() => {
+    const end = new AbortController();
+    setRefusal(null);
+    void pair(start, setPairing, end.signal)
+      .catch(() => ({ code: "internal", message: "This browser keeps nothing: leave its private mode." }))
+      .then((found) => end.signal.aborted || setRefusal(found));
+    return () => end.abort();
+  }, [tries]);
+  return (
+    <main id="main" class="narrow">
+      <h1 tabIndex={-1}>Pair this phone</h1>
+      {refusal === null && pairing === null && <p role="status">Introducing this phone …</p>}
+      {refusal === null && pairing !== null && (
+        <>
+          <p>Compare with your terminal, and answer there:</p>
+          <p class="check-number" role="status" children={pairing.number} />
+          <p class="muted">{`Another number? Answer “n”. This phone is “${pairing.name}” there.`}</p>
+        </>
+      )}
+      <Trouble text={refusal && pairingTrouble(refusal)} />
+      {refusal?.code === "unreachable" && (
+        <button type="button" class="main" onClick={() => setTries(tries + 1)} children="Try again" />
+      )}
+      {refusal !== null && <Again text="For a new link:" />}
+      {refusal !== null && start.phone !== null && (
+        <button type="button" onClick={() => void leaveGate()} children={`Open ${start.phone.machine}`} />
+      )}
+    </main>
+  );
+}
+
+type OnNumber = (shown: { readonly name: string; readonly number: string }) => void;
+
+/** @returns why it is not paired; null: it is */
+async function pair(start: PhoneStart, onNumber: OnNumber, end: AbortSignal): Promise<Refused | null> {
+  const pairing = await toPairing(start);
+  if (pairing === null) return { code: "bad_input", message: "This link is not complete: scan the code again." };
+  const introduced = await introduce(pairing, pairingDeps);
+  if (introduced.ok) onNumber({ name: pairing.name, number: await numberOf(pairing) });
+  const granted = introduced.ok ? await awaitGrant(pairing, pairingDeps, end) : introduced;
+  if (end.aborted) return null;
+  if (!granted.ok) {
+    if (granted.error.code !== "unreachable") await forget("pairing");
+    return granted.error;
+  }
+  await Promise.all([keep("phone", granted.value), forget("pairing"), forget("ended")]);
+  usePhone(granted.value);
+  return null;
+}
+
+/** The one that a reload continues, or one by the link. */
+async function toPairing({ fragment }: PhoneStart): Promise<BegunPairing | null> {
+  const link = fragment === null ? null : readPairingFragment(fragment);
+  const begun = await read("pairing");
+  if (fragment === null || (link !== null && begun?.link.id === link.id)) return begun;
+  if (link === null) return null;
+  const pairing = await beginPairing(link, phoneName(navigator.userAgent, await modelOf(navigator)));
+  await keep("pairing", pairing);
+  return pairing;
+}
+
+/** The part of the User-Agent Client Hints API that TypeScript does not declare. */
+interface WithHints {
+  readonly userAgentData?: { getHighEntropyValues(names: readonly string[]): Promise<{ readonly model?: string }> };
+}
+
+async function modelOf(browser: Navigator & WithHints): Promise<string> {
+  const hints = await browser.userAgentData?.getHighEntropyValues(["model"]).catch(() => ({ model: "" }));
+  return hints?.model ?? "";
+}
