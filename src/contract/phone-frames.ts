@@ -1,9 +1,7 @@
 import * as z from "zod/mini";
+import type { LiveLine } from "./live-page.ts";
 
-/**
- * Frames between a phone and its machine, and what is sealed in them. zod/mini: the page loads
- * this, and its policy forbids the code that zod would make of a schema.
- */
+/** Frames between a phone and its machine, and what is sealed in them; the page has their types. */
 
 const text = z.string();
 
@@ -57,22 +55,23 @@ export const Introduction = z.strictObject({
 export type Introduction = z.infer<typeof Introduction>;
 
 /** The grant for the phone; null: the machine has not decided. */
-export const PhoneGranted = z.object({ grant: z.nullable(text) });
+export interface PhoneGranted {
+  readonly grant: string | null;
+}
 
 /** Content of a grant, sealed to the key of the phone. */
-export const Granted = z.object({
+export interface Granted {
   /** 32 bytes, base64url. */
-  key: base64url(43),
+  readonly key: string;
   /** Opens the relay: 32 bytes, base64url. */
-  access: base64url(43),
-  machine: text,
-  scope: PhoneScope,
+  readonly access: string;
+  readonly machine: string;
+  readonly scope: PhoneScope;
   /** Epoch ms by the clock of the machine. */
-  endsAt: z.int(),
+  readonly endsAt: number;
   /** Public key of the machine's Web Push messages (VAPID), base64url. */
-  pushKey: z.nullable(text),
-});
-export type Granted = z.infer<typeof Granted>;
+  readonly pushKey: string | null;
+}
 
 /** Kinds of Web Push notifications. */
 const pushKinds = ["waits", "died", "done", "limit"] as const;
@@ -103,9 +102,7 @@ export const PhoneRequest = z.union([
 export type PhoneRequest = z.infer<typeof PhoneRequest>;
 
 /** An answer of a machine inside of its sealed frames, or that something may have changed. */
-export const MachineFrame = z.union([
-  z.object({ id: z.int(), value: z.unknown() }),
-  z.object({ id: z.int(), error: z.object({ code: text, message: text }) }),
-  z.object({ changed: z.enum(["sessions", "team", "tasks", "messages", "all"]) }),
-]);
-export type MachineFrame = z.infer<typeof MachineFrame>;
+export type MachineFrame =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: { readonly code: string; readonly message: string } }
+  | { readonly changed: LiveLine["changed"] };

@@ -15,7 +15,13 @@ function answering(answer: (input: Record<string, unknown>) => Answer<unknown>):
     asked.push({ name, input });
     return answer(input) as never;
   };
-  backend.value = { kind: "machine", canAnswer: true, call, follow: async () => undefined, signOut: async () => undefined };
+  backend.value = {
+    kind: "machine",
+    canAnswer: true,
+    call,
+    follow: async () => undefined,
+    signOut: async () => undefined,
+  };
   return asked;
 }
 

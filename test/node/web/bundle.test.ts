@@ -14,11 +14,13 @@ const html = read("index.html");
 /** The script of the page, and all that it needs before it can run. */
 function firstScripts(): string[] {
   const found = [/<script type="module" src="\/([^"]+)">/.exec(html)?.[1] ?? ""];
-  for (const name of found) {
-    const needed = [...read(name).matchAll(/(?:from|import)"\.\/([^"]+)"/g)].map(([, path = ""]) => path);
-    found.push(...needed.filter((one) => !found.includes(one)));
-  }
+  for (const name of found) found.push(...importsOf(name).filter((one) => !found.includes(one)));
   return found;
+}
+
+/** Scripts that one cannot run without. */
+function importsOf(name: string): string[] {
+  return [...read(name).matchAll(/(?:from|import)"\.\/([^"]+)"/g)].map(([, path = ""]) => path);
 }
 
 it("the first load is at most 30 kB, compressed as a server compresses", () => {
@@ -28,10 +30,17 @@ it("the first load is at most 30 kB, compressed as a server compresses", () => {
 });
 
 /** Asked for again at each load; the service worker must stay at its address. */
-const unhashed = ["_headers", "icon-maskable.svg", "icon.svg", "index.html", "manifest.webmanifest", "worker.js"];
+const unhashed = new Set([
+  "_headers",
+  "icon-maskable.svg",
+  "icon.svg",
+  "index.html",
+  "manifest.webmanifest",
+  "worker.js",
+]);
 
 it("scripts and style are files named by their content, all needed at first are asked for at once, nothing is inline", () => {
-  const named = names.filter((name) => !unhashed.includes(name));
+  const named = names.filter((name) => !unhashed.has(name));
   expect(named.filter((name) => !/^app-(?:[a-z-]+-)?[A-Z0-9]{8}\.(?:js|css)$/.test(name))).toEqual([]);
   for (const name of firstScripts()) expect(html).toContain(`"/${name}"`);
   expect(firstScripts().length).toBeLessThan(scripts.length);
@@ -79,4 +88,14 @@ it("the page is small: fewer than 4,000 lines of code", () => {
   const files = globSync("src/web/**/*.{ts,tsx,css,html}", { cwd: root });
   const lines = files.flatMap((path) => readFileSync(join(root, path), "utf8").split("\n"));
   expect(lines.filter((line) => !/^\s*(?:$|\/\/|\/?\*)/.test(line)).length).toBeLessThan(4_000);
+});
+
+it("what a phone loads beyond the first load is at most 12 kB, and no schema library", () => {
+  const named = scripts.filter((name) => /^app-(?:start-phone|phone-)/.test(name));
+  const needed = named.flatMap((name) => [name, ...importsOf(name)]);
+  const more = [...new Set(needed)].filter((name) => !firstScripts().includes(name));
+  expect(named).toHaveLength(3);
+  const bytes = more.map((name) => gzipSync(read(name)).length);
+  expect(bytes.reduce((sum, one) => sum + one)).toBeLessThanOrEqual(12_000);
+  for (const name of scripts) expect(read(name)).not.toMatch(/safeParse|ZodError/);
 });
