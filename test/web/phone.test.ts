@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import type { Page } from "playwright-core";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
+import { hashOf } from "#src/pairing/sealing.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
@@ -71,7 +73,7 @@ async function paired(words = "pair"): Promise<Paired> {
         const [link = ""] = /http\S+#pair=\S+/.exec(text) ?? [];
         beganAt = performance.now();
         tab ??= await openTab(link, phone);
-        await tab.page.getByText("Your terminal asks").waitFor();
+        await tab.page.getByText("Compare with your terminal").waitFor();
       },
       ask: async (question) => {
         const [number = "none"] = /\d{3} \d{3}/.exec(question) ?? [];
@@ -144,18 +146,78 @@ it("a phone that may only see has no buttons to answer with @night", async () =>
   expect(await page.getByRole("button", { name: /Allow|Deny/ }).count()).toBe(0);
 });
 
-it("a machine that removes the phone cuts its page off, which says how to pair again", async () => {
-  const { home, page } = await paired();
+it("a machine that removes the phone cuts its page off, which says how to pair again, after a reload too", async () => {
+  const { home, page, faults } = await paired();
   await home.shim("phones", "remove", "Pixel 9, Chrome");
+  for (const isAgain of [false, true]) {
+    if (isAgain) await page.reload();
+    await page.getByRole("heading", { name: "This pairing is over" }).waitFor();
+    expect(await page.textContent("body")).not.toContain("Payments");
+  }
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByRole("button", { name: "Sign in with a token" }).click();
   await page.getByLabel("Access token").waitFor();
-  expect(await page.textContent("body")).not.toContain("Payments");
+  expect(faults).toEqual([]);
 });
 
-it("without a network the page is there, and says that the machine is not reachable @night", async () => {
+it("a phone shows whom it is paired with, says why it is not notified, and forgets its machine", async () => {
+  const { page, faults } = await paired();
+  const titles = await page.getByRole("navigation").getByRole("link").allTextContents();
+  expect(titles.filter((title) => ["Tasks", "Files", "Plan", "Experiments", "Health"].includes(title))).toEqual([]);
+  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await page.getByText("see chats", { exact: true }).waitFor();
+  await page.getByRole("heading", { name: "Notify me" }).waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  await page.getByRole("button", { name: "Forget this machine" }).click();
+  await page.getByRole("heading", { name: "This phone has forgotten its machine" }).waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.reload();
+  await page.getByLabel("Access token").waitFor();
+  expect(faults).toEqual([]);
+});
+
+it("a link that is cut, withdrawn or invented says so, and a reload in between continues the pairing", async () => {
+  const edge = await theEdge();
+  const { page } = await openTab(`${edge.url}/#pair=cut`, phone);
+  await page.getByRole("alert").getByText("not complete").waitFor();
+  expect(page.url()).toBe(`${edge.url}/`);
+  const link: PairingLink = { id: "", secret: newPairingSecret() };
+  const claimHash = await hashOf(await claimOf(link.secret));
+  const { token } = await edge.call("tokens.create", { machine: "m2", scope: "work" });
+  const send = (path: string, method: string, body: object): Promise<Response> =>
+    fetch(`${edge.url}/v1/workspaces/${edge.workspace}/phones${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const made = (await (await send("", "POST", { claimHash, forMs: 60_000 })).json()) as { id: string };
+  await page.goto("about:blank");
+  await page.goto(`${edge.url}/${pairingFragment({ ...link, ...made })}`);
+  const number = await page.locator(".check-number").textContent();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.reload();
+  await page.locator(".check-number").waitFor();
+  expect(await page.locator(".check-number").textContent()).toBe(number);
+  const other = await openTab(`${edge.url}/${pairingFragment({ ...link, ...made })}`, phone);
+  await other.page.getByRole("alert").getByText("Another phone").waitFor();
+  await send(`/${made.id}`, "DELETE", {});
+  await page.getByRole("alert").getByText("This link is over").waitFor();
+});
+
+it("without a network the page is there, and says that the machine is not reachable", async () => {
   const { page } = await paired();
   await page.reload();
   expect(await isInstalled(page)).toBe(true);
   await page.context().setOffline(true);
   await page.reload();
+  await page.getByText("not reachable").first().waitFor();
   await page.getByText("not live").waitFor();
+  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await page.getByText("Paired until").waitFor();
+  const kept = await page.evaluate(
+    "caches.keys().then((all) => caches.open(all[0])).then((one) => one.keys()).then((all) => all.map((one) => one.url).join())",
+  );
+  expect(kept).toContain("/app-phone-gate");
+  expect(kept).not.toMatch(/\/v1\/|\/health/);
 });

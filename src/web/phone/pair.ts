@@ -22,6 +22,8 @@ const browsers: readonly (readonly [mark: RegExp, name: string])[] = [
   [/Safari\//, "Safari"],
 ];
 
+const systems = ["iPhone", "iPad", "Android", "Macintosh", "Windows", "Linux"];
+
 /**
  * A name by which the user knows the phone in a list.
  *
@@ -29,9 +31,9 @@ const browsers: readonly (readonly [mark: RegExp, name: string])[] = [
  */
 export function phoneName(userAgent: string, model = ""): string {
   const [, android = ""] = /Android [^;)]*; ([^;)]+)/.exec(userAgent) ?? [];
-  const [system = "a device"] = /iPhone|iPad|Macintosh|Windows|Android|Linux/.exec(userAgent) ?? [];
-  // Chrome calls each model "K".
-  const device = [model, android].map((one) => one.trim()).find((one) => one.length > 1) ?? system;
+  const system = systems.find((one) => userAgent.includes(one)) ?? "a device";
+  // Chrome calls each model "K", Firefox says what kind of device it is.
+  const device = [model, android].map((one) => one.trim()).find((one) => !/^(?:.?|Mobile|Tablet)$/.test(one)) ?? system;
   const browser = browsers.find(([mark]) => mark.test(userAgent))?.[1];
   return [device.slice(0, 40), browser ?? "a browser"].join(", ");
 }
