@@ -221,3 +221,29 @@ it("without a network the page is there, and says that the machine is not reacha
   expect(kept).toContain("/app-phone-gate");
   expect(kept).not.toMatch(/\/v1\/|\/health/);
 });
+
+it("a message of the machine is shown by the service worker without the page's help; a broken one shows something", async () => {
+  const { page } = await paired();
+  const { origin } = new URL(page.url());
+  await page.context().grantPermissions(["notifications"], { origin });
+  const found = await page.context().newCDPSession(page);
+  const registered = new Promise<string>((resolve) =>
+    found.on(
+      "ServiceWorker.workerRegistrationUpdated",
+      ({ registrations: [one] }) => one && resolve(one.registrationId),
+    ),
+  );
+  await found.send("ServiceWorker.enable");
+  const registrationId = await registered;
+  expect(await isInstalled(page)).toBe(true);
+  const shown = { title: "Payments waits for you", body: "May it run npm test?", tag: "chat-1", url: "/#/fleet" };
+  for (const data of [JSON.stringify(shown), "{"])
+    await found.send("ServiceWorker.deliverPushMessage", { origin, registrationId, data });
+  const texts = (): Promise<unknown> =>
+    page.evaluate(
+      "navigator.serviceWorker.ready.then((one) => one.getNotifications()).then((all) => all.map((one) => [one.title, one.body, one.tag, one.data].join(' ')).sort())",
+    );
+  await expect
+    .poll(texts)
+    .toEqual(["Payments waits for you May it run npm test? chat-1 /#/fleet", "SHIM A chat needs you. shim /"]);
+});

@@ -80,7 +80,7 @@ export class PhoneRig {
   /** A phone with an open session. */
   static async inSession(): Promise<PhoneRig> {
     const rig = await PhoneRig.make();
-    rig.follow();
+    void rig.follow();
     rig.last.emit("open");
     await rig.relay({ isThere: true });
     return rig;

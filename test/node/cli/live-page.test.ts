@@ -101,6 +101,9 @@ it("every answer has the strict headers, and no data is ever stored by the brows
   for (const request of requests) {
     const { headers } = await sendRaw(page.port, { headers: ownHeaders(page, { authorization }), ...request });
     expect(headers["content-security-policy"]).toMatch(/^default-src 'none'; .*require-trusted-types-for 'script'/);
+    expect(headers["content-security-policy"]).toMatch(
+      /manifest-src 'self'; worker-src 'self'; trusted-types shim-worker$/,
+    );
     expect(headers).toMatchObject({
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
