@@ -89,11 +89,11 @@ function linesOf(files: readonly string[]): number {
   return lines.filter((line) => !/^\s*(?:$|\/\/|\/?\*)/.test(line)).length;
 }
 
-it("the page is small: fewer than 4,000 lines of code, and 800 for phones", () => {
+it("the page is small: fewer than 4,000 lines of code, and 850 for phones", () => {
   const files = globSync("src/web/**/*.{ts,tsx,css,html}", { cwd: root });
   const forPhones = new Set(files.filter((path) => /\/(?:phone|service-worker)\//.test(path)));
   expect(linesOf(files.filter((path) => !forPhones.has(path)))).toBeLessThan(4_000);
-  expect(linesOf([...forPhones])).toBeLessThan(800);
+  expect(linesOf([...forPhones])).toBeLessThan(850);
 });
 
 it("what a phone loads beyond the first load is at most 12 kB, and no schema library", () => {
