@@ -192,7 +192,7 @@ it("a link that is cut, withdrawn or invented says so, and a reload in between c
       body: JSON.stringify(body),
     });
   const made = (await (await send("", "POST", { claimHash, forMs: 60_000 })).json()) as { id: string };
-  await page.goto("about:blank");
+  // Within the open page.
   await page.goto(`${edge.url}/${pairingFragment({ ...link, ...made })}`);
   const number = await page.locator(".check-number").textContent();
   expect(await axeFaults(page)).toEqual([]);

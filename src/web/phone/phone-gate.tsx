@@ -132,6 +132,8 @@ type OnNumber = (shown: { readonly name: string; readonly number: string }) => v
 
 /** @returns why it is not paired; null: it is */
 async function pair(start: PhoneStart, onNumber: OnNumber, end: AbortSignal): Promise<Refused | null> {
+  if (!isSecureContext)
+    return { code: "bad_input", message: "This page came without https: a browser gives it no keys." };
   const pairing = await toPairing(start);
   if (pairing === null) return { code: "bad_input", message: "This link is not complete: scan the code again." };
   const introduced = await introduce(pairing, pairingDeps);

@@ -13,7 +13,9 @@ export interface PhoneStart {
 
 /** @returns what a phone shows without its machine; null: this browser is no paired phone */
 export async function startPhone(): Promise<ComponentType | null> {
-  const fragment = location.hash.startsWith("#pair=") ? location.hash : null;
+  const fragment = isLink() ? location.hash : null;
+  // An app of the home screen that is open gets the link of a code without a load.
+  addEventListener("hashchange", () => isLink() && location.reload());
   if (fragment !== null) history.replaceState(null, "", location.pathname);
   const kept = await readAll().catch(() => ({ pairing: null, phone: null, ended: null }));
   const isPhone = Object.values({ fragment, ...kept }).some((one) => one !== null);
@@ -23,4 +25,8 @@ export async function startPhone(): Promise<ComponentType | null> {
 async function readAll(): Promise<Omit<PhoneStart, "fragment">> {
   const [pairing, phone, ended] = await Promise.all([read("pairing"), read("phone"), read("ended")]);
   return { pairing, phone, ended };
+}
+
+function isLink(): boolean {
+  return location.hash.startsWith("#pair=");
 }
