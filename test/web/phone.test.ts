@@ -160,7 +160,7 @@ it("a machine that removes the phone cuts its page off, which says how to pair a
   expect(faults).toEqual([]);
 });
 
-it("a phone shows whom it is paired with, says why it is not notified, and forgets its machine", async () => {
+it("a phone shows its machine, its scope and the kinds of notifications, and forgets its machine", async () => {
   const { page, faults } = await paired();
   const titles = await page.getByRole("navigation").getByRole("link").allTextContents();
   expect(titles.filter((title) => ["Tasks", "Files", "Plan", "Experiments", "Health"].includes(title))).toEqual([]);
