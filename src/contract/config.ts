@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { hookClients } from "./clients.ts";
+import { maxHoldSeconds } from "./hook-tool.ts";
 import { type EffectCommand, effectKindNames } from "./effects.ts";
 
 /** Before these shell commands a checkpoint with files is taken: `checkpoint.beforeCommands`. */
@@ -52,9 +53,6 @@ export const notifyEvents = [
   "conflict",
 ] as const;
 export type NotifyEvent = (typeof notifyEvents)[number];
-
-/** A held hook ends half a minute before its client gives it up. */
-export const maxHoldSeconds = 570;
 
 const notifyDefaults = {
   desktop: false,

@@ -1,4 +1,3 @@
-import { maxHoldSeconds } from "./config.ts";
 import type { HookEvent } from "./hooks.ts";
 
 /**
@@ -107,6 +106,9 @@ export function isHookToolEvent(event: string): event is HookToolEvent {
 
 /** Seconds the client waits for an answer; its own default is ten minutes. */
 const hookToolTimeout = 5;
+
+/** Seconds; a held hook ends half a minute before its client gives it up. */
+export const maxHoldSeconds = 570;
 
 /** Seconds for the hook of a permission request, longer than the host holds it. */
 export const requestTimeout = maxHoldSeconds + 30;

@@ -1,8 +1,8 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import { deedOf } from "../../clients/adapter/tools.ts";
-import { maxHoldSeconds, type Config } from "../../contract/config.ts";
+import type { Config } from "../../contract/config.ts";
 import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
-import { describingArguments } from "../../contract/hook-tool.ts";
+import { describingArguments, maxHoldSeconds } from "../../contract/hook-tool.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { boundTexts, label } from "../../redaction/bounded-text.ts";
