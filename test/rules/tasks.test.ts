@@ -70,7 +70,7 @@ taskTest(
     expect(held).toMatchObject([{ task: first }]);
     expect(await a.claim({ tasks: [first, second_, third, later], limit: 9 })).toMatchObject([{ task: second_ }]);
     expect(await a.claim({ tasks: [first], limit: 9 })).toEqual([]);
-    await b.do("tasks.release", { task: first, claim: held[0]?.claim ?? 0 });
+    await b.do("tasks.release", { task: first, claim: held[0]?.claim ?? 0 }, {});
     expect(await a.claim({ tasks: [first], types: ["other"] })).toEqual([]);
     expect(await a.claim({ tasks: [first] })).toMatchObject([{ task: first }]);
   },

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Taken } from "../../contract/machine/handover.ts";
 import { pluralize, quotedTitle } from "../../shared/format.ts";
+import { heldText } from "../../shared/held-text.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
@@ -76,6 +77,7 @@ function takenLines({
   leftOut,
   notRestored,
   isAgain,
+  held,
 }: Taken): string[] {
   const missing = [...leftOut, ...notRestored];
   const files = branch === null ? `Its files are in ${folder}.` : `Its files are in ${folder}, on branch ${branch}.`;
@@ -85,5 +87,6 @@ function takenLines({
     ...(missing.length === 0
       ? []
       : [`${pluralize(missing.length, "file")} not there: ${missing.map(({ path }) => path).join(", ")}.`]),
+    ...(held === null ? [] : [heldText(held, held.goesTo)]),
   ];
 }

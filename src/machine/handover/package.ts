@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
+import { Held } from "../../contract/machine/handover.ts";
 import { lostParts } from "../../contract/machine/recovery.ts";
 import { maxFileParts } from "../../contract/sync.ts";
 import { parseJson } from "../../shared/json-fields.ts";
@@ -53,6 +54,8 @@ const Facts = z.object({
   head: z.nullable(z.string().check(z.regex(/^[0-9a-f]{40,64}$/))),
   bundleBytes: count,
   conversationBytes: count,
+  /** Absent: its chat held nothing in a workspace. */
+  held: z.optional(Held.extend({ workspace: z.nullable(text) })),
   /** SHA-256 (hex) of all bytes after the facts. */
   digest: text,
 });

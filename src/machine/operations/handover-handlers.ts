@@ -14,7 +14,7 @@ import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-c
 import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
 import { adopt, refusalOf } from "../handover/adopt.ts";
-import { collectHandover } from "../handover/collect.ts";
+import { collectHandover, type Collected } from "../handover/collect.ts";
 import {
   fromFileText,
   handoverKey,
@@ -28,6 +28,7 @@ import {
 } from "../handover/package.ts";
 import { movePath } from "../recovery/incomplete/restoration.ts";
 import * as audit from "../sessions/machine-audit.ts";
+import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { makeNative, targetOf } from "./native-handlers.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
@@ -56,22 +57,15 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     context.progress?.("Saving the session and its files ...");
     const forMs = input.until ?? (file === undefined ? handoverMs.default : fileLifetimeMs);
     const until = runtime.now() + forMs;
-    const options = { machine: hostname(), until, withConversation: native };
+    const options = { machine: hostname(), until, withConversation: native, edge: edge.value };
     const collected = await collectHandover(runtime, session, options);
     const names = namesOf(runtime, session);
     if (!collected.ok) return refuseGive(names.shortId, collected.error);
-    const { given, withoutFiles } = collected.value;
+    const { given } = collected.value;
     const stored = await sealAndStore(context, runtime, { given, edge: edge.value, file, forMs });
     if (!stored.ok) return refuseGive(names.shortId, stored.error);
     record(runtime, context, "session.given", session.id);
-    return ok({
-      ...names,
-      machine: null,
-      ...stored.value,
-      until,
-      files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
-      hasConversation: given.conversation !== null,
-    });
+    return ok({ ...names, machine: null, ...stored.value, until, ...contentOf(collected.value) });
   },
 
   async "handover.take"(context, input) {
@@ -91,6 +85,14 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     return taken;
   },
 };
+
+function contentOf({ given, withoutFiles }: Collected): Pick<Given, "files" | "hasConversation" | "held"> {
+  return {
+    files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
+    hasConversation: given.conversation !== null,
+    held: given.held ?? null,
+  };
+}
 
 interface Taking {
   readonly given: HandedOver;
@@ -124,7 +126,15 @@ async function store(
     leftOut: given.files?.leftOut ?? [],
     notRestored: files?.notRestored ?? [],
     native: native.value,
+    held: receivedOf(runtime, given.id),
   });
+}
+
+function receivedOf({ store }: Runtime, session: string): Taken["held"] {
+  const received = store.read((sql) => heldAtHandOver.read(sql, session), null);
+  if (received === null) return null;
+  const { files, leads, tasks, goesTo } = received;
+  return { files, leads, tasks, goesTo };
 }
 
 type Carried = Omit<Parameters<typeof makeNative>[1], "session" | "cwd">;
