@@ -18,6 +18,7 @@ import { collectHandover, type Collected } from "../handover/collect.ts";
 import {
   fromFileText,
   handoverKey,
+  handoverSecretBytes,
   openHandover,
   parseHandoverCode,
   sealHandover,
@@ -27,19 +28,17 @@ import {
   type HandedOver,
 } from "../handover/package.ts";
 import { movePath } from "../recovery/incomplete/restoration.ts";
-import * as audit from "../sessions/machine-audit.ts";
 import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { makeNative, targetOf } from "./native-handlers.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
-import { catchUpWith } from "./recovery-handlers.ts";
+import { catchUpWith, record } from "./recovery-handlers.ts";
 import { findHere, namesOf, projectOfFolder } from "./resolve-id.ts";
 
 const filesTimeoutMs = 600_000;
 /** Larger than any hand-over: 256 envelopes of 350 KB. */
 const maxFileBytes = 100_000_000;
-const secretBytes = 16;
 const fileLifetimeMs = 604_800_000;
 
 export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take"> = {
@@ -64,7 +63,7 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     const { given } = collected.value;
     const stored = await sealAndStore(context, runtime, { given, edge: edge.value, file, forMs });
     if (!stored.ok) return refuseGive(names.shortId, stored.error);
-    record(runtime, context, "session.given", session.id);
+    record(context, runtime, "session.given", session.id);
     return ok({ ...names, machine: null, ...stored.value, until, ...contentOf(collected.value) });
   },
 
@@ -109,7 +108,7 @@ async function store(
   const { files, adopted: folder } = written;
   const adopted = adopt(runtime, given, folder);
   if (!adopted.ok) return refuseTake(adopted.error);
-  record(runtime, context, "session.taken", given.id);
+  record(context, runtime, "session.taken", given.id);
   const session = runtime.store.read((sql) => sessions.get(sql, given.id), null);
   if (session === null) return refuseTake("it was deleted meanwhile");
   const native = carried === null ? ok(null) : await makeNative(runtime, { session, ...carried, cwd: folder.cwd });
@@ -171,7 +170,7 @@ async function sealAndStore(
   { random, store: machine }: Runtime,
   { given, edge, file = "", forMs }: Storing,
 ): Promise<Result<Stored & Pick<Given, "bytes">, string>> {
-  const key = handoverKey(Uint8Array.from(random(secretBytes)));
+  const key = handoverKey(Uint8Array.from(random(handoverSecretBytes)));
   const sealed = sealHandover(given, key, random);
   if (!sealed.ok) {
     const hint = given.conversation === null ? "" : "give it without --native, or ";
@@ -194,11 +193,7 @@ async function sealAndStore(
 /** @returns why the file was not written */
 function writeNew(file: string, text: string, { code }: HandoverKey): Result<Stored, string> {
   try {
-    writeAtomically(file, text, {
-      check: () => {
-        if (existsSync(file)) throw Object.assign(new Error(`${file} exists`), { code: "EEXIST" });
-      },
-    });
+    writeAtomically(file, text, { isNew: true });
     return ok({ sealed: { file, code }, link: null });
   } catch (error) {
     return err(`${file} could not be written (${codeOf(error) ?? String(error)})`);
@@ -316,13 +311,4 @@ function movedTo({ cwd, project }: HandedOver["session"], root: string): string 
 function nameOf(project: string | null): string {
   const name = project?.split(/[/\\]/).at(-1) ?? "";
   return name === "" ? "" : ` (${name})`;
-}
-
-function record(
-  runtime: Runtime,
-  { by = "command line" }: HandlerContext,
-  kind: audit.MachineAction["kind"],
-  session: string,
-): void {
-  audit.record(runtime, { kind, session, by, result: "done" });
 }
