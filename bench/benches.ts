@@ -19,6 +19,7 @@ export const benches = {
   cost: async () => (await import("./tasks/cost.ts")).cost(),
   capacity: async () => (await import("./capacity/capacity.ts")).capacity(),
   sync: async () => (await import("./sync/sync.ts")).sync(),
+  handover: async () => (await import("./handover.ts")).handover(),
   neighbour: async (args: readonly string[]) => (await import("./stress/attack-run.ts")).neighbour(args),
 } as const;
 

@@ -287,6 +287,13 @@ export const figures: Readonly<Record<string, Figure>> = {
     beside: ({ p50, bare, changesPerSecond }) =>
       `${ratio(p50 / bare)} a bare HTTP round trip; waiting changes ${perSecond(changesPerSecond)} (goal 4,000)`,
   }),
+  handover: figure("handover", {
+    text: "session with 8 MB of uncommitted files given and taken, two homes on loopback, p50",
+    unit: "s",
+    most: 5,
+    value: ({ both }) => both,
+    beside: ({ give, take }) => `\`shim give\` ${give.toFixed(2)} s, \`shim take\` ${take.toFixed(2)} s`,
+  }),
   capacity: figure("capacity", {
     text: "one workspace of 50,000 chats and 1,000,000 tasks: events of tasks, processor time",
     unit: "per s",

@@ -63,7 +63,10 @@ fill("plugin/dist", [
 
 fill(join("dist", "web"), page.files);
 
-/** The live page: a bundle without data, which the machine and the Worker serve as it is. */
+/**
+ * The live page: a bundle without data, which the machine and the Worker serve as it is. Beside it
+ * the page behind the link of a hand-over, at `/take`.
+ */
 async function buildPage() {
   const folder = join("src", "web");
   const { outputFiles, metafile } = await build({
@@ -71,6 +74,7 @@ async function buildPage() {
     entryPoints: [
       { in: join(folder, "app-entry.tsx"), out: "app" },
       { in: join(folder, "app.css"), out: "app" },
+      { in: join(folder, "take-entry.ts"), out: "app-take" },
     ],
     outdir: join("dist", "web"),
     entryNames: "[name]-[hash]",
@@ -90,10 +94,15 @@ async function buildPage() {
     .replace("<script", () => [...preloads, "<script"].join("\n    "));
   const others = ["icon.svg", "icon-maskable.svg", "manifest.webmanifest"];
   const shown = [...assets, ...others.map((name) => [name, readFileSync(join(folder, name))])];
+  const [takeScript] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith("take-entry.ts"));
+  const takePage = readFileSync(join(folder, "take.html"), "utf8")
+    .replace("take-entry.ts", basename(takeScript))
+    .replace("app.css", basename(style));
   const files = [
     ...shown,
     ["index.html", Buffer.from(page)],
     ["worker.js", await serviceWorker(shown, page)],
+    ["take.html", Buffer.from(takePage)],
     ["_headers", Buffer.from(headersFile())],
   ];
   return { files, metafile };

@@ -168,16 +168,33 @@ export async function continueNatively(cli: Cli, session: string, options: Conti
       message: `${message} \`${brief}\`, without --native, continues it with the brief.`,
     });
   }
-  const { made, start } = written.value;
-  const text = nativeText(written.value);
-  if (mayStart(cli, options)) {
+  return openNative(cli, { session: id, native: written.value, data: written.value }, options);
+}
+
+interface NativeSession {
+  /** The one whose conversation it has. */
+  readonly session: string;
+  readonly native: Native;
+  /** Answer where the client is not started. */
+  readonly data: object;
+}
+
+/** Starts the client with a session that was written for it, or says how. */
+export async function openNative(
+  cli: Cli,
+  { session, native, data }: NativeSession,
+  options: ContinueOptions,
+): Promise<CommandResult> {
+  const { made, start } = native;
+  const text = nativeText(native);
+  if (options.print !== true && mayStart(cli, options)) {
     cli.progress(text.trimEnd());
-    return startChat(cli, id, start, { hint: `The new session is ${made}.` });
+    return startChat(cli, session, start, { hint: `The new session is ${made}.` });
   }
   // The offer ends by itself where no chat begins with the new session.
-  await cli.call("recovery.take", { session: id, chat: made });
+  await cli.call("recovery.take", { session, chat: made });
   const line = [start.command, ...start.args].join(" ");
-  return ok({ data: written.value, text: `${text}To continue it, in ${start.cwd}: ${line}\n`, isVerbatim: true });
+  return ok({ data, text: `${text}To continue it, in ${start.cwd}: ${line}\n`, isVerbatim: true });
 }
 
 const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>> = {
@@ -193,17 +210,7 @@ const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>
 };
 
 /** Says what the new session has, and what it lacks: nothing is dropped in silence. */
-export function nativeText({
-  made,
-  session,
-  file,
-  carried,
-  lost,
-  damages,
-  redacted,
-  foreignTools,
-  start,
-}: Native): string {
+function nativeText({ made, session, file, carried, lost, damages, redacted, foreignTools, start }: Native): string {
   const { prompts, answers, calls, summaries } = carried;
   const summary = summaries === 0 ? [] : [`${summaries} ${summaries === 1 ? "summary" : "summaries"}`];
   const has = [

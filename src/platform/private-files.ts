@@ -37,8 +37,14 @@ export function createPrivateFolder(path: string): void {
  * @param path not a symbolic link
  * @param options.mode for a new file that is not SHIM's own; an existing one keeps its mode
  * @param options.check runs before the rename; if it throws, the file is unchanged
+ * @param options.isNew a file that is there is not replaced: EEXIST is thrown
  */
-export function writeAtomically(path: string, text: string, options: { mode?: number; check?: () => void } = {}): void {
+export function writeAtomically(
+  path: string,
+  text: string,
+  options: { mode?: number; check?: () => void; isNew?: boolean } = {},
+): void {
+  if (options.isNew) requireAbsent(path);
   const present = statSync(path, { throwIfNoEntry: false });
   // Other processes may replace the same file at the same moment.
   const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
@@ -47,12 +53,17 @@ export function writeAtomically(path: string, text: string, options: { mode?: nu
     rmSync(temporary, { force: true });
     writeFlushed(temporary, text, present, options.mode);
     options.check?.();
+    if (options.isNew) requireAbsent(path);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
   syncFolder(dirname(path));
+}
+
+export function requireAbsent(path: string): void {
+  if (inodeOf(path) !== null) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
 }
 
 function writeFlushed(path: string, text: string, present: Stats | undefined, mode: number | undefined): void {

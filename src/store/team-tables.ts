@@ -51,7 +51,13 @@ export const teamProjects = table("team_projects", {
   at: integer(),
 });
 
-export type QueuedCallName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
+export type QueuedCallName =
+  | "tasks.heartbeat"
+  | "tasks.ack"
+  | "tasks.nack"
+  | "tasks.release"
+  | "tasks.submit"
+  | "messages.send";
 
 /** Unanswered calls of a chat (results, messages): they outlive the network and the process. */
 export const teamCalls = table("team_calls", {

@@ -102,3 +102,25 @@ it("the page follows the workspace over its socket, opened with a ticket that is
   expect(tokens.find((one) => one.id === id)?.isRevoked).toBe(true);
   expect(faults).toEqual([]);
 });
+
+it("the link of a hand-over opened in a browser says what to type, asks the coordinator for nothing, and uses nothing up @night", async () => {
+  const edge = await theEdge();
+  const link = `${edge.url}/take#${"a".repeat(44)}.${"b".repeat(22)}`;
+  const answer = await fetch(link);
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get("content-security-policy")).toContain("default-src 'none'; script-src 'self'");
+  const { page, faults } = await openTab(link, { permissions: ["clipboard-read", "clipboard-write"] });
+  const asked: string[] = [];
+  page.on("request", (request) => {
+    if (!request.url().endsWith("/icon.svg")) asked.push(request.url());
+  });
+  const command = `shim take '${link}'`;
+  await page.getByText(command).waitFor();
+  await page.getByRole("button", { name: "Copy" }).click();
+  await page.getByText("Copied.").waitFor();
+  expect(await page.evaluate("navigator.clipboard.readText()")).toBe(command);
+  expect([await axeFaults(page), faults, asked]).toEqual([[], [], []]);
+  await page.evaluate('location.hash = "#cut"');
+  await page.getByText("This is not all of the link: copy it again.").waitFor();
+  expect(await page.getByRole("button", { name: "Copy" }).isDisabled()).toBe(true);
+});

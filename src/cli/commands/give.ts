@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Given } from "../../contract/machine/handover.ts";
 import { pluralize } from "../../shared/format.ts";
 import { quotedTitle } from "../../shared/format.ts";
+import { heldNames } from "../../shared/held-text.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
@@ -17,7 +18,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
 }
 
-function givenLines({ session, title, sealed, link, until, files, hasConversation }: Given): Lines {
+function givenLines({ session, title, sealed, link, until, files, hasConversation, held }: Given): Lines {
   const what = hasConversation ? "its state and its conversation" : "its state, without the conversation (--native)";
   const { missing, leftOut } = files;
   const where = sealed === null ? "at the coordinator, which cannot read it" : `in ${sealed.file}, sealed`;
@@ -26,6 +27,10 @@ function givenLines({ session, title, sealed, link, until, files, hasConversatio
     missing === null ? "Its uncommitted files are in it." : `Its uncommitted files are not in it: ${missing}.`,
     leftOut.length > 0 &&
       `${pluralize(leftOut.length, "file")} left out of it: ${leftOut.map(({ path }) => path).join(", ")}.`,
+    held !== null &&
+      (sealed === null
+        ? `When it is taken, this chat gives back ${heldNames(held)}.`
+        : `This chat keeps ${heldNames(held)}.`),
     "",
     ...(sealed === null
       ? ["In a clone of the project, once, on the other machine:", `  shim take '${link ?? ""}'`]

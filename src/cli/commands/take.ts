@@ -2,10 +2,11 @@ import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Taken } from "../../contract/machine/handover.ts";
 import { pluralize, quotedTitle } from "../../shared/format.ts";
+import { heldText } from "../../shared/held-text.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { continueSession, mayStart, nativeText, startable, startChat } from "../continue-session.ts";
+import { continueSession, openNative, startable } from "../continue-session.ts";
 import type { CliResult } from "../answer.ts";
 
 interface TakeOptions extends CommonOptions {
@@ -29,7 +30,7 @@ export function addCommand(program: Command, cli: Cli): void {
 async function run(cli: Cli, options: TakeOptions, file: string): Promise<CommandResult> {
   const taken = await take(cli, options, file);
   if (!taken.ok) return taken;
-  const { session, folder, native } = taken.value;
+  const { session, native } = taken.value;
   for (const line of takenLines(taken.value)) cli.progress(line);
   if (native === null) {
     const here = { ...options, isNew: true };
@@ -38,13 +39,7 @@ async function run(cli: Cli, options: TakeOptions, file: string): Promise<Comman
       ? ok({ ...continued.value, data: { ...taken.value, continued: continued.value.data } })
       : continued;
   }
-  cli.progress(nativeText(native).trimEnd());
-  const { start } = native;
-  if (options.print !== true && mayStart(cli, options))
-    return startChat(cli, session, start, { hint: `The new session is ${native.made}.` });
-  await cli.call("recovery.take", { session, chat: native.made });
-  const line = [start.command, ...start.args].join(" ");
-  return ok({ data: taken.value, text: `To continue it, in ${start.cwd ?? folder}: ${line}\n`, isVerbatim: true });
+  return openNative(cli, { session, native, data: taken.value }, options);
 }
 
 /** The code of a file is no argument, as those are visible to other users; a link works once. */
@@ -76,6 +71,7 @@ function takenLines({
   leftOut,
   notRestored,
   isAgain,
+  held,
 }: Taken): string[] {
   const missing = [...leftOut, ...notRestored];
   const files = branch === null ? `Its files are in ${folder}.` : `Its files are in ${folder}, on branch ${branch}.`;
@@ -85,5 +81,6 @@ function takenLines({
     ...(missing.length === 0
       ? []
       : [`${pluralize(missing.length, "file")} not there: ${missing.map(({ path }) => path).join(", ")}.`]),
+    ...(held === null ? [] : [heldText(held, held.goesTo)]),
   ];
 }

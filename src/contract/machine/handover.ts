@@ -5,6 +5,20 @@ import { Native } from "./recovery.ts";
 import { machineOperation } from "./operation.ts";
 import { Named } from "./recovery.ts";
 
+/** Things that the chat of a session held in its workspace at its hand-over. */
+export const Held = z.object({
+  /** Reserved: `file:<project>/<path>`. */
+  files: z.array(z.string()),
+  /** Names of elections. */
+  leads: z.array(z.string()),
+  tasks: z.array(z.object({ task: z.int(), type: z.string(), excerpt: z.string().describe("of its payload") })),
+});
+export type Held = z.infer<typeof Held>;
+
+/** taker: the chat that continues it; others: all of the workspace; giver: it keeps them. */
+export const HeldGoesTo = z.enum(["taker", "others", "giver"]);
+export type HeldGoesTo = z.infer<typeof HeldGoesTo>;
+
 const Given = Named.extend({
   /** Sealed file, with the code that opens it; null: it is at the coordinator. */
   sealed: z.object({ file: z.string(), code: z.string() }).nullable(),
@@ -20,6 +34,8 @@ const Given = Named.extend({
     leftOut: excluded,
   }),
   hasConversation: z.boolean(),
+  /** Things that the chat holds; null: none. */
+  held: Held.nullable(),
 });
 export type Given = z.infer<typeof Given>;
 
@@ -39,6 +55,8 @@ const Taken = Named.extend({
   notRestored: excluded,
   /** The conversation as a session of a client; null: the brief stands for it. */
   native: Native.nullable(),
+  /** Things that its chat held; null: none. */
+  held: Held.extend({ goesTo: HeldGoesTo }).nullable(),
 });
 export type Taken = z.infer<typeof Taken>;
 

@@ -67,10 +67,11 @@ function adoptPushed(
   chat: chatRows.LivenessRow,
   held: readonly OwnRow[],
   requestId: string,
-  { limit, types, isStarted }: ClaimOptions,
+  { limit, types, tasks, isStarted }: ClaimOptions,
 ): OwnRow[] {
   const pushedRows = held.filter(
-    ({ requestId, type }) => requestId === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
+    ({ requestId, type, task }) =>
+      requestId === lifecycle.pushedRequestId && (types?.includes(type) ?? true) && (tasks?.includes(task) ?? true),
   );
   return pushedRows.slice(0, limit).map((row) => adopt(tx, chat, row, { requestId, isStarted }));
 }
@@ -98,9 +99,7 @@ function claimQueued(
   const room = Math.min(options.limit, chat.capacity - held);
   if (room <= 0) return [];
   const capabilities = new Set(JSON.parse(chat.capabilities) as string[]);
-  const firstLanes = lanes.selectFirst(tx, lanes.listMatching(tx, capabilities, options.types), chat.chat, room);
-  const heads = firstLanes.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
-  const candidates = heads.toSorted(lanes.compareFor(chat.chat));
+  const candidates = headsOf(tx, chat.chat, capabilities, room, options).toSorted(lanes.compareFor(chat.chat));
   const tasks = page(candidates, room, ({ bytes }) => bytes).map(({ task }) => task);
   if (tasks.length === 0) return [];
   const assignment = { chat, requestId, isStarted: options.isStarted };
@@ -115,6 +114,20 @@ function claimQueued(
     tasks.flatMap((task) => byTask.get(task) ?? []),
     byTask,
   );
+}
+
+/** The tasks that are next for a chat, or those of the named ones that it can do. */
+function headsOf(
+  tx: Tx,
+  chat: string,
+  capabilities: ReadonlySet<string>,
+  room: number,
+  { types, tasks }: ClaimOptions,
+): lanes.Head[] {
+  if (tasks !== undefined)
+    return lanes.headsAmong(tx, tasks).filter(({ lane }) => lanes.isMatching(lane, capabilities, types));
+  const matching = lanes.listMatching(tx, capabilities, types);
+  return lanes.selectFirst(tx, matching, chat, room).flatMap((lane) => lanes.headsFor(tx, lane, chat, room));
 }
 
 const maxInputBytes = 500_000;

@@ -20,7 +20,13 @@ export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: 
   const found = types
     ? [...new Set(types)].flatMap((type) => Array.from(lanesBetween(tx, type, type + afterTypeLanes)))
     : Array.from(listQueued(tx));
-  return found.filter((lane) => capabilitiesIn(lane).every((one) => capabilities.has(one)));
+  return found.filter((lane) => isMatching(lane, capabilities, types));
+}
+
+export function isMatching(lane: string, capabilities: ReadonlySet<string>, types?: readonly string[]): boolean {
+  return (
+    (types?.includes(typeIn(lane)) ?? true) && capabilitiesIn(lane).every((capability) => capabilities.has(capability))
+  );
 }
 
 export function listQueued(tx: Tx, pageSize = maxLanesPerQuery): Generator<string, void> {
@@ -140,4 +146,13 @@ export function headsFor({ sql, now }: Tx, lane: string, chat: string, limit: nu
       limit,
     );
   return [...read("").filter(({ affinity }) => affinity !== chat), ...read("AND affinity = ?", chat)];
+}
+
+/** Those of the tasks that are queued. */
+export function headsAmong({ sql, now }: Tx, tasks: readonly number[]): Head[] {
+  return sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND task IN (SELECT value FROM json_each(?)) AND ${isOpenSql}`,
+    JSON.stringify(tasks),
+    now,
+  );
 }

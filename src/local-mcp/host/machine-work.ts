@@ -327,7 +327,7 @@ export class MachineWork {
     this.#isCheckingHandovers = true;
     await attempt(this.#runtime.log, "hand-overs were not checked", async () => {
       const { checkGiven } = await import("../../machine/handover/watch.ts");
-      await checkGiven(this.#runtime);
+      if (await checkGiven(this.#runtime)) for (const { team } of this.#chats) await team?.onHandedOver();
     });
     this.#isCheckingHandovers = false;
   }

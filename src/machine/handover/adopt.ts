@@ -2,11 +2,13 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { encode } from "../../store/checkpoint-body.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { mapFiles } from "../recovery/elsewhere/restoration.ts";
 import * as journal from "../sessions/journal.ts";
+import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { sealedState } from "../sharing/pull.ts";
 import { clearImport } from "../transcripts/import-transcript.ts";
@@ -45,7 +47,7 @@ export function adopt(
   });
 }
 
-function store(sql: Sql, runtime: Runtime, { id, session, machine }: HandedOver, folder: AdoptedFolder): void {
+function store(sql: Sql, runtime: Runtime, { id, session, machine, held }: HandedOver, folder: AdoptedFolder): void {
   const now = runtime.now();
   // The other clock may be ahead.
   const lastSeenAt = Math.min(session.lastSeenAt, now);
@@ -81,6 +83,13 @@ function store(sql: Sql, runtime: Runtime, { id, session, machine }: HandedOver,
   sessions.update(sql, id, { toolCalls, toolErrors, workedAt: lastSeenAt });
   sessions.close(sql, lastSeenAt, id, sessions.givenOrigin);
   sessions.setRecovery(sql, now, id, null, null);
+  heldAtHandOver.receive(sql, { session: id, held, workspace: workspaceOf(runtime), now });
+}
+
+/** Name of its workspace among all coordinators; null: it is in none. */
+function workspaceOf({ paths, env }: Runtime): string | null {
+  const edge = readEdgeConfig(paths.home, env);
+  return edge.ok && edge.value ? nameOf(edge.value) : null;
 }
 
 /** The state with the events after its checkpoint, and with the paths of this machine. */

@@ -1,7 +1,13 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import { runApart } from "../../runtime/runtime.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import { redact } from "../../redaction/redact.ts";
+import { oneLine } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { teamHoldings } from "../../store/team-tables.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
+import { nameOf, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
@@ -9,6 +15,8 @@ import { capture, type CaptureError } from "../checkpoints/capture.ts";
 import { redactConversation } from "../recovery/native/native-session.ts";
 import { readSource } from "../recovery/native/native-session.ts";
 import { findSnapshot } from "../sessions/session-content.ts";
+import type { HeldByChat } from "../sessions/held-at-hand-over.ts";
+import * as reservationTable from "../team/reservation-table.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { buildSessionContent } from "../sharing/record-contents.ts";
 import type { CarriedConversation, HandedOver } from "./package.ts";
@@ -19,6 +27,8 @@ export interface CollectOptions {
   /** Epoch ms. */
   readonly until: number;
   readonly withConversation: boolean;
+  /** Its coordinator holds the hand-over; null: a file does. */
+  readonly edge: EdgeWorkspace | null;
 }
 
 export interface Collected {
@@ -27,13 +37,14 @@ export interface Collected {
   readonly withoutFiles: string | null;
 }
 
+const maxExcerptChars = 200;
 const snapshotTimeoutMs = 120_000;
 
 /** Saves the session as it stands, and collects what another machine needs to continue it. */
 export async function collectHandover(
   runtime: Runtime,
   session: Session,
-  { machine, until, withConversation }: CollectOptions,
+  { machine, until, withConversation, edge }: CollectOptions,
 ): Promise<Result<Collected, string>> {
   const { store, now } = runtime;
   const saved = capture(runtime, { sessionId: session.id, trigger: "give" });
@@ -45,6 +56,7 @@ export async function collectHandover(
   const files = await collectFiles(runtime, checkpoint);
   const content = store.read((sql) => buildSessionContent(sql, session, now()), null);
   if (content?.checkpoint?.id !== checkpoint) return err("its checkpoint was deleted meanwhile");
+  const held = store.read((sql) => heldBy(sql, session.id, edge && nameOf(edge)), null);
   const { head = null, bundle = null, ...facts } = files.ok ? files.value : {};
   const given = {
     machine,
@@ -56,6 +68,7 @@ export async function collectHandover(
     head,
     bundle,
     conversation: conversation.value,
+    ...(held === null ? {} : { held }),
   };
   return ok({ given, withoutFiles: files.ok ? null : files.error });
 }
@@ -93,4 +106,24 @@ async function readConversation(runtime: Runtime, session: Session): Promise<Res
   if (read.value.items.length === 0) return err("nothing was said in it");
   const { items, lost, damages, model } = redactConversation(read.value).conversation;
   return ok({ session: session.id, model, items: [...items], lost: [...lost], damages });
+}
+
+/** @returns null: it holds nothing */
+function heldBy(sql: Sql, session: string, workspace: string | null): HeldByChat | null {
+  const files = reservationTable.list(sql).filter(({ holder }) => holder === session);
+  const rows = teamHoldings.select(sql, "WHERE session = ? ORDER BY at, token", session);
+  const leads = rows.filter(({ kind, token }) => kind === "leadership" && token > 0);
+  const claims = rows.filter(({ kind }) => kind === "claim").map(({ body }) => body as ClaimedTask);
+  if (files.length + leads.length + claims.length === 0) return null;
+  return {
+    workspace,
+    files: files.map(({ resource }) => resource),
+    leads: leads.map(({ resource }) => resource),
+    tasks: claims.map(({ task, type, payload }) => ({ task, type, excerpt: excerptOf(payload) })),
+  };
+}
+
+function excerptOf(payload: ClaimedTask["payload"]): string {
+  const text = typeof payload === "string" ? payload : payload === null ? "" : JSON.stringify(payload);
+  return oneLine(redact(text).text, maxExcerptChars);
 }

@@ -1,9 +1,11 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
 import * as z from "zod";
+import { Held } from "../../contract/machine/handover.ts";
 import { lostParts } from "../../contract/machine/recovery.ts";
 import { maxFileParts } from "../../contract/sync.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { formatCode, parseCode, type CodeKind } from "../sharing/carried-code.ts";
 import { open, seal, type EnvelopeSubject } from "../sharing/envelope.ts";
 import { FilesContent, SessionContent } from "../sharing/record-contents.ts";
 import { deriveKey, type WorkspaceKey } from "../sharing/key-ring.ts";
@@ -53,6 +55,8 @@ const Facts = z.object({
   head: z.nullable(z.string().check(z.regex(/^[0-9a-f]{40,64}$/))),
   bundleBytes: count,
   conversationBytes: count,
+  /** Absent: its chat held nothing in a workspace. */
+  held: z.optional(Held.extend({ workspace: z.nullable(text) })),
   /** SHA-256 (hex) of all bytes after the facts. */
   digest: text,
 });
@@ -64,9 +68,15 @@ export interface HandedOver extends Omit<Facts, "bundleBytes" | "conversationByt
   readonly conversation: CarriedConversation | null;
 }
 
-const secretBytes = 16;
-const checkBytes = 3;
-const codePrefix = "shimgive-";
+export const handoverSecretBytes = 16;
+const codeKind: CodeKind = {
+  name: "code",
+  prefix: "shimgive-",
+  secretBytes: handoverSecretBytes,
+  checkBytes: 3,
+  use: "shim give",
+  command: "shim give --file",
+};
 
 /** Key of one hand-over. Only its two ends have the secret. */
 export interface HandoverKey extends WorkspaceKey {
@@ -78,24 +88,14 @@ export interface HandoverKey extends WorkspaceKey {
 
 /** @param secret 16 random bytes that were never used before */
 export function handoverKey(secret: Uint8Array): HandoverKey {
-  const code = `${codePrefix}${Buffer.concat([secret, checksum(secret)]).toString("base64url")}`;
+  const code = formatCode(codeKind, secret);
   const claim = deriveKey(secret, "shim claim", 32).toString("base64url");
   return { id: deriveKey(secret, "shim key id", 8).toString("hex"), bytes: secret, code, claim };
 }
 
 export function parseHandoverCode(typed: string): Result<HandoverKey, string> {
-  const code = typed.trim();
-  if (!code.startsWith(codePrefix)) return err(`a code begins with ${codePrefix}: \`shim give\` has printed it`);
-  const decoded = Buffer.from(code.slice(codePrefix.length), "base64url");
-  const secret = Uint8Array.from(decoded.subarray(0, secretBytes));
-  const isWhole = decoded.length === secretBytes + checkBytes;
-  if (!isWhole || !timingSafeEqual(decoded.subarray(secretBytes), checksum(secret)))
-    return err("the code is not complete, or was mistyped: copy the whole line again");
-  return ok(handoverKey(secret));
-}
-
-function checksum(secret: Uint8Array): Buffer {
-  return createHash("sha256").update("shim give").update(secret).digest().subarray(0, checkBytes);
+  const secret = parseCode(codeKind, typed);
+  return secret.ok ? ok(handoverKey(secret.value)) : secret;
 }
 
 /** Bytes of one envelope before it is sealed. */

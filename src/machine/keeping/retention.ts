@@ -2,6 +2,7 @@ import * as totals from "../../store/metric-totals.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
+import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import { forgetUnit } from "../sessions/session-settings.ts";
 import { closedReason } from "../sessions/activity.ts";
 import {
@@ -118,6 +119,8 @@ export function removeSession(sql: Sql, id: string, kept: ReadonlySet<string>): 
   const owned = tables.reduce((sum, name) => sum + sql.run(`DELETE FROM ${name} WHERE session = ?`, id), 0);
   const rows = owned + teamConflicts.delete(sql, { other: id });
   forgetUnit(sql, id);
+  heldAtHandOver.forget(sql, id);
+  heldAtHandOver.markGivenBack(sql, id);
   const { toolCalls, toolErrors } = sessions.find(sql, { id }) ?? { toolCalls: 0, toolErrors: 0 };
   totals.add(sql, "shim_tool_calls_total", { value: toolCalls });
   totals.add(sql, "shim_tool_errors_total", { value: toolErrors });

@@ -14,10 +14,11 @@ import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-c
 import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
 import { adopt, refusalOf } from "../handover/adopt.ts";
-import { collectHandover } from "../handover/collect.ts";
+import { collectHandover, type Collected } from "../handover/collect.ts";
 import {
   fromFileText,
   handoverKey,
+  handoverSecretBytes,
   openHandover,
   parseHandoverCode,
   sealHandover,
@@ -27,18 +28,17 @@ import {
   type HandedOver,
 } from "../handover/package.ts";
 import { movePath } from "../recovery/incomplete/restoration.ts";
-import * as audit from "../sessions/machine-audit.ts";
+import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { makeNative, targetOf } from "./native-handlers.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
-import { catchUpWith } from "./recovery-handlers.ts";
+import { catchUpWith, record } from "./recovery-handlers.ts";
 import { findHere, namesOf, projectOfFolder } from "./resolve-id.ts";
 
 const filesTimeoutMs = 600_000;
 /** Larger than any hand-over: 256 envelopes of 350 KB. */
 const maxFileBytes = 100_000_000;
-const secretBytes = 16;
 const fileLifetimeMs = 604_800_000;
 
 export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take"> = {
@@ -56,22 +56,15 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     context.progress?.("Saving the session and its files ...");
     const forMs = input.until ?? (file === undefined ? handoverMs.default : fileLifetimeMs);
     const until = runtime.now() + forMs;
-    const options = { machine: hostname(), until, withConversation: native };
+    const options = { machine: hostname(), until, withConversation: native, edge: edge.value };
     const collected = await collectHandover(runtime, session, options);
     const names = namesOf(runtime, session);
     if (!collected.ok) return refuseGive(names.shortId, collected.error);
-    const { given, withoutFiles } = collected.value;
+    const { given } = collected.value;
     const stored = await sealAndStore(context, runtime, { given, edge: edge.value, file, forMs });
     if (!stored.ok) return refuseGive(names.shortId, stored.error);
-    record(runtime, context, "session.given", session.id);
-    return ok({
-      ...names,
-      machine: null,
-      ...stored.value,
-      until,
-      files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
-      hasConversation: given.conversation !== null,
-    });
+    record(context, runtime, "session.given", session.id);
+    return ok({ ...names, machine: null, ...stored.value, until, ...contentOf(collected.value) });
   },
 
   async "handover.take"(context, input) {
@@ -92,6 +85,14 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
   },
 };
 
+function contentOf({ given, withoutFiles }: Collected): Pick<Given, "files" | "hasConversation" | "held"> {
+  return {
+    files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
+    hasConversation: given.conversation !== null,
+    held: given.held ?? null,
+  };
+}
+
 interface Taking {
   readonly given: HandedOver;
   readonly written: AdoptedFiles;
@@ -107,7 +108,7 @@ async function store(
   const { files, adopted: folder } = written;
   const adopted = adopt(runtime, given, folder);
   if (!adopted.ok) return refuseTake(adopted.error);
-  record(runtime, context, "session.taken", given.id);
+  record(context, runtime, "session.taken", given.id);
   const session = runtime.store.read((sql) => sessions.get(sql, given.id), null);
   if (session === null) return refuseTake("it was deleted meanwhile");
   const native = carried === null ? ok(null) : await makeNative(runtime, { session, ...carried, cwd: folder.cwd });
@@ -124,7 +125,15 @@ async function store(
     leftOut: given.files?.leftOut ?? [],
     notRestored: files?.notRestored ?? [],
     native: native.value,
+    held: receivedOf(runtime, given.id),
   });
+}
+
+function receivedOf({ store }: Runtime, session: string): Taken["held"] {
+  const received = store.read((sql) => heldAtHandOver.read(sql, session), null);
+  if (received === null) return null;
+  const { files, leads, tasks, goesTo } = received;
+  return { files, leads, tasks, goesTo };
 }
 
 type Carried = Omit<Parameters<typeof makeNative>[1], "session" | "cwd">;
@@ -161,7 +170,7 @@ async function sealAndStore(
   { random, store: machine }: Runtime,
   { given, edge, file = "", forMs }: Storing,
 ): Promise<Result<Stored & Pick<Given, "bytes">, string>> {
-  const key = handoverKey(Uint8Array.from(random(secretBytes)));
+  const key = handoverKey(Uint8Array.from(random(handoverSecretBytes)));
   const sealed = sealHandover(given, key, random);
   if (!sealed.ok) {
     const hint = given.conversation === null ? "" : "give it without --native, or ";
@@ -184,11 +193,7 @@ async function sealAndStore(
 /** @returns why the file was not written */
 function writeNew(file: string, text: string, { code }: HandoverKey): Result<Stored, string> {
   try {
-    writeAtomically(file, text, {
-      check: () => {
-        if (existsSync(file)) throw Object.assign(new Error(`${file} exists`), { code: "EEXIST" });
-      },
-    });
+    writeAtomically(file, text, { isNew: true });
     return ok({ sealed: { file, code }, link: null });
   } catch (error) {
     return err(`${file} could not be written (${codeOf(error) ?? String(error)})`);
@@ -306,13 +311,4 @@ function movedTo({ cwd, project }: HandedOver["session"], root: string): string 
 function nameOf(project: string | null): string {
   const name = project?.split(/[/\\]/).at(-1) ?? "";
   return name === "" ? "" : ` (${name})`;
-}
-
-function record(
-  runtime: Runtime,
-  { by = "command line" }: HandlerContext,
-  kind: audit.MachineAction["kind"],
-  session: string,
-): void {
-  audit.record(runtime, { kind, session, by, result: "done" });
 }

@@ -96,7 +96,7 @@ export const recoveryHandlers = {
   "recovery.dismiss": (context, input) =>
     onSession(context, input, (runtime, { source, named }) => {
       source.dismiss(named.session);
-      record(context, runtime, "session.dismissed", named.session, "done");
+      record(context, runtime, "session.dismissed", named.session);
       return ok(named);
     }),
   "recovery.undo": (context, input) =>
@@ -282,12 +282,12 @@ function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["r
   return { code: "project_elsewhere", message };
 }
 
-function record(
+export function record(
   { by = "command line" }: OperationContext,
   runtime: Runtime,
   kind: audit.MachineAction["kind"],
   session: string,
-  result: string,
+  result = "done",
 ): void {
   audit.record(runtime, { kind, session, by, result });
 }

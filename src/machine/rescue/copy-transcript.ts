@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { LinkRules, SessionFiles } from "../../clients/adapter/session-files.ts";
 import { TranscriptBytes, compressedEnd } from "../../clients/transcript/transcript-file.ts";
+import { requireAbsent } from "../../platform/private-files.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { Parents } from "./row-chain.ts";
 import { isLoaded } from "./session-facts.ts";
@@ -159,7 +159,7 @@ export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promis
   const renamed = plain.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
   const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
   const path = join(folder, basename(renamed));
-  if (existsSync(path)) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
+  requireAbsent(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const partial = `${path}.shim-partial`;
   try {

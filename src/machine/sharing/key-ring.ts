@@ -1,4 +1,4 @@
-import { createHash, hkdfSync, timingSafeEqual } from "node:crypto";
+import { hkdfSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
@@ -6,6 +6,8 @@ import { nameOf, type EdgeWorkspace } from "../../coordinator-client/edge-config
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { codeOf as errorCodeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import * as carriedCode from "./carried-code.ts";
+import type { CodeKind } from "./carried-code.ts";
 
 /** Secret of the workspace's machines. Never sent to a coordinator. */
 export interface WorkspaceKey {
@@ -14,8 +16,14 @@ export interface WorkspaceKey {
 }
 
 const keyBytes = 32;
-const checkBytes = 4;
-const prefix = "shimkey-";
+const codeKind: CodeKind = {
+  name: "key",
+  prefix: "shimkey-",
+  secretBytes: keyBytes,
+  checkBytes: 4,
+  use: "shim key",
+  command: "shim workspace key show",
+};
 
 export function createKey(random: (bytes: number) => Uint8Array): WorkspaceKey {
   return toKey(random(keyBytes));
@@ -34,24 +42,14 @@ export function deriveKey(
   return Buffer.from(hkdfSync("sha256", bytes, "", use, length));
 }
 
-/** Adds a checksum: people carry the code to another machine. */
+/** Text that people carry to another machine. */
 export function formatCode({ bytes }: WorkspaceKey): string {
-  return `${prefix}${Buffer.concat([bytes, checksum(bytes)]).toString("base64url")}`;
+  return carriedCode.formatCode(codeKind, bytes);
 }
 
 export function parseCode(text: string): Result<WorkspaceKey, string> {
-  const code = text.trim();
-  if (!code.startsWith(prefix)) return err(`a key begins with ${prefix}; \`shim workspace key show\` shows it`);
-  const decoded = Buffer.from(code.slice(prefix.length), "base64url");
-  const bytes = decoded.subarray(0, keyBytes);
-  const isWhole = decoded.length === keyBytes + checkBytes && formatCode(toKey(bytes)) === code;
-  if (!isWhole || !timingSafeEqual(decoded.subarray(keyBytes), checksum(bytes)))
-    return err("the key is not complete, or was mistyped; copy the whole line again");
-  return ok(toKey(Uint8Array.from(bytes)));
-}
-
-function checksum(bytes: Uint8Array): Buffer {
-  return createHash("sha256").update("shim key").update(bytes).digest().subarray(0, checkBytes);
+  const secret = carriedCode.parseCode(codeKind, text);
+  return secret.ok ? ok(toKey(secret.value)) : secret;
 }
 
 export interface KeyRing {

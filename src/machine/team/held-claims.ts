@@ -16,7 +16,7 @@ import * as news from "../sessions/news.ts";
 import * as spending from "../usage/task-spending.ts";
 import type { ChatParts } from "./chat-directory.ts";
 import { dropHeld, listHeld, type Holding } from "./holdings.ts";
-import type { Outbox } from "./messages.ts";
+import type { Outbox, SendResult } from "./messages.ts";
 
 export type HeldTask = Holding<"claim">;
 
@@ -97,6 +97,15 @@ export class HeldClaims {
   fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
     const heartbeat = { ...this.#heartbeat(held, this.newestCheckpoint()), progress: { note: reason } };
     return this.#outbox.call("tasks.nack", { ...this.#attempt(held), reason, isRetryable }, (sql) => {
+      this.#remove(sql, held);
+      this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
+    });
+  }
+
+  /** Gives the task back with the newest checkpoint; it costs no attempt. */
+  release(held: HeldTask, reason: string): Promise<SendResult<"tasks.release">> {
+    const heartbeat = this.#heartbeat(held, this.newestCheckpoint());
+    return this.#outbox.call("tasks.release", { ...this.#attempt(held), reason }, (sql) => {
       this.#remove(sql, held);
       this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
     });

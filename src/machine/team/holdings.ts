@@ -190,6 +190,13 @@ export class Leadership {
     return ok(answer.value.hasResigned);
   }
 
+  /** @returns whether all is given back */
+  async resignAll(): Promise<boolean> {
+    let isDone = true;
+    for (const { resource } of listHeld(this.#parts, "leadership")) isDone = (await this.resign(resource)).ok && isDone;
+    return isDone;
+  }
+
   async leaderOf(name: string): Promise<Result<Leader | null, CallError>> {
     const answer = await this.#parts.link.call("elections.observe", { name }, timeoutMs);
     return answer.ok ? ok(answer.value.leader) : answer;

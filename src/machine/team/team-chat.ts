@@ -6,6 +6,7 @@ import { statusReporter, type ReportStatus, type HintKind } from "../../coordina
 import { newId, within } from "../../coordinator-client/edge/platform.ts";
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
+import { nameOf as nameOfWorkspace } from "../../coordinator-client/edge-config.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
@@ -20,6 +21,7 @@ import { acquireLease } from "../recovery/incomplete/session-lease.ts";
 import type { ChatDirectory, ChatParts, Naming } from "./chat-directory.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims, TaskClaims } from "./held-claims.ts";
+import { settleHandedOver } from "./handed-over.ts";
 import { forgetHeld, type Holding, Leadership } from "./holdings.ts";
 import { messageInbox, countQueued, Outbox } from "./messages.ts";
 import {
@@ -63,6 +65,8 @@ export class TeamChat {
   readonly leadership: Leadership;
   /** Takes in the messages that wait for the chat. */
   readonly pull: () => Promise<Result<null, CallError>>;
+  /** Gives back, or takes over, what a chat held whose session was handed over. */
+  readonly settleHandedOver: () => Promise<void>;
   readonly #runtime: Runtime;
   readonly #platform: ChatParts["platform"];
   readonly #checkOtherMachines: (sessionId: string) => Promise<void>;
@@ -112,6 +116,18 @@ export class TeamChat {
     this.files = new FileReservations(parts);
     this.pull = messageInbox(parts);
     this.leadership = new Leadership(parts);
+    const handedOver = {
+      runtime,
+      link,
+      sessionId,
+      workspace: edge && nameOfWorkspace(edge),
+      files: this.files,
+      tasks: this.tasks,
+      leadership: this.leadership,
+    };
+    this.settleHandedOver = oneAtATime(async () => {
+      if (link.self) await settleHandedOver(handedOver);
+    });
     // A coordinator on this machine sees that the process lives.
     const everyMs = edge === null ? Number.POSITIVE_INFINITY : undefined;
     this.#sendStatus = statusReporter(link, platform.clock, () => ({}), everyMs);
@@ -327,6 +343,7 @@ export class TeamChat {
       this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
     if (hint !== "task") this.#runSafely("messages", this.pull);
+    if (hint !== "message") this.#runSafely("what was handed over", this.settleHandedOver);
     if (hint !== "any") return;
     void this.outbox.flush();
     this.#reportActivity();

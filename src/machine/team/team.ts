@@ -79,6 +79,11 @@ export class Team {
     for (const chat of this.#chats.values()) chat.onPulled();
   }
 
+  /** A session of this machine was handed over, and another one has taken it. */
+  async onHandedOver(): Promise<void> {
+    for (const chat of this.#chats.values()) await chat.settleHandedOver();
+  }
+
   async #follow(sessionId: string | null): Promise<void> {
     if (this.#hasEnded) return;
     const session = sessionId === null ? null : this.#sessionToFollow(sessionId);

@@ -1,9 +1,17 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
-import { aCliHome, failed, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, holding, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 import { checkGiven } from "#src/machine/handover/watch.ts";
+import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
+import { take as markTaken } from "#src/machine/recovery/marks.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { createKey, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
+import type { TeamChat } from "#src/machine/team/team-chat.ts";
+import type { Team } from "#src/machine/team/team.ts";
+import { identify } from "#src/platform/processes.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
@@ -183,10 +191,10 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   const edge = await EdgeRuntime.open();
   await edge.join(rig.home.paths.home, "m1");
   expect(await rig.home.shim("give --until 8d")).toMatchObject(failed(2, "a link works for 10 seconds to a week"));
-  const given = (await rig.home.json("give")) as unknown as Given;
-  const link = given.link ?? "";
+  const sent = (await rig.home.json("give")) as unknown as Given;
+  const link = sent.link ?? "";
   expect(link).toMatch(new RegExp(`^${edge.url}/take#[\\w-]{44}\\.[\\w-]{22}$`));
-  expect(given.sealed).toBeNull();
+  expect(sent.sealed).toBeNull();
   const changed = `${link.slice(0, -1)}${link.endsWith("A") ? "E" : "A"}`;
   expect(await other.shim("take", changed)).toMatchObject(failed(1, "no such hand-over"));
   expect(await other.shim("take", link.slice(0, -3))).toMatchObject(failed(1, "not all of it: copy it again"));
@@ -201,4 +209,130 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   ) as unknown;
   expect(heard.map((one) => one.news)).toEqual([{ kind: "notice", text }]);
   expect(await third.shim("sessions --json")).toMatchObject({ out: expect.not.stringContaining(rig.id) as unknown });
+});
+
+interface Member {
+  readonly home: CliHome;
+  readonly session: string;
+  readonly team: Team;
+  readonly chat: TeamChat;
+  readonly news: () => string;
+}
+
+/** The session's chat, registered at the coordinator that its machine has joined. */
+async function member(home: CliHome, session: string, pid: number): Promise<Member> {
+  const { runtime } = home;
+  home.alive.add(pid);
+  if (!runtime.store.read((sql) => sessions.get(sql, session), null)) addSession(home, { id: session, pid });
+  const row = runtime.store.read((sql) => sessions.get(sql, session), null);
+  const client = identify(runtime.processes, pid);
+  if (row === null || client === null) throw new Error("no session, or no process");
+  const team = openTeam(runtime, client, () => client);
+  onTestFinished(() => team.end("goes_on"));
+  const chat = given(await team.chatFor(row));
+  const heard = (): string => JSON.stringify(runtime.store.read((sql) => news.undelivered(sql, session, 20), []));
+  return { home, session, team, chat, news: heard };
+}
+
+interface Holding {
+  readonly edge: EdgeRuntime;
+  readonly rig: ForkRig;
+  readonly other: CliHome;
+  readonly giver: Member;
+  readonly key: WorkspaceKey;
+  readonly task: number;
+  readonly second: number;
+}
+
+/** The chat that gives has reserved two files, leads an election and has claimed two tasks. */
+async function holdingChat(): Promise<Holding> {
+  const { rig, other } = await twoMachines();
+  const edge = await EdgeRuntime.open();
+  const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
+  await edge.join(rig.home.paths.home, "m1", key);
+  const giver = await member(rig.home, rig.id, 200);
+  given(await giver.chat.files.reserve("p1", ["a.txt", "src/**"]));
+  given(await giver.chat.leadership.campaign("deploy"));
+  const tasks = ["write the parser", "write the lexer"].map((payload) => ({ type: "build", payload }));
+  const [task, second] = (await edge.call("tasks.submit", { tasks })).tasks.map((one) => one.task);
+  if (task === undefined || second === undefined) throw new Error("no tasks");
+  await giver.chat.setAbilities({ capacity: 2 });
+  for (const _ of tasks) given(await giver.chat.claims.claim([], 0));
+  return { edge, rig, other, giver, key, task, second };
+}
+
+async function linkOf(rig: ForkRig): Promise<string> {
+  return ((await rig.home.json("give")) as unknown as Given).link ?? "";
+}
+
+async function heldAt(edge: EdgeRuntime, chat: string): Promise<unknown> {
+  const { leases } = await edge.call("leases.list", { holder: chat });
+  const { tasks } = await edge.call("tasks.list", {});
+  const resources = leases.map(({ resource }) => resource).filter((resource) => !resource.startsWith("session:"));
+  return [resources, tasks.filter((task) => task.chat === chat).map(({ task }) => task)];
+}
+
+const nothing = [[], []];
+
+it("in the same workspace what the chat held goes with its session: nothing before it is taken, then the next chat has it", async () => {
+  const { edge, rig, other, giver, key, task, second } = await holdingChat();
+  const all = [
+    ["file:p1/a.txt", "file:p1/src/**", "leader:deploy"],
+    [task, second],
+  ];
+  await edge.join(other.paths.home, "m2", key);
+  const link = await linkOf(rig);
+  expect([await checkGiven(rig.home.runtime), await heldAt(edge, rig.id)]).toEqual([false, all]);
+  const ran = await other.shim("take", link);
+  expect(ran).toMatchObject({ code: 0, err: holding("2 reserved files (a.txt, src/**), the lead of deploy") });
+  expect(ran.out).toContain(`task ${task} (build: write the parser)`);
+  const next = await member(other, "dddd5555-0000-4000-8000-000000000005", 300);
+  await next.chat.setAbilities({ capacity: 2 });
+  await next.chat.settleHandedOver();
+  expect(await heldAt(edge, next.session)).toEqual(nothing);
+  markTaken(other.runtime, { session: rig.id, to: next.session, score: null });
+  await next.chat.settleHandedOver();
+  expect([await heldAt(edge, rig.id), await heldAt(edge, next.session)]).toEqual([all, nothing]);
+  for (const one of giver.chat.tasks.list().slice(1)) await giver.chat.tasks.complete(one, "done");
+  expect(await checkGiven(rig.home.runtime)).toBe(true);
+  await giver.team.onHandedOver();
+  expect(await heldAt(edge, rig.id)).toEqual(nothing);
+  expect(giver.chat.tasks.list()).toEqual([]);
+  await next.chat.settleHandedOver();
+  expect(await heldAt(edge, next.session)).toEqual([all[0], [task]]);
+  expect(next.chat.tasks.list()).toMatchObject([{ body: { task, payload: "write the parser", attempt: 1 } }]);
+  expect(next.news()).toContain("This chat now has what the session that it continues held: ");
+  expect(next.news()).toContain(`Not this chat's: task ${second} (it is done).`);
+  given(await giver.chat.files.reserve("p1", ["b.txt"]));
+  await giver.team.onHandedOver();
+  expect(await heldAt(edge, rig.id)).toEqual([["file:p1/b.txt"], []]);
+});
+
+it("taken by a machine of no workspace, or while the chat had no host, what it held is free for others", async () => {
+  const { edge, rig, other, giver, task, second } = await holdingChat();
+  const link = await linkOf(rig);
+  await giver.team.end("goes_on");
+  const ran = await other.shim("take", link);
+  expect(ran).toMatchObject({ code: 0, err: holding("this machine is not in that workspace, so they are free") });
+  expect(ran.out).toContain("they are free for others there");
+  expect(await checkGiven(rig.home.runtime)).toBe(true);
+  const again = await member(rig.home, rig.id, 200);
+  await again.chat.settleHandedOver();
+  expect(await heldAt(edge, rig.id)).toEqual(nothing);
+  const { tasks } = await edge.call("tasks.list", { state: "queued" });
+  expect(tasks.map((one) => [one.task, one.failures])).toEqual([
+    [task, 0],
+    [second, 0],
+  ]);
+});
+
+it("in a file the session goes alone: its chat keeps what it holds, and both ends say so", async () => {
+  const { edge, rig, other, task, second } = await holdingChat();
+  const file = join(rig.home.folder, "given.shim");
+  expect(await rig.home.shim("give --file", file)).toMatchObject(printed("This chat keeps 2 reserved files"));
+  const { code } = sealedOf(await rig.home.shim("give --json --file", join(rig.home.folder, "2.shim")));
+  const ran = await take(other, join(rig.home.folder, "2.shim"), code);
+  expect(ran.err).toContain("(build: write the lexer), and keeps them.");
+  expect(await checkGiven(rig.home.runtime)).toBe(false);
+  expect(await heldAt(edge, rig.id)).toMatchObject([{ length: 3 }, [task, second]]);
 });

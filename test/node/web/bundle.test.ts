@@ -1,5 +1,5 @@
 import { globSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import { built } from "#harness/web/live-page.ts";
@@ -37,6 +37,8 @@ const unhashed = new Set([
   "index.html",
   "manifest.webmanifest",
   "worker.js",
+  ,
+  "take.html",
 ]);
 
 it("scripts and style are files named by their content, all needed at first are asked for at once, nothing is inline", () => {
@@ -45,6 +47,24 @@ it("scripts and style are files named by their content, all needed at first are 
   for (const name of firstScripts()) expect(html).toContain(`"/${name}"`);
   expect(firstScripts().length).toBeLessThan(scripts.length);
   expect(html).not.toMatch(/<style|style=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/);
+});
+
+it("the page behind the link of a hand-over needs one small script and the style of the live page, and asks for nothing", () => {
+  const page = read("take.html");
+  const named = [...page.matchAll(/(?:src|href)="\/([^"]+)"/g)].map(([, name = ""]) => name);
+  expect(named).toEqual([
+    "icon.svg",
+    expect.stringMatching(/^app-[A-Z0-9]{8}\.css$/),
+    expect.stringMatching(/^app-take-/),
+  ]);
+  for (const name of named) expect(names).toContain(name);
+  const script = read(named.at(-1) ?? "");
+  expect(script.length).toBeLessThan(1_500);
+  expect(script).not.toMatch(/fetch|XMLHttpRequest|WebSocket|sendBeacon|import/);
+  expect(page).not.toMatch(/<style|style=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/);
+  expect(read("_headers")).toContain(
+    "/*\n  content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'",
+  );
 });
 
 it("the bundle names no other host, and has none of the ways to make code or markup of text", () => {

@@ -372,7 +372,7 @@ export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
 }
 
 /** The part of a team that the host needs for its machine. */
-export type LoadedTeam = Pick<Team, "watches" | "onPulled">;
+export type LoadedTeam = Pick<Team, "watches" | "onPulled" | "onHandedOver">;
 
 export interface LateTeam extends ChatTeam {
   /** The team itself; null until its code is loaded. */

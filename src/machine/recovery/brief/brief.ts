@@ -153,6 +153,7 @@ const optionalTokens = { prompts: 1_900, most: 1_600, least: 1_300, leastRank: 3
 const reservedChars = 300;
 const reservedTokens = 80;
 const maxTasks = 5;
+const maxHeldChars = 1_000;
 /** Characters of a folder, and of the reason of a death. */
 const about = { most: 300, least: 60 };
 
@@ -339,7 +340,7 @@ function sanitized(line: BriefLine): BriefLine {
 }
 
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
-  const { session, cause, causeDetail, elsewhere, tasks = [], fork } = from;
+  const { session, cause, causeDetail, elsewhere, tasks = [], held, fork } = from;
   const started = isKnownTime(from.knownUntil) ? formatAgo(context.now, session.startedAt) : "at an unknown time";
   const room = Math.max(about.least, Math.floor(about.most * context.scale));
   const texts = [
@@ -351,6 +352,7 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
         ]
       : []),
     ...tasks.slice(-maxTasks).map(formatTask),
+    ...(held === undefined ? [] : [oneLine(held, maxHeldChars)]),
     // A transcript does not say how its chat ended.
     ...(cause === null || session.origin === importOrigin
       ? []

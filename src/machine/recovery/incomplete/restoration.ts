@@ -10,12 +10,14 @@ import { currentState } from "../../checkpoints/capture.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { isEdited } from "../../sessions/work-state.ts";
 import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
+import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
 import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
+import { heldText } from "../../../shared/held-text.ts";
 import { causeOf, isDead } from "./detect.ts";
 import { type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 
@@ -82,6 +84,8 @@ export interface Restoration {
   readonly elsewhere?: Elsewhere;
   /** Tasks that it had last; absent: not known. */
   readonly tasks?: readonly TaskOfSession[];
+  /** Things that its chat held when it was handed over, in words; absent: none. */
+  readonly held?: string;
   /** Moment at which the session is forked; absent: it is shown as it stands. */
   readonly fork?: ForkedAt;
 }
@@ -109,6 +113,7 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
   const state = currentState(sql, session.id);
   if (!state) return null;
   const { files, ...work } = workOf(sql, session, state);
+  const received = session.origin === sessions.givenOrigin ? heldAtHandOver.read(sql, session.id) : null;
   const { cause, causeDetail } = isDead(session, processes, now())
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
@@ -125,6 +130,7 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
     knownUntil: isUndated(state, now()) ? 0 : session.lastSeenAt,
     snapshot: newestSnapshot(sql, session.id),
     tasks: tasksOf(sql, session.id),
+    ...(received ? { held: heldText(received, received.goesTo) } : {}),
     ...omitUndefined({ verification: verifications.find(sql, { session: session.id }) ?? undefined }),
   };
 }

@@ -35,11 +35,7 @@ export async function writeSession(
     return { id, file: null };
   }
   createPrivateFolder(dirname(path));
-  const check = (): void => {
-    if (existsSync(path)) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
-  };
-  check();
-  writeAtomically(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""), { check });
+  writeAtomically(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""), { isNew: true });
   return { id, file: path };
 }
 
