@@ -1,5 +1,5 @@
 import { globSync, readdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import { built } from "#harness/web/live-page.ts";
@@ -37,7 +37,6 @@ const unhashed = new Set([
   "index.html",
   "manifest.webmanifest",
   "worker.js",
-  ,
   "take.html",
 ]);
 
