@@ -287,6 +287,20 @@ export const figures: Readonly<Record<string, Figure>> = {
     beside: ({ p50, bare, changesPerSecond }) =>
       `${ratio(p50 / bare)} a bare HTTP round trip; waiting changes ${perSecond(changesPerSecond)} (goal 4,000)`,
   }),
+  "phone-pairing": figure("phone", {
+    text: "phone paired, from the opened link to its first view, without the user's own time",
+    unit: "ms",
+    most: 10_000,
+    value: ({ pairing }) => pairing,
+    beside: () => "`shim pair` asks the coordinator each 500 ms; headless Chromium",
+  }),
+  "phone-request": figure("phone", {
+    text: "permission request of a chat, until the phone's page shows it",
+    unit: "ms",
+    most: 1_000,
+    value: ({ request }) => request,
+    beside: ({ answer }) => `its answer back at the held hook: ${ms(answer)} (goal 1 s)`,
+  }),
   handover: figure("handover", {
     text: "session with 8 MB of uncommitted files given and taken, two homes on loopback, p50",
     unit: "s",

@@ -6,14 +6,27 @@ import { CannotMeasureError } from "./measure.ts";
 
 /** The live page with 500 chats and 50,000 tasks, in a browser, in ms. */
 export async function page() {
+  const time = await timesOf("test/web/large.test.ts", "times", "SHIM_PAGE_TIMES");
+  return { paint: time("paint"), fleet: time("fleet"), search: time("search"), view: time("view") };
+}
+
+/** A phone in a browser, paired with a machine over a coordinator on loopback, in ms. */
+export async function phone() {
+  const time = await timesOf("test/web/phone.test.ts", "a phone that scans|is shown with what", "SHIM_PHONE_TIMES");
+  return { pairing: time("pairing"), request: time("request"), answer: time("answer") };
+}
+
+/** Times that a test of the page prints, by their names. */
+async function timesOf(file: string, tests: string, flag: string): Promise<(name: string) => number> {
   if (!existsSync(chromiumPath))
     throw new CannotMeasureError(`${chromiumPath} is not there: install chromium, or name one in SHIM_CHROMIUM.`);
-  const child = spawn("npx", ["vitest", "run", "--project", "web", "test/web/large.test.ts", "-t", "times"], {
-    env: { ...process.env, SHIM_PAGE_TIMES: "1" },
+  const child = spawn("npx", ["vitest", "run", "--project", "web", file, "-t", tests], {
+    env: { ...process.env, [flag]: "1" },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const printed = await text(child.stdout);
-  const times = new Map([...printed.matchAll(/^page (\w+) ([\d.]+) ms$/gm)].map(([, name, ms]) => [name, Number(ms)]));
-  const time = (name: string): number => times.get(name) ?? NaN;
-  return { paint: time("paint"), fleet: time("fleet"), search: time("search"), view: time("view") };
+  const times = new Map(
+    [...printed.matchAll(/^(?:page|phone) (\w+) ([\d.]+) ms$/gm)].map(([, name, ms]) => [name, Number(ms)]),
+  );
+  return (name) => times.get(name) ?? NaN;
 }
