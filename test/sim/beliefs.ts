@@ -1,8 +1,7 @@
 import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import type { Trust } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
-import { atoms, indexesOf, maskOf } from "./resources.ts";
-import type { Sim } from "./sim.ts";
+import { atoms, indexesOf, maskOf, type Sim } from "./sim.ts";
 
 /** A lease that one process holds or waits for. */
 export class Holding {

@@ -3,10 +3,8 @@ import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
-import type { Connection, Watched } from "./host/connections.ts";
-import { httpReply, type HttpReply, nameAt } from "./host/front.ts";
-import { Rng } from "./rng.ts";
-import type { Sim } from "./sim.ts";
+import { type Connection, type Watched, httpReply, type HttpReply, nameAt } from "./host/front.ts";
+import { Rng, type Sim } from "./sim.ts";
 
 /** A computer with its clocks, which run a little fast or slow. Monotonic time stops in a suspend; the wall clock goes on, and can be set. */
 export class Machine implements Clock {

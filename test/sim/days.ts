@@ -1,11 +1,10 @@
-import type { Bug, Focus } from "./bug.ts";
+import type { Bug, Focus } from "./bugs.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
 import { taskActs } from "./client/task-acts.ts";
-import { chatIndexOf, Faults, noRestores, strike } from "./faults.ts";
+import { chatIndexOf, Faults, noRestores, strike, stormy } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { T0, Violation } from "./sim.ts";
-import { stormy } from "./network.ts";
 import { World } from "./world.ts";
 
 export interface Run {

@@ -2,11 +2,10 @@ import type { Json } from "#src/contract/values.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
 import type { Client } from "./client/client.ts";
 import { plainTask } from "./client/task-acts.ts";
-import type { KnownTask } from "./oracle/known-task.ts";
+import { type KnownTask, isAble } from "./oracle/task-ledger.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
-import { isAble } from "./oracle/task-ledger.ts";
 import type { Sim } from "./sim.ts";
-import { calm } from "./network.ts";
+import { calm } from "./faults.ts";
 import type { World } from "./world.ts";
 
 /** The night: faults end, and whatever happened before, nothing that is due may be forgotten. */

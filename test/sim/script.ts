@@ -1,14 +1,13 @@
 import * as fc from "fast-check";
 import { step } from "../rules/sync-model.test.ts";
-import type { Bug } from "./bug.ts";
+import type { Bug } from "./bugs.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
 import type { Machine } from "./client-platform.ts";
 import { outcomeOf, type Outcome } from "./days.ts";
-import { chatIndexOf, Faults } from "./faults.ts";
+import { chatIndexOf, Faults, calm } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
-import { Rng } from "./rng.ts";
-import { calm } from "./network.ts";
+import { Rng } from "./sim.ts";
 import { World } from "./world.ts";
 
 /** A small world that obeys a list of commands, which fast-check makes, and shrinks when it breaks a rule. */

@@ -1,16 +1,15 @@
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import { LeaseBeliefs, TaskBeliefs } from "./beliefs.ts";
-import type { Bug } from "./bug.ts";
+import type { Bug } from "./bugs.ts";
 import { Machine } from "./client-platform.ts";
 import { Client, type Habits } from "./client/client.ts";
 import { Front } from "./host/front.ts";
 import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
-import { Network } from "./network.ts";
+import { Network, type Weather } from "./faults.ts";
 import type { PutBack } from "./oracle/keep.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Sim } from "./sim.ts";
-import type { Weather } from "./network.ts";
 
 interface Size {
   readonly machines: number;

@@ -1,7 +1,7 @@
 import type { Priority, Target } from "#src/contract/messages.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { Entry, Write } from "#src/contract/state.ts";
-import type { Rng } from "../rng.ts";
+import type { Rng } from "../sim.ts";
 import { chatName, type Client } from "./client.ts";
 import { leaseActs } from "./leasing.ts";
 import { taskActs } from "./task-acts.ts";

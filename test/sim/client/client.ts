@@ -8,8 +8,7 @@ import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#
 import type { Result } from "#src/shared/result.ts";
 import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
 import type { World } from "../world.ts";
-import { Copy } from "./copy.ts";
-import { Leasing } from "./leasing.ts";
+import { Copy, Leasing } from "./leasing.ts";
 import { Working } from "./working.ts";
 
 /** Habits of all processes, which change from day to day. */

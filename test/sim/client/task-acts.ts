@@ -1,5 +1,5 @@
 import type { NewTask } from "#src/contract/tasks.ts";
-import type { Rng } from "../rng.ts";
+import type { Rng } from "../sim.ts";
 import type { Act } from "./acts.ts";
 import { chatName, type Client } from "./client.ts";
 

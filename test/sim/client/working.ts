@@ -3,8 +3,8 @@ import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
 import { type Instant, toTrust } from "#src/coordinator-client/edge/trust.ts";
 import { TaskBelief } from "../beliefs.ts";
-import { stepOf } from "../oracle/known-task.ts";
-import type { Rng } from "../rng.ts";
+import { stepOf } from "../oracle/task-ledger.ts";
+import type { Rng } from "../sim.ts";
 import type { Answer, Client } from "./client.ts";
 
 /** A claim of the process, and how far the work is. */

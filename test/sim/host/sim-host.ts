@@ -13,10 +13,9 @@ import { migrate } from "#src/shared/migrate.ts";
 import { LoadShedder } from "#src/durable/load-limits.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
-import type { Weather } from "../network.ts";
-import { Alarm, DispatchQueue } from "./alarm.ts";
-import { type Connection, Connections, goneIn, type IsGone } from "./connections.ts";
-import type { Fact, WaiterFact } from "./facts.ts";
+import type { Weather } from "../faults.ts";
+import { Alarm, DispatchQueue, type Fact, type WaiterFact } from "./facts.ts";
+import { type Connection, Connections, goneIn, type IsGone } from "./front.ts";
 import { type PatchFor, RecordingSql } from "./recording-sql.ts";
 
 export interface Request<Name extends EngineOperation = EngineOperation> {

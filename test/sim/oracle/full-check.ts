@@ -3,9 +3,8 @@ import type { state } from "#src/coordination/state/state.ts";
 import { heldDueSql, type TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import type { RowOf } from "#src/shared/table.ts";
 import type { SimHost } from "../host/sim-host.ts";
-import { maskOf } from "../resources.ts";
-import type { Sim } from "../sim.ts";
-import type { KnownTask } from "./known-task.ts";
+import { maskOf, type Sim } from "../sim.ts";
+import type { KnownTask } from "./task-ledger.ts";
 import type { Oracle } from "./oracle.ts";
 import { standing } from "./task-moves.ts";
 

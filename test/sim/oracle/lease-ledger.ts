@@ -2,8 +2,7 @@ import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { LeaseBeliefs } from "../beliefs.ts";
 import type { Fact, GrantContext, LeaseFact, WaiterFact } from "../host/facts.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
-import { atoms, indexesOf, maskOf } from "../resources.ts";
-import type { Sim } from "../sim.ts";
+import { atoms, indexesOf, maskOf, type Sim } from "../sim.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";
 
 export interface Held extends LeaseFact {

@@ -1,13 +1,12 @@
 import type { LeaseBeliefs } from "../beliefs.ts";
 import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { ChangeLog } from "./change-log.ts";
+import { ChangeLog, StateModel } from "./state-model.ts";
 import { FullCheck } from "./full-check.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";
 import { LeaseLedger } from "./lease-ledger.ts";
 import { Life } from "./life.ts";
 import { MessageModel } from "./message-model.ts";
-import { StateModel } from "./state-model.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { TaskLedger } from "./task-ledger.ts";
 

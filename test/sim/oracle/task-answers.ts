@@ -3,8 +3,7 @@ import type { ClaimedTask, ClaimedTaskReference, ClaimOptions } from "#src/contr
 import type { Commit, Reply, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { Answered } from "./keep.ts";
-import { type KnownTask, stepOf } from "./known-task.ts";
-import { afterOf, isAble, type Grant, type TaskLedger } from "./task-ledger.ts";
+import { type KnownTask, stepOf, afterOf, isAble, type Grant, type TaskLedger } from "./task-ledger.ts";
 import { endings } from "./task-moves.ts";
 
 const repeatable: ReadonlySet<string> = new Set(["tasks.cancel", "tasks.replay", "tasks.discard"]);

@@ -3,7 +3,7 @@ import type { AttemptEnd, DeathReason, TaskState } from "#src/contract/tasks.ts"
 import type { Settings } from "#src/contract/workspaces.ts";
 import type { TaskFact } from "../host/facts.ts";
 import type { Request } from "../host/sim-host.ts";
-import type { KnownTask } from "./known-task.ts";
+import type { KnownTask } from "./task-ledger.ts";
 
 /** One commit, as far as it concerns tasks. */
 export interface Act {
