@@ -30,13 +30,11 @@ export interface ChatOptions extends Partial<
   readonly summary?: string;
 }
 
-/** One run of Claude Code and the model that it talks to. */
 export interface Chat<Process extends Claude = Claude> {
   readonly claude: Process;
   readonly model: ScriptedModel;
 }
 
-/** One machine with Claude Code and SHIM's plugin. */
 export class ClaudeRig extends ChatRig {
   constructor(shimHome?: string) {
     super(shimHome === undefined ? undefined : () => shimHome);
@@ -49,7 +47,6 @@ export class ClaudeRig extends ChatRig {
     return { model, claude: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
   }
 
-  /** `claude -p` from its start to its end, which must be a good one. */
   async printed(prompt: string, options: ChatOptions): Promise<Chat> {
     const chat = await this.print(prompt, options);
     const exit = await this.over(chat);
@@ -73,7 +70,6 @@ export class ClaudeRig extends ChatRig {
     return { model, claude };
   }
 
-  /** A terminal whose first line is this prompt, once its session is stored. */
   async typed(prompt: string, options: ChatOptions): Promise<Chat<Terminal> & { readonly id: string }> {
     const chat = await this.terminal(options);
     await chat.claude.send(prompt);
@@ -98,12 +94,10 @@ export class ClaudeRig extends ChatRig {
     return untilFound(() => existsSync(path) && readFileSync(path, "utf8").includes(words) && path, words);
   }
 
-  /** What a new chat is given. */
   async nextBriefs(): Promise<string[]> {
     return briefs((await this.printed("hello", hello)).model);
   }
 
-  /** For a program of SHIM that starts Claude Code. */
   envOf({ url }: ScriptedModel): Record<string, string> {
     const env = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
     return cleanEnv({ home: this.home, modelUrl: url, env });
@@ -154,10 +148,8 @@ export async function kill({ claude }: Chat): Promise<void> {
 /** What a chat answers that has nothing to do. */
 export const hello = { steps: [{ text: "Hello." }] };
 
-/** A tool call that still runs when the test kills the client. */
 export const endless = bash(`exec ${longTool}`);
 
-/** The process of that tool call. */
 export function endlessTool(claude: Claude): Promise<Child> {
   return findChild(claude.pid, longTool);
 }

@@ -59,7 +59,6 @@ export class WorkerMachine {
     return tasks[0]?.task ?? 0;
   }
 
-  /** What each request of the conversation says, oldest first. */
   asked(): string[] {
     const loops = this.model.requests.filter(({ kind }) => kind === "loop");
     return loops.map(({ messages }) => messages.map(({ role, text }) => `${role}: ${text}`).join("\n"));
@@ -68,7 +67,6 @@ export class WorkerMachine {
 
 /** A worker or a supervisor that keeps Claude Code. */
 export class WorkerProcess extends EventProcess {
-  /** Claude Code, below the process that keeps it. */
   claude(): Promise<Child> {
     const found = (): Child | undefined =>
       childrenOf(this.pid)

@@ -16,7 +16,6 @@ import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-/** What the stand-in does each time it is started. */
 export interface Part {
   /** Files that it writes where it works; null: deletes. */
   readonly files?: Readonly<Record<string, string | null>>;
@@ -28,7 +27,6 @@ export interface Part {
   readonly atInterrupt?: string | null;
 }
 
-/** How it was started. */
 export interface Started {
   readonly args: readonly string[];
   readonly input: string;
@@ -73,7 +71,6 @@ function begin(input) {
 }
 `;
 
-/** @returns the path of the program */
 export function writeFakeClaude(folder: string, parts: readonly Part[]): string {
   const path = join(folder, "claude");
   writeFileSync(path, program(process.execPath), { mode: 0o755 });
@@ -92,7 +89,6 @@ export interface TaskRun {
 }
 
 export interface RunOptions {
-  /** That of the runtime without it. */
   readonly monotonic?: () => number;
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
@@ -104,9 +100,7 @@ export interface RunOptions {
   readonly onUsage?: (usage: Usage) => void;
   /** How the tiers have done; null: the coordinator does not answer. */
   readonly counts?: readonly TierCounts[] | null;
-  /** When the user has pressed Enter. */
   readonly stoppedAt?: () => number | null;
-  /** What `claude --version` prints. */
   readonly version?: string;
   /** The worker of the run before does it, with its settings. */
   readonly isSameWorker?: boolean;

@@ -35,9 +35,7 @@ export type Steps = readonly (Step | MakeStep)[] | MakeStep;
 
 export interface Script {
   readonly steps: Steps;
-  /** Answer to the client's request for a summary when it compacts. It takes no step. */
   readonly summary?: string;
-  /** Called when a request of a conversation's main loop has come. */
   readonly onRequest?: () => void;
 }
 
@@ -51,7 +49,6 @@ export interface ModelRequest {
 
 export interface ScriptedModel {
   readonly url: string;
-  /** All requests so far, in the order in which they came. */
   readonly requests: readonly ModelRequest[];
   /** Resolves when a request has reached the step with this `hold`. */
   held(name: string): Promise<void>;

@@ -42,23 +42,19 @@ export class ChatRig {
     return join(this.project, name);
   }
 
-  /** Oldest first. */
   sessions(): sessions.Session[] {
     return this.#store.read((sql) => sessions.list(sql), []).toSorted((a, b) => a.startedAt - b.startedAt);
   }
 
-  /** The first session, once it is stored. */
   begun(): Promise<sessions.Session> {
     return untilFound(() => this.sessions()[0], "a session");
   }
 
-  /** Resolves when so many turns of the session have ended. */
   turns(id: string, count: number): Promise<sessions.Session> {
     const ends = (): number => this.kinds(id).filter((kind) => kind === "turn_end").length;
     return this.until(id, () => ends() === count, `the end of turn ${count}`);
   }
 
-  /** Resolves when the newest entry of the session's journal is of this kind. */
   last(id: string, kind: string): Promise<sessions.Session> {
     return this.until(id, () => this.kinds(id).at(-1) === kind, kind);
   }
@@ -80,7 +76,6 @@ export class ChatRig {
     return this.#store.read((sql) => readContent(sql, id), null) ?? fail(`there is no store at ${this.#store.path}`);
   }
 
-  /** The kinds of all that the journal has of a session, oldest first. */
   kinds(id: string): string[] {
     return this.stored(id).journal.map(({ entry }) => entry.kind);
   }

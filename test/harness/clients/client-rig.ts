@@ -8,7 +8,6 @@ import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "#
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { connectClient, environmentOf, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
-/** One run of a client and the model that it talks to. */
 export interface ClientRun {
   readonly process: Claude;
   readonly model: ScriptedModel;
@@ -32,7 +31,6 @@ export class ClientRig extends ChatRig {
     return this.#run(model, this.client.command(prompt, session), cwd);
   }
 
-  /** Types the slash command, which the client has in a form of its own, and waits for the end of the client. */
   async runCommand(name: string, words: string, steps: Steps, session: string): Promise<ClientRun> {
     const model = await startScriptedModel({ steps });
     onTestFinished(() => model.close());
@@ -52,7 +50,6 @@ export class ClientRig extends ChatRig {
     return { model, process: watch(child) };
   }
 
-  /** From its start to its end, which must be a good one. */
   async run(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const run = await this.start(prompt, steps, session);
     const { code } = await run.process.waitForExit();
@@ -61,7 +58,6 @@ export class ClientRig extends ChatRig {
     return run;
   }
 
-  /** A run in the middle of a shell command that does not end. */
   async atTool(prompt: string, steps: readonly Step[] = []): Promise<ClientRun> {
     const run = await this.start(prompt, [...steps, this.endless()]);
     await this.tool(run);
@@ -72,7 +68,6 @@ export class ClientRig extends ChatRig {
     return { tools: [this.client.shell(`exec ${longTool}`)] };
   }
 
-  /** Resolves when the shell command runs that does not end. */
   async tool({ process: { output } }: ClientRun): Promise<void> {
     const isThere = (): boolean => this.processes().some(isLongTool);
     await untilFound(isThere, `the command in ${this.client.name}`).catch(() =>
@@ -85,7 +80,6 @@ export class ClientRig extends ChatRig {
     await run.process.waitForExit();
   }
 
-  /** The one MCP process that runs. */
   mcp(): Promise<Child> {
     return untilFound(() => this.processes().find(isMcp), "SHIM's MCP process");
   }
@@ -94,7 +88,6 @@ export class ClientRig extends ChatRig {
     rmSync(join(this.home, this.client.conversations), { recursive: true });
   }
 
-  /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
     const env = this.#env(noModel);
     const bin = join(this.root, "bin");
@@ -124,7 +117,6 @@ function isLongTool({ command }: Child): boolean {
   return command.join(" ") === longTool;
 }
 
-/** The model's first request of the conversation. */
 export function firstRequest({ model }: ClientRun): string {
   return JSON.stringify(model.requests.find(({ kind }) => kind === "loop")?.body ?? fail("there is no request"));
 }

@@ -8,7 +8,6 @@ import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "#
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
 
-/** SHIM's folder where no variable names another. */
 function usualShimHome(home: string): string {
   return join(home, ".local", "share", "shim");
 }
@@ -50,7 +49,6 @@ export function addStandinSettings(home: string, url: string, folder: string): v
   writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
 }
 
-/** One run of Codex and the model that it talks to. */
 export interface CodexChat {
   readonly codex: Claude;
   readonly model: ScriptedModel;
@@ -60,12 +58,10 @@ interface CodexOptions {
   readonly steps: Steps;
   /** Which tools Codex offers depends on the model's name; one that it does not know gets the shell and MCP tools. */
   readonly modelName?: string;
-  /** `key=value` of Codex's configuration. */
   readonly settings?: readonly string[];
   readonly cwd?: string;
 }
 
-/** A machine with the real Codex, in which `shim init` has set SHIM up. */
 export class CodexRig extends ChatRig {
   constructor() {
     // Codex hands no variable on to an MCP server, so SHIM is in its usual folder.
@@ -73,7 +69,6 @@ export class CodexRig extends ChatRig {
     setUpCodex(this.home, this.project);
   }
 
-  /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
     return runShim(args, { cwd: this.project, env: codexEnv(this.home) });
   }
@@ -92,7 +87,6 @@ export class CodexRig extends ChatRig {
     return { model, codex: watch(child) };
   }
 
-  /** `codex exec` from its start to its end, which must be a good one. */
   async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
     const chat = await this.exec(prompt, options, resumed);
     const exit = await chat.codex.waitForExit();
@@ -129,7 +123,6 @@ export function shell(command: string): Step {
   return { tools: [{ name: "exec_command", input: { cmd: command } }] };
 }
 
-/** A tool call that still runs when the test kills the client. */
 export const endlessShell = shell(`exec ${longTool}`);
 
 export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {

@@ -8,7 +8,6 @@ import { T0 } from "#harness/store/temp-store.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What the user asked, and what the chat said last. */
 export interface Turn {
   readonly prompt: string;
   readonly answer: string;
@@ -17,7 +16,6 @@ export interface Turn {
 export interface InventedSession {
   readonly client: string;
   readonly id: string;
-  /** Below the user's home. */
   readonly file: string;
   readonly rows: readonly Fields[];
   /** A prompt that the API refuses. */
@@ -26,7 +24,6 @@ export interface InventedSession {
 
 /** Writes the rows of one session; each is a second later. */
 abstract class Writer {
-  /** Numbers the answers. */
   answers = 0;
   #last: string | null = null;
   #second = 0;
@@ -259,7 +256,6 @@ const writers = {
   gemini: GeminiWriter,
 };
 
-/** Clients whose transcripts are rows. */
 export const clientsWithRows = Object.keys(writers);
 
 function writerOf(client: string): (typeof writers)[keyof typeof writers] {
@@ -372,7 +368,6 @@ export function filesOf({ folder: home }: CliHome): Map<string, string | null> {
   );
 }
 
-/** A session that SHIM knows, whose client wrote it, and whose process is gone. */
 export function known(home: CliHome, { id, client, file }: InventedSession): void {
   addSession(home, { id, client, pid: 77, transcriptPath: join(home.folder, file) });
 }
@@ -381,13 +376,11 @@ export type Break = (path: string, session: InventedSession) => void;
 
 export const lines = (path: string): string[] => fs.readFileSync(path, "utf8").trimEnd().split("\n");
 
-/** Changes the lines of a file. */
 export const edit =
   (change: (all: string[]) => string[]): Break =>
   (path) =>
     fs.writeFileSync(path, `${change(lines(path)).join("\n")}\n`);
 
-/** Changes the rows of a file. */
 export const rows = (change: (row: Fields, at: number) => object): Break =>
   edit((all) => all.map((line, at) => JSON.stringify(change(JSON.parse(line) as Fields, at))));
 

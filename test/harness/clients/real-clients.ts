@@ -11,13 +11,11 @@ import {
 } from "../../../scripts/install-clients.ts";
 import type { ToolCall } from "./model-formats.ts";
 
-/** Calls of a client's own tools; paths are absolute. */
 export interface ClientTools {
   shell(command: string): ToolCall;
   read(path: string): ToolCall;
   write(path: string, content: string): ToolCall;
   edit(path: string, before: string, after: string): ToolCall;
-  /** A tool of SHIM's MCP server. */
   ofShim(name: string, input: Readonly<Record<string, unknown>>): ToolCall;
 }
 
@@ -25,7 +23,6 @@ export interface ClientTools {
 export interface RealClient extends ClientTools {
   readonly name: string;
   readonly pinned: PinnedClient;
-  /** Program with its arguments. @param session to resume; null: a new one */
   command(prompt: string, session: string | null): string[];
   /** Program with its arguments, by which a slash command of SHIM's runs in the session. */
   slashCommand(name: string, words: string, session: string): string[];
@@ -212,7 +209,6 @@ export const gemini: RealClient = {
 /** All but Codex, which has a rig of its own. */
 export const otherClients: readonly RealClient[] = [copilot, opencode, qwen, gemini];
 
-/** Nothing of the caller's environment but PATH, and no way to any other host. */
 export function environmentOf(
   client: RealClient,
   { home, shimHome, modelUrl }: { readonly home: string; readonly shimHome: string; readonly modelUrl: string },
@@ -250,7 +246,6 @@ export function putProgram(folder: string, name: string, { version, path }: { ve
   writeFileSync(join(folder, name), text, { mode: 0o755 });
 }
 
-/** @returns the text that SHIM's command prints */
 export function runShim(
   args: readonly string[],
   options: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },

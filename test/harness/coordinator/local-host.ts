@@ -17,7 +17,6 @@ import { writeMigratedFile, tempHome, T0 } from "#harness/store/temp-store.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import { Peer } from "./peers.ts";
 
-/** The engine in this process, on a file of its own. */
 export class LocalHost implements RuleHost {
   readonly sql: Connection;
   readonly hints: Hint[] = [];
@@ -40,7 +39,6 @@ export class LocalHost implements RuleHost {
     });
   }
 
-  /** Of its files, as they stand on the disk. */
   bytes(): string {
     return [this.#database, `${this.#database}-wal`].map((file) => readFileSync(file, "latin1")).join("");
   }
@@ -117,7 +115,6 @@ export class LocalHost implements RuleHost {
     return due.nextDue(this.#host.tx());
   }
 
-  /** One transaction; rolled back when it refuses or throws. */
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
     const result = this.#host.run((tx) => work(tx) as Result<unknown, Refusal>);
     this.#endEvent();

@@ -1,12 +1,11 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { Change } from "#src/contract/state.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Self } from "#src/contract/values.ts";
+import type { Self, Json } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "./engine-host.ts";
 import type { Target } from "#src/contract/messages.ts";
-import type { Json } from "#src/contract/values.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { ask, given, toAll } from "./state-calls.ts";
 
@@ -31,7 +30,6 @@ type More<Name extends HoldOperation> = Omit<InputOf<Name>, "self" | "task" | "c
 type Sending = Omit<InputOf<"messages.send">, "self" | "target" | "body">;
 type Pulling = Omit<InputOf<"messages.pull">, "self">;
 
-/** One process that works as a chat. */
 export class Peer {
   readonly host: RuleHost;
   readonly registration: InputOf<"chats.register">;
@@ -197,7 +195,6 @@ export class Peer {
   }
 }
 
-/** Four chats that live as long as the test. */
 export async function crew(host: RuleHost) {
   await calm(() => Promise.resolve(host));
   const join = (chat: string): Promise<Peer> => Peer.join(host, chat);
@@ -235,7 +232,6 @@ export async function leaderOf(host: RuleHost, name: string): Promise<OutputOf<"
   return given(await host.call("elections.observe", { name })).leader;
 }
 
-/** What was told to the watches of a prefix, oldest first. */
 export async function changesBelow(host: RuleHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
   const { changes } = given(await host.call("state.changes", { prefix, after: 0, limit: 500 }));
   return changes.map(({ key, op, value }) => ({ key, op, value }));
@@ -255,8 +251,6 @@ export async function pass(host: RuleHost, ms: number): Promise<void> {
   }
   host.wait(end - host.now());
 }
-
-/** Which resources overlap, said by the files of a small world that each stands for. */
 
 const names = ["a", "b", "b.", "b0", "ü"] as const;
 const folders = (depth: number): string[] =>
@@ -299,7 +293,6 @@ export const resources: readonly string[] = [0, 1, 2]
   .flatMap((folder) => (folder === "p" ? ["p/*", "p/**"] : [folder, `${folder}/*`, `${folder}/**`]))
   .flatMap((path) => [`file:${path}`, `file:${path.replace(/^p/, "p0")}`]);
 
-/** Lets time pass, after which these chats register again. */
 export async function later(host: RuleHost, ms: number, ...chats: Peer[]): Promise<void> {
   host.wait(ms);
   for (const chat of chats) await chat.back();

@@ -49,7 +49,6 @@ export async function get(host: RuleHost, key: string): Promise<OutputOf<"state.
   return (await ask(host, "state.get", { key })).entry;
 }
 
-/** All pages of a list. */
 export async function pagesOf<Page extends { readonly cursor: string | null }>(
   next: (from: { cursor?: string }) => Promise<Page>,
 ): Promise<Page[]> {
@@ -67,7 +66,6 @@ export async function listed(host: RuleHost, prefix = "", limit = 500) {
   return { entries: pages.flatMap(({ entries }) => entries), revision: pages[0]!.revision };
 }
 
-/** All pages of changes after a revision. */
 export async function pagesAfter<Page extends { readonly revision: number; readonly isMore: boolean }>(
   next: (after: number) => Promise<Page>,
   from = 0,
@@ -105,7 +103,6 @@ export function toTopic(topic: string): Target {
   return { to: "topic", topic };
 }
 
-/** Rows that a piece of work inserts, updates or deletes. */
 export async function rowsWritten(host: RuleHost, work: () => Promise<unknown>): Promise<number> {
   const before = await host.rowsWritten();
   await work();

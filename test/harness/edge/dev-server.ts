@@ -11,7 +11,6 @@ import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/p
 import { killEvery } from "#harness/machine/process-tree.ts";
 
 interface DevOptions {
-  /** For `.wrangler` and `.dev.vars`. */
   readonly folder?: string;
   readonly umask?: number;
   readonly isAwaited?: boolean;
@@ -65,20 +64,17 @@ export class DevServer {
     return found;
   }
 
-  /** Of all that were found at any time those that have not ended. */
   get alive(): readonly ProcessIdentity[] {
     void this.processes;
     return this.#started.filter((one) => isAlive(systemProcesses, one));
   }
 
-  /** Of workerd, once it runs. */
   async runtime(): Promise<number> {
     const found = (): ProcessIdentity | undefined =>
       this.processes.find(({ pid }) => systemProcesses.facts(pid)?.command === "workerd");
     return vi.waitFor(() => found()?.pid ?? fail("there is no workerd"), patience);
   }
 
-  /** To all of its group, as a terminal does. */
   signal(signal: NodeJS.Signals): void {
     process.kill(-(this.#process.pid ?? -1), signal);
   }
@@ -92,7 +88,6 @@ export class DevServer {
     await vi.waitUntil(() => this.alive.length === 0, patience);
   }
 
-  /** @returns the first token of a new workspace `team` */
   async makeWorkspace(): Promise<string> {
     const { SHIM_ADMIN_SECRET = "" } = parseEnv(readFileSync(join(this.folder, ".dev.vars"), "utf8"));
     const headers = { authorization: `Bearer ${SHIM_ADMIN_SECRET}` };

@@ -38,7 +38,6 @@ export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform
   return { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom(seed), fetch, openSocket };
 }
 
-/** A client of this edge, on a machine of its own; it is closed with the test. */
 export function aClient(edge = new FakeEdge(), { seed, ...more }: ClientOptions = {}): TestClient {
   const machine = new Machine(edge.time);
   const options = { edge: edgeUrl, workspace: "w1", token, ...more };

@@ -17,14 +17,12 @@ export interface Arrived {
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-/** One thing on its way: a request or an answer over HTTP, or a frame. */
 export interface Passing {
   readonly way: "http" | "socket";
   readonly direction: "up" | "down";
   readonly text: string;
 }
 
-/** What may go wrong; a test sets it. */
 export interface Faults {
   isUnreachable: boolean;
   refusesSockets: boolean;
@@ -214,7 +212,6 @@ export function servedAs(result: Result<unknown, Refusal>): Served {
   return { status: errorTable[code].status, body: JSON.stringify({ error: toWire(result.error) }), retryAfter };
 }
 
-/** @param path below that of the workspace */
 export function operationAt(method: string, path: string): OperationName | undefined {
   const names = Object.keys(operations).filter(isOperation);
   return names.find((one) => operations[one].method === method && operations[one].path === path);
@@ -243,7 +240,6 @@ function refusedConnection(): Error {
   return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 }
 
-/** The schema says what is a number. */
 export function fromQuery(name: OperationName, query: URLSearchParams): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
   return Object.fromEntries(
@@ -261,7 +257,6 @@ interface Watch {
   revision: number;
 }
 
-/** A WebSocket and both of its ends. */
 export class FakeConnection {
   readonly client: Socket;
   readonly #server: FakeEdge;

@@ -35,7 +35,6 @@ export class RealServer {
     server.on("upgrade", (request, socket) => this.#upgrade(request, socket));
   }
 
-  /** Answers what it is given, one after the other; null: no answer. */
   static async answering(...answers: (string | null)[]): Promise<RealServer> {
     const server = await RealServer.listen();
     server.answer = (_request, response) => {
@@ -97,7 +96,6 @@ export class RealServer {
   }
 }
 
-/** The server's end of a WebSocket: short frames without fragments are all that it knows. */
 export class RealConnection {
   readonly socket: Duplex;
   #buffer = Buffer.alloc(0);
@@ -193,7 +191,6 @@ export class CutProxy {
   }
 }
 
-/** Serves on this machine until the test ends. @returns its address */
 async function serveInTest(server: Server): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -204,10 +201,7 @@ async function serveInTest(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/**
- * Adds a token to each request: for programs that can send none of their own.
- * @returns its address
- */
+/** Adds a token to each request: for programs that can send none of their own. @returns its address */
 export async function bearerProxy(target: string, token: string): Promise<string> {
   const { port, hostname } = new URL(target);
   const server = createServer((from, to) => {

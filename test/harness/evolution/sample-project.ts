@@ -68,13 +68,12 @@ export function deadRead(path: string): string {
   return readFileSync(path, "utf8");
 }
 `,
-  "src/typed.test.ts": `import { test } from "node:test";
+  "src/typed.test.ts": `import { test, test, test } from "node:test";
 
 const wrong: number = "text";
 test("wrong", () => void wrong);
 `,
   "src/index.test.ts": `import assert from "node:assert/strict";
-import { test } from "node:test";
 import { total } from "./index.ts";
 
 test("total", () => assert.equal(total([1, 2]), 3));
@@ -82,7 +81,6 @@ test("nothing", () => assert.equal(total([]), 0));
 `,
 };
 
-/** A function of a complexity that the linter reports, and one that does the same. */
 export function grading(name: string, isSimple: boolean): string {
   const complex = `  if (value > 90) return "A";
   if (value > 80) return "B";
@@ -99,7 +97,6 @@ export function grading(name: string, isSimple: boolean): string {
 
 export function gradingTest(name: string): string {
   return `import assert from "node:assert/strict";
-import { test } from "node:test";
 import { ${name} } from "./${name}.ts";
 
 test("${name} at the top", () => assert.equal(${name}(95), "A"));
@@ -107,7 +104,6 @@ test("${name} at the bottom", () => assert.equal(${name}(1), "F"));
 `;
 }
 
-/** Files with one complex function each, all of them public. */
 export function complexFiles(names: readonly string[]): Record<string, string> {
   const files = names.flatMap((name) => [
     [`src/${name}.ts`, grading(name, false)],
@@ -166,13 +162,11 @@ export const duplicated = {
   "src/second.test.ts": summaryTest("second"),
 };
 
-/** The second file uses the copy of the first. */
 export const shared = {
   "src/first.ts": user("first", summary),
   "src/second.ts": user("second", 'import { summary } from "./first.ts";\n'),
 };
 
-/** A machine whose project is the sample with these files. */
 export function aMachine(files: Readonly<Record<string, string>>, tools: readonly "fallow"[] = []): MachineHome {
   const machine = new MachineHome();
   writeSample(machine.project, files, tools);
@@ -191,7 +185,6 @@ export async function evolved(machine: MachineHome, ...args: string[]): Promise<
   return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
 }
 
-/** The complex function of this name becomes the simple one. */
 export function fix(name: string): Omit<Part, "text"> {
   return { files: { [`src/${name}.ts`]: grading(name, true) } };
 }

@@ -11,7 +11,6 @@ import type {
 
 type Random = () => number;
 
-/** A session without content. */
 export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession {
   const events = overrides.events ?? [];
   return {
@@ -48,7 +47,6 @@ type Rates = typeof usual;
 export interface Plant {
   readonly rates?: Partial<Rates>;
   readonly sessions?: number;
-  /** Typical number of events in a session. */
   readonly events?: number;
   /** Deaths for each event. */
   readonly hazard?: number;
@@ -67,7 +65,6 @@ function usualRates(random: Random): Rates {
   return { ...all, busiest: Math.max(1, all.busiest), open: Math.min(all.open, 1 - all.dismissed) };
 }
 
-/** Whole numbers with a heavy tail, from 0 on. */
 function heavy(random: Random, scale: number, most: number): number {
   return Math.min(most, Math.floor(scale * ((1 - random()) ** (-1 / 1.3) - 1)));
 }

@@ -6,7 +6,6 @@ import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 export interface ServiceRuntime extends TempRuntime {
-  /** Requests that the process of the service was given, oldest first. */
   readonly requests: () => ServiceRequest[];
   /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
   readonly serve: (program: string) => void;

@@ -41,7 +41,6 @@ export function pastChats({ store, now }: Pick<Runtime, "store" | "now">, count 
   });
 }
 
-/** A trial that runs, one whose value was deployed and kept, and two opportunities. @returns ids */
 export function seedExperiments(runtime: Runtime): { running: string; kept: string } {
   pastChats(runtime);
   const kept = startTrial(runtime, "checkpoint.everyToolCalls", 8);

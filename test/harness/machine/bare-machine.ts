@@ -1,8 +1,17 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from "node:fs";
-import { rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,7 +21,6 @@ import { write } from "./git-project.ts";
 
 const cache = join(import.meta.dirname, "..", "..", "..", ".scratch", "nodes");
 
-/** The Node that runs the tests, or those that SHIM_INSTALL_NODES names ("22 24 26"), from npm. */
 export const nodes: { readonly name: string; readonly path: string }[] = process.env["SHIM_INSTALL_NODES"]
   ?.split(" ")
   .map(fromNpm) ?? [{ name: process.versions.node, path: process.execPath }];

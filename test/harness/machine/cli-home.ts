@@ -5,8 +5,7 @@ import { expect, onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Command } from "commander";
 import { Cli } from "#src/cli/cli.ts";
-import type { Io, ProcessStart } from "#src/cli/io.ts";
-import { startGroup } from "#src/cli/io.ts";
+import { type Io, type ProcessStart, startGroup } from "#src/cli/io.ts";
 import { build, run } from "#src/cli/commands/program.ts";
 import { shellHookOf, type Launch } from "#src/platform/shim-command.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
@@ -32,9 +31,7 @@ export interface Ran {
   readonly code: number;
   readonly out: string;
   readonly err: string;
-  /** What stdout holds, as JSON. */
   json(): Record<string, unknown>;
-  /** The code of the error that it holds. */
   readonly error: unknown;
 }
 
@@ -45,7 +42,6 @@ export interface CliHome {
   readonly project: string;
   readonly other: string;
   readonly runtime: Runtime;
-  /** Processes that live. */
   readonly alive: Set<number>;
   readonly started: ProcessStart[];
   now: number;
@@ -54,11 +50,9 @@ export interface CliHome {
   shim(command?: string, ...args: string[]): Promise<Ran>;
   shimWith(overrides: Partial<Io>, command?: string, ...args: string[]): Promise<Ran>;
   codes(...commands: string[]): Promise<number[]>;
-  /** What the command prints with `--json`. */
   json(command: string, ...args: string[]): Promise<Record<string, unknown>>;
   /** Each of these arguments is wrong usage, and stderr holds why. */
   misuses(command: string, cases: readonly (readonly [args: string | readonly string[], why: Part])[]): Promise<void>;
-  /** The coordinator of this machine, as another process of it has it. */
   coordinator(machine?: string): LocalCoordinator;
   /** From now on the machine is in the workspace "team" of this coordinator. */
   join(url: string, more?: Partial<EdgeConfig>): void;
@@ -78,12 +72,10 @@ export function holding(...parts: Part[]): string {
   return matcher as unknown as string;
 }
 
-/** Matches a command that has succeeded. */
 export function printed(...parts: Part[]): Pick<Ran, "code" | "out"> {
   return { code: 0, out: holding(...parts) };
 }
 
-/** Matches a command that has failed. */
 export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"> {
   return { code, err: holding(...parts) };
 }
@@ -172,7 +164,6 @@ export function aSeededHome(): CliHome {
   return home;
 }
 
-/** A machine whose store does this instead. */
 export function withStore(
   { runtime }: CliHome,
   changed: Partial<Pick<Store, "read" | "write">>,
@@ -210,7 +201,6 @@ export function between(...steps: (() => void)[]): Pick<Io, "interrupted" | "wai
   };
 }
 
-/** What is printed as one JSON document a line. */
 export function linesOf<Line extends object>(out: string): Line[] {
   return out
     .trim()
@@ -218,7 +208,6 @@ export function linesOf<Line extends object>(out: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** This copy of SHIM, as far as its files are read. */
 export function launchIn(folder: string): Launch {
   const at = (name: string): string => join(folder, "app", name);
   return { node: at("node"), script: at("bin/shim.mjs"), hookScript: at("dist/hook.cjs") };
@@ -298,7 +287,6 @@ interface SessionSeed {
   readonly title?: string;
 }
 
-/** A session with a journal and a checkpoint, as hooks leave it. */
 export function addSession(home: CliHome, seed: SessionSeed): void {
   const { runtime } = home;
   const project = seed.project ?? home.project;
@@ -321,7 +309,6 @@ export function addSession(home: CliHome, seed: SessionSeed): void {
   if (seed.entries?.length !== 0) capture(runtime, { sessionId: seed.id, trigger: "on_demand" });
 }
 
-/** One session alive and one dead in `project`, one dead in `other`, one finished. */
 export function seed(home: CliHome): void {
   home.alive.add(100);
   addSession(home, { id: ids.alive, pid: 100 });
@@ -350,7 +337,6 @@ export function addSnapshot(home: CliHome, { state = "failed", reason = "", repo
   );
 }
 
-/** The newest checkpoint of a session. */
 export function checkpointOf(home: CliHome, sessionId: string): string {
   const newest = home.runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
   if (!newest) throw new Error(`no checkpoint of ${sessionId}`);

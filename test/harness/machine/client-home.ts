@@ -25,11 +25,7 @@ function target(client: ClientTarget["client"], label: string, serversFile: stri
   return { client, platform: "linux", label, serversFile, settingsFile } satisfies ClientTarget;
 }
 
-/**
- * A user's home with Claude Code, Claude Desktop and Codex in a fresh folder.
- *
- * @param claudeVersion what `claude --version` prints there
- */
+/** A user's home with Claude Code, Claude Desktop and Codex in a fresh folder. @param claudeVersion what `claude --version` prints there */
 export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)") {
   const folder = temporaryFolder();
   const at = (path: string): string => join(folder, path);
@@ -44,7 +40,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     backups: listBackups(backups),
     claudeVersion: home.claudeVersion,
   });
-  /** @returns the folder with the files as they were */
   const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => valueOf(apply(valueOf(plan), backups, now++));
   const home = {
     folder,
@@ -56,7 +51,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups,
     claudeVersion,
-    /** Bytes as they are, or null. */
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
@@ -138,7 +132,6 @@ export function layOut(value: unknown, layout: Layout): string {
   return layout.bom + print(value, "") + layout.end.replaceAll("\n", eol);
 }
 
-/** All comments in a text that `layOut` made, in order. */
 export function commentsIn(text: string): string[] {
   const parts = text.matchAll(/"(?:[^"\\]|\\.)*"|(\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)/g);
   return [...parts].flatMap(([, comment]) => comment ?? []);

@@ -41,7 +41,6 @@ export function git(folder: string, ...args: string[]): string {
   });
 }
 
-/** Writes files, with the folders they need. */
 export function write(folder: string, files: Record<string, string | Buffer>): void {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -49,17 +48,14 @@ export function write(folder: string, files: Record<string, string | Buffer>): v
   }
 }
 
-/** `root` holds everything of one test. */
 export type GitProject = ReturnType<typeof makeProject>;
 
-/** Fresh, and gone after the test. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
-/** A fresh folder with a repository, committed once when files are given. */
 export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]) {
   const root = temporaryFolder();
   const project = join(root, "project");
@@ -131,7 +127,6 @@ export function fingerprint(folder: string): Record<string, string> {
   return found;
 }
 
-/** The plain content of a file in a snapshot, read from what SHIM owns alone. */
 export function show(snapshot: DoneSnapshot, path: string): string {
   return git(snapshot.repository, "cat-file", "blob", `${snapshot.commit}:${path}`);
 }
@@ -150,7 +145,6 @@ export function reasonFor(snapshot: Pick<DoneSnapshot, "leftOut">, path: string)
   return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
 }
 
-/** Does not compress well, so that it counts by its size. */
 export function noise(seed: number): Buffer {
   return Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i * seed) % 251));
 }

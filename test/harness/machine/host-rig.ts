@@ -23,7 +23,6 @@ export const program = { version: "2.0.0", builtAt: 1 };
 /** How long a test waits for what comes by itself: no speed of the machine decides. */
 export const patience = { timeout: 120_000, interval: 20 };
 
-/** A host of the test; time passes when the test says so. */
 export async function aHost(
   runtime: TempRuntime = tempRuntime(),
   faked: readonly ("setTimeout" | "setInterval")[] = [],
@@ -52,7 +51,6 @@ interface Chat {
   readonly isRestart?: boolean;
 }
 
-/** A front that the test plays. */
 export async function aFront({ runtime, socket }: HostRig, { pid, clientPid, env = {}, isRestart = false }: Chat) {
   for (const each of [clientPid, pid]) if (!runtime.processes.facts(each)) runtime.processes.start(each);
   const connection = await open(socket);
@@ -136,7 +134,6 @@ export type FrontRig = ReturnType<typeof aFrontRig>;
 
 export const ownProgram = { version: "2.0.0", builtAt: 1_000 };
 
-/** A host that the test plays. */
 function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
   const received: Message[] = [];
   const state = { isHeld: false, unsent: 0 };
@@ -160,9 +157,7 @@ function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
       events.onHello({ program, host, repeatable: ["shim_session_status"] });
       return settled();
     },
-    /** Messages of the client that the front has passed on. */
     received: () => received.filter((one) => !isOwn(one)),
-    /** The front's own requests. */
     control: () => received.filter(isOwn).map(({ method, params }) => ({ method, params })),
     answer: (message: object) => line(JSON.stringify({ jsonrpc: "2.0", ...message })),
     sendLine: line,
@@ -219,7 +214,6 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
     for (const one of messages) stdin.write(typeof one === "string" ? one : `${JSON.stringify(one)}\n`);
     return settled();
   };
-  /** @returns all that the client has read */
   const heard = (): Message[] => (written.match(/.+/g) ?? []).map((each) => JSON.parse(each) as Message);
   /** Runs what was scheduled for at most `ms` from its moment. @returns the delays */
   const pass = async (ms: number): Promise<number[]> => {
@@ -285,7 +279,6 @@ interface HookStart {
 export class ShimHookRig {
   readonly folder = join(temporaryFolder(), "shim hook");
   readonly home = join(this.folder, "a home");
-  /** What the program of hooks was given last. */
   readonly given = join(this.folder, "given.json");
   readonly posted: { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
 
@@ -296,7 +289,6 @@ export class ShimHookRig {
     write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
   }
 
-  /** A host that the test plays. */
   async host(answer: RequestListener): Promise<void> {
     const server = createServer((asked, response) => {
       const parts: Buffer[] = [];

@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { markedHost } from "#src/platform/host-socket.ts";
 import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
-/** The process and all below it, now. */
 export function familyOf(pid: number): ProcessIdentity[] {
   const parents = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
@@ -42,7 +41,6 @@ function hasFiles(pid: number): boolean {
   }
 }
 
-/** Processes whose working folder is in this one, also after it was removed. */
 export function processesIn(folder: string): string[] {
   return readdirSync("/proc").filter((name) => {
     try {

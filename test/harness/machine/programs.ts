@@ -15,11 +15,7 @@ export interface Output {
   readonly err: string;
 }
 
-/**
- * What a process prints until its end.
- *
- * @param input null: its stdin stays open
- */
+/** What a process prints until its end. @param input null: its stdin stays open */
 export async function outputOf(child: ChildProcess, input: string | Uint8Array | null = ""): Promise<Output> {
   const printed = { out: "", err: "" };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (printed.out += text));
@@ -58,12 +54,10 @@ export class EventProcess {
     return this.#child.pid ?? -1;
   }
 
-  /** The events of this name. */
   named(name: string): Event[] {
     return this.events.filter(({ event }) => event === name);
   }
 
-  /** The first event of this name, or the one of this number, once it is printed. */
   until(name: string, number = 1): Promise<Event> {
     return untilFound(() => this.named(name)[number - 1], `event ${number} "${name}"`).catch((error: unknown) => {
       throw new Error(`${String(error)} Instead: ${JSON.stringify(this.events)} ${this.#errors}`);
@@ -116,14 +110,12 @@ export class MachineHome {
     return outputOf(this.spawn(args));
   }
 
-  /** What a command prints with --json; a failure fails the test. */
   async ask(...args: string[]): Promise<Record<string, unknown>> {
     const { code, out, err } = await this.shim(...args, "--json");
     expect(code, `shim ${args.join(" ")}: ${out}${err}`).toBe(0);
     return JSON.parse(out) as Record<string, unknown>;
   }
 
-  /** A command that goes on, with its events. */
   start(...args: string[]): EventProcess {
     return new EventProcess(this.spawn([...args]));
   }

@@ -7,15 +7,12 @@ import { parse, stringify } from "yaml";
 import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { freePort } from "#harness/edge/edge-runtime.ts";
+import { type EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
 import { endByHand, seedExperiments } from "#harness/experiments/trials.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
-
-/** The files of ops/, and Debian's Prometheus with them. */
 
 export const ops = join(import.meta.dirname, "..", "..", "..", "ops");
 
@@ -50,7 +47,6 @@ export function configFolder(tokens: Readonly<Record<string, string>> = {}): str
   return folder;
 }
 
-/** A checker to its end. */
 export function check(command: string, args: readonly string[], cwd = ops, input = ""): { code: number; said: string } {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, input, encoding: "utf8" });
   if (error) throw new Error(`${command} cannot be started (apt-get install prometheus prometheus-alertmanager)`);
@@ -80,7 +76,6 @@ export class Prometheus {
     });
   }
 
-  /** @returns once it answers */
   static async start(targets: Targets): Promise<Prometheus> {
     const folder = configFolder({
       "machine-token": targets["shim-machine"].token,
@@ -122,7 +117,6 @@ export class Prometheus {
     return (await this.ask<{ result: Series[] }>(`query?query=${encodeURIComponent(expr)}`)).result;
   }
 
-  /** The sum of all series; NaN: none. */
   async sum(expr: string): Promise<number> {
     const [one] = await this.query(`sum(${expr})`);
     return Number(one?.value[1] ?? Number.NaN);

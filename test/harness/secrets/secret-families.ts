@@ -115,7 +115,6 @@ export function placeholderCases(families: Families, values: readonly string[], 
   );
 }
 
-/** A name in code. */
 export function codeCases(
   names: readonly string[],
   lines: readonly ((name: string, other: string) => string)[],

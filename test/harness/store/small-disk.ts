@@ -7,14 +7,10 @@ import { onTestFinished, type TestContext } from "vitest";
 export interface DiskOptions {
   /** Files and folders that it takes in all. */
   readonly inodes?: number;
-  /** An empty folder, made when needed; without it one of its own. */
   readonly at?: string;
 }
 
-/**
- * A file system of its own with little room. Needs root on Linux: elsewhere the test is skipped with the reason, but never where
- * CI is set.
- */
+/** A file system of its own with little room. Needs root on Linux: elsewhere the test is skipped with the reason, but never where CI is set. */
 export function smallDisk(test: TestContext, megabytes: number, { inodes, at }: DiskOptions = {}): string {
   const folder = at ?? mkdtempSync(join(tmpdir(), "shim-disk-"));
   mkdirSync(folder, { recursive: true });

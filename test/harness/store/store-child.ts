@@ -1,7 +1,6 @@
-import { migrations } from "#src/store/store.ts";
+import { migrations, Store } from "#src/store/store.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
 import type { DriverName } from "#src/store/driver.ts";
-import { Store } from "#src/store/store.ts";
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "#src/shared/error.ts";
@@ -12,11 +11,9 @@ export interface ChildTask {
   readonly driver: DriverName;
   readonly forMs: number;
   readonly rows?: number;
-  /** Size of a row's text. */
   readonly bytes?: number;
   readonly everyMs?: number;
   readonly busyMs?: number;
-  /** Adds this migration to the known ones. */
   readonly upgrade?: "large";
 }
 

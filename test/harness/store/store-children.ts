@@ -7,7 +7,6 @@ import type { ChildTask } from "./store-child.ts";
 
 const SCRIPT = join(import.meta.dirname, "store-child.ts");
 
-/** A running writer and what it has said so far. */
 export class StoreChild {
   readonly process: ChildProcess;
   readonly acknowledged: string[] = [];

@@ -41,7 +41,6 @@ export function addSession(
   insert(sql, "sessions", { endedAt: null, ...usual, ...more, project, lastSeenAt }, `ON CONFLICT (id) ${change}`);
 }
 
-/** @returns its number */
 export function addJournal(sql: Sql, more: Texts<"session" | "key" | "text"> & Times<"at"> = {}): number {
   const { session = "ses", key = "k", at = T0, text = "text" } = more;
   const row = { session, at, kind: "prompt", key, body: JSON.stringify({ text }) };

@@ -12,15 +12,18 @@ import { StoreError } from "#src/store/store-error.ts";
 import type { Program, ProgramExit } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
-import { SupervisorState, type ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
-import { SupervisorSettings, isProgram } from "#src/runner/supervisor/supervisor-state.ts";
+import {
+  SupervisorState,
+  type ProgramState,
+  SupervisorSettings,
+  isProgram,
+} from "#src/runner/supervisor/supervisor-state.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
 
-/** A program that the supervisor has started: it runs until the test says how it ends. */
 export interface Running {
   readonly program: Program;
   /** 128 and the number of a signal. */
@@ -28,12 +31,10 @@ export interface Running {
   readonly cannotStart: (message: string) => void;
 }
 
-/** A supervisor whose clock, timers and programs are the test's. */
 export class SupervisorRig {
   readonly runtime: TempRuntime;
   readonly events: SupervisorEvent[] = [];
   readonly runs: Running[] = [];
-  /** What was to open a terminal. */
   readonly opened: { readonly words: readonly string[]; readonly cwd: string }[] = [];
   /** Why no terminal opens; null: it does. */
   openProblem: string | null = null;
@@ -72,7 +73,6 @@ export class SupervisorRig {
     return state.value;
   }
 
-  /** What is stored of a program. */
   stateOf(name: string): ProgramState {
     const target = this.#settings.watch[name];
     if (!target || !isProgram(target)) throw new Error(`${name} is no program`);
@@ -119,12 +119,10 @@ export class SupervisorRig {
     await this.#rest();
   }
 
-  /** Asks it to end. */
   stop(): void {
     this.#asked.abort();
   }
 
-  /** How it has ended. */
   async over(): Promise<SupervisorEnd | undefined> {
     return this.#over ?? undefined;
   }
@@ -166,7 +164,6 @@ export class SupervisorRig {
     await this.#rest();
   }
 
-  /** Checks at each event. */
   async until(isReached: () => boolean): Promise<void> {
     while (!isReached()) await once(this.#moves, "move");
   }
@@ -254,9 +251,7 @@ const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus
 type Order = readonly (object | string)[] | "off" | null;
 
 export interface RuleOptions {
-  /** Parts of the rule. */
   readonly rule?: object;
-  /** Further parts of config.json. */
   readonly config?: object;
   /** A supervisor of the same machine, which died. */
   readonly after?: SupervisorRig;
@@ -280,14 +275,12 @@ export function valueAfter(rig: SupervisorRig, option: string): string | undefin
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
-/** The prompt of the run with this number, the first being 0. */
 export function promptOf(rig: SupervisorRig, run: number): string {
   const { input, args } = rig.runs[run]!.program;
   if (!args.includes("--input-format")) return input;
   return (JSON.parse(input) as { message: { content: string } }).message.content;
 }
 
-/** The session of its command has begun. */
 export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
   const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
   const folder = join(rig.folder, "project");

@@ -35,7 +35,6 @@ export const workspace = "team";
 const edge = { url: "https://edge.example", workspace };
 export const project = "project-key-1";
 
-/** One coordinator, and machines with homes of their own that share one key. */
 export class Machines {
   readonly host = new LocalHost(openBetterSqlite3);
   readonly #all: MachineHome[] = [];
@@ -59,7 +58,6 @@ export class Machines {
   }
 }
 
-/** A machine with a home, and the chats in it. */
 export class MachineHome {
   readonly world: Machines;
   readonly name: string;
@@ -85,7 +83,6 @@ export class MachineHome {
     );
   }
 
-  /** The session is a chat of the workspace from now on. */
   async join(session: string): Promise<Reach> {
     const { runtime, name } = this;
     const link = this.#link();

@@ -98,7 +98,6 @@ export async function envelopes(host: RuleHost, input: InputOf<"sync.list"> = {}
   return (await list(host, input)).sessions.map(({ envelope }) => envelope);
 }
 
-/** A record's envelope; null: it is not stored. */
 export async function read(
   host: RuleHost,
   input: Omit<InputOf<"sync.read">, "device"> & { readonly device?: string },

@@ -163,7 +163,6 @@ export class SyncMachine {
     return sync;
   }
 
-  /** The host is killed, and another one is started. */
   restart(): void {
     this.runtime.store.close();
     this.sync = this.open();
@@ -176,7 +175,6 @@ export class SyncMachine {
     return captured.value.checkpoint.id;
   }
 
-  /** What no checkpoint holds yet. */
   note(session: string, text: string, project: string | null = null): void {
     const now = this.runtime.now();
     this.runtime.store.write((sql) => {

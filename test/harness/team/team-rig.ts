@@ -17,7 +17,6 @@ import * as files from "#src/machine/team/reservation-table.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { insert } from "#harness/store/store-rows.ts";
 
-/** One chat of Claude Code with its hooks and its MCP server. */
 export interface TeamChat extends Connected {
   readonly claude: Claude;
   readonly team: Team;
@@ -26,7 +25,6 @@ export interface TeamChat extends Connected {
   readonly tick: () => Promise<void>;
 }
 
-/** A machine with chats, in a time that only the test moves. */
 export class TeamRig {
   readonly time: FakeTime;
   readonly edge: FakeEdge;
@@ -88,7 +86,6 @@ export class TeamRig {
     return { ...connected, claude, team: own, runtime, tick, news };
   }
 
-  /** By another process of this machine, at its own coordinator. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
     const { coordinator, close } = openLocalCoordinator(this.base);
     try {

@@ -14,7 +14,6 @@ const packages: Readonly<Record<string, string>> = {
   oxlint: "oxlint",
 };
 
-/** Links the packages and their programs, as npm installs them. */
 function install(project: string, names: readonly string[] = Object.keys(packages)): void {
   for (const name of names) {
     const target = join(project, "node_modules", name);
@@ -57,7 +56,6 @@ const sources: Readonly<Record<string, string>> = {
   "codemods/rename.ts": renameCodemod,
 };
 
-/** A machine with a small project that has its tools, committed once. */
 export function aTransformHome(files: Readonly<Record<string, string>> = {}): TransformHome {
   const home = aCliHome();
   home.alive.add(process.pid);
@@ -69,7 +67,6 @@ export function aTransformHome(files: Readonly<Record<string, string>> = {}): Tr
 export type TransformHome = CliHome & {
   /** `shim code transform` with Node's folder on the path, and no Ctrl-C. */
   transform(command: string, overrides?: Partial<Io>, ...args: string[]): ReturnType<CliHome["shim"]>;
-  /** The same, as JSON. */
   report(command: string, ...args: string[]): Promise<Record<string, unknown>>;
   branches(): string[];
   /** What a transform could leave behind, which is nothing but branches. */

@@ -2,8 +2,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import type { CliHome } from "#harness/machine/cli-home.ts";
-import { launchIn } from "#harness/machine/cli-home.ts";
+import { type CliHome, launchIn } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 
 export const built = join(import.meta.dirname, "..", "..", "..", "dist");
@@ -20,9 +19,7 @@ export function fakeBundle(home: CliHome): void {
 export interface ServedPage {
   readonly port: number;
   readonly origin: string;
-  /** All that was printed. */
   readonly out: () => string;
-  /** The newest link that was printed. */
   readonly link: () => string;
   readonly token: () => string;
   stop(): Promise<void>;
@@ -30,7 +27,6 @@ export interface ServedPage {
 
 interface ServeOptions {
   readonly args?: readonly string[];
-  /** Serves the page that `npm run build` made. */
   readonly isBuilt?: boolean;
   readonly io?: Partial<Io>;
 }
@@ -91,7 +87,6 @@ interface RawRequest {
   readonly body?: unknown;
 }
 
-/** A request with exactly these headers and this path, as no browser and no `fetch` would send it. */
 export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest): Promise<RawAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
   const request = httpRequest(
@@ -132,7 +127,6 @@ export async function signIn(page: ServedPage): Promise<string> {
   return `Bearer ${(JSON.parse(text) as { secret?: string }).secret}`;
 }
 
-/** What a call of the page answers. */
 export async function callAs(
   page: ServedPage,
   authorization: string,

@@ -71,7 +71,6 @@ export async function submitPlan(home: CliHome, plan: readonly object[]): Promis
   return tasks.map(({ task }) => task);
 }
 
-/** A machine on which this process lives, with a repository of one commit in the project's folder. */
 export function aWorkerHome(): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);

@@ -58,7 +58,6 @@ export class RepositoryRig {
     return worktrees.open(task, () => readInputWork(unasked, task.inputs));
   }
 
-  /** Does a task: writes files. @returns its result */
   async done(task: ClaimedTask, files: Record<string, string>, options: OpenOptions = {}): Promise<CommittedWork> {
     const place = await this.open(task, options);
     write(place.folder, files);

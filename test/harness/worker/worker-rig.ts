@@ -90,7 +90,6 @@ export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat
   readonly capabilities?: readonly string[];
 }
 
-/** Starts a worker whose outside is this machine's. */
 export function startWorker(
   { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...options }: RigOptions = {},

@@ -19,7 +19,6 @@ import { addJournal, addSession } from "#harness/store/store-rows.ts";
 /** What this process is to do; see power-loss.ts, which judges what is left of it. */
 export interface PowerTask {
   readonly home: string;
-  /** A git work tree outside of the recorded folder; null: no snapshots. */
   readonly project: string | null;
   readonly driver: DriverName;
   readonly seed: number;

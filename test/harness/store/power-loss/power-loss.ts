@@ -18,7 +18,6 @@ import { messageOf } from "#src/shared/error.ts";
 import { addJournal, addSession, column } from "#harness/store/store-rows.ts";
 
 interface Recording {
-  /** The folder of which every change was recorded. */
   readonly root: string;
   readonly records: readonly Record[];
 }
@@ -103,10 +102,8 @@ export function cutPower({ root, records }: Recording, { driver, seed, count, ig
 class Promised {
   readonly rows = new Set<string>();
   readonly snapshots = new Map<string, { commit: string; repository: string }>();
-  /** Texts of which no byte may come back. */
   readonly forgotten: string[] = [];
   readonly dropped: { commit: string; repository: string }[] = [];
-  /** Its path where it was recorded. */
   backup: string | null = null;
   settings = 0;
   repairs = 0;
