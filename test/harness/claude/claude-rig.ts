@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
+import { aModel, ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
 import {
   cleanEnv,
   findChild,
@@ -15,19 +15,17 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "./scripted-model.ts";
+import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
 const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
 
-export interface ChatOptions extends Partial<
-  Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
-> {
-  readonly steps: Steps;
+export interface ChatOptions
+  extends
+    Pick<Script, "steps" | "summary">,
+    Partial<Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">> {
   /** Without it the client has what `mcpServers` and its home's settings name. */
   readonly hasPlugin?: boolean;
-  /** What the model answers when the client asks for a summary to compact. */
-  readonly summary?: string;
 }
 
 export interface Chat<Process extends Claude = Claude> {
@@ -42,7 +40,7 @@ export class ClaudeRig extends ChatRig {
 
   /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
   async print(prompt: string, options: ChatOptions): Promise<Chat> {
-    const model = await aModel(options);
+    const model = await modelOf(options);
     const { env, ...rest } = this.#options(model, options);
     return { model, claude: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
   }
@@ -64,7 +62,7 @@ export class ClaudeRig extends ChatRig {
   }
 
   async terminal(options: ChatOptions): Promise<Chat<Terminal>> {
-    const model = await aModel(options);
+    const model = await modelOf(options);
     const claude = startTerminal(this.#options(model, options));
     onTestFinished(() => claude.kill("SIGKILL"));
     return { model, claude };
@@ -133,11 +131,9 @@ function messageOf(attachment: TranscriptLine["attachment"]): string[] {
   return attachment?.type === "hook_system_message" ? [attachment.content ?? ""] : [];
 }
 
-async function aModel({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
+function modelOf({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
   if (!existsSync(join(plugin, "dist", "hook.cjs"))) fail('The plugin is not built. Run "npm run build" first.');
-  const model = await startScriptedModel({ steps, ...(summary === undefined ? {} : { summary }) });
-  onTestFinished(() => model.close());
-  return model;
+  return aModel({ steps, ...(summary === undefined ? {} : { summary }) });
 }
 
 export async function kill({ claude }: Chat): Promise<void> {

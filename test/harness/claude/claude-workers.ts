@@ -13,7 +13,8 @@ import { childrenOf, untilFound, type Child } from "./claude-code.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { EventProcess } from "#harness/machine/programs.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
+import type { ScriptedModel, Step } from "./scripted-model.ts";
+import { aModel } from "#harness/clients/chat-rig.ts";
 import { ClaudeRig } from "./claude-rig.ts";
 
 /** A machine whose workers do tasks of the type `fix` with the real Claude Code, which talks to a model that plays the steps. */
@@ -33,10 +34,7 @@ export class WorkerMachine {
   }
 
   static async with(steps: readonly Step[], settings: object): Promise<WorkerMachine> {
-    const model = await startScriptedModel({ steps });
-    const machine = new WorkerMachine(model, settings);
-    onTestFinished(() => model.close());
-    return machine;
+    return new WorkerMachine(await aModel({ steps }), settings);
   }
 
   /** `shim worker`, ended with the test if it is still there. */

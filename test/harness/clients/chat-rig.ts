@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +11,16 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
-import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
+import { commandOf, readOrNull, untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
+import { startScriptedModel, type Script, type ScriptedModel } from "#harness/claude/scripted-model.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { killEvery, killHosts } from "#harness/machine/process-tree.ts";
+
+/** One run of a client and the model that it talks to. */
+export interface ClientRun {
+  readonly process: Claude;
+  readonly model: ScriptedModel;
+}
 
 /** What a tool call runs that is still there when the test kills the client. */
 export const longTool = "sleep 600";
@@ -107,6 +115,23 @@ export class ChatRig {
     await untilFound(isStored, "the stored ends of what is gone");
   }
 
+  protected drive(
+    model: ScriptedModel,
+    [program = "", ...args]: readonly string[],
+    env: Record<string, string>,
+    cwd = this.project,
+  ): ClientRun {
+    return { model, process: watch(spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] })) };
+  }
+
+  /** Resolves at the end of the client, which must be a good one. */
+  protected async ended<Run extends ClientRun>(run: Run): Promise<Run> {
+    const { code } = await run.process.waitForExit();
+    await this.endsStored();
+    if (code !== 0) fail(`the client ended with ${code}: ${JSON.stringify(run.process.output)}`);
+    return run;
+  }
+
   async #leave(): Promise<void> {
     this.#store.close();
     const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
@@ -118,6 +143,18 @@ export class ChatRig {
     await killHosts(this.paths.home);
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+export async function kill({ process }: Pick<ClientRun, "process">): Promise<void> {
+  process.kill("SIGKILL");
+  await process.waitForExit();
+}
+
+/** Until the end of the test. */
+export async function aModel(script: Script): Promise<ScriptedModel> {
+  const model = await startScriptedModel(script);
+  onTestFinished(() => model.close());
+  return model;
 }
 
 function isThere(pid: number | null): boolean {
