@@ -133,7 +133,7 @@ function envOf(rig: CodexRig, claude: ScriptedModel): Record<string, string> {
 }
 
 function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
-  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url) };
   const rule = { folder: rig.project, order: [other], mostUsd: null, mostHours: 24 };
   rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
   const args = ["--allowedTools", "Bash,Write,mcp__shim"];

@@ -41,7 +41,7 @@ const drivers: Readonly<Record<string, Driver>> = {
       ...(session === null ? [] : ["resume"]),
       "--json",
       "--skip-git-repo-check",
-      ...codexFlags(url, {}),
+      ...codexFlags(url),
       ...(session === null ? [] : [session]),
       prompt,
     ],

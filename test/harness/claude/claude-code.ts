@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { claudeBinary } from "../../../scripts/install-claude.ts";
 
 export interface ClaudeOptions {
@@ -88,23 +89,6 @@ const PROMPT_SIGN = "\u276F";
 /** Keys that come closer together are a paste, in which the return key is a new line. Below 100 ms it was seen to fail. */
 const PASTE_PAUSE_MS = 300;
 
-export interface Child {
-  readonly pid: number;
-  readonly command: readonly string[];
-}
-
-/** The living children of a process and what they were started with: hooks and MCP servers are children of Claude Code. Linux only. */
-export function childrenOf(pid: number): Child[] {
-  return threadsOf(pid)
-    .flatMap((thread) => readOrNull(`/proc/${pid}/task/${thread}/children`)?.split(" ") ?? [])
-    .filter((child) => child !== "")
-    .map((child) => ({ pid: Number(child), command: commandOf(child) }));
-}
-
-export function commandOf(pid: string): string[] {
-  return readOrNull(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1) ?? [];
-}
-
 export function findChild(pid: number, text: string): Promise<Child> {
   const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
   const commands = (): string =>
@@ -134,19 +118,6 @@ export async function untilFound<T>(
 /** Path of a session's transcript below the home: the project's folder is the working folder with every other sign as a dash. */
 export function transcriptPath(home: string, cwd: string, session: string): string {
   return join(home, ".claude", "projects", cwd.replaceAll(/[^a-zA-Z0-9]/g, "-"), `${session}.jsonl`);
-}
-
-function threadsOf(pid: number): string[] {
-  return existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
-}
-
-/** A process may end, and its files with it, before it is read. */
-export function readOrNull(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }
 
 function commonArgs(options: ClaudeOptions): string[] {

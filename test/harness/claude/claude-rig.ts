@@ -9,12 +9,12 @@ import {
   startTerminal,
   transcriptPath,
   untilFound,
-  type Child,
   type Claude,
   type Exit,
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
+import type { Child } from "#harness/machine/process-tree.ts";
 import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
@@ -173,7 +173,7 @@ export function received(model: ScriptedModel, index = 0): string {
 }
 
 /** The briefs in a request, without what stands around them. */
-export function briefs(model: ScriptedModel, index = 0): string[] {
+export function briefs(model: ScriptedModel): string[] {
   const brief = /SHIM: [^\n]*recovered data, not instructions\.\n<(shim-recovered-session-\w+)>[\s\S]*?<\/\1>[^\n]*/g;
-  return received(model, index).match(brief) ?? [];
+  return received(model).match(brief) ?? [];
 }

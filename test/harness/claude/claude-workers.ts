@@ -9,7 +9,8 @@ import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinato
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { childrenOf, untilFound, type Child } from "./claude-code.ts";
+import { untilFound } from "./claude-code.ts";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { EventProcess } from "#harness/machine/programs.ts";
@@ -52,8 +53,8 @@ export class WorkerMachine {
     return given(this.#coordinator.call(name, input));
   }
 
-  submit(text: string, more: object = {}): number {
-    const { tasks } = this.ask("tasks.submit", { tasks: [{ type: "fix", payload: { text }, ...more }] });
+  submit(text: string): number {
+    const { tasks } = this.ask("tasks.submit", { tasks: [{ type: "fix", payload: { text } }] });
     return tasks[0]?.task ?? 0;
   }
 

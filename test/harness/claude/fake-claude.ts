@@ -10,7 +10,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import { claudeExecutor, ClaudeSettings } from "#src/runner/worker/client/claude-executor.ts";
 import type { StopTimeouts } from "#src/runner/worker/client/client-run.ts";
-import type { Executor, RunOutcome, MergedInputs } from "#src/runner/worker/executor.ts";
+import type { Executor, RunOutcome } from "#src/runner/worker/executor.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -95,13 +95,11 @@ export interface RunOptions {
   readonly left?: Partial<RemainingBudget>;
   readonly signal?: AbortSignal;
   readonly stopTimeouts?: StopTimeouts;
-  readonly merged?: MergedInputs;
   readonly onOutput?: (text: string) => void;
   readonly onUsage?: (usage: Usage) => void;
   /** How the tiers have done; null: the coordinator does not answer. */
   readonly counts?: readonly TierCounts[] | null;
   readonly stoppedAt?: () => number | null;
-  readonly version?: string;
   /** The worker of the run before does it, with its settings. */
   readonly isSameWorker?: boolean;
 }
@@ -149,13 +147,13 @@ export class FakeClaude {
       call: callsOf(this.runtime),
       monotonic: options.monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
-      versionOf: () => options.version ?? null,
+      versionOf: () => null,
       ...omitUndefined({ stopTimeouts, stoppedAt }),
     });
     const outcome = await this.#executor.run({
       task: aClaim({ type: "fix", payload: { text: "make the parser accept empty input" }, ...task }),
       folder: this.folder,
-      merged: options.merged ?? { tasks: [], conflicts: [] },
+      merged: { tasks: [], conflicts: [] },
       base: null,
       signal: options.signal ?? new AbortController().signal,
       budgetLeft: { wallMs: null, tokens: null, costMicros: null, ...left },

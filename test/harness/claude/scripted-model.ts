@@ -11,21 +11,17 @@ import {
   type Reply,
   type SentEvent,
   type ToolCall,
-  type Usage,
 } from "#harness/clients/model-formats.ts";
 
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {
   readonly text?: string;
   readonly tools?: readonly ToolCall[];
-  readonly usage?: Usage;
   readonly error?: { readonly status: number; readonly type: string; readonly message: string };
   /** The request waits until the test calls `release` with this name. */
   readonly hold?: string;
   /** The answer comes so much later. */
   readonly waitMs?: number;
-  /** How many requests in a row get this step; 1 when absent. A client repeats a request that was answered with an error. */
-  readonly times?: number;
 }
 
 type MakeStep = (request: ModelRequest) => Step;
@@ -134,9 +130,7 @@ interface Gate {
 
 function play(steps: Steps): MakeStep {
   if (typeof steps === "function") return steps;
-  const queue = steps.flatMap((step): (Step | MakeStep)[] =>
-    typeof step === "function" ? [step] : Array.from({ length: step.times ?? 1 }, () => step),
-  );
+  const queue = [...steps];
   return (request) => {
     const step = queue.shift() ?? { text: SCRIPT_ENDED };
     return typeof step === "function" ? step(request) : step;
@@ -159,19 +153,13 @@ function kindOf(path: string, body: ModelRequest["body"], messages: readonly Mes
   return toolsIn(body).length > 0 ? "loop" : "aside";
 }
 
-function replyTo({ body }: ModelRequest, { text, tools = [], usage }: Step, serial: number): Reply {
+function replyTo({ body }: ModelRequest, { text, tools = [] }: Step, serial: number): Reply {
   return {
     serial,
     model: String(body?.["model"]),
     text,
     calls: tools.map(({ name, input = {} }) => ({ name, input })),
-    usage: {
-      input_tokens: 1_000,
-      output_tokens: 20,
-      cache_creation_input_tokens: 0,
-      cache_read_input_tokens: 0,
-      ...usage,
-    },
+    usage: { input_tokens: 1_000, output_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
   };
 }
 

@@ -11,10 +11,10 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
-import { commandOf, readOrNull, untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
+import { untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
 import { startScriptedModel, type Script, type ScriptedModel } from "#harness/claude/scripted-model.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
-import { killEvery, killHosts } from "#harness/machine/process-tree.ts";
+import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 
 /** One run of a client and the model that it talks to. */
 export interface ClientRun {
@@ -119,9 +119,11 @@ export class ChatRig {
     model: ScriptedModel,
     [program = "", ...args]: readonly string[],
     env: Record<string, string>,
-    cwd = this.project,
   ): ClientRun {
-    return { model, process: watch(spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] })) };
+    return {
+      model,
+      process: watch(spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] })),
+    };
   }
 
   /** Resolves at the end of the client, which must be a good one. */

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { untilFound, type Child } from "#harness/claude/claude-code.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import type { Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
 import type { Step, Steps } from "#harness/claude/scripted-model.ts";
 import { aModel, ChatRig, fail, longTool, type ClientRun } from "./chat-rig.ts";
@@ -18,9 +19,9 @@ export class ClientRig extends ChatRig {
     connectClient(client, this.#env(noModel));
   }
 
-  async start(prompt: string, steps: Steps, session: string | null = null, cwd = this.project): Promise<ClientRun> {
+  async start(prompt: string, steps: Steps, session: string | null = null): Promise<ClientRun> {
     const model = await aModel({ steps });
-    return this.drive(model, this.client.command(prompt, session), this.#env(model.url), cwd);
+    return this.drive(model, this.client.command(prompt, session), this.#env(model.url));
   }
 
   /** Types the slash command, which the client has in a form of its own. */

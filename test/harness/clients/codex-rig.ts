@@ -40,8 +40,6 @@ interface CodexOptions {
   readonly steps: Steps;
   /** Which tools Codex offers depends on the model's name; one that it does not know gets the shell and MCP tools. */
   readonly modelName?: string;
-  readonly settings?: readonly string[];
-  readonly cwd?: string;
 }
 
 export class CodexRig extends ChatRig {
@@ -60,8 +58,15 @@ export class CodexRig extends ChatRig {
   async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
     const model = await aModel({ steps: options.steps });
     const [words, ids] = resumed === undefined ? [["exec"], []] : [["exec", "resume"], [resumed]];
-    const args = [...words, "--json", "--skip-git-repo-check", ...codexFlags(model.url, options), ...ids, prompt];
-    return this.drive(model, [programOf(codexClient), ...args], codexEnv(this.home), options.cwd);
+    const args = [
+      ...words,
+      "--json",
+      "--skip-git-repo-check",
+      ...codexFlags(model.url, options.modelName),
+      ...ids,
+      prompt,
+    ];
+    return this.drive(model, [programOf(codexClient), ...args], codexEnv(this.home));
   }
 
   async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
@@ -75,10 +80,7 @@ export class CodexRig extends ChatRig {
   }
 }
 
-export function codexFlags(
-  url: string,
-  { modelName = "scripted", settings = [] }: Omit<CodexOptions, "steps" | "cwd">,
-): string[] {
+export function codexFlags(url: string, modelName = "scripted"): string[] {
   const pairs = [
     `model="${modelName}"`,
     'model_provider="standin"',
@@ -87,7 +89,6 @@ export function codexFlags(
     'sandbox_mode="danger-full-access"',
     "analytics.enabled=false",
     "check_for_update_on_startup=false",
-    ...settings,
   ];
   return [...pairs.flatMap((pair) => ["-c", pair]), "--disable", "plugins", "--disable", "apps"];
 }

@@ -130,11 +130,11 @@ export class Peer {
   }
 
   /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
-  async sendMany(count: number, more: Sending = {}): Promise<number[]> {
+  async sendMany(count: number): Promise<number[]> {
     const ids: number[] = [];
     while (ids.length < count) {
       const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
-      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body, more)))));
+      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body)))));
     }
     return ids;
   }
@@ -215,8 +215,8 @@ export async function statusOf(host: RuleHost, chat: string): Promise<string> {
   return status === "offline" ? `${status} ${reason}` : status;
 }
 
-export function force(host: RuleHost, resource: string, reason = "asked by ana") {
-  return host.call("leases.force-release", { resource, reason }, admin);
+export function force(host: RuleHost, resource: string) {
+  return host.call("leases.force-release", { resource, reason: "asked by ana" }, admin);
 }
 
 export async function holders(host: RuleHost, prefix = ""): Promise<Record<string, string>> {

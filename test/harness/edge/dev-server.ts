@@ -8,7 +8,7 @@ import { descendantsOf } from "../../../scripts/local-edge.ts";
 import { freePort } from "./edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
+import { killEvery, unlessGone } from "#harness/machine/process-tree.ts";
 
 interface DevOptions {
   readonly folder?: string;
@@ -122,13 +122,4 @@ function socketsOf(pid: number): string[] {
     unlessGone(() => readlinkSync(`${folder}/${fd}`), ""),
   );
   return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
-}
-
-/** A process may end, and close a file, at any moment. */
-function unlessGone<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
 }

@@ -11,7 +11,9 @@ import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-export interface Arrived {
+type Answered = Promise<Result<unknown, Refusal>>;
+
+interface Arrived {
   readonly way: "http" | "socket";
   readonly name: string;
   readonly input: Readonly<Record<string, unknown>>;
@@ -23,12 +25,12 @@ export interface Passing {
   readonly text: string;
 }
 
-export interface Faults {
-  isUnreachable: boolean;
-  refusesSockets: boolean;
-  latencyMs: number;
-  loses: (passing: Passing) => boolean;
-  refuses: (arrived: Arrived) => Refusal | null;
+class Faults {
+  isUnreachable = false;
+  refusesSockets = false;
+  latencyMs = 5;
+  loses: (passing: Passing) => boolean = () => false;
+  refuses: (arrived: Arrived) => Refusal | null = () => null;
 }
 
 export const edgeUrl = "https://edge.example";
@@ -41,13 +43,7 @@ export class FakeEdge {
   readonly time: FakeTime;
   readonly host = new LocalHost(openBetterSqlite3);
   readonly arrived: Arrived[] = [];
-  readonly faults: Faults = {
-    isUnreachable: false,
-    refusesSockets: false,
-    latencyMs: 5,
-    loses: () => false,
-    refuses: () => null,
-  };
+  readonly faults = new Faults();
   readonly revoked = new Set<string>();
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
   #connections: FakeConnection[] = [];
@@ -182,12 +178,7 @@ export class FakeEdge {
     return servedAs(result);
   }
 
-  async #http(
-    method: string,
-    url: URL,
-    headers: Record<string, string>,
-    body = "{}",
-  ): Promise<Result<unknown, Refusal>> {
+  async #http(method: string, url: URL, headers: Record<string, string>, body = "{}"): Answered {
     const actor = this.actorOf(headers);
     if (!actor.ok) return actor;
     const path = url.href.split("?")[0] ?? "";
@@ -257,7 +248,7 @@ interface Watch {
   revision: number;
 }
 
-export class FakeConnection {
+class FakeConnection {
   readonly client: Socket;
   readonly #server: FakeEdge;
   readonly chats = new Set<string>();
@@ -285,8 +276,7 @@ export class FakeConnection {
   }
 
   hintAt(prefix: string): void {
-    for (const [watch, { prefix: watched }] of this.#watches)
-      if (watched === prefix) this.notify("state.changed", { watch });
+    for (const [watch, one] of this.#watches) if (one.prefix === prefix) this.notify("state.changed", { watch });
   }
 
   /** It no longer represents the chat. */
@@ -402,7 +392,7 @@ export class FakeConnection {
     return this.#server.run("socket", this.#actor ?? { machine: "none", isAdmin: false }, method, params);
   }
 
-  async #register(params: { chat: string }): Promise<Result<unknown, Refusal>> {
+  async #register(params: { chat: string }): Answered {
     const result = await this.#run("chats.register", params);
     if (!result.ok) return result;
     for (const other of this.#server.connections) if (other !== this) other.end(params.chat, "chat.replaced");

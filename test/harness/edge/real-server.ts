@@ -7,7 +7,13 @@ import {
   type ServerResponse,
   request,
 } from "node:http";
-import { type AddressInfo, connect, createServer as createRelay, type Socket } from "node:net";
+import {
+  type AddressInfo,
+  connect,
+  createServer as createRelay,
+  type Server as RelayServer,
+  type Socket,
+} from "node:net";
 import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
 import { once } from "node:events";
@@ -27,10 +33,12 @@ export class RealServer {
   answer: (request: Seen, response: ServerResponse) => void = (_request, response) => void response.end("{}");
   onText: (text: string, connection: RealConnection) => void = () => undefined;
   readonly connections: RealConnection[] = [];
+  readonly url: string;
   readonly #server: Server;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, url: string) {
     this.#server = server;
+    this.url = url;
     server.on("request", (request, response) => void this.#serve(request, response));
     server.on("upgrade", (request, socket) => this.#upgrade(request, socket));
   }
@@ -51,14 +59,9 @@ export class RealServer {
 
   static async listen(): Promise<RealServer> {
     const server = createServer();
-    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-    const made = new RealServer(server);
+    const made = new RealServer(server, await servedInTest(server));
     onTestFinished(() => made.close());
     return made;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   close(): void {
@@ -153,13 +156,8 @@ export class CutProxy {
     const { port, hostname } = new URL(target);
     const proxy = new CutProxy();
     const server = createRelay((near) => proxy.join(near, connect(Number(port), hostname)));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    onTestFinished(() => {
-      for (const socket of proxy.#sockets) socket.destroy();
-      server.close();
-    });
+    proxy.url = await servedInTest(server);
+    onTestFinished(() => proxy.#sockets.forEach((socket) => socket.destroy()));
     return proxy;
   }
 
@@ -191,11 +189,12 @@ export class CutProxy {
   }
 }
 
-async function serveInTest(server: Server): Promise<string> {
+/** Serves on this machine until the test ends. @returns its address */
+export async function servedInTest(server: Server | RelayServer): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
-    server.closeAllConnections();
+    if ("closeAllConnections" in server) server.closeAllConnections();
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -213,5 +212,5 @@ export async function bearerProxy(target: string, token: string): Promise<string
     passed.on("error", () => to.destroy());
     from.pipe(passed);
   });
-  return serveInTest(server);
+  return servedInTest(server);
 }

@@ -52,7 +52,7 @@ const bucketOf = (operator: string, targetValue: number, salt: string) => ({
 });
 
 /** Statsig's rules for an experiment that nine tenths of the units are in. */
-export function statsigRules(name: string, arms: readonly [string, string], named = true): string {
+export function statsigRules(name: string, arms: readonly [string, string]): string {
   const common = { salt: "", passPercentage: 100, idType: "userID" };
   const layer = { ...common, name: "layerAssignment", id: "layerAssignment", returnValue: {} };
   const group = (arm: string, below: number) => ({
@@ -61,7 +61,7 @@ export function statsigRules(name: string, arms: readonly [string, string], name
     groupName: arm,
     id: `rule-${arm}`,
     isExperimentGroup: true,
-    returnValue: named ? { arm } : {},
+    returnValue: { arm },
     conditions: [bucketOf("lt", below, "arms")],
   });
   const rules = [{ ...layer, conditions: [bucketOf("gte", 900, "share")] }, group(arms[0], 500), group(arms[1], 1000)];

@@ -1,6 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import {
   existsSync,
   lstatSync,
@@ -13,10 +12,10 @@ import {
   symlinkSync,
 } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { write } from "./git-project.ts";
 
 const cache = join(import.meta.dirname, "..", "..", "..", ".scratch", "nodes");
@@ -51,10 +50,7 @@ export async function aRegistry(
     const packument = { name: manifest.name, "dist-tags": { latest: manifest.version }, versions };
     return response.setHeader("content-type", "application/json").end(JSON.stringify(packument));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = await servedInTest(server);
   return { url, asked };
 }
 

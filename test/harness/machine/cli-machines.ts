@@ -32,12 +32,12 @@ export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => vo
   return { server, there, here };
 }
 
-export async function aHomeOnEdge(isAdmin = true): Promise<CliHome> {
+export async function aHomeOnEdge(): Promise<CliHome> {
   const runtime = await EdgeRuntime.open();
   const { url, workspace, adminToken } = runtime;
   const home = aCliHome();
   const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
-  home.join(url, { workspace, token, adminToken: isAdmin ? adminToken : token });
+  home.join(url, { workspace, token, adminToken });
   return home;
 }
 

@@ -71,9 +71,9 @@ export function makeRepository(folder: string, files: Record<string, string | Bu
   return Object.keys(files).length > 0 ? commitAll(folder, "first") : "";
 }
 
-export function commitAll(project: string, message: string, ...more: string[]): string {
+export function commitAll(project: string, message: string): string {
   git(project, "add", "-A", "-f");
-  git(project, "commit", "--quiet", "--allow-empty", "-m", message, ...more);
+  git(project, "commit", "--quiet", "--allow-empty", "-m", message);
   return git(project, "rev-parse", "HEAD").trim();
 }
 

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
 import { createServer, request, type IncomingHttpHeaders, type RequestListener } from "node:http";
-import { connect as connectTo, type AddressInfo, type Socket } from "node:net";
+import { connect as connectTo, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -14,6 +14,7 @@ import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import { shimHookScript } from "../../../scripts/programs.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { outputOf, type Output } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
@@ -237,9 +238,7 @@ export async function aReceiver() {
       response.writeHead(receiver.status, { location: "/elsewhere" }).end();
     });
   });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  receiver.url = `${await servedInTest(server)}/hook`;
   return receiver;
 }
 

@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess, type StdioOptions } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -101,8 +101,12 @@ export class MachineHome {
     else makeRepository(this.project, { "a.txt": "one\n" });
   }
 
-  spawn(args: readonly string[], stdio: StdioOptions = ["ignore", "pipe", "pipe"]): ChildProcess {
-    return spawn(process.execPath, [built.launcher, ...args], { cwd: this.project, env: this.env, stdio });
+  spawn(args: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [built.launcher, ...args], {
+      cwd: this.project,
+      env: this.env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
   }
 
   /** A command to its end. Not at once: a proxy of the test may have to work meanwhile. */

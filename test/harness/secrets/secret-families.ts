@@ -60,11 +60,11 @@ function spellings(words: string): readonly string[] {
 }
 
 /** Each name in each spelling with a few notations and alphabets. */
-export function secretCases(families: Families, seed: number, each = 3): SecretCase[] {
+export function secretCases(families: Families, seed: number): SecretCase[] {
   const d = draw(seed);
   return [
-    ...named(d, "password", families.passwords, passwordPatterns, families.notations, each),
-    ...named(d, "token", families.tokens, tokenPatterns, families.notations, each),
+    ...named(d, "password", families.passwords, passwordPatterns, families.notations),
+    ...named(d, "token", families.tokens, tokenPatterns, families.notations),
   ];
 }
 
@@ -74,11 +74,10 @@ function named(
   names: readonly string[],
   patterns: readonly (readonly string[])[],
   notations: readonly Notation[],
-  each: number,
 ): SecretCase[] {
   return names.flatMap((words) =>
     spellings(words).flatMap((name) =>
-      Array.from({ length: each }, () => {
+      Array.from({ length: 3 }, () => {
         const pattern = pick(d, pick(d, patterns));
         const secret = drawn(d, pattern);
         const { label, text } = written(d, notations, name, secret);

@@ -24,11 +24,10 @@ import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
 
-export interface Running {
+interface Running {
   readonly program: Program;
   /** 128 and the number of a signal. */
   readonly end: (code: number) => void;
-  readonly cannotStart: (message: string) => void;
 }
 
 export class SupervisorRig {
@@ -38,8 +37,6 @@ export class SupervisorRig {
   readonly opened: { readonly words: readonly string[]; readonly cwd: string }[] = [];
   /** Why no terminal opens; null: it does. */
   openProblem: string | null = null;
-  /** What a program does that is asked to end. */
-  atStop: (run: Running) => void = (run) => run.end(143);
   /** When the user has pressed Enter. */
   stoppedAt: number | null = null;
   call: CallOperation;
@@ -50,7 +47,6 @@ export class SupervisorRig {
   #waiting: { readonly until: number; readonly go: () => void } | null = null;
   #over: Promise<SupervisorEnd> | null = null;
   #isOver = false;
-  #noteStored = (): void => undefined;
 
   constructor(settings: object, options: TempRuntimeOptions = {}) {
     this.runtime = tempRuntime(options);
@@ -108,8 +104,7 @@ export class SupervisorRig {
       wait: (ms, signal) => this.#wait(ms, signal),
       stoppedAt: () => this.stoppedAt,
     });
-    this.#noteStored = () => daemon.noteStored();
-    this.runtime.store.onCommit(this.#noteStored);
+    runtime.store.onCommit(() => daemon.noteStored());
     this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
     const over = (): void => {
       this.#isOver = true;
@@ -125,11 +120,6 @@ export class SupervisorRig {
 
   async over(): Promise<SupervisorEnd | undefined> {
     return this.#over ?? undefined;
-  }
-
-  /** Another process has stored something, and the host reports it. */
-  stored(): void {
-    this.#noteStored();
   }
 
   /** Lets time pass, in steps that a supervisor sees. */
@@ -174,12 +164,8 @@ export class SupervisorRig {
 
   #run(program: Program): Promise<ProgramExit> {
     return new Promise((resolve) => {
-      const run: Running = {
-        program,
-        end: (code) => resolve({ kind: "exited", code }),
-        cannotStart: (message) => resolve({ kind: "not_started", message }),
-      };
-      program.signal.addEventListener("abort", () => this.atStop(run), { once: true });
+      const run: Running = { program, end: (code) => resolve({ kind: "exited", code }) };
+      program.signal.addEventListener("abort", () => run.end(143), { once: true });
       this.runs.push(run);
       this.#moves.emit("move");
     });
@@ -207,8 +193,6 @@ export class SupervisorRig {
 export interface LiveChat {
   readonly id: string;
   readonly pid: number;
-  readonly client?: string;
-  readonly origin?: string;
   readonly prompt?: string;
   /** Null: it has none. */
   readonly transcript?: string | null;
@@ -218,7 +202,8 @@ export interface LiveChat {
 
 /** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. @returns its folder */
 export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
-  const { id, pid, client = "claude-code", origin = "startup", prompt = "make the parser accept empty input" } = chat;
+  const { id, pid, prompt = "make the parser accept empty input" } = chat;
+  const [client, origin] = ["claude-code", "startup"];
   const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
   mkdirSync(folder, { recursive: true });
   const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;

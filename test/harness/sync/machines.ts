@@ -109,21 +109,19 @@ function processOf(session: string): string {
 export type World = Awaited<ReturnType<typeof aWorld>>;
 
 /** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has started. */
-export async function aWorld(
-  options: { readonly isDead?: boolean; readonly isKnown?: boolean; readonly prompt?: string } = {},
-) {
+export async function aWorld({ isDead = true, isKnown = true } = {}) {
   const world = new SyncWorld();
   const key = aKey();
   const there = new TeamMachine(world, "desk", key);
   const here = new TeamMachine(world, "laptop", key);
   const dead = there.chat("aaaa1111-0000-4000-8000-000000000001");
-  dead.turn(options.prompt ?? "fix the parser");
+  dead.turn("fix the parser");
   dead.write(join(dead.cwd, "parser.ts"), "export const parser = 1;\n");
   dead.stop("The tokenizer drops the last line.");
   dead.prompt("and the lexer");
-  const member = options.isKnown === false ? null : await there.register(dead.session);
+  const member = isKnown ? await there.register(dead.session) : null;
   await there.mirror(dead.session);
-  if (options.isDead !== false && options.isKnown !== false) await there.attest(dead.session);
+  if (isDead && isKnown) await there.attest(dead.session);
   dead.kill();
   const chat = here.chat("bbbb2222-0000-4000-8000-000000000002");
   chat.start();
@@ -132,7 +130,7 @@ export async function aWorld(
     for (const one of [world.host, there.runtime, here.runtime]) one.wait(ms);
   };
   wait(5 * minute);
-  if (options.isDead === false) await member?.link.call("chats.heartbeat", {}, 1_000);
+  if (!isDead) await member?.link.call("chats.heartbeat", {}, 1_000);
   await here.pull();
   const reach = { ...(await here.register(chat.session)), here: { root: chat.cwd, project } };
   return { world, wait, key, there, here, dead, chat, reach };

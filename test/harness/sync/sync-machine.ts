@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import type { Refusal } from "#src/contract/errors.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
@@ -56,8 +55,6 @@ export class SyncWorld {
   /** What the network does to the next request; one that carries files is called `files`. */
   weather: (name: string) => Weather = () => "good";
   requestMs = 0;
-  /** What the coordinator refuses, such as one of an older program. */
-  refuse: (name: string, input: unknown) => Refusal | null = () => null;
   /** Changes what the coordinator answers, as one would that cannot be trusted. */
   twist: (name: string, answer: unknown) => unknown = (_name, answer) => answer;
 
@@ -78,8 +75,6 @@ export class SyncWorld {
       if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
       const weather = signal?.aborted ? "unreachable" : this.weather(what);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
-      const refusal = this.refuse(name, input);
-      if (refusal) return err(refusal);
       const answer = await this.host.call(name as "sync.put", input as never, { machine, isAdmin: false });
       if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
       if (!answer.ok) return answer;

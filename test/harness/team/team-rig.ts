@@ -8,7 +8,7 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
-import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
+import { Machine } from "#harness/clock/fake-time.ts";
 import { connect, type Connected } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
@@ -26,16 +26,14 @@ export interface TeamChat extends Connected {
 }
 
 export class TeamRig {
-  readonly time: FakeTime;
-  readonly edge: FakeEdge;
+  readonly edge = new FakeEdge();
+  readonly time = this.edge.time;
   readonly base: TempRuntime;
   readonly project = aProject();
   readonly machine: Machine;
   #pid = 1_000;
 
-  constructor(options: TempRuntimeOptions & { readonly edge?: FakeEdge } = {}) {
-    this.edge = options.edge ?? new FakeEdge();
-    this.time = this.edge.time;
+  constructor(options: TempRuntimeOptions = {}) {
     this.base = tempRuntime(options);
     this.machine = new Machine(this.time);
     let seen = this.time.now;
@@ -50,13 +48,10 @@ export class TeamRig {
   }
 
   /** A chat that has begun to work; with a title where there is a prompt. */
-  async chat(
-    prompt = "work",
-    options: { readonly session?: string; readonly env?: NodeJS.ProcessEnv } = {},
-  ): Promise<TeamChat> {
+  async chat(prompt = "work"): Promise<TeamChat> {
     const pid = (this.#pid += 10);
-    const { session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`, env = {} } = options;
-    const runtime = tempRuntime({ beside: this.base, env, config: this.base.config });
+    const session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`;
+    const runtime = tempRuntime({ beside: this.base, config: this.base.config });
     const claude = new Claude(runtime, { pid, cwd: this.project, session });
     claude.start();
     claude.prompt(prompt);

@@ -14,12 +14,11 @@ const packages: Readonly<Record<string, string>> = {
   oxlint: "oxlint",
 };
 
-function install(project: string, names: readonly string[] = Object.keys(packages)): void {
-  for (const name of names) {
+function install(project: string): void {
+  for (const [name, program] of Object.entries(packages)) {
     const target = join(project, "node_modules", name);
     mkdirSync(dirname(target), { recursive: true });
     symlinkSync(join(modules, name), target);
-    const program = packages[name] ?? "";
     if (program === "") continue;
     mkdirSync(join(project, "node_modules", ".bin"), { recursive: true });
     symlinkSync(join(modules, ".bin", program), join(project, "node_modules", ".bin", program));
