@@ -37,18 +37,17 @@ export interface RealClient extends ClientTools {
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
 
+function option(name: string, value: string | null): string[] {
+  return value === null ? [] : [name, value];
+}
+
 export const copilot: RealClient = {
   name: "copilot",
   pinned: copilotClient,
-  command: (prompt, session) => [
-    programOf(copilotClient),
-    "--allow-all-tools",
-    "--allow-all-paths",
-    "--no-color",
-    ...(session === null ? [] : ["--resume", session]),
-    "-p",
-    prompt,
-  ],
+  command: (prompt, session) => {
+    const allowed = [programOf(copilotClient), "--allow-all-tools", "--allow-all-paths", "--no-color"];
+    return [...allowed, ...option("--resume", session), "-p", prompt];
+  },
   // Without a screen it takes none.
   slashCommand: (name, words, session) => [
     ...copilot.command("", session).slice(0, -2),
@@ -83,7 +82,7 @@ export const qwen: RealClient = {
     process.execPath,
     programOf(qwenClient),
     "--yolo",
-    ...(session === null ? [] : ["--resume", session]),
+    ...option("--resume", session),
     prompt,
   ],
   slashCommand: (name, words, session) => qwen.command(`/shim:${name} ${words}`.trim(), session),
@@ -116,21 +115,9 @@ export const qwen: RealClient = {
 export const opencode: RealClient = {
   name: "opencode",
   pinned: openCodeClient,
-  command: (prompt, session) => [
-    programOf(openCodeClient),
-    "run",
-    ...(session === null ? [] : ["-s", session]),
-    prompt,
-  ],
-  slashCommand: (name, words, session) => [
-    programOf(openCodeClient),
-    "run",
-    "-s",
-    session,
-    "--command",
-    `shim:${name}`,
-    words,
-  ],
+  command: (prompt, session) => [programOf(openCodeClient), "run", ...option("-s", session), prompt],
+  slashCommand: (name, words, session) =>
+    opencode.command("", session).slice(0, -1).concat("--command", `shim:${name}`, words),
   env: (url) => ({
     STANDIN_URL: `${url}/v1`,
     OPENCODE_DISABLE_AUTOUPDATE: "1",
@@ -171,16 +158,10 @@ export const opencode: RealClient = {
 export const gemini: RealClient = {
   name: "gemini",
   pinned: geminiClient,
-  command: (prompt, session) => [
-    process.execPath,
-    programOf(geminiClient),
-    "-y",
-    "-m",
-    "gemini-2.5-pro",
-    ...(session === null ? [] : ["--resume", session]),
-    "-p",
-    prompt,
-  ],
+  command: (prompt, session) => {
+    const model = [process.execPath, programOf(geminiClient), "-y", "-m", "gemini-2.5-pro"];
+    return [...model, ...option("--resume", session), "-p", prompt];
+  },
   slashCommand: (name, words, session) => gemini.command(`/shim ${name} ${words}`.trim(), session),
   env: (url) => ({
     GEMINI_API_KEY: "dummy",

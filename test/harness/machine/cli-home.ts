@@ -1,4 +1,4 @@
-import { Fronts, type Runtime } from "#src/runtime/runtime.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
@@ -10,11 +10,10 @@ import { build, run } from "#src/cli/commands/program.ts";
 import { shellHookOf, type Launch } from "#src/platform/shim-command.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import type { Processes } from "#src/platform/processes.ts";
-import { Durations, storeDurations } from "#src/runtime/durations.ts";
+import { storeDurations } from "#src/runtime/durations.ts";
 import { type EdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
@@ -22,10 +21,9 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { hostClientWith } from "./host-client.ts";
+import { tempRuntime } from "./temp-runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
-
-const T0 = 1_700_000_000_000;
 
 export interface Ran {
   readonly code: number;
@@ -103,6 +101,8 @@ export function aCliHome(): CliHome {
   symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
   const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
   let serial = 0;
+  const random = (bytes: number) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256);
+  const runtime = Object.assign(tempRuntime({ paths, env }), { processes, random, launch: launchIn(folder) });
   const home: CliHome = {
     folder,
     paths,
@@ -110,19 +110,12 @@ export function aCliHome(): CliHome {
     other: join(folder, "other"),
     alive,
     started: [],
-    now: T0,
-    runtime: {
-      now: () => home.now,
-      random: (bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256),
-      env,
-      launch: launchIn(folder),
-      paths,
-      config: structuredClone(defaults),
-      processes,
-      store: new Store({ path: paths.database, driver: openBetterSqlite3, now: () => home.now }),
-      log: () => undefined,
-      durations: new Durations(() => home.now - T0),
-      fronts: new Fronts(),
+    runtime,
+    get now() {
+      return runtime.clock.now;
+    },
+    set now(to) {
+      runtime.clock.now = to;
     },
     io: (overrides = {}) => anIo(home, overrides),
     shim: (command, ...args) => home.shimWith({}, command, ...args),
@@ -151,7 +144,6 @@ export function aCliHome(): CliHome {
         expect([args, await home.shim(command, ...words(args))]).toMatchObject([args, failed(2, why)]);
     },
   };
-  onTestFinished(() => home.runtime.store.close());
   return home;
 }
 

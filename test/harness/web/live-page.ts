@@ -1,7 +1,6 @@
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Io } from "#src/cli/io.ts";
 import { type CliHome, launchIn } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 
@@ -19,22 +18,15 @@ export function fakeBundle(home: CliHome): void {
 export interface ServedPage {
   readonly port: number;
   readonly origin: string;
-  readonly out: () => string;
   readonly link: () => string;
   readonly token: () => string;
   stop(): Promise<void>;
 }
 
-interface ServeOptions {
-  readonly args?: readonly string[];
-  readonly isBuilt?: boolean;
-  readonly io?: Partial<Io>;
-}
-
 /** `shim up --web`, until the test ends. */
 export async function servePage(
   home: CliHome,
-  { args = [], isBuilt = false, io = {} }: ServeOptions = {},
+  { args = [], isBuilt = false }: { readonly args?: readonly string[]; readonly isBuilt?: boolean } = {},
 ): Promise<ServedPage> {
   const stop = new AbortController();
   const { promise: printed, resolve } = Promise.withResolvers<void>();
@@ -49,7 +41,6 @@ export async function servePage(
       },
       interrupted: () => stop.signal,
       wait: () => stopped,
-      ...io,
       launch: isBuilt ? { ...launch, hookScript: join(built, "hook.cjs") } : launch,
     },
     "up --web",
@@ -64,14 +55,7 @@ export async function servePage(
   if (early) throw new Error(`the page was not served: ${early.err}`);
   const link = (): string => /http:\/\/[^\s"]+/g.exec(out.split("\n").toReversed().join("\n"))?.[0] ?? "";
   const { origin, port } = new URL(link());
-  return {
-    origin,
-    port: Number(port),
-    out: () => out,
-    link,
-    token: () => new URL(link()).hash.slice(3),
-    stop: end,
-  };
+  return { origin, port: Number(port), link, token: () => new URL(link()).hash.slice(3), stop: end };
 }
 
 export interface RawAnswer {
@@ -108,22 +92,14 @@ export function ownHeaders(
   { port, origin }: ServedPage,
   more: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  return {
-    host: `127.0.0.1:${port}`,
-    origin,
-    "sec-fetch-site": "same-origin",
-    "content-type": "application/json",
-    ...more,
-  };
+  const own = { host: `127.0.0.1:${port}`, origin, "sec-fetch-site": "same-origin" };
+  return { ...own, "content-type": "application/json", ...more };
 }
 
 /** Exchanges the token of the newest link. @returns the header that a page sends from then on */
 export async function signIn(page: ServedPage): Promise<string> {
-  const { text } = await sendRaw(page.port, {
-    path: "/api/sign-in",
-    headers: ownHeaders(page),
-    body: { token: page.token() },
-  });
+  const body = { token: page.token() };
+  const { text } = await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body });
   return `Bearer ${(JSON.parse(text) as { secret?: string }).secret}`;
 }
 
@@ -132,10 +108,7 @@ export async function callAs(
   authorization: string,
   call: { readonly name: string; readonly input?: object; readonly requestId?: string },
 ): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
-  const { status, text } = await sendRaw(page.port, {
-    path: "/api/call",
-    headers: ownHeaders(page, { authorization }),
-    body: { input: {}, ...call },
-  });
+  const headers = ownHeaders(page, { authorization });
+  const { status, text } = await sendRaw(page.port, { path: "/api/call", headers, body: { input: {}, ...call } });
   return { status, value: JSON.parse(text) as Record<string, unknown> };
 }
