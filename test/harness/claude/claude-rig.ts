@@ -2,18 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { aModel, ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
-import {
-  cleanEnv,
-  findChild,
-  startClaude,
-  startTerminal,
-  transcriptPath,
-  untilFound,
-  type Claude,
-  type Exit,
-  type ClaudeOptions,
-  type Terminal,
-} from "./claude-code.ts";
+import { cleanEnv, findChild, startClaude, startTerminal, transcriptPath, untilFound } from "./claude-code.ts";
+import type { Claude, Exit, ClaudeOptions, Terminal } from "./claude-code.ts";
 import type { Child } from "#harness/machine/process-tree.ts";
 import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
 

@@ -122,16 +122,8 @@ export class FakeClaude {
     writeFakeClaude(this.root, parts);
   }
 
-  async run({
-    settings = {},
-    task,
-    left,
-    onOutput,
-    onUsage,
-    stopTimeouts,
-    stoppedAt,
-    ...options
-  }: RunOptions = {}): Promise<TaskRun> {
+  async run(options: RunOptions = {}): Promise<TaskRun> {
+    const { settings = {}, task, left, onOutput, onUsage, stopTimeouts, stoppedAt } = options;
     const seen = {
       usage: [] as Usage[],
       progress: [] as Progress[],
@@ -201,19 +193,17 @@ interface Said {
   readonly error?: string;
   /** The kind of an error, which not each has. */
   readonly api_error?: string;
-  readonly model?: string;
 }
 
-export function says({
-  id = "msg_1",
-  text = "x",
-  input = 100,
-  output = 1,
-  model = "claude-opus-5-5",
-  ...problem
-}: Said): object {
+export function says(said: Said): object {
+  const { id = "msg_1", text = "x", input = 100, output = 1, ...problem } = said;
   const usage = { input_tokens: input, output_tokens: output };
-  const message = { id, model: problem.error ? "<synthetic>" : model, content: [{ type: "text", text }], usage };
+  const message = {
+    id,
+    model: problem.error ? "<synthetic>" : "claude-opus-5-5",
+    content: [{ type: "text", text }],
+    usage,
+  };
   return { type: "assistant", message, parent_tool_use_id: null, ...problem };
 }
 
@@ -237,13 +227,7 @@ export function result(change: object = {}): object {
 /** A session as hooks leave it, of a client that is gone, with a whole transcript. */
 export function died(
   claude: FakeClaude,
-  change: {
-    readonly cwd?: string;
-    readonly pid?: number;
-    readonly first?: string;
-    readonly client?: string;
-    readonly id?: string;
-  } = {},
+  change: Readonly<Partial<Record<"cwd" | "first" | "client" | "id", string>>> & { readonly pid?: number } = {},
 ): void {
   const { runtime, root } = claude;
   const { id = session, client = "claude-code" } = change;

@@ -3,15 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseObject } from "#src/shared/json-fields.ts";
-import {
-  formatOf,
-  messagesIn,
-  toolsIn,
-  type Message,
-  type Reply,
-  type SentEvent,
-  type ToolCall,
-} from "#harness/clients/model-formats.ts";
+import { formatOf, messagesIn, toolsIn } from "#harness/clients/model-formats.ts";
+import type { Message, Reply, SentEvent, ToolCall } from "#harness/clients/model-formats.ts";
 
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {

@@ -58,15 +58,8 @@ export class CodexRig extends ChatRig {
   async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
     const model = await aModel({ steps: options.steps });
     const [words, ids] = resumed === undefined ? [["exec"], []] : [["exec", "resume"], [resumed]];
-    const args = [
-      ...words,
-      "--json",
-      "--skip-git-repo-check",
-      ...codexFlags(model.url, options.modelName),
-      ...ids,
-      prompt,
-    ];
-    return this.drive(model, [programOf(codexClient), ...args], codexEnv(this.home));
+    const flags = ["--json", "--skip-git-repo-check", ...codexFlags(model.url, options.modelName)];
+    return this.drive(model, [programOf(codexClient), ...words, ...flags, ...ids, prompt], codexEnv(this.home));
   }
 
   async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {

@@ -184,13 +184,7 @@ function geminiForm({ id: sessionId, project, timestamp: startTime, next }: Rows
   };
 }
 
-const forms = {
-  "claude-code": claudeForm,
-  codex: codexForm,
-  copilot: copilotForm,
-  qwen: qwenForm,
-  gemini: geminiForm,
-};
+const forms = { "claude-code": claudeForm, codex: codexForm, copilot: copilotForm, qwen: qwenForm, gemini: geminiForm };
 
 /** Clients whose transcripts are rows. */
 export const clientsWithRows = Object.keys(forms);
@@ -247,6 +241,7 @@ function openCodeFailure(statusCode: number): Fields {
 /** What `opencode export` prints. @param statuses of the errors that further prompts met */
 export function openCodeExport(turns: readonly Turn[], id = "ses_written", statuses: readonly number[] = []): object {
   let second = 0;
+  const answered = { role: "assistant", finish: "stop" };
   const message = (name: string, text: string, more: Fields): Fields => {
     const [key, created] = [`${name}00000000`, T0 - 86_400_000 + 1_000 * second++];
     const time = more["finish"] === undefined ? { created } : { created, completed: created };
@@ -260,11 +255,7 @@ export function openCodeExport(turns: readonly Turn[], id = "ses_written", statu
     messages: [
       ...turns.flatMap(({ prompt, answer }, at) => [
         message(`a${2 * at + 1}`, prompt, { role: "user" }),
-        message(`a${2 * at + 2}`, answer, {
-          role: "assistant",
-          parentID: `msg_a${2 * at + 1}00000000`,
-          finish: "stop",
-        }),
+        message(`a${2 * at + 2}`, answer, { ...answered, parentID: `msg_a${2 * at + 1}00000000` }),
       ]),
       ...statuses.flatMap((status, at) => [
         message(`b${at}`, `refused ${at}`, { role: "user" }),
@@ -287,8 +278,8 @@ export function fakeOpenCode(folder: string, id: string | null, statuses: readon
   fs.writeFileSync(join(folder, "path", "opencode"), script, { mode: 0o755 });
 }
 
-function isFile(path: string): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+function contentOf(path: string): string | null {
+  return fs.statSync(path, { throwIfNoEntry: false })?.isFile() === true ? fs.readFileSync(path, "base64") : null;
 }
 
 /** Every file of the clients below the home, with its bytes; folders and links to nothing are null. */
@@ -296,12 +287,9 @@ export function filesOf({ folder: home }: CliHome): Map<string, string | null> {
   const folders = [".claude", ".codex", ".copilot", ".qwen", ".gemini"].filter((name) =>
     fs.existsSync(join(home, name)),
   );
-  const names = folders.flatMap((name) =>
-    fs.readdirSync(join(home, name), { recursive: true, encoding: "utf8" }).map((below) => join(name, below)),
-  );
-  return new Map(
-    names.map((name) => [name, isFile(join(home, name)) ? fs.readFileSync(join(home, name), "base64") : null]),
-  );
+  const below = (name: string): string[] => fs.readdirSync(join(home, name), { recursive: true, encoding: "utf8" });
+  const names = folders.flatMap((folder) => below(folder).map((name) => join(folder, name)));
+  return new Map(names.map((name) => [name, contentOf(join(home, name))]));
 }
 
 export function known(home: CliHome, { id, client, file }: InventedSession): void {

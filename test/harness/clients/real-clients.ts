@@ -78,13 +78,8 @@ const fileTools: Pick<RealClient, "read" | "write"> = {
 export const qwen: RealClient = {
   name: "qwen",
   pinned: qwenClient,
-  command: (prompt, session) => [
-    process.execPath,
-    programOf(qwenClient),
-    "--yolo",
-    ...option("--resume", session),
-    prompt,
-  ],
+  command: (prompt, session) =>
+    [process.execPath, programOf(qwenClient), "--yolo"].concat(option("--resume", session), prompt),
   slashCommand: (name, words, session) => qwen.command(`/shim:${name} ${words}`.trim(), session),
   env: (url) => ({
     OPENAI_BASE_URL: `${url}/v1`,

@@ -5,15 +5,13 @@ import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 
+export type Answered<Name extends EngineOperation> = Result<OutputOf<Name>, Refusal>;
+
 export interface RuleHost {
   now(): number;
   wait(ms: number): void;
   /** One operation, by a token of machine "m1" with scope work unless another actor is given. */
-  call<Name extends EngineOperation>(
-    name: Name,
-    input: InputOf<Name>,
-    actor?: Actor,
-  ): Promise<Result<OutputOf<Name>, Refusal>>;
+  call<N extends EngineOperation>(name: N, input: InputOf<N>, actor?: Actor): Promise<Answered<N>>;
   ring(): Promise<number | null>;
   /** A connection of a chat is there, is heard (a ping), or was closed. */
   connect(chat: string): Promise<void>;

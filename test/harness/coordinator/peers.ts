@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self, Json } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type RuleHost } from "./engine-host.ts";
+import { admin, type Answered, type RuleHost } from "./engine-host.ts";
 import type { Target } from "#src/contract/messages.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { ask, given, toAll } from "./state-calls.ts";
@@ -60,7 +60,7 @@ export class Peer {
     return { machine: this.registration.machine, isAdmin: false };
   }
 
-  async tryBack(): Promise<Result<OutputOf<"chats.register">, Refusal>> {
+  async tryBack(): Promise<Answered<"chats.register">> {
     const result = await this.host.call("chats.register", this.registration, this.actor);
     if (result.ok) this.incarnation = result.value.incarnation;
     return result;
@@ -70,7 +70,7 @@ export class Peer {
     return given(await this.tryBack());
   }
 
-  tryBeat(news: Omit<InputOf<"chats.heartbeat">, "self"> = {}): Promise<Result<OutputOf<"chats.heartbeat">, Refusal>> {
+  tryBeat(news: Omit<InputOf<"chats.heartbeat">, "self"> = {}): Promise<Answered<"chats.heartbeat">> {
     return this.host.call("chats.heartbeat", { self: this.self, ...news }, this.actor);
   }
 
@@ -82,7 +82,7 @@ export class Peer {
     return given(await this.host.call("chats.unregister", { self: this.self }, this.actor)).released;
   }
 
-  acquire(resource: string, request: AcquireOptions = {}): Promise<Result<OutputOf<"leases.acquire">, Refusal>> {
+  acquire(resource: string, request: AcquireOptions = {}): Promise<Answered<"leases.acquire">> {
     return this.host.call("leases.acquire", { self: this.self, resource, requestId: "r1", ...request }, this.actor);
   }
 
@@ -121,7 +121,7 @@ export class Peer {
     return given(await this.host.call("elections.resign", { self: this.self, name, term }, this.actor)).hasResigned;
   }
 
-  trySend(target: Target, body: Json, more: Sending = {}): Promise<Result<OutputOf<"messages.send">, Refusal>> {
+  trySend(target: Target, body: Json, more: Sending = {}): Promise<Answered<"messages.send">> {
     return this.host.call("messages.send", { self: this.self, target, body, ...more });
   }
 
@@ -159,7 +159,7 @@ export class Peer {
     return (await ask(this.host, "messages.unsubscribe", { self: this.self, pattern })).patterns;
   }
 
-  tryClaim(request: Claiming = {}): Promise<Result<OutputOf<"tasks.claim">, Refusal>> {
+  tryClaim(request: Claiming = {}): Promise<Answered<"tasks.claim">> {
     const requestId = `claim-${(this.#requests += 1)}`;
     return this.host.call("tasks.claim", { self: this.self, requestId, ...request }, this.actor);
   }
@@ -174,11 +174,7 @@ export class Peer {
     return one;
   }
 
-  try<Name extends HoldOperation>(
-    name: Name,
-    { task, claim }: Hold,
-    more: More<Name>,
-  ): Promise<Result<OutputOf<Name>, Refusal>> {
+  try<Name extends HoldOperation>(name: Name, { task, claim }: Hold, more: More<Name>): Promise<Answered<Name>> {
     return this.host.call(name, { self: this.self, task, claim, ...more } as InputOf<Name>, this.actor);
   }
 

@@ -20,19 +20,11 @@ export function refused(result: Result<unknown, Refusal>): Refusal {
   return result.error;
 }
 
-export async function ask<Name extends EngineOperation>(
-  host: RuleHost,
-  name: Name,
-  input: InputOf<Name>,
-): Promise<OutputOf<Name>> {
+export async function ask<N extends EngineOperation>(host: RuleHost, name: N, input: InputOf<N>): Promise<OutputOf<N>> {
   return given(await host.call(name, input, admin));
 }
 
-export async function refusal<Name extends EngineOperation>(
-  host: RuleHost,
-  name: Name,
-  input: InputOf<Name>,
-): Promise<Refusal> {
+export async function refusal<N extends EngineOperation>(host: RuleHost, name: N, input: InputOf<N>): Promise<Refusal> {
   return refused(await host.call(name, input, admin));
 }
 

@@ -43,11 +43,8 @@ export class DevServer {
   }
 
   /** @param isAwaited until it has printed where the coordinator is, or has ended */
-  static async start({
-    folder = temporaryFolder(),
-    umask = 0o022,
-    isAwaited = true,
-  }: DevOptions = {}): Promise<DevServer> {
+  static async start(options: DevOptions = {}): Promise<DevServer> {
+    const { folder = temporaryFolder(), umask = 0o022, isAwaited = true } = options;
     const server = new DevServer(folder, await freePort(), umask);
     const { promise: isUp, resolve } = Promise.withResolvers<void>();
     server.#process.stderr?.on("data", () => server.#stderr.includes("The coordinator is at") && resolve());

@@ -20,11 +20,8 @@ export class Keeper implements OAuthClientProvider {
 
   constructor(redirect = redirectUrl) {
     this.redirectUrl = redirect;
-    this.clientMetadata = {
-      client_name: "Notes <b>& more</b>",
-      redirect_uris: [redirect],
-      token_endpoint_auth_method: "none",
-    };
+    const about = { client_name: "Notes <b>& more</b>", token_endpoint_auth_method: "none" };
+    this.clientMetadata = { ...about, redirect_uris: [redirect] };
   }
 
   state(): string {

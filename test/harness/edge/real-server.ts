@@ -1,19 +1,8 @@
 import { createHash } from "node:crypto";
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  request,
-} from "node:http";
-import {
-  type AddressInfo,
-  connect,
-  createServer as createRelay,
-  type Server as RelayServer,
-  type Socket,
-} from "node:net";
+import { createServer, request } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
+import { connect, createServer as createRelay } from "node:net";
+import type { AddressInfo, Server as RelayServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
 import { once } from "node:events";

@@ -28,10 +28,7 @@ const settings = {
     devDependencies: { typescript: "*", oxlint: "*", knip: "*" },
   }),
   "tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, noEmit: true }, include: ["src"] }),
-  "knip.json": JSON.stringify({
-    project: ["src/**/*.ts"],
-    ignoreDependencies: ["typescript", "oxlint", "knip"],
-  }),
+  "knip.json": JSON.stringify({ project: ["src/**/*.ts"], ignoreDependencies: ["typescript", "oxlint", "knip"] }),
   ".oxlintrc.json": JSON.stringify({
     plugins: ["typescript"],
     categories: { correctness: "error" },

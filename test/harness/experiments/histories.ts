@@ -165,7 +165,7 @@ function pastSession(random: Random, rates: Rates, kind: Plant & { hazard: numbe
   const end: ReplaySession["end"] =
     died < 0 ? { at, kind: random() < 0.9 ? "ended" : "open", cause: null } : { at, kind: "died", cause };
   const samples = [...someSamples(random, events), ...lastSample(random, rates, end)];
-  const saves = someSaves(random, rates, events, end);
+  const saves = someSaves(random, rates, { events, end });
   return { at: timeInWindow(random), session: aSession({ events, samples, saves, end }) };
 }
 
@@ -202,12 +202,9 @@ function lastSample(random: Random, rates: Rates, { at, kind, cause }: ReplaySes
 }
 
 /** When they are due, and some seconds late. */
-function someSaves(
-  random: Random,
-  rates: Rates,
-  events: readonly ReplayEvent[],
-  end: ReplaySession["end"],
-): ReplaySession["saves"] {
+type Played = Pick<ReplaySession, "events" | "end">;
+
+function someSaves(random: Random, rates: Rates, { events, end }: Played): ReplaySession["saves"] {
   const { everyMs, everyToolCalls } = defaults.checkpoint;
   const isFailing = end.kind === "died" && random() < rates.failedSaves;
   const failsFrom = isFailing ? end.at - everyMs * (1 + 2 * random()) : Infinity;

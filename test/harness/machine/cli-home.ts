@@ -211,12 +211,8 @@ const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", 
 function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
   const { paths, runtime } = home;
   const loaded = overrides.makeRuntime ?? withRuntime(runtime).makeRuntime;
-  const context = async (): Promise<OperationContext> => ({
-    paths,
-    site: io,
-    loaded,
-    runtime: async () => (await loaded()).runtime,
-  });
+  const used = async () => (await loaded()).runtime;
+  const context = async (): Promise<OperationContext> => ({ paths, site: io, loaded, runtime: used });
   const readOnly = (): Store =>
     new Store({ path: paths.database, driver: openBetterSqlite3, now: runtime.now, isReadOnly: true });
   const io: Io & { out: string; err: string } = {

@@ -24,12 +24,8 @@ export function hostClientWith(runtime: Runtime, context?: () => Promise<Operati
   return {
     call: async ({ name, input, by }, reports) => {
       if (!context) throw new Error(`${name} was not expected`);
-      const host = new OperationRunner({
-        ...(await context()),
-        ...reports,
-        by,
-        syncNow: (edge) => roundOf(runtime, edge),
-      });
+      const own = { ...reports, by, syncNow: (edge: RoundOptions["asked"]) => roundOf(runtime, edge) };
+      const host = new OperationRunner({ ...(await context()), ...own });
       const result = await host.call(name, input as MachineInput<typeof name>);
       await host.close();
       return result;

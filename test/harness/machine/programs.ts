@@ -102,11 +102,8 @@ export class MachineHome {
   }
 
   spawn(args: readonly string[]): ChildProcess {
-    return spawn(process.execPath, [built.launcher, ...args], {
-      cwd: this.project,
-      env: this.env,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const { project: cwd, env } = this;
+    return spawn(process.execPath, [built.launcher, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   }
 
   /** A command to its end. Not at once: a proxy of the test may have to work meanwhile. */

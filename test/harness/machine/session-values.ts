@@ -13,11 +13,9 @@ export function aState(overrides: Partial<WorkState> = {}): WorkState {
 }
 
 /** Readings of one source and time: `someReadings({contextFill: 0.9}, T0)`. */
-export function someReadings(
-  values: Partial<Record<ReadingName, number>>,
-  at: number,
-  source: Source = "measured",
-): Readings {
+type Values = Partial<Record<ReadingName, number>>;
+
+export function someReadings(values: Values, at: number, source: Source = "measured"): Readings {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { value, source, at }]));
 }
 

@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { expect, onTestFinished, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
@@ -77,10 +77,8 @@ export class Prometheus {
   }
 
   static async start(targets: Targets): Promise<Prometheus> {
-    const folder = configFolder({
-      "machine-token": targets["shim-machine"].token,
-      "workspace-token": targets["shim-workspace"].token,
-    });
+    const { "shim-machine": machine, "shim-workspace": workspace } = targets;
+    const folder = configFolder({ "machine-token": machine.token, "workspace-token": workspace.token });
     const path = join(folder, "prometheus.yml");
     const config = parse(readFileSync(path, "utf8")) as Config;
     config.global = { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" };
@@ -123,11 +121,7 @@ export class Prometheus {
   }
 
   async until(expr: string): Promise<void> {
-    await vi
-      .waitUntil(async () => (await this.query(expr)).length > 0, patience)
-      .catch((error: unknown) => {
-        throw new Error(`never true: ${expr}`, { cause: error });
-      });
+    await vi.waitFor(async () => expect(await this.query(expr), expr).not.toEqual([]), patience);
   }
 }
 
@@ -160,14 +154,8 @@ export function experiment(paths: Paths): void {
   runtime.store.close();
 }
 
-const route: Route = {
-  tier: "small",
-  model: "claude-haiku-4-5",
-  effort: null,
-  band: "usual",
-  reason: "chosen",
-  isCounted: true,
-};
+const chosen = { tier: "small", model: "claude-haiku-4-5", effort: null, band: "usual", reason: "chosen" } as const;
+const route: Route = { ...chosen, isCounted: true };
 
 /** Two chats do tasks with every outcome, hold leases, lead, send, and share state. */
 export async function workAsTeam(edge: EdgeRuntime): Promise<void> {
@@ -197,12 +185,7 @@ export async function workAsTeam(edge: EdgeRuntime): Promise<void> {
   await edge.call("chats.heartbeat", { self: b, status: "busy" });
 }
 
-async function claim(
-  edge: EdgeRuntime,
-  self: Self,
-  requestId: string,
-  limit: number,
-): Promise<{ task: number; claim: number }[]> {
+async function claim(edge: EdgeRuntime, self: Self, requestId: string, limit: number) {
   const { claims } = await edge.call("tasks.claim", { self, requestId, limit, types: ["build"] });
   return claims.map(({ task, claim }) => ({ task, claim }));
 }

@@ -1,18 +1,5 @@
-import {
-  base62,
-  base64,
-  draw,
-  drawn,
-  encode,
-  hex,
-  numbered,
-  password,
-  pem,
-  pick,
-  surrounded,
-  type Around,
-  type Pattern,
-} from "./secret-draw.ts";
+import { base62, base64, draw, drawn, encode, hex, numbered, password, pem, pick, surrounded } from "./secret-draw.ts";
+import type { Around, Pattern } from "./secret-draw.ts";
 
 /** Made-up secrets, drawn from a seed, so that no secret's characters stand in this repository. */
 

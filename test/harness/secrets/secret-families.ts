@@ -68,12 +68,15 @@ export function secretCases(families: Families, seed: number): SecretCase[] {
   ];
 }
 
+type Alphabets = readonly (readonly string[])[];
+type Words = readonly string[];
+
 function named(
   d: Draw,
   kind: string,
-  names: readonly string[],
-  patterns: readonly (readonly string[])[],
-  notations: readonly Notation[],
+  names: Words,
+  patterns: Alphabets,
+  notations: Families["notations"],
 ): SecretCase[] {
   return names.flatMap((words) =>
     spellings(words).flatMap((name) =>

@@ -12,12 +12,8 @@ import { StoreError } from "#src/store/store-error.ts";
 import type { Program, ProgramExit } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
-import {
-  SupervisorState,
-  type ProgramState,
-  SupervisorSettings,
-  isProgram,
-} from "#src/runner/supervisor/supervisor-state.ts";
+import { SupervisorState, SupervisorSettings, isProgram } from "#src/runner/supervisor/supervisor-state.ts";
+import type { ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";

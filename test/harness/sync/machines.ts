@@ -45,6 +45,10 @@ export class TeamMachine extends SyncMachine {
     return WorkspaceClient.openLocal({ call, onCommit: () => () => undefined, close: () => undefined }, this.#platform);
   }
 
+  get #pulling() {
+    return { ...aroundOf(this), runtime: this.runtime, device: this.sealer.device };
+  }
+
   team(): Team {
     const { runtime, name, edge } = this;
     const naming = {
@@ -62,15 +66,7 @@ export class TeamMachine extends SyncMachine {
     const { name: machine } = this;
     const link = this.#link;
     given(await link.register({ chat: session, session, process: processOf(session), machine, client: "test" }));
-    return {
-      ...aroundOf(this),
-      runtime: this.runtime,
-      device: this.sealer.device,
-      link,
-      chatId: session,
-      machine,
-      here: null,
-    };
+    return { ...this.#pulling, link, chatId: session, machine, here: null };
   }
 
   async attest(session: string): Promise<void> {
@@ -79,7 +75,7 @@ export class TeamMachine extends SyncMachine {
   }
 
   async pull(): Promise<void> {
-    const { refused } = given(await pull({ ...aroundOf(this), device: this.sealer.device }, 0));
+    const { refused } = given(await pull(this.#pulling, 0));
     if (refused.length > 0) throw new Error(JSON.stringify(refused));
   }
 

@@ -45,12 +45,7 @@ export class Device {
   keyId = key;
   readonly versions: Map<string, number>;
 
-  constructor(
-    host: RuleHost,
-    device = "d1",
-    actor: Actor = m1,
-    versions: ReadonlyMap<string, number> = new Map<string, number>(),
-  ) {
+  constructor(host: RuleHost, device = "d1", actor: Actor = m1, versions = new Map<string, number>()) {
     this.host = host;
     this.device = device;
     this.actor = actor;

@@ -11,6 +11,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Result } from "#src/shared/result.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
@@ -141,9 +142,7 @@ export class WorkerRig {
   }
 
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const result = this.#own.call(name, input);
-    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
-    return result.value;
+    return given(this.#own.call(name, input));
   }
 
   /** The worker is killed; its host settles when the connection ends. */
@@ -172,11 +171,8 @@ export class WorkerRig {
     const process = processKey(this.processes.start(pid));
     const calls = callsOf(this.#open(), () => undefined);
     const machine = new Machine(this.time);
-    const link = WorkspaceClient.openLocal(calls, {
-      setTimer: machine.setTimer,
-      clock: machine.clock,
-      random: () => 0.5,
-    });
+    const { setTimer, clock } = machine;
+    const link = WorkspaceClient.openLocal(calls, { setTimer, clock, random: () => 0.5 });
     const cuts = cutsOf(link);
     return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link: cuts };
   }
