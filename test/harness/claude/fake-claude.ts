@@ -10,7 +10,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import { claudeExecutor, ClaudeSettings } from "#src/runner/worker/client/claude-executor.ts";
 import type { StopTimeouts } from "#src/runner/worker/client/client-run.ts";
-import type { Executor, RunOutcome } from "#src/runner/worker/executor.ts";
+import type { Executor } from "#src/runner/worker/executor.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -78,17 +78,9 @@ export function writeFakeClaude(folder: string, parts: readonly Part[]): string 
   return path;
 }
 
-export interface TaskRun {
-  readonly outcome: RunOutcome;
-  readonly usage: readonly Usage[];
-  readonly progress: readonly Progress[];
-  readonly checkpoints: readonly unknown[];
-  readonly routes: readonly Route[];
-  readonly models: readonly Ran[];
-  readonly output: string;
-}
+export type TaskRun = Awaited<ReturnType<FakeClaude["run"]>>;
 
-export interface RunOptions {
+interface RunOptions {
   readonly monotonic?: () => number;
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
@@ -122,7 +114,7 @@ export class FakeClaude {
     writeFakeClaude(this.root, parts);
   }
 
-  async run(options: RunOptions = {}): Promise<TaskRun> {
+  async run(options: RunOptions = {}) {
     const { settings = {}, task, left, onOutput, onUsage, stopTimeouts, stoppedAt } = options;
     const seen = {
       usage: [] as Usage[],

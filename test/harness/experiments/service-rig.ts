@@ -3,16 +3,12 @@ import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { ServiceRequest } from "#src/machine/learning/assignment-service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-export interface ServiceRuntime extends TempRuntime {
-  readonly requests: () => ServiceRequest[];
-  /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
-  readonly serve: (program: string) => void;
-}
+export type ServiceRuntime = ReturnType<typeof aServiceRuntime>;
 
 /** A machine with this setting of `experiments`, whose process of the service is a program of the test. */
-export function aServiceRuntime(experiments: Record<string, unknown>): ServiceRuntime {
+export function aServiceRuntime(experiments: Record<string, unknown>) {
   const config = { experiments };
   const runtime = tempRuntime({ config });
   createPrivateFolder(runtime.paths.home);
@@ -20,6 +16,7 @@ export function aServiceRuntime(experiments: Record<string, unknown>): ServiceRu
   const dist = join(temporaryFolder(), "dist");
   mkdirSync(dist);
   const log = join(dist, "requests");
+  /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
   const serve = (program: string): void =>
     writeFileSync(
       join(dist, "hook-service.cjs"),

@@ -17,6 +17,7 @@ import { basename, delimiter, dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { servedInTest } from "#harness/edge/real-server.ts";
 import { write } from "./git-project.ts";
+import type { Output } from "./programs.ts";
 
 const cache = join(import.meta.dirname, "..", "..", "..", ".scratch", "nodes");
 
@@ -54,12 +55,6 @@ export async function aRegistry(
   return { url, asked };
 }
 
-export interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
 export type BareMachine = ReturnType<typeof aBareMachine>;
 
 /**
@@ -88,8 +83,8 @@ export function aBareMachine(node: string, registry: string) {
     npm_config_cache: at("cache"),
     npm_config_update_notifier: "false",
   };
-  const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Ended> => {
-    const { promise, resolve } = Promise.withResolvers<Ended>();
+  const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Output> => {
+    const { promise, resolve } = Promise.withResolvers<Output>();
     const program = path.map((one) => join(one, command)).find((one) => existsSync(one)) ?? command;
     const options = { env: { ...env, ...more }, cwd: home, maxBuffer: 10_000_000 };
     const child = execFile(program, args, options, (error, out, err) =>

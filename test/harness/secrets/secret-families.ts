@@ -12,10 +12,7 @@ export interface SecretCase {
   readonly secrets: readonly string[];
 }
 
-export interface HarmlessCase {
-  readonly family: string;
-  readonly text: string;
-}
+type HarmlessCase = Omit<SecretCase, "secrets">;
 
 /** Joins a name and a value. `null`: this notation cannot hold such a name. */
 export type Notation = readonly [label: string, write: (name: string, value: string) => string | null];

@@ -9,7 +9,7 @@ import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
-import { connect, type Connected } from "#harness/machine/mcp-client.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify } from "#src/platform/processes.ts";
@@ -17,13 +17,7 @@ import * as files from "#src/machine/team/reservation-table.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { insert } from "#harness/store/store-rows.ts";
 
-export interface TeamChat extends Connected {
-  readonly claude: Claude;
-  readonly team: Team;
-  readonly runtime: TempRuntime;
-  readonly news: () => Promise<unknown>;
-  readonly tick: () => Promise<void>;
-}
+export type TeamChat = Awaited<ReturnType<TeamRig["attach"]>>;
 
 export class TeamRig {
   readonly edge = new FakeEdge();
@@ -59,7 +53,7 @@ export class TeamRig {
   }
 
   /** An MCP server of a chat: its first, or the one after `/mcp`. */
-  async attach(runtime: TempRuntime, claude: Claude, serverPid: number): Promise<TeamChat> {
+  async attach(runtime: TempRuntime, claude: Claude, serverPid: number) {
     const outside = platformOf(this.edge, this.machine, serverPid);
     let team: Team | null = null;
     const connected = await connect(runtime, {

@@ -15,19 +15,13 @@ export function fakeBundle(home: CliHome): void {
   });
 }
 
-export interface ServedPage {
-  readonly port: number;
-  readonly origin: string;
-  readonly link: () => string;
-  readonly token: () => string;
-  stop(): Promise<void>;
-}
+export type ServedPage = Awaited<ReturnType<typeof servePage>>;
 
 /** `shim up --web`, until the test ends. */
 export async function servePage(
   home: CliHome,
   { args = [], isBuilt = false }: { readonly args?: readonly string[]; readonly isBuilt?: boolean } = {},
-): Promise<ServedPage> {
+) {
   const stop = new AbortController();
   const { promise: printed, resolve } = Promise.withResolvers<void>();
   let out = "";
@@ -58,12 +52,6 @@ export async function servePage(
   return { origin, port: Number(port), link, token: () => new URL(link()).hash.slice(3), stop: end };
 }
 
-export interface RawAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly text: string;
-}
-
 interface RawRequest {
   readonly method?: string;
   readonly path: string;
@@ -71,8 +59,12 @@ interface RawRequest {
   readonly body?: unknown;
 }
 
-export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest): Promise<RawAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
+export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest) {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    status: number;
+    headers: IncomingHttpHeaders;
+    text: string;
+  }>();
   const request = httpRequest(
     { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
     (response) => {
@@ -88,10 +80,9 @@ export function sendRaw(port: number, { method = "POST", path, headers = {}, bod
 }
 
 /** Headers of a request that the page itself sends. */
-export function ownHeaders(
-  { port, origin }: ServedPage,
-  more: Readonly<Record<string, string>> = {},
-): Record<string, string> {
+type Headers = Readonly<Record<string, string>>;
+
+export function ownHeaders({ port, origin }: ServedPage, more: Headers = {}): Headers {
   const own = { host: `127.0.0.1:${port}`, origin, "sec-fetch-site": "same-origin" };
   return { ...own, "content-type": "application/json", ...more };
 }

@@ -37,19 +37,12 @@ export function failAll(coordinator: LocalCoordinator, self: Self, count: number
   return failed;
 }
 
-export interface SeededTeam {
-  readonly coordinator: LocalCoordinator;
-  readonly self: Self;
-  readonly dead: readonly number[];
-  /** The task of a job above its parts. */
-  readonly job: number;
-  readonly running: number;
-}
+export type SeededTeam = ReturnType<typeof seedTeam>;
 
 const dependsOf: Partial<Record<string, string[]>> = { docs: ["parse"] };
 
 /** Dead letters, a task that runs, a job of three parts, and two reserved files. */
-export function seedTeam(home: CliHome, chat: string, pid: number): SeededTeam {
+export function seedTeam(home: CliHome, chat: string, pid: number) {
   const coordinator = home.coordinator();
   const self = joinTeam(home, coordinator, chat, pid);
   submit(coordinator, [{ type: "deploy", tags: ["night"] }, { type: "deploy" }, { type: "lint" }]);

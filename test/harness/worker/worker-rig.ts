@@ -1,16 +1,14 @@
 import { onTestFinished } from "vitest";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
-import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup, WorkerEvent } from "#src/runner/worker/attempt.ts";
 import type { Executor, RunOutcome, TaskRun, FinishedWork, TaskFolder } from "#src/runner/worker/executor.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/runner/worker/worker-automation.ts";
+import { WorkerAutomation, type WorkerOptions } from "#src/runner/worker/worker-automation.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import type { Result } from "#src/shared/result.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
@@ -22,7 +20,7 @@ interface AnAttempt {
 }
 
 /** Does nothing by itself: the test says what comes of a task. */
-export class FakeExecutor implements Executor {
+class FakeExecutor implements Executor {
   readonly attempts: AnAttempt[] = [];
 
   run(run: TaskRun): Promise<RunOutcome> {
@@ -40,7 +38,7 @@ export class FakeExecutor implements Executor {
 }
 
 /** A folder that is none; it tells what was done with it. */
-export class FakeTaskFolder implements TaskFolder {
+class FakeTaskFolder implements TaskFolder {
   readonly folder = "/somewhere";
   readonly isContinued = false;
   readonly notes = [];
@@ -74,17 +72,7 @@ export class FakeTaskFolder implements TaskFolder {
   }
 }
 
-export interface WorkerAtWork {
-  readonly worker: WorkerAutomation;
-  readonly executor: FakeExecutor;
-  readonly place: FakeTaskFolder;
-  readonly events: WorkerEvent[];
-  readonly outputs: string[];
-  readonly machine: Machine;
-  readonly pid: number;
-  readonly link: Cuts;
-  readonly ended: Promise<Result<EndCounts, CallError>>;
-}
+export type WorkerAtWork = ReturnType<WorkerRig["worker"]>;
 
 export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
@@ -94,7 +82,7 @@ export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat
 export function startWorker(
   { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...options }: RigOptions = {},
-): Omit<WorkerAtWork, "pid" | "link"> {
+) {
   const executor = new FakeExecutor();
   const place = new FakeTaskFolder();
   const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
@@ -166,7 +154,7 @@ export class WorkerRig {
     return this.call("tasks.get", { task }).state;
   }
 
-  worker(options: RigOptions = {}): WorkerAtWork {
+  worker(options: RigOptions = {}) {
     const pid = (this.#pid += 1);
     const process = processKey(this.processes.start(pid));
     const calls = callsOf(this.#open(), () => undefined);
@@ -184,9 +172,7 @@ export class WorkerRig {
   }
 }
 
-export async function aTaskBegun(
-  ...[task]: Parameters<WorkerRig["submit"]>
-): Promise<{ rig: WorkerRig; task: number; made: WorkerAtWork }> {
+export async function aTaskBegun(...[task]: Parameters<WorkerRig["submit"]>) {
   const rig = new WorkerRig();
   return { rig, task: rig.submit(task), made: await rig.begun() };
 }

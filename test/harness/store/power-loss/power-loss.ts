@@ -17,20 +17,14 @@ import { Store } from "#src/store/store.ts";
 import { messageOf } from "#src/shared/error.ts";
 import { addJournal, addSession, column } from "#harness/store/store-rows.ts";
 
-interface Recording {
-  readonly root: string;
-  readonly records: readonly Record[];
-}
+type Recording = ReturnType<typeof record>;
 
 /** In memory where there is such a folder: what is looked at after a cut need not survive one. */
 const imagesIn = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const CHILD = join(import.meta.dirname, "child.ts");
 
 /** Lets a process save, back up, forget and repair, and records what it asks of the disk. */
-export function record(
-  test: TestContext,
-  task: Omit<PowerTask, "home" | "project"> & { hasProject: boolean },
-): Recording {
+export function record(test: TestContext, task: Omit<PowerTask, "home" | "project"> & { hasProject: boolean }) {
   const library = recorder(test);
   const folder = temporaryFolder();
   const [root, trace] = [join(folder, "disk"), join(folder, "trace")];
