@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -133,6 +134,14 @@ export function show(snapshot: DoneSnapshot, path: string): string {
 
 export function paths(snapshot: DoneSnapshot): string[] {
   return git(snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit).split("\0").filter(Boolean);
+}
+
+/** What work in worktrees leaves behind: worktrees, branches, and folders of the home. */
+export function leftIn(project: string, home: string) {
+  const worktrees = git(project, "worktree", "list", "--porcelain").match(/^worktree .*$/gm) ?? [];
+  const branches = git(project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
+  const work = join(home, "work");
+  return { worktrees: worktrees.slice(1), branches, folders: existsSync(work) ? readdirSync(work) : [] };
 }
 
 /** Makes git forget all that no ref holds. */

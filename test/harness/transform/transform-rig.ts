@@ -1,27 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { git, makeRepository } from "#harness/machine/git-project.ts";
+import { leftIn, makeRepository } from "#harness/machine/git-project.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "..", "node_modules");
 
-/** Packages of this repository that the small projects of the tests have installed. */
-const packages: Readonly<Record<string, string>> = {
-  "@ast-grep/cli": "ast-grep",
-  jscodeshift: "jscodeshift",
-  "ts-morph": "",
-  oxlint: "oxlint",
-};
-
-function install(project: string): void {
-  for (const [name, program] of Object.entries(packages)) {
+/** Links packages of this repository and their programs into a project, as npm installs them. */
+export function linkPackages(project: string, packages: readonly string[], programs: readonly string[]): void {
+  for (const name of [...packages, ...programs.map((program) => join(".bin", program))]) {
     const target = join(project, "node_modules", name);
     mkdirSync(dirname(target), { recursive: true });
     symlinkSync(join(modules, name), target);
-    if (program === "") continue;
-    mkdirSync(join(project, "node_modules", ".bin"), { recursive: true });
-    symlinkSync(join(modules, ".bin", program), join(project, "node_modules", ".bin", program));
   }
 }
 
@@ -59,7 +49,8 @@ export function aTransformHome(files: Readonly<Record<string, string>> = {}): Tr
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ...sources, ...files });
-  install(home.project);
+  const programs = ["ast-grep", "jscodeshift", "oxlint"];
+  linkPackages(home.project, ["@ast-grep/cli", "jscodeshift", "ts-morph", "oxlint"], programs);
   return withTransform(home);
 }
 
@@ -81,14 +72,10 @@ function withTransform(home: CliHome): TransformHome {
   return Object.assign(home, {
     transform,
     report: async (command: string, ...args: string[]) => (await transform(`--json ${command}`, {}, ...args)).json(),
-    branches: () =>
-      git(home.project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean),
+    branches: () => leftIn(home.project, home.paths.home).branches,
     leftovers: () => {
-      const work = join(home.paths.home, "work");
-      const worktrees = git(home.project, "worktree", "list", "--porcelain")
-        .split("\n")
-        .filter((line) => line.startsWith("worktree "));
-      return [...(existsSync(work) ? readdirSync(work) : []), ...worktrees.slice(1)];
+      const { folders, worktrees } = leftIn(home.project, home.paths.home);
+      return [...folders, ...worktrees];
     },
   });
 }

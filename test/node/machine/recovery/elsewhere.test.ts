@@ -14,8 +14,7 @@ import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-client.ts";
-import { project, workspace } from "#harness/sync/machines.ts";
-import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/machines.ts";
+import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace } from "#harness/sync/sync-machine.ts";
 import type { Io } from "#src/cli/io.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
@@ -147,12 +146,12 @@ it("take makes it this chat's, for all machines; a second time nothing changes",
   const { ask } = await open(one);
   for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
   await one.there.pull();
-  expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
+  expect(rowIn(one.there, one.dead.session).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
 it("a session of this machine that another one continues cannot be taken here", async () => {
   const one = await aWorld();
-  await takeOver(one.reach, rowOf(one, one.dead));
+  await takeOver(one.reach, rowIn(one.here, one.dead.session));
   const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
   fresh.start();
   const { ask, refusal } = await open({ here: one.there, chat: fresh });
@@ -192,8 +191,8 @@ it("two machines ask at the same time: one gets it, the other is refused with ch
   const one = await aWorld();
   const rival = await aRival(one);
   const [first, second] = await Promise.all([
-    takeOver(one.reach, rowOf(one, one.dead)),
-    takeOver(rival.reach, rowOf(rival, one.dead)),
+    takeOver(one.reach, rowIn(one.here, one.dead.session)),
+    takeOver(rival.reach, rowIn(rival.here, one.dead.session)),
   ]);
   expect(first).toMatchObject({ ok: true });
   const message = expect.stringContaining(`continued by chat ${one.chat.session} on laptop`) as string;
@@ -204,17 +203,17 @@ it("two machines ask at the same time: one gets it, the other is refused with ch
 
 it.each(["leases.acquire", "sync.take"])("cut off at %s nothing is lost: the same again takes it", async (cut) => {
   const one = await aWorld();
-  const take = (): Promise<unknown> => takeOver(one.reach, rowOf(one, one.dead));
+  const take = (): Promise<unknown> => takeOver(one.reach, rowIn(one.here, one.dead.session));
   one.world.weather = (name) => (name === cut ? "unreachable" : "good");
   expect(await take()).toMatchObject({ ok: false, error: { code: "unreachable" } });
-  expect(rowOf(one, one.dead).taken).toBeNull();
+  expect(rowIn(one.here, one.dead.session).taken).toBeNull();
   one.world.weather = () => "good";
   for (let n = 0; n < 2; n++) expect(await take()).toMatchObject({ ok: true });
 });
 
 it("a successor keeps the prompts; when it dies with a checkpoint, it is found itself", async () => {
   const one = await aWorld();
-  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
   const state = one.here.runtime.store.read((sql) => currentState(sql, one.chat.session), null);
   const prompts = [{ text: "fix the parser" }, { text: "and the lexer" }];
   expect(state?.continues).toMatchObject({ session: one.dead.session, prompts });
@@ -230,7 +229,7 @@ it("a successor keeps the prompts; when it dies with a checkpoint, it is found i
 
 it("a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
   const one = await aWorld();
-  const row = rowOf(one, one.dead);
+  const row = rowIn(one.here, one.dead.session);
   await one.there.sealer.put({ session: one.dead.session });
   expect(await takeOver(one.reach, row)).toMatchObject({ ok: false, error: { code: "unknown_key" } });
   expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
@@ -267,7 +266,7 @@ it("the old session learns that it was continued elsewhere, and is not offered w
   const { runtime, sealer } = one.there;
   const fresh = anotherClaude(runtime, one.dead, { session: "eeee5555" });
   expect(fresh.start()).toContain("fix the parser");
-  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
   await one.there.pull();
   for (let n = 0; n < 2; n++) recordTakeovers(runtime, workspace, sealer.device);
   const given = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
