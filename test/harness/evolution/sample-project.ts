@@ -66,12 +66,13 @@ export function deadRead(path: string): string {
   return readFileSync(path, "utf8");
 }
 `,
-  "src/typed.test.ts": `import { test, test, test } from "node:test";
+  "src/typed.test.ts": `import { test } from "node:test";
 
 const wrong: number = "text";
 test("wrong", () => void wrong);
 `,
   "src/index.test.ts": `import assert from "node:assert/strict";
+import { test } from "node:test";
 import { total } from "./index.ts";
 
 test("total", () => assert.equal(total([1, 2]), 3));
@@ -95,6 +96,7 @@ export function grading(name: string, isSimple: boolean): string {
 
 export function gradingTest(name: string): string {
   return `import assert from "node:assert/strict";
+import { test } from "node:test";
 import { ${name} } from "./${name}.ts";
 
 test("${name} at the top", () => assert.equal(${name}(95), "A"));
