@@ -235,7 +235,7 @@ export async function save({ one, project }: Two, text: string, session = "s1"):
   return checkpoint;
 }
 
-export function aroundOf(machine: SyncMachine): PullDeps {
+function aroundOf(machine: SyncMachine): PullDeps {
   const ring = readKeys(machine.runtime.paths.home, machine.edge, {});
   if (!ring.ok || !ring.value) throw new Error("no key");
   const { runtime, world, name } = machine;
