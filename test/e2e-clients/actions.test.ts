@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { received } from "#harness/claude/claude-rig.ts";
 import type { ModelRequest, Step } from "#harness/claude/scripted-model.ts";
-import { type ChatRig, fail } from "#harness/clients/chat-rig.ts";
+import { type ChatRig, fail, kill } from "#harness/clients/chat-rig.ts";
 import { ClientRig } from "#harness/clients/client-rig.ts";
 import { CodexRig, shell } from "#harness/clients/codex-rig.ts";
 import { gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
@@ -88,7 +88,7 @@ it.each(otherClients.map((client) => [client.name, client] as const))(
   async (_name, client) => {
     const rig = new ClientRig(client);
     const deploy = { tools: [client.shell(aDeployment(rig))] };
-    await rig.kill(await rig.atTool("deploy it", [deploy]));
+    await kill(await rig.atTool("deploy it", [deploy]));
     expect(deploys(rig)).toBe(1);
     const refused = await rig.run("continue", [deploy, deploy, { text: "It is done already." }]);
     expect(deploys(rig)).toBe(1);

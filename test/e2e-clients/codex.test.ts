@@ -1,21 +1,13 @@
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { cleanEnv, findChild, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, received } from "#harness/claude/claude-rig.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
-import { type ScriptedModel, startScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
-import { longTool } from "#harness/clients/chat-rig.ts";
-import {
-  type CodexChat,
-  codexEnv,
-  codexFlags,
-  CodexRig,
-  endlessShell,
-  shell,
-  shimTool,
-} from "#harness/clients/codex-rig.ts";
+import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import { aModel, type ClientRun, kill, longTool } from "#harness/clients/chat-rig.ts";
+import { codexEnv, codexFlags, CodexRig, endlessShell, shell, shimTool } from "#harness/clients/codex-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
@@ -39,14 +31,9 @@ const work: Step[] = [
 ];
 
 /** The MCP process that this Codex has started. */
-const mcpOf = ({ codex }: CodexChat) => findChild(codex.pid, "shim.mjs mcp");
+const mcpOf = ({ process }: ClientRun) => findChild(process.pid, "shim.mjs mcp");
 
-const endlessTool = ({ codex }: CodexChat) => findChild(codex.pid, longTool);
-
-async function kill({ codex }: CodexChat): Promise<void> {
-  codex.kill("SIGKILL");
-  await codex.waitForExit();
-}
+const endlessTool = ({ process }: ClientRun) => findChild(process.pid, longTool);
 
 it("Codex that is killed in the middle of a tool gives the next chat a checked brief, once", async () => {
   const rig = new CodexRig();
@@ -140,19 +127,13 @@ async function nextBriefs(rig: CodexRig): Promise<string[]> {
 
 const prompt = "Make the parser accept empty input";
 
-async function aModel(...steps: readonly Step[]): Promise<ScriptedModel> {
-  const model = await startScriptedModel({ steps });
-  onTestFinished(() => model.close());
-  return model;
-}
-
 function envOf(rig: CodexRig, claude: ScriptedModel): Record<string, string> {
   const env = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
   return { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env }), ...codexEnv(rig.home) };
 }
 
 function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
-  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url) };
   const rule = { folder: rig.project, order: [other], mostUsd: null, mostHours: 24 };
   rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
   const args = ["--allowedTools", "Bash,Write,mcp__shim"];
@@ -173,19 +154,23 @@ const atLimit = expect.stringMatching(/^Claude Code has reached its usage limit/
 it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
   const rig = new CodexRig();
   rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
-  const claude = await aModel(
-    call("mcp__shim__shim_next", { types: ["fix"] }),
-    call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" }),
-    { ...bash("echo tested"), text: "The fault is in one.ts." },
-    noCredit,
-    { text: "It accepts it now." },
-  );
-  const codex = await aModel(
-    // The dead chat's task is free once it is attested dead, which may come after the first call of the next one.
-    shimTool("shim_next", { types: ["fix"], waitMs: 20_000 }),
-    { ...shell("echo 'export {};' > lexer.ts"), text: "The lexer was missing." },
-    endlessShell,
-  );
+  const claude = await aModel({
+    steps: [
+      call("mcp__shim__shim_next", { types: ["fix"] }),
+      call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" }),
+      { ...bash("echo tested"), text: "The fault is in one.ts." },
+      noCredit,
+      { text: "It accepts it now." },
+    ],
+  });
+  const codex = await aModel({
+    steps: [
+      // The dead chat's task is free once it is attested dead, which may come after the first call of the next one.
+      shimTool("shim_next", { types: ["fix"], waitMs: 20_000 }),
+      { ...shell("echo 'export {};' > lexer.ts"), text: "The lexer was missing." },
+      endlessShell,
+    ],
+  });
   const supervisor = supervise(rig, claude, codex);
   expect(await supervisor.until("started", 2)).toMatchObject({
     how: expect.stringMatching(/^Codex, session/) as string,

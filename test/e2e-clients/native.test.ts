@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
-import { cleanEnv, watch } from "#harness/claude/claude-code.ts";
-import { type ScriptedModel, startScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
-import { fail } from "#harness/clients/chat-rig.ts";
+import { expect, it } from "vitest";
+import { cleanEnv } from "#harness/claude/claude-code.ts";
+import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import { aModel, fail } from "#harness/clients/chat-rig.ts";
 import { addStandinSettings, codexEnv, codexFlags, CodexRig } from "#harness/clients/codex-rig.ts";
 import { connectClient, environmentOf, opencode, putProgram, runShim } from "#harness/clients/real-clients.ts";
 import type { ToolCall } from "#harness/clients/model-formats.ts";
@@ -42,7 +41,7 @@ const drivers: Readonly<Record<string, Driver>> = {
       ...(session === null ? [] : ["resume"]),
       "--json",
       "--skip-git-repo-check",
-      ...codexFlags(url, {}),
+      ...codexFlags(url),
       ...(session === null ? [] : [session]),
       prompt,
     ],
@@ -82,17 +81,9 @@ class ThreeClients extends CodexRig {
 
   /** From the client's start to its end, which must be a good one. */
   async says(client: string, prompt: string, steps: readonly Step[], session: string | null): Promise<ScriptedModel> {
-    const model = await startScriptedModel({
-      steps,
-      summary: "<summary>All of it was about fruit.</summary>",
-    });
-    onTestFinished(() => model.close());
-    const [program = "", ...args] = drivers[client]?.words(model.url, prompt, session) ?? fail(client);
-    const env = this.#envOf(model.url);
-    const run = watch(spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] }));
-    const { code } = await run.waitForExit();
-    await this.endsStored();
-    if (code !== 0) fail(`${client} ended with ${code}: ${JSON.stringify(run.output)}`);
+    const model = await aModel({ steps, summary: "<summary>All of it was about fruit.</summary>" });
+    const words = drivers[client]?.words(model.url, prompt, session) ?? fail(client);
+    await this.ended(this.drive(model, words, this.#envOf(model.url)));
     return model;
   }
 

@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { longTool } from "#harness/clients/chat-rig.ts";
-import { ClientRig, type ClientRun, firstRequest, offered } from "#harness/clients/client-rig.ts";
+import { type ClientRun, kill, longTool } from "#harness/clients/chat-rig.ts";
+import { ClientRig, firstRequest, offered } from "#harness/clients/client-rig.ts";
 import { gemini, opencode, otherClients } from "#harness/clients/real-clients.ts";
 import type { ToolCall } from "#harness/clients/model-formats.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
@@ -55,7 +55,7 @@ const running = `running Bash exec ${longTool} (begun `;
 
 /** How a chat dies in the middle of a tool. */
 const deaths: Readonly<Record<string, (rig: ClientRig, run: ClientRun) => Promise<void>>> = {
-  "the client": (rig, run) => rig.kill(run),
+  "the client": (rig, run) => kill(run),
   "the client and its MCP process": killBoth,
   async "both, with the loss of the transcript"(rig, run) {
     await killBoth(rig, run);
@@ -66,7 +66,7 @@ const deaths: Readonly<Record<string, (rig: ClientRig, run: ClientRun) => Promis
 async function killBoth(rig: ClientRig, run: ClientRun): Promise<void> {
   const { pid } = await rig.mcp();
   process.kill(pid, "SIGKILL");
-  await rig.kill(run);
+  await kill(run);
 }
 
 const table = otherClients.flatMap((client) =>
@@ -95,7 +95,7 @@ it.each(otherClients.map((client) => [client.name, client] as const))(
     const rig = new ClientRig(client);
     // Copilot CLI knows no session that was killed in its first call.
     const first = await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
-    await rig.kill(first);
+    await kill(first);
     const [{ id } = { id: "none" }] = rig.sessions();
     const resumed = await rig.run("go on", [{ text: "I go on." }], id);
     expect(firstRequest(resumed)).toContain(running);

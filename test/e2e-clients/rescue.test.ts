@@ -21,12 +21,12 @@ it("Codex continues the copy of a session that its API refuses with each prompt 
   const { id } = await rig.begun();
   const call = { name: "exec_command", input: { cmd: poisonCommand } };
   for (const prompt of ["press the red button", "try the blue one"]) {
-    const { codex } = await rig.exec(
+    const { process } = await rig.exec(
       prompt,
       { steps: refusingPoison(prompt === "press the red button" ? call : null) },
       id,
     );
-    expect((await codex.waitForExit()).code).not.toBe(0);
+    expect((await process.waitForExit()).code).not.toBe(0);
     await rig.endsStored();
   }
   const path = rig.transcript(id) ?? fail("no rollout");
@@ -69,8 +69,8 @@ it("Codex continues after its lock was set aside, and after its archive gave the
   await rig.executed("the word is pear", { steps: refusingPoison(null) });
   const { id } = await rig.begun();
   const isContinued = async (): Promise<boolean> => {
-    const { codex } = await rig.exec("go on", { steps: refusingPoison(null) }, id);
-    return (await codex.waitForExit()).code === 0;
+    const { process } = await rig.exec("go on", { steps: refusingPoison(null) }, id);
+    return (await process.waitForExit()).code === 0;
   };
   mkdirSync(join(rig.home, ".codex", "thread-writer-locks", `${id}.lock`), { recursive: true });
   expect(await isContinued()).toBe(false);

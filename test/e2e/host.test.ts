@@ -13,9 +13,8 @@ import {
   storeOf,
   otherBuild,
 } from "#harness/machine/mcp-process.ts";
-import { readOrNull } from "#harness/claude/claude-code.ts";
 import { lacking, MachineHome } from "#harness/machine/programs.ts";
-import { hostsOf, killEvery, killHosts, servingHost } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";

@@ -5,7 +5,8 @@ import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
 import { outputOf, MachineHome } from "#harness/machine/programs.ts";
 import { built } from "#harness/machine/mcp-process.ts";
-import { childrenOf, untilFound } from "#harness/claude/claude-code.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { childrenOf } from "#harness/machine/process-tree.ts";
 
 interface Screen {
   /** A shell in a pseudo-terminal of script(1). */

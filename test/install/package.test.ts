@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
-import { aBareMachine, aRegistry, nodes, type BareMachine, type Ended } from "#harness/machine/bare-machine.ts";
+import { aBareMachine, aRegistry, nodes, type BareMachine } from "#harness/machine/bare-machine.ts";
+import type { Output } from "#harness/machine/programs.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "shim-pack-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -24,7 +25,7 @@ function filesIn(path: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-function good(ran: Ended): Ended {
+function good(ran: Output): Output {
   expect(ran, `${ran.out}\n${ran.err}`).toMatchObject({ code: 0 });
   return ran;
 }
@@ -34,7 +35,7 @@ interface Settings {
 }
 
 /** Runs a hook as Claude Code does: what its settings name, with no PATH of the user's. */
-async function hook(machine: BareMachine, event: string, fields: object): Promise<Ended> {
+async function hook(machine: BareMachine, event: string, fields: object): Promise<Output> {
   const settings = JSON.parse(readFileSync(join(machine.home, ".claude", "settings.json"), "utf8")) as Settings;
   const found = settings.hooks[event]?.[0]?.hooks[0];
   const input = { session_id: "a-chat", hook_event_name: event, cwd: machine.home, ...fields };

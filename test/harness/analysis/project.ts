@@ -4,11 +4,7 @@ import { Report } from "#src/code/analysis/report.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 
-/**
- * Installs a program the way npm does: a package, and a link in `.bin`.
- *
- * @param script of Node; its arguments begin at `process.argv[2]`
- */
+/** Installs a program the way npm does: a package, and a link in `.bin`. @param script of Node; its arguments begin at `process.argv[2]` */
 export function install(folder: string, name: string, script: string, program = name): void {
   const home = join(folder, "node_modules", name);
   write(home, {
@@ -49,7 +45,6 @@ export function anAnalysedProject(home: CliHome, files: Record<string, string> =
   return folder;
 }
 
-/** `shim code analyze`, without a Ctrl-C. */
 export function analyze(home: CliHome, options = "", env: NodeJS.ProcessEnv = {}): ReturnType<CliHome["shim"]> {
   const { signal } = new AbortController();
   return home.shimWith({ interrupted: () => signal, env: { ...home.runtime.env, ...env } }, `code analyze ${options}`);
@@ -64,7 +59,6 @@ export async function reportOf(home: CliHome, options = ""): Promise<Report> {
   return Report.parse((await analyze(home, `--json ${options}`)).json());
 }
 
-/** Status, reason and number of findings of the tools. */
 export function states({ tools }: Report): Record<string, string> {
   return Object.fromEntries(tools.map(({ name, status, why, findings }) => [name, why ?? `${status} ${findings}`]));
 }

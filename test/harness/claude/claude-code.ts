@@ -1,24 +1,22 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { claudeBinary } from "../../../scripts/install-claude.ts";
 
 export interface ClaudeOptions {
-  /** The stand-in's address. Claude Code must reach nothing else. */
   readonly modelUrl: string;
   /** An empty folder of the test's own, used as HOME: the developer's Claude Code is never touched. */
   readonly home: string;
   readonly cwd: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Given as `--settings`, beside what stands in the home's own settings.json. */
   readonly settings?: object;
   /** `{ name: { command, args, env } }`; the only servers that Claude Code then starts, but for those of a plugin. */
   readonly mcpServers?: Readonly<Record<string, object>>;
   readonly pluginDir?: string;
-  /** Another Claude Code than the pinned one. */
   readonly binary?: string;
 }
 
@@ -35,7 +33,6 @@ export interface Claude {
   readonly output: { readonly stdout: string; readonly stderr: string };
 }
 
-/** Starts `claude -p` with the prompt: it works until the script ends its turn, then exits. */
 export function startClaude(options: ClaudeOptions & { readonly prompt: string }): Claude {
   const args = ["-p", options.prompt, ...commonArgs(options)];
   const { cwd, binary = claudeBinary() } = options;
@@ -45,7 +42,6 @@ export function startClaude(options: ClaudeOptions & { readonly prompt: string }
 export interface Terminal extends Claude {
   /** Claude Code itself; `pid` and `kill` are those of the terminal around it. */
   claudePid(): Promise<number>;
-  /** Sends keys as they come, such as "\u0003" for Ctrl-C. */
   type(keys: string): void;
   /** Types a line and, when the screen shows it, sends it off: an early return key is taken for part of a paste. */
   send(line: string): Promise<void>;
@@ -93,25 +89,6 @@ const PROMPT_SIGN = "\u276F";
 /** Keys that come closer together are a paste, in which the return key is a new line. Below 100 ms it was seen to fail. */
 const PASTE_PAUSE_MS = 300;
 
-export interface Child {
-  readonly pid: number;
-  readonly command: readonly string[];
-}
-
-/** The living children of a process and what they were started with: hooks and MCP servers are children of Claude Code. Linux only. */
-export function childrenOf(pid: number): Child[] {
-  return threadsOf(pid)
-    .flatMap((thread) => readOrNull(`/proc/${pid}/task/${thread}/children`)?.split(" ") ?? [])
-    .filter((child) => child !== "")
-    .map((child) => ({ pid: Number(child), command: commandOf(child) }));
-}
-
-/** The words that a process was started with; none when it has ended. */
-export function commandOf(pid: string): string[] {
-  return readOrNull(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1) ?? [];
-}
-
-/** The child whose command line holds the text, as soon as there is one. */
 export function findChild(pid: number, text: string): Promise<Child> {
   const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
   const commands = (): string =>
@@ -124,7 +101,6 @@ export function findChild(pid: number, text: string): Promise<Child> {
 const LOOK_EVERY_MS = 20;
 const LOOK_FOR_MS = 120_000;
 
-/** Resolves with what is found, once something is; fails with `what` after two minutes. */
 export async function untilFound<T>(
   look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   what: string | (() => string),
@@ -142,19 +118,6 @@ export async function untilFound<T>(
 /** Path of a session's transcript below the home: the project's folder is the working folder with every other sign as a dash. */
 export function transcriptPath(home: string, cwd: string, session: string): string {
   return join(home, ".claude", "projects", cwd.replaceAll(/[^a-zA-Z0-9]/g, "-"), `${session}.jsonl`);
-}
-
-function threadsOf(pid: number): string[] {
-  return existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
-}
-
-/** A process may end, and its files with it, before it is read. */
-export function readOrNull(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }
 
 function commonArgs(options: ClaudeOptions): string[] {

@@ -1,42 +1,28 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
-import {
-  cleanEnv,
-  findChild,
-  startClaude,
-  startTerminal,
-  transcriptPath,
-  untilFound,
-  type Child,
-  type Claude,
-  type Exit,
-  type ClaudeOptions,
-  type Terminal,
-} from "./claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "./scripted-model.ts";
+import { aModel, ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
+import { cleanEnv, findChild, startClaude, startTerminal, transcriptPath, untilFound } from "./claude-code.ts";
+import type { Claude, Exit, ClaudeOptions, Terminal } from "./claude-code.ts";
+import type { Child } from "#harness/machine/process-tree.ts";
+import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
 const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
 
-export interface ChatOptions extends Partial<
-  Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
-> {
-  readonly steps: Steps;
+export interface ChatOptions
+  extends
+    Pick<Script, "steps" | "summary">,
+    Partial<Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">> {
   /** Without it the client has what `mcpServers` and its home's settings name. */
   readonly hasPlugin?: boolean;
-  /** What the model answers when the client asks for a summary to compact. */
-  readonly summary?: string;
 }
 
-/** One run of Claude Code and the model that it talks to. */
 export interface Chat<Process extends Claude = Claude> {
   readonly claude: Process;
   readonly model: ScriptedModel;
 }
 
-/** One machine with Claude Code and SHIM's plugin. */
 export class ClaudeRig extends ChatRig {
   constructor(shimHome?: string) {
     super(shimHome === undefined ? undefined : () => shimHome);
@@ -44,12 +30,11 @@ export class ClaudeRig extends ChatRig {
 
   /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
   async print(prompt: string, options: ChatOptions): Promise<Chat> {
-    const model = await aModel(options);
+    const model = await modelOf(options);
     const { env, ...rest } = this.#options(model, options);
     return { model, claude: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
   }
 
-  /** `claude -p` from its start to its end, which must be a good one. */
   async printed(prompt: string, options: ChatOptions): Promise<Chat> {
     const chat = await this.print(prompt, options);
     const exit = await this.over(chat);
@@ -67,13 +52,12 @@ export class ClaudeRig extends ChatRig {
   }
 
   async terminal(options: ChatOptions): Promise<Chat<Terminal>> {
-    const model = await aModel(options);
+    const model = await modelOf(options);
     const claude = startTerminal(this.#options(model, options));
     onTestFinished(() => claude.kill("SIGKILL"));
     return { model, claude };
   }
 
-  /** A terminal whose first line is this prompt, once its session is stored. */
   async typed(prompt: string, options: ChatOptions): Promise<Chat<Terminal> & { readonly id: string }> {
     const chat = await this.terminal(options);
     await chat.claude.send(prompt);
@@ -98,12 +82,10 @@ export class ClaudeRig extends ChatRig {
     return untilFound(() => existsSync(path) && readFileSync(path, "utf8").includes(words) && path, words);
   }
 
-  /** What a new chat is given. */
   async nextBriefs(): Promise<string[]> {
     return briefs((await this.printed("hello", hello)).model);
   }
 
-  /** For a program of SHIM that starts Claude Code. */
   envOf({ url }: ScriptedModel): Record<string, string> {
     const env = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
     return cleanEnv({ home: this.home, modelUrl: url, env });
@@ -139,11 +121,9 @@ function messageOf(attachment: TranscriptLine["attachment"]): string[] {
   return attachment?.type === "hook_system_message" ? [attachment.content ?? ""] : [];
 }
 
-async function aModel({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
+function modelOf({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
   if (!existsSync(join(plugin, "dist", "hook.cjs"))) fail('The plugin is not built. Run "npm run build" first.');
-  const model = await startScriptedModel({ steps, ...(summary === undefined ? {} : { summary }) });
-  onTestFinished(() => model.close());
-  return model;
+  return aModel({ steps, ...(summary === undefined ? {} : { summary }) });
 }
 
 export async function kill({ claude }: Chat): Promise<void> {
@@ -154,10 +134,8 @@ export async function kill({ claude }: Chat): Promise<void> {
 /** What a chat answers that has nothing to do. */
 export const hello = { steps: [{ text: "Hello." }] };
 
-/** A tool call that still runs when the test kills the client. */
 export const endless = bash(`exec ${longTool}`);
 
-/** The process of that tool call. */
 export function endlessTool(claude: Claude): Promise<Child> {
   return findChild(claude.pid, longTool);
 }
@@ -185,7 +163,7 @@ export function received(model: ScriptedModel, index = 0): string {
 }
 
 /** The briefs in a request, without what stands around them. */
-export function briefs(model: ScriptedModel, index = 0): string[] {
+export function briefs(model: ScriptedModel): string[] {
   const brief = /SHIM: [^\n]*recovered data, not instructions\.\n<(shim-recovered-session-\w+)>[\s\S]*?<\/\1>[^\n]*/g;
-  return received(model, index).match(brief) ?? [];
+  return received(model).match(brief) ?? [];
 }

@@ -9,11 +9,13 @@ import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinato
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { childrenOf, untilFound, type Child } from "./claude-code.ts";
+import { untilFound } from "./claude-code.ts";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { EventProcess } from "#harness/machine/programs.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
+import type { ScriptedModel, Step } from "./scripted-model.ts";
+import { aModel } from "#harness/clients/chat-rig.ts";
 import { ClaudeRig } from "./claude-rig.ts";
 
 /** A machine whose workers do tasks of the type `fix` with the real Claude Code, which talks to a model that plays the steps. */
@@ -33,10 +35,7 @@ export class WorkerMachine {
   }
 
   static async with(steps: readonly Step[], settings: object): Promise<WorkerMachine> {
-    const model = await startScriptedModel({ steps });
-    const machine = new WorkerMachine(model, settings);
-    onTestFinished(() => model.close());
-    return machine;
+    return new WorkerMachine(await aModel({ steps }), settings);
   }
 
   /** `shim worker`, ended with the test if it is still there. */
@@ -54,12 +53,11 @@ export class WorkerMachine {
     return given(this.#coordinator.call(name, input));
   }
 
-  submit(text: string, more: object = {}): number {
-    const { tasks } = this.ask("tasks.submit", { tasks: [{ type: "fix", payload: { text }, ...more }] });
+  submit(text: string): number {
+    const { tasks } = this.ask("tasks.submit", { tasks: [{ type: "fix", payload: { text } }] });
     return tasks[0]?.task ?? 0;
   }
 
-  /** What each request of the conversation says, oldest first. */
   asked(): string[] {
     const loops = this.model.requests.filter(({ kind }) => kind === "loop");
     return loops.map(({ messages }) => messages.map(({ role, text }) => `${role}: ${text}`).join("\n"));
@@ -68,7 +66,6 @@ export class WorkerMachine {
 
 /** A worker or a supervisor that keeps Claude Code. */
 export class WorkerProcess extends EventProcess {
-  /** Claude Code, below the process that keeps it. */
   claude(): Promise<Child> {
     const found = (): Child | undefined =>
       childrenOf(this.pid)

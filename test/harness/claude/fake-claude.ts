@@ -10,13 +10,12 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import { claudeExecutor, ClaudeSettings } from "#src/runner/worker/client/claude-executor.ts";
 import type { StopTimeouts } from "#src/runner/worker/client/client-run.ts";
-import type { Executor, RunOutcome, MergedInputs } from "#src/runner/worker/executor.ts";
+import type { Executor } from "#src/runner/worker/executor.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-/** What the stand-in does each time it is started. */
 export interface Part {
   /** Files that it writes where it works; null: deletes. */
   readonly files?: Readonly<Record<string, string | null>>;
@@ -28,7 +27,6 @@ export interface Part {
   readonly atInterrupt?: string | null;
 }
 
-/** How it was started. */
 export interface Started {
   readonly args: readonly string[];
   readonly input: string;
@@ -73,7 +71,6 @@ function begin(input) {
 }
 `;
 
-/** @returns the path of the program */
 export function writeFakeClaude(folder: string, parts: readonly Part[]): string {
   const path = join(folder, "claude");
   writeFileSync(path, program(process.execPath), { mode: 0o755 });
@@ -81,33 +78,20 @@ export function writeFakeClaude(folder: string, parts: readonly Part[]): string 
   return path;
 }
 
-export interface TaskRun {
-  readonly outcome: RunOutcome;
-  readonly usage: readonly Usage[];
-  readonly progress: readonly Progress[];
-  readonly checkpoints: readonly unknown[];
-  readonly routes: readonly Route[];
-  readonly models: readonly Ran[];
-  readonly output: string;
-}
+export type TaskRun = Awaited<ReturnType<FakeClaude["run"]>>;
 
-export interface RunOptions {
-  /** That of the runtime without it. */
+interface RunOptions {
   readonly monotonic?: () => number;
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
   readonly left?: Partial<RemainingBudget>;
   readonly signal?: AbortSignal;
   readonly stopTimeouts?: StopTimeouts;
-  readonly merged?: MergedInputs;
   readonly onOutput?: (text: string) => void;
   readonly onUsage?: (usage: Usage) => void;
   /** How the tiers have done; null: the coordinator does not answer. */
   readonly counts?: readonly TierCounts[] | null;
-  /** When the user has pressed Enter. */
   readonly stoppedAt?: () => number | null;
-  /** What `claude --version` prints. */
-  readonly version?: string;
   /** The worker of the run before does it, with its settings. */
   readonly isSameWorker?: boolean;
 }
@@ -130,16 +114,8 @@ export class FakeClaude {
     writeFakeClaude(this.root, parts);
   }
 
-  async run({
-    settings = {},
-    task,
-    left,
-    onOutput,
-    onUsage,
-    stopTimeouts,
-    stoppedAt,
-    ...options
-  }: RunOptions = {}): Promise<TaskRun> {
+  async run(options: RunOptions = {}) {
+    const { settings = {}, task, left, onOutput, onUsage, stopTimeouts, stoppedAt } = options;
     const seen = {
       usage: [] as Usage[],
       progress: [] as Progress[],
@@ -155,13 +131,13 @@ export class FakeClaude {
       call: callsOf(this.runtime),
       monotonic: options.monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
-      versionOf: () => options.version ?? null,
+      versionOf: () => null,
       ...omitUndefined({ stopTimeouts, stoppedAt }),
     });
     const outcome = await this.#executor.run({
       task: aClaim({ type: "fix", payload: { text: "make the parser accept empty input" }, ...task }),
       folder: this.folder,
-      merged: options.merged ?? { tasks: [], conflicts: [] },
+      merged: { tasks: [], conflicts: [] },
       base: null,
       signal: options.signal ?? new AbortController().signal,
       budgetLeft: { wallMs: null, tokens: null, costMicros: null, ...left },
@@ -209,19 +185,17 @@ interface Said {
   readonly error?: string;
   /** The kind of an error, which not each has. */
   readonly api_error?: string;
-  readonly model?: string;
 }
 
-export function says({
-  id = "msg_1",
-  text = "x",
-  input = 100,
-  output = 1,
-  model = "claude-opus-5-5",
-  ...problem
-}: Said): object {
+export function says(said: Said): object {
+  const { id = "msg_1", text = "x", input = 100, output = 1, ...problem } = said;
   const usage = { input_tokens: input, output_tokens: output };
-  const message = { id, model: problem.error ? "<synthetic>" : model, content: [{ type: "text", text }], usage };
+  const message = {
+    id,
+    model: problem.error ? "<synthetic>" : "claude-opus-5-5",
+    content: [{ type: "text", text }],
+    usage,
+  };
   return { type: "assistant", message, parent_tool_use_id: null, ...problem };
 }
 
@@ -245,13 +219,7 @@ export function result(change: object = {}): object {
 /** A session as hooks leave it, of a client that is gone, with a whole transcript. */
 export function died(
   claude: FakeClaude,
-  change: {
-    readonly cwd?: string;
-    readonly pid?: number;
-    readonly first?: string;
-    readonly client?: string;
-    readonly id?: string;
-  } = {},
+  change: Readonly<Partial<Record<"cwd" | "first" | "client" | "id", string>>> & { readonly pid?: number } = {},
 ): void {
   const { runtime, root } = claude;
   const { id = session, client = "claude-code" } = change;

@@ -3,29 +3,18 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseObject } from "#src/shared/json-fields.ts";
-import {
-  formatOf,
-  messagesIn,
-  toolsIn,
-  type Message,
-  type Reply,
-  type SentEvent,
-  type ToolCall,
-  type Usage,
-} from "#harness/clients/model-formats.ts";
+import { formatOf, messagesIn, toolsIn } from "#harness/clients/model-formats.ts";
+import type { Message, Reply, SentEvent, ToolCall } from "#harness/clients/model-formats.ts";
 
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {
   readonly text?: string;
   readonly tools?: readonly ToolCall[];
-  readonly usage?: Usage;
   readonly error?: { readonly status: number; readonly type: string; readonly message: string };
   /** The request waits until the test calls `release` with this name. */
   readonly hold?: string;
   /** The answer comes so much later. */
   readonly waitMs?: number;
-  /** How many requests in a row get this step; 1 when absent. A client repeats a request that was answered with an error. */
-  readonly times?: number;
 }
 
 type MakeStep = (request: ModelRequest) => Step;
@@ -35,9 +24,7 @@ export type Steps = readonly (Step | MakeStep)[] | MakeStep;
 
 export interface Script {
   readonly steps: Steps;
-  /** Answer to the client's request for a summary when it compacts. It takes no step. */
   readonly summary?: string;
-  /** Called when a request of a conversation's main loop has come. */
   readonly onRequest?: () => void;
 }
 
@@ -51,7 +38,6 @@ export interface ModelRequest {
 
 export interface ScriptedModel {
   readonly url: string;
-  /** All requests so far, in the order in which they came. */
   readonly requests: readonly ModelRequest[];
   /** Resolves when a request has reached the step with this `hold`. */
   held(name: string): Promise<void>;
@@ -137,9 +123,7 @@ interface Gate {
 
 function play(steps: Steps): MakeStep {
   if (typeof steps === "function") return steps;
-  const queue = steps.flatMap((step): (Step | MakeStep)[] =>
-    typeof step === "function" ? [step] : Array.from({ length: step.times ?? 1 }, () => step),
-  );
+  const queue = [...steps];
   return (request) => {
     const step = queue.shift() ?? { text: SCRIPT_ENDED };
     return typeof step === "function" ? step(request) : step;
@@ -162,19 +146,13 @@ function kindOf(path: string, body: ModelRequest["body"], messages: readonly Mes
   return toolsIn(body).length > 0 ? "loop" : "aside";
 }
 
-function replyTo({ body }: ModelRequest, { text, tools = [], usage }: Step, serial: number): Reply {
+function replyTo({ body }: ModelRequest, { text, tools = [] }: Step, serial: number): Reply {
   return {
     serial,
     model: String(body?.["model"]),
     text,
     calls: tools.map(({ name, input = {} }) => ({ name, input })),
-    usage: {
-      input_tokens: 1_000,
-      output_tokens: 20,
-      cache_creation_input_tokens: 0,
-      cache_read_input_tokens: 0,
-      ...usage,
-    },
+    usage: { input_tokens: 1_000, output_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
   };
 }
 

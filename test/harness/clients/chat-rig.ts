@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +11,16 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
-import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
+import { untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
+import { startScriptedModel, type Script, type ScriptedModel } from "#harness/claude/scripted-model.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
-import { killEvery, killHosts } from "#harness/machine/process-tree.ts";
+import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
+
+/** One run of a client and the model that it talks to. */
+export interface ClientRun {
+  readonly process: Claude;
+  readonly model: ScriptedModel;
+}
 
 /** What a tool call runs that is still there when the test kills the client. */
 export const longTool = "sleep 600";
@@ -42,23 +50,19 @@ export class ChatRig {
     return join(this.project, name);
   }
 
-  /** Oldest first. */
   sessions(): sessions.Session[] {
     return this.#store.read((sql) => sessions.list(sql), []).toSorted((a, b) => a.startedAt - b.startedAt);
   }
 
-  /** The first session, once it is stored. */
   begun(): Promise<sessions.Session> {
     return untilFound(() => this.sessions()[0], "a session");
   }
 
-  /** Resolves when so many turns of the session have ended. */
   turns(id: string, count: number): Promise<sessions.Session> {
     const ends = (): number => this.kinds(id).filter((kind) => kind === "turn_end").length;
     return this.until(id, () => ends() === count, `the end of turn ${count}`);
   }
 
-  /** Resolves when the newest entry of the session's journal is of this kind. */
   last(id: string, kind: string): Promise<sessions.Session> {
     return this.until(id, () => this.kinds(id).at(-1) === kind, kind);
   }
@@ -80,7 +84,6 @@ export class ChatRig {
     return this.#store.read((sql) => readContent(sql, id), null) ?? fail(`there is no store at ${this.#store.path}`);
   }
 
-  /** The kinds of all that the journal has of a session, oldest first. */
   kinds(id: string): string[] {
     return this.stored(id).journal.map(({ entry }) => entry.kind);
   }
@@ -112,6 +115,25 @@ export class ChatRig {
     await untilFound(isStored, "the stored ends of what is gone");
   }
 
+  protected drive(
+    model: ScriptedModel,
+    [program = "", ...args]: readonly string[],
+    env: Record<string, string>,
+  ): ClientRun {
+    return {
+      model,
+      process: watch(spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] })),
+    };
+  }
+
+  /** Resolves at the end of the client, which must be a good one. */
+  protected async ended<Run extends ClientRun>(run: Run): Promise<Run> {
+    const { code } = await run.process.waitForExit();
+    await this.endsStored();
+    if (code !== 0) fail(`the client ended with ${code}: ${JSON.stringify(run.process.output)}`);
+    return run;
+  }
+
   async #leave(): Promise<void> {
     this.#store.close();
     const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
@@ -123,6 +145,18 @@ export class ChatRig {
     await killHosts(this.paths.home);
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+export async function kill({ process }: Pick<ClientRun, "process">): Promise<void> {
+  process.kill("SIGKILL");
+  await process.waitForExit();
+}
+
+/** Until the end of the test. */
+export async function aModel(script: Script): Promise<ScriptedModel> {
+  const model = await startScriptedModel(script);
+  onTestFinished(() => model.close());
+  return model;
 }
 
 function isThere(pid: number | null): boolean {

@@ -1,18 +1,11 @@
-import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
-import { untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import type { Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "#harness/claude/scripted-model.ts";
-import { ChatRig, fail, longTool } from "./chat-rig.ts";
+import type { Step, Steps } from "#harness/claude/scripted-model.ts";
+import { aModel, ChatRig, fail, longTool, type ClientRun } from "./chat-rig.ts";
 import { connectClient, environmentOf, putProgram, runShim, type RealClient } from "./real-clients.ts";
-
-/** One run of a client and the model that it talks to. */
-export interface ClientRun {
-  readonly process: Claude;
-  readonly model: ScriptedModel;
-}
 
 const noModel = "http://127.0.0.1:9";
 
@@ -26,42 +19,21 @@ export class ClientRig extends ChatRig {
     connectClient(client, this.#env(noModel));
   }
 
-  async start(prompt: string, steps: Steps, session: string | null = null, cwd = this.project): Promise<ClientRun> {
-    const model = await startScriptedModel({ steps });
-    onTestFinished(() => model.close());
-    return this.#run(model, this.client.command(prompt, session), cwd);
+  async start(prompt: string, steps: Steps, session: string | null = null): Promise<ClientRun> {
+    const model = await aModel({ steps });
+    return this.drive(model, this.client.command(prompt, session), this.#env(model.url));
   }
 
-  /** Types the slash command, which the client has in a form of its own, and waits for the end of the client. */
+  /** Types the slash command, which the client has in a form of its own. */
   async runCommand(name: string, words: string, steps: Steps, session: string): Promise<ClientRun> {
-    const model = await startScriptedModel({ steps });
-    onTestFinished(() => model.close());
-    const run = this.#run(model, this.client.slashCommand(name, words, session), this.project);
-    const { code } = await run.process.waitForExit();
-    await this.endsStored();
-    if (code !== 0) fail(`${this.client.name} ended with ${code}: ${JSON.stringify(run.process.output)}`);
-    return run;
+    const model = await aModel({ steps });
+    return this.ended(this.drive(model, this.client.slashCommand(name, words, session), this.#env(model.url)));
   }
 
-  #run(model: ScriptedModel, [program = "", ...args]: readonly string[], cwd: string): ClientRun {
-    const child = spawn(program, args, {
-      cwd,
-      env: this.#env(model.url),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return { model, process: watch(child) };
-  }
-
-  /** From its start to its end, which must be a good one. */
   async run(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
-    const run = await this.start(prompt, steps, session);
-    const { code } = await run.process.waitForExit();
-    await this.endsStored();
-    if (code !== 0) fail(`${this.client.name} ended with ${code}: ${JSON.stringify(run.process.output)}`);
-    return run;
+    return this.ended(await this.start(prompt, steps, session));
   }
 
-  /** A run in the middle of a shell command that does not end. */
   async atTool(prompt: string, steps: readonly Step[] = []): Promise<ClientRun> {
     const run = await this.start(prompt, [...steps, this.endless()]);
     await this.tool(run);
@@ -72,29 +44,21 @@ export class ClientRig extends ChatRig {
     return { tools: [this.client.shell(`exec ${longTool}`)] };
   }
 
-  /** Resolves when the shell command runs that does not end. */
   async tool({ process: { output } }: ClientRun): Promise<void> {
-    const isThere = (): boolean => this.processes().some(isLongTool);
-    await untilFound(isThere, `the command in ${this.client.name}`).catch(() =>
-      fail(`${this.client.name} runs no command: ${JSON.stringify(output)}`),
-    );
+    const isThere = (): boolean => this.processes().some(({ command }) => command.join(" ") === longTool);
+    const what = (): string => `the command in ${this.client.name}: ${JSON.stringify(output)}`;
+    await untilFound(isThere, what);
   }
 
-  async kill(run: ClientRun): Promise<void> {
-    run.process.kill("SIGKILL");
-    await run.process.waitForExit();
-  }
-
-  /** The one MCP process that runs. */
   mcp(): Promise<Child> {
-    return untilFound(() => this.processes().find(isMcp), "SHIM's MCP process");
+    const found = () => this.processes().find(({ command }) => command.join(" ").endsWith("shim.mjs mcp"));
+    return untilFound(found, "SHIM's MCP process");
   }
 
   loseConversations(): void {
     rmSync(join(this.home, this.client.conversations), { recursive: true });
   }
 
-  /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
     const env = this.#env(noModel);
     const bin = join(this.root, "bin");
@@ -116,15 +80,6 @@ export class ClientRig extends ChatRig {
   }
 }
 
-function isMcp({ command }: Child): boolean {
-  return command.join(" ").endsWith("shim.mjs mcp");
-}
-
-function isLongTool({ command }: Child): boolean {
-  return command.join(" ") === longTool;
-}
-
-/** The model's first request of the conversation. */
 export function firstRequest({ model }: ClientRun): string {
   return JSON.stringify(model.requests.find(({ kind }) => kind === "loop")?.body ?? fail("there is no request"));
 }

@@ -1,23 +1,9 @@
-import { spawn } from "node:child_process";
 import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { onTestFinished } from "vitest";
 import { codexClient, programOf } from "../../../scripts/install-clients.ts";
-import { watch, type Claude } from "#harness/claude/claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "#harness/claude/scripted-model.ts";
-import { ChatRig, fail, longTool } from "./chat-rig.ts";
+import type { Step, Steps } from "#harness/claude/scripted-model.ts";
+import { aModel, ChatRig, longTool, type ClientRun } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
-
-/** SHIM's folder where no variable names another. */
-function usualShimHome(home: string): string {
-  return join(home, ".local", "share", "shim");
-}
-
-/** As a user does it who has never started Codex. */
-function setUpCodex(home: string, cwd: string): void {
-  mkdirSync(join(home, ".codex"));
-  runShim(["init", "--client", "codex", "--yes", "--no-link"], { cwd, env: codexEnv(home) });
-}
 
 /** Nothing of the caller's environment; what is not on loopback meets a closed port. */
 export function codexEnv(home: string): Record<string, string> {
@@ -50,55 +36,34 @@ export function addStandinSettings(home: string, url: string, folder: string): v
   writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
 }
 
-/** One run of Codex and the model that it talks to. */
-export interface CodexChat {
-  readonly codex: Claude;
-  readonly model: ScriptedModel;
-}
-
 interface CodexOptions {
   readonly steps: Steps;
   /** Which tools Codex offers depends on the model's name; one that it does not know gets the shell and MCP tools. */
   readonly modelName?: string;
-  /** `key=value` of Codex's configuration. */
-  readonly settings?: readonly string[];
-  readonly cwd?: string;
 }
 
-/** A machine with the real Codex, in which `shim init` has set SHIM up. */
 export class CodexRig extends ChatRig {
   constructor() {
     // Codex hands no variable on to an MCP server, so SHIM is in its usual folder.
-    super(usualShimHome);
-    setUpCodex(this.home, this.project);
+    super((home) => join(home, ".local", "share", "shim"));
+    // As a user does it who has never started Codex.
+    mkdirSync(join(this.home, ".codex"));
+    this.shim("init", "--client", "codex", "--yes", "--no-link");
   }
 
-  /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
     return runShim(args, { cwd: this.project, env: codexEnv(this.home) });
   }
 
-  async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
-    const model = await startScriptedModel({ steps: options.steps });
-    onTestFinished(() => model.close());
-    const words = resumed === undefined ? ["exec"] : ["exec", "resume"];
-    const ids = resumed === undefined ? [] : [resumed];
-    const args = [...words, "--json", "--skip-git-repo-check", ...codexFlags(model.url, options), ...ids, prompt];
-    const child = spawn(programOf(codexClient), args, {
-      cwd: options.cwd ?? this.project,
-      env: codexEnv(this.home),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return { model, codex: watch(child) };
+  async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
+    const model = await aModel({ steps: options.steps });
+    const [words, ids] = resumed === undefined ? [["exec"], []] : [["exec", "resume"], [resumed]];
+    const flags = ["--json", "--skip-git-repo-check", ...codexFlags(model.url, options.modelName)];
+    return this.drive(model, [programOf(codexClient), ...words, ...flags, ...ids, prompt], codexEnv(this.home));
   }
 
-  /** `codex exec` from its start to its end, which must be a good one. */
-  async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
-    const chat = await this.exec(prompt, options, resumed);
-    const exit = await chat.codex.waitForExit();
-    await this.endsStored();
-    if (exit.code !== 0) fail(`codex ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.codex.output)}`);
-    return chat;
+  async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
+    return this.ended(await this.exec(prompt, options, resumed));
   }
 
   /** The rollout file of a session; null when there is none. */
@@ -108,10 +73,7 @@ export class CodexRig extends ChatRig {
   }
 }
 
-export function codexFlags(
-  url: string,
-  { modelName = "scripted", settings = [] }: Omit<CodexOptions, "steps" | "cwd">,
-): string[] {
+export function codexFlags(url: string, modelName = "scripted"): string[] {
   const pairs = [
     `model="${modelName}"`,
     'model_provider="standin"',
@@ -120,7 +82,6 @@ export function codexFlags(
     'sandbox_mode="danger-full-access"',
     "analytics.enabled=false",
     "check_for_update_on_startup=false",
-    ...settings,
   ];
   return [...pairs.flatMap((pair) => ["-c", pair]), "--disable", "plugins", "--disable", "apps"];
 }
@@ -129,7 +90,6 @@ export function shell(command: string): Step {
   return { tools: [{ name: "exec_command", input: { cmd: command } }] };
 }
 
-/** A tool call that still runs when the test kills the client. */
 export const endlessShell = shell(`exec ${longTool}`);
 
 export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {

@@ -13,7 +13,6 @@ export function putCodexInto(bin: string): void {
   chmodSync(join(bin, "codex"), 0o755);
 }
 
-/** @returns an environment with a Codex on its PATH */
 export function putCodexOnPath(home: string): Env {
   const bin = join(home, "codex-bin");
   putCodexInto(bin);

@@ -19,10 +19,7 @@ function contentOf(rig: ChatRig): (string | null)[] {
   return names.map((name) => (existsSync(rig.path(name)) ? readFileSync(rig.path(name), "utf8") : null));
 }
 
-/**
- * The chat's last turn has written `one.ts` and done {@link shellWork}: takes it back, and that back.
- * One of the files is changed by hand first.
- */
+/** The chat's last turn has written `one.ts` and done {@link shellWork}: takes it back, and that back. One of the files is changed by hand first. */
 export function undoesTheTurn(rig: ChatRig): void {
   const text = "export {};\n";
   expect(contentOf(rig)).toEqual([written, "by command\n", null, "new\n"]);

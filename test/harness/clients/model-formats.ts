@@ -6,7 +6,6 @@ export interface ToolCall {
   readonly input?: Readonly<Record<string, unknown>>;
 }
 
-/** In the names of the Messages API. */
 export interface Usage {
   readonly input_tokens?: number;
   readonly output_tokens?: number;
@@ -29,7 +28,6 @@ export interface Reply {
   readonly usage: Required<Usage>;
 }
 
-/** One server-sent event; the text `[DONE]` is sent as it is. */
 export interface SentEvent {
   readonly event: string | null;
   readonly data: object | string;

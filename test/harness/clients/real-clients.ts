@@ -11,13 +11,11 @@ import {
 } from "../../../scripts/install-clients.ts";
 import type { ToolCall } from "./model-formats.ts";
 
-/** Calls of a client's own tools; paths are absolute. */
 export interface ClientTools {
   shell(command: string): ToolCall;
   read(path: string): ToolCall;
   write(path: string, content: string): ToolCall;
   edit(path: string, before: string, after: string): ToolCall;
-  /** A tool of SHIM's MCP server. */
   ofShim(name: string, input: Readonly<Record<string, unknown>>): ToolCall;
 }
 
@@ -25,7 +23,6 @@ export interface ClientTools {
 export interface RealClient extends ClientTools {
   readonly name: string;
   readonly pinned: PinnedClient;
-  /** Program with its arguments. @param session to resume; null: a new one */
   command(prompt: string, session: string | null): string[];
   /** Program with its arguments, by which a slash command of SHIM's runs in the session. */
   slashCommand(name: string, words: string, session: string): string[];
@@ -40,18 +37,17 @@ export interface RealClient extends ClientTools {
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
 
+function option(name: string, value: string | null): string[] {
+  return value === null ? [] : [name, value];
+}
+
 export const copilot: RealClient = {
   name: "copilot",
   pinned: copilotClient,
-  command: (prompt, session) => [
-    programOf(copilotClient),
-    "--allow-all-tools",
-    "--allow-all-paths",
-    "--no-color",
-    ...(session === null ? [] : ["--resume", session]),
-    "-p",
-    prompt,
-  ],
+  command: (prompt, session) => {
+    const allowed = [programOf(copilotClient), "--allow-all-tools", "--allow-all-paths", "--no-color"];
+    return [...allowed, ...option("--resume", session), "-p", prompt];
+  },
   // Without a screen it takes none.
   slashCommand: (name, words, session) => [
     ...copilot.command("", session).slice(0, -2),
@@ -82,13 +78,8 @@ const fileTools: Pick<RealClient, "read" | "write"> = {
 export const qwen: RealClient = {
   name: "qwen",
   pinned: qwenClient,
-  command: (prompt, session) => [
-    process.execPath,
-    programOf(qwenClient),
-    "--yolo",
-    ...(session === null ? [] : ["--resume", session]),
-    prompt,
-  ],
+  command: (prompt, session) =>
+    [process.execPath, programOf(qwenClient), "--yolo"].concat(option("--resume", session), prompt),
   slashCommand: (name, words, session) => qwen.command(`/shim:${name} ${words}`.trim(), session),
   env: (url) => ({
     OPENAI_BASE_URL: `${url}/v1`,
@@ -119,21 +110,9 @@ export const qwen: RealClient = {
 export const opencode: RealClient = {
   name: "opencode",
   pinned: openCodeClient,
-  command: (prompt, session) => [
-    programOf(openCodeClient),
-    "run",
-    ...(session === null ? [] : ["-s", session]),
-    prompt,
-  ],
-  slashCommand: (name, words, session) => [
-    programOf(openCodeClient),
-    "run",
-    "-s",
-    session,
-    "--command",
-    `shim:${name}`,
-    words,
-  ],
+  command: (prompt, session) => [programOf(openCodeClient), "run", ...option("-s", session), prompt],
+  slashCommand: (name, words, session) =>
+    opencode.command("", session).slice(0, -1).concat("--command", `shim:${name}`, words),
   env: (url) => ({
     STANDIN_URL: `${url}/v1`,
     OPENCODE_DISABLE_AUTOUPDATE: "1",
@@ -174,16 +153,10 @@ export const opencode: RealClient = {
 export const gemini: RealClient = {
   name: "gemini",
   pinned: geminiClient,
-  command: (prompt, session) => [
-    process.execPath,
-    programOf(geminiClient),
-    "-y",
-    "-m",
-    "gemini-2.5-pro",
-    ...(session === null ? [] : ["--resume", session]),
-    "-p",
-    prompt,
-  ],
+  command: (prompt, session) => {
+    const model = [process.execPath, programOf(geminiClient), "-y", "-m", "gemini-2.5-pro"];
+    return [...model, ...option("--resume", session), "-p", prompt];
+  },
   slashCommand: (name, words, session) => gemini.command(`/shim ${name} ${words}`.trim(), session),
   env: (url) => ({
     GEMINI_API_KEY: "dummy",
@@ -212,7 +185,6 @@ export const gemini: RealClient = {
 /** All but Codex, which has a rig of its own. */
 export const otherClients: readonly RealClient[] = [copilot, opencode, qwen, gemini];
 
-/** Nothing of the caller's environment but PATH, and no way to any other host. */
 export function environmentOf(
   client: RealClient,
   { home, shimHome, modelUrl }: { readonly home: string; readonly shimHome: string; readonly modelUrl: string },
@@ -250,7 +222,6 @@ export function putProgram(folder: string, name: string, { version, path }: { ve
   writeFileSync(join(folder, name), text, { mode: 0o755 });
 }
 
-/** @returns the text that SHIM's command prints */
 export function runShim(
   args: readonly string[],
   options: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },

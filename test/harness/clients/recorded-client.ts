@@ -54,7 +54,6 @@ export class RecordedClient {
     return this.report(event, { ...payload, ...changes }, env);
   }
 
-  /** Sends an event that is not recorded. */
   report(event: string, payload: object, env: Readonly<Record<string, string>> = {}): Record<string, unknown> {
     const runtime = { ...this.#runtime, env: { HOME: "/home/user", ...this.#runtime.env, ...env } };
     const text = answerHook(runtime, event, () => JSON.stringify(payload), this.pid, this.adapter);

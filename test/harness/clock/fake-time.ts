@@ -42,7 +42,6 @@ export class FakeTime {
     await settled();
   }
 
-  /** Lets time pass until it is there. */
   async until<T>(promise: Promise<T>, atMostMs = 600_000): Promise<T> {
     const progress = { isOver: false };
     const done = promise.finally(() => (progress.isOver = true));
@@ -51,7 +50,6 @@ export class FakeTime {
     return done;
   }
 
-  /** The same for something that is looked at. */
   async untilTrue(isTrue: () => boolean, atMostMs = 600_000): Promise<void> {
     const end = this.#now + atMostMs;
     await settled();
@@ -142,7 +140,6 @@ export class Machine {
   }
 }
 
-/** All that was promised and can be done at once is done. */
 function settled(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

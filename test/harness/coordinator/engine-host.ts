@@ -5,17 +5,13 @@ import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 
+export type Answered<Name extends EngineOperation> = Result<OutputOf<Name>, Refusal>;
+
 export interface RuleHost {
-  /** Epoch ms; only the test moves it. */
   now(): number;
   wait(ms: number): void;
   /** One operation, by a token of machine "m1" with scope work unless another actor is given. */
-  call<Name extends EngineOperation>(
-    name: Name,
-    input: InputOf<Name>,
-    actor?: Actor,
-  ): Promise<Result<OutputOf<Name>, Refusal>>;
-  /** The alarm rings, as often as something is due; answers when it has to ring next. */
+  call<N extends EngineOperation>(name: N, input: InputOf<N>, actor?: Actor): Promise<Answered<N>>;
   ring(): Promise<number | null>;
   /** A connection of a chat is there, is heard (a ping), or was closed. */
   connect(chat: string): Promise<void>;
@@ -29,7 +25,6 @@ export interface RuleHost {
   run(statement: string, ...values: SqlValue[]): Promise<void>;
   /** Rows that were inserted, updated or deleted so far, also where nothing about them changed. */
   rowsWritten(): Promise<number>;
-  /** One sweep alone, of at most so many rows of each kind; answers what went wrong. */
   sweep(limit: number): Promise<string[]>;
   nextDue(): Promise<number | null>;
 }

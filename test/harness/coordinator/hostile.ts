@@ -85,7 +85,6 @@ function objectOf({ properties = {}, required = [], additionalProperties }: Sche
     .map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
 }
 
-/** As an object gives them out at first. */
 const numbers: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   incarnation: fc.constantFrom(1, 1, 1, 2),
   token: fc.integer({ min: 1, max: 20 }),
@@ -154,7 +153,6 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
 
-/** Changes one place: the path is taken as far as there is one. */
 function bent(value: unknown, { path: [at = 0, ...path], how, ...to }: Bend): unknown {
   if (!isObject(value)) return to.value;
   const entries = Object.entries(value);
@@ -167,7 +165,6 @@ function bent(value: unknown, { path: [at = 0, ...path], how, ...to }: Bend): un
   return objectFrom(entries);
 }
 
-/** Also with a field of the name __proto__. */
 function objectFrom(entries: readonly (readonly [string, unknown])[]): object {
   const made = {};
   for (const [name, value] of entries) {

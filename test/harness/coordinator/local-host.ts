@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
-import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "#src/contract/operations.ts";
+import { operations, type CheckedInputOf, type InputOf } from "#src/contract/operations.ts";
 import * as due from "#src/coordination/due.ts";
 import { EngineHost, type EngineOperation } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
@@ -12,12 +12,11 @@ import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { connect, type Connection, type Driver } from "#src/store/driver.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { inSavepoint, type SqlValue } from "#src/shared/sql.ts";
-import { m1, type RuleHost } from "./engine-host.ts";
+import { m1, type Answered, type RuleHost } from "./engine-host.ts";
 import { writeMigratedFile, tempHome, T0 } from "#harness/store/temp-store.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import { Peer } from "./peers.ts";
 
-/** The engine in this process, on a file of its own. */
 export class LocalHost implements RuleHost {
   readonly sql: Connection;
   readonly hints: Hint[] = [];
@@ -40,7 +39,6 @@ export class LocalHost implements RuleHost {
     });
   }
 
-  /** Of its files, as they stand on the disk. */
   bytes(): string {
     return [this.#database, `${this.#database}-wal`].map((file) => readFileSync(file, "latin1")).join("");
   }
@@ -53,14 +51,10 @@ export class LocalHost implements RuleHost {
     this.#now += ms;
   }
 
-  async call<Name extends EngineOperation>(
-    name: Name,
-    input: InputOf<Name>,
-    actor: Actor = m1,
-  ): Promise<Result<OutputOf<Name>, Refusal>> {
+  async call<N extends EngineOperation>(name: N, input: InputOf<N>, actor: Actor = m1): Promise<Answered<N>> {
     const parsed = operations[name].input.safeParse(input);
     if (!parsed.success) return err({ code: "bad_input", message: parsed.error.message });
-    const result = this.#host.call(actor, name, parsed.data as CheckedInputOf<Name>);
+    const result = this.#host.call(actor, name, parsed.data as CheckedInputOf<N>);
     this.#endEvent();
     return result;
   }
@@ -117,7 +111,6 @@ export class LocalHost implements RuleHost {
     return due.nextDue(this.#host.tx());
   }
 
-  /** One transaction; rolled back when it refuses or throws. */
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
     const result = this.#host.run((tx) => work(tx) as Result<unknown, Refusal>);
     this.#endEvent();

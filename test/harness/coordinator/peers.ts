@@ -1,12 +1,11 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { Change } from "#src/contract/state.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Self } from "#src/contract/values.ts";
+import type { Self, Json } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type RuleHost } from "./engine-host.ts";
+import { admin, type Answered, type RuleHost } from "./engine-host.ts";
 import type { Target } from "#src/contract/messages.ts";
-import type { Json } from "#src/contract/values.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { ask, given, toAll } from "./state-calls.ts";
 
@@ -31,7 +30,6 @@ type More<Name extends HoldOperation> = Omit<InputOf<Name>, "self" | "task" | "c
 type Sending = Omit<InputOf<"messages.send">, "self" | "target" | "body">;
 type Pulling = Omit<InputOf<"messages.pull">, "self">;
 
-/** One process that works as a chat. */
 export class Peer {
   readonly host: RuleHost;
   readonly registration: InputOf<"chats.register">;
@@ -62,7 +60,7 @@ export class Peer {
     return { machine: this.registration.machine, isAdmin: false };
   }
 
-  async tryBack(): Promise<Result<OutputOf<"chats.register">, Refusal>> {
+  async tryBack(): Promise<Answered<"chats.register">> {
     const result = await this.host.call("chats.register", this.registration, this.actor);
     if (result.ok) this.incarnation = result.value.incarnation;
     return result;
@@ -72,7 +70,7 @@ export class Peer {
     return given(await this.tryBack());
   }
 
-  tryBeat(news: Omit<InputOf<"chats.heartbeat">, "self"> = {}): Promise<Result<OutputOf<"chats.heartbeat">, Refusal>> {
+  tryBeat(news: Omit<InputOf<"chats.heartbeat">, "self"> = {}): Promise<Answered<"chats.heartbeat">> {
     return this.host.call("chats.heartbeat", { self: this.self, ...news }, this.actor);
   }
 
@@ -84,7 +82,7 @@ export class Peer {
     return given(await this.host.call("chats.unregister", { self: this.self }, this.actor)).released;
   }
 
-  acquire(resource: string, request: AcquireOptions = {}): Promise<Result<OutputOf<"leases.acquire">, Refusal>> {
+  acquire(resource: string, request: AcquireOptions = {}): Promise<Answered<"leases.acquire">> {
     return this.host.call("leases.acquire", { self: this.self, resource, requestId: "r1", ...request }, this.actor);
   }
 
@@ -123,7 +121,7 @@ export class Peer {
     return given(await this.host.call("elections.resign", { self: this.self, name, term }, this.actor)).hasResigned;
   }
 
-  trySend(target: Target, body: Json, more: Sending = {}): Promise<Result<OutputOf<"messages.send">, Refusal>> {
+  trySend(target: Target, body: Json, more: Sending = {}): Promise<Answered<"messages.send">> {
     return this.host.call("messages.send", { self: this.self, target, body, ...more });
   }
 
@@ -132,11 +130,11 @@ export class Peer {
   }
 
   /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
-  async sendMany(count: number, more: Sending = {}): Promise<number[]> {
+  async sendMany(count: number): Promise<number[]> {
     const ids: number[] = [];
     while (ids.length < count) {
       const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
-      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body, more)))));
+      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body)))));
     }
     return ids;
   }
@@ -161,7 +159,7 @@ export class Peer {
     return (await ask(this.host, "messages.unsubscribe", { self: this.self, pattern })).patterns;
   }
 
-  tryClaim(request: Claiming = {}): Promise<Result<OutputOf<"tasks.claim">, Refusal>> {
+  tryClaim(request: Claiming = {}): Promise<Answered<"tasks.claim">> {
     const requestId = `claim-${(this.#requests += 1)}`;
     return this.host.call("tasks.claim", { self: this.self, requestId, ...request }, this.actor);
   }
@@ -176,11 +174,7 @@ export class Peer {
     return one;
   }
 
-  try<Name extends HoldOperation>(
-    name: Name,
-    { task, claim }: Hold,
-    more: More<Name>,
-  ): Promise<Result<OutputOf<Name>, Refusal>> {
+  try<Name extends HoldOperation>(name: Name, { task, claim }: Hold, more: More<Name>): Promise<Answered<Name>> {
     return this.host.call(name, { self: this.self, task, claim, ...more } as InputOf<Name>, this.actor);
   }
 
@@ -197,7 +191,6 @@ export class Peer {
   }
 }
 
-/** Four chats that live as long as the test. */
 export async function crew(host: RuleHost) {
   await calm(() => Promise.resolve(host));
   const join = (chat: string): Promise<Peer> => Peer.join(host, chat);
@@ -218,8 +211,8 @@ export async function statusOf(host: RuleHost, chat: string): Promise<string> {
   return status === "offline" ? `${status} ${reason}` : status;
 }
 
-export function force(host: RuleHost, resource: string, reason = "asked by ana") {
-  return host.call("leases.force-release", { resource, reason }, admin);
+export function force(host: RuleHost, resource: string) {
+  return host.call("leases.force-release", { resource, reason: "asked by ana" }, admin);
 }
 
 export async function holders(host: RuleHost, prefix = ""): Promise<Record<string, string>> {
@@ -235,7 +228,6 @@ export async function leaderOf(host: RuleHost, name: string): Promise<OutputOf<"
   return given(await host.call("elections.observe", { name })).leader;
 }
 
-/** What was told to the watches of a prefix, oldest first. */
 export async function changesBelow(host: RuleHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
   const { changes } = given(await host.call("state.changes", { prefix, after: 0, limit: 500 }));
   return changes.map(({ key, op, value }) => ({ key, op, value }));
@@ -255,8 +247,6 @@ export async function pass(host: RuleHost, ms: number): Promise<void> {
   }
   host.wait(end - host.now());
 }
-
-/** Which resources overlap, said by the files of a small world that each stands for. */
 
 const names = ["a", "b", "b.", "b0", "ü"] as const;
 const folders = (depth: number): string[] =>
@@ -299,7 +289,6 @@ export const resources: readonly string[] = [0, 1, 2]
   .flatMap((folder) => (folder === "p" ? ["p/*", "p/**"] : [folder, `${folder}/*`, `${folder}/**`]))
   .flatMap((path) => [`file:${path}`, `file:${path.replace(/^p/, "p0")}`]);
 
-/** Lets time pass, after which these chats register again. */
 export async function later(host: RuleHost, ms: number, ...chats: Peer[]): Promise<void> {
   host.wait(ms);
   for (const chat of chats) await chat.back();

@@ -20,19 +20,11 @@ export function refused(result: Result<unknown, Refusal>): Refusal {
   return result.error;
 }
 
-export async function ask<Name extends EngineOperation>(
-  host: RuleHost,
-  name: Name,
-  input: InputOf<Name>,
-): Promise<OutputOf<Name>> {
+export async function ask<N extends EngineOperation>(host: RuleHost, name: N, input: InputOf<N>): Promise<OutputOf<N>> {
   return given(await host.call(name, input, admin));
 }
 
-export async function refusal<Name extends EngineOperation>(
-  host: RuleHost,
-  name: Name,
-  input: InputOf<Name>,
-): Promise<Refusal> {
+export async function refusal<N extends EngineOperation>(host: RuleHost, name: N, input: InputOf<N>): Promise<Refusal> {
   return refused(await host.call(name, input, admin));
 }
 
@@ -49,7 +41,6 @@ export async function get(host: RuleHost, key: string): Promise<OutputOf<"state.
   return (await ask(host, "state.get", { key })).entry;
 }
 
-/** All pages of a list. */
 export async function pagesOf<Page extends { readonly cursor: string | null }>(
   next: (from: { cursor?: string }) => Promise<Page>,
 ): Promise<Page[]> {
@@ -67,7 +58,6 @@ export async function listed(host: RuleHost, prefix = "", limit = 500) {
   return { entries: pages.flatMap(({ entries }) => entries), revision: pages[0]!.revision };
 }
 
-/** All pages of changes after a revision. */
 export async function pagesAfter<Page extends { readonly revision: number; readonly isMore: boolean }>(
   next: (after: number) => Promise<Page>,
   from = 0,
@@ -105,7 +95,6 @@ export function toTopic(topic: string): Target {
   return { to: "topic", topic };
 }
 
-/** Rows that a piece of work inserts, updates or deletes. */
 export async function rowsWritten(host: RuleHost, work: () => Promise<unknown>): Promise<number> {
   const before = await host.rowsWritten();
   await work();

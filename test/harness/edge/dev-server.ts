@@ -8,10 +8,9 @@ import { descendantsOf } from "../../../scripts/local-edge.ts";
 import { freePort } from "./edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
+import { killEvery, unlessGone } from "#harness/machine/process-tree.ts";
 
 interface DevOptions {
-  /** For `.wrangler` and `.dev.vars`. */
   readonly folder?: string;
   readonly umask?: number;
   readonly isAwaited?: boolean;
@@ -44,11 +43,8 @@ export class DevServer {
   }
 
   /** @param isAwaited until it has printed where the coordinator is, or has ended */
-  static async start({
-    folder = temporaryFolder(),
-    umask = 0o022,
-    isAwaited = true,
-  }: DevOptions = {}): Promise<DevServer> {
+  static async start(options: DevOptions = {}): Promise<DevServer> {
+    const { folder = temporaryFolder(), umask = 0o022, isAwaited = true } = options;
     const server = new DevServer(folder, await freePort(), umask);
     const { promise: isUp, resolve } = Promise.withResolvers<void>();
     server.#process.stderr?.on("data", () => server.#stderr.includes("The coordinator is at") && resolve());
@@ -65,20 +61,17 @@ export class DevServer {
     return found;
   }
 
-  /** Of all that were found at any time those that have not ended. */
   get alive(): readonly ProcessIdentity[] {
     void this.processes;
     return this.#started.filter((one) => isAlive(systemProcesses, one));
   }
 
-  /** Of workerd, once it runs. */
   async runtime(): Promise<number> {
     const found = (): ProcessIdentity | undefined =>
       this.processes.find(({ pid }) => systemProcesses.facts(pid)?.command === "workerd");
     return vi.waitFor(() => found()?.pid ?? fail("there is no workerd"), patience);
   }
 
-  /** To all of its group, as a terminal does. */
   signal(signal: NodeJS.Signals): void {
     process.kill(-(this.#process.pid ?? -1), signal);
   }
@@ -92,7 +85,6 @@ export class DevServer {
     await vi.waitUntil(() => this.alive.length === 0, patience);
   }
 
-  /** @returns the first token of a new workspace `team` */
   async makeWorkspace(): Promise<string> {
     const { SHIM_ADMIN_SECRET = "" } = parseEnv(readFileSync(join(this.folder, ".dev.vars"), "utf8"));
     const headers = { authorization: `Bearer ${SHIM_ADMIN_SECRET}` };
@@ -127,13 +119,4 @@ function socketsOf(pid: number): string[] {
     unlessGone(() => readlinkSync(`${folder}/${fd}`), ""),
   );
   return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
-}
-
-/** A process may end, and close a file, at any moment. */
-function unlessGone<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
 }

@@ -8,17 +8,9 @@ import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
 
-export interface TestClient {
-  readonly edge: FakeEdge;
-  readonly client: WorkspaceClient;
-  readonly call: WorkspaceClient["call"];
-  readonly events: EdgeEvent[];
-  readonly machine: Machine;
-}
+export type TestClient = ReturnType<typeof aClient>;
 
-export interface ClientOptions extends Partial<EdgeOptions> {
-  readonly seed?: number;
-}
+type ClientOptions = Partial<EdgeOptions> & { readonly seed?: number };
 
 /** The network and the clock of one machine: while it sleeps nothing reaches it. */
 export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform {
@@ -38,8 +30,7 @@ export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform
   return { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom(seed), fetch, openSocket };
 }
 
-/** A client of this edge, on a machine of its own; it is closed with the test. */
-export function aClient(edge = new FakeEdge(), { seed, ...more }: ClientOptions = {}): TestClient {
+export function aClient(edge = new FakeEdge(), { seed, ...more }: ClientOptions = {}) {
   const machine = new Machine(edge.time);
   const options = { edge: edgeUrl, workspace: "w1", token, ...more };
   const client = given(WorkspaceClient.open(options, platformOf(edge, machine, seed)));

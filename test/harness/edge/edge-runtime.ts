@@ -11,8 +11,7 @@ import { createServer } from "node:net";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
+import { type OpenSocket, type Platform, nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -28,7 +27,6 @@ async function oauthOptions(): Promise<Pick<LocalEdgeOptions, "port" | "bindings
   return { port, bindings: { SHIM_PUBLIC_URL: `http://127.0.0.1:${port}` }, namespaces: ["OAUTH_KV"] };
 }
 
-/** The worker under workerd, gone after the test with all that it has kept. */
 export class EdgeRuntime extends LocalEdge {
   readonly folder: string;
 
@@ -72,7 +70,6 @@ const [first, count] = [25_000, 7_000];
 /** Processes beside each other begin at different ones. */
 let next = process.pid * 31;
 
-/** A port that is free, and that no process gets which does not name it. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = first + (next++ % count);
@@ -92,7 +89,6 @@ async function isFree(port: number): Promise<boolean> {
   return true;
 }
 
-/** The client as it is shipped, on the real network, registered. */
 export async function realEdgeClient(
   edge: string,
   token: string,

@@ -11,26 +11,26 @@ import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-export interface Arrived {
+type Answered = Promise<Result<unknown, Refusal>>;
+
+interface Arrived {
   readonly way: "http" | "socket";
   readonly name: string;
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-/** One thing on its way: a request or an answer over HTTP, or a frame. */
 export interface Passing {
   readonly way: "http" | "socket";
   readonly direction: "up" | "down";
   readonly text: string;
 }
 
-/** What may go wrong; a test sets it. */
-export interface Faults {
-  isUnreachable: boolean;
-  refusesSockets: boolean;
-  latencyMs: number;
-  loses: (passing: Passing) => boolean;
-  refuses: (arrived: Arrived) => Refusal | null;
+class Faults {
+  isUnreachable = false;
+  refusesSockets = false;
+  latencyMs = 5;
+  loses: (passing: Passing) => boolean = () => false;
+  refuses: (arrived: Arrived) => Refusal | null = () => null;
 }
 
 export const edgeUrl = "https://edge.example";
@@ -43,13 +43,7 @@ export class FakeEdge {
   readonly time: FakeTime;
   readonly host = new LocalHost(openBetterSqlite3);
   readonly arrived: Arrived[] = [];
-  readonly faults: Faults = {
-    isUnreachable: false,
-    refusesSockets: false,
-    latencyMs: 5,
-    loses: () => false,
-    refuses: () => null,
-  };
+  readonly faults = new Faults();
   readonly revoked = new Set<string>();
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
   #connections: FakeConnection[] = [];
@@ -184,12 +178,7 @@ export class FakeEdge {
     return servedAs(result);
   }
 
-  async #http(
-    method: string,
-    url: URL,
-    headers: Record<string, string>,
-    body = "{}",
-  ): Promise<Result<unknown, Refusal>> {
+  async #http(method: string, url: URL, headers: Record<string, string>, body = "{}"): Answered {
     const actor = this.actorOf(headers);
     if (!actor.ok) return actor;
     const path = url.href.split("?")[0] ?? "";
@@ -214,7 +203,6 @@ export function servedAs(result: Result<unknown, Refusal>): Served {
   return { status: errorTable[code].status, body: JSON.stringify({ error: toWire(result.error) }), retryAfter };
 }
 
-/** @param path below that of the workspace */
 export function operationAt(method: string, path: string): OperationName | undefined {
   const names = Object.keys(operations).filter(isOperation);
   return names.find((one) => operations[one].method === method && operations[one].path === path);
@@ -243,7 +231,6 @@ function refusedConnection(): Error {
   return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 }
 
-/** The schema says what is a number. */
 export function fromQuery(name: OperationName, query: URLSearchParams): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
   return Object.fromEntries(
@@ -261,8 +248,7 @@ interface Watch {
   revision: number;
 }
 
-/** A WebSocket and both of its ends. */
-export class FakeConnection {
+class FakeConnection {
   readonly client: Socket;
   readonly #server: FakeEdge;
   readonly chats = new Set<string>();
@@ -290,8 +276,7 @@ export class FakeConnection {
   }
 
   hintAt(prefix: string): void {
-    for (const [watch, { prefix: watched }] of this.#watches)
-      if (watched === prefix) this.notify("state.changed", { watch });
+    for (const [watch, one] of this.#watches) if (one.prefix === prefix) this.notify("state.changed", { watch });
   }
 
   /** It no longer represents the chat. */
@@ -407,7 +392,7 @@ export class FakeConnection {
     return this.#server.run("socket", this.#actor ?? { machine: "none", isAdmin: false }, method, params);
   }
 
-  async #register(params: { chat: string }): Promise<Result<unknown, Refusal>> {
+  async #register(params: { chat: string }): Answered {
     const result = await this.#run("chats.register", params);
     if (!result.ok) return result;
     for (const other of this.#server.connections) if (other !== this) other.end(params.chat, "chat.replaced");

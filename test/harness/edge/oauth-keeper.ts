@@ -20,48 +20,27 @@ export class Keeper implements OAuthClientProvider {
 
   constructor(redirect = redirectUrl) {
     this.redirectUrl = redirect;
-    this.clientMetadata = {
-      client_name: "Notes <b>& more</b>",
-      redirect_uris: [redirect],
-      token_endpoint_auth_method: "none",
-    };
+    const about = { client_name: "Notes <b>& more</b>", token_endpoint_auth_method: "none" };
+    this.clientMetadata = { ...about, redirect_uris: [redirect] };
   }
 
-  state(): string {
-    return "state-of-the-client";
-  }
-  clientInformation(): StoredOAuthClientInformation | undefined {
-    return this.#client;
-  }
-  saveClientInformation(given: StoredOAuthClientInformation): void {
-    this.#client = given;
-  }
-  tokens(): StoredOAuthTokens | undefined {
-    return this.#tokens;
-  }
-  saveTokens(given: StoredOAuthTokens): void {
-    this.#tokens = given;
-  }
-  /** The client was told that what it keeps is of no use. */
+  readonly state = (): string => "state-of-the-client";
+  readonly clientInformation = (): StoredOAuthClientInformation | undefined => this.#client;
+  readonly saveClientInformation = (given: StoredOAuthClientInformation): void => void (this.#client = given);
+  readonly tokens = (): StoredOAuthTokens | undefined => this.#tokens;
+  readonly saveTokens = (given: StoredOAuthTokens): void => void (this.#tokens = given);
+  readonly saveDiscoveryState = (found: OAuthDiscoveryState): void => void (this.#discovered = found);
+  readonly discoveryState = (): OAuthDiscoveryState | undefined => this.#discovered;
+  readonly redirectToAuthorization = (url: URL): void => void (this.sentTo = url);
+  readonly saveCodeVerifier = (verifier: string): void => void (this.#verifier = verifier);
+  readonly codeVerifier = (): string => this.#verifier;
+
+  /** The server reports that what it keeps is of no use. */
   invalidateCredentials(which: "all" | "client" | "tokens" | "verifier" | "discovery"): void {
     if (which === "all" || which === "tokens") this.#tokens = undefined;
     if (which === "all" || which === "client") this.#client = undefined;
   }
-  saveDiscoveryState(found: OAuthDiscoveryState): void {
-    this.#discovered = found;
-  }
-  discoveryState(): OAuthDiscoveryState | undefined {
-    return this.#discovered;
-  }
-  redirectToAuthorization(url: URL): void {
-    this.sentTo = url;
-  }
-  saveCodeVerifier(verifier: string): void {
-    this.#verifier = verifier;
-  }
-  codeVerifier(): string {
-    return this.#verifier;
-  }
+
   get access(): string {
     return this.#tokens?.access_token ?? "";
   }

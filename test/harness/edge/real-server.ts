@@ -1,13 +1,8 @@
 import { createHash } from "node:crypto";
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  request,
-} from "node:http";
-import { type AddressInfo, connect, createServer as createRelay, type Socket } from "node:net";
+import { createServer, request } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
+import { connect, createServer as createRelay } from "node:net";
+import type { AddressInfo, Server as RelayServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
 import { once } from "node:events";
@@ -27,15 +22,16 @@ export class RealServer {
   answer: (request: Seen, response: ServerResponse) => void = (_request, response) => void response.end("{}");
   onText: (text: string, connection: RealConnection) => void = () => undefined;
   readonly connections: RealConnection[] = [];
+  readonly url: string;
   readonly #server: Server;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, url: string) {
     this.#server = server;
+    this.url = url;
     server.on("request", (request, response) => void this.#serve(request, response));
     server.on("upgrade", (request, socket) => this.#upgrade(request, socket));
   }
 
-  /** Answers what it is given, one after the other; null: no answer. */
   static async answering(...answers: (string | null)[]): Promise<RealServer> {
     const server = await RealServer.listen();
     server.answer = (_request, response) => {
@@ -52,14 +48,9 @@ export class RealServer {
 
   static async listen(): Promise<RealServer> {
     const server = createServer();
-    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-    const made = new RealServer(server);
+    const made = new RealServer(server, await servedInTest(server));
     onTestFinished(() => made.close());
     return made;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   close(): void {
@@ -97,7 +88,6 @@ export class RealServer {
   }
 }
 
-/** The server's end of a WebSocket: short frames without fragments are all that it knows. */
 export class RealConnection {
   readonly socket: Duplex;
   #buffer = Buffer.alloc(0);
@@ -155,13 +145,8 @@ export class CutProxy {
     const { port, hostname } = new URL(target);
     const proxy = new CutProxy();
     const server = createRelay((near) => proxy.join(near, connect(Number(port), hostname)));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    onTestFinished(() => {
-      for (const socket of proxy.#sockets) socket.destroy();
-      server.close();
-    });
+    proxy.url = await servedInTest(server);
+    onTestFinished(() => proxy.#sockets.forEach((socket) => socket.destroy()));
     return proxy;
   }
 
@@ -194,20 +179,17 @@ export class CutProxy {
 }
 
 /** Serves on this machine until the test ends. @returns its address */
-async function serveInTest(server: Server): Promise<string> {
+export async function servedInTest(server: Server | RelayServer): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
-    server.closeAllConnections();
+    if ("closeAllConnections" in server) server.closeAllConnections();
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/**
- * Adds a token to each request: for programs that can send none of their own.
- * @returns its address
- */
+/** Adds a token to each request: for programs that can send none of their own. @returns its address */
 export async function bearerProxy(target: string, token: string): Promise<string> {
   const { port, hostname } = new URL(target);
   const server = createServer((from, to) => {
@@ -219,5 +201,5 @@ export async function bearerProxy(target: string, token: string): Promise<string
     passed.on("error", () => to.destroy());
     from.pipe(passed);
   });
-  return serveInTest(server);
+  return servedInTest(server);
 }

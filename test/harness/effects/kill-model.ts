@@ -13,7 +13,6 @@ export interface KillFigures {
   kills: number;
   /** Calls of recovered chats that could repeat something. */
   calls: number;
-  /** Ran again what an earlier chat had done. */
   repeated: number;
   asked: number;
   /** Asked, and no earlier chat had done it. */
@@ -169,7 +168,6 @@ class History {
     this.#done.set(key, this.#done.get(key) ?? this.#life);
   }
 
-  /** What the world has of an effect: the remote a commit, a release its name. */
   #keyOf({ command }: Step): string {
     if (pushes.includes(command)) return `push ${this.#commit}`;
     return /deploy$|deploy:|kubectl|workflow/.test(command) && !command.includes("migrate")

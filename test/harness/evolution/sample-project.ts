@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { git, leftIn, write } from "#harness/machine/git-project.ts";
+import { linkPackages } from "#harness/transform/transform-rig.ts";
 import { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 
@@ -28,10 +29,7 @@ const settings = {
     devDependencies: { typescript: "*", oxlint: "*", knip: "*" },
   }),
   "tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, noEmit: true }, include: ["src"] }),
-  "knip.json": JSON.stringify({
-    project: ["src/**/*.ts"],
-    ignoreDependencies: ["typescript", "oxlint", "knip"],
-  }),
+  "knip.json": JSON.stringify({ project: ["src/**/*.ts"], ignoreDependencies: ["typescript", "oxlint", "knip"] }),
   ".oxlintrc.json": JSON.stringify({
     plugins: ["typescript"],
     categories: { correctness: "error" },
@@ -82,7 +80,6 @@ test("nothing", () => assert.equal(total([]), 0));
 `,
 };
 
-/** A function of a complexity that the linter reports, and one that does the same. */
 export function grading(name: string, isSimple: boolean): string {
   const complex = `  if (value > 90) return "A";
   if (value > 80) return "B";
@@ -107,7 +104,6 @@ test("${name} at the bottom", () => assert.equal(${name}(1), "F"));
 `;
 }
 
-/** Files with one complex function each, all of them public. */
 export function complexFiles(names: readonly string[]): Record<string, string> {
   const files = names.flatMap((name) => [
     [`src/${name}.ts`, grading(name, false)],
@@ -115,24 +111,6 @@ export function complexFiles(names: readonly string[]): Record<string, string> {
   ]);
   const index = names.map((name) => `export { ${name} } from "./${name}.ts";\n`).join("");
   return { "src/index.ts": index, ...(Object.fromEntries(files) as Record<string, string>) };
-}
-
-/** What the tools find is to be the same whatever else this repository uses. */
-function linkTools(target: string, programs: readonly string[]): void {
-  mkdirSync(join(target, ".bin"), { recursive: true });
-  const isLinked = (name: string): boolean => !name.startsWith(".") && (name !== "fallow" || programs.includes(name));
-  for (const name of readdirSync(packages).filter(isLinked)) symlinkSync(join(packages, name), join(target, name));
-  for (const name of programs) symlinkSync(join(packages, ".bin", name), join(target, ".bin", name));
-}
-
-const tools = ["tsc", "oxlint", "knip"];
-
-/** A package with the tools of this repository, in a repository that has one commit more. */
-function writeSample(project: string, files: Readonly<Record<string, string>>, more: readonly "fallow"[] = []): void {
-  write(project, { ...settings, ...files });
-  linkTools(join(project, "node_modules"), [...tools, ...more]);
-  git(project, "add", "--all");
-  git(project, "commit", "--quiet", "--message", "sample");
 }
 
 /** The same function in two files; fallow calls it a duplicate. */
@@ -166,32 +144,33 @@ export const duplicated = {
   "src/second.test.ts": summaryTest("second"),
 };
 
-/** The second file uses the copy of the first. */
 export const shared = {
   "src/first.ts": user("first", summary),
   "src/second.ts": user("second", 'import { summary } from "./first.ts";\n'),
 };
 
-/** A machine whose project is the sample with these files. */
-export function aMachine(files: Readonly<Record<string, string>>, tools: readonly "fallow"[] = []): MachineHome {
+export function aMachine(files: Readonly<Record<string, string>>, more: readonly "fallow"[] = []): MachineHome {
   const machine = new MachineHome();
-  writeSample(machine.project, files, tools);
+  write(machine.project, { ...settings, ...files });
+  // What the tools find is to be the same whatever else this repository uses.
+  const isLinked = (name: string): boolean => !name.startsWith(".") && (name !== "fallow" || more.length > 0);
+  linkPackages(machine.project, readdirSync(packages).filter(isLinked), ["tsc", "oxlint", "knip", ...more]);
+  git(machine.project, "add", "--all");
+  git(machine.project, "commit", "--quiet", "--message", "sample");
   return machine;
 }
 
 /** Neither worktrees nor branches but those that are offered. */
 export function expectClean({ project, paths }: Pick<MachineHome, "project" | "paths">, kept: number): void {
-  const worktrees = git(project, "worktree", "list", "--porcelain").match(/^worktree /gm) ?? [];
-  const branches = git(project, "for-each-ref", "refs/heads/shim").split("\n").filter(Boolean);
-  const left = readdirSync(join(paths.home, "work")).filter((name) => /^(?:task|transform)-/.test(name));
-  expect([worktrees.length - 1, branches.length, left]).toEqual([0, kept, []]);
+  const { worktrees, branches, folders } = leftIn(project, paths.home);
+  const left = folders.filter((name) => /^(?:task|transform)-/.test(name));
+  expect([worktrees.length, branches.length, left]).toEqual([0, kept, []]);
 }
 
 export async function evolved(machine: MachineHome, ...args: string[]): Promise<EvolveReport> {
   return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
 }
 
-/** The complex function of this name becomes the simple one. */
 export function fix(name: string): Omit<Part, "text"> {
   return { files: { [`src/${name}.ts`]: grading(name, true) } };
 }

@@ -11,7 +11,6 @@ import type {
 
 type Random = () => number;
 
-/** A session without content. */
 export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession {
   const events = overrides.events ?? [];
   return {
@@ -48,7 +47,6 @@ type Rates = typeof usual;
 export interface Plant {
   readonly rates?: Partial<Rates>;
   readonly sessions?: number;
-  /** Typical number of events in a session. */
   readonly events?: number;
   /** Deaths for each event. */
   readonly hazard?: number;
@@ -67,7 +65,6 @@ function usualRates(random: Random): Rates {
   return { ...all, busiest: Math.max(1, all.busiest), open: Math.min(all.open, 1 - all.dismissed) };
 }
 
-/** Whole numbers with a heavy tail, from 0 on. */
 function heavy(random: Random, scale: number, most: number): number {
   return Math.min(most, Math.floor(scale * ((1 - random()) ** (-1 / 1.3) - 1)));
 }
@@ -168,7 +165,7 @@ function pastSession(random: Random, rates: Rates, kind: Plant & { hazard: numbe
   const end: ReplaySession["end"] =
     died < 0 ? { at, kind: random() < 0.9 ? "ended" : "open", cause: null } : { at, kind: "died", cause };
   const samples = [...someSamples(random, events), ...lastSample(random, rates, end)];
-  const saves = someSaves(random, rates, events, end);
+  const saves = someSaves(random, rates, { events, end });
   return { at: timeInWindow(random), session: aSession({ events, samples, saves, end }) };
 }
 
@@ -205,12 +202,9 @@ function lastSample(random: Random, rates: Rates, { at, kind, cause }: ReplaySes
 }
 
 /** When they are due, and some seconds late. */
-function someSaves(
-  random: Random,
-  rates: Rates,
-  events: readonly ReplayEvent[],
-  end: ReplaySession["end"],
-): ReplaySession["saves"] {
+type Played = Pick<ReplaySession, "events" | "end">;
+
+function someSaves(random: Random, rates: Rates, { events, end }: Played): ReplaySession["saves"] {
   const { everyMs, everyToolCalls } = defaults.checkpoint;
   const isFailing = end.kind === "died" && random() < rates.failedSaves;
   const failsFrom = isFailing ? end.at - everyMs * (1 + 2 * random()) : Infinity;

@@ -3,17 +3,12 @@ import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { ServiceRequest } from "#src/machine/learning/assignment-service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-export interface ServiceRuntime extends TempRuntime {
-  /** Requests that the process of the service was given, oldest first. */
-  readonly requests: () => ServiceRequest[];
-  /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
-  readonly serve: (program: string) => void;
-}
+export type ServiceRuntime = ReturnType<typeof aServiceRuntime>;
 
 /** A machine with this setting of `experiments`, whose process of the service is a program of the test. */
-export function aServiceRuntime(experiments: Record<string, unknown>): ServiceRuntime {
+export function aServiceRuntime(experiments: Record<string, unknown>) {
   const config = { experiments };
   const runtime = tempRuntime({ config });
   createPrivateFolder(runtime.paths.home);
@@ -21,6 +16,7 @@ export function aServiceRuntime(experiments: Record<string, unknown>): ServiceRu
   const dist = join(temporaryFolder(), "dist");
   mkdirSync(dist);
   const log = join(dist, "requests");
+  /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
   const serve = (program: string): void =>
     writeFileSync(
       join(dist, "hook-service.cjs"),
@@ -53,7 +49,7 @@ const bucketOf = (operator: string, targetValue: number, salt: string) => ({
 });
 
 /** Statsig's rules for an experiment that nine tenths of the units are in. */
-export function statsigRules(name: string, arms: readonly [string, string], named = true): string {
+export function statsigRules(name: string, arms: readonly [string, string]): string {
   const common = { salt: "", passPercentage: 100, idType: "userID" };
   const layer = { ...common, name: "layerAssignment", id: "layerAssignment", returnValue: {} };
   const group = (arm: string, below: number) => ({
@@ -62,7 +58,7 @@ export function statsigRules(name: string, arms: readonly [string, string], name
     groupName: arm,
     id: `rule-${arm}`,
     isExperimentGroup: true,
-    returnValue: named ? { arm } : {},
+    returnValue: { arm },
     conditions: [bucketOf("lt", below, "arms")],
   });
   const rules = [{ ...layer, conditions: [bucketOf("gte", 900, "share")] }, group(arms[0], 500), group(arms[1], 1000)];

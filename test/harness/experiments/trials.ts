@@ -30,8 +30,8 @@ export function reload(runtime: Runtime, { id }: Pick<MachineTrial, "id">): Mach
 }
 
 /** As many chats as a trial needs, that began and ended ten days ago: no list of today has them. */
-export function pastChats({ store, now }: Pick<Runtime, "store" | "now">, count = 400): void {
-  const at = now() - 10 * 86_400_000;
+export function pastChats({ store, now }: Pick<Runtime, "store" | "now">): void {
+  const [at, count] = [now() - 10 * 86_400_000, 400];
   store.write((sql) => {
     for (let chat = 0; chat < count; chat++) {
       const id = `chat-${at}-${count}-${chat}`;
@@ -41,7 +41,6 @@ export function pastChats({ store, now }: Pick<Runtime, "store" | "now">, count 
   });
 }
 
-/** A trial that runs, one whose value was deployed and kept, and two opportunities. @returns ids */
 export function seedExperiments(runtime: Runtime): { running: string; kept: string } {
   pastChats(runtime);
   const kept = startTrial(runtime, "checkpoint.everyToolCalls", 8);

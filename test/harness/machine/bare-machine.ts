@@ -1,18 +1,17 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { write } from "./git-project.ts";
+import type { Output } from "./programs.ts";
 
 const cache = join(import.meta.dirname, "..", "..", "..", ".scratch", "nodes");
 
-/** The Node that runs the tests, or those that SHIM_INSTALL_NODES names ("22 24 26"), from npm. */
 export const nodes: { readonly name: string; readonly path: string }[] = process.env["SHIM_INSTALL_NODES"]
   ?.split(" ")
   .map(fromNpm) ?? [{ name: process.versions.node, path: process.execPath }];
@@ -43,17 +42,8 @@ export async function aRegistry(
     const packument = { name: manifest.name, "dist-tags": { latest: manifest.version }, versions };
     return response.setHeader("content-type", "application/json").end(JSON.stringify(packument));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = await servedInTest(server);
   return { url, asked };
-}
-
-export interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
 }
 
 export type BareMachine = ReturnType<typeof aBareMachine>;
@@ -84,8 +74,8 @@ export function aBareMachine(node: string, registry: string) {
     npm_config_cache: at("cache"),
     npm_config_update_notifier: "false",
   };
-  const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Ended> => {
-    const { promise, resolve } = Promise.withResolvers<Ended>();
+  const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Output> => {
+    const { promise, resolve } = Promise.withResolvers<Output>();
     const program = path.map((one) => join(one, command)).find((one) => existsSync(one)) ?? command;
     const options = { env: { ...env, ...more }, cwd: home, maxBuffer: 10_000_000 };
     const child = execFile(program, args, options, (error, out, err) =>

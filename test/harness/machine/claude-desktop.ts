@@ -12,7 +12,6 @@ import { temporaryFolder, write } from "./git-project.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-/** The program that makes such bundles. */
 export function mcpb(...args: string[]): string {
   const program = join(root, "node_modules", "@anthropic-ai", "mcpb", "dist", "cli", "cli.js");
   return execFileSync(process.execPath, [program, ...args], { encoding: "utf8" });
@@ -48,7 +47,6 @@ export async function startOf(extensionPath: string, userConfig: Record<string, 
 
 export type Mode = "legacy" | { readonly pin: string };
 
-/** A client as Claude Desktop is one, in the root folder. */
 export async function connected(
   { args, env }: Pick<Start, "args" | "env">,
   { mode = "legacy", before = [] }: { readonly mode?: Mode; readonly before?: readonly string[] } = {},
@@ -61,20 +59,17 @@ export async function connected(
   const client = new Client({ name: "claude-ai", version: "1" }, { versionNegotiation: { mode } });
   onTestFinished(() => client.close());
   await client.connect(transport);
-  /** Calls a tool that must not refuse. */
   const ask = async (name: string, input: Record<string, unknown> = {}) => {
     const { content, structuredContent, isError } = await client.callTool({ name, arguments: input });
     const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
     if (isError) throw new Error(`${name}: ${text}`);
     return { text, output: record(structuredContent) };
   };
-  /** What its menu of prompts inserts. */
   const prompt = async (name: string): Promise<string[]> => {
     const { messages } = await client.getPrompt({ name });
     return messages.map(({ role, content }) => (role === "user" && content.type === "text" ? content.text : role));
   };
   const prompts = async () => (await client.listPrompts()).prompts;
-  /** @returns all that it has written to stderr */
   const close = async (): Promise<string> => {
     await client.close();
     return ended;

@@ -101,7 +101,6 @@ export class Claude {
     return this.tell("UserPromptSubmit", { prompt });
   }
 
-  /** @returns the id of the call, to end it with */
   begin(tool: string, input: Fields = {}): string {
     const id = `toolu_${this.session.slice(0, 8)}_${(this.#tools += 1)}`;
     this.tell("PreToolUse", { tool_name: tool, tool_input: input, tool_use_id: id });
@@ -113,7 +112,6 @@ export class Claude {
     return this.tell("PostToolUse", { ...call, tool_response: response, duration_ms: 12 });
   }
 
-  /** A whole tool call. */
   use(tool: string, input: Fields = {}, response?: unknown): Printed {
     return this.done(this.begin(tool, input), tool, input, response);
   }
@@ -134,7 +132,6 @@ export class Claude {
     return this.tell("Stop", { ...nothing, last_assistant_message: text });
   }
 
-  /** A whole turn with one tool call. */
   turn(prompt: string, answer = "Done."): void {
     this.prompt(prompt);
     this.use("Bash", { command: "npm test" });
@@ -151,7 +148,6 @@ export class Claude {
     this.#runtime.processes.kill(this.pid);
   }
 
-  /** `claude --resume` in a new process. @returns the context that the chat is given */
   resume(): string {
     this.kill();
     this.pid += 10;
@@ -159,7 +155,6 @@ export class Claude {
     return this.start("resume");
   }
 
-  /** Lines that the client appends to the chat's transcript. */
   transcribe(...lines: readonly string[]): void {
     appendFileSync(this.transcript, lines.map((line) => `${line}\n`).join(""));
   }
@@ -188,19 +183,16 @@ export class Claude {
   }
 }
 
-/** A new machine, and a chat in a project of its own that has not begun. */
 export function aChat(options: TempRuntimeOptions & ClaudeOptions = {}): { runtime: TempRuntime; claude: Claude } {
   const runtime = tempRuntime(options);
   return { runtime, claude: new Claude(runtime, { cwd: aProject(), ...options }) };
 }
 
-/** Another process of Claude Code on the same machine. */
 export function anotherClaude(runtime: TempRuntime, like: Claude, overrides: ClaudeOptions = {}): Claude {
   const session = overrides.session ?? `b${like.session.slice(1)}`;
   return new Claude(runtime, { pid: like.pid + 1, cwd: like.cwd, session, ...overrides });
 }
 
-/** A chat in a project of its own that has started and got a prompt. */
 export function aLiveClaude(runtime: TempRuntime, prompt = "fix it", options: ClaudeOptions = {}): Claude {
   const claude = new Claude(runtime, { cwd: aProject(), ...options });
   claude.start();
@@ -208,7 +200,6 @@ export function aLiveClaude(runtime: TempRuntime, prompt = "fix it", options: Cl
   return claude;
 }
 
-/** A chat of one turn that was killed. */
 export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser", options: ClaudeOptions = {}): Claude {
   const claude = new Claude(runtime, { cwd: aProject(), ...options });
   claude.turn(prompt);
@@ -216,14 +207,12 @@ export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser", opt
   return claude;
 }
 
-/** A session's row, which must be there. */
 export function storedSession(runtime: TempRuntime, id: string): sessions.Session {
   const found = runtime.store.read((sql) => sessions.get(sql, id), null);
   if (!found) throw new Error(`no session ${id}`);
   return found;
 }
 
-/** What is known of a session's work. */
 export function stateOf(runtime: TempRuntime, id: string): WorkState | null {
   return runtime.store.read((sql) => currentState(sql, id), null);
 }

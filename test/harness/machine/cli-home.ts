@@ -1,22 +1,19 @@
-import { PermissionRequests } from "#src/runtime/permission-requests.ts";
-import { Fronts, type Runtime } from "#src/runtime/runtime.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Command } from "commander";
 import { Cli } from "#src/cli/cli.ts";
-import type { Io, ProcessStart } from "#src/cli/io.ts";
-import { startGroup } from "#src/cli/io.ts";
+import { type Io, type ProcessStart, startGroup } from "#src/cli/io.ts";
 import { build, run } from "#src/cli/commands/program.ts";
 import { shellHookOf, type Launch } from "#src/platform/shim-command.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import type { Processes } from "#src/platform/processes.ts";
-import { Durations, storeDurations } from "#src/runtime/durations.ts";
+import { storeDurations } from "#src/runtime/durations.ts";
 import { type EdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
@@ -24,18 +21,15 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { hostClientWith } from "./host-client.ts";
+import { tempRuntime } from "./temp-runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
-
-const T0 = 1_700_000_000_000;
 
 export interface Ran {
   readonly code: number;
   readonly out: string;
   readonly err: string;
-  /** What stdout holds, as JSON. */
   json(): Record<string, unknown>;
-  /** The code of the error that it holds. */
   readonly error: unknown;
 }
 
@@ -46,7 +40,6 @@ export interface CliHome {
   readonly project: string;
   readonly other: string;
   readonly runtime: Runtime;
-  /** Processes that live. */
   readonly alive: Set<number>;
   readonly started: ProcessStart[];
   now: number;
@@ -55,11 +48,9 @@ export interface CliHome {
   shim(command?: string, ...args: string[]): Promise<Ran>;
   shimWith(overrides: Partial<Io>, command?: string, ...args: string[]): Promise<Ran>;
   codes(...commands: string[]): Promise<number[]>;
-  /** What the command prints with `--json`. */
   json(command: string, ...args: string[]): Promise<Record<string, unknown>>;
   /** Each of these arguments is wrong usage, and stderr holds why. */
   misuses(command: string, cases: readonly (readonly [args: string | readonly string[], why: Part])[]): Promise<void>;
-  /** The coordinator of this machine, as another process of it has it. */
   coordinator(machine?: string): LocalCoordinator;
   /** From now on the machine is in the workspace "team" of this coordinator. */
   join(url: string, more?: Partial<EdgeConfig>): void;
@@ -79,12 +70,10 @@ export function holding(...parts: Part[]): string {
   return matcher as unknown as string;
 }
 
-/** Matches a command that has succeeded. */
 export function printed(...parts: Part[]): Pick<Ran, "code" | "out"> {
   return { code: 0, out: holding(...parts) };
 }
 
-/** Matches a command that has failed. */
 export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"> {
   return { code, err: holding(...parts) };
 }
@@ -112,6 +101,8 @@ export function aCliHome(): CliHome {
   symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
   const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
   let serial = 0;
+  const random = (bytes: number) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256);
+  const runtime = Object.assign(tempRuntime({ paths, env }), { processes, random, launch: launchIn(folder) });
   const home: CliHome = {
     folder,
     paths,
@@ -119,20 +110,12 @@ export function aCliHome(): CliHome {
     other: join(folder, "other"),
     alive,
     started: [],
-    now: T0,
-    runtime: {
-      now: () => home.now,
-      random: (bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256),
-      env,
-      launch: launchIn(folder),
-      paths,
-      config: structuredClone(defaults),
-      processes,
-      store: new Store({ path: paths.database, driver: openBetterSqlite3, now: () => home.now }),
-      log: () => undefined,
-      durations: new Durations(() => home.now - T0),
-      fronts: new Fronts(),
-      permissions: new PermissionRequests(),
+    runtime,
+    get now() {
+      return runtime.clock.now;
+    },
+    set now(to) {
+      runtime.clock.now = to;
     },
     io: (overrides = {}) => anIo(home, overrides),
     shim: (command, ...args) => home.shimWith({}, command, ...args),
@@ -161,7 +144,6 @@ export function aCliHome(): CliHome {
         expect([args, await home.shim(command, ...words(args))]).toMatchObject([args, failed(2, why)]);
     },
   };
-  onTestFinished(() => home.runtime.store.close());
   return home;
 }
 
@@ -174,7 +156,6 @@ export function aSeededHome(): CliHome {
   return home;
 }
 
-/** A machine whose store does this instead. */
 export function withStore(
   { runtime }: CliHome,
   changed: Partial<Pick<Store, "read" | "write">>,
@@ -212,7 +193,6 @@ export function between(...steps: (() => void)[]): Pick<Io, "interrupted" | "wai
   };
 }
 
-/** What is printed as one JSON document a line. */
 export function linesOf<Line extends object>(out: string): Line[] {
   return out
     .trim()
@@ -220,7 +200,6 @@ export function linesOf<Line extends object>(out: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** This copy of SHIM, as far as its files are read. */
 export function launchIn(folder: string): Launch {
   const at = (name: string): string => join(folder, "app", name);
   return { node: at("node"), script: at("bin/shim.mjs"), hookScript: at("dist/hook.cjs") };
@@ -232,12 +211,8 @@ const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", 
 function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
   const { paths, runtime } = home;
   const loaded = overrides.makeRuntime ?? withRuntime(runtime).makeRuntime;
-  const context = async (): Promise<OperationContext> => ({
-    paths,
-    site: io,
-    loaded,
-    runtime: async () => (await loaded()).runtime,
-  });
+  const used = async () => (await loaded()).runtime;
+  const context = async (): Promise<OperationContext> => ({ paths, site: io, loaded, runtime: used });
   const readOnly = (): Store =>
     new Store({ path: paths.database, driver: openBetterSqlite3, now: runtime.now, isReadOnly: true });
   const io: Io & { out: string; err: string } = {
@@ -302,7 +277,6 @@ interface SessionSeed {
   readonly title?: string;
 }
 
-/** A session with a journal and a checkpoint, as hooks leave it. */
 export function addSession(home: CliHome, seed: SessionSeed): void {
   const { runtime } = home;
   const project = seed.project ?? home.project;
@@ -325,7 +299,6 @@ export function addSession(home: CliHome, seed: SessionSeed): void {
   if (seed.entries?.length !== 0) capture(runtime, { sessionId: seed.id, trigger: "on_demand" });
 }
 
-/** One session alive and one dead in `project`, one dead in `other`, one finished. */
 export function seed(home: CliHome): void {
   home.alive.add(100);
   addSession(home, { id: ids.alive, pid: 100 });
@@ -354,7 +327,6 @@ export function addSnapshot(home: CliHome, { state = "failed", reason = "", repo
   );
 }
 
-/** The newest checkpoint of a session. */
 export function checkpointOf(home: CliHome, sessionId: string): string {
   const newest = home.runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
   if (!newest) throw new Error(`no checkpoint of ${sessionId}`);

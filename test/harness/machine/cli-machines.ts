@@ -32,13 +32,12 @@ export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => vo
   return { server, there, here };
 }
 
-/** A machine in a workspace at the edge, which has the admin token or not. */
-export async function aHomeOnEdge(isAdmin = true): Promise<CliHome> {
+export async function aHomeOnEdge(): Promise<CliHome> {
   const runtime = await EdgeRuntime.open();
   const { url, workspace, adminToken } = runtime;
   const home = aCliHome();
   const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
-  home.join(url, { workspace, token, adminToken: isAdmin ? adminToken : token });
+  home.join(url, { workspace, token, adminToken });
   return home;
 }
 
@@ -46,7 +45,6 @@ export function aChat(chat: string, machine: string) {
   return { chat, session: chat, process: `boot:${chat}`, client: "test", machine };
 }
 
-/** A session of the other machine, which its workspace knows as a chat that has died. */
 export async function loseSession({ server, there }: CliMachines, meanwhile: () => Promise<unknown>): Promise<void> {
   addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
   const chat = aChat(ids.dead, "desk");
@@ -55,7 +53,6 @@ export async function loseSession({ server, there }: CliMachines, meanwhile: () 
   given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process: chat.process }, desk));
 }
 
-/** Sends what this machine has, and reads what the others have sent. */
 export async function sync(home: CliHome): Promise<void> {
   const report = await roundOf(home.runtime);
   expect(report.trouble).toBeNull();

@@ -2,8 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { vi } from "vitest";
-import type { Io } from "#src/cli/io.ts";
-import { startGroup } from "#src/cli/io.ts";
+import { type Io, startGroup } from "#src/cli/io.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Lease } from "#src/contract/leases.ts";
@@ -41,7 +40,6 @@ export class LeaseCommandRig {
       return { ended: group.ended, end };
     },
   };
-  /** Time in ms that each ended group was given. */
   readonly graces: number[] = [];
   /** Shortens that time for programs that ignore TERM. */
   graceDivisor = 1;
@@ -53,13 +51,11 @@ export class LeaseCommandRig {
     this.home.alive.add(process.pid);
   }
 
-  /** Runs the JavaScript `script`, then appends its term to the file. */
   lead(options: readonly string[], script: string): Ran {
     const body = `${script}; appendFileSync(file, process.env.SHIM_TERM + "\\n");`;
     return this.#run(["team", "leaders", "run", "deploy", ...options], body);
   }
 
-  /** Runs the JavaScript `script` while the lease is held. */
   leaseRun(options: readonly string[], script: string): Ran {
     return this.#run(["team", "locks", "run", "db", ...options], script);
   }
@@ -77,7 +73,6 @@ export class LeaseCommandRig {
     return this.home.shimWith(this.real, ...command, "--", process.execPath, "-e", text);
   }
 
-  /** The lines of the file, once there are `count`. */
   written(count = 1): Promise<number[]> {
     const lines = (): number[] =>
       (existsSync(this.#file) ? readFileSync(this.#file, "utf8") : "").match(/.+/g)?.map(Number) ?? [];
@@ -93,13 +88,11 @@ export class LeaseCommandRig {
     return leases;
   }
 
-  /** The states of all chats, also of those that have left. */
   async chats(): Promise<string[]> {
     const { chats } = (await this.home.json("team chats --all")) as { chats: { state: string }[] };
     return chats.map(({ state }) => state);
   }
 
-  /** Once there are so many, as of one that waits. */
   async comeChats(count: number): Promise<void> {
     await vi.waitUntil(async () => (await this.chats()).length === count, { timeout: 120_000, interval: 20 });
   }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { apply, listBackups } from "#src/installer/apply.ts";
 import { type ClientRefusal, readText, type Plan, type PlanContext } from "#src/installer/file-edits.ts";
@@ -25,11 +26,7 @@ function target(client: ClientTarget["client"], label: string, serversFile: stri
   return { client, platform: "linux", label, serversFile, settingsFile } satisfies ClientTarget;
 }
 
-/**
- * A user's home with Claude Code, Claude Desktop and Codex in a fresh folder.
- *
- * @param claudeVersion what `claude --version` prints there
- */
+/** A user's home with Claude Code, Claude Desktop and Codex in a fresh folder. @param claudeVersion what `claude --version` prints there */
 export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)") {
   const folder = temporaryFolder();
   const at = (path: string): string => join(folder, path);
@@ -44,8 +41,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     backups: listBackups(backups),
     claudeVersion: home.claudeVersion,
   });
-  /** @returns the folder with the files as they were */
-  const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => valueOf(apply(valueOf(plan), backups, now++));
+  const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => given(apply(given(plan), backups, now++));
   const home = {
     folder,
     code,
@@ -56,7 +52,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups,
     claudeVersion,
-    /** Bytes as they are, or null. */
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
@@ -65,20 +60,15 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     install(client: ClientTarget = code, from = launch): Plan {
       const plan = home.planInstall(client, from);
       carryOut(plan);
-      return valueOf(plan);
+      return given(plan);
     },
     uninstall(client: ClientTarget = code): Plan {
       const plan = home.planUninstall(client);
       carryOut(plan);
-      return valueOf(plan);
+      return given(plan);
     },
   };
   return home;
-}
-
-export function valueOf<T>(result: Result<T, ClientRefusal>): T {
-  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
-  return result.value;
 }
 
 export function contents(home: ClientHome): (string | null)[] {
@@ -89,21 +79,10 @@ export function valueAt(text: string, path: SettingPath): unknown {
   return valueIn(json.read(text), path);
 }
 
-/** Any layout of a JSONC text that a person or a program may leave. */
-export interface Layout {
-  readonly unit: string;
-  readonly eol: string;
-  readonly isSpread: boolean;
-  readonly hasTrailingCommas: boolean;
-  /** Taken in turn wherever a comment may stand; "" is none. */
-  readonly comments: readonly string[];
-  readonly bom: string;
-  readonly end: string;
-}
-
 const comments = fc.constantFrom("", "/* note */", '/* { "a": [1, */', '// to the end, "x": {');
 
-export const layouts: fc.Arbitrary<Layout> = fc.record({
+/** Any layout of a JSONC text that a person or a program may leave; comments are taken in turn, "" is none. */
+export const layouts = fc.record({
   unit: fc.constantFrom("  ", "    ", "\t", ""),
   eol: fc.constantFrom("\n", "\r\n"),
   isSpread: fc.boolean(),
@@ -112,6 +91,8 @@ export const layouts: fc.Arbitrary<Layout> = fc.record({
   bom: fc.constantFrom("", "\uFEFF"),
   end: fc.constantFrom("", "\n", "\n\n"),
 });
+
+type Layout = typeof layouts extends fc.Arbitrary<infer One> ? One : never;
 
 /** The value as text in the given layout; parsing it gives the value again. */
 export function layOut(value: unknown, layout: Layout): string {
@@ -138,7 +119,6 @@ export function layOut(value: unknown, layout: Layout): string {
   return layout.bom + print(value, "") + layout.end.replaceAll("\n", eol);
 }
 
-/** All comments in a text that `layOut` made, in order. */
 export function commentsIn(text: string): string[] {
   const parts = text.matchAll(/"(?:[^"\\]|\\.)*"|(\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)/g);
   return [...parts].flatMap(([, comment]) => comment ?? []);

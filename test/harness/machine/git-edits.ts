@@ -11,7 +11,6 @@ const content = fc.oneof(
   fc.constant(Buffer.alloc(3_000, "x")),
 );
 
-/** One edit of a project, by hand or by git; one that is not possible changes nothing. */
 export type Edit = (from: GitProject) => void;
 
 function byHand(path: string, work: (path: string) => void): Edit {

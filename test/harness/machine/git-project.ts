@@ -1,17 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -41,7 +31,6 @@ export function git(folder: string, ...args: string[]): string {
   });
 }
 
-/** Writes files, with the folders they need. */
 export function write(folder: string, files: Record<string, string | Buffer>): void {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -49,17 +38,14 @@ export function write(folder: string, files: Record<string, string | Buffer>): v
   }
 }
 
-/** `root` holds everything of one test. */
 export type GitProject = ReturnType<typeof makeProject>;
 
-/** Fresh, and gone after the test. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
-/** A fresh folder with a repository, committed once when files are given. */
 export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]) {
   const root = temporaryFolder();
   const project = join(root, "project");
@@ -75,9 +61,9 @@ export function makeRepository(folder: string, files: Record<string, string | Bu
   return Object.keys(files).length > 0 ? commitAll(folder, "first") : "";
 }
 
-export function commitAll(project: string, message: string, ...more: string[]): string {
+export function commitAll(project: string, message: string): string {
   git(project, "add", "-A", "-f");
-  git(project, "commit", "--quiet", "--allow-empty", "-m", message, ...more);
+  git(project, "commit", "--quiet", "--allow-empty", "-m", message);
   return git(project, "rev-parse", "HEAD").trim();
 }
 
@@ -131,13 +117,20 @@ export function fingerprint(folder: string): Record<string, string> {
   return found;
 }
 
-/** The plain content of a file in a snapshot, read from what SHIM owns alone. */
 export function show(snapshot: DoneSnapshot, path: string): string {
   return git(snapshot.repository, "cat-file", "blob", `${snapshot.commit}:${path}`);
 }
 
 export function paths(snapshot: DoneSnapshot): string[] {
   return git(snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit).split("\0").filter(Boolean);
+}
+
+/** What work in worktrees leaves behind: worktrees, branches, and folders of the home. */
+export function leftIn(project: string, home: string) {
+  const worktrees = git(project, "worktree", "list", "--porcelain").match(/^worktree .*$/gm) ?? [];
+  const branches = git(project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
+  const work = join(home, "work");
+  return { worktrees: worktrees.slice(1), branches, folders: existsSync(work) ? readdirSync(work) : [] };
 }
 
 /** Makes git forget all that no ref holds. */
@@ -150,7 +143,6 @@ export function reasonFor(snapshot: Pick<DoneSnapshot, "leftOut">, path: string)
   return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
 }
 
-/** Does not compress well, so that it counts by its size. */
 export function noise(seed: number): Buffer {
   return Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i * seed) % 251));
 }

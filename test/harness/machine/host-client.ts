@@ -6,7 +6,6 @@ import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.t
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
-/** What the host of a machine does in a round of the sync. */
 export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): Promise<SyncReport> {
   const synchronizer = createSynchronizer(runtime, recordTakeovers);
   const report = await synchronizer.syncNow({ isPulling: true, files: "all", ...(asked ? { asked } : {}) });
@@ -14,28 +13,19 @@ export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): 
   return report;
 }
 
-/** Operations as the host of this runtime does them. */
 export function callsOf(runtime: Runtime): CallOperation {
   const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as OperationContext;
   const host = new OperationRunner(context);
   return (name, input) => host.call(name, input);
 }
 
-/**
- * The host of a machine whose processes are invented.
- *
- * @param context of its operations; absent: none is asked for
- */
+/** The host of a machine whose processes are invented. @param context of its operations; absent: none is asked for */
 export function hostClientWith(runtime: Runtime, context?: () => Promise<OperationContext>): HostClient {
   return {
     call: async ({ name, input, by }, reports) => {
       if (!context) throw new Error(`${name} was not expected`);
-      const host = new OperationRunner({
-        ...(await context()),
-        ...reports,
-        by,
-        syncNow: (edge) => roundOf(runtime, edge),
-      });
+      const own = { ...reports, by, syncNow: (edge: RoundOptions["asked"]) => roundOf(runtime, edge) };
+      const host = new OperationRunner({ ...(await context()), ...own });
       const result = await host.call(name, input as MachineInput<typeof name>);
       await host.close();
       return result;

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
 import { createServer, request, type IncomingHttpHeaders, type RequestListener } from "node:http";
-import { connect as connectTo, type AddressInfo, type Socket } from "node:net";
+import { connect as connectTo, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -14,6 +14,7 @@ import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import { shimHookScript } from "../../../scripts/programs.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { outputOf, type Output } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
@@ -23,7 +24,6 @@ export const program = { version: "2.0.0", builtAt: 1 };
 /** How long a test waits for what comes by itself: no speed of the machine decides. */
 export const patience = { timeout: 120_000, interval: 20 };
 
-/** A host of the test; time passes when the test says so. */
 export async function aHost(
   runtime: TempRuntime = tempRuntime(),
   faked: readonly ("setTimeout" | "setInterval")[] = [],
@@ -52,7 +52,6 @@ interface Chat {
   readonly isRestart?: boolean;
 }
 
-/** A front that the test plays. */
 export async function aFront({ runtime, socket }: HostRig, { pid, clientPid, env = {}, isRestart = false }: Chat) {
   for (const each of [clientPid, pid]) if (!runtime.processes.facts(each)) runtime.processes.start(each);
   const connection = await open(socket);
@@ -136,7 +135,6 @@ export type FrontRig = ReturnType<typeof aFrontRig>;
 
 export const ownProgram = { version: "2.0.0", builtAt: 1_000 };
 
-/** A host that the test plays. */
 function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
   const received: Message[] = [];
   const state = { isHeld: false, unsent: 0 };
@@ -160,9 +158,7 @@ function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
       events.onHello({ program, host, repeatable: ["shim_session_status"] });
       return settled();
     },
-    /** Messages of the client that the front has passed on. */
     received: () => received.filter((one) => !isOwn(one)),
-    /** The front's own requests. */
     control: () => received.filter(isOwn).map(({ method, params }) => ({ method, params })),
     answer: (message: object) => line(JSON.stringify({ jsonrpc: "2.0", ...message })),
     sendLine: line,
@@ -219,7 +215,6 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
     for (const one of messages) stdin.write(typeof one === "string" ? one : `${JSON.stringify(one)}\n`);
     return settled();
   };
-  /** @returns all that the client has read */
   const heard = (): Message[] => (written.match(/.+/g) ?? []).map((each) => JSON.parse(each) as Message);
   /** Runs what was scheduled for at most `ms` from its moment. @returns the delays */
   const pass = async (ms: number): Promise<number[]> => {
@@ -243,9 +238,7 @@ export async function aReceiver() {
       response.writeHead(receiver.status, { location: "/elsewhere" }).end();
     });
   });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  receiver.url = `${await servedInTest(server)}/hook`;
   return receiver;
 }
 
@@ -285,7 +278,6 @@ interface HookStart {
 export class ShimHookRig {
   readonly folder = join(temporaryFolder(), "shim hook");
   readonly home = join(this.folder, "a home");
-  /** What the program of hooks was given last. */
   readonly given = join(this.folder, "given.json");
   readonly posted: { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
 
@@ -296,7 +288,6 @@ export class ShimHookRig {
     write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
   }
 
-  /** A host that the test plays. */
   async host(answer: RequestListener): Promise<void> {
     const server = createServer((asked, response) => {
       const parts: Buffer[] = [];

@@ -28,7 +28,6 @@ export interface ConnectOptions {
   readonly clientPid?: number;
   /** The server knows by the client's name that tools are all it has. */
   readonly isWithoutHooks?: boolean;
-  /** Without it the chat works alone. */
   readonly team?: (client: ProcessIdentity, server: ProcessIdentity) => ChatTeam | null;
 }
 
@@ -63,13 +62,11 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     const texts = (content as { text: string }[]).map(({ text }) => text);
     return { isError: isError === true, text: texts.join("\n"), output: Object.assign({}, structuredContent) };
   };
-  /** A call that must not be refused. */
   const ask = async (tool: string, input?: Record<string, unknown>): Promise<Answer> => {
     const answer = await call(tool, input);
     if (answer.isError) throw new Error(`${tool}: ${answer.text}`);
     return answer;
   };
-  /** The text of a call that must be refused. */
   const refusal = async (tool: string, input?: Record<string, unknown>): Promise<string> => {
     const { isError, text } = await call(tool, input);
     if (!isError) throw new Error(`${tool} was not refused: ${text}`);

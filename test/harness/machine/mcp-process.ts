@@ -19,7 +19,6 @@ import { Store } from "#src/store/store.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-/** The built programs. */
 export const built = {
   mcp: join(root, "dist", "mcp.cjs"),
   hook: join(root, "dist", "hook.cjs"),
@@ -32,7 +31,6 @@ afterAll(() => rmSync(cache, { recursive: true, force: true }));
 
 export interface StartOptions {
   readonly node?: string;
-  /** Instead of the built server. */
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -67,14 +65,12 @@ export async function startServer(paths: Paths, options: StartOptions = {}): Pro
   return server;
 }
 
-/** Calls a tool that must not refuse. */
 export async function answered(server: McpConnection, tool: string, given: Message): Promise<Message> {
   const { isError, text, data } = await server.callTool(tool, given);
   if (isError) throw new Error(`${tool}: ${text}`);
   return record(data);
 }
 
-/** The store as another process sees it; closed with the test. */
 export function storeOf(paths: Paths): Store {
   const store = new Store({ path: paths.database, driver: openNodeSqlite, now: Date.now });
   onTestFinished(() => store.close());

@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { markedHost } from "#src/platform/host-socket.ts";
 import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
-/** The process and all below it, now. */
 export function familyOf(pid: number): ProcessIdentity[] {
   const parents = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
@@ -35,30 +34,51 @@ export async function killed(processes: readonly { pid: number }[]): Promise<voi
 
 /** The last of its threads closes them; what is left is a zombie, which its parent may reap late. */
 function hasFiles(pid: number): boolean {
+  const threads = unlessGone(() => readdirSync(`/proc/${pid}/task`), []);
+  return threads.length > 1 || systemProcesses.facts(pid) !== null;
+}
+
+/** A process may end, and its files with it, before it is read. */
+export function unlessGone<T, U>(read: () => T, otherwise: U): T | U {
   try {
-    return readdirSync(`/proc/${pid}/task`).length > 1 || systemProcesses.facts(pid) !== null;
+    return read();
   } catch {
-    return false;
+    return otherwise;
   }
 }
 
-/** Processes whose working folder is in this one, also after it was removed. */
+export function readOrNull(path: string): string | null {
+  return unlessGone(() => readFileSync(path, "utf8"), null);
+}
+
+export interface Child {
+  readonly pid: number;
+  readonly command: readonly string[];
+}
+
+/** The words that a process was started with; none when it has ended. */
+export function commandOf(pid: string): string[] {
+  return readOrNull(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1) ?? [];
+}
+
+/** The living children of a process and what they were started with: hooks and MCP servers are children of Claude Code. Linux only. */
+export function childrenOf(pid: number): Child[] {
+  return unlessGone(() => readdirSync(`/proc/${pid}/task`), [])
+    .flatMap((thread) => readOrNull(`/proc/${pid}/task/${thread}/children`)?.split(" ") ?? [])
+    .filter((child) => child !== "")
+    .map((child) => ({ pid: Number(child), command: commandOf(child) }));
+}
+
 export function processesIn(folder: string): string[] {
-  return readdirSync("/proc").filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(folder);
-    } catch {
-      return false;
-    }
-  });
+  const isIn = (name: string): boolean => readlinkSync(`/proc/${name}/cwd`).startsWith(folder);
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && unlessGone(() => isIn(name), false));
 }
 
 /** The hosts of a home: one, but for the moment in which one takes the place of another. */
 export function hostsOf(home: string): ProcessIdentity[] {
   return processesIn(home)
-    .map(Number)
-    .filter((pid) => commandOf(pid).includes("mcp-host"))
-    .map((pid) => identify(systemProcesses, pid))
+    .filter((pid) => commandOf(pid).join(" ").includes("mcp-host"))
+    .map((pid) => identify(systemProcesses, Number(pid)))
     .filter((one) => one !== null);
 }
 
@@ -72,12 +92,4 @@ export function servingHost(home: string): ProcessIdentity {
   const host = markedHost(home, systemProcesses.boot());
   if (!host) throw new Error(`no host serves ${home}`);
   return host;
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return "";
-  }
 }

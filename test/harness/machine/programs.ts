@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess, type StdioOptions } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -15,11 +15,7 @@ export interface Output {
   readonly err: string;
 }
 
-/**
- * What a process prints until its end.
- *
- * @param input null: its stdin stays open
- */
+/** What a process prints until its end. @param input null: its stdin stays open */
 export async function outputOf(child: ChildProcess, input: string | Uint8Array | null = ""): Promise<Output> {
   const printed = { out: "", err: "" };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (printed.out += text));
@@ -58,12 +54,10 @@ export class EventProcess {
     return this.#child.pid ?? -1;
   }
 
-  /** The events of this name. */
   named(name: string): Event[] {
     return this.events.filter(({ event }) => event === name);
   }
 
-  /** The first event of this name, or the one of this number, once it is printed. */
   until(name: string, number = 1): Promise<Event> {
     return untilFound(() => this.named(name)[number - 1], `event ${number} "${name}"`).catch((error: unknown) => {
       throw new Error(`${String(error)} Instead: ${JSON.stringify(this.events)} ${this.#errors}`);
@@ -107,8 +101,9 @@ export class MachineHome {
     else makeRepository(this.project, { "a.txt": "one\n" });
   }
 
-  spawn(args: readonly string[], stdio: StdioOptions = ["ignore", "pipe", "pipe"]): ChildProcess {
-    return spawn(process.execPath, [built.launcher, ...args], { cwd: this.project, env: this.env, stdio });
+  spawn(args: readonly string[]): ChildProcess {
+    const { project: cwd, env } = this;
+    return spawn(process.execPath, [built.launcher, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   }
 
   /** A command to its end. Not at once: a proxy of the test may have to work meanwhile. */
@@ -116,14 +111,12 @@ export class MachineHome {
     return outputOf(this.spawn(args));
   }
 
-  /** What a command prints with --json; a failure fails the test. */
   async ask(...args: string[]): Promise<Record<string, unknown>> {
     const { code, out, err } = await this.shim(...args, "--json");
     expect(code, `shim ${args.join(" ")}: ${out}${err}`).toBe(0);
     return JSON.parse(out) as Record<string, unknown>;
   }
 
-  /** A command that goes on, with its events. */
   start(...args: string[]): EventProcess {
     return new EventProcess(this.spawn([...args]));
   }

@@ -8,45 +8,37 @@ import { emptyState } from "#src/machine/sessions/work-state.ts";
 import type { Session } from "#src/machine/sessions/sessions.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
-/** A state with nothing in it but what is given. */
 export function aState(overrides: Partial<WorkState> = {}): WorkState {
   return { ...emptyState, ...overrides };
 }
 
 /** Readings of one source and time: `someReadings({contextFill: 0.9}, T0)`. */
-export function someReadings(
-  values: Partial<Record<ReadingName, number>>,
-  at: number,
-  source: Source = "measured",
-): Readings {
+type Values = Partial<Record<ReadingName, number>>;
+
+export function someReadings(values: Values, at: number, source: Source = "measured"): Readings {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { value, source, at }]));
 }
 
-/** The fields of a session that a brief reads. */
 export function aSession(overrides: Partial<Session> = {}): Session {
   const id = "20487890-04b4-4fe0-bbd5-6aa531354563";
   const times = { startedAt: T0, lastSeenAt: T0 + 60_000, endedAt: null };
   return { id, client: "claude-code", project: "/p", ...times, toolCalls: 3, toolErrors: 1, ...overrides } as Session;
 }
 
-/** A session that was killed a minute after its start. */
 export function aRestoration(state: Partial<WorkState> = {}, overrides: Partial<Restoration> = {}): Restoration {
   const nothing = { files: [], head: null, checkpoint: null, snapshot: null };
   const death = { cause: "killed", causeDetail: "Its process vanished.", knownUntil: T0 + 60_000 } as const;
   return { session: aSession(), ...death, state: aState(state), ...nothing, ...overrides };
 }
 
-/** Prompts a second apart, from the start of the session. */
 export function prompts(...texts: readonly string[]): WorkState["prompts"] {
   return texts.map((text, index) => ({ text, at: T0 + index * 1_000 }));
 }
 
-/** The stored deaths, newest first. */
 export function listCrashes(sql: Sql): Crash[] {
   return crashes.select(sql, "ORDER BY at DESC, session");
 }
 
-/** Samples of a session's signals, newest first. */
 export function listSamples(sql: Sql, session: string) {
   return signals.pick("at", "score", "level", "readings").select(sql, "WHERE session = ? ORDER BY at DESC", session);
 }

@@ -15,7 +15,6 @@ import { T0, tempHome } from "#harness/store/temp-store.ts";
 
 export { T0 };
 
-/** A process table that a test changes. */
 export class FakeProcesses implements Processes {
   #boot = "boot-1";
   #starts: number;
@@ -45,7 +44,6 @@ export class FakeProcesses implements Processes {
     this.#table.delete(pid);
   }
 
-  /** So much memory from now on. */
   use(pid: number, residentBytes: number): void {
     const facts = this.#table.get(pid);
     if (facts) this.#table.set(pid, { ...facts, residentBytes });
@@ -61,9 +59,7 @@ export class FakeProcesses implements Processes {
 export interface TempRuntime extends Runtime {
   readonly clock: { now: number };
   readonly processes: FakeProcesses;
-  /** What was logged, one JSON text each. */
   readonly logged: string[];
-  /** Lets time pass. */
   readonly wait: (ms: number) => void;
 }
 
@@ -71,7 +67,6 @@ export interface TempRuntimeOptions {
   readonly now?: number;
   readonly driver?: Driver;
   readonly env?: NodeJS.ProcessEnv;
-  /** Parts of config.json. */
   readonly config?: Record<string, unknown>;
   readonly busyMs?: number;
   /** Another process of the same machine: same home, clock and process table, a connection of its own. */

@@ -49,9 +49,9 @@ export function aToolResultLine(id: string, content: unknown, isError: boolean, 
   return line("user", { message: { role: "user", content: [result] }, toolUseResult: content }, overrides);
 }
 
-export function aCompactBoundary(preTokens: number, overrides: Fields = {}): string {
+export function aCompactBoundary(preTokens: number): string {
   const about = { subtype: "compact_boundary", content: "Conversation compacted", isMeta: false, level: "info" };
-  return line("system", { ...about, compactMetadata: { trigger: "auto", preTokens } }, overrides);
+  return line("system", { ...about, compactMetadata: { trigger: "auto", preTokens } }, {});
 }
 
 export function anApiErrorLine(text: string, overrides: Fields = {}): string {

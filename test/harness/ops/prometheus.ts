@@ -2,20 +2,17 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { expect, onTestFinished, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { freePort } from "#harness/edge/edge-runtime.ts";
+import { type EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
 import { endByHand, seedExperiments } from "#harness/experiments/trials.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
-
-/** The files of ops/, and Debian's Prometheus with them. */
 
 export const ops = join(import.meta.dirname, "..", "..", "..", "ops");
 
@@ -50,7 +47,6 @@ export function configFolder(tokens: Readonly<Record<string, string>> = {}): str
   return folder;
 }
 
-/** A checker to its end. */
 export function check(command: string, args: readonly string[], cwd = ops, input = ""): { code: number; said: string } {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, input, encoding: "utf8" });
   if (error) throw new Error(`${command} cannot be started (apt-get install prometheus prometheus-alertmanager)`);
@@ -80,12 +76,9 @@ export class Prometheus {
     });
   }
 
-  /** @returns once it answers */
   static async start(targets: Targets): Promise<Prometheus> {
-    const folder = configFolder({
-      "machine-token": targets["shim-machine"].token,
-      "workspace-token": targets["shim-workspace"].token,
-    });
+    const { "shim-machine": machine, "shim-workspace": workspace } = targets;
+    const folder = configFolder({ "machine-token": machine.token, "workspace-token": workspace.token });
     const path = join(folder, "prometheus.yml");
     const config = parse(readFileSync(path, "utf8")) as Config;
     config.global = { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" };
@@ -122,18 +115,13 @@ export class Prometheus {
     return (await this.ask<{ result: Series[] }>(`query?query=${encodeURIComponent(expr)}`)).result;
   }
 
-  /** The sum of all series; NaN: none. */
   async sum(expr: string): Promise<number> {
     const [one] = await this.query(`sum(${expr})`);
     return Number(one?.value[1] ?? Number.NaN);
   }
 
   async until(expr: string): Promise<void> {
-    await vi
-      .waitUntil(async () => (await this.query(expr)).length > 0, patience)
-      .catch((error: unknown) => {
-        throw new Error(`never true: ${expr}`, { cause: error });
-      });
+    await vi.waitFor(async () => expect(await this.query(expr), expr).not.toEqual([]), patience);
   }
 }
 
@@ -166,14 +154,8 @@ export function experiment(paths: Paths): void {
   runtime.store.close();
 }
 
-const route: Route = {
-  tier: "small",
-  model: "claude-haiku-4-5",
-  effort: null,
-  band: "usual",
-  reason: "chosen",
-  isCounted: true,
-};
+const chosen = { tier: "small", model: "claude-haiku-4-5", effort: null, band: "usual", reason: "chosen" } as const;
+const route: Route = { ...chosen, isCounted: true };
 
 /** Two chats do tasks with every outcome, hold leases, lead, send, and share state. */
 export async function workAsTeam(edge: EdgeRuntime): Promise<void> {
@@ -203,12 +185,7 @@ export async function workAsTeam(edge: EdgeRuntime): Promise<void> {
   await edge.call("chats.heartbeat", { self: b, status: "busy" });
 }
 
-async function claim(
-  edge: EdgeRuntime,
-  self: Self,
-  requestId: string,
-  limit: number,
-): Promise<{ task: number; claim: number }[]> {
+async function claim(edge: EdgeRuntime, self: Self, requestId: string, limit: number) {
   const { claims } = await edge.call("tasks.claim", { self, requestId, limit, types: ["build"] });
   return claims.map(({ task, claim }) => ({ task, claim }));
 }

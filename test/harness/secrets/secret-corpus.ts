@@ -62,13 +62,11 @@ jwt eyJ«base62 20».«url 40».«url 16».«url 60».«url 22» | crates-token 
 extended-private-key xprv«123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz 107»
 azure-secret «base62 3»8Q~«base62 34» | terraform-token «base62 14».atlasv1.«base62 67»`;
 
-/** The kind of each token, and its pattern. */
 export const tokens: readonly (readonly [kind: string, pattern: string])[] = table.split(/\n| \| /).flatMap((entry) => {
   const blank = entry.indexOf(" ");
   return blank === -1 ? [] : [[entry.slice(0, blank), entry.slice(blank + 1)] as const];
 });
 
-/** A secret, and the text around it. */
 export type Sample = readonly [name: string, secret: Pattern, around: Around];
 
 const login = "«base62 7»«!*_+.- 1»«base62 6»";
@@ -252,7 +250,6 @@ const anywhere = [
   '{"out":"ok\\n§\\n"}',
 ];
 
-/** Secrets, each with the text around it, the same for a seed. */
 export function secretSamples(seed: number): SecretSample[] {
   const d = draw(seed);
   const issued = tokens.map(([kind, pattern]): Sample => {

@@ -53,10 +53,10 @@ function jwt({ chars }: Draw): string {
 }
 
 /** A key in PEM armour with the given line end. */
-export function pem({ chars }: Draw, label: string, eol = "\n", lines = 12): string {
+export function pem({ chars }: Draw, label: string, eol = "\n"): string {
   const start = label.startsWith("OPENSSH") ? "b3BlbnNzaC1rZXktdjE" : "MIIEvQIBADANBgkq";
   const body = [start + chars(base64, 64 - start.length)];
-  while (body.length < lines) body.push(chars(base64, 64));
+  while (body.length < 12) body.push(chars(base64, 64));
   body.push(`${chars(base64, 42)}==`);
   return [`-----BEGIN ${label}-----`, ...body, `-----END ${label}-----`].join(eol);
 }

@@ -12,10 +12,7 @@ export interface SecretCase {
   readonly secrets: readonly string[];
 }
 
-export interface HarmlessCase {
-  readonly family: string;
-  readonly text: string;
-}
+type HarmlessCase = Omit<SecretCase, "secrets">;
 
 /** Joins a name and a value. `null`: this notation cannot hold such a name. */
 export type Notation = readonly [label: string, write: (name: string, value: string) => string | null];
@@ -60,25 +57,27 @@ function spellings(words: string): readonly string[] {
 }
 
 /** Each name in each spelling with a few notations and alphabets. */
-export function secretCases(families: Families, seed: number, each = 3): SecretCase[] {
+export function secretCases(families: Families, seed: number): SecretCase[] {
   const d = draw(seed);
   return [
-    ...named(d, "password", families.passwords, passwordPatterns, families.notations, each),
-    ...named(d, "token", families.tokens, tokenPatterns, families.notations, each),
+    ...named(d, "password", families.passwords, passwordPatterns, families.notations),
+    ...named(d, "token", families.tokens, tokenPatterns, families.notations),
   ];
 }
+
+type Alphabets = readonly (readonly string[])[];
+type Words = readonly string[];
 
 function named(
   d: Draw,
   kind: string,
-  names: readonly string[],
-  patterns: readonly (readonly string[])[],
-  notations: readonly Notation[],
-  each: number,
+  names: Words,
+  patterns: Alphabets,
+  notations: Families["notations"],
 ): SecretCase[] {
   return names.flatMap((words) =>
     spellings(words).flatMap((name) =>
-      Array.from({ length: each }, () => {
+      Array.from({ length: 3 }, () => {
         const pattern = pick(d, pick(d, patterns));
         const secret = drawn(d, pattern);
         const { label, text } = written(d, notations, name, secret);
@@ -115,7 +114,6 @@ export function placeholderCases(families: Families, values: readonly string[], 
   );
 }
 
-/** A name in code. */
 export function codeCases(
   names: readonly string[],
   lines: readonly ((name: string, other: string) => string)[],

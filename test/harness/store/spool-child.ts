@@ -1,6 +1,5 @@
 import { append, drain } from "#src/store/spool.ts";
 
-/** Writes entries and drains in between; prints `+id` for each acknowledged entry and `-id` for each applied one. */
 const [folder = "", name = ""] = process.argv.slice(2);
 for (let n = 0; n < 100; n++) {
   append(folder, { at: n, id: `${name}.${n}` });

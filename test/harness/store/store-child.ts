@@ -1,7 +1,6 @@
-import { migrations } from "#src/store/store.ts";
+import { migrations, Store } from "#src/store/store.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
 import type { DriverName } from "#src/store/driver.ts";
-import { Store } from "#src/store/store.ts";
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "#src/shared/error.ts";
@@ -12,11 +11,8 @@ export interface ChildTask {
   readonly driver: DriverName;
   readonly forMs: number;
   readonly rows?: number;
-  /** Size of a row's text. */
   readonly bytes?: number;
   readonly everyMs?: number;
-  readonly busyMs?: number;
-  /** Adds this migration to the known ones. */
   readonly upgrade?: "large";
 }
 
@@ -37,9 +33,9 @@ const upgrades: Record<NonNullable<ChildTask["upgrade"]>, readonly string[]> = {
 const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
 const { open: driver, fallbackReason } = await loadDriver(task.driver);
 if (fallbackReason) throw new Error(fallbackReason);
-const { path, busyMs = 20_000, upgrade } = task;
+const { path, upgrade } = task;
 const added = upgrade ? [{ id: migrations.length + 1, name: upgrade, statements: upgrades[upgrade] }] : [];
-const store = new Store({ path, driver, now: Date.now, busyMs, migrations: [...migrations, ...added] });
+const store = new Store({ path, driver, now: Date.now, busyMs: 20_000, migrations: [...migrations, ...added] });
 say("ready\n");
 const query = "INSERT INTO journal (session, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";
 const end = performance.now() + task.forMs;
@@ -56,7 +52,6 @@ for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
   if (task.everyMs) await pause(task.everyMs);
 }
 store.close();
-say("done\n");
 
 /** The pipe is full while its reader has no turn; this process, which does all at once, can only wait for it. */
 function say(text: string): void {

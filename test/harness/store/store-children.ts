@@ -7,21 +7,17 @@ import type { ChildTask } from "./store-child.ts";
 
 const SCRIPT = join(import.meta.dirname, "store-child.ts");
 
-/** A running writer and what it has said so far. */
 export class StoreChild {
   readonly process: ChildProcess;
   readonly acknowledged: string[] = [];
   readonly refused: string[] = [];
   readonly ended: Promise<void>;
-  errors = "";
-  isDone = false;
   #waiting: { count: number; resolve: () => void }[] = [];
 
   constructor(task: ChildTask) {
-    this.process = spawn(process.execPath, [SCRIPT, JSON.stringify(task)], { stdio: ["ignore", "pipe", "pipe"] });
-    const { stdout, stderr } = this.process;
-    if (!stdout || !stderr) throw new Error("the child has no pipes");
-    stderr.on("data", (chunk: Buffer) => (this.errors += chunk.toString()));
+    this.process = spawn(process.execPath, [SCRIPT, JSON.stringify(task)], { stdio: ["ignore", "pipe", "inherit"] });
+    const { stdout } = this.process;
+    if (!stdout) throw new Error("the child has no pipe");
     createInterface({ input: stdout }).on("line", (line) => this.#take(line));
     this.ended = once(this.process, "close").then(() => this.#waiting.forEach(({ resolve }) => resolve()));
     onTestFinished(() => void this.process.kill("SIGKILL"));
@@ -42,7 +38,6 @@ export class StoreChild {
   #take(line: string): void {
     if (line.startsWith("+")) this.acknowledged.push(line.slice(1));
     if (line.startsWith("!")) this.refused.push(line.slice(1));
-    if (line === "done") this.isDone = true;
     this.#waiting.filter(({ count }) => this.acknowledged.length >= count).forEach(({ resolve }) => resolve());
     this.#waiting = this.#waiting.filter(({ count }) => this.acknowledged.length < count);
   }

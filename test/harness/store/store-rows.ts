@@ -29,19 +29,16 @@ export function addSession(
     } = {},
 ): void {
   const { project = "/p", lastSeenAt = T0 } = more;
-  const usual = {
-    id: "ses",
-    client: "claude-code",
-    cwd: project,
-    title: "t",
-    origin: "startup",
-    startedAt: lastSeenAt,
-  };
+  const usual = { id: "ses", client: "claude-code", title: "t", origin: "startup", startedAt: lastSeenAt };
   const change = "DO UPDATE SET lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
-  insert(sql, "sessions", { endedAt: null, ...usual, ...more, project, lastSeenAt }, `ON CONFLICT (id) ${change}`);
+  insert(
+    sql,
+    "sessions",
+    { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt },
+    `ON CONFLICT (id) ${change}`,
+  );
 }
 
-/** @returns its number */
 export function addJournal(sql: Sql, more: Texts<"session" | "key" | "text"> & Times<"at"> = {}): number {
   const { session = "ses", key = "k", at = T0, text = "text" } = more;
   const row = { session, at, kind: "prompt", key, body: JSON.stringify({ text }) };
@@ -60,16 +57,8 @@ export function addCheckpoint(
   more: Texts<"id" | "session" | "summary"> & Times<"at" | "journalSeq"> & { state?: unknown } = {},
 ): void {
   const { state = { goal: "g" }, ...given } = more;
-  const usual = {
-    id: "cp",
-    session: "ses",
-    at: T0,
-    trigger: "on_demand",
-    journalSeq: 0,
-    redactions: 0,
-    summary: "sum",
-  };
-  insert(sql, "checkpoints", { ...usual, ...encode(state), ...given }, "ON CONFLICT DO NOTHING");
+  const usual = { id: "cp", session: "ses", at: T0, journalSeq: 0, redactions: 0, summary: "sum" };
+  insert(sql, "checkpoints", { trigger: "on_demand", ...usual, ...encode(state), ...given }, "ON CONFLICT DO NOTHING");
 }
 
 export function addSnapshot(

@@ -43,11 +43,8 @@ const PAGE = 4096;
 /** Writes rubbish over one leaf page of a table; the store must be closed. */
 export function breakPage(driver: Driver, paths: Paths, table: string, share: number): void {
   const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
-  const leaves = column(
-    connection,
-    "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path",
-    table,
-  );
+  const query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path";
+  const leaves = column(connection, query, table);
   connection.close();
   const page = Number(leaves[Math.floor(leaves.length * share)]);
   const file = openSync(paths.database, "r+");

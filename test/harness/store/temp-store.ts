@@ -23,7 +23,6 @@ export function tempStore(driver: Driver, options: Partial<StoreOptions> = {}): 
   return { store: openStore(driver, paths, options), paths };
 }
 
-/** Another process's view of the same home, as far as one process can play it. */
 export function openStore(driver: Driver, paths: Paths, options: Partial<StoreOptions> = {}): Store {
   const store = new Store({ path: paths.database, driver, now: () => T0, ...options });
   onTestFinished(() => store.close());

@@ -12,33 +12,27 @@ import { StoreError } from "#src/store/store-error.ts";
 import type { Program, ProgramExit } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
-import { SupervisorState, type ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
-import { SupervisorSettings, isProgram } from "#src/runner/supervisor/supervisor-state.ts";
+import { SupervisorState, SupervisorSettings, isProgram } from "#src/runner/supervisor/supervisor-state.ts";
+import type { ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
 
-/** A program that the supervisor has started: it runs until the test says how it ends. */
-export interface Running {
+interface Running {
   readonly program: Program;
   /** 128 and the number of a signal. */
   readonly end: (code: number) => void;
-  readonly cannotStart: (message: string) => void;
 }
 
-/** A supervisor whose clock, timers and programs are the test's. */
 export class SupervisorRig {
   readonly runtime: TempRuntime;
   readonly events: SupervisorEvent[] = [];
   readonly runs: Running[] = [];
-  /** What was to open a terminal. */
   readonly opened: { readonly words: readonly string[]; readonly cwd: string }[] = [];
   /** Why no terminal opens; null: it does. */
   openProblem: string | null = null;
-  /** What a program does that is asked to end. */
-  atStop: (run: Running) => void = (run) => run.end(143);
   /** When the user has pressed Enter. */
   stoppedAt: number | null = null;
   call: CallOperation;
@@ -49,7 +43,6 @@ export class SupervisorRig {
   #waiting: { readonly until: number; readonly go: () => void } | null = null;
   #over: Promise<SupervisorEnd> | null = null;
   #isOver = false;
-  #noteStored = (): void => undefined;
 
   constructor(settings: object, options: TempRuntimeOptions = {}) {
     this.runtime = tempRuntime(options);
@@ -72,7 +65,6 @@ export class SupervisorRig {
     return state.value;
   }
 
-  /** What is stored of a program. */
   stateOf(name: string): ProgramState {
     const target = this.#settings.watch[name];
     if (!target || !isProgram(target)) throw new Error(`${name} is no program`);
@@ -108,8 +100,7 @@ export class SupervisorRig {
       wait: (ms, signal) => this.#wait(ms, signal),
       stoppedAt: () => this.stoppedAt,
     });
-    this.#noteStored = () => daemon.noteStored();
-    this.runtime.store.onCommit(this.#noteStored);
+    runtime.store.onCommit(() => daemon.noteStored());
     this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
     const over = (): void => {
       this.#isOver = true;
@@ -119,19 +110,12 @@ export class SupervisorRig {
     await this.#rest();
   }
 
-  /** Asks it to end. */
   stop(): void {
     this.#asked.abort();
   }
 
-  /** How it has ended. */
   async over(): Promise<SupervisorEnd | undefined> {
     return this.#over ?? undefined;
-  }
-
-  /** Another process has stored something, and the host reports it. */
-  stored(): void {
-    this.#noteStored();
   }
 
   /** Lets time pass, in steps that a supervisor sees. */
@@ -166,7 +150,6 @@ export class SupervisorRig {
     await this.#rest();
   }
 
-  /** Checks at each event. */
   async until(isReached: () => boolean): Promise<void> {
     while (!isReached()) await once(this.#moves, "move");
   }
@@ -177,12 +160,8 @@ export class SupervisorRig {
 
   #run(program: Program): Promise<ProgramExit> {
     return new Promise((resolve) => {
-      const run: Running = {
-        program,
-        end: (code) => resolve({ kind: "exited", code }),
-        cannotStart: (message) => resolve({ kind: "not_started", message }),
-      };
-      program.signal.addEventListener("abort", () => this.atStop(run), { once: true });
+      const run: Running = { program, end: (code) => resolve({ kind: "exited", code }) };
+      program.signal.addEventListener("abort", () => run.end(143), { once: true });
       this.runs.push(run);
       this.#moves.emit("move");
     });
@@ -210,8 +189,6 @@ export class SupervisorRig {
 export interface LiveChat {
   readonly id: string;
   readonly pid: number;
-  readonly client?: string;
-  readonly origin?: string;
   readonly prompt?: string;
   /** Null: it has none. */
   readonly transcript?: string | null;
@@ -221,7 +198,8 @@ export interface LiveChat {
 
 /** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. @returns its folder */
 export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
-  const { id, pid, client = "claude-code", origin = "startup", prompt = "make the parser accept empty input" } = chat;
+  const { id, pid, prompt = "make the parser accept empty input" } = chat;
+  const [client, origin] = ["claude-code", "startup"];
   const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
   mkdirSync(folder, { recursive: true });
   const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;
@@ -254,9 +232,7 @@ const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus
 type Order = readonly (object | string)[] | "off" | null;
 
 export interface RuleOptions {
-  /** Parts of the rule. */
   readonly rule?: object;
-  /** Further parts of config.json. */
   readonly config?: object;
   /** A supervisor of the same machine, which died. */
   readonly after?: SupervisorRig;
@@ -280,14 +256,12 @@ export function valueAfter(rig: SupervisorRig, option: string): string | undefin
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
-/** The prompt of the run with this number, the first being 0. */
 export function promptOf(rig: SupervisorRig, run: number): string {
   const { input, args } = rig.runs[run]!.program;
   if (!args.includes("--input-format")) return input;
   return (JSON.parse(input) as { message: { content: string } }).message.content;
 }
 
-/** The session of its command has begun. */
 export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
   const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
   const folder = join(rig.folder, "project");

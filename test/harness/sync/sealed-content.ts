@@ -45,12 +45,7 @@ export class Device {
   keyId = key;
   readonly versions: Map<string, number>;
 
-  constructor(
-    host: RuleHost,
-    device = "d1",
-    actor: Actor = m1,
-    versions: ReadonlyMap<string, number> = new Map<string, number>(),
-  ) {
+  constructor(host: RuleHost, device = "d1", actor: Actor = m1, versions = new Map<string, number>()) {
     this.host = host;
     this.device = device;
     this.actor = actor;
@@ -98,7 +93,6 @@ export async function envelopes(host: RuleHost, input: InputOf<"sync.list"> = {}
   return (await list(host, input)).sessions.map(({ envelope }) => envelope);
 }
 
-/** A record's envelope; null: it is not stored. */
 export async function read(
   host: RuleHost,
   input: Omit<InputOf<"sync.read">, "device"> & { readonly device?: string },

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import type { Refusal } from "#src/contract/errors.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
@@ -13,29 +12,29 @@ import * as devices from "#src/machine/sharing/device.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { addKey, createKey, readKeys, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import { StateSynchronizer } from "#src/machine/sharing/synchronizer.ts";
-import { err } from "#src/shared/result.ts";
+import { err, ok } from "#src/shared/result.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { column } from "#harness/store/store-rows.ts";
-import {
-  GIT_ENV,
-  temporaryFolder,
-  contents,
-  git,
-  HOST,
-  LIMITS,
-  makeProject,
-  write,
-} from "#harness/machine/git-project.ts";
+import { contents, git, GIT_ENV, HOST, LIMITS, makeProject } from "#harness/machine/git-project.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { restoreReceived } from "#src/snapshots/restore-files.ts";
 import { fetchFiles, type RemoteFiles } from "#src/machine/sharing/sealed-records.ts";
-import type { PullDeps } from "#src/machine/sharing/pull.ts";
+import { type PullDeps, pull } from "#src/machine/sharing/pull.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
-import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
+import { createTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
+import { buildSessionContent, encodeContent, type SessionContent } from "#src/machine/sharing/record-contents.ts";
+import { seal } from "#src/machine/sharing/envelope.ts";
+import type { Team } from "#src/machine/team/team.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { Device, session as sessionRecord } from "./sealed-content.ts";
 
 export type Weather = "good" | "unreachable" | "lost";
 
@@ -56,8 +55,6 @@ export class SyncWorld {
   /** What the network does to the next request; one that carries files is called `files`. */
   weather: (name: string) => Weather = () => "good";
   requestMs = 0;
-  /** What the coordinator refuses, such as one of an older program. */
-  refuse: (name: string, input: unknown) => Refusal | null = () => null;
   /** Changes what the coordinator answers, as one would that cannot be trusted. */
   twist: (name: string, answer: unknown) => unknown = (_name, answer) => answer;
 
@@ -78,8 +75,6 @@ export class SyncWorld {
       if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
       const weather = signal?.aborted ? "unreachable" : this.weather(what);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
-      const refusal = this.refuse(name, input);
-      if (refusal) return err(refusal);
       const answer = await this.host.call(name as "sync.put", input as never, { machine, isAdmin: false });
       if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
       if (!answer.ok) return answer;
@@ -163,7 +158,6 @@ export class SyncMachine {
     return sync;
   }
 
-  /** The host is killed, and another one is started. */
   restart(): void {
     this.runtime.store.close();
     this.sync = this.open();
@@ -176,7 +170,6 @@ export class SyncMachine {
     return captured.value.checkpoint.id;
   }
 
-  /** What no checkpoint holds yet. */
   note(session: string, text: string, project: string | null = null): void {
     const now = this.runtime.now();
     this.runtime.store.write((sql) => {
@@ -215,8 +208,6 @@ export class SyncMachine {
   }
 }
 
-/** Two machines of one workspace, one of which sends its uncommitted files. */
-
 const on = { sync: { files: true } };
 
 export type Two = ReturnType<typeof twoMachines>;
@@ -251,13 +242,13 @@ function aroundOf(machine: SyncMachine): PullDeps {
   return { runtime, call: world.call(name), workspace: "team", keys: ring.value, device: null };
 }
 
-export function rowIn(machine: SyncMachine, session = "s1"): SessionElsewhere {
+export function rowIn(machine: SyncMachine, session = "s1"): elsewhere.SessionElsewhere {
   const [row] = machine.runtime.store.read((sql) => elsewhere.list(sql, "team", { session }), []);
   if (!row) throw new Error(`nothing is known of ${session}`);
   return row;
 }
 
-export async function heard(machine: SyncMachine): Promise<SessionElsewhere> {
+export async function heard(machine: SyncMachine): Promise<elsewhere.SessionElsewhere> {
   await machine.sync.syncNow();
   return rowIn(machine);
 }
@@ -284,4 +275,132 @@ export async function restored({ two, clone }: Two, { header, bundle }: RemoteFi
 
 export async function stored(world: SyncWorld, input: InputOf<"sync.read">): Promise<OutputOf<"sync.read">> {
   return given(await world.host.call("sync.read", input));
+}
+
+export const workspace = "team";
+export const project = "project-key-1";
+export const minute = 60_000;
+
+/** A machine whose chats are in the workspace, and which sends a session when the test says so. */
+export class TeamMachine extends SyncMachine {
+  readonly sealer: Device;
+  readonly #key: WorkspaceKey;
+
+  constructor(world: SyncWorld, name: string, key: WorkspaceKey) {
+    super(world, { name, key });
+    this.#key = key;
+    this.sealer = new Device(world.host, `dev_${name}`, { machine: name, isAdmin: false });
+    this.sealer.keyId = key.id;
+    this.runtime.store.write((sql) => devices.join(sql, workspace, this.sealer.device, this.runtime.now()));
+  }
+
+  get #platform() {
+    const clock = { monotonic: () => 0, wall: () => 0 };
+    return { setTimer: this.world.time.setTimer, random: seededRandom(1), clock };
+  }
+
+  get #link(): WorkspaceClient {
+    const call = this.world.call(this.name) as never;
+    return WorkspaceClient.openLocal({ call, onCommit: () => () => undefined, close: () => undefined }, this.#platform);
+  }
+
+  get #pulling() {
+    return { ...aroundOf(this), runtime: this.runtime, device: this.sealer.device };
+  }
+
+  team(): Team {
+    const { runtime, name, edge } = this;
+    const naming = {
+      project: () => Promise.resolve(ok(project)),
+      metadata: () => Promise.resolve({}),
+      titleOf: () => null,
+    };
+    return createTeam({ runtime, platform: this.#platform, processOf: ({ id }) => processOf(id) }, () =>
+      ok({ openedLink: { link: this.#link, workspace, machine: name, edge }, naming }),
+    );
+  }
+
+  /** The session is a chat of the workspace from now on. */
+  async register(session: string): Promise<Reach> {
+    const { name: machine } = this;
+    const link = this.#link;
+    given(await link.register({ chat: session, session, process: processOf(session), machine, client: "test" }));
+    return { ...this.#pulling, link, chatId: session, machine, here: null };
+  }
+
+  async attest(session: string): Promise<void> {
+    const input = { chat: session, machine: this.name, process: processOf(session) };
+    given(await this.world.host.call("chats.attest-death", input, this.sealer.actor));
+  }
+
+  async pull(): Promise<void> {
+    const { refused } = given(await pull(this.#pulling, 0));
+    if (refused.length > 0) throw new Error(JSON.stringify(refused));
+  }
+
+  /** Everything of a session that is stored here goes to the coordinator, or what a test makes of it. */
+  async mirror(session: string, change: Partial<SessionContent> = {}): Promise<void> {
+    const { sealer, runtime } = this;
+    const row = runtime.store.read((sql) => sessions.get(sql, session), null);
+    if (!row) throw new Error(`no session ${session}`);
+    const content = runtime.store.read((sql) => buildSessionContent(sql, row, runtime.now()), null);
+    const about = { workspace, kind: "session", device: sealer.device, session, item: "" } as const;
+    const sealed = seal(this.#key, about, encodeContent({ ...content, ...change } as SessionContent), runtime.random);
+    if (!sealed.ok) throw new Error(sealed.error.code);
+    const ageMs = runtime.now() - row.lastSeenAt;
+    await sealer.put(sessionRecord(session, sealed.value, { project, ageMs, isEnded: row.endedAt !== null }));
+  }
+
+  chat(session: string): Claude {
+    return new Claude(this.runtime, { cwd: aProject(), session });
+  }
+}
+
+function processOf(session: string): string {
+  return `boot:${session}`;
+}
+
+/** `there` the session `dead` has died, `here` is the chat. */
+export type World = Awaited<ReturnType<typeof aWorld>>;
+
+/** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has started. */
+export async function aWorld({ isDead = true, isKnown = true } = {}) {
+  const world = new SyncWorld();
+  const key = aKey();
+  const there = new TeamMachine(world, "desk", key);
+  const here = new TeamMachine(world, "laptop", key);
+  const dead = there.chat("aaaa1111-0000-4000-8000-000000000001");
+  dead.turn("fix the parser");
+  dead.write(join(dead.cwd, "parser.ts"), "export const parser = 1;\n");
+  dead.stop("The tokenizer drops the last line.");
+  dead.prompt("and the lexer");
+  const member = isKnown ? await there.register(dead.session) : null;
+  await there.mirror(dead.session);
+  if (isDead && isKnown) await there.attest(dead.session);
+  dead.kill();
+  const chat = here.chat("bbbb2222-0000-4000-8000-000000000002");
+  chat.start();
+  /** Nothing that is due is done meanwhile. */
+  const wait = (ms: number): void => {
+    for (const one of [world.host, there.runtime, here.runtime]) one.wait(ms);
+  };
+  wait(5 * minute);
+  if (!isDead) await member?.link.call("chats.heartbeat", {}, 1_000);
+  await here.pull();
+  const reach = { ...(await here.register(chat.session)), here: { root: chat.cwd, project } };
+  return { world, wait, key, there, here, dead, chat, reach };
+}
+
+/** A chat on a third machine, which has pulled what the others have sealed. */
+export async function aRival({ world, key, chat: { session } }: World) {
+  const here = new TeamMachine(world, "tower", key);
+  here.runtime.clock.now = world.host.now();
+  const chat = here.chat(session.replaceAll("b", "c"));
+  chat.start();
+  await here.pull();
+  return { here, chat, reach: await here.register(chat.session) };
+}
+
+export function newsOf({ runtime }: TeamMachine, session: string): news.News[] {
+  return runtime.store.read((sql) => news.undelivered(sql, session, 20), []).map((row) => row.news);
 }

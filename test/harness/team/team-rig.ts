@@ -8,8 +8,8 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
-import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
-import { connect, type Connected } from "#harness/machine/mcp-client.ts";
+import { Machine } from "#harness/clock/fake-time.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify } from "#src/platform/processes.ts";
@@ -17,27 +17,17 @@ import * as files from "#src/machine/team/reservation-table.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { insert } from "#harness/store/store-rows.ts";
 
-/** One chat of Claude Code with its hooks and its MCP server. */
-export interface TeamChat extends Connected {
-  readonly claude: Claude;
-  readonly team: Team;
-  readonly runtime: TempRuntime;
-  readonly news: () => Promise<unknown>;
-  readonly tick: () => Promise<void>;
-}
+export type TeamChat = Awaited<ReturnType<TeamRig["attach"]>>;
 
-/** A machine with chats, in a time that only the test moves. */
 export class TeamRig {
-  readonly time: FakeTime;
-  readonly edge: FakeEdge;
+  readonly edge = new FakeEdge();
+  readonly time = this.edge.time;
   readonly base: TempRuntime;
   readonly project = aProject();
   readonly machine: Machine;
   #pid = 1_000;
 
-  constructor(options: TempRuntimeOptions & { readonly edge?: FakeEdge } = {}) {
-    this.edge = options.edge ?? new FakeEdge();
-    this.time = this.edge.time;
+  constructor(options: TempRuntimeOptions = {}) {
     this.base = tempRuntime(options);
     this.machine = new Machine(this.time);
     let seen = this.time.now;
@@ -52,13 +42,10 @@ export class TeamRig {
   }
 
   /** A chat that has begun to work; with a title where there is a prompt. */
-  async chat(
-    prompt = "work",
-    options: { readonly session?: string; readonly env?: NodeJS.ProcessEnv } = {},
-  ): Promise<TeamChat> {
+  async chat(prompt = "work"): Promise<TeamChat> {
     const pid = (this.#pid += 10);
-    const { session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`, env = {} } = options;
-    const runtime = tempRuntime({ beside: this.base, env, config: this.base.config });
+    const session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`;
+    const runtime = tempRuntime({ beside: this.base, config: this.base.config });
     const claude = new Claude(runtime, { pid, cwd: this.project, session });
     claude.start();
     claude.prompt(prompt);
@@ -66,7 +53,7 @@ export class TeamRig {
   }
 
   /** An MCP server of a chat: its first, or the one after `/mcp`. */
-  async attach(runtime: TempRuntime, claude: Claude, serverPid: number): Promise<TeamChat> {
+  async attach(runtime: TempRuntime, claude: Claude, serverPid: number) {
     const outside = platformOf(this.edge, this.machine, serverPid);
     let team: Team | null = null;
     const connected = await connect(runtime, {
@@ -88,7 +75,6 @@ export class TeamRig {
     return { ...connected, claude, team: own, runtime, tick, news };
   }
 
-  /** By another process of this machine, at its own coordinator. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
     const { coordinator, close } = openLocalCoordinator(this.base);
     try {

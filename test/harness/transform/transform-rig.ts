@@ -1,29 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { git, makeRepository } from "#harness/machine/git-project.ts";
+import { leftIn, makeRepository } from "#harness/machine/git-project.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "..", "node_modules");
 
-/** Packages of this repository that the small projects of the tests have installed. */
-const packages: Readonly<Record<string, string>> = {
-  "@ast-grep/cli": "ast-grep",
-  jscodeshift: "jscodeshift",
-  "ts-morph": "",
-  oxlint: "oxlint",
-};
-
-/** Links the packages and their programs, as npm installs them. */
-function install(project: string, names: readonly string[] = Object.keys(packages)): void {
-  for (const name of names) {
+/** Links packages of this repository and their programs into a project, as npm installs them. */
+export function linkPackages(project: string, packages: readonly string[], programs: readonly string[]): void {
+  for (const name of [...packages, ...programs.map((program) => join(".bin", program))]) {
     const target = join(project, "node_modules", name);
     mkdirSync(dirname(target), { recursive: true });
     symlinkSync(join(modules, name), target);
-    const program = packages[name] ?? "";
-    if (program === "") continue;
-    mkdirSync(join(project, "node_modules", ".bin"), { recursive: true });
-    symlinkSync(join(modules, ".bin", program), join(project, "node_modules", ".bin", program));
   }
 }
 
@@ -57,19 +45,18 @@ const sources: Readonly<Record<string, string>> = {
   "codemods/rename.ts": renameCodemod,
 };
 
-/** A machine with a small project that has its tools, committed once. */
 export function aTransformHome(files: Readonly<Record<string, string>> = {}): TransformHome {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ...sources, ...files });
-  install(home.project);
+  const programs = ["ast-grep", "jscodeshift", "oxlint"];
+  linkPackages(home.project, ["@ast-grep/cli", "jscodeshift", "ts-morph", "oxlint"], programs);
   return withTransform(home);
 }
 
 export type TransformHome = CliHome & {
   /** `shim code transform` with Node's folder on the path, and no Ctrl-C. */
   transform(command: string, overrides?: Partial<Io>, ...args: string[]): ReturnType<CliHome["shim"]>;
-  /** The same, as JSON. */
   report(command: string, ...args: string[]): Promise<Record<string, unknown>>;
   branches(): string[];
   /** What a transform could leave behind, which is nothing but branches. */
@@ -85,14 +72,10 @@ function withTransform(home: CliHome): TransformHome {
   return Object.assign(home, {
     transform,
     report: async (command: string, ...args: string[]) => (await transform(`--json ${command}`, {}, ...args)).json(),
-    branches: () =>
-      git(home.project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean),
+    branches: () => leftIn(home.project, home.paths.home).branches,
     leftovers: () => {
-      const work = join(home.paths.home, "work");
-      const worktrees = git(home.project, "worktree", "list", "--porcelain")
-        .split("\n")
-        .filter((line) => line.startsWith("worktree "));
-      return [...(existsSync(work) ? readdirSync(work) : []), ...worktrees.slice(1)];
+      const { folders, worktrees } = leftIn(home.project, home.paths.home);
+      return [...folders, ...worktrees];
     },
   });
 }

@@ -4,7 +4,6 @@ import { chromium, type Browser, type BrowserContextOptions, type Page } from "p
 import { onTestFinished } from "vitest";
 import { chromiumPath } from "./chromium.ts";
 
-/** For what a loaded machine does late. */
 const patienceMs = 120_000;
 
 let running: Promise<Browser> | null = null;
@@ -31,7 +30,6 @@ export interface Tab {
   readonly faults: string[];
 }
 
-/** A tab without anything kept from before. */
 export async function openTab(link: string, options: BrowserContextOptions = {}): Promise<Tab> {
   const browser = await theBrowser();
   const context = await browser.newContext({ viewport: { width: 1_200, height: 800 }, ...options });

@@ -1,9 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Io } from "#src/cli/io.ts";
-import type { CliHome } from "#harness/machine/cli-home.ts";
-import { launchIn } from "#harness/machine/cli-home.ts";
+import { type CliHome, launchIn } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 
 export const built = join(import.meta.dirname, "..", "..", "..", "dist");
@@ -17,29 +15,13 @@ export function fakeBundle(home: CliHome): void {
   });
 }
 
-export interface ServedPage {
-  readonly port: number;
-  readonly origin: string;
-  /** All that was printed. */
-  readonly out: () => string;
-  /** The newest link that was printed. */
-  readonly link: () => string;
-  readonly token: () => string;
-  stop(): Promise<void>;
-}
-
-interface ServeOptions {
-  readonly args?: readonly string[];
-  /** Serves the page that `npm run build` made. */
-  readonly isBuilt?: boolean;
-  readonly io?: Partial<Io>;
-}
+export type ServedPage = Awaited<ReturnType<typeof servePage>>;
 
 /** `shim up --web`, until the test ends. */
 export async function servePage(
   home: CliHome,
-  { args = [], isBuilt = false, io = {} }: ServeOptions = {},
-): Promise<ServedPage> {
+  { args = [], isBuilt = false }: { readonly args?: readonly string[]; readonly isBuilt?: boolean } = {},
+) {
   const stop = new AbortController();
   const { promise: printed, resolve } = Promise.withResolvers<void>();
   let out = "";
@@ -53,7 +35,6 @@ export async function servePage(
       },
       interrupted: () => stop.signal,
       wait: () => stopped,
-      ...io,
       launch: isBuilt ? { ...launch, hookScript: join(built, "hook.cjs") } : launch,
     },
     "up --web",
@@ -68,20 +49,7 @@ export async function servePage(
   if (early) throw new Error(`the page was not served: ${early.err}`);
   const link = (): string => /http:\/\/[^\s"]+/g.exec(out.split("\n").toReversed().join("\n"))?.[0] ?? "";
   const { origin, port } = new URL(link());
-  return {
-    origin,
-    port: Number(port),
-    out: () => out,
-    link,
-    token: () => new URL(link()).hash.slice(3),
-    stop: end,
-  };
-}
-
-export interface RawAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly text: string;
+  return { origin, port: Number(port), link, token: () => new URL(link()).hash.slice(3), stop: end };
 }
 
 interface RawRequest {
@@ -91,9 +59,12 @@ interface RawRequest {
   readonly body?: unknown;
 }
 
-/** A request with exactly these headers and this path, as no browser and no `fetch` would send it. */
-export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest): Promise<RawAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
+export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest) {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    status: number;
+    headers: IncomingHttpHeaders;
+    text: string;
+  }>();
   const request = httpRequest(
     { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
     (response) => {
@@ -109,39 +80,26 @@ export function sendRaw(port: number, { method = "POST", path, headers = {}, bod
 }
 
 /** Headers of a request that the page itself sends. */
-export function ownHeaders(
-  { port, origin }: ServedPage,
-  more: Readonly<Record<string, string>> = {},
-): Record<string, string> {
-  return {
-    host: `127.0.0.1:${port}`,
-    origin,
-    "sec-fetch-site": "same-origin",
-    "content-type": "application/json",
-    ...more,
-  };
+type Headers = Readonly<Record<string, string>>;
+
+export function ownHeaders({ port, origin }: ServedPage, more: Headers = {}): Headers {
+  const own = { host: `127.0.0.1:${port}`, origin, "sec-fetch-site": "same-origin" };
+  return { ...own, "content-type": "application/json", ...more };
 }
 
 /** Exchanges the token of the newest link. @returns the header that a page sends from then on */
 export async function signIn(page: ServedPage): Promise<string> {
-  const { text } = await sendRaw(page.port, {
-    path: "/api/sign-in",
-    headers: ownHeaders(page),
-    body: { token: page.token() },
-  });
+  const body = { token: page.token() };
+  const { text } = await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body });
   return `Bearer ${(JSON.parse(text) as { secret?: string }).secret}`;
 }
 
-/** What a call of the page answers. */
 export async function callAs(
   page: ServedPage,
   authorization: string,
   call: { readonly name: string; readonly input?: object; readonly requestId?: string },
 ): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
-  const { status, text } = await sendRaw(page.port, {
-    path: "/api/call",
-    headers: ownHeaders(page, { authorization }),
-    body: { input: {}, ...call },
-  });
+  const headers = ownHeaders(page, { authorization });
+  const { status, text } = await sendRaw(page.port, { path: "/api/call", headers, body: { input: {}, ...call } });
   return { status, value: JSON.parse(text) as Record<string, unknown> };
 }

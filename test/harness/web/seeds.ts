@@ -13,15 +13,8 @@ type NewTask = InputOf<"tasks.submit">["tasks"][number];
 function joinTeam(home: CliHome, coordinator: LocalCoordinator, chat: string, pid: number): Self {
   home.alive.add(pid);
   const process = processKey({ boot: "boot-1", pid, start: `s${pid}` });
-  const registered = coordinator.call("chats.register", {
-    chat,
-    session: chat,
-    process,
-    machine: "here",
-    client: "claude-code",
-    capacity: 50,
-  });
-  return { chat, incarnation: given(registered).incarnation };
+  const about = { chat, session: chat, process, machine: "here", client: "claude-code", capacity: 50 };
+  return { chat, incarnation: given(coordinator.call("chats.register", about)).incarnation };
 }
 
 export function submit(coordinator: LocalCoordinator, tasks: NewTask[]): number[] {
@@ -44,17 +37,12 @@ export function failAll(coordinator: LocalCoordinator, self: Self, count: number
   return failed;
 }
 
-export interface SeededTeam {
-  readonly coordinator: LocalCoordinator;
-  readonly self: Self;
-  readonly dead: readonly number[];
-  /** The task of a job above its parts. */
-  readonly job: number;
-  readonly running: number;
-}
+export type SeededTeam = ReturnType<typeof seedTeam>;
+
+const dependsOf: Partial<Record<string, string[]>> = { docs: ["parse"] };
 
 /** Dead letters, a task that runs, a job of three parts, and two reserved files. */
-export function seedTeam(home: CliHome, chat: string, pid: number): SeededTeam {
+export function seedTeam(home: CliHome, chat: string, pid: number) {
   const coordinator = home.coordinator();
   const self = joinTeam(home, coordinator, chat, pid);
   submit(coordinator, [{ type: "deploy", tags: ["night"] }, { type: "deploy" }, { type: "lint" }]);
@@ -64,19 +52,14 @@ export function seedTeam(home: CliHome, chat: string, pid: number): SeededTeam {
   const claim = claims[0]?.claim ?? 0;
   const progress = { percent: 40, note: "compiles" };
   given(coordinator.call("tasks.heartbeat", { self, task: running, claim, progress }));
-  const parts = ["parse", "render", "docs"].map((name) => ({
-    name,
-    text: name,
-    dependsOn: name === "docs" ? ["parse"] : [],
-  }));
-  const { task: job } = given(
-    coordinator.call("plans.submit", {
-      job: { title: "release" },
-      strategy: { by: "list", parts },
-      type: "part",
-      joinRule: "collect",
-    }),
-  );
+  const parts = ["parse", "render", "docs"].map((name) => ({ name, text: name, dependsOn: dependsOf[name] ?? [] }));
+  const plan = {
+    job: { title: "release" },
+    strategy: { by: "list", parts },
+    type: "part",
+    joinRule: "collect",
+  } as const;
+  const { task: job } = given(coordinator.call("plans.submit", plan));
   for (const path of ["src/parser.ts", "docs/**"]) {
     const resource = `file:p1/${path}`;
     given(coordinator.call("leases.acquire", { self, resource, requestId: `lease-${path.length}`, ttlMs: 1_800_000 }));

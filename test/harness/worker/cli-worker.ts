@@ -1,9 +1,6 @@
-import { onTestFinished } from "vitest";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
-import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
-import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
@@ -14,10 +11,7 @@ export class Worker {
   #claims = 0;
 
   constructor(home: CliHome, more: Partial<InputOf<"chats.register">> = {}) {
-    const now = (): number => home.now;
-    const store = createLocalStore({ home: home.paths.home, driver: openBetterSqlite3, now, busyMs: 0 });
-    onTestFinished(() => store.close());
-    this.#coordinator = new LocalCoordinator({ store, processes: home.runtime.processes, machine: "m1", now });
+    this.#coordinator = home.coordinator("m1");
     const about = { chat: "w", session: "w", process: "somewhere", machine: "m1", client: "test" };
     const able = { capacity: 100, capabilities: ["gpu"] };
     const { incarnation } = this.#call("chats.register", { ...about, ...able, ...more });
@@ -71,7 +65,6 @@ export async function submitPlan(home: CliHome, plan: readonly object[]): Promis
   return tasks.map(({ task }) => task);
 }
 
-/** A machine on which this process lives, with a repository of one commit in the project's folder. */
 export function aWorkerHome(): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);

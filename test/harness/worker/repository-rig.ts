@@ -6,14 +6,10 @@ import { readInputWork, type InputSettings } from "#src/runner/worker/task-input
 import type { CommittedWork, TaskFolder } from "#src/runner/worker/executor.ts";
 import { TaskWorktrees } from "#src/runner/worker/worktrees.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { git, GIT_ENV, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { git, GIT_ENV, leftIn, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { FakeProcesses, T0 } from "#harness/machine/temp-runtime.ts";
 
-interface Where {
-  readonly folder: string;
-  readonly branch: string;
-  readonly commit: string;
-}
+type Where = Readonly<Record<"folder" | "branch" | "commit", string>>;
 
 type OpenOptions = Partial<InputSettings> & {
   readonly pid?: number;
@@ -42,23 +38,17 @@ export class RepositoryRig {
     const facts = this.processes.facts(pid);
     const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
     const { home, processes } = this;
-    const random = this.#random;
+    const machineOf = { home, processes, self: own, machine, random: this.#random, now: () => T0 };
     const worktrees = new TaskWorktrees({
+      ...machineOf,
       repository,
       base,
-      home,
-      processes,
-      self: own,
-      machine,
-      random,
       env: { ...GIT_ENV, ...env },
-      now: () => T0,
       inputs: { isConflictKept: false, remote: null, ...inputs },
     });
     return worktrees.open(task, () => readInputWork(unasked, task.inputs));
   }
 
-  /** Does a task: writes files. @returns its result */
   async done(task: ClaimedTask, files: Record<string, string>, options: OpenOptions = {}): Promise<CommittedWork> {
     const place = await this.open(task, options);
     write(place.folder, files);
@@ -73,7 +63,7 @@ export class RepositoryRig {
   }
 
   branches(): string[] {
-    return this.git("branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
+    return leftIn(this.repository, this.home).branches;
   }
 }
 

@@ -1,16 +1,15 @@
 import { onTestFinished } from "vitest";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
-import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup, WorkerEvent } from "#src/runner/worker/attempt.ts";
 import type { Executor, RunOutcome, TaskRun, FinishedWork, TaskFolder } from "#src/runner/worker/executor.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/runner/worker/worker-automation.ts";
+import { WorkerAutomation, type WorkerOptions } from "#src/runner/worker/worker-automation.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import type { Result } from "#src/shared/result.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
@@ -21,7 +20,7 @@ interface AnAttempt {
 }
 
 /** Does nothing by itself: the test says what comes of a task. */
-export class FakeExecutor implements Executor {
+class FakeExecutor implements Executor {
   readonly attempts: AnAttempt[] = [];
 
   run(run: TaskRun): Promise<RunOutcome> {
@@ -39,7 +38,7 @@ export class FakeExecutor implements Executor {
 }
 
 /** A folder that is none; it tells what was done with it. */
-export class FakeTaskFolder implements TaskFolder {
+class FakeTaskFolder implements TaskFolder {
   readonly folder = "/somewhere";
   readonly isContinued = false;
   readonly notes = [];
@@ -73,28 +72,17 @@ export class FakeTaskFolder implements TaskFolder {
   }
 }
 
-export interface WorkerAtWork {
-  readonly worker: WorkerAutomation;
-  readonly executor: FakeExecutor;
-  readonly place: FakeTaskFolder;
-  readonly events: WorkerEvent[];
-  readonly outputs: string[];
-  readonly machine: Machine;
-  readonly pid: number;
-  readonly link: Cuts;
-  readonly ended: Promise<Result<EndCounts, CallError>>;
-}
+export type WorkerAtWork = ReturnType<WorkerRig["worker"]>;
 
 export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
   readonly capabilities?: readonly string[];
 }
 
-/** Starts a worker whose outside is this machine's. */
 export function startWorker(
   { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...options }: RigOptions = {},
-): Omit<WorkerAtWork, "pid" | "link"> {
+) {
   const executor = new FakeExecutor();
   const place = new FakeTaskFolder();
   const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
@@ -142,9 +130,7 @@ export class WorkerRig {
   }
 
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const result = this.#own.call(name, input);
-    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
-    return result.value;
+    return given(this.#own.call(name, input));
   }
 
   /** The worker is killed; its host settles when the connection ends. */
@@ -168,16 +154,13 @@ export class WorkerRig {
     return this.call("tasks.get", { task }).state;
   }
 
-  worker(options: RigOptions = {}): WorkerAtWork {
+  worker(options: RigOptions = {}) {
     const pid = (this.#pid += 1);
     const process = processKey(this.processes.start(pid));
     const calls = callsOf(this.#open(), () => undefined);
     const machine = new Machine(this.time);
-    const link = WorkspaceClient.openLocal(calls, {
-      setTimer: machine.setTimer,
-      clock: machine.clock,
-      random: () => 0.5,
-    });
+    const { setTimer, clock } = machine;
+    const link = WorkspaceClient.openLocal(calls, { setTimer, clock, random: () => 0.5 });
     const cuts = cutsOf(link);
     return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link: cuts };
   }
@@ -189,9 +172,7 @@ export class WorkerRig {
   }
 }
 
-export async function aTaskBegun(
-  ...[task]: Parameters<WorkerRig["submit"]>
-): Promise<{ rig: WorkerRig; task: number; made: WorkerAtWork }> {
+export async function aTaskBegun(...[task]: Parameters<WorkerRig["submit"]>) {
   const rig = new WorkerRig();
   return { rig, task: rig.submit(task), made: await rig.begun() };
 }

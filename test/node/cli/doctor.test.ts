@@ -154,7 +154,7 @@ it("what SQLite's own check finds is a failure", async () => {
 
 it("doctor fails where the folder of the store became read-only", async (test) => {
   const home = aCliHome();
-  smallDisk(test, 64, { at: home.paths.home });
+  smallDisk(test, 64, home.paths.home);
   seed(home);
   home.runtime.store.close();
   remount(home.paths.home, "ro");

@@ -9,7 +9,8 @@ import { HookProgram, clientHeader, homeHeader, valueOf } from "#src/clients/ada
 import { openCodeHooks, type OpenCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { recording, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

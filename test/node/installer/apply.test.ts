@@ -16,7 +16,8 @@ import { apply } from "#src/installer/apply.ts";
 import { writeAtomically } from "#src/platform/private-files.ts";
 import type { Plan } from "#src/installer/file-edits.ts";
 import { renderPlan } from "#src/installer/setup-overview.ts";
-import { aClientHome, contents, T0, valueOf, launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { aClientHome, contents, T0, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import * as fc from "fast-check";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { commentsIn, layOut, layouts } from "#harness/machine/client-home.ts";
@@ -32,7 +33,7 @@ function carryOut(home: ClientHome, plan: Plan, backups = home.backups): ReturnT
 it("keeps a copy of each file before it changes it, in a folder that only the user can read", () => {
   const home = aClientHome();
   home.write(home.servers, '{ "token": "secret" }');
-  const backup = valueOf(carryOut(home, valueOf(home.planInstall(home.code)))) ?? "";
+  const backup = given(carryOut(home, given(home.planInstall(home.code)))) ?? "";
   expect(backup).toBe(join(home.backups, "2023-11-14T22-13-20.000Z-000"));
   expect(readFileSync(join(backup, "0.json"), "utf8")).toBe('{ "token": "secret" }');
   expect(JSON.parse(readFileSync(join(backup, "manifest.json"), "utf8"))).toMatchObject({
@@ -74,7 +75,7 @@ it("a linked file stays a link; what it leads to is changed, and back", () => {
 it("refuses when a file changed since the plan, and changes none", () => {
   const home = aClientHome();
   home.write(home.settings, "{}");
-  const plan = valueOf(home.planInstall(home.code));
+  const plan = given(home.planInstall(home.code));
   home.write(home.settings, '{"model": "opus"}');
   expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_changed", path: home.settings } });
   expect(contents(home)).toEqual([null, '{"model": "opus"}']);
@@ -86,7 +87,7 @@ it("refuses when a file changed since the plan, and changes none", () => {
 it("refuses a link that leads nowhere, and a folder for backups that cannot be made", () => {
   const home = aClientHome();
   home.write(join(home.folder, "file"), "");
-  const plan = valueOf(home.planInstall(home.code));
+  const plan = given(home.planInstall(home.code));
   const unsaved = carryOut(home, plan, join(home.folder, "file", "backups"));
   expect(unsaved).toMatchObject({ ok: false, error: { code: "write_failed" } });
   symlinkSync("gone.json", home.servers);
@@ -97,7 +98,7 @@ it("refuses a link that leads nowhere, and a folder for backups that cannot be m
 it("an edit that cannot be written takes back those before it, with the backup", () => {
   const home = aClientHome();
   home.write(home.servers, '{"a": 1}');
-  const plan = valueOf(home.planInstall(home.code));
+  const plan = given(home.planInstall(home.code));
   const [first] = plan.edits;
   if (!first) throw new Error("no edit");
   home.write(join(home.folder, "file"), "in the way of a folder");
@@ -113,7 +114,7 @@ it("says so when taking back fails too, and keeps the backup then", () => {
   home.write(home.servers, "{}");
   const path = join(home.servers, "now", "a-folder.json");
   const edits = ["1", "2"].map((after) => ({ path, before: null, after, summary: [] }));
-  const plan = valueOf(home.planInstall(home.code));
+  const plan = given(home.planInstall(home.code));
   const gone = { path: home.servers, before: "{}", after: null, summary: [] };
   const refused = carryOut(home, { ...plan, edits: [gone, ...edits] });
   expect(refused).toMatchObject({ ok: false, error: { code: "config_changed" } });
@@ -124,9 +125,9 @@ it("says so when taking back fails too, and keeps the backup then", () => {
 
 it("two plans of one moment get a backup each, and a plan without edits none", () => {
   const home = aClientHome();
-  carryOut(home, valueOf(home.planInstall(home.code)));
-  carryOut(home, valueOf(home.planInstall(home.desktop)));
-  expect(valueOf(carryOut(home, valueOf(home.planInstall(home.code))))).toBeNull();
+  carryOut(home, given(home.planInstall(home.code)));
+  carryOut(home, given(home.planInstall(home.desktop)));
+  expect(given(carryOut(home, given(home.planInstall(home.code))))).toBeNull();
   expect(readdirSync(home.backups)).toEqual(["2023-11-14T22-13-20.000Z-000", "2023-11-14T22-13-20.000Z-001"]);
 });
 
@@ -149,7 +150,7 @@ it("shows a plan as a diff with what it means, without the neighbours' secrets",
   const home = aClientHome();
   const servers = { mcpServers: { other: { command: "x", env: { API_KEY: "sk-abcdefghijklmnop" } } }, last: 1 };
   home.write(home.desktop.serversFile, `${JSON.stringify(servers, null, 2)}\n`);
-  const shown = renderPlan(valueOf(home.planInstall(home.desktop)));
+  const shown = renderPlan(given(home.planInstall(home.desktop)));
   expect(shown).toContain('# adds the MCP server "shim"\n+     },\n+     "shim": {\n');
   expect(shown).not.toContain("sk-");
 });

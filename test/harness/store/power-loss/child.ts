@@ -13,13 +13,12 @@ import { loadDriver } from "#src/store/open-driver.ts";
 import { migrations, Store } from "#src/store/store.ts";
 import * as spool from "#src/store/spool.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "#src/platform/private-files.ts";
-import { Rng } from "../../../sim/rng.ts";
+import { Rng } from "../../../sim/sim.ts";
 import { addJournal, addSession } from "#harness/store/store-rows.ts";
 
 /** What this process is to do; see power-loss.ts, which judges what is left of it. */
 export interface PowerTask {
   readonly home: string;
-  /** A git work tree outside of the recorded folder; null: no snapshots. */
   readonly project: string | null;
   readonly driver: DriverName;
   readonly seed: number;

@@ -2,16 +2,14 @@ import { readFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, basename, dirname } from "node:path";
 import type { TestContext } from "vitest";
 import { compiled } from "#harness/machine/programs.ts";
-import type { Rng } from "../../../sim/rng.ts";
+import type { Rng } from "../../../sim/sim.ts";
 
 /** One change of the disk, an fsync, or a line that a process printed, in the order in which they happened. */
 export type Record =
-  /** A file or folder was opened; a file that was not there is made by it. */
   | { readonly kind: "open"; readonly inode: bigint; readonly path: string; readonly isCut: boolean }
   | { readonly kind: "open folder"; readonly inode: bigint; readonly path: string }
   | { readonly kind: "write"; readonly inode: bigint; readonly at: number; readonly data: Buffer }
   | { readonly kind: "truncate"; readonly inode: bigint; readonly length: number }
-  /** An fsync of a file or a folder. */
   | { readonly kind: "sync"; readonly inode: bigint }
   | { readonly kind: "rename"; readonly from: string; readonly to: string }
   | { readonly kind: "link"; readonly from: string; readonly to: string }
@@ -99,7 +97,6 @@ class File {
     return bytes.subarray(0, end);
   }
 
-  /** As a process that reads it sees it. */
   read(): Buffer {
     return this.#with(this.pending);
   }
@@ -111,7 +108,6 @@ class File {
 }
 
 class Folder {
-  /** As a process sees it. */
   readonly names = new Map<string, File | Folder>();
   /** What an fsync has put on the disk. */
   readonly synced = new Map<string, File | Folder>();
@@ -232,7 +228,6 @@ export class Disk {
     this.#pending = left.toReversed();
   }
 
-  /** Every file as processes see it, by its path below the root. */
   files(): Map<string, Buffer> {
     const files = new Map<string, Buffer>();
     const walk = (folder: Folder, path: string): void => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, basename } from "node:path";
 import type { TestContext } from "vitest";
 import type { Driver } from "#src/store/driver.ts";
-import { Rng } from "../../../sim/rng.ts";
+import { Rng } from "../../../sim/sim.ts";
 import { GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import type { PowerTask } from "./child.ts";
 import { Disk, readRecording, recorded, recorder, type Record } from "./disk.ts";
@@ -17,21 +17,14 @@ import { Store } from "#src/store/store.ts";
 import { messageOf } from "#src/shared/error.ts";
 import { addJournal, addSession, column } from "#harness/store/store-rows.ts";
 
-interface Recording {
-  /** The folder of which every change was recorded. */
-  readonly root: string;
-  readonly records: readonly Record[];
-}
+type Recording = ReturnType<typeof record>;
 
 /** In memory where there is such a folder: what is looked at after a cut need not survive one. */
 const imagesIn = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const CHILD = join(import.meta.dirname, "child.ts");
 
 /** Lets a process save, back up, forget and repair, and records what it asks of the disk. */
-export function record(
-  test: TestContext,
-  task: Omit<PowerTask, "home" | "project"> & { hasProject: boolean },
-): Recording {
+export function record(test: TestContext, task: Omit<PowerTask, "home" | "project"> & { hasProject: boolean }) {
   const library = recorder(test);
   const folder = temporaryFolder();
   const [root, trace] = [join(folder, "disk"), join(folder, "trace")];
@@ -103,10 +96,8 @@ export function cutPower({ root, records }: Recording, { driver, seed, count, ig
 class Promised {
   readonly rows = new Set<string>();
   readonly snapshots = new Map<string, { commit: string; repository: string }>();
-  /** Texts of which no byte may come back. */
   readonly forgotten: string[] = [];
   readonly dropped: { commit: string; repository: string }[] = [];
-  /** Its path where it was recorded. */
   backup: string | null = null;
   settings = 0;
   repairs = 0;

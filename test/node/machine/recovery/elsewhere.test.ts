@@ -14,8 +14,7 @@ import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-client.ts";
-import { project, workspace } from "#harness/sync/machines.ts";
-import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/machines.ts";
+import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace } from "#harness/sync/sync-machine.ts";
 import type { Io } from "#src/cli/io.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
@@ -58,7 +57,7 @@ it("a session of another machine is found when the coordinator reports its chat 
 it("a session without a chat counts as ended after ten silent minutes, and not as certainly dead", async () => {
   const one = await aWorld({ isKnown: false });
   expect(await found(one)).toEqual([]);
-  one.world.wait(6 * minute);
+  one.wait(6 * minute);
   const { liveness, from } = await restored(one);
   expect(liveness).toMatchObject({ isOver: true, isCertain: false });
   const text = brief(from, one.here.runtime.now(), "brief");
@@ -82,7 +81,7 @@ it("one that ended, was recovered or dismissed where it ran, or holds nothing, i
 
 it("while the coordinator does not answer no session is reported as dead", async () => {
   const one = await aWorld();
-  one.world.isCut = (name) => name === "chats.get";
+  one.world.weather = (name) => (name === "chats.get" ? "unreachable" : "good");
   expect(await found(one)).toEqual([]);
 });
 
@@ -147,18 +146,18 @@ it("take makes it this chat's, for all machines; a second time nothing changes",
   const { ask } = await open(one);
   for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
   await one.there.pull();
-  expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
+  expect(rowIn(one.there, one.dead.session).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
 it("a session of this machine that another one continues cannot be taken here", async () => {
   const one = await aWorld();
-  await takeOver(one.reach, rowOf(one, one.dead));
+  await takeOver(one.reach, rowIn(one.here, one.dead.session));
   const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
   fresh.start();
   const { ask, refusal } = await open({ here: one.there, chat: fresh });
   const refused = await refusal("shim_check_recovery", { take: true });
   expect(refused).toContain(`is continued by chat ${one.chat.session} on laptop`);
-  one.world.isCut = () => true;
+  one.world.weather = () => "unreachable";
   // Leases are never granted offline; work on what is here can continue.
   await ask("shim_check_recovery", { take: true });
   const expected = { recovery: "offered", recoveryBy: fresh.session };
@@ -183,7 +182,7 @@ it("a chat that joins is offered it once, and its user reads the line and the st
   const { systemMessage, hookSpecificOutput } = one.chat.prompt("what was I doing?");
   expect(hookSpecificOutput?.additionalContext).toContain("on another machine (desk)");
   expect(systemMessage).toMatch(/^SHIM: "fix the parser" died \d+ min ago on desk.*; Claude has its brief\./);
-  one.world.wait(minute);
+  one.wait(minute);
   expect(await news()).toEqual([]);
   await team.end("over");
 });
@@ -192,8 +191,8 @@ it("two machines ask at the same time: one gets it, the other is refused with ch
   const one = await aWorld();
   const rival = await aRival(one);
   const [first, second] = await Promise.all([
-    takeOver(one.reach, rowOf(one, one.dead)),
-    takeOver(rival.reach, rowOf(rival, one.dead)),
+    takeOver(one.reach, rowIn(one.here, one.dead.session)),
+    takeOver(rival.reach, rowIn(rival.here, one.dead.session)),
   ]);
   expect(first).toMatchObject({ ok: true });
   const message = expect.stringContaining(`continued by chat ${one.chat.session} on laptop`) as string;
@@ -204,17 +203,17 @@ it("two machines ask at the same time: one gets it, the other is refused with ch
 
 it.each(["leases.acquire", "sync.take"])("cut off at %s nothing is lost: the same again takes it", async (cut) => {
   const one = await aWorld();
-  const take = (): Promise<unknown> => takeOver(one.reach, rowOf(one, one.dead));
-  one.world.isCut = (name) => name === cut;
+  const take = (): Promise<unknown> => takeOver(one.reach, rowIn(one.here, one.dead.session));
+  one.world.weather = (name) => (name === cut ? "unreachable" : "good");
   expect(await take()).toMatchObject({ ok: false, error: { code: "unreachable" } });
-  expect(rowOf(one, one.dead).taken).toBeNull();
-  one.world.isCut = () => false;
+  expect(rowIn(one.here, one.dead.session).taken).toBeNull();
+  one.world.weather = () => "good";
   for (let n = 0; n < 2; n++) expect(await take()).toMatchObject({ ok: true });
 });
 
 it("a successor keeps the prompts; when it dies with a checkpoint, it is found itself", async () => {
   const one = await aWorld();
-  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
   const state = one.here.runtime.store.read((sql) => currentState(sql, one.chat.session), null);
   const prompts = [{ text: "fix the parser" }, { text: "and the lexer" }];
   expect(state?.continues).toMatchObject({ session: one.dead.session, prompts });
@@ -230,8 +229,8 @@ it("a successor keeps the prompts; when it dies with a checkpoint, it is found i
 
 it("a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
   const one = await aWorld();
-  const row = rowOf(one, one.dead);
-  await one.there.device.put({ session: one.dead.session });
+  const row = rowIn(one.here, one.dead.session);
+  await one.there.sealer.put({ session: one.dead.session });
   expect(await takeOver(one.reach, row)).toMatchObject({ ok: false, error: { code: "unknown_key" } });
   expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
 });
@@ -241,7 +240,7 @@ it("a chat is offered the newest of its project once; a second chat of this mach
   expect([await offered(one), await offered(one)]).toEqual([one.dead.session, null]);
   const second = anotherClaude(one.here.runtime, one.chat, { session: "dddd4444" });
   second.start();
-  const beside = { ...one, reach: { ...one.reach, ...(await one.here.join(second.session)) } };
+  const beside = { ...one, reach: { ...one.reach, ...(await one.here.register(second.session)) } };
   expect(await offered(beside)).toBeNull();
   one.chat.kill();
   expect(await offered(beside)).toBe(one.dead.session);
@@ -257,19 +256,19 @@ it("none is offered to a task's chat and a script, after a dismissal, and when i
   note("dismissed");
   expect(await offered(one)).toBeNull();
   note("undone");
-  one.world.wait(8 * 24 * 60 * minute);
+  one.wait(8 * 24 * 60 * minute);
   const old = await findElsewhere(one.reach, project);
   expect([old.length, offerableElsewhere(one.reach, old), await offered(one)]).toEqual([1, [], null]);
 });
 
 it("the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
   const one = await aWorld();
-  const { runtime, device } = one.there;
+  const { runtime, sealer } = one.there;
   const fresh = anotherClaude(runtime, one.dead, { session: "eeee5555" });
   expect(fresh.start()).toContain("fix the parser");
-  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
   await one.there.pull();
-  for (let n = 0; n < 2; n++) recordTakeovers(runtime, workspace, device.device);
+  for (let n = 0; n < 2; n++) recordTakeovers(runtime, workspace, sealer.device);
   const given = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
   for (const { session } of [one.dead, fresh]) expect(newsOf(one.there, session)).toEqual([given]);
   expect(storedSession(runtime, one.dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: given.by });
