@@ -72,6 +72,11 @@ class Phone {
   }
 }
 
+interface Opened {
+  readonly open: string;
+  readonly answer: string;
+}
+
 /** A page of a phone with a session at its machine. */
 class Connection {
   readonly closed: Promise<number>;
@@ -101,10 +106,13 @@ class Connection {
     key: Uint8Array<ArrayBuffer>,
   ): Promise<Connection> {
     const connection = new Connection(address, headers);
-    await connection.until({ isThere: true });
-    const session = randomText(16);
-    connection.#socket.send(JSON.stringify({ open: session }));
-    const { answer } = (await connection.until({ open: session })) as { answer: string };
+    await connection.until(({ isThere }) => isThere === true);
+    // As the page does: the machine may not be connected at the very moment in which it is announced.
+    const ask = (): void => connection.#socket.send(JSON.stringify({ open: randomText(16) }));
+    const asking = setInterval(ask, 1_000);
+    ask();
+    const { open: session, answer } = (await connection.until((frame) => "answer" in frame)) as Opened;
+    clearInterval(asking);
     connection.#channel = await PhoneChannel.open("phone", key, session, answer);
     return connection;
   }
@@ -119,10 +127,10 @@ class Connection {
     }
   }
 
-  async until(wanted: Record<string, unknown>): Promise<Record<string, unknown>> {
+  async until(isWanted: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>> {
     for (;;) {
       const frame = await this.next();
-      if (Object.entries(wanted).every(([field, value]) => frame[field] === value)) return frame;
+      if (isWanted(frame)) return frame;
     }
   }
 
