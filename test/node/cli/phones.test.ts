@@ -111,7 +111,7 @@ class Connection {
     const ask = (): void => connection.#socket.send(JSON.stringify({ open: randomText(16) }));
     const asking = setInterval(ask, 1_000);
     ask();
-    const { open: session, answer } = (await connection.until((frame) => "answer" in frame)) as Opened;
+    const { open: session, answer } = (await connection.until((frame) => "answer" in frame)) as unknown as Opened;
     clearInterval(asking);
     connection.#channel = await PhoneChannel.open("phone", key, session, answer);
     return connection;
