@@ -7,6 +7,7 @@ import { expect, it } from "vitest";
 import { filesOf, invented, writeSession, type InventedSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import type { CheckedSession } from "#src/contract/machine/stores.ts";
+import { parseObject } from "#src/shared/json-fields.ts";
 
 const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
 const dayMs = 86_400_000;
