@@ -39,6 +39,8 @@ class SessionSigns {
   /** Line of the first prompt, from 1; null: there is none. */
   firstPromptLine: number | null = null;
   hidden: HiddenSession | null = null;
+  /** Rows whose time is none, and the line of the first one; null: there is none. */
+  untimed: { readonly count: number; readonly line: number } | null = null;
   /** Its client never deletes it by itself. */
   isExempt = false;
   /** Names of backups of files. */
@@ -55,6 +57,9 @@ class SessionSigns {
     if (row === null) return;
     this.#addNames(row);
     this.#addTreatment(row, one.position);
+    const time = textAt(row, "timestamp");
+    if (time !== null && Number.isNaN(Date.parse(time)))
+      this.untimed = { count: (this.untimed?.count ?? 0) + 1, line: this.untimed?.line ?? one.line };
     if (this.firstPromptLine === null && this.#files.rowOf(row)?.kind === "prompt") this.firstPromptLine = one.line;
     if (this.title === null && one.line <= titleLines) this.title = this.#titleWith(one);
   }
@@ -111,6 +116,7 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   const findings = [
     ...damagesOf(deps, kept, facts),
     ...chained,
+    ...untimedRows(head),
     ...(kept.subagentOf === null ? await findingsOfSession(deps, kept, client, facts, head) : [subagentFinding(kept)]),
     ...subagents.findings,
     ...(kept.by === null && !head.isExempt ? expiry(deps, kept, client, facts) : []),
@@ -227,6 +233,16 @@ function unlinkedRows({ unlinked, sent }: TranscriptFacts): StoreFinding[] {
   const { count, line } = unlinked;
   const rows = count === 1 ? "1 row is missing" : `${count} rows are missing`;
   return [{ state: "damaged", text: `${rows}, which others name (the first one in line ${line})` }];
+}
+
+/** A part of a row that is lost can leave a row, with another value behind the name of its time. */
+function untimedRows({ untimed }: SessionSigns): StoreFinding[] {
+  if (untimed === null) return [];
+  const { count, line } = untimed;
+  const rows = count === 1 ? "1 row has" : `${count} rows have`;
+  return [
+    { state: "damaged", text: `${rows} another text as its time (the first one in line ${line}): a part is lost` },
+  ];
 }
 
 /** The client's own list of prompts holds later ones than the file. */

@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { filesOf, invented, writeSession, type InventedSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import type { CheckedSession } from "#src/contract/machine/stores.ts";
-import { parseObject } from "#src/shared/json-fields.ts";
+import { parseObject, textAt, type JsonObject } from "#src/shared/json-fields.ts";
 
 const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
 const dayMs = 86_400_000;
@@ -62,6 +62,21 @@ const breaks: Readonly<Record<string, (bytes: Buffer, at: number) => Buffer>> = 
   "a cut beginning": (bytes, at) => bytes.subarray(Math.max(1, at)),
 };
 
+/** A row that could be as its client wrote it. */
+function isTimed(row: JsonObject | null): boolean {
+  const time = textAt(row, "timestamp");
+  return row !== null && (time === null || !Number.isNaN(Date.parse(time)));
+}
+
+it("a row whose time is another text has lost a part, and says where", async () => {
+  const { home, path } = withOne("claude-code");
+  const bytes = readFileSync(path, "utf8");
+  writeFileSync(path, bytes.replace(/(?<="timestamp":"2026)-11.*?"sessionId":"/, ""));
+  settle(home, path);
+  const text = "1 row has another text as its time (the first one in line 1): a part is lost";
+  expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ state: "damaged", text }] }]);
+});
+
 it("no damaged session is called whole, and its bytes are all accounted for", async () => {
   const home = aCliHome();
   const damages = fc.record({
@@ -85,7 +100,7 @@ it("no damaged session is called whole, and its bytes are all accounted for", as
       const isOfRows = broken
         .toString()
         .split("\n")
-        .every((line) => lines.has(line) || parseObject(line) !== null);
+        .every((line) => lines.has(line) || isTimed(parseObject(line)));
       if (!isOfRows || !broken.equals(Buffer.from(broken.toString()))) expect(one?.state).toMatch(/damaged/);
     }),
     { numRuns: 60 },
