@@ -15,7 +15,7 @@ const folder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page
 it.runIf(process.env["SHIM_PICTURES"] === "1")("pictures of the guide @night", async () => {
   const home = aCliHome();
   home.now = new Date(2026, 10, 27, 17, 40).getTime();
-  const [, died = "", , , , , index = ""] = seedDay(home);
+  const [asking = "", died = "", , , , , index = ""] = seedDay(home);
   seedTeam(home, index, 4_006);
   const served = await servePage(home, { isBuilt: true });
   const { page } = await openTab(served.link(), { viewport: { width: 1_000, height: 700 } });
@@ -43,4 +43,14 @@ it.runIf(process.env["SHIM_PICTURES"] === "1")("pictures of the guide @night", a
     await page.evaluate("document.activeElement.blur()");
     await page.screenshot({ path: join(folder, `${name}.png`) });
   }
+  home.runtime.config.answers.isEnabled = true;
+  const text = "npm publish --tag next\nin /home/ann/work/shop";
+  const times = { askedAt: home.now - 20_000, endsAt: home.now + 550_000 };
+  const asked = { id: "k3v9", session: asking, agent: null, tool: "Bash", toolInput: {}, text, reason: null, ...times };
+  void home.runtime.permissions.open(asked);
+  await page.setViewportSize({ width: 375, height: 700 });
+  await page.evaluate('location.hash = "#/fleet"');
+  await page.getByText("npm publish").waitFor();
+  const clip = { x: 0, y: 42, width: 375, height: 440 };
+  await page.screenshot({ path: join(folder, "answer.png"), clip });
 });

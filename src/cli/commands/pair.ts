@@ -2,8 +2,8 @@ import { Option, type Command } from "commander";
 import { renderUnicodeCompact } from "uqr";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { ok } from "../../shared/result.ts";
-import { failed, interrupted, wrongUsage, type CliResult, type Lines } from "../answer.ts";
+import { err, ok } from "../../shared/result.ts";
+import { exitCodes, failed, wrongUsage, type CliResult, type Lines } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { localTime, parseDuration } from "../option-values.ts";
 
@@ -11,6 +11,13 @@ interface PairOptions extends CommonOptions {
   readonly answer?: boolean;
   readonly for?: number;
 }
+
+/** Ends it at Ctrl-C. */
+const withdrawn: CliResult<never> = err({
+  exit: exitCodes.interrupted,
+  code: "stopped",
+  message: "nothing was paired, and the link is withdrawn.",
+});
 
 /** Time between two questions whether a phone has opened the link, in ms. */
 const askEveryMs = 500;
@@ -33,7 +40,7 @@ async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise
   });
   if (!offered.ok) return offered;
   const { id, link, until } = offered.value;
-  io.stderr(`${renderUnicodeCompact(link)}\n`);
+  io.stderr(`${renderUnicodeCompact(link, { border: 2 })}\n`);
   cli.progress(`Scan this with the phone's camera, or open there: ${link}`);
   cli.progress(`It pairs one phone, until ${localTime(until)}. Ctrl-C withdraws it.`);
   const opened = await awaitPhone(cli, id, until);
@@ -61,7 +68,7 @@ async function awaitPhone(cli: Cli, id: string, until: number): Promise<CliResul
     if (!opened.ok) return opened;
     if (opened.value.phone !== null) return ok(opened.value.phone);
     await io.wait(askEveryMs, stopped);
-    if (stopped.aborted) return interrupted;
+    if (stopped.aborted) return withdrawn;
   }
   return failed("stopped", "no phone has opened the link in time: run `shim pair` again.");
 }

@@ -104,7 +104,7 @@ export const phoneHandlers: Pick<
     const found = phones.filter(({ id, name }) => id.startsWith(given) || name === given);
     const [phone] = found;
     if (phone === undefined)
-      return err({ code: "not_found", message: `no phone is paired as ${given}. \`shim phones\` lists them.` });
+      return err({ code: "not_found", message: `no phone is paired as ${given}. \`shim phones list\` lists them.` });
     if (found.length > 1) {
       const candidates = found.map(({ id, name }) => `${id.slice(0, 8)} ${name}`);
       return err({ code: "ambiguous", message: `${given} names several phones.`, candidates });
