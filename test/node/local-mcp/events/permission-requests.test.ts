@@ -378,6 +378,8 @@ it("the program of hooks waits for a held event as well, and answers without a d
   const timers = vi.spyOn(globalThis, "setTimeout");
   const waits = await aProgram();
   await vi.waitUntil(() => timers.mock.calls.some(([, ms]) => ms === 590_000), patience);
+  // Before the clock is real again: it would bring the fake one back.
+  timers.mockRestore();
   vi.advanceTimersByTime(580_000);
   waits.host.end("the answer");
   expect(await waits.answer).toBe("the answer");
