@@ -17,7 +17,11 @@ const on = { answers: { isEnabled: true } };
 const undecided = { content: [{ type: "text", text: "{}" }] };
 const rm = { tool_name: "Bash", tool_input: JSON.stringify({ command: "rm -r build", description: "Clean" }) };
 
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  // First: a spy on a fake timer would bring it back.
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 interface Shown {
   readonly id: string;
@@ -378,8 +382,6 @@ it("the program of hooks waits for a held event as well, and answers without a d
   const timers = vi.spyOn(globalThis, "setTimeout");
   const waits = await aProgram();
   await vi.waitUntil(() => timers.mock.calls.some(([, ms]) => ms === 590_000), patience);
-  // Before the clock is real again: it would bring the fake one back.
-  timers.mockRestore();
   vi.advanceTimersByTime(580_000);
   waits.host.end("the answer");
   expect(await waits.answer).toBe("the answer");
