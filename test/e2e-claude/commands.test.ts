@@ -3,9 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { transcriptPath } from "#harness/claude/claude-code.ts";
 import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
-import { poisonCommand, refusingPoison } from "#harness/clients/flows.ts";
+import { poisonCommand, refusingPoison, shellWork, undoesTheTurn, written } from "#harness/clients/recorded-client.ts";
 import { runShim } from "#harness/clients/real-clients.ts";
-import { shellWork, undoesTheTurn, written } from "#harness/clients/flows.ts";
 import { write } from "#harness/machine/git-project.ts";
 
 const instructions = {

@@ -5,8 +5,7 @@ import { checksOf } from "../../demo/story/show.ts";
 import { Story } from "../../demo/story/story.ts";
 import { midway } from "../../demo/story/team-chat.ts";
 import { findChild, untilFound } from "#harness/claude/claude-code.ts";
-import { bash, call, endless } from "#harness/claude/claude-rig.ts";
-import { WorkerMachine } from "#harness/claude/claude-workers.ts";
+import { bash, call, endless, WorkerMachine } from "#harness/claude/claude-rig.ts";
 import { git } from "#harness/machine/git-project.ts";
 
 const request = "Make the parser accept empty input";

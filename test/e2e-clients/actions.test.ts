@@ -2,11 +2,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { received } from "#harness/claude/claude-rig.ts";
 import type { ModelRequest, Step } from "#harness/claude/scripted-model.ts";
-import { type ChatRig, fail, kill } from "#harness/clients/chat-rig.ts";
-import { ClientRig } from "#harness/clients/client-rig.ts";
+import { type ChatRig, fail, kill, ClientRig } from "#harness/clients/chat-rig.ts";
 import { CodexRig, shell } from "#harness/clients/codex-rig.ts";
 import { gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
-import { shellWork, undoesTheTurn, written } from "#harness/clients/flows.ts";
+import { shellWork, undoesTheTurn, written } from "#harness/clients/recorded-client.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 

@@ -2,10 +2,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { fail } from "#harness/clients/chat-rig.ts";
-import { ClientRig } from "#harness/clients/client-rig.ts";
+import { fail, ClientRig } from "#harness/clients/chat-rig.ts";
 import { codexEnv, CodexRig } from "#harness/clients/codex-rig.ts";
-import { poisonCommand, refusingPoison } from "#harness/clients/flows.ts";
+import { poisonCommand, refusingPoison } from "#harness/clients/recorded-client.ts";
 import { copilot, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import type { OutputOf } from "#src/contract/operations.ts";

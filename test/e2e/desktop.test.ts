@@ -12,8 +12,8 @@ import {
 } from "#harness/machine/claude-desktop.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
-import { hostsOf } from "#harness/machine/process-tree.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { hostsOf } from "#harness/machine/programs.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 import type { HostStatus } from "#src/contract/machine/installation.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { settableClock } from "#harness/clock/set-clock/set-clock.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import type { OutputOf } from "#src/contract/operations.ts";

@@ -13,11 +13,17 @@ import {
   storeOf,
   otherBuild,
 } from "#harness/machine/mcp-process.ts";
-import { lacking, MachineHome } from "#harness/machine/programs.ts";
-import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
+import {
+  lacking,
+  MachineHome,
+  hostsOf,
+  killEvery,
+  killHosts,
+  servingHost,
+  readOrNull,
+} from "#harness/machine/programs.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
-import { column } from "#harness/store/store-rows.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { column, tempHome } from "#harness/store/store-test.ts";
 import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses } from "#src/platform/processes.ts";

@@ -14,8 +14,8 @@ import {
   storeOf,
   type StartOptions,
 } from "#harness/machine/mcp-process.ts";
-import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { familyOf, hostsOf, killEvery } from "#harness/machine/programs.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 
 /** `npm run stress -- processes --starts 1000` */
 const starts = setting("SHIM_PROCESS_STARTS", 24);

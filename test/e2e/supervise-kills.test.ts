@@ -3,11 +3,9 @@ import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import type { EventProcess } from "#harness/machine/programs.ts";
-import { MachineHome } from "#harness/machine/programs.ts";
+import { type EventProcess, MachineHome, killEvery } from "#harness/machine/programs.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
 
 /**
  * Stands for Claude Code: runs the hooks of the settings that it is given, writes a transcript, has a tool in its group and one outside of it, and works until

@@ -14,7 +14,7 @@ import { Store } from "#src/store/store.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { outputOf } from "#harness/machine/programs.ts";
-import { column } from "#harness/store/store-rows.ts";
+import { column } from "#harness/store/store-test.ts";
 
 const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 30);
 

@@ -3,10 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
-import { outputOf, MachineHome } from "#harness/machine/programs.ts";
+import { outputOf, MachineHome, childrenOf } from "#harness/machine/programs.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { childrenOf } from "#harness/machine/process-tree.ts";
 
 interface Screen {
   /** A shell in a pseudo-terminal of script(1). */

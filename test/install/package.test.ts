@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
-import { aBareMachine, aRegistry, nodes, type BareMachine } from "#harness/machine/bare-machine.ts";
+import { aBareMachine, aRegistry, nodes, type BareMachine } from "#harness/machine/client-home.ts";
 import type { Output } from "#harness/machine/programs.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "shim-pack-"));

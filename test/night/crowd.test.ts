@@ -9,7 +9,7 @@ import { createKey } from "#src/machine/sharing/key-ring.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { answered, setting, startServer } from "#harness/machine/mcp-process.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 
 const howMany = setting("SHIM_CROWD_CHATS", 6);
 const seconds = setting("SHIM_CROWD_SECONDS", 4);

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { CutProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { type AttackName, storageLimit } from "../../bench/stress/attacks.ts";

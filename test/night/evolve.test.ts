@@ -17,7 +17,7 @@ import {
 import { failed, printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { aTransformHome, type TransformHome, varRule } from "#harness/transform/transform-rig.ts";
-import { submit } from "#harness/worker/cli-worker.ts";
+import { submit } from "#harness/worker/worker-rig.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 

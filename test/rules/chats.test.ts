@@ -13,8 +13,11 @@ import {
   statusOf,
   successorOf,
   changesBelow,
+  ask,
+  given,
+  pagesOf,
+  refused,
 } from "#harness/coordinator/peers.ts";
-import { ask, given, pagesOf, refused } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
 
 /** How a chat's process may be gone, so that another may follow. */

@@ -17,8 +17,12 @@ import {
   second,
   changesBelow,
   submitOne,
+  ask,
+  given,
+  refused,
+  set,
+  waitForFullHour,
 } from "#harness/coordinator/peers.ts";
-import { ask, given, refused, set, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import { list, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 

@@ -12,8 +12,11 @@ import {
   second,
   successorOf,
   changesBelow,
+  ask,
+  given,
+  pagesOf,
+  refused,
 } from "#harness/coordinator/peers.ts";
-import { ask, given, pagesOf, refused } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
 it("what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
   const lease = await a.hold("deploy", { ttlMs: 20 * second });

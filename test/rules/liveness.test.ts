@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import { auditOf, check, codeOf, chatOf, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { auditOf, check, codeOf, chatOf, pass, Peer, second, statusOf, given } from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
 const hour = 3_600 * second;

@@ -2,8 +2,19 @@ import { expect } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, day, hour, minute, refusal, refused, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";
-import { Peer, later } from "#harness/coordinator/peers.ts";
+import {
+  ask,
+  day,
+  hour,
+  minute,
+  refusal,
+  refused,
+  toAll,
+  toChat,
+  toTopic,
+  Peer,
+  later,
+} from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
 it("a message comes as data until acknowledged, with sender, target and age", async ({ c1: from, c2: to }) => {

@@ -2,8 +2,11 @@ import { expect } from "vitest";
 import { type InputOf, operationNames, operations } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
-import { codeOf, Peer, later, submit } from "#harness/coordinator/peers.ts";
 import {
+  codeOf,
+  Peer,
+  later,
+  submit,
   ask,
   day,
   get,
@@ -15,7 +18,7 @@ import {
   rowsWritten,
   set,
   toAll,
-} from "#harness/coordinator/state-calls.ts";
+} from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
 it("a repeated request returns the first result and changes nothing", async ({ host }) => {

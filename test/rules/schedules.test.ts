@@ -1,8 +1,7 @@
 import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, day, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import { cancel, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
+import { ask, day, hour, minute, refusal, cancel, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
 import { taskTest } from "./rule-test.ts";
 
 type NewSchedule = InputOf<"schedules.create">;

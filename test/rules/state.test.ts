@@ -14,8 +14,9 @@ import {
   revision,
   set,
   waitForFullHour,
-} from "#harness/coordinator/state-calls.ts";
-import { Peer, later } from "#harness/coordinator/peers.ts";
+  Peer,
+  later,
+} from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 it("of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {

@@ -16,8 +16,9 @@ import {
   set,
   toAll,
   waitForFullHour,
-} from "#harness/coordinator/state-calls.ts";
-import { Peer, second } from "#harness/coordinator/peers.ts";
+  Peer,
+  second,
+} from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 it("the alarm is set for the earliest due time, and for none without one", async ({ host }) => {

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { hour, minute, pagesAfter } from "#harness/coordinator/state-calls.ts";
+import { hour, minute, pagesAfter } from "#harness/coordinator/peers.ts";
 import {
   type Content,
   Device,

@@ -10,7 +10,8 @@ import {
   waitForFullHour,
   ask,
   pagesAfter,
-} from "#harness/coordinator/state-calls.ts";
+  Peer,
+} from "#harness/coordinator/peers.ts";
 import {
   type Content,
   Device,
@@ -29,7 +30,6 @@ import {
   storedOf,
 } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
-import { Peer } from "#harness/coordinator/peers.ts";
 
 it("the answer names the same beginning until what the device stored is lost", async ({ host, device }) => {
   const put = async (): Promise<OutputOf<"sync.put">> => given(await device.tryPut(session("s1")));

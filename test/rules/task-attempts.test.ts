@@ -12,8 +12,12 @@ import {
   submit,
   submitOne,
   taskOf,
+  ask,
+  day,
+  hour,
+  minute,
+  refused,
 } from "#harness/coordinator/peers.ts";
-import { ask, day, hour, minute, refused } from "#harness/coordinator/state-calls.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {

@@ -12,8 +12,11 @@ import {
   submit,
   submitOne,
   taskOf,
+  ask,
+  day,
+  minute,
+  refusal,
 } from "#harness/coordinator/peers.ts";
-import { ask, day, minute, refusal } from "#harness/coordinator/state-calls.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {

@@ -1,8 +1,21 @@
 import { expect } from "vitest";
 import type { MetricName } from "#src/contract/metrics.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { pass, cancel, Peer, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/peers.ts";
-import { ask, day, hour, minute, refusal, pagesOf } from "#harness/coordinator/state-calls.ts";
+import {
+  pass,
+  cancel,
+  Peer,
+  stateOf,
+  submit,
+  submitOne,
+  taskOf,
+  ask,
+  day,
+  hour,
+  minute,
+  refusal,
+  pagesOf,
+} from "#harness/coordinator/peers.ts";
 import { taskTest } from "./rule-test.ts";
 import type { Ran, Route, TypeRoutes } from "#src/contract/model-routes.ts";
 taskTest("tasks are listed by number, page by page, by any filter", async ({ host, a }) => {

@@ -1,6 +1,22 @@
 import { expect } from "vitest";
-import { codeOf, pass, second, endsOf, Peer, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/peers.ts";
-import { ask, day, hour, minute, refusal, refused, rowsWritten } from "#harness/coordinator/state-calls.ts";
+import {
+  codeOf,
+  pass,
+  second,
+  endsOf,
+  Peer,
+  stateOf,
+  submit,
+  submitOne,
+  taskOf,
+  ask,
+  day,
+  hour,
+  minute,
+  refusal,
+  refused,
+  rowsWritten,
+} from "#harness/coordinator/peers.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {

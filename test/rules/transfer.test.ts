@@ -1,8 +1,7 @@
 import { expect } from "vitest";
 import type { Rows } from "#src/contract/workspaces.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, get, minute, refusal, set, toAll } from "#harness/coordinator/state-calls.ts";
-import { Peer, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
+import { ask, get, minute, refusal, set, toAll, Peer, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
 import { Device, envelopes, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 

@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
 import { bugNamed } from "./bugs.ts";
-import { simulate, type Outcome } from "./days.ts";
-import { play, type Command } from "./script.ts";
+import { simulate, type Outcome, play, type Command } from "./days.ts";
 
 /**
  * `npm run sim -- --events N --seed S [--seeds K] [--bug name] [--day N] [--trace N]`: K long runs, each from its seed.

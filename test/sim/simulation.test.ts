@@ -1,8 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { bugNamed } from "./bugs.ts";
-import { simulate, type Outcome } from "./days.ts";
-import { command, play, type Command } from "./script.ts";
+import { simulate, type Outcome, command, play, type Command } from "./days.ts";
 
 const timeout = 3_600_000;
 const seeds = [1, 2, 8];

@@ -7,7 +7,7 @@ import { Client, type Habits } from "./client/client.ts";
 import { Front } from "./host/front.ts";
 import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
 import { Network, type Weather } from "./faults.ts";
-import type { PutBack } from "./oracle/keep.ts";
+import type { PutBack } from "./oracle/message-model.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Sim } from "./sim.ts";
 

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";

@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { afterAll, it } from "vitest";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
-import { seedDay } from "#harness/web/day-seed.ts";
-import { seedTeam } from "#harness/web/seeds.ts";
+import { seedDay, seedTeam } from "#harness/web/seeds.ts";
 import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);

@@ -3,7 +3,7 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
-import { seedExperiments } from "#harness/experiments/trials.ts";
+import { seedExperiments } from "#harness/experiments/histories.ts";
 import { fleetIds, seedFleet, type SeededTeam, seedTeam } from "#harness/web/seeds.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";

@@ -1,8 +1,6 @@
 import type { Command } from "commander";
 import type { Given } from "../../contract/machine/handover.ts";
-import { pluralize } from "../../shared/format.ts";
-import { quotedTitle } from "../../shared/format.ts";
-import { heldNames } from "../../shared/held-text.ts";
+import { pluralize, quotedTitle, heldNames } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";

@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Taken } from "../../contract/machine/handover.ts";
-import { pluralize, quotedTitle } from "../../shared/format.ts";
-import { heldText } from "../../shared/held-text.ts";
+import { pluralize, quotedTitle, heldText } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";

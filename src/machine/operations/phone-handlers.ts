@@ -16,8 +16,7 @@ import {
 import { hashOf, randomText } from "../../pairing/sealing.ts";
 import { err, ok } from "../../shared/result.ts";
 import { visible } from "../../shared/visible-text.ts";
-import { changePhones, readPhones, type Offered, type PairedPhone } from "../phones/phone-file.ts";
-import { newPushKeys } from "../phones/push-keys.ts";
+import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../phones/phone-file.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 
 export const phoneHandlers: Pick<

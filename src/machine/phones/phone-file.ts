@@ -4,6 +4,7 @@ import * as z from "zod";
 import { PhoneScope, PushKind, PushSubscription } from "../../contract/phone-frames.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import { generateKeyPairSync } from "node:crypto";
 
 /** Phones of this machine, with the keys to their frames: a file that its user alone reads. */
 
@@ -85,4 +86,12 @@ export function changePhone(home: string, now: number, id: string, change: Parti
     ...file,
     phones: file.phones.map((phone) => (phone.id === id ? { ...phone, ...change } : phone)),
   }));
+}
+
+/** A key pair of P-256: the uncompressed point, and the private number (RFC 8292). */
+export function newPushKeys(): PushKeys {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { x = "", y = "", d = "" } = privateKey.export({ format: "jwk" });
+  const point = Buffer.concat([Buffer.of(4), Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
+  return { publicKey: point.toString("base64url"), privateKey: d };
 }

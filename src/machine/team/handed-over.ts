@@ -2,7 +2,7 @@ import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Held } from "../../contract/machine/handover.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { heldNames } from "../../shared/held-text.ts";
+import { heldNames } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as news from "../sessions/news.ts";
 import * as held from "../sessions/held-at-hand-over.ts";

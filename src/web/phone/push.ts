@@ -2,7 +2,6 @@ import type { PushKind, PushSubscription as Sent } from "../../contract/phone-fr
 import { fromBase64url } from "../../pairing/sealing.ts";
 import type { PhoneBackend } from "./phone-backend.ts";
 import { forget, keep } from "./stored-phone.ts";
-import { workerUrl } from "./worker-url.ts";
 
 /** Web Push: the machine seals its messages for this browser, which shows them without the page. */
 
@@ -64,4 +63,25 @@ async function subscribed(pushKey: string): Promise<Sent> {
   });
   const { endpoint = "", keys = {} } = made.toJSON();
   return { endpoint, keys: { p256dh: keys["p256dh"] ?? "", auth: keys["auth"] ?? "" } };
+}
+
+/** The part of the Trusted Types API that TypeScript does not declare. */
+interface Policies {
+  createPolicy(
+    name: string,
+    rules: { createScriptURL: (url: string) => string },
+  ): {
+    createScriptURL(url: string): string;
+  };
+}
+
+/** The only script that the page may start. */
+const path = "/worker.js";
+let url: string | null = null;
+
+/** Its policy is named in the headers of the page, which allow it once. */
+function workerUrl(): string {
+  const { trustedTypes } = globalThis as { trustedTypes?: Policies };
+  const policy = url === null ? trustedTypes?.createPolicy("shim-worker", { createScriptURL: () => path }) : undefined;
+  return (url ??= policy?.createScriptURL(path) ?? path);
 }

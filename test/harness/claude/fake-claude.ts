@@ -1,4 +1,4 @@
-import { callsOf } from "#harness/machine/host-client.ts";
+import { callsOf } from "#harness/machine/host-rig.ts";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";

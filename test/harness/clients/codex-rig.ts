@@ -1,9 +1,11 @@
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { codexClient, programOf } from "../../../scripts/install-clients.ts";
 import type { Step, Steps } from "#harness/claude/scripted-model.ts";
 import { aModel, ChatRig, longTool, type ClientRun } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
+import { trustSource, type TrustSource } from "#src/installer/hook-trust.ts";
+import { launch, type ClientHome } from "#harness/machine/client-home.ts";
 
 /** Nothing of the caller's environment; what is not on loopback meets a closed port. */
 export function codexEnv(home: string): Record<string, string> {
@@ -94,4 +96,26 @@ export const endlessShell = shell(`exec ${longTool}`);
 
 export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {
   return { tools: [{ name: `mcp__shim__${name}`, input }] };
+}
+
+type Env = Readonly<Record<string, string>>;
+
+/** Puts a stand-in into the folder that answers as the real Codex does. */
+export function putCodexInto(bin: string): void {
+  mkdirSync(bin, { recursive: true });
+  const program = join(import.meta.dirname, "fake-codex-child.ts");
+  writeFileSync(join(bin, "codex"), `#!${process.execPath}\nimport(${JSON.stringify(program)});\n`);
+  chmodSync(join(bin, "codex"), 0o755);
+}
+
+export function putCodexOnPath(home: string): Env {
+  const bin = join(home, "codex-bin");
+  putCodexInto(bin);
+  return { HOME: home, PATH: `${bin}:/usr/bin:/bin` };
+}
+
+export function codexSource({ codex: target }: ClientHome, env: Env): TrustSource {
+  const source = trustSource(target, launch, env);
+  if (!source) throw new Error("Codex's hooks need trust.");
+  return source;
 }

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
-import { T0 } from "#harness/store/temp-store.ts";
+import { T0 } from "#harness/store/store-test.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
-import { T0 } from "#harness/store/temp-store.ts";
+import { T0 } from "#harness/store/store-test.ts";
 
 interface FakeTimer {
   readonly at: number;

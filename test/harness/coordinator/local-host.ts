@@ -13,7 +13,7 @@ import { connect, type Connection, type Driver } from "#src/store/driver.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { inSavepoint, type SqlValue } from "#src/shared/sql.ts";
 import { m1, type Answered, type RuleHost } from "./engine-host.ts";
-import { writeMigratedFile, tempHome, T0 } from "#harness/store/temp-store.ts";
+import { writeMigratedFile, tempHome, T0 } from "#harness/store/store-test.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import { Peer } from "./peers.ts";
 

@@ -8,6 +8,18 @@ import type {
   TaskTypeHistory,
   TeamHistory,
 } from "#src/learning/experiments/opportunities/history.ts";
+import type { MachineTrial, NewTrial } from "#src/contract/learning.ts";
+import { isRunning, move } from "#src/learning/experiments/trials.ts";
+import { endTrial, get, list, save, setOff, start } from "#src/machine/learning/machine-trials.ts";
+import { storeRun } from "#src/machine/learning/review-schedule.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createPrivateFolder } from "#src/platform/private-files.ts";
+import type { ServiceRequest } from "#src/machine/learning/assignment-service.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 type Random = () => number;
 
@@ -217,4 +229,111 @@ function someSaves(random: Random, rates: Rates, { events, end }: Played): Repla
     [calls, savedAt] = [0, dueAt];
     return dueAt < failsFrom ? [{ at: dueAt, trigger: isFull ? "tools" : "time" }] : [];
   });
+}
+
+export function startTrial(runtime: Runtime, key: string, to: number, replay: NewTrial["replay"] = null): MachineTrial {
+  const started = start(runtime, { key, to, reason: "to see", replay }, "kaizen");
+  if (!started.ok) throw new Error(started.error.message);
+  return started.value;
+}
+
+/** As a person does. @returns null where nothing is left to end */
+export function endByHand(runtime: Runtime, id: string, isRevert = false): MachineTrial | null {
+  const ended = endTrial(runtime, id, isRevert, "by hand", "command line");
+  if (ended?.ok === false) throw new Error(ended.error.message);
+  return ended?.value ?? null;
+}
+
+export function stopAll(runtime: Runtime): void {
+  setOff(runtime, runtime.now(), "command line");
+  for (const { id } of runtime.store.read((sql) => list(sql), []).filter(isRunning)) endByHand(runtime, id);
+}
+
+export function reload(runtime: Runtime, { id }: Pick<MachineTrial, "id">): MachineTrial {
+  const stored = runtime.store.read((sql) => get(sql, id), null);
+  if (!stored) throw new Error(`no trial ${id}`);
+  return stored;
+}
+
+/** As many chats as a trial needs, that began and ended ten days ago: no list of today has them. */
+export function pastChats({ store, now }: Pick<Runtime, "store" | "now">): void {
+  const [at, count] = [now() - 10 * 86_400_000, 400];
+  store.write((sql) => {
+    for (let chat = 0; chat < count; chat++) {
+      const id = `chat-${at}-${count}-${chat}`;
+      sessions.recordSighting(sql, at, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+      sessions.end(sql, at, id, "other");
+    }
+  });
+}
+
+export function seedExperiments(runtime: Runtime): { running: string; kept: string } {
+  pastChats(runtime);
+  const kept = startTrial(runtime, "checkpoint.everyToolCalls", 8);
+  runtime.store.write((sql) => save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
+  const running = startTrial(runtime, "checkpoint.everyMs", 250_000);
+  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["task_stalls", "task_stalls"]));
+  return { running: running.id, kept: kept.id };
+}
+
+export type ServiceRuntime = ReturnType<typeof aServiceRuntime>;
+
+/** A machine with this setting of `experiments`, whose process of the service is a program of the test. */
+export function aServiceRuntime(experiments: Record<string, unknown>) {
+  const config = { experiments };
+  const runtime = tempRuntime({ config });
+  createPrivateFolder(runtime.paths.home);
+  writeFileSync(runtime.paths.config, JSON.stringify(config));
+  const dist = join(temporaryFolder(), "dist");
+  mkdirSync(dist);
+  const log = join(dist, "requests");
+  /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
+  const serve = (program: string): void =>
+    writeFileSync(
+      join(dist, "hook-service.cjs"),
+      `const fs = require("node:fs");
+       const text = fs.readFileSync(0, "utf8");
+       fs.appendFileSync(${JSON.stringify(log)}, text + "\\n");
+       const request = JSON.parse(text);
+       const answer = (value) => fs.writeSync(3, JSON.stringify(value));
+       ${program}`,
+    );
+  serve("answer({ arms: [], problems: [] });");
+  const lines = (): string[] => (existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : []);
+  return {
+    ...runtime,
+    // No speed of the machine decides, unless the test sets the limit.
+    config: { ...runtime.config, experiments: { ...runtime.config.experiments, waitMs: 60_000, ...experiments } },
+    launch: { node: process.execPath, script: join(dirname(dist), "bin/shim.mjs"), hookScript: join(dist, "hook.cjs") },
+    requests: () => lines().map((line) => JSON.parse(line) as ServiceRequest),
+    serve,
+  };
+}
+
+const bucketOf = (operator: string, targetValue: number, salt: string) => ({
+  type: "user_bucket",
+  operator,
+  targetValue,
+  additionalValues: { salt },
+  field: null,
+  idType: "userID",
+});
+
+/** Statsig's rules for an experiment that nine tenths of the units are in. */
+export function statsigRules(name: string, arms: readonly [string, string]): string {
+  const common = { salt: "", passPercentage: 100, idType: "userID" };
+  const layer = { ...common, name: "layerAssignment", id: "layerAssignment", returnValue: {} };
+  const group = (arm: string, below: number) => ({
+    ...common,
+    name: arm,
+    groupName: arm,
+    id: `rule-${arm}`,
+    isExperimentGroup: true,
+    returnValue: { arm },
+    conditions: [bucketOf("lt", below, "arms")],
+  });
+  const rules = [{ ...layer, conditions: [bucketOf("gte", 900, "share")] }, group(arms[0], 500), group(arms[1], 1000)];
+  const spec = { name, type: "dynamic_config", salt: "arms", enabled: true, defaultValue: {}, rules };
+  const configs = [{ ...spec, entity: "experiment", isActive: true, idType: "userID" }];
+  return JSON.stringify({ has_updates: true, time: 1, feature_gates: [], layer_configs: [], dynamic_configs: configs });
 }

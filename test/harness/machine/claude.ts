@@ -6,7 +6,7 @@ import type { WorkState } from "#src/contract/work-state.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { column } from "#harness/store/store-rows.ts";
+import { column } from "#harness/store/store-test.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";
 import { anAssistantLine } from "./transcripts.ts";

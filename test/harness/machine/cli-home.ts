@@ -20,7 +20,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
-import { hostClientWith } from "./host-client.ts";
+import { hostClientWith } from "./host-rig.ts";
 import { tempRuntime } from "./temp-runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";

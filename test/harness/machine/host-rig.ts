@@ -18,6 +18,13 @@ import { servedInTest } from "#harness/edge/real-server.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { outputOf, type Output } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
+import type { MachineInput } from "#src/contract/machine/operations.ts";
+import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
+import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
+import { createSynchronizer } from "#src/machine/sharing/synchronizer.ts";
+import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";
+import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
 
 export type Message = Record<string, unknown>;
 export const program = { version: "2.0.0", builtAt: 1 };
@@ -322,4 +329,50 @@ export class ShimHookRig {
   run(input: string | Buffer, options: HookStart = {}): Promise<Output> {
     return outputOf(this.start(options), input);
   }
+}
+
+export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): Promise<SyncReport> {
+  const synchronizer = createSynchronizer(runtime, recordTakeovers);
+  const report = await synchronizer.syncNow({ isPulling: true, files: "all", ...(asked ? { asked } : {}) });
+  await synchronizer.stop();
+  return report;
+}
+
+export function callsOf(runtime: Runtime): CallOperation {
+  const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as OperationContext;
+  const host = new OperationRunner(context);
+  return (name, input) => host.call(name, input);
+}
+
+/** The host of a machine whose processes are invented. @param context of its operations; absent: none is asked for */
+export function hostClientWith(runtime: Runtime, context?: () => Promise<OperationContext>): HostClient {
+  return {
+    call: async ({ name, input, by }, reports) => {
+      if (!context) throw new Error(`${name} was not expected`);
+      const own = { ...reports, by, syncNow: (edge: RoundOptions["asked"]) => roundOf(runtime, edge) };
+      const host = new OperationRunner({ ...(await context()), ...own });
+      const result = await host.call(name, input as MachineInput<typeof name>);
+      await host.close();
+      return result;
+    },
+    stayConnected: ({ until, onStored }) =>
+      new Promise((resolve) => {
+        // Commits of one moment are one call, as from another process.
+        let isReported = true;
+        const report = (): void => {
+          isReported = true;
+          onStored?.();
+        };
+        const unfollow = runtime.store.onCommit(() => {
+          if (isReported) setImmediate(report);
+          isReported = false;
+        });
+        const leave = (): void => {
+          unfollow();
+          resolve();
+        };
+        if (until.aborted) leave();
+        until.addEventListener("abort", leave, { once: true });
+      }),
+  };
 }

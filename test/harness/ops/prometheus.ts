@@ -8,7 +8,7 @@ import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { type EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
-import { endByHand, seedExperiments } from "#harness/experiments/trials.ts";
+import { endByHand, seedExperiments } from "#harness/experiments/histories.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -1,15 +1,33 @@
-import type { Driver } from "#src/store/driver.ts";
-import { test } from "vitest";
-import type { Store } from "#src/store/store.ts";
-import { column } from "./store-rows.ts";
-import { tempStore, T0 } from "./temp-store.ts";
+import { type Driver, connect, withConnection } from "#src/store/driver.ts";
+import { test, onTestFinished } from "vitest";
+import { Store, type StoreOptions } from "#src/store/store.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  renameSync,
+  writeSync,
+  mkdtempSync,
+  rmSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import type { Paths } from "#src/platform/paths.ts";
+import { type Paths, pathsIn } from "#src/platform/paths.ts";
 import { buildNext } from "#src/store/database.ts";
 import * as notices from "#src/store/notices.ts";
 import { beginRepair, finishRepair, newSetAsideFolder } from "#src/store/repair.ts";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { ChildTask } from "./store-child.ts";
+import { tmpdir } from "node:os";
+import { migrate, type Migration } from "#src/shared/migrate.ts";
+import { createPrivateFile } from "#src/platform/private-files.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
+import { encode } from "#src/store/checkpoint-body.ts";
+import { indexPending } from "#src/store/text-index.ts";
 
 /** The SQLite of the tests: better-sqlite3, or node:sqlite where a file of the night asks for it before it imports them. */
 export const driver: Driver =
@@ -70,4 +88,170 @@ export function dieAt(step: string, store: Store, paths: Paths): void {
   if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
   if (step === "log moved") return;
   buildNext(site, null, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
+}
+
+const SCRIPT = join(import.meta.dirname, "store-child.ts");
+
+export class StoreChild {
+  readonly process: ChildProcess;
+  readonly acknowledged: string[] = [];
+  readonly refused: string[] = [];
+  readonly ended: Promise<void>;
+  #waiting: { count: number; resolve: () => void }[] = [];
+
+  constructor(task: ChildTask) {
+    this.process = spawn(process.execPath, [SCRIPT, JSON.stringify(task)], { stdio: ["ignore", "pipe", "inherit"] });
+    const { stdout } = this.process;
+    if (!stdout) throw new Error("the child has no pipe");
+    createInterface({ input: stdout }).on("line", (line) => this.#take(line));
+    this.ended = once(this.process, "close").then(() => this.#waiting.forEach(({ resolve }) => resolve()));
+    onTestFinished(() => void this.process.kill("SIGKILL"));
+  }
+
+  /** Settles when that many rows are acknowledged, or the child has ended. */
+  async acknowledges(count: number): Promise<void> {
+    if (this.acknowledged.length >= count || this.process.exitCode !== null) return;
+    await new Promise<void>((resolve) => this.#waiting.push({ count, resolve }));
+  }
+
+  /** kill -9; settles when it is gone and all that it said was read. */
+  async kill(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.ended;
+  }
+
+  #take(line: string): void {
+    if (line.startsWith("+")) this.acknowledged.push(line.slice(1));
+    if (line.startsWith("!")) this.refused.push(line.slice(1));
+    this.#waiting.filter(({ count }) => this.acknowledged.length >= count).forEach(({ resolve }) => resolve());
+    this.#waiting = this.#waiting.filter(({ count }) => this.acknowledged.length < count);
+  }
+}
+
+export const T0 = 1_700_000_000_000;
+
+/** The files of a new, empty home; it goes with the test. */
+export function tempHome(): Paths {
+  const folder = mkdtempSync(join(tmpdir(), "shim-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return pathsIn(join(folder, "home"));
+}
+
+/** A store on a real file in a new home; nothing is on the disk before its first write. */
+export function tempStore(driver: Driver, options: Partial<StoreOptions> = {}): { store: Store; paths: Paths } {
+  const paths = tempHome();
+  return { store: openStore(driver, paths, options), paths };
+}
+
+export function openStore(driver: Driver, paths: Paths, options: Partial<StoreOptions> = {}): Store {
+  const store = new Store({ path: paths.database, driver, now: () => T0, ...options });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+const made = new Map<readonly Migration[], Buffer>();
+
+/** Writes an empty database with the whole schema. It is migrated once per process: that takes longer than most rules. */
+export function writeMigratedFile(path: string, driver: Driver, migrations: readonly Migration[]): void {
+  createPrivateFile(path);
+  let bytes = made.get(migrations);
+  if (!bytes) made.set(migrations, (bytes = migratedBytes(driver, migrations)));
+  writeFileSync(path, bytes);
+}
+
+function migratedBytes(driver: Driver, migrations: readonly Migration[]): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), "shim-migrated-"));
+  try {
+    const path = join(folder, "migrated.db");
+    createPrivateFile(path);
+    withConnection(connect(driver, path, 0), (connection) => migrate(connection, T0, migrations));
+    return readFileSync(path);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function column(sql: Sql, query: string, ...values: (string | number)[]): unknown[] {
+  return sql.all<Record<string, unknown>>(query, ...values).map((row) => Object.values(row)[0]);
+}
+
+/** @param conflict what follows the values of an INSERT */
+export function insert(sql: Sql, table: string, row: Readonly<Record<string, SqlValue>>, conflict = ""): void {
+  const columns = Object.keys(row);
+  const places = columns.map(() => "?").join();
+  sql.run(`INSERT INTO ${table} (${columns.join()}) VALUES (${places}) ${conflict}`, ...Object.values(row));
+}
+
+type Texts<Name extends string> = Partial<Record<Name, string>>;
+type Times<Name extends string> = Partial<Record<Name, number>>;
+
+/** A row as the session part writes it; repeatable. */
+export function addSession(
+  sql: Sql,
+  more: Texts<"id"> &
+    Times<"lastSeenAt"> & {
+      project?: string | null;
+      title?: string | null;
+      endedAt?: number | null;
+      recovery?: string | null;
+    } = {},
+): void {
+  const { project = "/p", lastSeenAt = T0 } = more;
+  const usual = { id: "ses", client: "claude-code", title: "t", origin: "startup", startedAt: lastSeenAt };
+  const change = "DO UPDATE SET lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
+  insert(
+    sql,
+    "sessions",
+    { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt },
+    `ON CONFLICT (id) ${change}`,
+  );
+}
+
+export function addJournal(sql: Sql, more: Texts<"session" | "key" | "text"> & Times<"at"> = {}): number {
+  const { session = "ses", key = "k", at = T0, text = "text" } = more;
+  const row = { session, at, kind: "prompt", key, body: JSON.stringify({ text }) };
+  insert(sql, "journal", row, "ON CONFLICT DO NOTHING");
+  return Number(column(sql, "SELECT seq FROM journal WHERE session = ? AND key = ?", session, key)[0]);
+}
+
+/** Checkpoints that the search index finds, once it has taken in what waits. */
+export function searched(sql: Sql, word: string): unknown[] {
+  indexPending(sql);
+  return column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?", word);
+}
+
+export function addCheckpoint(
+  sql: Sql,
+  more: Texts<"id" | "session" | "summary"> & Times<"at" | "journalSeq"> & { state?: unknown } = {},
+): void {
+  const { state = { goal: "g" }, ...given } = more;
+  const usual = { id: "cp", session: "ses", at: T0, journalSeq: 0, redactions: 0, summary: "sum" };
+  insert(sql, "checkpoints", { trigger: "on_demand", ...usual, ...encode(state), ...given }, "ON CONFLICT DO NOTHING");
+}
+
+export function addSnapshot(
+  sql: Sql,
+  more: Texts<"checkpoint" | "session" | "project" | "text"> & { repository?: string | null } = {},
+): void {
+  const { checkpoint = "cp", session = "ses", project = "/p", repository = null, text = "t" } = more;
+  const about = { checkpointId: checkpoint, session, at: T0, state: "done", reason: text };
+  insert(sql, "snapshots", { ...about, project, repository, branch: text, detail: JSON.stringify({ text }) });
+}
+
+/** One row in every table that belongs to a session, with the text in each column that takes one. */
+export function plant(sql: Sql, session: string, project: string, text: string): void {
+  addSession(sql, { id: session, project, title: text });
+  const journalSeq = addJournal(sql, { session, key: `${session} key`, text });
+  addCheckpoint(sql, { id: `cp ${session}`, session, summary: text, state: { goal: text }, journalSeq });
+  addSnapshot(sql, { checkpoint: `cp ${session}`, session, project, repository: "/snapshots/r", text });
+  plantRest(sql, session, text);
+}
+
+export function plantRest(sql: Sql, session: string, text: string): void {
+  const about = { session, at: T0 };
+  sql.run("INSERT INTO signals VALUES (?, ?, 0.5, ?, ?)", session, T0, text, "{}");
+  const unsaved = { unsavedEvents: 0, unsavedToolCalls: 0 };
+  insert(sql, "crashes", { ...about, cause: "killed", detail: text, readings: "{}", ...unsaved });
+  insert(sql, "recoveries", { ...about, action: "offered", detail: JSON.stringify({ text }) });
+  insert(sql, "clients", { ...about, boot: "b", pid: 1, start: session, givenId: session });
 }

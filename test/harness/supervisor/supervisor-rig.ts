@@ -1,7 +1,7 @@
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { callsOf } from "#harness/machine/host-client.ts";
+import { callsOf } from "#harness/machine/host-rig.ts";
 import { EventEmitter, once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -4,7 +4,7 @@ import type { PutResult } from "#src/contract/sync.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import { m1, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { given, refused } from "#harness/coordinator/peers.ts";
 
 export const m2: Actor = { machine: "m2", isAdmin: false };
 export const key = "0123456789abcdef";

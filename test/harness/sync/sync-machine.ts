@@ -15,10 +15,18 @@ import { StateSynchronizer } from "#src/machine/sharing/synchronizer.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { column } from "#harness/store/store-rows.ts";
-import { contents, git, GIT_ENV, HOST, LIMITS, makeProject } from "#harness/machine/git-project.ts";
-import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { column } from "#harness/store/store-test.ts";
+import {
+  contents,
+  git,
+  GIT_ENV,
+  HOST,
+  LIMITS,
+  makeProject,
+  temporaryFolder,
+  write,
+} from "#harness/machine/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
@@ -35,6 +43,10 @@ import { seal } from "#src/machine/sharing/envelope.ts";
 import type { Team } from "#src/machine/team/team.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { Device, session as sessionRecord } from "./sealed-content.ts";
+import type { ServerResponse } from "node:http";
+import { isEngineOperation } from "#src/coordination/engine.ts";
+import { fromQuery, health, operationAt, servedAs, type Served } from "#harness/edge/fake-edge.ts";
+import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 
 export type Weather = "good" | "unreachable" | "lost";
 
@@ -403,4 +415,64 @@ export async function aRival({ world, key, chat: { session } }: World) {
 
 export function newsOf({ runtime }: TeamMachine, session: string): news.News[] {
   return runtime.store.read((sql) => news.undelivered(sql, session, 20), []).map((row) => row.news);
+}
+
+export function tokenOf(machine: string, scope = "work"): string {
+  return `shim_${Buffer.from(JSON.stringify({ m: machine, s: scope })).toString("base64url")}.x`;
+}
+
+/** Workspace `team` on the real engine, over HTTP as the worker offers it; each request is of the machine of its token. */
+export class SyncServer {
+  readonly host = new LocalHost(openBetterSqlite3);
+  readonly http: RealServer;
+  isDown = false;
+  /** Answers instead of the engine, by path. */
+  readonly fixed: Record<string, unknown> = { ...notOfTheEngine };
+  /** Does what it is asked under this path, and its answer is lost on the way. */
+  losesAnswersOf: string | null = null;
+
+  private constructor(http: RealServer) {
+    this.http = http;
+    http.answer = (request, response) => {
+      if (this.isDown) return void response.destroy();
+      void this.#respond(request, response);
+    };
+  }
+
+  static async listen(): Promise<SyncServer> {
+    return new SyncServer(await RealServer.listen());
+  }
+
+  get url(): string {
+    return this.http.url;
+  }
+
+  async #respond(request: Seen, response: ServerResponse): Promise<void> {
+    const { status, body } = await this.#answer(request);
+    if (this.losesAnswersOf !== null && request.url.endsWith(this.losesAnswersOf)) return void response.destroy();
+    response.writeHead(status, { "content-type": "application/json" }).end(body);
+  }
+
+  async #answer({ method, url, headers, body }: Seen): Promise<Served> {
+    const { pathname, searchParams } = new URL(url, this.url);
+    const made = this.fixed[pathname];
+    if (made) return servedAs(ok(made));
+    const name = operationAt(method, pathname.replace(base, ""));
+    if (!name || !isEngineOperation(name)) return { status: 404, body: "{}", retryAfter: null };
+    const input = (method === "GET" ? fromQuery(name, searchParams) : JSON.parse(body)) as InputOf<typeof name>;
+    const actor = { machine: machineOf(headers.authorization ?? ""), isAdmin: false };
+    return servedAs(await this.host.call(name, input, actor));
+  }
+}
+
+const base = "/v1/workspaces/team";
+const notOfTheEngine: Readonly<Record<string, unknown>> = {
+  "/v1/workspaces": { workspace: "team", token: tokenOf("m1", "admin") },
+  [`${base}/tokens`]: { id: "tok_1", token: tokenOf("m1") },
+  [`${base}/health`]: { ...health, epoch: 0 },
+};
+
+function machineOf(authorization: string): string {
+  const claims = Buffer.from(authorization.replace("Bearer shim_", "").split(".")[0] ?? "", "base64url").toString();
+  return (JSON.parse(claims) as { m: string }).m;
 }

@@ -4,18 +4,18 @@ import { openLocalCoordinator } from "#src/coordinator-client/client.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import type { Team } from "#src/machine/team/team.ts";
 import { saveName } from "#src/machine/sharing/find-project.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
-import { platformOf } from "#harness/edge/edge-clients.ts";
+import { platformOf } from "#harness/edge/edge-runtime.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify } from "#src/platform/processes.ts";
 import * as files from "#src/machine/team/reservation-table.ts";
 import * as news from "#src/machine/sessions/news.ts";
-import { insert } from "#harness/store/store-rows.ts";
+import { insert } from "#harness/store/store-test.ts";
 
 export type TeamChat = Awaited<ReturnType<TeamRig["attach"]>>;
 

@@ -2,10 +2,17 @@ import type { InputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { signals, crashes } from "#src/store/session-tables.ts";
+import { teamConflicts } from "#src/store/team-tables.ts";
+import { usageCosts } from "#src/store/machine-tables.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 
@@ -127,4 +134,280 @@ export function seedFleet(home: CliHome): void {
     news.markDelivered(sql, home.now, news.undelivered(sql, fleetIds.works, 1));
   });
   home.now += 240_000;
+}
+
+/** A working day of three projects, as the pictures of the guide show it. */
+
+const minute = 60_000;
+
+interface DayChat {
+  readonly title: string;
+  readonly project: "shop" | "search" | "platform";
+  readonly client?: string;
+  readonly model?: string;
+  /** Minutes before now: its first prompt, and its last sign of work. */
+  readonly from: number;
+  readonly to?: number;
+  readonly is?: "died" | "ended" | "permission" | "dialog" | "idle";
+  readonly fill: number;
+  readonly usd: number;
+  /** Prompts of its turns, in their order. */
+  readonly asks: readonly string[];
+  /** Minutes before now. */
+  readonly compactedAt?: number;
+  readonly continuedAt?: number;
+}
+
+const opus = "claude-opus-5-5";
+const sonnet = "claude-sonnet-5";
+
+const day: readonly DayChat[] = [
+  {
+    title: "Payments: retry on timeout",
+    project: "shop",
+    from: 290,
+    is: "permission",
+    fill: 0.42,
+    usd: 2.41,
+    asks: ["retry the payment when the bank times out", "and after the third timeout?", "run the payment tests"],
+  },
+  {
+    title: "Auth: rotate the signing keys",
+    project: "platform",
+    from: 150,
+    to: 26,
+    is: "died",
+    fill: 0.93,
+    usd: 1.87,
+    asks: ["rotate the signing keys without a restart", "keep the old key for a day", "add the migration"],
+  },
+  {
+    title: "Checkout: address form",
+    project: "shop",
+    model: sonnet,
+    from: 330,
+    is: "dialog",
+    fill: 0.31,
+    usd: 0.64,
+    asks: ["the address form loses the postcode", "cover it with a test"],
+  },
+  {
+    title: "Invoices: totals in cents",
+    project: "shop",
+    from: 95,
+    fill: 0.58,
+    usd: 1.32,
+    asks: ["keep all totals in cents"],
+  },
+  {
+    title: "Import: stream the CSV",
+    project: "shop",
+    client: "codex",
+    model: "gpt-5.5-codex",
+    from: 210,
+    fill: 0.79,
+    usd: 1.05,
+    asks: ["stream the CSV import", "measure a file of 2 GB", "and with quoted line ends"],
+  },
+  {
+    title: "Mailer: bounce handling",
+    project: "shop",
+    model: sonnet,
+    from: 400,
+    to: 55,
+    is: "idle",
+    fill: 0.22,
+    usd: 0.41,
+    asks: ["handle bounces of the mailer", "write the notes"],
+  },
+  {
+    title: "Search: index in the background",
+    project: "search",
+    from: 360,
+    fill: 0.36,
+    usd: 3.05,
+    compactedAt: 120,
+    asks: [
+      "index new documents in the background",
+      "the queue must survive a restart",
+      "and one document at a time?",
+      "measure it",
+    ],
+  },
+  {
+    title: "Ranking: synonyms",
+    project: "search",
+    from: 60,
+    fill: 0.18,
+    usd: 0.37,
+    asks: ["read synonyms from a file"],
+  },
+  {
+    title: "Flaky test of the scheduler",
+    project: "platform",
+    model: sonnet,
+    from: 130,
+    fill: 0.47,
+    usd: 0.92,
+    asks: ["find why the scheduler test is flaky", "run it 200 times"],
+  },
+  {
+    title: "Metrics: label cardinality",
+    project: "platform",
+    client: "codex",
+    model: "gpt-5.5-codex",
+    from: 45,
+    fill: 0.12,
+    usd: 0.2,
+    asks: ["find the label with too many values"],
+  },
+  {
+    title: "Docs: the upgrade guide",
+    project: "platform",
+    from: 470,
+    to: 300,
+    is: "ended",
+    fill: 0.4,
+    usd: 0.55,
+    asks: ["write the upgrade guide", "add the screenshots"],
+  },
+  {
+    title: "Parser: keep the last line",
+    project: "search",
+    from: 440,
+    to: 345,
+    is: "ended",
+    fill: 0.66,
+    usd: 0.83,
+    continuedAt: 338,
+    asks: ["the parser drops the last line: fix it and add a test", "and with a BOM?"],
+  },
+];
+
+/** @returns the ids of its chats, in their order in the day */
+export function seedDay(home: CliHome): string[] {
+  const now = home.now;
+  const ids = day.map(
+    (_, at) => `${(0x3f1a_c000 + at * 0x0b31_07).toString(16)}-0000-4000-8000-00000000000${at.toString(16)}`,
+  );
+  day.forEach((chat, at) => addChat(home, now, ids[at] ?? "", at, chat));
+  home.now = now;
+  home.runtime.store.write((sql) => {
+    const [payments = "", , checkout = ""] = ids;
+    teamConflicts.insert(sql, {
+      kind: "merge",
+      session: payments,
+      other: checkout,
+      root: "/home/ann/work/shop",
+      otherRoot: "/home/ann/work/shop-form",
+      path: "src/checkout.ts",
+      did: "changed",
+      otherDid: "changed",
+      lines: "40-58",
+      otherLines: "51-73",
+      at: now - 70 * minute,
+    });
+  });
+  return ids;
+}
+
+function addChat(home: CliHome, now: number, id: string, at: number, chat: DayChat): void {
+  const { title, from, to = 0, is, fill, model = opus, client = "claude-code" } = chat;
+  const pid = 4_000 + at;
+  const project = `/home/ann/work/${chat.project}`;
+  const end = now - to * minute;
+  if (is !== "died" && is !== "ended") home.alive.add(pid);
+  home.now = now - from * minute;
+  addSession(home, { id, pid, client, title, project, entries: [{ kind: "start", source: "startup" }] });
+  home.runtime.store.write((sql) => {
+    addTurns(sql, id, now, chat);
+    for (let step = 0; step <= 24; step++) {
+      const share = chat.compactedAt === undefined ? step / 24 : step < 16 ? 0.3 + step / 20 : (step - 8) / 24;
+      const readings = { contextFill: { value: 0.05 + (fill - 0.05) * share, source: "measured" as const, at: 0 } };
+      const seenAt = Math.round(home.now + ((end - home.now) * step) / 24);
+      signals.insert(sql, { session: id, at: seenAt, score: 0.1, level: "safe", readings });
+    }
+    sessions.update(sql, id, { model, readings: { contextFill: { value: fill, source: "measured", at: end } } });
+    for (let ago = 0; ago < 5; ago++) {
+      const when = now - ago * 86_400_000;
+      const costMicros = Math.round((chat.usd * 1e6 * (5 - ((ago + at) % 5))) / 5);
+      const spent = ago === 0 ? Math.round(chat.usd * 1e6) : costMicros;
+      usageCosts.insert(sql, {
+        session: id,
+        day: new Date(when).toISOString().slice(0, 10),
+        model,
+        task: 0,
+        claim: 0,
+        project,
+        costMicros: spent,
+        at: when,
+      });
+    }
+    const seen = is === undefined ? end - (at % 3) * minute : end;
+    sql.run(
+      "UPDATE sessions SET lastSeenAt = ?, workedAt = ?, savedAt = ? WHERE id = ?",
+      seen,
+      seen,
+      seen - 20_000,
+      id,
+    );
+    settle(sql, id, now, chat);
+  });
+}
+
+function settle(sql: Sql, id: string, now: number, { is, to = 0, continuedAt }: DayChat): void {
+  const end = now - to * minute;
+  if (is === "ended") sessions.end(sql, end, id, "prompt_input_exit");
+  if (is === "permission" || is === "dialog")
+    sessions.setWaiting(sql, id, { for: is, since: now - (is === "dialog" ? 14 : 3) * minute });
+  if (is === "died")
+    crashes.insert(sql, {
+      session: id,
+      at: end,
+      cause: "killed",
+      detail: "Its process vanished; no orderly end was seen.",
+      readings: {},
+      checkpointAgeMs: 20_000,
+      unsavedEvents: 0,
+      unsavedToolCalls: 0,
+    });
+  if (continuedAt !== undefined)
+    recoveries.add(sql, { session: id, at: now - continuedAt * minute, action: "taken", by: "other", score: null });
+}
+
+const answers = [
+  "Done: the test covers the second attempt.",
+  "It was the order of two awaits; both cases are tested now.",
+  "The change is in place, and all 214 tests pass.",
+];
+
+/** Turns of equal length; the last is open while the chat works. */
+function addTurns(sql: Sql, id: string, now: number, chat: DayChat): void {
+  const { from, to = 0, is, asks, compactedAt } = chat;
+  const each = (from - to) / asks.length;
+  let serial = 0;
+  const put = (ago: number, entry: JournalEntry): void => {
+    journal.append(sql, id, Math.round(now - ago * minute), `day${serial++}`, entry);
+  };
+  asks.forEach((text, turn) => {
+    const begun = from - turn * each;
+    const isLast = turn === asks.length - 1;
+    const took = each * (isLast ? 1 : 0.55 + 0.1 * (turn % 3));
+    put(begun, { kind: "prompt", text });
+    for (let step = 1; step <= 5; step++) {
+      const ago = begun - (took * step) / 7;
+      const call = {
+        id: `t${turn}-${step}`,
+        ...(step % 2 ? { name: "Edit", input: "src/retry.ts" } : { name: "Bash", input: "npm test" }),
+      };
+      put(ago, { kind: "tool_start", ...call });
+      if (step === 2 && turn === 0)
+        put(ago - 0.2, { kind: "tool_error", ...call, text: "one test failed", durationMs: 9_200 });
+      else put(ago - 0.2, { kind: "tool_end", ...call, durationMs: 4_200 });
+    }
+    if (isLast && is !== "idle" && is !== "ended") return;
+    put(begun - took + 0.1, { kind: "assistant", text: answers[turn % answers.length] ?? "" });
+    put(begun - took, { kind: "turn_end" });
+  });
+  if (compactedAt !== undefined) put(compactedAt, { kind: "compacted", summary: "" });
 }

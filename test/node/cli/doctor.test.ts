@@ -28,9 +28,9 @@ import { version } from "#src/contract/version.ts";
 import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { teamCalls } from "#src/store/team-tables.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
-import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 
 interface Line {
   readonly name: string;

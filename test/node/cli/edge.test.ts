@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import { aCliHome, failed, printed, type CliHome, addSession, ids } from "#harness/machine/cli-home.ts";
-import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey, keyFilePath } from "#src/machine/sharing/key-ring.ts";
 import { formatCode, createKey } from "#src/machine/sharing/key-ring.ts";

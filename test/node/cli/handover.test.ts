@@ -11,7 +11,7 @@ import { createKey, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import type { TeamChat } from "#src/machine/team/team-chat.ts";
 import type { Team } from "#src/machine/team/team.ts";
 import { identify } from "#src/platform/processes.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";

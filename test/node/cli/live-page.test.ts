@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, ownHeaders, sendRaw, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
 
 async function aPage(home: CliHome = aSeededHome(), ...args: string[]): Promise<ServedPage> {

@@ -12,9 +12,8 @@ import {
   printed,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
+import { loseSession, twoCliHomes, type CliMachines, anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import type { Io } from "#src/cli/io.ts";
 import { defaults } from "#src/contract/config.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";

@@ -2,7 +2,7 @@ import { rmSync, writeFileSync, mkdtempSync, existsSync, readdirSync, readFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import {
   addSession,
   aSeededHome,
@@ -14,8 +14,7 @@ import {
   withStore,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { aChat, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
-import { ForkRig } from "#harness/machine/cli-rigs.ts";
+import { aChat, loseSession, sync, twoCliHomes, type CliMachines, ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { Io } from "#src/cli/io.ts";

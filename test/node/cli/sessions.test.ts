@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import {
   addSession,
   aCliHome,
@@ -13,7 +13,7 @@ import {
   printed,
   seed,
 } from "#harness/machine/cli-home.ts";
-import { someReadings } from "#harness/machine/session-values.ts";
+import { someReadings } from "#harness/machine/temp-runtime.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { shortIds } from "#src/contract/short-id.ts";

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync, chmodSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { pastChats, seedExperiments } from "#harness/experiments/trials.ts";
+import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
 import { aCliHome, failed, aSeededHome, ids, type CliHome, printed } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";

@@ -1,10 +1,9 @@
 import { expect, it } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { Claude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
 import { aSeededHome, ids, throwing, withStore, type CliHome, addSession, holding } from "#harness/machine/cli-home.ts";
-import { aChat, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
-import { listSamples } from "#harness/machine/session-values.ts";
-import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
+import { listSamples, storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import type { Io } from "#src/cli/io.ts";
 import { localTime } from "#src/cli/option-values.ts";

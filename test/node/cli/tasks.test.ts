@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, between, holding, type CliHome, printed } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
+import { submit, submitPlan, Worker } from "#harness/worker/worker-rig.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 
 it("a task is submitted with all that it is given, and shown", async () => {

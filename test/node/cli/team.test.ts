@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, aSeededHome, addSession, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { LeaseCommandRig } from "#harness/machine/cli-rigs.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";

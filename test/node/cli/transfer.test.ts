@@ -11,7 +11,7 @@ import {
   printed,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
+import { aHomeOnEdge } from "#harness/machine/cli-rigs.ts";
 
 function typed(all: readonly string[], type: string): unknown[] {
   return all.filter((line) => (JSON.parse(line) as { type: string }).type === type);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
+import { aWorkerHome, submit } from "#harness/worker/worker-rig.ts";
 import { git, commitAll, write } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;

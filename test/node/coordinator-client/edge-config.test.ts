@@ -1,6 +1,6 @@
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { parseAddress } from "#src/coordinator-client/edge/address.ts";
-import { aClient, aChat, platformOf } from "#harness/edge/edge-clients.ts";
+import { aClient, aChat, platformOf } from "#harness/edge/edge-runtime.ts";
 import { edgeUrl, FakeEdge, token as edgeToken } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
 import { existsSync } from "node:fs";
@@ -8,7 +8,7 @@ import { hostname } from "node:os";
 import { expect, it } from "vitest";
 import { readEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 
 /** As the worker writes them: what it claims, and a signature. */
 function aToken(claims: Record<string, string>): string {

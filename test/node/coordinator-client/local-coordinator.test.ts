@@ -8,10 +8,9 @@ import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Store } from "#src/store/store.ts";
-import { codeOf } from "#harness/coordinator/peers.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { codeOf, given } from "#harness/coordinator/peers.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
-import { T0, tempHome } from "#harness/store/temp-store.ts";
+import { T0, tempHome } from "#harness/store/store-test.ts";
 
 /** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
 class Machine {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { codexSource, putCodexOnPath } from "#harness/clients/fake-codex.ts";
+import { codexSource, putCodexOnPath } from "#harness/clients/codex-rig.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { readTrust, trustHooks } from "#src/installer/hook-trust.ts";

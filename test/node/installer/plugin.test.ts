@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { commandFiles, pluginHooks } from "../../../scripts/plugin-files.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
 

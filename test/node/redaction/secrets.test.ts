@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { redact } from "#src/redaction/redact.ts";
 import { secretSamples, tokens } from "#harness/secrets/secret-corpus.ts";
-import { base62, draw, drawn } from "#harness/secrets/secret-draw.ts";
+import { base62, draw, drawn, hex } from "#harness/secrets/secret-draw.ts";
 import {
   codeCases,
   codeLines,
@@ -11,6 +11,16 @@ import {
   tuned,
 } from "#harness/secrets/secret-families.ts";
 import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { statusOf } from "#src/machine/operations/status-line.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
+import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
+import { idOf } from "#src/machine/sessions/entries.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aToolResultLine, aToolUse, anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const d = draw(99);
 
@@ -75,4 +85,90 @@ it("placeholders at such names, and such names in code, are left as they are", (
   const cases = [...placeholderCases(tuned, placeholders, 4_711), ...codeCases(names, codeLines, 4_711)];
   expect(cases.length).toBeGreaterThan(500);
   for (const { family, text } of cases) expect(redact(text).text, family).toBe(text);
+});
+
+/** One for each field, so that a failure tells the field: the model's name is also stored in small letters. */
+function tokenOf(field: string): string {
+  return `ghp_${draw(7).chars(base62, 36 - field.length)}${field.replace(/\W|_/g, "X")}`;
+}
+
+/** The fields whose token stands in a file of the store or in the log. */
+function found(runtime: TempRuntime, fields: readonly string[]): string[] {
+  const folder = dirname(runtime.paths.database);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const bytes = files.map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1"));
+  const stored = [...bytes, JSON.stringify(runtime.logged)].join("\n").toLowerCase();
+  return fields.filter((field) => stored.includes(tokenOf(field).toLowerCase()));
+}
+
+it("no secret in a short field of a transcript or of the status line is stored", async () => {
+  const fields = ["model", "message", "request", "uuid", "trigger", "toolId", "toolName", "agentFile", "agentModel"];
+  fields.push("lineModel", "costModel", "errorId", "resultId");
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.prompt("fix it");
+  const call = aToolUse(tokenOf("toolId"), tokenOf("toolName"), { command: "ls" });
+  const usage = { input_tokens: 100, output_tokens: 50 };
+  const message = { id: tokenOf("message"), model: tokenOf("model"), content: [call], usage };
+  const boundary = { subtype: "compact_boundary", compactMetadata: { trigger: tokenOf("trigger"), preTokens: 5 } };
+  const error = { uuid: tokenOf("errorId"), isApiErrorMessage: true };
+  appendFileSync(
+    claude.transcript,
+    [
+      JSON.stringify({ type: "system", uuid: tokenOf("uuid"), ...boundary }),
+      anAssistantLine(message, { requestId: tokenOf("request"), uuid: tokenOf("uuid") }),
+      aToolResultLine(tokenOf("toolId"), "ok", false),
+      aToolResultLine(tokenOf("resultId"), "failed", true),
+      anAssistantLine({ content: [{ type: "text", text: "limit reached" }] }, error),
+      "",
+    ].join("\n"),
+  );
+  claude.use("Bash");
+  claude.stop();
+  const file = join(dirname(claude.transcript), claude.session, "subagents", `agent-${tokenOf("agentFile")}.jsonl`);
+  mkdirSync(dirname(file), { recursive: true });
+  appendFileSync(
+    file,
+    `${anAssistantLine({ id: "s1", model: tokenOf("agentModel"), usage }, { isSidechain: true })}\n`,
+  );
+  const { chat } = await connect(runtime, { clientPid: claude.pid });
+  runtime.wait(16_000);
+  refreshIfDue(chat, claude.session);
+  for (const [field, cost] of [
+    ["lineModel", 0.5],
+    ["costModel", 1.5],
+  ] as const) {
+    const line = { session_id: claude.session, model: { id: tokenOf(field) }, cost: { total_cost_usd: cost } };
+    statusOf(runtime, JSON.stringify(line));
+  }
+  const models = runtime.store.read(
+    (sql) => sql.all("SELECT DISTINCT model FROM usage_messages UNION SELECT model FROM usage_costs"),
+    [],
+  );
+  expect(models).toEqual([{ model: "[redacted:github-token]" }]);
+  expect(found(runtime, fields)).toEqual([]);
+});
+
+it("no secret in a short field of any event is stored", () => {
+  const fields = ["prompt_id", "agent_id", "agent_type", "source", "model", "tool_name", "tool_use_id", "trigger"];
+  fields.push("reason", "notification_type", "message", "from_model", "to_model", "permission_mode");
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.prompt("fix it");
+  const events = hookEvents.filter((event) => event !== "SessionEnd");
+  for (const event of [...events, "SessionEnd"] as const) {
+    claude.tell(event, { prompt: "go on", ...Object.fromEntries(fields.map((field) => [field, tokenOf(field)])) });
+  }
+  expect(found(runtime, fields)).toEqual([]);
+});
+
+it("ids as clients make them are kept as they are", () => {
+  const d = draw(11);
+  for (let n = 0; n < 500; n++) {
+    const ids = [`msg_01${d.chars(base62, 22)}`, `req_011${d.chars(base62, 21)}`, `toolu_01${d.chars(base62, 22)}`];
+    for (const id of [...ids, `msg_bdrk_01${d.chars(base62, 22)}`, `agent-${d.chars(hex, 17)}.jsonl`])
+      expect(idOf(id)).toBe(id);
+  }
 });

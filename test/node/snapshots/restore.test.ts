@@ -7,8 +7,9 @@ import { displayPath } from "#src/snapshots/git.ts";
 import { restoreFiles, type RestoreResult, type RestoreInput } from "#src/snapshots/restore-files.ts";
 import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
-import { edit, type Edit } from "#harness/machine/git-edits.ts";
 import {
+  edit,
+  type Edit,
   commitAll,
   contents,
   git,

@@ -9,9 +9,19 @@ import { forget, isPurgePending, purge } from "#src/machine/keeping/forget.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { hasPending, rebuild } from "#src/store/text-index.ts";
-import { driver, found, it } from "#harness/store/store-test.ts";
-import { addCheckpoint, addJournal, addSession, plant, searched } from "#harness/store/store-rows.ts";
-import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+import {
+  driver,
+  found,
+  it,
+  addCheckpoint,
+  addJournal,
+  addSession,
+  plant,
+  searched,
+  openStore,
+  T0,
+  tempStore,
+} from "#harness/store/store-test.ts";
 
 const DAY = 86_400_000;
 const MARK = "zqxforgottenzqx";

@@ -18,9 +18,20 @@ import { backUp, listBackups } from "#src/store/backup.ts";
 import { epochOf } from "#src/store/meta.ts";
 import { setAside } from "#src/store/repair.ts";
 import type { Store } from "#src/store/store.ts";
-import { breakPage, dieAt, driver, found, it } from "#harness/store/store-test.ts";
-import { addCheckpoint, addJournal, addSession, searched } from "#harness/store/store-rows.ts";
-import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+import {
+  breakPage,
+  dieAt,
+  driver,
+  found,
+  it,
+  addCheckpoint,
+  addJournal,
+  addSession,
+  searched,
+  openStore,
+  T0,
+  tempStore,
+} from "#harness/store/store-test.ts";
 
 it("a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 3));

@@ -13,11 +13,11 @@ import { NeedsHostError, StoreError } from "#src/store/store-error.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import { err, ok } from "#src/shared/result.ts";
 import type { Io } from "#src/cli/io.ts";
-import { hostClientWith } from "#harness/machine/host-client.ts";
+import { hostClientWith } from "#harness/machine/host-rig.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
-import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
-import * as rows from "#harness/store/store-rows.ts";
+import { T0, tempHome, tempStore } from "#harness/store/store-test.ts";
+import * as rows from "#harness/store/store-test.ts";
 
 /** SQLite on a disk that takes no write: nothing below `home` can be opened. */
 function readOnlyBelow(home: string): (options: OpenOptions) => Connection {

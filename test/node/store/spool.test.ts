@@ -13,7 +13,7 @@ import {
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { append, drain, remove, isEmpty, survey, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 import { aCliHome, holding } from "#harness/machine/cli-home.ts";
 import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
 import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -8,9 +8,19 @@ import { prune } from "#src/machine/keeping/retention.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
 import { teamContinuations } from "#src/store/team-tables.ts";
-import { driver, found, it } from "#harness/store/store-test.ts";
-import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "#harness/store/store-rows.ts";
-import { openStore, T0 } from "#harness/store/temp-store.ts";
+import {
+  driver,
+  found,
+  it,
+  addCheckpoint,
+  addJournal,
+  addSession,
+  addSnapshot,
+  column,
+  plantRest,
+  openStore,
+  T0,
+} from "#harness/store/store-test.ts";
 
 const DAY = 86_400_000;
 const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };

@@ -1,11 +1,14 @@
 import { expect, it } from "vitest";
-import type { Day } from "#src/contract/machine/page.ts";
+import type { Day, TimelineLine, FleetRow } from "#src/contract/machine/page.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { readDay } from "#src/machine/operations/page-day.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { say, summaryOf, toTurns } from "#src/web/turns.ts";
+import type { Chat } from "#src/contract/chats.ts";
+import { toGroups } from "#src/web/fleet-groups.ts";
 
 const minute = 60_000;
 const id = "aaaa0000-0000-4000-8000-000000000001";
@@ -103,4 +106,137 @@ it("there are at most 60 lanes, of the chats that were active last, and of the h
   expect(read(home, 1)).toMatchObject({ isAll: false });
   home.now += 30 * minute;
   expect(read(home, 1).lanes).toHaveLength(31);
+});
+
+function aLine(kind: string, text = "", source: TimelineLine["source"] = "journal"): TimelineLine {
+  return { kind, text, source, ageMs: 0 };
+}
+
+const kinds = (lines: readonly TimelineLine[]): string[] => lines.map(({ kind }) => kind);
+
+it("a turn shows its prompt, its last answer and what went wrong; calls, saves and readings are folded", () => {
+  const turns = toTurns([
+    aLine("killed", "died: killed", "crash"),
+    aLine("turn", "saved c1", "checkpoint"),
+    aLine("assistant", "assistant: second"),
+    aLine("tool_end", "tool ended: Bash npm test"),
+    aLine("assistant", "assistant: first"),
+    aLine("tool_error", "tool failed: Bash npm test"),
+    aLine("prompt", "user: fix it"),
+    aLine("start", "started (startup)"),
+  ]);
+  expect(turns.map(({ prompt, shown, folded }) => [prompt?.text ?? null, kinds(shown), kinds(folded)])).toEqual([
+    ["user: fix it", ["killed", "assistant"], ["turn", "tool_end", "assistant", "tool_error"]],
+    [null, [], ["start"]],
+  ]);
+  expect(turns.map(({ folded }) => summaryOf(folded))).toEqual(["2 calls, 1 failed · 1 save", "1 event"]);
+});
+
+it("a line says its kind once, in a user's words", () => {
+  expect(say(aLine("prompt", "user: fix it"))).toEqual({ label: "you", text: "fix it" });
+  expect(say(aLine("tool_error", "tool failed: Bash x: no"))).toEqual({ label: "failed", text: "Bash x: no" });
+  expect(say(aLine("compacted", "compacted"))).toEqual({ label: "compacted", text: "" });
+  expect(say(aLine("killed", "died: killed. It vanished", "crash"))).toEqual({
+    label: "died",
+    text: "killed. It vanished",
+  });
+  expect(say(aLine("before_risk", "saved c1 (risk)", "checkpoint")).label).toBe("saved");
+});
+
+function aRow(more: Partial<FleetRow> = {}): FleetRow {
+  return {
+    id: "s1",
+    shortId: "s1",
+    title: null,
+    state: "idle",
+    detail: null,
+    waitingMs: null,
+    client: "claude-code",
+    machine: null,
+    project: null,
+    model: null,
+    contextFill: null,
+    risk: null,
+    cause: null,
+    causeDetail: null,
+    seenAgeMs: 1_000,
+    savedAgeMs: null,
+    costUsdToday: null,
+    taskCount: null,
+    progress: null,
+    resumeCommand: null,
+    ...more,
+  };
+}
+
+const ids = (rows: readonly FleetRow[]): string[] => rows.map(({ id }) => id);
+
+it("what needs the user is apart: first who waits, the longest first, then who died, then who is stuck", () => {
+  const rows = [
+    aRow({ id: "idle" }),
+    aRow({ id: "died", state: "died" }),
+    aRow({ id: "stuck", state: "stuck" }),
+    aRow({ id: "ended", state: "ended" }),
+    aRow({ id: "short", state: "waits", waitingMs: 1_000 }),
+    aRow({ id: "long", state: "waits", waitingMs: 90_000 }),
+  ];
+  const { needs, projects, ended } = toGroups({ rows, chats: [] }, "");
+  expect(ids(needs)).toEqual(["long", "short", "died", "stuck"]);
+  expect(projects.flatMap((one) => ids(one.rows))).toEqual(["idle"]);
+  expect(ids(ended)).toEqual(["ended"]);
+});
+
+it("the rest is grouped by project; in each, work comes first, then the highest risk, then the newest", () => {
+  const rows = [
+    aRow({ id: "idle", project: "/work/shop" }),
+    aRow({ id: "works", state: "works", project: "/work/shop" }),
+    aRow({ id: "late", state: "works", seenAgeMs: 9_000, project: "/work/search" }),
+    aRow({
+      id: "risky",
+      state: "works",
+      seenAgeMs: 9_000,
+      project: "/work/shop",
+      risk: { score: 0.7, level: "warning", reasons: [] },
+    }),
+    aRow({ id: "none" }),
+    aRow({ id: "far", machine: "laptop" }),
+  ];
+  const { projects } = toGroups({ rows, chats: [] }, "");
+  expect(projects.map(({ project, machine, rows: all }) => [project ?? machine, ids(all)])).toEqual([
+    ["/work/shop", ["risky", "works", "idle"]],
+    ["/work/search", ["late"]],
+    ["laptop", ["far"]],
+    [null, ["none"]],
+  ]);
+});
+
+it("a chat that the coordinator calls recoverable has died, with the command that continues it", () => {
+  const chat = {
+    chat: "c1",
+    session: "s1",
+    status: "offline",
+    reason: null,
+    progress: null,
+    metadata: { title: "Payments" },
+    health: {},
+  };
+  const chats = [chat, { ...chat, chat: "c2", isRecoverable: true }] as unknown as Chat[];
+  const { needs, ended } = toGroups({ rows: [], chats }, "");
+  const found = [...needs, ...ended].map(({ state, title, resumeCommand }) => [state, title, resumeCommand]);
+  expect(found).toEqual([
+    ["died", "Payments", "shim resume s1"],
+    ["ended", "Payments", null],
+  ]);
+});
+
+it("the search keeps the chats that have all of its words, in any field and case", () => {
+  const rows = [
+    aRow({ id: "a", title: "Fix the Parser", project: "/home/ann/shop" }),
+    aRow({ id: "b", title: "Docs" }),
+  ];
+  const found = (query: string): string[] =>
+    toGroups({ rows, chats: [] }, query).projects.flatMap((one) => ids(one.rows));
+  expect(found("parser SHOP")).toEqual(["a"]);
+  expect(found("parser docs")).toEqual([]);
+  expect(found("  ")).toEqual(["a", "b"]);
 });

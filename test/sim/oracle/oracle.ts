@@ -3,10 +3,8 @@ import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { ChangeLog, StateModel } from "./state-model.ts";
 import { FullCheck } from "./full-check.ts";
-import { all, keepMap, type PutBack } from "./keep.ts";
-import { LeaseLedger } from "./lease-ledger.ts";
-import { Life } from "./life.ts";
-import { MessageModel } from "./message-model.ts";
+import { all, keepMap, type PutBack, MessageModel } from "./message-model.ts";
+import { LeaseLedger, Life } from "./lease-ledger.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { TaskLedger } from "./task-ledger.ts";
 

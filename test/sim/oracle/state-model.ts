@@ -4,7 +4,7 @@ import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import { type Commit, type Reply, readAccepted, type Readers } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { type PutBack, all, Answered, keepMap } from "./keep.ts";
+import { type PutBack, all, Answered, keepMap } from "./message-model.ts";
 import type { LeaseLedger } from "./lease-ledger.ts";
 
 /** Rows that the engine keeps at most; older ones may go whatever their age. */

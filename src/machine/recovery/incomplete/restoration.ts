@@ -17,7 +17,7 @@ import type { Session } from "../../sessions/sessions.ts";
 import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
 import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
-import { heldText } from "../../../shared/held-text.ts";
+import { heldText } from "../../../shared/format.ts";
 import { causeOf, isDead } from "./detect.ts";
 import { type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 

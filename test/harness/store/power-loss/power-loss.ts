@@ -15,7 +15,7 @@ import * as notices from "#src/store/notices.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
 import { messageOf } from "#src/shared/error.ts";
-import { addJournal, addSession, column } from "#harness/store/store-rows.ts";
+import { addJournal, addSession, column } from "#harness/store/store-test.ts";
 
 type Recording = ReturnType<typeof record>;
 

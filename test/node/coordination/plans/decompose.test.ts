@@ -6,7 +6,7 @@ import { estimateComplexity } from "#src/shared/complexity.ts";
 import { AggregateRule } from "#src/contract/tasks.ts";
 import type { GivenPart } from "#src/contract/plans.ts";
 import { split as splitAtMost } from "#src/coordination/plans/plans.ts";
-import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { given, refused } from "#harness/coordinator/peers.ts";
 
 function aJob(fields: Partial<Omit<Job, "files">> & { readonly files?: readonly string[] } = {}): Job {
   const { files = [], ...rest } = fields;

@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
 import type { Target } from "#src/contract/messages.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { endsOf, Peer, second, submit, taskOf } from "#harness/coordinator/peers.ts";
+import { endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
 import { LocalHost, assignQueued, takersOf, tokens } from "#harness/coordinator/local-host.ts";
-import { ask, given, refused } from "#harness/coordinator/state-calls.ts";
 
 const it = test.extend("host", () => new LocalHost(openBetterSqlite3));
 

@@ -4,8 +4,7 @@ import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { assignQueued, takersOf, LocalHost } from "#harness/coordinator/local-host.ts";
-import { ask, minute } from "#harness/coordinator/state-calls.ts";
-import { calm, submit, type Peer } from "#harness/coordinator/peers.ts";
+import { ask, minute, calm, submit, type Peer } from "#harness/coordinator/peers.ts";
 
 const taker = takersOf(2);
 const chatCount = 160;

@@ -3,9 +3,8 @@ import { err, ok } from "#src/shared/result.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";
 import { type Passing, FakeEdge } from "#harness/edge/fake-edge.ts";
-import { onEdge, aClient, aClientAnswered, ofType, registered, withoutSockets } from "#harness/edge/edge-clients.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { codeOf } from "#harness/coordinator/peers.ts";
+import { onEdge, aClient, aClientAnswered, ofType, registered, withoutSockets } from "#harness/edge/edge-runtime.ts";
+import { given, codeOf } from "#harness/coordinator/peers.ts";
 
 /** Loses the first so many that fit. */
 function losing(times: number, fits: (passing: Passing) => boolean): (passing: Passing) => boolean {

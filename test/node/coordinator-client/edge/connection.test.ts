@@ -12,9 +12,8 @@ import {
   registered,
   statesOf,
   withoutSockets,
-} from "#harness/edge/edge-clients.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { codeOf } from "#harness/coordinator/peers.ts";
+} from "#harness/edge/edge-runtime.ts";
+import { given, codeOf } from "#harness/coordinator/peers.ts";
 import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 

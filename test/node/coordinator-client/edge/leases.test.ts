@@ -1,9 +1,8 @@
 import * as fc from "fast-check";
 import { jumpedMs, trustedForMs, toTrust, type Instant } from "#src/coordinator-client/edge/trust.ts";
 import { expect, it } from "vitest";
-import { onEdge, registered, held, isHeld, resource, rightsOf } from "#harness/edge/edge-clients.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { codeOf } from "#harness/coordinator/peers.ts";
+import { onEdge, registered, held, isHeld, resource, rightsOf } from "#harness/edge/edge-runtime.ts";
+import { given, codeOf } from "#harness/coordinator/peers.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
-import { onEdge, aChat, aClient, ofType, registered, statesOf } from "#harness/edge/edge-clients.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { codeOf } from "#harness/coordinator/peers.ts";
+import { onEdge, aChat, aClient, ofType, registered, statesOf } from "#harness/edge/edge-runtime.ts";
+import { given, codeOf } from "#harness/coordinator/peers.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 

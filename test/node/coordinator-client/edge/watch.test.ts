@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Change } from "#src/contract/state.ts";
-import { aClient, onEdge } from "#harness/edge/edge-clients.ts";
+import { aClient, onEdge } from "#harness/edge/edge-runtime.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 /** A watch that has begun, and what it reports: null says that everything is to be read again. */

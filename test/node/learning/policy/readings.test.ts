@@ -5,7 +5,7 @@ import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } f
 import { fromTranscript } from "#src/machine/signals/context-readings.ts";
 import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
 import { readRows, type TranscriptPart } from "#src/clients/transcript.ts";
-import { someReadings } from "#harness/machine/session-values.ts";
+import { someReadings } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, T0 } from "#harness/machine/transcripts.ts";
 
 const minute = 60_000;

@@ -8,9 +8,8 @@ import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { Claude, rowCount, aChat } from "#harness/machine/claude.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
-import { someReadings } from "#harness/machine/session-values.ts";
-import { T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
+import { someReadings, T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 const defaults = settings.risk;
 const names: readonly ReadingName[] = [

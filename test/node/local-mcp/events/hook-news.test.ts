@@ -2,10 +2,9 @@ import { expect, it } from "vitest";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import { type News, undelivered } from "#src/machine/sessions/news.ts";
 import { toStoredOffer } from "#src/machine/recovery/offers.ts";
-import { aRestoration, aSession } from "#harness/machine/session-values.ts";
+import { aRestoration, aSession, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
 import { aMessage, hear } from "#harness/team/team-rig.ts";
-import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 /** A chat in its first turn. */
 function aChat(options: TempRuntimeOptions & ClaudeOptions = {}) {

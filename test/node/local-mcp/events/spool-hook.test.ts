@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { insert } from "#harness/store/store-rows.ts";
+import { insert } from "#harness/store/store-test.ts";
 import { expect, it, vi } from "vitest";
 import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";

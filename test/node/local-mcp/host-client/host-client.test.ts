@@ -5,7 +5,7 @@ import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startHost, startMark } from "#src/local-mcp/host-client/reach-host.ts";

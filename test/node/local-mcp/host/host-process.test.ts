@@ -15,16 +15,15 @@ import {
   statusOf,
   type Message,
 } from "#harness/machine/host-rig.ts";
-import { tokenOf } from "#harness/sync/sync-server.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tokenOf } from "#harness/sync/sync-machine.ts";
+import { tempRuntime, type TempRuntime, listCrashes } from "#harness/machine/temp-runtime.ts";
 import { join } from "node:path";
-import { listCrashes } from "#harness/machine/session-values.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { listBackups } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
 import * as spool from "#src/store/spool.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { column } from "#harness/store/store-rows.ts";
+import { column } from "#harness/store/store-test.ts";
 
 /** A program that runs for long beside the chats. */
 function stayConnected({ socket }: { readonly socket: string }, { isFollowing = false } = {}) {

@@ -8,7 +8,7 @@ import {
   aChat,
   stateOf,
 } from "#harness/machine/claude.ts";
-import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-client.ts";
+import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-process.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 async function sessionOf({ call }: Connected): Promise<unknown> {

@@ -11,7 +11,7 @@ import {
   type Connected,
   type ConnectOptions,
   type Era,
-} from "#harness/machine/mcp-client.ts";
+} from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { slashCommands, type SlashCommandName } from "#src/contract/slash-commands.ts";
 import { userWords } from "#src/clients/adapter/harness-text.ts";

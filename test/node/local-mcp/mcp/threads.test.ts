@@ -3,7 +3,7 @@ import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const [one, two] = ["01a2045b-7370-7310-ae86-759c5ba1215d", "01a2045b-738d-7bd2-87af-c202c9d1a215"] as const;

@@ -6,7 +6,7 @@ import { machineTools } from "#src/contract/tools.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import { aProject, rowCount, storedSession } from "#harness/machine/claude.ts";
-import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
+import { aDeadChat, connect, desktop } from "#harness/machine/mcp-process.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import { aProject, rowCount, storedSession, stateOf, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions, T0 } from "#harness/machine/temp-runtime.ts";
-import { addSession, column } from "#harness/store/store-rows.ts";
+import { addSession, column } from "#harness/store/store-test.ts";
 import { indexPending } from "#src/store/text-index.ts";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";

@@ -2,8 +2,13 @@ import * as notices from "#src/store/notices.ts";
 import { expect, it, afterEach, beforeEach, vi } from "vitest";
 import type { MachineTrial } from "#src/contract/learning.ts";
 import { toUnit, chooseArm } from "#src/machine/sessions/session-settings.ts";
-import { pastChats, startTrial } from "#harness/experiments/trials.ts";
-import { aServiceRuntime, statsigRules, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
+import {
+  pastChats,
+  startTrial,
+  aServiceRuntime,
+  statsigRules,
+  type ServiceRuntime,
+} from "#harness/experiments/histories.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { mkdirSync, writeFileSync } from "node:fs";

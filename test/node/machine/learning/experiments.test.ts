@@ -11,12 +11,10 @@ import { recordSettings, sessionConfig } from "#src/machine/sessions/session-set
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
-import { pastChats } from "#harness/experiments/trials.ts";
-import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
+import { pastChats, endByHand, reload, startTrial, stopAll, workingSessions } from "#harness/experiments/histories.ts";
 import { aProject, Claude, rowCount, anotherClaude, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Finding } from "#src/contract/machine/learning.ts";
-import { workingSessions } from "#harness/experiments/histories.ts";
 import { join } from "node:path";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
@@ -31,7 +29,7 @@ import { err } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { ask, given } from "#harness/coordinator/state-calls.ts";
+import { ask, given } from "#harness/coordinator/peers.ts";
 
 const key = "checkpoint.everyToolCalls";
 const better = { verdict: "better", note: "better in 100 sessions" } as const;

@@ -4,8 +4,8 @@ import type { WorkState } from "#src/contract/work-state.ts";
 import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
-import { aRestoration, prompts, aSession, aState } from "#harness/machine/session-values.ts";
-import { T0 } from "#harness/store/temp-store.ts";
+import { aRestoration, prompts, aSession, aState } from "#harness/machine/temp-runtime.ts";
+import { T0 } from "#harness/store/store-test.ts";
 import { effectKindNames, effectOutcomes } from "#src/contract/effects.ts";
 
 const now = T0 + 3_600_000;

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { brief, type Occasion, composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
-import { aRestoration, aSession, prompts, aState } from "#harness/machine/session-values.ts";
-import { T0 } from "#harness/store/temp-store.ts";
+import { aRestoration, aSession, prompts, aState } from "#harness/machine/temp-runtime.ts";
+import { T0 } from "#harness/store/store-test.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { score } from "#src/machine/recovery/brief/score.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";

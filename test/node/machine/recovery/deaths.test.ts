@@ -3,7 +3,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/crashes.ts";
-import { listCrashes } from "#harness/machine/session-values.ts";
+import { listCrashes, tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { DeathWatch, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
@@ -11,7 +11,6 @@ import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { aDeadClaude, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import {
   causeOf,
   findIncomplete,

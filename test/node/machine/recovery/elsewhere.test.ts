@@ -13,7 +13,7 @@ import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
-import { type Connected, connect } from "#harness/machine/mcp-client.ts";
+import { type Connected, connect } from "#harness/machine/mcp-process.ts";
 import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace } from "#harness/sync/sync-machine.ts";
 import type { Io } from "#src/cli/io.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";

@@ -16,7 +16,7 @@ import {
 } from "#harness/clients/invented-sessions.ts";
 import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 

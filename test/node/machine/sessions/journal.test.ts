@@ -4,7 +4,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
 import type { JournalRow } from "#src/machine/sessions/journal.ts";
 import { emptyState, fold, withNotes, withoutSomePrompts } from "#src/machine/sessions/work-state.ts";
-import { T0 } from "#harness/store/temp-store.ts";
+import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
 import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";

@@ -8,11 +8,11 @@ import { rowCount, storedSession, stateOf, aProject, Claude, aChat, anotherClaud
 import { T0, tempRuntime, type TempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
 import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { start } from "#src/machine/learning/machine-trials.ts";
-import { pastChats } from "#harness/experiments/trials.ts";
+import { pastChats } from "#harness/experiments/histories.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import { addSession } from "#harness/store/store-rows.ts";
+import { addSession } from "#harness/store/store-test.ts";
 import { appendFileSync, mkdirSync, symlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";

@@ -29,7 +29,7 @@ import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { readProjectFacts, removeNames } from "#src/machine/sharing/find-project.ts";
 import { checkoutKey, projectKey } from "#src/machine/sharing/find-project.ts";
 import { createNaming } from "#src/machine/team/chat-directory.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { tempHome } from "#harness/store/store-test.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** Two machines, one of which has sent the files of a checkpoint. */

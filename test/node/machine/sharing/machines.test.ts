@@ -8,7 +8,7 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { breakPage } from "#harness/store/store-test.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { setEpoch } from "#src/store/meta.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { storedBytes } from "#harness/machine/temp-runtime.ts";

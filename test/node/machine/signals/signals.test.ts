@@ -3,10 +3,9 @@ import { writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { observe } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { listSamples, someReadings } from "#harness/machine/session-values.ts";
+import { listSamples, someReadings, tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { readAppended } from "#src/clients/transcript.ts";
 import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
-import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import {
   anAssistantLine,
   aToolResultLine,

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { rowCount, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
-import { connect, desktop, type ConnectOptions } from "#harness/machine/mcp-client.ts";
+import { connect, desktop, type ConnectOptions } from "#harness/machine/mcp-process.ts";
 import { lateTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { TeamRig, twoChats, type TeamChat as RigChat } from "#harness/team/team-rig.ts";
@@ -17,8 +17,8 @@ import { activityOf, keepsTasks, type ActivityFacts } from "#src/machine/session
 import { refresh } from "#src/machine/signals/observe.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { platformOf } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { platformOf } from "#harness/edge/edge-runtime.ts";
 import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 
 it("a chat registers by itself once its session is stored, with its client's process; a start writes nothing", async () => {

@@ -13,7 +13,7 @@ import { createKey } from "#src/machine/sharing/key-ring.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { rowCount } from "#harness/machine/claude.ts";
 import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
-import type { Answer } from "#harness/machine/mcp-client.ts";
+import type { Answer } from "#harness/machine/mcp-process.ts";
 
 const key = "$leader/deploy";
 

@@ -8,7 +8,7 @@ import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/machine/usage/ledger.ts";
 import { aLiveClaude, Claude } from "#harness/machine/claude.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { aClient, type TestClient } from "#harness/edge/edge-clients.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
+import { aClient, type TestClient } from "#harness/edge/edge-runtime.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { assignQueued } from "#harness/coordinator/local-host.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
