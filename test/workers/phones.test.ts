@@ -15,7 +15,7 @@ import {
   type PhoneKeys,
 } from "#src/pairing/pairing.ts";
 import { fromBase64url, hashOf, randomText } from "#src/pairing/sealing.ts";
-import { bearer, bindings, Connection, it, origin, refusalOf, request, type TestWorkspace, wait } from "./support.ts";
+import { bearer, bindings, Connection, it, origin, refusalOf, request, TestWorkspace, wait } from "./support.ts";
 
 function send(path: string, method: string, body: object, token?: string): Promise<Response> {
   return request(path, { method, body: JSON.stringify(body), headers: token === undefined ? {} : bearer(token) });
@@ -169,7 +169,9 @@ it("the first phone has the link; another one, an invented id, another claim and
   expect(await pairing.stored()).toBe("[]");
 });
 
-it("only the machine that made it grants, watches and ends it, also within its workspace", async ({ workspace }) => {
+it("only the machine that made it grants, watches and ends it: no other of its workspace, none of another one", async ({
+  workspace,
+}) => {
   const pairing = await Pairing.paired(workspace);
   const { token: other } = await workspace.tokenOf("work", "m2");
   const { token: observer } = await workspace.tokenOf("observe", "m3");
@@ -177,6 +179,13 @@ it("only the machine that made it grants, watches and ends it, also within its w
   expect(await refusalOf(request(pairing.own, { headers: bearer(observer) }))).toEqual([403, "forbidden"]);
   expect(await refusalOf(pairing.openMachine(other))).toEqual([404, "unknown_phone"]);
   expect(await refusalOf(send(pairing.own, "DELETE", {}, other))).toEqual([404, "unknown_phone"]);
+  const elsewhere = await TestWorkspace.create();
+  expect(await refusalOf(request(pairing.own, { headers: bearer(elsewhere.token) }))).toEqual([403, "forbidden"]);
+  const path = `/v1/workspaces/${elsewhere.name}/phones/${pairing.link.id}`;
+  expect(await refusalOf(request(path, { headers: bearer(elsewhere.token) }))).toEqual([404, "unknown_phone"]);
+  // The phone's own secret opens the relay, and no workspace.
+  const { access } = pairing.granted;
+  expect(await refusalOf(request(pairing.own, { headers: bearer(access) }))).toEqual([401, "unauthenticated"]);
 });
 
 it("sealed frames pass both ways and none is stored, also through a hibernation; each end learns of the other", async ({
