@@ -35,7 +35,7 @@ export const phoneOperations = {
       /** Pairs no more after it, epoch ms. */
       until: at,
     }),
-    errors: edgeErrors,
+    errors: [...edgeErrors, "not_released"],
     effect: "write",
   }),
   "phones.opened": machineOperation({

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
+import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { nodePlatform, type Socket } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
@@ -161,7 +162,13 @@ interface Pairing {
 }
 
 /** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
-async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome"): Promise<Pairing> {
+async function pair(
+  home: CliHome,
+  words = "pair",
+  reply = "y",
+  name = "Pixel 9, Chrome",
+  shownName = name,
+): Promise<Pairing> {
   let phone: Phone | null = null;
   let asked = "";
   const shown = { text: "" };
@@ -185,7 +192,7 @@ async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9,
   );
   if (phone === null) throw new Error(`nothing was offered: ${ran.out}${shown.text}`);
   const opened: Phone = phone;
-  expect(asked).toContain(`"${name}" has opened the link. Does it show ${await opened.number()}`);
+  expect(asked).toContain(`"${shownName}" has opened the link. Does it show ${await opened.number()}`);
   await opened.takeGrant();
   return { ran: { ...ran, err: shown.text }, phone: opened };
 }
@@ -269,4 +276,32 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
   expect(await home.shimWith(terminal, "pair")).toMatchObject(failed(1, "`shim workspace join <name>` joins one"));
   expect(await home.shimWith(terminal, "pair --for 2y")).toMatchObject({ code: 2 });
   expect(await home.shimWith(terminal, "pair --for 400d")).toMatchObject(failed(2, "a minute to a year"));
+});
+
+it("a command that a chat has started pairs no phone: it might answer its own requests by it", async () => {
+  const { home } = await aMachine();
+  const terminal = { isInteractive: true, env: { ...home.runtime.env, CLAUDE_CODE_SESSION_ID: "x" } };
+  expect(await home.shimWith(terminal, "pair --answer")).toMatchObject(failed(1, "only its user may pair a phone"));
+  expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
+});
+
+it("the name of a phone is one line, so that it forges none in the terminal", async () => {
+  const { home } = await aMachine();
+  await pair(home, "pair", "y", "Pixel\nis yours", "Pixel is yours");
+  expect(readPhones(home.runtime.paths.home).phones).toMatchObject([{ name: "Pixel is yours" }]);
+});
+
+it("where the machine has another token, its phones are connected by it", async () => {
+  const { home, links } = await aMachine();
+  const { phone } = await pair(home);
+  const { paths, env } = home.runtime;
+  const edge = readEdgeConfig(paths.home, env);
+  if (!edge.ok || !edge.value) throw new Error("no workspace");
+  const { url, workspace, token } = edge.value;
+  home.join(url, { workspace, machine: "m1", token: "not-valid" });
+  links.refresh();
+  home.join(url, { workspace, machine: "m1", token });
+  links.refresh();
+  const page = await phone.connect();
+  expect(await page.ask("page.fleet")).toHaveProperty("value");
 });
