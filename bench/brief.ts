@@ -9,7 +9,7 @@ import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { pathsIn } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import { hostsOf, killEvery } from "#harness/machine/programs.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { sample, scaled } from "./measure.ts";
 
 const rounds = scaled(30);

@@ -11,7 +11,7 @@ import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookEvents } from "../src/contract/hooks.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
-import { hostsOf, killEvery } from "#harness/machine/programs.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { sample, scaled, timed, needed, range } from "./measure.ts";
 
 const rounds = scaled(40);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startTerminal, untilFound, type Terminal } from "../../test/harness/claude/claude-code.ts";
-import { childrenOf } from "#harness/machine/programs.ts";
+import { childrenOf } from "#harness/machine/process-tree.ts";
 import type { Driver, EndsBy } from "./plan.ts";
 import { RestoreRig, kill } from "./restore-rig.ts";
 import { type ChatOptions, type ClientChat, StreamChat, type Answers } from "./stream-chat.ts";

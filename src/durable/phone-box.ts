@@ -125,6 +125,10 @@ export class PhoneBox extends DurableObject {
     this.#announce(this.ctx.getTags(socket).includes("phone") ? "phone" : "machine");
   }
 
+  override webSocketError(socket: WebSocket): void {
+    this.webSocketClose(socket);
+  }
+
   override async alarm(): Promise<void> {
     const facts = this.ctx.storage.kv.get<Facts>(factsKey);
     if (facts === undefined || facts.until <= this.now()) await this.#clear();

@@ -4,6 +4,8 @@
  */
 
 const nonceBytes = 12;
+/** Largest content that is unpacked: a small envelope can unpack to a thousand times its size. */
+const maxContentBytes = 16_000_000;
 const { subtle } = crypto;
 
 export function toBase64url(bytes: Uint8Array): string {
@@ -62,13 +64,15 @@ export async function seal(key: CryptoKey, subject: string, value: unknown): Pro
   return toBase64url(envelope);
 }
 
-/** @returns undefined for what was changed, cut, or sealed under another key or subject */
+/** @returns undefined for what was changed, cut, too large, or sealed as something else */
 export async function open(key: CryptoKey, subject: string, envelope: string): Promise<unknown> {
   try {
     const bytes = fromBase64url(envelope);
     const parameters = parametersOf(bytes.slice(0, nonceBytes), subject);
     const content = new Uint8Array(await subtle.decrypt(parameters, key, bytes.slice(nonceBytes)));
-    const text = new TextDecoder().decode(await throughStream(content, new DecompressionStream("gzip")));
+    const text = new TextDecoder().decode(
+      await throughStream(content, new DecompressionStream("gzip"), maxContentBytes),
+    );
     return JSON.parse(text) as unknown;
   } catch {
     return undefined;
@@ -79,10 +83,20 @@ function parametersOf(iv: Uint8Array<ArrayBuffer>, subject: string): AesGcmParam
   return { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(subject) };
 }
 
+/** @throws {Error} for an output of more than `maxBytes` */
 async function throughStream(
   bytes: Uint8Array<ArrayBuffer>,
   stream: CompressionStream | DecompressionStream,
+  maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const answer = new Response(new Blob([bytes]).stream().pipeThrough(stream));
+  let size = 0;
+  const bound = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform(chunk, controller) {
+      size += chunk.length;
+      if (size > maxBytes) throw new Error("the content is too large");
+      controller.enqueue(chunk);
+    },
+  });
+  const answer = new Response(new Blob([bytes]).stream().pipeThrough(stream).pipeThrough(bound));
   return new Uint8Array(await answer.arrayBuffer());
 }

@@ -16,7 +16,7 @@ import {
 } from "#harness/claude/claude-rig.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { hostsOf, killEvery } from "#harness/machine/programs.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 
 const request = "Make the parser accept empty input";
 const fault = "The fault is in one.ts.";

@@ -6,7 +6,8 @@ import { CutProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
-import { killEvery, outputOf } from "#harness/machine/programs.ts";
+import { outputOf } from "#harness/machine/programs.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
   const rig = new ClaudeRig();

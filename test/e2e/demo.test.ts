@@ -11,7 +11,7 @@ import { identify, isAlive, systemProcesses } from "#src/platform/processes.ts";
 import { aCliHome, holding } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { built, envOf } from "#harness/machine/mcp-process.ts";
-import { processesIn } from "#harness/machine/programs.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 
 it("the built demo: a chat that is killed in mid-tool comes back whole, and nothing is left", () => {

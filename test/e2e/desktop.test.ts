@@ -12,7 +12,7 @@ import {
 } from "#harness/machine/claude-desktop.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
-import { hostsOf } from "#harness/machine/programs.ts";
+import { hostsOf } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 import type { HostStatus } from "#src/contract/machine/installation.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";

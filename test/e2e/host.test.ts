@@ -13,15 +13,8 @@ import {
   storeOf,
   otherBuild,
 } from "#harness/machine/mcp-process.ts";
-import {
-  lacking,
-  MachineHome,
-  hostsOf,
-  killEvery,
-  killHosts,
-  servingHost,
-  readOrNull,
-} from "#harness/machine/programs.ts";
+import { lacking, MachineHome } from "#harness/machine/programs.ts";
+import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
 import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";

@@ -16,7 +16,7 @@ import {
   spawnServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
-import { familyOf, hostsOf, killEvery } from "#harness/machine/programs.ts";
+import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-test.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";

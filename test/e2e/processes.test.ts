@@ -14,7 +14,7 @@ import {
   storeOf,
   type StartOptions,
 } from "#harness/machine/mcp-process.ts";
-import { familyOf, hostsOf, killEvery } from "#harness/machine/programs.ts";
+import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 
 /** `npm run stress -- processes --starts 1000` */

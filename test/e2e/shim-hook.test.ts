@@ -12,7 +12,7 @@ import { systemProcesses } from "#src/platform/processes.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
 import { startHost, built, envOf, storeOf } from "#harness/machine/mcp-process.ts";
-import { hostsOf } from "#harness/machine/programs.ts";
+import { hostsOf } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 
 const script = join(dirname(built.hook), "shim-hook");

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { type EventProcess, MachineHome, killEvery } from "#harness/machine/programs.ts";
+import { type EventProcess, MachineHome } from "#harness/machine/programs.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 

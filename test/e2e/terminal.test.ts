@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
-import { outputOf, MachineHome, childrenOf } from "#harness/machine/programs.ts";
+import { outputOf, MachineHome } from "#harness/machine/programs.ts";
+import { childrenOf } from "#harness/machine/process-tree.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 

@@ -1,3 +1,4 @@
+// oxlint-disable max-lines -- a table
 /** A defect that a careless change would make. */
 export interface Mutant {
   /** Number of the law in docs/laws.md that it breaks. */

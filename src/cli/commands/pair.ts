@@ -45,12 +45,12 @@ async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise
   cli.progress(`It pairs one phone, until ${localTime(until)}. Ctrl-C withdraws it.`);
   const opened = await awaitPhone(cli, id, until);
   if (!opened.ok) {
-    await cli.call("phones.decide", { id, isAgreed: false });
+    await cli.call("phones.decide", { id, number: null });
     return opened;
   }
   const { name, number } = opened.value;
   const reply = await cli.confirm(`"${name}" has opened the link. Does it show ${number}, and is it yours?`, false);
-  const decided = await cli.call("phones.decide", { id, isAgreed: reply === "yes" });
+  const decided = await cli.call("phones.decide", { id, number: reply === "yes" ? number : null });
   if (!decided.ok) return decided;
   const { phone } = decided.value;
   if (phone === null) return failed("stopped", "nothing was paired, and the link is withdrawn.");

@@ -35,7 +35,7 @@ export const phoneOperations = {
       /** Pairs no more after it, epoch ms. */
       until: at,
     }),
-    errors: edgeErrors,
+    errors: [...edgeErrors, "not_released"],
     effect: "write",
   }),
   "phones.opened": machineOperation({
@@ -48,11 +48,15 @@ export const phoneOperations = {
   }),
   "phones.decide": machineOperation({
     summary: "Pair the phone that has opened a link, or withdraw the link.",
-    input: z.strictObject({ id: z.string(), isAgreed: z.boolean() }),
+    input: z.strictObject({
+      id: z.string(),
+      /** The one that the user has compared; null: it is another phone. */
+      number: z.string().max(20).nullable(),
+    }),
     output: z.object({ phone: Phone.nullable() }),
     errors: [...edgeErrors, "not_found"],
     effect: "write",
-    example: { id: "0".repeat(44), isAgreed: true },
+    example: { id: "0".repeat(44), number: "123 456" },
   }),
   "phones.list": machineOperation({
     summary: "List the phones that are paired with this machine.",

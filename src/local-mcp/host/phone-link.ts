@@ -6,7 +6,7 @@ import {
   RelayFrame,
   type MachineFrame,
 } from "../../contract/phone-frames.ts";
-import { closeCodes, pingText } from "../../contract/sockets.ts";
+import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
 import type { OperationResult } from "../../machine/operations/operation-context.ts";
 import type { PairedPhone } from "../../machine/phones/phone-file.ts";
@@ -87,12 +87,13 @@ export class PhoneLink {
   #connect(): void {
     const socket = this.#options.connect({
       onOpen: () => {
-        this.#waitMs = retryMs.least;
         this.#hasReceived = true;
         this.#keepAlive();
       },
       onText: (text) => {
         this.#hasReceived = true;
+        // Opening proves little: two machines with one home close each other's connection.
+        if (text === pongText) this.#waitMs = retryMs.least;
         void this.#receive(text).catch((error: unknown) =>
           this.#options.log("warn", "a frame of a phone was not answered", { error: messageOf(error) }),
         );

@@ -36,6 +36,8 @@ export class PhoneLinks {
   readonly #seenAt = new Map<string, number>();
   /** State of the files from which the present links come. */
   #mark: string | null = null;
+  /** The settings of the coordinator that the present links use. */
+  #edge = "";
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -46,10 +48,14 @@ export class PhoneLinks {
     const { paths, env, now } = this.#runtime;
     const edge = readEdgeConfig(paths.home, env);
     const workspace = edge.ok && edge.value ? edge.value : null;
-    const mark = `${phoneFileMark(paths.home)} ${JSON.stringify(workspace)}`;
+    const settings = JSON.stringify(workspace);
+    const mark = `${phoneFileMark(paths.home)} ${settings}`;
     for (const link of this.#links.values()) if (link.phone.endsAt <= now()) this.#end(link);
     if (mark === this.#mark) return;
     this.#mark = mark;
+    // A token that was renewed replaces one that the coordinator may refuse soon.
+    if (settings !== this.#edge) this.close();
+    this.#edge = settings;
     const { phones } = readPhones(paths.home);
     const wanted = new Map(
       phones

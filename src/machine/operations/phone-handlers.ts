@@ -15,15 +15,18 @@ import {
 } from "../../pairing/pairing.ts";
 import { hashOf, randomText } from "../../pairing/sealing.ts";
 import { err, ok } from "../../shared/result.ts";
-import { visible } from "../../shared/visible-text.ts";
+import { oneLine } from "../../shared/format.ts";
 import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../phones/phone-file.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import { isByChat } from "./request-handlers.ts";
 
 export const phoneHandlers: Pick<
   Handlers,
   "phones.offer" | "phones.opened" | "phones.decide" | "phones.list" | "phones.remove"
 > = {
   async "phones.offer"(context, { answer, for: forMs }) {
+    if (isByChat(context))
+      return err({ code: "not_released", message: "a chat has started this command: only its user may pair a phone." });
     if (forMs < pairedMs.min || forMs > pairedMs.max)
       return err({ code: "bad_input", message: "a phone is paired for a minute to a year: give --for in between." });
     const edge = edgeOf(context);
@@ -44,17 +47,22 @@ export const phoneHandlers: Pick<
     if (!opened.ok || opened.value === null) return opened.ok ? ok({ phone: null }) : opened;
     const { offered, introduction } = opened.value;
     const number = await checkNumber(offered, introduction.publicKey);
-    return ok({ phone: { name: visible(introduction.name), number } });
+    return ok({ phone: { name: oneLine(introduction.name), number } });
   },
 
-  async "phones.decide"(context, { id, isAgreed }) {
-    if (!isAgreed) return withdraw(context, id);
+  async "phones.decide"(context, { id, number }) {
+    if (number === null) return withdraw(context, id);
     const edge = edgeOf(context);
     if (!edge.ok) return edge;
     const opened = await readIntroduction(context, id);
     if (!opened.ok) return opened;
     if (opened.value === null) return err({ code: "not_found", message: "no phone has opened the link." });
     const { offered, introduction } = opened.value;
+    if ((await checkNumber(offered, introduction.publicKey)) !== number) {
+      await withdraw(context, id);
+      const message = "the coordinator has named another phone than the one that was compared: nothing was paired.";
+      return err({ code: "bad_input", message });
+    }
     const now = context.site.now();
     const pushKeys = readPhones(context.paths.home).pushKeys ?? newPushKeys();
     const granted = {
@@ -68,7 +76,7 @@ export const phoneHandlers: Pick<
     const { key, access, scope, endsAt } = granted;
     const phone: PairedPhone = {
       id,
-      name: visible(introduction.name),
+      name: oneLine(introduction.name),
       key,
       scope,
       workspace: nameOf(edge.value),
@@ -90,6 +98,8 @@ export const phoneHandlers: Pick<
     });
     if (given.ok) return ok({ phone: shown(phone) });
     change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));
+    // The coordinator may have paired it, and only its answer be lost.
+    await new PhoneRelay(edge.value).remove(id);
     return refuse(given.error);
   },
 

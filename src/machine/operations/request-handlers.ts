@@ -65,14 +65,14 @@ export const requestHandlers = {
 } satisfies Partial<Handlers>;
 
 /** A command that a chat has started speaks for no person: it might allow its own calls. */
-function refusal(
-  { config }: Runtime,
-  { site, by = "command line" }: Pick<HandlerContext, "site" | "by">,
-): OperationResult<never> | null {
-  if (!config.answers.isEnabled) return switchedOff;
+export function isByChat({ site, by = "command line" }: Pick<HandlerContext, "site" | "by">): boolean {
   const variables = supportedClients.flatMap(({ variables: { session } }) => session ?? []);
-  const isChat = by === "command line" && variables.some((name) => site.env[name] !== undefined);
-  return isChat
+  return by === "command line" && variables.some((name) => site.env[name] !== undefined);
+}
+
+function refusal({ config }: Runtime, context: HandlerContext): OperationResult<never> | null {
+  if (!config.answers.isEnabled) return switchedOff;
+  return isByChat(context)
     ? err({
         code: "not_released",
         message: "a chat has started this command: only its user may answer, or write to chats.",

@@ -97,9 +97,10 @@ function textOf(calls: readonly string[]): string {
 /** Effect of a call, for a person who decides on it: all of it, as far as it has room. */
 function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput): string {
   const values = asObject(given) ?? {};
-  const body = changeOf(values) ?? commandOf(values) ?? otherOf(values);
+  const body = changeOf(values) ?? commandOf(values);
+  const rest = otherOf(body === null ? values : withoutShown(values));
   const where = typeof values["command"] === "string" && cwd !== undefined ? `\nin ${cwd}` : "";
-  return visible(redactAndClip(`${body || tool}${where}`, maxTextChars));
+  return visible(redactAndClip(`${[body, rest].filter(Boolean).join("\n") || tool}${where}`, maxTextChars));
 }
 
 /** A change of a file: its path, and what goes and comes. */
@@ -129,6 +130,19 @@ function commandOf(values: JsonObject): string | null {
   const url = textAt(values, "url");
   const prompt = textAt(values, "prompt");
   return url === null ? null : [url, ...(prompt === null ? [] : [prompt])].join("\n");
+}
+
+/** Arguments that the text has already; a description is the model's own words. */
+const shownArguments = new Set(
+  "command url prompt file_path notebook_path old_string new_string content new_source edits diff description".split(
+    " ",
+  ),
+);
+
+function withoutShown(values: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(values).filter(([name, value]) => !shownArguments.has(name) && value !== ""),
+  );
 }
 
 function otherOf(values: JsonObject): string {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
-import { childrenOf, type Child } from "#harness/machine/programs.ts";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { claudeBinary } from "../../../scripts/install-claude.ts";
 
 export interface ClaudeOptions {

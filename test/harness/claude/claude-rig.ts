@@ -14,7 +14,8 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { type Child, childrenOf, EventProcess } from "#harness/machine/programs.ts";
+import { EventProcess } from "#harness/machine/programs.ts";
+import { type Child, childrenOf } from "#harness/machine/process-tree.ts";
 import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
 import { spawn } from "node:child_process";
 import { hostname } from "node:os";

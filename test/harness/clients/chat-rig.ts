@@ -20,7 +20,7 @@ import {
   type Steps,
 } from "#harness/claude/scripted-model.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
-import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/programs.ts";
+import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
 import { connectClient, environmentOf, putProgram, runShim, type RealClient } from "./real-clients.ts";
 

@@ -8,7 +8,7 @@ import { descendantsOf } from "../../../scripts/local-edge.ts";
 import { freePort } from "./edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
-import { killEvery, unlessGone } from "#harness/machine/programs.ts";
+import { killEvery, unlessGone } from "#harness/machine/process-tree.ts";
 
 interface DevOptions {
   readonly folder?: string;

@@ -19,7 +19,7 @@ import type { Paths } from "#src/platform/paths.ts";
 import { systemProcesses, identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as spool from "#src/store/spool.ts";
-import { familyOf, hostsOf, killed, killEvery } from "./programs.ts";
+import { familyOf, hostsOf, killed, killEvery } from "./process-tree.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
 import { temporaryFolder } from "./git-project.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
+import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { nodePlatform, type Socket } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
@@ -169,7 +170,13 @@ interface Pairing {
 }
 
 /** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
-async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome"): Promise<Pairing> {
+async function pair(
+  home: CliHome,
+  words = "pair",
+  reply = "y",
+  name = "Pixel 9, Chrome",
+  shownName = name,
+): Promise<Pairing> {
   let phone: Phone | null = null;
   let asked = "";
   const shown = { text: "" };
@@ -193,7 +200,7 @@ async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9,
   );
   if (phone === null) throw new Error(`nothing was offered: ${ran.out}${shown.text}`);
   const opened: Phone = phone;
-  expect(asked).toContain(`"${name}" has opened the link. Does it show ${await opened.number()}`);
+  expect(asked).toContain(`"${shownName}" has opened the link. Does it show ${await opened.number()}`);
   await opened.takeGrant();
   return { ran: { ...ran, err: shown.text }, phone: opened };
 }
@@ -227,6 +234,15 @@ it("the user says no: the phone gets nothing, and the link is of no more use", a
   expect(ran).toMatchObject(failed(1, "nothing was paired, and the link is withdrawn"));
   expect(phone.granted).toBeNull();
   links.refresh();
+  expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: [], offered: [] });
+});
+
+it("a coordinator that names another phone after the user has compared the number pairs none", async () => {
+  const { home } = await aMachine();
+  const { id = "", link = "" } = (await home.json("call phones.offer")) as { id?: string; link?: string };
+  await Phone.open(link, "Pixel 9");
+  const ran = await home.shim("call", "phones.decide", `id=${id}`, "number=000 000");
+  expect(ran).toMatchObject(failed(2, "another phone than the one that was compared: nothing was paired"));
   expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: [], offered: [] });
 });
 
@@ -277,4 +293,32 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
   expect(await home.shimWith(terminal, "pair")).toMatchObject(failed(1, "`shim workspace join <name>` joins one"));
   expect(await home.shimWith(terminal, "pair --for 2y")).toMatchObject({ code: 2 });
   expect(await home.shimWith(terminal, "pair --for 400d")).toMatchObject(failed(2, "a minute to a year"));
+});
+
+it("a command that a chat has started pairs no phone: it might answer its own requests by it", async () => {
+  const { home } = await aMachine();
+  const terminal = { isInteractive: true, env: { ...home.runtime.env, CLAUDE_CODE_SESSION_ID: "x" } };
+  expect(await home.shimWith(terminal, "pair --answer")).toMatchObject(failed(1, "only its user may pair a phone"));
+  expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
+});
+
+it("the name of a phone is one line, so that it forges none in the terminal", async () => {
+  const { home } = await aMachine();
+  await pair(home, "pair", "y", "Pixel\nis yours", "Pixel is yours");
+  expect(readPhones(home.runtime.paths.home).phones).toMatchObject([{ name: "Pixel is yours" }]);
+});
+
+it("where the machine has another token, its phones are connected by it", async () => {
+  const { home, links } = await aMachine();
+  const { phone } = await pair(home);
+  const { paths, env } = home.runtime;
+  const edge = readEdgeConfig(paths.home, env);
+  if (!edge.ok || !edge.value) throw new Error("no workspace");
+  const { url, workspace, token } = edge.value;
+  home.join(url, { workspace, machine: "m1", token: "not-valid" });
+  links.refresh();
+  home.join(url, { workspace, machine: "m1", token });
+  links.refresh();
+  const page = await phone.connect();
+  expect(await page.ask("page.fleet")).toHaveProperty("value");
 });

@@ -24,7 +24,7 @@ import {
   printed,
 } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { killHosts, servingHost } from "#harness/machine/programs.ts";
+import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
 import { Cli } from "#src/cli/cli.ts";
 import { build, withSubcommands, wordsOf, run } from "#src/cli/commands/program.ts";
 import { startProcess, systemIo } from "#src/cli/io.ts";

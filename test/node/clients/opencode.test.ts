@@ -10,7 +10,7 @@ import { openCodeHooks, type OpenCodeHooks } from "#src/clients/opencode/opencod
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { childrenOf, type Child } from "#harness/machine/programs.ts";
+import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { recording, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

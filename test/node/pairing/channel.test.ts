@@ -49,3 +49,11 @@ it("a frame of an earlier session, of another phone, or with another answer of t
   const again = await PhoneChannel.open("machine", key, machine.session, randomText(16));
   expect(await again.open(old)).toBeUndefined();
 });
+
+it("a small frame that unpacks to very much is not accepted, and the next one is", async () => {
+  const { phone, machine } = await aSession();
+  const bomb = await phone.seal("x".repeat(17_000_000));
+  expect(bomb.sealed.length).toBeLessThan(100_000);
+  expect(await machine.open(bomb)).toBeUndefined();
+  expect(await machine.open(await phone.seal("next"))).toBe("next");
+});

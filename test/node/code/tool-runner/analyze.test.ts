@@ -7,7 +7,7 @@ import { runTool } from "#src/code/tool-runner/run-tool.ts";
 import { analyze, anAnalysedProject, commit, install, reportOf, states } from "#harness/analysis/project.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 import { git, write } from "#harness/machine/git-project.ts";
-import { processesIn } from "#harness/machine/programs.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
 import { submit } from "#harness/worker/worker-rig.ts";
 
 function newLines({ findings }: Report): string[] {

@@ -80,6 +80,14 @@ function decided(decision: object): object {
   return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
 }
 
+it("a request shows every argument that changes what the call does", async () => {
+  const { event, first } = await aRig();
+  await event("UserPromptSubmit", { prompt: "go" });
+  const input = { command: "make", description: "Builds it", dangerouslyDisableSandbox: true };
+  void event("PermissionRequest", { tool_name: "Bash", tool_input: JSON.stringify(input) });
+  expect((await first()).text).toBe('make\n{"dangerouslyDisableSandbox":true}\nin /p');
+});
+
 it.each([
   ["allow", {}, { behavior: "allow" }],
   ["deny", { message: "Use the trash." }, { behavior: "deny", message: "Use the trash." }],
