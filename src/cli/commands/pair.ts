@@ -65,8 +65,9 @@ async function awaitPhone(cli: Cli, id: string, until: number): Promise<CliResul
   const stopped = io.interrupted();
   while (io.now() < until) {
     const opened = await cli.call("phones.opened", { id });
-    if (!opened.ok) return opened;
-    if (opened.value.phone !== null) return ok(opened.value.phone);
+    // The network may be away for a moment.
+    if (!opened.ok && opened.error.code !== "edge_unreachable") return opened;
+    if (opened.ok && opened.value.phone !== null) return ok(opened.value.phone);
     await io.wait(askEveryMs, stopped);
     if (stopped.aborted) return withdrawn;
   }
