@@ -48,9 +48,14 @@ function pageOf({ session }: UserNotification): string {
   return session === null ? "/" : `/#/chat/${encodeURIComponent(session)}`;
 }
 
-/** The address comes from the phone, and must not lead into the machine's own network by http. */
+/** Hosts that no push service has: numbers, names without a dot, and those of a network's own. */
+const ownHost = /^[\d.]+$|^\[|^[^.]+$|\.(?:local|localhost|internal|lan|home|corp|arpa)$/;
+
+/** The address comes from the phone, and must not lead into the machine's own network. */
 function addressProblem(endpoint: string, coordinator: string): string | null {
   const { protocol, hostname } = new URL(endpoint);
-  const isDevelopment = new URL(coordinator).hostname === hostname && protocol === "http:";
-  return protocol === "https:" || isDevelopment ? null : "the address of a push service begins with https://";
+  // A push service of a development is where its coordinator is.
+  if (protocol === "http:" && new URL(coordinator).hostname === hostname) return null;
+  if (protocol !== "https:") return "the address of a push service begins with https://";
+  return ownHost.test(hostname) ? `${hostname} is no public push service` : null;
 }

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { nodePlatform, type Socket } from "#src/coordinator-client/edge/platform.ts";
+import { nodePlatform, type Socket, type SocketEvents } from "#src/coordinator-client/edge/platform.ts";
+import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
 import {
@@ -321,4 +322,41 @@ it("where the machine has another token, its phones are connected by it", async 
   links.refresh();
   const page = await phone.connect();
   expect(await page.ask("page.fleet")).toHaveProperty("value");
+});
+
+it("a machine whose connection is closed at once waits longer each time, until a ping is answered", () => {
+  const waits: number[] = [];
+  let opened: SocketEvents | null = null;
+  const due: (() => void)[] = [];
+  const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "view" as const, workspace: "", endsAt: 1 };
+  const link = new PhoneLink({
+    phone: { ...phone, pairedAt: 0, seenAt: null, push: null },
+    connect: (events) => {
+      opened = events;
+      return { send: () => undefined, close: () => undefined };
+    },
+    setTimer: (work, ms) => {
+      waits.push(ms);
+      due.push(work);
+      return () => undefined;
+    },
+    call: async () => ({ ok: true, value: {} }),
+    onPush: () => undefined,
+    onSeen: () => undefined,
+    log: () => undefined,
+  });
+  onTestFinished(() => link.close());
+  const breaks = (texts: readonly string[]): void => {
+    opened?.onOpen();
+    for (const text of texts) opened?.onText(text);
+    waits.length = 0;
+    opened?.onClose(1006, "");
+  };
+  const waited = [[], [], [], ["pong"], []].map((texts) => {
+    breaks(texts);
+    const [ms] = waits;
+    due.at(-1)?.();
+    return ms;
+  });
+  expect(waited).toEqual([1_000, 2_000, 4_000, 1_000, 2_000]);
 });

@@ -141,11 +141,17 @@ it("the machine signs for the push service (VAPID), and a subscription that has 
   expect(isOwn).toBe(true);
 });
 
-it("a phone cannot have the machine send to an address of its own network", async () => {
+it.each([
+  (url: string) => url.replace("127.0.0.1", "localhost"),
+  (url: string) => url.replace("http:", "https:"),
+  () => "https://router/",
+  () => "https://[::1]/",
+  () => "https://printer.local/",
+  () => "https://10.0.0.1/",
+])("a phone cannot have the machine send to an address of its own network", async (addressOf) => {
   const service = await aPushService();
   const runtime = tempRuntime();
-  const other = service.url.replace("127.0.0.1", "localhost");
-  withPhone(runtime, `${other}/admin`, ["died"]);
+  withPhone(runtime, `${addressOf(service.url)}/admin`, ["died"]);
   const look = looksOf(runtime);
   await look();
   const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
@@ -153,4 +159,5 @@ it("a phone cannot have the machine send to an address of its own network", asyn
   chat.kill();
   await look();
   expect(service.pushed).toEqual([]);
+  expect(runtime.logged.join()).toMatch(/is no public push service|begins with https/);
 });
