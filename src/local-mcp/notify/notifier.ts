@@ -13,8 +13,8 @@ import { comingDeaths, dueNotifications, duePushes, type UserNotification } from
 /** A way to the user. */
 interface Channel {
   readonly name: string;
-  /** @param due of the settings */
-  readonly select: (due: readonly UserNotification[]) => readonly UserNotification[];
+  /** Includes what was already sent. */
+  readonly due: () => Promise<readonly UserNotification[]>;
   readonly send: (notification: UserNotification) => Promise<void>;
 }
 
@@ -24,10 +24,6 @@ export interface NotifierOptions {
 }
 
 const pollEveryMs = 10_000;
-
-function all(due: readonly UserNotification[]): readonly UserNotification[] {
-  return due;
-}
 
 /** Off unless the settings name a channel. */
 export class Notifier {
@@ -44,22 +40,29 @@ export class Notifier {
   }
 
   /** Settings and phones may change while the process runs. */
-  #channels(): readonly Channel[] {
-    const { config, env, now, paths, store, log } = this.#options.runtime;
+  #channels(deadTasks: () => Promise<readonly UserNotification[]>): readonly Channel[] {
+    const { runtime } = this.#options;
+    const { config, env, now, paths, store, log } = runtime;
     const { desktop, webhook } = config.notify;
     const { pushKeys, phones } = readPhones(paths.home);
+    let ofSettings: Promise<readonly UserNotification[]> | null = null;
+    const readDue = async (): Promise<readonly UserNotification[]> => [
+      ...store.read((sql) => dueNotifications(sql, runtime), []),
+      ...(await deadTasks()),
+    ];
+    const due = (): Promise<readonly UserNotification[]> => (ofSettings ??= readDue());
     return [
-      ...(desktop ? [{ name: "desktop", select: all, send: (one) => notifyDesktop(one.text, env) } as Channel] : []),
+      ...(desktop ? [{ name: "desktop", due, send: (one) => notifyDesktop(one.text, env) } as Channel] : []),
       ...(webhook === null
         ? []
-        : [{ name: "webhook", select: all, send: (one) => postWebhook(webhook, one, now()) } as Channel]),
+        : [{ name: "webhook", due, send: (one) => postWebhook(webhook, one, now()) } as Channel]),
       ...phones.flatMap((phone): Channel[] => {
         const { id, push, endsAt } = phone;
         if (push === null || pushKeys === null || endsAt <= now()) return [];
         return [
           {
             name: `phone ${id}`,
-            select: () => store.read((sql) => duePushes(sql, this.#options.runtime, push.kinds), []),
+            due: async () => store.read((sql) => duePushes(sql, runtime, push.kinds), []),
             send: async (notification) => {
               // Most machines have no phone.
               const { sendPush } = await import("./web-push.ts");
@@ -92,10 +95,8 @@ export class Notifier {
   async #notify(deadTasks: () => Promise<readonly UserNotification[]>): Promise<void> {
     const { runtime } = this.#options;
     try {
-      const channels = this.#channels();
-      if (channels.length === 0) return;
-      const due = [...runtime.store.read((sql) => dueNotifications(sql, runtime), []), ...(await deadTasks())];
-      for (const channel of channels) await this.#send(channel, this.#recordUnsent(channel.name, channel.select(due)));
+      for (const channel of this.#channels(deadTasks))
+        await this.#send(channel, this.#recordUnsent(channel.name, await channel.due()));
     } catch (error) {
       runtime.log("error", "notifications", { error: messageOf(error) });
     }

@@ -71,11 +71,11 @@ function withPhone(runtime: TempRuntime, endpoint: string, kinds: readonly PushK
   changePhones(runtime.paths.home, now, () => ({ pushKeys: newPushKeys(), offered: [], phones: [phone] }));
 }
 
-async function aRig(kinds: readonly PushKind[]) {
+async function aRig(kinds: readonly PushKind[], options: Parameters<typeof looksOf>[1] = {}) {
   const service = await aPushService();
   const runtime = tempRuntime();
   withPhone(runtime, `${service.url}/sub`, kinds);
-  const look = looksOf(runtime);
+  const look = looksOf(runtime, options);
   await look();
   const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
   const told = (): string[] => service.pushed.map(({ data }) => data.body);
@@ -114,6 +114,20 @@ it("kinds that were not chosen, short turns, and what was so before, are not sen
   chat.kill();
   await look();
   expect(told()).toEqual([]);
+});
+
+it("the coordinator is not asked for dead tasks while only phones are notified, which show none", async () => {
+  let asked = 0;
+  const { look, chat, told } = await aRig(["died"], {
+    deadTasks: async () => {
+      asked += 1;
+      return [];
+    },
+  });
+  chat.turn("x");
+  chat.kill();
+  await look();
+  expect([told(), asked]).toEqual([['"x" died (killed)'], 0]);
 });
 
 it("the machine signs for the push service (VAPID), and a subscription that has ended is dropped", async () => {
