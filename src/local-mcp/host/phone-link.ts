@@ -21,7 +21,7 @@ export interface PhoneLinkOptions {
   readonly phone: PairedPhone;
   readonly connect: (events: SocketEvents) => Socket;
   readonly setTimer: (work: () => void, ms: number) => () => void;
-  readonly call: (call: PageCall, phone: PairedPhone) => Promise<OperationResult<unknown>>;
+  readonly call: (call: PageCall) => Promise<OperationResult<unknown>>;
   readonly onPush: (push: PairedPhone["push"]) => void;
   /** A page of the phone has begun a session. */
   readonly onSeen: () => void;
@@ -178,7 +178,7 @@ export class PhoneLink {
       return err({ code: "throttled", message: "too many calls at once: try again in a moment" });
     this.#calls += 1;
     try {
-      return await this.#options.call(call, this.phone);
+      return await this.#options.call(call);
     } catch (error) {
       this.#options.log("error", "a call of a phone failed", { call: call.name, error: messageOf(error) });
       return err({ code: "internal", message: "SHIM failed; its log says why" });
