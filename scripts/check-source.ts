@@ -132,7 +132,7 @@ function rooms(): Record<string, string[]> {
     pairing: ["contract"],
     coordination: ["contract", "shared"],
     durable: ["contract", "shared", "coordination"],
-    worker: ["contract", "shared", "redaction", "durable"],
+    worker: ["contract", "shared", "redaction", "pairing", "durable"],
     web: ["contract", "pairing"],
     learning: ["contract", "shared"],
     platform: ["contract", "shared"],

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { BoxId, Claim, Claimant, Hash, sealedText } from "./sealed-boxes.ts";
 import { maxFileParts } from "./sync.ts";
 import { durationMs, Label } from "./values.ts";
 
@@ -8,39 +9,23 @@ import { durationMs, Label } from "./values.ts";
  * needs no token. The coordinator has the claim's hash, and cannot open the parts.
  */
 
-const base64url = (chars: number) =>
-  z.string().regex(new RegExp(`^[\\w-]{${chars}}$`), `${chars} characters of base64url`);
-
-/** Random name of it, signed by the Worker, so that no invented one reaches an object. */
-export const HandoverId = base64url(44);
-/** SHA-256 of the claim, hex. */
-const ClaimHash = z.string().regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits");
-export const Claim = base64url(43);
-/** Made by the machine that takes it, so that it can continue after a break, and another cannot. */
-const Claimant = base64url(22);
-
 /** Bounds of the time in which it can be taken, in ms. */
 export const handoverMs = { min: 10_000, max: 604_800_000, default: 600_000 } as const;
 /** Characters of base64url of one part: 262,144 bytes that do not compress, sealed. */
 const maxPartChars = 400_000;
 
 export const NewHandover = z.strictObject({
-  claimHash: ClaimHash,
+  claimHash: Hash,
   parts: z.int().min(1).max(maxFileParts),
   forMs: durationMs.min(handoverMs.min).max(handoverMs.max),
 });
-export const HandoverPart = z.strictObject({
-  envelope: z
-    .string()
-    .min(1)
-    .max(maxPartChars)
-    .regex(/^[\w-]+$/, "base64url"),
-});
+export type NewHandover = z.infer<typeof NewHandover>;
+export const HandoverPart = z.strictObject({ envelope: sealedText(maxPartChars) });
 /** `by`: how the machine that takes it is called. */
 export const HandoverClaim = z.strictObject({ claim: Claim, claimant: Claimant, by: Label });
 export type HandoverClaim = z.infer<typeof HandoverClaim>;
 
-export const HandoverCreated = z.object({ id: HandoverId });
+export const HandoverCreated = z.object({ id: BoxId });
 export const HandoverClaimed = z.object({ parts: z.int().min(1).max(maxFileParts) });
 export const HandoverStatus = z.object({
   /** taking: a machine has begun. taken: it has all. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { BoxId, Claim, Claimant, Hash, sealedText } from "./sealed-boxes.ts";
 import { durationMs } from "./values.ts";
 
 /**
@@ -7,24 +8,6 @@ import { durationMs } from "./values.ts";
  * the secret of the link, so it needs no token; afterwards the phone shows an access secret that
  * opens this relay and nothing else.
  */
-
-const base64url = (chars: number) =>
-  z.string().regex(new RegExp(`^[\\w-]{${chars}}$`), `${chars} characters of base64url`);
-const sealedText = (maxChars: number) =>
-  z
-    .string()
-    .min(1)
-    .max(maxChars)
-    .regex(/^[\w-]+$/, "base64url");
-/** SHA-256, hex. */
-const Hash = z.string().regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits");
-
-/** Random name of it, signed by the Worker, so that no invented one reaches an object. */
-export const PhoneId = base64url(44);
-/** 32 bytes, derived from the secret of the link. */
-const PhoneClaim = base64url(43);
-/** Made by the phone that pairs, so that it can continue after a break, and another cannot. */
-const Claimant = base64url(22);
 
 /** Bounds of the time in which a link pairs, in ms. */
 export const pairingMs = { min: 10_000, max: 3_600_000, default: 300_000 } as const;
@@ -38,10 +21,11 @@ export const NewPhone = z.strictObject({
   claimHash: Hash,
   forMs: durationMs.min(pairingMs.min).max(pairingMs.max),
 });
-export const PhoneCreated = z.object({ id: PhoneId });
+export type NewPhone = z.infer<typeof NewPhone>;
+export const PhoneCreated = z.object({ id: BoxId });
 
 export const PhoneIntroduction = z.strictObject({
-  claim: PhoneClaim,
+  claim: Claim,
   claimant: Claimant,
   /** Public key and name of the phone, sealed under the secret of the link. */
   introduction: sealedText(maxPairingChars),

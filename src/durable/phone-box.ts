@@ -1,23 +1,17 @@
-import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
 import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
-import { type PhoneGrant, type PhoneStatus } from "../contract/phones.ts";
+import type { NewPhone, PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { SealedBox, type BoxFacts } from "./sealed-box.ts";
 
-const factsKey = "facts";
-
-interface Facts {
-  /** Id of the token that made it. */
-  readonly owner: string;
-  /** Null once it is paired: the link is of no more use. */
+interface Facts extends BoxFacts {
+  /** Of the link; null once the phone is paired. */
   readonly claimHash: string | null;
   readonly claimant: string | null;
   readonly introduction: string | null;
   readonly grant: string | null;
   readonly accessHash: string | null;
-  /** Epoch ms; then everything is deleted. */
-  readonly until: number;
 }
 
 /** A phone that pairs, as the Worker has hashed its claim. */
@@ -25,11 +19,6 @@ export interface HashedClaimant {
   readonly claimHash: string;
   readonly claimant: string;
 }
-
-const unknown: Refusal = {
-  code: "unknown_phone",
-  message: "this pairing is over: run `shim pair` again",
-};
 
 /** The ends of the relay, as tags of their sockets. */
 type End = "machine" | "phone";
@@ -39,45 +28,44 @@ const maxPages = 8;
  * Relays sealed frames between one phone and its machine, and stores none. An object of its own:
  * the phone has no token, and must not reach a workspace.
  */
-export class PhoneBox extends DurableObject {
+export class PhoneBox extends SealedBox<Facts> {
+  protected override readonly unknown: Refusal = {
+    code: "unknown_phone",
+    message: "this pairing is over: run `shim pair` again",
+  };
+
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(pingText, pongText));
   }
 
-  /** Epoch ms; the only clock of the object. */
-  protected now(): number {
-    return Date.now();
-  }
-
-  async create(owner: string, claimHash: string, forMs: number): Promise<void> {
+  async create(owner: string, { claimHash, forMs }: NewPhone): Promise<void> {
     const nothing = { claimant: null, introduction: null, grant: null, accessHash: null };
-    await this.#begin({ owner, claimHash, ...nothing, until: this.now() + forMs });
+    await this.begin({ owner, claimHash, ...nothing, until: this.now() + forMs });
   }
 
   status(owner: string): Result<PhoneStatus, Refusal> {
-    const facts = this.#owned(owner);
+    const facts = this.owned(owner);
     if (!facts.ok) return facts;
-    const { introduction, accessHash, until } = facts.value;
-    return ok({ introduction, isPaired: accessHash !== null, endsInMs: Math.max(0, until - this.now()) });
+    const { introduction, accessHash } = facts.value;
+    return ok({ introduction, isPaired: accessHash !== null, endsInMs: this.endsInMs(facts.value) });
   }
 
   /** The first phone that shows the claim; its repeat changes nothing. */
   introduce(phone: HashedClaimant, introduction: string): Result<null, Refusal> {
     const facts = this.#claimed(phone);
     if (!facts.ok) return facts;
-    if (facts.value.introduction === null)
-      this.ctx.storage.kv.put(factsKey, { ...facts.value, claimant: phone.claimant, introduction });
+    if (facts.value.introduction === null) this.save({ ...facts.value, claimant: phone.claimant, introduction });
     return ok(null);
   }
 
   /** The machine's user agrees: from now on the access secret opens the relay. */
   async grant(owner: string, { grant, accessHash, forMs }: PhoneGrant): Promise<Result<null, Refusal>> {
-    const facts = this.#owned(owner);
+    const facts = this.owned(owner);
     if (!facts.ok) return facts;
     if (facts.value.introduction === null)
       return err({ code: "bad_input", message: "no phone has opened the link yet" });
-    await this.#begin({ ...facts.value, grant, accessHash, until: this.now() + forMs });
+    await this.begin({ ...facts.value, grant, accessHash, until: this.now() + forMs });
     return ok(null);
   }
 
@@ -88,15 +76,7 @@ export class PhoneBox extends DurableObject {
 
   /** For a phone whose socket was refused, which does not say why. */
   check(accessHash: string): Result<null, Refusal> {
-    return this.#facts()?.accessHash === accessHash ? ok(null) : err(unknown);
-  }
-
-  /** Unpairs at once: nothing of it is left, and both ends are closed. */
-  async remove(owner: string): Promise<Result<null, Refusal>> {
-    const facts = this.#owned(owner);
-    if (!facts.ok) return facts;
-    await this.#clear();
-    return ok(null);
+    return this.facts()?.accessHash === accessHash ? ok(null) : err(this.unknown);
   }
 
   /** Headers of the Worker's request: `shim-owner` of a machine, or `shim-access` (a hash). */
@@ -116,7 +96,7 @@ export class PhoneBox extends DurableObject {
   override webSocketMessage(socket: WebSocket, frame: ArrayBuffer | string): void {
     if (typeof frame !== "string" || frame.length > maxPhoneFrameChars)
       return socket.close(closeCodes.protocol, "text of at most 1,000,000 characters");
-    if (this.#facts() === null) return socket.close(closeCodes.token, "the pairing is over");
+    if (this.facts() === null) return socket.close(closeCodes.token, "the pairing is over");
     const isOfPhone = this.ctx.getTags(socket).includes("phone");
     for (const other of this.#open(isOfPhone ? "machine" : "phone")) other.send(frame);
   }
@@ -129,27 +109,21 @@ export class PhoneBox extends DurableObject {
     this.webSocketClose(socket);
   }
 
-  override async alarm(): Promise<void> {
-    const facts = this.ctx.storage.kv.get<Facts>(factsKey);
-    if (facts === undefined || facts.until <= this.now()) await this.#clear();
-    else await this.ctx.storage.setAlarm(facts.until);
-  }
-
   #admit(owner: string | null, accessHash: string | null): Result<End, Refusal> {
-    const facts = this.#facts();
-    if (facts === null || facts.accessHash === null) return err(unknown);
+    const facts = this.facts();
+    if (facts === null || facts.accessHash === null) return err(this.unknown);
     if (owner !== null) {
-      if (owner !== facts.owner) return err(unknown);
+      if (owner !== facts.owner) return err(this.unknown);
       // One machine: an earlier connection is one that has broken.
       for (const socket of this.#open("machine")) socket.close(1000, "connected again");
       return ok("machine");
     }
-    if (accessHash !== facts.accessHash) return err(unknown);
+    if (accessHash !== facts.accessHash) return err(this.unknown);
     if (this.#open("phone").length >= maxPages)
       return err({ code: "throttled", message: `a phone has at most ${maxPages} pages open: close one` });
     // The phone has its grant: nothing of the pairing is needed any more.
     const rest = { claimHash: null, claimant: null, introduction: null, grant: null };
-    if (facts.grant !== null) this.ctx.storage.kv.put(factsKey, { ...facts, ...rest });
+    if (facts.grant !== null) this.save({ ...facts, ...rest });
     return ok("phone");
   }
 
@@ -168,32 +142,16 @@ export class PhoneBox extends DurableObject {
     return this.ctx.getWebSockets(end).filter(({ readyState }) => readyState === WebSocket.OPEN);
   }
 
-  #facts(): Facts | null {
-    const facts = this.ctx.storage.kv.get<Facts>(factsKey) ?? null;
-    return facts !== null && facts.until > this.now() ? facts : null;
-  }
-
-  #owned(owner: string): Result<Facts, Refusal> {
-    const facts = this.#facts();
-    return facts?.owner === owner ? ok(facts) : err(unknown);
-  }
-
   /** Refused alike: no pairing, another claim. */
   #claimed({ claimHash, claimant }: HashedClaimant): Result<Facts, Refusal> {
-    const facts = this.#facts();
-    if (facts === null || facts.claimHash !== claimHash) return err(unknown);
+    const facts = this.facts();
+    if (facts === null || facts.claimHash !== claimHash) return err(this.unknown);
     if (facts.claimant === null || facts.claimant === claimant) return ok(facts);
     return err({ code: "phone_claimed", message: "another phone has opened this link: run `shim pair` again" });
   }
 
-  async #begin(facts: Facts): Promise<void> {
-    this.ctx.storage.kv.put(factsKey, facts);
-    await this.ctx.storage.setAlarm(facts.until);
-  }
-
-  async #clear(): Promise<void> {
+  protected override async clear(): Promise<void> {
     for (const socket of this.ctx.getWebSockets()) socket.close(closeCodes.token, "the pairing is over");
-    await this.ctx.storage.deleteAlarm();
-    await this.ctx.storage.deleteAll();
+    await super.clear();
   }
 }

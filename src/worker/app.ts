@@ -8,6 +8,7 @@ import { version } from "../contract/version.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { innerHeaders } from "../durable/attachments.ts";
 import { logProblem } from "../durable/log-problem.ts";
+import { hashOf } from "../pairing/sealing.ts";
 import { contentType, toExposition } from "../shared/exposition.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
@@ -194,7 +195,7 @@ async function createWorkspace(context: AppContext): Promise<Response> {
       : await tokens.deriveFirstToken(secret, workspace, requestId);
   const claims = { workspace, id, machine: "admin", scope: "admin" as Scope, expiresAt: null };
   const token = await tokens.make(secret, claims, random);
-  const first = { ...claims, hash: await tokens.hashOf(token) };
+  const first = { ...claims, hash: await hashOf(token) };
   const made = await coordinatorOf(context, workspace).create(first);
   return made.ok ? Response.json({ workspace, id, token }) : errorResponse(made.error);
 }
@@ -242,7 +243,7 @@ async function createToken(
   const random = requestId === undefined ? randomBytes() : await tokens.deriveRandom(secret, workspace, requestId);
   const claims = { workspace, id: newId(), machine, scope, expiresAt: ttlMs === undefined ? null : Date.now() + ttlMs };
   const token = await tokens.make(secret, claims, random);
-  const hash = await tokens.hashOf(token);
+  const hash = await hashOf(token);
   const added = await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs });
   if (!added.ok) return errorResponse(added.error);
   // A repeat answers with the id and expiry of the first request.
@@ -255,7 +256,7 @@ async function createToken(
 
 async function renewToken(context: AppContext, { stub, credentials }: Caller): Promise<Response> {
   const token = await tokens.signAgain(context.env.SHIM_SIGNING_SECRET, readBearerToken(context) ?? "");
-  const renewed = await stub.renewToken(credentials, await tokens.hashOf(token));
+  const renewed = await stub.renewToken(credentials, await hashOf(token));
   if (!renewed.ok) return errorResponse(renewed.error);
   return Response.json({ token } satisfies OutputOf<"tokens.renew">);
 }

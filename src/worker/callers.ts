@@ -7,12 +7,13 @@ import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Ticket } from "../durable/connections.ts";
 import { logProblem } from "../durable/log-problem.ts";
+import { fromBase64url, hashOf, toBase64url } from "../pairing/sealing.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Env } from "./env.ts";
 import { unauthenticated, errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
-import { fromBase64url, isSigned, sign, signingSecrets, toBase64url } from "./tokens.ts";
+import { isSigned, sign, signingSecrets } from "./tokens.ts";
 
 export interface AppBindings {
   Bindings: Env;
@@ -52,7 +53,7 @@ export async function authenticateToken(
   const refused = checkClaims(claims, requested) ?? (await checkRateLimit(context, claims.id));
   if (refused) return err(refused);
   const { workspace, id } = claims;
-  const credentials = { id, hash: await tokens.hashOf(token) };
+  const credentials = { id, hash: await hashOf(token) };
   return ok({ workspace, stub: coordinatorOf(context, workspace), credentials, claims });
 }
 
@@ -199,9 +200,8 @@ function findTicket(protocols: string): string | null {
 async function read(secrets: readonly string[], protocols: string): Promise<TicketHolder | null> {
   const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
   if (!(await isSigned(secrets, purpose + text, signature))) return null;
-  const bytes = fromBase64url(text);
-  const payload = bytes && Payload.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
-  if (!payload?.success) return null;
+  const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(text))));
+  if (!payload.success) return null;
   const { w: workspace, i: id, h: hash, e: expiresAt, n } = payload.data;
   return { workspace, credentials: { id, hash }, id: n, expiresAt };
 }

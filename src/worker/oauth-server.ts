@@ -8,6 +8,7 @@ import {
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import { logProblem } from "../durable/log-problem.ts";
+import { hashOf } from "../pairing/sealing.ts";
 import { checkClientLimit, type AppContext } from "./callers.ts";
 import type { Env } from "./env.ts";
 import { errorResponse, readForm, textOf } from "./inputs.ts";
@@ -105,7 +106,7 @@ async function coordinatorOfToken(env: Env, token: string): Promise<DurableObjec
   const claims = await tokens.read(tokens.signingSecrets(env), token);
   if (!claims) return null;
   const coordinator = env.COORDINATOR.getByName(claims.workspace);
-  const valid = await coordinator.checkToken({ id: claims.id, hash: await tokens.hashOf(token) });
+  const valid = await coordinator.checkToken({ id: claims.id, hash: await hashOf(token) });
   return valid.ok ? coordinator : null;
 }
 

@@ -1,6 +1,9 @@
 import type { Refusal } from "../contract/errors.ts";
+import { BoxId } from "../contract/sealed-boxes.ts";
+import { hashOf, randomText } from "../pairing/sealing.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { authenticateToken, failedAuthentication, readBearerToken, type AppContext } from "./callers.ts";
+import type { Env } from "./env.ts";
 import { errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
@@ -8,30 +11,20 @@ import * as tokens from "./tokens.ts";
  * Objects outside of a workspace, for callers without a token: their names are signed, so that no
  * invented one reaches an object, and a machine of a workspace owns each.
  */
+export interface Boxes<Box extends Rpc.DurableObjectBranded> {
+  readonly kind: "handover" | "phone";
+  readonly namespace: (env: Env) => DurableObjectNamespace<Box>;
+  /** Answer to an id not made here. An object answers a wrong secret with the same code. */
+  readonly unknown: Refusal;
+}
 
-type BoxKind = "handover" | "phone";
-
-export type BoxAnswer = Promise<Result<unknown, Refusal>>;
+export type Answer = Promise<Result<unknown, Refusal>>;
 
 const signatureChars = 22;
 
 /** No token's payload contains a blank, so neither signature can stand for the other. */
-async function signatureOf(secret: string, kind: BoxKind, name: string): Promise<string> {
+async function signatureOf(secret: string, kind: string, name: string): Promise<string> {
   return (await tokens.sign(secret, `${kind} ${name}`)).slice(0, signatureChars);
-}
-
-export async function makeId(secret: string, kind: BoxKind): Promise<string> {
-  const name = tokens.toBase64url(crypto.getRandomValues(new Uint8Array(16)));
-  return `${name}${await signatureOf(secret, kind, name)}`;
-}
-
-/** @returns whether this deployment has made it */
-export async function isOwnId({ env }: AppContext, kind: BoxKind, id: string): Promise<boolean> {
-  for (const secret of tokens.signingSecrets(env)) {
-    const signature = await signatureOf(secret, kind, id.slice(0, -signatureChars));
-    if (await tokens.isSameSecret(signature, id.slice(-signatureChars))) return true;
-  }
-  return false;
 }
 
 /** @returns the id of a token that may work in the workspace */
@@ -45,12 +38,75 @@ export async function ownerOf(context: AppContext): Promise<Result<string, Refus
   return err({ code: "forbidden", message: `this needs a token of scope work, and this one has ${claims.scope}` });
 }
 
-/** Counts a guess as a failed authentication of its address. @param refusal where it may go on */
-export async function refuseGuess(context: AppContext, refusal: Refusal): Promise<Refusal> {
+export async function createBox<Box extends Rpc.DurableObjectBranded>(
+  { env }: AppContext,
+  { kind, namespace }: Boxes<Box>,
+  begin: (box: DurableObjectStub<Box>) => Promise<void>,
+): Promise<Response> {
+  const name = randomText(16);
+  const id = `${name}${await signatureOf(env.SHIM_SIGNING_SECRET, kind, name)}`;
+  await begin(namespace(env).getByName(id));
+  return Response.json({ id });
+}
+
+/** The object that the path names. */
+export async function boxOf<Box extends Rpc.DurableObjectBranded>(
+  context: AppContext,
+  { kind, namespace, unknown }: Boxes<Box>,
+): Promise<Result<DurableObjectStub<Box>, Refusal>> {
+  const id = BoxId.safeParse(context.req.param("id"));
+  const isOwn = id.success && (await isSigned(context.env, kind, id.data));
+  return isOwn ? ok(namespace(context.env).getByName(id.data)) : err(await refusalOfGuess(context, unknown));
+}
+
+async function isSigned(env: Env, kind: string, id: string): Promise<boolean> {
+  for (const secret of tokens.signingSecrets(env)) {
+    const signature = await signatureOf(secret, kind, id.slice(0, -signatureChars));
+    if (await tokens.isSameSecret(signature, id.slice(-signatureChars))) return true;
+  }
+  return false;
+}
+
+/** Only for the token that has made the object. */
+export async function ofOwner<Box extends Rpc.DurableObjectBranded>(
+  context: AppContext,
+  boxes: Boxes<Box>,
+  act: (box: DurableObjectStub<Box>, owner: string) => Answer,
+): Promise<Response> {
+  const owner = await ownerOf(context);
+  if (!owner.ok) return errorResponse(owner.error);
+  const box = await boxOf(context, boxes);
+  return box.ok ? respond(await act(box.value, owner.value)) : errorResponse(box.error);
+}
+
+/** For a caller that shows a secret of which the object has the hash. */
+export async function ofClaimant<Box extends Rpc.DurableObjectBranded>(
+  context: AppContext,
+  boxes: Boxes<Box>,
+  secret: string,
+  act: (box: DurableObjectStub<Box>, hash: string) => Answer,
+): Promise<Response> {
+  const box = await boxOf(context, boxes);
+  if (!box.ok) return errorResponse(box.error);
+  const answer = await act(box.value, await hashOf(secret));
+  return answer.ok ? respond(answer) : errorResponse(await refuse(context, boxes, answer.error));
+}
+
+/** Counts a wrong secret as a failed authentication of its address. */
+export async function refuse(
+  context: AppContext,
+  { unknown }: { readonly unknown: Refusal },
+  refusal: Refusal,
+): Promise<Refusal> {
+  return refusal.code === unknown.code ? refusalOfGuess(context, refusal) : refusal;
+}
+
+/** @param refusal where the address may go on */
+async function refusalOfGuess(context: AppContext, refusal: Refusal): Promise<Refusal> {
   const failed = await failedAuthentication(context);
   return failed.code === "rate_limited" ? failed : refusal;
 }
 
-export function respond(answer: Awaited<BoxAnswer>): Response {
+function respond(answer: Result<unknown, Refusal>): Response {
   return answer.ok ? Response.json(answer.value ?? {}) : errorResponse(answer.error);
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { secretProblem } from "../contract/secrets.ts";
 import { Label } from "../contract/values.ts";
 import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspaces.ts";
+import { fromBase64url, sha256, toBase64url } from "../pairing/sealing.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Env } from "./env.ts";
 
@@ -55,11 +56,20 @@ export async function sign(secret: string, text: string): Promise<string> {
 
 /** @param secrets of which one has signed it: see `signingSecrets` */
 export async function isSigned(secrets: readonly string[], text: string, signature: string): Promise<boolean> {
-  const bytes = fromBase64url(signature);
-  if (!bytes) return false;
+  const bytes = signatureBytes(signature);
+  if (bytes === null) return false;
   const signed = new TextEncoder().encode(text);
   for (const secret of secrets) if (await crypto.subtle.verify("HMAC", await keyOf(secret), bytes, signed)) return true;
   return false;
+}
+
+function signatureBytes(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!/^[\w-]+$/.test(text)) return null;
+  try {
+    return fromBase64url(text);
+  } catch {
+    return null;
+  }
 }
 
 /** Secrets whose signatures count: the present one, which signs, and the one before it. */
@@ -100,23 +110,12 @@ export async function read(secrets: readonly string[], token: string): Promise<C
   return (await isSigned(secrets, text, signature)) ? claimsOf(text) : null;
 }
 
+/** @param text whose signature is right */
 function claimsOf(text: string): Claims | null {
-  const bytes = fromBase64url(text);
-  if (!bytes) return null;
-  const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
+  const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(text))));
   if (!payload.success) return null;
   const { w: workspace, i: id, m: machine, s: scope, e: expiresAt } = payload.data;
   return { workspace, id, machine, scope, expiresAt };
-}
-
-/** SHA-256, hex. No salt is needed: a token has at least 128 random bits. */
-export async function hashOf(token: string): Promise<string> {
-  const digest = new Uint8Array(await digestOf(token));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function digestOf(text: string): Promise<ArrayBuffer> {
-  return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
 }
 
 function keyOf(secret: string): Promise<CryptoKey> {
@@ -126,22 +125,6 @@ function keyOf(secret: string): Promise<CryptoKey> {
 
 /** Constant-time comparison. */
 export async function isSameSecret(one: string, other: string): Promise<boolean> {
-  const [a, b] = await Promise.all([digestOf(one), digestOf(other)]);
+  const [a, b] = await Promise.all([sha256(one), sha256(other)]);
   return crypto.subtle.timingSafeEqual(a, b);
-}
-
-export function toBase64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
-}
-
-export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
-  if (!/^[\w-]+$/.test(text)) return null;
-  try {
-    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (sign) => sign.charCodeAt(0));
-  } catch {
-    return null;
-  }
 }

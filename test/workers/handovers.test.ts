@@ -1,16 +1,11 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import type { HandoverStatus } from "#src/contract/handovers.ts";
-import { toBase64url } from "#src/worker/tokens.ts";
+import { hashOf, toBase64url } from "#src/pairing/sealing.ts";
 import { bearer, bindings, it, refusalOf, request, type TestWorkspace, wait } from "./support.ts";
 
 const claim = "c".repeat(43);
 const envelopes = ["first-part", "second-part"];
-
-async function hashOf(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 function send(path: string, method: string, body: object, token?: string): Promise<Response> {
   return request(path, { method, body: JSON.stringify(body), headers: token === undefined ? {} : bearer(token) });

@@ -13,6 +13,7 @@ import { attachmentOf, type Credentials } from "#src/durable/attachments.ts";
 import { StorageSql } from "#src/durable/storage-sql.ts";
 import { Throttle } from "#src/durable/load-limits.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
+import { hashOf } from "#src/pairing/sealing.ts";
 import * as signed from "#src/worker/tokens.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 import { admin, m1, ruleHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
@@ -243,7 +244,7 @@ async function sign(workspace: string, { machine, isAdmin }: Actor): Promise<Tok
   const scope: Scope = isAdmin ? "admin" : "work";
   const claims = { workspace, id: `tok_${machine}_${scope}`, machine, scope, expiresAt: null };
   const token = await signed.make(bindings.SHIM_SIGNING_SECRET, claims, crypto.getRandomValues(new Uint8Array(16)));
-  const hash = await signed.hashOf(token);
+  const hash = await hashOf(token);
   return { ...claims, hash, token, credentials: { id: claims.id, hash } };
 }
 

@@ -4,9 +4,9 @@ import type { Operation } from "#src/contract/operation.ts";
 import { operationNames, operations, type OperationName, type InputOf } from "#src/contract/operations.ts";
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import { effectOf, keepsWork, LoadShedder } from "#src/durable/load-limits.ts";
+import { hashOf } from "#src/pairing/sealing.ts";
 import type { Result } from "#src/shared/result.ts";
 import { errorResponse } from "#src/worker/inputs.ts";
-import * as tokens from "#src/worker/tokens.ts";
 import {
   type Message,
   aChat,
@@ -104,7 +104,7 @@ interface Asked {
 
 /** Asks all while a write is being committed, so that they are one event; null: done. */
 async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], waitMs = 0): Promise<(Refusal | null)[]> {
-  const credentials = { id: workspace.tokenId, hash: await tokens.hashOf(workspace.token) };
+  const credentials = { id: workspace.tokenId, hash: await hashOf(workspace.token) };
   return workspace.inside(async (_state, object: ChatCoordinator) => {
     void object.call(credentials, "state.set", { key: "first", value: 1 });
     const answers = asked.map(async ({ name, input }): Promise<Result<string, Refusal>> =>

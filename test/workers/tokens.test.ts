@@ -3,6 +3,7 @@ import { expect, vi, beforeEach } from "vitest";
 import { pingText } from "#src/contract/sockets.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { scopes, type Scope } from "#src/contract/workspaces.ts";
+import { hashOf } from "#src/pairing/sealing.ts";
 import type { Env } from "#src/worker/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
@@ -140,7 +141,7 @@ it("an expired token is refused by worker and object, and its connection closed"
   const url = `${origin}/v1/workspaces/${workspace.name}/settings`;
   expect(await refusalOf(app.request(url, { headers: bearer(token) }, env))).toEqual([401, "unauthenticated"]);
   expect(asked).not.toHaveBeenCalled();
-  const inside = await workspace.stub.call({ id, hash: await tokens.hashOf(token) }, "settings.get", {});
+  const inside = await workspace.stub.call({ id, hash: await hashOf(token) }, "settings.get", {});
   expect(inside).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
   expect(await connection.closed).toMatchObject({ code: 4001 });
 });
