@@ -3,10 +3,11 @@ import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/
 import type { NewPhone, PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { Throttle } from "./load-limits.ts";
 import { SealedBox, type BoxFacts } from "./sealed-box.ts";
 
 interface Facts extends BoxFacts {
-  /** Of the link; null once the phone is paired. */
+  /** Hash of the link's claim; null once the phone is paired. */
   readonly claimHash: string | null;
   readonly claimant: string | null;
   readonly introduction: string | null;
@@ -23,6 +24,8 @@ export interface HashedClaimant {
 /** The ends of the relay, as tags of their sockets. */
 type End = "machine" | "phone";
 const maxPages = 8;
+/** Of each end, of 2,500 characters each; three seconds' worth may come at once. */
+const framesPerSecond = 200;
 
 /**
  * Relays sealed frames between one phone and its machine, and stores none. An object of its own:
@@ -33,6 +36,8 @@ export class PhoneBox extends SealedBox<Facts> {
     code: "unknown_phone",
     message: "this pairing is over: run `shim pair` again",
   };
+
+  readonly #throttle = new Throttle();
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env);
@@ -97,12 +102,15 @@ export class PhoneBox extends SealedBox<Facts> {
     if (typeof frame !== "string" || frame.length > maxPhoneFrameChars)
       return socket.close(closeCodes.protocol, "text of at most 1,000,000 characters");
     if (this.facts() === null) return socket.close(closeCodes.token, "the pairing is over");
-    const isOfPhone = this.ctx.getTags(socket).includes("phone");
-    for (const other of this.#open(isOfPhone ? "machine" : "phone")) other.send(frame);
+    const end = this.#endOf(socket);
+    if (this.#throttle.take(end, "usual", framesPerSecond, this.now()) !== null)
+      return socket.close(closeCodes.flood, "too many frames: connect again after a while");
+    this.#throttle.charge(end, "usual", { chars: frame.length, rows: 0, micros: 0 });
+    for (const other of this.#open(end === "phone" ? "machine" : "phone")) other.send(frame);
   }
 
   override webSocketClose(socket: WebSocket): void {
-    this.#announce(this.ctx.getTags(socket).includes("phone") ? "phone" : "machine");
+    this.#announce(this.#endOf(socket));
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -132,6 +140,10 @@ export class PhoneBox extends SealedBox<Facts> {
     const count = this.#open(end).length;
     const frame: RelayFrame = end === "phone" ? { pages: count } : { isThere: count > 0 };
     for (const socket of this.#open(end === "phone" ? "machine" : "phone")) this.#send(socket, frame);
+  }
+
+  #endOf(socket: WebSocket): End {
+    return this.ctx.getTags(socket).includes("phone") ? "phone" : "machine";
   }
 
   #send(socket: WebSocket, frame: RelayFrame): void {

@@ -128,7 +128,14 @@ it("a phone and its machine come to one key by the link, and the coordinator has
   const stored = await pairing.stored();
   const { grant } = await (await pairing.readGrant()).json<{ grant: string }>();
   expect(await openGrant(pairing.link, keys, grant)).toEqual(pairing.granted);
-  for (const text of [pairing.link.secret, keys.publicKey, pairing.granted.key, pairing.granted.access, "Pixel", "ada"])
+  for (const text of [
+    pairing.link.secret,
+    keys.publicKey,
+    pairing.granted.key,
+    pairing.granted.access,
+    "Ada's Pixel",
+    "ada-laptop",
+  ])
     expect(stored).not.toContain(text);
 });
 
@@ -241,4 +248,18 @@ it("a phone whose time is over is cut off", async ({ workspace }) => {
   await runDurableObjectAlarm(bindings.PHONES.getByName(pairing.link.id));
   expect(await phone.closed).toMatchObject({ code: 4001 });
   expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
+});
+
+it("frames without limit end their connection, and the other end gets no more of them", async ({ workspace }) => {
+  const pairing = await Pairing.paired(workspace);
+  const machine = await connected(pairing.openMachine());
+  const phone = await connected(pairing.openPhone());
+  for (let count = 0; count < 700; count += 1) phone.send("x");
+  expect(await phone.closed).toMatchObject({ code: 4006 });
+  for (const pages of [0, 1]) expect(await machine.text()).toBe(`{"pages":${pages}}`);
+  let relayed = 0;
+  for (let frame = await machine.text(); frame !== '{"pages":0}'; frame = await machine.text())
+    if (frame === "x") relayed += 1;
+  expect(relayed).toBeGreaterThan(500);
+  expect(relayed).toBeLessThanOrEqual(600);
 });

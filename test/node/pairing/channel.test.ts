@@ -15,7 +15,7 @@ it("frames open at the other end, in their order, whatever their sizes", async (
   const contents = [{ text: "x".repeat(200_000) }, { text: "é\u0000🎈" }, null, []];
   const frames = await Promise.all(contents.map((content) => phone.seal(content)));
   expect(await Promise.all(frames.map((frame) => machine.open(frame)))).toEqual(contents);
-  expect(JSON.stringify(frames)).not.toContain("xxxx");
+  expect(JSON.stringify(frames)).not.toContain("x".repeat(20));
 });
 
 it("a relay that lies: a repeated, reordered, changed, cut, reflected or renumbered frame is not accepted", async () => {
