@@ -6,6 +6,8 @@ import { nodePlatform, type Socket, type SocketEvents } from "./edge/platform.ts
 import type { EdgeConfig } from "./edge-config.ts";
 import { askRelay, nothing, type RelayAnswer } from "./relay-request.ts";
 
+const checkTimeoutMs = 3_000;
+
 /** A machine's pairings with phones at its coordinator. */
 export class PhoneRelay {
   readonly #base: string;
@@ -23,6 +25,14 @@ export class PhoneRelay {
 
   status(id: string): RelayAnswer<PhoneStatus> {
     return this.#ask("GET", `/${id}`, PhoneStatus);
+  }
+
+  /** @returns null: the coordinator does not say, or not soon */
+  async isPaired(id: string): Promise<boolean | null> {
+    const request = { method: "GET", output: PhoneStatus, token: this.#token, timeoutMs: checkTimeoutMs };
+    const status = await askRelay(`${this.#base}/${id}`, request);
+    if (status.ok) return status.value.isPaired;
+    return status.error.code === "unknown_phone" ? false : null;
   }
 
   grant(id: string, grant: PhoneGrant): RelayAnswer<object> {

@@ -12,7 +12,7 @@ export interface RelayError {
 
 export type RelayAnswer<T> = Promise<Result<T, RelayError>>;
 
-const timeoutMs = 30_000;
+const defaultTimeoutMs = 30_000;
 const Refused = z.object({ error: WireError });
 /** Output of a request that answers nothing. */
 export const nothing = z.object({});
@@ -22,9 +22,13 @@ interface RelayRequest<T> {
   readonly output: z.ZodType<T>;
   readonly body?: object | undefined;
   readonly token?: string;
+  readonly timeoutMs?: number;
 }
 
-export async function askRelay<T>(url: string, { method, output, body, token }: RelayRequest<T>): RelayAnswer<T> {
+export async function askRelay<T>(
+  url: string,
+  { method, output, body, token, timeoutMs = defaultTimeoutMs }: RelayRequest<T>,
+): RelayAnswer<T> {
   const { host } = new URL(url);
   const answer = await fetch(url, {
     method,

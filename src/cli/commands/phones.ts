@@ -16,7 +16,7 @@ export function addCommand(program: Command, cli: Cli): void {
         ID: ({ id }) => id.slice(0, 8),
         MAY: "scope",
         "LAST USE": ({ seenAt }) => (seenAt === null ? null : cli.ago(seenAt)),
-        "PAIRED UNTIL": ({ endsAt }) => localTime(endsAt),
+        "PAIRED UNTIL": ({ endsAt, isPaired }) => endOf(localTime(endsAt), isPaired),
         NOTIFIES: "notifies",
       },
       empty: "No phone is paired with this machine. `shim pair` pairs one.",
@@ -30,4 +30,9 @@ export function addCommand(program: Command, cli: Cli): void {
       !isEndedThere && "The coordinator did not confirm it. What the phone sends there opens nothing any more.",
     ],
   });
+}
+
+function endOf(time: string, isPaired: Phone["isPaired"]): string {
+  if (isPaired === null) return `${time} (the coordinator was not reached)`;
+  return isPaired ? time : "over at the coordinator: remove it, and pair it again";
 }

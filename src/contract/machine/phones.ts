@@ -14,6 +14,8 @@ const Phone = z.object({
   /** Last call; null: it has made none. */
   seenAt: at.nullable(),
   endsAt: at,
+  /** Whether the coordinator relays for it; null: this was not asked, or not answered. */
+  isPaired: z.boolean().nullable(),
   /** Kinds of notifications that it gets. */
   notifies: z.array(PushKind),
 });

@@ -20,6 +20,8 @@ import { err } from "../../shared/result.ts";
 export interface PhoneLinkOptions {
   readonly phone: PairedPhone;
   readonly connect: (events: SocketEvents) => Socket;
+  /** Whether the coordinator no longer knows the pairing: a refused connection does not say why. */
+  readonly isGone: () => Promise<boolean>;
   readonly setTimer: (work: () => void, ms: number) => () => void;
   readonly call: (call: PageCall) => Promise<OperationResult<unknown>>;
   readonly onPush: (push: PairedPhone["push"]) => void;
@@ -85,8 +87,10 @@ export class PhoneLink {
   }
 
   #connect(): void {
+    let isOpened = false;
     const socket = this.#options.connect({
       onOpen: () => {
+        isOpened = true;
         this.#hasReceived = true;
         this.#keepAlive();
       },
@@ -99,7 +103,7 @@ export class PhoneLink {
         );
       },
       onClose: (code) => {
-        if (this.#socket === socket) this.#onClosed(code);
+        if (this.#socket === socket) void this.#onClosed(code, isOpened);
       },
     });
     this.#socket = socket;
@@ -120,16 +124,18 @@ export class PhoneLink {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(1000);
-    this.#onClosed(1006);
+    void this.#onClosed(1006, true);
   }
 
-  #onClosed(code: number): void {
+  async #onClosed(code: number, wasOpen: boolean): Promise<void> {
     this.#cancelTimer();
     this.#socket = null;
     this.#sessions.clear();
     this.#pages = 0;
     if (this.#isOver) return;
-    const ms = code === closeCodes.token ? retryMs.over : this.#waitMs;
+    const isGone = code === closeCodes.token || (!wasOpen && (await this.#options.isGone()));
+    if (this.#isOver) return;
+    const ms = isGone ? retryMs.over : this.#waitMs;
     this.#waitMs = Math.min(2 * this.#waitMs, retryMs.most);
     this.#cancelTimer = this.#options.setTimer(() => this.#connect(), ms);
   }

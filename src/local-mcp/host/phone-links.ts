@@ -81,6 +81,7 @@ export class PhoneLinks {
     const link = new PhoneLink({
       phone,
       connect: (events) => relay.connect(phone.id, events),
+      isGone: async () => (await relay.isPaired(phone.id)) === false,
       setTimer: setIdleTimer,
       call: callsOf(this.#runtime, phone, () => this.changed("team")),
       onPush: (push) => changePhone(paths.home, now(), phone.id, { push }),

@@ -96,16 +96,19 @@ export const phoneHandlers: Pick<
       accessHash: await hashOf(access),
       forMs: offered.forMs,
     });
-    if (given.ok) return ok({ phone: shown(phone) });
+    if (given.ok) return ok({ phone: viewOf(phone, true) });
     change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));
     // The coordinator may have paired it, and only its answer be lost.
     await new PhoneRelay(edge.value).remove(id);
     return refuse(given.error);
   },
 
-  "phones.list"({ paths, site }) {
+  async "phones.list"(context) {
+    const { paths, site } = context;
     const phones = readPhones(paths.home).phones.filter(({ endsAt }) => endsAt > site.now());
-    return ok({ phones: phones.map(shown) });
+    return ok({
+      phones: await Promise.all(phones.map(async (phone) => viewOf(phone, await isPaired(context, phone)))),
+    });
   },
 
   async "phones.remove"(context, { phone: given }) {
@@ -121,8 +124,8 @@ export const phoneHandlers: Pick<
     change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
     const edge = edgeOf(context);
     const isOfHere = edge.ok && nameOf(edge.value) === phone.workspace;
-    const ended = isOfHere ? await new PhoneRelay(edge.value).remove(phone.id) : null;
-    const isEndedThere = ended !== null && (ended.ok || ended.error.code === "unknown_phone");
+    const removed = isOfHere ? await new PhoneRelay(edge.value).remove(phone.id) : null;
+    const isEndedThere = removed !== null && (removed.ok || removed.error.code === "unknown_phone");
     return ok({ name: phone.name, isEndedThere });
   },
 };
@@ -175,6 +178,16 @@ function refuse({ code, message }: RelayError): OperationResult<never> {
   return err({ code: code === "unknown_phone" ? "not_found" : "edge_unreachable", message: `${message}.` });
 }
 
-function shown({ id, name, scope, pairedAt, seenAt, endsAt, push }: PairedPhone): Phone {
-  return { id, name, scope, pairedAt, seenAt, endsAt, notifies: push?.kinds ?? [] };
+/** @returns null: its coordinator is not this machine's, or does not say */
+async function isPaired({ paths, site }: HandlerContext, { id, workspace }: PairedPhone): Promise<boolean | null> {
+  const edge = readEdgeConfig(paths.home, site.env);
+  if (!edge.ok || edge.value === null || nameOf(edge.value) !== workspace) return null;
+  return new PhoneRelay(edge.value).isPaired(id);
+}
+
+function viewOf(
+  { id, name, scope, pairedAt, seenAt, endsAt, push }: PairedPhone,
+  isPairedThere: Phone["isPaired"],
+): Phone {
+  return { id, name, scope, pairedAt, seenAt, endsAt, isPaired: isPairedThere, notifies: push?.kinds ?? [] };
 }

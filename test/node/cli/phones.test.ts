@@ -1,8 +1,10 @@
 import { statSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
-import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { readEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
 import { nodePlatform, type Socket, type SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
@@ -20,6 +22,7 @@ import {
 import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
 import { changePhones, readPhones } from "#src/machine/phones/phone-file.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 import { aSeededHome, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 
 /** A phone without a browser: what its page does, over the real coordinator. */
@@ -45,6 +48,10 @@ class Phone {
     const introduction = await sealIntroduction(read, { publicKey: phone.#keys.publicKey, name });
     await phone.#post("introduction", { introduction });
     return phone;
+  }
+
+  get id(): string {
+    return this.#link.id;
   }
 
   number(): Promise<string> {
@@ -163,6 +170,28 @@ async function aMachine(): Promise<{ home: CliHome; links: PhoneLinks }> {
   const links = new PhoneLinks(home.runtime);
   onTestFinished(() => links.close());
   return { home, links };
+}
+
+function edgeOf({ runtime: { paths, env } }: CliHome): EdgeConfig {
+  const edge = readEdgeConfig(paths.home, env);
+  if (!edge.ok || !edge.value) throw new Error("no workspace");
+  return edge.value;
+}
+
+/** To the coordinator; the answer to a grant is lost. */
+async function passOn(
+  url: string,
+  { method, url: path, headers, body }: Seen,
+  response: ServerResponse,
+): Promise<void> {
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    headers: { "content-type": "application/json", authorization: headers.authorization ?? "" },
+    ...(body === "" ? {} : { body }),
+  });
+  const text = await answer.text();
+  if (method === "PUT") response.destroy();
+  else response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
 }
 
 interface Pairing {
@@ -312,10 +341,7 @@ it("the name of a phone is one line, so that it forges none in the terminal", as
 it("where the machine has another token, its phones are connected by it", async () => {
   const { home, links } = await aMachine();
   const { phone } = await pair(home);
-  const { paths, env } = home.runtime;
-  const edge = readEdgeConfig(paths.home, env);
-  if (!edge.ok || !edge.value) throw new Error("no workspace");
-  const { url, workspace, token } = edge.value;
+  const { url, workspace, token } = edgeOf(home);
   home.join(url, { workspace, machine: "m1", token: "not-valid" });
   links.refresh();
   home.join(url, { workspace, machine: "m1", token });
@@ -324,9 +350,10 @@ it("where the machine has another token, its phones are connected by it", async 
   expect(await page.ask("page.fleet")).toHaveProperty("value");
 });
 
-it("a machine whose connection is closed at once waits longer each time, until a ping is answered", () => {
+it("a link that is refused waits longer each time until a ping is answered, and long where its pairing is gone", async () => {
   const waits: number[] = [];
   let opened: SocketEvents | null = null;
+  let isGone = false;
   const due: (() => void)[] = [];
   const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "view" as const, workspace: "", endsAt: 1 };
   const link = new PhoneLink({
@@ -335,6 +362,7 @@ it("a machine whose connection is closed at once waits longer each time, until a
       opened = events;
       return { send: () => undefined, close: () => undefined };
     },
+    isGone: async () => isGone,
     setTimer: (work, ms) => {
       waits.push(ms);
       due.push(work);
@@ -346,17 +374,47 @@ it("a machine whose connection is closed at once waits longer each time, until a
     log: () => undefined,
   });
   onTestFinished(() => link.close());
-  const breaks = (texts: readonly string[]): void => {
-    opened?.onOpen();
-    for (const text of texts) opened?.onText(text);
+  /** @param texts received; null: the connection was refused */
+  const waitAfter = async (texts: readonly string[] | null): Promise<number | undefined> => {
+    if (texts !== null) opened?.onOpen();
+    for (const text of texts ?? []) opened?.onText(text);
     waits.length = 0;
     opened?.onClose(1006, "");
-  };
-  const waited = [[], [], [], ["pong"], []].map((texts) => {
-    breaks(texts);
-    const [ms] = waits;
+    await new Promise(setImmediate);
     due.at(-1)?.();
-    return ms;
-  });
-  expect(waited).toEqual([1_000, 2_000, 4_000, 1_000, 2_000]);
+    return waits[0];
+  };
+  const waited: unknown[] = [];
+  for (const texts of [[], [], null, ["pong"], []]) waited.push(await waitAfter(texts));
+  isGone = true;
+  waited.push(await waitAfter(null));
+  expect(waited).toEqual([1_000, 2_000, 4_000, 1_000, 2_000, 600_000]);
+});
+
+it("the list says what the coordinator says: a pairing that it no longer has, and that it was not reached", async () => {
+  const { home } = await aMachine();
+  const { phone } = await pair(home);
+  const { url, workspace, token } = edgeOf(home);
+  expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view .*:\d\d +-\n$/));
+  home.join("http://127.0.0.1:9", { workspace, machine: "m1", token });
+  expect(await home.shim("phones list")).toMatchObject(printed("the coordinator was not reached"));
+  home.join(url, { workspace, machine: "m1", token });
+  await new PhoneRelay({ url, workspace, token }).remove(phone.id);
+  expect(await home.shim("phones list")).toMatchObject(
+    printed("over at the coordinator: remove it, and pair it again"),
+  );
+});
+
+it("where the answer to its grant is lost, a phone is paired neither here nor there", async () => {
+  const { home } = await aMachine();
+  const { url, workspace, token } = edgeOf(home);
+  const proxy = await RealServer.listen();
+  proxy.answer = (request, response) => void passOn(url, request, response);
+  home.join(proxy.url, { workspace, machine: "m1", token });
+  const { ran, phone } = await pair(home);
+  expect(ran).toMatchObject(failed(1, "does not answer"));
+  expect(readPhones(home.runtime.paths.home).phones).toEqual([]);
+  expect(proxy.seen.map(({ method }) => method)).toContain("PUT");
+  expect(phone.granted).toBeNull();
+  expect(await new PhoneRelay({ url, workspace, token }).isPaired(phone.id)).toBe(false);
 });
