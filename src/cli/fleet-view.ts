@@ -1,4 +1,11 @@
-import { type ChatState, type ShownState, stateText } from "../contract/chat-state.ts";
+import {
+  type ChatRank,
+  type ChatState,
+  compareChats,
+  needsUser,
+  type ShownState,
+  stateText,
+} from "../contract/chat-state.ts";
 import type { MachineOutput } from "../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../contract/machine/overview.ts";
 import type { SessionView } from "../contract/machine/sessions.ts";
@@ -30,34 +37,23 @@ export interface Block {
 }
 
 export interface FleetGroups {
-  /** Those that wait for the user, have died or are stuck; none of them is in a project. */
+  /** Chats that wait for the user, have died or are stuck; none of these is in a project. */
   readonly needs: readonly SessionView[];
   readonly projects: readonly { readonly title: string; readonly sessions: readonly SessionView[] }[];
 }
 
-const needOrder: readonly ChatState[] = ["waits", "died", "stuck"];
-
-/** Longest waiting first; among the others, the highest risk, then the last that was active. */
-const orders: readonly ((session: SessionView) => number)[] = [
-  ({ state }) => needOrder.indexOf(state),
-  ({ waitingSince }) => waitingSince ?? Number.MAX_SAFE_INTEGER,
-  ({ state }) => (state === "works" ? 0 : 1),
-  ({ risk }) => -(risk?.score ?? 0),
-  ({ lastSeenAt }) => -lastSeenAt,
-];
-
-function compare(a: SessionView, b: SessionView): number {
-  const order = orders.map((keyOf) => keyOf(a) - keyOf(b)).find((difference) => difference !== 0);
-  return order ?? a.id.localeCompare(b.id);
+function rankOf({ id, state, waitingSince, risk, lastSeenAt }: SessionView): ChatRank {
+  const waited = -(waitingSince ?? Number.MAX_SAFE_INTEGER);
+  return { id, state, waited, riskScore: risk?.score ?? 0, silence: -lastSeenAt };
 }
 
 /** In the order of the live page. @param home the user's folder */
 export function groupsOf({ sessions, team }: Pick<Overview, "sessions" | "team">, home: string): FleetGroups {
-  const all = [...sessions, ...team.elsewhere].toSorted(compare);
-  const open = all.filter(({ state }) => !needOrder.includes(state) && state !== "ended");
+  const all = [...sessions, ...team.elsewhere].toSorted((a, b) => compareChats(rankOf(a), rankOf(b)));
+  const open = all.filter((one) => !needsUser(one) && one.state !== "ended");
   const projects = [...Map.groupBy(open, (one) => titleOf(one, home))];
   return {
-    needs: all.filter(({ state }) => needOrder.includes(state)),
+    needs: all.filter(needsUser),
     projects: projects.map(([title, some]) => ({ title, sessions: some })),
   };
 }

@@ -18,6 +18,37 @@ export const stateWords: Readonly<Record<ChatState, string>> = {
   ended: "ended",
 };
 
+/** Whether a chat in this state is for its user to act on. */
+export function needsUser({ state }: { readonly state: ChatState }): boolean {
+  return needRank(state) >= 0;
+}
+
+function needRank(state: ChatState): number {
+  return ["waits", "died", "stuck"].indexOf(state);
+}
+
+export interface ChatRank {
+  readonly id: string;
+  readonly state: ChatState;
+  /** Grows with the time for which it has waited. */
+  readonly waited: number;
+  readonly riskScore: number;
+  /** Grows with the time since its last sign of life. */
+  readonly silence: number;
+}
+
+/** Longest waiting first; among the others, the highest risk, then the last that was active. */
+export function compareChats(a: ChatRank, b: ChatRank): number {
+  const differences = [
+    needRank(a.state) - needRank(b.state),
+    b.waited - a.waited,
+    Number(b.state === "works") - Number(a.state === "works"),
+    b.riskScore - a.riskScore,
+    a.silence - b.silence,
+  ];
+  return differences.find((difference) => difference !== 0) ?? a.id.localeCompare(b.id);
+}
+
 export interface ShownState {
   readonly state: ChatState;
   /** Why it waits or died, or how it ended; null: there is no more to say. */

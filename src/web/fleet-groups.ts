@@ -1,4 +1,11 @@
-import { stateOfRegistered, stateText, workProgress, type ChatState } from "../contract/chat-state.ts";
+import {
+  compareChats,
+  needsUser,
+  stateOfRegistered,
+  stateText,
+  workProgress,
+  type ChatRank,
+} from "../contract/chat-state.ts";
 import type { Chat } from "../contract/chats.ts";
 import type { Fleet, FleetRow } from "../contract/machine/page.ts";
 import type { OpenRequest } from "../contract/machine/requests.ts";
@@ -16,30 +23,14 @@ export interface FleetGroup {
 }
 
 export interface FleetGroups {
-  /** Those that wait for the user, have died or are stuck; none of them is in a project. */
+  /** Chats that wait for the user, have died or are stuck; none of these is in a project. */
   readonly needs: readonly FleetRow[];
   readonly projects: readonly FleetGroup[];
   readonly ended: readonly FleetRow[];
 }
 
-const needOrder: readonly ChatState[] = ["waits", "died", "stuck"];
-
-function needsUser({ state }: Pick<FleetRow, "state">): boolean {
-  return needOrder.includes(state);
-}
-
-/** Longest waiting first; among the others, the highest risk, then the last that was active. */
-const orders: readonly ((row: FleetRow) => number)[] = [
-  ({ state }) => needOrder.indexOf(state),
-  ({ waitingMs }) => -(waitingMs ?? 0),
-  ({ state }) => (state === "works" ? 0 : 1),
-  ({ risk }) => -(risk?.score ?? 0),
-  ({ seenAgeMs }) => seenAgeMs,
-];
-
-function compare(a: FleetRow, b: FleetRow): number {
-  const order = orders.map((keyOf) => keyOf(a) - keyOf(b)).find((difference) => difference !== 0);
-  return order ?? a.id.localeCompare(b.id);
+function rankOf({ id, state, waitingMs, risk, seenAgeMs }: FleetRow): ChatRank {
+  return { id, state, waited: waitingMs ?? 0, riskScore: risk?.score ?? 0, silence: seenAgeMs };
 }
 
 /** A chat of another machine: the content of its session is there. */
@@ -79,7 +70,7 @@ export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): F
     .filter((row) =>
       matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, stateText(row)]),
     )
-    .toSorted(compare);
+    .toSorted((a, b) => compareChats(rankOf(a), rankOf(b)));
   const open = fitting.filter((row) => !needsUser(row) && row.state !== "ended");
   const byProject = Map.groupBy(open, ({ project, machine }) => project ?? machine);
   const projects = [...byProject.values()].map((rows) => {
