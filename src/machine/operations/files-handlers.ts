@@ -113,7 +113,7 @@ interface SavedFiles {
   readonly write: (into: string) => Promise<RestoreOutcome>;
 }
 
-/** Those of this machine, else of another one. */
+/** Files of this machine, else of another one. */
 async function findSavedFiles(
   context: HandlerContext,
   { id, folder }: Selection,

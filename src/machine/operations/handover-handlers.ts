@@ -10,7 +10,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { restoreReceived } from "../../snapshots/restore-files.ts";
 import { restoreReceivedWorktree } from "../../snapshots/worktrees.ts";
-import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
 import { adopt, refusalOf } from "../handover/adopt.ts";
@@ -30,6 +30,7 @@ import {
 import { movePath } from "../recovery/incomplete/restoration.ts";
 import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { requireCoordinator } from "./membership.ts";
 import { makeNative, targetOf } from "./native-handlers.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
@@ -204,12 +205,9 @@ function writeNew(file: string, text: string, { code }: HandoverKey): Result<Sto
 function edgeOf({ paths, env }: Runtime, forMs: number = handoverMs.default): OperationResult<EdgeConfig> {
   if (forMs < handoverMs.min || forMs > handoverMs.max)
     return err({ code: "bad_input", message: "a link works for 10 seconds to a week: give --until in between." });
-  const edge = readEdgeConfig(paths.home, env);
-  if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
-  if (edge.value) return ok(edge.value);
-  const message =
+  const without =
     "a link needs a coordinator, and this machine is in no workspace: `shim give --file <file>` needs none, `shim workspace join <name>` joins one.";
-  return err({ code: "no_edge", message });
+  return requireCoordinator(paths.home, env, without);
 }
 
 /** Text that the caller has typed: the code of a file, or a link. */

@@ -33,6 +33,13 @@ export function requireEdge({ paths, site }: Site): OperationResult<EdgeConfig> 
   return edge.value === null ? notJoined : ok(edge.value);
 }
 
+/** For a link, which is of no use without a coordinator. @param without why, where there is none */
+export function requireCoordinator(home: string, env: NodeJS.ProcessEnv, without: string): OperationResult<EdgeConfig> {
+  const edge = readEdgeConfig(home, env);
+  if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
+  return edge.value === null ? err({ code: "no_edge", message: without }) : ok(edge.value);
+}
+
 /** Refuses while the environment would override the file. */
 export function environmentConflict({ site }: Site): OperationResult<never> | null {
   const given = edgeConfigFromEnv(site.env);

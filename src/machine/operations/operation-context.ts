@@ -11,6 +11,7 @@ import type { Launch } from "../../platform/shim-command.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
+import type { CallerSurface } from "../sessions/machine-audit.ts";
 import type { SyncReport } from "../sharing/sync-round.ts";
 import type { KeptWorkspace } from "./workspace.ts";
 import type { AskedOperation } from "./operation-wire.ts";
@@ -61,9 +62,6 @@ export interface SystemSite extends ServiceSite {
   readonly nodeVersion: string;
   readonly versionOf: (program: string) => string | null;
 }
-
-/** Surface of a caller; a phone has a name. */
-export type CallerSurface = "command line" | "live page" | `phone ${string}`;
 
 export interface HostConnection {
   /** Called after commits of the store, and when some may have been missed; absent: for none. */

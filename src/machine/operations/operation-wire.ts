@@ -1,7 +1,8 @@
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { CallerSurface, OperationResult } from "./operation-context.ts";
+import type { CallerSurface } from "../sessions/machine-audit.ts";
+import type { OperationResult } from "./operation-context.ts";
 
 /** Before the name of an operation. */
 export const callPath = "/call/";

@@ -64,7 +64,7 @@ export const overviewHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** Those that are alive, those that can come back, and the newest of those that ended in a day. */
+/** Sessions that are alive or can come back, and the newest of those that ended in a day. */
 function sessionsToShow(
   sql: Sql,
   runtime: Runtime,

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { Phone } from "../../contract/machine/phones.ts";
 import { type Introduction } from "../../contract/phone-frames.ts";
 import { pairedMs, pairingMs } from "../../contract/phones.ts";
-import { nameOf, readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { nameOf, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
 import type { RelayError } from "../../coordinator-client/relay-request.ts";
 import {
@@ -17,6 +17,7 @@ import { hashOf, randomText } from "../../pairing/sealing.ts";
 import { err, ok } from "../../shared/result.ts";
 import { oneLine } from "../../shared/format.ts";
 import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../phones/phone-file.ts";
+import { requireCoordinator } from "./membership.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { isByChat } from "./request-handlers.ts";
 
@@ -166,12 +167,9 @@ async function readIntroduction(context: HandlerContext, id: string): Promise<Op
 
 /** The coordinator that phones reach the machine through. */
 function edgeOf({ paths, site }: HandlerContext): OperationResult<EdgeConfig> {
-  const edge = readEdgeConfig(paths.home, site.env);
-  if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
-  if (edge.value) return ok(edge.value);
-  const message =
+  const without =
     "a phone reaches this machine through a coordinator, and this machine is in no workspace: `shim workspace join <name>` joins one.";
-  return err({ code: "no_edge", message });
+  return requireCoordinator(paths.home, site.env, without);
 }
 
 function refuse({ code, message }: RelayError): OperationResult<never> {
@@ -179,9 +177,9 @@ function refuse({ code, message }: RelayError): OperationResult<never> {
 }
 
 /** @returns null: its coordinator is not this machine's, or does not say */
-async function isPaired({ paths, site }: HandlerContext, { id, workspace }: PairedPhone): Promise<boolean | null> {
-  const edge = readEdgeConfig(paths.home, site.env);
-  if (!edge.ok || edge.value === null || nameOf(edge.value) !== workspace) return null;
+async function isPaired(context: HandlerContext, { id, workspace }: PairedPhone): Promise<boolean | null> {
+  const edge = edgeOf(context);
+  if (!edge.ok || nameOf(edge.value) !== workspace) return null;
   return new PhoneRelay(edge.value).isPaired(id);
 }
 

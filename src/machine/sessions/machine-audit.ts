@@ -3,6 +3,9 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { audit } from "../../store/machine-tables.ts";
 
+/** Surface through which a person acts; a phone has a name. */
+export type CallerSurface = "command line" | "live page" | `phone ${string}`;
+
 /** A decision about a session, its files or an experiment; the coordinator's log has the team's. */
 export interface MachineAction {
   readonly kind:
@@ -26,7 +29,7 @@ export interface MachineAction {
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
   readonly experiment?: string;
-  readonly by: "live page" | "command line" | "chat" | "kaizen" | `phone ${string}`;
+  readonly by: CallerSurface | "chat" | "kaizen";
   /** Code of an error, or `done`; of an experiment that moved, its new state. */
   readonly result: string;
   /** Deleted rows; of an undo the files that it changed. */
