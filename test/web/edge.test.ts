@@ -1,34 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
-import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
-const root = join(import.meta.dirname, "..", "..");
-
-mkdirSync(join(root, ".scratch"), { recursive: true });
-
-const folder = mkdtempSync(join(root, ".scratch", "edge-page-"));
-let started: Promise<LocalEdge> | null = null;
-
-/** One workerd for this file, with the page that `npm run build` made. */
-function theEdge(): Promise<LocalEdge> {
-  started ??= startEdge({
-    entry: join(root, "src", "worker", "worker-entry.ts"),
-    folder,
-    page: join(built, "web"),
-  }).then((parts) => new LocalEdge(parts));
-  return started;
+/** With the page that `npm run build` made. */
+function anEdge(): Promise<EdgeRuntime> {
+  return EdgeRuntime.open({ page: join(built, "web") });
 }
 
-afterAll(async () => {
-  await closeBrowser();
-  await (await started)?.close();
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-});
+afterAll(closeBrowser);
 
-function aChat(chat: string): Parameters<typeof LocalEdge.prototype.call<"chats.register">>[1] {
+function aChat(chat: string): Parameters<typeof EdgeRuntime.prototype.call<"chats.register">>[1] {
   return {
     chat,
     session: chat,
@@ -40,7 +23,7 @@ function aChat(chat: string): Parameters<typeof LocalEdge.prototype.call<"chats.
 }
 
 it("a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope @night", async () => {
-  const edge = await theEdge();
+  const edge = await anEdge();
   const { self } = await register(edge, "chat-1");
   await edge.call("leases.acquire", { self, resource: "file:p1/src/a.ts", requestId: "r1", ttlMs: 600_000 });
   const { token } = await edge.call("tokens.create", { machine: "browser", scope: "observe" });
@@ -72,13 +55,13 @@ it("a pasted token signs in, stays out of the address and of what the browser ke
   expect(faults).toEqual([]);
 });
 
-async function register(edge: LocalEdge, chat: string): Promise<{ self: { chat: string; incarnation: number } }> {
+async function register(edge: EdgeRuntime, chat: string): Promise<{ self: { chat: string; incarnation: number } }> {
   const { incarnation } = await edge.call("chats.register", aChat(chat));
   return { self: { chat, incarnation } };
 }
 
 it("the page follows the workspace over its socket, opened with a ticket that is in no address @night", async () => {
-  const edge = await theEdge();
+  const edge = await anEdge();
   const { page, faults } = await openTab(edge.url);
   const addresses: string[] = [];
   page.on("websocket", (socket) => addresses.push(socket.url()));
@@ -104,7 +87,7 @@ it("the page follows the workspace over its socket, opened with a ticket that is
 });
 
 it("the link of a hand-over opened in a browser says what to type, asks the coordinator for nothing, and uses nothing up @night", async () => {
-  const edge = await theEdge();
+  const edge = await anEdge();
   const link = `${edge.url}/take#${"a".repeat(44)}.${"b".repeat(22)}`;
   const answer = await fetch(link);
   expect(answer.status).toBe(200);

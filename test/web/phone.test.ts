@@ -1,38 +1,22 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import type { Page } from "playwright-core";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
 import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
-import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
-const root = join(import.meta.dirname, "..", "..");
-mkdirSync(join(root, ".scratch"), { recursive: true });
-const folder = mkdtempSync(join(root, ".scratch", "phone-page-"));
-let started: Promise<LocalEdge> | null = null;
-
-/** One workerd for this file, with the page that `npm run build` made. */
-function theEdge(): Promise<LocalEdge> {
-  started ??= startEdge({
-    entry: join(root, "src", "worker", "worker-entry.ts"),
-    folder,
-    page: join(built, "web"),
-  }).then((parts) => new LocalEdge(parts));
-  return started;
+/** With the page that `npm run build` made. */
+function anEdge(): Promise<EdgeRuntime> {
+  return EdgeRuntime.open({ page: join(built, "web") });
 }
 
-afterAll(async () => {
-  await closeBrowser();
-  await (await started)?.close();
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-});
+afterAll(closeBrowser);
 
 const phone = {
   viewport: { width: 375, height: 740 },
@@ -48,11 +32,10 @@ interface Paired extends Tab {
 }
 
 async function aMachine(): Promise<CliHome> {
-  const edge = await theEdge();
+  const edge = await anEdge();
   const home = aCliHome();
   seedFleet(home);
-  const { token } = await edge.call("tokens.create", { machine: "m1", scope: "work" });
-  writeEdgeConfig(home.runtime.paths.home, { url: edge.url, workspace: edge.workspace, machine: "m1", token });
+  await edge.join(home.runtime.paths.home, "m1");
   return home;
 }
 
@@ -178,7 +161,7 @@ it("a phone shows its machine, its scope and the kinds of notifications, and for
 });
 
 it("a link that is cut, withdrawn or invented says so, and a reload in between continues the pairing", async () => {
-  const edge = await theEdge();
+  const edge = await anEdge();
   const { page } = await openTab(`${edge.url}/#pair=cut`, phone);
   await page.getByRole("alert").getByText("not complete").waitFor();
   expect(page.url()).toBe(`${edge.url}/`);

@@ -19,7 +19,7 @@ import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents" | "bindings"> {
+interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents" | "bindings" | "page"> {
   /** Another one, whose state this one uses, too. */
   readonly beside?: EdgeRuntime;
   /** Clients sign in, as the guide on remote MCP says. */
