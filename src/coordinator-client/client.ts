@@ -237,7 +237,7 @@ export interface OpenedLink {
 
 const sockets = new WeakMap<Store, EdgeSockets>();
 
-/** Those of the process that opened the store. */
+/** Sockets of the process that opened the store. */
 function socketsOf(store: Store): EdgeSockets {
   const known = sockets.get(store) ?? new EdgeSockets();
   sockets.set(store, known);

@@ -362,7 +362,7 @@ export const toml: TextFormat = {
       if (!("items" in block) || !path.every((part, at) => block.key.item.value[at] === part)) continue;
       for (const { loc } of [block.key, ...block.items.filter((item) => "key" in item)]) {
         for (let line = loc.start.line; line <= loc.end.line; line++) removed.add(line);
-        // The blank line above goes with it.
+        // Together with the blank line above.
         if (lines[loc.start.line - 2]?.trim() === "") removed.add(loc.start.line - 1);
       }
     }

@@ -49,7 +49,7 @@ interface Unchanged {
   readonly leftOut: readonly ExcludedFile[];
 }
 
-/** Those whose bytes may differ from what git has stored. */
+/** Files whose bytes may differ from what git has stored. */
 async function unchangedBytes(
   reader: Git,
   top: string,

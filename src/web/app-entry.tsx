@@ -26,7 +26,7 @@ const ageTickMs = 10_000;
 const titles = ["Fleet", "Day", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health", "Phone"];
 
 const onlyOnMachine: ReadonlySet<string> = new Set(["Day", "Experiments"]);
-/** Those that a machine answers its phones. */
+/** Views whose calls a machine answers its phones. */
 const onPhone: ReadonlySet<string> = new Set(["Fleet", "Day", "Messages", "Phone"]);
 
 const trouble = signal<string | null>(null);

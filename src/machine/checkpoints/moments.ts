@@ -30,7 +30,7 @@ export function listMoments(sql: Sql, session: string): Moment[] {
   const pruned = prompts.filter(({ at }) => at < (own[0]?.at ?? Infinity));
   const before = Math.max(pruned.length, prompts.length + droppedPrompts - own.length);
   return [
-    // Those that made room for newer ones stood between the first and the others.
+    // Prompts that made room for newer ones stood between the first and the others.
     ...pruned.map(({ at, text }, index) => {
       return { number: index === 0 ? 1 : before - pruned.length + index + 1, at, text, seq: null };
     }),

@@ -13,8 +13,8 @@ import type { HeldClaims } from "./held-claims.ts";
 import type { Leadership } from "./holdings.ts";
 
 /**
- * What a chat holds goes with a session that is handed over: the chat that gave it gives all back,
- * and the chat that continues it takes the same things, where both are in one workspace.
+ * Leases and tasks of a session that is handed over: the chat that gave it gives all back, and the
+ * chat that continues it takes the same ones, where both are in one workspace.
  */
 
 const callTimeoutMs = 10_000;

@@ -69,7 +69,7 @@ export class Team {
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
 
-  /** Those of the workspaces in which a chat is registered. */
+  /** Watches of the workspaces in which a chat is registered. */
   watches(): WorkspaceWatch[] {
     const registered = [...this.#chats.values()].filter(({ openedLink }) => openedLink.link.self !== null);
     return this.#hasEnded ? [] : registered.map(({ watch }) => watch);
