@@ -68,18 +68,17 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   const setup = planned.value;
   const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
   const short = (path: string): string => shortPath(path, cli.io.machine.homedir);
-  const wanted = { setup, request, untrusted, options, short };
+  const plan = { setup, request, untrusted, options, short };
   if (options.diff) return ok(unchangedAnswer(setup, [diffOf(setup), "Nothing was changed."]));
-  if (request.action === "install" && cli.io.isInteractive && !options.dryRun)
-    return converse(cli, installation, wanted);
+  if (request.action === "install" && cli.io.isInteractive && !options.dryRun) return converse(cli, installation, plan);
   const preview = setupOverview(setup, request.action === "uninstall", short);
   if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
   if (options.dryRun) return ok(unchangedAnswer(setup, [...preview, "Dry run: nothing was changed."]));
   if (options.json !== true) cli.io.stdout(cli.format(textOf(preview)));
-  return request.action === "install" ? connect(cli, installation, wanted) : remove(cli, installation, wanted);
+  return request.action === "install" ? connect(cli, installation, plan) : remove(cli, installation, plan);
 }
 
-interface Wanted {
+interface InitPlan {
   readonly setup: SetupPlan;
   readonly request: SetupRequest;
   /** Hooks that Codex is to trust; null: none. */
@@ -90,8 +89,8 @@ interface Wanted {
 }
 
 /** In a terminal: says what was found and what will change, and asks once. */
-async function converse(cli: Cli, installation: Installation, wanted: Wanted): Promise<CommandResult> {
-  const { setup, request, untrusted, options, short } = wanted;
+async function converse(cli: Cli, installation: Installation, plan: InitPlan): Promise<CommandResult> {
+  const { setup, request, untrusted, options, short } = plan;
   const say = (lines: Lines): void => {
     if (options.json !== true) cli.io.stdout(cli.format(textOf(lines)));
   };
@@ -104,12 +103,12 @@ async function converse(cli: Cli, installation: Installation, wanted: Wanted): P
   say([...changeLines(setup, untrusted, short), ""]);
   const isAgreed = options.yes === true || (await cli.agrees("Go ahead?"));
   if (!isAgreed) return ok(unchangedAnswer(setup, ["Nothing was changed."]));
-  const done = await connect(cli, installation, { ...wanted, options: { ...options, yes: true } });
+  const done = await connect(cli, installation, { ...plan, options: { ...options, yes: true } });
   if (!done.ok) return done;
   return ok({ ...done.value, text: [textOf(done.value.text), ...(await offerLines(cli))] });
 }
 
-function storeText({ paths }: Cli, short: Wanted["short"]): string {
+function storeText({ paths }: Cli, short: InitPlan["short"]): string {
   return existsSync(paths.database) ? short(paths.database) : `none yet; it will be in ${short(paths.home)}`;
 }
 
@@ -123,7 +122,7 @@ async function offerLines(cli: Cli): Promise<Lines> {
 async function connect(
   cli: Cli,
   installation: Installation,
-  { setup, request, untrusted, options }: Wanted,
+  { setup, request, untrusted, options }: InitPlan,
 ): Promise<CommandResult> {
   if (options.yes !== true) return wrongUsage(howToConfirm(cli, request));
   const outcome = applySetup(installation, setup, request);
@@ -135,7 +134,7 @@ async function connect(
 async function remove(
   cli: Cli,
   installation: Installation,
-  { setup, request, options }: Wanted,
+  { setup, request, options }: InitPlan,
 ): Promise<CommandResult> {
   const what = setup.link === null ? "Change these files" : "Change these files and the link";
   const question = options.data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;

@@ -57,15 +57,15 @@ export class PhoneLinks {
     if (settings !== this.#edge) this.close();
     this.#edge = settings;
     const { phones } = readPhones(paths.home);
-    const wanted = new Map(
+    const reachable = new Map(
       phones
         .filter((phone) => workspace !== null && phone.workspace === nameOf(workspace) && phone.endsAt > now())
         .map((phone) => [phone.id, phone]),
     );
-    for (const link of this.#links.values()) if (wanted.get(link.phone.id)?.key !== link.phone.key) this.#end(link);
+    for (const link of this.#links.values()) if (reachable.get(link.phone.id)?.key !== link.phone.key) this.#end(link);
     if (workspace === null) return;
     const relay = new PhoneRelay(workspace);
-    for (const phone of wanted.values()) if (!this.#links.has(phone.id)) this.#begin(phone, relay);
+    for (const phone of reachable.values()) if (!this.#links.has(phone.id)) this.#begin(phone, relay);
   }
 
   changed(part: LiveLine["changed"]): void {

@@ -89,8 +89,8 @@ function continuations(sql: Sql, session: string, since: number): Mark[] {
 }
 
 function conflictsWith(session: string, now: number, conflicts: readonly NumberedConflict[]): Mark[] {
-  const own = conflicts.filter(({ chats }) => chats.some(({ chat }) => chat === session));
-  return own.map(({ path, ageMs }) => mark("conflict", now - ageMs, `two chats changed ${visible(path)}`));
+  const ofSession = conflicts.filter(({ chats }) => chats.some(({ chat }) => chat === session));
+  return ofSession.map(({ path, ageMs }) => mark("conflict", now - ageMs, `two chats changed ${visible(path)}`));
 }
 
 interface Span {

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import type { Phone } from "../../contract/machine/phones.ts";
-import { type Introduction } from "../../contract/phone-frames.ts";
+import type { Introduction } from "../../contract/phone-frames.ts";
 import { pairedMs, pairingMs } from "../../contract/phones.ts";
 import { nameOf, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";

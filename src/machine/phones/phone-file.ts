@@ -1,10 +1,10 @@
+import { generateKeyPairSync } from "node:crypto";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { PhoneScope, PushKind, PushSubscription } from "../../contract/phone-frames.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { generateKeyPairSync } from "node:crypto";
 
 /** Phones of this machine, with the keys to their frames: a file that its user alone reads. */
 
