@@ -93,7 +93,12 @@ async function buildPage() {
     .replace("app.css", basename(style))
     .replace("<script", () => [...preloads, "<script"].join("\n    "));
   const others = ["icon.svg", "icon-maskable.svg", "manifest.webmanifest"];
-  const shown = [...assets, ...others.map((name) => [name, readFileSync(join(folder, name))])];
+  const shown = [
+    ...assets,
+    ...others.map((name) => [name, readFileSync(join(folder, name))]),
+    // The icon of the desktop bundle: iPhones show no SVG, nor do some systems in a notification.
+    ["icon.png", readFileSync(join("desktop", "icon.png"))],
+  ];
   const [takeScript] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith("take-entry.ts"));
   const takePage = readFileSync(join(folder, "take.html"), "utf8")
     .replace("take-entry.ts", basename(takeScript))

@@ -65,7 +65,7 @@ interface Shown {
 
 self.addEventListener("push", (event) => {
   const { title, body, tag, url } = readShown(event.data);
-  event.waitUntil(self.registration.showNotification(title, { body, tag, icon: "/icon.svg", data: url }));
+  event.waitUntil(self.registration.showNotification(title, { body, tag, icon: "/icon.png", data: url }));
 });
 
 /** A browser demands that each message shows something. */

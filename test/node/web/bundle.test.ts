@@ -2,6 +2,7 @@ import { globSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
+import { readPageFiles } from "#src/local-mcp/page/page-app.ts";
 import { built } from "#harness/web/live-page.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -33,12 +34,18 @@ it("the first load is at most 30 kB, compressed as a server compresses", () => {
 const unhashed = new Set([
   "_headers",
   "icon-maskable.svg",
+  "icon.png",
   "icon.svg",
   "index.html",
   "manifest.webmanifest",
   "worker.js",
   "take.html",
 ]);
+
+it("a machine serves every file of the bundle", () => {
+  const served = [...readPageFiles(folder).keys()].map((path) => (path === "/" ? "index.html" : path.slice(1)));
+  expect(served.sort()).toEqual(names.filter((name) => name !== "_headers"));
+});
 
 it("scripts and style are files named by their content, all needed at first are asked for at once, nothing is inline", () => {
   const named = names.filter((name) => !unhashed.has(name));
