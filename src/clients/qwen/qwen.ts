@@ -8,12 +8,16 @@ export const qwenTools: ToolNames = new Map([
   ["read_file", "Read"],
   ["agent", "Agent"],
   ["todo_write", "TodoWrite"],
+  ["ask_user_question", "AskUserQuestion"],
 ]);
 
 export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
   endsSilently: true,
+  // Its dialog is shown after a minute in any case.
+  permissionDialog: "after-hook",
+  continuesAtStop: true,
   commands: {
     resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
     run: (prompt, args) => ({ command: "qwen", args, input: prompt }),
@@ -33,6 +37,7 @@ export const qwen = claudeCompatible({
     "PreToolUse",
     "PostToolUse",
     "PostToolUseFailure",
+    "PermissionRequest",
     "PreCompact",
     "PostCompact",
     "Notification",

@@ -449,11 +449,14 @@ it("a client whose dialog waits for its hook is held only as long as the setting
   expect(await off.answer).toBe("");
   expect(await off.first()).toMatchObject({ canAnswer: false, text: "ls /\nin /p" });
   vi.useRealTimers();
-  const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds: 20 } }, "codex");
-  const { id, endsInMs } = await held.first();
-  expect(endsInMs).toBe(20_000);
-  await held.call("requests.answer", { request: id, decision: "deny", message: "no" });
-  expect(JSON.parse(await held.answer)).toEqual(decided({ behavior: "deny", message: "no" }));
+  for (const client of ["codex", "qwen"]) {
+    const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds: 20 } }, client);
+    const { id, endsInMs } = await held.first();
+    expect([client, endsInMs]).toEqual([client, 20_000]);
+    await held.call("requests.answer", { request: id, decision: "deny", message: "no" });
+    expect(JSON.parse(await held.answer)).toEqual(decided({ behavior: "deny", message: "no" }));
+    vi.useRealTimers();
+  }
 });
 
 it("a message from elsewhere is given to a chat that works at the end of its turn, in the user's words", async () => {
