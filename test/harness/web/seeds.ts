@@ -142,147 +142,63 @@ const minute = 60_000;
 
 interface DayChat {
   readonly title: string;
-  readonly project: "shop" | "search" | "platform";
-  readonly client?: string;
-  readonly model?: string;
+  readonly project: string;
+  readonly client: string;
+  readonly model: string;
   /** Minutes before now: its first prompt, and its last sign of work. */
   readonly from: number;
-  readonly to?: number;
-  readonly is?: "died" | "ended" | "permission" | "dialog" | "idle";
+  readonly to: number;
+  readonly is: "works" | "died" | "ended" | "permission" | "dialog" | "idle";
   readonly fill: number;
   readonly usd: number;
   /** Prompts of its turns, in their order. */
   readonly asks: readonly string[];
-  /** Minutes before now. */
-  readonly compactedAt?: number;
-  readonly continuedAt?: number;
+  /** Minutes before now; 0: never. */
+  readonly compactedAt: number;
+  readonly continuedAt: number;
 }
 
-const opus = "claude-opus-5-5";
-const sonnet = "claude-sonnet-5";
+const models: Readonly<Record<string, readonly [client: string, model: string]>> = {
+  opus: ["claude-code", "claude-opus-5-5"],
+  sonnet: ["claude-code", "claude-sonnet-5"],
+  codex: ["codex", "gpt-5.5-codex"],
+};
 
-const day: readonly DayChat[] = [
-  {
-    title: "Payments: retry on timeout",
-    project: "shop",
-    from: 290,
-    is: "permission",
-    fill: 0.42,
-    usd: 2.41,
-    asks: ["retry the payment when the bank times out", "and after the third timeout?", "run the payment tests"],
-  },
-  {
-    title: "Auth: rotate the signing keys",
-    project: "platform",
-    from: 150,
-    to: 26,
-    is: "died",
-    fill: 0.93,
-    usd: 1.87,
-    asks: ["rotate the signing keys without a restart", "keep the old key for a day", "add the migration"],
-  },
-  {
-    title: "Checkout: address form",
-    project: "shop",
-    model: sonnet,
-    from: 330,
-    is: "dialog",
-    fill: 0.31,
-    usd: 0.64,
-    asks: ["the address form loses the postcode", "cover it with a test"],
-  },
-  {
-    title: "Invoices: totals in cents",
-    project: "shop",
-    from: 95,
-    fill: 0.58,
-    usd: 1.32,
-    asks: ["keep all totals in cents"],
-  },
-  {
-    title: "Import: stream the CSV",
-    project: "shop",
-    client: "codex",
-    model: "gpt-5.5-codex",
-    from: 210,
-    fill: 0.79,
-    usd: 1.05,
-    asks: ["stream the CSV import", "measure a file of 2 GB", "and with quoted line ends"],
-  },
-  {
-    title: "Mailer: bounce handling",
-    project: "shop",
-    model: sonnet,
-    from: 400,
-    to: 55,
-    is: "idle",
-    fill: 0.22,
-    usd: 0.41,
-    asks: ["handle bounces of the mailer", "write the notes"],
-  },
-  {
-    title: "Search: index in the background",
-    project: "search",
-    from: 360,
-    fill: 0.36,
-    usd: 3.05,
-    compactedAt: 120,
-    asks: [
-      "index new documents in the background",
-      "the queue must survive a restart",
-      "and one document at a time?",
-      "measure it",
-    ],
-  },
-  {
-    title: "Ranking: synonyms",
-    project: "search",
-    from: 60,
-    fill: 0.18,
-    usd: 0.37,
-    asks: ["read synonyms from a file"],
-  },
-  {
-    title: "Flaky test of the scheduler",
-    project: "platform",
-    model: sonnet,
-    from: 130,
-    fill: 0.47,
-    usd: 0.92,
-    asks: ["find why the scheduler test is flaky", "run it 200 times"],
-  },
-  {
-    title: "Metrics: label cardinality",
-    project: "platform",
-    client: "codex",
-    model: "gpt-5.5-codex",
-    from: 45,
-    fill: 0.12,
-    usd: 0.2,
-    asks: ["find the label with too many values"],
-  },
-  {
-    title: "Docs: the upgrade guide",
-    project: "platform",
-    from: 470,
-    to: 300,
-    is: "ended",
-    fill: 0.4,
-    usd: 0.55,
-    asks: ["write the upgrade guide", "add the screenshots"],
-  },
-  {
-    title: "Parser: keep the last line",
-    project: "search",
-    from: 440,
-    to: 345,
-    is: "ended",
-    fill: 0.66,
-    usd: 0.83,
-    continuedAt: 338,
-    asks: ["the parser drops the last line: fix it and add a test", "and with a BOM?"],
-  },
-];
+/** Project, model, from, to, state, fill, dollars, minutes since it was compacted and continued; title: prompts. */
+const written = `
+shop opus 290 0 permission 0.42 2.41 0 0
+Payments: retry on timeout | retry the payment when the bank times out | and after the third timeout? | run the payment tests
+platform opus 150 26 died 0.93 1.87 0 0
+Auth: rotate the signing keys | rotate the signing keys without a restart | keep the old key for a day | add the migration
+shop sonnet 330 0 dialog 0.31 0.64 0 0
+Checkout: address form | the address form loses the postcode | cover it with a test
+shop opus 95 0 works 0.58 1.32 0 0
+Invoices: totals in cents | keep all totals in cents
+shop codex 210 0 works 0.79 1.05 0 0
+Import: stream the CSV | stream the CSV import | measure a file of 2 GB | and with quoted line ends
+shop sonnet 400 55 idle 0.22 0.41 0 0
+Mailer: bounce handling | handle bounces of the mailer | write the notes
+search opus 360 0 works 0.36 3.05 120 0
+Search: index in the background | index new documents | the queue must survive a restart | one at a time? | measure it
+search opus 60 0 works 0.18 0.37 0 0
+Ranking: synonyms | read synonyms from a file
+platform sonnet 130 0 works 0.47 0.92 0 0
+Flaky test of the scheduler | find why the scheduler test is flaky | run it 200 times
+platform codex 45 0 works 0.12 0.2 0 0
+Metrics: label cardinality | find the label with too many values
+platform opus 470 300 ended 0.4 0.55 0 0
+Docs: the upgrade guide | write the upgrade guide | add the screenshots
+search opus 440 345 ended 0.66 0.83 0 338
+Parser: keep the last line | the parser drops the last line: fix it and add a test | and with a BOM?`;
+
+const day = Array.from(written.matchAll(/\n(.+)\n(.+)/g), ([, facts = "", texts = ""]): DayChat => {
+  const [project = "", kind = "", from, to, is, ...more] = facts.split(" ");
+  const [fill = 0, usd = 0, compactedAt = 0, continuedAt = 0] = more.map(Number);
+  const [client = "", model = ""] = models[kind] ?? [];
+  const [title = "", ...asks] = texts.split(" | ");
+  const about = { title, project, client, model, is: is as DayChat["is"], asks };
+  return { ...about, from: Number(from), to: Number(to), fill, usd, compactedAt, continuedAt };
+});
 
 /** @returns the ids of its chats, in their order in the day */
 export function seedDay(home: CliHome): string[] {
@@ -312,7 +228,7 @@ export function seedDay(home: CliHome): string[] {
 }
 
 function addChat(home: CliHome, now: number, id: string, at: number, chat: DayChat): void {
-  const { title, from, to = 0, is, fill, model = opus, client = "claude-code" } = chat;
+  const { title, from, to, is, fill, model, client } = chat;
   const pid = 4_000 + at;
   const project = `/home/ann/work/${chat.project}`;
   const end = now - to * minute;
@@ -322,7 +238,7 @@ function addChat(home: CliHome, now: number, id: string, at: number, chat: DayCh
   home.runtime.store.write((sql) => {
     addTurns(sql, id, now, chat);
     for (let step = 0; step <= 24; step++) {
-      const share = chat.compactedAt === undefined ? step / 24 : step < 16 ? 0.3 + step / 20 : (step - 8) / 24;
+      const share = chat.compactedAt === 0 ? step / 24 : step < 16 ? 0.3 + step / 20 : (step - 8) / 24;
       const readings = { contextFill: { value: 0.05 + (fill - 0.05) * share, source: "measured" as const, at: 0 } };
       const seenAt = Math.round(home.now + ((end - home.now) * step) / 24);
       signals.insert(sql, { session: id, at: seenAt, score: 0.1, level: "safe", readings });
@@ -343,7 +259,7 @@ function addChat(home: CliHome, now: number, id: string, at: number, chat: DayCh
         at: when,
       });
     }
-    const seen = is === undefined ? end - (at % 3) * minute : end;
+    const seen = is === "works" ? end - (at % 3) * minute : end;
     sql.run(
       "UPDATE sessions SET lastSeenAt = ?, workedAt = ?, savedAt = ? WHERE id = ?",
       seen,
@@ -355,7 +271,7 @@ function addChat(home: CliHome, now: number, id: string, at: number, chat: DayCh
   });
 }
 
-function settle(sql: Sql, id: string, now: number, { is, to = 0, continuedAt }: DayChat): void {
+function settle(sql: Sql, id: string, now: number, { is, to, continuedAt }: DayChat): void {
   const end = now - to * minute;
   if (is === "ended") sessions.end(sql, end, id, "prompt_input_exit");
   if (is === "permission" || is === "dialog")
@@ -371,7 +287,7 @@ function settle(sql: Sql, id: string, now: number, { is, to = 0, continuedAt }: 
       unsavedEvents: 0,
       unsavedToolCalls: 0,
     });
-  if (continuedAt !== undefined)
+  if (continuedAt > 0)
     recoveries.add(sql, { session: id, at: now - continuedAt * minute, action: "taken", by: "other", score: null });
 }
 
@@ -383,7 +299,7 @@ const answers = [
 
 /** Turns of equal length; the last is open while the chat works. */
 function addTurns(sql: Sql, id: string, now: number, chat: DayChat): void {
-  const { from, to = 0, is, asks, compactedAt } = chat;
+  const { from, to, is, asks, compactedAt } = chat;
   const each = (from - to) / asks.length;
   let serial = 0;
   const put = (ago: number, entry: JournalEntry): void => {
@@ -409,5 +325,5 @@ function addTurns(sql: Sql, id: string, now: number, chat: DayChat): void {
     put(begun - took + 0.1, { kind: "assistant", text: answers[turn % answers.length] ?? "" });
     put(begun - took, { kind: "turn_end" });
   });
-  if (compactedAt !== undefined) put(compactedAt, { kind: "compacted", summary: "" });
+  if (compactedAt > 0) put(compactedAt, { kind: "compacted", summary: "" });
 }
