@@ -3,34 +3,15 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
-import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";
-import { closeBrowser, openTab } from "#harness/web/browser.ts";
-
-import { failAll, fleetIds, type SeededTeam, seedFleet, seedTeam, submit } from "#harness/web/seeds.ts";
+import { aFleetPage, closeBrowser, go, openTab } from "#harness/web/browser.ts";
+import { failAll, fleetIds, submit } from "#harness/web/seeds.ts";
 import { servePage } from "#harness/web/live-page.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 afterAll(closeBrowser);
-
-interface Rig {
-  readonly home: CliHome;
-  readonly team: SeededTeam;
-  readonly page: Page;
-  readonly go: (path: string) => Promise<void>;
-}
-
-async function aRig(): Promise<Rig> {
-  const home = aCliHome();
-  seedFleet(home);
-  const team = seedTeam(home, fleetIds.works, 1_002);
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link());
-  await page.getByText("Payments").waitFor();
-  const go = (path: string): Promise<void> => page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
-  return { home, team, page, go };
-}
 
 async function confirm(page: Page, opener: string, verb: string): Promise<string> {
   await page.getByRole("button", { name: opener, exact: true }).first().click();
@@ -42,7 +23,7 @@ async function confirm(page: Page, opener: string, verb: string): Promise<string
 }
 
 it("the page follows what other processes write, without a reload", async () => {
-  const { home, page } = await aRig();
+  const { home, page } = await aFleetPage();
   await page.getByText("live", { exact: true }).waitFor();
   home.alive.add(1_009);
   addSession(home, { id: "99990000-0000-4000-8000-000000000009", pid: 1_009, title: "A new chat" });
@@ -53,25 +34,24 @@ it("the page follows what other processes write, without a reload", async () => 
 });
 
 it("a session is forgotten only after the question, and its page says that it is gone", async () => {
-  const { home, page, go } = await aRig();
-  await go(`chat/${fleetIds.died}`);
+  const { home, page } = await aFleetPage();
+  await go(page, `chat/${fleetIds.died}`);
   expect(await confirm(page, "Forget", "Forget")).toContain("This cannot be undone.");
   expect(home.runtime.store.read((sql) => sessions.get(sql, fleetIds.died), null)).toBe(null);
   await page.getByRole("alert").waitFor();
 });
 
 it("replay, discard and cancel show their effect, ask once, and change the task @night", async () => {
-  const { team, page, go } = await aRig();
+  const { team, page } = await aFleetPage();
   const stateOf = (task: number): string => given(team.coordinator.call("tasks.get", { task })).state;
   const [first = 0, second = 0] = team.dead;
-  await go(`task/${first}`);
+  await go(page, `task/${first}`);
   expect(await confirm(page, "Replay", "Replay")).toContain("may happen a second time");
   expect(stateOf(first)).toBe("queued");
   await page.getByRole("button", { name: "Cancel task" }).waitFor();
   expect(await confirm(page, "Cancel task", "Cancel task")).toContain("No chat will start it.");
   expect(stateOf(first)).toBe("cancelled");
-  await go(`task/${second}`);
-  await page.getByText(`Task #${second}`).waitFor();
+  await go(page, `task/${second}`, `Task #${second}`);
   await page.getByRole("button", { name: "Discard" }).click();
   await page.getByRole("button", { name: "Leave it" }).click();
   expect(given(team.coordinator.call("tasks.get", { task: second })).reason).toBe("failed");
@@ -80,14 +60,13 @@ it("replay, discard and cancel show their effect, ask once, and change the task 
 });
 
 it("dead letters are replayed by filter, and the rest stays dead @night", async () => {
-  const { team, page, go } = await aRig();
+  const { team, page } = await aFleetPage();
   submit(
     team.coordinator,
     Array.from({ length: 60 }, () => ({ type: "mail", priority: 9 })),
   );
   failAll(team.coordinator, team.self, 60, "no route");
-  await go("dead");
-  await page.getByText("63 dead tasks match").waitFor();
+  await go(page, "dead", "63 dead tasks match");
   await page.getByLabel("Type").fill("mail");
   // What is half typed stays when the page reads again.
   submit(team.coordinator, [{ type: "mail", priority: 9 }]);
@@ -108,7 +87,7 @@ it("the chat's view shows what its last turn changed, asks, and takes it back @n
   const served = await servePage(home, { isBuilt: true });
   const { page } = await openTab(served.link());
   await page.getByText("rewrite it").first().waitFor();
-  await page.evaluate(`location.hash = "#/chat/${rig.claude.session}"`);
+  await go(page, `chat/${rig.claude.session}`);
   await page.getByText("What its last turn changed, to take it back").click();
   await page.getByText("new.txt: is deleted").waitFor();
   expect(await page.getByText("-two").textContent()).toContain("+one");

@@ -1,39 +1,15 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import type { Page } from "playwright-core";
-import { afterAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, expect, it } from "vitest";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
-import { closeBrowser, openTab } from "#harness/web/browser.ts";
-import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
-import { type ServedPage, servePage } from "#harness/web/live-page.ts";
+import { aFleetPage, closeBrowser, openTab } from "#harness/web/browser.ts";
+import { fleetIds } from "#harness/web/seeds.ts";
+import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
-async function aSignedInPage(): Promise<{ served: ServedPage; link: string; page: Page }> {
-  const home = aCliHome();
-  seedFleet(home);
-  const served = await servePage(home, { isBuilt: true });
-  const link = served.link();
-  const { page } = await openTab(link);
-  await page.getByText("Payments").waitFor();
-  return { served, link, page };
-}
-
-/** A page of another site, at another port of this machine. */
-async function anEvilServer(): Promise<{ readonly url: string; readonly heard: readonly string[] }> {
-  const heard: string[] = [];
-  const server = createServer((request, response) => {
-    heard.push(JSON.stringify(request.headers));
-    response.writeHead(200, { "content-type": "text/html" });
-    response.end("<!doctype html><title>evil</title>");
-  });
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  onTestFinished(() => void server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, heard };
-}
-
 it("the token leaves the address at once, no cookie is set, and the link does not work in another browser @night", async () => {
-  const { served, link, page } = await aSignedInPage();
+  const { served, link, page } = await aFleetPage();
   expect(page.url()).toBe(`${served.origin}/`);
   expect(await page.context().cookies()).toEqual([]);
   expect(await page.evaluate("localStorage.length")).toBe(0);
@@ -51,30 +27,11 @@ it("the token leaves the address at once, no cookie is set, and the link does no
   await page.getByText("This page is not signed in").waitFor();
 });
 
-it("a server at another port of this machine is sent nothing by which it could act as the page @night", async () => {
-  const { page } = await aSignedInPage();
-  const evil = await anEvilServer();
-  const stored = await page.evaluate("Object.values(sessionStorage)[0]");
-  await page.goto(evil.url);
-  expect(await page.evaluate("sessionStorage.length")).toBe(0);
-  const heard = evil.heard.join();
-  expect([evil.heard.length > 0, heard.includes(String(stored)), heard.includes("cookie")]).toEqual([
-    true,
-    false,
-    false,
-  ]);
-});
-
 it("markup, scripts and marks of direction in the text of a chat are shown, not run @night", async () => {
   const home = aCliHome();
   home.alive.add(1_001);
   const attack = `<img src=x onerror="document.title='owned'"><script>document.title="owned"</script>\u202Etxt.exe`;
-  addSession(home, {
-    id: fleetIds.works,
-    pid: 1_001,
-    title: attack,
-    entries: [{ kind: "prompt", text: attack }],
-  });
+  addSession(home, { id: fleetIds.works, pid: 1_001, title: attack, entries: [{ kind: "prompt", text: attack }] });
   const served = await servePage(home, { isBuilt: true });
   const { page, faults } = await openTab(served.link());
   const shown = page.getByRole("link", { name: "onerror" });
@@ -88,7 +45,7 @@ it("markup, scripts and marks of direction in the text of a chat are shown, not 
 });
 
 it("the browser enforces the policy: no markup from text, no code from text, no request elsewhere @night", async () => {
-  const { page } = await aSignedInPage();
+  const { page } = await aFleetPage();
   const refusalOf = (code: string): Promise<string> =>
     page.evaluate(
       `(async () => { try { await (async () => { ${code} })(); return "allowed"; } catch (error) { return error.name; } })()`,
@@ -101,9 +58,21 @@ it("the browser enforces the policy: no markup from text, no code from text, no 
   expect(await refusalOf(inline)).toBe("TypeError");
 });
 
-it("a page of another site, even at another port of this machine, can neither read nor act @night", async () => {
-  const { served, page } = await aSignedInPage();
-  await page.goto((await anEvilServer()).url);
+it("a page of another site, even at another port of this machine, gets no secret, and can neither read nor act @night", async () => {
+  const { served, page } = await aFleetPage();
+  const stored = await page.evaluate("Object.values(sessionStorage)[0]");
+  const heard: string[] = [];
+  const evil = createServer((request, response) => {
+    heard.push(JSON.stringify(request.headers));
+    response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>evil</title>");
+  });
+  await page.goto(await servedInTest(evil));
+  expect(await page.evaluate("sessionStorage.length")).toBe(0);
+  expect([heard.length > 0, heard.join().includes(String(stored)), heard.join().includes("cookie")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   const tried = await page.evaluate(`(async () => {
     const body = JSON.stringify({ name: "sessions.forget", input: { target: "${fleetIds.died}" } });
     const send = (type, mode) => fetch("${served.origin}/api/call", { method: "POST", body, mode, credentials: "include", headers: { "content-type": type } })

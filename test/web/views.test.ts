@@ -1,32 +1,18 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
-import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
+import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
+import { aFleetPage, axeFaults, closeBrowser, go, openTab } from "#harness/web/browser.ts";
 import { seedExperiments } from "#harness/experiments/histories.ts";
-import { fleetIds, seedFleet, type SeededTeam, seedTeam } from "#harness/web/seeds.ts";
+import { fleetIds, seedFleet, type SeededTeam } from "#harness/web/seeds.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
-import { type ServedPage, servePage } from "#harness/web/live-page.ts";
+import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
-interface Rig {
-  readonly home: CliHome;
-  readonly team: SeededTeam;
-  readonly served: ServedPage;
-}
-
-async function aRig(): Promise<Rig> {
-  const home = aCliHome();
-  seedFleet(home);
-  seedExperiments(home.runtime);
-  const team = seedTeam(home, fleetIds.works, 1_002);
-  return { home, team, served: await servePage(home, { isBuilt: true }) };
-}
-
 /** Each view with a text that it shows once it has read. */
-function views({ team }: Rig): readonly (readonly [path: string, text: string])[] {
+function views(team: SeededTeam): readonly (readonly [path: string, text: string])[] {
   return [
     ["fleet", "Payments"],
     [`chat/${fleetIds.died}`, "Timeline, newest first"],
@@ -43,22 +29,16 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
   ];
 }
 
-async function open(page: Page, path: string, text: string): Promise<void> {
-  await page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
-  await page.getByText(text).first().waitFor();
-}
-
 it.each(["light", "dark"] as const)(
   "every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy @night",
   async (colorScheme) => {
-    const rig = await aRig();
-    const { page, faults } = await openTab(rig.served.link(), { colorScheme, viewport: { width: 1_000, height: 640 } });
-    for (const [path, text] of views(rig)) {
-      await open(page, path, text);
+    const { home, team, page, faults } = await aFleetPage({ colorScheme, viewport: { width: 1_000, height: 640 } });
+    seedExperiments(home.runtime);
+    for (const [path, text] of views(team)) {
+      await go(page, path, text);
       expect([path, await axeFaults(page)]).toEqual([path, []]);
     }
-    await open(page, "fleet", "Payments");
-    await open(page, `chat/${fleetIds.died}`, "Timeline, newest first");
+    await go(page, `chat/${fleetIds.died}`, "Timeline, newest first");
     await page.getByRole("button", { name: "Forget" }).click();
     expect(await axeFaults(page)).toEqual([]);
     expect(faults).toEqual([]);
@@ -68,10 +48,10 @@ it.each(["light", "dark"] as const)(
 it.each([320, 375])(
   "at %i px no view scrolls sideways, and all that a wide one says is there @night",
   async (width) => {
-    const rig = await aRig();
-    const { page } = await openTab(rig.served.link(), { viewport: { width, height: 640 } });
-    for (const [path, text] of views(rig)) {
-      await open(page, path, text);
+    const { home, team, page } = await aFleetPage({ viewport: { width, height: 640 } });
+    seedExperiments(home.runtime);
+    for (const [path, text] of views(team)) {
+      await go(page, path, text);
       const found = await page.evaluate("document.documentElement.scrollWidth");
       expect([path, found]).toEqual([path, width]);
     }
@@ -125,7 +105,7 @@ it("a chat of two prompts and 80 saves is at most three screens of a phone, and 
   const served = await servePage(home, { isBuilt: true });
   const { page } = await openTab(served.link(), { viewport: { width: 375, height: 812 } });
   await page.getByText("Search").first().waitFor();
-  await open(page, `chat/${id}`, "and measure it");
+  await go(page, `chat/${id}`, "and measure it");
   expect(await page.evaluate("document.documentElement.scrollHeight")).toBeLessThanOrEqual(3 * 812);
   expect(await page.getByText("npm run bench").count()).toBe(0);
   await page.getByText(/^80 calls · 8\d saves$/).click();
@@ -133,8 +113,7 @@ it("a chat of two prompts and 80 saves is at most three screens of a phone, and 
 });
 
 it("each chat that needs the user has one thing to do: open it, or copy the command that continues it", async () => {
-  const rig = await aRig();
-  const { page } = await openTab(rig.served.link());
+  const { page } = await aFleetPage();
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   const needs = page.getByRole("region", { name: "Needs you" }).getByRole("listitem");
   await needs.first().waitFor();
@@ -160,9 +139,7 @@ async function tabUntil(page: Page, isThere: () => Promise<boolean>): Promise<vo
 }
 
 it("with the keyboard alone: skip to the view, find a chat, ask to dismiss it, and be back where the focus was @night", async () => {
-  const rig = await aRig();
-  const { page } = await openTab(rig.served.link());
-  await page.getByText("Payments").waitFor();
+  const { page } = await aFleetPage();
   const focused = (): Promise<string> => page.evaluate("document.activeElement.textContent");
   await page.keyboard.press("Tab");
   expect(await focused()).toContain("Skip");
@@ -213,11 +190,9 @@ it("an empty machine says in each view what to do first @night", async () => {
     ["experiments", "shim report opportunities"],
     ["health", "No entry"],
   ] as const;
-  for (const [path, text] of empty) {
-    await open(page, path, text);
-  }
+  for (const [path, text] of empty) await go(page, path, text);
   expect(await axeFaults(page)).toEqual([]);
-  await page.evaluate('location.hash = "#/chat/none"');
+  await go(page, "chat/none");
   await page.getByRole("alert").waitFor();
   expect(faults).toEqual([]);
 });

@@ -2,7 +2,10 @@ import { existsSync } from "node:fs";
 import { AxeBuilder } from "@axe-core/playwright";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { onTestFinished } from "vitest";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 import { chromiumPath } from "./chromium.ts";
+import { servePage } from "./live-page.ts";
+import { fleetIds, seedFleet, seedTeam } from "./seeds.ts";
 
 const patienceMs = 120_000;
 
@@ -47,6 +50,24 @@ export async function openTab(link: string, options: BrowserContextOptions = {})
   });
   await page.goto(link);
   return { page, faults };
+}
+
+/** The page of a machine that has a fleet and a team, signed in. */
+export async function aFleetPage(options: BrowserContextOptions = {}) {
+  const home = aCliHome();
+  seedFleet(home);
+  const team = seedTeam(home, fleetIds.works, 1_002);
+  const served = await servePage(home, { isBuilt: true });
+  const link = served.link();
+  const tab = await openTab(link, options);
+  await tab.page.getByText("Payments").first().waitFor();
+  return { home, team, served, link, ...tab };
+}
+
+/** Opens a view, and waits until it shows the text. */
+export async function go(page: Page, path: string, text?: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
+  if (text !== undefined) await page.getByText(text).first().waitFor();
 }
 
 const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
