@@ -14,14 +14,11 @@ export interface Seen {
   readonly body: string;
 }
 
-/** A server on a port of this machine that speaks as much of HTTP and WebSocket (RFC 6455) as a client's own client is tested with. */
+/** A server on a port of this machine that speaks HTTP, and as much of WebSocket (RFC 6455) as short texts need. */
 export class RealServer {
   readonly seen: Seen[] = [];
-  /** Status of upgrades that are refused; null: they are accepted. */
-  refusesWith: number | null = null;
   answer: (request: Seen, response: ServerResponse) => void = (_request, response) => void response.end("{}");
   onText: (text: string, connection: RealConnection) => void = () => undefined;
-  readonly connections: RealConnection[] = [];
   readonly url: string;
   readonly #server: Server;
 
@@ -48,13 +45,10 @@ export class RealServer {
 
   static async listen(): Promise<RealServer> {
     const server = createServer();
-    const made = new RealServer(server, await servedInTest(server));
-    onTestFinished(() => made.close());
-    return made;
+    return new RealServer(server, await servedInTest(server));
   }
 
   close(): void {
-    for (const { socket } of this.connections) socket.destroy();
     this.#server.closeAllConnections();
     this.#server.close();
   }
@@ -67,17 +61,17 @@ export class RealServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex): void {
     this.#see(request, "");
-    socket.on("error", () => undefined);
-    if (this.refusesWith !== null) {
-      socket.end(`HTTP/1.1 ${this.refusesWith} Refused\r\nContent-Length: 2\r\n\r\n{}`);
-      return;
-    }
+    onTestFinished(() => void socket.destroy());
     const key = `${request.headers["sec-websocket-key"] ?? ""}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
     const accept = createHash("sha1").update(key).digest("base64");
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
-    );
-    this.connections.push(new RealConnection(socket, (text, connection) => this.onText(text, connection)));
+    const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
+    socket.write(`${head.join("\r\n")}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    const connection = new RealConnection(socket);
+    socket.on("data", (data: Buffer) => {
+      // One masked frame of less than 126 bytes: a text, or the close.
+      const text = data.subarray(6).map((byte, at) => byte ^ (data[2 + (at % 4)] ?? 0));
+      if (data[0] === 0x81) this.onText(Buffer.from(text).toString(), connection);
+    });
   }
 
   #see(request: IncomingMessage, body: string): Seen {
@@ -88,16 +82,11 @@ export class RealServer {
   }
 }
 
-export class RealConnection {
-  readonly socket: Duplex;
-  #buffer = Buffer.alloc(0);
+class RealConnection {
+  readonly #socket: Duplex;
 
-  constructor(socket: Duplex, onText: (text: string, connection: RealConnection) => void) {
-    this.socket = socket;
-    socket.on("data", (data: Buffer) => {
-      this.#buffer = Buffer.concat([this.#buffer, data]);
-      for (let text = this.#next(); text !== null; text = this.#next()) onText(text, this);
-    });
+  constructor(socket: Duplex) {
+    this.#socket = socket;
   }
 
   send(text: string): void {
@@ -105,33 +94,12 @@ export class RealConnection {
   }
 
   close(code: number, reason: string): void {
-    const head = Buffer.alloc(2);
-    head.writeUInt16BE(code);
-    this.#write(0x88, Buffer.concat([head, Buffer.from(reason)]));
-    this.socket.end();
+    this.#write(0x88, Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]));
+    this.#socket.end();
   }
 
   #write(first: number, payload: Buffer): void {
-    const length = Buffer.from(
-      payload.length < 126 ? [payload.length] : [126, payload.length >> 8, payload.length & 0xff],
-    );
-    this.socket.write(Buffer.concat([Buffer.from([first]), length, payload]));
-  }
-
-  /** The next text frame of the client, which is always masked; others are passed over. */
-  #next(): string | null {
-    const short = (this.#buffer[1] ?? 0) & 0x7f;
-    const start = short === 126 ? 8 : 6;
-    if (this.#buffer.length < start) return null;
-    const length = short === 126 ? this.#buffer.readUInt16BE(2) : short;
-    if (this.#buffer.length < start + length) return null;
-    const isText = ((this.#buffer[0] ?? 0) & 0x0f) === 1;
-    const mask = this.#buffer.subarray(start - 4, start);
-    const text = Buffer.from(
-      this.#buffer.subarray(start, start + length).map((byte, at) => byte ^ (mask[at % 4] ?? 0)),
-    );
-    this.#buffer = this.#buffer.subarray(start + length);
-    return isText ? text.toString() : this.#next();
+    this.#socket.write(Buffer.concat([Buffer.from([first, payload.length]), payload]));
   }
 }
 
