@@ -1,7 +1,10 @@
-import { expect, test } from "vitest";
+import * as fc from "fast-check";
+import { expect, test, vi } from "vitest";
+import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
+import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import type { Target } from "#src/contract/messages.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
+import { calm, endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
 import { LocalHost, assignQueued, takersOf, tokens } from "#harness/coordinator/local-host.ts";
 
 const it = test.extend("host", () => new LocalHost(openBetterSqlite3));
@@ -50,34 +53,6 @@ it("a token that brought no request is sent again after 30 s, as long as somethi
   await host.ring();
   expect(tokens(host)).toBe(0);
   expect(host.sql.all("SELECT * FROM outbox")).toEqual([]);
-});
-
-it("by priority, then by number, each to the least loaded that can do it", async ({ host }) => {
-  await taker(host, "a", { capacity: 3 });
-  await taker(host, "b", { capacity: 1, capabilities: ["gpu"] });
-  await taker(host, "c", { capacity: 1, taskTypes: ["build"] });
-  const [low, gpu, review, last] = await submit(
-    host,
-    { ...build, priority: 1 },
-    { ...build, capabilities: ["gpu"] },
-    { type: "review", priority: 9 },
-    { ...build, priority: 0 },
-  );
-  assignQueued(host);
-  const given = await chatsOf(host);
-  // Of the two without a task the first by name; then b has what only it can do, and the rest is for who has room.
-  expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
-});
-
-it("nothing is given to a chat that is gone, drains, has no connection or takes no tasks", async ({ host }) => {
-  const draining = await taker(host, "draining");
-  await ask(host, "chats.drain", { chat: draining.chat, reason: "asked" });
-  await (await taker(host, "gone")).leave();
-  await Peer.join(host, "unconnected", { taskTypes: ["*"] });
-  await Peer.join(host, "silent");
-  await host.connect("silent");
-  await submit(host, build);
-  expect(assignQueued(host)).toBe(0);
 });
 
 it("a chat that is stuck is given nothing; when it is not stuck any more it is notified", async ({ host }) => {
@@ -214,30 +189,22 @@ it("only to chats that take the type and can do it; a draining one gives all awa
   expect(await holders(host, [gpu, review])).toEqual(["a", "c"]);
 });
 
-it("of chats with the same load the one that has done better with the type gets a task", async ({ host }) => {
-  const [a, b] = [await takesFour(host, "a"), await takesFour(host, "b")];
-  await submit(host, { type: "x", affinity: "a", maxAttempts: 1 }, { type: "x", affinity: "b" });
-  assignQueued(host);
-  await a.nack(await a.take());
-  await b.ack(await b.take());
-  const [x, y] = await submit(host, { type: "x" }, { type: "y" });
-  assignQueued(host);
-  // Of type y nobody is known, and both were given something at the same time: the first by name, who has less to do.
-  expect(await holders(host, [x, y])).toEqual(["b", "a"]);
-});
-
-it("of chats that are alike the one that has waited longest for a new task gets it", async ({ host }) => {
-  const hands = new Map([await takesFour(host, "a"), await takesFour(host, "b")].map((one) => [one.chat, one]));
+it("of chats with the same load the one that did better with the type gets a task, else the one that has waited longest", async ({
+  host,
+}) => {
+  const hands = [await takesFour(host, "a"), await takesFour(host, "b")];
   const got: (string | null)[] = [];
-  for (let turn = 0; turn < 4; turn++) {
-    const [task] = await submit(host, { type: `t${turn}` });
+  for (const type of ["t", "t", "t", "u", "v"]) {
+    const [task] = await submit(host, { type, maxAttempts: 1 });
     assignQueued(host);
-    got.push(...(await holders(host, [task])));
-    const hand = hands.get(got.at(-1) ?? "");
-    await hand?.ack(await hand.take());
+    const { chat } = await taskOf(host, task);
+    got.push(chat);
+    const hand = hands.find((one) => one.chat === chat);
+    if (got.length === 1) await hand?.nack(await hand.take());
+    else await hand?.ack(await hand.take());
     await pass(host, second, "a", "b");
   }
-  expect(got).toEqual(["a", "b", "a", "b"]);
+  expect(got).toEqual(["a", "b", "b", "a", "b"]);
 });
 
 it("load of each live chat, and what it has done in the last hour", async ({ host }) => {
@@ -304,4 +271,104 @@ it("what moves away makes room for what only the one that had it can do", async 
   expect(tokens(host)).toBe(1);
   assignQueued(host);
   expect(await holders(host, [special])).toEqual(["a"]);
+});
+
+it("a dispatch reads the chats once, however many tasks it assigns", async ({ host }) => {
+  for (let n = 0; n < 20; n++) await taker(host, `c${n}`, { taskTypes: ["x"] });
+  await submit(host, ...Array.from({ length: 30 }, () => ({ type: "x" })));
+  const all = vi.spyOn(host.sql, "all");
+  expect(assignQueued(host)).toBe(30);
+  const read = all.mock.results.map(({ value }) => (value as unknown[]).length);
+  expect(read.filter((rows) => rows === 20)).toHaveLength(1);
+});
+
+type ChatColumns = Pick<Candidate, "chat" | "capacity" | "lastAssignedAt"> &
+  Readonly<Record<"status" | "capabilities" | "taskTypes", string>>;
+
+type TaskColumns = Pick<TaskRow, "task" | "type" | "lane" | "affinity" | "state" | "chat">;
+
+/** Assignments by the rules of dispatch, from all rows: the chat of each task. */
+function expectedAssignments({ sql }: LocalHost): [task: number, chat: string][] {
+  const tasks = sql.all<TaskColumns>("SELECT * FROM tasks ORDER BY priority DESC, task");
+  const performances = Map.groupBy(
+    sql.all<{ chat: string; type: string; successRate: number; durationMs: number | null }>(
+      "SELECT * FROM chat_performance",
+    ),
+    ({ chat, type }) => `${chat} ${type}`,
+  );
+  const chats = sql.all<ChatColumns>(
+    `SELECT * FROM chats WHERE taskTypes IS NOT NULL AND isConnected = 1
+     AND status NOT IN ('offline', 'draining', 'stuck')`,
+  );
+  const held = new Map(tasks.flatMap(({ task, chat }) => (chat === null ? [] : [[task, chat] as const])));
+  const assigned: [number, string][] = [];
+  for (const { task, type, lane, affinity, state } of tasks) {
+    if (state !== "queued") continue;
+    const able = chats
+      .filter(({ taskTypes }) => (JSON.parse(taskTypes) as string[]).some((one) => one === "*" || one === type))
+      .map(({ chat, capacity, lastAssignedAt, capabilities }) => ({
+        chat,
+        capacity,
+        lastAssignedAt,
+        capabilities: JSON.parse(capabilities) as string[],
+        running: [...held.values()].filter((one) => one === chat).length,
+        performance: performances.get(`${chat} ${type}`)?.[0] ?? null,
+      }));
+    const selected = selectChat(able, { capabilities: lane.split("\n").slice(1), affinity });
+    if (!selected) continue;
+    held.set(task, selected.chat);
+    assigned.push([task, selected.chat]);
+  }
+  return assigned;
+}
+
+const types = fc.constantFrom("x", "x", "y", "z");
+const capabilities = fc.oneof(fc.constant<string[]>([]), fc.subarray(["web", "db"]));
+const anyChat = fc.record({
+  capacity: fc.integer({ min: 0, max: 4 }),
+  capabilities,
+  taskTypes: fc.oneof(fc.constant<string[]>(["*"]), fc.array(types, { minLength: 1, maxLength: 2 })),
+  fate: fc.constantFrom("works", "works", "works", "drains", "is stuck", "leaves", "is cut off"),
+});
+const affinity = fc.option(fc.constantFrom("c0", "c1", "c2"), { nil: undefined });
+const anyTask = fc.record({ type: types, priority: fc.integer({ min: 4, max: 5 }), capabilities, affinity });
+const anyRound = fc.record({
+  tasks: fc.array(anyTask, { minLength: 1, maxLength: 25 }),
+  takers: fc.uniqueArray(fc.nat({ max: 11 })),
+  isDone: fc.boolean(),
+  ms: fc.constantFrom(0, 100, 3_000),
+});
+
+async function meet(host: LocalHost, { chat, self, actor }: Peer, fate: string): Promise<void> {
+  if (fate === "drains") await ask(host, "chats.drain", { chat });
+  else if (fate === "is stuck") given(await host.call("chats.heartbeat", { self, status: "stuck" }, actor));
+  else if (fate === "leaves") given(await host.call("chats.unregister", { self }, actor));
+  else if (fate === "is cut off") await host.disconnect(chat);
+}
+
+it("by priority, then by number, each task goes to the chat that the rules select among all, whatever they did before", async () => {
+  const chats = fc.array(anyChat, { minLength: 3, maxLength: 12 });
+  const rounds = fc.array(anyRound, { minLength: 1, maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(chats, rounds, async (all, turns) => {
+      const host = await calm(async () => new LocalHost(openBetterSqlite3));
+      const peers: Peer[] = [];
+      for (const [n, { fate: _, ...abilities }] of all.entries()) peers.push(await taker(host, `c${n}`, abilities));
+      for (const { tasks, takers, isDone, ms } of turns) {
+        await submit(host, ...tasks);
+        for (const n of takers) {
+          const claims = (await peers[n]?.tryClaim({ limit: 2 })) ?? null;
+          host.wait(ms);
+          for (const one of claims?.ok ? claims.value.claims : [])
+            await (isDone ? peers[n]?.ack(one) : peers[n]?.nack(one));
+        }
+        const expected = expectedAssignments(host);
+        assignQueued(host);
+        const assigned = await chatsOf(host);
+        expect(expected.map(([task]) => [task, assigned[task]])).toEqual(expected);
+        for (const [n, peer] of peers.entries()) await meet(host, peer, all[n]?.fate ?? "");
+      }
+    }),
+    { numRuns: 12 },
+  );
 });
