@@ -3,29 +3,22 @@ import { refused, type Answer, type Backend } from "#src/web/backend.ts";
 import { backend } from "#src/web/page-state.ts";
 import { findTasks, replayAll, type ReplayRun } from "#src/web/task-reads.ts";
 
-interface Asked {
-  readonly name: string;
-  readonly input: Record<string, unknown>;
-}
+const nothing = async (): Promise<void> => undefined;
 
-/** A host whose answers are given; it keeps what it was asked. */
-function answering(answer: (input: Record<string, unknown>) => Answer<unknown>): Asked[] {
-  const asked: Asked[] = [];
-  const call: Backend["call"] = async (name, input) => {
-    asked.push({ name, input });
+type Input = Record<string, unknown>;
+
+/** A host whose answers are given; it keeps the inputs that it was asked. */
+function answering(answer: (input: Input) => Answer<unknown>): Input[] {
+  const asked: Input[] = [];
+  const call: Backend["call"] = async (_name, input) => {
+    asked.push(input);
     return answer(input) as never;
   };
-  backend.value = {
-    kind: "machine",
-    canAnswer: true,
-    call,
-    follow: async () => undefined,
-    signOut: async () => undefined,
-  };
+  backend.value = { kind: "machine", canAnswer: true, call, follow: nothing, signOut: nothing };
   return asked;
 }
 
-function replaying(left: { dead: number }): Asked[] {
+function replaying(left: { dead: number }): Input[] {
   return answering((input) => {
     const { limit } = input["filter"] as { limit: number };
     const count = Math.min(limit, left.dead);
@@ -34,9 +27,9 @@ function replaying(left: { dead: number }): Asked[] {
   });
 }
 
-async function run(most: number, stop = new AbortController()): Promise<ReplayRun[]> {
+async function run(most: number): Promise<ReplayRun[]> {
   const runs: ReplayRun[] = [];
-  await replayAll({ type: "deploy" }, most, (one) => runs.push(one), stop.signal);
+  await replayAll({ type: "deploy" }, most, (one) => runs.push(one), new AbortController().signal);
   return runs;
 }
 
@@ -48,7 +41,7 @@ it("a bulk replay goes in batches and reports each", async () => {
     [60, false],
     [60, true],
   ]);
-  expect(asked.map(({ input }) => input["filter"])).toEqual([
+  expect(asked.map(({ filter }) => filter)).toEqual([
     { type: "deploy", limit: 25 },
     { type: "deploy", limit: 25 },
     { type: "deploy", limit: 10 },
@@ -65,11 +58,7 @@ it("a stop ends it after the batch under way, and none left ends it early", asyn
   const stop = new AbortController();
   const asked = replaying({ dead: 1_000 });
   const runs: ReplayRun[] = [];
-  const report = (one: ReplayRun): void => {
-    runs.push(one);
-    if (one.done === 50) stop.abort();
-  };
-  await replayAll({}, 1_000, report, stop.signal);
+  await replayAll({}, 1_000, (one) => void (runs.push(one) === 2 && stop.abort()), stop.signal);
   expect(asked).toHaveLength(2);
   expect(runs.at(-1)).toEqual({ done: 50, isOver: true, trouble: null });
   replaying({ dead: 3 });
@@ -95,7 +84,7 @@ it("the preview reads on over pages that hold no match", async () => {
   const asked = answering(() => ({ ok: true, value: pages.shift() }));
   const found = await findTasks({ state: "dead" }, 10, ({ reason }) => reason === "expired");
   expect(found).toEqual({ ok: true, value: { tasks: [{ task: 4_001, reason: "expired" }], cursor: null } });
-  expect(asked.map(({ input }) => input["cursor"])).toEqual([undefined, "2000", "4000"]);
+  expect(asked.map(({ cursor }) => cursor)).toEqual([undefined, "2000", "4000"]);
 });
 
 it("a page whose sign-in has ended shows how to sign in", async () => {
