@@ -149,6 +149,11 @@ export class TestWorkspace {
     return this.inside((state) => state.storage.sql.exec<Row>(query, ...values).toArray());
   }
 
+  /** Rows by table. */
+  async tables(): Promise<Record<string, Record<string, SqlStorageValue>[]>> {
+    return Object.fromEntries(JSON.parse(await this.inside((state) => dump(state))) as never);
+  }
+
   alarmAt(): Promise<number | null> {
     return this.inside((state) => state.storage.getAlarm());
   }

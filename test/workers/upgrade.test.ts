@@ -3,7 +3,7 @@ import { expect, onTestFinished, vi } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Migration } from "#src/shared/migrate.ts";
-import { bindings, dump, it, TestWorkspace, wait } from "./support.ts";
+import { bindings, it, TestWorkspace, wait } from "./support.ts";
 
 const known = migrations.length;
 
@@ -16,11 +16,6 @@ function knowMore(migration: Omit<Migration, "id" | "name">): void {
 /** Another program was here. */
 const foreign = "INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (?, 'later', ?, 0)";
 
-/** Rows by table. */
-async function dumped(workspace: TestWorkspace): Promise<Record<string, Record<string, SqlStorageValue>[]>> {
-  return Object.fromEntries(JSON.parse(await workspace.inside((state) => dump(state))) as never);
-}
-
 async function fill(workspace: TestWorkspace): Promise<void> {
   const self = await workspace.register("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", ttlMs: 3_600_000 });
@@ -31,7 +26,7 @@ async function fill(workspace: TestWorkspace): Promise<void> {
 it("a schema that needs a newer program is refused, and nothing is changed", async ({ workspace }) => {
   await fill(workspace);
   await workspace.rows(foreign, known + 1, known + 1);
-  const [before, alarm] = [await dumped(workspace), await workspace.alarmAt()];
+  const [before, alarm] = [await workspace.tables(), await workspace.alarmAt()];
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   await evictDurableObject(workspace.stub);
   const answer = await workspace.call("state.set", { key: "a", value: 2 });
@@ -40,14 +35,14 @@ it("a schema that needs a newer program is refused, and nothing is changed", asy
   expect(String(log.mock.calls[0])).toContain("newer program");
   // The newer program finds all as it was.
   knowMore({ statements: [] });
-  expect([await dumped(workspace), await workspace.alarmAt()]).toEqual([before, alarm]);
+  expect([await workspace.tables(), await workspace.alarmAt()]).toEqual([before, alarm]);
 });
 
 it("a newer program takes over an object with its contents and connections", async ({ workspace }) => {
   await fill(workspace);
   const { connection, self } = await workspace.join("c2");
   await connection.ask("state.watch", { watch: "w", prefix: "b" });
-  const { changes: _, migrations: __, ...before } = await dumped(workspace);
+  const { changes: _, migrations: __, ...before } = await workspace.tables();
   await evictDurableObject(workspace.stub);
   knowMore({ statements: ["CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT"], minReader: known + 1 });
   expect((await workspace.ask("health", {})).schemaVersion).toBe(known + 1);
@@ -55,12 +50,12 @@ it("a newer program takes over an object with its contents and connections", asy
   expect(await connection.next()).toMatchObject({ params: { watch: "w" } });
   await connection.ask("chats.heartbeat", { self });
   await workspace.ask("state.delete", { key: "b" });
-  expect(await dumped(workspace)).toMatchObject({ ...before, later: [] });
+  expect(await workspace.tables()).toMatchObject({ ...before, later: [] });
 });
 
 /** Puts the storage back to what it had when this was called, as Cloudflare does; workerd alone cannot. */
 async function aPast(workspace: TestWorkspace, fails = false): Promise<void> {
-  const saved = await dumped(workspace);
+  const saved = await workspace.tables();
   await workspace.inside((state) => {
     const past: Pick<DurableObjectStorage, "getBookmarkForTime" | "onNextSessionRestoreBookmark"> =
       Object.getPrototypeOf(state.storage);
@@ -80,7 +75,7 @@ async function aPast(workspace: TestWorkspace, fails = false): Promise<void> {
   });
 }
 
-function putBack(sql: SqlStorage, saved: Awaited<ReturnType<typeof dumped>>): void {
+function putBack(sql: SqlStorage, saved: Awaited<ReturnType<TestWorkspace["tables"]>>): void {
   for (const [name, rows] of Object.entries(saved)) {
     sql.exec(`DELETE FROM ${name}`);
     for (const row of rows) {
@@ -159,7 +154,7 @@ it("a deleted workspace leaves no row, alarm, token or connection, and its name 
   expect(await workspace.ask("health", {})).toMatchObject({ chats: 1 });
   expect(await workspace.ask("workspace.delete", { name: workspace.name })).toEqual({ isDeleted: true });
   expect(await connection.closed).toMatchObject({ code: 4001 });
-  expect([await dumped(workspace), await workspace.alarmAt()]).toEqual([{}, null]);
+  expect([await workspace.tables(), await workspace.alarmAt()]).toEqual([{}, null]);
   expect(await workspace.refusal("health", {})).toBe("unknown_workspace");
   wait(60_000);
   const again = await TestWorkspace.create(workspace.name);
