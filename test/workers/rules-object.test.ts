@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject } from "cloudflare:test";
 import { describe, onTestFinished, vi } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import { pingText, pongText } from "#src/contract/sockets.ts";
@@ -26,57 +26,36 @@ interface Token extends tokens.NewToken {
   readonly credentials: Credentials;
 }
 
-interface Prepared {
-  /** Of the workspace. */
-  readonly name: string;
-  readonly tokens: Map<string, Promise<Token>>;
-}
-
-interface ChatLine {
-  readonly line: Connection;
-  /** Names the object's end of it. */
-  readonly key: string;
-}
+/** Its key names the object's end of it. */
+type ChatLine = Readonly<{ line: Connection; key: string }>;
 
 /** An alarm that has left something undone rings again no sooner. */
 const leastPauseMs = 1_000;
 
 /** The object itself, asked as the worker asks it: in its Durable Object, with its own alarm, its own tokens and real sockets. */
 class ObjectHost implements RuleHost {
-  readonly #workspace: TestWorkspace;
-  readonly #tokens: Map<string, Promise<Token>>;
-  readonly #registered = new Map<string, { readonly input: Registration; readonly actor: Actor }>();
+  readonly #workspace = TestWorkspace.known(newName());
+  readonly #tokens = new Map<string, Promise<Token>>();
+  readonly #registered = new Map<string, readonly [actor: Actor, input: Registration]>();
   readonly #lines = new Map<string, ChatLine>();
   #written = 0;
 
-  private constructor({ name, tokens }: Prepared) {
-    this.#tokens = tokens;
-    this.#workspace = TestWorkspace.known(name);
-    onTestFinished(async () => {
-      for (const { line } of this.#lines.values()) await closed(line);
-    });
-  }
-
+  /** A new object, with the token of an admin; the rules ask more often than the worker lets a stranger. */
   static async open(this: void): Promise<ObjectHost> {
-    return new ObjectHost(await ObjectHost.#prepare());
-  }
-
-  /** A new object, with the tokens of nearly all requests, in one commit; the rules ask more often than the worker lets a stranger. */
-  static async #prepare(): Promise<Prepared> {
     stopClock();
     vi.spyOn(Throttle.prototype, "take").mockReturnValue(null);
     if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
-    const name = newName();
-    const [first, second] = [await sign(name, admin), await sign(name, m1)];
-    await runInDurableObject(bindings.COORDINATOR.getByName(name), (coordinator, state) => {
+    const host = new ObjectHost();
+    const first = await sign(host.#workspace.name, admin);
+    await host.#workspace.inside((state, coordinator) => {
       coordinator.create(first);
-      addToken(state.storage, second);
       notePingsByTestTime(state);
     });
-    const named = [first, second].map(
-      (one) => [`${one.machine} ${one.scope === "admin"}`, Promise.resolve(one)] as const,
-    );
-    return { name, tokens: new Map(named) };
+    host.#tokens.set(nameOf(admin), Promise.resolve(first));
+    onTestFinished(async () => {
+      for (const { line } of host.#lines.values()) await closed(line);
+    });
+    return host;
   }
 
   async #ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
@@ -99,10 +78,8 @@ class ObjectHost implements RuleHost {
     actor: Actor = m1,
   ): Promise<Result<OutputOf<Name>, Refusal>> {
     const result = await this.#ask(actor, name, input);
-    if (name === "chats.register" && result.ok) {
-      const registration = input as Registration;
-      this.#registered.set(registration.chat, { input: registration, actor });
-    }
+    const { chat } = input as Registration;
+    if (name === "chats.register" && result.ok) this.#registered.set(chat, [actor, input as Registration]);
     return result as Result<OutputOf<Name>, Refusal>;
   }
 
@@ -130,7 +107,7 @@ class ObjectHost implements RuleHost {
 
   async #alarm(): Promise<void> {
     const log = vi.spyOn(console, "error").mockReturnValue();
-    await runDurableObjectAlarm(this.#workspace.stub);
+    await this.#workspace.ring();
     const problems = log.mock.calls.map(String);
     log.mockRestore();
     if (problems.length > 0) throw new Error(problems.join("; "));
@@ -140,7 +117,7 @@ class ObjectHost implements RuleHost {
   async connect(chat: string): Promise<void> {
     const last = this.#registered.get(chat);
     if (!last) throw new Error(`chat ${chat} was never registered`);
-    const registered = await this.#register(last.actor, last.input);
+    const registered = await this.#register(...last);
     if (!registered.ok) throw new Error(`${chat} cannot connect: ${registered.error.code}`);
   }
 
@@ -226,9 +203,8 @@ class ObjectHost implements RuleHost {
   }
 
   #tokenOf(actor: Actor): Promise<Token> {
-    const name = `${actor.machine} ${actor.isAdmin}`;
-    const token = this.#tokens.get(name) ?? this.#newToken(actor);
-    this.#tokens.set(name, token);
+    const token = this.#tokens.get(nameOf(actor)) ?? this.#newToken(actor);
+    this.#tokens.set(nameOf(actor), token);
     return token;
   }
 
@@ -237,6 +213,10 @@ class ObjectHost implements RuleHost {
     await this.#workspace.inside(({ storage }) => addToken(storage, token));
     return token;
   }
+}
+
+function nameOf({ machine, isAdmin }: Actor): string {
+  return `${machine} ${isAdmin}`;
 }
 
 /** By the worker's secret. */
