@@ -19,22 +19,12 @@ export async function connect(
   return client;
 }
 
-interface Called {
-  readonly isError: boolean;
-  readonly text: string;
-  /** Of the JSON in it. */
-  readonly value: unknown;
-}
-
-export async function call(client: Client, name: string, given: Record<string, unknown> = {}): Promise<Called> {
+/** The answer of a tool; its value is the JSON in its text. */
+export async function call(client: Client, name: string, given: Record<string, unknown> = {}) {
   const { content, isError = false } = await client.callTool({ name, arguments: given });
-  const [first] = content as { text: string }[];
-  const text = first?.text ?? "";
-  return {
-    isError,
-    text,
-    value: isError ? null : (JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1)) as unknown),
-  };
+  const { text = "" } = (content as { text: string }[])[0] ?? {};
+  const json = text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1);
+  return { isError, text, value: isError ? null : (JSON.parse(json) as unknown) };
 }
 
 export const mcpHeaders = { "content-type": "application/json", accept: "application/json, text/event-stream" };
@@ -56,13 +46,9 @@ export async function errorOf(response: Response): Promise<[status: number, code
   return [response.status, error.code, error.message];
 }
 
-export function pathOf(url: string | URL): string {
+export function ask(url: string | URL, init?: RequestInit): Promise<Response> {
   const { pathname, search } = new URL(url);
-  return pathname + search;
-}
-
-function ask(url: string | URL, init?: RequestInit): Promise<Response> {
-  return request(pathOf(url), init);
+  return request(pathname + search, init);
 }
 
 function transportOf(authProvider: Keeper): StreamableHTTPClientTransport {
@@ -75,9 +61,7 @@ export function open(url: URL, before?: Response): Promise<Form> {
 }
 
 /** A client up to the page of consent. */
-export async function begin(
-  keeper = new Keeper(),
-): Promise<{ keeper: Keeper; url: URL; transport: StreamableHTTPClientTransport }> {
+export async function begin(keeper = new Keeper()) {
   const transport = transportOf(keeper);
   const client = new Client({ name: "oauth", version: "1" });
   await expect(client.connect(transport)).rejects.toThrow(/unauthorized/i);
@@ -85,14 +69,19 @@ export async function begin(
   return { keeper, url: keeper.sentTo, transport };
 }
 
+/** The parameters with which a form sends the user back to the client. */
+export function sentBack(answer: Response): URLSearchParams {
+  const location = new URL(answer.headers.get("location") ?? "");
+  expect([answer.status, location.origin + location.pathname]).toEqual([302, redirectUrl]);
+  return location.searchParams;
+}
+
 /** A client that has been given its tokens, and has not connected yet. */
 export async function signIn(token: string, keeper = new Keeper()): Promise<Keeper> {
   const { url, transport } = await begin(keeper);
-  const answer = await (await open(url)).allow(token);
-  const location = new URL(answer.headers.get("location") ?? "");
-  expect([answer.status, location.origin + location.pathname]).toEqual([302, redirectUrl]);
-  expect(Object.fromEntries(location.searchParams)).toMatchObject({ state: keeper.state(), iss: origin });
-  await transport.finishAuth(location.searchParams);
+  const back = sentBack(await (await open(url)).allow(token));
+  expect(Object.fromEntries(back)).toMatchObject({ state: keeper.state(), iss: origin });
+  await transport.finishAuth(back);
   return keeper;
 }
 
@@ -118,8 +107,7 @@ export class HandmadeClient {
   async consent(token: string, asked: string | null): Promise<string> {
     const { url } = await begin(this.keeper);
     if (asked !== null) url.searchParams.set("scope", asked);
-    const answer = await (await open(url)).allow(token);
-    return new URL(answer.headers.get("location") ?? "").searchParams.get("code") ?? "";
+    return sentBack(await (await open(url)).allow(token)).get("code") ?? "";
   }
 
   send(fields: Record<string, string>): Promise<Response> {
@@ -128,9 +116,8 @@ export class HandmadeClient {
   }
 
   exchange(code: string, more: Record<string, string> = {}): Promise<Response> {
-    const verifier = this.keeper.codeVerifier();
-    const fields = { grant_type: "authorization_code", code, redirect_uri: redirectUrl, code_verifier: verifier };
-    return this.send({ ...fields, ...more });
+    const fields = { grant_type: "authorization_code", code, redirect_uri: redirectUrl, ...more };
+    return this.send({ ...fields, code_verifier: this.keeper.codeVerifier() });
   }
 
   refresh(token: string, more: Record<string, string> = {}): Promise<Response> {

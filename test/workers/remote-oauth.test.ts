@@ -5,22 +5,17 @@ import { type Scope, scopes } from "#src/contract/workspaces.ts";
 import { app } from "#src/worker/app.ts";
 import { isPublicName } from "#src/worker/oauth-server.ts";
 import type { Env } from "#src/worker/env.ts";
-import {
-  begin,
-  connectAs,
-  HandmadeClient,
-  open,
-  pathOf,
-  signIn,
-  type Tokens,
-  mcpHeaders,
-  ping,
-} from "./remote-client.ts";
+import { ask, begin, connectAs, HandmadeClient, mcpHeaders, open, ping, post } from "./remote-client.ts";
+import { sentBack, signIn, type Tokens } from "./remote-client.ts";
 import { bearer, bindings, it, origin, request } from "./support.ts";
 
-function callAs(token: string, method = "ping"): Promise<Response> {
-  const body = JSON.stringify({ ...ping, method });
-  return request("/mcp", { method: "POST", headers: { ...mcpHeaders, ...bearer(token) }, body });
+/** Where nothing is granted: the status, and that the browser is sent nowhere. */
+function dead(answer: { readonly status: number; readonly headers: Headers }): [number, string | null] {
+  return [answer.status, answer.headers.get("location")];
+}
+
+async function isInvalidGrant(answer: Response): Promise<void> {
+  expect([answer.status, await answer.json()]).toMatchObject([400, { error: "invalid_grant" }]);
 }
 
 it("the SDK's client registers, signs in with a token, and calls a tool", async ({ workspace }) => {
@@ -39,13 +34,12 @@ it("revoking the token ends its grant at once, for access and for refresh", asyn
   const { id, token } = await workspace.tokenOf("submit");
   const client = new HandmadeClient();
   const tokens = await (await client.exchange(await client.consent(token, null))).json<Tokens>();
-  expect((await callAs(tokens.access_token)).status).toBe(200);
+  expect((await post(bearer(tokens.access_token))).status).toBe(200);
   await workspace.ask("tokens.revoke", { id });
-  const refused = await callAs(tokens.access_token);
+  const refused = await post(bearer(tokens.access_token));
   expect(refused.status).toBe(401);
   expect(refused.headers.get("www-authenticate")).toContain('error="invalid_token"');
-  const refresh = await client.refresh(tokens.refresh_token);
-  expect([refresh.status, await refresh.json()]).toMatchObject([400, { error: "invalid_grant" }]);
+  await isInvalidGrant(await client.refresh(tokens.refresh_token));
 });
 
 it("the page names client and host as text, cannot be framed, and says a token's fault", async ({ workspace }) => {
@@ -73,10 +67,8 @@ it("the form works once, and only in the browser that opened the page", async ({
   const { url } = await begin();
   const page = await open(url);
   const first = { decision: "allow", token: workspace.token };
-  const refuse = async (form: typeof page, fields: Record<string, string>, cookie?: string) => {
-    const forged = await form.send(fields, cookie);
-    expect([forged.status, forged.headers.get("location")]).toEqual([400, null]);
-  };
+  const refuse = async (form: typeof page, fields: Record<string, string>, cookie?: string) =>
+    expect(dead(await form.send(fields, cookie))).toEqual([400, null]);
   const cookies = ["", "__Host-oauth-consent-other=1"];
   for (const cookie of cookies) await refuse(page, first, cookie);
   const shown = await page.paste(workspace.token);
@@ -93,21 +85,16 @@ it("another redirect, another resource, and no PKCE are refused before consent",
     const other = new URL(url);
     if (value === null) other.searchParams.delete(name);
     else other.searchParams.set(name, value);
-    return request(pathOf(other), { redirect: "manual" });
+    return ask(other, { redirect: "manual" });
   };
-  for (const redirect of [`${redirectUrl}/more`, `${redirectUrl}?a=1`, "https://evil.example/callback"]) {
-    const answer = await changed("redirect_uri", redirect);
-    expect([answer.status, answer.headers.get("location")]).toEqual([400, null]);
-  }
+  for (const redirect of [`${redirectUrl}/more`, `${redirectUrl}?a=1`, "https://evil.example/callback"])
+    expect(dead(await changed("redirect_uri", redirect))).toEqual([400, null]);
   for (const [name, value, error] of [
     ["resource", "https://other.example/mcp", "invalid_target"],
     ["code_challenge", null, "invalid_request"],
     ["code_challenge_method", "plain", "invalid_request"],
-  ] as const) {
-    const answer = await changed(name, value);
-    const location = new URL(answer.headers.get("location") ?? "");
-    expect([location.host, location.searchParams.get("error")]).toEqual(["client.example", error]);
-  }
+  ] as const)
+    expect([name, sentBack(await changed(name, value)).get("error")]).toEqual([name, error]);
 });
 
 it("a client is known by the document at its address", async ({ workspace }) => {
@@ -137,11 +124,13 @@ it("without a namespace or an address OAuth is off, and tokens in a header work"
     }
     const metadata = await app.request(`${origin}/.well-known/oauth-protected-resource/mcp`, {}, env);
     expect(await metadata.json()).not.toHaveProperty("authorization_servers");
-    const headers = { ...mcpHeaders, ...bearer(workspace.token) };
-    const body = JSON.stringify(ping);
-    expect((await app.request(`${origin}/mcp`, { method: "POST", headers, body }, env)).status).toBe(200);
-    const foreign = { ...headers, authorization: "Bearer user:grant:secret" };
-    expect((await app.request(`${origin}/mcp`, { method: "POST", headers: foreign, body }, env)).status).toBe(401);
+    for (const [token, status] of [
+      [workspace.token, 200],
+      ["user:grant:secret", 401],
+    ] as const) {
+      const init = { method: "POST", headers: { ...mcpHeaders, ...bearer(token) }, body: JSON.stringify(ping) };
+      expect((await app.request(`${origin}/mcp`, init, env)).status).toBe(status);
+    }
   }
   expect(log.mock.calls.flat().join()).toContain("SHIM_PUBLIC_URL is not an address");
 });
@@ -157,29 +146,25 @@ it("before a grant the page names the workspace, the token's scope and what is g
     const { url, transport } = await begin(keeper);
     if (asked !== null) url.searchParams.set("scope", asked);
     const shown = await (await open(url)).paste(token);
-    expect([shown.status, shown.headers.get("location")]).toEqual([200, null]);
+    expect(dead(shown)).toEqual([200, null]);
     const text = shown.html.replaceAll(/\s+/g, " ");
     for (const told of [workspace.name, permitted]) expect(text).toContain(`<strong>${told}</strong>`);
     expect(text).toContain(`The application gets <strong>${granted}</strong>`);
     expect(text).not.toContain(token);
-    const answer = await shown.send({ decision: "allow", scope: "admin" });
-    await transport.finishAuth(new URL(answer.headers.get("location") ?? "").searchParams);
+    await transport.finishAuth(sentBack(await shown.send({ decision: "allow", scope: "admin" })));
     expect(keeper.tokens()?.scope).toBe(granted);
   }
 });
 
 it("nothing is granted by the first form alone, or by a token revoked in between", async ({ workspace }) => {
   const { url } = await begin();
-  const page = await open(url);
-  const skipped = await page.send({ decision: "allow" });
-  expect([skipped.status, skipped.headers.get("location")]).toEqual([403, null]);
+  expect(dead(await (await open(url)).send({ decision: "allow" }))).toEqual([403, null]);
   const { id, token } = await workspace.tokenOf("observe");
   const shown = await (await open(url)).paste(token);
   await workspace.ask("tokens.revoke", { id });
-  const refused = await shown.send({ decision: "allow" });
-  expect([refused.status, refused.headers.get("location")]).toEqual([403, null]);
+  expect(dead(await shown.send({ decision: "allow" }))).toEqual([403, null]);
   const denied = await (await (await open(url)).paste(workspace.token)).send({ decision: "deny" });
-  expect(new URL(denied.headers.get("location") ?? "").searchParams.get("error")).toBe("access_denied");
+  expect(sentBack(denied).get("error")).toBe("access_denied");
 });
 
 async function shownFor(name: string): Promise<string> {
@@ -200,10 +185,9 @@ it("a client's name is one line of at most 100 visible characters", async () => 
 });
 
 async function toolsOf(access: string): Promise<string[]> {
-  const answer = await callAs(access, "tools/list");
+  const answer = await post(bearer(access), { ...ping, method: "tools/list" });
   const [, json = ""] = /^data: (.*)$/m.exec(await answer.text()) ?? [];
-  const { result } = JSON.parse(json) as { result: { tools: { name: string }[] } };
-  return result.tools.map(({ name }) => name);
+  return (JSON.parse(json) as { result: { tools: { name: string }[] } }).result.tools.map(({ name }) => name);
 }
 
 const rank = (scope: string): number => scopes.findIndex((one) => one === scope);
@@ -250,30 +234,25 @@ it("of twelve exchanges of one code at once one succeeds", async ({ workspace })
   const code = await client.consent(workspace.token, "observe");
   const answers = await Promise.all(Array.from({ length: 12 }, () => client.exchange(code)));
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-  for (const answer of answers.filter(({ status }) => status !== 200))
-    expect([answer.status, await answer.json()]).toMatchObject([400, { error: "invalid_grant" }]);
+  for (const answer of answers.filter(({ status }) => status !== 200)) await isInvalidGrant(answer);
   expect((await client.exchange(code)).status).toBe(400);
 });
-
-async function refreshed(client: HandmadeClient, token: string): Promise<Tokens> {
-  const answer = await client.refresh(token);
-  expect(answer.status).toBe(200);
-  return answer.json<Tokens>();
-}
 
 it("a replaced refresh token that is used again ends its grant, with every token of it", async ({ workspace }) => {
   const client = new HandmadeClient();
   const code = await client.consent(workspace.token, "observe");
   const first = await (await client.exchange(code)).json<Tokens>();
-  const second = await refreshed(client, first.refresh_token);
+  const refreshed = async (old: Tokens): Promise<Tokens> => (await client.refresh(old.refresh_token)).json();
+  const second = await refreshed(first);
   // An answer that was lost may be asked for again, until the new token is used.
-  const third = await refreshed(client, first.refresh_token);
-  const fourth = await refreshed(client, third.refresh_token);
-  const old = await client.refresh(first.refresh_token);
-  expect([old.status, await old.json()]).toMatchObject([400, { error: "invalid_grant" }]);
+  const third = await refreshed(first);
+  const fourth = await refreshed(third);
+  for (const { access_token: token } of [first, third, fourth]) expect((await post(bearer(token))).status).toBe(200);
+  await isInvalidGrant(await client.refresh(first.refresh_token));
   for (const { refresh_token: token } of [second, third, fourth])
     expect((await client.refresh(token)).status).toBe(400);
-  for (const { access_token: token } of [first, second, third, fourth]) expect((await callAs(token)).status).toBe(401);
+  for (const { access_token: token } of [first, second, third, fourth])
+    expect((await post(bearer(token))).status).toBe(401);
 });
 
 /** As a person or an attacker may write them; what a URL makes of them is what is asked for. */
@@ -289,7 +268,7 @@ it("no document of a client is asked for at an address, or at a name that is not
   for (const host of privateHosts.split(" ")) {
     const address = `https://${host}/client.json`;
     url.searchParams.set("client_id", address);
-    expect([host, (await request(pathOf(url))).status]).toEqual([host, 400]);
+    expect([host, (await ask(url)).status]).toEqual([host, 400]);
     const fields = { grant_type: "refresh_token", refresh_token: "a:b:c", client_id: address };
     const init = { method: "POST", body: new URLSearchParams(fields) };
     expect([host, (await request("/oauth/token", init)).status]).toEqual([host, 401]);
@@ -302,12 +281,11 @@ it("no document of a client is asked for at an address, or at a name that is not
 
 it("a redirect of a document is not followed", async () => {
   const to = "https://169.254.169.254/latest/meta-data";
-  const fetched = vi
-    .spyOn(globalThis, "fetch")
-    .mockImplementation(() => Promise.resolve(new Response(null, { status: 302, headers: { location: to } })));
+  const away = new Response(null, { status: 302, headers: { location: to } });
+  const fetched = vi.spyOn(globalThis, "fetch").mockResolvedValue(away);
   vi.spyOn(console, "warn").mockReturnValue();
   const { url } = await begin();
   url.searchParams.set("client_id", "https://client.example/oauth/redirected.json");
-  expect((await request(pathOf(url))).status).toBe(400);
+  expect((await ask(url)).status).toBe(400);
   expect(fetched.mock.calls.map(([, init]) => init?.redirect)).toEqual(["manual"]);
 });
