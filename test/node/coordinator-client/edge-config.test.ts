@@ -80,38 +80,26 @@ function problemOf(edge: string, workspace = "w1"): string {
   return address.ok ? "" : address.error;
 }
 
-it("the address of a workspace lies below the coordinator's, and so does its socket", () => {
-  const http = "https://a.example/v1/workspaces/w1";
-  const socket = "wss://a.example/v1/workspaces/w1/connect";
-  expect(parseAddress("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
-  expect(parseAddress("https://a.example/", "w1")).toEqual({ ok: true, value: { http, socket } });
-  expect(parseAddress("https://a.example/shim//", "w1")).toMatchObject({
-    value: { http: "https://a.example/shim/v1/workspaces/w1" },
-  });
-});
-
-it("plain http goes to this machine only", () => {
-  for (const host of ["localhost", "localhost:8787", "127.0.0.1:1", "127.9.9.9", "127.1", "[::1]:8787"]) {
-    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({ ok: true });
+it("the address of a workspace lies below the coordinator's, and so does its socket; plain http is of this machine", () => {
+  const below = "a.example/shim/v1/workspaces/w1";
+  const value = { http: `https://${below}`, socket: `wss://${below}/connect` };
+  for (const address of ["https://a.example/shim", "https://a.example/shim//"])
+    expect(parseAddress(address, "w1")).toEqual({ ok: true, value });
+  for (const host of ["localhost", "localhost:8787", "127.0.0.1:1", "127.9.9.9", "127.1", "[::1]:8787"])
     expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({
       value: { socket: expect.stringMatching(/^ws:/) },
     });
-  }
   const others = ["example.com", "127.0.0.1.example.com", "localhost.example.com", "192.168.0.1", "[::2]", "0.0.0.0"];
   for (const host of others) expect(problemOf(`http://${host}`), host).toContain("only for this machine");
 });
 
 it("an address with a secret in it is refused, and not repeated", () => {
-  for (const url of ["https://me:s3cret@a.example", "https://s3cret@a.example", "https://a.example/?key=s3cret"]) {
-    expect(problemOf(url), url).not.toBe("");
-    expect(problemOf(url), url).not.toContain("s3cret");
-  }
-  for (const url of ["a.example", "", "ftp://a.example", "file:///etc", "https://a.example/#x"]) {
+  for (const url of ["https://me:s3cret@a.example", "https://s3cret@a.example", "https://a.example/?key=s3cret"])
+    expect(problemOf(url), url).toMatch(/^(?!.*s3cret)./);
+  for (const url of ["a.example", "", "ftp://a.example", "file:///etc", "https://a.example/#x"])
     expect(problemOf(url), url).toContain("the address of the coordinator");
-  }
-  for (const workspace of ["", "W1", "a/b", "..", "a".repeat(64)]) {
+  for (const workspace of ["", "W1", "a/b", "..", "a".repeat(64)])
     expect(problemOf("https://a.example", workspace), workspace).toContain("the name of a workspace");
-  }
 });
 
 it("a token that no header can hold is refused, and not repeated", () => {
@@ -124,12 +112,9 @@ it("a token that no header can hold is refused, and not repeated", () => {
 });
 
 it("no event and no error holds the token, whatever goes wrong", async () => {
-  const { edge, ...made } = aClient();
-  const { client, events } = made;
+  const { edge, client, call, events } = aClient();
   const results: unknown[] = [];
-  const ask = async (): Promise<void> => {
-    results.push(await edge.time.until(client.call("state.get", { key: "a" }, 3_000)));
-  };
+  const ask = async (): Promise<void> => void results.push(await call("state.get", { key: "a" }, 3_000));
   edge.faults.isUnreachable = true;
   await ask();
   edge.faults.isUnreachable = false;
@@ -143,6 +128,5 @@ it("no event and no error holds the token, whatever goes wrong", async () => {
   await ask();
   const reported = JSON.stringify([events, results]);
   expect(reported).toContain("unauthenticated");
-  expect(reported).not.toContain("shim_secret");
-  expect(reported).not.toContain("Bearer");
+  expect(reported).not.toMatch(/shim_secret|Bearer/);
 });

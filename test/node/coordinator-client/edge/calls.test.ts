@@ -16,10 +16,14 @@ function losing(times: number, fits: (passing: Passing) => boolean): (passing: P
   };
 }
 
+function requestIds({ arrived }: FakeEdge, of: string): unknown[] {
+  return arrived.filter(({ name }) => name === of).map(({ input }) => input["requestId"]);
+}
+
 it("while nothing gets through calls wait, and are sent in their order", async () => {
   const { edge, client } = aClient();
   edge.faults.isUnreachable = true;
-  const sets = [1, 2, 3, 4, 5].map((number) => client.call("state.set", { key: "k", value: number }));
+  const sets = [1, 2, 3, 4, 5].map((value) => client.call("state.set", { key: "k", value }));
   await edge.time.pass(10_000);
   expect(edge.arrived).toEqual([]);
   edge.faults.isUnreachable = false;
@@ -30,8 +34,7 @@ it("while nothing gets through calls wait, and are sent in their order", async (
 it("one more than may wait is refused at once, and nothing of it happens", async () => {
   const { edge, call, client } = aClient();
   edge.faults.isUnreachable = true;
-  const values = Array.from({ length: 200 }, (_, at) => at);
-  const waiting = values.map((number) => client.call("state.set", { key: "k", value: number }));
+  const waiting = Array.from({ length: 200 }, (_, value) => client.call("state.set", { key: "k", value }));
   expect(codeOf(await edge.time.until(client.call("state.set", { key: "k", value: 200 }), 10))).toBe("queue_full");
   edge.faults.isUnreachable = false;
   await edge.time.until(Promise.all(waiting));
@@ -56,10 +59,8 @@ it("a call whose connection is lost is repeated on the next one, and takes effec
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("result"));
   edge.connections[0]?.vanish();
   expect(given(await edge.time.until(sent))).toEqual({ id: 1, isRepeat: true });
-  const ids = edge.arrived.flatMap(({ name, input }) => (name === "messages.send" ? [input["requestId"]] : []));
-  expect(ids.length).toBe(2);
-  expect(ids[0]).toMatch(/^[\da-f-]{36}$/);
-  expect(ids[0]).toBe(ids[1]);
+  const [first, second, ...more] = requestIds(edge, "messages.send");
+  expect([second, more]).toEqual([first, []]);
 });
 
 it("a request that was sent, and not answered by its deadline, may have happened: the id asks again", async () => {
@@ -77,13 +78,13 @@ it("the chat and the id of a request are filled in, and the caller's own stay", 
   given(await call("leases.acquire", { resource: "r" }));
   given(await call("leases.acquire", { resource: "s", requestId: "mine" }));
   given(await call("leases.list", {}));
-  const inputs = edge.arrived.filter(({ name }) => name.startsWith("leases")).map(({ input }) => input);
-  expect(inputs).toMatchObject([
-    { self: { chat: "a", incarnation: 1 }, requestId: expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7/) },
-    { self: { chat: "a", incarnation: 1 }, requestId: "mine" },
+  const self = { chat: "a", incarnation: 1 };
+  const requestId: unknown = expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7/);
+  expect(edge.arrived.filter(({ name }) => name.startsWith("leases")).map(({ input }) => input)).toEqual([
+    expect.objectContaining({ self, requestId }),
+    expect.objectContaining({ self, requestId: "mine" }),
     {},
   ]);
-  expect(inputs[2]).toEqual({});
 });
 
 it("what the contract refuses is refused without being sent, and so is what is too large", async () => {
@@ -91,12 +92,8 @@ it("what the contract refuses is refused without being sent, and so is what is t
   const before = edge.arrived.length;
   const bad = await call("state.set", { key: "$mine", value: 1 });
   expect(bad).toMatchObject({ error: { code: "bad_input", message: expect.stringContaining("state.set") } });
-  const unknown = { key: "k", value: 1, nonsense: true };
-  expect(codeOf(await call("state.set", unknown))).toBe("bad_input");
-  const writes = Array.from(
-    { length: 11 },
-    (_, at) => ({ op: "set", key: `k${at}`, value: "ä".repeat(60_000) }) as const,
-  );
+  const value = "ä".repeat(60_000);
+  const writes = Array.from({ length: 11 }, (_, at) => ({ op: "set", key: `k${at}`, value }) as const);
   expect(codeOf(await call("state.update", { writes }))).toBe("too_large");
   expect(edge.arrived.length).toBe(before);
   const { client: stranger } = aClient(edge);
@@ -114,15 +111,14 @@ it("a large submit whose answer is lost is asked again over HTTP, and takes effe
 
 it("refusals are the caller's answer, also those that may be repeated", async () => {
   const edge = new FakeEdge();
-  const one = await registered(edge, "a");
-  const two = await registered(edge, "b");
-  given(await edge.time.until(one.client.call("leases.acquire", { resource: "r" })));
-  expect(await edge.time.until(two.client.call("leases.acquire", { resource: "r" }))).toMatchObject({
+  const [one, two] = [await registered(edge, "a"), await registered(edge, "b")];
+  given(await one.call("leases.acquire", { resource: "r" }));
+  expect(await two.call("leases.acquire", { resource: "r" })).toMatchObject({
     error: { code: "lease_held", retryAfterMs: expect.any(Number), details: { holder: "a", resource: "r" } },
   });
   expect(edge.count("leases.acquire")).toBe(2);
   edge.faults.refuses = () => ({ code: "throttled", message: "only answers", retryAfterMs: 100 });
-  expect(codeOf(await edge.time.until(two.client.call("state.get", { key: "k" })))).toBe("throttled");
+  expect(codeOf(await two.call("state.get", { key: "k" }))).toBe("throttled");
   expect(edge.count("state.get")).toBe(1);
 });
 
@@ -133,8 +129,7 @@ it.each(["socket", "http"] as const)(
     edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
     given(await edge.time.until(client.call("state.set", { key: "k", value: 1 }, 40_000)));
     expect(given(await edge.host.call("state.changes", { prefix: "k", after: 0 })).changes).toHaveLength(1);
-    const ids = edge.arrived.flatMap(({ name, input }) => (name === "state.set" ? [input["requestId"]] : []));
-    expect([ids.length, new Set(ids).size, edge.count("state.set", way)]).toEqual([2, 1, 2]);
+    expect([new Set(requestIds(edge, "state.set")).size, edge.count("state.set", way)]).toEqual([1, 2]);
   },
 );
 
@@ -203,10 +198,11 @@ it("a mark is sent back, and no listener gets it", async () => {
   expect(ofType(made, "problem")).toEqual([]);
 });
 
+const later = { message: "too much to do", retryAfterMs: 2_000 };
 const busy = [
-  { code: "overloaded", message: "too much to do", retryAfterMs: 2_000 },
-  { code: "rate_limited", message: "slow down", retryAfterMs: 2_000 },
-  { code: "throttled", message: "too much", retryAfterMs: 2_000, details: { limit: "maxOperationsPerSecond" } },
+  { code: "overloaded", ...later },
+  { code: "rate_limited", ...later },
+  { code: "throttled", ...later, details: { limit: "maxOperationsPerSecond" } },
 ] as const;
 
 it.each(busy)("a refusal $code is asked again later than it says, by chance, within the deadline", async (refusal) => {
@@ -237,10 +233,8 @@ it("a report that is repeated comes no sooner than the coordinator asks for", as
     return askedAt.length < 4 ? err({ code: "overloaded", message: "later", retryAfterMs: 3_000 }) : ok({});
   };
   const options = { timeoutMs: 1_000, maxPauseMs: 1_000, signal: new AbortController().signal };
-  const deps = {
-    link: { call } as unknown as CoordinatorClient,
-    platform: { setTimer: time.setTimer, random: () => 0.5 },
-  };
+  const platform = { setTimer: time.setTimer, random: () => 0.5 };
+  const deps = { link: { call } as unknown as CoordinatorClient, platform };
   expect((await time.until(callUntilAnswered(deps, "chats.list", {}, options))).ok).toBe(true);
   expect(askedAt).toEqual([0, 3_250, 6_750, 10_250]);
 });

@@ -1,51 +1,38 @@
 import { maxChatsPerSocket } from "#src/contract/protocol.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { sender } from "#src/coordinator-client/edge/http-transport.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 import { EdgeSockets } from "#src/coordinator-client/edge/socket.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
 import { expect, it, onTestFinished } from "vitest";
-import {
-  onEdge,
-  aChat,
-  aClient,
-  ofType,
-  platformOf,
-  registered,
-  statesOf,
-  withoutSockets,
-} from "#harness/edge/edge-runtime.ts";
-import { given, codeOf } from "#harness/coordinator/peers.ts";
+import { aChat, aClient, onEdge, platformOf, registered, withoutSockets } from "#harness/edge/edge-runtime.ts";
+import { ofType, statesOf } from "#harness/edge/edge-runtime.ts";
+import { chatOf, codeOf, given } from "#harness/coordinator/peers.ts";
 import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
+
+const headers = { authorization: `Bearer ${token}`, "shim-protocol": "1" };
 
 it("a client connects at its first use, with its token in a header, and asks over the socket", async () => {
   const { edge, call, ...made } = aClient();
   await edge.time.pass(60_000);
   expect(edge.upgrades).toEqual([]);
-  const set = await call("state.set", { key: "a", value: 1 });
-  expect(given(set).version).toBeGreaterThan(0);
-  const got = await call("state.get", { key: "a" });
-  expect(given(got)).toMatchObject({ entry: { value: 1 } });
+  given(await call("state.set", { key: "a", value: 1 }));
+  expect(given(await call("state.get", { key: "a" }))).toMatchObject({ entry: { value: 1 } });
   expect(statesOf(made)).toEqual(["connecting", "connected"]);
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["socket state.set", "socket state.get"]);
-  expect(edge.upgrades).toEqual([
-    {
-      url: "wss://edge.example/v1/workspaces/w1/connect",
-      headers: { authorization: `Bearer ${token}`, "shim-protocol": "1" },
-    },
-  ]);
+  expect(edge.upgrades).toEqual([{ url: "wss://edge.example/v1/workspaces/w1/connect", headers }]);
 });
 
 it("a command that asks once needs no socket: each operation by its method and path", async () => {
-  const { edge, client, ...made } = aClient(new FakeEdge(), { connectsFor: "chat" });
-  given(await edge.time.until(client.call("state.set", { key: "a/b c&d", value: { one: [1] } })));
-  const listed = given(await edge.time.until(client.call("state.list", { prefix: "a/b c&", limit: 3 })));
+  const { edge, call, ...made } = aClient(new FakeEdge(), { connectsFor: "chat" });
+  given(await call("state.set", { key: "a/b c&d", value: { one: [1] } }));
+  const listed = given(await call("state.list", { prefix: "a/b c&", limit: 3 }));
   expect(listed.entries).toMatchObject([{ key: "a/b c&d", value: { one: [1] } }]);
-  expect(given(await edge.time.until(client.call("state.delete", { key: "a/b c&d" })))).toMatchObject({
-    isDeleted: true,
-  });
-  expect(codeOf(await edge.time.until(client.call("chats.get", { chat: "unknown" })))).toBe("unknown_chat");
-  expect(statesOf(made)).toEqual([]);
-  expect(edge.upgrades).toEqual([]);
+  expect(given(await call("state.delete", { key: "a/b c&d" }))).toMatchObject({ isDeleted: true });
+  expect(codeOf(await call("chats.get", { chat: "unknown" }))).toBe("unknown_chat");
+  expect([statesOf(made), edge.upgrades]).toEqual([[], []]);
 });
 
 it("what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
@@ -64,7 +51,7 @@ it("it pings every 10 s, and as often as its registration says", async () => {
   given(await edge.time.until(client.register(aChat("a"))));
   await edge.time.pass(20_500);
   expect(edge.connections.map(({ pings }) => pings)).toEqual([14]);
-  expect(given(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
+  expect((await chatOf(edge.host, "a")).status).toBe("idle");
 });
 
 it("a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
@@ -103,10 +90,8 @@ it("a coordinator that has too much to do is asked again no sooner than it says"
   made.client.connect();
   await edge.time.pass(6_900);
   expect(edge.upgrades.length).toBe(1);
-  const [state] = ofType(made, "state").slice(-1);
-  expect(state).toMatchObject({ state: "disconnected" });
-  expect(state?.retryInMs).toBeGreaterThanOrEqual(7_000);
-  expect(state?.retryInMs).toBeLessThanOrEqual(7_500);
+  const { state, retryInMs = 0 } = ofType(made, "state").at(-1) ?? {};
+  expect([state, retryInMs >= 7_000, retryInMs <= 7_500]).toEqual(["disconnected", true, true]);
   await edge.time.pass(600);
   expect(edge.upgrades.length).toBe(2);
 });
@@ -125,7 +110,7 @@ it("with sockets blocked it works over HTTP, and returns to a socket when one op
   const beats = edge.count("chats.heartbeat");
   await edge.time.pass(60_000);
   expect(edge.count("chats.heartbeat")).toBe(beats);
-  expect(given(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
+  expect(await chatOf(edge.host, "a")).toMatchObject({ isConnected: true, incarnation: 1 });
 });
 
 it("when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
@@ -143,16 +128,14 @@ it("a token that is revoked closes the client at once, over a socket and over HT
   const connected = await registered(edge, "a");
   edge.revoke(token);
   await edge.time.pass(100);
-  expect(ofType(connected, "state").at(-1)).toMatchObject({
-    state: "closed",
-    reason: expect.stringContaining("revoked"),
-  });
+  const reason: unknown = expect.stringContaining("revoked");
+  expect(ofType(connected, "state").at(-1)).toMatchObject({ state: "closed", reason });
   edge.revoked.clear();
   edge.faults.refusesSockets = true;
   const byHttp = aClient(edge);
-  given(await edge.time.until(byHttp.client.call("state.get", { key: "a" })));
+  given(await byHttp.call("state.get", { key: "a" }));
   edge.revoke(token);
-  expect(codeOf(await edge.time.until(byHttp.client.call("state.get", { key: "a" })))).toBe("unauthenticated");
+  expect(codeOf(await byHttp.call("state.get", { key: "a" }))).toBe("unauthenticated");
   expect(byHttp.client.state).toBe("closed");
 });
 
@@ -197,7 +180,7 @@ class Chats {
   }
 
   async stateOf(chat: string): Promise<[string, boolean]> {
-    const { status, isConnected } = given(await this.edge.host.call("chats.get", { chat }));
+    const { status, isConnected } = await chatOf(this.edge.host, chat);
     return [status, isConnected];
   }
 }
@@ -261,4 +244,54 @@ it("another token, and a chat for which a socket has no room, get a socket of th
   chats.open("shim_secret.of-the-admin").connect();
   await chats.edge.time.pass(100);
   expect(chats.edge.connections).toHaveLength(3);
+});
+
+it("a WebSocket is opened with the headers and without an origin, and reports texts and the code of its close", async () => {
+  const server = await RealServer.listen();
+  server.onText = (text, connection) => {
+    connection.send(`heard ${text}`);
+    connection.close(4002, "this chat counts as gone");
+  };
+  const events: string[] = [];
+  const path = "/v1/workspaces/w1/connect?chat=a%3Ab";
+  await new Promise<void>((resolve) => {
+    const socket = nodePlatform().openSocket(`${server.url.replace("http", "ws")}${path}`, headers, {
+      onOpen: () => {
+        events.push("open");
+        socket.send("ping");
+      },
+      onText: (text) => events.push(`text ${text}`),
+      onClose: (code, reason) => {
+        events.push(`close ${code} ${reason}`);
+        // A second end would come in the same turn or the next.
+        setImmediate(resolve);
+      },
+    });
+  });
+  expect(events).toEqual(["open", "text heard ping", "close 4002 this chat counts as gone"]);
+  expect(server.seen).toMatchObject([{ method: "GET", url: path, headers }]);
+  expect(server.seen[0]?.headers.origin).toBeUndefined();
+});
+
+it("over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
+  const server = await RealServer.listen();
+  const base = `${server.url}/v1/workspaces/w1`;
+  const { signal } = new AbortController();
+  const send = sender({ platform: nodePlatform(), address: { http: base, socket: "" }, token, signal });
+  server.answer = (_request, response) => void response.end('{"entry":null}');
+  expect(await send("state.get", { key: "a b&c" }, 5_000)).toMatchObject({ kind: "answered", result: { ok: true } });
+  server.answer = (_request, response) => void response.end('{"version":3}');
+  expect(await send("state.set", { key: "k", value: "ä" }, 5_000)).toMatchObject({ result: { value: { version: 3 } } });
+  expect(server.seen).toMatchObject([
+    { method: "GET", url: "/v1/workspaces/w1/state?key=a+b%26c", headers, body: "" },
+    { method: "PUT", headers: { ...headers, "content-type": "application/json" }, body: '{"key":"k","value":"ä"}' },
+  ]);
+  server.answer = (_request, response) => void response.writeHead(302, { location: "/elsewhere" }).end();
+  expect(await send("state.get", { key: "k" }, 5_000)).toMatchObject({ kind: "lost", isSent: true });
+  expect(server.seen.length).toBe(3);
+  server.answer = () => undefined;
+  expect(await send("state.get", { key: "k" }, 50)).toMatchObject({ kind: "lost", isSent: true });
+  server.close();
+  const refused = { kind: "lost", isSent: false, message: "no answer over HTTP: ECONNREFUSED" };
+  expect(await send("state.get", { key: "k" }, 5_000)).toEqual(refused);
 });

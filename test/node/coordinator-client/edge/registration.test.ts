@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { onEdge, aChat, aClient, ofType, registered, statesOf } from "#harness/edge/edge-runtime.ts";
-import { given, codeOf } from "#harness/coordinator/peers.ts";
+import { chatOf, codeOf, given } from "#harness/coordinator/peers.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
@@ -25,15 +25,11 @@ it("a connection registers the chat before anything else", async () => {
 it("a client that is connected already registers its chat there, and another chat instead", async () => {
   const { edge, call, client } = aClient();
   given(await call("state.get", { key: "k" }));
-  given(await edge.time.until(client.register(aChat("a"))));
-  given(await edge.time.until(client.register(aChat("a", { capabilities: ["typescript"] }))));
-  given(await edge.time.until(client.register(aChat("b"))));
+  for (const chat of [aChat("a"), aChat("a", { capabilities: ["typescript"] }), aChat("b")])
+    given(await edge.time.until(client.register(chat)));
   expect(edge.upgrades).toHaveLength(1);
-  expect(given(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({
-    capabilities: ["typescript"],
-    isConnected: false,
-  });
-  expect(given(await edge.host.call("chats.get", { chat: "b" })).isConnected).toBe(true);
+  expect(await chatOf(edge.host, "a")).toMatchObject({ capabilities: ["typescript"], isConnected: false });
+  expect(await chatOf(edge.host, "b")).toMatchObject({ isConnected: true });
   expect(client.self?.chat).toBe("b");
 });
 
@@ -49,37 +45,38 @@ it("a chat that is registered over HTTP, while a socket is being opened, is regi
   await edge.time.pass(60_000);
   expect(made.client.state).toBe("connected");
   expect(edge.upgrades).toHaveLength(2);
-  expect(given(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, status: "idle" });
+  expect(await chatOf(edge.host, "a")).toMatchObject({ isConnected: true, status: "idle" });
 });
+
+const death = { chat: "a", machine: "m1", process: "process of a" };
 
 it("a chat that counts as gone is registered again, after a close and after a refusal", async () => {
   const { edge, call, ...made } = await onEdge();
-  await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
+  const registeredTimes = async (times: number): Promise<void> => {
+    await edge.time.pass(1_000);
+    expect(ofType(made, "registered").length).toBe(times);
+  };
+  await edge.host.call("chats.attest-death", death);
   edge.tell();
-  await edge.time.pass(1_000);
-  expect(ofType(made, "registered").length).toBe(2);
+  await registeredTimes(2);
   expect(statesOf(made)).toContain("disconnected");
   edge.connections[0]?.end("a", "chat.offline");
-  await edge.time.pass(1_000);
-  expect(ofType(made, "registered").length).toBe(3);
+  await registeredTimes(3);
   edge.faults.refuses = ({ name }) => (name === "messages.pull" ? { code: "chat_offline", message: "gone" } : null);
   expect(codeOf(await call("messages.pull", {}))).toBe("chat_offline");
-  await edge.time.pass(100);
-  expect(ofType(made, "registered").length).toBe(4);
-  expect(edge.count("chats.register")).toBe(4);
+  await registeredTimes(4);
 });
 
 it("a chat that another process has taken over is given up, and this is reported", async () => {
   const { edge, call, ...made } = await onEdge();
-  await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
+  await edge.host.call("chats.attest-death", death);
   edge.tell();
   await edge.host.call("chats.register", aChat("a", { process: "another" }));
   await edge.host.connect("a");
   edge.tell();
   await edge.time.pass(2_000);
   expect(ofType(made, "chat-lost")).toMatchObject([{ chat: "a", error: { code: "session_in_use" } }]);
-  expect(made.client.self).toBeNull();
-  expect(made.client.state).toBe("connected");
+  expect([made.client.self, made.client.state]).toEqual([null, "connected"]);
   expect(codeOf(await call("messages.pull", {}))).toBe("not_registered");
   await edge.time.pass(120_000);
   expect(edge.count("chats.register")).toBe(2);
