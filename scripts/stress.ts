@@ -84,11 +84,6 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
     },
   },
-  "planted-bugs": {
-    about: "bugs planted in host and client are found by the simulation, each from several seeds",
-    test: "sim/bugs.test.ts",
-    options: { seeds: { env: "SHIM_BUG_SEEDS", value: "3" } },
-  },
   soak: {
     about: "servers and clients' hooks work on one home at once",
     test: "night/soak.test.ts",

@@ -21,7 +21,7 @@ type Step<Kind, Of extends Fields> = { kind: Kind } & {
 };
 
 /** One kind of step, or several with the same fields, and how often it is drawn beside the others. */
-export function step<const Kind extends string, Of extends Fields = Record<"kind", fc.Arbitrary<Kind>>>(
+function step<const Kind extends string, Of extends Fields = Record<"kind", fc.Arbitrary<Kind>>>(
   weight: number,
   kind: Kind | readonly Kind[],
   fields?: Of,

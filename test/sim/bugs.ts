@@ -1,7 +1,6 @@
 import type { PatchFor, Patch } from "./host/recording-sql.ts";
 import type { Rule } from "./sim.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
-import { rowOf } from "./host/facts.ts";
 
 /** A day on which some acts and faults are more frequent, so that a run meets a rare case early. */
 export interface Focus {
@@ -20,15 +19,12 @@ export interface Focus {
 
 /** A defect planted outside the engine, to show that the simulation finds its kind. */
 export interface Bug {
-  readonly name: string;
-  /** The law that it breaks. */
+  /** The law that it breaks, and how. */
   readonly law: string;
   /** The rule of the oracle that reports it. */
   readonly rule: Rule;
   /** A seed that finds it early. */
   readonly seed: number;
-  /** Events within which every seed finds it. */
-  readonly within?: number;
   /** Changes statements between the engine and its database. */
   readonly patch?: () => PatchFor;
   /** Processes measure trust by their monotonic clock alone, which stops in a sleep. */
@@ -38,36 +34,32 @@ export interface Bug {
   readonly focus?: Focus;
 }
 
-/** One planted bug for each law of the coordinator. */
-
 type Row = Record<string, SqlValue>;
 
 function patched(shape: RegExp, patch: (query: string) => Patch): () => PatchFor {
   return () => (query) => (shape.test(query) ? patch(query) : undefined);
 }
 
+/** A query returns other rows than are stored. */
+function all(shape: RegExp, change: (rows: Row[]) => Row[]): () => PatchFor {
+  return patched(shape, () => ({ all: (next, values) => change(next(...values) as Row[]) }));
+}
+
+function misread(shape: RegExp, name: string, by: number): () => PatchFor {
+  return all(shape, (rows) => rows.map((row) => Object.assign(row, { [name]: Number(row[name]) + by })));
+}
+
 /** A column of an inserted row is stored with another value. */
 function column(shape: RegExp, name: string, change: (value: number) => number): () => PatchFor {
   return patched(shape, (query) => {
-    const names = (/\(([^)]*)\)/.exec(query)?.[1] ?? "").split(",").map((one) => one.trim());
-    return {
-      run: (next, values) =>
-        next(...values.map((value, at) => (names[at] === name ? change(Number(rowOf(names, values)[name])) : value))),
-    };
+    const at = (/\(([^)]*)\)/.exec(query)?.[1] ?? "").split(", ").indexOf(name);
+    return { run: (next, values) => next(...values.with(at, change(Number(values[at])))) };
   });
 }
 
 /** A statement has no effect and reports one changed row. */
 function swallowed(shape: RegExp, isMeant: (values: SqlValue[]) => boolean = () => true): () => PatchFor {
   return patched(shape, () => ({ run: (next, values) => (isMeant(values) ? 1 : next(...values)) }));
-}
-
-/** A query returns another value than is stored. */
-function misread(shape: RegExp, name: string, by: number): () => PatchFor {
-  return patched(shape, () => ({
-    all: (next, values) =>
-      (next(...values) as Row[]).map((row) => Object.assign(row, { [name]: Number(row[name]) + by })),
-  }));
 }
 
 function reworded(from: string, to: string): () => PatchFor {
@@ -95,14 +87,12 @@ const works: Focus = {
 
 export const bugs: readonly Bug[] = [
   {
-    name: "lease-ends-early",
     law: "a lease is exclusive until its time: here it ends 1.5 s early",
     rule: "kept-while-trusted",
     seed: 6,
     patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", -1_500),
   },
   {
-    name: "sleep-unnoticed",
     law: "a process trusts no lease longer than its holder may: here it trusts one over a sleep",
     rule: "kept-while-trusted",
     seed: 5,
@@ -110,14 +100,12 @@ export const bugs: readonly Bug[] = [
     ignoresWallClock: true,
   },
   {
-    name: "token-not-raised",
     law: "fencing tokens grow: here each grant has the same token",
     rule: "tokens-grow",
     seed: 5,
     patch: column(/^INSERT INTO leases/, "token", () => 1),
   },
   {
-    name: "leaders-overlap",
     law: "a name has one leader: here the next one leads while the vanished one may still act",
     rule: "lock-delay",
     seed: 4,
@@ -125,15 +113,13 @@ export const bugs: readonly Bug[] = [
     patch: swallowed(/^INSERT INTO lock_delays/, (values) => String(values[0]).startsWith("leader:")),
   },
   {
-    name: "lost-chats-keep",
     law: "a task runs at least once: here a chat that is gone keeps its tasks",
     rule: "due",
     seed: 3,
     focus: works,
-    patch: patched(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
+    patch: all(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/, () => []),
   },
   {
-    name: "claim-not-raised",
     law: "claims fence: here a second attempt has the number of the first",
     rule: "task",
     seed: 3,
@@ -141,16 +127,13 @@ export const bugs: readonly Bug[] = [
     patch: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)"),
   },
   {
-    name: "key-forgotten",
     law: "a dedupe key stands for one task: here no key is stored",
     rule: "task",
     seed: 3,
-    within: 60_000,
     focus: works,
     patch: swallowed(/^INSERT INTO task_dedupe/),
   },
   {
-    name: "use-forgotten",
     law: "a task ends at its budget: here its usage is not stored",
     rule: "task",
     seed: 6,
@@ -158,7 +141,6 @@ export const bugs: readonly Bug[] = [
     patch: swallowed(/^INSERT INTO task_usage/),
   },
   {
-    name: "silence-forgiven",
     law: "what is due happens: here a heartbeat moves the next deadline by a day",
     rule: "due",
     seed: 2,
@@ -166,41 +148,30 @@ export const bugs: readonly Bug[] = [
     patch: reworded("min(closeAt, seenAt + heartbeatMs)", "min(closeAt, seenAt + 86400000)"),
   },
   {
-    name: "cursor-jumps",
     law: "messages arrive in order and complete: here an acknowledgement covers the next message",
     rule: "messages",
     seed: 5,
-    within: 60_000,
-    patch: () => (query) =>
-      query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
-        ? { run: (next, [chat = "", cursor = 0, ahead = ""]) => next(chat, Number(cursor) + 1, ahead) }
-        : undefined,
+    patch: column(/^INSERT INTO inboxes .*excluded\.cursor/, "cursor", (cursor) => cursor + 1),
   },
   {
-    name: "version-shared",
     law: "each write of a key has its own version: here two share one",
     rule: "state",
     seed: 2,
     patch: column(/^INSERT INTO state /, "version", (version) => version - (version % 2)),
   },
   {
-    name: "change-skipped",
     law: "a watch gets each change: here a page misses its second one",
     rule: "watch",
     seed: 1,
-    patch: patched(/^SELECT revision, grp, key, op, byChat/, () => ({
-      all: (next, values) => next(...values).toSpliced(1, 1),
-    })),
+    patch: all(/^SELECT revision, grp, key, op, byChat/, (rows) => rows.toSpliced(1, 1)),
   },
   {
-    name: "request-forgotten",
     law: "a request id takes effect once: here no id is stored",
     rule: "requests",
     seed: 2,
     patch: swallowed(/^INSERT INTO idempotency/),
   },
   {
-    name: "epoch-not-raised",
     law: "no number is given twice after a restore: here the epoch stays as it was",
     rule: "watch",
     seed: 1,
@@ -213,7 +184,6 @@ export const bugs: readonly Bug[] = [
     forgetsToRaise: true,
   },
   {
-    name: "pruned-early",
     law: "an ended task is kept for its time: here it goes two hours early",
     rule: "task",
     seed: 4,
@@ -221,9 +191,3 @@ export const bugs: readonly Bug[] = [
     patch: misread(/^SELECT task, state, dueAt FROM tasks WHERE task > /, "dueAt", -7_200_000),
   },
 ];
-
-export function bugNamed(name: string): Bug {
-  const bug = bugs.find((one) => one.name === name);
-  if (!bug) throw new Error(`there is no bug ${name}; there are ${bugs.map((one) => one.name).join(", ")}`);
-  return bug;
-}

@@ -182,23 +182,20 @@ export class SimSocket implements Socket, Connection {
   }
 
   #request(text: string): void {
-    const { front, network } = this.#client.world;
+    const { front } = this.#client.world;
     const frame = JSON.parse(text) as RpcRequest;
     const withheld = this.#client.leasing.withhold(frame.method, frame.params);
     if (withheld) {
       const answer = JSON.stringify(toAnswer(frame.id, withheld));
       return this.#client.later(0, "not sent", () => this.#events.onText(answer));
     }
-    const plan = network.takePlan();
-    if (plan.isLost) this.#isDead = true;
     const arrived = (): void => {
       if (!this.isOpen) return;
       const answer = front.frame(frame, this.#client.actor, this);
-      if (plan.isReplyLost) this.#isDead = true;
       if (answer !== null) this.#downText("reply", answer);
       if (frame.method === "state.watch") front.follow(this);
     };
-    this.#pass("up", "request", arrived, plan.delayMs);
+    this.#pass("up", "request", arrived);
   }
 
   #downText(label: string, text: string): void {

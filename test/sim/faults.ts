@@ -34,14 +34,6 @@ export type Weather = typeof stormy;
 const names = Object.keys(stormy) as (keyof Weather)[];
 export const calm = { ...(Object.fromEntries(names.map((name) => [name, 0])) as Weather), sweepLimit: 100 };
 
-/** Faults of the next request, for lists of commands. A socket on which something is lost is dead. */
-export interface NextRequest {
-  isLost?: boolean;
-  isReplyLost?: boolean;
-  copyAfterMs?: number;
-  delayMs?: number;
-}
-
 /** One request over HTTP. */
 export interface Exchange<Reply> {
   /** @returns null: no reply leaves the host */
@@ -54,8 +46,6 @@ export interface Exchange<Reply> {
 
 /** Loses, delays, doubles and reorders HTTP requests. Sockets keep their own order. */
 export class Network {
-  /** Null: chance decides. */
-  next: NextRequest | null = null;
   readonly #sim: Sim;
   readonly #weather: () => Weather;
 
@@ -66,16 +56,14 @@ export class Network {
 
   send<Reply>(from: Client, exchange: Exchange<Reply>): void {
     const { rng } = this.#sim;
-    const plan = this.takePlan();
-    const delayMs = plan.delayMs ?? this.delay();
-    const { loss, duplicate } = this.#weather();
-    const arrives = (): void => this.#arrives(from, exchange, plan.isReplyLost);
-    if (plan.isLost ?? rng.chance(loss)) {
+    const delayMs = this.delay();
+    const arrives = (): void => this.#arrives(from, exchange);
+    if (this.isLost()) {
       this.#sim.count("request lost");
       this.#fails(from, exchange);
     } else this.#sim.later(delayMs, "request", arrives);
-    const copyMs = plan.copyAfterMs ?? (rng.chance(duplicate) ? this.delay() + rng.below(3_000) : null);
-    if (copyMs !== null) this.#sim.later(delayMs + copyMs, "request again", arrives);
+    if (!rng.chance(this.#weather().duplicate)) return;
+    this.#sim.later(delayMs + this.delay() + rng.below(3_000), "request again", arrives);
   }
 
   delay(): number {
@@ -89,15 +77,9 @@ export class Network {
     return this.#sim.rng.chance(part * this.#weather().loss);
   }
 
-  takePlan(): NextRequest {
-    const plan = this.next;
-    this.next = null;
-    return plan ?? {};
-  }
-
-  #arrives<Reply>(from: Client, exchange: Exchange<Reply>, isReplyLost: boolean | undefined): void {
+  #arrives<Reply>(from: Client, exchange: Exchange<Reply>): void {
     const reply = from.isCut ? null : exchange.serve();
-    if (reply !== null && !(isReplyLost ?? this.isLost())) {
+    if (reply !== null && !this.isLost()) {
       return this.#sim.later(this.delay(), "reply", () =>
         from.isCut ? this.#fails(from, exchange) : from.deliver(() => exchange.onReply(reply)),
       );

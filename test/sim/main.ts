@@ -1,11 +1,8 @@
 import { parseArgs } from "node:util";
-import { bugNamed } from "./bugs.ts";
-import { simulate, type Outcome, play, type Command } from "./days.ts";
+import { bugs } from "./bugs.ts";
+import { simulate } from "./days.ts";
 
-/**
- * `npm run sim -- --events N --seed S [--seeds K] [--bug name] [--day N] [--trace N]`: K long runs, each from its seed.
- * `npm run sim -- --replay '[...]' [--bug name] [--trace N]`: a list of commands that fast-check has found.
- */
+/** `npm run sim -- --events N --seed S [--seeds K] [--bug N] [--day N] [--trace N]`: K long runs, each from its seed. */
 const { values } = parseArgs({
   options: {
     events: { type: "string", default: "1000000" },
@@ -13,39 +10,28 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1" },
     bug: { type: "string" },
     day: { type: "string" },
-    replay: { type: "string" },
     trace: { type: "string", default: "0" },
   },
 });
-
-const bug = values.bug === undefined ? null : bugNamed(values.bug);
+const bug = bugs[Number(values.bug)] ?? null;
+const day = values.day === undefined ? {} : { day: Number(values.day) };
 const lines = Number(values.trace);
-const tail: string[] = [];
 
-function trace(line: string): void {
-  tail.push(line);
-  if (tail.length > 2 * lines) tail.splice(0, lines);
-}
-
-function report({ violation, events }: Outcome, what: string, args: string): void {
-  for (const line of tail.splice(0).slice(-lines)) console.log(line);
-  console.log(`${what}: ${events.toLocaleString("en")} events${violation ? "" : "; every rule held"}`);
-  if (!violation) return;
+for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.seeds); seed++) {
+  const tail: string[] = [];
+  const trace = (line: string): void => {
+    tail.push(line);
+    if (tail.length > 2 * lines) tail.splice(0, lines);
+  };
+  const watch = lines > 0 ? { trace } : {};
+  const { violation, events } = await simulate({ seed, events: Number(values.events), bug, ...day, ...watch });
+  for (const line of tail.slice(-lines)) console.log(line);
+  console.log(`seed ${seed}: ${events.toLocaleString("en")} events${violation ? "" : "; every rule held"}`);
+  if (!violation) continue;
   process.exitCode = 1;
   console.error(`violation after event ${violation.event}, at ${violation.atMs} ms: ${violation.message}`);
-  const planted = values.bug === undefined ? "" : ` --bug ${values.bug}`;
-  console.error(`again: npm run sim -- ${args}${planted} --trace 200`);
-}
-
-const watch = lines > 0 ? { trace } : {};
-if (values.replay !== undefined) {
-  const outcome = await play(JSON.parse(values.replay) as Command[], bug, watch.trace);
-  report(outcome, "list", `--replay '${values.replay}'`);
-} else {
-  const day = values.day === undefined ? {} : { day: Number(values.day) };
-  for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.seeds); seed++) {
-    const outcome = await simulate({ seed, events: Number(values.events), bug, ...day, ...watch });
-    const length = values.day === undefined ? "" : ` --day ${values.day}`;
-    report(outcome, `seed ${seed}`, `--events ${values.events} --seed ${seed}${length}`);
-  }
+  const more = (["day", "bug"] as const).map((name) =>
+    values[name] === undefined ? "" : ` --${name} ${values[name]}`,
+  );
+  console.error(`again: npm run sim -- --events ${values.events} --seed ${seed}${more.join("")} --trace 200`);
 }

@@ -115,14 +115,12 @@ export type Rule =
   | "state"
   | "watch"
   | "messages"
-  | "life"
   | "due"
   | "task"
   | "one-claim"
   | "turn"
   | "restore"
   | "requests"
-  | "mirror"
   | "client"
   | "throws";
 

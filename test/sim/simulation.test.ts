@@ -1,7 +1,5 @@
-import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { bugNamed } from "./bugs.ts";
-import { simulate, type Outcome, command, play, type Command } from "./days.ts";
+import { simulate, type Outcome } from "./days.ts";
 
 const timeout = 3_600_000;
 const seeds = [1, 2, 8];
@@ -50,32 +48,6 @@ async function trace(seed: number): Promise<string[]> {
   await simulate({ seed, events: 1_500, trace: (line) => lines.push(line) });
   return lines;
 }
-
-const lists = fc.array(command, { maxLength: 60, size: "max" });
-
-it("the rules hold for any list of commands @night", { timeout }, async () => {
-  await fc.assert(
-    fc.asyncProperty(lists, async (list) => {
-      const { violation } = await play(list);
-      if (violation) throw violation;
-    }),
-    { numRuns: 150, seed: 7 },
-  );
-});
-
-it("a list that breaks a rule is shrunk to the few commands that matter @night", { timeout }, async () => {
-  const bug = bugNamed("token-not-raised");
-  const { failed, counterexample } = await fc.check(
-    fc.asyncProperty(lists, async (list) => (await play(list, bug)).violation === null),
-    { numRuns: 500, seed: 7 },
-  );
-  const [list] = counterexample as [Command[]];
-  expect({ failed, isShort: list.length <= 8 }).toEqual({ failed: true, isShort: true });
-  expect(list).toContainEqual(expect.objectContaining({ kind: "act" }));
-  const again = JSON.parse(JSON.stringify(list)) as Command[];
-  expect((await play(again, bug)).violation).toMatchObject({ rule: "tokens-grow" });
-  expect((await play(list)).violation).toBeNull();
-});
 
 const reached = [
   "request lost, reply lost, request again, connection reset, socket went dead, hint, ping, pong, alarm late, alarm lost, alarm again",

@@ -6,15 +6,13 @@ import { Machine } from "./client-platform.ts";
 import { Client, type Habits } from "./client/client.ts";
 import { Front } from "./host/front.ts";
 import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
-import { Network, type Weather } from "./faults.ts";
+import { Network } from "./faults.ts";
 import type { PutBack } from "./oracle/message-model.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Sim } from "./sim.ts";
 
-interface Size {
-  readonly machines: number;
-  readonly chats: number;
-}
+export const chats = 10;
+const machines = 4;
 
 /** Short enough that all tasks are pruned in one night. */
 const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
@@ -35,7 +33,6 @@ export class World {
   readonly machines: readonly Machine[];
   /** Processes that live. */
   readonly clients = new Set<Client>();
-  readonly size: Size;
   readonly leaseBeliefs: LeaseBeliefs;
   readonly taskBeliefs: TaskBeliefs;
   readonly bug: Bug | null;
@@ -47,11 +44,10 @@ export class World {
   /** Called when a process has ended by itself. */
   onEnd: (client: Client) => void = () => undefined;
 
-  constructor(seed: number, bug: Bug | null, weather: Weather, size: Size) {
+  constructor(seed: number, bug: Bug | null) {
     const sim = (this.sim = new Sim(seed));
-    this.size = size;
     this.bug = bug;
-    this.host = new SimHost(sim, bug?.patch?.() ?? (() => undefined), weather);
+    this.host = new SimHost(sim, bug?.patch?.() ?? (() => undefined));
     this.front = new Front(sim, this.host);
     this.network = new Network(sim, () => this.host.weather);
     this.leaseBeliefs = new LeaseBeliefs(sim);
@@ -63,12 +59,10 @@ export class World {
     this.taskBeliefs.isSurprise = (task, claim) => oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
     oracle.tasks.onGrant = (task) => this.taskBeliefs.granted(task);
     this.machines = Array.from(
-      { length: size.machines },
+      { length: machines },
       (_, index) => new Machine(sim, `m${index}`, 1 + (rates[index % rates.length] ?? 0)),
     );
     this.host.onCommit = (commit) => oracle.committed(commit);
-    this.host.onLost = (chat, isDeploy) => oracle.life.lost(chat, isDeploy);
-    this.host.connections.onHeard = (chat) => oracle.life.heard(chat);
     sim.onSettled = () => {
       for (const client of this.touched) client.leasing.recheck();
       this.touched.clear();
@@ -83,13 +77,11 @@ export class World {
 
   /** Restores the kept state and raises the epoch. @returns false: nothing is kept, or the epoch of this minute is used */
   restore(): boolean {
-    const { sim, host, oracle } = this;
+    const { sim, host } = this;
     const { epoch } = meta.readFacts(host.sql);
     if (!this.#backup || meta.raisedEpoch(sim.hostNow) <= epoch) return false;
     host.restore(this.#backup.image);
     this.#backup.putBack();
-    for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE isConnected = 1"))
-      oracle.life.lost(chat, true);
     this.leaseBeliefs.lostUpTo = (epoch + 1) * numbersPerEpoch;
     if (!this.bug?.forgetsToRaise) this.askUntilAnswered("epoch.raise", { reason: "restored", quietMs });
     return true;

@@ -39,7 +39,6 @@ const vanished = 1006;
 export class Connections implements Presence {
   readonly #sim: Sim;
   readonly #byChat = new Map<string, Connection>();
-  onHeard: (chat: string) => void = () => undefined;
 
   constructor(sim: Sim) {
     this.#sim = sim;
@@ -52,7 +51,6 @@ export class Connections implements Presence {
   /** @returns whether the ping is answered */
   ping(connection: Connection): boolean {
     if (!connection.isOpen) return false;
-    if (this.#byChat.get(connection.chat) === connection) this.onHeard(connection.chat);
     connection.lastSeen = this.#sim.hostNow;
     return true;
   }

@@ -13,7 +13,7 @@ import { migrate } from "#src/shared/migrate.ts";
 import { LoadShedder } from "#src/durable/load-limits.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
-import type { Weather } from "../faults.ts";
+import { stormy, type Weather } from "../faults.ts";
 import { Alarm, DispatchQueue, type Fact, type WaiterFact } from "./facts.ts";
 import { type Connection, Connections, goneIn, type IsGone } from "./front.ts";
 import { type PatchFor, RecordingSql } from "./recording-sql.ts";
@@ -59,10 +59,8 @@ export class SimHost {
   readonly connections: Connections;
   readonly queue: DispatchQueue;
   readonly isGone: IsGone;
-  weather: Weather;
+  weather: Weather = stormy;
   onHint: (hint: Hint) => void = () => undefined;
-  /** The host knows that the socket of a chat is gone: closed, or lost in a deploy. */
-  onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
   onCommit: (commit: Commit) => void = () => undefined;
   readonly #sim: Sim;
   readonly #engine: EngineHost;
@@ -74,12 +72,9 @@ export class SimHost {
   #isFresh = false;
   /** It died, and may have left its sockets open. */
   #isAsleep = false;
-  /** Chats whose sockets went with it. */
-  readonly #lost = new Set<string>();
 
-  constructor(sim: Sim, patchFor: PatchFor, weather: Weather) {
+  constructor(sim: Sim, patchFor: PatchFor) {
     this.#sim = sim;
-    this.weather = weather;
     this.sql = new RecordingSql(patchFor);
     migrate(this.sql, T0, migrations);
     this.connections = new Connections(sim);
@@ -197,14 +192,12 @@ export class SimHost {
     if (!this.connections.unbind(connection)) return;
     this.#start();
     const { chat, lastSeen } = connection;
-    this.onLost(chat, false);
     this.#event(null, () => this.#run((tx) => liveness.markDisconnected(tx, chat, lastSeen)));
   }
 
   /** All sockets vanish without a close. */
   deploy(): void {
     this.#sim.count("deploy");
-    for (const { chat } of this.connections.open()) this.#lost.add(chat);
     this.connections.loseAll();
     this.queue.forget();
     this.#isFresh = true;
@@ -213,7 +206,6 @@ export class SimHost {
   /** Replaces the present state by an older one. */
   restore(image: Buffer): void {
     this.deploy();
-    this.#lost.clear();
     this.sql.restore(image);
     this.alarm.lose();
   }
@@ -230,8 +222,6 @@ export class SimHost {
   #start(): void {
     if (this.#isFresh) {
       this.#isFresh = false;
-      for (const chat of this.#lost) this.onLost(chat, true);
-      this.#lost.clear();
       this.#event(null, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
     }
     // A host that has slept compares all watches.
