@@ -3,13 +3,11 @@ import type { Trust } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
 import { atoms, indexesOf, maskOf, type Sim } from "./sim.ts";
 
-/** A lease that one process holds or waits for. */
 export class Holding {
   readonly owner: Client;
   readonly resource: string;
   readonly requestId: string;
   readonly mask: number;
-  /** Null: the process waits. */
   right: HeldLease | null = null;
   /** An admin took the lease away, which its holder cannot know. */
   isForced = false;
@@ -22,7 +20,6 @@ export class Holding {
     this.mask = maskOf(resource);
   }
 
-  /** 0: none was granted. */
   get token(): number {
     return this.right?.token ?? 0;
   }
@@ -31,7 +28,6 @@ export class Holding {
     this.#isOver = true;
   }
 
-  /** Whether the owner acts on the lease now, by its own clocks. */
   isTrusted(): boolean {
     return this.owner.isAlive && !this.#isOver && this.right?.isTrusted() === true;
   }
@@ -108,7 +104,6 @@ export class LeaseBeliefs {
   }
 }
 
-/** How long one process may work on a claim. */
 export class TaskBelief {
   readonly owner: Client;
   readonly task: number;
@@ -126,7 +121,6 @@ export class TaskBelief {
     this.proof = { ...proof, forMs: Math.min(proof.forMs, this.trustMs()) };
   }
 
-  /** 0: the process may not work on the task. */
   trustMs(): number {
     return this.proof && this.owner.isAlive ? this.owner.trustedForMs(this.proof) : 0;
   }

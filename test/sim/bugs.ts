@@ -4,16 +4,12 @@ import type { SqlValue } from "#src/shared/sql.ts";
 
 /** A day on which some acts and faults are more frequent, so that a run meets a rare case early. */
 export interface Focus {
-  /** Factors of the weights of acts and of faults, by name. */
   readonly acts?: Readonly<Record<string, number>>;
   readonly faults?: Readonly<Record<string, number>>;
-  /** Share of the renewals after which a lease is renewed no more. */
   readonly forgets?: number;
   /** Share of the steps of work after which a process drops its task without a word. */
   readonly neglects?: number;
-  /** Mean time between two faults. */
   readonly faultMs?: number;
-  /** Share of the days without tasks, on which backups are restored. */
   readonly restores?: number;
 }
 
@@ -21,11 +17,8 @@ export interface Focus {
 export interface Bug {
   /** The law that it breaks, and how. */
   readonly law: string;
-  /** The rule of the oracle that reports it. */
   readonly rule: Rule;
-  /** A seed that finds it early. */
   readonly seed: number;
-  /** Changes statements between the engine and its database. */
   readonly patch?: () => PatchFor;
   /** Processes measure trust by their monotonic clock alone, which stops in a sleep. */
   readonly ignoresWallClock?: boolean;
@@ -40,7 +33,6 @@ function patched(shape: RegExp, patch: (query: string) => Patch): () => PatchFor
   return () => (query) => (shape.test(query) ? patch(query) : undefined);
 }
 
-/** A query returns other rows than are stored. */
 function all(shape: RegExp, change: (rows: Row[]) => Row[]): () => PatchFor {
   return patched(shape, () => ({ all: (next, values) => change(next(...values) as Row[]) }));
 }
@@ -49,7 +41,6 @@ function misread(shape: RegExp, name: string, by: number): () => PatchFor {
   return all(shape, (rows) => rows.map((row) => Object.assign(row, { [name]: Number(row[name]) + by })));
 }
 
-/** A column of an inserted row is stored with another value. */
 function column(shape: RegExp, name: string, change: (value: number) => number): () => PatchFor {
   return patched(shape, (query) => {
     const at = (/\(([^)]*)\)/.exec(query)?.[1] ?? "").split(", ").indexOf(name);
@@ -68,7 +59,6 @@ function reworded(from: string, to: string): () => PatchFor {
 
 const others = ["increment", "transfer", "send", "read messages", "several at once", "read"];
 const rarely = (...names: string[]): Record<string, number> => Object.fromEntries(names.map((name) => [name, 0.1]));
-/** Leases are taken, and expire. */
 const lapses: Focus = { acts: { ...rarely(...others), acquire: 6, campaign: 4, "give back": 0.5 }, forgets: 0.8 };
 const works: Focus = {
   acts: {

@@ -9,7 +9,6 @@ import { Rng, type Sim } from "./sim.ts";
 /** A computer with its clocks, which run a little fast or slow. Monotonic time stops in a suspend; the wall clock goes on, and can be set. */
 export class Machine implements Clock {
   readonly name: string;
-  /** Counts the starts of the machine. */
   boot = 1;
   isSuspended = false;
   readonly #sim: Sim;
@@ -53,7 +52,6 @@ export class Machine implements Clock {
   }
 }
 
-/** The platform of the shipped client, made of the simulation. */
 export function platformOf(client: Client, clock: Clock): Platform {
   const rng = new Rng(client.world.sim.rng.next());
   return {

@@ -11,19 +11,16 @@ export interface Run {
   readonly seed: number;
   readonly events: number;
   readonly bug?: Bug | null;
-  /** Events of one day. */
   readonly day?: number;
   readonly trace?: (line: string) => void;
 }
 
 export interface Outcome {
-  /** Null: every rule held. */
   readonly violation: Violation | null;
   readonly events: number;
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** Runs days until so many events have happened. The same seed gives the same run. */
 export async function simulate({ seed, events, bug = null, day, trace }: Run): Promise<Outcome> {
   const world = new World(seed, bug);
   const { sim, host } = world;

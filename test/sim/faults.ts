@@ -3,11 +3,9 @@ import { type Sim, atoms, type Rng } from "./sim.ts";
 import type { Machine } from "./client-platform.ts";
 import type { World } from "./world.ts";
 
-/** Shares of the cases in which something goes wrong. */
 export const stormy = {
   /** Messages to the host and back that are lost. */
   loss: 0.03,
-  /** HTTP requests that arrive a second time. */
   duplicate: 0.1,
   /** Delays of up to 2 s, and of up to 40 s. */
   slow: 0.05,
@@ -20,11 +18,9 @@ export const stormy = {
   /** Late alarms that ring up to a minute late. */
   alarmVeryLate: 0.2,
   alarmTwice: 0.05,
-  /** Tokens of the dispatch queue. */
   queueLoss: 0.1,
   queueTwice: 0.15,
   queueSlow: 0.2,
-  /** Rows that one sweep handles. */
   sweepLimit: 20,
   /** Requests that the host sheds or would shed. */
   overload: 0,
@@ -34,11 +30,8 @@ export type Weather = typeof stormy;
 const names = Object.keys(stormy) as (keyof Weather)[];
 export const calm = { ...(Object.fromEntries(names.map((name) => [name, 0])) as Weather), sweepLimit: 100 };
 
-/** One request over HTTP. */
 export interface Exchange<Reply> {
-  /** @returns null: no reply leaves the host */
   readonly serve: () => Reply | null;
-  /** Called twice when the request arrived twice. */
   readonly onReply: (reply: Reply) => void;
   /** The connection was reset. The request may have arrived, and a copy of it may still arrive. */
   readonly onReset: () => void;
@@ -101,10 +94,8 @@ export class Network {
 /** A suspend and a step of the wall clock that cancel each other leave no trace on a machine, so they are kept apart. */
 const apartMs = 120_000;
 
-/** How a chat gets another process. */
 interface Starts {
   readonly later: (index: number, inMs: number) => void;
-  /** While the first process may still run. */
   readonly beside: (client: Client, inMs: number) => void;
 }
 
@@ -189,7 +180,6 @@ export class Faults {
     return machine.isSuspended || (this.#quiet.get(machine) ?? 0) > this.#world.sim.now;
   }
 
-  /** Another process of the machine reports the death. */
   #attest({ identity: { chat, machine, process } }: Client, inMs: number): void {
     this.#world.sim.later(inMs, "death attested", () => {
       const observer = this.#on(machine).find((client) => client.isRunning && client.isUp);
@@ -221,7 +211,6 @@ function administer(world: World, rng: Rng): void {
   }
 }
 
-/** What a fault may hit, drawn at random. */
 interface Hit {
   readonly rng: Rng;
   readonly world: World;
@@ -234,7 +223,6 @@ type Fault = readonly [weight: number, run: (hit: Hit) => void];
 
 const plan: Readonly<Record<string, Fault>> = {
   "short pause": [14, ({ faults, rng, client }) => faults.pause(client, rng.between(100, 10_000))],
-  // Slightly longer than the ttl of a chat, and no other process starts.
   pause: [3, ({ faults, rng, client }) => faults.pause(client, rng.between(25_000, 60_000))],
   "long pause": [12, ({ faults, client }) => faults.pauseForLong(client)],
   suspend: [
@@ -278,7 +266,6 @@ const plan: Readonly<Record<string, Fault>> = {
 
 export const noRestores = { backup: 0, restore: 0 };
 
-/** Draws one fault, by weight and factor, and what it hits. */
 export function strike(faults: Faults, world: World, factors: Readonly<Record<string, number>>): void {
   const { sim, machines } = world;
   const { rng } = sim;

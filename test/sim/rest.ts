@@ -23,7 +23,6 @@ const quietMs = 150_000;
 const mostQueuedMs = 310_000;
 /** Longer than any attempt, backoff and delay that is still to come. */
 const mostWorkMs = 900_000;
-/** More than the capacity of all chats. */
 const manyTasks = 40;
 
 export async function comeToRest(world: World): Promise<void> {
@@ -47,7 +46,6 @@ function heal(world: World): void {
   world.habits.isNight = true;
   for (const client of world.clients) client.goOn();
   world.host.alarm.reset();
-  // The watchdog runs with the next request.
   world.ask("chats.list", { limit: 1 });
 }
 
@@ -75,7 +73,6 @@ async function workOff(world: World): Promise<void> {
   for (const known of oracle.tasks.tasks.values()) mustWaitForSomething(world, known);
 }
 
-/** Submits a few tasks for idle chats, or so many that all chats must ask for more. */
 function submitAtNight(world: World): void {
   const { rng } = world.sim;
   if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5)) return;
@@ -110,7 +107,6 @@ function checkQueued(world: World, since: Map<number, number>): void {
   }
 }
 
-/** Chats that are connected and have free capacity. */
 function openChats({ host, oracle: { tasks } }: World): string[] {
   const all = [...tasks.workers.values()].filter(
     ({ types, capacity, chat }) => types !== null && tasks.countHeld(chat) < capacity,
@@ -131,7 +127,6 @@ function isWorkLeft(world: World): boolean {
   return all.some((known) => isUnderWay(known.state) || takersOf(world, known).length > 0);
 }
 
-/** Chats that could take a queued task. */
 function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): string[] {
   if (known.state !== "queued") return [];
   return [...clients].flatMap(({ identity: { chat }, isUp, isLeaving }) => {
@@ -181,7 +176,6 @@ function checkHolder(
   sim.fail("due", `${resource} is held by ${holder}, which does not know of it`);
 }
 
-/** A process that runs and has not left is registered by now. */
 function checkChats({ sim, host, clients }: World): void {
   for (const { identity, name, isLeaving } of clients) {
     const isGone = !isLeaving && host.statusOf(identity.chat) === "offline";
@@ -189,7 +183,6 @@ function checkChats({ sim, host, clients }: World): void {
   }
 }
 
-/** The changes of a watch add up to the state. */
 async function checkCopies(world: World): Promise<void> {
   const { oracle, sim } = world;
   const behind = (): Client[] =>

@@ -21,12 +21,10 @@ export class Rng {
     return sum >>> 0;
   }
 
-  /** 0 to n - 1. */
   below(n: number): number {
     return Math.floor((this.next() / 2 ** 32) * n);
   }
 
-  /** Both ends are possible. */
   between(from: number, to: number): number {
     return from + this.below(to - from + 1);
   }
@@ -35,7 +33,6 @@ export class Rng {
     return share > 0 && this.next() < share * 2 ** 32;
   }
 
-  /** Draws an index by weight. */
   draw(weights: readonly number[]): number {
     let left = this.below(weights.reduce((sum, weight) => sum + weight, 0));
     return weights.findIndex((weight) => (left -= weight) < 0);
@@ -67,13 +64,11 @@ export const atoms: readonly string[] = [
   ...files.map((path) => `file:${path}`),
 ];
 
-/** Resources that processes ask for, without elections. */
 export const resources: readonly string[] = [...plain, ...requested.split(" ").map((path) => `file:${path}`)];
 
 const masks = new Map<string, number>();
 const indexLists = new Map<number, readonly number[]>();
 
-/** One bit for each atom of a resource. */
 export function maskOf(resource: string): number {
   const known = masks.get(resource);
   if (known !== undefined) return known;
@@ -124,11 +119,9 @@ export type Rule =
   | "client"
   | "throws";
 
-/** A rule that did not hold. */
 export class Violation extends Error {
   override readonly name = "Violation";
   readonly rule: Rule;
-  /** Events before it. */
   readonly event: number;
   readonly atMs: number;
 
@@ -145,7 +138,6 @@ export class Sim {
   now = T0;
   events = 0;
   readonly rng: Rng;
-  /** Events and outcomes by name, so that a test sees what a run has covered. */
   readonly counts = new Map<string, number>();
   /** The present event or request, for the message of a violation. */
   doing: unknown = null;
@@ -153,7 +145,6 @@ export class Sim {
   /** Called when everything has followed that follows from an event. */
   onSettled: () => void = () => undefined;
 
-  /** Sorted with the earliest last. */
   readonly #agenda: Entry[] = [];
   #isTouched = false;
   #broken: { readonly error: unknown } | null = null;
@@ -202,7 +193,6 @@ export class Sim {
     return true;
   }
 
-  /** A process takes part in the present event, so promises may follow from it. */
   touch(): void {
     this.#isTouched = true;
   }

@@ -14,7 +14,6 @@ import { Sim } from "./sim.ts";
 export const chats = 10;
 const machines = 4;
 
-/** Short enough that all tasks are pruned in one night. */
 const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
 
 /** Longer than any lease of the simulation. */
@@ -31,7 +30,6 @@ export class World {
   readonly network: Network;
   readonly oracle: Oracle;
   readonly machines: readonly Machine[];
-  /** Processes that live. */
   readonly clients = new Set<Client>();
   readonly leaseBeliefs: LeaseBeliefs;
   readonly taskBeliefs: TaskBeliefs;
@@ -41,7 +39,6 @@ export class World {
   readonly touched = new Set<Client>();
   #backup: { readonly image: Buffer; readonly putBack: PutBack } | null = null;
   #processes = 0;
-  /** Called when a process has ended by itself. */
   onEnd: (client: Client) => void = () => undefined;
 
   constructor(seed: number, bug: Bug | null) {
@@ -98,7 +95,6 @@ export class World {
     for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
   }
 
-  /** A new process works as a chat. */
   spawn(index: number): Client {
     const machine = this.machines[index % this.machines.length] as Machine;
     const process = `${machine.name}.${machine.boot}.${(this.#processes += 1)}`;
@@ -107,7 +103,6 @@ export class World {
     return client;
   }
 
-  /** A process has left, or was replaced by another one. */
   ended(client: Client): void {
     this.clients.delete(client);
     this.onEnd(client);
@@ -119,7 +114,6 @@ export class World {
     if (isSeen) client.socket?.endsAtHost();
   }
 
-  /** The process that is registered as this chat, in this incarnation. */
   livingAs(chat: string, incarnation: number): Client | undefined {
     return [...this.clients].find(
       (client) => client.identity.chat === chat && client.self?.incarnation === incarnation && client.isUp,

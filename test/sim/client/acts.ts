@@ -9,7 +9,6 @@ import { taskActs } from "./task-acts.ts";
 /** Something that a process does by itself. All chance comes from the generator that it gets. */
 export interface Act {
   readonly name: string;
-  /** Frequency, relative to the others. */
   readonly weight: number;
   readonly run: (client: Client, rng: Rng) => void;
 }
@@ -33,7 +32,6 @@ function valueOf(entry: Pick<Entry, "value"> | null | undefined): number {
   return typeof entry?.value === "number" ? entry.value : 0;
 }
 
-/** The sum of all accounts stays 0. */
 async function transfer(client: Client, rng: Rng): Promise<void> {
   const from = rng.pick(accounts);
   const to = rng.pick(accounts.filter((key) => key !== from));
@@ -60,7 +58,6 @@ function setForAWhile(client: Client, rng: Rng): void {
   else client.post("state.set", input);
 }
 
-/** Several writes in one update, some with conditions, some deletions. */
 function several(client: Client, rng: Rng): void {
   const keys = [0, 1, 2, 3].filter(() => rng.chance(0.6)).map((number) => `tmp/${number}`);
   if (keys.length === 0) return;

@@ -11,11 +11,8 @@ import type { World } from "../world.ts";
 import { Copy, Leasing } from "./leasing.ts";
 import { Working } from "./working.ts";
 
-/** Habits of all processes, which change from day to day. */
 export interface Habits {
-  /** Share of the renewals after which a lease is renewed no more. */
   forgets: number;
-  /** Share of the leases that are bound to the life of their chat. */
   bound: number;
   /** Share of the steps of work after which a task is dropped without a word. */
   neglects: number;
@@ -62,7 +59,6 @@ export class Client {
   readonly working: Working;
   isAlive = true;
   isPaused = false;
-  /** The network delivers nothing to or from it. */
   isCut = false;
   /** It has announced that it leaves, and begins nothing more. */
   isLeaving = false;
@@ -117,7 +113,6 @@ export class Client {
     return { machine: this.identity.machine.name, isAdmin: false };
   }
 
-  /** Null: it is not registered. */
   get self(): Self | null {
     return this.edge.self;
   }
@@ -145,7 +140,6 @@ export class Client {
     this.world.touched.add(this);
   }
 
-  /** A process that does not run is late. */
   later(ms: number, label: string, work: () => void): void {
     this.world.sim.later(ms, label, () => this.deliver(work));
   }
@@ -155,14 +149,12 @@ export class Client {
     void work().catch((error: unknown) => this.world.sim.broke(error));
   }
 
-  /** Goes on after a pause or a suspend. */
   goOn(): void {
     const backlog = this.#backlog;
     this.#backlog = [];
     for (const work of backlog) this.world.sim.later(0, "comes late", () => this.deliver(work));
   }
 
-  /** The process is gone; its socket stays open at the host. */
   die(): void {
     this.isAlive = false;
     this.#backlog = [];
@@ -202,7 +194,6 @@ export class Client {
     return this.edge.call(name, given, deadlineMs);
   }
 
-  /** Calls and ignores the answer. */
   send<Name extends CallName>(name: Name, given: CallInput<Name>): void {
     this.run(() => this.call(name, given));
   }

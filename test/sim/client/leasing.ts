@@ -15,7 +15,6 @@ const prefixes = ["", "", "count/", "acct/", "tmp/", "$leader/", "$chat/"];
 /** A copy of the keys below a prefix, kept up by a watch of the client. */
 export class Copy {
   readonly prefix: string;
-  /** 0: nothing was read yet. */
   revision = 0;
   readonly #entries = new Map<string, Json>();
   readonly #client: Client;
@@ -113,14 +112,10 @@ const mostOldTokens = 8;
 const scheme = "leader:";
 const forgotten: Refusal = { code: "throttled", message: "this renewal is withheld" };
 
-/** The leases that a process holds or waits for, by the shipped client. */
 export class Leasing {
-  /** By resource. */
   readonly holdings = new Map<string, Holding>();
   readonly old: { readonly resource: string; readonly token: number }[] = [];
-  /** Requests whose lease the process no longer wants. */
   readonly givenUp = new Set<string>();
-  /** Tokens that are renewed no more. */
   readonly #forgotten = new Set<number>();
   readonly #client: Client;
 
@@ -150,7 +145,6 @@ export class Leasing {
     for (const holding of this.holdings.values()) this.giveBack(holding);
   }
 
-  /** A lease that is not renewed in time is given back some time later. */
   changed(event: Extract<EdgeEvent, { readonly type: "right" }>): void {
     if (event.state !== "doubtful") return;
     this.#client.later(this.#client.world.sim.rng.between(5_000, 60_000), "lets go", () => {
@@ -219,14 +213,12 @@ function write(client: Client, rng: Rng, resource: string, token: number): void 
   client.send("state.set", { key: `work/${rng.below(4)}`, value: `${by} ${token}`, guard: { resource, token }, by });
 }
 
-/** A write for a lease that the process trusts, or for a part of it. */
 function guarded(client: Client, rng: Rng, holding: Holding): void {
   if (!holding.isTrusted()) return;
   const part = rng.chance(0.5) ? null : (atoms[rng.pick(indexesOf(holding.mask))] ?? null);
   write(client, rng, part ?? holding.resource, holding.token);
 }
 
-/** A write of a process that has not noticed the end of its lease. */
 function tooLate(client: Client, rng: Rng): void {
   const { old } = client.leasing;
   if (old.length === 0) return;

@@ -7,7 +7,6 @@ const taskTypes = ["x", "y", "z"] as const;
 /** With more open tasks no process submits any. */
 const mostOpen = 60;
 
-/** A task that any chat can do. */
 export function plainTask(rng: Rng): NewTask {
   return {
     type: "x",

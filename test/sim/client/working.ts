@@ -7,7 +7,6 @@ import { stepOf } from "../oracle/task-ledger.ts";
 import type { Rng } from "../sim.ts";
 import type { Answer, Client } from "./client.ts";
 
-/** A claim of the process, and how far the work is. */
 interface Hold {
   readonly belief: TaskBelief;
   readonly claimed: ClaimedTask;
@@ -17,11 +16,8 @@ interface Hold {
   begunAt: Instant | null;
   isCancelled: boolean;
   step: number;
-  /** Tokens used. */
   tokens: number;
-  /** Heartbeats before the end. */
   left: number;
-  /** Mean time between two heartbeats. */
   paceMs: number;
 }
 
@@ -31,7 +27,6 @@ const mostAtOnce = 10;
 
 /** The worker of a process: it asks while it has free capacity, reports its progress, and ends what it has begun. */
 export class Working {
-  /** By task. */
   readonly holds = new Map<number, Hold>();
   #isDraining = false;
   readonly #client: Client;
@@ -48,7 +43,6 @@ export class Working {
     this.ask();
   }
 
-  /** A task was assigned or cancelled. */
   hinted(): void {
     for (const hold of this.holds.values()) if (hold.isStarted) this.#client.run(() => this.#beat(hold));
     this.ask();

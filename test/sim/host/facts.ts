@@ -38,10 +38,8 @@ const claimColumns = ["task", "state", "reason", "claim", "chat", "incarnation"]
 const taskColumns = [...claimColumns, "failures", "stalls", "lostChats", "notBefore"] as const;
 export type TaskFact = Pick<TaskRow, (typeof taskColumns)[number]>;
 
-/** The chats at the moment of a grant. */
 export interface GrantContext {
   readonly isHolderGone: boolean;
-  /** Waiters whose chats live, by number. */
   readonly living: readonly number[];
 }
 
@@ -131,7 +129,6 @@ const mostIdleRings = 50;
  * then the watchdog finds at the next request that something is due and no alarm is set.
  */
 export class Alarm {
-  /** Null: none is set. */
   at: number | null = null;
   readonly #sim: Sim;
   readonly #host: SimHost;
@@ -145,7 +142,6 @@ export class Alarm {
     this.#host = host;
   }
 
-  /** After a commit. */
   arm(): void {
     if (this.#writesSeen === this.#host.sql.writes) return;
     this.#writesSeen = this.#host.sql.writes;

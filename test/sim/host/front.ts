@@ -16,9 +16,7 @@ import type { Reply, Request, SimHost } from "./sim-host.ts";
 export interface Connection {
   chat: string;
   incarnation: number;
-  /** When the host received its last ping. */
   lastSeen: number;
-  /** As the host knows it. */
   isOpen: boolean;
   readonly watches: Map<string, Watched>;
   /** Tells the client's end, which notices later. */
@@ -32,7 +30,6 @@ export interface Watched {
   known: number;
 }
 
-/** The code of a socket that ends without a close. */
 const vanished = 1006;
 
 /** The present connection of each chat. Connections outlive an eviction of the host, and no deploy. */
@@ -48,7 +45,6 @@ export class Connections implements Presence {
     return this.#byChat.get(chat)?.lastSeen ?? null;
   }
 
-  /** @returns whether the ping is answered */
   ping(connection: Connection): boolean {
     if (!connection.isOpen) return false;
     connection.lastSeen = this.#sim.hostNow;
@@ -81,7 +77,6 @@ export class Connections implements Presence {
     connection?.notify(method, { chat });
   }
 
-  /** @returns whether it was the present connection of its chat */
   unbind(connection: Connection): boolean {
     if (this.#byChat.get(connection.chat) !== connection) return false;
     this.#byChat.delete(connection.chat);
@@ -117,7 +112,6 @@ export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: (
 
 export interface HttpRequest {
   readonly name: OperationName;
-  /** The query of a GET carries the input. */
   readonly url: string;
   readonly input: unknown;
 }
@@ -167,7 +161,6 @@ export class Front {
     host.onHint = (hint) => this.#hint(hint);
   }
 
-  /** @returns null: no reply leaves the host */
   http({ name, url, input }: HttpRequest, actor: Actor): HttpReply | null {
     const isQuery = operations[name].method === "GET";
     const given = isQuery ? fromTexts(operations[name].input, Object.fromEntries(new URL(url).searchParams)) : input;
@@ -175,7 +168,6 @@ export class Front {
     return reply && httpReply(reply);
   }
 
-  /** @returns null: no answer leaves the host */
   frame({ id, method, params }: RpcRequest, actor: Actor, connection: Connection): string | null {
     if (method === leaveMethod) {
       if (connection.chat === (params as { chat: string }).chat) this.#host.left(connection);
@@ -209,7 +201,6 @@ export class Front {
     return { name, input: checked.value.input as never, actor };
   }
 
-  /** Operations that only a socket has. */
   #ofConnection(name: string, params: unknown, { watches }: Connection): Result<object, Refusal> | null {
     if (name === "state.unwatch")
       return ok({ isRemoved: watches.delete((params as CheckedInputOf<"state.unwatch">).watch) });

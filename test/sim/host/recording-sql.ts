@@ -18,7 +18,6 @@ interface Prepared {
 
 /** A database in memory that records its writes as facts. Planted bugs sit between the engine and the recording. */
 export class RecordingSql implements Sql {
-  /** Facts of the present transaction, in order. */
   readonly facts: Fact[] = [];
   /** Statements that may have written, since the beginning. */
   writes = 0;
@@ -47,7 +46,6 @@ export class RecordingSql implements Sql {
     return this.#prepare(query).run(...values);
   }
 
-  /** Once the tables exist. */
   watch(): void {
     watchTables(this.#db, (fact) => this.facts.push(fact));
   }
@@ -72,7 +70,6 @@ export class RecordingSql implements Sql {
     return this.facts.splice(0);
   }
 
-  /** A part of an event, which is rolled back with its facts when it throws. */
   transaction<T>(work: () => T): T {
     const mark = this.facts.length;
     const name = `s${(this.#depth += 1)}`;

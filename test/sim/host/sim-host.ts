@@ -22,21 +22,17 @@ export interface Request<Name extends EngineOperation = EngineOperation> {
   readonly name: Name;
   readonly input: CheckedInputOf<Name>;
   readonly actor: Actor;
-  /** A registration over a socket binds it. */
   readonly connection?: Connection;
 }
 
 export type Reply = Result<unknown, Refusal>;
 
-/** A request with what it wrote; nothing where it was refused. */
 export interface Commit {
-  /** Null: the host's own work. */
   readonly request: Request | null;
   readonly result: Reply;
   readonly facts: readonly Fact[];
 }
 
-/** Reads accepted requests, by operation. */
 export type Readers = {
   readonly [Name in EngineOperation]?: (input: CheckedInputOf<Name>, value: OutputOf<Name>) => void;
 };
@@ -46,7 +42,6 @@ export function readAccepted(readers: Readers, { request, result }: Commit): voi
   if (result.ok) read?.(request?.input, result.value);
 }
 
-/** Lost connections that one start of the host handles. */
 const mostLost = 1_000;
 
 /** When the host dies in an event: before the commit nothing is stored, after it nothing leaves the host. */
@@ -110,7 +105,6 @@ export class SimHost {
     return (this.#known ??= meta.readFacts(this.sql));
   }
 
-  /** @returns null: no reply leaves the host */
   handle(request: Request): Reply | null {
     if (request.connection && !request.connection.isOpen) return null;
     this.#start();
@@ -155,7 +149,6 @@ export class SimHost {
     return refused;
   }
 
-  /** @returns what went wrong */
   sweep(): string[] {
     this.#start();
     const death = this.#sim.rng.chance(this.weather.eviction) ? "after" : null;
@@ -164,7 +157,6 @@ export class SimHost {
     return problems;
   }
 
-  /** A token of the queue has arrived. @returns whether the queue may forget it */
   dispatch(): boolean {
     this.#start();
     return this.#event(this.#draw(), () => this.#run(dispatch.assignQueued)) !== null;
@@ -181,13 +173,11 @@ export class SimHost {
     return due.nextDue(this.#engine.tx());
   }
 
-  /** A socket was closed, and the host has seen it. */
   closed(connection: Connection): void {
     connection.isOpen = false;
     this.left(connection);
   }
 
-  /** A connection no longer represents its chat. */
   left(connection: Connection): void {
     if (!this.connections.unbind(connection)) return;
     this.#start();
@@ -195,7 +185,6 @@ export class SimHost {
     this.#event(null, () => this.#run((tx) => liveness.markDisconnected(tx, chat, lastSeen)));
   }
 
-  /** All sockets vanish without a close. */
   deploy(): void {
     this.#sim.count("deploy");
     this.connections.loseAll();
@@ -203,7 +192,6 @@ export class SimHost {
     this.#isFresh = true;
   }
 
-  /** Replaces the present state by an older one. */
   restore(image: Buffer): void {
     this.deploy();
     this.sql.restore(image);
@@ -267,7 +255,6 @@ export class SimHost {
     return result;
   }
 
-  /** The host's own work. */
   #report(isKept: boolean): void {
     const facts = this.sql.takeFacts();
     if (isKept && facts.length > 0) this.onCommit({ request: null, result: ok(null), facts });

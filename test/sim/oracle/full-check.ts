@@ -8,7 +8,6 @@ import type { KnownTask } from "./task-ledger.ts";
 import type { Oracle } from "./oracle.ts";
 import { standing } from "./task-moves.ts";
 
-/** A row with the time of the next check of its chat. */
 interface Watched {
   readonly dueAt: number | null;
 }
@@ -39,7 +38,6 @@ export class FullCheck {
     if (at !== null && next !== null && at > next) this.#sim.fail("due", `the alarm is set ${at - next} ms too late`);
   }
 
-  /** Nothing may be overdue while the alarm is on time. */
   get #isOnTime(): boolean {
     return this.#host.alarm.isOnTime;
   }

@@ -17,15 +17,11 @@ type FactReaders = {
   readonly [Kind in Fact["kind"]]?: (fact: Extract<Fact, { kind: Kind }>, request: Request | null) => void;
 };
 
-/** Operations by which a holder gives up a lease, or is attested as dead. */
 const voluntary = new Set(["leases.release", "elections.resign", "chats.unregister", "chats.attest-death"]);
 
-/** All leases and waiters, from the facts in their order. */
 export class LeaseLedger {
   readonly leases = new Map<string, Held>();
-  /** By number in the line. */
   readonly waiters = new Map<number, Waiter>();
-  /** The highest token of all. */
   newest = 0;
   /** Whether the coordinator has yet to notice that the quiet period after a restore is over. */
   isQuiet: () => boolean = () => false;
@@ -35,7 +31,6 @@ export class LeaseLedger {
   /** By atom: its highest token, over all histories and in the present one. */
   readonly #tops: number[] = atoms.map(() => 0);
   readonly #present: number[] = atoms.map(() => 0);
-  /** By atom: the end of its lock delay. */
   readonly #closed: number[] = atoms.map(() => 0);
   /** All tokens of the present epoch are higher. */
   #least = 0;

@@ -14,7 +14,6 @@ interface Sent {
 
 interface Box {
   readonly pending: Map<number, Sent>;
-  /** By pattern: the newest message when the subscription began. */
   readonly patterns: Map<string, number>;
 }
 
@@ -22,7 +21,6 @@ const ranks = { low: 0, normal: 1, high: 2 } as const;
 /** Unread messages that the engine reads at most. */
 const mostRead = 1_000;
 
-/** The messages that each chat has yet to read. */
 export class MessageModel {
   readonly #sim: Sim;
   readonly #boxes = new Map<string, Box>();
@@ -96,7 +94,6 @@ export class MessageModel {
     return [...pending.values()];
   }
 
-  /** The most urgent first, and then in their order, without a gap. */
   #pulled({ self, limit, minPriority }: CheckedInputOf<"messages.pull">, got: OutputOf<"messages.pull">): void {
     const { chat } = self;
     const live = this.#live(this.#box(chat));

@@ -11,7 +11,6 @@ import { LeaseLedger } from "./lease-ledger.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { TaskLedger } from "./task-ledger.ts";
 
-/** The models of the coordinator, which judge each commit. */
 export class Oracle {
   readonly leases: LeaseLedger;
   readonly changes: ChangeLog;

@@ -10,12 +10,10 @@ import type { LeaseLedger } from "./lease-ledger.ts";
 /** Rows that the engine keeps at most; older ones may go whatever their age. */
 const mostKept = 100_000;
 
-/** Every change in its order, and what the watches get of it. */
 export class ChangeLog {
   readonly #sim: Sim;
   readonly #keepMs: () => number;
   #log: ChangeFact[] = [];
-  /** The newest revision that was compacted. */
   #floor = 0;
   /** Over all histories. */
   #highest = 0;
@@ -45,7 +43,6 @@ export class ChangeLog {
     };
   }
 
-  /** Drops what no watch can ask for any more. */
   trim(): void {
     if (this.#log.length > 3 * mostKept) this.#log = this.#log.slice(-2 * mostKept);
   }
@@ -65,7 +62,6 @@ export class ChangeLog {
     return this.#log.at(-1)?.revision ?? 0;
   }
 
-  /** The index of the first change after a revision. */
   #after(revision: number): number {
     let [low, high] = [0, this.#log.length];
     while (low < high) {
@@ -76,7 +72,6 @@ export class ChangeLog {
     return low;
   }
 
-  /** A watch gets each change once, and whole updates. */
   #pulled({ prefix, after, limit }: CheckedInputOf<"state.changes">, reply: Reply): void {
     if (!reply.ok) return this.#refused(after);
     const { changes, revision, isMore } = reply.value as OutputOf<"state.changes">;
@@ -100,7 +95,6 @@ export class ChangeLog {
     return last !== undefined && last.grp === next?.grp;
   }
 
-  /** Only old changes may go, and never a part of an update. */
   #compacted(before: number): void {
     const index = this.#after(before - 1);
     const last = this.#log[index - 1];
@@ -127,7 +121,6 @@ function isSame({ revision, key, op, value }: ChangeFact, got: Change | undefine
 }
 
 interface Value {
-  /** JSON text. */
   readonly value: string;
   readonly version: number;
   readonly expiresAt: number | null;
@@ -137,18 +130,15 @@ interface Update {
   readonly operation: string;
   readonly writes: readonly Write[];
   readonly guards: readonly Guard[];
-  /** Null: the request has none. */
   readonly id: string | null;
 }
 
-/** The value of every key, from the accepted writes in their order. */
 export class StateModel {
   readonly keys = new Map<string, Value>();
   /** How often each counter was raised, apart from its value. */
   readonly raised = new Map<string, number>();
   readonly #sim: Sim;
   readonly #ledger: LeaseLedger;
-  /** Accepted requests. */
   readonly #known: Answered<true>;
 
   constructor(sim: Sim, ledger: LeaseLedger) {
@@ -248,7 +238,6 @@ export class StateModel {
     this.keys.set(key, { value: JSON.stringify(write.value), version: change.revision, expiresAt });
   }
 
-  /** A change without a request is the end of an expired key. */
   #expired({ key, op }: ChangeFact): void {
     if (op !== "expire" || !this.isOver(key)) this.#sim.fail("state", `${key} was changed (${op}) without a request`);
     this.keys.delete(key);

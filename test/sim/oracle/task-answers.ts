@@ -13,7 +13,6 @@ const callsOnClaims: ReadonlySet<string> = new Set(["tasks.heartbeat", "tasks.ac
 type Check = () => void;
 const noCheck: Check = () => undefined;
 
-/** A claim request. */
 interface Asked {
   readonly chat: string;
   readonly incarnation: number;
@@ -26,11 +25,9 @@ interface Key {
   readonly until: number;
 }
 
-/** Answers about tasks must agree with the ledger. */
 export class TaskAnswers {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  /** First answers as JSON. */
   readonly #first: Answered<string>;
   readonly #submits: Answered<string>;
   readonly #keys = new Map<string, Key>();
@@ -164,7 +161,6 @@ export class TaskAnswers {
       this.#checkTurns(own, (known) => this.#ledger.isOpen(chat, known));
   }
 
-  /** No queued task that the chat could have had has a higher priority. */
   #checkTurns(grants: readonly Grant[], isWanted: (known: KnownTask) => boolean): void {
     for (const { chat, known } of grants) {
       const { priority } = known.input;
@@ -173,7 +169,6 @@ export class TaskAnswers {
     }
   }
 
-  /** A chat with free capacity gets every task that it can do. */
   #mustLeaveNothing({ chat, request }: Asked): void {
     const { workers } = this.#ledger;
     const isFull = this.#ledger.countHeld(chat) >= (workers.get(chat)?.capacity ?? 0);

@@ -8,14 +8,12 @@ import { type Commit, readAccepted, type Readers, type SimHost } from "../host/s
 import type { Rng, Sim } from "../sim.ts";
 import { type Act, endOf, standing, whyWrong } from "./task-moves.ts";
 
-/** The present claim of a task. */
 export interface HeldClaim {
   readonly claim: number;
   readonly chat: string;
   readonly incarnation: number;
   /** The request that took it; null: a dispatch assigned it, and its chat has not asked yet. */
   requestId: string | null;
-  /** The checkpoint at its beginning. */
   readonly fromStep: number;
   /** The deadline of the start; null: the work has begun. */
   startBy: number | null;
@@ -38,14 +36,12 @@ const mostEnds = 100;
 
 interface Used {
   readonly claim: number;
-  /** Tokens of the claims before this one, and of its own. */
   readonly before: number;
   readonly own: number;
 }
 
 const unused: Used = { claim: 0, before: 0, own: 0 };
 
-/** A task that was accepted and is kept. */
 export class KnownTask {
   readonly task: number;
   readonly input: NewTask;
@@ -65,9 +61,7 @@ export class KnownTask {
   progress: string | null = null;
   checkpoint: string | null = null;
   result: string | null = null;
-  /** Null: it has not ended. */
   keptUntil: number | null = null;
-  /** By claim. */
   readonly ends = new Map<number, EndedClaim>();
   #used = unused;
 
@@ -109,13 +103,11 @@ export class KnownTask {
     return usage !== undefined && limit !== undefined && this.usedWith(usage) >= limit;
   }
 
-  /** Its time in the queue is over. */
   isExpired(now: number): boolean {
     const { scheduleToStartMs } = this.input;
     return scheduleToStartMs !== undefined && this.queuedAt + scheduleToStartMs <= now;
   }
 
-  /** The last instant of its claim. */
   endsAt(): number {
     const { held } = this;
     if (!held) return 0;
@@ -146,12 +138,10 @@ export class KnownTask {
   }
 }
 
-/** The progress of the simulation's work, by its checkpoint. */
 export function stepOf(checkpoint: Json | undefined): number {
   return (checkpoint as { step?: number } | null | undefined)?.step ?? 0;
 }
 
-/** A chat as a worker, from its registration. */
 interface Worker {
   readonly chat: string;
   readonly incarnation: number;
@@ -174,11 +164,8 @@ export interface Grant {
 export class TaskLedger {
   readonly tasks = new Map<number, KnownTask>();
   readonly queued = new Map<number, KnownTask>();
-  /** Chats by their registrations. */
   readonly workers = new Map<string, Worker>();
-  /** Queued tasks that a chat got in the present commit. */
   grants: Grant[] = [];
-  /** Called with each new claim. */
   onGrant: (task: number) => void = () => undefined;
   readonly #sim: Sim;
   readonly #host: SimHost;
@@ -223,7 +210,6 @@ export class TaskLedger {
     return this.#open;
   }
 
-  /** A random task, mostly a new one; null: there is none. */
   some(rng: Rng): number | null {
     const known = [...this.tasks.keys()];
     if (known.length === 0) return null;
@@ -280,7 +266,6 @@ export class TaskLedger {
     this.#stands(known, after, act);
   }
 
-  /** Numbers grow in the order of the submits. */
   numbered(task: number): void {
     this.#sim.must(task > this.#newest, "task", () => `task ${task} was submitted after ${this.#newest}`);
     this.#newest = task;
@@ -390,7 +375,6 @@ function requestIdOf(input: object): string {
   return requestId ?? afterOf(task ?? 0, claim ?? 0);
 }
 
-/** The id of a claim that rides on the end of another one. */
 export function afterOf(task: number, claim: number): string {
   return `after ${task} ${claim}`;
 }
@@ -403,7 +387,6 @@ function firstStateOf(known: KnownTask, { get, now }: Act): TaskState {
   return known.notBefore > now ? "scheduled" : "queued";
 }
 
-/** The new tasks of a submit, by number. */
 function submitted({ request, result }: Commit, at: number): Map<number, KnownTask> {
   const fresh = new Map<number, KnownTask>();
   if (request?.name !== "tasks.submit" || !result.ok) return fresh;

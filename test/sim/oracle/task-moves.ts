@@ -5,11 +5,9 @@ import type { TaskFact } from "../host/facts.ts";
 import type { Request } from "../host/sim-host.ts";
 import type { KnownTask } from "./task-ledger.ts";
 
-/** One commit, as far as it concerns tasks. */
 export interface Act {
   readonly now: number;
   readonly settings: Settings;
-  /** Null: the host's own work. */
   readonly request: Request | null;
   /** Reasons of the chats that went offline in it. */
   readonly gone: ReadonlyMap<string, string>;
@@ -58,7 +56,6 @@ function endByLoss({ held, state }: KnownTask, { gone }: Act): AttemptEnd | null
   return reason === "left" ? "chat_left" : "chat_offline";
 }
 
-/** Only a sweep ends a claim by its time. */
 function endByTime(known: KnownTask, { request, now }: Act): AttemptEnd | null {
   const { held, state } = known;
   if (!held || request || known.endsAt() > now) return null;
@@ -77,10 +74,8 @@ interface Standing {
   readonly to: number;
 }
 
-/** Ends that their holder reports. */
 const reported = new Set<AttemptEnd>(["failed", "released", "budget_exceeded"]);
 
-/** What an end makes of a task. */
 function follows(known: KnownTask, end: AttemptEnd, { request, settings, now }: Act): Standing {
   const { notBefore } = known;
   const isFailure = end === "failed" || end === "timeout";
@@ -205,7 +200,6 @@ const ways: Readonly<Record<string, Judge>> = {
 
 const afterAnEnd = new Set<TaskState>(["queued", "scheduled", "dead", "done", "cancelled"]);
 
-/** Says what is wrong with a change of a task; null: nothing. */
 export const whyWrong: Judge = (known, after, act) => {
   const isEnd = (known.state === "assigned" || known.state === "running") && afterAnEnd.has(after.state);
   const judge = isEnd ? returned : ways[`${known.state} ${after.state}`];
