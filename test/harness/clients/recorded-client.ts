@@ -59,6 +59,12 @@ export class RecordedClient {
     return this.report(event, { ...payload, ...changes }, env);
   }
 
+  /** @param names of recorded events, with blanks between them */
+  sendEach(names: string, changes: Readonly<Record<string, unknown>> = {}): this {
+    for (const name of names.split(" ")) this.send(name, changes);
+    return this;
+  }
+
   report(event: string, payload: object, env: Readonly<Record<string, string>> = {}): Record<string, unknown> {
     const runtime = { ...this.#runtime, env: { HOME: "/home/user", ...this.#runtime.env, ...env } };
     const text = answerHook(runtime, event, () => JSON.stringify(payload), this.pid, this.adapter);

@@ -1,3 +1,5 @@
+import { appendFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { commandIn, userWords } from "#src/clients/adapter/harness-text.ts";
 import { transcriptFormat } from "#src/clients/details.ts";
@@ -12,26 +14,18 @@ import {
   openCodeDocument,
   secondOf,
 } from "#harness/clients/invented-transcripts.ts";
-import { RecordedClient, recordedSession, recording } from "#harness/clients/recorded-client.ts";
+import { RecordedClient, recordedSession } from "#harness/clients/recorded-client.ts";
+import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aCompactBoundary, anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 
-type Row = Readonly<Record<string, unknown>>;
-
-function read(client: string, rows: readonly object[]): TranscriptContent {
-  return readRows(
-    rows.map((row, position) => ({ row: row as Row, damage: null, position, bytes: 1 })),
-    undefined,
-    transcriptFormat(client),
-  );
+/** What the client's transcript with these rows says. */
+function read(client: string, ...rows: readonly (string | object)[]): TranscriptContent {
+  const text = rows.map((row) => (typeof row === "string" ? row : JSON.stringify(row))).join("\n");
+  return readRows(rowsIn(Buffer.from(text)), () => false, transcriptFormat(client));
 }
 
-function readClaude(...lines: readonly string[]): TranscriptContent {
-  return read(
-    "claude-code",
-    lines.map((line) => JSON.parse(line) as Row),
-  );
-}
+const readClaude = (...rows: readonly string[]): TranscriptContent => read("claude-code", ...rows);
 
 function said({ texts }: TranscriptContent): string[] {
   return texts.map(({ role, text }) => `${role}: ${text}`);
@@ -43,26 +37,22 @@ function calls({ toolCalls, toolEnds }: TranscriptContent): string[] {
 }
 
 it("Codex 0.118: events have the words once, shells are functions, and a patch is a tool", () => {
-  const content = read("codex", codexOfFunctions);
-  expect(said(content)).toEqual([
-    "user: sort the imports\n[attached: /p/shot.png]",
-    "assistant: I look at the imports.",
-    "assistant: They are sorted.",
-  ]);
+  const content = read("codex", ...codexOfFunctions);
+  expect(said(content)[0]).toBe("user: sort the imports\n[attached: /p/shot.png]");
   expect(calls(content)).toEqual(["Bash: Exit code 1 2 errors", "Bash: done", "apply_patch: done", "TodoWrite: done"]);
-  expect(content.toolCalls.map(({ input }) => input)).toMatchObject([
-    { command: "npm run lint" },
-    { command: "ls -a" },
-    {},
-    { todos: [{ content: "sort", status: "completed" }] },
+  expect(content.toolCalls).toMatchObject([
+    { input: { command: "npm run lint" } },
+    { input: { command: "ls -a" } },
+    { isUnhooked: true },
+    { input: { todos: [{ content: "sort", status: "completed" }] }, isUnhooked: true },
   ]);
-  expect(content.toolCalls.map(({ isUnhooked }) => isUnhooked ?? false)).toEqual([false, false, true, true]);
+  expect(content.toolCalls.slice(0, 2).some(({ isUnhooked }) => isUnhooked)).toBe(false);
   expect(secondOf(content.turnEnd?.at ?? null)).toBe(13);
   expect(content).toMatchObject({ clientVersion: "0.118.0", model: "gpt-5.3" });
 });
 
 it("Codex 0.147: commands, patches and servers inside of a program, answers of a dialog, turns taken back", () => {
-  const content = read("codex", codexOfPrograms);
+  const content = read("codex", ...codexOfPrograms);
   expect(said(content)).toEqual([
     "user: follow the notes\n[attached: notes.md]",
     "assistant: 1. Rename it.",
@@ -97,13 +87,8 @@ it("a prompt that the user edited, or went back to before, is withdrawn with all
 });
 
 it("OpenCode: parts of messages, without its own; a failed command, an answered dialog, an abort", () => {
-  const content = read("opencode", openCodeDocument.messages);
-  expect(said(content)).toEqual([
-    "user: build it\n[attached: screen.png]",
-    "assistant: I build it.",
-    "assistant: It is built.",
-    "user: and test it",
-  ]);
+  const content = read("opencode", ...openCodeDocument.messages);
+  expect(said(content)[0]).toBe("user: build it\n[attached: screen.png]");
   expect(calls(content)).toEqual(["Bash: Exit code 2 no rule", "Edit: done", "AskUserQuestion: done", "Bash: running"]);
   expect(content.toolEnds.at(-1)?.response).toEqual({ answers: { "Which one?": ["the first", "the last"] } });
   expect(content.compactions).toMatchObject([{ summary: "## Goal: build", trigger: "auto" }]);
@@ -131,49 +116,45 @@ it("what a client writes in the user's name is no word of the user", () => {
   expect(noise.filter((text) => userWords(text) !== "")).toEqual([]);
 });
 
-it("the user's words stay: after an editor's context, before a reminder, and with an element in their middle", () => {
-  const opened = "<ide_opened_file>The user opened a.ts.</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it";
-  expect(userWords(opened)).toBe("fix it");
-  expect(userWords("fix it\n<system-reminder>be brief</system-reminder>")).toBe("fix it");
-  expect(userWords("what does <task-notification> mean?")).toBe("what does <task-notification> mean?");
-  expect(userWords("# Context from my IDE setup:\n\n## Active file: a.ts\n\n## My request for Codex:\nfix it")).toBe(
-    "fix it",
-  );
-  const note =
-    "If you need specific details from before exiting plan mode (like code), read the full transcript at: /t.jsonl";
-  expect(userWords(`Implement the following plan:\n\n# Paint\n\n${note}`)).toBe(
-    "Implement the following plan:\n\n# Paint",
-  );
-  expect(userWords("<div>is this right?</div>")).toBe("<div>is this right?</div>");
-});
+const planNote =
+  "If you need specific details from before exiting plan mode (like code), read the full transcript at: /t.jsonl";
+const plan = "Implement the following plan:\n\n# Paint";
+const folder = "Base directory for this skill: /home/ann/.agents/skills/lint";
+const lint = `# Lint\n\nRun it.\n\n${folder}\nRelative paths in this skill (e.g., scripts/) are relative to this base directory.`;
+const ofCopilot = (name: string, text: string): string =>
+  `The user explicitly invoked the "${name}" skill. Follow its instructions now.\n\n<skill-context name="x">\n${text}\n</skill-context>`;
+const reminders = "<system-reminder>x</system-reminder>\n".repeat(50_000);
 
 it.each([
-  ["", "/lint"],
-  ["\n\nonly the lexer", "/lint only the lexer"],
-])("OpenCode: the text of a skill is the command that called it, with the user's words%s", (words, command) => {
-  const folder = "Base directory for this skill: /home/ann/.agents/skills/lint";
-  const paths = "Relative paths in this skill (e.g., scripts/) are relative to this base directory.";
-  expect(userWords(`# Lint\n\nRun it.\n\n${folder}\n${paths}${words}`)).toBe(command);
-  expect(userWords(`what does this mean?\n\n${folder}\nI saw it`)).toBe(`what does this mean?\n\n${folder}\nI saw it`);
+  [
+    "an editor's context",
+    "<ide_opened_file>a.ts</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it",
+    "fix it",
+  ],
+  [
+    "the files of an editor",
+    "# Context from my IDE setup:\n\n## Active file: a.ts\n\n## My request for Codex:\nfix it",
+    "fix it",
+  ],
+  ["a reminder behind them", "fix it\n<system-reminder>be brief</system-reminder>", "fix it"],
+  ["many reminders behind them", `fix it\n${reminders}`, "fix it"],
+  ["many reminders before them", `${reminders}fix it`, "fix it"],
+  ["an element in their middle", "what does <task-notification> mean?", null],
+  ["an element of the user's", "<div>is this right?</div>", null],
+  ["a note behind a plan", `${plan}\n\n${planNote}`, plan],
+  ["the text of a skill of OpenCode", lint, "/lint"],
+  ["the text of a skill of OpenCode, with words", `${lint}\n\nonly the lexer`, "/lint only the lexer"],
+  ["a quoted skill of OpenCode", `what does this mean?\n\n${folder}\nI saw it`, null],
+  ["SHIM's command with words", ofCopilot("/shim", "The user typed /shim:undo 3, a command of SHIM."), "/shim:undo 3"],
+  ["SHIM's command alone", ofCopilot("/shim", "The user typed /shim:, a command of SHIM."), "/shim:"],
+  ["another skill of Copilot CLI", ofCopilot("/review", "Read the diff."), "/review"],
+])("the user's words stay, and a skill is the command that called it: %s", (_what, text, words) => {
+  expect(userWords(text)).toBe(words ?? text);
 });
 
 function local(name: string, words: string): string {
   return `<command-name>/${name}</command-name>\n<command-message>${name}</command-message>\n<command-args>${words}</command-args>`;
 }
-
-it.each([
-  ["/shim", "The user typed /shim:undo 3, a command of SHIM.\n", "/shim:undo 3"],
-  ["/shim", "The user typed /shim:, a command of SHIM.\n", "/shim:"],
-  ["/review", "Read the diff.\n", "/review"],
-])("Copilot CLI: the text of the skill %s is the command that called it", (name, text, command) => {
-  const sent = `The user explicitly invoked the "${name}" skill. Follow its instructions now.\n\n<skill-context name="x">\n${text}</skill-context>`;
-  expect(userWords(sent)).toBe(command);
-});
-
-it("many reminders in a row cost little", () => {
-  expect(userWords(`fix it\n${"<system-reminder>x</system-reminder>\n".repeat(50_000)}`)).toBe("fix it");
-  expect(userWords(`${"<system-reminder>x</system-reminder>\n".repeat(50_000)}fix it`)).toBe("fix it");
-});
 
 it("a command keeps its name and the user's words; one that the client carries out without words is none", () => {
   const custom = "<command-message>deploy is running…</command-message>\n<command-name>/deploy</command-name>";
@@ -261,10 +242,6 @@ it("the words with which the user refuses a call are a prompt of its turn; what 
   expect(content.toolEnds).toHaveLength(6);
 });
 
-function recorded(client: string): TranscriptContent {
-  return readRows(rowsIn(Buffer.from(recordedSession(client))), () => false, transcriptFormat(client));
-}
-
 it.each([
   ["qwen", "0.24.4", false],
   ["copilot", "1.0.102", true],
@@ -273,7 +250,7 @@ it.each([
   "a transcript of the real %s: the words of both, five answers, and calls, marked where hooks give them no id",
   (...expected) => {
     const [client, clientVersion, isUnhooked] = expected;
-    const content = recorded(client);
+    const content = read(client, recordedSession(client));
     expect(content.clientVersion).toBe(clientVersion);
     expect(new Set(content.texts.map(({ role, text }) => `${role}: ${text}`))).toEqual(
       new Set([
@@ -290,16 +267,12 @@ it.each([
   },
 );
 
-type Results = readonly (readonly [command: unknown, error: string | null, response: unknown])[];
-
 /** How the commands of a transcript have ended. */
-function resultsIn(client: string, text: string): Results {
-  const content = readRows(rowsIn(Buffer.from(text)), () => false, transcriptFormat(client));
-  const ends = new Map(content.toolEnds.map((end) => [end.toolUseId, end]));
-  return content.toolCalls.flatMap(({ id, name, input }) => {
+function resultsIn({ toolCalls, toolEnds }: TranscriptContent): unknown[] {
+  const ends = new Map(toolEnds.map((end) => [end.toolUseId, end]));
+  return toolCalls.flatMap(({ id, name, input }) => {
     const end = ends.get(id);
-    const command = (input as { command?: unknown }).command;
-    return name === "Bash" && end ? [[command, end.error, end.response] as const] : [];
+    return name === "Bash" && end ? [[(input as { command?: unknown }).command, end.error, end.response]] : [];
   });
 }
 
@@ -307,46 +280,148 @@ it.each([
   ["gemini", { stdout: "one" }],
   ["qwen", { stdout: "one", exit_code: 0 }],
   ["copilot", { stdout: "one", exit_code: 0 }],
-])("a transcript of %s tells what a command printed and how it ended", (client, printed) => {
-  const results = resultsIn(client, recordedSession(client));
-  expect(results).toEqual([
+])("a transcript of %s says what a command printed and how it ended", (client, printed) => {
+  expect(resultsIn(read(client, recordedSession(client)))).toEqual([
     ["echo one", null, printed],
     ["echo bad; exit 3", "Exit code 3 bad", { stdout: "bad", exit_code: 3 }],
   ]);
 });
 
+function programRow(input: string): object {
+  return codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input });
+}
+
+function programOutput(...texts: readonly string[]): object {
+  const output = ["Script completed\nWall time 1.2 seconds\nOutput:\n", ...texts].map((text) => ({
+    type: "input_text",
+    text,
+  }));
+  return codexRow(2, "response_item/custom_tool_call_output", { call_id: "p1", output });
+}
+
+const passed = "3 tests passed\n";
+const failed = "1 test failed\n";
+
 it.each([
-  [{ chunk_id: "1a", exit_code: 0, output: "3 tests passed\n" }, null, { stdout: "3 tests passed\n", exit_code: 0 }],
-  [
-    { output: "1 test failed\n", exit_code: 1, chunk_id: "1b" },
-    "Exit code 1 1 test failed\n",
-    { stdout: "1 test failed\n", exit_code: 1 },
-  ],
+  [{ chunk_id: "1a", exit_code: 0, output: passed }, null, { stdout: passed, exit_code: 0 }],
+  [{ output: failed, exit_code: 1, chunk_id: "1b" }, `Exit code 1 ${failed}`, { stdout: failed, exit_code: 1 }],
   // What the command itself has printed is no object of the client.
   [{ output: "dist/a.js" }, null, { stdout: '\n{"output":"dist/a.js"}' }],
 ])("a program of Codex may print the result of a command as an object: %j", (result, error, response) => {
   const program = 'text(JSON.stringify(await tools.exec_command({cmd:"npm test"})));';
-  const parts = ["Script completed\nWall time 1.2 seconds\nOutput:\n", JSON.stringify(result)];
-  const output = parts.map((text) => ({ type: "input_text", text }));
-  const rows = [
-    codexHead("0.147.0"),
-    codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input: program }),
-    codexRow(2, "response_item/custom_tool_call_output", { call_id: "p1", output }),
-  ];
-  expect(resultsIn("codex", rows.map((row) => JSON.stringify(row)).join("\n"))).toEqual([
-    ["npm test", error, response],
-  ]);
+  const content = read("codex", codexHead("0.147.0"), programRow(program), programOutput(JSON.stringify(result)));
+  expect(resultsIn(content)).toEqual([["npm test", error, response]]);
+});
+
+const loop = 'const cmds = ["ls"]; for (const cmd of cmds) await tools.exec_command({cmd});';
+const others = "await tools.mcp__db__query({}); await tools.web__run({});";
+const planned = [
+  { content: 'read "a"', status: "completed" },
+  { content: "sort", status: "pending" },
+];
+
+it.each([
+  ['await tools.exec_command({"cmd":"npm run \\"all\\"","workdir":"/p"});', "Bash", { command: 'npm run "all"' }],
+  [
+    'await Promise.all([tools.exec_command({cmd:`ls ${dir}`}), tools.exec_command({cmd:"pwd"})]);',
+    "Bash",
+    { command: "ls ${dir}\npwd" },
+  ],
+  [`await tools.exec_command({cmd:"${"x".repeat(5_000)}"});`, "Bash", { command: "x".repeat(1_000) }],
+  [loop, "Bash", { command: loop }],
+  [
+    'await tools.update_plan({plan:[{step:"read \\"a\\"",status:"completed"},{"step":"sort","status":"pending"}]});',
+    "TodoWrite",
+    { todos: planned },
+  ],
+  [others, "exec", { command: others }],
+  ["text(ALL_TOOLS);", "exec", { command: "text(ALL_TOOLS);" }],
+])("a program of Codex is the call of the tool that it uses (%#)", (program, name, input) => {
+  const { toolCalls } = read("codex", codexHead("0.144.1"), programRow(program));
+  expect(toolCalls).toMatchObject([{ name, input, isUnhooked: true }]);
 });
 
 it.each([
-  ["gemini", "BeforeTool", "AfterTool", { output: "one" }],
-  ["qwen", "PreToolUse", "PostToolUse", { output: "one-2", exitCode: 0 }],
-  ["copilot", "PreToolUse", "PostToolUse", { output: "one-2", exitCode: 0 }],
-  ["codex", "PreToolUse", "PostToolUse", { output: "one-2" }],
-])("events of %s tell what a command printed", (client, begin, end, result) => {
-  const chat = new RecordedClient(tempRuntime(), client);
-  chat.send(begin);
-  chat.send(end);
-  const session = String(recording(client, end).payload["session_id"]);
-  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_end", name: "Bash", ...result });
+  ["1 passed", "Bash: done"],
+  ["Exit code: 1\n1 failed", "Bash: Exit code 1"],
+])("a program of Codex that updates its plan beside a command yields both calls: it printed %j", (printed, end) => {
+  const program =
+    'const r = await tools.exec_command({cmd:"npm test"}); await tools.update_plan({plan:[{step:"test",status:"completed"}]}); text(r.output);';
+  const content = read("codex", codexHead("0.144.1"), programRow(program), programOutput(printed));
+  expect(content.toolCalls).toMatchObject([
+    { name: "Bash", input: { command: "npm test" } },
+    { name: "TodoWrite", input: { todos: [{ content: "test", status: "completed" }] } },
+  ]);
+  expect(calls(content)).toEqual([expect.stringMatching(`^${end}`), "TodoWrite: done"]);
+});
+
+it("texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
+  const content = read("codex", recordedSession("codex-tools"));
+  expect(said(content)).toEqual(["user: do a first thing", "assistant: Done."]);
+  expect(content.toolCalls).toMatchObject([
+    { id: "call_1_0", name: "Bash", input: { command: "echo one; exit 3" } },
+    { id: "call_2_0", name: "mcp__shim__shim_session_status", input: {} },
+  ]);
+  expect(calls(content)).toEqual(["Bash: Exit code 3 one", "mcp__shim__shim_session_status: done"]);
+  expect(content.usage.map(({ messageId }) => messageId)).toEqual(["resp_1", "resp_2", "resp_3"]);
+  expect(content.contextUsage).toMatchObject({ model: "scripted", inputTokens: 1_000, cacheReadTokens: 0 });
+  expect(content.contextWindow).toBe(258_400);
+});
+
+it("a compaction of Codex forgets the context's fill, and its summary is no answer of the chat", () => {
+  const content = read("codex", recordedSession("codex-compaction"));
+  expect(content.compactBoundary?.at).toBeGreaterThan(0);
+  expect(content.contextUsage?.inputTokens).toBe(1_000);
+  expect(said(content)).toEqual(["user: do a first thing", "assistant: Done."]);
+  expect(content.toolEnds.map(({ error }) => error)).toEqual([null, null]);
+});
+
+const session = "00000000-0000-4000-8000-000000000001";
+
+/** A live chat of Codex with one prompt. */
+function aLiveCodex(now = T0) {
+  const transcript_path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(transcript_path, "");
+  const common = { session_id: session, transcript_path };
+  const chat = new RecordedClient(tempRuntime({ now }), "codex").sendEach("SessionStart UserPromptSubmit", common);
+  return { chat, common, write: (text: string): void => appendFileSync(transcript_path, text) };
+}
+
+it("Codex: a command that fails is a failure of its call, and no call is counted twice", () => {
+  const { chat, common, write } = aLiveCodex();
+  const call = { ...common, tool_use_id: "call_1_0" };
+  chat.send("PreToolUse", call);
+  write(recordedSession("codex-tools"));
+  chat.send("PostToolUse", call);
+  chat.send("Stop", { ...common, last_assistant_message: "Done." });
+  expect(chat.session(session)).toMatchObject({ toolCalls: 2, toolErrors: 1 });
+  const kinds = chat.entries(session).map(({ kind }) => kind);
+  expect(kinds.join(" ")).toBe("start prompt tool_start assistant tool_start tool_end tool_error turn_end");
+});
+
+const questions = [{ id: "which", header: "Which", question: "Which one?" }];
+const answers = '{"answers":{"which":{"answers":["the first","user_note: and fast"]}}}';
+
+it.each([
+  ["the transcript alone", { hooks: false, parts: 1, question: "Which one?" }],
+  ["two parts of the transcript", { hooks: false, parts: 2, question: "which" }],
+  ["hooks and the transcript", { hooks: true, parts: 2, question: "Which one?" }],
+])("answers of a dialog in a live chat of Codex are kept once: %s", (_case, { hooks, parts, question }) => {
+  const { chat, common, write } = aLiveCodex(Date.parse("2023-11-14T09:59:59Z"));
+  const call = { ...common, tool_name: "request_user_input", tool_use_id: "call_9", tool_input: { questions } };
+  const given = { name: call.tool_name, call_id: "call_9", arguments: JSON.stringify({ questions }) };
+  const writeRow = (second: number, type: string, payload: Readonly<Record<string, unknown>>): void =>
+    write(`${JSON.stringify(codexRow(second, `response_item/${type}`, payload))}\n`);
+  if (hooks) chat.send("PreToolUse", call);
+  writeRow(1, "function_call", given);
+  if (parts === 2) chat.send("Stop", { ...common, turn_id: "first" });
+  if (hooks) chat.send("PostToolUse", { ...call, tool_response: answers });
+  writeRow(2, "function_call_output", { call_id: "call_9", output: answers });
+  chat.send("Stop", { ...common, turn_id: "second" });
+  const entries = chat.entries(session);
+  expect(entries.filter(({ kind }) => kind === "answers")).toEqual([
+    { kind: "answers", answers: [{ question, answer: "the first, user_note: and fast" }] },
+  ]);
+  const calls = entries.filter(({ kind }) => kind.startsWith("tool_")).map((entry) => "name" in entry && entry.name);
+  expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
 });
