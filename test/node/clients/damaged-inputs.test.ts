@@ -1,21 +1,10 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
-import {
-  clientsWithRows,
-  edit,
-  filesOf,
-  invented,
-  known,
-  openCodeExport,
-  refuse,
-  writeSession,
-  writtenRows,
-  type Break,
-} from "#harness/clients/invented-sessions.ts";
+import { clientsWithRows, openCodeExport, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 
 /** Forms of inputs that users of the clients have reported, each with what a user must get. */
@@ -31,15 +20,16 @@ function lines(...rows: readonly string[]): string {
   return rows.map((line) => `${line}\n`).join("");
 }
 
-/** The rows of a transcript of Claude Code with other fields. */
-function changed(change: (row: Record<string, unknown>, at: number) => object): string {
-  return lines(
-    ...claude.map((row, at) => JSON.stringify({ ...JSON.parse(row), ...change(JSON.parse(row) as never, at) })),
-  );
+/** The rows of a transcript of Claude Code with other times. */
+function timed(change: (time: number) => unknown): string {
+  const ofRow = (key: string, value: unknown): unknown =>
+    key === "timestamp" ? change(Date.parse(value as string)) : value;
+  return jsonLines(...claude.map((row) => JSON.parse(row, ofRow) as object));
 }
 
 const all = ["Paint the boat.", "It is painted.", "And the pier.", "The pier is blue."];
 const both = [...all, "2 of 2 prompts quoted"];
+const whole = ["the turn was over, and the chat waited for the user", "the end of the conversation is there"];
 const missing = "could not be read or is missing";
 
 const session = "019f0000-0000-7000-8000-000000000001";
@@ -54,12 +44,12 @@ const rollout = [
 const noise = Array.from({ length: 500 }, (_, n) => JSON.stringify(codexRow(1, "event_msg/noise", { n })));
 const hull = ["Mend the hull.", "The hull is mended.", `shim-recovered-session-${session.slice(0, 8)}`];
 
-const [uuidOf, parentOf] = [(row: string) => (JSON.parse(row) as { uuid: string }).uuid, "parentUuid"];
+const uuidOf = (row: string): string => (JSON.parse(row) as { uuid: string }).uuid;
 const thirdAgain = third.replace("And the pier.", "And the sail.").replace(uuidOf(third), "of-the-other-chat");
 
-function geminiMessage(id: string, type: string, text: string): object {
-  const timestamp = "2023-11-13T10:00:00.000Z";
-  return { id, type, timestamp, content: type === "user" ? [{ text }] : text };
+function geminiMessage(id: string, text: string, isUsers = false): object {
+  const said = isUsers ? { type: "user", content: [{ text }] } : { type: "gemini", content: text };
+  return { id, timestamp: "2023-11-13T10:00:00.000Z", ...said };
 }
 
 const openCode2 = [
@@ -84,22 +74,18 @@ function jsonLines(...all: readonly object[]): string {
   return lines(...all.map((row) => JSON.stringify(row)));
 }
 
-const manyRows = Array.from({ length: 40_000 }, (_, n) =>
-  JSON.stringify(codexRow(4 + n, "event_msg/noise", { n: n * n })),
-);
-const longRollout = zstdCompressSync(lines(head, ...rollout, ...manyRows));
+const manyRows = Array.from({ length: 40_000 }, (_, n) => codexRow(4 + n, "event_msg/noise", { n: n * n }));
+const longRollout = zstdCompressSync(lines(head, ...rollout) + jsonLines(...manyRows));
 const answerOfTheOther = fourth.replace(uuidOf(fourth), "w").replace(uuidOf(third), "of-the-other-chat");
+const summaries = Array.from({ length: 100 }, (_, n) => ({ type: "summary", summary: `${n}` }));
+const copies = [first, second].map((row) => row.replace(uuidOf(first), "x1").replace(uuidOf(second), "x2"));
 const dayMs = 86_400_000;
 
 const forms: Readonly<Record<string, Form>> = {
   ...Object.fromEntries(
     clientsWithRows.map((client): [string, Form] => [
       `nothing wrong, of ${client}`,
-      [
-        writtenRows(client, turns).join("\n"),
-        [...both, "the turn was over, and the chat waited for the user", "the end of the conversation is there"],
-        [missing],
-      ],
+      [writtenRows(client, turns).join("\n"), [...both, ...whole], [missing]],
     ]),
   ),
   "a byte order mark": [`\u{FEFF}${lines(...claude)}`, both],
@@ -109,7 +95,7 @@ const forms: Readonly<Record<string, Form>> = {
   "a last row that is cut": [
     lines(first, second, third) + fourth.slice(0, 60),
     ["Paint the boat.", "It is painted.", "And the pier.", missing],
-    ["the end of the conversation is there"],
+    whole.slice(1),
   ],
   "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
   "a compressed rollout that is cut": [
@@ -140,39 +126,21 @@ const forms: Readonly<Record<string, Form>> = {
     ["And the pier.", "two chats write one session"],
   ],
   "a row of progress whose parent was never written": [
-    lines(...claude) + jsonLines({ type: "progress", sessionId: "s", uuid: "p", [parentOf]: "lost" }),
+    lines(...claude) + jsonLines({ type: "progress", sessionId: "s", uuid: "p", parentUuid: "lost" }),
     both,
     [missing],
   ],
-  "rows that a compaction has written again with new ids": [
-    lines(first, second) +
-      lines(first, second).replaceAll(uuidOf(first), "x1").replaceAll(uuidOf(second), "x2") +
-      lines(third, fourth),
-    both,
-  ],
+  "rows that a compaction has written again with new ids": [lines(first, second, ...copies, third, fourth), both],
   "each row twice": [lines(...claude, ...claude), both],
-  "a hundred rows before the first message": [
-    lines(...Array.from({ length: 100 }, (_, n) => JSON.stringify({ type: "summary", summary: `${n}` })), ...claude),
-    both,
-  ],
+  "a hundred rows before the first message": [jsonLines(...summaries) + lines(...claude), both],
   "a row whose parent was never written": [
-    changed((_, at) => (at === 2 ? { [parentOf]: "lost" } : {})),
+    lines(first, second, third.replace(uuidOf(second), "lost"), fourth),
     ["2 of at least 2 prompts quoted", missing],
   ],
-  "times that are numbers": [
-    changed((row) => ({ timestamp: Date.parse(String(row["timestamp"])) })),
-    [...both, "24 h"],
-  ],
-  "times that are numbers of seconds": [
-    changed((row) => ({ timestamp: Date.parse(String(row["timestamp"])) / 1_000 })),
-    [...both, "24 h"],
-  ],
-  "times to come": [
-    changed((row) => ({ timestamp: new Date(Date.parse(String(row["timestamp"])) + 2 * dayMs).toISOString() })),
-    ["at an unknown time"],
-    [" s ago"],
-  ],
-  "no times": [changed(() => ({ timestamp: undefined })), ["at an unknown time"], [" s ago"]],
+  "times that are numbers": [timed((time) => time), [...both, "24 h"]],
+  "times that are numbers of seconds": [timed((time) => time / 1_000), [...both, "24 h"]],
+  "times to come": [timed((time) => new Date(time + 2 * dayMs).toISOString()), ["at an unknown time"], [" s ago"]],
+  "no times": [timed(() => undefined), ["at an unknown time"], [" s ago"]],
   "a first row of the session that this one was forked from": [
     lines(first.replace(/"sessionId":"[^"]+"/, '"sessionId":"of-the-origin"'), ...claude.slice(1)),
     ["<shim-recovered-session-5f0e0e5e>"],
@@ -181,12 +149,12 @@ const forms: Readonly<Record<string, Form>> = {
   "messages of Gemini CLI in batches and alone, some of which the user took back": [
     jsonLines(
       { sessionId: "g", projectHash: "p", kind: "main" },
-      { $set: { messages: [geminiMessage("1", "user", "Paint the boat."), geminiMessage("2", "gemini", "It is p")] } },
-      geminiMessage("2", "gemini", "It is painted."),
-      geminiMessage("0", "user", "Paint the oars."),
+      { $set: { messages: [geminiMessage("1", "Paint the boat.", true), geminiMessage("2", "It is p")] } },
+      geminiMessage("2", "It is painted."),
+      geminiMessage("0", "Paint the oars.", true),
       { $rewindTo: "0" },
-      geminiMessage("3", "user", "And the pier."),
-      geminiMessage("4", "gemini", "The pier is blue."),
+      geminiMessage("3", "And the pier.", true),
+      geminiMessage("4", "The pier is blue."),
     ),
     both,
     ["Paint the oars."],
@@ -222,38 +190,4 @@ it("a database of OpenCode 2 is read where it has one session, and else names it
   expect(several.err).toContain("ses_2");
   writeFileSync(path, Buffer.from("SQLite format 3\0 and no more"));
   expect((await read()).code).toBe(1);
-});
-
-const compressed: Break = (path) => {
-  writeFileSync(`${path}.zst`, zstdCompressSync(readFileSync(path)));
-  rmSync(path);
-};
-const unlinked = edit((rows) => {
-  const message = { role: "user", content: "the second is plum" };
-  const links = { uuid: "0".repeat(36), parentUuid: "f".repeat(36), timestamp: "2026-11-25T10:05:00.000Z" };
-  return [...rows, JSON.stringify({ ...(JSON.parse(rows[0] ?? "") as object), ...links, message })];
-});
-
-it.each<[string, string, Break, reason: string | null, offers: readonly string[]]>([
-  ["a rollout that Codex has compressed", "codex", compressed, null, ["brief"]],
-  ["a row whose parent was never written", "claude-code", unlinked, "cut_off", ["copy", "brief"]],
-  ["refusals with an overload among them", "claude-code", refuse(400, 529, 400), "poisoned", ["copy", "brief"]],
-  ["one refusal", "claude-code", refuse(400), "refused", ["brief", "copy"]],
-])("the rescue of a session with %s", async (_form, client, breaks, reason, offers) => {
-  const home = aCliHome();
-  const made = invented(client, home.project);
-  const path = writeSession(home.folder, made);
-  known(home, made);
-  breaks(path, made);
-  const before = filesOf(home);
-  const diagnosis = await home.json(`rescue ${made.id}`);
-  expect(diagnosis).toMatchObject({ reason, offers: offers.map((kind) => ({ kind })) });
-  expect(filesOf(home)).toEqual(before);
-});
-
-it("a session that SHIM has not recorded is found in its client's folder and rescued", async () => {
-  const home = aCliHome();
-  const made = invented("claude-code", home.project);
-  refuse(400, 400)(writeSession(home.folder, made), made);
-  expect(await home.json(`rescue ${made.id}`)).toMatchObject({ session: made.id, reason: "poisoned" });
 });

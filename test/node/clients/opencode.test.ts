@@ -1,18 +1,20 @@
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { HookProgram, clientHeader, homeHeader, valueOf } from "#src/clients/adapter/hook-program.ts";
-import { openCodeHooks, type OpenCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
+import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
-import { recording, RecordedClient } from "#harness/clients/recorded-client.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { childrenOf } from "#harness/machine/process-tree.ts";
+import { recording, recordings, RecordedClient } from "#harness/clients/recorded-client.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { limitOf } from "#src/machine/usage/at-limit.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 
 const session = "ses_example0002";
 const client = {
@@ -24,26 +26,30 @@ const client = {
 const replies: object[] = [];
 const toasts: object[] = [];
 
-interface Chat {
-  readonly hooks: OpenCodeHooks;
-  readonly recorded: RecordedClient;
-}
+type Chat = ReturnType<typeof chatOf>;
 
 /** The plugin in a process of OpenCode. @param isRepeated each event comes twice */
-function chatOf(runtime: TempRuntime, pid = 2_000, isRepeated = false): Chat {
-  const recorded = new RecordedClient(runtime, "opencode", pid);
+function chatOf(runtime = tempRuntime(), isRepeated = false) {
+  const recorded = new RecordedClient(runtime, "opencode");
   const send = (event: string, payload: object): Promise<Record<string, unknown>> => {
     const answer = recorded.report(event, payload);
     if (isRepeated) recorded.report(event, payload);
     return Promise.resolve(answer);
   };
-  return { hooks: openCodeHooks({ client, directory: "/home/user/project" }, send), recorded };
+  const hooks = openCodeHooks({ client, directory: "/home/user/project" }, send);
+  /** A recorded event with other properties, or one with these alone. */
+  const happens = (name: string, changes: object = {}): Promise<void> => {
+    const known = recordings("opencode")[`event.${name}`]?.payload ?? { type: name };
+    const properties = { ...(known["properties"] as object | undefined), sessionID: session, ...changes };
+    return hooks.event({ event: { ...known, properties } });
+  };
+  const part = (fields: object): Promise<void> =>
+    happens("message.part.updated", { part: { sessionID: session, ...fields } });
+  const entries = () => recorded.entries(session);
+  return { hooks, recorded, entries, happens, part, says: (text: string) => part({ type: "text", text, time }) };
 }
 
-function event(name: string, changes: object = {}): { event: Record<string, unknown> } {
-  const payload = structuredClone(recording("opencode", name).payload) as { properties: object };
-  return { event: { ...payload, properties: { ...payload.properties, ...changes } } };
-}
+const time = { start: 1, end: 2 };
 
 interface Call<Output> {
   readonly i: Record<string, unknown>;
@@ -54,9 +60,9 @@ function call<Output>(name: string): Call<Output> {
   return structuredClone(recording("opencode", name).payload) as unknown as Call<Output>;
 }
 
-async function prompt({ hooks }: Chat, id = session, messageId?: string): Promise<readonly unknown[]> {
+async function prompt({ hooks }: Pick<Chat, "hooks">, id = session, message: object = {}): Promise<readonly unknown[]> {
   const { o } = call<{ message: Record<string, unknown>; parts: unknown[] }>("chat.message");
-  if (messageId !== undefined) o.message["id"] = messageId;
+  Object.assign(o.message, message);
   await hooks["chat.message"]({ sessionID: id }, o);
   return o.parts;
 }
@@ -68,22 +74,27 @@ async function tool({ hooks }: Chat, kind: string, changes: object = {}): Promis
   await hooks["tool.execute.after"]({ ...after.i, ...changes }, after.o);
 }
 
-it("OpenCode's events are recorded under its name, with the words of both", async () => {
-  const chat = chatOf(tempRuntime());
-  await chat.hooks.event(event("event.session.created"));
+/** A live chat with its first prompt. */
+async function aPrompted(runtime?: TempRuntime): Promise<Chat> {
+  const chat = chatOf(runtime);
+  await chat.happens("session.created");
   await prompt(chat);
-  const said = { part: { type: "text", text: "I look first.", sessionID: session, time: { start: 1, end: 2 } } };
-  await chat.hooks.event(event("event.message.part.updated"));
-  await chat.hooks.event(event("event.message.part.updated", said));
+  return chat;
+}
+
+const readFailed = { type: "tool", tool: "read", state: { status: "error", error: "no such file" } };
+
+it("OpenCode's events are recorded under its name, with the words of both", async () => {
+  const chat = await aPrompted();
+  await chat.happens("message.part.updated");
+  await chat.says("I look first.");
   await tool(chat, "");
   await tool(chat, "-write");
-  const failed = { type: "tool", tool: "read", callID: "c9", state: { status: "error", error: "no such file" } };
-  await chat.hooks.event(event("event.message.part.updated", { part: failed }));
-  const last = { part: { type: "text", text: "All done.", sessionID: session, time: { end: 3 } } };
-  await chat.hooks.event(event("event.message.part.updated", last));
-  await chat.hooks.event(event("event.session.idle"));
+  await chat.part({ ...readFailed, callID: "c9" });
+  await chat.says("All done.");
+  await chat.happens("session.idle");
   expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
-  expect(chat.recorded.entries(session)).toMatchObject([
+  expect(chat.entries()).toMatchObject([
     { kind: "start", source: "startup" },
     { kind: "prompt", text: "do the scripted work" },
     { kind: "assistant", text: "I look first." },
@@ -98,28 +109,22 @@ it("OpenCode's events are recorded under its name, with the words of both", asyn
 });
 
 it("a subagent's calls are the chat's; what it is asked is no request, and it gets no brief", async () => {
-  const chat = chatOf(tempRuntime());
-  await chat.hooks.event(event("event.session.created"));
-  await prompt(chat);
-  const child = { sessionID: "ses_child", info: { id: "ses_child", parentID: session } };
-  await chat.hooks.event(event("event.session.created", child));
+  const chat = await aPrompted();
+  await chat.happens("session.created", { sessionID: "ses_child", info: { id: "ses_child", parentID: session } });
   expect(await prompt(chat, "ses_child")).toHaveLength(1);
   await tool(chat, "", { sessionID: "ses_child" });
-  await chat.hooks.event(event("event.session.idle", { sessionID: "ses_child" }));
-  await chat.hooks.event(event("event.session.idle", { sessionID: "ses_child" }));
-  expect(chat.recorded.entries(session).map(({ kind }) => kind)).toEqual(["start", "prompt", "tool_start", "tool_end"]);
-  expect(chat.recorded.entries(session).at(-1)).toMatchObject({ name: "Bash (subagent)" });
+  for (let time = 0; time < 2; time++) await chat.happens("session.idle", { sessionID: "ses_child" });
+  expect(chat.entries().map(({ kind }) => kind)).toEqual(["start", "prompt", "tool_start", "tool_end"]);
+  expect(chat.entries().at(-1)).toMatchObject({ name: "Bash (subagent)" });
 });
 
 it("a compaction is asked to keep the prompts", async () => {
-  const chat = chatOf(tempRuntime());
-  await chat.hooks.event(event("event.session.created"));
-  await prompt(chat);
+  const chat = await aPrompted();
   const { o } = call<{ context: string[] }>("experimental.session.compacting");
   await chat.hooks["experimental.session.compacting"]({ sessionID: session }, o);
-  await chat.hooks.event(event("event.session.compacted", { sessionID: session }));
+  await chat.happens("session.compacted");
   expect(o.context).toEqual([expect.stringContaining("do the scripted work")]);
-  expect(chat.recorded.entries(session).slice(2)).toMatchObject([
+  expect(chat.entries().slice(2)).toMatchObject([
     { kind: "compacting", trigger: "auto" },
     { kind: "start", source: "compact" },
     { kind: "given_back" },
@@ -129,24 +134,46 @@ it("a compaction is asked to keep the prompts", async () => {
 });
 
 it("an API error ends the turn, an interruption by the user does not; a question waits", async () => {
-  const chat = chatOf(tempRuntime());
-  await prompt(chat);
-  const failed = (error: object): { event: Record<string, unknown> } => ({
-    event: { type: "session.error", properties: { sessionID: session, error } },
-  });
-  await chat.hooks.event(failed({ name: "MessageAbortedError" }));
-  await chat.hooks.event(failed({ name: "APIError", data: { message: "overloaded" } }));
-  expect(chat.recorded.entries(session).slice(2)).toMatchObject([{ kind: "failure", text: "overloaded" }]);
-  await chat.hooks.event({ event: { type: "permission.asked", properties: { sessionID: session } } });
+  const chat = await aPrompted();
+  await chat.happens("session.error", { error: { name: "MessageAbortedError" } });
+  await chat.happens("session.error", { error: overloaded });
+  expect(chat.entries().slice(2)).toMatchObject([{ kind: "failure", text: "overloaded" }]);
+  await chat.happens("permission.asked");
   await nextTurn();
   expect(chat.recorded.session(session)).toMatchObject({ waiting: { for: "permission" } });
 });
 
+const overloaded = { name: "APIError", data: { message: "overloaded" } };
+
+it("OpenCode shows the line while it waits for the end of its limit, and at an account without credit", async () => {
+  const PATH = temporaryFolder();
+  writeFileSync(join(PATH, "gemini"), "#!/bin/sh\n", { mode: 0o755 });
+  const runtime = tempRuntime({ env: { PATH } });
+  const chat = chatOf(runtime);
+  const limit = (): unknown => runtime.store.read((sql) => limitOf(sql, sessions.get(sql, session)!), null);
+  const retry = { type: "retry", attempt: 1, message: "no", next: T0 + 7_200_000 };
+  toasts.length = 0;
+  await prompt(chat);
+  await chat.happens("session.status", { status: retry });
+  expect([toasts, limit()]).toEqual([[], null]);
+  await chat.happens("session.status", { status: { ...retry, action: { reason: "account_rate_limit" } } });
+  expect(toasts).toMatchObject([
+    { body: { message: expect.stringMatching(/^SHIM: the limit ends at .*--in gemini`$/) as string } },
+  ]);
+  expect(limit()).toMatchObject({ resetsAtMs: retry.next });
+  await chat.happens("session.idle");
+  expect(limit()).toBeNull();
+  await prompt(chat, session, { id: "second" });
+  await chat.happens("session.error", { error: { name: "APIError", data: { message: "no", statusCode: 402 } } });
+  expect(toasts).toHaveLength(2);
+  expect(limit()).toMatchObject({ resetsAtMs: null });
+});
+
 it("a dialog's decision from elsewhere is given to OpenCode, unless its user was faster; other events do not wait for it", async () => {
-  const sent: { event: string; payload: object; gone: AbortSignal | undefined; answer: (given: object) => void }[] = [];
+  const sent: { payload: object; gone: AbortSignal | undefined; answer: (given: object) => void }[] = [];
   const hooks = openCodeHooks({ client, directory: "/p" }, (name, payload, gone) => {
     if (name !== "PermissionRequest") return Promise.resolve({});
-    return new Promise((resolve) => void sent.push({ event: name, payload, gone, answer: resolve as () => void }));
+    return new Promise((resolve) => void sent.push({ payload, gone, answer: resolve as () => void }));
   });
   const asked = (id: string, properties: object) =>
     hooks.event({ event: { type: "permission.asked", properties: { id, sessionID: session, ...properties } } });
@@ -160,9 +187,8 @@ it("a dialog's decision from elsewhere is given to OpenCode, unless its user was
     { tool_name: "edit", tool_input: { filePath: "/p/a.ts", diff: "-a\n+b" } },
     { tool_name: "webfetch", tool_input: { patterns: ["https://example.com"] } },
   ]);
-  await hooks.event({
-    event: { type: "permission.replied", properties: { sessionID: session, requestID: "per_3", reply: "once" } },
-  });
+  const replied = { sessionID: session, requestID: "per_3", reply: "once" };
+  await hooks.event({ event: { type: "permission.replied", properties: replied } });
   expect(sent.map(({ gone }) => gone?.aborted)).toEqual([false, false, true]);
   for (const [at, behavior] of ["allow", "deny", "allow"].entries())
     sent[at]?.answer({ hookSpecificOutput: { decision: { behavior } } });
@@ -181,47 +207,34 @@ it("a refusal reaches OpenCode as the call's error, a failing hook does not", as
   const failing = openCodeHooks({ client, directory: "/p" }, () => Promise.reject(new Error("gone")));
   await failing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
   await failing["tool.execute.after"]({ sessionID: session, tool: "edit", callID: "c1" }, { output: "ok" });
-  expect(await prompt({ hooks: failing, recorded: new RecordedClient(tempRuntime(), "opencode") })).toHaveLength(1);
+  expect(await prompt({ hooks: failing })).toHaveLength(1);
 });
 
 it("a command that ends with a code other than 0 has failed", async () => {
-  const chat = chatOf(tempRuntime());
-  await prompt(chat);
+  const chat = await aPrompted();
   const { i } = call("tool.execute.after");
   await chat.hooks["tool.execute.after"](i, { output: "no such file", metadata: { exit: 3 } });
-  expect(chat.recorded.entries(session).at(-1)).toMatchObject({
-    kind: "tool_error",
-    text: "Exit code 3\nno such file",
-  });
+  expect(chat.entries().at(-1)).toMatchObject({ kind: "tool_error", text: "Exit code 3\nno such file" });
 });
 
 async function wholeChat(isRepeated: boolean): Promise<unknown> {
-  const chat = chatOf(tempRuntime(), 2_000, isRepeated);
-  const part = (fields: object): Promise<void> =>
-    chat.hooks.event(event("event.message.part.updated", { part: { sessionID: session, ...fields } }));
-  const { hooks } = chat;
-  await hooks.event(event("event.session.created"));
+  const chat = chatOf(tempRuntime(), isRepeated);
+  await chat.happens("session.created");
   for (const turn of [1, 2]) {
-    await prompt(chat, session, `prompt_${turn}`);
-    await part({ type: "text", text: "I look first.", time: { end: 1 } });
+    await prompt(chat, session, { id: `prompt_${turn}` });
+    await chat.says("I look first.");
     await tool(chat, "", { callID: `shell_${turn}` });
     await tool(chat, "-write", { callID: `write_${turn}` });
-    await part({
-      type: "tool",
-      tool: "read",
-      callID: `read_${turn}`,
-      state: { status: "error", error: "no such file" },
-    });
-    await hooks.event({ event: { type: "permission.asked", properties: { sessionID: session } } });
-    await hooks["experimental.session.compacting"]({ sessionID: session }, { context: [] });
-    await hooks.event(event("event.session.compacted", { sessionID: session }));
-    const error = { name: "APIError", data: { message: "overloaded" } };
-    await hooks.event({ event: { type: "session.error", properties: { sessionID: session, error } } });
-    await part({ type: "text", text: "All done.", time: { end: 2 } });
-    await hooks.event(event("event.session.idle"));
+    await chat.part({ ...readFailed, callID: `read_${turn}` });
+    await chat.happens("permission.asked");
+    await chat.hooks["experimental.session.compacting"]({ sessionID: session }, { context: [] });
+    await chat.happens("session.compacted");
+    await chat.happens("session.error", { error: overloaded });
+    await chat.says("All done.");
+    await chat.happens("session.idle");
   }
   const { toolCalls, toolErrors, title, waiting } = chat.recorded.session(session) ?? {};
-  return { entries: chat.recorded.entries(session), toolCalls, toolErrors, title, waiting };
+  return { entries: chat.entries(), toolCalls, toolErrors, title, waiting };
 }
 
 it("each event of the plugin that comes a second time counts once @night", async () => {
@@ -234,26 +247,22 @@ it("each event of the plugin that comes a second time counts once @night", async
 const limits = { eventMs: 60_000, startMs: 60_000 };
 
 /** A home of OpenCode's process, and a program of hooks that writes down what it gets. */
-function aHome(eventMs = limits.eventMs): {
-  home: string;
-  program: HookProgram;
-  started: () => string[];
-  reports: string[];
-} {
-  const folder = mkdtempSync(join(tmpdir(), "shim plugin-"));
-  onTestFinished(() => {
-    vi.unstubAllEnvs();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const home = join(folder, "a home");
+function aHome(eventMs = limits.eventMs, command: readonly string[] = []) {
+  const home = join(temporaryFolder(), "a home");
   mkdirSync(home);
+  onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv("SHIM_HOME", home);
-  const notes = join(folder, "started");
-  const script = join(folder, "hook.sh");
+  const [notes, script] = [join(home, "started"), join(home, "hook.sh")];
   writeFileSync(notes, "");
   writeFileSync(script, `echo "$* \${SHIM_HOOK_WAITED-}" >> '${notes}'; cat > /dev/null; echo '{"by":"program"}'\n`);
-  const program = new HookProgram(["/bin/sh", script], "opencode", { ...limits, eventMs });
-  return { home, program, started: () => readFileSync(notes, "utf8").split("\n").slice(0, -1), reports: [] };
+  const program = new HookProgram(command.length > 0 ? command : ["/bin/sh", script], "opencode", {
+    ...limits,
+    eventMs,
+  });
+  const reports: string[] = [];
+  const send = (event: string, payload = {}): Promise<unknown> =>
+    program.send(event, payload, (text) => void reports.push(text));
+  return { home, send, started: () => readFileSync(notes, "utf8").split("\n").slice(0, -1), reports };
 }
 
 async function aHost(home: string, answer: RequestListener): Promise<void> {
@@ -268,29 +277,23 @@ async function aHost(home: string, answer: RequestListener): Promise<void> {
 }
 
 it("the plugin sends each event to the host, with what says who sends it, and starts no process", async () => {
-  const { home, program, started, reports } = aHome();
+  const { home, send, started, reports } = aHome();
   const got: unknown[] = [];
   await aHost(home, (request, response) => {
     let body = "";
     request.setEncoding("utf8").on("data", (part: string) => (body += part));
     request.on("end", () => {
       const pid = Number.parseInt(String(request.headers[clientHeader]), 10);
-      got.push([request.url, pid, valueOf(request.headers, homeHeader), body]);
+      got.push([request.url, [pid, valueOf(request.headers, homeHeader), body]]);
       response.end(request.url?.endsWith("Stop") ? "" : '{"by":"host"}');
     });
   });
-  const send = (event: string): Promise<unknown> =>
-    program.send(event, { prompt: "ü\u2028" }, (text) => void reports.push(text));
-  expect(await send("UserPromptSubmit")).toEqual({ by: "host" });
-  expect(await send("Stop")).toEqual({});
-  expect(got).toEqual(
-    ["UserPromptSubmit", "Stop"].map((event) => [
-      `/hook/opencode/${event}`,
-      process.pid,
-      home,
-      JSON.stringify({ prompt: "ü\u2028" }),
-    ]),
-  );
+  const payload = { prompt: "ü\u2028" };
+  expect(await send("UserPromptSubmit", payload)).toEqual({ by: "host" });
+  expect(await send("Stop", payload)).toEqual({});
+  const sender = [process.pid, home, JSON.stringify(payload)];
+  const paths = ["/hook/opencode/UserPromptSubmit", "/hook/opencode/Stop"];
+  expect(got).toEqual(paths.map((path) => [path, sender]));
   expect([started(), reports]).toEqual([[], []]);
 });
 
@@ -304,21 +307,20 @@ const failing: Readonly<Record<string, readonly [RequestListener | null, waited:
 it.each(Object.entries(failing))(
   "an event for a host %s has a hook process, which knows whether the host was waited for",
   async (_kind, [answer, waited]) => {
-    const { home, program, started, reports } = aHome(waited ? 5_000 : limits.eventMs);
+    const { home, send, started, reports } = aHome(waited ? 50 : limits.eventMs);
     if (answer) await aHost(home, answer);
-    expect(await program.send("Stop", {}, (text) => void reports.push(text))).toEqual({ by: "program" });
-    expect(started()).toEqual([`Stop --client opencode ${waited}`]);
+    expect(await send("SessionStart")).toEqual({ by: "program" });
+    expect(started()).toEqual([`SessionStart --client opencode ${waited}`]);
     expect(reports).toEqual([]);
   },
 );
 
-const isOther = ({ command }: Child): boolean => !command.includes("611");
-
 it("a hook that hangs is ended and reported", async () => {
-  aHome();
-  const reports: string[] = [];
-  const program = new HookProgram(["bash", "-c", "exec sleep 611"], "opencode", { ...limits, eventMs: 200 });
-  expect(await program.send("Stop", {}, (message) => reports.push(message))).toEqual({});
+  const { send, reports } = aHome(200, ["bash", "-c", "exec sleep 611"]);
+  expect(await send("Stop")).toEqual({});
   expect(reports).toEqual([expect.stringMatching(/^SHIM's hook did not answer at Stop: /)]);
-  await untilFound(() => childrenOf(process.pid).every(isOther), "the end of the hooks");
+  await untilFound(
+    () => childrenOf(process.pid).every(({ command }) => !command.includes("611")),
+    "the end of the hooks",
+  );
 });

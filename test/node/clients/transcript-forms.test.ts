@@ -344,6 +344,7 @@ it.each([
 it.each([
   ["1 passed", "Bash: done"],
   ["Exit code: 1\n1 failed", "Bash: Exit code 1"],
+  ["Process exited with code 1\nOutput:\n1 failed", "Bash: Exit code 1"],
 ])("a program of Codex that updates its plan beside a command yields both calls: it printed %j", (printed, end) => {
   const program =
     'const r = await tools.exec_command({cmd:"npm test"}); await tools.update_plan({plan:[{step:"test",status:"completed"}]}); text(r.output);';

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { uuidv4 } from "#src/shared/ids.ts";
@@ -8,6 +8,7 @@ import { readConversation } from "#src/clients/read-conversation.ts";
 import type { Conversation, Item, NewSession, WrittenSession } from "#src/clients/conversation/conversation.ts";
 import { writeSession } from "#src/machine/recovery/native/native-session.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { recordedSession } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
@@ -30,12 +31,12 @@ function written(client: string, items: readonly Item[], to = aTarget()): Writte
   return writer.write(conversationOf(items), to);
 }
 
-function textOf({ rows }: WrittenSession): string {
+function textOf(rows: readonly object[]): string {
   return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 }
 
 async function readText(text: string, name = "session.jsonl"): Promise<Conversation> {
-  const path = join(mkdtempSync(join(temporaryFolder(), "read-")), name);
+  const path = join(temporaryFolder(), name);
   writeFileSync(path, text);
   const read = await readConversation(path, openNodeSqlite);
   if (!read.ok) throw new Error(read.error);
@@ -44,7 +45,7 @@ async function readText(text: string, name = "session.jsonl"): Promise<Conversat
 
 /** What the client's reader makes of it. */
 function readAgain(session: WrittenSession): Promise<Conversation> {
-  return readText(textOf(session), session.path?.split("/").at(-1));
+  return readText(textOf(session.rows), session.path?.split("/").at(-1));
 }
 
 const at = (minute: number): number => begun + minute * 60_000;
@@ -73,15 +74,17 @@ const items: readonly Item[] = [
   answer("Noted.", 12),
 ];
 
+const wordsOf = (item: Item): string => ("text" in item ? item.text : item.id);
+
+const outline = (all: readonly Item[]) => all.map((item) => [item.kind, item.at, wordsOf(item)]);
+
 const clients = ["claude-code", "codex", "opencode"];
 
 it.each(clients)("a session that is written for %s reads as the conversation that it was", async (client) => {
   const again = await readAgain(written(client, items));
   expect(again.damages).toBe(0);
   expect([...again.lost]).toEqual([]);
-  const words = again.items.map((item) => ("text" in item ? [item.kind, item.text] : [item.kind, item.id]));
-  expect(words).toEqual(items.map((item) => ("text" in item ? [item.kind, item.text] : [item.kind, item.id])));
-  expect(again.items.map((item) => item.at)).toEqual(items.map((item) => item.at));
+  expect(outline(again.items)).toEqual(outline(items));
   const calls = again.items.flatMap((item) => (item.kind === "call" ? [item] : []));
   expect(calls.slice(0, 3)).toMatchObject(items.filter(({ kind }) => kind === "call").slice(0, 3));
 });
@@ -110,7 +113,7 @@ it("Claude Code's limit of a folder's name is a refusal", () => {
 
 it("names and ids that an API refuses are made plain, also where calls and results name each other", () => {
   for (const client of clients) {
-    const text = textOf(written(client, [prompt("p"), call("a.1", "a tool!", null), result("a.1", "done")]));
+    const text = textOf(written(client, [prompt("p"), call("a.1", "a tool!", null), result("a.1", "done")]).rows);
     expect(text).toContain("a_tool_");
     expect(text.match(/"(?:id|tool_use_id|call_id|callID)":"a_1"/g)).toHaveLength(client === "opencode" ? 1 : 2);
     expect(text).not.toContain("a.1");
@@ -147,14 +150,14 @@ const claudeRow = (type: string, content: unknown, more: JsonObject = {}): JsonO
   return { type, sessionId: "s1", cwd: "/p", timestamp: "2026-11-25T10:00:00.000Z", message, ...more };
 };
 
-function readClaude(...rows: readonly JsonObject[]): Promise<Conversation> {
-  return readText(rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+function readRows(...rows: readonly JsonObject[]): Promise<Conversation> {
+  return readText(textOf(rows));
 }
 
 it("a result moves up to its call, and a call without one gets one that says so", async () => {
   const use = (id: string) => claudeRow("assistant", [{ type: "tool_use", id, name: "Bash", input: { command: id } }]);
   const done = (id: string) => claudeRow("user", [{ type: "tool_result", tool_use_id: id, content: `ran ${id}` }]);
-  const { items: read, lost } = await readClaude(
+  const { items: read, lost } = await readRows(
     claudeRow("user", "go"),
     use("a"),
     use("b"),
@@ -170,58 +173,41 @@ it("a result moves up to its call, and a call without one gets one that says so"
 });
 
 it("what no other client's session holds is counted", async () => {
+  const persisted = { type: "text", text: "<persisted-output>" };
   const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "" } };
-  const { lost, items: read } = await readClaude(
+  const { lost, items: read } = await readRows(
     claudeRow("user", [{ type: "text", text: "see" }, image]),
     claudeRow("assistant", [{ type: "thinking", thinking: "hm" }]),
     claudeRow("assistant", [{ type: "tool_use", id: "a", name: "Bash", input: {} }]),
-    claudeRow("user", [
-      { type: "tool_result", tool_use_id: "a", content: [{ type: "text", text: "<persisted-output>" }, image] },
-    ]),
+    claudeRow("user", [{ type: "tool_result", tool_use_id: "a", content: [persisted, image] }]),
     claudeRow("user", "inner", { isSidechain: true }),
     claudeRow("user", "<command-name>/model</command-name>\n<command-args>opus</command-args>"),
     claudeRow("user", "[Request interrupted by user]"),
     { type: "system", subtype: "compact_boundary", sessionId: "s1" },
   );
-  expect(Object.fromEntries(lost)).toEqual({
-    image: 2,
-    thought: 1,
-    cut_result: 1,
-    subagent_row: 1,
-    local_command: 1,
-    interruption: 1,
-    summary: 1,
-  });
+  const others = { thought: 1, cut_result: 1, subagent_row: 1, local_command: 1, interruption: 1, summary: 1 };
+  expect(Object.fromEntries(lost)).toEqual({ image: 2, ...others });
   expect(read.map(({ kind }) => kind)).toEqual(["prompt", "call", "result"]);
 });
 
-const event = (payload: JsonObject): JsonObject => ({ type: "event_msg", payload });
-
 it("what the user took back is not written: an edited prompt of Claude Code, a rollback of Codex", async () => {
-  const edited = await readClaude(
+  const edited = await readRows(
     claudeRow("user", "root", { uuid: "u0", parentUuid: null }),
     claudeRow("assistant", [{ type: "text", text: "Yes?" }], { uuid: "u1", parentUuid: "u0" }),
     claudeRow("user", "wrong", { uuid: "u2", parentUuid: "u1" }),
     claudeRow("assistant", [{ type: "tool_use", id: "a", name: "Bash", input: {} }], { uuid: "u3", parentUuid: "u2" }),
     claudeRow("user", "right", { uuid: "u4", parentUuid: "u1" }),
   );
-  expect(edited.items.map((item) => ("text" in item ? item.text : item.id))).toEqual(["root", "Yes?", "right"]);
-  const rolledBack = await readText(
-    [
-      { type: "session_meta", payload: { id: "s1", cwd: "/p" } },
-      event({ type: "user_message", message: "root" }),
-      event({ type: "user_message", message: "wrong" }),
-      {
-        type: "response_item",
-        payload: { type: "function_call", call_id: "a", name: "exec_command", arguments: "{}" },
-      },
-      event({ type: "thread_rolled_back", num_turns: 1 }),
-      event({ type: "user_message", message: "right" }),
-    ]
-      .map((row) => `${JSON.stringify(row)}\n`)
-      .join(""),
+  expect(edited.items.map(wordsOf)).toEqual(["root", "Yes?", "right"]);
+  const rolledBack = await readRows(
+    codexHead("0.169.0"),
+    codexRow(1, "event_msg/user_message", { message: "root" }),
+    codexRow(2, "event_msg/user_message", { message: "wrong" }),
+    codexRow(3, "response_item/function_call", { call_id: "a", name: "exec_command", arguments: "{}" }),
+    codexRow(4, "event_msg/thread_rolled_back", { num_turns: 1 }),
+    codexRow(5, "event_msg/user_message", { message: "right" }),
   );
-  expect(rolledBack.items.map((item) => ("text" in item ? item.text : item.id))).toEqual(["root", "right"]);
+  expect(rolledBack.items.map(wordsOf)).toEqual(["root", "right"]);
 });
 
 it("a session is written to a file of its own, and never over another one", async () => {
