@@ -17,7 +17,7 @@ import { apply, listBackups } from "#src/installer/apply.ts";
 import { type ClientRefusal, readText, type Plan, type PlanContext } from "#src/installer/file-edits.ts";
 import { wantsBlocking } from "#src/installer/inspect.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
-import { json, type SettingPath, valueAt as valueIn } from "#src/installer/settings.ts";
+import { json, type SettingPath, valueAt } from "#src/installer/settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import type { Result } from "#src/shared/result.ts";
@@ -70,6 +70,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     backups,
     claudeVersion,
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
+    value: (path: string, ...keys: SettingPath): unknown => valueAt(json.read(home.read(path) ?? ""), keys),
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
     planUninstall: (client: ClientTarget) => planUninstall(client, context(launch)),
@@ -90,10 +91,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
 
 export function contents(home: ClientHome): (string | null)[] {
   return [home.servers, home.settings].map((path) => home.read(path));
-}
-
-export function valueAt(text: string, path: SettingPath): unknown {
-  return valueIn(json.read(text), path);
 }
 
 const comments = fc.constantFrom("", "/* note */", '/* { "a": [1, */', '// to the end, "x": {');

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { codexSource, putCodexOnPath } from "#harness/clients/codex-rig.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
@@ -18,6 +18,7 @@ const commandOf = (event: string, client = "codex"): string =>
 const config = (home: ClientHome): string => home.codex.serversFile;
 const hooksFile = (home: ClientHome): string => home.codex.settingsFile ?? "";
 
+const mine = JSON.stringify({ hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } });
 const userConfig = `# mine
 model = "x"   # keep
 
@@ -30,15 +31,15 @@ args = [
 
 it("the user's TOML and hooks stay byte for byte; SHIM's group is the last one", () => {
   const home = aClientHome();
-  const hooks = JSON.stringify({ hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } });
   home.write(config(home), userConfig);
-  home.write(hooksFile(home), hooks);
+  home.write(hooksFile(home), mine);
   home.install(home.codex);
   expect(home.read(config(home))).toBe(`${userConfig}\n${server}`);
-  const { hooks: after } = JSON.parse(home.read(hooksFile(home)) ?? "") as { hooks: { Stop: object[] } };
-  expect(after.Stop).toMatchObject([{ hooks: [{ command: "say done" }] }, { hooks: [{ command: commandOf("Stop") }] }]);
+  expect(home.value(hooksFile(home), "hooks", "Stop")).toMatchObject(
+    ["say done", commandOf("Stop")].map((command) => ({ hooks: [{ command }] })),
+  );
   home.uninstall(home.codex);
-  expect([home.read(config(home)), home.read(hooksFile(home))]).toEqual([userConfig, hooks]);
+  expect([home.read(config(home)), home.read(hooksFile(home))]).toEqual([userConfig, mine]);
 });
 
 it.each([
@@ -57,26 +58,20 @@ it.each([
   expect(toml.remove(added, ["mcp_servers", "shim"]).trimEnd()).toBe(text.trimEnd());
 });
 
-it("a file that is not sound TOML, or has another server of that name, is refused and stays", () => {
-  for (const [text, why] of [
-    ["a = \n[b", "is not valid TOML: Error parsing TOML"],
-    ["mcp_servers = 1\n", 'has an unexpected "mcp_servers"'],
-    ['[mcp_servers.shim]\ncommand = "other"\n', 'has another MCP server named "shim"'],
-  ] as const) {
-    const home = aClientHome();
-    home.write(config(home), text);
-    expect(home.planInstall(home.codex)).toMatchObject({
-      ok: false,
-      error: { message: expect.stringContaining(why) as string },
-    });
-    expect(home.read(config(home))).toBe(text);
-  }
+it.each([
+  ["a = \n[b", "config_unsound"],
+  ["mcp_servers = 1\n", "config_unsound"],
+  ['[mcp_servers.shim]\ncommand = "other"\n', "name_taken"],
+])("a file that is not sound TOML, or has another server of that name, is refused and stays: %j", (text, code) => {
+  const home = aClientHome();
+  home.write(config(home), text);
+  expect(home.planInstall(home.codex)).toMatchObject({ ok: false, error: { code } });
+  expect(home.read(config(home))).toBe(text);
 });
 
 it("Codex itself is asked for the trust, for SHIM's commands alone, and asked again @night", async () => {
   const home = aClientHome();
-  const mine = { hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } };
-  home.write(hooksFile(home), JSON.stringify(mine));
+  home.write(hooksFile(home), mine);
   home.install(home.codex);
   const source = codexSource(home, putCodexOnPath(home.folder));
   const states = async () => {
@@ -85,9 +80,9 @@ it("Codex itself is asked for the trust, for SHIM's commands alone, and asked ag
   };
   expect(await states()).toEqual(codex.events.map(() => "untrusted"));
   expect(await trustHooks(source)).toBeNull();
-  expect(readFileSync(config(home), "utf8")).not.toContain(":stop:0:0");
+  expect(home.read(config(home))).not.toContain(":stop:0:0");
   // The position is part of the key.
-  const { hooks } = JSON.parse(home.read(hooksFile(home)) ?? "") as { hooks: Record<string, object[]> };
+  const hooks = home.value(hooksFile(home), "hooks") as Record<string, object[]>;
   const moved = { ...hooks, PreToolUse: [{ hooks: [{ command: "x" }] }, ...(hooks["PreToolUse"] ?? [])] };
   home.write(hooksFile(home), JSON.stringify({ hooks: moved }));
   expect((await states()).filter((state) => state === "untrusted")).toHaveLength(1);
@@ -100,8 +95,7 @@ it.each([
   ["leaves no empty table", 'model = "x"\n'],
 ])("removal takes the trust out too, and %s", async (_, before) => {
   const home = aClientHome();
-  mkdirSync(join(home.folder, ".codex"), { recursive: true });
-  writeFileSync(config(home), before);
+  home.write(config(home), before);
   home.install(home.codex);
   await trustHooks(codexSource(home, putCodexOnPath(home.folder)));
   expect(home.read(config(home))).toContain(`${hooksFile(home)}:stop:0:0`);
@@ -114,14 +108,7 @@ const clients = ["codex", "copilot", "opencode", "qwen", "gemini"] as const;
 /** A home in which the client has been started once. */
 function aHomeWith(client: (typeof clients)[number]): { readonly home: ClientHome; readonly target: ClientTarget } {
   const home = aClientHome();
-  const folders = {
-    codex: ".codex",
-    copilot: ".copilot",
-    opencode: ".config/opencode",
-    qwen: ".qwen",
-    gemini: ".gemini",
-  };
-  mkdirSync(join(home.folder, folders[client]), { recursive: true });
+  mkdirSync(join(home.folder, client === "opencode" ? ".config/opencode" : `.${client}`), { recursive: true });
   const machine = { platform: "linux", env: {}, homedir: home.folder, exists: existsSync, list: () => [] } as const;
   const target = detect(machine).find((one) => one.client === client);
   if (!target) throw new Error(`${client} was not found`);
@@ -159,16 +146,11 @@ function namesIn({ folder }: ClientHome): string[] {
   return names.filter((name) => !name.startsWith("shim")).toSorted();
 }
 
-interface Written {
-  readonly servers: unknown;
-  readonly hooks: unknown;
-}
-
-function written(client: (typeof clients)[number]): Written {
+function written(client: (typeof clients)[number]): { readonly servers: unknown; readonly hooks: unknown } {
   const { home, target } = aHomeWith(client);
   home.install(target);
-  const read = (path: string): unknown => JSON.parse(home.read(path) ?? "");
-  return { servers: read(target.serversFile), hooks: client === "opencode" ? null : read(target.settingsFile ?? "") };
+  const hooks = client === "opencode" ? null : home.value(target.settingsFile ?? "");
+  return { servers: home.value(target.serversFile), hooks };
 }
 
 it("forms and units are the client's own, and servers stand in its own list", () => {
@@ -202,9 +184,8 @@ it.each(["qwen", "copilot"] as const)("the command line of %s is safe for any pa
 
 it("the user's own entries stay, those of another copy are corrected, and a changed file loses SHIM's alone", () => {
   const { home, target } = aHomeWith("qwen");
-  const mine =
-    '{\n  // mine\n  "model": { "name": "x" },\n  "hooks": { "Stop": [{ "hooks": [{ "type": "command", "command": "say done" }] }] }\n}\n';
-  home.write(target.serversFile, mine);
+  const own = `{\n  // mine\n  "model": { "name": "x" },\n  ${mine.slice(1, -1)}\n}\n`;
+  home.write(target.serversFile, own);
   home.install(target, { ...launch, hookScript: "/old/dist/hook.cjs", script: "/old/bin/shim.mjs" });
   home.install(target);
   const text = home.read(target.serversFile) ?? "";
@@ -213,7 +194,7 @@ it("the user's own entries stay, those of another copy are corrected, and a chan
   expect(text).not.toContain("/old/");
   home.write(target.serversFile, text.replace('"x"', '"y"'));
   home.uninstall(target);
-  expect(home.read(target.serversFile)).toBe(mine.replace('"x"', '"y"'));
+  expect(home.read(target.serversFile)).toBe(own.replace('"x"', '"y"'));
 });
 
 it.each(["copilot", "opencode"] as const)("%s: a file of SHIM's name that another has written stays", (client) => {

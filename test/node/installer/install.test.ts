@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
-import { valueAt } from "#harness/machine/client-home.ts";
+import { json } from "#src/installer/settings.ts";
 import { aClientHome, launch } from "#harness/machine/client-home.ts";
 
 const handler = (event: string, timeout = 10): object => ({
@@ -18,13 +19,13 @@ const handler = (event: string, timeout = 10): object => ({
 it("puts server, hooks and status line into a Claude Code without settings", () => {
   const home = aClientHome();
   home.install();
-  expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({
+  expect(home.value(home.servers)).toEqual({
     mcpServers: { shim: { type: "stdio", command: launch.node, args: [launch.script, "mcp"] } },
   });
   const known = hookEvents.filter((event) => event !== "PreModelSwitch");
   const timeouts: Partial<Record<HookEvent, number>> = { SessionStart: 15, PermissionRequest: 600 };
   const hooks = known.map((event) => [event, [{ hooks: [handler(event, timeouts[event] ?? 10)] }]]);
-  expect(JSON.parse(home.read(home.settings) ?? "")).toEqual({
+  expect(home.value(home.settings)).toEqual({
     hooks: Object.fromEntries(hooks) as object,
     statusLine: { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },
   });
@@ -33,14 +34,11 @@ it("puts server, hooks and status line into a Claude Code without settings", () 
 
 it("a client that knows hooks of a server gets them for tool events, under the server's name", () => {
   const home = aClientHome("2.1.118 (Claude Code)");
-  home.write(
-    home.servers,
-    JSON.stringify({ mcpServers: { mine: { command: launch.node, args: [launch.script, "mcp"] } } }),
-  );
+  const mine = { command: launch.node, args: [launch.script, "mcp"] };
+  home.write(home.servers, JSON.stringify({ mcpServers: { mine } }));
   home.install();
-  const { hooks } = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, object[]> };
-  expect(hooks["PreToolUse"]).toEqual(hookToolGroups("PreToolUse", "mine"));
-  expect(hooks["Stop"]).toEqual(hookToolGroups("Stop", "mine"));
+  const hooks = home.value(home.settings, "hooks") as Record<string, object[]>;
+  for (const event of ["PreToolUse", "Stop"] as const) expect(hooks[event]).toEqual(hookToolGroups(event, "mine"));
   for (const event of ["SessionStart", "UserPromptSubmit", "SessionEnd"] as const)
     expect(hooks[event]).toEqual([{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]);
   expect(Object.keys(hooks)).not.toContain("PreModelSwitch");
@@ -50,11 +48,11 @@ it("a client that knows hooks of a server gets them for tool events, under the s
 it("where the user asks for it, hooks block a call that SHIM could not check, and no longer when not", () => {
   const home = aClientHome(`${blockingSince} (Claude Code)`);
   home.write(home.config, '{"team": {"blockUnchecked": true}}');
-  const groups = (): unknown => valueAt(home.read(home.settings) ?? "", ["hooks", "PreToolUse"]);
+  const groups = (): unknown => home.value(home.settings, "hooks", "PreToolUse");
   expect(home.install().notes.join()).not.toContain("blockUnchecked");
   expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim", true));
   expect(home.read(home.settings)?.match(/"onFailure": "block"/g)).toHaveLength(2);
-  expect(valueAt(home.read(home.settings) ?? "", ["hooks", "Stop"])).toEqual(hookToolGroups("Stop", "shim"));
+  expect(home.value(home.settings, "hooks", "Stop")).toEqual(hookToolGroups("Stop", "shim"));
   home.write(home.config, "{}");
   home.install();
   expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim"));
@@ -63,49 +61,45 @@ it("where the user asks for it, hooks block a call that SHIM could not check, an
 it("corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
   const home = aClientHome();
   home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
-  const moved = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, { hooks: object[] }[]> };
+  const moved = home.value(home.settings) as { hooks: Record<string, { hooks: object[] }[]> };
   moved.hooks["Stop"] = [
     { hooks: [{ type: "command", command: "say done" }, ...(moved.hooks["Stop"]?.[0]?.hooks ?? [])] },
     { hooks: [{ type: "command", command: "/old/node", args: ["/old/dist/hook.cjs", "Stop"] }] },
   ];
   home.write(home.settings, JSON.stringify(moved));
-  const servers = JSON.parse(home.read(home.servers) ?? "") as { mcpServers: { shim: object } };
-  const own = { ...servers.mcpServers.shim, env: { SHIM_HOME: "/data" }, timeout: 5000 };
+  const shim = home.value(home.servers, "mcpServers", "shim") as object;
+  const own = { ...shim, env: { SHIM_HOME: "/data" }, timeout: 5000 };
   home.write(home.servers, JSON.stringify({ mcpServers: { memory: own, shim: own } }));
   home.install();
-  expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({
+  expect(home.value(home.servers)).toEqual({
     mcpServers: { memory: { ...own, command: launch.node, args: [launch.script, "mcp"] } },
   });
-  expect(valueAt(home.read(home.settings) ?? "", ["hooks", "Stop"])).toEqual([
+  expect(home.value(home.settings, "hooks", "Stop")).toEqual([
     { hooks: [{ type: "command", command: "say done" }, handler("Stop")] },
   ]);
-  expect(valueAt(home.read(home.settings) ?? "", ["statusLine", "command"])).toContain(launch.script);
+  expect(home.value(home.settings, "statusLine", "command")).toContain(launch.script);
 });
 
-it("refuses a file that it cannot understand and changes none", () => {
-  const cases: [string, string, string][] = [
-    ["settings", "{ not json", "is not valid JSON"],
-    ["settings", '{"hooks": []}', 'unexpected "hooks"'],
-    ["settings", '{"hooks": {"Stop": {}}}', 'unexpected "hooks.Stop"'],
-    ["servers", '{"mcpServers": null}', 'unexpected "mcpServers"'],
-    ["servers", '{"a": 1, "a": 2}', "a second time"],
-    ["servers", "[]", "not an object"],
-  ];
-  for (const [file, text, message] of cases) {
-    const home = aClientHome();
-    const path = file === "settings" ? home.settings : home.servers;
-    home.write(path, text);
-    const plan = home.planInstall(home.code);
-    expect(plan).toMatchObject({ ok: false, error: { code: "config_unsound", path } });
-    expect(!plan.ok && plan.error.message).toContain(message);
-    expect(home.read(path)).toBe(text);
-  }
+it.each([
+  ["settings", "{ not json", "is not valid JSON"],
+  ["settings", '{"hooks": []}', 'unexpected "hooks"'],
+  ["settings", '{"hooks": {"Stop": {}}}', 'unexpected "hooks.Stop"'],
+  ["servers", '{"mcpServers": null}', 'unexpected "mcpServers"'],
+  ["servers", '{"a": 1, "a": 2}', "a second time at line 1, column 10"],
+  ["servers", "[]", "not an object"],
+] as const)("refuses a file that it cannot understand and changes none: %s with %s", (file, text, message) => {
+  const home = aClientHome();
+  const path = home[file];
+  home.write(path, text);
+  const error = { code: "config_unsound", path, message: expect.stringContaining(message) as string };
+  expect(home.planInstall(home.code)).toMatchObject({ ok: false, error });
+  expect(home.read(path)).toBe(text);
 });
 
 it("refuses what is not UTF-8, and a folder instead of a file", () => {
   const home = aClientHome();
-  home.write(home.settings, "x");
-  execFileSync("sh", ["-c", `printf '\\377\\376{' > '${home.settings}'`]);
+  home.write(home.settings, "");
+  writeFileSync(home.settings, Buffer.from([0xff, 0xfe, 0x7b]));
   expect(home.planInstall(home.code)).toMatchObject({ ok: false, error: { code: "config_unreadable" } });
   expect(readText(home.folder)).toMatchObject({ ok: false, error: { code: "config_unreadable" } });
   expect(readText(join(home.settings, "below"))).toEqual({ ok: true, value: null });
@@ -115,22 +109,20 @@ it("leaves the user's own status line, and says how to have both", () => {
   for (const line of [{ type: "command", command: "ccline --x", padding: 2 }, { type: "text", text: "x" }, "x"]) {
     const home = aClientHome();
     home.write(home.settings, JSON.stringify({ statusLine: line }));
-    expect(home.install().notes).toEqual([
-      expect.stringContaining("let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`"),
-    ]);
-    expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toEqual(line);
+    const both = "let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`";
+    expect(home.install().notes).toEqual([expect.stringContaining(both)]);
+    expect(home.value(home.settings, "statusLine")).toEqual(line);
   }
 });
 
 it("with the plugin enabled sets only the status line, and takes out what an earlier init left", () => {
   const home = aClientHome();
   home.install();
-  const enabled = { ...(JSON.parse(home.read(home.settings) ?? "") as object), enabledPlugins: { "shim@shim": true } };
-  home.write(home.settings, JSON.stringify(enabled));
+  home.write(home.settings, json.set(home.read(home.settings) ?? "", ["enabledPlugins"], { "shim@shim": true }));
   expect(home.install().notes[0]).toContain("shim@shim");
-  expect(valueAt(home.read(home.settings) ?? "", ["hooks"])).toBeUndefined();
-  expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toBeDefined();
-  expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({});
+  expect(home.value(home.settings, "hooks")).toBeUndefined();
+  expect(home.value(home.settings, "statusLine")).toBeDefined();
+  expect(home.value(home.servers)).toEqual({});
   expect(home.install().edits).toEqual([]);
 });
 

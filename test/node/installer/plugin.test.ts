@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { commandFiles, pluginHooks } from "../../../scripts/plugin-files.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
@@ -18,29 +18,18 @@ function json(path: string): unknown {
 
 /** The plugin's launcher in a folder of its own, with stand-ins for what is built: they print what they were given. */
 function aPlugin(built: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), "shim-plugin-"));
-  mkdirSync(join(folder, "plugin"));
+  const folder = temporaryFolder();
   cpSync(join(root, "plugin", "launch.mjs"), join(folder, "plugin", "launch.mjs"));
-  for (const path of built) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), `console.log(JSON.stringify(["${path}", ...process.argv.slice(2)]));`);
-  }
+  const printing = built.map((path) => [path, `console.log(JSON.stringify(["${path}", ...process.argv.slice(2)]));`]);
+  write(folder, Object.fromEntries(printing) as Record<string, string>);
   return folder;
 }
 
-interface Started {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(folder: string, args: readonly string[], nodeVersion?: string): Started {
+function start(folder: string, args: readonly string[], nodeVersion?: string) {
   const pretend = `data:text/javascript,Object.defineProperty(process,"versions",{value:{node:"${nodeVersion ?? ""}"}})`;
   const options = nodeVersion === undefined ? [] : ["--import", pretend];
-  return spawnSync(process.execPath, [...options, join(folder, "plugin", "launch.mjs"), ...args], {
-    encoding: "utf8",
-    timeout: 120_000,
-  });
+  const command = [...options, join(folder, "plugin", "launch.mjs"), ...args];
+  return spawnSync(process.execPath, command, { encoding: "utf8", timeout: 120_000 });
 }
 
 it("the plugin's hook files are those of the table of events, one for each age of client", () => {
@@ -64,9 +53,8 @@ it("without a build a hook ends well and the first one notifies the user; the se
   const folder = aPlugin([]);
   const first = start(folder, ["hook", "SessionStart"]);
   expect(first.status).toBe(0);
-  expect(JSON.parse(first.stdout)).toEqual({
-    systemMessage: "This chat is not saved: SHIM is not built. In the clone, run: npm ci && npm run build",
-  });
+  const systemMessage = "This chat is not saved: SHIM is not built. In the clone, run: npm ci && npm run build";
+  expect(JSON.parse(first.stdout)).toEqual({ systemMessage });
   const other = start(folder, ["hook", "Stop"]);
   expect([other.status, other.stdout]).toEqual([0, ""]);
   const server = start(folder, ["mcp"]);
@@ -99,12 +87,6 @@ it("the skill names the tools, those of a team too", () => {
 const folder = join(root, "plugin", "commands");
 const commands = readdirSync(folder);
 
-interface Listed {
-  readonly name: string;
-  readonly inputSchema: object;
-  readonly outputSchema?: object | undefined;
-}
-
 /** Names of the fields of a JSON schema, at any depth. */
 function fieldsOf(schema: unknown): string[] {
   if (typeof schema !== "object" || schema === null) return [];
@@ -119,8 +101,9 @@ async function listedTools(): Promise<Map<string, string[]>> {
   const alone = await connect(tempRuntime());
   const { one } = await twoChats();
   const listed = await Promise.all([alone, one].map(({ client }) => client.listTools()));
-  const all = listed.flatMap((answer): readonly Listed[] => answer.tools);
-  return new Map(all.map(({ name, inputSchema, outputSchema }) => [name, fieldsOf([inputSchema, outputSchema])]));
+  type Listed = { readonly name: string; readonly inputSchema: object; readonly outputSchema?: object | undefined };
+  const tools = listed.flatMap((answer): readonly Listed[] => answer.tools);
+  return new Map(tools.map(({ name, inputSchema, outputSchema }) => [name, fieldsOf([inputSchema, outputSchema])]));
 }
 
 it("the plugin's commands are views of their declaration, as `node scripts/plugin-files.ts` writes them", () => {
@@ -128,20 +111,18 @@ it("the plugin's commands are views of their declaration, as `node scripts/plugi
   expect(Object.fromEntries(written)).toEqual(Object.fromEntries(commandFiles()));
 });
 
-it.each(commands.filter((name) => !["limit.md", "undo.md"].includes(name)))(
-  "%s needs only tools that the plugin brings, is allowed to use them, and runs no program",
-  async (file) => {
+it("each command needs only tools that the plugin brings, is allowed to use them, and runs no program", async () => {
+  const known = await listedTools();
+  for (const file of commands.filter((name) => !["limit.md", "undo.md"].includes(name))) {
     const text = readFileSync(join(folder, file), "utf8");
-    const known = await listedTools();
     const named = [...new Set([...text.matchAll(/`(shim_\w+)`/g)].map(([, name]) => name ?? ""))];
     const allowed = /^allowed-tools: (.*)$/m.exec(text)?.[1]?.split(", ") ?? [];
-    expect(allowed.toSorted()).toEqual(named.map((name) => `mcp__plugin_shim_shim__${name}`).toSorted());
-    for (const name of named) expect([...known.keys()]).toContain(name);
+    expect(allowed.toSorted(), file).toEqual(named.map((name) => `mcp__plugin_shim_shim__${name}`).toSorted());
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
     const knownFields = named.flatMap((name) => known.get(name) ?? []);
     const given = [...text.matchAll(/`([a-z]\w*)(?:: [^`]+)?`/g)].map(([, name]) => name ?? "");
-    for (const name of given.filter((one) => !one.startsWith("shim_") && one !== "incomplete")) {
-      expect(knownFields).toContain(name);
-    }
+    for (const name of given.filter((one) => !one.startsWith("shim_") && one !== "incomplete"))
+      expect(knownFields, file).toContain(name);
     expect(text).not.toMatch(/!`|\bshim (resume|up|sessions|explain)\b/);
-  },
-);
+  }
+});
