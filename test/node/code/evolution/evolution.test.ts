@@ -22,49 +22,27 @@ function aFinding(changes: Partial<Finding> = {}): Finding {
 }
 
 function aMeasurement(changes: Partial<Measured> = {}): Measured {
-  return {
-    commit: "c",
-    tools: [{ name: "oxlint", status: "ran", why: null }],
-    findings: [],
-    hotspots: [],
-    tests: { failure: null, isFlaky: false },
-    api: ["export declare const a: number;"],
-    testFiles: ["src/a.test.ts"],
-    notes: [],
-    ...changes,
-  };
+  const tools = [{ name: "oxlint", status: "ran", why: null }] as const;
+  const tests = { failure: null, isFlaky: false };
+  const api = ["export declare const a: number;"];
+  const usual = { commit: "c", findings: [], hotspots: [], testFiles: ["src/a.test.ts"], notes: [] };
+  return { ...usual, tools: [...tools], tests, api, ...changes };
 }
 
 function aCandidate(changes: Partial<Candidate> = {}): Candidate {
-  return {
-    id: "id",
-    subject: "lint",
-    method: "fix",
-    fixer: "lint-fix",
-    files: ["src/a.ts"],
-    findings: [aFinding()],
-    value: 3,
-    ...changes,
-  };
+  const usual = { id: "id", subject: "lint", method: "fix", fixer: "lint-fix", value: 3 } as const;
+  return { ...usual, files: ["src/a.ts"], findings: [aFinding()], ...changes };
 }
 
 const change: FileDelta = { path: "src/a.ts", kind: "changed", before: "var a = 1;", after: "let a = 1;" };
 
-function judged(changes: Partial<JudgeInput> = {}): string[] {
-  const before = aMeasurement({ findings: [aFinding(), aFinding({ rule: "other" })] });
-  const after = aMeasurement({ findings: [aFinding({ rule: "other" })] });
-  return judge({
-    before,
-    after,
-    candidate: aCandidate(),
-    allowsApi: false,
-    changes: [change],
-    astGrep,
-    ...changes,
-  });
-}
-
 const fine = [aFinding({ rule: "other" })];
+
+function judged(changes: Partial<JudgeInput> = {}): string[] {
+  const before = aMeasurement({ findings: [aFinding(), ...fine] });
+  const usual = { before, after: aMeasurement({ findings: fine }), candidate: aCandidate(), allowsApi: false };
+  return judge({ ...usual, changes: [change], astGrep, ...changes });
+}
 
 it("a change that removes its findings is kept; one that does nothing, leaves its findings or adds one is not", () => {
   expect(judged()).toEqual([]);
@@ -94,11 +72,8 @@ it("tests that fail reject a change", () => {
 });
 
 function withApi(old: readonly string[], now: readonly string[], rest: Partial<JudgeInput> = {}): string[] {
-  return judged({
-    before: aMeasurement({ findings: [aFinding(), aFinding({ rule: "other" })], api: [...old] }),
-    after: aMeasurement({ findings: fine, api: [...now] }),
-    ...rest,
-  });
+  const before = aMeasurement({ findings: [aFinding(), ...fine], api: [...old] });
+  return judged({ before, after: aMeasurement({ findings: fine, api: [...now] }), ...rest });
 }
 
 it("what was declared stays, but for unused exports and what only they used; more may come", () => {
@@ -111,13 +86,13 @@ it("what was declared stays, but for unused exports and what only they used; mor
   expect(withApi(["interface Options { a: string; }"], ["interface Options { b: string; }"])).toHaveLength(1);
   const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
   const candidate = aCandidate({ fixer: "unused", findings: [unused] });
-  const findings = [unused, aFinding({ rule: "other" })];
-  const before = aMeasurement({ findings, api: [one, two] });
+  const before = aMeasurement({ findings: [unused, ...fine], api: [one, two] });
   expect(withApi([], [two], { before, candidate })).toEqual([]);
   expect(withApi([], [], { before, candidate })).toEqual([`the public API changes: ${two}`]);
 });
 
-const worker = aCandidate({ method: "worker", fixer: null });
+const byWorker = { method: "worker", fixer: null } as const;
+const worker = aCandidate(byWorker);
 
 /** What the judge says of a worker's change of one file. */
 function reasons(before: string | null, after: string | null, rest: Partial<FileDelta> = {}): string[] {
@@ -132,11 +107,11 @@ it("other files, deleted files and tests, and links instead of files reject a ch
   expect(reasons("", "", { path: "src/b.ts" })).toEqual(["files of no concern were changed: src/b.ts"]);
   expect(reasons(null, "", { path: "../other/a.ts" })).toHaveLength(1);
   expect(reasons("", null, test)).toEqual(["tests were deleted: src/a.test.ts"]);
-  const ofTest = aCandidate({ method: "worker", fixer: null, files: ["src/a.test.ts"] });
+  const ofTest = aCandidate({ ...byWorker, files: ["src/a.test.ts"] });
   const deleted: FileDelta = { ...test, kind: "deleted", before: "", after: null };
   expect(judged({ candidate: ofTest, changes: [deleted] })).toEqual(["tests were deleted: src/a.test.ts"]);
   expect(reasons("let a;", null)).toEqual(["files were deleted: src/a.ts"]);
-  const double = aCandidate({ method: "worker", fixer: null, subject: "duplicates" });
+  const double = aCandidate({ ...byWorker, subject: "duplicates" });
   expect(judged({ candidate: double, changes: [{ ...change, kind: "deleted", after: null }] })).toEqual([]);
   expect(reasons("let a;", null, { kind: "retyped" })).toHaveLength(1);
   // A mechanical change has no business in the tests.
@@ -144,19 +119,9 @@ it("other files, deleted files and tests, and links instead of files reject a ch
 });
 
 it("settings of tools are never changed, even where they have a finding", () => {
-  for (const path of [
-    "tsconfig.json",
-    "tsconfig.build.json",
-    ".oxlintrc.json",
-    "eslint.config.js",
-    "packages/a/vitest.config.ts",
-    "package.json",
-    ".gitignore",
-    ".eslintignore",
-    "knip.ts",
-    "biome.jsonc",
-    "analysis-baseline.json",
-  ]) {
+  const tools = "tsconfig.json tsconfig.build.json .oxlintrc.json eslint.config.js knip.ts biome.jsonc";
+  const others = "package.json packages/a/vitest.config.ts .gitignore .eslintignore analysis-baseline.json";
+  for (const path of `${tools} ${others}`.split(" ")) {
     const candidate = aCandidate({ files: [path] });
     const changes = [{ ...change, path, before: "{}", after: "{ }" }];
     expect(judged({ candidate, changes }), path).toEqual([`settings of tools were changed: ${path}`]);
@@ -269,12 +234,9 @@ it("a test only gains lines, but for imports; one with a finding of its own asse
   expect(checks(before.replace("2", "9"))).toEqual([
     "a line of a test was changed in src/a.test.ts: assert.equal(f(1), 2);",
   ]);
-  const candidate = aCandidate({ method: "worker", fixer: null, files: ["src/a.test.ts"] });
+  const candidate = aCandidate({ ...byWorker, files: ["src/a.test.ts"] });
   const own = (text: string): string[] =>
-    judged({
-      candidate,
-      changes: [{ ...test, kind: "changed", before: "expect(a.length).toBe(1);", after: text }],
-    });
+    judged({ candidate, changes: [{ ...test, kind: "changed", before: "expect(a.length).toBe(1);", after: text }] });
   expect(own("expect(a).toHaveLength(1);")).toEqual([]);
   expect(own("f(a);")).toEqual(["the tests in src/a.test.ts assert less often"]);
 });
@@ -298,35 +260,21 @@ it("what was rejected, and what --only leaves out, is no candidate", () => {
   expect(count(["types"])).toBe(0);
 });
 
-const facts = {
-  base: "c",
-  findings: 0,
-  tools: [],
-  notes: [],
-};
-
 it("of tasks with a file in common each waits for the one before, and one task reports when all have ended", () => {
   const files = uniqueArray(constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 3 });
+  const limits = RunLimits.parse({ costMicros: 100 });
+  const facts = { base: "c", findings: 0, tools: [], notes: [] };
   assert(
     property(array(files, { minLength: 1, maxLength: 12 }), (all) => {
       const candidates = all.map((one) => aCandidate({ files: one }));
-      const limits = RunLimits.parse({ costMicros: 100 });
-      const tasks = toTasks(candidates, {
-        type: "evolve",
-        tag: "evolve.1",
-        allowsApi: false,
-        limits,
-        facts,
-      });
-      const report = tasks.at(-1);
-      expect(report?.dependsOn).toEqual(tasks.slice(0, -1).map(({ ref }) => ref));
+      const tasks = toTasks(candidates, { type: "evolve", tag: "evolve.1", allowsApi: false, limits, facts });
+      expect(tasks.at(-1)?.dependsOn).toEqual(tasks.slice(0, -1).map(({ ref }) => ref));
       // Those between may be rejected, and what they began with is not there then.
-      for (const [later, own] of all.entries()) {
+      for (const [later, own] of all.entries())
         for (const [earlier, other] of all.slice(0, later).entries()) {
           const isShared = own.some((file) => other.includes(file));
           expect(tasks[later]?.dependsOn?.includes(`change-${earlier + 1}`)).toBe(isShared);
         }
-      }
       expect(tasks.slice(0, -1).every(({ budget }) => budget?.costMicros === 100)).toBe(true);
     }),
   );
@@ -346,56 +294,36 @@ function without(source: string, names: readonly string[], lines: readonly numbe
   return removeUnused(astGrep, "a.ts", source, [...named, ...lines.map((line) => ({ ...finding, range: { line } }))]);
 }
 
-it.each([
+it.each<[what: string, source: string, names: string[], expected: string, lines?: number[]]>([
   ["one name of several", 'import { a, b } from "x";\na();\nb;\n', ["b"], 'import { a } from "x";\na();\nb;\n'],
   ["the last name", 'import { a } from "x";\n\nf();\n', ["a"], "f();\n"],
   ["a default beside names", 'import d, { a } from "x";\nd();\n', ["a"], 'import d from "x";\nd();\n'],
   ["a namespace", 'import * as all from "x";\nf();\n', ["all"], "f();\n"],
   ["an alias", 'import { a as b, c } from "x";\nc();\n', ["b"], 'import { c } from "x";\nc();\n'],
   ["nothing known", 'import { a } from "x";\na();\n', ["z"], 'import { a } from "x";\na();\n'],
-])("an import loses %s", (_what, source, names, expected) => {
-  expect(without(source, names)).toBe(expected);
-});
-
-it("an import of which nothing is used goes by its line", () => {
-  expect(without('import { a, b } from "x";\nf();\n', [], [1])).toBe("f();\n");
+  ["all that a line names, of which nothing is used", 'import { a, b } from "x";\nf();\n', [], "f();\n", [1]],
+])("an import loses %s", (_what, source, names, expected, lines) => {
+  expect(without(source, names, lines)).toBe(expected);
 });
 
 it("an unused declaration goes, with its comment and the imports that it alone used", () => {
-  const source = `import { read } from "fs";
-import { join } from "path";
-
-export const kept = join("a");
-
-/** Nobody needs it. */
-export function dead(): string {
-  return read("x");
-}
-
-export type Gone = string;
-`;
-  expect(without(source, ["dead", "Gone"])).toBe(`import { join } from "path";
-
-export const kept = join("a");
-`);
+  const kept = 'import { join } from "path";\n\nexport const kept = join("a");\n';
+  const dead =
+    '/** Unused. */\nexport function dead(): string {\n  return read("x");\n}\n\nexport type Gone = string;\n';
+  expect(without(`import { read } from "fs";\n${kept}\n${dead}`, ["dead", "Gone"])).toBe(kept);
 });
 
 it("what its file uses, or what does something when it is evaluated, loses the keyword alone", () => {
-  expect(without("export const a = 1;\nexport const b = a + 1;\n", ["a"])).toBe(
-    "const a = 1;\nexport const b = a + 1;\n",
-  );
+  const used = "const a = 1;\nexport const b = a + 1;\n";
+  expect(without(`export ${used}`, ["a"])).toBe(used);
   expect(without("export const a = start();\n", ["a"])).toBe("const a = start();\n");
   expect(without("export const f = () => start();\n", ["f"])).toBe("");
   expect(without("export const a = 1, b = 2;\n", ["a"])).toBe("export const a = 1, b = 2;\n");
 });
 
 it("changed files are those of two commits, with both texts", async () => {
-  const { project: folder } = makeProject({
-    "app/a.ts": "a\n",
-    "app/b.test.ts": "b\n",
-    "app/l.ts": "l\n",
-    "ä b.ts": "c\n",
-  });
+  const files = { "app/a.ts": "a\n", "app/b.test.ts": "b\n", "app/l.ts": "l\n", "ä b.ts": "c\n" };
+  const { project: folder } = makeProject(files);
   const base = git(folder, "rev-parse", "HEAD").trim();
   write(folder, { "app/a.ts": "new\n", "app/d.ts": "d\n", "ä b.ts": "c2\n", "app/e.png": "\0" });
   for (const name of ["b.test.ts", "l.ts"]) rmSync(join(folder, "app", name));
