@@ -45,37 +45,28 @@ const sources: Readonly<Record<string, string>> = {
   "codemods/rename.ts": renameCodemod,
 };
 
-export function aTransformHome(files: Readonly<Record<string, string>> = {}): TransformHome {
+export function aTransformHome(files: Readonly<Record<string, string>> = {}) {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ...sources, ...files });
   const programs = ["ast-grep", "jscodeshift", "oxlint"];
   linkPackages(home.project, ["@ast-grep/cli", "jscodeshift", "ts-morph", "oxlint"], programs);
-  return withTransform(home);
-}
-
-export type TransformHome = CliHome & {
-  /** `shim code transform` with Node's folder on the path, and no Ctrl-C. */
-  transform(command: string, overrides?: Partial<Io>, ...args: string[]): ReturnType<CliHome["shim"]>;
-  report(command: string, ...args: string[]): Promise<Record<string, unknown>>;
-  branches(): string[];
-  /** What a transform could leave behind, which is nothing but branches. */
-  leftovers(): string[];
-};
-
-function withTransform(home: CliHome): TransformHome {
   const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   Object.assign(home.runtime, { env });
   const io = { env, interrupted: () => new AbortController().signal };
-  const transform: TransformHome["transform"] = (command, overrides = {}, ...args) =>
-    home.shimWith({ ...io, ...overrides }, `code transform ${command}`, ...args);
+  /** `shim code transform` with Node's folder on the path, and no Ctrl-C. */
+  const transform = (command: string, overrides: Partial<Io> = {}): ReturnType<CliHome["shim"]> =>
+    home.shimWith({ ...io, ...overrides }, `code transform ${command}`);
   return Object.assign(home, {
     transform,
-    report: async (command: string, ...args: string[]) => (await transform(`--json ${command}`, {}, ...args)).json(),
+    report: async (command: string) => (await transform(`--json ${command}`)).json(),
     branches: () => leftIn(home.project, home.paths.home).branches,
-    leftovers: () => {
+    /** What a transform could leave behind, which is nothing but branches. */
+    leftovers() {
       const { folders, worktrees } = leftIn(home.project, home.paths.home);
       return [...folders, ...worktrees];
     },
   });
 }
+
+export type TransformHome = ReturnType<typeof aTransformHome>;
