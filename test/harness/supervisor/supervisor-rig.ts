@@ -55,6 +55,12 @@ export class SupervisorRig {
     });
   }
 
+  static async begun(...given: ConstructorParameters<typeof SupervisorRig>): Promise<SupervisorRig> {
+    const rig = new SupervisorRig(...given);
+    await rig.begin();
+    return rig;
+  }
+
   get folder(): string {
     return join(this.runtime.paths.home, "..");
   }
@@ -192,7 +198,7 @@ export interface LiveChat {
   readonly prompt?: string;
   /** Null: it has none. */
   readonly transcript?: string | null;
-  /** Where it works; default: a folder of its own. */
+  /** Default: a folder of its own. */
   readonly folder?: string;
 }
 
@@ -229,7 +235,7 @@ export function checkpointsOf(runtime: TempRuntime, id: string): string[] {
 export const prompt = "Fix the parser.";
 const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus"] } as const;
 
-type Order = readonly (object | string)[] | "off" | null;
+export type Order = readonly (object | string)[] | "off" | null;
 
 export interface RuleOptions {
   readonly rule?: object;

@@ -27,9 +27,30 @@ import {
   prompt,
   promptOf,
   sessionOf,
+  type Order,
+  type RuleOptions,
   type SupervisorRig,
   valueAfter,
 } from "#harness/supervisor/supervisor-rig.ts";
+
+const hourMs = 3_600_000;
+const toCodex = { client: "codex" };
+
+/** Claude Code has worked, and has reached its limit. */
+async function limited(order: Order, resetsInMs?: number, options: RuleOptions = {}) {
+  const rig = await aRig(order, options);
+  const first = live(rig);
+  await limitIt(rig, resetsInMs);
+  return { rig, first };
+}
+
+/** The limit ends in two hours, and Codex works. */
+async function handedOver(options: RuleOptions = {}, prompt?: string) {
+  const { rig, first } = await limited([toCodex], 2 * hourMs, options);
+  await rig.pass(1_000);
+  codexWorks(rig, prompt);
+  return { rig, first };
+}
 
 it("begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
   const rig = await aRig();
@@ -37,10 +58,8 @@ it("begins with the prompt in a session of SHIM's choice, with its server and ho
   expect([program.command, program.cwd, promptOf(rig, 0)]).toEqual(["claude", join(rig.folder, "project"), prompt]);
   expect(valueAfter(rig, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
   expect(valueAfter(rig, "--model")).toBe("opus");
-  const [mcp, settings] = ["--mcp-config", "--settings"].map((option) =>
-    readFileSync(valueAfter(rig, option)!, "utf8"),
-  );
-  expect([mcp, settings]).toEqual([expect.stringContaining("shim.mjs"), expect.stringContaining("SessionStart")]);
+  expect(readFileSync(valueAfter(rig, "--mcp-config")!, "utf8")).toContain("shim.mjs");
+  expect(readFileSync(valueAfter(rig, "--settings")!, "utf8")).toContain("SessionStart");
   expect(program.env).toEqual({ PATH: "/bin", SHIM_HOME: rig.runtime.paths.home });
   expect(rig.emitted("started")[0]).toMatchObject({ name: "fix", session: valueAfter(rig, "--session-id") });
 });
@@ -49,11 +68,8 @@ it("after a crash the session is resumed where its transcript is whole, with its
   const rig = await aRig();
   const id = live(rig);
   const { transcriptPath } = sessionOf(rig.runtime, id)!;
-  const said = {
-    type: "assistant",
-    message: { role: "assistant", content: [{ type: "text", text: "It is line 7." }] },
-  };
-  appendFileSync(transcriptPath!, `${JSON.stringify({ ...said, sessionId: id, uuid: "u1" })}\n`);
+  const message = { role: "assistant", content: [{ type: "text", text: "It is line 7." }] };
+  appendFileSync(transcriptPath!, `${JSON.stringify({ type: "assistant", message, sessionId: id, uuid: "u1" })}\n`);
   await crash(rig);
   expect(rig.runs).toHaveLength(2);
   expect(valueAfter(rig, "--resume")).toBe(id);
@@ -82,13 +98,12 @@ it("where its transcript is not whole a new session begins with the prompt and t
 });
 
 it("what its user has ended is stopped", async () => {
-  for (const [code, end] of [
-    [143, null],
-    [0, result({ is_error: true, subtype: "error_during_execution", terminal_reason: "aborted_tools", num_turns: 0 })],
-  ] as const) {
+  const subtype = "error_during_execution";
+  const aborted = result({ is_error: true, subtype, terminal_reason: "aborted_tools", num_turns: 0 });
+  for (const code of [143, 0]) {
     const rig = await aRig();
     live(rig);
-    if (end) prints(rig, end);
+    if (code === 0) prints(rig, aborted);
     await crash(rig, code);
     expect([rig.runs.length, rig.emitted("ended").at(-1)?.phase]).toEqual([1, "stopped"]);
   }
@@ -121,26 +136,18 @@ it("a session that another process runs is waited for", async () => {
   await die(rig);
   aLiveChat(rig.runtime, { id, pid: 900, folder: join(rig.folder, "project") });
   // By the user, in a terminal.
-  rig.runtime.store.write((sql) =>
-    sql.run(
-      "UPDATE sessions SET owner = json_set(owner, '$.pid', 900, '$.start', ?)",
-      rig.runtime.processes.facts(900)!.start,
-    ),
-  );
+  const owner = "UPDATE sessions SET owner = json_set(owner, '$.pid', 900, '$.start', ?)";
+  rig.runtime.store.write((sql) => sql.run(owner, rig.runtime.processes.facts(900)!.start));
   await rig.pass(100_000);
-  expect([rig.runs.length, rig.emitted("held")]).toEqual([
-    1,
-    [{ type: "held", name: "fix", reason: `session ${id} is already running (pid 900)` }],
-  ]);
+  expect(rig.runs).toHaveLength(1);
+  expect(rig.emitted("held")).toMatchObject([{ reason: `session ${id} is already running (pid 900)` }]);
   rig.runtime.processes.kill(900);
   await passToRun(rig, 40_000, 2);
   expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
 it("at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
-  const rig = await aRig([{ client: "codex", program: "/opt/codex", args: ["--full-auto"] }]);
-  const first = live(rig);
-  await limitIt(rig);
+  const { rig, first } = await limited([{ client: "codex", program: "/opt/codex", args: ["--full-auto"] }]);
   expect(rig.emitted("started").at(-1)?.how).toMatch(/^Codex, session .* with the brief of/);
   const { program } = rig.runs[1]!;
   expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project") });
@@ -156,9 +163,7 @@ it("at a usage limit another client continues at once with the brief, and Claude
 });
 
 it("the brief in the other client's prompt is no word of the user in the next brief", async () => {
-  const rig = await aRig([{ client: "codex" }]);
-  const first = live(rig);
-  await limitIt(rig);
+  const { rig, first } = await limited([toCodex]);
   await rig.pass(1_000);
   const { input } = rig.runs[1]!.program;
   expect(input).toContain(first);
@@ -178,9 +183,7 @@ it("the brief in the other client's prompt is no word of the user in the next br
 });
 
 it("a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
-  const rig = await aRig([{ client: "codex" }]);
-  const first = live(rig);
-  await limitIt(rig);
+  const { rig, first } = await limited([toCodex]);
   await rig.pass(1_000);
   const prompt = rig.runs[1]!.program.input;
   const send = (id: string, pid: number, event: string, fields: object): void => {
@@ -193,9 +196,6 @@ it("a chat in a process of another environment gets the session by the brief in 
   send("pasted", 901, "UserPromptSubmit", { prompt });
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
 });
-
-const hourMs = 3_600_000;
-const toCodex = { client: "codex" };
 
 /** What has run, in order: a model named by the rule, or the program. */
 function ran(rig: SupervisorRig): string[] {
@@ -215,23 +215,19 @@ function lastEnd(rig: SupervisorRig): object | undefined {
 }
 
 /** A response of Codex as its transcript reports it. */
-function codexUses(rig: SupervisorRig, tokens: number, model = "gpt-x"): void {
-  rig.runtime.store.write((sql) => {
-    const counts = { input: tokens, output: 0, cacheRead: 0, cacheWrite: 0 };
-    const at = rig.runtime.now();
-    const day = new Date(at).toISOString().slice(0, 10);
-    const row = { key: `m${tokens}`, session: codexId, at, day, model, isSubagent: false, ...counts };
-    usageMessages.insert(sql, row);
-  });
+function codexUses(rig: SupervisorRig, tokens: number): void {
+  const at = rig.runtime.now();
+  const counts = { input: tokens, output: 0, cacheRead: 0, cacheWrite: 0 };
+  const row = { key: `m${tokens}`, session: codexId, at, day: new Date(at).toISOString().slice(0, 10) };
+  const about = { model: "gpt-x", isSubagent: false };
+  rig.runtime.store.write((sql) => usageMessages.insert(sql, { ...row, ...about, ...counts }));
 }
 
 const reached = "Claude Code has reached its usage limit: You've hit your limit";
 
 it("without a rule, and with `off`, nothing goes on by itself after a usage limit", async () => {
   for (const order of [null, "off"] as const) {
-    const rig = await aRig(order);
-    live(rig);
-    await limitIt(rig, hourMs);
+    const { rig } = await limited(order, hourMs);
     const reason = `${reached}; no rule of this folder (\`atLimit\`) says to go on`;
     expect(lastEnd(rig)).toMatchObject({ phase: "stopped", reason });
     await rig.pass(2 * hourMs);
@@ -243,9 +239,7 @@ it("without a rule, and with `off`, nothing goes on by itself after a usage limi
 });
 
 it("with `wait` Claude Code starts again when the limit ends, and in no other way before", async () => {
-  const rig = await aRig(["wait"]);
-  live(rig);
-  await limitIt(rig, hourMs);
+  const { rig } = await limited(["wait"], hourMs);
   expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: reached });
   await rig.pass(hourMs - 10_000);
   expect(rig.runs).toHaveLength(1);
@@ -254,9 +248,7 @@ it("with `wait` Claude Code starts again when the limit ends, and in no other wa
 });
 
 it("another model goes on in a new session with the brief, and the usual one takes over after the limit", async () => {
-  const rig = await aRig([{ model: "haiku" }, "wait"]);
-  const first = live(rig);
-  await limitIt(rig, hourMs);
+  const { rig, first } = await limited([{ model: "haiku" }, "wait"], hourMs);
   const { args } = rig.runs[1]!.program;
   expect(args.filter((arg) => arg === "--model")).toHaveLength(1);
   expect(valueAfter(rig, "--model")).toBe("haiku");
@@ -271,18 +263,12 @@ it("another model goes on in a new session with the brief, and the usual one tak
 });
 
 it("the ceiling of hours ends what the rule does, and what it would wait for", async () => {
-  const running = await aRig([toCodex], { rule: { mostHours: 1 } });
-  live(running);
-  await limitIt(running, 10 * hourMs);
-  await running.pass(1_000);
-  codexWorks(running);
+  const { rig: running } = await handedOver({ rule: { mostHours: 1 } });
   await running.pass(hourMs - 10_000);
   expect(running.emitted("ended")).toEqual([]);
   const reason = expect.stringContaining("; the rule of this folder goes on for at most 1 h after the limit") as string;
   expect(await passToEnd(running, 20_000)).toMatchObject({ phase: "stopped", reason });
-  const waiting = await aRig(["wait"], { rule: { mostHours: 1 } });
-  live(waiting);
-  await limitIt(waiting, 2 * hourMs);
+  const { rig: waiting } = await limited(["wait"], 2 * hourMs, { rule: { mostHours: 1 } });
   expect(lastEnd(waiting)).toMatchObject({ phase: "stopped", reason });
 });
 
@@ -292,50 +278,36 @@ it("the ceiling of money counts what the rule's chats have used, and usage witho
     [{ usage: { prices } }, 400_000, 200_000, "allows at most 5.00 USD, and 6.00 USD were spent"],
     [{}, 0, 1, "at most 5.00 USD, and 1 token has no price (`usage.prices`)"],
   ] as const) {
-    const rig = await aRig([toCodex], { rule: { mostUsd: 5 }, config });
-    live(rig);
-    await limitIt(rig, 10 * hourMs);
-    await rig.pass(1_000);
-    codexWorks(rig);
+    const { rig } = await handedOver({ rule: { mostUsd: 5 }, config });
     codexUses(rig, first);
     await rig.pass(3_000);
     expect(rig.emitted("ended")).toEqual([]);
     codexUses(rig, second);
     const reason = expect.stringContaining(why) as string;
     expect(await passToEnd(rig, 3_000)).toMatchObject({ phase: "stopped", reason });
-    await rig.pass(12 * hourMs);
+    await rig.pass(3 * hourMs);
     expect(rig.runs).toHaveLength(2);
   }
 });
 
 it("Enter and a pause stop what the rule has started, and nothing of it starts again", async () => {
-  for (const [stop, why] of [
-    [(rig: SupervisorRig) => void (rig.stoppedAt = rig.runtime.now()), "you stopped the rule for usage limits"],
-    [
-      (rig: SupervisorRig) => rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null)),
-      "`shim pause` stopped the rule of this folder",
-    ],
-  ] as const) {
-    const rig = await aRig([toCodex]);
-    const id = live(rig);
-    await limitIt(rig, hourMs);
-    await rig.pass(1_000);
-    codexWorks(rig);
-    stop(rig);
+  for (const why of ["you stopped the rule for usage limits", "`shim pause` stopped the rule of this folder"]) {
+    const { rig, first } = await handedOver();
+    const now = rig.runtime.now();
+    if (why.startsWith("you")) rig.stoppedAt = now;
+    else rig.runtime.store.write((sql) => pause(sql, now, null, null));
     const reason = expect.stringContaining(why) as string;
     expect(await passToEnd(rig, 3_000)).toMatchObject({ phase: "stopped", reason });
-    expect(sessionOf(rig.runtime, id)).toMatchObject({ recoveryBy: codexId });
+    expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
     rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
-    await rig.pass(2 * hourMs);
+    await rig.pass(3 * hourMs);
     expect(rig.runs).toHaveLength(2);
   }
 });
 
 it("a supervisor that dies in a hand-over leaves one successor: the next continues that one, or begins it", async () => {
   // After the hand-over, before Codex began.
-  const early = await aRig([toCodex]);
-  const first = live(early);
-  await limitIt(early, hourMs);
+  const { rig: early, first } = await limited([toCodex], hourMs);
   await early.pass(1_000);
   early.runtime.processes.kill(502);
   const afterEarly = await aRig([toCodex], { after: early });
@@ -343,11 +315,7 @@ it("a supervisor that dies in a hand-over leaves one successor: the next continu
   expect(ran(afterEarly)).toEqual(["codex"]);
   expect(promptOf(afterEarly, 0)).toContain(first);
   // While Codex worked.
-  const late = await aRig([toCodex]);
-  const source = live(late);
-  await limitIt(late, hourMs);
-  await late.pass(1_000);
-  codexWorks(late, "Codex has fixed the lexer.");
+  const { rig: late, first: source } = await handedOver({}, "Codex has fixed the lexer.");
   late.runtime.processes.kill(502);
   const afterLate = await aRig([toCodex], { after: late });
   await passToRun(afterLate, 0, 1);
@@ -357,22 +325,14 @@ it("a supervisor that dies in a hand-over leaves one successor: the next continu
 });
 
 it("a successor that still lives is waited for", async () => {
-  const rig = await aRig([toCodex]);
-  live(rig);
-  await limitIt(rig, hourMs);
-  await rig.pass(1_000);
-  codexWorks(rig);
+  const { rig } = await handedOver();
   const next = await aRig([toCodex], { after: rig });
   expect(next.runs).toEqual([]);
   expect(next.emitted("held")).toMatchObject([{ reason: `session ${codexId} is already running (pid 502)` }]);
 });
 
 it("a hand-over is in the timeline of both sessions and in a notification, with reason and cost", async () => {
-  const rig = await aRig([toCodex]);
-  const first = live(rig);
-  await limitIt(rig, hourMs);
-  await rig.pass(1_000);
-  codexWorks(rig);
+  const { rig, first } = await handedOver();
   const { store } = rig.runtime;
   const linesOf = (id: string): string[] =>
     store.read((sql) => timeline(readContent(sql, id)).map(({ text }) => text), []);
@@ -380,9 +340,6 @@ it("a hand-over is in the timeline of both sessions and in a notification, with 
   expect(linesOf(first)).toContainEqual(`taken by session ${codexId}: ${why}`);
   expect(linesOf(codexId)).toContainEqual(`continues session ${first} of Claude Code: ${why}`);
   const texts = store.read((sql) => dueNotifications(sql, rig.runtime).map(({ text }) => text), []);
-  expect(texts).toContainEqual(
-    expect.stringContaining(
-      "reached a usage limit; Codex continues by your rule (0.00 USD spent for this limit so far)",
-    ),
-  );
+  const notified = "reached a usage limit; Codex continues by your rule (0.00 USD spent for this limit so far)";
+  expect(texts).toContainEqual(expect.stringContaining(notified));
 });

@@ -12,20 +12,14 @@ const job = { kind: "worker", args: ["--config", "a.yaml"] } as const;
 const one = { watch: { job } };
 
 it("starts what crashed again after its wait, and a loop no more", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
+  const rig = await SupervisorRig.begun(one);
   expect(rig.runs).toHaveLength(1);
-  for (const [wait, runs] of [
-    [1_000, 2],
-    [2_000, 3],
-    [4_000, 4],
-    [8_000, 5],
-  ] as const) {
+  for (const [at, wait] of [1_000, 2_000, 4_000, 8_000].entries()) {
     await rig.end(137);
     await rig.pass(wait - 1);
-    expect(rig.runs).toHaveLength(runs - 1);
+    expect(rig.runs).toHaveLength(at + 1);
     await rig.pass(1);
-    expect(rig.runs).toHaveLength(runs);
+    expect(rig.runs).toHaveLength(at + 2);
   }
   await rig.end(137);
   expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
@@ -39,28 +33,23 @@ it("starts what crashed again after its wait, and a loop no more", async () => {
 });
 
 it("what has finished or was stopped stays so, until the user asks for it again", async () => {
-  for (const [code, phase] of [
-    [0, "finished"],
-    [143, "stopped"],
-  ] as const) {
-    const rig = new SupervisorRig(one);
-    await rig.begin();
-    await rig.end(code);
+  for (const [code, phase] of Object.entries({ 0: "finished", 143: "stopped" })) {
+    const rig = await SupervisorRig.begun(one);
+    await rig.end(Number(code));
     await rig.pass(100_000);
     expect([rig.runs.length, rig.emitted("ended").at(-1)?.phase]).toEqual([1, phase]);
     rig.state.requestRestart("job");
     await rig.pass(2_000);
     expect(rig.runs).toHaveLength(2);
     // Once for each time.
-    await rig.end(code);
+    await rig.end(Number(code));
     await rig.pass(100_000);
     expect(rig.runs).toHaveLength(2);
   }
 });
 
 it("asked to end it ends what it runs, a worker with the time that its tasks get, and the next one continues", async () => {
-  const rig = new SupervisorRig({ watch: { job, done: job } }, { env: { SHIM_TOKEN: "t" } });
-  await rig.begin();
+  const rig = await SupervisorRig.begun({ watch: { job, done: job } }, { env: { SHIM_TOKEN: "t" } });
   const { program } = rig.runs[0]!;
   // A worker is SHIM itself.
   expect(program).toMatchObject({ interruptMs: 65_000, graceMs: 6_000, env: { SHIM_TOKEN: "t" } });
@@ -74,8 +63,7 @@ it("asked to end it ends what it runs, a worker with the time that its tasks get
 });
 
 it("what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
+  const rig = await SupervisorRig.begun(one);
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   const atStart = readFileSync(path, "utf8");
   expect(rig.stateOf("job").restarts.phase).toBe("running");
@@ -88,38 +76,28 @@ it("what is running is on the disk before it is started, and was no crash when t
 });
 
 it("the state of a program is reset when its settings change; a damaged file is reported", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
+  const rig = await SupervisorRig.begun(one);
   await rig.end(0);
   const known = (file: string): string =>
-    rig.state.stateFor("job", { kind: "worker", args: ["--config", file] }, 0).restarts.phase;
+    rig.state.stateFor("job", { ...job, args: ["--config", file] }, 0).restarts.phase;
   expect([known("a.yaml"), known("b.yaml")]).toEqual(["finished", "due"]);
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
+  const error = { code: "state_damaged", message: expect.stringContaining(`${path} is damaged`) as string };
   for (const text of ["{", '{"programs": 5}', ""]) {
     writeFileSync(path, text);
-    expect(SupervisorState.open(rig.runtime.paths.home)).toMatchObject({
-      error: { code: "state_damaged", message: expect.stringContaining(`${path} is damaged`) },
-    });
+    expect(SupervisorState.open(rig.runtime.paths.home)).toMatchObject({ error });
   }
 });
 
-/** A file stands where the supervisor's folder should be. */
-function breakFolder({ runtime }: SupervisorRig): string {
-  const folder = join(runtime.paths.home, "supervisor");
+it("a state that cannot be written now is tried again, and the others continue", async () => {
+  const rig = await SupervisorRig.begun({ watch: { job, other: { kind: "worker", args: ["--other"] } } });
+  // A file stands where the supervisor's folder should be.
+  const folder = join(rig.runtime.paths.home, "supervisor");
   rmSync(folder, { recursive: true });
   writeFileSync(folder, "");
-  return folder;
-}
-
-it("a state that cannot be written now is tried again, and the others continue", async () => {
-  const rig = new SupervisorRig({ watch: { job, other: { kind: "worker", args: ["--other"] } } });
-  await rig.begin();
-  const folder = breakFolder(rig);
   rig.runs[0]?.end(137);
   await rig.until(() => rig.emitted("problem").length > 0);
-  expect(rig.emitted("problem")).toEqual([
-    { type: "problem", name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) },
-  ]);
+  expect(rig.emitted("problem")).toMatchObject([{ name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) }]);
   await rig.pass(29_000);
   rmSync(folder);
   expect(rig.runs).toHaveLength(2);
@@ -129,8 +107,7 @@ it("a state that cannot be written now is tried again, and the others continue",
 });
 
 it("it ends when it uses more memory than it may, in good order", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
+  const rig = await SupervisorRig.begun(one);
   rig.runtime.processes.use(1, 256 * 1_048_576);
   await rig.pass(2_000);
   expect(rig.emitted("ending")).toEqual([]);
@@ -142,8 +119,7 @@ it("it ends when it uses more memory than it may, in good order", async () => {
 });
 
 it("output is printed line by line, without its secrets", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
+  const rig = await SupervisorRig.begun(one);
   const token = `ghp_${"a1B2".repeat(9)}`;
   rig.runs[0]?.program.onLine(`using ${token}`);
   rig.runs[0]?.program.onStderr(`bad ${token}\n`);
@@ -207,11 +183,8 @@ it("a usage limit is waited for as long as is said; else 5 min doubling up to 5 
 });
 
 const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
-  fc.constant<ProgramEnding>(crash),
-  fc.constant<ProgramEnding>({ kind: "finished" }),
-  fc.constant<ProgramEnding>({ kind: "stopped" }),
-  fc.constant<ProgramEnding>({ kind: "left" }),
-  fc.constant<ProgramEnding>({ kind: "failed", reason: "x" }),
+  fc.constantFrom(...(["finished", "stopped", "left"] as const)).map((kind) => ({ kind })),
+  fc.constantFrom(crash, { kind: "failed", reason: "x" } as const),
   fc.option(fc.integer({ min: 0, max: 7 * 86_400_000 })).map(limited),
 );
 
@@ -235,36 +208,34 @@ it("whatever happens, no wait is longer than a week, and no 15 min see more than
   );
 });
 
-const watch = { job: { kind: "worker", args: ["--job"] } };
-
 function restartsOf({ runtime }: SupervisorRig): Record<string, number> {
   const rows = runtime.store.read((sql) => totals.list(sql), []);
   const own = rows.filter(({ name }) => name === "shim_supervisor_restarts_total");
   return Object.fromEntries(own.map(({ labels, value }) => [(JSON.parse(labels) as string[]).join(), value]));
 }
 
-function phasesOf(rig: SupervisorRig, isSupervised: boolean, settings: object = { watch }): (string | undefined)[] {
-  const samples = programSamples(SupervisorSettings.parse(settings), rig.state, rig.runtime.now(), isSupervised);
-  return samples.map(({ labels }) => labels["phase"]);
+function phaseOf({ state, runtime }: SupervisorRig, isSupervised: boolean): string | undefined {
+  const [sample] = programSamples(SupervisorSettings.parse(one), state, runtime.now(), isSupervised);
+  return sample?.labels["phase"];
 }
 
 it("a first start is no restart; later ones count by what ended the run before", async () => {
-  const rig = new SupervisorRig({ watch, restarts: { loopCrashes: 3 } });
-  await rig.begin();
-  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{}, ["running"]]);
+  const rig = await SupervisorRig.begun({ ...one, restarts: { loopCrashes: 3 } });
+  const facts = (): unknown[] => [restartsOf(rig), phaseOf(rig, true)];
+  expect(facts()).toEqual([{}, "running"]);
   await rig.end(1);
-  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{}, ["waiting"]]);
+  expect(facts()).toEqual([{}, "waiting"]);
   await rig.pass(60_000);
-  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{ crashed: 1 }, ["running"]]);
+  expect(facts()).toEqual([{ crashed: 1 }, "running"]);
   for (let n = 0; n < 2; n++) {
     await rig.end(1);
     await rig.pass(60_000);
   }
-  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{ crashed: 2 }, ["looping"]]);
+  expect(facts()).toEqual([{ crashed: 2 }, "looping"]);
   rig.state.requestRestart("job");
   await rig.pass(10_000);
-  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{ crashed: 2, asked: 1 }, ["running"]]);
+  expect(facts()).toEqual([{ crashed: 2, asked: 1 }, "running"]);
   rig.stop();
   await rig.over();
-  expect(phasesOf(rig, false)).toEqual(["unwatched"]);
+  expect(phaseOf(rig, false)).toBe("unwatched");
 });
