@@ -2,22 +2,9 @@ import { type Driver, connect, withConnection } from "#src/store/driver.ts";
 import { test, onTestFinished } from "vitest";
 import { Store, type StoreOptions } from "#src/store/store.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  renameSync,
-  writeSync,
-  mkdtempSync,
-  rmSync,
-  readFileSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
-import { buildNext } from "#src/store/database.ts";
-import * as notices from "#src/store/notices.ts";
-import { beginRepair, finishRepair, newSetAsideFolder } from "#src/store/repair.ts";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -56,8 +43,6 @@ export function refusal(work: () => unknown): StoreError {
   throw new Error("expected a StoreError");
 }
 
-const PAGE = 4096;
-
 /** Writes rubbish over one leaf page of a table; the store must be closed. */
 export function breakPage(driver: Driver, paths: Paths, table: string, share: number): void {
   const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
@@ -66,31 +51,10 @@ export function breakPage(driver: Driver, paths: Paths, table: string, share: nu
   connection.close();
   const page = Number(leaves[Math.floor(leaves.length * share)]);
   const file = openSync(paths.database, "r+");
-  writeSync(file, Buffer.alloc(PAGE, 0xff), 0, PAGE, (page - 1) * PAGE);
+  const size = 4_096;
+  writeSync(file, Buffer.alloc(size, 0xff), 0, size, (page - 1) * size);
   closeSync(file);
 }
-
-/** Does by hand what a process does until it is killed. */
-export function dieAt(step: string, store: Store, paths: Paths): void {
-  store.close();
-  const { context: site } = store;
-  const folder = newSetAsideFolder(site.files, T0);
-  beginRepair(site.files, folder, "found by a test");
-  if (step === "recorded") return;
-  if (step === "renamed") {
-    finishRepair(site);
-    beginRepair(site.files, folder, "found by a test");
-    return;
-  }
-  const moved = join(folder, "shim.db");
-  renameSync(paths.database, moved);
-  if (step === "database moved") return;
-  if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
-  if (step === "log moved") return;
-  buildNext(site, null, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
-}
-
-const SCRIPT = join(import.meta.dirname, "store-child.ts");
 
 export class StoreChild {
   readonly process: ChildProcess;
@@ -100,7 +64,8 @@ export class StoreChild {
   #waiting: { count: number; resolve: () => void }[] = [];
 
   constructor(task: ChildTask) {
-    this.process = spawn(process.execPath, [SCRIPT, JSON.stringify(task)], { stdio: ["ignore", "pipe", "inherit"] });
+    const script = join(import.meta.dirname, "store-child.ts");
+    this.process = spawn(process.execPath, [script, JSON.stringify(task)], { stdio: ["ignore", "pipe", "inherit"] });
     const { stdout } = this.process;
     if (!stdout) throw new Error("the child has no pipe");
     createInterface({ input: stdout }).on("line", (line) => this.#take(line));

@@ -1,4 +1,3 @@
-import * as pauses from "#src/store/pause.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
 import * as spool from "#src/store/spool.ts";
 import * as fc from "fast-check";
@@ -23,37 +22,11 @@ import {
   tempStore,
 } from "#harness/store/store-test.ts";
 
-const DAY = 86_400_000;
 const MARK = "zqxforgottenzqx";
-
-it("a pause holds for its project or for all, until its time or until resumed", ({ store }) => {
-  const isPaused = (at: number, project: string | null): boolean =>
-    store.read((sql) => pauses.isPaused(sql, at, project), false);
-  store.write((sql) => pauses.pause(sql, T0, T0 + 10, "/p"));
-  expect([isPaused(T0, "/p"), isPaused(T0, "/q"), isPaused(T0, null)]).toEqual([true, false, false]);
-  expect(isPaused(T0 + 10, "/p")).toBe(false);
-  store.write((sql) => pauses.pause(sql, T0, null, null));
-  expect([isPaused(T0 + 1_000 * DAY, "/q"), isPaused(T0, null)]).toEqual([true, true]);
-  expect(store.read((sql) => pauses.list(sql, T0), [])).toEqual([
-    { project: null, until: null },
-    { project: "/p", until: T0 + 10 },
-  ]);
-  expect(store.write((sql) => pauses.resume(sql, T0, null))).toBe(true);
-  expect(store.write((sql) => pauses.resume(sql, T0, null))).toBe(false);
-  expect(isPaused(T0, "/p")).toBe(true);
-  store.write((sql) => pauses.resume(sql, T0 + 10, "/q"));
-  expect(found(store, "SELECT key FROM meta WHERE key LIKE 'pause%'")).toEqual([]);
-});
 
 it("forgetting a session or a project deletes its rows in every table and nothing else", ({ store }) => {
   store.write((sql) => {
-    for (const [id, project] of [
-      ["one", "/p"],
-      ["two", "/p"],
-      ["three", "/q"],
-    ] as const) {
-      plant(sql, id, project, "x");
-    }
+    for (const [id, project] of Object.entries({ one: "/p", two: "/p", three: "/q" })) plant(sql, id, project, "x");
   });
   const one = store.write((sql) => forget(sql, { session: "one" }));
   expect(one).toMatchObject({ sessions: ["one"], checkpoints: ["cp one"], rows: 7 });
@@ -102,15 +75,11 @@ it("after any history of saved and deleted rows a purge leaves no byte of what w
       rows.forEach(({ session, chars, isDeleted, isChanged }, n) =>
         store.write((sql) => {
           addSession(sql, { id: `s${session}` });
-          addJournal(sql, {
-            session: `s${session}`,
-            key: `${textOf(session, 16)}${n}`,
-            at: n,
-            text: textOf(session, chars),
-          });
+          const text = textOf(session, chars);
+          addJournal(sql, { session: `s${session}`, key: `${textOf(session, 16)}${n}`, at: n, text });
           if (isDeleted) sql.run("DELETE FROM journal WHERE seq % 5 = ?", n % 5);
           // What a row has held before belongs to what is forgotten.
-          if (isChanged) sql.run("UPDATE sessions SET title = ? WHERE id = ?", textOf(session, chars), `s${session}`);
+          if (isChanged) sql.run("UPDATE sessions SET title = ? WHERE id = ?", text, `s${session}`);
           if (isChanged) sql.run("UPDATE sessions SET title = 'short' WHERE id = ?", `s${n % 5}`);
         }),
       );
@@ -159,12 +128,7 @@ function compare(sql: Sql): void {
 }
 
 it("whatever is saved, deleted and searched in whatever order, the index finds what is there and nothing else", () => {
-  const step = fc.oneof(
-    fc.record({ kind: fc.constant("save" as const), at: fc.nat(9) }),
-    fc.record({ kind: fc.constant("drop" as const), at: fc.nat(9) }),
-    fc.constant({ kind: "search" as const, at: 0 }),
-    fc.constant({ kind: "rebuild" as const, at: 0 }),
-  );
+  const step = fc.record({ kind: fc.constantFrom("save", "drop", "search", "rebuild"), at: fc.nat(9) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const { store } = tempStore(driver);

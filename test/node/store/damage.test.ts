@@ -4,6 +4,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -16,11 +17,11 @@ import { inodeOf } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { epochOf } from "#src/store/meta.ts";
-import { setAside } from "#src/store/repair.ts";
+import { buildNext } from "#src/store/database.ts";
+import { beginRepair, finishRepair, newSetAsideFolder, setAside } from "#src/store/repair.ts";
 import type { Store } from "#src/store/store.ts";
 import {
   breakPage,
-  dieAt,
   driver,
   found,
   it,
@@ -41,9 +42,7 @@ it("a file of rubbish is set aside, the newest good backup restored and named", 
   expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp0", "cp1", "cp2"]);
   const [notice] = store.read(notices.list, []);
   expect(notice).toMatchObject({ kind: "store_damaged", at: T0 });
-  expect(notice?.text).toMatch(
-    /was damaged .* was set aside in .*newest good backup \(000001-.*\) was restored.*Nothing could be read/,
-  );
+  expect(notice?.text).toMatch(/set aside in .*newest good backup \(000001-.*\) was restored.*Nothing could be read/);
   expect(store.read(epochOf, 0)).toBe(2);
   const [folder] = readdirSync(paths.setAside);
   expect(readFileSync(join(paths.setAside, folder ?? "", "shim.db"), "utf8")).toContain("rubbish");
@@ -87,9 +86,10 @@ it("whole pages of the damaged file that are newer than the backup are restored"
     addSession(sql, { id: "ses", lastSeenAt: T0 + 5, endedAt: T0 + 5 });
     sql.run("INSERT INTO meta (key, value) VALUES ('setting', 'kept')");
   });
-  const wrongHash = "UPDATE checkpoints SET hash = 'wrong' WHERE id = 'cp150'";
-  store.write((sql) => sql.run(wrongHash));
-  store.write((sql) => sql.run("UPDATE journal SET body = 'no json' WHERE key = 'k151'"));
+  store.write((sql) => {
+    sql.run("UPDATE checkpoints SET hash = 'wrong' WHERE id = 'cp150'");
+    sql.run("UPDATE journal SET body = 'no json' WHERE key = 'k151'");
+  });
   store.close();
   breakPage(driver, paths, "checkpoints", 0.8);
   expect(store.read((sql) => sql.all("SELECT * FROM checkpoints"), []).length).toBeGreaterThan(180);
@@ -100,10 +100,8 @@ it("whole pages of the damaged file that are newer than the backup are restored"
   expect(found(store, "SELECT count(*) FROM journal")).toEqual([199]);
   expect(found(store, "SELECT endedAt FROM sessions")).toEqual([T0 + 5]);
   expect(found(store, "SELECT value FROM meta WHERE key = 'setting'")).toEqual(["kept"]);
-  const [notice] = store.read(notices.list, []);
-  expect(notice?.text).toMatch(
-    /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/,
-  );
+  const recovered = /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/;
+  expect(store.read(notices.list, [])[0]?.text).toMatch(recovered);
   expect(store.write((sql) => searched(sql, "word199"))).toHaveLength(1);
 });
 
@@ -150,6 +148,26 @@ it("a row committed while its file was replaced is stored once, and its write an
   expect([answer, runs.length]).toEqual([2, 2]);
   expect(found(store, "SELECT value FROM meta WHERE key = 'once'")).toEqual(["1"]);
 });
+
+/** Does by hand what a process does until it is killed. */
+function dieAt(step: string, store: Store, paths: Paths): void {
+  store.close();
+  const { context: site } = store;
+  const folder = newSetAsideFolder(site.files, T0);
+  beginRepair(site.files, folder, "found by a test");
+  if (step === "recorded") return;
+  if (step === "renamed") {
+    finishRepair(site);
+    beginRepair(site.files, folder, "found by a test");
+    return;
+  }
+  const moved = join(folder, "shim.db");
+  renameSync(paths.database, moved);
+  if (step === "database moved") return;
+  if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
+  if (step === "log moved") return;
+  buildNext(site, null, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
+}
 
 it("a swap is finished by the next opener, whatever step its process died at", async () => {
   for (const step of ["recorded", "database moved", "log moved", "built", "renamed"]) {
@@ -212,23 +230,15 @@ function fill(sql: Sql, rows: number): void {
   addSession(sql);
   for (let n = 0; n < rows; n++) {
     const journalSeq = addJournal(sql, { key: `k${n}`, text: "j".repeat(1_000) });
-    addCheckpoint(sql, {
-      id: `cp${n}`,
-      summary: `word${n} ${"s".repeat(1_000)}`,
-      state: { goal: `g${n}` },
-      journalSeq,
-    });
+    const summary = `word${n} ${"s".repeat(1_000)}`;
+    addCheckpoint(sql, { id: `cp${n}`, summary, state: { goal: `g${n}` }, journalSeq });
   }
 }
 
 /** As if SQLite had twice reported damage that is none. */
 function replaceHealthy(store: Store, paths: Paths): void {
-  setAside(store.context, {
-    inode: inodeOf(paths.database),
-    isCertain: true,
-    isIndexOnly: false,
-    message: "said by a test",
-  });
+  const inode = inodeOf(paths.database);
+  setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
 }
 
 /** Runs a statement that SQLite's defensive mode forbids. */

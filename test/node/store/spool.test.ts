@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, spawnSync, type ExecFileOptions } from "node:child_process";
 import {
   mkdirSync,
   readdirSync,
@@ -11,6 +11,7 @@ import {
   truncateSync,
 } from "node:fs";
 import { join, dirname } from "node:path";
+import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { append, drain, remove, isEmpty, survey, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
 import { tempHome } from "#harness/store/store-test.ts";
@@ -18,7 +19,17 @@ import { aCliHome, holding } from "#harness/machine/cli-home.ts";
 import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
 import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const spoolSource = join(import.meta.dirname, "../../../src/store/spool.ts");
+/** A process of its own does this with the spool in `folder`. @returns what it prints */
+async function inProcess(folder: string, body: string, options: ExecFileOptions = {}): Promise<string> {
+  const source = JSON.stringify(join(import.meta.dirname, "../../../src/store/spool.ts"));
+  const script = `import { append, drain, isEmpty, survey } from ${source};
+    const folder = ${JSON.stringify(folder)}; ${body}`;
+  const env = { ...process.env, NODE_NO_WARNINGS: "1" };
+  const args = ["--input-type=module-typescript", "-e", script];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, ...options });
+  expect(stderr).toBe("");
+  return String(stdout);
+}
 
 function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
   const entries: SpoolEntry[] = [];
@@ -56,22 +67,12 @@ it("an entry whose writer died before it was whole is none", () => {
   expect(drained(folder)).toEqual([{ at: T0 }]);
 });
 
-/** A process drains the spool and dies while it applies the entry of `at`. */
-function dieAt(folder: string, at: number): void {
-  const script = `import { drain } from ${JSON.stringify(spoolSource)};
-    drain(${JSON.stringify(folder)}, (entry) => {
-      if (entry.at === ${at}) process.kill(process.pid, "SIGKILL");
-    });`;
-  const { signal } = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", script]);
-  expect(signal).toBe("SIGKILL");
-}
-
 it("an entry with which two processes have died is set aside and named; what is before and behind it is applied", async () => {
   const home = aCliHome();
   const folder = home.paths.spool;
   for (const n of [1, 2, 3]) append(folder, { at: T0 + n });
-  dieAt(folder, T0 + 2);
-  dieAt(folder, T0 + 2);
+  const die = `drain(folder, ({ at }) => { if (at === ${T0 + 2}) process.kill(process.pid, "SIGKILL"); });`;
+  for (let n = 0; n < 2; n++) await expect(inProcess(folder, die)).rejects.toMatchObject({ signal: "SIGKILL" });
   expect(drained(folder)).toEqual([{ at: T0 + 3 }]);
   expect(drained(folder)).toEqual([]);
   expect(survey(folder)).toMatchObject({ waiting: [], unreadable: [{ reason: expect.stringContaining("2 times") }] });
@@ -96,17 +97,25 @@ it("an entry that cannot be applied stays, with all behind it, and nothing that 
   expect(readdirSync(folder)).toEqual([]);
 });
 
-it("several processes write and drain at once: every acknowledged entry is applied @night", () => {
+it("several processes write and drain at once: every acknowledged entry is applied @night", async () => {
   const folder = tempHome().spool;
-  const script = join(import.meta.dirname, "../../harness/store/spool-child.ts");
-  const children = [0, 1, 2, 3].map((n) => `"${process.execPath}" "${script}" "${folder}" ${n} &`);
-  const out = execFileSync("/bin/sh", ["-c", `${children.join(" ")} wait`], { encoding: "utf8" });
-  const words = out.split("\n");
-  const written = words.filter((word) => word.startsWith("+")).map((word) => word.slice(1));
-  const applied = new Set(words.filter((word) => word.startsWith("-")).map((word) => word.slice(1)));
-  for (const entry of drained(folder)) applied.add(String(entry["id"]));
+  const ran = [0, 1, 2, 3].map((name) =>
+    inProcess(
+      folder,
+      `for (let n = 0; n < 100; n++) {
+        append(folder, { at: n, id: "${name}." + n });
+        console.log("+${name}." + n);
+        if (n % 2 === 0) drain(folder, ({ id }) => console.log("-" + id));
+      }`,
+    ),
+  );
+  const words = (await Promise.all(ran)).join("").split("\n");
+  const [written, applied] = ["+", "-"].map((sign) =>
+    words.flatMap((word) => (word.startsWith(sign) ? [word.slice(1)] : [])),
+  );
+  const all = new Set([...(applied ?? []), ...drained(folder).map(({ id }) => String(id))]);
   expect(written).toHaveLength(4 * 100);
-  expect(written.filter((id) => !applied.has(id))).toEqual([]);
+  expect(written?.filter((id) => !all.has(id))).toEqual([]);
 });
 
 it("a long queue is applied in portions, the oldest first", () => {
@@ -147,13 +156,11 @@ it("what cannot be read is passed over and named; all else of the spool is appli
 });
 
 it("a spool that is a file, a link to nothing or in a file is no spool: nothing waits there, and it is named", () => {
-  for (const make of [
-    (path: string) => writeFileSync(path, "a file"),
-    (path: string) => symlinkSync("/nonexistent/disk", path),
-  ]) {
+  for (const kind of ["file", "link"]) {
     const { spool: folder } = tempHome();
     mkdirSync(dirname(folder), { recursive: true });
-    make(folder);
+    if (kind === "file") writeFileSync(folder, "a file");
+    else symlinkSync("/nonexistent/disk", folder);
     expect([isEmpty(folder), drained(folder)]).toEqual([true, []]);
     expect(survey(folder).unreadable).toHaveLength(1);
     expect(() => append(folder, { at: T0 })).toThrow();
@@ -161,7 +168,7 @@ it("a spool that is a file, a link to nothing or in a file is no spool: nothing 
   expect(survey(tempHome().spool)).toEqual({ waiting: [], unreadable: [] });
 });
 
-it("a file or a folder of another user holds nothing up", () => {
+it("a file or a folder of another user holds nothing up", async () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   const foreign = join(folder, nameOf(77));
@@ -172,18 +179,11 @@ it("a file or a folder of another user holds nothing up", () => {
     for (const path of [dirname(dirname(folder)), dirname(folder), folder, ...files]) chownSync(path, 65_534, 65_534);
   if (isRoot) chownSync(foreign, 0, 0);
   else chmodSync(foreign, 0);
-  const script = `import { drain, isEmpty, survey } from ${JSON.stringify(spoolSource)};
-    const folder = ${JSON.stringify(folder)};
-    const seen = [];
+  const body = `const seen = [];
     drain(folder, ({ at }) => seen.push(at - ${T0}));
     console.log(JSON.stringify([seen, isEmpty(folder), survey(folder).unreadable]));`;
-  const child = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", script], {
-    encoding: "utf8",
-    env: { ...process.env, NODE_NO_WARNINGS: "1" },
-    ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
-  });
-  const seen = [[0], true, [{ name: nameOf(77), reason: "EACCES" }]];
-  expect([child.stderr, JSON.parse(child.stdout)]).toEqual(["", seen]);
+  const printed = await inProcess(folder, body, isRoot ? { uid: 65_534, gid: 65_534 } : {});
+  expect(JSON.parse(printed)).toEqual([[0], true, [{ name: nameOf(77), reason: "EACCES" }]]);
 });
 
 it("beside what cannot be read hooks save as ever, and a start reports what died", () => {
