@@ -50,21 +50,17 @@ it("a damaged head costs nothing, whichever bytes it is", () => {
 it("a damaged schema costs nothing, as the new store has the same one", () => {
   const garbage = Array.from({ length: PAGE }, (_, n) => (n * 7) % 256);
   for (const page of [0, 1]) {
-    const { paths, whole, schema } = aDamagedStore((path, pages) =>
-      overwrite(path, ((pages[page] ?? 1) - 1) * PAGE, garbage),
-    );
+    const { paths, whole, schema } = aDamagedStore((path, pages) => overwritePage(path, pages[page], garbage));
     expect(schema.length).toBeGreaterThan(1);
-    const found = rowsOf(paths);
-    expect(found).toEqual(whole);
+    expect(rowsOf(paths)).toEqual(whole);
   }
 });
 
 it("rows between two damaged pages are taken over, and what lost its session gets one", () => {
   const { paths, whole } = aDamagedStore((path) => {
     const leaves = leavesOf(path, "checkpoints");
-    for (const share of [0.25, 0.75])
-      overwrite(path, ((leaves[Math.floor(leaves.length * share)] ?? 1) - 1) * PAGE, zeros);
-    for (const leaf of leavesOf(path, "sessions")) overwrite(path, (leaf - 1) * PAGE, zeros);
+    for (const share of [0.25, 0.75]) overwritePage(path, leaves[Math.floor(leaves.length * share)], zeros);
+    for (const leaf of leavesOf(path, "sessions")) overwritePage(path, leaf, zeros);
   });
   const found = rowsOf(paths);
   expect([found.checkpoints[0]?.seq, found.checkpoints.at(-1)?.seq]).toEqual([1, CHECKPOINTS]);
@@ -91,48 +87,53 @@ it("a row whose number or key is damaged costs no other row", () => {
   expect(found.sessions.map(({ id }) => id)).toContain("ses05");
 });
 
-it(
-  "cut anywhere, it takes over all that can be read row by row, and nothing else",
-  () => {
-    const base = aWholeStore();
-    const size = statSync(base.path).size;
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: size }), (bytes) => {
-        const paths = aCopyOf(base.path);
-        truncateSync(paths.database, bytes);
-        const possible = readableIn(paths.database, size);
-        const found = rowsOf(paths);
-        expectPartOf(found, base.whole);
-        for (const seq of possible) expect(found.checkpoints.map((row) => row.seq)).toContain(seq);
-      }),
-      { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: withinMs },
-    );
-  },
-  withinMs * 1.5,
-);
+/** In each run a copy of a whole store is damaged. */
+function damagedAnywhere<Damage>(
+  damages: (size: number) => fc.Arbitrary<Damage>,
+  damage: (path: string, how: Damage, size: number) => void,
+  holds: (found: Rows, whole: Rows) => void,
+): void {
+  const { path, whole } = aWholeStore();
+  const { size } = statSync(path);
+  fc.assert(
+    fc.property(damages(size), (how) => {
+      const paths = aCopyOf(path);
+      damage(paths.database, how, size);
+      const possible = readableIn(paths.database, size);
+      const found = rowsOf(paths);
+      holds(found, whole);
+      expect(found.checkpoints.map(({ seq }) => seq)).toEqual(expect.arrayContaining(possible));
+    }),
+    { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: withinMs },
+  );
+}
+
+it("cut anywhere, it takes over all that can be read row by row, and nothing else", { timeout: withinMs * 1.5 }, () => {
+  damagedAnywhere((size) => fc.integer({ min: 1, max: size }), truncateSync, expectPartOf);
+});
 
 it(
   "overwritten anywhere, it never fails, and takes over no checkpoint that is not whole",
+  {
+    timeout: withinMs * 1.5,
+  },
   () => {
-    const base = aWholeStore();
-    const size = statSync(base.path).size;
     const bytes = fc.uint8Array({ minLength: 1, maxLength: 64 });
     const page = fc.uint8Array({ minLength: PAGE, maxLength: PAGE });
-    const damage = fc.record({ offset: fc.integer({ min: 0, max: size - 1 }), bytes: fc.oneof(bytes, page) });
-    fc.assert(
-      fc.property(fc.array(damage, { minLength: 1, maxLength: 6 }), (all) => {
-        const paths = aCopyOf(base.path);
-        for (const one of all) overwrite(paths.database, one.offset, [...one.bytes].slice(0, size - one.offset));
-        const possible = readableIn(paths.database, size);
-        const found = rowsOf(paths);
-        const known = new Map(base.whole.checkpoints.map((row) => [row.goal, row]));
-        for (const row of found.checkpoints) expect(known.get(row.goal)).toBeDefined();
-        for (const seq of possible) expect(found.checkpoints.map((row) => row.seq)).toContain(seq);
-      }),
-      { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: withinMs },
+    damagedAnywhere(
+      (size) => {
+        const damage = fc.record({ offset: fc.integer({ min: 0, max: size - 1 }), bytes: fc.oneof(bytes, page) });
+        return fc.array(damage, { minLength: 1, maxLength: 6 });
+      },
+      (path, all, size) => {
+        for (const one of all) overwrite(path, one.offset, [...one.bytes].slice(0, size - one.offset));
+      },
+      (found, whole) => {
+        const known = new Set(whole.checkpoints.map(({ goal }) => goal));
+        for (const { goal } of found.checkpoints) expect(known).toContain(goal);
+      },
     );
   },
-  withinMs * 1.5,
 );
 
 interface Rows {
@@ -153,11 +154,9 @@ function fill(sql: Sql): void {
   for (let n = 0; n < CHECKPOINTS; n++) {
     const session = `ses${String(n % SESSIONS).padStart(2, "0")}`;
     const journalSeq = addJournal(sql, { session, key: `k${n}`, text: `${n} `.repeat(200) });
-    const state = {
-      goal: `goal ${n}`,
-      done: Array.from({ length: 90 }, (_, step) => `${n} ${(n * 7919 + step * 104_729) % 65_537}`),
-    };
-    addCheckpoint(sql, { id: `cp${n}`, session, summary: `summary ${n} ${"s".repeat(300)}`, state, journalSeq });
+    const done = Array.from({ length: 90 }, (_, step) => `${n} ${(n * 7919 + step * 104_729) % 65_537}`);
+    const summary = `summary ${n} ${"s".repeat(300)}`;
+    addCheckpoint(sql, { id: `cp${n}`, session, summary, state: { goal: `goal ${n}`, done }, journalSeq });
   }
 }
 
@@ -166,20 +165,14 @@ function aWholeStore(): { readonly path: string; readonly whole: Rows } {
   const { store, paths } = tempStore(driver);
   store.write(fill);
   store.close();
-  const whole = rowsOf(paths);
-  return { path: paths.database, whole };
+  return { path: paths.database, whole: rowsOf(paths) };
 }
 
-function aDamagedStore(damage: (path: string, schema: readonly number[]) => void): {
-  readonly paths: Paths;
-  readonly whole: Rows;
-  readonly schema: readonly number[];
-} {
+function aDamagedStore(damage: (path: string, schema: readonly number[]) => void) {
   const { path, whole } = aWholeStore();
   const paths = aCopyOf(path);
-  const schema = reading(path, (sql) =>
-    column(sql, "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").map(Number),
-  );
+  const query = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno";
+  const schema = reading(path, (sql) => column(sql, query).map(Number));
   damage(paths.database, schema);
   return { paths, whole, schema };
 }
@@ -211,6 +204,10 @@ function overwrite(path: string, offset: number, bytes: readonly number[]): void
   writeFileSync(path, file);
 }
 
+function overwritePage(path: string, page = 1, bytes: readonly number[]): void {
+  overwrite(path, (page - 1) * PAGE, bytes);
+}
+
 function reading<T>(path: string, body: (sql: Connection) => T): T {
   const connection = driver({ path, readOnly: true, busyMs: 0 });
   try {
@@ -223,6 +220,7 @@ function reading<T>(path: string, body: (sql: Connection) => T): T {
 interface Packed {
   readonly seq: number;
   readonly id: string;
+  readonly session: string;
   readonly body: Uint8Array;
   readonly hash: string;
 }
@@ -242,9 +240,7 @@ function rowsOf(paths: Paths): Rows {
     (sql) => ({
       sessions: sql.all("SELECT id, title FROM sessions ORDER BY id"),
       journal: sql.all("SELECT seq, body FROM journal ORDER BY seq"),
-      checkpoints: sql
-        .all<Packed>("SELECT seq, id, body, hash FROM checkpoints ORDER BY seq")
-        .flatMap((row) => soundRow(row)),
+      checkpoints: sql.all<Packed>("SELECT * FROM checkpoints ORDER BY seq").flatMap(soundRow),
     }),
     { sessions: [], journal: [], checkpoints: [] },
   );
@@ -257,29 +253,20 @@ function rowsOf(paths: Paths): Rows {
 function readableIn(damaged: string, size: number): number[] {
   const { database } = aCopyOf(damaged);
   truncateSync(database, size);
-  const found: number[] = [];
   try {
-    reading(database, (sql) => {
-      for (let seq = 1; seq <= CHECKPOINTS; seq++) {
-        if (isReadable(sql, seq)) found.push(seq);
-      }
-    });
+    const all = Array.from({ length: CHECKPOINTS }, (_, at) => at + 1);
+    return reading(database, (sql) => all.filter((seq) => isReadable(sql, seq)));
   } catch {
     // Not even opened.
+    return [];
   }
-  return found;
 }
 
 function isReadable(sql: Sql, seq: number): boolean {
   try {
-    const query = "SELECT * FROM checkpoints WHERE seq = ?";
-    const rows = sql.all<{ id: string; session_id: string; body: Uint8Array; hash: string }>(query, seq);
-    return (
-      rows.every(({ id, session_id: session, body, hash }) => {
-        decode(body, hash);
-        return /^cp\d+$/.test(id) && /^ses\d+$/.test(session);
-      }) && rows.length === 1
-    );
+    const rows = sql.all<Packed>("SELECT * FROM checkpoints WHERE seq = ?", seq);
+    const isNamed = ({ id, session }: Packed): boolean => /^cp\d+$/.test(id) && /^ses\d+$/.test(session);
+    return rows.length === 1 && rows.every(isNamed) && rows.flatMap(soundRow).length === 1;
   } catch {
     return false;
   }

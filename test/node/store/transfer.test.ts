@@ -8,7 +8,7 @@ import {
   addCheckpoint,
   addJournal,
   addSession,
-  column,
+  found,
   plantRest,
   searched,
   T0,
@@ -19,7 +19,7 @@ import { aState } from "#harness/machine/temp-runtime.ts";
 const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries"];
 
 it("an export is one header and one JSON record a line, with nothing of this machine's processes", () => {
-  const { store } = filled();
+  const store = filled();
   const lines = exported(store).map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 1, exportedAt: T0 + 5 });
   const one = "session journal journal journal checkpoint checkpoint signal crash recovery";
@@ -29,8 +29,8 @@ it("an export is one header and one JSON record a line, with nothing of this mac
 });
 
 it("every column of a session but its machine and process is exported", () => {
-  const { store } = filled();
-  const columns = store.read((sql) => column(sql, "SELECT name FROM pragma_table_info('sessions')"), []).map(String);
+  const store = filled();
+  const columns = found(store, "SELECT name FROM pragma_table_info('sessions')").map(String);
   const session = JSON.parse(exported(store)[1] ?? "") as object;
   const processes = ["machine", "owner", "waiting"];
   // How the processes of this machine have watched it.
@@ -48,7 +48,7 @@ it("a large store is read in portions", () => {
 });
 
 it("what is exported is restored whole in another store, and a second time adds nothing", () => {
-  const { store } = filled();
+  const store = filled();
   const other = tempStore(openBetterSqlite3).store;
   expect(imported(other, exported(store))).toEqual({ added: 11, skipped: 0, refused: [] });
   expect(contents(other)).toEqual(contents(store));
@@ -59,22 +59,19 @@ it("what is exported is restored whole in another store, and a second time adds 
 });
 
 it("places in the journal are those of the new store", () => {
-  const { store } = filled();
+  const store = filled();
   const other = tempStore(openBetterSqlite3).store;
   other.write((sql) => {
     for (let n = 0; n < 10; n++) addJournal(sql, { session: "mine", key: `k${n}` });
   });
   imported(other, exported(store));
-  const folded = other.read(
-    (sql) => column(sql, "SELECT journalSeq FROM checkpoints WHERE session = 'one' ORDER BY seq"),
-    [],
-  );
-  expect(folded).toEqual([11, 12]);
-  expect(other.read((sql) => column(sql, "SELECT seq FROM journal WHERE key = 'after'"), [])).toEqual([13]);
+  const folded = "SELECT journalSeq FROM checkpoints WHERE session = 'one' ORDER BY seq";
+  expect(found(other, folded)).toEqual([11, 12]);
+  expect(found(other, "SELECT seq FROM journal WHERE key = 'after'")).toEqual([13]);
 });
 
 it("a newer state of a known session is added, an older one that was pruned here is not", () => {
-  const { store } = filled();
+  const store = filled();
   const early = exported(store, { session: "one" });
   store.write((sql) => sql.run("DELETE FROM checkpoints WHERE id = 'cp1'"));
   expect(imported(store, early)).toMatchObject({ added: 0 });
@@ -83,7 +80,7 @@ it("a newer state of a known session is added, an older one that was pruned here
 });
 
 it("one bad line, and nothing is added; each is named with its number", () => {
-  const { store } = filled();
+  const store = filled();
   const good = exported(store);
   const [header = "", session = "", journal = ""] = good;
   const other = tempStore(openBetterSqlite3).store;
@@ -116,7 +113,7 @@ it("one bad line, and nothing is added; each is named with its number", () => {
 });
 
 it("an import that is interrupted adds nothing", () => {
-  const { store } = filled();
+  const store = filled();
   const other = tempStore(openBetterSqlite3).store;
   function* interrupted(): Generator<string> {
     yield* exported(store).slice(0, 5);
@@ -127,7 +124,7 @@ it("an import that is interrupted adds nothing", () => {
 });
 
 it("no input makes an import throw or leave a part of it @night", () => {
-  const { store } = filled();
+  const store = filled();
   const good = exported(store);
   const other = tempStore(openBetterSqlite3).store;
   other.write((sql) => addSession(sql, { id: "mine" }));
@@ -139,16 +136,15 @@ it("no input makes an import throw or leave a part of it @night", () => {
       const cut = at % (line.length + 1);
       const answer = imported(other, good.with(index, line.slice(0, cut) + put + line.slice(cut + 1)));
       if (answer.refused.length > 0) expect(contents(other)).toEqual(before);
-      else
-        other.write((sql) =>
-          TABLES.forEach((table) => sql.run(`DELETE FROM ${table} WHERE ${owner(table)} <> 'mine'`)),
-        );
+      const owned = TABLES.map((table) => [table, table === "sessions" ? "id" : "session"]);
+      for (const [table, owner] of owned)
+        other.write((sql) => sql.run(`DELETE FROM ${table} WHERE ${owner} <> 'mine'`));
     }),
     { numRuns: 300 },
   );
 });
 
-function filled(): { store: Store } {
+function filled(): Store {
   const { store } = tempStore(openBetterSqlite3);
   store.write((sql) => {
     addSession(sql, { id: "one" });
@@ -156,19 +152,14 @@ function filled(): { store: Store } {
     const second = addJournal(sql, { session: "one", key: "second" });
     addJournal(sql, { session: "one", key: "after" });
     addCheckpoint(sql, { id: "cp1", session: "one", journalSeq: first, state: aState({ goal: "first" }) });
-    addCheckpoint(sql, {
-      id: "cp2",
-      session: "one",
-      at: T0 + 1,
-      journalSeq: second,
-      summary: "the newest",
-      state: aState({ goal: "second", state: { b: 1, a: ["ä", null, 0.5], "2": { "1": true } } }),
-    });
+    const state = aState({ goal: "second", state: { b: 1, a: ["ä", null, 0.5], "2": { "1": true } } });
+    const about = { id: "cp2", session: "one", at: T0 + 1, journalSeq: second };
+    addCheckpoint(sql, { ...about, summary: "the newest", state });
     plantRest(sql, "one", "x");
     addSession(sql, { id: "two", project: "/q", lastSeenAt: T0 + 1, endedAt: T0 + 1 });
     addCheckpoint(sql, { id: "cp3", session: "two", state: aState() });
   });
-  return { store };
+  return store;
 }
 
 function exported(store: Store, filter: ExportFilter = {}): string[] {
@@ -181,8 +172,4 @@ function imported(store: Store, lines: string[]): ImportResult {
 
 function contents(store: Store): unknown[][] {
   return store.read((sql: Sql) => TABLES.map((table) => sql.all(`SELECT * FROM ${table} ORDER BY 1, 2`)), []);
-}
-
-function owner(table: string): string {
-  return table === "sessions" ? "id" : "session";
 }
