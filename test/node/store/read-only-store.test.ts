@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Connection, Driver, OpenOptions } from "#src/store/driver.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrate, schemaState } from "#src/shared/migrate.ts";
 import { decode, encode } from "#src/store/checkpoint-body.ts";
@@ -16,8 +16,7 @@ import type { Io } from "#src/cli/io.ts";
 import { hostClientWith } from "#harness/machine/host-rig.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
-import { T0, tempHome, tempStore } from "#harness/store/store-test.ts";
-import * as rows from "#harness/store/store-test.ts";
+import { addSession, found, T0, tempHome, tempStore } from "#harness/store/store-test.ts";
 
 /** SQLite on a disk that takes no write: nothing below `home` can be opened. */
 function readOnlyBelow(home: string): (options: OpenOptions) => Connection {
@@ -28,19 +27,15 @@ function readOnlyBelow(home: string): (options: OpenOptions) => Connection {
 }
 
 const readingCommands = [
-  ["sessions"],
-  ["sessions", "--json"],
-  ["sessions", "show", ids.dead],
-  ["sessions", "show", ids.dead, "--stored"],
-  ["sessions", "search", "work"],
-  ["resume", ids.dead, "--print"],
-  ["sessions", "export"],
-  ["up", "--once"],
+  "sessions",
+  "sessions --json",
+  `sessions show ${ids.dead}`,
+  `sessions show ${ids.dead} --stored`,
+  "sessions search work",
+  `resume ${ids.dead} --print`,
+  "sessions export",
+  "up --once",
 ];
-
-function isReadOnly(driver: Driver): boolean {
-  return driver !== openBetterSqlite3;
-}
 
 /** On such a disk none can be started. */
 function noHost({ runtime }: CliHome): Pick<Io, "hostClient"> {
@@ -55,27 +50,32 @@ function afterUpdate({ paths, runtime }: CliHome, driver = openBetterSqlite3): S
     const id = migrations.length + at + 1;
     return { id, name: `step ${id}`, statements: [`CREATE TABLE step_${id} (a TEXT)`] };
   });
-  const options = { path: paths.database, driver, now: runtime.now, isReadOnly: isReadOnly(driver), busyMs: 0 };
+  const isReadOnly = driver !== openBetterSqlite3;
+  const options = { path: paths.database, driver, now: runtime.now, isReadOnly, busyMs: 0 };
   return new Store({ ...options, migrations: [...migrations, ...added] });
 }
 
 it("after an update each command that reads has what was stored before, also where nothing can be written @night", async () => {
   const home = aCliHome();
   seed(home);
-  for (const argv of readingCommands) {
-    const before = await home.shim("", ...argv);
+  for (const command of readingCommands) {
+    const before = await home.shim(command);
     for (const driver of [readOnlyBelow(home.paths.home), openBetterSqlite3]) {
       const store = afterUpdate(home, driver);
-      const io = { ...withRuntime({ ...home.runtime, store }), ...(isReadOnly(driver) ? noHost(home) : {}) };
-      const after = await home.shimWith(io, "", ...argv);
+      const io = { ...withRuntime({ ...home.runtime, store }), ...(driver === openBetterSqlite3 ? {} : noHost(home)) };
+      const after = await home.shimWith(io, command);
       // Each migration makes a backup more.
       const rest = [before, after].map(({ out }) => out.replace(/^copies: .*/m, ""));
-      expect([argv, after.code, rest[1]]).toEqual([argv, 0, rest[0]]);
+      expect([command, after.code, rest[1]]).toEqual([command, 0, rest[0]]);
       store.close();
     }
   }
   expect(readdirSync(home.paths.backups)).not.toEqual([]);
 });
+
+function scratch(): string[] {
+  return readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name));
+}
 
 it("on a read-only disk everything that is stored can be read, with its newest rows, and nothing is left behind", async () => {
   const home = aCliHome();
@@ -87,30 +87,30 @@ it("on a read-only disk everything that is stored can be read, with its newest r
   const database = join(copy, "shim.db");
   const options = { path: database, driver: readOnlyBelow(copy), now: runtime.now, busyMs: 0 };
   expect(() => new Store(options).read(() => 1, 0)).toThrow("read-only");
-  const before = readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name));
+  const before = scratch();
   const store = new Store({ ...options, isReadOnly: true });
   const { makeRuntime } = withRuntime({ ...runtime, store });
-  for (const argv of readingCommands) {
-    const ran = await home.shimWith({ makeRuntime, ...noHost(home) }, ...argv);
-    expect([argv, ran.code, ran.out.length > 50]).toEqual([argv, 0, true]);
+  for (const command of readingCommands) {
+    const ran = await home.shimWith({ makeRuntime, ...noHost(home) }, command);
+    expect([command, ran.code, ran.out.length > 50]).toEqual([command, 0, true]);
   }
   store.close();
   const written = withRuntime({ ...runtime, store: new Store(options) });
   expect((await home.shimWith(written, "sessions name", ids.dead, "new name")).err).toContain("read-only");
-  expect(readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name))).toEqual(before);
+  expect(scratch()).toEqual(before);
 });
 
 it("a process that only reads has the newest commit of the host, and writes nothing", () => {
   const { store, paths } = tempStore(openBetterSqlite3);
   const reader = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0, isReadOnly: true });
-  const names = (): unknown[] => reader.read((sql) => rows.column(sql, "SELECT id FROM sessions ORDER BY id"), []);
+  const names = (): unknown[] => found(reader, "SELECT id FROM sessions ORDER BY id");
   expect([names(), existsSync(paths.database)]).toEqual([[], false]);
-  store.write((sql) => rows.addSession(sql, { id: "s1" }));
+  store.write((sql) => addSession(sql, { id: "s1" }));
   expect(names()).toEqual(["s1"]);
-  store.write((sql) => rows.addSession(sql, { id: "s2" }));
+  store.write((sql) => addSession(sql, { id: "s2" }));
   expect(names()).toEqual(["s1", "s2"]);
   expect(() => reader.write(() => 1)).toThrow("by the host only");
-  reader.keep((sql) => rows.addSession(sql, { id: "s3" }));
+  reader.keep((sql) => addSession(sql, { id: "s3" }));
   expect(() => reader.read((sql) => sql.run("DELETE FROM sessions"), 0)).toThrow(StoreError);
   expect(names()).toEqual(["s1", "s2"]);
   reader.close();
@@ -126,25 +126,24 @@ it("what must be migrated or repaired first is left to the host, which does the 
   const reader = new Store({ ...newer.context, path: paths.database, migrations: updated, isReadOnly: true });
   expect(() => reader.read(() => 1, 0)).toThrow(NeedsHostError);
   const asked: string[] = [];
+  const call = async ({ name }: { name: string }) => {
+    asked.push(name);
+    newer.read(() => null, null);
+    return ok({ project: null, sessions: [], elsewhere: null });
+  };
+  const reading = { ...runtime, store: reader };
   const host = new OperationRunner({
     paths,
     site: home.io(),
-    loaded: withRuntime({ ...runtime, store: reader }).makeRuntime,
-    runtime: async () => ({ ...runtime, store: reader }),
-    hostClient: {
-      ...hostClientWith(runtime),
-      call: async ({ name }) => {
-        asked.push(name);
-        newer.read(() => null, null);
-        return ok({ project: null, sessions: [], elsewhere: null });
-      },
-    },
+    loaded: withRuntime(reading).makeRuntime,
+    runtime: async () => reading,
+    hostClient: { ...hostClientWith(runtime), call },
   });
   expect((await host.call("sessions.list", {})).ok).toBe(true);
   expect(asked).toEqual(["sessions.list"]);
   // The host has migrated it.
   expect(reader.read(() => 1, 0)).toBe(1);
-  expect((await home.shimWith(withRuntime({ ...runtime, store: reader }), "sessions")).out).toBe(before);
+  expect((await home.shimWith(withRuntime(reading), "sessions")).out).toBe(before);
   reader.close();
   newer.close();
 });
@@ -169,7 +168,7 @@ const DAY = 86_400_000;
 
 it("the first backup is due minutes after the first checkpoint, the next ones each after twice as long", async () => {
   const { store, paths } = tempStore(openBetterSqlite3);
-  store.write((sql) => rows.addSession(sql));
+  store.write((sql) => addSession(sql));
   await backUp(store, T0 - 1, 9);
   const minute = 60_000;
   const due = (minutes: number): boolean => isBackupDue(paths.backups, T0 + minutes * minute, T0);
@@ -185,16 +184,13 @@ it("the first backup is due minutes after the first checkpoint, the next ones ea
 it("a list of migrations with a gap or another order is refused", () => {
   const { store } = tempStore(openBetterSqlite3);
   const gap = [...migrations, { id: migrations.length + 2, name: "gap", statements: [] }];
-  expect(() => store.write((sql) => migrate(sql, T0, gap))).toThrow(
-    /gap has id \d+, expected \d+: the list is append-only/,
-  );
+  const refused = /gap has id \d+, expected \d+: the list is append-only/;
+  expect(() => store.write((sql) => migrate(sql, T0, gap))).toThrow(refused);
 });
 
 it("every migration can be undone as a whole: none has statements that end a transaction", () => {
-  const statements = migrations.flatMap((step) => step.statements);
-  expect(statements.filter((statement) => /^\s*(COMMIT|END|BEGIN|ROLLBACK|VACUUM|PRAGMA)/i.test(statement))).toEqual(
-    [],
-  );
+  const ending = /^\s*(COMMIT|END|BEGIN|ROLLBACK|VACUUM|PRAGMA)/i;
+  expect(migrations.flatMap((step) => step.statements).filter((statement) => ending.test(statement))).toEqual([]);
 });
 
 it("a body of any size is a zstd frame that gives the state back; a changed byte never gives another state", () => {

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { migrations } from "#src/store/store.ts";
@@ -29,16 +29,13 @@ it("reading an older schema migrates it, with a backup of the old content, and a
 
 it("folder and files are for their user alone, whatever the umask", () => {
   const umask = process.umask(0);
-  try {
-    const { store, paths } = tempStore(driver);
-    store.write(addSetting("a"));
-    expect(modeOf(paths.home)).toBe(0o700);
-    const files = readdirSync(paths.home);
-    expect(files).toEqual(expect.arrayContaining(["shim.db", "shim.db-wal", "shim.db-shm", "maintenance.db"]));
-    for (const file of files) expect([file, modeOf(`${paths.home}/${file}`)]).toEqual([file, 0o600]);
-  } finally {
-    process.umask(umask);
-  }
+  onTestFinished(() => void process.umask(umask));
+  const { store, paths } = tempStore(driver);
+  store.write(addSetting("a"));
+  expect(modeOf(paths.home)).toBe(0o700);
+  const files = readdirSync(paths.home);
+  expect(files).toEqual(expect.arrayContaining(["shim.db", "shim.db-wal", "shim.db-shm", "maintenance.db"]));
+  for (const file of files) expect([file, modeOf(`${paths.home}/${file}`)]).toEqual([file, 0o600]);
 });
 
 it("a database that was copied back for all to read is made private again", ({ store, paths }) => {
@@ -69,12 +66,11 @@ it("an old process goes on after an upgrade that only adds", ({ store, paths }) 
 
 it("a write is one transaction: what throws leaves nothing", ({ store }) => {
   store.write(addSetting("a"));
-  const broken = (): void =>
-    store.write((sql) => {
-      addSetting("b")(sql);
-      throw new Error("half-way");
-    });
-  expect(broken).toThrow("half-way");
+  const broken = (sql: Sql): never => {
+    addSetting("b")(sql);
+    throw new Error("half-way");
+  };
+  expect(() => store.write(broken)).toThrow("half-way");
   expect(store.read(count, -1)).toBe(1);
   store.write(addSetting("b"));
   expect(store.read(count, -1)).toBe(2);

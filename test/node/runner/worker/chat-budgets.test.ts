@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
-import { type HookClient, hookClients } from "#src/contract/clients.ts";
+import type { HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { expect, it } from "vitest";
@@ -27,12 +27,8 @@ async function withTask(budget: Record<string, number>): Promise<{ rig: TeamRig;
 }
 
 function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
-  const printed = claude.tell("PreToolUse", {
-    tool_name: tool,
-    tool_input: {},
-    tool_use_id: `toolu_x${(responses += 1)}`,
-  });
-  return printed.hookSpecificOutput?.permissionDecision;
+  const call = { tool_name: tool, tool_input: {}, tool_use_id: `toolu_x${(responses += 1)}` };
+  return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
 }
 
 it("an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report @night", async () => {
@@ -42,10 +38,9 @@ it("an interactive chat's tokens, cost and time are reported with its task's hea
   const line = { session_id: one.claude.session, cost: { total_cost_usd: 0.5 }, model: { id: "claude-opus-5-5" } };
   statusOf(one.runtime, JSON.stringify(line));
   await rig.time.pass(60_000);
-  expect(rig.call("budgets.get", {})).toMatchObject({
-    today: { tokens: 1_000, costMicros: 500_000 },
-    chats: [{ chat: one.claude.session, used: { tokens: 1_000, costMicros: 500_000 } }],
-  });
+  const used = { tokens: 1_000, costMicros: 500_000 };
+  const chats = [{ chat: one.claude.session, used }];
+  expect(rig.call("budgets.get", {})).toMatchObject({ today: used, chats });
   answered(one, 200);
   one.claude.use("Bash");
   await one.ask("shim_report", { outcome: "done" });
@@ -85,32 +80,25 @@ it("at the limit the next tool call is denied, but for SHIM's own tools; the tas
 });
 
 /** As the recorded hooks of each client name SHIM's tools. */
-const toolForms = [
-  ["claude-code", "mcp__shim__TOOL"],
-  ["claude-code", "mcp__plugin_shim_shim__TOOL"],
-  ["codex", "mcp__shim__TOOL"],
-  ["copilot", "shim-TOOL"],
-  ["copilot", "shim/TOOL"],
-  ["opencode", "shim_TOOL"],
-  ["qwen", "mcp__shim__TOOL"],
-  ["gemini", "mcp_shim_TOOL"],
-] as const satisfies readonly (readonly [HookClient, string])[];
+const toolForms: Readonly<Record<HookClient, readonly string[]>> = {
+  "claude-code": ["mcp__shim__TOOL", "mcp__plugin_shim_shim__TOOL"],
+  codex: ["mcp__shim__TOOL"],
+  copilot: ["shim-TOOL", "shim/TOOL"],
+  opencode: ["shim_TOOL"],
+  qwen: ["mcp__shim__TOOL"],
+  gemini: ["mcp_shim_TOOL"],
+};
 
 it("at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
-  expect(new Set(toolForms.map(([client]) => client))).toEqual(new Set(hookClients));
-  for (const [client, event] of [
-    ["codex", "PreToolUse-mcp"],
-    ["copilot", "PreToolUse-mcp"],
-    ["qwen", "PreToolUse-mcp"],
-    ["gemini", "AfterTool-mcp"],
-  ] as const) {
-    const form = toolForms.find(([name]) => name === client)?.[1];
-    expect(recording(client, event).payload["tool_name"]).toBe(form?.replace("TOOL", "shim_brief"));
+  for (const client of ["codex", "copilot", "qwen", "gemini"] as const) {
+    const { payload } = recording(client, client === "gemini" ? "AfterTool-mcp" : "PreToolUse-mcp");
+    expect(payload["tool_name"]).toBe(toolForms[client][0]?.replace("TOOL", "shim_brief"));
   }
   expect(Object.keys({ ...machineTools, ...teamTools })).toEqual(ownTools);
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
-  const given = toolForms.flatMap(([, form]) => ownTools.map((tool) => form.replace("TOOL", tool)));
+  const forms = Object.values(toolForms).flat();
+  const given = forms.flatMap((form) => ownTools.map((tool) => form.replace("TOOL", tool)));
   expect([...given, "ToolSearch", "tool_search"].filter((tool) => denied(one, tool) !== undefined)).toEqual([]);
   // What only has a similar name is denied.
   const foreign = "evil_shim_report_x mcp__other__shimmer mcp__shim__run xshim_report shim_ shim_hook shim_report()";

@@ -4,13 +4,12 @@ import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Json } from "#src/contract/values.ts";
-import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
-import { endGroup, groupOf, runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
+import type { Progress } from "#src/contract/tasks.ts";
+import { endGroup, groupOf, runProgram, type Program } from "#src/platform/run-program.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { commandExecutor, BoundedOutput, keepOutput } from "#src/runner/worker/command-executor.ts";
-import type { RunOutcome } from "#src/runner/worker/executor.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { aClaim } from "#harness/worker/repository-rig.ts";
 
 const node = process.execPath;
 /** A worker's process that runs one program and does nothing else: arguments are the folder and the script. */
@@ -28,17 +27,9 @@ function isAlive(pid: number): boolean {
   return systemProcesses.facts(pid) !== null;
 }
 
-interface Heard {
-  readonly lines: string[];
-  readonly ended: Promise<ProgramExit>;
-  /** The first line that begins so; its rest. */
-  printed(start: string): Promise<string>;
-}
-
-function begin(script: string, overrides: Partial<Program> = {}): Heard {
+function begin(script: string, overrides: Partial<Program> = {}) {
   const lines: string[] = [];
-  const waiting = new Set<() => void>();
-  const program: Program = {
+  const ended = runProgram({
     command: node,
     args: ["-e", script],
     cwd: temporaryFolder(),
@@ -46,23 +37,16 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
     input: "",
     signal: new AbortController().signal,
     graceMs: 300,
-    onLine: (line) => {
-      lines.push(line);
-      for (const look of waiting) look();
-    },
+    onLine: (line) => void lines.push(line),
     onStderr: () => undefined,
     ...overrides,
+  });
+  /** The first line that begins so; its rest. */
+  const printed = (start: string): Promise<string> => {
+    const find = (): string | undefined => lines.find((line) => line.startsWith(start));
+    return vi.waitUntil(find, { timeout: 120_000, interval: 10 }).then((line) => line.slice(start.length));
   };
-  const printed = (start: string): Promise<string> =>
-    new Promise((resolve) => {
-      const look = (): void => {
-        const found = lines.find((line) => line.startsWith(start));
-        if (found !== undefined) resolve(found.slice(start.length));
-      };
-      waiting.add(look);
-      look();
-    });
-  return { lines, ended: runProgram(program), printed };
+  return { lines, ended, printed };
 }
 
 it("when a program has ended nothing that it left behind in its group is alive", async () => {
@@ -106,13 +90,10 @@ it("a pid that was given to another process is not killed", async () => {
 
 it("a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
   expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
-  expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({
-    kind: "not_started",
-    message: expect.stringContaining("ENOENT"),
-  });
+  const missing = { kind: "not_started", message: expect.stringContaining("ENOENT") as string };
+  expect(await begin("", { command: "no-such-program" }).ended).toMatchObject(missing);
   const cwd = join(temporaryFolder(), "gone");
-  const message = `there is no folder ${cwd}`;
-  expect(await begin("", { cwd }).ended).toMatchObject({ kind: "not_started", message });
+  expect(await begin("", { cwd }).ended).toMatchObject({ ...missing, message: `there is no folder ${cwd}` });
   expect(await begin("process.kill(process.pid, 'SIGKILL')").ended).toEqual({ kind: "exited", code: 137 });
 });
 
@@ -142,43 +123,16 @@ it("a worker that is killed with -9 leaves nothing of its programs behind", asyn
   await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), { timeout: 120_000, interval: 20 });
 });
 
-const task: ClaimedTask = {
-  task: 7,
+const task = aClaim({
   claim: 3,
   attempt: 2,
-  maxAttempts: 3,
-  type: "build",
-  priority: 5,
   payload: { file: "$(touch hacked); `touch hacked`" },
-  isStarted: true,
   progress: { percent: 10 },
   checkpoint: { step: 1 },
   inputs: [{ task: 6, ref: null, state: "done", result: "r", isLeftOut: false }],
-  startInMs: null,
-  remainingMs: 60_000,
-  heartbeatMs: 60_000,
-  budget: { wallMs: null, tokens: null, costMicros: null },
-};
-
-interface Done {
-  readonly outcome: RunOutcome;
-  readonly progress: Progress[];
-  readonly checkpoints: Readonly<Record<string, Json>>[];
-  readonly output: string;
-}
+});
 
 function nothing(): void {}
-
-const silent = {
-  onUsage: nothing,
-  onProgress: nothing,
-  onCheckpoint: nothing,
-  onOutput: nothing,
-  onRoute: nothing,
-  onModel: nothing,
-};
-const findRouteCounts = (): Promise<null> => Promise.resolve(null);
-const merged = { tasks: [], conflicts: [] };
 
 interface Execution {
   readonly signal?: AbortSignal;
@@ -186,48 +140,39 @@ interface Execution {
   readonly command?: readonly [program: string, ...args: string[]];
 }
 
-async function execute(script: string, more: Execution = {}): Promise<Done> {
-  const { signal = new AbortController().signal, heed = nothing } = more;
+async function execute(script: string, more: Execution = {}) {
+  const { signal = new AbortController().signal, heed = nothing, command = [node, "-e", script] } = more;
   const ours = { SHIM_ADMIN_SECRET: "secret", SHIM_LEASE_TOKEN: "9", GIT_DIR: "/other" };
-  const env = { ...process.env, ...ours, OF_THE_USER: "yes" };
-  const executor = commandExecutor({ command: more.command ?? [node, "-e", script], env });
-  const progress: Progress[] = [];
-  const checkpoints: Readonly<Record<string, Json>>[] = [];
-  let output = "";
-  const onOutput = (text: string): void => {
-    output += text;
-    heed(text);
-  };
-  const run = {
+  const executor = commandExecutor({ command, env: { ...process.env, ...ours, OF_THE_USER: "yes" } });
+  const seen = { progress: [] as Progress[], checkpoints: [] as object[], output: "" };
+  const outcome = await executor.run({
     task,
     folder: temporaryFolder(),
-    merged,
+    merged: { tasks: [], conflicts: [] },
     base: null,
     signal,
     budgetLeft: task.budget,
-    findRouteCounts,
-    ...silent,
-    onOutput,
-  };
-  const outcome = await executor.run({
-    ...run,
-    onProgress: (one) => progress.push(one),
-    onCheckpoint: (one) => checkpoints.push(one),
+    findRouteCounts: () => Promise.resolve(null),
+    onUsage: nothing,
+    onRoute: nothing,
+    onModel: nothing,
+    onProgress: (one) => seen.progress.push(one),
+    onCheckpoint: (one) => seen.checkpoints.push(one),
+    onOutput: (text) => {
+      seen.output += text;
+      heed(text);
+    },
   });
-  return { outcome, progress, checkpoints, output };
+  return { outcome, ...seen };
 }
 
 const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
 
 it("a command gets its task as JSON on stdin, and its last line is the result @night", async () => {
-  const { outcome } = await execute(
-    `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`,
-  );
+  const script = `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`;
   const { payload, attempt, progress, checkpoint, inputs } = task;
-  expect(outcome).toEqual({
-    kind: "done",
-    result: { task: 7, type: "build", payload, attempt, progress, checkpoint, inputs },
-  });
+  const result = { task: 7, type: "build", payload, attempt, progress, checkpoint, inputs };
+  expect((await execute(script)).outcome).toEqual({ kind: "done", result });
   expect((await execute("console.log('plain text')")).outcome).toEqual({ kind: "done", result: "plain text" });
   expect((await execute("")).outcome).toEqual({ kind: "done", result: null });
 });
@@ -238,11 +183,9 @@ function say(value: unknown): string {
 }
 
 it("lines for the worker are progress and checkpoints, not results; any other line is output @night", async () => {
-  const lines = [
-    { shim: "progress", percent: 50, note: "half" },
-    { shim: "checkpoint", step: 2, files: ["a"] },
-  ].map(say);
-  const { outcome, progress, checkpoints, output } = await execute(`console.log("the result"); ${lines.join("")}`);
+  const half = say({ shim: "progress", percent: 50, note: "half" });
+  const second = say({ shim: "checkpoint", step: 2, files: ["a"] });
+  const { outcome, progress, checkpoints, output } = await execute(`console.log("the result"); ${half} ${second}`);
   expect(outcome).toEqual({ kind: "done", result: "the result" });
   expect([progress, checkpoints]).toEqual([[{ percent: 50, note: "half" }], [{ step: 2, files: ["a"] }]]);
   expect(output).toContain('{"shim":"progress"');
@@ -279,7 +222,9 @@ it("a stop that comes when the command has ended, and only what it left behind h
 });
 
 it("no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
-  const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.GIT_DIR, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
+  const script = `const names = "SHIM_ADMIN_SECRET SHIM_LEASE_TOKEN OF_THE_USER GIT_DIR SHIM_TASK SHIM_CLAIM".split(" ");
+    const files = require("node:fs").readdirSync(".");
+    console.log(JSON.stringify([process.argv.slice(1), files, ...names.map((name) => process.env[name])]));`;
   const { outcome } = await execute(script);
   expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });
 });
@@ -294,9 +239,5 @@ it("the newest two hundred outputs are kept, and no file for an empty one", () =
   keepOutput(folder, { task: 301, claim: 1 }, "last");
   const names = readdirSync(folder);
   expect(names).toHaveLength(200);
-  expect([names.includes("task-301-1.txt"), names.includes("task-300-1.txt"), names.includes("task-5-1.txt")]).toEqual([
-    true,
-    false,
-    false,
-  ]);
+  expect([301, 300, 5].map((number) => names.includes(`task-${number}-1.txt`))).toEqual([true, false, false]);
 });

@@ -40,16 +40,9 @@ it("half of a line, no JSON, a kind that is not known and fields of a wrong type
     for (const cut of [1, Math.floor(line.length / 2), line.length - 1])
       expect([null, []]).toContainEqual(claudeRun.read(line.slice(0, cut)));
   for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"]) expect(claudeRun.read(line)).toBeNull();
-  for (const line of [
-    "",
-    "  ",
-    "{}",
-    '{"type":"new_kind"}',
-    '{"type":7}',
-    '{"type":"__proto__"}',
-    '{"type":"toString"}',
-  ])
-    expect([line, claudeRun.read(line)]).toEqual([line, []]);
+  for (const type of ["new_kind", 7, "__proto__", "toString", undefined])
+    expect([type, claudeRun.read(JSON.stringify({ type }))]).toEqual([type, []]);
+  expect([claudeRun.read(""), claudeRun.read("  ")]).toEqual([[], []]);
   const wrong = { subtype: 5, is_error: "yes", num_turns: "many", result: {}, errors: [1], permission_denials: {} };
   const line = JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } });
   expect(claudeRun.read(line)).toMatchObject([{ kind: "ended", subtype: "unknown", isError: false, tokens: 0 }]);

@@ -3,6 +3,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import { expect, it } from "vitest";
 import { T0 } from "#harness/machine/temp-runtime.ts";
+import type { RunOutcome } from "#src/runner/worker/executor.ts";
 import { died, FakeClaude, init, lines, result, says, type Part } from "#harness/claude/fake-claude.ts";
 
 const hourMs = 3_600_000;
@@ -24,14 +25,13 @@ const answer = 'I made it.\n{"shim":"done","result":7}';
 
 /** What Codex prints that does the task. */
 function codexDoes(text = answer): Part {
-  return {
-    text: lines(
-      { type: "thread.started", thread_id: other },
-      { type: "item.started", item: { type: "command_execution", command: "npm test" } },
-      { type: "item.completed", item: { type: "agent_message", text } },
-      { type: "turn.completed", usage: { input_tokens: 2_000, cached_input_tokens: 500, output_tokens: 40 } },
-    ),
-  };
+  const events = [
+    { type: "thread.started", thread_id: other },
+    { type: "item.started", item: { type: "command_execution", command: "npm test" } },
+    { type: "item.completed", item: { type: "agent_message", text } },
+    { type: "turn.completed", usage: { input_tokens: 2_000, cached_input_tokens: 500, output_tokens: 40 } },
+  ];
+  return { text: lines(...events) };
 }
 
 const env = { ANTHROPIC_API_KEY: "a", OPENAI_API_KEY: "o", CODEX_THREAD_ID: "outer", EXTRA: "e" };
@@ -40,37 +40,38 @@ function aWorker(...parts: readonly Part[]): FakeClaude {
   return new FakeClaude(parts, env);
 }
 
-const ceilings = { mostUsd: null, mostHours: 200 };
-const codex = (root: string): object => {
-  return { client: "codex", program: `${root}/claude`, args: ["--sandbox", "workspace-write"] };
-};
-
-/** The other ways are the same stand-in, started after Claude Code. */
-function withRule(
-  order: (root: string) => readonly (object | string)[],
-  parts: readonly Part[],
-  change: object = {},
-): FakeClaude {
-  return new FakeClaude(parts, env, (folder) => ({
-    atLimit: [{ folder, order: order(folder), ...ceilings, ...change }],
-  }));
+/** The other ways are the same stand-in, started after Claude Code: first these, then Codex. */
+function withRule(first: readonly object[], parts: readonly Part[]): FakeClaude {
+  return new FakeClaude(parts, env, (folder) => {
+    const codex = { client: "codex", program: `${folder}/claude`, args: ["--sandbox", "workspace-write"] };
+    return { atLimit: [{ folder, order: [...first, codex], mostUsd: null, mostHours: 200 }] };
+  });
 }
 
 function withCodex(...parts: readonly Part[]): FakeClaude {
-  return withRule((root) => [codex(root)], parts);
+  return withRule([], parts);
 }
+
+/** Claude Code is at its limit, and Codex works without an end. Then, when it has begun, this happens. */
+async function whileCodexWorks(
+  claude: FakeClaude,
+  begun: () => void,
+  options: Parameters<FakeClaude["run"]>[0] = {},
+): Promise<RunOutcome> {
+  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
+  const onOutput = (text: string): void => void (text.startsWith(`session ${other}`) && begun());
+  return (await claude.run({ settings, stopTimeouts, onOutput, ...options })).outcome;
+}
+
+const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
 
 const settings = { env: ["EXTRA"] };
 
 it("at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
-  for (const [resetsInMs, delayMs] of [
-    [hourMs, hourMs + 2_000],
-    [9 * 24 * hourMs, 24 * hourMs],
-    [-5_000, 300_000],
-  ] as const) {
-    const limited = aWorker(atLimit((T0 + resetsInMs) / 1_000));
-    const { outcome } = await limited.run();
-    expect(outcome).toEqual({ ...wait, reason: noRule, delayMs });
+  const delays = [hourMs + 2_000, 24 * hourMs, 300_000];
+  for (const [at, resetsInMs] of [hourMs, 9 * 24 * hourMs, -5_000].entries()) {
+    const { outcome } = await aWorker(atLimit((T0 + resetsInMs) / 1_000)).run();
+    expect(outcome).toEqual({ ...wait, reason: noRule, delayMs: delays[at] });
   }
   const billing = await aWorker(atLimit(undefined, { error: "billing_error" }, "Credit balance is too low")).run();
   expect(billing.outcome).toMatchObject({ ...wait, delayMs: 300_000 });
@@ -84,11 +85,8 @@ it("a wait for a reset that is not known doubles up to five hours, until a task 
     delays.push("delayMs" in outcome ? outcome.delayMs : outcome.kind);
     claude.runtime.wait(24 * hourMs);
   }
-  expect(delays).toEqual([
-    ...[5, 10, 20, 40, 80, 160, 300, 300, 300].map((minutes) => minutes * 60_000),
-    "done",
-    300_000,
-  ]);
+  const doubled = [5, 10, 20, 40, 80, 160, 300, 300, 300].map((minutes) => minutes * 60_000);
+  expect(delays).toEqual([...doubled, "done", 300_000]);
 });
 
 it("until the reset Claude Code is not started again for another task", async () => {
@@ -123,22 +121,10 @@ it("by the rule another client does it at once in the same folder, with the brie
   for (const text of ["an earlier session ", "The fault is in one.ts.", '{"shim":"done","result":...}'])
     expect(codex.input).toContain(text);
   expect(codex.env).toMatchObject({ OPENAI_API_KEY: "o", EXTRA: "e", SHIM_TASK: "7" });
-  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["ANTHROPIC_API_KEY"]));
-  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["CODEX_THREAD_ID"]));
-  expect(run.outcome).toEqual({
-    kind: "done",
-    result: {
-      text: answer,
-      value: 7,
-      session: other,
-      turns: 1,
-      refused: 0,
-      client: "Codex",
-      tokens: 120 + 2_040,
-      costMicros: 13_200,
-      cost: "unknown",
-    },
-  });
+  for (const name of ["ANTHROPIC_API_KEY", "CODEX_THREAD_ID"]) expect(codex.env).not.toHaveProperty(name);
+  const facts = { text: answer, value: 7, session: other, turns: 1, refused: 0, client: "Codex" };
+  const used = { tokens: 120 + 2_040, costMicros: 13_200, cost: "unknown" };
+  expect(run.outcome).toEqual({ kind: "done", result: { ...facts, ...used } });
   expect(run.checkpoints.at(-1)).toMatchObject({ claude: { session: other, folder: claude.folder } });
   expect(run.progress).toContainEqual({ note: "Claude Code has reached its usage limit; Codex continues" });
   expect(run.models.at(-1)).toMatchObject({ model: "Codex" });
@@ -148,24 +134,14 @@ it("by the rule another client does it at once in the same folder, with the brie
 });
 
 it("a limit on time, and a stop, end the other client too @night", async () => {
-  const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
-  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
   const stop = new AbortController();
   const stopped = withCodex(atLimit(), endless);
-  const onOutput = (text: string): void => void (text.startsWith(`session ${other}`) && stop.abort());
-  expect((await stopped.run({ settings, stopTimeouts, signal: stop.signal, onOutput })).outcome).toEqual({
-    kind: "stopped",
-  });
-  const late = withCodex(atLimit(), endless);
+  const { signal } = stop;
+  expect(await whileCodexWorks(stopped, () => stop.abort(), { signal })).toEqual({ kind: "stopped" });
   const times = { now: 0 };
-  const run = await late.run({
-    settings,
-    stopTimeouts,
-    left: { wallMs: 60_000 },
-    monotonic: () => times.now,
-    onOutput: (text) => void (text.startsWith(`session ${other}`) && (times.now = 60_000)),
-  });
-  expect(run.outcome).toMatchObject({ kind: "over_budget" });
+  const options = { left: { wallMs: 60_000 }, monotonic: () => times.now };
+  const late = await whileCodexWorks(withCodex(atLimit(), endless), () => (times.now = 60_000), options);
+  expect(late).toMatchObject({ kind: "over_budget" });
 });
 
 it("Claude Code takes over again with the brief of what the other client did", async () => {
@@ -183,7 +159,7 @@ it("Claude Code takes over again with the brief of what the other client did", a
 
 it("another model comes first where the rule names it first, each way once, and then the task waits", async () => {
   const parts = [atLimit(), atLimit(), { text: "", code: 1 }, codexDoes()];
-  const claude = withRule((root) => [{ model: "haiku" }, codex(root)], parts);
+  const claude = withRule([{ model: "haiku" }], parts);
   const { outcome, output } = await claude.run({ settings });
   expect(outcome).toMatchObject({ ...wait, delayMs: 300_000 });
   expect(claude.started().map(({ args }) => args.includes("haiku"))).toEqual([false, true, false]);
@@ -194,25 +170,14 @@ it("another model comes first where the rule names it first, each way once, and 
 });
 
 it("Enter and a pause end the other client, and the task is given back", async () => {
-  const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
-  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
-  const isBegun = (text: string): boolean => text.startsWith(`session ${other}`);
   const entered = withCodex(atLimit(), endless);
   let stoppedAt: number | null = null;
-  const byEnter = await entered.run({
-    settings,
-    stopTimeouts,
-    stoppedAt: () => stoppedAt,
-    onOutput: (text) => void (isBegun(text) && (stoppedAt = entered.runtime.now())),
-  });
+  const enter = (): void => void (stoppedAt = entered.runtime.now());
   const reason = "Claude Code has reached its usage limit; you stopped the rule for usage limits";
-  expect(byEnter.outcome).toEqual({ ...wait, reason, delayMs: 300_000 });
+  const byEnter = await whileCodexWorks(entered, enter, { stoppedAt: () => stoppedAt });
+  expect(byEnter).toEqual({ ...wait, reason, delayMs: 300_000 });
   const paused = withCodex(atLimit(), endless);
   const { store, now } = paused.runtime;
-  const byPause = await paused.run({
-    settings,
-    stopTimeouts,
-    onOutput: (text) => void (isBegun(text) && store.write((sql) => pause(sql, now(), null, paused.folder))),
-  });
-  expect(byPause.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("`shim pause`") as string });
+  const byPause = await whileCodexWorks(paused, () => store.write((sql) => pause(sql, now(), null, paused.folder)));
+  expect(byPause).toMatchObject({ ...wait, reason: expect.stringContaining("`shim pause`") as string });
 });

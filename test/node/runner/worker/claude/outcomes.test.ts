@@ -22,7 +22,16 @@ const spent = (inputTokens: number, costUSD: number): object => ({ "claude-opus-
 const turn = (part: object, whole: object): object =>
   result({ model_usage_since_last_result: part, modelUsage: whole, total_cost_usd: 9 });
 
+const lastUsage = async (...events: object[]): Promise<Usage | undefined> => (await ended(...events)).usage.at(-1);
+
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
+
+/** It is stopped once its session has begun. */
+function stoppedAtOnce(claude: FakeClaude, options: Parameters<FakeClaude["run"]>[0] = {}): Promise<TaskRun> {
+  const stop = new AbortController();
+  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
+  return claude.run({ signal: stop.signal, onOutput, ...options });
+}
 
 it("each response of a recorded run counts once, and the last figures replace the sum", async () => {
   const { usage, outcome } = await new FakeClaude([{ text: recordedSession("claude-code") }]).run();
@@ -35,56 +44,39 @@ it("each response of a recorded run counts once, and the last figures replace th
 });
 
 it("the turns before a resume are not counted again, and those of one run are added up @night", async () => {
-  const { usage } = await ended(
-    turn(spent(100, 0.5), spent(5_100, 5.5)),
-    init(),
-    turn(spent(30, 0.25), spent(5_130, 5.75)),
-  );
-  expect(usage.at(-1)).toMatchObject({ tokens: 130, costMicros: 750_000 });
+  const turns = [turn(spent(100, 0.5), spent(5_100, 5.5)), init(), turn(spent(30, 0.25), spent(5_130, 5.75))];
+  expect(await lastUsage(...turns)).toMatchObject({ tokens: 130, costMicros: 750_000 });
   const older = { model_usage_since_last_result: undefined };
-  const old = await ended(
-    result({ ...older, modelUsage: spent(70, 0.5) }),
-    result({ ...older, modelUsage: spent(90, 0.75) }),
-  );
-  expect(old.usage.at(-1)).toMatchObject({ tokens: 90, costMicros: 750_000 });
-  const oldest = await ended(
-    says({ input: 40, output: 2 }),
-    result({ ...older, modelUsage: undefined, total_cost_usd: 0.5 }),
-  );
-  expect(oldest.usage.at(-1)).toMatchObject({ tokens: 42, costMicros: 500_000 });
+  const old = [spent(70, 0.5), spent(90, 0.75)].map((modelUsage) => result({ ...older, modelUsage }));
+  expect(await lastUsage(...old)).toMatchObject({ tokens: 90, costMicros: 750_000 });
+  const oldest = result({ ...older, modelUsage: undefined, total_cost_usd: 0.5 });
+  const used = await lastUsage(says({ input: 40, output: 2 }), oldest);
+  expect(used).toMatchObject({ tokens: 42, costMicros: 500_000 });
 });
 
 it("trouble of the machine or the service is tried again, what the API will never take is not @night", async () => {
   const reason = "Prompt refused.";
-  const cases: readonly [string, object][] = [
-    ["server_error", { isRetryable: true }],
-    ["unknown", { isRetryable: true }],
-    ["authentication_failed", { isRetryable: true, delayMs: 60_000 }],
-    ["model_not_found", { isRetryable: true, delayMs: 60_000 }],
-    ["invalid_request", { isRetryable: false }],
-  ];
-  for (const [problem, wanted] of cases) {
+  for (const [problem, wanted] of Object.entries({
+    server_error: { isRetryable: true },
+    unknown: { isRetryable: true },
+    authentication_failed: { isRetryable: true, delayMs: 60_000 },
+    model_not_found: { isRetryable: true, delayMs: 60_000 },
+    invalid_request: { isRetryable: false },
+  }))
     expect(await failed(problem, { result: reason })).toEqual({ kind: "failed", reason, ...wanted });
-  }
 });
 
 it("a full session is not resumed, and a run without a result has failed @night", async () => {
-  const full = await ended(
-    says({ error: "invalid_request" }),
-    result({ is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" }),
-  );
+  const terms = { is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" };
+  const full = await ended(says({ error: "invalid_request" }), result(terms));
   expect(full.outcome).toMatchObject({ kind: "failed", isRetryable: true });
   expect(full.checkpoints.at(-1)).toMatchObject({ claude: { session, isFull: true } });
-  expect((await new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]).run()).outcome).toEqual({
-    kind: "failed",
-    reason: "the client ended with 1 and no result. error: unknown option",
-    isRetryable: true,
-  });
-  expect((await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } })).outcome).toMatchObject({
-    kind: "failed",
-    isRetryable: true,
-    reason: expect.stringContaining("ENOENT"),
-  });
+  const broken = new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]);
+  const reason = "the client ended with 1 and no result. error: unknown option";
+  expect((await broken.run()).outcome).toEqual({ kind: "failed", reason, isRetryable: true });
+  const missing = await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } });
+  const why = expect.stringContaining("ENOENT") as string;
+  expect(missing.outcome).toMatchObject({ kind: "failed", isRetryable: true, reason: why });
 });
 
 it("the model's last line decides where it is one of the two forms, and nothing else does @night", async () => {
@@ -93,10 +85,8 @@ it("the model's last line decides where it is one of the two forms, and nothing 
     expect(await saying(text)).toEqual({ kind: "failed", reason: "there is no parser", isRetryable: true });
   }
   expect(await saying('{"shim":"failed","isRetryable":"yes"}')).toMatchObject({ kind: "failed", isRetryable: false });
-  expect(await saying('Counted.\n{"shim":"done","result":{"n":3}}')).toMatchObject({
-    kind: "done",
-    result: { value: { n: 3 } },
-  });
+  const done = await saying('Counted.\n{"shim":"done","result":{"n":3}}');
+  expect(done).toMatchObject({ kind: "done", result: { value: { n: 3 } } });
   for (const text of [`${failure}\nBut then it went well.`, '{"shim":"failed"', "failed", '{"shim":"other"}', ""]) {
     const outcome = await saying(text);
     expect([text, outcome.kind]).toEqual([text, "done"]);
@@ -144,9 +134,7 @@ it("a limit on cost or turns that Claude Code has held itself is the same, and a
 
 it("a stop interrupts first, is no result, and leaves no process behind", async () => {
   const claude = new FakeClaude([{ text: lines(init(), says({})), atInterrupt: lines(result()) }]);
-  const stop = new AbortController();
-  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
-  const { outcome, usage } = await claude.run({ signal: stop.signal, onOutput });
+  const { outcome, usage } = await stoppedAtOnce(claude);
   expect(outcome).toEqual({ kind: "stopped" });
   expect(usage.at(-1)?.costMicros).toBe(13_200);
   expect((await claude.run({ signal: AbortSignal.abort() })).outcome).toEqual({ kind: "stopped" });
@@ -155,10 +143,8 @@ it("a stop interrupts first, is no result, and leaves no process behind", async 
 
 it("a program that ignores INT and TERM is killed", async () => {
   const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
-  const stop = new AbortController();
-  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
   const stopTimeouts = { interruptMs: 100, graceMs: 100 };
-  expect((await claude.run({ signal: stop.signal, onOutput, stopTimeouts })).outcome).toEqual({ kind: "stopped" });
+  expect((await stoppedAtOnce(claude, { stopTimeouts })).outcome).toEqual({ kind: "stopped" });
   const pid = claude.started()[0]?.env["FAKE_PID"] ?? "";
   expect(pid).toMatch(/^\d+$/);
   // One that has ended, and that process 1 has not taken note of yet, is none.
