@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { removeEnded, removeOldWorktrees } from "#src/runner/worker/worktrees.ts";
@@ -38,21 +38,6 @@ it("worktrees of one repository are made and taken away at the same time, also w
   await Promise.all(places.map((place) => place.finish(false)));
   expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
   expect(rig.branches()).toEqual([]);
-});
-
-it("no hook of the project runs, and no commit is signed @night", async () => {
-  const rig = new RepositoryRig();
-  const hooks = join(rig.repository, ".git", "hooks");
-  mkdirSync(hooks, { recursive: true });
-  for (const name of ["post-checkout", "pre-commit", "commit-msg", "post-commit"]) {
-    writeFileSync(join(hooks, name), `#!/bin/sh\ntouch ${join(rig.root, "hooked")}\nexit 1\n`, { mode: 0o755 });
-  }
-  git(rig.repository, "config", "commit.gpgSign", "true");
-  const place = await rig.open(aTask());
-  write(place.folder, { "a.txt": "two\n" });
-  await place.save();
-  expect((await place.finish(false)).work?.branch).not.toBeNull();
-  expect(existsSync(join(rig.root, "hooked"))).toBe(false);
 });
 
 it("work in progress is kept as a commit, and neither branch nor index of the program is touched", async () => {
@@ -93,16 +78,14 @@ it("new files that hold secrets are not committed; the result names them, and th
   expect(rig.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
   const { work } = await place.finish(false);
   expect(rig.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
-  expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
-    new Map([
-      [".env.local", "its name suggests that it holds a secret"],
-      ["sub/id_rsa", "its name suggests that it holds a secret"],
-      ["deploy dir/ä", "it holds a private key"],
-      ["client.ts", "it holds a secret (github-token)"],
-      ["staged.ts", "it holds a secret (github-token)"],
-      ["inner/", "a separate git repository"],
-    ]),
-  );
+  expect(Object.fromEntries(work?.leftOut?.map(({ path, reason }) => [path, reason]) ?? [])).toEqual({
+    ".env.local": "its name suggests that it holds a secret",
+    "sub/id_rsa": "its name suggests that it holds a secret",
+    "deploy dir/ä": "it holds a private key",
+    "client.ts": "it holds a secret (github-token)",
+    "staged.ts": "it holds a secret (github-token)",
+    "inner/": "a separate git repository",
+  });
   expect(await place.release(false)).toContain(place.folder);
   for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
 });
@@ -140,12 +123,17 @@ it("the next attempt on the machine continues in the same worktree once its work
   expect(rig.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
 });
 
+async function aProcessIn(cwd: string, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
+  const child = spawn("sleep", ["60"], { cwd, env: { ...process.env, ...env }, stdio: "ignore", detached: true });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await once(child, "spawn");
+  return child;
+}
+
 it("a worktree in which a process still works is left to it @night", async () => {
   const rig = new RepositoryRig();
-  const first = await rig.open(aTask(), { pid: 1 });
-  const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
-  onTestFinished(() => void sitting.kill("SIGKILL"));
-  await once(sitting, "spawn");
+  const first = await rig.open(aTask());
+  const sitting = await aProcessIn(first.folder);
   rig.processes.kill(1);
   const task = aTask({ work: first.location() });
   expect((await rig.open(task, { pid: 2 })).folder).not.toBe(first.folder);
@@ -156,12 +144,8 @@ it("a worktree in which a process still works is left to it @night", async () =>
 
 it("what a dead worker has left running in the worktree, in whatever session, is ended", async () => {
   const rig = new RepositoryRig();
-  const first = await rig.open(aTask(), { pid: 1 });
-  const { start = "" } = rig.processes.facts(1) ?? {};
-  const env = { ...process.env, SHIM_RUN: `1.${start}-55` };
-  const left = spawn("sleep", ["60"], { cwd: first.folder, env, stdio: "ignore", detached: true });
-  onTestFinished(() => void left.kill("SIGKILL"));
-  await once(left, "spawn");
+  const first = await rig.open(aTask());
+  const left = await aProcessIn(first.folder, { SHIM_RUN: `1.${rig.processes.facts(1)?.start}-55` });
   const ended = once(left, "exit");
   rig.processes.kill(1);
   expect((await rig.open(aTask({ work: first.location() }), { pid: 2 })).folder).toBe(first.folder);
@@ -263,17 +247,14 @@ it("the worktrees of ended tasks are removed, and their branches where they hold
   write(done.folder, { "a.txt": "two\n" });
   const { work } = await done.finish(false);
   const merge = await rig.open(aDependent({ 7: work }, 8), { pid: 2 });
-  const [unused, used, open] = [
-    await rig.open(aTask(null, 9), { pid: 2 }),
-    await rig.open(aTask(null, 10), { pid: 3 }),
-    await rig.open(aTask(null, 11), { pid: 2 }),
-  ];
+  const unused = await rig.open(aTask(null, 9), { pid: 2 });
+  const used = await rig.open(aTask(null, 10), { pid: 3 });
+  const open = await rig.open(aTask(null, 11), { pid: 2 });
   rig.processes.kill(2);
   const ended = { repository: join(rig.repository, ".git"), tasks: new Set([7, 8, 9, 10]), since: 0 };
   await removeEnded({ home: rig.home, env: GIT_ENV, processes: rig.processes }, ended);
   const folders = [done, merge, unused, used, open].map(({ folder }) => existsSync(folder));
   expect(folders).toEqual([false, false, false, true, true]);
-  expect(new Set(rig.branches())).toEqual(
-    new Set([work?.branch, ...[merge, used, open].map((place) => whereOf(place).branch)]),
-  );
+  const kept = [work?.branch, ...[merge, used, open].map((place) => whereOf(place).branch)];
+  expect(new Set(rig.branches())).toEqual(new Set(kept));
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/values.ts";
-import { readInputWork, type InputWork } from "#src/runner/worker/task-inputs.ts";
+import { readInputWork } from "#src/runner/worker/task-inputs.ts";
 import type { TaskFolder } from "#src/runner/worker/executor.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
@@ -30,7 +30,7 @@ it("a worktree begins with the commits of its dependencies; without more work it
   expect([last.base, rig.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
 });
 
-it("no hook, driver, filter or signing program runs for a merge; git's own union driver does @night", async () => {
+it("no hook, driver, filter or signing program runs for a commit or a merge; git's own union driver does @night", async () => {
   const rig = new RepositoryRig();
   const ran = join(rig.root, "ran");
   write(rig.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
@@ -40,7 +40,8 @@ it("no hook, driver, filter or signing program runs for a merge; git's own union
   rig.git("config", "commit.gpgSign", "true");
   rig.git("config", "gpg.program", join(rig.root, "no-such-program"));
   mkdirSync(join(rig.repository, ".git", "hooks"), { recursive: true });
-  const hooks = "post-merge pre-merge-commit post-checkout reference-transaction prepare-commit-msg";
+  const hooks =
+    "post-merge pre-merge-commit post-checkout reference-transaction prepare-commit-msg pre-commit commit-msg post-commit";
   for (const hook of hooks.split(" "))
     writeFileSync(join(rig.repository, ".git", "hooks", hook), `#!/bin/sh\ntouch '${ran}'\n`, { mode: 0o755 });
   const one = await rig.done(aTask(null, 1), { "log.txt": "1\n2\n", "b.txt": "b\n" });
@@ -55,12 +56,9 @@ it("inputs that contradict each other fail the task for good, with the files; me
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
   const task = aDependent({ 1: one, 2: two });
-  await expect(rig.open(task)).rejects.toMatchObject({
-    isRetryable: false,
-    message: expect.stringMatching(
-      /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim task replay 9/,
-    ),
-  });
+  const why = /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim task replay 9/;
+  const message = expect.stringMatching(why) as string;
+  await expect(rig.open(task)).rejects.toMatchObject({ isRetryable: false, message });
   expect(rig.git("worktree", "list", "--porcelain").split("\n\n")).toHaveLength(1);
   expect(rig.branches()).toHaveLength(2);
   git(rig.repository, "merge", "-q", one.branch ?? "");
@@ -106,9 +104,8 @@ it("through a remote commits go from one machine to the next; no other branch mo
   await place.release(false);
   expect(here.git("for-each-ref", "refs/heads/main", "refs/remotes", "refs/tags")).toBe(refs);
   const gone = { ...work, commit: "f".repeat(40) };
-  await expect(here.open(aDependent({ 1: gone }, 10), { remote })).rejects.toThrow(
-    /commit ffffffffffff of machine m2 is not here/,
-  );
+  const refused = here.open(aDependent({ 1: gone }, 10), { remote });
+  await expect(refused).rejects.toThrow(/commit ffffffffffff of machine m2 is not here/);
   git(there.repository, "remote", "set-url", "origin", join(there.root, "gone.git"));
   const second = await there.open(aTask(null, 2), { remote });
   write(second.folder, { "b.txt": "b\n" });
@@ -119,10 +116,8 @@ it("a job's result is on the branch shim/job-<number>, or beside it where that n
   const rig = new RepositoryRig();
   const job = { job: { title: "stores" }, join: [] };
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
-  const part = await rig.done(
-    { ...aTask(null, 2), payload: { job: { title: "stores" }, part: { name: "x" } } },
-    { "two.txt": "2\n" },
-  );
+  const aPart = { ...aTask(null, 2), payload: { job: { title: "stores" }, part: { name: "x" } } };
+  const part = await rig.done(aPart, { "two.txt": "2\n" });
   expect(part.branch).toMatch(/^shim\/task-2-/);
   const whole = await rig.done({ ...aDependent({ 1: one, 2: part }, 3), payload: job }, {});
   expect([whole.branch, rig.git("rev-parse", "shim/job-3")]).toEqual(["shim/job-3", whole.commit]);
@@ -140,28 +135,25 @@ function anInput(task: number, result: Json, isLeftOut = false): ClaimedTask["in
   return { task, ref: null, state: "done", result, isLeftOut };
 }
 
-function tasksOf(works: readonly InputWork[]): number[] {
-  return works.map(({ task }) => task);
-}
-
 it("results that were too large to be delivered, and those that the coordinator joined, are asked for", async () => {
   const joined = { value: [], conflicts: [], isComplete: true, missing: [] };
-  const known: Record<number, { result: Json; joinRule: "collect" | null; dependsOn: number[]; state: string }> = {
-    1: { result: aWork(1), joinRule: null, dependsOn: [], state: "done" },
-    2: { result: aWork(2), joinRule: null, dependsOn: [], state: "dead" },
-    3: { result: aWork(3), joinRule: null, dependsOn: [], state: "done" },
-    5: { result: joined, joinRule: "collect", dependsOn: [1, 2, 3], state: "done" },
+  const usual = { joinRule: null, dependsOn: [], state: "done" };
+  const known: Record<number, object> = {
+    1: { ...usual, result: aWork(1) },
+    2: { ...usual, result: aWork(2), state: "dead" },
+    3: { ...usual, result: aWork(3) },
+    5: { ...usual, result: joined, joinRule: "collect", dependsOn: [1, 2, 3] },
   };
-  const get = ({ task }: { task: number }) => {
-    const found = known[task];
-    if (!found) return Promise.resolve({ ok: false, error: { message: "no such task" } } as const);
-    return Promise.resolve({ ok: true, value: found as never } as const);
+  const tasksOf = async (...inputs: ClaimedTask["inputs"]): Promise<number[]> => {
+    const works = await readInputWork(async ({ task }) => {
+      if (!known[task]) return { ok: false, error: { message: "no such task" } };
+      return { ok: true, value: known[task] as never };
+    }, inputs);
+    return works.map(({ task }) => task);
   };
-  expect(tasksOf(await readInputWork(get, [anInput(3, null, true), anInput(5, joined)]))).toEqual([3, 1]);
-  expect(tasksOf(await readInputWork(get, [anInput(5, null, true)]))).toEqual([1, 3]);
-  await expect(readInputWork(get, [anInput(8, null, true)])).rejects.toThrow(
-    "the result of task 8 cannot be read: no such task",
-  );
+  expect(await tasksOf(anInput(3, null, true), anInput(5, joined))).toEqual([3, 1]);
+  expect(await tasksOf(anInput(5, null, true))).toEqual([1, 3]);
+  await expect(tasksOf(anInput(8, null, true))).rejects.toThrow("the result of task 8 cannot be read: no such task");
 });
 
 it("a `.git` that a program removed or wrote anew leads to no other repository and no settings of its own @night", async () => {
