@@ -1,30 +1,39 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
-import { aCliHome, failed, printed, type CliHome, addSession, ids } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
-import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey, keyFilePath } from "#src/machine/sharing/key-ring.ts";
-import { formatCode, createKey } from "#src/machine/sharing/key-ring.ts";
+import {
+  edgeConfigPath,
+  readEdgeConfig,
+  removeEdgeConfig,
+  type EdgeConfig,
+} from "#src/coordinator-client/edge-config.ts";
+import { addKey, createKey, formatCode, keyFilePath } from "#src/machine/sharing/key-ring.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import * as meta from "#src/store/meta.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
 
 it("without a workspace this machine decides, and its commands work at once", async () => {
   const home = aCliHome();
-  expect((await home.shim("team chats")).out).toBe("No chats at this machine.\n");
-  expect((await home.shim("team state set color", '"red"')).out).toMatch(/^color is set, version \d+\.\n$/);
-  expect((await home.shim("team state get color")).out).toBe('"red"\n');
-  expect(await home.shim("team state set color blue --if-version 0")).toMatchObject({ code: 1 });
-  expect((await home.shim("team state list")).out).toContain("color");
-  expect((await home.shim("team send all hello")).out).toBe("Sent to all.\n");
-  expect((await home.shim("team inbox")).out).toBe("No messages.\n");
-  expect((await home.shim("team state delete color --yes")).code).toBe(0);
-  expect(await home.shim("team state get color")).toMatchObject({ code: 3 });
-  expect(await home.shim("team locks force-release x --reason test --yes")).toMatchObject({ code: 3 });
-  expect((await home.shim("workspace status")).out).toMatch(/^Coordinator: this machine; /);
+  for (const [command, code, out] of [
+    ["team chats", 0, "No chats at this machine.\n"],
+    ['team state set color "red"', 0, /^color is set, version \d+\.\n$/],
+    ["team state get color", 0, '"red"\n'],
+    ["team state set color blue --if-version 0", 1, ""],
+    ["team state list", 0, "color"],
+    ["team send all hello", 0, "Sent to all.\n"],
+    ["team inbox", 0, "No messages.\n"],
+    ["team state delete color --yes", 0, ""],
+    ["team state get color", 3, ""],
+    ["team locks force-release x --reason test --yes", 3, ""],
+    ["workspace status", 0, /^Coordinator: this machine; /],
+  ] as const)
+    expect([command, await home.shim(command)]).toMatchObject([command, { code, out: holding(out) }]);
 });
 
 it("the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
@@ -43,8 +52,7 @@ it("what cannot be used is refused with what to do, and shows no token", async (
   const home = aCliHome();
   home.join(edge.url);
   const lost = await home.shim("team chats");
-  expect(lost.code).toBe(1);
-  expect(lost.err).toContain("http://127.0.0.1:9 did not answer");
+  expect(lost).toMatchObject(failed(1, "http://127.0.0.1:9 did not answer"));
   expect(lost.err).not.toContain("shim_a.b");
   home.join("http://example.com");
   expect((await home.shim("team chats")).err).toContain("plain http:// is only for this machine");
@@ -81,10 +89,9 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   await home.shim("team locks list");
   expect((await home.shim("team locks force-release x --reason test --yes")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
-  expect([...new Set(used.slice(0, -1))]).toEqual(["Bearer shim_a.b"]);
-  expect(used.at(-1)).toBe("Bearer shim_c.d");
-  expect((await home.shim("workspace leave")).err).toContain("The admin token is deleted too");
-  expect((await home.shim("workspace join other --url", server.url)).err).toContain("The admin token is deleted too");
+  expect([...new Set(used)]).toEqual(["Bearer shim_a.b", "Bearer shim_c.d"]);
+  for (const command of ["workspace leave", `workspace join other --url ${server.url}`])
+    expect((await home.shim(command)).err).toContain("The admin token is deleted too");
   const counts = { overdueRows: 0, outboxDepth: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };
   const health = JSON.stringify({ ...counts, alarmInMs: null, storage: null, protocol: 1 });
   server.answer = (_request, response) => void response.end(health);
@@ -140,11 +147,10 @@ it("the secret in .dev.vars is for the development server only, whatever this ma
   }
 });
 
-function tokensOf(home: CliHome): { readonly token: string; readonly adminToken: string } {
+function edgeOf(home: CliHome): EdgeConfig {
   const edge = readEdgeConfig(home.paths.home);
   if (!edge.ok || !edge.value) throw new Error("the machine has joined no workspace");
-  const { token, adminToken = "" } = edge.value;
-  return { token, adminToken };
+  return edge.value;
 }
 
 it("a machine takes up the new signing secret with all its tokens, and works when the old one is gone", async () => {
@@ -160,12 +166,12 @@ it("a machine takes up the new signing secret with all its tokens, and works whe
   expect(await home.shim("workspace rotate-secret")).toMatchObject(
     printed("work and admin tokens are signed", "the previous secret can be deleted"),
   );
-  const renewed = tokensOf(home);
+  const renewed = edgeOf(home);
   expect(await home.json("workspace rotate-secret")).toEqual({ renewed: ["work", "admin"], others: [] });
-  expect(tokensOf(home)).toEqual(renewed);
+  expect(edgeOf(home)).toEqual(renewed);
 
   const alone = await EdgeRuntime.open({ beside: first, bindings: present });
-  home.join(alone.url, { workspace, ...renewed });
+  home.join(alone.url, { ...renewed, url: alone.url });
   expect(await home.shim("team settings set maxConcurrentChats", "7")).toMatchObject({ code: 0 });
   expect(await home.shim("task submit", "build")).toMatchObject({ code: 0 });
   home.join(alone.url, { workspace, ...old });
@@ -174,8 +180,8 @@ it("a machine takes up the new signing secret with all its tokens, and works whe
 
 const aCode = /shimkey-[\w-]{48}/;
 
-/** The first machine of the workspace. @returns the key's code */
-async function create(home: CliHome, server: SyncServer, ...more: string[]): Promise<string> {
+/** The first machine of a workspace. @returns the key's code */
+async function create(server: SyncServer, home = aCliHome(), ...more: string[]): Promise<string> {
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const made = await home.shimWith({ env }, "workspace create team --url", server.url, ...more);
@@ -191,10 +197,19 @@ function joinAs(home: CliHome, server: SyncServer, lines: readonly string[], ...
   return home.shimWith(input, "workspace join team --url", server.url, ...more);
 }
 
-it("another machine gives the key; without it, or with another one, nothing is changed", async () => {
+/** A second machine, which is not in the workspace yet. */
+async function aSecond(): Promise<{ server: SyncServer; code: string; home: CliHome }> {
   const server = await SyncServer.listen();
-  const code = await create(aCliHome(), server);
-  const home = aCliHome();
+  const code = await create(server);
+  return { server, code, home: aCliHome() };
+}
+
+async function storedAt(server: SyncServer): Promise<OutputOf<"sync.status">> {
+  return given(await server.host.call("sync.status", {}));
+}
+
+it("another machine gives the key; without it, or with another one, nothing is changed", async () => {
+  const { server, code, home } = await aSecond();
   const isJoined = () => [edgeConfigPath, keyFilePath].map((path) => existsSync(path(home.paths.home)));
   const other = formatCode(createKey((bytes) => new Uint8Array(bytes).fill(3)));
   for (const [lines, why] of [
@@ -215,23 +230,20 @@ it("another machine gives the key; without it, or with another one, nothing is c
 });
 
 it("in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
-  const server = await SyncServer.listen();
-  const code = await create(aCliHome(), server);
-  const home = aCliHome();
+  const { server, code, home } = await aSecond();
   home.alive.add(process.pid);
-  addSession(home, { id: ids.dead });
+  let questions = "";
   const answers = (...texts: string[]) => {
-    const questions: string[] = [];
-    const ask = (question: string) => Promise.resolve((questions.push(question), texts.shift() ?? ""));
-    return { questions, ran: home.shimWith({ isInteractive: true, ask }, "workspace join team --url", server.url) };
+    const ask = async (question: string) => ((questions += question), texts.shift() ?? "");
+    return home.shimWith({ isInteractive: true, ask }, "workspace join team --url", server.url);
   };
   for (const given of [[], [tokenOf("m2")]]) {
-    expect((await answers(...given).ran).code).not.toBe(0);
+    expect((await answers(...given)).code).not.toBe(0);
     expect(existsSync(edgeConfigPath(home.paths.home)) || existsSync(keyFilePath(home.paths.home))).toBe(false);
   }
-  const { questions, ran } = answers(tokenOf("m2"), code);
-  expect(await ran).toMatchObject(printed("This machine has joined team as m2"));
-  expect(questions.join("")).toMatch(/Token.*Key/);
+  questions = "";
+  expect(await answers(tokenOf("m2"), code)).toMatchObject(printed("This machine has joined team as m2"));
+  expect(questions).toMatch(/Token.*Key/);
 });
 
 it("a registration whose answer was lost is repeated with the same key", async () => {
@@ -245,11 +257,9 @@ it("a registration whose answer was lost is repeated with the same key", async (
 });
 
 it("tasks, schedules and state of a machine stay in its own file, and are there again when it leaves", async () => {
-  const server = await SyncServer.listen();
-  const code = await create(aCliHome(), server);
-  const home = aCliHome();
+  const { server, code, home } = await aSecond();
   addSession(home, { id: ids.dead });
-  await home.shim("task submit build --payload", '{"n":1}');
+  await home.shim("task submit build");
   await home.shim("team state set color", '"red"');
   await home.shim("task schedules add --type build --time-zone UTC --name nightly", "0 3 * * *");
   const stays = printed("1 open task, 1 schedule and 1 key of state stay in this machine's own file");
@@ -264,9 +274,7 @@ it("tasks, schedules and state of a machine stay in its own file, and are there 
 });
 
 it("without --import what was there stays here, and only later changes are sent", async () => {
-  const server = await SyncServer.listen();
-  const code = await create(aCliHome(), server);
-  const home = aCliHome();
+  const { server, code, home } = await aSecond();
   addSession(home, { id: ids.dead });
   expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
   expect((await home.shim("workspace sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
@@ -278,9 +286,7 @@ it("without --import what was there stays here, and only later changes are sent"
 });
 
 it("with --no-sync nothing is sent though the key is here, and what was to stay stays", async () => {
-  const server = await SyncServer.listen();
-  const code = await create(aCliHome(), server);
-  const home = aCliHome();
+  const { server, code, home } = await aSecond();
   await joinAs(home, server, [code]);
   await home.shim("workspace sync");
   addSession(home, { id: ids.dead });
@@ -300,20 +306,16 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
   const server = await SyncServer.listen();
   const home = aCliHome();
   addSession(home, { id: ids.dead });
-  await create(home, server, "--import");
+  await create(server, home, "--import");
   await home.shim("workspace sync");
-  const stored = async (): Promise<unknown> => {
-    const status = await server.host.call("sync.status", {});
-    return status.ok && [status.value.sessions, status.value.checkpoints];
-  };
-  expect(await stored()).toEqual([1, 1]);
+  expect(await storedAt(server)).toMatchObject({ sessions: 1, checkpoints: 1 });
   server.isDown = true;
   expect(await home.shim("workspace leave --yes --forget")).toMatchObject(failed(1, "this machine has not left"));
   expect(existsSync(edgeConfigPath(home.paths.home))).toBe(true);
   server.isDown = false;
   const left = await home.shim("workspace leave --yes --forget");
   expect(left.out).toContain("1 session and 1 checkpoint of this machine were deleted there");
-  expect(await stored()).toEqual([0, 0]);
+  expect(await storedAt(server)).toMatchObject({ sessions: 0, checkpoints: 0 });
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
 });
@@ -321,14 +323,9 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
 it("a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
-  const code = await create(home, server);
-  addSession(home, { id: ids.dead });
-  await home.shim("workspace sync");
+  const code = await create(server, home);
   const present = async (): Promise<string> => (await home.shim("workspace key show --yes --json")).out;
-  const there = async (): Promise<unknown> => {
-    const status = await server.host.call("sync.status", {});
-    return status.ok && status.value.keyId;
-  };
+  const there = async (): Promise<unknown> => (await storedAt(server)).keyId;
   // The workspace has taken the key, and the answer was lost.
   server.losesAnswersOf = "/sync/rekey";
   expect(await home.codes("workspace key rotate", "workspace key rotate --yes")).toEqual([1, 1]);
@@ -336,10 +333,8 @@ it("a rekey that was cut short is repaired by the next one, and the shown code i
   expect(await present()).toContain(await there());
   expect(await present()).not.toContain(code);
   // Killed before it asked: the newest key here is none that the workspace knows.
-  const edge = readEdgeConfig(home.paths.home);
-  if (!edge.ok || !edge.value) throw new Error("not joined");
   const unknown = createKey((bytes) => new Uint8Array(bytes).fill(9));
-  addKey(home.paths.home, edge.value, unknown);
+  addKey(home.paths.home, edgeOf(home), unknown);
   expect(await present()).toContain(await there());
   expect((await home.shim("workspace key rotate --yes")).out).toContain("The workspace has a new key");
   expect(await present()).toContain(await there());
@@ -349,12 +344,10 @@ it("the first machine makes the key, shows it once, and says what the coordinato
   const server = await SyncServer.listen();
   const home = aCliHome();
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const made = await home.shimWith({ env }, "workspace create team --url", server.url);
-  expect(made.out).toMatch(aCode);
-  expect(made.out).toContain("what is synced is lost too");
-  expect(made.out).toContain("What the coordinator can read: tasks, messages, state");
+  const { out } = await home.shimWith({ env }, "workspace create team --url", server.url);
+  expect(out).toEqual(holding("what is synced is lost too", "What the coordinator can read: tasks, messages, state"));
   expect(statSync(keyFilePath(home.paths.home)).mode & 0o777).toBe(0o600);
-  const [code = ""] = aCode.exec(made.out) ?? [];
+  const code = aCode.exec(out)?.[0];
   expect((await home.shim("workspace status")).out).not.toContain(code);
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
