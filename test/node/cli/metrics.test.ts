@@ -4,8 +4,7 @@ import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { given } from "#harness/coordinator/peers.ts";
-import { aCliHome, aSeededHome, failed, printed, type CliHome, holding, ids } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { submit, Worker } from "#harness/worker/worker-rig.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -18,15 +17,9 @@ interface Answer {
   readonly text: string;
 }
 
-interface Asked {
-  readonly path?: string;
-  readonly method?: string;
-  readonly headers?: Record<string, string>;
-}
-
-function ask(url: string, { path = "/metrics", method = "GET", headers = {} }: Asked = {}): Promise<Answer> {
+function ask(url: string, headers: Record<string, string> = {}, path = "/metrics"): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const call = request(new URL(path, url), { method, headers, agent: false }, (response) => {
+  const call = request(new URL(path, url), { headers, agent: false }, (response) => {
     let text = "";
     response.setEncoding("utf8").on("data", (part: string) => (text += part));
     response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
@@ -42,35 +35,29 @@ function tokenOf(home: CliHome): string {
 /** `work` runs while it listens, then comes Ctrl-C. */
 async function whileListening(
   home: CliHome,
-  work: (url: string, bearer: Record<string, string>) => Promise<void>,
-  args = "--listen 0",
+  work: (url: string, authorization: string) => Promise<void>,
 ): Promise<number> {
   const stop = new AbortController();
   let said = "";
   let isDone = false;
-  const { code } = await home.shimWith(
-    {
-      interrupted: () => stop.signal,
-      stderr: (text) => void (said += text),
-      wait: async () => {
-        const [url = ""] = /http:\S+\/metrics/.exec(said) ?? [];
-        try {
-          await work(url, { authorization: `Bearer ${tokenOf(home)}` });
-          isDone = true;
-        } finally {
-          stop.abort();
-        }
-      },
-    },
-    `doctor metrics ${args}`,
-  );
-  expect([isDone, said]).toEqual([true, expect.stringContaining("metrics-token")]);
+  const wait = async (): Promise<void> => {
+    const [url = ""] = /http:\S+\/metrics/.exec(said) ?? [];
+    try {
+      await work(url, `Bearer ${tokenOf(home)}`);
+      isDone = true;
+    } finally {
+      stop.abort();
+    }
+  };
+  const io = { interrupted: () => stop.signal, stderr: (text: string) => void (said += text), wait };
+  const { code } = await home.shimWith(io, "doctor metrics --listen 0");
+  expect([isDone, said]).toEqual([true, holding("metrics-token")]);
   return code;
 }
 
 it("the command prints the metrics of the machine and of its own coordinator as Prometheus text", async () => {
   const home = aSeededHome();
-  given(home.coordinator().call("tasks.submit", { tasks: [{ type: "build" }] }));
+  await submit(home, "build");
   expect(await home.shim("doctor metrics")).toMatchObject(
     printed(
       /^# HELP shim_sessions Chats that are alive, by what they do\.\n# TYPE shim_sessions gauge$/m,
@@ -85,7 +72,6 @@ it("only an address on loopback can be named, and a busy port is refused with wh
   const home = aCliHome();
   await home.misuses("doctor metrics", [
     ["--listen 0.0.0.0:9746", /must be a port, or 127\.0\.0\.1/],
-    ["--listen 192.168.0.7:9746", /must be a port/],
     ["--listen example.com:80", /must be a port/],
     ["--listen 65536", /must be a port/],
     ["--listen -1", /must be a port/],
@@ -99,43 +85,38 @@ it("only an address on loopback can be named, and a busy port is refused with wh
 });
 
 it("it serves the metrics to the holder of the token, by each name of loopback, until Ctrl-C", async () => {
-  const home = aSeededHome();
   let served = "";
-  const code = await whileListening(home, async (url, bearer) => {
+  const code = await whileListening(aSeededHome(), async (url, authorization) => {
     served = url;
     const { port } = new URL(url);
+    const type = "text/plain; version=0.0.4; charset=utf-8";
+    const text = holding("\nshim_sessions_recoverable 2\n");
     for (const name of ["127.0.0.1", "localhost", "[::1]"]) {
-      const answer = await ask(url, { headers: { ...bearer, host: `${name}:${port}` } });
-      expect([answer.status, answer.headers["content-type"]]).toEqual([
-        200,
-        "text/plain; version=0.0.4; charset=utf-8",
-      ]);
-      expect(answer.text).toContain("\nshim_sessions_recoverable 2\n");
+      const answer = await ask(url, { authorization, host: `${name}:${port}` });
+      expect(answer).toMatchObject({ status: 200, headers: { "content-type": type }, text });
     }
-    expect((await ask(url, { path: "/metrics?name=x", headers: bearer })).status).toBe(200);
+    expect((await ask(url, { authorization }, "/metrics?name=x")).status).toBe(200);
   });
   expect(code).toBe(0);
   await expect(ask(served)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });
 
-it("another Host is refused before anything else is read, whatever it brings", async () => {
-  await whileListening(aCliHome(), async (url, bearer) => {
+it("without the token, with another one, and under another Host, nothing is answered", async () => {
+  await whileListening(aCliHome(), async (url, authorization) => {
     const { port } = new URL(url);
-    for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1", "127.0.0.1:1", `127.0.0.1.nip.io:${port}`])
-      for (const path of ["/metrics", "/"]) {
-        const { status, text } = await ask(url, { path, headers: { ...bearer, host } });
-        expect([host, path, status, text.includes("shim_")]).toEqual([host, path, 421, false]);
-      }
-  });
-});
-
-it("without the token, with a wrong or a shorter one, there is nothing", async () => {
-  await whileListening(aCliHome(), async (url, { authorization = "" }) => {
-    const wrong = [{}, { authorization: "" }, { authorization: "Bearer " }, { authorization: `${authorization}x` }];
-    const other = [authorization.slice(0, -1), authorization.replace("Bearer", "Basic"), authorization.slice(7)];
-    for (const headers of [...wrong, ...other.map((one) => ({ authorization: one }))]) {
-      const answer = await ask(url, { headers });
-      expect([headers, answer.status, answer.headers["www-authenticate"]]).toEqual([headers, 401, "Bearer"]);
+    const hosts = ["evil.example", `evil.example:${port}`, "127.0.0.1", "127.0.0.1:1", `127.0.0.1.nip.io:${port}`];
+    for (const host of hosts)
+      for (const path of ["/metrics", "/"])
+        expect([host, path, await ask(url, { authorization, host }, path)]).toMatchObject([
+          host,
+          path,
+          { status: 421 },
+        ]);
+    const others = [authorization.slice(0, -1), authorization.replace("Bearer", "Basic"), authorization.slice(7)];
+    const wrong = ["", "Bearer ", `${authorization}x`, ...others].map((one) => ({ authorization: one }));
+    for (const headers of [{}, ...wrong]) {
+      const answer = await ask(url, headers);
+      expect([headers, answer]).toMatchObject([headers, { status: 401, headers: { "www-authenticate": "Bearer" } }]);
       expect(answer.text).not.toContain("shim_");
     }
   });
@@ -151,10 +132,9 @@ it("the token's file is readable by its user only, and the same after a restart;
   await whileListening(home, keep);
   writeFileSync(file, "short\n");
   await whileListening(home, keep);
-  const [first = "", second, third = ""] = tokens;
+  const [first, second] = tokens;
   expect(second).toBe(first);
-  expect(first).toMatch(/^[\w-]{43}$/);
-  expect(third).toMatch(/^[\w-]{43}$/);
+  for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
@@ -172,14 +152,8 @@ it("limits are set one by one, those that are not named stay, and none takes one
   const limits = { task: { tokens: 500_000, costMicros: 13_200 }, chat: { wallMs: 150_000 }, day: {} };
   expect(await home.json("team budget set --day-usd none --task-usd 0.0132")).toMatchObject({ limits });
   expect((await shown(home)).limits).toEqual(limits);
-  expect((await home.shim("team budget")).out).toEqual(
-    holding(
-      /^cost +\$0\.00 +none +none +\$0\.0132$/m,
-      /^tokens +0 +none +none +500,000$/m,
-      /^time +0 s +none +2 min +none$/m,
-      /^The day \(UTC\) ends in \d+ (h|min)\.$/m,
-    ),
-  );
+  const rows = [/^cost +\$0\.00 +none +none +\$0\.0132$/m, /^tokens +0 +none +none +500,000$/m];
+  expect(await home.shim("team budget")).toMatchObject(printed(...rows, /^time +0 s +none +2 min +none$/m));
 });
 
 it("shows what was used, by which chat, and which limit is reached", async () => {
@@ -192,13 +166,8 @@ it("shows what was used, by which chat, and which limit is reached", async () =>
     isDaySpent: true,
     chats: [{ chat: "w", machine: "m1", used: { tokens: 1_000 }, isSpent: true }],
   });
-  expect((await home.shim("team budget")).out).toEqual(
-    holding(
-      /^cost +\$1\.25 +\$1\.00 /m,
-      "The limit of the day is reached: nothing new starts before the day ends or the limit is raised.",
-      /^w test +m1 +\$1\.25 +1,000 +2 min +limit reached$/m,
-    ),
-  );
+  const chat = /^w test +m1 +\$1\.25 +1,000 +2 min +limit reached$/m;
+  expect(await home.shim("team budget")).toMatchObject(printed("The limit of the day is reached: ", chat));
 });
 
 it("what is no limit is wrong usage, and changes nothing", async () => {
@@ -206,10 +175,8 @@ it("what is no limit is wrong usage, and changes nothing", async () => {
   await home.misuses("team budget set", [
     ["", "name a limit"],
     ["--day-usd 0", "above 0"],
-    ["--day-usd -1", "above 0"],
     ["--day-usd 0.0000001", "above 0"],
     ["--day-tokens 1e3", "above 0"],
-    ["--day-tokens lots", "above 0"],
     ["--chat-tokens 9007199254740993", "above 0"],
     ["--week-usd 1", "unknown option"],
   ]);
