@@ -1,12 +1,12 @@
 import {
   existsSync,
   mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
+  rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -21,9 +21,8 @@ import { write } from "#harness/machine/git-project.ts";
 function withClients(home: CliHome): { servers: string; settings: string; desktop: string } {
   const settings = join(home.folder, ".claude", "settings.json");
   const desktop = join(home.folder, ".config", "Claude", "claude_desktop_config.json");
-  for (const path of [settings, desktop]) mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(settings, '{ "model": "opus", "statusLine": { "type": "command", "command": "my-line" } }\n');
-  writeFileSync(desktop, '{ "mcpServers": {} }\n');
+  const line = '{ "model": "opus", "statusLine": { "type": "command", "command": "my-line" } }\n';
+  write("/", { [settings]: line, [desktop]: '{ "mcpServers": {} }\n' });
   return { servers: join(home.folder, ".claude.json"), settings, desktop };
 }
 
@@ -39,14 +38,9 @@ it("--dry-run shows what would change, and changes nothing", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  expect(await home.shim("init --dry-run")).toMatchObject(
-    printed(
-      "Claude Desktop: MCP server\n",
-      "Claude Code: MCP server, hooks, allowed tools\n",
-      "Your own status line stays (",
-      "Dry run: nothing was changed.",
-    ),
-  );
+  const changes = ["Claude Desktop: MCP server\n", "Claude Code: MCP server, hooks, allowed tools\n"];
+  const stays = "Your own status line stays (";
+  expect(await home.shim("init --dry-run")).toMatchObject(printed(...changes, stays, "Dry run: nothing was changed."));
   const json = await home.json("init --dry-run --client claude-code");
   expect(json).toMatchObject({ isApplied: false, clients: [{ client: "claude-code", backup: null }] });
   expect([textsOf(files), existsSync(home.paths.home)]).toEqual([before, false]);
@@ -65,35 +59,21 @@ it("in a terminal it says what it found and what will change, asks once, and the
   const user = aTerminal("");
   const { code, out } = await home.shimWith(user, "init");
   expect([code, user.questions]).toEqual([0, ["Go ahead? [Y/n] "]]);
-  const [found = "", changes = "", done = ""] = out.split("\n\n");
-  expect(found.split("\n")).toEqual([
-    "Found:",
-    "  Claude Desktop: SHIM is not connected",
-    "  Claude Code 2.1.200: no hooks of SHIM yet",
-    "  Store: none yet; it will be in ~/shim",
-  ]);
-  expect(changes).toEqual(
-    holding(
-      "  ~/.config/Claude/claude_desktop_config.json: MCP server\n",
-      "  ~/.claude.json: MCP server\n",
-      "  ~/.claude/settings.json: hooks, allowed tools\n",
-      "Each file is kept as it was",
-    ),
-  );
-  expect(changes.split("\n").length).toBeLessThanOrEqual(10);
-  expect(done).toEqual(
-    holding(
-      "SHIM is connected.",
-      "start a new one in Claude Code",
-      "`shim doctor`",
-      /then start again: Claude Desktop/,
-    ),
-  );
+  for (const text of [
+    "Claude Desktop: SHIM is not connected\n",
+    "Claude Code 2.1.200: no hooks of SHIM yet\n",
+    "Store: none yet; it will be in ~/shim\n",
+    "~/.config/Claude/claude_desktop_config.json: MCP server\n",
+    "~/.claude.json: MCP server\n",
+    "~/.claude/settings.json: hooks, allowed tools\n",
+    "SHIM is connected.",
+    "start a new one in Claude Code",
+    "then start again: Claude Desktop",
+  ])
+    expect(out).toContain(text);
   expect(readFileSync(files.servers, "utf8")).toContain("shim.mjs");
-  const again = await home.shimWith(aTerminal(), "init");
-  expect(again).toMatchObject(
-    printed("Claude Code 2.1.200: SHIM's hooks are there\n", "Nothing to change in Claude Desktop, Claude Code."),
-  );
+  const again = printed("SHIM's hooks are there\n", "Nothing to change in Claude Desktop, Claude Code.");
+  expect(await home.shimWith(aTerminal(), "init")).toMatchObject(again);
 });
 
 it("no, Ctrl-C and the end of input change nothing, and another word is asked again; elsewhere it needs --yes", async () => {
@@ -140,17 +120,13 @@ it("init writes absolute paths of this copy and keeps the user's status line; un
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  expect((await home.shim("init --yes --json")).json()).toMatchObject({
-    isApplied: true,
-    clients: [{ client: "claude-desktop" }, { client: "claude-code" }],
-  });
+  const clients = [{ client: "claude-desktop" }, { client: "claude-code" }];
+  expect(await home.json("init --yes")).toMatchObject({ isApplied: true, clients });
   const { node, script } = launchIn(home.folder);
-  expect(JSON.parse(readFileSync(files.servers, "utf8"))).toMatchObject({
-    mcpServers: { shim: { command: node, args: [script, "mcp"] } },
-  });
-  expect(readFileSync(files.settings, "utf8")).toContain(shellHookOf(launchIn(home.folder)));
-  expect(readFileSync(files.settings, "utf8")).toContain('"command": "my-line"');
-  expect(await home.shim("init")).toMatchObject(printed("Nothing to change in Claude Desktop, Claude Code."));
+  const servers: unknown = JSON.parse(readFileSync(files.servers, "utf8"));
+  expect(servers).toMatchObject({ mcpServers: { shim: { command: node, args: [script, "mcp"] } } });
+  const texts = holding(shellHookOf(launchIn(home.folder)), '"command": "my-line"');
+  expect(readFileSync(files.settings, "utf8")).toEqual(texts);
   expect(await home.shim("init --remove --yes")).toMatchObject(printed("SHIM is removed."));
   expect(textsOf(files)).toEqual(before);
 });
@@ -161,9 +137,7 @@ it("without a client it answers 3 with what any MCP client needs, and unsound se
   const files = withClients(home);
   expect((await home.shim("init --client claude-mobile")).code).toBe(2);
   writeFileSync(files.desktop, "{ broken");
-  const broken = await home.shim("init --yes --json");
-  expect(broken.code).toBe(1);
-  expect(broken.json()).toMatchObject({ error: { code: "config_unsound" } });
+  expect(await home.shim("init --yes --json")).toMatchObject({ code: 1, error: "config_unsound" });
   rmSync(join(home.folder, ".config"), { recursive: true });
   expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
 });
@@ -190,15 +164,12 @@ function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEn
 it("init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
-  expect(await home.shimWith(io(), "init --dry-run")).toMatchObject(
-    printed(`~/.local/bin/shim will lead to ${script}.`),
-  );
+  const dry = printed(`~/.local/bin/shim will lead to ${script}.`);
+  expect(await home.shimWith(io(), "init --dry-run")).toMatchObject(dry);
   expect(existsSync(link)).toBe(false);
   const ran = await home.shimWith(io(), "init --yes --json");
   expect(ran.json()).toMatchObject({ isApplied: true, link: { action: "create", path: link, target: script } });
   expect(readlinkSync(link)).toBe(script);
-  const again = await home.shimWith(io({ PATH: `${join(link, "..")}:/usr/bin` }), "init");
-  expect(again).toMatchObject(printed("Nothing to change in Claude Code."));
 });
 
 it("a foreign shim is neither replaced nor shadowed, and is named", async () => {
@@ -239,10 +210,8 @@ it("--diff shows every line that changes, changes nothing, and takes no --yes", 
   expect([code, existsSync(join(home.folder, ".claude.json"))]).toEqual([0, false]);
   expect(await home.shimWith(io(), "init --diff --yes")).toMatchObject(failed(2, "cannot be used with"));
   await home.shimWith(io(), "init --yes");
-  for (const file of [".claude.json", ".claude/settings.json"]) {
-    const text = readFileSync(join(home.folder, file), "utf8");
-    expect(diff.join("\n")).toContain(text.trimEnd());
-  }
+  for (const file of [".claude.json", ".claude/settings.json"])
+    expect(diff.join("\n")).toContain(readFileSync(join(home.folder, file), "utf8").trimEnd());
   expect(out).toContain(`+++ ${link} -> ${launchIn(home.folder).script}`);
 });
 
@@ -269,32 +238,37 @@ it("commands are printed as `shim`, with one line that makes it a command where 
   expect(await lines(withNode, "cost --json")).toEqual([]);
 });
 
-function withSettings(settings: object): { home: CliHome; path: string; text: string } {
+function withSettings(settings: object): { home: CliHome; path: string } {
   const home = aCliHome();
-  const path = join(home.folder, ".claude", "settings.json");
-  const text = `${JSON.stringify(settings, null, 2)}\n`;
-  mkdirSync(join(home.folder, ".claude"));
-  writeFileSync(path, text);
-  return { home, path, text };
+  write(home.folder, { ".claude/settings.json": JSON.stringify(settings) });
+  return { home, path: join(home.folder, ".claude", "settings.json") };
 }
 
 function rulesIn(path: string): unknown {
-  const settings = JSON.parse(readFileSync(path, "utf8")) as { permissions?: { allow?: unknown } };
-  return settings.permissions?.allow;
+  return (JSON.parse(readFileSync(path, "utf8")) as { permissions?: { allow?: unknown } }).permissions?.allow;
 }
 
 const rules = harmlessTools.map((tool) => `mcp__shim__${tool}`);
 
 it("init allows the tools that only read or save, says so, and does it once; uninstall restores the file", async () => {
-  const { home, path, text } = withSettings({ permissions: { allow: ["Bash(ls)"], deny: ["WebFetch"] } });
-  const dry = await home.shim("init --client claude-code --dry-run");
-  expect(dry.out).toMatch(/^Tools: \d+ tools of SHIM that only read or save/m);
-  for (let n = 0; n < 2; n++) expect((await home.shim("init --client claude-code --yes")).code).toBe(0);
-  expect(rulesIn(path)).toEqual(["Bash(ls)", ...rules]);
+  const own = { permissions: { allow: ["Bash(ls)"], deny: ["WebFetch"] } };
+  const commented = '{\n  // mine\n  "permissions": { "allow": ["Bash(ls)"] }\n}\n';
+  for (const [client, file, text] of [
+    ["claude-code", ".claude/settings.json", JSON.stringify(own, null, 2)],
+    ["qwen", ".qwen/settings.json", commented],
+  ] as const) {
+    const home = aCliHome();
+    write(home.folder, { [file]: text });
+    const read = (): string => readFileSync(join(home.folder, file), "utf8");
+    const dry = printed(/^Tools: \d+ tools of SHIM that only read or save/m);
+    expect(await home.shim(`init --client ${client} --dry-run`)).toMatchObject(dry);
+    for (let n = 0; n < 2; n++) expect((await home.shim(`init --client ${client} --yes`)).code).toBe(0);
+    for (const rule of ["Bash(ls)", ...rules]) expect(read().split(`"${rule}"`)).toHaveLength(2);
+    await home.shim(`init --remove --client ${client} --yes`);
+    expect(read()).toBe(text);
+  }
   // None that deletes, assigns work or speaks to other chats.
   expect(rules.filter((rule) => /clear|submit|next|report|send|files|state_set/.test(rule))).toEqual([]);
-  await home.shim("init --remove --client claude-code --yes");
-  expect(readFileSync(path, "utf8")).toBe(text);
 });
 
 it("--no-allow, and rules of another shape, leave the settings as they are", async () => {
@@ -308,25 +282,11 @@ it("--no-allow, and rules of another shape, leave the settings as they are", asy
   }
 });
 
-it("Qwen Code gets the rules in its settings, and its file is as it was after uninstall", async () => {
-  const text = '{\n  // mine\n  "permissions": { "allow": ["Bash(ls)"] }\n}\n';
-  const home = aCliHome();
-  const path = join(home.folder, ".qwen/settings.json");
-  write(home.folder, { ".qwen/settings.json": text });
-  for (let n = 0; n < 2; n++) expect((await home.shim("init --client qwen --yes")).code).toBe(0);
-  for (const rule of rules) expect(readFileSync(path, "utf8").split(`"${rule}"`)).toHaveLength(2);
-  writeFileSync(path, readFileSync(path, "utf8").replace("// mine", "// mine, changed"));
-  await home.shim("init --remove --client qwen --yes");
-  expect(readFileSync(path, "utf8")).toBe(text.replace("// mine", "// mine, changed"));
-});
-
 it("a file that was changed since keeps the user's rules, also one for a tool of SHIM from before", async () => {
   const own = "mcp__shim__shim_inbox";
   const { home, path } = withSettings({ permissions: { allow: [own] } });
   await home.shim("init --client claude-code --yes");
-  const changed = JSON.parse(readFileSync(path, "utf8")) as { permissions: { allow: string[] } };
-  changed.permissions.allow.push("Bash(make)");
-  writeFileSync(path, JSON.stringify(changed, null, 2));
+  writeFileSync(path, readFileSync(path, "utf8").replace(`"${own}"`, `"${own}", "Bash(make)"`));
   await home.shim("init --remove --client claude-code --yes");
   expect(rulesIn(path)).toEqual([own, "Bash(make)"]);
 });

@@ -17,8 +17,6 @@ it("a copy that npx made is known from the path of its launcher, on every system
     "/tmp/bunx-501-shim-mcp@latest/node_modules/shim-mcp/bin/shim.mjs",
   ];
   const lasting = [
-    "/home/a/shim/bin/shim.mjs",
-    "C:\\src\\shim\\bin\\shim.mjs",
     "/usr/local/lib/node_modules/shim-mcp/bin/shim.mjs",
     "C:\\Users\\a\\AppData\\Roaming\\npm\\node_modules\\shim-mcp\\bin\\shim.mjs",
     "/home/dlx-fan/shim/bin/shim.mjs",
@@ -29,19 +27,10 @@ it("a copy that npx made is known from the path of its launcher, on every system
 /** Started by npx, on a machine with Claude Code. */
 function byNpx(home: CliHome): { io: Partial<Io>; package: string; program: string } {
   const folder = join(home.folder, ".npm", "_npx", "0f3a", "node_modules", "shim-mcp");
-  const files = {
-    "bin/shim.mjs": "launcher",
-    "dist/hook.cjs": "hook",
-    "dist/shim-hook": "script",
-    "dist/web/index.html": "page",
-  };
-  write(folder, files);
+  write(folder, { "bin/shim.mjs": "", "dist/hook.cjs": "", "dist/shim-hook": "", "dist/web/index.html": "page" });
   mkdirSync(join(home.folder, ".claude"), { recursive: true });
-  const launch = {
-    node: "/opt/node",
-    script: join(folder, "bin", "shim.mjs"),
-    hookScript: join(folder, "dist", "hook.cjs"),
-  };
+  const script = join(folder, "bin", "shim.mjs");
+  const launch = { node: "/opt/node", script, hookScript: join(folder, "dist", "hook.cjs") };
   const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
   const io = { launch, env, machine: { ...home.io().machine, env } };
   return { io, package: folder, program: join(home.paths.home, "program") };
@@ -50,17 +39,15 @@ function byNpx(home: CliHome): { io: Partial<Io>; package: string; program: stri
 it("init by npx copies SHIM into its own folder, and connects the clients and the link to the copy", async () => {
   const home = aCliHome();
   const { io, program } = byNpx(home);
-  const preview = await home.shimWith(io, "init --dry-run");
-  expect(preview).toMatchObject(printed(": gets a copy of SHIM"));
+  expect(await home.shimWith(io, "init --dry-run")).toMatchObject(printed(": gets a copy of SHIM"));
   expect(existsSync(program)).toBe(false);
   expect(await home.shimWith(io, "init --yes")).toMatchObject(printed("`npx shim-mcp up`"));
   expect(readFileSync(join(program, "dist", "web", "index.html"), "utf8")).toBe("page");
   expect(readFileSync(join(home.folder, ".claude.json"), "utf8")).toContain(join(program, "bin", "shim.mjs"));
   expect(readFileSync(join(home.folder, ".claude", "settings.json"), "utf8")).not.toContain("_npx");
-  const { checks } = (await home.shimWith(io, "doctor --json")).json() as { checks: { name: string; state: string }[] };
-  const clients = checks.filter(({ name }) => name.startsWith("claude-code:"));
-  expect(clients.map(({ name, state }) => [name, state])).toContainEqual(["claude-code:installed", "ok"]);
-  expect(clients.map(({ name }) => name)).not.toContain("claude-code:outdated");
+  const { checks } = (await home.shimWith(io, "doctor --json")).json() as { checks: { name: string }[] };
+  const names = new Set(checks.map(({ name }) => name));
+  expect([names.has("claude-code:installed"), names.has("claude-code:outdated")]).toEqual([true, false]);
 });
 
 it("a later init replaces the copy, and leaves no file of the older version and none half-written", async () => {
@@ -74,7 +61,7 @@ it("a later init replaces the copy, and leaves no file of the older version and 
   expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "shim-hook", "web"]);
 });
 
-it("copies of files that somebody changed since are kept with what is stored, and named", async () => {
+it("copies of files that were changed since are kept with what is stored, and named", async () => {
   const home = aCliHome();
   const { io } = byNpx(home);
   write(home.folder, { ".claude.json": '{ "a": 1 }\n' });
@@ -91,18 +78,13 @@ it("uninstall --data deletes what is stored, but not under a chat that runs, nor
   mkdirSync(join(home.folder, ".claude"));
   await home.shim("init --yes");
   seed(home);
-  expect(await home.shim("init --remove --data --client claude-code --yes")).toMatchObject(
-    failed(2, "leave --client out"),
-  );
-  expect(await home.shim("init --remove --data --yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
+  const remove = (options: string) => home.shim(`init --remove --data ${options}`);
+  expect(await remove("--client claude-code --yes")).toMatchObject(failed(2, "leave --client out"));
+  expect(await remove("--yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
   expect(existsSync(home.paths.database)).toBe(true);
   home.alive.clear();
-  expect(await home.shim("init --remove --data --dry-run")).toMatchObject(
-    printed("deletes everything that SHIM has stored"),
-  );
-  expect(await home.shim("init --remove --data --yes")).toMatchObject(
-    printed("Everything that SHIM has stored is deleted."),
-  );
+  expect(await remove("--dry-run")).toMatchObject(printed("deletes everything that SHIM has stored"));
+  expect(await remove("--yes")).toMatchObject(printed("Everything that SHIM has stored is deleted."));
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
@@ -138,9 +120,8 @@ it("a folder that is the user's own, or holds it, is not deleted", async () => {
   mkdirSync(join(home.folder, ".claude"));
   for (const SHIM_HOME of [home.folder, "/"]) {
     const env = { ...home.runtime.env, SHIM_HOME };
-    expect(await home.shimWith({ env }, "init --remove --data --yes")).toMatchObject(
-      failed(1, "holds your own files, too"),
-    );
+    const refused = failed(1, "holds your own files, too");
+    expect(await home.shimWith({ env }, "init --remove --data --yes")).toMatchObject(refused);
   }
   expect(existsSync(home.project)).toBe(true);
 });
@@ -186,14 +167,14 @@ const states = {
 type State = keyof typeof states;
 const stateNames = Object.keys(states) as State[];
 
-const damages = {
-  broken: (path: string) => writeFileSync(path, "{ broken = "),
-  "not UTF-8": (path: string) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0x7d])),
-  "a wrong shape": (path: string) =>
-    writeFileSync(path, path.endsWith(".toml") ? "mcp_servers = 1\n" : '{ "mcpServers": 1, "mcp": 1, "hooks": 1 }'),
-  "a write that fails": (path: string) => mkdirSync(join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`)),
-} as const;
-type Damage = keyof typeof damages;
+const wrongShape = '{ "mcpServers": 1, "mcp": 1, "hooks": 1 }';
+const damages = [
+  (path: string) => writeFileSync(path, "{ broken = "),
+  (path: string) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0x7d])),
+  (path: string) => writeFileSync(path, path.endsWith(".toml") ? "mcp_servers = 1\n" : wrongShape),
+  // It cannot be written.
+  (path: string) => mkdirSync(join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`)),
+];
 
 function filesOf({ serversFile, settingsFile }: ClientTarget): string[] {
   return [serversFile, settingsFile].filter((path) => path !== null);
@@ -207,10 +188,9 @@ function textsIn(paths: readonly string[]): (string | null)[] {
   return paths.map((path) => (existsSync(path) && statSync(path).isFile() ? readFileSync(path, "latin1") : null));
 }
 
-/** Not all clients read comments, and `init` says so. */
 async function connectAll(home: CliHome, state: State): Promise<void> {
-  const code = state === "comments" ? 1 : 0;
-  expect(await home.codes("init --yes --no-trust")).toEqual([code]);
+  // Not all clients read comments.
+  expect(await home.codes("init --yes --no-trust")).toEqual([state === "comments" ? 1 : 0]);
 }
 
 it("uninstall removes SHIM from every client, whatever files of their own they had @night", async () => {
@@ -226,15 +206,13 @@ it("uninstall removes SHIM from every client, whatever files of their own they h
 });
 
 it("a client whose file cannot be changed is named with its reason; all others lose SHIM @night", async () => {
-  const kinds = Object.keys(damages) as Damage[];
   for (const [at, client] of clientNames.entries()) {
-    const damage = kinds[at % kinds.length] ?? "broken";
     const state = stateNames[at % stateNames.length] ?? "absent";
     const { home, targets } = aHomeWithClients(state);
     await connectAll(home, state);
     const target = targets.find((one) => one.client === client) ?? expect.unreachable();
     const path = filesOf(target).findLast((file) => !isShimsAlone(file)) ?? "";
-    damages[damage](path);
+    damages[at % damages.length]?.(path);
     const damaged = textsIn(filesOf(target));
     const ran = await home.shim("init --remove --yes");
     expect([ran.code, ran.out]).toEqual([1, expect.stringContaining(`${target.label} still has SHIM: ${path}`)]);
@@ -247,34 +225,19 @@ it("a client whose file cannot be changed is named with its reason; all others l
 it("while a client still has SHIM the command, its copy and the stored data stay, --data or not", async () => {
   const { home, targets } = aHomeWithClients("absent");
   const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
-  const machine = { ...home.io().machine, env };
-  expect((await home.shimWith({ env, machine }, "init --yes --no-trust")).code).toBe(0);
+  const io = { env, machine: { ...home.io().machine, env } };
+  expect((await home.shimWith(io, "init --yes --no-trust")).code).toBe(0);
   const desktop = targets.find(({ client }) => client === "claude-desktop")?.serversFile ?? "";
   const text = readFileSync(desktop, "utf8");
-  damages.broken(desktop);
+  writeFileSync(desktop, "{ broken = ");
   const link = join(home.folder, ".local", "bin", "shim");
-  const ran = await home.shimWith({ env, machine }, "init --remove --yes --data");
+  const ran = await home.shimWith(io, "init --remove --yes --data");
   expect([ran.code, ran.out]).toEqual([1, expect.stringContaining("removes the rest after that")]);
   expect([existsSync(home.paths.home), readdirSync(dirname(link))]).toEqual([true, ["shim"]]);
   writeFileSync(desktop, text);
-  expect((await home.shimWith({ env, machine }, "init --remove --yes --data")).code).toBe(0);
+  expect((await home.shimWith(io, "init --remove --yes --data")).code).toBe(0);
   expect([existsSync(home.paths.home), existsSync(link), existsSync(desktop)]).toEqual([false, false, false]);
 });
-
-/** A machine with Codex, whose user has settings of his own. */
-function withCodex(home: CliHome): { config: string; hooks: string } {
-  const folder = join(home.folder, ".codex");
-  mkdirSync(folder);
-  putCodexInto(join(home.folder, "path"));
-  writeFileSync(join(folder, "config.toml"), '# mine\nmodel = "x"\n');
-  return { config: join(folder, "config.toml"), hooks: join(folder, "hooks.json") };
-}
-
-function answering(...answers: string[]): Partial<Io> & { readonly questions: string[] } {
-  const questions: string[] = [];
-  const ask = async (question: string): Promise<string> => (questions.push(question), answers.shift() ?? "");
-  return { isTty: true, isInteractive: true, ask, questions };
-}
 
 async function trustState(home: CliHome): Promise<unknown> {
   const { checks } = (await home.json("doctor")) as { checks: { name: string; state: string }[] };
@@ -283,21 +246,19 @@ async function trustState(home: CliHome): Promise<unknown> {
 
 it("Codex is asked to trust the hooks with the one yes of its user; uninstall gives the files back @night", async () => {
   const home = aCliHome();
-  const files = withCodex(home);
-  const before = readFileSync(files.config, "utf8");
-  const no = await home.shimWith(answering("y"), "init --client codex --no-link --no-trust");
-  expect(no).toMatchObject(printed("SHIM is connected."));
-  expect([readFileSync(files.config, "utf8").includes("trusted_hash"), await trustState(home)]).toEqual([
-    false,
-    "fail",
-  ]);
-  const user = answering("y");
-  expect(await home.shimWith(user, "init --client codex --no-link")).toMatchObject(
-    printed("Codex trusts SHIM's 10 hooks."),
-  );
-  expect(user.questions).toEqual(["Go ahead? [Y/n] "]);
-  expect(await trustState(home)).toBe("ok");
+  putCodexInto(join(home.folder, "path"));
+  const own = '# mine\nmodel = "x"\n';
+  write(home.folder, { ".codex/config.toml": own });
+  const config = (): string => readFileSync(join(home.folder, ".codex", "config.toml"), "utf8");
+  const questions: string[] = [];
+  const ask = async (question: string): Promise<string> => (questions.push(question), "y");
+  const init = (more = "") =>
+    home.shimWith({ isTty: true, isInteractive: true, ask }, `init --client codex --no-link ${more}`);
+  expect(await init("--no-trust")).toMatchObject(printed("SHIM is connected."));
+  expect([config().includes("trusted_hash"), await trustState(home)]).toEqual([false, "fail"]);
+  expect(await init()).toMatchObject(printed("Codex trusts SHIM's 10 hooks."));
+  expect([questions.length, await trustState(home)]).toEqual([2, "ok"]);
   expect((await home.shim("init --remove --client codex --yes")).code).toBe(0);
-  expect([readFileSync(files.config, "utf8"), existsSync(files.hooks)]).toEqual([before, false]);
+  expect([config(), existsSync(join(home.folder, ".codex", "hooks.json"))]).toEqual([own, false]);
   expect(await trustState(home)).toBeUndefined();
 });
