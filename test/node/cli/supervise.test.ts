@@ -1,27 +1,17 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import {
-  mkdirSync,
-  writeFileSync,
-  chmodSync,
-  existsSync,
-  readFileSync,
-  mkdtempSync,
-  realpathSync,
-  rmSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join, dirname } from "node:path";
+import { chmodSync, existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/open-driver.ts";
-import { linesOf, aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
+import { linesOf, aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 import { systemdUnit } from "#src/installer/service.ts";
-import { formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
+import { formatEvent } from "#src/cli/commands/run-supervisor.ts";
 import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
 
 const node = process.execPath;
@@ -47,69 +37,50 @@ function aHome(settings?: object | string): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);
   home.runtime.env["PATH"] = `${join(home.folder, "path")}:${process.env["PATH"]}`;
-  mkdirSync(home.paths.home, { recursive: true });
-  const text = typeof settings === "string" ? settings : JSON.stringify(settings, null, 1);
-  if (settings !== undefined) writeFileSync(join(home.paths.home, "supervisor.json"), text);
+  const text = typeof settings === "string" ? settings : JSON.stringify(settings);
+  if (settings !== undefined) write(home.paths.home, { "supervisor.json": text });
   return home;
 }
 
-/** A supervisor in this process: `until` sees each thing that it prints and says when it is asked to end. */
-function supervise(
-  home: CliHome,
-  until: (out: string) => boolean,
-  more: Partial<Io> = {},
-  format = "--json",
-): ReturnType<CliHome["shim"]> {
+/** A supervisor in this process: `until` sees all that it has printed, and says when it is asked to end. */
+async function supervise(home: CliHome, until: (out: string) => boolean) {
   let interrupt: (() => void) | null = null;
   let out = "";
-  const looks = { isAsked: false };
   const wait: Io["wait"] = async (ms, signal) => {
     await pause(5);
     if (!signal.aborted) home.now += Math.min(ms, 1_000);
-    if (!looks.isAsked && until(out)) {
-      looks.isAsked = true;
-      interrupt?.();
-    }
+    if (!until(out)) return;
+    interrupt?.();
+    interrupt = null;
   };
-  const onInterrupt: Io["onInterrupt"] = (heed) => {
-    interrupt = heed;
+  const onInterrupt: Io["onInterrupt"] = (asked) => {
+    interrupt = asked;
     return () => undefined;
   };
-  const io = home.io({ wait, onInterrupt, ...more });
-  const stdout = (text: string): void => {
-    out += text;
-    io.stdout(text);
-  };
-  return home
-    .shimWith({ wait, onInterrupt, stdout, ...more }, `worker supervise ${format}`)
-    .then((ran) => ({ ...ran, out }));
+  const stdout = (text: string): void => void (out += text);
+  const { code, err } = await home.shimWith({ wait, onInterrupt, stdout }, "worker supervise --json");
+  const lines = code === 0 ? linesOf<{ event: string; name?: string }>(out) : [];
+  return { code, err, lines };
 }
 
-type Told = { readonly event: string; readonly [field: string]: unknown };
-
 it("it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
-  const home = aHome({
-    watch: { once: claude(done), idle: claude(idle) },
-  });
-  const ran = await supervise(home, (out) => out.includes('"finished"'));
-  expect([ran.code, ran.err]).toEqual([0, ""]);
-  const told = linesOf<Told>(ran.out);
-  expect(told[0]).toMatchObject({ event: "supervising", pid: process.pid, watched: ["once", "idle"] });
+  const home = aHome({ watch: { once: claude(done), idle: claude(idle) } });
+  const { code, err, lines } = await supervise(home, (out) => out.includes('"finished"'));
+  expect([code, err]).toEqual([0, ""]);
+  expect(lines[0]).toMatchObject({ event: "supervising", pid: process.pid, watched: ["once", "idle"] });
   const output = { event: "output", name: "once", text: `made ${home.paths.home}` };
-  expect(told).toContainEqual(expect.objectContaining(output));
-  expect(told.filter(({ event }) => event === "ended")).toMatchObject([
+  expect(lines).toContainEqual(expect.objectContaining(output));
+  expect(lines.filter(({ event }) => event === "ended")).toMatchObject([
     { name: "once", phase: "finished" },
     { name: "idle", phase: "due" },
   ]);
-  expect(told.at(-1)).toEqual({ event: "over" });
-  const program = { kind: "claude", session: expect.any(String) as string };
+  expect(lines.at(-1)).toEqual({ event: "over" });
   const left = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
-  const { watched, pid } = await home.json("worker supervise status");
-  expect(pid).toBeNull();
-  expect(watched).toEqual([
-    { ...program, name: "once", phase: "finished", reason: null, againInMs: null },
-    { ...program, name: "idle", ...left },
-  ]);
+  const watched = [
+    { name: "once", kind: "claude", phase: "finished" },
+    { name: "idle", ...left },
+  ];
+  expect(await home.json("worker supervise status")).toMatchObject({ pid: null, watched });
 });
 
 const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
@@ -166,8 +137,8 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
   await supervise(home, (out) => out.includes('"finished"'));
   const out = "a starts again with the next `shim worker supervise`.\n";
   expect(await home.shim("worker supervise retry a")).toMatchObject({ code: 0, out });
-  const ran = await supervise(home, (out) => out.includes('"finished"'));
-  expect(linesOf<Told>(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
+  const { lines } = await supervise(home, (text) => text.includes('"finished"'));
+  expect(lines.filter(({ event }) => event === "started")).toHaveLength(1);
   for (const name of ["chats", "b"]) {
     const unknown = await home.shim("worker supervise retry", name);
     expect(unknown).toMatchObject(failed(3, /no program ".*" is watched\. There are: a\./));
@@ -200,37 +171,17 @@ it("of many that begin at once one supervises", async () => {
   expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
 });
 
-interface Rig {
-  readonly home: CliHome;
-  readonly unit: string;
-  /** What was run, one line each. */
-  readonly ran: string[];
-  /** The word that fails. */
-  broken: string | null;
-  shim(command: string, ...args: string[]): ReturnType<CliHome["shim"]>;
-}
-
-/** A user whose systemd answers. */
-function aRig(more: Partial<Io> = {}): Rig {
-  const home = aCliHome();
-  mkdirSync(home.paths.home, { recursive: true });
-  const settings = { watch: { w: { kind: "worker", args: ["--config", "w.yaml"] }, chats: { kind: "sessions" } } };
-  writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify(settings));
-  home.runtime.env["PATH"] = `${join(home.folder, "path")}:/usr/bin:/bin`;
+/** A user whose systemd answers, but for this word of its command line. */
+function aRig(broken = "none", more: Partial<Io> = {}) {
+  const home = aHome({ watch: { w: { kind: "worker", args: ["--config", "w.yaml"] }, chats: { kind: "sessions" } } });
   const unit = join(home.folder, ".config", "systemd", "user", "shim.service");
-  const rig: Rig = {
-    home,
-    unit,
-    ran: [],
-    broken: null,
-    shim: (command, ...args) => home.shimWith({ runQuietly, ...more }, `worker service ${command}`, ...args),
-  };
+  const ran: string[] = [];
   const runQuietly: Io["runQuietly"] = (command, args) => {
-    rig.ran.push([command, ...args].join(" "));
-    const isBroken = rig.broken !== null && args.includes(rig.broken);
-    return { code: isBroken ? 1 : 0, text: isBroken ? "Failed to connect to bus\n" : "active\n" };
+    ran.push([command, ...args].join(" "));
+    return args.includes(broken) ? { code: 1, text: "Failed to connect to bus\n" } : { code: 0, text: "active\n" };
   };
-  return rig;
+  const shim = (command: string) => home.shimWith({ runQuietly, ...more }, `worker service ${command}`);
+  return { home, unit, ran, shim };
 }
 
 it("install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
@@ -253,11 +204,10 @@ it("install writes the unit with absolute paths and starts it; status and uninst
 });
 
 it("nothing is changed without consent, beside a running supervisor, with wrong settings, or where systemd does not answer", async () => {
-  const rig = aRig();
-  expect(await rig.shim("install")).toMatchObject(failed(1, /--yes/));
-  rig.broken = "show-environment";
+  const rig = aRig("show-environment");
+  expect(await aRig().shim("install")).toMatchObject(failed(1, /--yes/));
   expect(await rig.shim("install --yes")).toMatchObject(failed(1, /Failed to connect to bus.*--dry-run/));
-  const without = aRig({ runQuietly: () => null });
+  const without = aRig("none", { runQuietly: () => null });
   expect((await without.shim("install --yes")).err).toMatch(/systemctl was not found: nothing was changed/);
   const { home } = rig;
   home.alive.add(77);
@@ -270,35 +220,27 @@ it("nothing is changed without consent, beside a running supervisor, with wrong 
 
 it("a file of the user's own is neither replaced nor removed; what systemctl refuses is said", async () => {
   const rig = aRig();
-  mkdirSync(dirname(rig.unit), { recursive: true });
-  writeFileSync(rig.unit, "[Unit]\n");
-  for (const action of ["install", "uninstall"]) {
-    expect(await rig.shim(action, "--yes")).toMatchObject(failed(1, /was not written by SHIM/));
-  }
+  write("/", { [rig.unit]: "[Unit]\n" });
+  for (const action of ["install", "uninstall"])
+    expect(await rig.shim(`${action} --yes`)).toMatchObject(failed(1, /was not written by SHIM/));
   expect(readFileSync(rig.unit, "utf8")).toBe("[Unit]\n");
-  const other = aRig();
-  other.broken = "enable";
-  expect(await other.shim("install --yes")).toMatchObject(failed(1, /enable --now shim\.service: Failed to connect/));
+  const refused = failed(1, /enable --now shim\.service: Failed to connect/);
+  expect(await aRig("enable").shim("install --yes")).toMatchObject(refused);
 });
 
 const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0;
 
-/** In a folder whose name means something to each of the three. */
-function facts(): Parameters<typeof systemdUnit>[0] {
-  const folder = join(temporaryFolder(), `a b %h $HOME "q" \\x & <c>`);
-  mkdirSync(folder);
-  const node = join(folder, "node");
-  writeFileSync(node, "#!/bin/sh\n");
-  chmodSync(node, 0o755);
-  const launch = { node, script: join(folder, "shim.mjs"), hookScript: "" };
-  return { launch, home: folder, path: `/usr/bin:${folder}`, stopSeconds: 95 };
-}
-
 it.skipIf(!hasSystemd)("systemd accepts the unit, with any path (needs systemd-analyze)", () => {
   const unit = join(temporaryFolder(), "shim.service");
+  // Each part of its name means something to systemd.
+  const home = join(temporaryFolder(), `a b %h $HOME "q" \\x & <c>`);
+  write(home, { node: "#!/bin/sh\n" });
+  chmodSync(join(home, "node"), 0o755);
+  const launch = { node: join(home, "node"), script: join(home, "shim.mjs"), hookScript: "" };
+  const good = systemdUnit({ launch, home, path: `/usr/bin:${home}`, stopSeconds: 95 });
   for (const [text, status] of [
-    [systemdUnit(facts()), 0],
-    [systemdUnit(facts()).replace("ExecStart=", "ExecStart=nowhere/"), 1],
+    [good, 0],
+    [good.replace("ExecStart=", "ExecStart=nowhere/"), 1],
   ] as const) {
     writeFileSync(unit, text);
     const ran = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
@@ -307,8 +249,7 @@ it.skipIf(!hasSystemd)("systemd accepts the unit, with any path (needs systemd-a
 });
 
 it("what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-open-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = realpathSync(temporaryFolder());
   const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;
   await openTerminal(process.execPath, ["-e", script], folder);
   const path = join(folder, "pid.txt");
@@ -319,12 +260,8 @@ it("what opens a terminal runs in the chat's folder, in a group of its own, and 
 });
 
 it("each line that a program prints is shown, and nothing in it moves the cursor", () => {
-  const text = "one\n\u001b[2Jtwo\r\nthree";
-  expect(formatEvent({ type: "output", name: "fix", text })).toEqual([
-    "fix | one",
-    expect.stringContaining("two"),
-    "fix | three",
-  ]);
-  expect(formatEvent({ type: "output", name: "fix", text }).join("")).not.toMatch(/[\r\n]/);
-  expect(phaseText({ phase: "running", reason: null, againInMs: null })).toBe("running");
+  const lines = formatEvent({ type: "output", name: "fix", text: "one\n\u001b[2Jtwo\r\nthree" });
+  expect(lines).toEqual(["fix | one", holding("two"), "fix | three"]);
+  // eslint-disable-next-line no-control-regex -- control characters are what this looks for
+  expect(lines.join("")).not.toMatch(/[\u0000-\u001f]/);
 });
