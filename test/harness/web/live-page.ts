@@ -18,10 +18,7 @@ export function fakeBundle(home: CliHome): void {
 export type ServedPage = Awaited<ReturnType<typeof servePage>>;
 
 /** `shim up --web`, until the test ends. */
-export async function servePage(
-  home: CliHome,
-  { args = [], isBuilt = false }: { readonly args?: readonly string[]; readonly isBuilt?: boolean } = {},
-) {
+export async function servePage(home: CliHome, { isBuilt = false } = {}) {
   const stop = new AbortController();
   const { promise: printed, resolve } = Promise.withResolvers<void>();
   let out = "";
@@ -38,7 +35,6 @@ export async function servePage(
       launch: isBuilt ? { ...launch, hookScript: join(built, "hook.cjs") } : launch,
     },
     "up --web",
-    ...args,
   );
   const end = async (): Promise<void> => {
     stop.abort();

@@ -1,57 +1,49 @@
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { aWorkerHome, submit } from "#harness/worker/worker-rig.ts";
-import { git, commitAll, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 
-async function task(home: CliHome, number: string): Promise<Record<string, unknown>> {
-  return await home.json("task show", number);
+/** A home in which a worker needs no repository. */
+function aPlainHome(): CliHome {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  return home;
 }
 
 it("`shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here @night", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build --payload", '{"name":"new.txt"}');
-  const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
+  const script = `const { readFileSync, writeFileSync } = require("node:fs");
+    writeFileSync(JSON.parse(readFileSync(0, "utf8")).payload.name, "made"); console.log('{"lines":3}')`;
+  const out = /works as worker-\S+ on build\n.*started, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/;
   const ran = await home.shim("worker --type build --once --", node, "-e", script);
-  expect([ran.code, ran.err]).toEqual([0, ""]);
-  const told = /works as worker-\S+ on build\n.*started, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/;
-  expect(ran.out).toMatch(told);
-  const { branch, output } = (await task(home, number))["result"] as { branch: string; output: unknown };
+  expect(ran).toMatchObject({ ...printed(out), err: "" });
+  const { branch, output } = (await home.json("task show", number))["result"] as { branch: string; output: unknown };
   expect(output).toEqual({ lines: 3 });
   expect(git(home.project, "show", `${branch}:new.txt`)).toBe("made");
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
 });
 
 it("words behind -- are the worker's command, also where one is the name of a subcommand", async () => {
-  const home = aCliHome();
-  home.alive.add(process.pid);
+  const home = aPlainHome();
   const number = await submit(home, "build");
-  const folder = mkdtempSync(join(tmpdir(), "shim-service-"));
+  const folder = temporaryFolder();
   writeFileSync(join(folder, "service"), '#!/bin/sh\nprintf %s "$*" > ran.txt\n', { mode: 0o755 });
   home.runtime.env["PATH"] = `${folder}:${process.env["PATH"]}`;
-  const options = `worker --type build --folder ${home.other} --once`;
+  // In the folder as it is, which is in no repository.
+  const options = "worker --type build --folder ../other --once";
   expect(await home.shim(`${options} -- service nginx restart`)).toMatchObject({ code: 0, err: "" });
   expect(readFileSync(join(home.other, "ran.txt"), "utf8")).toBe("nginx restart");
-  expect(await task(home, number)).toMatchObject({ state: "done" });
+  expect(await home.json("task show", number)).toMatchObject({ state: "done" });
   expect(await home.shim("worker -- service install --yes")).toMatchObject(failed(2, "give --config, or --type"));
-});
-
-it("--folder is worked in as it is, and no repository is needed", async () => {
-  const home = aCliHome();
-  home.alive.add(process.pid);
-  await submit(home, "build");
-  const script = `require("node:fs").writeFileSync("here.txt", "made")`;
-  const ran = await home.shim("worker --type build --folder ../other --once --", node, "-e", script);
-  expect([ran.code, readFileSync(join(home.other, "here.txt"), "utf8")]).toEqual([0, "made"]);
-  expect(await home.shim("worker --type build --once -- true")).toMatchObject(
-    failed(2, /not in a git repository.*folder/s),
-  );
+  const none = failed(2, /not in a git repository.*folder/s);
+  expect(await home.shim("worker --type build --once -- true")).toMatchObject(none);
 });
 
 it("a file names types and how each is done, with paths from its folder; options have priority @night", async () => {
@@ -61,12 +53,12 @@ it("a file names types and how each is done, with paths from its folder; options
     test: { command: [node, "-e", "console.log(process.cwd())"], folder: "." },
   };
   writeFileSync(join(home.other, "worker.yaml"), JSON.stringify({ concurrency: 3, types }));
-  const [build, test, other] = [await submit(home, "build"), await submit(home, "test"), await submit(home, "deploy")];
+  for (const type of ["build", "test", "deploy"]) await submit(home, type);
   const ran = await home.shim("worker --config ../other/worker.yaml --concurrency 1 --once");
   expect([ran.code, ran.err]).toEqual([1, ""]);
-  expect(await task(home, build)).toMatchObject({ failures: 1, detail: "exit code 9" });
-  expect(await task(home, test)).toMatchObject({ state: "done", result: home.other });
-  expect(await task(home, other)).toMatchObject({ state: "queued" });
+  expect(await home.json("task show 1")).toMatchObject({ failures: 1, detail: "exit code 9" });
+  expect(await home.json("task show 2")).toMatchObject({ state: "done", result: home.other });
+  expect(await home.json("task show 3")).toMatchObject({ state: "queued" });
 });
 
 it("an error in a file, or in the options, is reported with its line and nothing is done @night", async () => {
@@ -105,17 +97,17 @@ async function interrupted(by: "onInterrupt" | "onReaderGone", times: number): P
   const stdout = (text: string): void => {
     if (!text.includes("half")) return;
     for (let n = 0; n < times; n++) ask?.();
-    // The program waits for somebody to open this.
+    // The program waits until this is opened.
     if (times === 1) void writeFile(gate, "");
   };
-  const heed = (asked: () => void): (() => void) => {
+  const onAsked = (asked: () => void): (() => void) => {
     ask = asked;
     return () => undefined;
   };
   const script = `console.log('{"shim":"progress","note":"half"}');
     require("node:fs").readFile(${JSON.stringify(gate)}, () => console.log("end"));`;
-  const ran = await home.shimWith({ stdout, [by]: heed }, "worker --type build --", node, "-e", script);
-  return [ran.code, (await task(home, number))["state"]];
+  const ran = await home.shimWith({ stdout, [by]: onAsked }, "worker --type build --", node, "-e", script);
+  return [ran.code, (await home.json("task show", number))["state"]];
 }
 
 it("Ctrl-C lets running tasks end, and so does a reader that is gone; the second one releases them @night", async () => {
@@ -159,8 +151,9 @@ for (const [name, text] of Object.entries(payload.files ?? {})) writeFileSync(na
 console.log(JSON.stringify({ made: Object.keys(payload.files ?? {}) }));
 `;
 
-function files(all: Record<string, string>): string {
-  return JSON.stringify({ files: all });
+/** A task that writes these files. */
+function submitFiles(home: CliHome, files: Record<string, string>, ...more: string[]): Promise<string> {
+  return submit(home, "build --payload", JSON.stringify({ files }), ...more);
 }
 
 async function work(home: CliHome, more: object = {}): Promise<number> {
@@ -169,14 +162,11 @@ async function work(home: CliHome, more: object = {}): Promise<number> {
   return (await home.shim("worker --config", join(home.other, "worker.json"), "--once")).code;
 }
 
-const dependsOn = (...tasks: string[]): string[] => ["--depends-on", ...tasks];
-
 /** Two tasks that go together, and one that depends on both. */
 async function threeTasks(home: CliHome): Promise<[string, string, string]> {
-  const one = await submit(home, "build --payload", files({ "api.js": "api\n" }));
-  const two = await submit(home, "build --payload", files({ "db.js": "db\n" }));
-  const three = await submit(home, "build --payload", files({ "tests.js": "tests\n" }), ...dependsOn(one, two));
-  return [one, two, three];
+  const one = await submitFiles(home, { "api.js": "api\n" });
+  const two = await submitFiles(home, { "db.js": "db\n" });
+  return [one, two, await submitFiles(home, { "tests.js": "tests\n" }, "--depends-on", one, two)];
 }
 
 it("a worker's dependent task holds what it depends on; diff shows what each task did itself @night", async () => {
@@ -185,27 +175,26 @@ it("a worker's dependent task holds what it depends on; diff shows what each tas
   expect(await work(home)).toBe(0);
   const { result } = (await home.json("task show", three)) as { result: { branch: string } };
   expect(git(home.project, "ls-tree", "--name-only", result.branch)).toBe("a.txt\napi.js\ndb.js\ntests.js\n");
-  const diff = await home.json("task diff", three);
-  expect(diff).toMatchObject({ branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] });
+  const diff = { branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] };
+  expect(await home.json("task diff", three)).toMatchObject(diff);
   expect((await home.shim("task diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
 });
 
 it("a task without a branch is reported with the reason, and so is one whose commit is not here @night", async () => {
   const home = aWorkerHome();
   const nothing = await submit(home, "build --payload {}");
-  const other = await submit(home, "build --payload", files({ "b.js": "b\n" }));
+  const other = await submitFiles(home, { "b.js": "b\n" });
   await work(home);
   expect(await home.shim("task diff", nothing)).toMatchObject(failed(1, "nothing was changed"));
   expect(await home.shim("task diff", await submit(home, "deploy"))).toMatchObject(failed(1, "it is queued"));
   git(home.other, "init", "-q", "-b", "main");
   write(home.other, { "a.txt": "other\n" });
   commitAll(home.other, "other");
-  const elsewhere = { cwd: home.other };
-  expect(await home.shimWith(elsewhere, "task merge", other)).toMatchObject(
-    failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/),
-  );
+  const elsewhere = (command: string) => home.shimWith({ cwd: home.other }, command);
+  const unknown = failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/);
+  expect(await elsewhere(`task merge ${other}`)).toMatchObject(unknown);
   git(home.other, "remote", "add", "origin", home.project);
-  expect(await home.shimWith(elsewhere, "task diff", other, "--remote", "origin")).toMatchObject(printed("b.js"));
+  expect(await elsewhere(`task diff ${other} --remote origin`)).toMatchObject(printed("b.js"));
 });
 
 it("merge brings a task into the current branch, as its user, and says when it is there already @night", async () => {
@@ -230,32 +219,33 @@ it("merge brings a task into the current branch, as its user, and says when it i
 
 it("merge refuses uncommitted changes, no branch, a merge under way and a conflict @night", async () => {
   const home = aWorkerHome();
-  const one = await submit(home, "build --payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
+  const one = await submitFiles(home, { "a.txt": "theirs\n", "new.txt": "new\n" });
   await work(home);
+  const { project } = home;
   const state = (): string[] => [
-    git(home.project, "rev-parse", "HEAD"),
-    git(home.project, "status", "--porcelain", "--ignored"),
-    readFileSync(join(home.project, "a.txt"), "utf8"),
+    git(project, "rev-parse", "HEAD"),
+    git(project, "status", "--porcelain", "--ignored"),
+    readFileSync(join(project, "a.txt"), "utf8"),
   ];
-  const refused = async (said: RegExp): Promise<void> => {
+  const refused = async (why: RegExp): Promise<void> => {
     const before = state();
-    expect(await home.shim("task merge", one)).toMatchObject(failed(1, said));
+    expect(await home.shim("task merge", one)).toMatchObject(failed(1, why));
     expect(state()).toEqual(before);
   };
-  write(home.project, { "a.txt": "changed\n" });
+  write(project, { "a.txt": "changed\n" });
   await refused(/not committed: a\.txt/);
-  git(home.project, "checkout", "-q", "a.txt");
-  write(home.project, { ".gitignore": "new.txt\n", "new.txt": "in the way\n" });
-  git(home.project, "add", ".gitignore");
-  git(home.project, "commit", "-qm", "ignore");
+  git(project, "checkout", "-q", "a.txt");
+  write(project, { ".gitignore": "new.txt\n", "new.txt": "in the way\n" });
+  git(project, "add", ".gitignore");
+  git(project, "commit", "-qm", "ignore");
   await refused(/nothing was changed: .*new\.txt/);
-  git(home.project, "checkout", "-q", "--detach");
+  git(project, "checkout", "-q", "--detach");
   await refused(/on no branch/);
-  git(home.project, "checkout", "-q", "main");
-  write(home.project, { "a.txt": "mine\n" });
-  git(home.project, "commit", "-qam", "mine");
+  git(project, "checkout", "-q", "main");
+  write(project, { "a.txt": "mine\n" });
+  git(project, "commit", "-qam", "mine");
   await refused(/conflicts in 1 file \(a\.txt\); nothing was changed.*git merge [0-9a-f]{40}/);
-  writeFileSync(join(home.project, ".git", "MERGE_HEAD"), git(home.project, "rev-parse", "HEAD"));
+  writeFileSync(join(project, ".git", "MERGE_HEAD"), git(project, "rev-parse", "HEAD"));
   await refused(/has an operation in progress/);
 });
 
@@ -268,26 +258,25 @@ else if (!existsSync("part-1.txt") || !existsSync("part-2.txt")) throw new Error
 console.log("{}");
 `;
 
-/** A job of two parts in two folders. */
-async function submitJob(home: CliHome): Promise<string> {
+/** A job of two parts in two folders, with this test of the whole, is submitted and worked on. */
+async function doJob(home: CliHome, test: string): Promise<{ job: string; code: number; jobTests: string[] }> {
   const file = join(home.other, "job.yaml");
   writeFileSync(file, "title: two modules\nfiles:\n  - path: src/a/one.js\n  - path: src/b/two.js\n");
   const done = await home.json("task jobs submit --type build --split --by file", file);
-  return String(done["task"]);
+  const jobTests = [node, "-e", test];
+  const code = await work(home, { command: [node, "-e", partProgram], jobTests });
+  return { job: String(done["task"]), code, jobTests };
 }
 
 it("a job ends on one branch with all of its parts, on which its tests have passed, and that can be merged @night", async () => {
   const home = aWorkerHome();
-  const job = await submitJob(home);
-  const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
-  expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(0);
+  const test = 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)';
+  const { job, code, jobTests } = await doJob(home, test);
+  expect(code).toBe(0);
   expect(await home.json("task show", job)).toMatchObject({
     state: "done",
     result: { branch: `shim/job-${job}`, tests: { command: jobTests.join(" ") } },
-    parts: [
-      { ref: "part-1", state: "done", branch: expect.stringMatching(/^shim\/task-/) },
-      { ref: "part-2", state: "done" },
-    ],
+    parts: [{ ref: "part-1", state: "done" }, { ref: "part-2" }],
   });
   expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`)).toBe("a.txt\npart-1.txt\npart-2.txt\n");
   const { out } = await home.shim("task show", job);
@@ -299,12 +288,9 @@ it("a job ends on one branch with all of its parts, on which its tests have pass
 
 it("a job whose tests fail is not done, and says why it has no branch @night", async () => {
   const home = aWorkerHome();
-  const job = await submitJob(home);
-  const jobTests = [node, "-e", 'console.error("2 tests are red"); process.exit(1)'];
-  expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(1);
-  expect(await home.json("task show", job)).toMatchObject({
-    state: "scheduled",
-    detail: "the tests of the job fail: exit code 1: 2 tests are red",
-  });
+  const { job, code } = await doJob(home, 'console.error("2 tests are red"); process.exit(1)');
+  expect(code).toBe(1);
+  const detail = "the tests of the job fail: exit code 1: 2 tests are red";
+  expect(await home.json("task show", job)).toMatchObject({ state: "scheduled", detail });
   expect(git(home.project, "branch", "--list", "shim/job-*")).toBe("");
 });
