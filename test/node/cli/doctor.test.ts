@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
@@ -9,19 +9,8 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import {
-  aCliHome,
-  addSnapshot,
-  aSeededHome,
-  holding,
-  ids,
-  seed,
-  throwing,
-  withRuntime,
-  addSession,
-  failed,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { failed, holding, ids, printed, seed, throwing, withRuntime } from "#harness/machine/cli-home.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { version } from "#src/contract/version.ts";
@@ -39,13 +28,16 @@ interface Line {
   readonly fix: string | null;
 }
 
-async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<{ code: number; lines: Map<string, Line> }> {
-  const ran = await home.shimWith(io, "doctor --json");
+/** The exit code is that of the worst line, and a line that is not ok says what to do. */
+async function doctor(home: CliHome, io: Partial<Io> = {}, options = "") {
+  const ran = await home.shimWith(io, `doctor --json ${options}`);
   const { checks, isHealthy } = ran.json() as { checks: Line[]; isHealthy: boolean };
-  expect(isHealthy).toBe(ran.code === 0);
-  // A line that is not ok says what to do.
+  expect([ran.code, isHealthy]).toEqual(checks.some(({ state }) => state === "fail") ? [1, false] : [0, true]);
   for (const line of checks) expect([line.name, line.state === "ok"]).toEqual([line.name, line.fix === null]);
-  return { code: ran.code, lines: new Map(checks.map((line) => [line.name, line])) };
+  const lines = new Map(checks.map((line) => [line.name, line]));
+  const namesOf = (state: string): string[] =>
+    [...lines.values()].flatMap((line) => (line.state === state ? line.name : [])).toSorted();
+  return { code: ran.code, lines, namesOf };
 }
 
 function connect(home: CliHome): Promise<unknown> {
@@ -59,11 +51,8 @@ it("a healthy machine has only ok lines, and answers 0", async () => {
   addSession(home, { id: ids.finished });
   home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
   await backUp(home.runtime.store, home.now, 5);
-  const { code, lines } = await doctor(home);
-  expect([code, [...lines.values()].filter(({ state }) => state !== "ok")]).toEqual([0, []]);
-  expect((await home.shim("doctor")).out).toEqual(
-    holding("ok    node: Node 24.1.0", /\d+ ok, 0 warnings, 0 failures\n$/),
-  );
+  const healthy = printed("ok    node: Node 24.1.0", /\d+ ok, 0 warnings, 0 failures\n$/);
+  expect(await home.shim("doctor")).toMatchObject(healthy);
 });
 
 it("it warns of what needs attention, each with what to do", async () => {
@@ -76,16 +65,12 @@ it("it warns of what needs attention, each with what to do", async () => {
   addSnapshot(home, { reason: "git failed" });
   write(home.paths.home, { "spool/1-2-3.json": "{}" });
   const fallback = withRuntime(home.runtime, "better-sqlite3 could not be loaded");
-  const { lines } = await doctor(home, { ...fallback, versionOf: () => null });
-  const warnings = [...lines.values()].filter(({ state }) => state === "warn").map(({ name }) => name);
+  const { lines, namesOf } = await doctor(home, { ...fallback, versionOf: () => null });
   const named = "backups clients git hook_input incomplete notice paused snapshots spool sqlite";
-  expect(warnings.toSorted()).toEqual(named.split(" "));
-  expect(lines.get("hook_input")?.text).toMatch(
-    /^1 input of hooks could not be read whole, at .* of Claude Code: input is not JSON/,
-  );
-  expect((await home.shimWith(fallback, "doctor")).out).toMatch(
-    /warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /,
-  );
+  expect(namesOf("warn")).toEqual(named.split(" "));
+  const unread = "1 input of hooks could not be read whole, at .* of Claude Code: input is not JSON";
+  expect(lines.get("hook_input")?.text).toMatch(new RegExp(`^${unread}`));
+  expect(lines.get("incomplete")?.text).toBe("2 sessions died unfinished");
 });
 
 it("--acknowledge prints the notices once more and ends them", async () => {
@@ -104,11 +89,8 @@ it("an old Node, readable files, invalid settings and a broken client fail, and 
   rmSync(join(home.folder, "app"), { recursive: true });
   chmodSync(home.paths.database, 0o644);
   writeFileSync(home.paths.config, '{ "recovry": "ask" }', { mode: 0o600 });
-  const { code, lines } = await doctor(home, { nodeVersion: "20.20.0" });
-  expect(code).toBe(1);
-  const failed = [...lines.values()].filter(({ state }) => state === "fail");
-  const named = ["claude-code:script_missing", "config", "node", "permissions"];
-  expect(failed.map(({ name }) => name).toSorted()).toEqual(named);
+  const { lines, namesOf } = await doctor(home, { nodeVersion: "20.20.0" });
+  expect(namesOf("fail")).toEqual(["claude-code:script_missing", "config", "node", "permissions"]);
   expect(lines.get("config")?.text).toContain("recovry");
   expect(lines.get("permissions")?.text).toContain("shim.db");
 });
@@ -129,8 +111,8 @@ it("a folder that is none fails before anything is stored, as nothing can be sav
   const home = aCliHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
-  for (const place of [file, join(file, "deeper", "shim")]) {
-    const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
+  for (const SHIM_HOME of [file, join(file, "deeper", "shim")]) {
+    const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME } });
     const fault = { state: "fail", text: holding(`${file} is not a folder`), fix: holding("SHIM_HOME") };
     expect([code, lines.get("folder")]).toMatchObject([1, fault]);
   }
@@ -172,9 +154,9 @@ it("a channel of notify that cannot work here is a line of doctor, and config se
   expect(set.err).toContain("notify-send was not found: nothing is shown");
   const { lines } = await doctor(home);
   expect(lines.get("notify_desktop")?.state).toBe("warn");
-  const bin = join(home.paths.home, "bin");
-  mkdirSync(bin, { recursive: true });
-  writeFileSync(join(bin, "notify-send"), "", { mode: 0o755 });
+  const bin = join(home.folder, "bin");
+  write(bin, { "notify-send": "" });
+  chmodSync(join(bin, "notify-send"), 0o755);
   const withDesktop = await doctor(home, { env: { ...home.runtime.env, PATH: bin } });
   expect(withDesktop.lines.get("notify_desktop")?.state).toBe("ok");
 });
@@ -182,13 +164,10 @@ it("a channel of notify that cannot work here is a line of doctor, and config se
 const hour = 3_600_000;
 const healthPath = "/v1/workspaces/team/health";
 
-/** Lines by name, without the "workspace:" before it; the exit code is that of the worst. */
+/** Lines by name, without the "workspace:" before it. */
 async function checksOf(home: CliHome, io: Partial<Io> = {}): Promise<Map<string, Line>> {
-  const ran = await home.shimWith(io, "doctor --workspace --json");
-  const { checks, isHealthy } = ran.json() as { checks: Line[]; isHealthy: boolean };
-  expect([ran.code, isHealthy]).toEqual(checks.some(({ state }) => state === "fail") ? [1, false] : [0, true]);
-  for (const line of checks) expect([line.name, line.state === "ok"]).toEqual([line.name, line.fix === null]);
-  return new Map(checks.map((line) => [line.name.replace("workspace:", ""), line]));
+  const { lines } = await doctor(home, io, "--workspace");
+  return new Map([...lines].map(([name, line]) => [name.replace("workspace:", ""), line]));
 }
 
 /** A machine of a workspace on the real engine, whose host and Worker say what a test sets. */
@@ -200,11 +179,9 @@ async function aMember() {
   const say = (health: Partial<OutputOf<"health">>): void => {
     server.fixed[healthPath] = { ...(server.fixed[healthPath] as object), ...health };
   };
-  const sayOfWorker = (said: object): void => {
-    server.fixed["/health"] = { version: "d1", shim: version, ...said };
-  };
-  sayOfWorker({ now: home.now });
-  return { server, home, say, sayOfWorker };
+  const sayTime = (now: number): void => void (server.fixed["/health"] = { version: "d1", shim: version, now });
+  sayTime(home.now);
+  return { server, home, say, sayTime };
 }
 
 it("a value beyond its bound fails with what to do, and one at its bound does not", async () => {
@@ -260,7 +237,7 @@ it("an address that cannot be used, a damaged file and a refused token are named
 });
 
 it("the clock's difference is bounded by the round trip, and fails only where it is certainly too large", async () => {
-  const { home, sayOfWorker } = await aMember();
+  const { home, sayTime } = await aMember();
   const start = home.now;
   for (const [ahead, state, text] of [
     [300, "ok", "is at most 0.3 s ahead of the coordinator's, and at most 0.2 s behind"],
@@ -271,7 +248,7 @@ it("the clock's difference is bounded by the round trip, and fails only where it
   ] as const) {
     // The first reading is for what waits, the next two are before the question and, half a second later, after it.
     const passed = [0, 0, 500];
-    sayOfWorker({ now: start + 500 - ahead });
+    sayTime(start + 500 - ahead);
     const checks = await checksOf(home, { now: () => start + (passed.shift() ?? 500) });
     expect([ahead, checks.get("clock")]).toMatchObject([ahead, { state, text: holding(text) }]);
   }

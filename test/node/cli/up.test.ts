@@ -2,20 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
-import {
-  addSession,
-  aCliHome,
-  aSeededHome,
-  between,
-  failed,
-  holding,
-  printed,
-  seed,
-  throwing,
-  withStore,
-  type CliHome,
-  type Ran,
-} from "#harness/machine/cli-home.ts";
+import { addSession, aCliHome, aSeededHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { between, failed, holding, printed, seed, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { emptyFleet, keysIn, press, withChats, type FleetState, type Key } from "#src/cli/fleet-keys.ts";
@@ -37,15 +25,10 @@ it("in a terminal it draws over itself until Ctrl-C, fits the window, and restor
   );
   const ran = await home.shimWith({ ...steps, isTty: true, size: () => ({ columns: 60, rows: 8 }) }, "up");
   expect(ran.code).toBe(0);
-  const pictures = ran.out.split("\u001b[H").slice(1);
   const [live, dead] = [holding("Needs you (2)"), holding("Needs you (3)", "Ctrl-C ends this view")];
-  expect(pictures).toEqual([live, dead, expect.anything()]);
-  for (const picture of pictures) {
-    // eslint-disable-next-line no-control-regex -- ESC begins a colour
-    const lines = picture.replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, "").split("\n");
-    expect(lines.length).toBeLessThanOrEqual(8);
-    for (const line of lines) expect(line.length).toBeLessThanOrEqual(60);
-  }
+  expect(picturesOf(ran)).toEqual([live, dead, expect.anything()]);
+  for (const lines of picturesOf(ran).map((picture) => picture.split("\n")))
+    expect([lines.length <= 8, lines.every((line) => line.length <= 60)]).toEqual([true, true]);
   expect([ran.out.startsWith("\u001b[?1049h\u001b[?25l"), ran.out.endsWith(left)]).toEqual([true, true]);
 });
 
@@ -71,11 +54,11 @@ it("a store that is busy for a moment is shown, and does not end the view; a bug
     return home.runtime.store.read(body, empty);
   };
   const runtime = withStore(home, { read });
-  const steps = [
+  const busy = between(
     () => void (error = new StoreError("store_locked", "another process is writing")),
     () => void (error = null),
-  ];
-  const ran = await home.shimWith({ ...between(...steps), ...runtime, isTty: true }, "up");
+  );
+  const ran = await home.shimWith({ ...busy, ...runtime, isTty: true }, "up");
   expect(ran).toMatchObject(printed("another process is writing"));
   const failing = between(() => void (error = new Error("oops")));
   const bug = await home.shimWith({ ...failing, ...runtime, isTty: true }, "up");
@@ -87,22 +70,17 @@ async function pressing(home: CliHome, texts: readonly string[], more: Partial<I
   let type: ((text: string) => void) | null = null;
   const stop = new AbortController();
   const left = [...texts];
-  const io: Partial<Io> = {
-    isTty: true,
-    isInteractive: true,
-    interrupted: () => stop.signal,
-    wait: async () => {
-      const text = left.shift();
-      if (text === undefined) stop.abort();
-      else type?.(text);
-    },
-    onKeys: (listener) => {
-      type = listener;
-      return () => void (type = () => expect.unreachable("a key after the end"));
-    },
-    ...more,
+  const wait: Io["wait"] = async () => {
+    const text = left.shift();
+    if (text === undefined) stop.abort();
+    else type?.(text);
   };
-  return home.shimWith(io, "up");
+  const onKeys: Io["onKeys"] = (listener) => {
+    type = listener;
+    return () => void (type = () => expect.unreachable("a key after the end"));
+  };
+  const terminal = { isTty: true, isInteractive: true, interrupted: () => stop.signal };
+  return home.shimWith({ ...terminal, wait, onKeys, ...more }, "up");
 }
 
 /** Texts of the pictures, without colours. */
@@ -124,15 +102,10 @@ it("arrows, j and k select a chat, which is marked; it stays selected when the o
 it("Enter leaves the screen and resumes the chat as `shim resume` does; a chat that runs is named instead", async () => {
   const home = aSeededHome();
   const ran = await pressing(home, [enter]);
-  expect([ran.code, ran.out.endsWith(left), home.started]).toEqual([
-    0,
-    true,
-    [expect.objectContaining({ cwd: home.project })],
-  ]);
-  home.started.length = 0;
+  expect([ran.code, ran.out.endsWith(left), home.started]).toMatchObject([0, true, [{ cwd: home.project }]]);
   const running = await pressing(home, ["jj", enter]);
   expect(picturesOf(running).at(-1)).toContain("Chat aaaa1111 is still running");
-  expect(home.started).toEqual([]);
+  expect(home.started).toHaveLength(1);
   const startProcess = throwing(Object.assign(new Error("no such program"), { code: "ENOENT" }));
   expect(await pressing(home, [enter], { startProcess })).toMatchObject(
     failed(1, "was not found on the PATH", /`shim resume \S+ --print` prints the brief/),
@@ -183,14 +156,8 @@ it("another size of the window is drawn at once, and a failure of a key ends the
   const ran = await home.shimWith(io, "up");
   const widths = picturesOf(ran).map((picture) => Math.max(...picture.split("\n").map(textWidth)));
   expect([ran.code, widths.slice(1).every((width) => width <= 50)]).toEqual([0, true]);
-  let isBroken = false;
-  const broken = await pressing(home, ["j"], {
-    size: () => {
-      if (isBroken) throw new Error("no size");
-      isBroken = true;
-      return { columns: 80, rows: 24 };
-    },
-  });
+  const sizes = [{ columns: 80, rows: 24 }];
+  const broken = await pressing(home, ["j"], { size: () => sizes.shift() ?? expect.unreachable("no size") });
   expect([broken.code, broken.out.endsWith(left)]).toEqual([1, true]);
 });
 
@@ -271,15 +238,14 @@ it("a key changes the state or ends the screen; a chat that is gone is neither r
 
 it("a window holds the selected lines in its middle, and counts a word that is wider than it as several rows", () => {
   const lines = ["a", "b", "c", "d", "e", "f", "x".repeat(25)];
-  const inside = (from: number, to: number, rows: number): string =>
-    windowOf(lines, { from, to }, { columns: 10, rows }).join("");
-  expect([inside(0, 0, 3), inside(3, 4, 3), inside(5, 6, 3), inside(0, 7, 20)]).toEqual([
-    "abc",
-    "cde",
-    "def",
-    lines.join(""),
-  ]);
-  expect(inside(6, 7, 4)).toBe(`f${"x".repeat(25)}`);
+  for (const [from, to, rows, inside] of [
+    [0, 0, 3, "abc"],
+    [3, 4, 3, "cde"],
+    [5, 6, 3, "def"],
+    [0, 7, 20, lines.join("")],
+    [6, 7, 4, `f${"x".repeat(25)}`],
+  ] as const)
+    expect(windowOf(lines, { from, to }, { columns: 10, rows }).join("")).toBe(inside);
 });
 
 it("what ended in the last day is a count, however many", async () => {
