@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { Claude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
-import { aSeededHome, ids, throwing, withStore, type CliHome, addSession, holding } from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { holding, printed, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
 import { listSamples, storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
@@ -9,7 +10,6 @@ import type { Io } from "#src/cli/io.ts";
 import { localTime } from "#src/cli/option-values.ts";
 import { stateText, waitingProgress, type ShownState } from "#src/contract/chat-state.ts";
 import type { HookEvent } from "#src/contract/hooks.ts";
-import type { FleetRow } from "#src/contract/machine/page.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
 import * as news from "#src/machine/sessions/news.ts";
@@ -30,17 +30,13 @@ function savedAt(at: number): string {
   return `saved at ${localTime(at).slice(11, 16)}`;
 }
 
-function sessionOf(home: CliHome, id: string): sessions.Session | null {
-  return home.runtime.store.read((sql) => sessions.get(sql, id), null);
-}
-
 it("it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", () => {
   const home = aSeededHome();
   const line = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now());
   expect(line).toBe(`SHIM: ${savedAt(home.now - 60_000)} | risk 0.3 warning | 1 died\n`);
-  const session = sessionOf(home, ids.alive);
-  expect(session?.readings.contextFill).toMatchObject({ value: 0.9, source: "measured", at: home.now });
-  expect(session?.model).toBe("claude-opus-5-5");
+  const session = home.runtime.store.read((sql) => sessions.get(sql, ids.alive), null);
+  const contextFill = { value: 0.9, source: "measured", at: home.now };
+  expect(session).toMatchObject({ readings: { contextFill }, model: "claude-opus-5-5" });
   const [sample] = home.runtime.store.read((sql) => listSamples(sql, ids.alive), []);
   expect(sample).toMatchObject({ at: home.now, level: "warning" });
 });
@@ -148,16 +144,13 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
 
 const minuteMs = 60_000;
 
-function textIn(all: unknown): string {
-  return (all as ShownState[]).map(stateText).join();
-}
-
 it("a session of another machine is what that machine and the coordinator say, and silence alone is no death", async () => {
   const { server, there, here } = await twoCliHomes(() => undefined);
   there.alive.add(200);
   addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
   await sync(there);
-  const shown = async (): Promise<string> => textIn((await here.json("sessions --all-machines"))["sessions"]);
+  const shown = async (command = "sessions --all-machines", list = "sessions"): Promise<string> =>
+    ((await here.json(command))[list] as ShownState[]).map(stateText).join();
   const pass = (ms: number): void => {
     for (const home of [there, here]) home.now += ms;
     server.host.wait(ms);
@@ -177,7 +170,7 @@ it("a session of another machine is what that machine and the coordinator say, a
   expect(await shown()).toBe("works");
   await report({ status: "busy", progress: waitingProgress.permission });
   expect(await shown()).toBe("waits for you (your permission)");
-  expect(textIn((await here.json("team chats"))["chats"])).toBe("waits for you (your permission)");
+  expect(await shown("team chats", "chats")).toBe("waits for you (your permission)");
   const { process } = aChat(ids.dead, "desk");
   given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process }, desk));
   expect(await shown()).toBe("died");
@@ -186,18 +179,14 @@ it("a session of another machine is what that machine and the coordinator say, a
   expect(await shown()).toBe("ended (finished)");
 });
 
-function offer(home: CliHome, action: "offered" | "taken" = "offered"): void {
+/** A living chat of the project was offered the session two minutes ago. */
+function anOfferedHome(action: "offered" | "taken" = "offered"): CliHome {
+  const home = aSeededHome();
   home.runtime.store.write((sql) => {
     sessions.setRecovery(sql, home.now, ids.dead, "offered", ids.alive);
     recoveries.add(sql, { at: home.now, session: ids.dead, action, by: ids.alive });
   });
   home.now += 120_000;
-}
-
-/** A living chat of the project was offered the session two minutes ago. */
-function anOfferedHome(): CliHome {
-  const home = aSeededHome();
-  offer(home);
   return home;
 }
 
@@ -210,42 +199,34 @@ it("a session that an open chat was offered is in every list, with that chat", a
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +died /);
   expect((await home.shim("doctor")).out).toContain("2 sessions died unfinished");
   addSession(home, { id: "dddd1111", pid: 500 });
-  const several = (await home.shim("resume")).err;
-  expect(several).toEqual(holding(`work of bbbb  died (killed; ${note})`, "work of dddd  died (killed)"));
-  const { rows } = await home.json("call page.fleet");
-  expect((rows as FleetRow[]).find(({ id }) => id === ids.dead)).toMatchObject({
-    state: "died",
-    detail: `killed; ${note}`,
-  });
+  const several = holding(`work of bbbb  died (killed; ${note})`, "work of dddd  died (killed)");
+  expect((await home.shim("resume")).err).toEqual(several);
+  const row = { id: ids.dead, state: "died", detail: `killed; ${note}` };
+  expect((await home.json("call page.fleet"))["rows"]).toContainEqual(expect.objectContaining(row));
 });
 
 it("`shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {
   const home = anOfferedHome();
-  const printed = await home.shim("resume --print");
-  expect(printed).toMatchObject({ code: 0, out: holding("fix the parser"), err: holding(note) });
+  const err = holding(note);
+  expect(await home.shim("resume --print")).toMatchObject({ ...printed("fix the parser"), err });
   const startProcess: Io["startProcess"] = async ({ args }) => {
     addSession(home, { id: args[1] ?? "", pid: 700 });
     return 0;
   };
   const ran = await home.shimWith({ isTty: true, isInteractive: true, startProcess }, "resume");
-  expect(ran).toMatchObject({ code: 0, err: holding(note) });
+  expect(ran).toMatchObject({ code: 0, err });
   const given = home.runtime.store.read((sql) => news.undelivered(sql, ids.alive, 10), []);
   expect(given.map((one) => one.news)).toEqual([{ kind: "notice", text: holding(ids.dead, "is continued by chat") }]);
 });
 
 it("of a session that a living chat has taken `shim resume` says which chat, where, since when and what to do, and starts nothing", async () => {
-  const home = aSeededHome();
-  offer(home, "taken");
-  const said = holding(
-    `${ids.dead} is continued by chat aaaa1111 (`,
-    "Claude Code",
-    "since 2 min ago: go on there",
-    "`shim resume --undo bbbb2222`",
-  );
-  expect(await home.shim(`resume ${ids.dead}`)).toMatchObject({ code: 0, out: holding("fix the parser"), err: said });
-  expect(await home.shim(`resume ${ids.dead} --print`)).toMatchObject({ code: 0, err: said });
+  const home = anOfferedHome("taken");
+  const where = [`${ids.dead} is continued by chat aaaa1111 (`, "Claude Code", "since 2 min ago: go on there"];
+  const err = holding(...where, "`shim resume --undo bbbb2222`");
+  for (const option of ["", " --print"])
+    expect(await home.shim(`resume ${ids.dead}${option}`)).toMatchObject({ ...printed("fix the parser"), err });
   const terminal = { isTty: true, isInteractive: true };
-  expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 1, out: "", err: said });
+  expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 1, out: "", err });
   expect(home.started).toEqual([]);
   home.alive.clear();
   expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 0 });
