@@ -2,18 +2,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { given } from "#harness/coordinator/peers.ts";
+import { aChat } from "#harness/machine/cli-rigs.ts";
 import { backUp } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
-import {
-  aCliHome,
-  addSession,
-  addSnapshot,
-  aSeededHome,
-  failed,
-  holding,
-  ids,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { failed, holding, ids } from "#harness/machine/cli-home.ts";
 
 /** Every file below SHIM's home that holds these bytes. */
 function filesWith(home: CliHome, text: string): string[] {
@@ -49,35 +43,26 @@ it("forgetting an open chat leaves nothing of its title with the coordinator of 
     ["dddd", "unforgettable-title"],
     ["eeee", "another-title"],
   ] as const) {
-    const row = { chat, session: chat, process: "p", machine: "m", client: "claude-code" };
-    const registered = coordinator.call("chats.register", { ...row, metadata: { title, checkout: "c" } });
-    const incarnation = registered.ok ? registered.value.incarnation : -1;
-    const report = { self: { chat, incarnation }, status: "busy", progress: title } as const;
-    expect(coordinator.call("chats.heartbeat", report)).toMatchObject({ ok: true });
+    const row = { ...aChat(chat, "m"), metadata: { title, checkout: "c" } };
+    const { incarnation } = given(coordinator.call("chats.register", row));
+    given(coordinator.call("chats.heartbeat", { self: { chat, incarnation }, status: "busy", progress: title }));
   }
   expect(filesWith(home, "unforgettable").some((path) => path.includes("coordination"))).toBe(true);
   expect(await home.json("forget dddd --yes")).toMatchObject({ sessions: 1 });
   expect(filesWith(home, "unforgettable")).toEqual([]);
-  const kept = coordinator.call("chats.list", {});
-  expect(kept.ok && kept.value.chats.map(({ metadata }) => metadata)).toEqual([
-    { checkout: "c" },
-    { title: "another-title", checkout: "c" },
-  ]);
+  const kept = given(coordinator.call("chats.list", {})).chats.map(({ metadata }) => metadata);
+  expect(kept).toEqual([{ checkout: "c" }, { title: "another-title", checkout: "c" }]);
 });
 
 it("what is to be deleted is asked for first, and is named", async () => {
   const home = aSeededHome();
   expect(await home.shim("forget ../other")).toMatchObject(failed(1, `1 session of ${home.other}`, "--yes"));
   const questions: string[] = [];
-  const ask = async (question: string): Promise<string> => {
-    questions.push(question);
-    return "";
-  };
-  const no = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget bbbb2");
-  expect(no).toMatchObject(failed(1, "nothing was changed"));
+  const ask = async (question: string): Promise<string> => (questions.push(question), "");
+  const forget = (id: string) => home.shimWith({ isTty: true, isInteractive: true, ask }, "forget", id);
+  expect(await forget("bbbb2")).toMatchObject(failed(1, "nothing was changed"));
   expect(questions[0]).toContain(`session ${ids.dead} (work of bbbb)`);
-  const living = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget", ids.alive);
-  expect(living.err).toContain("still running, so it is stored again");
+  expect((await forget(ids.alive)).err).toContain("still running, so it is stored again");
   expect(await sessionsOf(home)).toHaveLength(4);
 });
 

@@ -2,16 +2,8 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, sym
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
-import {
-  aCliHome,
-  addSession,
-  checkpointOf,
-  failed,
-  holding,
-  ids,
-  printed,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, checkpointOf, type CliHome } from "#harness/machine/cli-home.ts";
+import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { loseSession, twoCliHomes, type CliMachines, anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -40,25 +32,29 @@ async function withSnapshot(): Promise<{ home: CliHome; id: string; short: strin
   return { home, id, short: home.runtime.store.read((sql) => shortCheckpointId(sql, id), "") };
 }
 
+/** A second session has saved the same file, and one in a folder. */
+async function withLaterFolder(): ReturnType<typeof withSnapshot> {
+  const saved = await withSnapshot();
+  const { home } = saved;
+  write(home.project, { "d/b.txt": "two\n" });
+  home.now += 1_000;
+  addSession(home, { id: ids.finished, pid: 300 });
+  await takePending(home.runtime, [ids.finished], new AbortController().signal);
+  return saved;
+}
+
 it("without a flag the files are put back in place after a yes, with a copy of what they replace @night", async () => {
   const { home, id, short } = await withSnapshot();
   write(home.project, { "a.txt": "three\n", "later.txt": "kept\n" });
   expect(await home.shim("restore", short, "--diff")).toMatchObject(printed("-three\n+two\n"));
-  expect(await home.shim("restore")).toMatchObject(
-    failed(
-      1,
-      "1 file of 1 differs from",
-      "  a.txt: put back",
-      `\`shim restore ${id} --yes\` does it without a question.`,
-    ),
-  );
+  const how = `\`shim restore ${id} --yes\` does it without a question.`;
+  expect(await home.shim("restore")).toMatchObject(failed(1, "1 file of 1 differs from", "  a.txt: put back", how));
   const backup = `${home.project}-before-${short}`;
   const asked = (ask: Io["ask"]) => home.shimWith({ isInteractive: true, ask }, "restore", short);
   expect(await asked(async () => "n")).toMatchObject(printed("Nothing was restored."));
   expect(textsOf(home.project, "a.txt")).toEqual(["three\n"]);
-  expect(await asked(async () => "y")).toMatchObject(
-    printed(`Restored 1 file in ${home.project}.`, `What they replaced is in ${backup}.`, /Never saved:\n {2}\.env: /),
-  );
+  const done = [`Restored 1 file in ${home.project}.`, `What they replaced is in ${backup}.`];
+  expect(await asked(async () => "y")).toMatchObject(printed(...done, /Never saved:\n {2}\.env: /));
   expect(textsOf(home.project, "a.txt", "later.txt")).toEqual(["two\n", "kept\n"]);
   expect([readdirSync(backup), textsOf(backup, "a.txt")]).toEqual([["a.txt"], ["three\n"]]);
   chmodSync(join(home.project, "a.txt"), 0o755);
@@ -67,16 +63,10 @@ it("without a flag the files are put back in place after a yes, with a copy of w
 });
 
 it("a session, or nothing at all, stands for its newest saved files; names of files restore those alone @night", async () => {
-  const { home, id } = await withSnapshot();
-  write(home.project, { "a.txt": "two\n", "d/b.txt": "two\n" });
-  home.now += 1_000;
-  addSession(home, { id: ids.finished, pid: 300 });
-  await takePending(home.runtime, [ids.finished], new AbortController().signal);
+  const { home, id } = await withLaterFolder();
   write(home.project, { "a.txt": "three\n", "d/b.txt": "three\n" });
-  const inFolder = { cwd: join(home.project, "d") };
-  expect((await home.shimWith(inFolder, "restore ./b.txt --yes --json")).json()).toMatchObject({
-    written: ["d/b.txt"],
-  });
+  const cwd = join(home.project, "d");
+  expect(await home.shimWith({ cwd }, "restore ./b.txt --yes")).toMatchObject({ code: 0 });
   expect(textsOf(home.project, "a.txt", "d/b.txt")).toEqual(["three\n", "two\n"]);
   expect(await home.shim(`restore ${id} d/b.txt --yes`)).toMatchObject(failed(3, "d/b.txt is not among the saved"));
   expect(await home.shim(`restore ${id} ../other/x --yes`)).toMatchObject(failed(2, "../other/x is not in"));
@@ -90,46 +80,37 @@ it("what stands in the way is named, and stays @night", async () => {
   const { home, short } = await withSnapshot();
   rmSync(join(home.project, "a.txt"));
   write(home.project, { "a.txt/inner": "mine\n" });
-  const refused = await home.shim("restore", short, "--yes");
-  expect(refused).toMatchObject({ code: 1, out: holding("Restored 0 files", "a.txt: there is a folder of this name") });
+  const out = holding("Restored 0 files", "a.txt: there is a folder of this name");
+  expect(await home.shim("restore", short, "--yes")).toMatchObject({ code: 1, out });
   expect(readFileSync(join(home.project, "a.txt", "inner"), "utf8")).toBe("mine\n");
 });
 
 it("a folder that is a link now leads no file out of the project @night", async () => {
-  const { home } = await withSnapshot();
-  write(home.project, { "d/b.txt": "two\n" });
-  home.now += 1_000;
-  addSession(home, { id: ids.finished, pid: 300 });
-  await takePending(home.runtime, [ids.finished], new AbortController().signal);
+  const { home } = await withLaterFolder();
   rmSync(join(home.project, "d"), { recursive: true });
   symlinkSync(home.other, join(home.project, "d"));
-  const refused = await home.json("restore --yes");
-  expect(refused).toMatchObject({
-    written: [],
-    notRestored: [{ path: "d/b.txt", reason: "its folder is a link out of the project" }],
-  });
+  const notRestored = [{ path: "d/b.txt", reason: "its folder is a link out of the project" }];
+  expect(await home.json("restore --yes")).toMatchObject({ written: [], notRestored });
   expect(contents(home.other)).toEqual({});
 });
 
 it("never over what is there, and wrong usage changes nothing @night", async () => {
   const { home, id } = await withSnapshot();
   write(join(home.folder, "full"), { mine: "x" });
-  const full = await home.shim("restore", id, "--into", "../full", "--json");
+  const full = await home.shim(`restore ${id} --into ../full --json`);
   expect(full).toMatchObject({ code: 1, error: "folder_not_empty" });
-  const wrong = [`restore ${id} a.txt --into x`, "restore nope"];
-  expect(await home.codes(...wrong)).toEqual([2, 3]);
+  expect(await home.codes(`restore ${id} a.txt --into x`, "restore nope")).toEqual([2, 3]);
 });
 
 it("a checkpoint without files says why, and names the session's newest that has them @night", async () => {
   const { home, id, short } = await withSnapshot();
-  for (const [state, reason, said] of [
-    ["pending", null, "(0 s ago) are not saved yet."],
-    ["failed", "no space left", "were not saved: no space left. Files are never saved later"],
-  ] as const) {
-    home.runtime.store.write((sql) => snapshots.update(sql, { checkpointId: id }, { state, reason }));
-    expect((await home.shim("restore", id)).err).toContain(said);
-  }
-  home.runtime.store.write((sql) => snapshots.update(sql, { checkpointId: id }, { state: "done", reason: null }));
+  const set = (state: "pending" | "failed" | "done", reason: string | null): void =>
+    home.runtime.store.write((sql) => void snapshots.update(sql, { checkpointId: id }, { state, reason }));
+  set("pending", null);
+  expect((await home.shim("restore", id)).err).toContain("(0 s ago) are not saved yet.");
+  set("failed", "no space left");
+  expect((await home.shim("restore", id)).err).toContain("no space left. Files are never saved later");
+  set("done", null);
   home.now += 1_000;
   const entries = ["x", "next"].map((text) => ({ kind: "prompt", text }) as const);
   addSession(home, { id: ids.dead, pid: 200, entries });
@@ -167,22 +148,18 @@ it("the brief names the command that restores the files of another machine's ses
   const { there, here } = pair;
   await loseAChat(pair);
   expect(await there.shim("workspace sync")).toMatchObject(printed("uncommitted files of 1 session"));
-  const brief = await here.shim("resume", ids.dead, "--print");
-  expect(brief.out).toContain(`uncommitted ones too: \`shim restore ${ids.dead}\``);
+  const how = printed(`uncommitted ones too: \`shim restore ${ids.dead}\``);
+  expect(await here.shim("resume", ids.dead, "--print")).toMatchObject(how);
   const before = contents(here.project);
   const folder = `${here.project}-back`;
-  expect((await here.shim("restore", ids.dead, "--into", folder, "--json")).json()).toMatchObject({
-    checkpoint: checkpointOf(there, ids.dead),
-    origin: { machine: "desk" },
-    into: folder,
-    leftOut: [{ path: ".env" }],
-  });
+  const from = { checkpoint: checkpointOf(there, ids.dead), origin: { machine: "desk" } };
+  const restored = await here.json(`restore ${ids.dead} --into ${folder}`);
+  expect(restored).toMatchObject({ ...from, into: folder, leftOut: [{ path: ".env" }] });
   expect(textsOf(folder, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);
   // What a snapshot leaves out does not travel.
   expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
-  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(
-    printed(/^Files of .* as session \S+ \(.*\) on desk had them/, `Restored 2 files in ${here.project}`, "-before-"),
-  );
+  const done = [/^Files of .* as session \S+ \(.*\) on desk had them/, `Restored 2 files in ${here.project}`];
+  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(printed(...done, "-before-"));
   expect(textsOf(here.project, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);
 });
 
@@ -206,15 +183,13 @@ it("`shim undo` shows files and difference, asks, can be taken back, and is in t
   await rig.turn("rewrite it", { tool: "Bash", work });
   write(project, { "b.txt": "by hand\n" });
   const content = (): string => readFileSync(join(project, "a.txt"), "utf8");
-  expect(await home.shim("undo")).toMatchObject(
-    failed(1, "+one", "a.txt: put back", "new.txt: is deleted", "b.txt: it was changed since", "Add --yes"),
-  );
+  const shown = ["+one", "a.txt: put back", "new.txt: is deleted", "b.txt: it was changed since", "Add --yes"];
+  expect(await home.shim("undo")).toMatchObject(failed(1, ...shown));
   const asked = (answer: string) => home.shimWith({ isInteractive: true, ask: async () => answer }, "undo", "rewrite");
   expect(await asked("n")).toMatchObject(printed("Nothing was changed."));
   expect(content()).toBe("two\n");
-  expect(await asked("y")).toMatchObject(
-    printed(`Took back 2 files in ${project}: chat `, /Not put back:\n {2}b\.txt: /, "shim undo --redo"),
-  );
+  const done = printed(`Took back 2 files in ${project}: chat `, /Not put back:\n {2}b\.txt: /, "shim undo --redo");
+  expect(await asked("y")).toMatchObject(done);
   expect(content()).toBe("one\n");
   expect((await home.shim("undo --redo --yes")).code).toBe(0);
   expect(content()).toBe("two\n");

@@ -2,21 +2,16 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
-import { failed, type Ran } from "#harness/machine/cli-home.ts";
+import { failed, holding, printed, type Ran } from "#harness/machine/cli-home.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
 
 const passes = { "package.json": JSON.stringify({ scripts: { test: "node check.js" } }) };
 /** Passes where the file of the snapshot is there, and prints where it ran. */
 const check = "const { readFileSync } = require('node:fs'); console.log('checked', readFileSync('new.txt', 'utf8'));";
 
-function shim(rig: ForkRig, ...words: string[]): Promise<Ran> {
-  return until(new AbortController(), rig, words);
-}
-
-/** Aborted: Ctrl-C. */
-function until({ signal }: AbortController, rig: ForkRig, words: readonly string[]): Promise<Ran> {
-  const env = { ...rig.home.runtime.env };
-  return rig.home.shimWith({ env, interrupted: () => signal }, "resume", rig.id, ...words);
+/** The brief. @param stop aborted: Ctrl-C */
+function resume(rig: ForkRig, options = "--verify --print", stop = new AbortController()): Promise<Ran> {
+  return rig.home.shimWith({ interrupted: () => stop.signal }, `resume ${rig.id} ${options}`);
 }
 
 function expectNothingLeft({ home }: ForkRig): void {
@@ -39,47 +34,42 @@ async function aSavedChat(script = check): Promise<ForkRig> {
 it("the tests run on the files as they were, not on those of now, and the brief has how they ended", async () => {
   const rig = await aSavedChat();
   rmSync(rig.path("new.txt"));
-  const { out, err } = await shim(rig, "--verify", "--print");
-  expect(err).toContain("Testing the newest snapshot: npm test");
-  expect(err).toMatch(/Tests: `npm test` ended with exit code 0 after /);
-  expect(out).toMatch(
-    /\ntests of these files as they were, \S+ \S+ ago: `npm test` ended with exit code 0 after [^\n]*checked of the chat\n/,
+  const passed = "`npm test` ended with exit code 0 after ";
+  const ended = new RegExp(
+    `\\ntests of these files as they were, \\S+ \\S+ ago: ${passed}[^\\n]*checked of the chat\\n`,
   );
-  expect(out).toContain("Not verified: what these tests do not cover, and what came after its last event");
+  const open = "Not verified: what these tests do not cover, and what came after its last event";
+  const err = holding("Testing the newest snapshot: npm test", `Tests: ${passed}`);
+  expect(await resume(rig)).toMatchObject({ ...printed(ended, open), err });
   expect(existsSync(rig.path("new.txt"))).toBe(false);
   expectNothingLeft(rig);
 });
 
 it("tests that fail are quoted with their exit code, and nothing is said to be right", async () => {
   const rig = await aSavedChat("console.error('3 of 7 are wrong'); process.exit(4);");
-  const { out } = await shim(rig, "--verify", "--print");
-  expect(out).toMatch(
-    /tests of these files as they were, .*: `npm test` ended with exit code \d+ after .*3 of 7 are wrong/,
-  );
-  expect(out).toContain("Not verified: whether the work is right");
+  const ended = /tests of these files as they were, .*: `npm test` ended with exit code \d+ after .*3 of 7 are wrong/;
+  expect(await resume(rig)).toMatchObject(printed(ended, "Not verified: whether the work is right"));
 });
 
 it("where there is nothing to test the brief says why", async () => {
-  const plain = new ForkRig(false);
-  plain.prompt("write");
-  await plain.edit("new.txt", "1", "before_tool");
-  await plain.turnEnd();
-  const outside = await shim(plain, "--verify", "--print");
-  expect(outside.out).toContain("not run to an end (the files of the snapshot are based on no git commit)");
-  const rig = new ForkRig();
-  rig.prompt("write");
-  const unsaved = await shim(rig, "--verify", "--print");
-  expect(unsaved.out).toContain("not run to an end (no snapshot of the session is stored)");
-  await rig.edit("new.txt", "1", "before_tool");
-  await rig.turnEnd();
-  const untested = await shim(rig, "--verify", "--print");
-  expect(untested.out).toContain("not run to an end (no tests of the project were found: --tests names a command)");
+  for (const [isGit, why] of [
+    [false, "the files of the snapshot are based on no git commit"],
+    [true, "no tests of the project were found: --tests names a command"],
+  ] as const) {
+    const rig = new ForkRig(isGit);
+    rig.prompt("write");
+    const unsaved = printed("not run to an end (no snapshot of the session is stored)");
+    expect(await resume(rig)).toMatchObject(unsaved);
+    await rig.edit("new.txt", "1", "before_tool");
+    await rig.turnEnd();
+    expect(await resume(rig)).toMatchObject(printed(`not run to an end (${why})`));
+  }
 });
 
 it("Ctrl-C ends the tests and all their processes: nothing is left or stored", async () => {
   const rig = await aSavedChat("require('node:fs').writeFileSync('begun', ''); setInterval(() => undefined, 1_000);");
   const stop = new AbortController();
-  const running = until(stop, rig, ["--verify", "--print"]);
+  const running = resume(rig, "--verify --print", stop);
   const work = join(rig.home.folder, "shim", "work");
   const hasBegun = (): boolean =>
     existsSync(work) && readdirSync(work).some((name) => existsSync(join(work, name, "tree", "begun")));
@@ -87,35 +77,31 @@ it("Ctrl-C ends the tests and all their processes: nothing is left or stored", a
   stop.abort();
   expect(await running).toMatchObject(failed(130, "the tests were stopped. Nothing was stored."));
   expectNothingLeft(rig);
-  expect((await shim(rig, "--print")).out).not.toContain("tests of");
+  expect((await resume(rig, "--print")).out).not.toContain("tests of");
 });
 
 it("what tests print is redacted before it is stored", async () => {
   const secret = `ghp_${"a1B2".repeat(9)}`;
   const rig = await aSavedChat(`console.log("token ${secret.slice(0, 10)}" + "${secret.slice(10)}"); process.exit(1);`);
-  const { out } = await shim(rig, "--verify", "--print");
+  const { out } = await resume(rig);
   expect(out).toContain("printed last: ");
   expect(out).not.toContain(secret);
 });
 
 it("a snapshot that is gone is not promised", async () => {
   const rig = await aSavedChat();
-  expect((await shim(rig, "--print")).out).toMatch(/puts them back \(its commit is there now\)\n/);
+  expect(await resume(rig, "--print")).toMatchObject(printed("puts them back (its commit is there now)\n"));
   rmSync(rig.home.runtime.paths.snapshots, { recursive: true });
-  const { out } = await shim(rig, "--verify", "--print");
-  expect(out).toMatch(
-    /\nfiles as they were: the snapshot is GONE \(commit [0-9a-f]{12} is not in SHIM's repository\)\n/,
-  );
-  expect(out).toContain("not run to an end (");
+  const gone = /\nfiles as they were: the snapshot is GONE \(commit [0-9a-f]{12} is not in SHIM's repository\)\n/;
+  expect(await resume(rig)).toMatchObject(printed(gone, "not run to an end ("));
 });
 
 it("once the chat has saved other files the run is of an older snapshot", async () => {
   const rig = await aSavedChat();
-  await shim(rig, "--verify", "--print");
+  await resume(rig);
   rig.prompt("and once more");
   await rig.edit("new.txt", "again", "before_tool");
   await rig.turnEnd();
-  const { out } = await shim(rig, "--print");
-  expect(out).toContain("tests of an OLDER snapshot than the newest, ");
-  expect(out).toContain("Not verified: whether the work is right");
+  const older = printed("tests of an OLDER snapshot than the newest, ", "Not verified: whether the work is right");
+  expect(await resume(rig, "--print")).toMatchObject(older);
 });
