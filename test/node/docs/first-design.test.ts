@@ -158,13 +158,3 @@ it("each row names what is there now, and says why where it is not the same", ()
   const verdicts = /^(same\b|(more|differs|missed|left out): .{10})/;
   expect(rows.filter(({ verdict }) => !verdicts.test(verdict))).toEqual([]);
 });
-
-it("finds what is not there: a path, a command, a tool, an operation, a setting, another value", async () => {
-  const name = "a name";
-  const now = "`src/none.ts` `shim none` `shim task none` `shim_none` `tasks.none` `npm run none`";
-  const settings =
-    "`none` `risk.none` `tasks.submit none` `src/none.ts a` `risk.thresholds.memory = 0.7` `tasks.submit tasks.maxAttempts = 4`";
-  const program = await idleProgram(() => undefined);
-  const problems = await problemsOf(program, { name, now, setting: settings, verdict: "same" });
-  expect(problems).toHaveLength(spansOf(now).length + spansOf(settings).length);
-});
