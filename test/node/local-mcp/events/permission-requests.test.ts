@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
-import { createServer, request, type ServerResponse } from "node:http";
+import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
+import { text as streamText } from "node:stream/consumers";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
 import { aFront, aFrontRig, aHost, ask, patience, settled } from "#harness/machine/host-rig.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { postEvent } from "#src/local-mcp/events/post-event.ts";
@@ -23,6 +24,16 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+type Called = Record<string, unknown>;
+
+interface RigOptions {
+  readonly config?: object;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly isRestart?: boolean;
+  readonly clientPid?: number;
+  readonly runtime?: TempRuntime;
+}
+
 interface Shown {
   readonly id: string;
   readonly text: string;
@@ -32,30 +43,25 @@ interface Shown {
 }
 
 /** A host with the front of one chat of Claude Code, and what a person does from elsewhere. */
-async function aRig({ config = on, env = {} }: { config?: object; env?: NodeJS.ProcessEnv } = {}) {
-  const runtime = tempRuntime({ config: { ...config } });
+async function aRig({ config = on, env = {}, isRestart = false, clientPid = 100, ...given }: RigOptions = {}) {
+  const runtime = given.runtime ?? tempRuntime({ config: { ...config } });
   const host = await aHost(runtime, ["setTimeout"]);
-  const front = await aFront(host, { pid: 101, clientPid: 100, env });
+  const front = await aFront(host, { pid: 901, clientPid, env, isRestart });
   /** A prompt comes by a process of its own. */
-  const event = async (name: string, fields: object = {}): Promise<object> => {
-    const given = { session_id: session, cwd: "/p", ...fields };
-    if (name !== "UserPromptSubmit") return front.call("shim_hook", { event: name, ...given });
-    const text = answerHook(runtime, name, () => JSON.stringify(given), 100);
+  const event = async (name: string, more: object = {}): Promise<object> => {
+    const fields = { session_id: session, cwd: "/p", ...more };
+    if (name !== "UserPromptSubmit") return front.call("shim_hook", { event: name, ...fields });
+    const text = answerHook(runtime, name, () => JSON.stringify(fields), clientPid);
     return { content: text === "" ? [] : [{ type: "text", text }] };
   };
-  const call = async (
-    name: string,
-    input: object,
-    by = "phone Ada's Pixel",
-    callerEnv: NodeJS.ProcessEnv = {},
-  ): Promise<Record<string, unknown>> => {
+  const call = async (name: string, input: object, by = "phone Ada's Pixel", callerEnv = {}): Promise<Called> => {
     const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: callerEnv, by });
-    return (JSON.parse(body) as { result: Record<string, unknown> }).result;
+    return (JSON.parse(body) as { result: Called }).result;
   };
-  const listed = async (): Promise<readonly Shown[]> => {
-    const { value } = await call("requests.list", {});
-    return (value as { requests: readonly Shown[] }).requests;
-  };
+  const answer = (id: string | undefined, decision: string, more: object = {}): Promise<Called> =>
+    call("requests.answer", { request: id, decision, ...more });
+  const listed = async (): Promise<readonly Shown[]> =>
+    ((await call("requests.list", {}))["value"] as { requests: readonly Shown[] }).requests;
   /** Resolves once the host shows so many. */
   const open = async (count: number): Promise<readonly Shown[]> => {
     for (;;) {
@@ -63,12 +69,9 @@ async function aRig({ config = on, env = {} }: { config?: object; env?: NodeJS.P
       if (all.length === count) return all;
     }
   };
-  const first = async (): Promise<Shown> => {
-    const [one] = await open(1);
-    return one as Shown;
-  };
+  const first = async (): Promise<Shown> => (await open(1))[0] as Shown;
   const waits = (): unknown => runtime.store.read((sql) => sessions.get(sql, session), null)?.waiting?.for;
-  return { runtime, host, front, event, call, listed, open, first, waits };
+  return { runtime, host, front, event, call, answer, listed, open, first, waits };
 }
 
 function printed(reply: object): unknown {
@@ -80,49 +83,34 @@ function decided(decision: object): object {
   return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
 }
 
-it("a request shows every argument that changes what the call does", async () => {
-  const { event, first } = await aRig();
-  await event("UserPromptSubmit", { prompt: "go" });
-  const input = { command: "make", description: "Builds it", dangerouslyDisableSandbox: true };
-  void event("PermissionRequest", { tool_name: "Bash", tool_input: JSON.stringify(input) });
-  expect((await first()).text).toBe('make\n{"dangerouslyDisableSandbox":true}\nin /p');
-});
-
 it.each([
   ["allow", {}, { behavior: "allow" }],
   ["deny", { message: "Use the trash." }, { behavior: "deny", message: "Use the trash." }],
 ])(
   "a held request that is answered from elsewhere with %s gets that decision as its hook's answer, and the audit log names who gave it",
   async (decision, words, expected) => {
-    const { runtime, event, first, call, listed, waits } = await aRig();
+    const { runtime, event, first, answer, listed, waits } = await aRig();
     await event("UserPromptSubmit", { prompt: "clean up" });
     const asked = event("PermissionRequest", rm);
     const shown = await first();
     expect(shown).toMatchObject({ session, tool: "Bash", text: "rm -r build\nin /p", canAnswer: true, reason: null });
     expect(waits()).toBe("permission");
-    const answered = await call("requests.answer", { request: shown.id, decision, ...words });
-    expect(answered).toEqual({ ok: true, value: { request: shown.id, session, tool: "Bash", decision } });
+    const value = { request: shown.id, session, tool: "Bash", decision };
+    expect(await answer(shown.id, decision, words)).toEqual({ ok: true, value });
     expect(printed(await asked)).toEqual(decided(expected));
     expect([await listed(), waits()]).toEqual([[], undefined]);
-    const [entry] = listNewest(runtime, 1);
-    expect(entry).toMatchObject({
-      kind: "request.answered",
-      subject: session.slice(0, 8),
-      actor: "phone Ada's Pixel",
-      detail: { result: decision },
-    });
+    const given = { subject: session.slice(0, 8), actor: "phone Ada's Pixel", detail: { result: decision } };
+    expect(listNewest(runtime, 1)).toMatchObject([{ kind: "request.answered", ...given }]);
   },
 );
 
 it("a request is answered once: a second answer is refused, and so is one to a request that never was", async () => {
-  const { runtime, event, first, call } = await aRig();
+  const { runtime, event, first, answer } = await aRig();
   const asked = event("PermissionRequest", rm);
   const { id } = await first();
-  await call("requests.answer", { request: id, decision: "deny" });
-  expect(await call("requests.answer", { request: id, decision: "allow" })).toMatchObject({ error: { code: "ended" } });
-  expect(await call("requests.answer", { request: "zzzz", decision: "allow" })).toMatchObject({
-    error: { code: "not_found" },
-  });
+  await answer(id, "deny");
+  expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
+  expect(await answer("zzzz", "allow")).toMatchObject({ error: { code: "not_found" } });
   expect(printed(await asked)).toEqual(decided({ behavior: "deny" }));
   expect(listNewest(runtime, 9)).toHaveLength(1);
 });
@@ -166,14 +154,12 @@ it.each([
 ])(
   "the terminal answers first, as %s: the hook ends without a decision, and a later answer is refused",
   async (_, name, fields) => {
-    const { event, first, call } = await aRig();
+    const { event, first, answer } = await aRig();
     const asked = event("PermissionRequest", rm);
     const { id } = await first();
     await event(name, fields);
     expect(await asked).toEqual(undecided);
-    expect(await call("requests.answer", { request: id, decision: "allow" })).toMatchObject({
-      error: { code: "ended" },
-    });
+    expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
   },
 );
 
@@ -194,19 +180,17 @@ it("the model's next call shows that the dialog is over, and a call beside it do
 });
 
 it("of two requests at once each has its own answer", async () => {
-  const { event, open, call } = await aRig();
+  const { event, open, answer } = await aRig();
   const asked = [event("PermissionRequest", rm), event("PermissionRequest", { ...rm, agent_id: "a1" })];
   const [one, two] = await open(2);
-  await call("requests.answer", { request: two?.id, decision: "deny" });
-  await call("requests.answer", { request: one?.id, decision: "allow" });
-  expect((await Promise.all(asked)).map(printed)).toEqual([
-    decided({ behavior: "allow" }),
-    decided({ behavior: "deny" }),
-  ]);
+  await answer(two?.id, "deny");
+  await answer(one?.id, "allow");
+  const decisions = ["allow", "deny"].map((behavior) => decided({ behavior }));
+  expect((await Promise.all(asked)).map(printed)).toEqual(decisions);
 });
 
 it("a request that is not answered ends without a decision after nine and a half minutes, before its client gives the hook up", async () => {
-  const { runtime, event, first, call, listed } = await aRig();
+  const { runtime, event, first, answer, listed } = await aRig();
   const asked = event("PermissionRequest", rm);
   const { id, endsInMs } = await first();
   expect(endsInMs).toBe(570_000);
@@ -214,7 +198,7 @@ it("a request that is not answered ends without a decision after nine and a half
   vi.advanceTimersByTime(570_000);
   expect(await asked).toEqual(undecided);
   expect(await listed()).toEqual([]);
-  expect(await call("requests.answer", { request: id, decision: "allow" })).toMatchObject({ error: { code: "ended" } });
+  expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
 });
 
 it("a caller that waits no more ends its request: it cancels the call, or its connection closes", async () => {
@@ -230,12 +214,12 @@ it("a caller that waits no more ends its request: it cancels the call, or its co
 });
 
 it("while answers are off nothing is held or shown, and the chat waits for its permission all the same", async () => {
-  const { runtime, event, call, waits } = await aRig({ config: {} });
+  const { runtime, event, call, answer, waits } = await aRig({ config: {} });
   expect(await event("PermissionRequest", rm)).toEqual(undecided);
   expect(waits()).toBe("permission");
   expect(await call("requests.list", {})).toEqual({ ok: true, value: { isOn: false, requests: [] } });
   const off = { ok: false, error: { code: "switched_off" } };
-  expect(await call("requests.answer", { request: "a", decision: "allow" })).toMatchObject(off);
+  expect(await answer("a", "allow")).toMatchObject(off);
   expect(await call("requests.message", { session, text: "hello" })).toMatchObject(off);
   expect(listNewest(runtime, 9)).toEqual([]);
 });
@@ -255,53 +239,40 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   const next = anotherClaude(runtime, first);
   next.start();
   next.prompt("go on");
-  const host = await aHost(runtime, ["setTimeout"]);
-  const front = await aFront(host, { pid: 901, clientPid: next.pid });
+  const { event, first: shown, answer } = await aRig({ runtime, clientPid: next.pid });
   const push = { session_id: next.session, tool_name: "Bash", cwd: next.cwd };
-  const input = JSON.stringify({ command: "git push origin main" });
-  const guarded = await front.call("shim_hook", {
-    event: "PreToolUse",
-    ...push,
-    tool_use_id: "t9",
-    "tool_input.command": "git push origin main",
-  });
+  const command = "git push origin main";
+  const guarded = await event("PreToolUse", { ...push, tool_use_id: "t9", "tool_input.command": command });
   expect(printed(guarded)).toMatchObject({ hookSpecificOutput: { permissionDecision: "ask" } });
-  expect(await front.call("shim_hook", { event: "PermissionRequest", ...push, tool_input: input })).toEqual(undecided);
-  const call = async (name: string, given: object): Promise<{ value: { requests: Shown[] }; error: object }> => {
-    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input: given, env: {}, by: "live page" });
-    return (JSON.parse(body) as { result: { value: { requests: Shown[] }; error: object } }).result;
-  };
-  const [shown] = (await call("requests.list", {})).value.requests;
-  expect(shown).toMatchObject({ canAnswer: false });
-  expect(shown?.reason).toContain("SHIM itself");
-  const { error } = await call("requests.answer", { request: shown?.id, decision: "allow" });
-  expect(error).toMatchObject({ code: "not_released" });
+  expect(await event("PermissionRequest", { ...push, tool_input: JSON.stringify({ command }) })).toEqual(undecided);
+  const { id, canAnswer, reason } = await shown();
+  expect([canAnswer, reason]).toEqual([false, expect.stringContaining("SHIM itself")]);
+  expect(await answer(id, "allow")).toMatchObject({ error: { code: "not_released" } });
 });
 
 it("a question to the user is shown, and the terminal alone answers it", async () => {
   const { event, first } = await aRig();
-  const question = {
-    tool_name: "AskUserQuestion",
-    tool_input: JSON.stringify({ questions: [{ question: "Which?" }] }),
-  };
+  const tool_input = JSON.stringify({ questions: [{ question: "Which?" }] });
+  const question = { tool_name: "AskUserQuestion", tool_input };
   expect(await event("PermissionRequest", question)).toEqual(undecided);
   expect(await first()).toMatchObject({ canAnswer: false });
 });
 
-it("the text says what a call would do, without secrets, in at most 2,000 characters, and says what is cut", async () => {
+it("the text says all that a call would do, without secrets, in at most 2,000 characters, and says what is cut", async () => {
   const { event, open } = await aRig();
   const secret = `ghp_${"a1B2".repeat(9)}`;
-  const edit = { file_path: "/p/a.ts", old_string: "let a = 1;", new_string: `let a = "${secret}";` };
-  const calls = [
-    { tool_name: "Edit", tool_input: JSON.stringify(edit) },
-    { tool_name: "WebFetch", tool_input: JSON.stringify({ url: "https://example.com/x", prompt: "Read it" }) },
-    { tool_name: "mcp__db__query", tool_input: JSON.stringify({ sql: "drop table users" }) },
-    { tool_name: "Write", tool_input: JSON.stringify({ file_path: "/p/b", content: "word ".repeat(1_000) }) },
-  ];
-  for (const one of calls) void event("PermissionRequest", one);
-  const [edited, fetched, queried, written] = (await open(4)).map(({ text }) => text);
+  for (const [tool_name, input] of Object.entries({
+    Edit: { file_path: "/p/a.ts", old_string: "let a = 1;", new_string: `let a = "${secret}";` },
+    Bash: { command: "make", description: "Builds it", dangerouslyDisableSandbox: true },
+    WebFetch: { url: "https://example.com/x", prompt: "Read it" },
+    mcp__db__query: { sql: "drop table users" },
+    Write: { file_path: "/p/b", content: "word ".repeat(1_000) },
+  }))
+    void event("PermissionRequest", { tool_name, tool_input: JSON.stringify(input) });
+  const [edited, built, fetched, queried, written] = (await open(5)).map(({ text }) => text);
   expect(edited).toMatch(/^\/p\/a\.ts\n- let a = 1;\n\+ let a = "/);
   expect(edited).not.toContain(secret);
+  expect(built).toBe('make\n{"dangerouslyDisableSandbox":true}\nin /p');
   expect(fetched).toBe("https://example.com/x\nRead it");
   expect(queried).toBe('{"sql":"drop table users"}');
   expect(written).toMatch(/ \[cut, [\d,]+ more characters\]$/);
@@ -309,37 +280,33 @@ it("the text says what a call would do, without secrets, in at most 2,000 charac
 });
 
 it("a host that ends answers no held hook: its front asks the next host, where the request is open again", async () => {
-  const runtime = tempRuntime({ config: on });
-  const hook = { event: "PermissionRequest", session_id: session, ...rm };
-  const host = await aHost(runtime, ["setTimeout"]);
-  const front = await aFront(host, { pid: 101, clientPid: 100 });
+  const { runtime, host, front, event, open } = await aRig();
   let isAnswered = false;
-  void front.call("shim_hook", hook).then(() => (isAnswered = true));
-  await vi.waitUntil(() => runtime.permissions.list(runtime.now()).length === 1, patience);
+  void event("PermissionRequest", rm).then(() => (isAnswered = true));
+  await open(1);
   host.host.stop();
   await host.ended;
   await front.closed;
   await vi.waitUntil(() => runtime.permissions.list(runtime.now()).length === 0, patience);
   expect(isAnswered).toBe(false);
-  const next = tempRuntime({ beside: runtime, config: on });
-  const again = await aFront(await aHost(next, ["setTimeout"]), { pid: 101, clientPid: 100, isRestart: true });
-  const asked = again.call("shim_hook", hook);
-  await vi.waitUntil(() => next.permissions.list(next.now()).length === 1, patience);
-  const [request] = next.permissions.list(next.now());
-  next.permissions.answer(String(request?.id), { behavior: "allow" });
+  const next = await aRig({ runtime: tempRuntime({ beside: runtime, config: on }), isRestart: true });
+  const asked = next.event("PermissionRequest", rm);
+  await next.answer((await next.first()).id, "allow");
   expect(printed(await asked)).toEqual(decided({ behavior: "allow" }));
 });
 
-it("a held hook is sent again to the next host, ends without a decision where two hosts have died with it, and is no sign of a hang", async () => {
+/** A front whose client sends a hook to be held. */
+async function aHeldHook(more: object = {}) {
   const rig = aFrontRig();
   await rig.hosts[0]?.greet();
-  const hook = {
-    jsonrpc: "2.0",
-    id: 7,
-    method: "tools/call",
-    params: { name: "shim_hook", arguments: { event: "PermissionRequest" } },
-  };
+  const params = { name: "shim_hook", arguments: { event: "PermissionRequest", ...more } };
+  const hook = { jsonrpc: "2.0", id: 7, method: "tools/call", params };
   await rig.say(hook);
+  return { rig, hook };
+}
+
+it("a held hook is sent again to the next host, ends without a decision where two hosts have died with it, and is no sign of a hang", async () => {
+  const { rig, hook } = await aHeldHook();
   for (let n = 0; n < 5; n++) {
     rig.hosts[0]?.answerPings();
     await rig.pass(2_500);
@@ -354,11 +321,7 @@ it("a held hook is sent again to the next host, ends without a decision where tw
 });
 
 it("a held hook of megabytes holds back no other message of its client", async () => {
-  const rig = aFrontRig();
-  await rig.hosts[0]?.greet();
-  const input = { event: "PermissionRequest", tool_input: "x".repeat(5_000_000) };
-  const params = { name: "shim_hook", arguments: input };
-  await rig.say({ jsonrpc: "2.0", id: 7, method: "tools/call", params });
+  const { rig } = await aHeldHook({ tool_input: "x".repeat(5_000_000) });
   const next = { jsonrpc: "2.0", id: 8, method: "ping" };
   await rig.say(next);
   expect(rig.hosts[0]?.received().at(-1)).toEqual(next);
@@ -412,82 +375,57 @@ async function aScript(config: object, client = "claude-code") {
     "shim-env-claudecode": "=1",
     "shim-env-claude-pid": "=300",
   };
-  const body = { session_id: "s-posted", cwd: "/p", turn_id: "t", tool_name: "Bash", tool_input: { command: "ls /" } };
+  const turn = client === "codex" ? { turn_id: "t" } : {};
+  const body = { session_id: "s-posted", cwd: "/p", ...turn, tool_name: "Bash", tool_input: { command: "ls /" } };
   const heard: string[] = [];
   const sent = request({ socketPath: host.socket, method: "POST", path: `/hook/${client}/PermissionRequest`, headers });
   onTestFinished(() => void sent.destroy());
   sent.on("information", ({ statusCode }) => void heard.push(String(statusCode)));
-  sent.on("error", () => undefined);
-  const answer = new Promise<string>((resolve) => {
-    sent.on("response", (response) => {
-      let text = "";
-      response.on("data", (part: Buffer) => (text += part.toString()));
-      response.on("end", () => resolve(text));
-    });
-  });
-  const { turn_id: turn, ...own } = body;
-  sent.end(JSON.stringify(client === "codex" ? { ...own, turn_id: turn } : own));
-  return { ...rig, sent, heard, answer };
+  const text = once(sent, "response")
+    .then(([response]) => streamText(response as IncomingMessage))
+    .catch(() => "");
+  sent.end(JSON.stringify(body));
+  return { ...rig, sent, heard, text };
 }
 
 it("a posted request is held as well: the host says so at once, and ends it when its script is gone", async () => {
   const one = await aScript(on);
   const { id } = await one.first();
-  await one.call("requests.answer", { request: id, decision: "allow" });
-  expect([JSON.parse(await one.answer), one.heard]).toEqual([decided({ behavior: "allow" }), ["102"]]);
-});
-
-it("a posted request whose script is gone ends", async () => {
-  const one = await aScript(on);
-  await one.first();
-  one.sent.destroy();
-  await one.open(0);
+  await one.answer(id, "allow");
+  expect([JSON.parse(await one.text), one.heard]).toEqual([decided({ behavior: "allow" }), ["102"]]);
+  vi.useRealTimers();
+  const gone = await aScript(on);
+  await gone.first();
+  gone.sent.destroy();
+  await gone.open(0);
 });
 
 it("a client whose dialog waits for its hook is held only as long as the setting says", async () => {
   const off = await aScript(on, "codex");
-  expect(await off.answer).toBe("");
+  expect(await off.text).toBe("");
   expect(await off.first()).toMatchObject({ canAnswer: false, text: "ls /\nin /p" });
   vi.useRealTimers();
-  for (const client of ["codex", "qwen"]) {
-    const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds: 20 } }, client);
-    const { id, endsInMs } = await held.first();
-    expect([client, endsInMs]).toEqual([client, 20_000]);
-    await held.call("requests.answer", { request: id, decision: "deny", message: "no" });
-    expect(JSON.parse(await held.answer)).toEqual(decided({ behavior: "deny", message: "no" }));
-    vi.useRealTimers();
-  }
+  const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds: 20 } }, "codex");
+  const { id, endsInMs } = await held.first();
+  expect(endsInMs).toBe(20_000);
+  await held.answer(id, "deny", { message: "no" });
+  expect(JSON.parse(await held.text)).toEqual(decided({ behavior: "deny", message: "no" }));
 });
 
-it("a message from elsewhere is given to a chat that works at the end of its turn, in the user's words", async () => {
+it("a message from elsewhere comes to a chat in the user's words, once: at the end of its turn, or with the next prompt", async () => {
   const { runtime, event, call } = await aRig();
   await event("UserPromptSubmit", { prompt: "clean up" });
   const sent = await call("requests.message", { session, text: "Commit first.\nThen push." });
   expect(sent).toEqual({ ok: true, value: { session, comes: "stop" } });
-  const { reason } = printed(await event("Stop", { stop_hook_active: "false" })) as { reason: string };
-  expect(reason).toContain("your user writes from Ada's Pixel");
-  expect(reason).toContain("Commit first.\nThen push.");
-  expect(await event("Stop", { stop_hook_active: "true" })).toEqual({ content: [] });
   expect(listNewest(runtime, 1)).toMatchObject([{ kind: "message.sent", actor: "phone Ada's Pixel" }]);
-});
-
-it("a message to a chat that waits for its prompt comes with that prompt, once", async () => {
-  const { event, call } = await aRig();
-  await event("UserPromptSubmit", { prompt: "clean up" });
-  await event("Stop");
-  expect(await call("requests.message", { session, text: "Go on." }, "live page")).toMatchObject({
-    value: { comes: "prompt" },
-  });
-  const { hookSpecificOutput } = printed(await event("UserPromptSubmit", { prompt: "and?" })) as {
-    hookSpecificOutput: { additionalContext: string };
-  };
-  expect(hookSpecificOutput.additionalContext).toContain("your user writes from the live page");
+  const { reason } = printed(await event("Stop", { stop_hook_active: "false" })) as { reason: string };
+  expect(reason).toMatch(/your user writes from Ada's Pixel[^]*Commit first\.\nThen push\./);
+  expect(await event("Stop", { stop_hook_active: "true" })).toEqual({ content: [] });
+  const later = await call("requests.message", { session, text: "Go on." }, "live page");
+  expect(later).toMatchObject({ value: { comes: "prompt" } });
+  const prompted = await event("UserPromptSubmit", { prompt: "and?" });
+  expect(JSON.stringify(printed(prompted))).toContain("your user writes from the live page");
   expect(await event("UserPromptSubmit", { prompt: "again" })).toEqual({ content: [] });
-});
-
-it("a message to a session without a client is refused", async () => {
-  const { runtime, event, call } = await aRig();
-  await event("UserPromptSubmit", { prompt: "clean up" });
   runtime.processes.kill(100);
   expect(await call("requests.message", { session, text: "hello" })).toMatchObject({ error: { code: "ended" } });
 });
