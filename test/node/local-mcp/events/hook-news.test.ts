@@ -12,7 +12,9 @@ function aChat(options: TempRuntimeOptions & ClaudeOptions = {}) {
   chat.claude.start();
   chat.claude.prompt("fix the parser");
   const prompt = (text: string): string => context(chat.claude.prompt(text));
-  return { ...chat, prompt, hear: (one: News): void => hear(chat.runtime, chat.claude, one) };
+  const stop = (fields: object = {}): Printed =>
+    chat.claude.tell("Stop", { stop_hook_active: false, last_assistant_message: "Done.", ...fields });
+  return { ...chat, prompt, stop, hear: (one: News): void => hear(chat.runtime, chat.claude, one) };
 }
 
 function context({ hookSpecificOutput }: Printed): string {
@@ -54,8 +56,7 @@ it("news come with the user's next prompt, each once, oldest first, and say what
 
 it("of much news 20 items and 4,000 characters come at a time, the rest the next time, and none is lost", () => {
   const { runtime, claude, prompt, hear } = aChat();
-  for (let n = 0; n < 25; n++) hear(aMessage(`short ${n}`));
-  for (let n = 25; n < 30; n++) hear(aMessage(`long ${n} ${"x".repeat(1_500)}`));
+  for (let n = 0; n < 30; n++) hear(aMessage(n < 25 ? `short ${n}` : `long ${n} ${"x".repeat(1_500)}`));
   const told: string[][] = [];
   for (let n = 0; n < 6; n++) {
     const text = prompt(`prompt ${n}`);
@@ -99,12 +100,12 @@ it("an offer of another machine is its brief, alone, and comes with a prompt onl
 
 it("at the end of a turn a chat continues for what needs it, once", () => {
   for (const one of [aMessage("hello"), lost, cancelled, refused]) {
-    const { claude, prompt, hear } = aChat();
+    const { prompt, stop, hear } = aChat();
     hear(one);
     hear(leader);
-    const { decision, reason, ...rest } = claude.stop();
+    const { decision, reason, ...rest } = stop();
     expect([decision, items(reason ?? "").length, rest]).toEqual(["block", 2, {}]);
-    expect(claude.tell("Stop", { stop_hook_active: true, last_assistant_message: "I answered." })).toEqual({});
+    expect(stop({ stop_hook_active: true })).toEqual({});
     expect(prompt("two")).toBe("");
   }
 });
@@ -136,12 +137,12 @@ it("a chat continues by itself three times an hour, or as often as the settings 
 });
 
 it("a chat that continues already, a sub-agent's stop and a task's run do not continue", () => {
-  const { claude, prompt, hear } = aChat();
+  const { claude, prompt, stop, hear } = aChat();
   hear(aMessage("hello"));
-  const stop = { stop_hook_active: false, last_assistant_message: "Done." };
-  expect(claude.tell("Stop", { ...stop, stop_hook_active: true, last_assistant_message: "Still." })).toEqual({});
-  expect(claude.tell("SubagentStop", { ...stop, agent_id: "a1", agent_type: "Explore" })).toEqual({});
-  expect(claude.tell("Stop", { ...stop, agent_id: "a1", last_assistant_message: "A sub-agent." })).toEqual({});
+  expect(stop({ stop_hook_active: true })).toEqual({});
+  const agent = { agent_id: "a1", agent_type: "Explore", last_assistant_message: "A sub-agent." };
+  expect(claude.tell("SubagentStop", { stop_hook_active: false, ...agent })).toEqual({});
+  expect(stop(agent)).toEqual({});
   expect(prompt("two")).toContain("hello");
   const task = aChat({ env: { SHIM_TASK: "7" } });
   task.hear(aMessage("hello"));
