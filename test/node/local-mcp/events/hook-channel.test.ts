@@ -1,21 +1,19 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
 import { type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { type HookToolEvent } from "#src/contract/hook-tool.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { reservationReceived, nameProject } from "#harness/team/team-rig.ts";
-import { mkdirSync, statSync } from "node:fs";
-import { request } from "node:http";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { Host } from "#src/local-mcp/host/host-process.ts";
-import { hostSocket } from "#src/platform/host-socket.ts";
-import { patience } from "#harness/machine/host-rig.ts";
+import { aHost, ask, patience } from "#harness/machine/host-rig.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { findClientPid } from "#src/local-mcp/events/read-event.ts";
 import { isOfForeignCaller } from "#src/local-mcp/events/payload.ts";
@@ -56,8 +54,9 @@ function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<un
 
 const bash = { tool_name: "Bash", tool_use_id: "toolu_1", "tool_input.command": "npm test" };
 
-function rows(runtime: TempRuntime): unknown[] {
-  return runtime.store.read((sql) => sql.all("SELECT kind, key, body FROM journal ORDER BY seq"), []);
+function entries(runtime: TempRuntime): unknown[] {
+  const rows = runtime.store.read((sql) => journal.list(sql, session, 0), []);
+  return rows.map(({ key, entry }) => ({ key, entry }));
 }
 
 it("an event that the MCP process takes is stored as the same event of a hook process is", async () => {
@@ -81,8 +80,8 @@ it("an event that the MCP process takes is stored as the same event of a hook pr
     const text = JSON.stringify({ session_id: session, prompt_id: "p1", stop_hook_active: false, ...input });
     expect(answerHook(byProcess, name, () => text, clientPid)).toBe("");
   }
-  expect(rows(byTool)).toEqual(rows(byProcess));
-  expect(rows(byTool)).toHaveLength(7);
+  expect(entries(byTool)).toEqual(entries(byProcess));
+  expect(entries(byTool)).toHaveLength(7);
 });
 
 it("an input that is no event of a hook changes nothing, and is answered", async () => {
@@ -99,8 +98,7 @@ it("an event comes after those that wait in the spool", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const input = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };
-  const entry = { at: runtime.now(), event: "UserPromptSubmit", client: null, input };
-  spool.append(runtime.paths.spool, entry);
+  spool.append(runtime.paths.spool, { at: runtime.now(), event: "UserPromptSubmit", client: null, input });
   expect(await event("PreToolUse", bash)).toEqual({ content: [] });
   expect(journalKinds(runtime, session)).toEqual(["prompt", "tool_start"]);
 });
@@ -132,92 +130,70 @@ it("a risky tool is answered only when its checkpoint and its files are saved", 
   expect(await answered).toBe(true);
 });
 
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
-
-/** A host, and the script of a client with the number 100 that posts to it. */
-async function aHost(runtime: TempRuntime = tempRuntime()) {
-  mkdirSync(runtime.paths.home, { recursive: true });
-  const self = runtime.processes.start(7_000);
-  const socket = hostSocket(runtime.paths.home, runtime.processes.boot());
-  const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
-  const program = { version: "2.0.0", builtAt: 1 };
-  const host = new Host({ runtime, self, program, socket, kill: () => undefined, onEnded });
-  onTestFinished(() => host.stop());
+/** The script of a client with the number 100, behind two shells, that posts to a host. */
+async function aScript(runtime: TempRuntime = tempRuntime()) {
+  await aHost(runtime);
   const link = join(runtime.paths.home, "host.sock");
-  await vi.waitUntil(() => statSync(link, { throwIfNoEntry: false }) !== undefined, patience);
+  await vi.waitUntil(() => existsSync(link), patience);
   runtime.processes.start(100, 1, "codex");
   runtime.processes.start(101, 100, "bash");
   const { start } = runtime.processes.start(102, 101, "sh");
   const stat = `102 (sh) S 101${" 0".repeat(17)} ${start}`;
   const own = { "shim-home": `=${runtime.paths.home}`, "shim-process": stat, "shim-env-home": "=/home/user" };
-  const post = (path: string, body: string, headers: object = {}): Promise<Answer> =>
-    new Promise((resolve, reject) => {
-      const options = { socketPath: link, method: "POST", path, headers: { ...own, ...headers } };
-      const sent = request(options, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (part: string) => (text += part));
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
-      });
-      sent.on("error", reject).end(body);
-    });
-  return { runtime, host, socket, link, own, post, ended };
+  const post = (client: string, event: string, fields: object = {}, headers: object = {}) =>
+    ask(link, "POST", `/hook/${client}/${event}`, payload(event, fields), { ...own, ...headers });
+  const stored = (id = session) => runtime.store.read((sql) => sessions.get(sql, id), null);
+  return { runtime, link, own, post, stored };
 }
 
-function payload(event: string, fields: object = {}): string {
-  return JSON.stringify({ session_id: session, hook_event_name: event, cwd: "/p", ...fields });
+function payload(event: string, fields: object = {}): object {
+  return { session_id: session, hook_event_name: event, cwd: "/p", ...fields };
 }
 
-const nothing: Answer = { status: 200, text: "" };
+const nothing = { status: 200, body: "" };
 
 it("a posted event is stored for the client behind the shells of the script", async () => {
-  const { runtime, post } = await aHost();
+  const { runtime, post, stored } = await aScript();
   const start = { source: "startup", turn_id: "t", transcript_path: "/x/sessions/rollout-1.jsonl" };
-  expect(await post("/hook/codex/SessionStart", payload("SessionStart", start))).toEqual(nothing);
-  expect(await post("/hook/codex/UserPromptSubmit", payload("UserPromptSubmit", { prompt: "one" }))).toEqual(nothing);
-  const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
-  expect(stored).toMatchObject({ client: "codex", owner: { pid: 100 } });
+  expect(await post("codex", "SessionStart", start)).toEqual(nothing);
+  expect(await post("codex", "UserPromptSubmit", { prompt: "one" })).toEqual(nothing);
+  expect(stored()).toMatchObject({ client: "codex", owner: { pid: 100 } });
   expect(journalKinds(runtime, session)).toContain("prompt");
   expect(runtime.logged).toEqual([]);
 });
 
 it("the host knows another client that runs Claude Code's hooks by the caller's variables, not by its own", async () => {
   const runtime = tempRuntime();
-  const { post } = await aHost({ ...runtime, env: { ...runtime.env, CLAUDECODE: "1" } });
-  expect(await post("/hook/claude-code/Stop", payload("Stop"), {})).toEqual(nothing);
-  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toBeNull();
+  const { post, stored } = await aScript({ ...runtime, env: { ...runtime.env, CLAUDECODE: "1" } });
+  expect(await post("claude-code", "Stop")).toEqual(nothing);
+  expect(stored()).toBeNull();
   const own = { "shim-env-claudecode": "=1", "shim-env-claude-pid": "=100" };
-  expect(await post("/hook/claude-code/Stop", payload("Stop"), own)).toEqual(nothing);
-  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({ owner: { pid: 100 } });
+  expect(await post("claude-code", "Stop", {}, own)).toEqual(nothing);
+  expect(stored()).toMatchObject({ owner: { pid: 100 } });
 });
 
 it("a stranger, an unknown client and a body that is too long are refused, and nothing is stored", async () => {
-  const { runtime, own, post } = await aHost();
-  const stop = (headers: object): Promise<Answer> => post("/hook/codex/Stop", payload("Stop"), headers);
+  const { own, post, stored } = await aScript();
   const fields = own["shim-process"].split(" ");
   const strangers = [fields.with(3, "1"), [...fields.slice(0, -1), "7"], fields.with(0, "103"), ["none"]];
-  for (const one of strangers) expect(await stop({ "shim-process": one.join(" ") })).toMatchObject({ status: 409 });
-  expect(await stop({ "shim-home": "=/home/another/shim" })).toMatchObject({ status: 409 });
-  expect(await post("/hook/nobody/Stop", payload("Stop"))).toMatchObject({ status: 404 });
-  const large = post("/hook/codex/Stop", "x".repeat(33_000_000)).catch(() => ({ status: 413 }));
+  for (const headers of [...strangers.map((one) => ({ "shim-process": one.join(" ") })), { "shim-home": "=/another" }])
+    expect(await post("codex", "Stop", {}, headers)).toMatchObject({ status: 409 });
+  expect(await post("nobody", "Stop")).toMatchObject({ status: 404 });
+  const large = post("codex", "Stop", { text: "x".repeat(33_000_000) }).catch(() => ({ status: 413 }));
   expect(await large).toMatchObject({ status: 413 });
-  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toBeNull();
+  expect(stored()).toBeNull();
 });
 
 it("the event of a caller that has gone with its last byte waits in the spool, and comes with the next event", async () => {
-  const { runtime, socket, own, post } = await aHost();
-  const body = payload("Stop", { session_id: "another" });
-  const headers = Object.entries(own).map(([name, value]) => `${name}: ${value}\r\n`);
-  const connection = connect(socket);
-  connection.end(
-    `POST /hook/codex/Stop HTTP/1.1\r\nhost: shim\r\n${headers.join("")}content-length: ${body.length}\r\n\r\n${body}`,
-  );
+  const { link, own, post, stored } = await aScript();
+  const body = JSON.stringify(payload("Stop", { session_id: "another" }));
+  const headers = Object.entries({ host: "shim", ...own, "content-length": body.length });
+  const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const connection = connect(link);
+  connection.end(`POST /hook/codex/Stop HTTP/1.1\r\n${head}\r\n${body}`);
   await new Promise((resolve) => connection.once("close", resolve).resume());
-  await post("/hook/codex/UserPromptSubmit", payload("UserPromptSubmit"));
-  const stored = (id: string): unknown => runtime.store.read((sql) => sessions.get(sql, id), null);
-  expect([stored("another"), stored(session)]).toEqual([expect.anything(), expect.anything()]);
+  await post("codex", "UserPromptSubmit");
+  expect([stored("another"), stored()]).toEqual([expect.anything(), expect.anything()]);
 });
 
 const sent: ReadonlySet<string> = new Set(valueVariables);

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -7,6 +7,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
 import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
+import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { ShimHookRig } from "#harness/machine/host-rig.ts";
@@ -102,15 +103,11 @@ it("in UTF-16 no end of an object is searched, and it is read as text", async ()
     }
 });
 
-function run(path: string, ...args: string[]): { code: number; out: string } {
-  try {
-    const options = { input: '{"session_id":"a"}', encoding: "utf8", stdio: "pipe" } as const;
-    const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
-    return { code: 0, out: execFileSync(process.execPath, [join(src, path), ...args], { ...options, env }) };
-  } catch (error) {
-    const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
-    return { code: status, out: `${stdout}${stderr}` };
-  }
+function run(path: string, ...args: string[]): { code: number | null; out: string } {
+  const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
+  const options = { input: '{"session_id":"a"}', encoding: "utf8", env } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(src, path), ...args], options);
+  return { code: status, out: stdout + stderr };
 }
 
 it("a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
@@ -122,7 +119,7 @@ it("a relative SHIM_HOME is refused by every program, and no hook fails @night",
   expect(run("cli/statusline-entry.ts")).toMatchObject({ code: 0, out: expect.stringContaining("SHIM_HOME") });
   for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/host/host-entry.ts"]) {
     const { code, out } = run(path, "sessions");
-    expect([path, code > 0, out.includes(why)]).toEqual([path, true, true]);
+    expect([path, code === 0, out.includes(why)]).toEqual([path, false, true]);
   }
 });
 
@@ -138,13 +135,12 @@ it("Claude Code is never refused: after /clear, as a subagent, headless, by the 
   const entryPoints = ["cli", "sdk-cli", "sdk-ts", "sdk-py", "claude-vscode", "claude-desktop", "mcp"];
   const surroundings = [{}, { VSCODE_PID: "7", GEMINI_API_KEY: "k" }, { CODEX_HOME: "/c" }, { OPENCODE_CONFIG: "/o" }];
   for (const payload of payloads)
-    for (const entryPoint of entryPoints)
-      for (const more of surroundings) {
-        const env = { ...claude, ...more, CLAUDE_CODE_ENTRYPOINT: entryPoint };
-        expect(isClaudeCode(env, payload)).toBe(true);
-        const { CLAUDE_CODE_SESSION_ID: _, ...old } = env;
-        expect(isClaudeCode(old, payload)).toBe(true);
-      }
+    for (const CLAUDE_CODE_ENTRYPOINT of entryPoints)
+      for (const more of surroundings)
+        for (const CLAUDE_CODE_SESSION_ID of [session, undefined]) {
+          const env = { ...claude, ...more, CLAUDE_CODE_ENTRYPOINT, CLAUDE_CODE_SESSION_ID };
+          expect(isClaudeCode(env, payload)).toBe(true);
+        }
 });
 
 /** Environment and payload of a hook, as each client gave them when it ran a hook of Claude Code's settings. */
@@ -187,13 +183,23 @@ const hostile = JSON.stringify({
 
 const answered = (out: string): Output => ({ code: 0, out, err: "" });
 
-/** The program of hooks got the event as it was. */
-function passedOn({ code, out, err }: Output): unknown {
+const codexStop = ["Stop", "--client", "codex"];
+
+/** What the program of hooks gets, and prints. */
+async function given(run: Promise<Output>): Promise<unknown> {
+  const { code, out, err } = await run;
   return { code, err, ...(JSON.parse(out) as object) };
 }
 
+/** The program got the event as it was. @param more what the script adds */
+const asItWas = (args: readonly string[] = codexStop, more: object = {}): object => {
+  return { code: 0, err: "", args, input: hostile, ...more };
+};
+
 /** The line by which the script describes itself, with its parent. */
-const stated: unknown = expect.stringMatching(new RegExp(`^\\d+ \\(perl\\) [A-Z] ${process.pid}( |$)`));
+const stated = {
+  SHIM_HOOK_PROCESS: expect.stringMatching(new RegExp(`^\\d+ \\(perl\\) [A-Z] ${process.pid}( |$)`)) as string,
+};
 
 it.each(["/bin/sh", "/bin/bash"])(
   "by %s the host gets the event byte for byte, and its answer is printed as it is; nothing of either is executed",
@@ -242,16 +248,10 @@ it("the host gets what only the caller knows: its process, its home, and the var
 it("without a host, or without perl, the program gets the event, and its answer is the script's", async () => {
   const args = ["PreToolUse", "--client", "qwen"];
   const rig = new ShimHookRig();
-  expect(passedOn(await rig.run(hostile, { args }))).toEqual({
-    code: 0,
-    err: "",
-    args,
-    input: hostile,
-    SHIM_HOOK_PROCESS: stated,
-  });
+  expect(await given(rig.run(hostile, { args }))).toEqual(asItWas(args, stated));
   const bare = new ShimHookRig({ hasPerl: false });
   await bare.host((_request, response) => response.end("from the host"));
-  expect(passedOn(await bare.run(hostile, { args }))).toEqual({ code: 0, err: "", args, input: hostile });
+  expect(await given(bare.run(hostile, { args }))).toEqual(asItWas(args));
   expect(bare.posted).toEqual([]);
 });
 
@@ -261,7 +261,7 @@ it("a home that is not absolute, or that would end a header, is left to the prog
   const line = join(rig.folder, "a\nhome");
   mkdirSync(line);
   for (const env of [{ SHIM_HOME: "a home" }, { SHIM_HOME: line }, { COPILOT_HOME: "/a\nx: y" }])
-    expect(passedOn(await rig.run(hostile, { env })), JSON.stringify(env)).toMatchObject({ input: hostile });
+    expect(await given(rig.run(hostile, { env })), JSON.stringify(env)).toMatchObject(asItWas());
   expect(rig.posted).toEqual([]);
 });
 
@@ -269,14 +269,14 @@ it("an answer with another status than 200, and one that breaks off, is not prin
   for (const status of [204, 302, 404, 409, 413, 500, 503]) {
     const rig = new ShimHookRig();
     await rig.host((_request, response) => response.writeHead(status, { location: "/" }).end("of the host 200"));
-    expect(passedOn(await rig.run(hostile)), String(status)).toMatchObject({ code: 0, input: hostile });
+    expect(await given(rig.run(hostile)), String(status)).toMatchObject(asItWas());
   }
   const rig = new ShimHookRig();
   await rig.host((_request, response) => {
     response.writeHead(200, { "content-length": 100 }).write("half 200");
     response.destroy();
   });
-  expect(passedOn(await rig.run(hostile))).toMatchObject({ code: 0, input: hostile });
+  expect(await given(rig.run(hostile))).toMatchObject(asItWas());
 });
 
 /** A host that takes a connection and answers nothing. */
@@ -288,19 +288,10 @@ async function hangingHost(): Promise<ShimHookRig> {
   return rig;
 }
 
-async function hangs(...args: readonly string[]): Promise<void> {
+it("a host that hangs the program is preferred", async () => {
   const rig = await hangingHost();
-  expect(passedOn(await rig.run(hostile, { args }))).toEqual({
-    code: 0,
-    err: "",
-    args,
-    input: hostile,
-    SHIM_HOOK_PROCESS: stated,
-    SHIM_HOOK_WAITED: "1",
-  });
-}
-
-it("a host that hangs the program is preferred", () => hangs("Stop", "--client", "codex"));
+  expect(await given(rig.run(hostile))).toEqual(asItWas(codexStop, { ...stated, SHIM_HOOK_WAITED: "1" }));
+});
 
 it("a large event is passed on whole by a host that does not read it", async () => {
   const rig = await hangingHost();
@@ -318,25 +309,26 @@ it("what has come of an object that does not get whole is given to the host in t
   expect(rig.posted.map(({ body }) => body)).toEqual(['{"prompt":"half']);
 });
 
-it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
-  "%s to the group of the client ends the hook, and what was read is given to the program",
-  async (signal) => {
+it("a signal to the group of the client ends the hook, and what was read is given to the program", async () => {
+  for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"] as const) {
     const hanging = await hangingHost();
     const asked = new ShimHookRig();
     const isAsked = new Promise<void>((resolve) => void asked.host(() => resolve()));
-    for (const rig of [hanging, asked]) {
+    for (const [rig, input] of [
+      [hanging, '{"prompt":"half'],
+      [asked, hostile],
+    ] as const) {
       const child = rig.start();
-      child.stdin.write(rig === asked ? hostile : '{"prompt":"half');
-      if (rig === asked) await isAsked;
+      child.stdin.write(input);
       // A script that waits has read what there was.
-      else await vi.waitUntil(() => isPolling(child.pid));
+      await (rig === asked ? isAsked : vi.waitUntil(() => isPolling(child.pid)));
       process.kill(-(child.pid ?? 0), signal);
       expect((await outputOf(child, null)).code).toBe(0);
-      const given = JSON.parse(readFileSync(rig.given, "utf8")) as object;
-      expect(given).toMatchObject({ input: rig === asked ? hostile : '{"prompt":"half', SHIM_HOOK_WAITED: "1" });
+      const kept: unknown = JSON.parse(readFileSync(rig.given, "utf8"));
+      expect(kept).toMatchObject({ input, SHIM_HOOK_WAITED: "1" });
     }
-  },
-);
+  }
+});
 
 /** Whether a process waits in select(2), on x64 or arm64. */
 function isPolling(pid: number | undefined): boolean {
@@ -360,43 +352,38 @@ it("a client that reads no answer, and one that has closed stdin or stdout, gets
 
 const request = { args: ["PermissionRequest"], env: { CLAUDECODE: "1" } } as const;
 
-it("a host that says it holds the event is waited for beyond the time of other events, and its answer is the script's", async () => {
+/** A host that says it holds the event. */
+async function aHeldEvent() {
   const rig = new ShimHookRig();
-  const { promise: held, resolve } = Promise.withResolvers<() => void>();
+  const { promise: held, resolve } = Promise.withResolvers<ServerResponse>();
   await rig.host((_asked, response) => {
     response.writeProcessing();
-    resolve(() => void response.end('{"decision":"x"}'));
+    resolve(response);
   });
   const child = rig.start(request);
   const output = outputOf(child, hostile);
-  const answer = await held;
+  const response = await held;
+  await vi.waitUntil(() => isPolling(child.pid));
+  return { rig, child, output, response };
+}
+
+it("a host that says it holds the event is waited for beyond the time of other events, and its answer is the script's", async () => {
+  const { child, output, response } = await aHeldEvent();
   // Each is one second of the script's own clock.
   for (let second = 0; second < 5; second++) {
     child.kill("SIGALRM");
     await vi.waitUntil(() => isPolling(child.pid));
   }
-  answer();
+  response.end('{"decision":"x"}');
   expect(await output).toEqual(answered('{"decision":"x"}'));
 });
 
 it("a held event whose host dies, or whose client ends it, is answered without a decision, and the program is not started", async () => {
-  const died = new ShimHookRig();
-  await died.host((_asked, response) => {
-    response.writeProcessing();
-    response.socket?.end();
-  });
-  expect(await died.run(hostile, request)).toEqual(answered("{}"));
-  const ended = new ShimHookRig();
-  const { promise: held, resolve } = Promise.withResolvers<void>();
-  await ended.host((_asked, response) => {
-    response.writeProcessing();
-    resolve();
-  });
-  const child = ended.start(request);
-  const output = outputOf(child, hostile);
-  await held;
-  await vi.waitUntil(() => isPolling(child.pid));
-  child.kill("SIGTERM");
-  expect(await output).toEqual(answered("{}"));
-  expect([existsSync(died.given), existsSync(ended.given)]).toEqual([false, false]);
+  const [died, ended] = [await aHeldEvent(), await aHeldEvent()];
+  died.response.socket?.end();
+  ended.child.kill("SIGTERM");
+  for (const { rig, output } of [died, ended]) {
+    expect(await output).toEqual(answered("{}"));
+    expect(existsSync(rig.given)).toBe(false);
+  }
 });
