@@ -15,63 +15,38 @@ const piece = fc.constantFrom(
     .filter((part) => part !== ""),
   "|",
 );
-const hostile = fc
-  .array(
-    fc.oneof({ weight: 3, arbitrary: piece }, { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) }),
-    { maxLength: 40 },
-  )
-  .map((parts) => parts.join(""));
+const binary = fc.string({ unit: "binary", maxLength: 12 });
+const parts = fc.oneof({ weight: 3, arbitrary: piece }, { weight: 1, arbitrary: binary });
+const hostile = fc.array(parts, { maxLength: 40 }).map((all) => all.join(""));
 
-it("doing it again changes nothing", () => {
-  fc.assert(
-    fc.property(hostile, (text) => {
-      const once = redact(text);
-      expect(redact(once.text)).toEqual({ text: once.text, count: 0 });
-    }),
-    { numRuns: 5_000 },
-  );
+function keepsTheRest(text: string): void {
+  const once = redact(text);
+  if (once.count === 0) expect(once.text).toBe(text);
+  let from = 0;
+  for (const part of once.text.split(/\[redacted:[a-z0-9-]+\]|\[private\]/)) {
+    const at = text.indexOf(part, from);
+    expect(at).toBeGreaterThanOrEqual(from);
+    from = at + part.length;
+  }
+  expect(redact(once.text)).toEqual({ text: once.text, count: 0 });
+}
+
+it("of any text what is kept is kept character for character and in order, and doing it again changes nothing", () => {
+  fc.assert(fc.property(hostile, keepsTheRest), { numRuns: 5_000 });
 });
 
-it("redacted secrets stay redacted, next to each other and in any order", () => {
+it("redacted secrets stay redacted, next to each other and in any order, and other text is returned as it is", () => {
+  const picks = fc.array(fc.nat(200), { minLength: 1, maxLength: 6 });
   fc.assert(
-    fc.property(seeds, fc.array(fc.nat(200), { minLength: 1, maxLength: 6 }), piece, (seed, picks, between) => {
+    fc.property(seeds, picks, piece, (seed, chosen, between) => {
       const samples = secretSamples(seed);
-      const text = picks.map((pick) => samples[pick % samples.length]?.text).join(between);
-      const once = redact(text).text;
+      const once = redact(chosen.map((pick) => samples[pick % samples.length]?.text).join(between)).text;
       expect(redact(once).text).toBe(once);
-    }),
-    { numRuns: 40 },
-  );
-});
-
-it("what is kept is kept character for character and in order", () => {
-  fc.assert(
-    fc.property(hostile, (text) => {
-      const { text: redacted, count } = redact(text);
-      if (count === 0) expect(redacted).toBe(text);
-      let from = 0;
-      for (const part of redacted.split(/\[redacted:[a-z0-9-]+\]|\[private\]/)) {
-        const at = text.indexOf(part, from);
-        expect(at).toBeGreaterThanOrEqual(from);
-        from = at + part.length;
-      }
-    }),
-    { numRuns: 2_000 },
-  );
-});
-
-it("the colon of a marker separates no user from a password", () => {
-  expect(redact("curl -u PASSWORD=\0password").text).toBe("curl -u PASSWORD=[redacted:password]");
-});
-
-it("text without findings is returned as it is", () => {
-  fc.assert(
-    fc.property(seeds, fc.array(fc.nat(200), { maxLength: 5 }), (seed, picks) => {
       const others = lookAlikes(seed);
-      const text = picks.map((pick) => others[pick % others.length]?.text).join("\n\n");
+      const text = chosen.map((pick) => others[pick % others.length]?.text).join("\n\n");
       expect(redact(text)).toEqual({ text, count: 0 });
     }),
-    { numRuns: 100, seed },
+    { numRuns: 60, seed },
   );
 });
 

@@ -1,32 +1,81 @@
 import { expect, it } from "vitest";
 import { maxDepth, redact, redactJson } from "#src/redaction/redact.ts";
-import { base62, base64, digits, draw, hex, password, pem } from "#harness/secrets/secret-draw.ts";
+import { base62, base64, draw, drawn, encode, hex, password, pem, surrounded } from "#harness/secrets/secret-draw.ts";
+import type { Draw, Pattern } from "#harness/secrets/secret-draw.ts";
 
 const d = draw(7);
+const pair = (d: Draw): string => encode(`ci:${d.chars(base62, 13)}`);
 
-it("leaves the versions that a package is required in, and a command of the documentation", () => {
-  const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
-  const required = versions.map((version) => `"@inquirer/password": "${version}",`);
-  for (const text of [...required, "Use `curl -u user:password` or", "**`curl -u user:password`**, or"]) {
-    expect(redact(text)).toEqual({ text, count: 0 });
+/** With the headers of a key that has a passphrase. */
+function legacyKey(d: Draw): string {
+  const headers = `Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,${d.chars(hex, 32)}`;
+  return pem(d, "RSA PRIVATE KEY").replace("-----\n", `-----\n${headers}\n\n`);
+}
+
+it("only the value goes; the name, the quotes and the text around it stay", () => {
+  const cases: readonly (readonly [kind: string, secret: Pattern, around: string])[] = [
+    ["password", "«password»", "A=1\nDB_PASSWORD=§\nB=2"],
+    ["password", "«password»", '{"password": "§", "a": 1}'],
+    ["password", "two w0rds «password»", 'password = "§"'],
+    ["password", "«password»", 'password: str="§"'],
+    ["password", "«base62 12»!", "Use `curl -u ann:§` there"],
+    // The colon of a marker separates no user from a password.
+    ["password", "\0password", "curl -u PASSWORD=§"],
+    // Words that only a password may be, where no code can be.
+    ["password", "correcthorse", "MYSQL_PWD=§\n"],
+    ["password", "correcthorse", "password=§"],
+    ["password", "correcthorsebatterystaple", "password: §"],
+    ["password", "493817", "pin_password: §"],
+    ["token", "winter«digits 4»", "ADMIN_TOKEN=§ ./deploy.sh"],
+    ["token", "winter«digits 4»", "helm install a --set app.token=§"],
+    ["secret", "«base62 32»", "tool --api-key=§ --json"],
+    ["url-password", "«base62 16»", "see postgres://app:§@db:5432/shop?ssl=1 there"],
+    ["cookie", "a=1; sid=«hex 40»", "Cookie: §\nHost: x"],
+    ["token", "«base62 40»", "use this api key for staging, § ok"],
+    // Credentials are known by their decoded form, also where they end like an assignment.
+    ["token", pair, '{"auth": "§"}'],
+    ["authorization", pair, 'Authorization: Basic §\n"next"'],
+    ...["\n", "\\n", "\\t", String.raw`\u0022`, "\u001b[32m", "%3D"].flatMap((before) => [
+      ["github-token", "ghp_«base62 36»", `x${before}§`] as const,
+      ["azure-secret", "«base62 3»8Q~«base62 34»", `x${before}§`] as const,
+    ]),
+    ...["\n", "\r\n", "\\n", "\\\\n", "\\r\\n"].map(
+      (eol) => ["private-key", (d: Draw) => pem(d, "RSA PRIVATE KEY", eol), "a § b"] as const,
+    ),
+    ["private-key", legacyKey, "§"],
+  ];
+  for (const [kind, secret, around] of cases) {
+    const text = surrounded(d, around, drawn(d, secret));
+    expect(redact(text), text).toEqual({ text: around.replace("§", `[redacted:${kind}]`), count: 1 });
   }
-  const secret = `${d.chars(base62, 12)}!`;
-  expect(redact(`Use \`curl -u ann:${secret}\` there`).text).toBe("Use `curl -u ann:[redacted:password]` there");
 });
 
-it("private text is replaced, tags included, and the rest stays", () => {
-  expect(redact("a <private>b</private> c <private>d</private> e")).toEqual({
-    text: "a [private] c [private] e",
-    count: 2,
-  });
+it("what is no secret and no private tag stays", () => {
+  const token = d.chars(base62, 40);
+  const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
+  for (const text of [
+    versions.map((version) => `"@inquirer/password": "${version}",`),
+    ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private"],
+    ["Use `curl -u user:password` or", "**`curl -u user:password`**, or", "Cookie: theme=dark; lang=en\n"],
+    ["login({ password: correctHorse })", "    password=correct_horse,\n", '{"auth": "abcdefghijklmnop"}'],
+    ["const token = winter1234;", "--tokenizer winter1234", "token winter1234: read", "cp -p winter1234 b"],
+    [`xghp_${d.chars(base62, 36)}`, `x${d.chars(base62, 3)}8Q~${d.chars(base62, 34)}`],
+    [`the build of ${token} is done`, `the token cache of commit ${d.chars(hex, 40)}`],
+  ].flat())
+    expect(redact(text)).toEqual({ text, count: 0 });
 });
 
-it("private tags nest, have attributes and any case, and are known in JSON", () => {
-  expect(redact("1<private>2<private>3</private>4</private>5").text).toBe("1[private]5");
-  expect(redact('1<PRIVATE reason="a < b">2</Private >3').text).toBe("1[private]3");
-  expect(redact("1<private\nkeep=no>2</private>3").text).toBe("1[private]3");
-  expect(redact(String.raw`1\u003cprivate\u003e2\u003c/private\u003E3`).text).toBe("1[private]3");
-  expect(redact(String.raw`1<private>2<\/private>3`).text).toBe("1[private]3");
+it("private text is replaced, tags included, and the rest stays: nested, with attributes, in any case and in JSON", () => {
+  for (const [text, expected] of [
+    ["1<private>2<private>3</private>4</private>5", "1[private]5"],
+    ['1<PRIVATE reason="a < b">2</Private >3', "1[private]3"],
+    ["1<private\nkeep=no>2</private>3", "1[private]3"],
+    [String.raw`1\u003cprivate\u003e2\u003c/private\u003E3`, "1[private]3"],
+    [String.raw`1<private>2<\/private>3`, "1[private]3"],
+  ] as const)
+    expect(redact(text).text).toBe(expected);
+  const twice = { text: "a [private] c [private] e", count: 2 };
+  expect(redact("a <private>b</private> c <private>d</private> e")).toEqual(twice);
 });
 
 it("without a closing tag everything to the end is private", () => {
@@ -34,111 +83,17 @@ it("without a closing tag everything to the end is private", () => {
   expect(redact("a <private>b<private>c</private>d").text).toBe("a [private]");
 });
 
-it("what is no private tag stays", () => {
-  for (const text of ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private"]) {
-    expect(redact(text)).toEqual({ text, count: 0 });
-  }
-});
-
-it("a URL keeps all but its password", () => {
-  const secret = d.chars(base62, 16);
-  expect(redact(`see postgres://app:${secret}@db:5432/shop?ssl=1 there`)).toEqual({
-    text: "see postgres://app:[redacted:url-password]@db:5432/shop?ssl=1 there",
-    count: 1,
-  });
-});
-
-it("a private key is taken out whole, whatever its line ends, and the text around it stays", () => {
-  for (const eol of ["\n", "\r\n", "\\n", "\\\\n", "\\r\\n"]) {
-    expect(redact(`a ${pem(d, "RSA PRIVATE KEY", eol)} b`).text).toBe("a [redacted:private-key] b");
-  }
-  const legacy = pem(d, "RSA PRIVATE KEY").replace(
-    "-----\n",
-    `-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,${d.chars(hex, 32)}\n\n`,
-  );
-  expect(redact(legacy).text).toBe("[redacted:private-key]");
+it("a private key is taken out whole, also where its end is cut off, and keys one after the other one by one", () => {
+  const legacy = legacyKey(d);
   expect(redact(legacy.slice(0, 500)).text).not.toContain(legacy.slice(300, 340));
-});
-
-it("keys one after the other are taken out one by one, also where the first is cut off", () => {
-  const first = pem(d, "EC PRIVATE KEY");
-  expect(redact(`${first}\nnext\n${pem(d, "PRIVATE KEY")}\n`)).toMatchObject({
-    text: "[redacted:private-key]\nnext\n[redacted:private-key]\n",
-    count: 2,
-  });
+  const [first, second] = [pem(d, "EC PRIVATE KEY"), pem(d, "PRIVATE KEY")];
+  const marker = "[redacted:private-key]";
+  expect(redact(`${first}\nnext\n${second}\n`)).toEqual({ text: `${marker}\nnext\n${marker}\n`, count: 2 });
   const cut = first.split("\n").slice(0, 5).join("\n");
-  expect(redact(`${cut}\n\nand then text.\n${pem(d, "PRIVATE KEY")}\nend`).text).toBe(
-    "[redacted:private-key]\n\nand then text.\n[redacted:private-key]\nend",
-  );
-});
-
-it("only the value goes; the name, the quotes and the line stay", () => {
-  const secret = password(d);
-  expect(redact(`A=1\nDB_PASSWORD=${secret}\nB=2`).text).toBe("A=1\nDB_PASSWORD=[redacted:password]\nB=2");
-  expect(redact(`{"password": "${secret}", "a": 1}`).text).toBe('{"password": "[redacted:password]", "a": 1}');
-  expect(redact(`tool --api-key=${d.chars(base62, 32)} --json`).text).toBe("tool --api-key=[redacted:secret] --json");
-  expect(redact(`password = "two w0rds ${secret}"`).text).toBe('password = "[redacted:password]"');
-});
-
-it("each secret of a list and of a cookie header goes", () => {
+  const text = `${cut}\n\nand then text.\n${second}\nend`;
+  expect(redact(text).text).toBe(`${marker}\n\nand then text.\n${marker}\nend`);
   const keys = [1, 2, 3].map(() => d.chars(base62, 32));
   expect(redact(`apiKeys: ${JSON.stringify(keys)}`)).toMatchObject({ count: 3 });
-  expect(redact(`Cookie: a=1; sid=${d.chars(hex, 40)}\nHost: x`).text).toBe("Cookie: [redacted:cookie]\nHost: x");
-  expect(redact("Cookie: theme=dark; lang=en\n").count).toBe(0);
-});
-
-it("words that only a password may be are taken out where no code can be", () => {
-  expect(redact("MYSQL_PWD=correcthorse\n").text).toBe("MYSQL_PWD=[redacted:password]\n");
-  expect(redact("password=correcthorse").text).toBe("password=[redacted:password]");
-  expect(redact("login({ password: correctHorse })").count).toBe(0);
-  expect(redact("    password=correct_horse,\n").count).toBe(0);
-  expect(redact("password: correcthorsebatterystaple").count).toBe(1);
-  expect(redact("pin_password: 493817").count).toBe(1);
-});
-
-it("a chosen word with digits goes where only a value can stand, and stays elsewhere", () => {
-  const chosen = `winter${d.chars(digits, 4)}`;
-  const places = [
-    "./migrate --target-token § --source a",
-    "keytool -storepass § -alias a",
-    "mysql -u root -p§ shop",
-    "docker login -u ci -p § registry.acme.dev",
-    "ADMIN_TOKEN=§ ./deploy.sh",
-    'curl -H "X-Api-Key: §" https://acme.dev',
-    "helm install a --set app.token=§",
-    "requirepass §\nport 1\n",
-    "Password:\n§\n",
-    "jdbc:oracle:thin:app/§@db.internal:1521:ORCL",
-  ];
-  for (const place of places) {
-    expect(redact(place.replace("§", chosen)).text).toMatch(/\[redacted:[a-z-]+\]/);
-    expect(redact(place.replace("§", chosen)).text).not.toContain(chosen);
-    for (const text of [place.replace("§", "<token>"), place.replace("§", "$TOKEN")])
-      expect(redact(text).text).toBe(text);
-  }
-  for (const text of [
-    `const token = ${chosen};`,
-    `--tokenizer ${chosen}`,
-    `token ${chosen}: read`,
-    `cp -p ${chosen} b`,
-  ]) {
-    expect(redact(text).count).toBe(0);
-  }
-});
-
-it("basic credentials are known by their decoded form", () => {
-  const pair = Buffer.from(`ci:${password(d)}`).toString("base64");
-  expect(redact(`{"auth": "${pair}"}`).text).toBe('{"auth": "[redacted:token]"}');
-  expect(redact('{"auth": "abcdefghijklmnop"}').count).toBe(0);
-});
-
-it("a value that ends like an assignment is no type", () => {
-  const pair = Buffer.from(`ci:${d.chars(base62, 13)}`).toString("base64");
-  expect(pair).toMatch(/=$/);
-  expect(redact(`Authorization: Basic ${pair}\n"next"`).text).toBe(
-    'Authorization: Basic [redacted:authorization]\n"next"',
-  );
-  expect(redact(`password: str="${password(d)}"`).text).toBe('password: str="[redacted:password]"');
 });
 
 it("secrets are found inside JSON strings of any depth", () => {
