@@ -1,22 +1,13 @@
 import { identify } from "#src/platform/processes.ts";
+import { once } from "node:events";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
-import {
-  aFront,
-  aHost,
-  aReceiver,
-  ask,
-  open,
-  patience,
-  program,
-  statusOf,
-  type Message,
-} from "#harness/machine/host-rig.ts";
+import { aFront, aHost, aReceiver, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
-import { tempRuntime, type TempRuntime, listCrashes } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, listCrashes } from "#harness/machine/temp-runtime.ts";
 import { join } from "node:path";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { listBackups } from "#src/store/backup.ts";
@@ -25,15 +16,22 @@ import * as spool from "#src/store/spool.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { column } from "#harness/store/store-test.ts";
 
-/** A program that runs for long beside the chats. */
-function stayConnected({ socket }: { readonly socket: string }, { isFollowing = false } = {}) {
-  const sent = request({ socketPath: socket, method: "POST", path: "/connection" });
-  const heard = new Promise<void>((resolve) => {
-    sent.on("response", (response) => void response.on("data", () => resolve()));
-  });
-  const begun = new Promise((resolve) => void sent.once("response", resolve));
-  sent.on("error", () => undefined).end(JSON.stringify({ isFollowing }));
-  return { begun, heard, leave: () => void sent.destroy() };
+type HostRig = Awaited<ReturnType<typeof aHost>>;
+type FrontOfChat = Awaited<ReturnType<typeof aFront>>;
+
+/** Two chats of a host. */
+async function twoFronts(host: HostRig): Promise<[FrontOfChat, FrontOfChat]> {
+  return [await aFront(host, { pid: 101, clientPid: 100 }), await aFront(host, { pid: 201, clientPid: 200 })];
+}
+
+/** The front says why it ends. */
+function end(front: FrontOfChat, reason: string): void {
+  front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
+}
+
+/** The host has done all for its chats. */
+function withoutChats(host: HostRig): Promise<unknown> {
+  return vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
 }
 
 it("one host serves several chats at once, each with its own session and the variables of its client", async () => {
@@ -61,14 +59,11 @@ it.each([
   ["the front is killed", null],
 ])("%s: the session of its living client is detached, and other chats stay", async (_, reason) => {
   const host = await aHost();
-  const [one, two] = [
-    await aFront(host, { pid: 101, clientPid: 100 }),
-    await aFront(host, { pid: 201, clientPid: 200 }),
-  ];
+  const [one, two] = await twoFronts(host);
   await one.call("shim_hook", { event: "Notification", session_id: "s1", message: "waits" });
   const session = await one.save("one");
   if (reason === null) one.connection.destroy();
-  else one.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
+  else end(one, reason);
   await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null, patience);
   expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
   const client = identify(host.runtime.processes, 100);
@@ -78,20 +73,22 @@ it.each([
   await expect(two.call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 
-it("a chat whose client is gone is ended within a tick, though its front still holds the connection", async () => {
+it("a chat whose client is gone is ended within a tick, though its front still holds the connection, and a hang-up by its death is no closed terminal", async () => {
   const host = await aHost();
-  const { save, closed } = await aFront(host, { pid: 101, clientPid: 100 });
-  const session = await save("one");
-  host.runtime.processes.kill(100);
+  const [one, hungUp] = await twoFronts(host);
+  const saved = [await one.save("one"), await hungUp.save("two")];
+  for (const pid of [100, 200]) host.runtime.processes.kill(pid);
+  end(hungUp, "sighup");
+  await hungUp.closed;
   vi.advanceTimersByTime(2_000);
-  await closed;
-  expect(storedSession(host.runtime, session).detachReason).toBe("client_gone");
+  await one.closed;
+  const reasons = saved.map((id) => storedSession(host.runtime, id).detachReason);
+  expect(reasons).toEqual(["client_gone", "client_gone"]);
 });
 
 it("a host that hands over closes its connections and detaches no session", async () => {
   const host = await aHost();
-  const one = await aFront(host, { pid: 101, clientPid: 100 });
-  const two = await aFront(host, { pid: 201, clientPid: 200 });
+  const [one, two] = await twoFronts(host);
   const session = await one.save("one");
   two.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/hand-over", params: {} });
   await Promise.all([one.closed, two.closed, host.ended]);
@@ -131,7 +128,7 @@ it("a host ends ten minutes after its last connection, and not before", async ()
   host.runtime.processes.kill(100);
   connection.destroy();
   await closed;
-  await vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
+  await withoutChats(host);
   vi.advanceTimersByTime(10_000);
   host.runtime.wait(590_000);
   vi.advanceTimersByTime(10_000);
@@ -168,8 +165,9 @@ it.each([
 it("while a program attends, the host stays without a chat, and notifies of deaths", async () => {
   const receiver = await aReceiver();
   const host = await aHost(tempRuntime({ config: { notify: { webhook: receiver.url } } }));
-  const program = stayConnected(host);
-  await program.begun;
+  const program = request({ socketPath: host.socket, method: "POST", path: "/connection" });
+  program.on("error", () => undefined).end(JSON.stringify({ isFollowing: false }));
+  await once(program, "response");
   vi.advanceTimersByTime(2_000);
   for (let n = 0; n < 2; n++) {
     host.runtime.wait(700_000);
@@ -184,7 +182,7 @@ it("while a program attends, the host stays without a chat, and notifies of deat
     return receiver.bodies.length > 0;
   }, patience);
   expect(receiver.bodies.map(({ event }) => event)).toEqual(["chat_died"]);
-  program.leave();
+  program.destroy();
   await vi.waitUntil(() => {
     host.runtime.wait(601_000);
     vi.advanceTimersByTime(2_000);
@@ -212,51 +210,16 @@ it("a host syncs for the workspace of the caller only", async () => {
 
 const clientPid = 4_000_000;
 
-/** A chat of a host; the test says when time passes and why its front ends. */
-async function aServedChat(runtime: TempRuntime) {
-  const host = await aHost(runtime);
-  const front = await aFront(host, { pid: 101, clientPid });
-  const end = (reason: string): void =>
-    front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
-  /** The host has done all for the chat. */
-  const over = (): Promise<unknown> =>
-    vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
-  /** @returns the session that is saved */
-  const save = async (input: object): Promise<string> => {
-    const { structuredContent } = await front.call("shim_force_checkpoint", input);
-    return String((structuredContent as Message)["session"]);
-  };
-  return { host: host.host, hostEnded: host.ended, closed: front.closed, end, over, save };
-}
-
-/** A chat whose only session has a goal. */
-async function aChatAtWork() {
-  const runtime = tempRuntime();
-  const served = await aServedChat(runtime);
-  const id = await served.save({ goal: "fix it" });
-  return { ...served, runtime, stored: () => storedSession(runtime, id) };
-}
-
-it("when the client is gone without a word, its chat ends, and a hang-up by its death is no closed terminal", async () => {
-  for (const isHungUp of [false, true]) {
-    const { runtime, end, over, stored } = await aChatAtWork();
-    runtime.processes.kill(clientPid);
-    if (isHungUp) end("sighup");
-    else vi.advanceTimersByTime(2_000);
-    await over();
-    expect(stored().detachReason).toBe("client_gone");
-  }
-});
-
 it("a client that is killed in the middle of a tool has died then, not at its last event", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
   claude.begin("Bash", { command: "make" });
-  const { over } = await aServedChat(runtime);
+  const host = await aHost(runtime);
+  await aFront(host, { pid: 101, clientPid });
   runtime.wait(35_000);
   runtime.processes.kill(clientPid);
   vi.advanceTimersByTime(2_000);
-  await over();
+  await withoutChats(host);
   const [death] = runtime.store.read((sql) => listCrashes(sql), []);
   expect(death).toMatchObject({ session: claude.session, at: runtime.now() });
 });
@@ -266,15 +229,16 @@ it("when the client was killed, the files of its last state are still saved, als
   const project = aProject();
   git(project, "init", "-q");
   git(project, "symbolic-ref", "HEAD", "refs/heads/new");
-  const { host, hostEnded, save, end, closed } = await aServedChat(runtime);
-  const session = await save({ goal: "fix it", project });
+  const host = await aHost(runtime);
+  const front = await aFront(host, { pid: 101, clientPid });
+  await front.call("shim_force_checkpoint", { goal: "fix it", project });
   writeFileSync(join(project, "a.txt"), "the last words");
-  await save({ session, files: [join(project, "a.txt")] });
+  await front.call("shim_force_checkpoint", { project, files: [join(project, "a.txt")] });
   runtime.processes.kill(clientPid);
-  end("stdin_end");
-  await closed;
-  host.stop();
-  await hostEnded;
+  end(front, "stdin_end");
+  await front.closed;
+  host.host.stop();
+  await host.ended;
   const states = tempRuntime({ beside: runtime }).store.read((sql) => column(sql, "SELECT state FROM snapshots"), []);
   expect([states.includes("done"), states.includes("pending")]).toEqual([true, false]);
 });
@@ -288,10 +252,9 @@ async function nextTick(): Promise<void> {
 it("at intervals the process updates its session, and each day it backs up the store", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
-  const { end, closed } = await aServedChat(runtime);
+  const front = await aFront(await aHost(runtime), { pid: 101, clientPid });
   const input = { session_id: claude.session, prompt: "kept aside", prompt_id: "p9" };
-  const entry = { at: runtime.now(), event: "UserPromptSubmit", client: null, input };
-  spool.append(runtime.paths.spool, entry);
+  spool.append(runtime.paths.spool, { at: runtime.now(), event: "UserPromptSubmit", client: null, input });
   runtime.wait(400_000);
   await nextTick();
   expect(rowCount(runtime, "checkpoints")).toBe(1);
@@ -304,6 +267,6 @@ it("at intervals the process updates its session, and each day it backs up the s
   runtime.wait(90_000_000);
   await nextTick();
   await vi.waitUntil(() => listBackups(runtime.paths.backups).length > 0, patience);
-  end("sigterm");
-  await closed;
+  end(front, "sigterm");
+  await front.closed;
 });
