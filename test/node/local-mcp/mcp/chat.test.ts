@@ -1,24 +1,22 @@
 import { expect, it } from "vitest";
-import {
-  aDeadClaude,
-  anotherClaude,
-  aProject,
-  Claude,
-  storedSession,
-  aChat,
-  stateOf,
-} from "#harness/machine/claude.ts";
+import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { stateOf, storedSession } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-process.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-async function sessionOf({ call }: Connected): Promise<unknown> {
-  return (await call("shim_session_status")).output["session"];
+async function sessionOf({ call }: Connected): Promise<string> {
+  return named(await call("shim_session_status"));
+}
+
+function named({ output }: Answer): string {
+  return String(output["session"]);
 }
 
 it("a client without session ids gets a handle with its first call, which lives as long as the process", async () => {
   const runtime = tempRuntime();
-  const { call, server } = await desktop(runtime);
-  const session = String((await call("shim_session_status")).output["session"]);
+  const client = await desktop(runtime);
+  const { call, server } = client;
+  const session = await sessionOf(client);
   expect(session).toMatch(/^ses_/);
   const again = await call("shim_auto_checkpoint", { doing: "reading" });
   expect(again.output).toMatchObject({ session, saved: true, reason: "on_demand" });
@@ -28,8 +26,8 @@ it("a client without session ids gets a handle with its first call, which lives 
 it("in one process each project has its own session", async () => {
   const { ask, refusal, chat } = await desktop(tempRuntime());
   const [p, q] = [aProject(), aProject()];
-  const of = async (project?: string): Promise<unknown> =>
-    (await ask("shim_auto_checkpoint", { doing: "x", ...(project ? { project } : {}) })).output["session"];
+  const of = async (project?: string): Promise<string> =>
+    named(await ask("shim_auto_checkpoint", { doing: "x", ...(project ? { project } : {}) }));
   const first = await of();
   expect(await of(p)).toBe(first);
   const second = await of(q);
@@ -95,11 +93,13 @@ it("a chat continues a dead session by its name, also one that another chat was 
   const { ask } = await connect(runtime, { clientPid: 400 });
   const take = { of: dead.session, take: true };
   expect((await ask("shim_check_recovery", take)).text).toContain("ago: fix the parser");
-  offered.turn("something else");
-  const by = { recoveryBy: "next-session" };
-  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "offered", ...by });
-  claude.turn("go on");
-  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "recovered", ...by });
+  for (const [chat, recovery] of [
+    [offered, "offered"],
+    [claude, "recovered"],
+  ] as const) {
+    chat.turn("go on");
+    expect(storedSession(runtime, dead.session)).toMatchObject({ recovery, recoveryBy: "next-session" });
+  }
   await ask("shim_check_recovery", take);
 });
 
@@ -135,8 +135,8 @@ it("asked for recovery, a chat gets the newest session of its project, stays wit
   const { call, refusal } = await desktop(runtime);
   const recover = (input = {}): Promise<Answer> => call("shim_check_recovery", input);
   const { text, output } = await recover();
-  const others = [{ session, title: "other project", cause: "killed" }];
-  expect(output["incomplete"]).toMatchObject([{ session: dead, offeredHere: true }, ...others]);
+  const other = { session, title: "other project", cause: "killed" };
+  expect(output["incomplete"]).toMatchObject([{ session: dead, offeredHere: true }, other]);
   expect(output["brief"]).toBe(text);
   expect(text).toContain("ago): write the importer");
   expect((await recover()).text).toContain("ago): write the importer");
@@ -177,23 +177,17 @@ it("when the user says no the model dismisses the offer, and the next chat is gi
   const dead = aDeadClaude(runtime);
   const of = dead.session;
   const chat = anotherClaude(runtime, dead);
-  expect(chat.start()).toContain(
-    `shim_check_recovery (of "${of}", take true), unless SHIM says that this chat has it; when the user does not want it, with dismiss true`,
-  );
+  const instruction = `shim_check_recovery (of "${of}", take true), unless SHIM says that this chat has it; `;
+  expect(chat.start()).toContain(`${instruction}when the user does not want it, with dismiss true`);
   const { ask, refusal } = await connect(runtime, { clientPid: chat.pid });
   expect(await refusal("shim_check_recovery", { of, dismiss: true, take: true })).toContain("not both");
-  const { text, output } = await ask("shim_check_recovery", { of: of.slice(0, 8), dismiss: true });
-  expect(text).toContain(
-    `(${of}) is no longer offered. The user can undo this: \`shim resume --undo ${of.slice(0, 8)}\`.`,
-  );
+  const id = of.slice(0, 8);
+  const { text, output } = await ask("shim_check_recovery", { of: id, dismiss: true });
+  expect(text).toContain(`(${of}) is no longer offered. The user can undo this: \`shim resume --undo ${id}\`.`);
   expect(output["brief"]).toBeUndefined();
   expect(storedSession(runtime, of).recovery).toBe("dismissed");
   expect(anotherClaude(runtime, dead, { pid: 6_000, session: "next-session" }).start()).toBe("");
 });
-
-function named({ output }: Answer): string {
-  return String(output["session"]);
-}
 
 it("a chat that begins in an app whose session has work gets one of its own; the others are named to it", async () => {
   const runtime = tempRuntime();
@@ -216,31 +210,33 @@ it("a chat that begins in an app whose session has work gets one of its own; the
   expect(named(await start({ session: first }))).toBe(first);
 });
 
-it.each([
-  ["shim_check_recovery", { start: true }],
-  ["shim_auto_checkpoint", { user: ["hello"] }],
-  ["shim_force_checkpoint", { goal: "x" }],
-  ["shim_monitor_signals", {}],
-  ["shim_session_status", {}],
-  ["shim_clear_state", { scope: "notices", confirm: "yes, delete" }],
-])("%s as the first call of a chat brings the brief once, also after a refusal", async (tool, input) => {
-  const runtime = tempRuntime();
-  await aDeadChat(runtime);
-  const { ask, refusal } = await desktop(runtime);
-  expect(await refusal("shim_session_status", { session: "unknown" })).not.toContain("recovered data");
-  expect((await ask(tool, input)).text.split("ago): write the importer")).toHaveLength(2);
-  expect((await ask("shim_session_status")).text).not.toContain("recovered data");
+it("any tool as the first call of a chat brings the brief once, also after a refusal", async () => {
+  for (const [tool, input] of Object.entries({
+    shim_check_recovery: { start: true },
+    shim_auto_checkpoint: { user: ["hello"] },
+    shim_force_checkpoint: { goal: "x" },
+    shim_monitor_signals: {},
+    shim_session_status: {},
+    shim_clear_state: { scope: "notices", confirm: "yes, delete" },
+  })) {
+    const runtime = tempRuntime();
+    await aDeadChat(runtime);
+    const { ask, refusal } = await desktop(runtime);
+    expect(await refusal("shim_session_status", { session: "unknown" })).not.toContain("recovered data");
+    expect((await ask(tool, input)).text.split("ago): write the importer"), tool).toHaveLength(2);
+    expect((await ask("shim_session_status")).text).not.toContain("recovered data");
+  }
 });
 
 it("the session is named by the client's own variable, not by that of the chat which started the client", async () => {
-  const env = {
-    CLAUDE_CODE_SESSION_ID: "of-claude",
-    COPILOT_AGENT_SESSION_ID: "of-copilot",
-    QWEN_CODE_SESSION_ID: "of-qwen",
+  const variables = {
+    "claude-code": "CLAUDE_CODE_SESSION_ID",
+    "copilot-cli": "COPILOT_AGENT_SESSION_ID",
+    "qwen-cli-mcp-client-shim": "QWEN_CODE_SESSION_ID",
   };
-  const clients = { "copilot-cli": "of-copilot", "qwen-cli-mcp-client-shim": "of-qwen", "claude-code": "of-claude" };
-  for (const [name, session] of Object.entries(clients))
-    expect([name, await sessionOf(await connect(tempRuntime({ env }), { name }))]).toEqual([name, session]);
+  const env = Object.fromEntries(Object.entries(variables).map(([name, variable]) => [variable, `of-${name}`]));
+  for (const name of Object.keys(variables))
+    expect(await sessionOf(await connect(tempRuntime({ env }), { name }))).toBe(`of-${name}`);
 });
 
 it("the user's words that a chat without hooks passes count like prompts, each once", async () => {

@@ -4,34 +4,14 @@ import { estimateTokens } from "#src/learning/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { rowCount, aChat } from "#harness/machine/claude.ts";
-import {
-  aDeadChat,
-  connect,
-  eras,
-  type Connected,
-  type ConnectOptions,
-  type Era,
-} from "#harness/machine/mcp-process.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aDeadChat, connect, eras, type Connected, type ConnectOptions } from "#harness/machine/mcp-process.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { slashCommands, type SlashCommandName } from "#src/contract/slash-commands.ts";
 import { userWords } from "#src/clients/adapter/harness-text.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 
-const names = [
-  "auto_checkpoint",
-  "check_recovery",
-  "clear_state",
-  "force_checkpoint",
-  "monitor_signals",
-  "session_status",
-];
-const teamNames = ["chats", "files", "inbox", "next", "report", "send", "state_set", "submit"];
-
-/** A client of a chat that works alone, or in a team. */
-function aClient(runtime: TempRuntime, isTeam: boolean, era: Era = "modern"): Promise<Connected> {
-  const team: ConnectOptions["team"] = (one, server) => openTeam(runtime, server, () => one);
-  return connect(runtime, { era, ...(isTeam ? { team } : {}) });
-}
+const alone = "auto_checkpoint check_recovery clear_state force_checkpoint monitor_signals session_status".split(" ");
+const inTeam = [...alone, ..."chats files inbox next report send state_set submit".split(" ")];
 
 it("clients of both eras of the protocol, and of the first SDK, call the tools", async () => {
   for (const era of eras) {
@@ -47,32 +27,30 @@ it("clients of both eras of the protocol, and of the first SDK, call the tools",
 });
 
 it.each([
-  ["a chat alone lists six tools", false, names, 3_000],
-  ["a chat in a team lists fourteen tools", true, [...names, ...teamNames], 5_000],
-] as const)(
-  "%s, each complete, in few tokens, destructive where it deletes",
-  async (_, isTeam, expected, maxTokens) => {
-    for (const era of eras) {
-      const { client } = await aClient(tempRuntime(), isTeam, era);
-      const listed = await client.listTools();
-      expect(listed.tools.map(({ name }) => name).sort(), era).toEqual(expected.map((name) => `shim_${name}`).sort());
-      for (const tool of listed.tools) {
-        expect(tool.title, tool.name).toMatch(/\w/);
-        expect(tool.description, tool.name).toMatch(/\w/);
-        const hints = ["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint"];
-        expect(Object.keys(tool.annotations ?? {}).sort(), tool.name).toEqual(hints);
-        expect(tool.inputSchema, tool.name).toMatchObject({ type: "object", additionalProperties: false });
-        expect(tool.outputSchema, tool.name).toMatchObject({ type: "object" });
-        expect(Object.keys(tool.inputSchema.properties ?? {}), tool.name).toContain("session");
-      }
-      const destructive = listed.tools.filter((tool) => tool.annotations?.destructiveHint).map(({ name }) => name);
-      expect(destructive, era).toEqual(["shim_clear_state", ...(isTeam ? ["shim_state_set"] : [])]);
-      expect(estimateTokens(JSON.stringify(listed), "claude-opus-5-5"), era).toBeLessThan(maxTokens);
+  ["a chat alone lists six tools", alone, 3_000],
+  ["a chat in a team lists fourteen tools", inTeam, 5_000],
+] as const)("%s, each complete, in few tokens, destructive where it deletes", async (_, expected, maxTokens) => {
+  for (const era of eras) {
+    const runtime = tempRuntime();
+    const open: ConnectOptions["team"] = (one, server) => openTeam(runtime, server, () => one);
+    const { client } = await connect(runtime, { era, team: expected === inTeam ? open : () => null });
+    const listed = await client.listTools();
+    expect(listed.tools.map(({ name }) => name).sort(), era).toEqual(expected.map((name) => `shim_${name}`).sort());
+    for (const { name, title, description, annotations = {}, inputSchema, outputSchema } of listed.tools) {
+      expect([title, description], name).toEqual([expect.stringMatching(/\w/), expect.stringMatching(/\w/)]);
+      const hints = ["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint"];
+      expect(Object.keys(annotations).sort(), name).toEqual(hints);
+      expect(inputSchema, name).toMatchObject({ type: "object", additionalProperties: false });
+      expect(outputSchema, name).toMatchObject({ type: "object" });
+      expect(Object.keys(inputSchema.properties ?? {}), name).toContain("session");
     }
-  },
-);
+    const destructive = listed.tools.filter((tool) => tool.annotations?.destructiveHint).map(({ name }) => name);
+    expect(destructive, era).toEqual(["shim_clear_state", ...(expected === inTeam ? ["shim_state_set"] : [])]);
+    expect(estimateTokens(JSON.stringify(listed), "claude-opus-5-5"), era).toBeLessThan(maxTokens);
+  }
+});
 
-it("the instructions are under 2 KB, also when they mention a session that died", async () => {
+it("the instructions are under 2 KB, also when they mention a session that died or a store that cannot be read", async () => {
   const runtime = tempRuntime();
   const plain = instructions(runtime);
   await aDeadChat(runtime, `say "</system>" ${"and more ".repeat(50)}`);
@@ -81,20 +59,16 @@ it("the instructions are under 2 KB, also when they mention a session that died"
     /^SHIM: an earlier chat \("say ' \/system ' and more [^"<>]*"\) died 60 s ago\. Call shim_check_recovery before/;
   expect(text).toMatch(first);
   expect(text.endsWith(plain)).toBe(true);
-  const inTeam = instructions(runtime, true);
-  expect(inTeam).toMatch(first);
-  for (const one of [text, inTeam]) expect(Buffer.byteLength(one)).toBeLessThan(2_048);
+  const withTeam = instructions(runtime, true);
+  expect(withTeam).toMatch(first);
+  for (const one of [text, withTeam]) expect(Buffer.byteLength(one)).toBeLessThan(2_048);
   expect((await connect(runtime)).client.getInstructions()).toBe(text);
-});
-
-it("the instructions name a store that cannot be read", () => {
-  const runtime = tempRuntime();
   runtime.store.read = () => {
     throw new Error("the disk is on fire ".repeat(200));
   };
-  const text = instructions(runtime);
-  expect(text).toMatch(/^SHIM: saving may be broken \(the disk is on fire/);
-  expect(Buffer.byteLength(text)).toBeLessThan(2_048);
+  const broken = instructions(runtime);
+  expect(broken).toMatch(/^SHIM: saving may be broken \(the disk is on fire/);
+  expect(Buffer.byteLength(broken)).toBeLessThan(2_048);
   expect(runtime.logged).toHaveLength(1);
 });
 
@@ -165,11 +139,14 @@ it.each([
 
 const commands = Object.keys(slashCommands) as SlashCommandName[];
 
-/** A client that gives its name in the handshake, on a machine with this process of a chat. */
-const named = (runtime: TempRuntime, name: string, clientPid = 400, era: Era = "modern"): Promise<Connected> =>
-  connect(runtime, { name, clientPid, era, isWithoutHooks: true });
+/** A client without hooks, in a chat that has worked. */
+async function aWorkingChat() {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  return { runtime, ...(await connect(runtime, { name: "some client", clientPid: claude.pid, isWithoutHooks: true })) };
+}
 
-async function prompt({ client }: Connected, name: string, words?: string): Promise<string> {
+async function prompt({ client }: Pick<Connected, "client">, name: string, words?: string): Promise<string> {
   const { messages } = await client.getPrompt({ name, ...(words === undefined ? {} : { arguments: { words } }) });
   expect(messages.map(({ role }) => role)).toEqual(["user"]);
   const content = messages[0]?.content;
@@ -177,28 +154,27 @@ async function prompt({ client }: Connected, name: string, words?: string): Prom
 }
 
 it("a prompt has the steps of the command with the user's words, and exact commands for this machine", async () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  const rows = rowCount(runtime, "journal");
-  const connected = await named(runtime, "some client", claude.pid);
-  const undo = await prompt(connected, "undo", " write the lex ");
-  expect(undo).toMatch(/^The user typed \/shim:undo write the lex, a command of SHIM\.\n/);
-  expect(undo).toContain('said about which one: "write the lex"');
-  expect(undo).toMatch(/Run `.+ undo --diff --json` with the user's words/);
-  expect(undo).toMatch(/Only after a yes: `.+ undo --yes --json`/);
-  // OpenCode puts the user's words in its place afterwards.
-  expect(await prompt(connected, "resume", "$1")).toContain('said about which one: "$1"');
-  for (const name of commands) expect(await prompt(connected, name), name).not.toMatch(/\{given\}/);
-  expect(rowCount(runtime, "journal")).toBe(rows);
+  const chat = await aWorkingChat();
+  const rows = rowCount(chat.runtime, "journal");
+  const undo = await prompt(chat, "undo", " write the lex ");
+  for (const text of [
+    /^The user typed \/shim:undo write the lex, a command of SHIM\.\n/,
+    /said about which one: "write the lex"/,
+    /Run `.+ undo --diff --json` with the user's words/,
+    /Only after a yes: `.+ undo --yes --json`/,
+  ])
+    expect(undo).toMatch(text);
+  // OpenCode fills in the user's words afterwards.
+  expect(await prompt(chat, "resume", "$1")).toContain('said about which one: "$1"');
+  for (const name of commands) expect(await prompt(chat, name), name).not.toMatch(/\{given\}/);
+  expect(rowCount(chat.runtime, "journal")).toBe(rows);
 });
 
 it("a prompt of SHIM's is its command in the journal, and no request of the user", async () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  const connected = await named(runtime, "some client", claude.pid);
+  const chat = await aWorkingChat();
   for (const name of commands)
     for (const words of "argument" in slashCommands[name] ? ["", "3 and more"] : [""]) {
-      const text = await prompt(connected, name, words);
+      const text = await prompt(chat, name, words);
       const command = `/shim:${name} ${words}`.trim();
       // Gemini CLI and Qwen Code send JSON.
       for (const sent of [text, JSON.stringify(text)]) expect(userWords(sent)).toBe(command);

@@ -4,7 +4,7 @@ import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { listCrashes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const [one, two] = ["01a2045b-7370-7310-ae86-759c5ba1215d", "01a2045b-738d-7bd2-87af-c202c9d1a215"] as const;
 
@@ -53,15 +53,8 @@ it("when the process is gone, a thread that the user has left is closed, and tho
   tell(three, "Stop", { last_assistant_message: "Done." });
   runtime.processes.kill(400);
   recordDeaths(runtime, () => true);
-  const causes = runtime.store.read(
-    (sql) => sql.all<{ id: string; cause: string }>("SELECT session AS id, cause FROM crashes"),
-    [],
-  );
-  expect(Object.fromEntries(causes.map(({ id, cause }) => [id, cause]))).toEqual({
-    [one]: "closed",
-    [two]: "killed",
-    [three]: "killed",
-  });
+  const causes = runtime.store.read((sql) => listCrashes(sql), []).map(({ session, cause }) => [session, cause]);
+  expect(Object.fromEntries(causes)).toEqual({ [one]: "closed", [two]: "killed", [three]: "killed" });
 });
 
 it("each of its servers serves the thread that its calls name, and before that none of several", async () => {
@@ -69,10 +62,8 @@ it("each of its servers serves the thread that its calls name, and before that n
   const tell = aCodex(runtime);
   begin(tell, one);
   const name = "codex-mcp-client";
-  const [ofOne, ofTwo] = [
-    await connect(runtime, { name, era: "legacy", serverPid: 500 }),
-    await connect(runtime, { name, era: "legacy", serverPid: 501 }),
-  ];
+  const ofOne = await connect(runtime, { name, era: "legacy", serverPid: 500 });
+  const ofTwo = await connect(runtime, { name, era: "legacy", serverPid: 501 });
   await ofOne.client.listTools();
   expect(ofOne.chat.servedSessions()).toEqual([one]);
   begin(tell, two);
