@@ -11,9 +11,9 @@ import { statusOf } from "#src/machine/operations/status-line.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import { idOf } from "#src/machine/sessions/entries.ts";
-import { aProject, Claude } from "#harness/machine/claude.ts";
+import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aToolResultLine, aToolUse, anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const d = draw(99);
@@ -149,18 +149,32 @@ it("no secret in a short field of a transcript or of the status line is stored",
   expect(found(runtime, fields)).toEqual([]);
 });
 
-it("no secret in a short field of any event is stored", () => {
-  const fields = ["prompt_id", "agent_id", "agent_type", "source", "model", "tool_name", "tool_use_id", "trigger"];
-  fields.push("reason", "notification_type", "message", "from_model", "to_model", "permission_mode");
+it("no secret in a field of any event is stored", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.start();
   claude.prompt("fix it");
+  const fields = [
+    "prompt_id agent_id agent_type source model tool_use_id trigger reason notification_type message from_model to_model",
+    "permission_mode error compact_summary last_assistant_message custom_instructions",
+  ].flatMap((names) => names.split(" "));
+  const inCalls = ["command", "path", "content", "todo", "subject", "nested", "task", "stdout", "prompt"];
+  const [command, path, content, todo, subject, nested, task, stdout, prompt] = inCalls.map(tokenOf);
+  const todos = [{ content: todo, status: "pending" }];
+  const tool_input = { command, file_path: `/w/${path}`, content, todos, taskId: "1", subject, nested: [{ nested }] };
+  const call = { tool_input, tool_response: { type: "create", stdout, task: { id: "1", subject: task } } };
   const events = hookEvents.filter((event) => event !== "SessionEnd");
-  for (const event of [...events, "SessionEnd"] as const) {
-    claude.tell(event, { prompt: "go on", ...Object.fromEntries(fields.map((field) => [field, tokenOf(field)])) });
-  }
-  expect(found(runtime, fields)).toEqual([]);
+  const tools = ["Bash", "Write", "TodoWrite", "TaskCreate", "TaskUpdate", "mcp__x__y", tokenOf("tool_name")];
+  for (const [n, tool_name] of tools.entries())
+    for (const event of events) {
+      // Another turn and call for each tool.
+      const given = Object.fromEntries(fields.map((field) => [field, `${n} ${tokenOf(field)}`]));
+      claude.tell(event, { prompt, tool_name, ...call, ...given });
+    }
+  claude.tell("SessionEnd", { reason: tokenOf("reason") });
+  expect([rowCount(runtime, "journal") > 30, rowCount(runtime, "checkpoints") > 0]).toEqual([true, true]);
+  const all = [...fields, ...inCalls, "tool_name"];
+  expect([found(runtime, all), leaked(runtime, all.map(tokenOf))]).toEqual([[], []]);
 });
 
 it("ids as clients make them are kept as they are", () => {
