@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import {
@@ -21,19 +21,21 @@ import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 const request = "Make the parser accept empty input";
 const fault = "The fault is in one.ts.";
 
+const subjects = ["write a test", "fix the parser", "tell the team"];
+const calls = (name: string, inputs: readonly Record<string, unknown>[]): Step => ({
+  tools: inputs.map((input) => ({ name, input })),
+});
+
 /** A list of tasks, work on some files, a failure, then a tool that never ends. */
 const work = (rig: ClaudeRig): Step[] => [
-  {
-    tools: ["write a test", "fix the parser", "tell the team"].map((subject) => {
-      return { name: "TaskCreate", input: { subject, description: "of the parser" } };
-    }),
-  },
-  {
-    tools: ["completed", "in_progress"].map((status, index) => ({
-      name: "TaskUpdate",
-      input: { taskId: String(index + 1), status },
-    })),
-  },
+  calls(
+    "TaskCreate",
+    subjects.map((subject) => ({ subject, description: "of the parser" })),
+  ),
+  calls("TaskUpdate", [
+    { taskId: "1", status: "completed" },
+    { taskId: "2", status: "in_progress" },
+  ]),
   call("Read", { file_path: rig.path("one.ts") }),
   call("Edit", { file_path: rig.path("one.ts"), old_string: "{}", new_string: "{ parse }" }),
   call("Write", { file_path: rig.path("new.ts"), content: "export {};\n" }),
@@ -145,4 +147,23 @@ it("before a command that throws edits away the files are saved @night", async (
   const repository = snapshot?.repository ?? "";
   expect(git(repository, "show", `${snapshot?.commit}:one.ts`)).toBe("export const half = true;\n");
   expect(git(rig.project, "status", "--porcelain")).toBe("");
+});
+
+it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
+  const rig = new ClaudeRig();
+  const first = await rig.print("write the lexer", {
+    steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
+  });
+  await endlessTool(first.claude);
+  expect(received(first.model, -1)).toContain('"path":"src/**"');
+  const edit = call("Write", { file_path: rig.path("src/new.ts"), content: "export const a = 1;\n" });
+  const second = await rig.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
+  await second.model.held("again");
+  expect(received(second.model, 1)).toMatch(
+    /src\/new\.ts is reserved in this checkout by "write the lexer" \(chat [\w-]+\)/,
+  );
+  await kill(first);
+  second.model.release("again");
+  expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
+  expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });

@@ -3,12 +3,10 @@ import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify, stripVTControlCharacters } from "node:util";
-import { Client, StreamableHTTPClientTransport, UnauthorizedError } from "@modelcontextprotocol/client";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { record, type Message } from "#src/platform/mcp-connection.ts";
 import { bearerProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { Keeper, openForm } from "#harness/edge/oauth-keeper.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 
 const { resolve } = createRequire(import.meta.url);
@@ -74,36 +72,4 @@ it("MCP Inspector lists and calls the tools over HTTP, in both eras @night", asy
     await inspect("tools/call", "--tool-name", "state_set", ...value);
     expect((await edge.call("state.get", { key: "k" })).entry?.value).toBe(protocolEra);
   }
-});
-
-it("the SDK's client signs in on the page, calls a tool, refreshes, and is refused once the token is revoked @night", async () => {
-  const edge = await EdgeRuntime.open({ isOAuth: true, log: () => undefined });
-  const keeper = new Keeper();
-  const transport = (): StreamableHTTPClientTransport =>
-    new StreamableHTTPClientTransport(new URL(`${edge.url}/mcp`), { authProvider: keeper });
-  const connect = async (by = transport()): Promise<Client> => {
-    const client = new Client({ name: "oauth", version: "1" });
-    onTestFinished(() => client.close());
-    await client.connect(by);
-    return client;
-  };
-  const first = transport();
-  await expect(connect(first)).rejects.toThrow(UnauthorizedError);
-  const { id, token } = await edge.call("tokens.create", { machine: "for-notes", scope: "submit" });
-  const answer = await (await openForm(fetch, keeper.sentTo ?? new URL(edge.url))).allow(token);
-  await first.finishAuth(new URL(answer.headers.get("location") ?? "").searchParams);
-  const client = await connect();
-  await client.callTool({ name: "tasks_submit", arguments: { tasks: [{ type: "build" }] } });
-  expect((await edge.call("tasks.get", { task: 1 })).type).toBe("build");
-
-  const before = keeper.tokens();
-  if (!before) throw new Error("the client has no tokens");
-  keeper.saveTokens({ ...before, access_token: `${before.access_token.slice(0, -1)}!` });
-  const again = await connect();
-  expect((await again.callTool({ name: "chats_list", arguments: {} })).isError ?? false).toBe(false);
-  expect(keeper.tokens()?.refresh_token).not.toBe(before.refresh_token);
-
-  await edge.call("tokens.revoke", { id });
-  await expect(again.callTool({ name: "chats_list", arguments: {} })).rejects.toThrow(UnauthorizedError);
-  expect(keeper.tokens()).toBeUndefined();
 });
