@@ -70,13 +70,8 @@ it("after `shim init` a first chat of Codex is recorded, its MCP server knows it
   const [session] = rig.sessions();
   expect(session).toMatchObject({ client: "codex", toolCalls: 3, toolErrors: 1 });
   expect(sessionIn(model)).toBe(session!.id);
-  expect(rig.kinds(session!.id)).toEqual(
-    ["start", "prompt", "tool_start", "tool_end", "tool_start", "tool_error", "tool_start", "tool_end"].concat(
-      "assistant",
-      "turn_end",
-      "detached",
-    ),
-  );
+  const calls = "tool_start tool_end tool_start tool_error tool_start tool_end";
+  expect(rig.kinds(session!.id).join(" ")).toBe(`start prompt ${calls} assistant turn_end detached`);
   const { checks } = JSON.parse(rig.shim("doctor", "--json")) as { checks: { name: string; state: string }[] };
   expect(checks.filter(({ name }) => name.startsWith("codex:"))).toMatchObject([{ state: "ok" }, { state: "ok" }]);
 });
@@ -126,20 +121,20 @@ async function nextBriefs(rig: CodexRig): Promise<string[]> {
 
 const prompt = "Make the parser accept empty input";
 
-function envOf(rig: CodexRig, claude: ScriptedModel): Record<string, string> {
-  const env = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
-  return { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env }), ...codexEnv(rig.home) };
-}
-
 function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
   const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url) };
   const rule = { folder: rig.project, order: [other], mostUsd: null, mostHours: 24 };
   rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
-  const args = ["--allowedTools", "Bash,Write,mcp__shim"];
-  const own = { folder: rig.project, prompt, program: claudeBinary(), args };
+  const own = {
+    folder: rig.project,
+    prompt,
+    program: claudeBinary(),
+    args: ["--allowedTools", "Bash,Write,mcp__shim"],
+  };
   const fix = { kind: "claude", ...own, env: ["STANDIN_KEY"] };
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
-  const env = envOf(rig, claude);
+  const shim = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+  const env = { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env: shim }), ...codexEnv(rig.home) };
   return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
 }
 
@@ -171,9 +166,7 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
     ],
   });
   const supervisor = supervise(rig, claude, codex);
-  expect(await supervisor.until("started", 2)).toMatchObject({
-    how: expect.stringMatching(/^Codex, session/) as string,
-  });
+  expect((await supervisor.until("started", 2))["how"]).toMatch(/^Codex, session/);
   const isAtTool = () => rig.processes().find(({ command }) => command.join(" ") === longTool);
   await untilFound(isAtTool, "the tool of Codex");
   const [first, second] = rig.sessions();

@@ -22,26 +22,22 @@ it.each(clients)(
     ]);
     const [session, ...others] = rig.sessions();
     expect(others).toEqual([]);
-    expect(session).toMatchObject({
-      client: name,
-      // Gemini CLI names its version nowhere.
-      clientVersion: client === gemini ? null : adapterOf(name)?.verifiedWith,
-      project: rig.project,
-      title: request,
-      toolCalls: 2,
-      toolErrors: 0,
-    });
+    // Gemini CLI names its version nowhere.
+    const clientVersion = client === gemini ? null : adapterOf(name)?.verifiedWith;
+    const own = { client: name, clientVersion, project: rig.project, title: request };
+    expect(session).toMatchObject({ ...own, toolCalls: 2, toolErrors: 0 });
     const entries = rig.stored(session!.id).journal.map(({ entry }) => entry);
     const kinds = entries.map(({ kind }) => kind);
     // Copilot CLI runs both hooks at once, and its model beside them.
     const openings = name === "copilot" ? kinds.filter((kind) => /^(start|prompt)$/.test(kind)) : kinds.slice(0, 2);
     expect(openings.toSorted()).toEqual(["prompt", "start"]);
-    expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input: "echo one" }));
-    expect(entries).toContainEqual(
-      expect.objectContaining({ kind: "tool_end", name: "Write", path: file, action: "created" }),
-    );
-    for (const text of ["I look at the parser first.", "The parser accepts it now."])
-      expect(entries).toContainEqual(expect.objectContaining({ kind: "assistant", text }));
+    for (const entry of [
+      { kind: "tool_end", name: "Bash", input: "echo one" },
+      { kind: "tool_end", name: "Write", path: file, action: "created" },
+      { kind: "assistant", text: "I look at the parser first." },
+      { kind: "assistant", text: "The parser accepts it now." },
+    ])
+      expect(entries).toContainEqual(expect.objectContaining(entry));
     expect(entries.filter(({ kind }) => kind === "turn_end")).toHaveLength(1);
     expect(rig.states()).toEqual(["ended"]);
     expect(offered(await rig.run("hello", hello))).toEqual([]);
@@ -88,7 +84,7 @@ it.each(table)("%s: kill -9 of %s gives the next chat the brief @night", async (
     expect(next).toContain(text);
 });
 
-it.each(otherClients.map((client) => [client.name, client] as const))(
+it.each(clients)(
   "%s: a killed chat that the client resumes is the same session, and learns what its death left open @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
@@ -135,11 +131,6 @@ it("OpenCode sends its events to the host; where that is killed, the next one ha
   expect(await run.process.waitForExit()).toMatchObject({ code: 0 });
   const [session] = rig.sessions();
   expect(session).toMatchObject({ toolCalls: 3, toolErrors: 0 });
-  expect(rig.stored(session!.id).journal.map(({ entry }) => entry.kind)).toEqual([
-    "start",
-    "prompt",
-    ...Array.from({ length: 3 }, () => ["tool_start", "tool_end"]).flat(),
-    "assistant",
-    "turn_end",
-  ]);
+  const calls = "tool_start tool_end ".repeat(3);
+  expect(rig.kinds(session!.id).join(" ")).toBe(`start prompt ${calls}assistant turn_end`);
 });

@@ -2,20 +2,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import {
-  clientPidOf,
-  identify,
-  isAlive,
-  isInOtherNamespace,
-  isSameProcess,
-  linuxProcesses,
-  portableProcesses,
-  skipShells,
-  systemProcesses,
-  unknownStart,
-  type Processes,
-} from "#src/platform/processes.ts";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { clientPidOf, identify, isAlive, isInOtherNamespace, isSameProcess } from "#src/platform/processes.ts";
+import { linuxProcesses, portableProcesses, skipShells, systemProcesses } from "#src/platform/processes.ts";
+import { unknownStart, type Processes } from "#src/platform/processes.ts";
 import { withLock } from "#src/platform/process-lock.ts";
 import { oomKills, share, type MemorySource } from "#src/platform/memory.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
@@ -51,20 +41,14 @@ it("a process that has ended is not alive, also before its parent has noticed", 
 it("the start of a process is the same text for every caller, whatever its language and zone", () => {
   const processes = portableProcesses("darwin");
   const before = identify(processes, process.pid);
-  const { TZ, LC_ALL } = process.env;
-  try {
-    process.env["TZ"] = "Asia/Tokyo";
-    process.env["LC_ALL"] = "de_DE.UTF-8";
-    expect(identify(processes, process.pid)).toEqual(before);
-  } finally {
-    restore("TZ", TZ);
-    restore("LC_ALL", LC_ALL);
-  }
+  withEnv({ TZ: "Asia/Tokyo", LC_ALL: "de_DE.UTF-8" });
+  expect(identify(processes, process.pid)).toEqual(before);
 });
 
-function restore(name: string, value: string | undefined): void {
-  if (value === undefined) delete process.env[name];
-  else process.env[name] = value;
+/** Until the end of the test. */
+function withEnv(env: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  onTestFinished(() => void vi.unstubAllEnvs());
 }
 
 it("where only the number of a process can be asked for, one that is there is alive", () => {
@@ -87,12 +71,13 @@ it("two records name the same process where boot, number and start agree, or a s
   for (const other of others)
     expect([isSameProcess(process, other), isSameProcess(other, process)]).toEqual([false, false]);
   const unread = { ...process, start: unknownStart };
-  expect([
-    isSameProcess(process, { ...process }),
-    isSameProcess(process, unread),
-    isSameProcess(unread, process),
-  ]).toEqual([true, true, true]);
-  expect(isSameProcess(null, null)).toBe(false);
+  const pairs = [
+    [process, { ...process }],
+    [process, unread],
+    [unread, process],
+    [null, null],
+  ] as const;
+  expect(pairs.map(([one, other]) => isSameProcess(one, other))).toEqual([true, true, true, false]);
 });
 
 it("behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
@@ -116,15 +101,10 @@ it("a process of another pid namespace is out of sight, one of an earlier boot i
 });
 
 it("a process that is there but whose start cannot be read counts as alive", () => {
-  const path = process.env["PATH"];
   const identity = { boot: "unknown", pid: process.pid, start: "Fri Nov 20 10:00:00 2026" };
-  try {
-    process.env["PATH"] = "/nonexistent";
-    expect(isAlive(portableProcesses("darwin"), identity)).toBe(true);
-    expect(isAlive(portableProcesses("darwin"), { ...identity, pid: 2 ** 22 + 1 })).toBe(false);
-  } finally {
-    process.env["PATH"] = path;
-  }
+  withEnv({ PATH: "/nonexistent" });
+  expect(isAlive(portableProcesses("darwin"), identity)).toBe(true);
+  expect(isAlive(portableProcesses("darwin"), { ...identity, pid: 2 ** 22 + 1 })).toBe(false);
 });
 
 function fail(): Promise<never> {
@@ -156,10 +136,10 @@ it("a lock lets one at a time in", async () => {
 });
 
 it("a lock of a process that is gone, or that says nothing of its owner, is broken, also where the breaker died", async () => {
-  for (const [content, breaker] of [[GONE, GONE], [""], ["no json"], ['{"boot":1}']]) {
+  for (const content of [GONE, "", "no json", '{"boot":1}']) {
     const path = lockPath();
-    writeFileSync(path, content ?? "");
-    if (breaker !== undefined) writeFileSync(`${path}.break`, breaker);
+    writeFileSync(path, content);
+    if (content === GONE) writeFileSync(`${path}.break`, GONE);
     expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
     expect(readdirSync(join(path, ".."))).toEqual([]);
   }
@@ -173,10 +153,10 @@ it("a lock of a living owner is waited for until the caller is stopped and is le
   writeFileSync(path, owner);
   const unbreakable = lockPath();
   for (let depth = 0; depth < 10; depth++) writeFileSync(unbreakable + ".break".repeat(depth), GONE);
-  for (const one of [path, unbreakable])
-    await expect(withLock(one, systemProcesses, AbortSignal.timeout(100), fail)).rejects.toThrow(
-      /another shim process/,
-    );
+  for (const one of [path, unbreakable]) {
+    const locked = withLock(one, systemProcesses, AbortSignal.timeout(100), fail);
+    await expect(locked).rejects.toThrow(/another shim process/);
+  }
   expect(readFileSync(path, "utf8")).toBe(owner);
 });
 

@@ -55,11 +55,10 @@ function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<un
 const bash = { tool_name: "Bash", tool_use_id: "toolu_1", "tool_input.command": "npm test" };
 
 function entries(runtime: TempRuntime): unknown[] {
-  const rows = runtime.store.read((sql) => journal.list(sql, session, 0), []);
-  return rows.map(({ key, entry }) => ({ key, entry }));
+  return runtime.store.read((sql) => journal.list(sql, session, 0), []).map(({ entry }) => entry);
 }
 
-it("an event that the MCP process takes is stored as the same event of a hook process is", async () => {
+it("an event that the MCP process takes is stored as the same event of a hook process is, and of both once", async () => {
   const [byTool, byProcess] = [tempRuntime(), tempRuntime()];
   const { event } = aChannel(byTool);
   byProcess.processes.start(clientPid);
@@ -78,7 +77,7 @@ it("an event that the MCP process takes is stored as the same event of a hook pr
   ] as const) {
     await event(name, fields);
     const text = JSON.stringify({ session_id: session, prompt_id: "p1", stop_hook_active: false, ...input });
-    expect(answerHook(byProcess, name, () => text, clientPid)).toBe("");
+    for (const runtime of [byProcess, byTool]) expect(answerHook(runtime, name, () => text, clientPid)).toBe("");
   }
   expect(entries(byTool)).toEqual(entries(byProcess));
   expect(entries(byTool)).toHaveLength(7);

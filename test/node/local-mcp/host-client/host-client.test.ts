@@ -21,13 +21,10 @@ async function askWith(answer: (response: ServerResponse) => void) {
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   onTestFinished(() => void server.close());
   const heard: unknown[] = [];
-  const reports = {
-    progress: (text: string) => void heard.push(text),
-    onSecretsRemoved: (count: number) => void heard.push(count),
-  };
+  const hear = (one: unknown) => void heard.push(one);
   const asked = { name: "sessions.name", input: {}, env: {}, by: "command line" } as const;
   const ask = (): Promise<OperationResult<unknown>> =>
-    askOperation({ home, launch: launchIn(home), env: process.env }, asked, reports);
+    askOperation({ home, launch: launchIn(home), env: process.env }, asked, { progress: hear, onSecretsRemoved: hear });
   return { ask, heard };
 }
 
@@ -46,12 +43,11 @@ it("progress and removed secrets are heard before the result, however the lines 
 });
 
 it("an answer that ends early may have been done; one that is refused was not", async () => {
-  const early = await askWith((response) => {
-    response.write(lines({ progress: "Working" }), () => response.destroy());
-  });
-  expect(await early.ask()).toMatchObject({ ok: false, error: { code: "outcome_unknown" } });
-  const whole = await askWith((response) => response.end());
-  expect(await whole.ask()).toMatchObject({ ok: false, error: { code: "outcome_unknown" } });
+  for (const answer of [
+    (response: ServerResponse) => void response.write(lines({ progress: "Working" }), () => response.destroy()),
+    (response: ServerResponse) => void response.end(),
+  ])
+    expect(await (await askWith(answer)).ask()).toMatchObject({ ok: false, error: { code: "outcome_unknown" } });
   const refused = await askWith((response) => response.writeHead(404).end());
   const message = expect.stringContaining("Nothing was changed");
   expect(await refused.ask()).toEqual({ ok: false, error: { code: "host_unusable", message } });

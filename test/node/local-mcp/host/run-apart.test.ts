@@ -40,12 +40,9 @@ it("another process runs git and reads its lists, and the answer is that of a sn
   const parents = new Set(readFileSync(join(from.root, "parents"), "utf8").trim().split("\n"));
   expect(parents.size).toBe(1);
   expect(parents).not.toContain(String(process.pid));
-  const dropped = await runApart(runtime, "dropSnapshots", dropSnapshots, {
-    env,
-    repository: snapshot.state === "done" ? snapshot.repository : "",
-    checkpointIds: ["cp1"],
-    timeoutMs: LIMITS.timeoutMs,
-  });
+  const repository = snapshot.state === "done" ? snapshot.repository : "";
+  const drop = { env, repository, checkpointIds: ["cp1"], timeoutMs: LIMITS.timeoutMs };
+  const dropped = await runApart(runtime, "dropSnapshots", dropSnapshots, drop);
   expect(dropped).toEqual({ ok: true, value: { left: 0 } });
   expect(readdirSync(from.snapshots)).toEqual([]);
 });
