@@ -89,23 +89,6 @@ it("cut off, or with flipped bits, while others have it open and write: they con
   }
 });
 
-it("kill -9 of the process that replaces a damaged file: the next one finishes it @night", async () => {
-  for (let round = 0; round < rounds; round++) {
-    const paths = tempHome();
-    const store = openStore(driver, paths);
-    for (let n = 0; n < 30; n++) store.write((sql) => addMeta(sql, `k${n}`, "x".repeat(2_000)));
-    await backUp(store, T0, 5);
-    store.close();
-    flipHead(paths);
-    const victim = child(paths, { name: "victim", driver: "node:sqlite" });
-    await pause(60 + round * 6);
-    await victim.kill();
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta WHERE key LIKE 'k%'"), [])).toEqual([30]);
-    expectAll(store, [victim]);
-    expect(store.read(notices.list, [])).toHaveLength(1);
-  }
-});
-
 it("kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds @night", async () => {
   const paths = tempHome();
   const old = openStore(driver, paths);

@@ -8,15 +8,6 @@ import { aDeadClaude, aProject, anotherClaude, journalKinds, rowCount } from "#h
 import { storedSession, Claude, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("after a normal end the next chat is given nothing, also of one that ends with -p", () => {
-  const { runtime, claude: first } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });
-  first.start();
-  first.turn("fix the parser");
-  first.end("other");
-  expect(storedSession(runtime, first.session).endedAt).not.toBeNull();
-  expect(anotherClaude(runtime, first).start()).toBe("");
-});
-
 it("a dead session is not offered to another project, and when it is older than a week only listed", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);

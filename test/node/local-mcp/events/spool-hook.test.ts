@@ -127,14 +127,6 @@ it("an event that the store does not take waits in the spool, redacted, and is a
   expect(drainInto(runtime)).toBe(0);
 });
 
-it("nothing waits in the spool from where SHIM is paused, though the store takes nothing", () => {
-  const { disk, runtime, claude } = aFailingDisk();
-  claude.start();
-  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
-  disk.error = sqliteError("SQLITE_BUSY");
-  expect([claude.prompt("a secret plan"), spool.isEmpty(runtime.paths.spool)]).toEqual([{}, true]);
-});
-
 it("an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
   const { disk, runtime, claude: first } = aFailingDisk();
   first.turn("fix the parser");

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { aFrontRig, ownProgram, settled, type FrontRig } from "#harness/machine/host-rig.ts";
-import { RequestScan } from "#src/local-mcp/front/lines.ts";
 
 const initialize = { jsonrpc: "2.0", id: 0, method: "initialize", params: {} };
 const initialized = { jsonrpc: "2.0", method: "notifications/initialized" };
@@ -394,24 +393,5 @@ it("messages are found wherever the chunks are cut, with any text in them, witho
       expect([rig.hosts[0]?.received().slice(2), codes(rig)]).toEqual([messages, []]);
     }),
     { numRuns: 150 },
-  );
-});
-
-it("the id of a request is found before and behind parameters of any kind, however its bytes are cut", () => {
-  const id = fc.oneof(fc.integer(), fc.string({ unit: "binary", maxLength: 30 }));
-  const message = fc.record({
-    id,
-    method: fc.string(),
-    params: fc.dictionary(fc.constantFrom("id", "method", 'a"', "\\"), fc.jsonValue({ maxDepth: 2 })),
-  });
-  const order = fc.shuffledSubarray(["id", "method", "params"] as const, { minLength: 3 });
-  fc.assert(
-    fc.property(message, order, cuts, (given, keys, places) => {
-      const text = JSON.stringify(Object.fromEntries(keys.map((key) => [key, given[key]])));
-      const scan = new RequestScan();
-      for (const part of cutAt(Buffer.from(text), places)) scan.push(part);
-      expect([scan.isRequest, scan.id]).toEqual([true, given.id]);
-    }),
-    { numRuns: 60 },
   );
 });
