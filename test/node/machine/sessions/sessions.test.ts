@@ -1,29 +1,33 @@
-import * as clients from "#src/machine/sessions/clients.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
-import * as fc from "fast-check";
-import * as journal from "#src/machine/sessions/journal.ts";
-import * as totals from "#src/store/metric-totals.ts";
-import { expect, it } from "vitest";
-import { rowCount, storedSession, stateOf, aProject, Claude, aChat, anotherClaude } from "#harness/machine/claude.ts";
-import { T0, tempRuntime, type TempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
-import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
-import { start } from "#src/machine/learning/machine-trials.ts";
-import { pastChats } from "#harness/experiments/histories.ts";
-import type { JournalEntry } from "#src/contract/journal.ts";
-import type { HookEvent } from "#src/contract/hooks.ts";
-import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import { addSession } from "#harness/store/store-test.ts";
-import { appendFileSync, mkdirSync, symlinkSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { HookEvent } from "#src/contract/hooks.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { refresh } from "#src/machine/signals/observe.ts";
-import { isPaused, pause, resume } from "#src/store/pause.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
+import { start } from "#src/machine/learning/machine-trials.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { refresh } from "#src/machine/signals/observe.ts";
+import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import * as totals from "#src/store/metric-totals.ts";
+import { isPaused, pause, resume } from "#src/store/pause.ts";
+import { pastChats } from "#harness/experiments/histories.ts";
+import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
-import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/supervisor-rig.ts";
-import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
+import { addSession } from "#harness/store/store-test.ts";
+import {
+  aLiveChat,
+  checkpointsOf,
+  sessionOf,
+  SupervisorRig,
+  type LiveChat,
+} from "#harness/supervisor/supervisor-rig.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
@@ -60,21 +64,6 @@ it("the first detachment is kept, and does not end the session; after the end th
   expect(storedSession(runtime, "s2").detachedAt).toBeNull();
 });
 
-it("a client process is in one session at a time: its row is replaced; another process of the same number has its own", () => {
-  const runtime = tempRuntime();
-  const client = runtime.processes.start(7);
-  const current = (): ReturnType<typeof clients.current> =>
-    runtime.store.read((sql) => clients.current(sql, client), null);
-  expect(current()).toBeNull();
-  for (const session of ["a", "b"]) {
-    runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "given", session }));
-    expect(current()).toEqual({ givenId: "given", session });
-  }
-  const again = runtime.processes.start(7);
-  expect(runtime.store.read((sql) => clients.current(sql, again), null)).toBeNull();
-  expect(rowCount(runtime, "clients")).toBe(1);
-});
-
 const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", replay: null };
 
 it("an entry is there when its decision is, with its time, also for another process", () => {
@@ -93,20 +82,10 @@ it("an entry is there when its decision is, with its time, also for another proc
   ]);
 });
 
-function begin(runtime: TempRuntime, id = "s1"): void {
-  runtime.store.write((sql) => addSession(sql, { id, project: null, title: null }));
-}
-
-/** The state without what a checkpoint finds out by looking at the disk. */
-function known(runtime: TempRuntime, id: string): unknown {
-  const state = stateOf(runtime, id);
-  return { ...state, files: state?.files.map(({ path, action }) => ({ path, action })) };
-}
-
 it("more journal than one read takes is folded to its end; a kind that a newer program has written changes nothing", () => {
   const runtime = tempRuntime();
-  begin(runtime);
   runtime.store.write((sql) => {
+    addSession(sql, { id: "s1", project: null, title: null });
     for (let index = 0; index < 5_001; index++)
       journal.append(sql, "s1", T0, String(index), { kind: "prompt", text: `prompt ${index}` });
     journal.append(sql, "s1", T0, "newer", { kind: "from_the_future" } as unknown as JournalEntry);
@@ -180,7 +159,7 @@ it("a session whose events are each reported once to three times, at once or lat
   );
 });
 
-/** What is known at the end. An event's own time counts when it is first reported; its repeats come at the time of the last one. */
+/** What is known at the end. An event is first reported at its own time, its repeats at the time of the last one. */
 function play(runtime: TempRuntime, id: string, reported: readonly Event[], order: readonly Event[]): unknown {
   const seen = new Set<Event>();
   for (const each of reported) {
@@ -191,18 +170,18 @@ function play(runtime: TempRuntime, id: string, reported: readonly Event[], orde
     answerHook(runtime, event, () => JSON.stringify(input), 1);
   }
   const { toolCalls, toolErrors, title, endedAt } = storedSession(runtime, id);
-  return { toolCalls, toolErrors, title, endedAt, state: known(runtime, id) };
+  const state = stateOf(runtime, id);
+  // Without what a checkpoint finds out by looking at the disk.
+  const files = state?.files.map(({ path, action }) => ({ path, action }));
+  return { toolCalls, toolErrors, title, endedAt, state: { ...state, files } };
 }
 
 const secret = "words-of-the-pause";
 const open = "words-outside-of-it";
 
-function say(runtime: TempRuntime, path: string, text: string, cwd?: string): void {
+function say(runtime: TempRuntime, path: string, text: string): void {
   const timestamp = new Date(runtime.now()).toISOString();
-  appendFileSync(
-    path,
-    `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp, ...(cwd ? { cwd } : {}) })}\n`,
-  );
+  appendFileSync(path, `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp })}\n`);
 }
 
 /** An event of a session, with another folder or transcript than its usual ones. */
@@ -218,7 +197,7 @@ function beginPause(runtime: TempRuntime, project: string | null, until: number 
   runtime.wait(20);
 }
 
-function end(runtime: TempRuntime, project: string | null): void {
+function endPause(runtime: TempRuntime, project: string | null): void {
   runtime.wait(20);
   runtime.store.write((sql) => resume(sql, runtime.now(), project));
   runtime.wait(20);
@@ -235,7 +214,7 @@ it("a chat that moves into a paused project stores nothing of what is said there
   say(runtime, claude.transcript, `${secret}-2`);
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-  end(runtime, paused);
+  endPause(runtime, paused);
   say(runtime, claude.transcript, open);
   tell(runtime, claude, { cwd: paused });
   expect(leaked(runtime, [secret, open])).toEqual([open]);
@@ -262,7 +241,7 @@ it("a transcript with another path during a pause is not read from its beginning
     tell(runtime, claude, { transcript_path: other });
     say(runtime, claude.transcript, secret);
     tell(runtime, claude, {});
-    end(runtime, null);
+    endPause(runtime, null);
     for (const path of [other, claude.transcript]) {
       say(runtime, path, `${open} ${path}`);
       tell(runtime, claude, { transcript_path: path });
@@ -280,7 +259,7 @@ it("what was said during a pause without any event is known by its time", () => 
     runtime.wait(480);
     say(runtime, claude.transcript, secret);
     runtime.wait(1_000);
-    if (!isTimed) end(runtime, claude.cwd);
+    if (!isTimed) endPause(runtime, claude.cwd);
     say(runtime, claude.transcript, open);
     tell(runtime, claude, {});
     expect(leaked(runtime, [secret, open])).toEqual([open]);
@@ -298,7 +277,7 @@ it("links in either direction, folders below and projects within count as the pa
     beginPause(runtime, named);
     const folders = [project, link, within, join(link, "packages"), other, `${project}-other`];
     expect(folders.filter(isNow)).toEqual(folders.slice(0, 4));
-    end(runtime, named);
+    endPause(runtime, named);
   }
 });
 
@@ -321,7 +300,7 @@ it("an event from the spool is judged by its time, and none is spooled during a 
   event(open);
   beginPause(runtime, claude.cwd);
   event(secret);
-  end(runtime, claude.cwd);
+  endPause(runtime, claude.cwd);
   drainInto(runtime);
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
