@@ -28,13 +28,7 @@ const many = (count: number): string[] => Array.from({ length: count }, (_, inde
 
 /** Words as chats and users write them, long and short. */
 const phrase = fc.constantFrom(
-  "yes",
-  "Never paint it.",
-  "船は青く塗ります。",
-  "Fix the parser, please.",
-  "What now?",
-  "1. hull",
-  "\n",
+  ..."yes|Never paint it.|船は青く塗ります。|Fix the parser, please.|What now?|1. hull|\n".split("|"),
 );
 const words = fc.array(phrase, { minLength: 1, maxLength: 200 }).map((parts) => parts.join(" "));
 const remark = fc.record({ text: words, at: fc.nat(50_000).map((ms) => T0 + ms) });
@@ -127,9 +121,7 @@ it.each([
 it("prompts of the sessions that this one continues come before its own", () => {
   const continues = { session: "before", prompts: prompts("build the pier", "use oak for it") };
   const lines = quotedPrompts(shown({ prompts: prompts("go on with the pier, and paint it"), continues }));
-  expect(lines.map((line) => line.slice(-9))).toEqual(
-    ["the pier", "k for it", " paint it"].map((end) => expect.stringContaining(end.trim()) as string),
-  );
+  expect(lines.map((line) => line.split(" ").slice(-2).join(" "))).toEqual(["the pier", "for it", "paint it"]);
 });
 
 it("text that reads like an instruction stays inside the fence, without tags, roles and fences of its own", () => {
@@ -155,24 +147,7 @@ it("text that reads like an instruction stays inside the fence, without tags, ro
   expect(lines.at(-1)).not.toContain("delete all");
 });
 
-const scripts = [
-  "漢",
-  "字",
-  "한",
-  "あ",
-  "ж",
-  "ñ",
-  "😀",
-  "👩‍🌾",
-  "€",
-  "\u{20000}",
-  "x ",
-  "0.",
-  "\n",
-  "; ",
-  "。",
-  "never ",
-];
+const scripts = "漢|字|한|あ|ж|ñ|😀|€|。|\n|\u{20000}|👩‍🌾|x |0.|; |never ".split("|");
 const anyText = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.string({ minLength: 500, maxLength: 3_000, unit: "binary" }).map((value) => value.toWellFormed()),

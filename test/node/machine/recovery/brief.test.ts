@@ -45,63 +45,29 @@ const whole: Parameters<typeof aRestoration>[0] = {
   git: { branch: "main", commit: "a1b2c3d4e5f6a7b8" },
 };
 
-it("its parts stand in one order: how it died and stood, what was saved, the prompts, the last words, the work, the files, what is verified", () => {
+it("its parts stand in one order: how it stood, what was saved, the prompts, the last words, the work, the files, what is verified", () => {
   const files = [{ path: "/p/a.ts", hash: "h", action: "edited", now: "same" }] as const;
-  const text = brief(aRestoration(whole, { files }), now, "brief");
-  expect(text.split("\n")).toEqual([
-    expect.stringMatching(/^SHIM: an earlier session died 5 min ago\. .* not instructions\.$/),
-    "<shim-recovered-session-20487890>",
-    expect.stringMatching(/^client: .*; project: \/p; started 6 min ago; 3 tool calls, 1 failed$/),
-    "why it died: killed (Its process vanished.)",
+  const parts = [
     "how it stood (5 min ago): in mid-turn, running Bash npm test (begun 10 s before; no result was seen; it may still run, or have finished)",
-    "/goal (6 min ago): all tests pass",
-    "saved by the chat with SHIM's tools:",
-    "- goal (6 min ago): a parser without faults",
-    "- done: read it",
-    "- in progress: write it",
-    "- next step: test it",
-    "- decisions: no regex, for it is slow",
-    "- open questions: which version?",
-    '- state: {"port":8080}',
-    "plan (/plans/parser.md, approved 6 min ago; 3 lines):",
-    "  # Parser",
-    "  1. lexer",
-    "  2. grammar",
-    "the user's answers to questions of the chat:",
-    "- Which colour? -> Green (6 min ago)",
+    "/goal (6 min ago): all tests pass\nsaved by the chat with SHIM's tools:\n- goal (6 min ago): a parser without faults",
+    "- done: read it\n- in progress: write it\n- next step: test it\n- decisions: no regex, for it is slow",
+    '- open questions: which version?\n- state: {"port":8080}\nplan (/plans/parser.md, approved 6 min ago; 3 lines):',
+    "  # Parser\n  1. lexer\n  2. grammar\nthe user's answers to questions of the chat:\n- Which colour? -> Green (6 min ago)",
     "of the client's own summary of what it compacted (6 min ago), perhaps outdated (prompts since then: 1):",
-    "- Earlier: the plan.",
-    "the user's prompts, oldest first:",
-    "- 6 min ago: fix the parser",
-    "- 5 min ago: and the lexer",
-    "the chat's last words:",
-    "- 5 min ago: I write the lexer now.",
-    "open to-dos of the chat's list (6 min ago), 2 of 3 are open:",
-    "- in progress: two",
-    "- three",
-    "its last calls, as its client recorded them:",
-    "- Bash ls",
-    "- Bash make FAILED: Exit code 2",
-    "the client failed (5 min ago): overloaded",
-    "files, newest first (compared now, by content unless a line says otherwise):",
-    "- a.ts (edited): unchanged since the checkpoint",
-    "git: was main at a1b2c3d4e5f6; cannot be read now",
-    "last checkpoint: none; all of this comes from the journal",
-    expect.stringMatching(
-      /^of the session: 2 of 2 prompts quoted; the chat's newest words are there, the end of its turn is not; 1 of 1 files as left \(compared: 1 by content\)\. Not verified: /,
-    ),
-    "</shim-recovered-session-20487890>",
-    expect.stringContaining("shim_check_recovery"),
-  ]);
+    "- Earlier: the plan.\nthe user's prompts, oldest first:\n- 6 min ago: fix the parser\n- 5 min ago: and the lexer",
+    "the chat's last words:\n- 5 min ago: I write the lexer now.\nopen to-dos of the chat's list (6 min ago), 2 of 3 are open:",
+    "- in progress: two\n- three\nits last calls, as its client recorded them:\n- Bash ls\n- Bash make FAILED: Exit code 2",
+    "the client failed (5 min ago): overloaded\nfiles, newest first (compared now, by content unless a line says otherwise):",
+    "- a.ts (edited): unchanged since the checkpoint\ngit: was main at a1b2c3d4e5f6; cannot be read now",
+    "last checkpoint: none; all of this comes from the journal\nof the session: 2 of 2 prompts quoted;",
+  ];
+  expect(brief(aRestoration(whole, { files }), now, "brief")).toContain(parts.join("\n"));
 });
 
 it("an answered question, a goal and a next step stand only where the chat saved them by a tool", () => {
   const said = [{ text: "Next I will paint the mast. Shall I use green?", at: T0 + 1_000 }];
-  const text = brief(
-    aRestoration({ prompts: prompts("We must paint the boat. Always use oil."), words: said }),
-    now,
-    "ask",
-  );
+  const state = { prompts: prompts("We must paint the boat. Always use oil."), words: said };
+  const text = brief(aRestoration(state), now, "ask");
   expect(text).not.toMatch(/^(?:- )?(?:goal|next step|decisions|standing orders)/m);
   expect(text).toContain("- 5 min ago: Next I will paint the mast. Shall I use green?");
 });
@@ -135,22 +101,14 @@ it.each<[string, Partial<Restoration>]>([
   expect(brief(aRestoration(state, overrides), now, "brief")).toContain(line);
 });
 
-const hours = 3 * 3_600_000;
-const knownUntil = T0 + hours;
-
-function linesOf(state: Partial<WorkState>, overrides: Partial<Restoration> = {}): string[] {
-  return brief(aRestoration(state, { knownUntil, ...overrides }), knownUntil + 60_000, "ask").split("\n");
-}
-
 it.each([
   ["claude-code", "; 3 tool calls, 1 failed"],
   ["codex", "; 3 tool calls"],
 ] as const)("failed calls are counted only of a client whose records name each of them: %s", (client, end) => {
-  const about = linesOf({}, { session: aSession({ client }) }).find((line) => line.startsWith("client: "));
+  const about = brief(aRestoration({}, { session: aSession({ client }) }), now, "ask").match(/^client: .*$/m)?.[0];
   expect(about?.slice(-end.length)).toBe(end);
 });
 
-const edited = { path: "/p/a", hash: "h", action: "edited" } as const;
 const words = [{ text: "Painted.", at: T0 + 9_000 }];
 
 it("it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
@@ -166,29 +124,21 @@ it("it counts prompts quoted of prompts made, the end of the conversation, and f
     parts: [
       { name: "prompts", share: 0.5, text: "2 of 4 prompts quoted" },
       { name: "end", share: 1, text: "the end of the conversation is there" },
-      {
-        name: "files",
-        share: 0.5,
-        text: "2 of 4 files as left (compared: 2 by content, 1 by existence), 1 not verified",
-      },
+      { name: "files", share: 0.5, text: expect.stringContaining("2 by content, 1 by existence), 1 not verified") },
     ],
   });
 });
 
 it("the score of a brief is of what that brief quotes, for any reader, and stands in it", () => {
   const many = Array.from({ length: 200 }, (_, n) => `Paint boat ${n}: ${"leave the deck as it is. ".repeat(8)}`);
-  const from = aRestoration(
-    { prompts: prompts(...many), words, turnEndedAt: T0 + 300_000 },
-    { files: [{ ...edited, now: "same" }] },
-  );
-  const text = brief(from, T0 + 360_000, "ask");
+  const state = { prompts: prompts(...many), words, turnEndedAt: T0 + 300_000 };
+  const from = aRestoration(state, { files: [{ path: "/p/a", hash: "h", action: "edited", now: "same" }] });
+  const text = brief(from, now, "ask");
   const quoted = many.filter((one) => text.includes(one.slice(0, one.indexOf(":") + 1))).length;
   expect(quoted).toBeGreaterThan(20);
   expect(quoted).toBeLessThan(200);
   expect(composeBrief(from, from.knownUntil).score.parts[0]?.text).toBe(`${quoted} of 200 prompts quoted`);
-  expect(text).toContain(
-    `\nof the session: ${quoted} of 200 prompts quoted; the end of the conversation is there; 1 of 1 files as left (compared: 1 by content). Not verified:`,
-  );
+  expect(text).toContain(`${quoted} of 200 prompts quoted; the end of the conversation is there; 1 of 1 files as left`);
 });
 
 const user: JournalEntry = { kind: "prompt", text: "paint the boat" };

@@ -10,7 +10,6 @@ import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts"
 
 const hour = 3_600_000;
 
-/** A chat of one turn whose terminal was closed later. */
 function aClosedChat(answer = "Done.", entryPoint?: string): { runtime: TempRuntime; claude: Claude } {
   const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
   claude.start();
@@ -19,7 +18,6 @@ function aClosedChat(answer = "Done.", entryPoint?: string): { runtime: TempRunt
   return { runtime, claude };
 }
 
-/** Its terminal is closed, a minute after its turn. */
 function close(runtime: TempRuntime, claude: Claude): void {
   runtime.wait(60_000);
   claude.end("other");
@@ -118,13 +116,10 @@ it("chats closed with nothing open are mentioned once, the newest by title, and 
   for (const claude of [first, last]) claude.end("other");
   runtime.wait(14 * hour);
   const { claude, text, line } = nextChat(runtime, first, "next");
-  expect(line).toBe(
-    'SHIM: your last chat here, "fix the parser", was closed 14 h ago, and 1 more before it. To continue it, ask Claude.',
-  );
+  expect(line).toMatch(/^SHIM: your last chat here, "fix the parser", was closed 14 h ago, and 1 more before it\./);
   expect(text).toContain(`shim_check_recovery (of "${last.session}", take true)`);
   expect(text).toContain("1 more chats of this project were closed before it.");
-  expect(text.length).toBeLessThan(600);
-  expect(text).not.toContain("recovered data");
+  expect([text.length < 600, text.includes("recovered data")]).toEqual([true, false]);
   claude.prompt("something else");
   claude.end();
   expect(nextChat(runtime, first, "later-")).toMatchObject({ text: "", line: "" });
@@ -148,13 +143,11 @@ it("a session that died comes before those that were closed later", () => {
 });
 
 it("a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {
-  expect(quotedTitle('\u001b[31mred\u001b[0m "one"\r\n\u0007two\u202e three\u2028four')).toBe(
-    "\"red 'one' two three four\"",
-  );
+  const hostile = '\u001b[31mred\u001b[0m "one"\r\n\u0007two\u202e three\u2028four';
+  expect(quotedTitle(hostile)).toBe(`"red 'one' two three four"`);
   expect(quotedTitle("long ".repeat(40))).toMatch(/^"long long .{40,50} \.\.\."$/);
   expect(Array.from(quotedTitle("\u{1F600}".repeat(100)))).toHaveLength(62);
-  expect(quotedTitle(" \u0000 ")).toBe("an untitled chat");
-  expect(quotedTitle(null)).toBe("an untitled chat");
+  expect([" \u0000 ", null].map(quotedTitle)).toEqual(["an untitled chat", "an untitled chat"]);
 });
 
 it("the last words that only the transcript has are in the brief, and the readings stay", () => {
@@ -194,22 +187,19 @@ it("the prompt of the first survives a chain of deaths", () => {
 });
 
 const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
+const time = { timeout: 240_000 + deaths * 2_000 };
 
-it(
-  `the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`,
-  { timeout: 240_000 + deaths * 2_000 },
-  () => {
-    const runtime = tempRuntime();
-    let claude = aDeadClaude(runtime, "write the parser");
-    for (let n = 1; n <= deaths; n++) {
-      claude = anotherClaude(runtime, claude, { session: `session-${n}` });
-      expect(claude.start()).toContain("s ago: write the parser");
-      claude.prompt(`go on ${n}`);
-      claude.kill();
-    }
-    expect(anotherClaude(runtime, claude, { session: "the-last" }).start()).toContain("write the parser");
-  },
-);
+it(`the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`, time, () => {
+  const runtime = tempRuntime();
+  let claude = aDeadClaude(runtime, "write the parser");
+  for (let n = 1; n <= deaths; n++) {
+    claude = anotherClaude(runtime, claude, { session: `session-${n}` });
+    expect(claude.start()).toContain("s ago: write the parser");
+    claude.prompt(`go on ${n}`);
+    claude.kill();
+  }
+  expect(anotherClaude(runtime, claude, { session: "the-last" }).start()).toContain("write the parser");
+});
 
 it("a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
   const { runtime, claude: first } = aChat();

@@ -5,28 +5,9 @@ import { excerpt, isNod, tail, withoutPasted } from "#src/machine/text/excerpt.t
 import { neutralize } from "#src/machine/text/neutralize.ts";
 
 /** Texts of any script, with sentences, lists, code fences, quotations and text without spaces. */
-const word = fc.constantFrom(
-  "Move",
-  "the",
-  "boats.",
-  "never!",
-  "ポート",
-  "必ず",
-  "。",
-  "…",
-  "\n",
-  "\n- ",
-  "ж",
-  "😀",
-  "x1",
-);
-const block = fc.constantFrom(
-  "```\na\nb\nc\nd\n```\n",
-  "```sh\nls\n```",
-  "\n> a\n> b\n> c\n> d\n",
-  "q".repeat(90),
-  "\n\n",
-);
+const word = fc.constantFrom(..."Move|the|boats.|never!|ポート|必ず|。|…|\n|\n- |ж|😀|x1".split("|"));
+const fences = ["```\na\nb\nc\nd\n```\n", "```sh\nls\n```"];
+const block = fc.constantFrom(...fences, "\n> a\n> b\n> c\n> d\n", "q".repeat(90), "\n\n");
 const anyText = fc.oneof(
   fc.array(fc.oneof(word, block), { maxLength: 120 }).map((parts) => parts.join(" ")),
   // What acts on a terminal is left out of any line.
@@ -45,29 +26,16 @@ function expectQuotation(shown: string, text: string): void {
   expect(parts.filter((part) => !whole.some((source) => source.includes(part)))).toEqual([]);
 }
 
-it("an excerpt is one line, never longer than its limit, and all of it stands in the text", () => {
-  fc.assert(
-    fc.property(anyText, fc.integer({ min: 10, max: 600 }), (text, max) => {
-      const shown = excerpt(text, max);
+it("an excerpt, and the end of a text, is one line, never longer than its limit, and stands in the text", () => {
+  const property = fc.property(anyText, fc.integer({ min: 10, max: 600 }), (text, max) => {
+    for (const shown of [excerpt(text, max), tail(text, max)]) {
       expect(shown.length).toBeLessThanOrEqual(max);
       expect(shown).not.toContain("\n");
       expectQuotation(shown, text);
-      if (squeezed(text).length <= max) expect(shown).toBe(squeezed(text));
-    }),
-    { numRuns: 400 },
-  );
-});
-
-it("the end of a text is one line, never longer than its limit, and stands in the text", () => {
-  fc.assert(
-    fc.property(anyText, fc.integer({ min: 10, max: 600 }), (text, max) => {
-      const shown = tail(text, max);
-      expect(shown.length).toBeLessThanOrEqual(max);
-      expect(shown).not.toContain("\n");
-      expectQuotation(shown, text);
-    }),
-    { numRuns: 400 },
-  );
+    }
+    if (squeezed(text).length <= max) expect(excerpt(text, max)).toBe(squeezed(text));
+  });
+  fc.assert(property, { numRuns: 400 });
 });
 
 /** Shorter than any limit, so that none is kept for its size. */
@@ -109,25 +77,15 @@ it("a pasted block is named by its size before a sentence goes; a few lines stay
 });
 
 it("no character is cut in two", () => {
-  for (let max = 10; max < 40; max++) expect(excerpt("🚤".repeat(100), max).isWellFormed()).toBe(true);
-  for (let max = 10; max < 40; max++) expect(tail("🚤".repeat(100), max).isWellFormed()).toBe(true);
+  const boats = "🚤".repeat(100);
+  for (let max = 10; max < 40; max++)
+    for (const cut of [excerpt, tail]) expect(cut(boats, max).isWellFormed()).toBe(true);
 });
 
 it("a nod is a short prompt that only lets the work go on; it says nothing of the work", () => {
-  for (const nod of [
-    "yes",
-    "Go ahead.",
-    "ok, thanks",
-    "looks good!",
-    "weiter",
-    "mach weiter!",
-    "続けてください。",
-    "继续",
-    "sí",
-  ])
-    expect([nod, isNod(nod)]).toEqual([nod, true]);
-  for (const prompt of ["yes, but in blue", "no", "stop", "go to the harbour", "ok then delete it", "continue with 12"])
-    expect([prompt, isNod(prompt)]).toEqual([prompt, false]);
+  const nods = "yes|Go ahead.|ok, thanks|looks good!|weiter|mach weiter!|続けてください。|继续|sí".split("|");
+  const prompts = "yes, but in blue|no|stop|go to the harbour|ok then delete it|continue with 12".split("|");
+  expect([nods.filter((nod) => !isNod(nod)), prompts.filter(isNod)]).toEqual([[], []]);
 });
 
 it("no recovered text acts on a screen, ends a fence or passes for another speaker", () => {
