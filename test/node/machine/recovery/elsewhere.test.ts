@@ -1,40 +1,37 @@
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { mkdirSync, writeFileSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { currentState } from "#src/machine/checkpoints/capture.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
+import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { findElsewhere, type Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
 import { restoreElsewhere, takeOver } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-process.ts";
 import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace } from "#harness/sync/sync-machine.ts";
 import type { Io } from "#src/cli/io.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { fakeOpenCode, invented, writeSession } from "#harness/clients/invented-sessions.ts";
-import { filesOf, known } from "#harness/clients/invented-sessions.ts";
+import { fakeOpenCode, filesOf, invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
-/** The sessions of the project that are found on other machines. */
 async function found({ reach }: { readonly reach: Reach }): Promise<string[]> {
   return (await findElsewhere(reach, project)).map(({ row }) => row.id);
 }
 
-/** What is known of the only one of them. */
 async function restored({ reach }: World) {
   const [one] = await findElsewhere(reach, project);
   if (!one) throw new Error("none is found");
   return { ...one, from: await restoreElsewhere(reach, one) };
 }
 
-/** The session of another machine that the chat is offered. */
 function offered({ reach, chat }: Pick<World, "chat"> & { readonly reach: Reach }): Promise<string | null> {
   return offerElsewhere({ ...reach, here: { root: chat.cwd, project } });
 }
@@ -104,18 +101,14 @@ it("its files are compared with the project here: the same, different, or not he
   const compared = Object.fromEntries(from.files.map(({ path, now }) => [path, now]));
   const expected = { [at("parser.ts")]: "same", [at("src/lexer.ts")]: "changed", [at("gone.ts")]: "missing" };
   expect(compared).toMatchObject({ ...expected, [outside]: "unknown" });
-  expect(composeBrief(from, from.knownUntil).score.parts.find(({ name }) => name === "files")?.text).toBe(
-    "1 of 4 files as left (compared: 2 by content, 1 by existence), 1 not verified",
-  );
-  const text = brief(from, here.runtime.now(), "brief");
-  for (const part of ["DIFFERENT here", "NOT HERE", "not verified (outside of its project there)"])
-    expect(text).toContain(part);
+  const score = "1 of 4 files as left (compared: 2 by content, 1 by existence), 1 not verified";
+  const parts = ["DIFFERENT here", "NOT HERE", "not verified (outside of its project there)", score];
+  expect(brief(from, here.runtime.now(), "brief")).toEqual(holding(...parts));
 });
 
 it("the brief says on which machine it was, how old all is, and what was not sent", async () => {
   const one = await aWorld();
-  const text = brief((await restored(one)).from, one.here.runtime.now(), "brief");
-  for (const part of [
+  const parts = [
     "an earlier session on another machine (desk) died 5 min ago",
     `it ran on: desk, in ${one.dead.cwd} there`,
     `project: ${one.chat.cwd}`,
@@ -125,28 +118,24 @@ it("the brief says on which machine it was, how old all is, and what was not sen
     "how it stood at the last sync (5 min ago): ",
     "files as they were: on desk only",
     "git: main at a1a1a1a1a1a1, the same here",
-  ])
-    expect(text).toContain(part);
+  ];
+  expect(brief((await restored(one)).from, one.here.runtime.now(), "brief")).toEqual(holding(...parts));
 });
 
-it("the tool lists and briefs on sessions of other machines, with the machine", async () => {
+it("the tool lists sessions of other machines and briefs on them; take makes one this chat's, for all machines", async () => {
   const one = await aWorld();
-  const { call } = await open(one);
-  const { text, output } = await call("shim_check_recovery");
-  const { session, cwd: project } = one.dead;
+  const { ask } = await open(one);
+  const { text, output } = await ask("shim_check_recovery");
+  const { session, cwd } = one.dead;
   const death = { title: "fix the parser", diedMsAgo: expect.any(Number) as number, cause: "died" };
-  expect(output["incomplete"]).toEqual([{ session, ...death, project, machine: "desk", offeredHere: true }]);
+  expect(output["incomplete"]).toEqual([{ session, ...death, project: cwd, machine: "desk", offeredHere: true }]);
   expect(text).toContain("on another machine (desk) died 5 min ago");
   // It is in the answer: no hook brings it again.
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
-});
-
-it("take makes it this chat's, for all machines; a second time nothing changes", async () => {
-  const one = await aWorld();
-  const { ask } = await open(one);
-  for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
+  // A second time nothing changes.
+  for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: session, take: true });
   await one.there.pull();
-  expect(rowIn(one.there, one.dead.session).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
+  expect(rowIn(one.there, session).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
 it("a session of this machine that another one continues cannot be taken here", async () => {
@@ -167,8 +156,7 @@ it("a session of this machine that another one continues cannot be taken here", 
 it("a chat that joins is offered it once, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
   const one = await aWorld({ isDead: false });
   const team = one.here.team();
-  const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
-  const member = joined.ok ? joined.value : null;
+  const member = given(await team.chatFor(storedSession(one.here.runtime, one.chat.session)));
   expect(member).toBeInstanceOf(TeamChat);
   const news = async (): Promise<unknown[]> => {
     await member?.checkOtherMachines();
@@ -269,9 +257,9 @@ it("the old session learns that it was continued elsewhere, and is not offered w
   expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
   await one.there.pull();
   for (let n = 0; n < 2; n++) recordTakeovers(runtime, workspace, sealer.device);
-  const given = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
-  for (const { session } of [one.dead, fresh]) expect(newsOf(one.there, session)).toEqual([given]);
-  expect(storedSession(runtime, one.dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: given.by });
+  const continued = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
+  for (const { session } of [one.dead, fresh]) expect(newsOf(one.there, session)).toEqual([continued]);
+  expect(storedSession(runtime, one.dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: continued.by });
   fresh.kill();
   expect(anotherClaude(runtime, one.dead, { session: "ffff6666" }).start()).not.toContain("fix the parser");
   // It returns by `claude --resume`.
@@ -279,13 +267,7 @@ it("the old session learns that it was continued elsewhere, and is not offered w
   expect(back.start("resume")).toContain(`was continued by session ${one.chat.session}`);
 });
 
-interface Made {
-  readonly made: string;
-  readonly file: string | null;
-  readonly carried: object;
-  readonly lost: readonly object[];
-  readonly start: object;
-}
+type Made = Readonly<{ made: string; file: string | null; start: object }>;
 
 /** A session that its client has written, and whose process is gone. @returns its id */
 function aSession(home: CliHome, client: string, more: readonly object[] = []): string {
@@ -306,12 +288,6 @@ async function native(home: CliHome, id: string, client: string): Promise<Made> 
   return (await home.json(`resume ${id} --in ${client} --native`)) as unknown as Made;
 }
 
-async function readMade(home: CliHome, { file }: Made) {
-  const read = await readConversation(file ?? join(home.folder, "imported.json"), openNodeSqlite);
-  if (!read.ok) throw new Error(read.error);
-  return read.value;
-}
-
 const targets = ["claude-code", "codex", "opencode"];
 const pairs = ["claude-code", "codex", "opencode", "copilot", "qwen", "gemini"].flatMap((from) =>
   targets.map((into) => [from, into] as const),
@@ -323,7 +299,8 @@ it.each(pairs)("a session of %s is a session of %s too, and stays as it is", asy
   if (from !== "opencode") fakeOpenCode(home.folder, null);
   const before = filesOf(home);
   const made = await native(home, id, into);
-  const text = JSON.stringify((await readMade(home, made)).items);
+  const read = given(await readConversation(made.file ?? join(home.folder, "imported.json"), openNodeSqlite));
+  const text = JSON.stringify(read.items);
   expect(text).toContain("the word is pear");
   if (from !== "codex") expect(text).toContain(from === "opencode" ? "Noted." : "Ran one.");
   expect(made.start).toMatchObject({ kind: "resume", newId: made.made, cwd: home.project });
@@ -348,11 +325,9 @@ it("in a terminal the client is started by its resume command, and the session i
   expect(home.runtime.store.read((sql) => sessions.get(sql, id), null)).toMatchObject({ recoveryBy: args[1] });
 });
 
-const message = (role: string, content: unknown) => ({
-  type: role,
-  message: { role, content, id: "m9", model: "m1" },
-  timestamp: "2026-11-25T11:00:00.000Z",
-});
+function message(role: string, content: object) {
+  return { type: role, message: { role, content, id: "m9", model: "m1" }, timestamp: "2026-11-25T11:00:00.000Z" };
+}
 
 it("the answer counts what is not carried over, what could not be read and what is redacted", async () => {
   const home = aCliHome();
@@ -363,9 +338,8 @@ it("the answer counts what is not carried over, what could not be read and what 
     { uuid: "a2", ...message("assistant", [{ type: "thinking", thinking: "hm" }]) },
     { uuid: "a3", ...message("assistant", [{ type: "tool_use", id: "t9", name: "Grep", input: { pattern: secret } }]) },
   ]);
-  const { transcriptPath } = home.runtime.store.read((sql) => sessions.get(sql, id), null) ?? {};
-  const text = readFileSync(transcriptPath ?? "", "utf8");
-  writeFileSync(transcriptPath ?? "", `${text}{"type":"user","mess\n`);
+  const file = home.runtime.store.read((sql) => sessions.get(sql, id), null)?.transcriptPath ?? "";
+  appendFileSync(file, `{"type":"user","mess\n`);
   const ran = await home.shim(`resume ${id} --in codex --native`);
   expect(ran).toMatchObject(
     printed(
@@ -387,25 +361,22 @@ it("the answer counts what is not carried over, what could not be read and what 
 it("what cannot be done is refused, with why and with the command that takes the brief", async () => {
   const home = aCliHome();
   const id = aSession(home, "claude-code");
-  expect(await home.shim(`resume ${id} --in qwen --native`)).toMatchObject(
-    failed(
-      2,
-      "Claude Code, Codex and OpenCode, and none of Qwen Code",
-      /`shim resume \w+ --in qwen`, without --native/,
-    ),
-  );
+  const refused = async (options: string, code: number, ...why: (string | RegExp)[]): Promise<void> =>
+    expect(await home.shim(`resume ${id} ${options} --native`)).toMatchObject(failed(code, ...why));
+  const none = "Claude Code, Codex and OpenCode, and none of Qwen Code";
+  await refused("--in qwen", 2, none, /`shim resume \w+ --in qwen`, without --native/);
   const absent: Partial<Io> = { versionOf: () => null };
   expect(await home.shimWith(absent, `resume ${id} --in codex --native`)).toMatchObject(
     failed(1, "`codex` cannot be started: install Codex first", "--in codex`, without --native"),
   );
-  const { transcriptPath } = home.runtime.store.read((sql) => sessions.get(sql, id), null) ?? {};
-  const rows = readFileSync(transcriptPath ?? "", "utf8");
-  writeFileSync(transcriptPath ?? "", "\0".repeat(400));
-  expect(await home.shim(`resume ${id} --in codex --native`)).toMatchObject(failed(1, "it is not a transcript of"));
-  rmSync(transcriptPath ?? "");
-  expect(await home.shim(`resume ${id} --in codex --native`)).toMatchObject(failed(1, "no transcript of it is there"));
-  expect(await home.shim(`resume ${id} --print --native`)).toMatchObject(failed(2, "give one of them"));
-  writeFileSync(transcriptPath ?? "", rows);
+  const file = home.runtime.store.read((sql) => sessions.get(sql, id), null)?.transcriptPath ?? "";
+  const rows = readFileSync(file, "utf8");
+  writeFileSync(file, "\0".repeat(400));
+  await refused("--in codex", 1, "it is not a transcript of");
+  rmSync(file);
+  await refused("--in codex", 1, "no transcript of it is there");
+  await refused("--print", 2, "give one of them");
+  writeFileSync(file, rows);
   home.alive.add(77);
   expect((await home.shim(`resume ${id} --in claude-code --native`)).code).not.toBe(0);
   expect([...filesOf(home).keys()].filter((name) => name.startsWith(".codex/"))).toEqual([]);

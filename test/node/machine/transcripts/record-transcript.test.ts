@@ -2,46 +2,46 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { aLiveClaude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { aLiveClaude, type Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
 import { appendFileSync, mkdirSync, writeFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readInSteps } from "#src/machine/signals/observe.ts";
 import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harness/clients/invented-sessions.ts";
-import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 
+function timeOf(runtime: TempRuntime): { readonly timestamp: string } {
+  return { timestamp: new Date(runtime.now()).toISOString() };
+}
+
+function promptsOf(runtime: TempRuntime, { session }: Claude): string[] | undefined {
+  return stateOf(runtime, session)?.prompts.map(({ text }) => text);
+}
+
+function count(runtime: TempRuntime, { session }: Claude, kind: string): number {
+  return journalKinds(runtime, session).filter((one) => one === kind).length;
+}
+
 it("a prompt that the model got in its turn is taken from the transcript, and once where its event came too", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "rename it");
-  const row = (prompt: string): string => {
+  const transcribe = (prompt: string): void => {
     const attachment = { type: "queued_command", prompt, commandMode: "prompt" };
-    return JSON.stringify({
-      type: "attachment",
-      attachment,
-      uuid: prompt,
-      timestamp: new Date(runtime.now()).toISOString(),
-    });
+    claude.transcribe(JSON.stringify({ type: "attachment", attachment, uuid: prompt, ...timeOf(runtime) }));
   };
   runtime.wait(60_000);
-  claude.transcribe(row("also the tests"));
+  transcribe("also the tests");
   claude.use("Bash", { command: "ls" });
   claude.prompt("and the docs");
-  claude.transcribe(row("and the docs"));
+  transcribe("and the docs");
   claude.use("Bash", { command: "ls docs" });
-  claude.transcribe(row("then commit"));
+  transcribe("then commit");
   claude.prompt("then commit");
   claude.use("Bash", { command: "git status" });
-  const prompts = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt"], 9), []);
-  expect(prompts.map(({ entry }) => entry.kind === "prompt" && entry.text).toReversed()).toEqual([
-    "rename it",
-    "also the tests",
-    "and the docs",
-    "then commit",
-  ]);
+  expect(promptsOf(runtime, claude)).toEqual(["rename it", "also the tests", "and the docs", "then commit"]);
 });
 
 it("the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
@@ -52,26 +52,17 @@ it("the words of a refusal are a prompt once, before the answer to them, and als
   const refuse = (words: string): void => {
     const id = claude.begin("Edit", { file_path: "/nonexistent/project/a.ts" });
     runtime.wait(5_000);
-    claude.transcribe(
-      aToolResultLine(id, `${refusal}${words}`, true, { timestamp: new Date(runtime.now()).toISOString() }),
-    );
+    claude.transcribe(aToolResultLine(id, `${refusal}${words}`, true, timeOf(runtime)));
   };
   refuse("not this file");
-  const timestamp = new Date(runtime.now() + 10).toISOString();
-  claude.transcribe(anAssistantLine({ content: [{ type: "text", text: "I leave it as it is." }] }, { timestamp }));
+  runtime.wait(10);
+  claude.say("I leave it as it is.");
   claude.stop("I leave it as it is.");
   claude.prompt("go on");
   refuse("only the tests");
   runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-  expect(stateOf(runtime, claude.session)?.prompts.map(({ text }) => text)).toEqual([
-    "rename it",
-    "not this file",
-    "go on",
-    "only the tests",
-  ]);
-  const kinds = journalKinds(runtime, claude.session);
-  expect(kinds.filter((kind) => kind === "assistant")).toHaveLength(1);
-  expect(kinds.filter((kind) => kind === "turn_end")).toHaveLength(1);
+  expect(promptsOf(runtime, claude)).toEqual(["rename it", "not this file", "go on", "only the tests"]);
+  expect(["assistant", "turn_end"].map((kind) => count(runtime, claude, kind))).toEqual([1, 1]);
 });
 
 it("an interruption is taken from the transcript with the next prompt, and by the reading after a death", () => {
@@ -79,10 +70,8 @@ it("an interruption is taken from the transcript with the next prompt, and by th
   const claude = aLiveClaude(runtime, "rename it");
   const stop = (): number => {
     runtime.wait(5_000);
-    const at = runtime.now();
-    const timestamp = new Date(at).toISOString();
-    claude.transcribe(aUserLine("[Request interrupted by user for tool use]", { timestamp }));
-    return at;
+    claude.transcribe(aUserLine("[Request interrupted by user for tool use]", timeOf(runtime)));
+    return runtime.now();
   };
   claude.begin("Bash", { command: "make" });
   const first = stop();
@@ -93,8 +82,7 @@ it("an interruption is taken from the transcript with the next prompt, and by th
   const second = stop();
   runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
   expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: second, runningTools: [] });
-  const kinds = journalKinds(runtime, claude.session);
-  expect(kinds.filter((kind) => kind === "interrupted")).toHaveLength(2);
+  expect(count(runtime, claude, "interrupted")).toBe(2);
 });
 
 const written = { timestamp: "2030-01-01T00:00:00.000Z", isSidechain: true, agentId: "a1" };
@@ -146,10 +134,7 @@ it("a transcript that has grown by much is read in steps, between which others h
   const claude = aLiveClaude(runtime);
   claude.prompt("begin");
   const said = Array.from({ length: 90 }, (_, n) => `answer ${n} ${"word ".repeat(2_000)}`);
-  writeFileSync(
-    claude.transcript,
-    aTranscript(...said.map((text) => anAssistantLine({ content: [{ type: "text", text }] }))),
-  );
+  claude.transcribe(...said.map((text) => anAssistantLine({ content: [{ type: "text", text }] })));
   const turns = { count: 0, isOver: false };
   const take = (): void => {
     turns.count += 1;
@@ -168,34 +153,18 @@ it("a transcript that has grown by much is read in steps, between which others h
   expect(texts.length).toBeGreaterThan(80);
 });
 
-/** What a brief says of an imported file. */
-interface Shown {
-  readonly text: string;
-  /** Prompts that it counts, where it calls its count complete. */
-  readonly complete: number | null;
-  readonly hasEnd: boolean;
-}
-
-class Importer {
-  readonly #runtime: TempRuntime = tempRuntime();
-  readonly #folder = temporaryFolder();
-
-  /** @returns null: refused */
-  async brief(bytes: Buffer, name = "old.jsonl"): Promise<Shown | null> {
-    const path = join(this.#folder, name);
-    writeFileSync(path, bytes);
-    const imported = await importTranscript(this.#runtime, { path, folder: "/p" });
-    if (!imported.ok) return null;
-    const from = restoreById(this.#runtime, imported.value.session);
-    if (from === null) throw new Error("it was not stored");
-    const text = brief(from, this.#runtime.now(), "brief");
-    const counted = /(\d+) of (\d+) prompts quoted/.exec(text);
-    return {
-      text,
-      complete: counted ? Number(counted[2]) : null,
-      hasEnd: text.includes("the end of the conversation is there"),
-    };
-  }
+/** What a brief says of an imported file, and how many prompts, where it calls its count complete; null: refused. */
+async function shownOf(runtime: TempRuntime, bytes: Buffer, name = "old.jsonl") {
+  const path = join(runtime.paths.home, "..", name);
+  writeFileSync(path, bytes);
+  const imported = await importTranscript(runtime, { path, folder: "/p" });
+  if (!imported.ok) return null;
+  const from = restoreById(runtime, imported.value.session);
+  if (from === null) throw new Error("it was not stored");
+  const text = brief(from, runtime.now(), "brief");
+  const [, complete = null] = /\d+ of (\d+) prompts quoted/.exec(text) ?? [];
+  const hasEnd = text.includes("the end of the conversation is there");
+  return { text, complete: complete && Number(complete), hasEnd };
 }
 
 /** Words that stand in no other text. */
@@ -264,31 +233,23 @@ const harmless: Readonly<Record<string, Damage>> = {
   "no line break at the end": (rows) => Buffer.from(rows.join("\n")),
 };
 
-interface Case {
-  readonly client: string;
-  /** Number of them. */
-  readonly turns: number;
-  readonly row: number;
-  /** Share of the row. */
-  readonly within: number;
-  readonly lost: string;
-  readonly other: string;
-}
-
-const cases: fc.Arbitrary<Case> = fc.record({
+const cases = fc.record({
   client: fc.constantFrom(...clientsWithRows),
-  turns: fc.integer({ min: 1, max: 6 }),
+  count: fc.integer({ min: 1, max: 6 }),
   row: fc.nat(),
+  /** Share of the row. */
   within: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
   lost: fc.constantFrom(...Object.keys(losing)),
   other: fc.constantFrom(...Object.keys(harmless)),
 });
 
+type Case = typeof cases extends fc.Arbitrary<infer One> ? One : never;
+
 /** A brief may lack what is lost, and must not say that it has it. */
-async function checkLoss(importer: Importer, { client, turns: count, row, within, lost }: Case): Promise<void> {
+async function checkLoss(runtime: TempRuntime, { client, count, row, within, lost }: Case): Promise<void> {
   const turns = turnsOf(count);
   const rows = writtenRows(client, turns);
-  const shown = await importer.brief(losing[lost]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
+  const shown = await shownOf(runtime, losing[lost]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
   if (shown === null) return;
   const isThere = ({ prompt }: Turn): boolean => shown.text.includes(prompt);
   if (shown.complete !== null && !turns.every(isThere)) expect(shown).toMatchObject({ complete: null });
@@ -296,10 +257,10 @@ async function checkLoss(importer: Importer, { client, turns: count, row, within
   expect(shown.text).toContain("could not be read");
 }
 
-async function checkNoLoss(importer: Importer, { client, turns: count, row, within, other }: Case): Promise<void> {
+async function checkNoLoss(runtime: TempRuntime, { client, count, row, within, other }: Case): Promise<void> {
   const turns = turnsOf(count);
   const rows = writtenRows(client, turns);
-  const shown = await importer.brief(harmless[other]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
+  const shown = await shownOf(runtime, harmless[other]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
   expect(shown).toMatchObject({ complete: count });
   for (const { prompt } of turns) expect(shown?.text.split(prompt).length).toBe(2);
 }
@@ -310,27 +271,24 @@ it.each([
 ])(
   "no brief of a damaged transcript claims what it lacks, and what is whole is read whole: %s",
   async (_, losses, others) => {
-    const importer = new Importer();
-    const lost = fc.asyncProperty(cases, (given) => checkLoss(importer, given));
+    const runtime = tempRuntime();
+    const lost = fc.asyncProperty(cases, (given) => checkLoss(runtime, given));
     await fc.assert(lost, { numRuns: losses });
-    const kept = fc.asyncProperty(cases, (given) => checkNoLoss(importer, given));
+    const kept = fc.asyncProperty(cases, (given) => checkNoLoss(runtime, given));
     await fc.assert(kept, { numRuns: others });
   },
   1_800_000,
 );
 
 it("a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
-  const importer = new Importer();
+  const runtime = tempRuntime();
   const turns = turnsOf(3);
   const whole = Buffer.from(JSON.stringify(openCodeExport(turns)));
-  expect(await importer.brief(whole, "export.json")).toMatchObject({ complete: 3, hasEnd: true });
-  expect(await importer.brief(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole, Buffer.alloc(40)]))).toMatchObject(
-    {
-      complete: 3,
-    },
-  );
+  expect(await shownOf(runtime, whole, "export.json")).toMatchObject({ complete: 3, hasEnd: true });
+  const padded = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole, Buffer.alloc(40)]);
+  expect(await shownOf(runtime, padded)).toMatchObject({ complete: 3 });
   for (const share of [0.5, 0.7, 0.9]) {
-    const cut = await importer.brief(whole.subarray(0, Math.floor(share * whole.length)), "export.json");
+    const cut = await shownOf(runtime, whole.subarray(0, Math.floor(share * whole.length)), "export.json");
     expect(cut).toMatchObject({ complete: null, hasEnd: false, text: expect.stringContaining("could not be read") });
     expect(cut?.text).toContain(turns[0]?.prompt);
   }
