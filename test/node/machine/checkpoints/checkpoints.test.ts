@@ -14,6 +14,7 @@ import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.
 import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
 import { defaults } from "#src/contract/config.ts";
 import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import {
@@ -31,12 +32,8 @@ function begun(options: TempRuntimeOptions = {}, project: string | null = null):
   return runtime;
 }
 
-let prompts = 0;
-
 function say(runtime: TempRuntime, text: string): void {
-  runtime.store.write((sql) =>
-    journal.append(sql, "s1", runtime.now(), `k${(prompts += 1)}`, { kind: "prompt", text }),
-  );
+  runtime.store.write((sql) => journal.append(sql, "s1", runtime.now(), text, { kind: "prompt", text }));
 }
 
 function save(runtime: TempRuntime, notes: object = {}): ReturnType<typeof capture> {
@@ -92,9 +89,7 @@ it("nothing is stored of a session that is unknown, or of which nothing is known
 it("a session that is deleted while its state is put together is not stored again", () => {
   const runtime = begun();
   say(runtime, "private plans");
-  const racing = meanwhile(runtime, () =>
-    runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = 's1'")),
-  );
+  const racing = meanwhile(runtime, () => runtime.store.write((sql) => forget(sql, { session: "s1" })));
   expect(capture(racing, { sessionId: "s1", trigger: "time" })).toMatchObject({ error: { code: "unknown_session" } });
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
@@ -119,20 +114,18 @@ it("a damaged checkpoint is found out; the state is made from the one before and
   save(runtime, { goal: "the goal" });
   say(runtime, "two lids");
   save(runtime);
+  const prompts = [{ text: "one" }, { text: "two lids" }];
   const seq = all(runtime)[0]?.seq ?? 0;
   const required = (of: number) => () => runtime.store.read((sql) => checkpoints.requireState(sql, of), null);
   for (const damage of ["zeroblob(40)", "substr(body, 1, 10)"]) {
     runtime.store.write((sql) => sql.run(`UPDATE checkpoints SET body = ${damage} WHERE seq = ?`, seq));
     expect(required(seq)).toThrow(/is damaged/);
-    expect(stateOf(runtime, "s1")).toMatchObject({
-      goal: "the goal",
-      prompts: [{ text: "one" }, { text: "two lids" }],
-    });
+    expect(stateOf(runtime, "s1")).toMatchObject({ goal: "the goal", prompts });
   }
   // A process that has none of the states in memory.
   expect(save(tempRuntime({ beside: runtime }))).toMatchObject({ value: { isNew: true } });
   runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
-  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, prompts: [{ text: "one" }, { text: "two lids" }] });
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, prompts });
   expect(required(999)).toThrow(/no checkpoint number 999/);
   expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
 });
@@ -144,8 +137,8 @@ it("two processes that save one session lose nothing of each other, also with st
   save(other, { nextStep: "next" });
   save(runtime, { decisions: ["decided"] });
   save(other, { done: ["done"] });
-  const known = { goal: "goal", nextStep: "next", decisions: ["decided"], done: ["done"] };
-  expect(stateOf(runtime, "s1")).toMatchObject(known);
+  const whole = { goal: "goal", nextStep: "next", decisions: ["decided"], done: ["done"] };
+  expect(stateOf(runtime, "s1")).toMatchObject(whole);
 });
 
 it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
@@ -234,6 +227,11 @@ it("before a tool that the user marked as risky; * matches any text, all else on
   for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
 });
 
+/** `⏎` is a line end in a command. */
+function commandOf(line: string): string {
+  return line.replaceAll("⏎", "\n");
+}
+
 function isRisky(command: string): boolean {
   return isRiskyCommand("Bash", { command }, defaults.checkpoint);
 }
@@ -241,23 +239,14 @@ function isRisky(command: string): boolean {
 it("of a corpus of commands those that destroy what no later one brings back are risky, behind any wrapper, and no others", () => {
   const url = new URL("../../../harness/machine/shell-commands.txt", import.meta.url);
   const [, ...lists] = readFileSync(url, "utf8").split(/^(?:risky|harmless):\n/m);
-  // `⏎` is a line end in a command.
-  const [risky = [], harmless = []] = lists.map((list) =>
-    list
-      .trimEnd()
-      .split("\n")
-      .map((line) => line.replaceAll("⏎", "\n")),
-  );
+  const [risky = [], harmless = []] = lists.map((list) => list.trimEnd().split("\n").map(commandOf));
   expect(risky.filter((command) => !isRisky(command))).toEqual([]);
   expect(harmless.filter(isRisky)).toEqual([]);
   expect([risky.length, harmless.length]).toEqual([127, 43]);
 });
 
 it("the list is the user's to change, and an empty entry matches nothing", () => {
-  const own = {
-    ...defaults.checkpoint,
-    beforeCommands: ["deploy.sh prod", "make *", "", "launch missiles", "a("],
-  };
+  const own = { beforeCommands: ["deploy.sh prod", "make *", "", "launch missiles", "a("] };
   const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
   expect(["./deploy.sh prod", "make all", "./run LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
   expect(["./deploy.sh test", "rm -rf src", "make"].map(ran)).toEqual([false, false, false]);
@@ -301,7 +290,7 @@ it("before a switch to a model whose window is too small the user is asked; a cl
 it("before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
   const { runtime, claude } = aChat();
   const turns = (): number =>
-    runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
+    runtime.store.read((sql) => checkpoints.search(sql, {}), []).filter(({ trigger }) => trigger === "turn").length;
   const saved = (state: string): void =>
     runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = ? WHERE state = 'pending'", state));
   claude.start();
@@ -326,72 +315,47 @@ it("before the first tool of a turn that may change files their snapshot is awai
   expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
 });
 
-type Step =
-  | { readonly kind: "prompt" | "end" | "write" | "interrupt" }
-  | { readonly kind: "begin"; readonly trigger: "turn" | "before_tool" | null }
-  | { readonly kind: "checkpoint"; readonly trigger: Trigger; readonly delay: number };
-
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom<Step>({ kind: "prompt" }, { kind: "interrupt" }) },
-  { weight: 4, arbitrary: fc.constantFrom<Step>({ kind: "end" }, { kind: "write" }, { kind: "write" }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant("begin" as const),
-      trigger: fc.constantFrom("turn" as const, "before_tool" as const, null),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      kind: fc.constant("checkpoint" as const),
-      trigger: fc.constantFrom<Trigger>("turn_end", "time", "compact"),
-      delay: fc.nat({ max: 3 }),
-    }),
-  },
-);
+const kinds = ["prompt", "interrupt", "end", "write", "write", "begin", "begin", "begin", "checkpoint"] as const;
+const step = fc.record({
+  kind: fc.constantFrom(...kinds),
+  /** Of the checkpoint before a call. */
+  before: fc.constantFrom("turn" as const, "before_tool" as const, null),
+  trigger: fc.constantFrom<Trigger>("turn_end", "time", "compact"),
+  delay: fc.nat({ max: 3 }),
+});
+type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
 /** A chat as its journal, its snapshots and the truth: a version of the files, which each write of a running call raises. */
-class Chat {
+class Chat implements FilesOfSession {
   readonly moments: Moment[] = [];
   readonly saved: SavedFiles[] = [];
   readonly calls: ChangingCall[] = [];
   readonly versions = new Map<Moment | SavedFiles, number>();
-  #running: ChangingCall[] = [];
-  #late: { readonly due: number; readonly from: Omit<SavedFiles, "at"> }[] = [];
+  readonly #running: ChangingCall[] = [];
+  readonly #late: { readonly due: number; readonly from: Omit<SavedFiles, "at"> }[] = [];
   #now = 0;
   #version = 0;
 
-  do(step: Step): void {
-    this.#now += 1;
-    const row = this.#now;
-    if (step.kind === "prompt") {
+  do({ kind, before, trigger, delay }: Step): void {
+    const row = (this.#now += 1);
+    if (kind === "prompt") {
       const moment = { number: this.moments.length + 1, at: row, text: "", seq: row };
       this.moments.push(moment);
       this.versions.set(moment, this.#version);
-    } else if (step.kind === "begin") {
+    } else if (kind === "begin") {
       const call = { start: row, startAt: row, end: Infinity, endAt: Infinity };
       this.calls.push(call);
       // The hook answers when the files are read.
-      if (step.trigger) this.#save({ ...this.#checkpoint(step.trigger) }, row);
+      if (before) this.#save(this.#checkpoint(before));
       this.#running.push(call);
-    } else if (step.kind === "write") this.#version += this.#running.length > 0 ? 1 : 0;
-    else if (step.kind === "end") {
-      const call = this.#running.shift();
-      if (call) Object.assign(call, { end: row, endAt: row });
-    } else if (step.kind === "interrupt") {
+    } else if (kind === "write") this.#version += this.#running.length > 0 ? 1 : 0;
+    else if (kind === "checkpoint") this.#late.push({ due: row + delay, from: this.#checkpoint(trigger) });
+    else {
       // The end of a turn ends the calls that have no end of their own.
-      for (const call of this.#running) Object.assign(call, { end: row, endAt: row });
-      this.#running = [];
-    } else if (step.kind === "checkpoint")
-      this.#late.push({ due: row + step.delay, from: this.#checkpoint(step.trigger) });
-    const due = this.#late.filter((one) => one.due <= this.#now);
-    this.#late = this.#late.filter((one) => one.due > this.#now);
-    for (const { from } of due) this.#save(from, this.#now);
-  }
-
-  files(): FilesOfSession {
-    return { moments: this.moments, saved: this.saved, calls: this.calls };
+      const over = this.#running.splice(0, kind === "end" ? 1 : Infinity);
+      for (const call of over) Object.assign(call, { end: row, endAt: row });
+    }
+    for (const { due, from } of this.#late) if (due === row) this.#save(from);
   }
 
   #checkpoint(trigger: Trigger): Omit<SavedFiles, "at"> {
@@ -399,8 +363,8 @@ class Chat {
     return { ...facts, checkpointId: `cp${this.#now}`, trigger, journalSeq: this.#now, checkpointAt: this.#now };
   }
 
-  #save(from: Omit<SavedFiles, "at">, at: number): void {
-    const saved = { ...from, at };
+  #save(from: Omit<SavedFiles, "at">): void {
+    const saved = { ...from, at: this.#now };
     this.saved.push(saved);
     this.versions.set(saved, this.#version);
   }
@@ -412,9 +376,8 @@ it("whatever calls, checkpoints and interruptions there are, the files of a prom
     fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
       const chat = new Chat();
       for (const one of steps) chat.do(one);
-      const files = chat.files();
-      for (const moment of files.moments) {
-        const saved = filesAt(files, moment);
+      for (const moment of chat.moments) {
+        const saved = filesAt(chat, moment);
         if (saved === null) continue;
         found += 1;
         expect(chat.versions.get(saved)).toBe(chat.versions.get(moment));
