@@ -9,7 +9,7 @@ import { seededRandom } from "#src/shared/seeded-random.ts";
 
 /** Chats that work off a plan, are killed at any moment and continued, against what truly happened. */
 
-export interface KillFigures {
+interface KillFigures {
   kills: number;
   /** Calls of recovered chats that could repeat something. */
   calls: number;
@@ -81,118 +81,95 @@ function planOf(draw: Draw): Step[] {
 const thinkingMs = 8_000;
 const failureShare = 0.05;
 
-class History {
-  readonly #draw: Draw;
-  readonly #plan: Step[];
-  readonly #setting: KillSetting;
-  readonly #figures: KillFigures;
+/** One chat after the other, until the plan is done. */
+function runHistory(draw: Draw, { guard, outlives }: KillSetting, figures: KillFigures, maxKills: number): void {
+  const plan = planOf(draw);
   /** What truly happened, and in which life first. */
-  readonly #done = new Map<string, number>();
-  #commit = 1;
-  #isDirty = false;
-  #now = 1_700_000_000_000;
-  #state: WorkState = emptyState;
-  #life = 0;
-  #calls = 0;
+  const done = new Map<string, number>();
+  let state: WorkState = emptyState;
+  let isDirty = false;
+  let [commit, life, calls, now] = [1, 0, 0, 1_700_000_000_000];
 
-  constructor(draw: Draw, setting: KillSetting, figures: KillFigures) {
-    this.#draw = draw;
-    this.#plan = planOf(draw);
-    this.#setting = setting;
-    this.#figures = figures;
-  }
+  const append = (entry: JournalEntry): void => {
+    calls += 1;
+    state = fold(state, [{ seq: calls, at: now, entry }]);
+  };
 
-  run(maxKills: number): void {
-    for (let from = 0; from < this.#plan.length; this.#life += 1) {
-      const left = this.#plan.slice(from).reduce((sum, { ms }) => sum + ms + thinkingMs, 0);
-      const isKilled = this.#life < 4 && this.#figures.kills < maxKills;
-      const dies = isKilled ? this.#now + this.#draw() * left : Number.POSITIVE_INFINITY;
-      this.#append({ kind: "prompt", text: "continue" });
-      let at = from;
-      while (at < this.#plan.length && this.#step(this.#plan[at] as Step, dies)) at += 1;
-      if (at >= this.#plan.length) return;
-      this.#figures.kills += 1;
-      const session = `life-${this.#life}`;
-      this.#state = { ...emptyState, continues: toPredecessor({ session, state: this.#state }) };
-      // A successor may do some of the last steps again.
-      from = Math.max(0, at - pick(this.#draw, [0, 0, 0, 1, 1, 2, 3, 5]));
-    }
-  }
+  const keyOf = (command: string): string => {
+    if (pushes.includes(command)) return `push ${commit}`;
+    const isDeployment = /deploy$|deploy:|kubectl|workflow/.test(command) && !command.includes("migrate");
+    return isDeployment ? `${command} ${commit}` : command;
+  };
 
-  #append(entry: JournalEntry): void {
-    this.#calls += 1;
-    this.#state = fold(this.#state, [{ seq: this.#calls, at: this.#now, entry }]);
-  }
+  const notesOf = (command: string): EffectNote[] => {
+    const subject = String(commit).padStart(40, "0");
+    return noteEffects({ tool_name: "Bash", tool_input: { command } }).map((note) => {
+      if (note.kind === "push") return Object.assign(note, { subject, branch: "main" });
+      return note.kind === "deployment" ? Object.assign(note, { subject }) : note;
+    });
+  };
 
-  /** @returns false: the chat was killed before its end was recorded */
-  #step(step: Step, dies: number): boolean {
-    this.#now += thinkingMs;
-    if (this.#now >= dies) return false;
-    const id = `call-${(this.#calls += 1)}`;
-    const call = { id, name: "Bash", input: step.command };
-    const effects = this.#notesOf(step);
-    const setting = { guard: this.#setting.guard, commands: [] };
-    const reason = reasonToAsk(this.#state, effects, setting, true, this.#now);
-    const key = this.#keyOf(step);
-    const isDoneBefore = (this.#done.get(key) ?? this.#life) < this.#life;
-    this.#append({ kind: "tool_start", ...call, ...(effects.length === 0 ? {} : { effects }) });
-    if (step.does === "effect" && this.#life > 0) this.#figures.calls += 1;
-    if (reason !== null) {
-      this.#figures.asked += 1;
-      // The user knows, or finds out.
-      if (isDoneBefore) return true;
-      this.#figures.needless += 1;
-    }
-    const isFailing = step.does === "effect" && this.#draw() < failureShare;
-    const happensAt = this.#now + step.ms * this.#draw();
-    this.#now += step.ms;
-    // A client that is killed does not end its commands; a machine that goes down does.
-    if (!isFailing && (happensAt < dies || this.#draw() < this.#setting.outlives))
-      this.#happen(step, key, isDoneBefore);
-    if (this.#now >= dies) return false;
-    if (!isFailing) {
-      this.#append({ kind: "tool_end", ...call });
-      return true;
-    }
-    this.#append({ kind: "tool_error", ...call, text: "Exit code 1\nfatal: unable to access" });
-    // It tries a failed call again.
-    return this.#step(step, dies);
-  }
-
-  #happen(step: Step, key: string, isDoneBefore: boolean): void {
-    if (step.does === "edit" && !step.isOver) this.#isDirty = true;
-    if (step.does === "commit" && this.#isDirty) [this.#commit, this.#isDirty] = [this.#commit + 1, false];
+  const happen = (step: Step, key: string, isDoneBefore: boolean): void => {
+    if (step.does === "edit" && !step.isOver) isDirty = true;
+    if (step.does === "commit" && isDirty) [commit, isDirty] = [commit + 1, false];
     step.isOver = true;
     if (step.does !== "effect") return;
-    if (isDoneBefore && !once.test(step.command)) this.#figures.repeated += 1;
-    this.#done.set(key, this.#done.get(key) ?? this.#life);
-  }
+    if (isDoneBefore && !once.test(step.command)) figures.repeated += 1;
+    done.set(key, done.get(key) ?? life);
+  };
 
-  #keyOf({ command }: Step): string {
-    if (pushes.includes(command)) return `push ${this.#commit}`;
-    return /deploy$|deploy:|kubectl|workflow/.test(command) && !command.includes("migrate")
-      ? `${command} ${this.#commit}`
-      : command;
-  }
+  /** @returns false: the chat was killed before its end was recorded */
+  const perform = (step: Step, dies: number): boolean => {
+    now += thinkingMs;
+    if (now >= dies) return false;
+    const call = { id: `call-${(calls += 1)}`, name: "Bash", input: step.command };
+    const effects = notesOf(step.command);
+    const reason = reasonToAsk(state, effects, { guard, commands: [] }, true, now);
+    const key = keyOf(step.command);
+    const isDoneBefore = (done.get(key) ?? life) < life;
+    append({ kind: "tool_start", ...call, ...(effects.length === 0 ? {} : { effects }) });
+    if (step.does === "effect" && life > 0) figures.calls += 1;
+    if (reason !== null) {
+      figures.asked += 1;
+      // The user knows, or finds out.
+      if (isDoneBefore) return true;
+      figures.needless += 1;
+    }
+    const isFailing = step.does === "effect" && draw() < failureShare;
+    const happensAt = now + step.ms * draw();
+    now += step.ms;
+    // A client that is killed does not end its commands; a machine that goes down does.
+    if (!isFailing && (happensAt < dies || draw() < outlives)) happen(step, key, isDoneBefore);
+    if (now >= dies) return false;
+    append(isFailing ? { kind: "tool_error", ...call, text: "Exit code 1\nfatal" } : { kind: "tool_end", ...call });
+    // It tries a failed call again.
+    return !isFailing || perform(step, dies);
+  };
 
-  #notesOf({ command }: Step): EffectNote[] {
-    const commit = String(this.#commit).padStart(40, "0");
-    return noteEffects({ tool_name: "Bash", tool_input: { command } }).map((note) => {
-      if (note.kind === "push") return Object.assign(note, { subject: commit, branch: "main" });
-      return note.kind === "deployment" ? Object.assign(note, { subject: commit }) : note;
-    });
+  for (let from = 0; from < plan.length; life += 1) {
+    const left = plan.slice(from).reduce((sum, { ms }) => sum + ms + thinkingMs, 0);
+    const isKilled = life < 4 && figures.kills < maxKills;
+    const dies = isKilled ? now + draw() * left : Number.POSITIVE_INFINITY;
+    append({ kind: "prompt", text: "continue" });
+    let at = from;
+    while (at < plan.length && perform(plan[at] as Step, dies)) at += 1;
+    if (at >= plan.length) return;
+    figures.kills += 1;
+    state = { ...emptyState, continues: toPredecessor({ session: `life-${life}`, state }) };
+    // A successor may do some of the last steps again.
+    from = Math.max(0, at - pick(draw, [0, 0, 0, 1, 1, 2, 3, 5]));
   }
 }
 
-export interface KillSetting {
+interface KillSetting {
   readonly guard: Config["effects"]["guard"];
   /** Share of kills that a running command outlives, 0 to 1. */
   readonly outlives: number;
 }
 
-export function killFigures(setting: KillSetting, kills: number, seed: number): KillFigures {
+export function killFigures(setting: KillSetting, kills: number, seed: number) {
   const draw = seededRandom(seed);
   const figures: KillFigures = { kills: 0, calls: 0, repeated: 0, asked: 0, needless: 0 };
-  while (figures.kills < kills) new History(draw, setting, figures).run(kills);
+  while (figures.kills < kills) runHistory(draw, setting, figures, kills);
   return figures;
 }

@@ -3,11 +3,13 @@ import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.
 import { openLocalCoordinator } from "#src/coordinator-client/client.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import type { Team } from "#src/machine/team/team.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { saveName } from "#src/machine/sharing/find-project.ts";
+import { addKey, createKey } from "#src/machine/sharing/key-ring.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-runtime.ts";
-import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
@@ -85,11 +87,20 @@ export class TeamRig {
   }
 }
 
-export async function twoChats(): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
+/** Two chats of one machine, which has joined a workspace at an edge where `edge` is given. */
+export async function twoChats(edge?: { readonly hasKey: boolean }) {
   const rig = new TeamRig();
+  const { home } = rig.base.paths;
+  const workspace = { url: edgeUrl, workspace: "w1" };
+  if (edge) writeEdgeConfig(home, { ...workspace, machine: "m1", token });
+  if (edge?.hasKey)
+    addKey(
+      home,
+      workspace,
+      createKey((bytes) => new Uint8Array(bytes).fill(7)),
+    );
   const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
-  await one.tick();
-  await other.tick();
+  for (const chat of [one, other]) await rig.time.until(chat.tick());
   return { rig, one, other };
 }
 

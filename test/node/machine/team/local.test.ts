@@ -1,4 +1,3 @@
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { version } from "#src/contract/version.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +6,7 @@ import { rowCount, Claude, storedSession, aChat } from "#harness/machine/claude.
 import { connect, desktop, type ConnectOptions } from "#harness/machine/mcp-process.ts";
 import { lateTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
-import { TeamRig, twoChats, type TeamChat as RigChat } from "#harness/team/team-rig.ts";
+import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { Holdings, type Holder } from "#src/machine/team/holdings.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
@@ -15,11 +14,9 @@ import { stateText } from "#src/contract/chat-state.ts";
 import { toSessionView } from "#src/machine/operations/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "#src/machine/sessions/activity.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { platformOf } from "#harness/edge/edge-runtime.ts";
-import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 
 it("a chat registers by itself once its session is stored, with its client's process; a start writes nothing", async () => {
   const rig = new TeamRig();
@@ -125,12 +122,15 @@ it("no secret reaches another chat, in any field", async () => {
   expect(JSON.stringify(reported)).toContain("[redacted");
 });
 
-it("a chat whose team is switched off works alone", async () => {
-  const rig = new TeamRig({ config: { team: { isEnabled: false } } });
-  const server = rig.base.processes.start(1);
-  expect(lateTeam(rig.base, server, () => null)).toBeNull();
-  const { client } = await desktop(rig.base);
-  expect((await client.listTools()).tools).toHaveLength(6);
+it("a chat whose team is switched off works alone, and so does the chat of a worker's task", async () => {
+  const off = new TeamRig({ config: { team: { isEnabled: false } } }).base;
+  expect(lateTeam(off, off.processes.start(1), () => null)).toBeNull();
+  expect((await (await desktop(off)).client.listTools()).tools).toHaveLength(6);
+  const rig = new TeamRig();
+  const runtime = tempRuntime({ beside: rig.base, env: { SHIM_TASK: "7", SHIM_CLAIM: "1" } });
+  const { client } = await connect(runtime, { team: (one, server) => lateTeam(runtime, server, () => one) });
+  expect((await client.listTools()).tools.map(({ name }) => name)).not.toContain("shim_next");
+  expect(rig.call("chats.list", {}).chats).toEqual([]);
 });
 
 it("no message can be mistaken for one of another chat in the text of the inbox", async () => {
@@ -142,65 +142,38 @@ it("no message can be mistaken for one of another chat in the text of the inbox"
   expect(shown).not.toContain("<system-reminder>");
 });
 
-it("the chat of a worker's task works alone", async () => {
-  const rig = new TeamRig();
-  const runtime = tempRuntime({ beside: rig.base, env: { SHIM_TASK: "7", SHIM_CLAIM: "1" } });
-  const { client } = await connect(runtime, { team: (one, server) => lateTeam(runtime, server, () => one) });
-  expect((await client.listTools()).tools.map(({ name }) => name)).not.toContain("shim_next");
-  expect(rig.call("chats.list", {}).chats).toEqual([]);
-});
-
-const workspace = "w1";
-const link = { self: { chat: "a", incarnation: 1 } } as unknown as CoordinatorClient;
-
-/** A process whose chats take `times` down, by session. */
-function aProcess(time: FakeTime, runtime: TempRuntime) {
-  const machine = new Machine(time);
-  const times: Record<string, number[]> = {};
-  const timers = new Set<object>();
-  const setTimer = (work: () => void, ms: number): (() => void) => {
-    const timer = {};
-    timers.add(timer);
-    const run = (): void => {
-      timers.delete(timer);
-      work();
-    };
-    const cancel = machine.setTimer(run, ms);
-    return () => {
-      timers.delete(timer);
-      cancel();
-    };
-  };
+it("each chat of a process renews in its interval what it holds; an answer that does not come delays no other", async () => {
+  const time = new FakeTime();
+  const times: [sessionId: string, second: number][] = [];
   const holders = new Map<string, Holder>();
-  const holdings = new Holdings({ runtime, platform: { clock: machine.clock, setTimer }, workspace, holders });
-  const serve = (sessionId: string, answer = Promise.resolve()): void => {
-    const seen: number[] = (times[sessionId] = []);
+  const platform = new Machine(time);
+  const holdings = new Holdings({ runtime: tempRuntime(), platform, workspace: "w1", holders });
+  const link = { self: { chat: "a", incarnation: 1 } } as unknown as CoordinatorClient;
+  for (const sessionId of ["a", "b", "hangs"]) {
     const renew = async (): Promise<void> => {
-      seen.push(Math.round(time.now / 1_000));
-      await answer;
+      times.push([sessionId, Math.round(time.now / 1_000)]);
+      if (sessionId === "hangs") await new Promise(() => undefined);
     };
     holders.set(sessionId, { sessionId, renew });
-    holdings.check();
-  };
-  const lead = (sessionId: string, resource: string): void =>
-    void holdings.put({ link, sessionId }, { kind: "leadership", resource, token: 1, body: { requestId: "r" } });
-  return { holdings, holders, times, timers, serve, lead };
-}
-
-it("one timer renews what all chats of a process hold, each in its interval; an answer that does not come delays no other chat", async () => {
-  const time = new FakeTime();
-  const { serve, lead, timers, times, holders, holdings } = aProcess(time, tempRuntime());
-  for (const session of ["a", "b"]) serve(session);
-  serve("hangs", Promise.withResolvers<void>().promise);
-  expect(timers.size).toBe(0);
-  lead("a", "plan");
+  }
+  const lead = (sessionId: string): void =>
+    void holdings.put(
+      { link, sessionId },
+      { kind: "leadership", resource: sessionId, token: 1, body: { requestId: "r" } },
+    );
+  lead("a");
   await time.pass(5_000);
-  for (const session of ["b", "hangs"]) lead(session, session);
+  for (const session of ["b", "hangs"]) lead(session);
   await time.pass(45_000);
-  expect([times, timers.size]).toEqual([{ a: [15, 30, 45], b: [20, 35, 50], hangs: [20] }, 1]);
-  holders.clear();
-  holdings.check();
-  expect(timers.size).toBe(0);
+  expect(times.map(([session, at]) => `${session} ${at}`).toSorted()).toEqual([
+    "a 15",
+    "a 30",
+    "a 45",
+    "b 20",
+    "b 35",
+    "b 50",
+    "hangs 20",
+  ]);
 });
 
 const minuteMs = 60_000;
@@ -295,15 +268,6 @@ it("sessions show what a living chat does: growth of the transcript is work, a n
   expect(shown(runtime, claude)).toBe("died (killed)");
 });
 
-/** Two chats of Claude Code at an edge. */
-async function atEdge(): Promise<{ rig: TeamRig; one: RigChat; other: RigChat }> {
-  const rig = new TeamRig();
-  writeEdgeConfig(rig.base.paths.home, { url: edgeUrl, workspace: "w1", machine: "m1", token });
-  const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
-  for (const chat of [one, other]) await rig.time.until(chat.tick());
-  return { rig, one, other };
-}
-
 /** As the coordinator has it. */
 async function stateAt(rig: TeamRig, chat: string): Promise<string> {
   const { status, reason } = given(await rig.edge.host.call("chats.get", { chat }));
@@ -312,7 +276,7 @@ async function stateAt(rig: TeamRig, chat: string): Promise<string> {
 
 it("a chat of a client without session ids is attested dead with its server, whether its client lives or not", async () => {
   for (const ending of ["client_gone", "server_gone"] as const) {
-    const { rig } = await atEdge();
+    const { rig } = await twoChats({ hasKey: false });
     const platform = platformOf(rig.edge, rig.machine, 501);
     const team: ConnectOptions["team"] = (client, server) => openTeam(rig.base, server, () => client, platform);
     const plain = await connect(rig.base, { serverPid: 500, clientPid: 600, name: "claude-ai", team });
@@ -329,7 +293,7 @@ it("a chat of a client without session ids is attested dead with its server, whe
 });
 
 it("a living chat whose server is gone is kept by its last process, until its client ends", async () => {
-  const { rig, one } = await atEdge();
+  const { rig, one } = await twoChats({ hasKey: false });
   const { session } = one.claude;
   await rig.time.until(one.team.end("server_gone"));
   await rig.time.pass(600_000);
@@ -339,32 +303,18 @@ it("a living chat whose server is gone is kept by its last process, until its cl
   expect(await stateAt(rig, session)).toBe("offline: attested");
 });
 
-it("a living chat whose processes were all killed is kept by another process of the machine", async () => {
-  const { rig, one, other } = await atEdge();
+it("another process of the machine keeps a living chat whose processes were killed, and attests its death in two seconds", async () => {
+  const { rig, one, other } = await twoChats({ hasKey: false });
   const { session } = one.claude;
-  await one.team.end("goes_on");
-  for (let times = 0; times < 60; times++) {
+  const pass = async (): Promise<void> => {
     await rig.time.pass(2_000);
-    await rig.time.until(watch(other));
-  }
-  expect(await stateAt(rig, session)).toBe("alive");
-});
-
-it("a client that was killed with its server is attested dead within two seconds by one process of the machine", async () => {
-  const { rig, one, other } = await atEdge();
-  const { session } = one.claude;
+    for (const watch of other.team.watches()) await rig.time.until(watch.checkMembers());
+  };
   await one.team.end("goes_on");
-  await rig.time.pass(2_000);
-  await rig.time.until(watch(other));
+  for (let times = 0; times < 60; times++) await pass();
   expect(await stateAt(rig, session)).toBe("alive");
   one.claude.kill();
-  await rig.time.pass(2_000);
-  await rig.time.until(watch(other));
+  await pass();
   expect(await stateAt(rig, session)).toBe("offline: attested");
-  const stored = rig.base.store.read((sql) => sessions.get(sql, session), null);
-  expect(stored?.deathAt).not.toBeNull();
+  expect(storedSession(rig.base, session).deathAt).not.toBeNull();
 });
-
-async function watch({ team }: RigChat): Promise<void> {
-  for (const one of team.watches()) await one.checkMembers();
-}

@@ -7,12 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toLeasePath } from "#src/machine/team/file-reservations.ts";
 import { version } from "#src/contract/version.ts";
-import { writeEdgeConfig, edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
-import { addKey } from "#src/machine/sharing/key-ring.ts";
-import { createKey } from "#src/machine/sharing/key-ring.ts";
+import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { rowCount } from "#harness/machine/claude.ts";
-import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 import type { Answer } from "#harness/machine/mcp-process.ts";
 
 const key = "$leader/deploy";
@@ -126,24 +123,18 @@ it("a reservation by a link holds where the link leads, so an edit by either nam
   expect((await one.ask("shim_files", { action: "release", paths: ["link/**"] })).text).toBe("Released: src/**.");
 });
 
-it.each([
-  ["a.ts", "a.ts"],
-  ["./src//a.ts", "src/a.ts"],
-  ["src/x/../a.ts", "src/a.ts"],
-  ["/p/src/a.ts", "src/a.ts"],
-  ["src/", "src"],
-  ["src/*", "src/*"],
-  ["src/**", "src/**"],
-  ["**", "**"],
-  ["/p/**", "**"],
-])("a path is below the root, given relative or absolute, with ranges at its end: %s", (given, path) => {
-  expect(toLeasePath("/p", given)).toEqual({ ok: true, value: path });
-});
+function pathOf(given: string): string | false {
+  const read = toLeasePath("/p", given);
+  return read.ok && read.value;
+}
 
-it("what is none of this is refused with the path", () => {
+it("a path is below the root, given relative or absolute, with ranges at its end; any other is refused", () => {
+  const same = ["a.ts", "src/*", "src/**", "**"];
+  expect(same.map(pathOf)).toEqual(same);
+  expect(["./src//a.ts", "src/x/../a.ts", "/p/src/a.ts"].map(pathOf)).toEqual(Array(3).fill("src/a.ts"));
+  expect(["src/", "/p/**"].map(pathOf)).toEqual(["src", "**"]);
   const bad = ["..", "../b", "/q/a.ts", ".", "/p", "src/*/a.ts", "src/*.ts", "a\nb", "x".repeat(401)];
-  for (const given of bad) expect(toLeasePath("/p", given), given).toMatchObject({ ok: false });
-  expect(toLeasePath("/p", "/q/a.ts")).toEqual({ ok: false, error: '"/q/a.ts" is not below /p' });
+  expect(bad.filter((given) => pathOf(given) !== false)).toEqual([]);
 });
 
 it("a shim_next that takes nothing says so, and takes none that waits or needs what the chat cannot do", async () => {
@@ -213,17 +204,8 @@ it("a chat that takes a task is given the commits that it builds on", async () =
   );
 });
 
-const edgeOf = { url: edgeUrl, workspace: "w1" };
-
-/** Two chats at an edge. */
 async function atEdge(hasKey = true) {
-  const rig = new TeamRig();
-  const { home } = rig.base.paths;
-  writeEdgeConfig(home, { ...edgeOf, machine: "m1", token });
-  const key = createKey(() => new Uint8Array(32).fill(7));
-  if (hasKey) addKey(home, edgeOf, key);
-  const [one, other] = [await rig.chat("plan the secret thing"), await rig.chat("build it")];
-  for (const chat of [one, other]) await rig.time.until(chat.tick());
+  const { rig, one, other } = await twoChats({ hasKey });
   /** Lets time pass until it is answered. */
   const ask = (chat: TeamChat, tool: string, input?: Record<string, unknown>): Promise<Answer> =>
     rig.time.until(chat.ask(tool, input));
@@ -255,12 +237,12 @@ it("at an edge chats work together, and it sees of their folder only hashes and 
   await ask(other, "shim_report", { outcome: "progress", note: "half" });
   const { output } = await ask(one, "shim_chats");
   expect(output["chats"]).toMatchObject([
-    { name: "plan the secret thing", machine: "m1", isSelf: true },
+    { name: "plan it", machine: "m1", isSelf: true },
     { name: "build it", machine: "m1", tasks: [{ task: 1, note: "half" }] },
   ]);
   const seen = JSON.stringify(rig.edge.arrived);
   expect(seen).toContain(String(saved.output["checkpoint"]));
-  for (const hidden of ["secret thing", "a goal of mine", "hidden.ts", rig.project]) expect(seen).not.toContain(hidden);
+  for (const hidden of ["plan it", "a goal of mine", "hidden.ts", rig.project]) expect(seen).not.toContain(hidden);
   const checkout = expect.stringMatching(/^[0-9a-f]{32}$/) as string;
   const card = expect.stringMatching(/^[\w-]{50,}$/) as string;
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
