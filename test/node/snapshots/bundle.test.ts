@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readdirSync, rmSync, symlinkSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { makeBundle, type BundleInput, type BundleResult } from "#src/snapshots/make-bundle.ts";
+import { makeBundle, type BundleResult } from "#src/snapshots/make-bundle.ts";
 import {
   restoreReceived,
   type RestoreOutcome,
@@ -43,16 +44,11 @@ function twoClones(files: Record<string, string | Buffer>): { there: GitProject;
   return { there, here: { root, project, snapshots: join(root, "home", "snapshots") } };
 }
 
-function bundled(from: GitProject, snapshot: DoneSnapshot, more: Partial<BundleInput> = {}): Promise<BundleResult> {
+async function made(from: GitProject, snapshot: DoneSnapshot, maxBytes = 8_388_608): Promise<Made> {
   const { repository, commit, head } = snapshot;
   const { project, snapshots } = from;
-  const signal = new AbortController().signal;
-  const limits = { maxBytes: 8_388_608, timeoutMs: 60_000, signal };
-  return makeBundle({ env: GIT_ENV, snapshots, repository, commit, head, project, now: T0, ...limits, ...more });
-}
-
-async function made(from: GitProject, snapshot: DoneSnapshot, more?: Partial<BundleInput>): Promise<Made> {
-  const bundle = await bundled(from, snapshot, more);
+  const limits = { maxBytes, timeoutMs: 60_000, signal: new AbortController().signal };
+  const bundle = await makeBundle({ env: GIT_ENV, snapshots, repository, commit, head, project, now: T0, ...limits });
   if (bundle.state !== "made") throw new Error(JSON.stringify(bundle));
   return bundle;
 }
@@ -65,16 +61,7 @@ function received(
 ): Promise<RestoreOutcome> {
   const { project, snapshots } = here;
   const { commit } = snapshot;
-  return restoreReceived({
-    ...HOST,
-    project,
-    snapshots,
-    commit,
-    bundle: bytes,
-    needs,
-    into,
-    timeoutMs: 60_000,
-  });
+  return restoreReceived({ ...HOST, project, snapshots, commit, bundle: bytes, needs, into, timeoutMs: 60_000 });
 }
 
 function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
@@ -110,17 +97,14 @@ it("the uncommitted files of a project are restored in a clone of it, byte for b
 it("commits that were not pushed are no part of a bundle but by their files @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const pushed = git(there.project, "rev-parse", "HEAD").trim();
-  write(there.project, {
-    "a.txt": "second\n",
-    "noise.bin": Buffer.from(crypto.getRandomValues(new Uint8Array(60_000))),
-  });
+  write(there.project, { "a.txt": "second\n", "noise.bin": randomBytes(60_000) });
   commitAll(there.project, "second");
   rmSync(join(there.project, "noise.bin"));
   write(there.project, { "c.txt": "third\n" });
   commitAll(there.project, "third");
   write(there.project, { "a.txt": "not committed\n" });
   const snapshot = await taken(there);
-  const bundle = await made(there, snapshot, { maxBytes: 20_000 });
+  const bundle = await made(there, snapshot, 20_000);
   expect(bundle.needs).toEqual([pushed]);
   expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
   expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
@@ -151,12 +135,7 @@ it("a bundle that was cut or changed, or names what is not in it, is refused, an
   const { bytes, needs } = await made(there, snapshot);
   const changed = Buffer.from(bytes);
   changed[bytes.length - 40] = (changed[bytes.length - 40] ?? 0) ^ 1;
-  for (const bad of [
-    bytes.subarray(0, bytes.length - 10),
-    bytes.subarray(0, 30),
-    changed,
-    Buffer.from("no bundle\n\n"),
-  ])
+  for (const bad of [bytes.subarray(0, -10), bytes.subarray(0, 30), changed, Buffer.from("no bundle\n\n")])
     expect(["bundle_unusable", "restore_failed"]).toContain(
       refusalOf(await received(here, snapshot, { bytes: bad, needs })).code,
     );
@@ -183,39 +162,18 @@ it("settings that a snapshot of another machine brings run no command and name n
 
 const names = ["a.txt", "d/b.c", "c.dat", "e.utf"];
 const ends = ["\n", "\r\n", "\r"];
-const words = [
-  "one",
-  "",
-  "$Id$",
-  "$Id: 0123456789012345678901234567890123456789 $",
-  "\0",
-  "é",
-  "version https://git-lfs",
-];
+const words = ["one", "", "$Id$", `$Id: ${"0123456789".repeat(4)} $`, "\0", "é", "version https://git-lfs"];
+const endings = ["text=auto", "text=auto eol=crlf", "text eol=crlf", "text eol=lf", "eol=crlf", "crlf=input", "-text"];
+const filters = ["ident", "filter=lfs diff=lfs merge=lfs -text", "working-tree-encoding=UTF-16"];
 
 const content = fc
   .array(fc.tuple(fc.constantFrom(...words), fc.constantFrom(...ends)), { minLength: 1, maxLength: 6 })
-  .map((lines) => lines.map((line) => line.join("")).join(""));
+  .map((lines) => lines.flat().join(""));
 const files = fc.dictionary(fc.constantFrom(...names), content, { minKeys: 1 });
-
-const attributes = fc.array(
-  fc.tuple(
-    fc.constantFrom("*", "*.txt", "*.c", "*.dat", "*.utf"),
-    fc.constantFrom(
-      "text=auto",
-      "text=auto eol=crlf",
-      "text eol=crlf",
-      "text eol=lf",
-      "eol=crlf",
-      "crlf=input",
-      "-text",
-      "ident",
-      "filter=lfs diff=lfs merge=lfs -text",
-      "working-tree-encoding=UTF-16",
-    ),
-  ),
-  { maxLength: 4 },
-);
+const pattern = fc.constantFrom("*", "*.txt", "*.c", "*.dat", "*.utf");
+const attributes = fc
+  .array(fc.tuple(pattern, fc.constantFrom(...endings, ...filters)), { maxLength: 4 })
+  .map((lines) => lines.map((line) => `${line.join(" ")}\n`).join(""));
 
 const undone: Pick<UndoInput, "stamps" | "others" | "chosen"> = { stamps: [], others: [], chosen: [] };
 const step = { unsaved: null, isWhole: true, interruptedAt: null, edited: [], isOnlyEdited: false, sharedWith: null };
@@ -235,16 +193,13 @@ it(
           changed: files,
           isAdded: fc.boolean(),
         }),
-        async ({ autocrlf, committed, edited, changed, isAdded, ...rules }) => {
-          const [inTree, inClone] = [rules.attributes, rules.inClone].map((lines) =>
-            lines.map((words) => `${words.join(" ")}\n`).join(""),
-          );
+        async ({ autocrlf, attributes, inClone, committed, edited, changed, isAdded }) => {
           const from = makeProject({ "first.txt": "first\n" });
           const { project, root } = from;
           try {
             for (const [key, value] of Object.entries({ "core.autocrlf": autocrlf, "core.safecrlf": "false" }))
               git(project, "config", key, value);
-            write(project, { ".gitattributes": inTree ?? "", ".git/info/attributes": inClone ?? "" });
+            write(project, { ".gitattributes": attributes, ".git/info/attributes": inClone });
             write(project, committed);
             tolerated(() => commitAll(project, "converted"));
             write(project, edited);

@@ -36,10 +36,7 @@ it("leaves secrets out by name, and an npm settings file by its token, and names
     ".npmrc": "fund=false\n",
     "sub/.npmrc": "fund=false\n",
   });
-  const secrets = `
-    .env conf/.env.local server.pem id_rsa tls.key cert.p12 .netrc credentials.json .aws/config .dev.vars`
-    .trim()
-    .split(/\s+/);
+  const secrets = [".env", "conf/.env.local", "server.pem", "id_rsa", "credentials.json", ".aws/config"];
   write(from.project, Object.fromEntries(secrets.map((name) => [name, "hush hush\n"])));
   write(from.project, {
     ".npmrc": "//registry.example/:_authToken=abc\n",
@@ -92,9 +89,8 @@ it("a file that holds a secret is stored from neither a git project nor a plain 
   const token = `ghp_${draw(29).chars(base62, 36)}`;
   const files = { "a.ts": "export {};\n", "login.ts": `const client = login("${token}");\n` };
   const inGit = makeProject({});
-  const root = temporaryFolder();
-  const plain = { root, project: join(root, "project"), snapshots: join(root, "home", "snapshots") };
-  for (const from of [inGit, plain]) {
+  const project = temporaryFolder();
+  for (const from of [inGit, { ...inGit, project }]) {
     write(from.project, files);
     const snapshot = await taken(from);
     expect([paths(snapshot), names(snapshot)]).toEqual([["a.ts"], ["login.ts"]]);
@@ -247,25 +243,18 @@ it("distinguishes same, changed and missing files, and what it cannot know", () 
 it("reads 500 files and 128 MiB at most", () => {
   const note: FileNote = { path: "/some/file", hash: sha256("x"), action: "edited" };
   const asked: number[] = [];
-  const look =
-    (bytes: number) =>
-    (_path: string, max: number): FileFacts => {
+  const compared = (count: number, bytes: number): (string | undefined)[] => {
+    const notes = Array.from({ length: count }, () => note);
+    const look = (_path: string, max: number): FileFacts => {
       asked.push(max);
       return bytes > max
         ? { isThere: true, hash: null, skipped: "too large", bytes: 0 }
         : { isThere: true, hash: sha256("x"), bytes };
     };
-  const many = compareFiles(
-    Array.from({ length: 502 }, () => note),
-    look(1),
-  );
-  expect(many.filter(({ now }) => now === "same")).toHaveLength(500);
-  expect(many.slice(500).map(({ now }) => now)).toEqual(["unknown", "unknown"]);
-  const large = compareFiles(
-    Array.from({ length: 20 }, () => note),
-    look(16_000_000),
-  );
-  expect(large.filter(({ now }) => now === "same")).toHaveLength(8);
+    return compareFiles(notes, look).map(({ now }) => now);
+  };
+  expect(compared(502, 1)).toEqual([...Array<string>(500).fill("same"), "unknown", "unknown"]);
+  expect(compared(20, 16_000_000).filter((now) => now === "same")).toHaveLength(8);
   expect(Math.max(...asked)).toBe(16_777_216);
 });
 
@@ -289,30 +278,25 @@ it("knows secrets by their names, and leaves programs and settings with similar 
   expect(others.filter(isSecretName)).toEqual([]);
 });
 
-function aRepository(): string {
-  const folder = temporaryFolder();
-  git(folder, "init", "-q", "-b", "main");
-  return folder;
-}
-
 function commit(folder: string): string {
   git(folder, "commit", "-q", "--allow-empty", "-m", "one");
   return git(folder, "rev-parse", "HEAD").trim();
 }
 
 it("a project is the nearest folder upwards with a .git, else the folder itself, never the root of the disk", () => {
-  const folder = aRepository();
-  const deep = join(folder, "src", "deep");
-  mkdirSync(deep, { recursive: true });
-  expect(projectRoot(deep)).toBe(folder);
-  expect(projectRoot(join(folder, "not", "there"))).toBe(folder);
-  const plain = temporaryFolder();
-  expect(projectRoot(plain)).toBe(plain);
-  expect(projectRoot(parse(plain).root)).toBeNull();
+  const home = temporaryFolder();
+  write(home, { ".git/HEAD": "", "notes/a.txt": "", "project/.git/HEAD": "", "project/src/deep/a.ts": "" });
+  const [notes, project, plain] = [join(home, "notes"), join(home, "project"), temporaryFolder()];
+  for (const folder of [project, join(project, "src", "deep"), join(project, "not", "there")])
+    expect(projectRoot(folder)).toBe(project);
+  expect([projectRoot(plain), projectRoot(parse(plain).root)]).toEqual([plain, null]);
+  // A repository of the whole home is not the project of a folder in it.
+  expect([projectRoot(notes, home), projectRoot(home, home)]).toEqual([notes, home]);
+  expect(projectRoot(notes, "/elsewhere")).toBe(home);
 });
 
 it("branch and commit are what git says: before the first commit, after it, packed, detached, on a branch with slashes", () => {
-  const folder = aRepository();
+  const folder = makeProject().project;
   expect(readHead(folder)).toEqual({ branch: "main", commit: null });
   const first = { branch: "main", commit: commit(folder) };
   expect(readHead(folder)).toEqual(first);
@@ -325,23 +309,16 @@ it("branch and commit are what git says: before the first commit, after it, pack
   expect(readHead(folder)).toEqual({ branch: null, commit: second });
 });
 
-it("what cannot be read is unknown: no git, a broken .git, references that are kept elsewhere", () => {
+it("no git, a broken .git, references kept elsewhere, and what is no file of git's own are unknown", () => {
   const folder = temporaryFolder();
+  const [secret, head] = [join(folder, "key.pem"), join(folder, ".git", "HEAD")];
   expect(readHead(folder)).toBeNull();
-  writeFileSync(join(folder, ".git"), "this names nothing\n");
+  write(folder, { "key.pem": "PRIVATE", ".git": "this names nothing\n" });
   expect(readHead(folder)).toBeNull();
   rmSync(join(folder, ".git"));
   mkdirSync(join(folder, ".git"));
-  writeFileSync(join(folder, ".git", "HEAD"), "ref: refs/heads/.invalid\n");
-  expect(readHead(folder)).toBeNull();
-});
-
-it("what is not a git file's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
-  const folder = temporaryFolder();
-  const [secret, head] = [join(folder, "key.pem"), join(folder, ".git", "HEAD")];
-  writeFileSync(secret, "PRIVATE");
-  mkdirSync(join(folder, ".git"));
   for (const make of [
+    () => writeFileSync(head, "ref: refs/heads/.invalid\n"),
     () => symlinkSync(secret, head),
     () => execFileSync("mkfifo", [head]),
     () => writeFileSync(head, "x".repeat(5_000)),
@@ -352,14 +329,4 @@ it("what is not a git file's own is not read: a link, a pipe, a long text, a tex
   }
   writeFileSync(head, "PRIVATE");
   expect(readHead(folder)).toEqual({ branch: null, commit: null });
-});
-
-it("a repository of the whole home is not the project of a folder in it", () => {
-  const home = temporaryFolder();
-  mkdirSync(join(home, ".git"));
-  const notes = join(home, "notes");
-  mkdirSync(notes);
-  expect(projectRoot(notes, home)).toBe(notes);
-  expect(projectRoot(home, home)).toBe(home);
-  expect(projectRoot(notes, "/elsewhere")).toBe(home);
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { displayPath } from "#src/snapshots/git.ts";
-import { restoreFiles, type RestoreResult, type RestoreInput } from "#src/snapshots/restore-files.ts";
+import { restoreFiles, type RestoreResult } from "#src/snapshots/restore-files.ts";
 import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import {
@@ -27,13 +27,11 @@ import {
   type GitProject,
 } from "#harness/machine/git-project.ts";
 
-function restore(
-  snapshot: Pick<DoneSnapshot, "repository" | "commit">,
-  into: string,
-  more: Partial<RestoreInput> = {},
-) {
-  const { repository, commit } = snapshot;
-  return restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000, ...more });
+const timeoutMs = 60_000;
+const files = { "b.txt": "b\n", "d/c": "c\n", ".gitignore": "*.log\n", big: Buffer.alloc(3_000, "y") };
+
+function restore({ repository, commit }: Pick<DoneSnapshot, "repository" | "commit">, into: string) {
+  return restoreFiles({ ...HOST, repository, commit, into, timeoutMs });
 }
 
 async function restored(snapshot: DoneSnapshot, into: string): Promise<RestoreResult> {
@@ -42,7 +40,7 @@ async function restored(snapshot: DoneSnapshot, into: string): Promise<RestoreRe
   return result.value;
 }
 
-it("takes an empty folder, and refuses one with files, a file and a link to a folder @night", async () => {
+it("takes an empty folder, and refuses one with files, a file, a link, and a snapshot that is not there", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const empty = join(from.root, "empty");
   mkdirSync(empty);
@@ -53,18 +51,12 @@ it("takes an empty folder, and refuses one with files, a file and a link to a fo
   for (const into of [empty, from.project, join(from.root, "file.txt"), join(from.root, "to-project")]) {
     expect(await restore(snapshot, into)).toMatchObject({ ok: false, error: { code: "folder_not_empty" } });
   }
+  for (const missing of [{ commit: "0".repeat(40) }, { commit: "--help" }, { repository: join(from.root, "no.git") }])
+    expect(await restore({ ...snapshot, ...missing }, join(from.root, "into"))).toMatchObject({
+      ok: false,
+      error: { code: "snapshot_missing" },
+    });
   expect(contents(from.root, () => false)).toEqual(before);
-});
-
-it("refuses a snapshot or repository that is not there", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const { repository } = await taken(from);
-  const into = join(from.root, "into");
-  const missing = { ok: false, error: { code: "snapshot_missing" } };
-  expect(await restore({ repository, commit: "0".repeat(40) }, into)).toMatchObject(missing);
-  expect(await restore({ repository, commit: "--help" }, into)).toMatchObject(missing);
-  expect(await restore({ repository: join(from.root, "no.git"), commit: "0".repeat(40) }, into)).toMatchObject(missing);
-  expect(existsSync(into)).toBe(false);
 });
 
 it("is restored whole after an amend, a deleted branch and gc --prune=now in the project @night", async () => {
@@ -117,12 +109,7 @@ it(
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 12 }), fc.nat({ max: 11 }), async (steps, at) => {
-        const from = makeProject({
-          "b.txt": "b\n",
-          "d/c": "c\n",
-          ".gitignore": "*.log\n",
-          big: Buffer.alloc(3_000, "y"),
-        });
+        const from = makeProject(files);
         try {
           const limits = { ...LIMITS, maxFileBytes: 2_000 };
           for (const [index, step] of steps.entries()) {
@@ -133,11 +120,9 @@ it(
           const work = contents(from.project);
           const leftOut = new Set(snapshot.leftOut.map(({ path }) => path));
           rmSync(join(from.project, ".git"), { recursive: true });
-          const { repository, commit } = snapshot;
           const into = join(from.root, "into");
-          const result = await restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000 });
-          expect(result).toMatchObject({ ok: true, value: { notRestored: [] } });
-          const back = contents(join(from.root, "into"));
+          expect((await restored(snapshot, into)).notRestored).toEqual([]);
+          const back = contents(into);
           const isExpected = ([path]: [string, string]) => !leftOut.has(displayPath(path));
           const expected = Object.entries(work).filter((each) => isExpected(each) && !each[0].endsWith(".log"));
           expect(Object.fromEntries(Object.entries(back).filter(isExpected))).toEqual(Object.fromEntries(expected));
@@ -153,8 +138,6 @@ it(
     );
   },
 );
-
-const timeoutMs = 60_000;
 
 function placeOf({ root }: GitProject, name: string): { folder: string; branch: string } {
   return { folder: join(root, "work", name, "project"), branch: `shim/${name}` };
@@ -180,8 +163,6 @@ function treeOf({ root }: GitProject, folder: string): string {
 function savedTree({ repository, commit }: DoneSnapshot): string {
   return git(repository, "rev-parse", `${commit}^{tree}`).trim();
 }
-
-const files = { "b.txt": "b\n", "d/c": "c\n", ".gitignore": "*.log\n", big: Buffer.alloc(3_000, "y") };
 
 /** What a fork must not touch. */
 function untouched({ project }: GitProject): unknown {

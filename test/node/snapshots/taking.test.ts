@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -13,6 +12,7 @@ import {
   mkdirSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
@@ -163,10 +163,6 @@ it("sees a change that only the time of the index gives away", async () => {
   expect(show(await taken(from), "a.txt")).toBe("two\n");
 });
 
-function isRunning(pid: number): boolean {
-  return systemProcesses.facts(pid) !== null;
-}
-
 it("the snapshot after a loss in SHIM's repository is whole again, also where nothing has changed", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   const { repository } = await taken(from);
@@ -224,23 +220,18 @@ it("stops in time, says so, and leaves nothing behind @night", async () => {
   expect(snapshot).toEqual({ state: "failed", reason: expect.stringContaining("took longer than 5000 ms") });
   const started = readFileSync(pids, "utf8").trim().split("\n");
   expect(started).toHaveLength(2);
-  for (const pid of started) expect(isRunning(Number(pid))).toBe(false);
+  for (const pid of started) expect(systemProcesses.facts(Number(pid))).toBeNull();
   expect(readdirSync(from.snapshots)).toHaveLength(1);
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
   expect(await taken(from)).toMatchObject({ files: 1 });
 });
 
-/** Of a process that has ended. */
-const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
-
 it("two processes and this one take snapshots of one project at the same time @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   write(from.project, { "a.txt": "edited\n" });
-  const module = resolve("src/snapshots/take-snapshot.ts");
-  const processes = resolve("src/platform/processes.ts");
   const script = `
-    import { takeSnapshot } from ${JSON.stringify(module)};
-    import { systemProcesses } from ${JSON.stringify(processes)};
+    import { takeSnapshot } from ${JSON.stringify(resolve("src/snapshots/take-snapshot.ts"))};
+    import { systemProcesses } from ${JSON.stringify(resolve("src/platform/processes.ts"))};
     const input = JSON.parse(process.argv[1]);
     for (let i = 0; i < 4; i++) {
       const snapshot = await takeSnapshot({ ...input, processes: systemProcesses, checkpointId: input.name + i });
@@ -249,10 +240,7 @@ it("two processes and this one take snapshots of one project at the same time @n
   const child = async (name: string) => {
     const input = { env: HOST.env, project: from.project, snapshots: from.snapshots, now: T0, limits: LIMITS, name };
     const running = spawn(process.execPath, ["--input-type=module", "-e", script, JSON.stringify(input)]);
-    let stdout = "";
-    running.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-    await once(running, "close");
-    return stdout.trim().split("\n");
+    return (await text(running.stdout)).trim().split("\n");
   };
   const mine = async () => {
     const snapshots = [];
@@ -267,34 +255,29 @@ it("two processes and this one take snapshots of one project at the same time @n
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("continues after a process that was killed in the middle: its scratch and git's locks are cleared @night", async () => {
+it("continues after a process that was killed in the middle: scratch and locks are cleared, a lost HEAD is mended @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
-  const { repository } = await taken(from);
+  const first = await taken(from);
+  const { repository } = first;
   mkdirSync(join(`${repository}.work-abc123`, "objects"), { recursive: true });
   for (const lock of ["packed-refs.lock", "refs/shim/cp1.lock", "objects/pack/tmp_pack_x"])
     writeFileSync(join(repository, lock), "");
-  writeFileSync(`${repository}.lock`, GONE);
-  expect(await take(from)).toMatchObject({ state: "done" });
+  rmSync(join(repository, "HEAD"));
+  // Of a process that has ended.
+  const gone = { boot: systemProcesses.boot(), pid: process.pid, start: "another start" };
+  writeFileSync(`${repository}.lock`, JSON.stringify(gone));
+  write(from.project, { "b.txt": "two\n" });
+  expect(paths(await taken(from, { checkpointId: "cp2" }))).toEqual(["a.txt", "b.txt"]);
+  expect(paths(first)).toEqual(["a.txt"]);
   expect(readdirSync(from.snapshots)).toHaveLength(1);
   expect(existsSync(join(repository, "packed-refs.lock"))).toBe(false);
   expect(readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
 });
 
-it("mends a repository that lost its HEAD, and keeps the snapshots in it @night", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const first = await taken(from);
-  rmSync(join(first.repository, "HEAD"));
-  write(from.project, { "b.txt": "two\n" });
-  expect(paths(await taken(from, { checkpointId: "cp2" }))).toEqual(["a.txt", "b.txt"]);
-  expect(paths(first)).toEqual(["a.txt"]);
-});
-
 function aFolder(files: Record<string, string | Buffer>): GitProject {
   const root = temporaryFolder();
-  const project = join(root, "project");
-  mkdirSync(project);
-  write(project, files);
-  return { root, project, snapshots: join(root, "home", "snapshots") };
+  write(root, Object.fromEntries(Object.entries(files).map(([path, text]) => [join("project", path), text])));
+  return { root, project: join(root, "project"), snapshots: join(root, "home", "snapshots") };
 }
 
 it("a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
@@ -321,15 +304,13 @@ it("a folder outside git is saved byte for byte and comes back, and nothing is w
   expect(contents(into)).toEqual(Object.fromEntries(Object.entries(before).filter(([path]) => isSaved(path))));
 });
 
-it("neither a home folder, nor one above it, nor one with too many files is taken", async () => {
+it("neither a home folder nor one above it is taken", async () => {
   const from = aFolder({ "a.txt": "one\n" });
   for (const HOME of [from.project, join(from.project, "me")])
     expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({
       state: "skipped",
       reason: expect.stringContaining("is no project"),
     });
-  const many = Object.fromEntries(Array.from({ length: 120 }, (_, at) => [`${at}/f`, ""]));
-  expect((await taken(aFolder(many))).files).toBe(120);
 });
 
 it("the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {

@@ -88,25 +88,6 @@ function stopped(all: readonly End[]): number {
   return all.filter(({ verdict }) => typeof verdict === "object").length / all.length;
 }
 
-it("a canary without harm is hardly ever stopped, and ends with its planned sessions", { timeout }, () => {
-  const all = ends(usual, usual);
-  expect(stopped(all)).toBeLessThanOrEqual(0.05);
-  expect(all.every(({ verdict, sessions }) => typeof verdict === "object" || sessions === 200)).toBe(true);
-  expect(all.at(0)).toEqual({ verdict: "better", sessions: 200 });
-});
-
-it(
-  "gross harm is stopped before the canary ends: slow saves, deaths with unsaved work, failed calls",
-  { timeout },
-  () => {
-    const slow = ends(usual, () => ({ ...usual(), slowSaves: 0.5 }));
-    expect(stopped(slow)).toBe(1);
-    expect(Math.max(...slow.map(({ sessions }) => sessions))).toBeLessThanOrEqual(40);
-    expect(stopped(ends(usual, () => ({ ...usual(), unsavedDeath: event(0.6) })))).toBeGreaterThan(0.95);
-    expect(stopped(ends(usual, () => ({ ...usual(), toolErrors: 0.2 + random() * 0.2 })))).toBe(1);
-  },
-);
-
 function units(treated: number, all: number): CanaryUnit[] {
   return Array.from({ length: all }, (_, index) => ({ isTreated: index < treated, measured: {} }));
 }
@@ -122,10 +103,6 @@ it("shares of the arms that are far from halves stop it; at its end they are loo
 /** Share of slow ones among the saves of a session. */
 function slowShare(rate: number, saves: number): number {
   return Array.from({ length: saves }, () => event(rate)).reduce((total, one) => total + one, 0) / saves;
-}
-
-function repeated(one: () => Measured, count: number): Measured[] {
-  return Array.from({ length: count }, one);
 }
 
 interface Machine {
@@ -147,6 +124,7 @@ const machines: readonly Machine[] = [
     one: () => ({ unsavedDeath: event(rate) }),
     harmed: () => ({ unsavedDeath: event(rate + 0.5) }),
   })),
+  { what: "all is usual", one: usual, harmed: () => ({ ...usual(), toolErrors: 0.2 + random() * 0.2 }) },
   {
     what: "briefs that score 0.5, and 0.5 of its calls failed",
     one: () => ({ restoreScore: event(0.5), toolErrors: random() }),
@@ -154,12 +132,14 @@ const machines: readonly Machine[] = [
   },
 ];
 
+function many(draw: () => Measured, length: number): { measured: Measured }[] {
+  return Array.from({ length }, () => ({ measured: draw() }));
+}
+
 /** Share of the weeks whose readings have found a harm, of a value that is watched. */
 function watchStops({ one }: Machine, since: () => Measured): number {
   const stops = Array.from({ length: runs }, () => {
-    const [before, after] = [repeated(one, 300), repeated(since, 200)].map((all) =>
-      all.map((measured) => ({ measured })),
-    ) as [{ measured: Measured }[], { measured: Measured }[]];
+    const [before, after] = [many(one, 300), many(since, 200)];
     for (let next = nextReading(0); next <= after.length; next = nextReading(next))
       if (judgeWatch(before, after.slice(0, next)) !== null) return true;
     return judgeWatch(before, after) !== null;
@@ -168,12 +148,16 @@ function watchStops({ one }: Machine, since: () => Measured): number {
 }
 
 it.each(machines)("a value without harm is kept where $what, as before", { timeout }, (machine) => {
-  expect(stopped(ends(machine.one, machine.one))).toBeLessThanOrEqual(0.05);
+  const all = ends(machine.one, machine.one);
+  expect(stopped(all)).toBeLessThanOrEqual(0.05);
+  expect(all.every(({ verdict, sessions }) => typeof verdict === "object" || sessions === 200)).toBe(true);
   expect(watchStops(machine, machine.one)).toBeLessThanOrEqual(0.05);
 });
 
-it.each(machines)("gross harm is found where $what", { timeout }, (machine) => {
-  expect(stopped(ends(machine.one, machine.harmed))).toBeGreaterThan(0.9);
+it.each(machines)("gross harm is found, before the canary ends, where $what", { timeout }, (machine) => {
+  const all = ends(machine.one, machine.harmed);
+  expect(stopped(all)).toBeGreaterThan(0.9);
+  expect(mean(all.map(({ sessions }) => sessions))).toBeLessThan(150);
   expect(watchStops(machine, machine.harmed)).toBeGreaterThan(0.9);
 });
 
@@ -215,33 +199,19 @@ it("pairs with an effect of two margins are found better", { timeout }, () => {
 });
 
 it("equivalent only within the margin, better or worse only without 0, undecided with fewer than 20 pairs", () => {
-  const judged = (value: number, count = 30) =>
-    judgePairs(
-      Array.from({ length: count }, (_, index) => value + (index % 2) / 100),
-      6,
-      margin,
-    ).verdict;
-  expect([judged(0), judged(0.3), judged(-2), judged(2), judged(-2, 19)]).toEqual([
-    "equivalent",
-    "equivalent",
-    "better",
-    "worse",
-    "undecided",
-  ]);
+  const judged = (value: number, length = 30) => {
+    const pairs = Array.from({ length }, (_, index) => value + (index % 2) / 100);
+    return judgePairs(pairs, 6, margin).verdict;
+  };
+  expect([0, 0.3, -2, 2].map((value) => judged(value))).toEqual(["equivalent", "equivalent", "better", "worse"]);
+  expect(judged(-2, 19)).toBe("undecided");
   expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", difference: null, n: 0 });
 });
 
-function nameOf(year: number, month: number, day: number): string {
-  return weekOf(Date.UTC(year, month - 1, day)).name;
-}
-
 it("weeks are those of ISO 8601: from Monday, of the year of their Thursday", () => {
-  expect(nameOf(2026, 11, 22)).toBe("2026-W47");
-  expect(nameOf(2026, 11, 23)).toBe("2026-W48");
-  expect(nameOf(2026, 1, 1)).toBe("2026-W01");
-  expect(nameOf(2027, 1, 3)).toBe("2026-W53");
-  expect(nameOf(2025, 12, 29)).toBe("2026-W01");
-  expect(nameOf(2024, 12, 30)).toBe("2025-W01");
+  const days = ["2026-11-22", "2026-11-23", "2026-01-01", "2027-01-03", "2025-12-29", "2024-12-30"];
+  const names = ["2026-W47", "2026-W48", "2026-W01", "2026-W53", "2026-W01", "2025-W01"];
+  expect(days.map((day) => weekOf(Date.parse(day)).name)).toEqual(names);
   for (let day = 0; day < 3_000; day += 5) {
     const week = weekOf(Date.UTC(2020, 0, 1) + day * 86_400_000);
     expect(findWeek(week.name)).toEqual(week);

@@ -12,24 +12,22 @@ import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { pastChats, endByHand, reload, startTrial, stopAll, workingSessions } from "#harness/experiments/histories.ts";
-import { aProject, Claude, rowCount, anotherClaude, aChat } from "#harness/machine/claude.ts";
+import { aProject, Claude, anotherClaude, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Finding } from "#src/contract/machine/learning.ts";
 import { join } from "node:path";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
+import { pastSessions, readTeam, weeklyFacts } from "#src/machine/learning/past-sessions.ts";
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
-import { weeklyFacts } from "#src/machine/learning/past-sessions.ts";
-import type { ReplaySession } from "#src/contract/replay.ts";
-import { pastSessions } from "#src/machine/learning/past-sessions.ts";
-import type { OperationName } from "#src/contract/operations.ts";
 import type { Workspace } from "#src/machine/operations/operation-context.ts";
-import { readTeam } from "#src/machine/learning/past-sessions.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
 import { err } from "#src/shared/result.ts";
-import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/peers.ts";
+import { column } from "#harness/store/store-test.ts";
 
 const key = "checkpoint.everyToolCalls";
 const better = { verdict: "better", note: "better in 100 sessions" } as const;
@@ -77,18 +75,6 @@ function readBack(runtime: TempRuntime): typeof defaults {
   return config.value;
 }
 
-function armsOf(runtime: TempRuntime): Record<string, number> {
-  return runtime.store.read(
-    (sql) =>
-      Object.fromEntries(
-        sql
-          .all<{ arm: string; n: number }>("SELECT arm, count(*) AS n FROM exposures GROUP BY arm")
-          .map(({ arm, n }) => [arm, n]),
-      ),
-    {},
-  );
-}
-
 /** Sessions until the experiment leaves its canary. */
 function runCanary(runtime: TempRuntime, experiment: MachineTrial, errorsIfTreated = 0, errors = 0): MachineTrial {
   const toolErrors = (sql: Sql, id: string): number =>
@@ -107,34 +93,16 @@ function writeConfig(runtime: TempRuntime, text: string): void {
   writeFileSync(runtime.paths.config, text);
 }
 
-it("a setting that is not a parameter, and a step beyond its bounds, are refused", () => {
-  const runtime = tempRuntime();
-  const refused = (name: string, to: number) => {
-    const result = start(runtime, { key: name, to, reason: "", replay: null }, "kaizen");
-    return result.ok ? "started" : `${result.error.code}: ${result.error.message}`;
-  };
-  expect(refused("snapshots.isEnabled", 0)).toMatch(/^bad_input: .* is never changed by experiments/);
-  expect(refused("team.strictFiles", 1)).toMatch(/^bad_input: .* is never changed by experiments/);
-  expect(refused(key, 1)).toMatch(/^bad_input: .* stays between 2 and 40/);
-  expect(refused(key, 40)).toMatch(/^bad_input: .* by a factor of 1.5 at most/);
-  expect(refused(key, 8.5)).toMatch(/^bad_input: .* is a whole number/);
-  expect(refused(key, defaults.checkpoint.everyToolCalls)).toMatch(/^bad_input: .* already/);
-  expect(rowCount(runtime, "experiments")).toBe(0);
-});
-
 it("a forgotten session leaves no id in an experiment, and still counts", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
+  const counts = () => viewTrial(runtime, reload(runtime, experiment)).sessions;
   const chats = Array.from({ length: 20 }, () => aSession(runtime, () => 0));
-  const before = armsOf(runtime);
+  const before = counts();
   for (const session of chats) runtime.store.write((sql) => forget(sql, { session }));
-  expect(armsOf(runtime)).toEqual(before);
-  const units = runtime.store.read((sql) => sql.all<{ unit: string }>("SELECT unit FROM exposures"), []);
-  expect(units.filter(({ unit }) => chats.includes(unit))).toEqual([]);
-  expect(viewTrial(runtime, reload(runtime, experiment)).sessions).toEqual({
-    without: before["control"],
-    with: before["treatment"],
-  });
+  const units = runtime.store.read((sql) => column(sql, "SELECT unit FROM exposures"), []);
+  expect(units.filter((unit) => chats.includes(String(unit)))).toEqual([]);
+  expect([units.length > 0, counts()]).toEqual([true, before]);
 });
 
 it("one experiment of a group at a time", () => {
@@ -149,16 +117,16 @@ it("one experiment of a group at a time", () => {
 it("only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
   const runtime = tempRuntime();
   const before = aChatOf(runtime);
-  const { id } = started(runtime);
+  const trial = started(runtime);
   before.prompt("And the next part");
   const chats = Array.from({ length: 60 }, () => aChatOf(runtime));
-  const arms = armsOf(runtime);
   expect(valueFor(runtime, before.session)).toBe(10);
   const treated = chats.filter(({ session }) => valueFor(runtime, session) === 8);
-  expect(treated).toHaveLength(arms["treatment"] ?? 0);
+  const counts = { with: treated.length, without: expect.any(Number) as number };
+  expect(viewTrial(runtime, trial).sessions).toEqual(counts);
   expect(treated.length).toBeGreaterThan(0);
-  expect(chats.length).toBeGreaterThan(treated.length + (arms["control"] ?? 0));
-  endByHand(runtime, id);
+  expect(treated.length).toBeLessThan(30);
+  endByHand(runtime, trial.id);
   expect(chats.every(({ session }) => valueFor(runtime, session) === 10)).toBe(true);
 });
 
@@ -223,8 +191,8 @@ it("a value that a person has set since the deployment stays", () => {
 it("stop all takes every value back at once, and none starts until it is allowed", () => {
   const runtime = tempRuntime();
   const trial = started(runtime);
-  const treated = aSession(runtime, () => 0);
-  runtime.store.write((sql) => sql.run("UPDATE exposures SET arm = 'treatment'"));
+  let treated = aSession(runtime, () => 0);
+  while (valueFor(runtime, treated) !== 8) treated = aSession(runtime, () => 0);
   stopAll(runtime);
   expect(reload(runtime, trial).state).toBe("stopped");
   expect(valueFor(runtime, treated)).toBe(10);
@@ -235,22 +203,10 @@ it("stop all takes every value back at once, and none starts until it is allowed
 });
 
 function aFinding(overrides: Partial<Finding>): Finding {
-  return {
-    id: "old_checkpoint_at_death:checkpoint.everyMs",
-    pattern: "old_checkpoint_at_death",
-    subject: "checkpoint.everyToolCalls",
-    evidence: { n: 40, windowMs: 1, figures: {} },
-    parameter: "checkpoint.everyToolCalls",
-    from: 10,
-    to: 7,
-    expected: null,
-    test: "replay",
-    pValue: 0.001,
-    title: "",
-    text: "",
-    advice: "",
-    ...overrides,
-  };
+  const what = { id: "old_checkpoint_at_death:x", pattern: "old_checkpoint_at_death", subject: key } as const;
+  const evidence = { n: 40, windowMs: 1, figures: {} };
+  const step = { parameter: key, from: 10, to: 7, expected: null, test: "replay", pValue: 0.001 } as const;
+  return { ...what, evidence, ...step, title: "", text: "", advice: "", ...overrides };
 }
 
 /** Replay finds fewer calls between two checkpoints better on these. */
@@ -319,11 +275,6 @@ it("a week's figures of recoveries add up: each dead chat once, by its resolutio
   });
 });
 
-function pastOf(runtime: TempRuntime): ReplaySession[] {
-  const past = runtime.store.read((sql) => pastSessions(sql, { since: 0, limit: 1_000 }), []);
-  return past.map(({ session }) => session);
-}
-
 it("events have the order, the kinds and the durations of the journal; a death has its cause", () => {
   const { runtime, claude } = aChat();
   claude.start();
@@ -333,29 +284,23 @@ it("events have the order, the kinds and the durations of the journal; a death h
   claude.kill();
   runtime.wait(60_000);
   new Claude(runtime, { cwd: claude.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" }).start();
-  const [dead] = pastOf(runtime);
+  const [past] = runtime.store.read((sql) => pastSessions(sql, { since: 0, limit: 1_000 }), []);
+  const dead = past?.session;
   expect(dead?.events.map(({ kind }) => kind)).toEqual(["other", "prompt", "other", "tool_end", "other", "tool_error"]);
   expect(dead?.events[3]).toMatchObject({ tool: "Write", durationMs: 12 });
   expect(dead?.events[5]).toMatchObject({ tool: "Bash", durationMs: 9 });
   expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true });
 });
 
-/** As a command of an admin has it; without the operations that its token may not ask. */
-function linkTo(host: RuleHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
-  const call = async (name: never, input: never) =>
-    forbidden.includes(name)
-      ? err({ code: "forbidden", message: "the scope is too small" })
-      : host.call(name, input, admin);
-  return { call: call as unknown as Workspace["call"] };
-}
-
-const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
-
 it("a team is read with the rights of an observer", async () => {
   const host = new LocalHost(openBetterSqlite3);
+  const forbidden = err({ code: "forbidden", message: "the scope is too small" });
+  const call = async (name: EngineOperation, input: never) =>
+    name === "audit.list" ? forbidden : host.call(name, input, admin);
+  const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
   await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
-  const team = given(await readTeam(linkTo(host, ["audit.list"]), host.now()));
+  const team = given(await readTeam({ call: call as unknown as Workspace["call"] }, host.now()));
   expect(team).toMatchObject({ models: [], chats: [{ capacity: 2, tasks: 0 }] });
   expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({ type: "build", tasks: [], runP95Ms: null });
 });
