@@ -65,12 +65,12 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   "restored-edits": {
     about: "random edits of a folder are saved and restored byte for byte",
-    test: "node/snapshots/restore-files-property.test.ts",
+    test: "node/snapshots/restore.test.ts",
     options: { sequences: { env: "SHIM_RESTORED_EDITS", value: "25" } },
   },
   experiments: {
     about: "trials without an effect, with one and with a harm, read as a machine reads them",
-    test: "node/learning/experiments/guardrails.test.ts",
+    test: "node/learning/experiments/judging.test.ts",
     options: {
       runs: { env: "SHIM_EXPERIMENT_RUNS", value: "1000" },
       seed: { env: "SHIM_EXPERIMENT_SEED", value: "1" },
@@ -78,7 +78,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   opportunities: {
     about: "histories with each pattern planted are searched for it, and random ones without any; prints a table",
-    test: "node/learning/experiments/opportunities.test.ts",
+    test: "node/learning/experiments/past-sessions.test.ts",
     options: {
       runs: { env: "SHIM_OPPORTUNITY_RUNS", value: "1000" },
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },

@@ -20,10 +20,6 @@ export function session(id: string, envelope = `of-${id}`, more: Partial<Of<"ses
   return { kind: "session", session: id, envelope, ageMs: 0, replaces: 0, ...more };
 }
 
-export function filesOf(id: string, of: string, envelope = `of-${id}`, more: Partial<Of<"files">> = {}): Of<"files"> {
-  return { kind: "files", session: of, checkpoint: id, bundle: id, envelope, ageMs: 0, ...more };
-}
-
 export function forget(of: string, id?: string): Forgotten {
   return { session: of, ...(id === undefined ? {} : { checkpoint: id }) };
 }
@@ -37,35 +33,39 @@ export function files(bundle: string, more: Partial<Of<"files">> = {}): Of<"file
   return { kind: "files", session: "s1", checkpoint: "k1", bundle, ageMs: 0, envelope: `${bundle}-header`, ...more };
 }
 
+export function filesOf(id: string, of: string, envelope = `of-${id}`, more: Partial<Of<"files">> = {}): Of<"files"> {
+  return files(id, { session: of, checkpoint: id, envelope, ...more });
+}
+
 /** A home, which knows the versions that it has stored. */
 export class Device {
   readonly host: RuleHost;
   readonly device: string;
   readonly actor: Actor;
   keyId = key;
-  readonly versions: Map<string, number>;
+  readonly versions = new Map<string, number>();
 
-  constructor(host: RuleHost, device = "d1", actor: Actor = m1, versions = new Map<string, number>()) {
+  constructor(host: RuleHost, device = "d1", actor: Actor = m1) {
     this.host = host;
     this.device = device;
     this.actor = actor;
-    this.versions = new Map(versions);
   }
 
   /** Another home with the same device, as it is now. */
   copy(): Device {
-    return new Device(this.host, this.device, this.actor, this.versions);
+    const copy = new Device(this.host, this.device, this.actor);
+    for (const [session, version] of this.versions) copy.versions.set(session, version);
+    return copy;
   }
 
   async tryPut(...contents: readonly Content[]): Promise<Result<OutputOf<"sync.put">, Refusal>> {
+    const versionOf = ({ session }: Sealed): number => this.versions.get(session) ?? 0;
     const records = contents
       .filter((one): one is Sealed => "kind" in one)
-      .map((one) =>
-        one.kind === "session" ? Object.assign({}, one, { replaces: this.versions.get(one.session) ?? 0 }) : one,
-      );
+      .map((one) => (one.kind === "session" ? Object.assign({}, one, { replaces: versionOf(one) }) : one));
     const forgotten = contents.filter((one): one is Forgotten => !("kind" in one));
-    const input = { device: this.device, keyId: this.keyId, records, forgotten };
-    const put = await this.host.call("sync.put", input, this.actor);
+    const { device, keyId } = this;
+    const put = await this.host.call("sync.put", { device, keyId, records, forgotten }, this.actor);
     if (!put.ok) return put;
     for (const [at, one] of records.entries()) {
       const result = put.value.results[at];
@@ -83,9 +83,7 @@ export class Device {
   }
 }
 
-type Listed = OutputOf<"sync.list">;
-
-export async function list(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<Listed> {
+export async function list(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<OutputOf<"sync.list">> {
   return given(await host.call("sync.list", input));
 }
 

@@ -17,16 +17,8 @@ import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { column } from "#harness/store/store-test.ts";
-import {
-  contents,
-  git,
-  GIT_ENV,
-  HOST,
-  LIMITS,
-  makeProject,
-  temporaryFolder,
-  write,
-} from "#harness/machine/git-project.ts";
+import { contents, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
+import { makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
@@ -81,7 +73,8 @@ export class SyncWorld {
 
   call(machine: string, signal?: AbortSignal): Call {
     return async (name, input) => {
-      const what = hasFiles(input) ? "files" : name;
+      const { records = [] } = input as { readonly records?: readonly { readonly kind: string }[] };
+      const what = records.some(({ kind }) => kind === "part" || kind === "files") ? "files" : name;
       if (what === "files") this.filePuts += 1;
       this.asked.push(`${machine} ${what}`);
       if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
@@ -93,11 +86,6 @@ export class SyncWorld {
       return { ok: true, value: this.twist(name, answer.value) as never };
     };
   }
-}
-
-function hasFiles(input: object): boolean {
-  const { records = [] } = input as { readonly records?: readonly { readonly kind: string }[] };
-  return records.some(({ kind }) => kind === "part" || kind === "files");
 }
 
 export interface SyncMachineOptions {
@@ -132,7 +120,8 @@ export class SyncMachine {
       this.runtime.clock.now = T0 + world.time.now;
       return Promise.resolve();
     });
-    if (!copyOf) this.join(key);
+    if (!copyOf) writeEdgeConfig(this.runtime.paths.home, this.edge);
+    if (!copyOf && key) this.take(key);
     this.sync = this.open();
   }
 
@@ -144,28 +133,20 @@ export class SyncMachine {
     return this.runtime.store.read(devices.get, null)?.device ?? "none";
   }
 
-  join(key: WorkspaceKey | null): void {
-    writeEdgeConfig(this.runtime.paths.home, this.edge);
-    if (key) this.take(key);
-  }
-
   take(key: WorkspaceKey): void {
     addKey(this.runtime.paths.home, this.edge, key);
   }
 
   open(): StateSynchronizer {
-    const { world, runtime } = this;
+    const { world, runtime, name } = this;
+    const { setTimer } = world.time;
     const platform = {
-      setTimer: world.time.setTimer,
+      setTimer,
       random: seededRandom(3),
-      clock: { monotonic: () => world.time.now, wall: () => runtime.now() },
+      clock: { monotonic: () => world.time.now, wall: runtime.now },
     };
-    const sync = new StateSynchronizer({
-      runtime,
-      platform,
-      connect: (_edge, signal) => world.call(this.name, signal),
-      onPulled: recordTakeovers,
-    });
+    const connect = (_edge: EdgeConfig, signal?: AbortSignal): Call => world.call(name, signal);
+    const sync = new StateSynchronizer({ runtime, platform, connect, onPulled: recordTakeovers });
     onTestFinished(() => sync.stop());
     return sync;
   }
@@ -211,12 +192,9 @@ export class SyncMachine {
     const { host } = this.world;
     const { sessions } = given(await host.call("sync.list", { device: this.device, limit: 100 }));
     const stored = sessions.flatMap(({ checkpoint }) => checkpoint ?? []);
-    const order = new Map(this.kept().checkpoints.map((id, at) => [id, at]));
-    const rank = (id: string): number => order.get(id) ?? Number.POSITIVE_INFINITY;
-    return {
-      sessions: sessions.map(({ session }) => session).sort(),
-      checkpoints: stored.sort((a, b) => rank(a) - rank(b)),
-    };
+    const order = this.kept().checkpoints;
+    const checkpoints = [...order.filter((id) => stored.includes(id)), ...stored.filter((id) => !order.includes(id))];
+    return { sessions: sessions.map(({ session }) => session).sort(), checkpoints };
   }
 }
 
@@ -278,10 +256,8 @@ export async function notReceived(machine: SyncMachine, row = rowIn(machine)): P
 /** What is in them, restored on the other machine. */
 export async function restored({ two, clone }: Two, { header, bundle }: RemoteFiles): Promise<Record<string, string>> {
   const into = join(temporaryFolder(), "restored");
-  const { commit, needs } = header;
-  const what = { project: clone, snapshots: two.runtime.paths.snapshots, commit, needs, bundle, into };
-  const done = await restoreReceived({ ...HOST, ...LIMITS, ...what });
-  if (!done.ok) throw new Error(done.error.message);
+  const { snapshots } = two.runtime.paths;
+  given(await restoreReceived({ ...HOST, ...LIMITS, ...header, project: clone, snapshots, bundle, into }));
   return contents(into);
 }
 
@@ -321,15 +297,10 @@ export class TeamMachine extends SyncMachine {
   }
 
   team(): Team {
-    const { runtime, name, edge } = this;
-    const naming = {
-      project: () => Promise.resolve(ok(project)),
-      metadata: () => Promise.resolve({}),
-      titleOf: () => null,
-    };
-    return createTeam({ runtime, platform: this.#platform, processOf: ({ id }) => processOf(id) }, () =>
-      ok({ openedLink: { link: this.#link, workspace, machine: name, edge }, naming }),
-    );
+    const { runtime, name: machine, edge } = this;
+    const naming = { project: async () => ok(project), metadata: async () => ({}), titleOf: () => null };
+    const deps = { runtime, platform: this.#platform, processOf: ({ id }: { id: string }) => processOf(id) };
+    return createTeam(deps, () => ok({ openedLink: { link: this.#link, workspace, machine, edge }, naming }));
   }
 
   /** The session is a chat of the workspace from now on. */
@@ -340,8 +311,8 @@ export class TeamMachine extends SyncMachine {
     return { ...this.#pulling, link, chatId: session, machine, here: null };
   }
 
-  async attest(session: string): Promise<void> {
-    const input = { chat: session, machine: this.name, process: processOf(session) };
+  async attest(chat: string): Promise<void> {
+    const input = { chat, machine: this.name, process: processOf(chat) };
     given(await this.world.host.call("chats.attest-death", input, this.sealer.actor));
   }
 

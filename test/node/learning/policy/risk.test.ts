@@ -1,15 +1,124 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
+import { readRows } from "#src/clients/transcript.ts";
 import { configSchema, defaults as settings } from "#src/contract/config.ts";
-import type { ReadingName, Readings, RiskLevel, RiskMark } from "#src/contract/readings.ts";
+import type { ReadingName, Readings, RiskLevel, RiskMark, Source } from "#src/contract/readings.ts";
+import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/learning/policy/readings.ts";
 import { assess, markReading } from "#src/learning/policy/risk.ts";
 import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
+import { fromTranscript } from "#src/machine/signals/context-readings.ts";
 import { Claude, rowCount, aChat } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
-import { someReadings, T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+import { someReadings, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
+
+const minute = 60_000;
+
+function someFacts(overrides: Partial<SessionFacts> = {}): SessionFacts {
+  const tools = { toolCalls: 0, toolErrors: 0, recentTools: [] };
+  const unknown = { lastCheckpointAt: null, transcriptBytes: null, clientMemoryBytes: null, hostMemory: null };
+  return { startedAt: T0 - minute, ...tools, ...unknown, ...overrides };
+}
+
+function calls(count: number, overrides: Partial<ToolOutcome> = {}): ToolOutcome[] {
+  return Array.from({ length: count }, () => ({ name: "Bash", isError: false, durationMs: 1_000, ...overrides }));
+}
+
+const of =
+  (source: Source) =>
+  (value: number, ms = 0) =>
+    someReadings({ contextFill: value }, T0 + ms, source);
+const [measured, reported, estimated] = [of("measured"), of("reported"), of("estimated")];
+
+it.each<[string, Readings, Readings, "older" | "newer"]>([
+  ["of the same source the newer one", measured(1), measured(2, 1), "newer"],
+  ["a measured one for ten minutes", measured(1), estimated(2, 10 * minute), "older"],
+  ["an estimated one that is over ten minutes newer", measured(1), estimated(2, 10 * minute + 1), "newer"],
+  ["one that the model reports before an estimated one", estimated(1), reported(2), "newer"],
+  ["a measured one before one that the model reports", measured(1), reported(2), "older"],
+])("of two readings %s is kept, in either order", (_, older, newer, kept) => {
+  const expected = kept === "older" ? older : newer;
+  expect(merge(older, newer)).toEqual(expected);
+  expect(merge(newer, older)).toEqual(expected);
+});
+
+it("which of two readings came in first does not matter, unless they are of one source and time", () => {
+  const one = fc.record({
+    value: fc.constant(1),
+    source: fc.constantFrom("measured" as const, "reported" as const, "estimated" as const),
+    at: fc.integer({ min: T0, max: T0 + 20 * minute }),
+  });
+  fc.assert(
+    fc.property(one, one, (a, b) => {
+      expect(merge({ contextFill: a }, { contextFill: b })).toEqual(merge({ contextFill: b }, { contextFill: a }));
+    }),
+  );
+});
+
+it("a compaction takes away what was read of the context before it", () => {
+  const later = someReadings({ contextFill: 0.1 }, T0 + 1);
+  const readings = { ...someReadings({ contextTokens: 9, contextWindow: 10, hostMemory: 0.5 }, T0), ...later };
+  const left = { ...someReadings({ contextWindow: 10, hostMemory: 0.5 }, T0), ...later };
+  expect(afterCompaction(readings, T0)).toEqual(left);
+});
+
+it("derives what the session's own rows hold, and nothing that is not known", () => {
+  const known = { toolCalls: 7, transcriptBytes: 5_000, clientMemoryBytes: 1_000, hostMemory: 0.5, oomKills: 2 };
+  const times = { sessionAgeMs: minute, sinceCheckpointMs: 10 };
+  expect(derive(someFacts({ ...known, lastCheckpointAt: T0 - 10 }), T0)).toEqual(
+    someReadings({ ...known, toolErrors: 0, ...times }, T0),
+  );
+  expect(Object.keys(derive(someFacts(), T0))).toEqual(["toolCalls", "sessionAgeMs", "sinceCheckpointMs"]);
+});
+
+const share = (facts: Partial<SessionFacts>): number | undefined => derive(someFacts(facts), T0).toolErrors?.value;
+
+it("the share of errors is taken of the newest twenty calls, from five on", () => {
+  const [good, bad] = [calls, (count: number): ToolOutcome[] => calls(count, { isError: true })];
+  expect(share({ recentTools: bad(4), toolCalls: 4, toolErrors: 4 })).toBeUndefined();
+  expect(share({ recentTools: [...good(4), ...bad(1)] })).toBe(0.2);
+  expect(share({ recentTools: [...bad(30), ...good(15), ...bad(5)] })).toBe(0.25);
+  expect(share({ toolCalls: 10, toolErrors: 4 })).toBe(0.4);
+  expect(share({ toolCalls: 4, toolErrors: 4 })).toBeUndefined();
+});
+
+const [read] = calls(1, { name: "Read" }) as [ToolOutcome];
+
+it.each<[number | undefined, ToolOutcome[]]>([
+  [4, [...calls(10), ...calls(5, { durationMs: 4_000 })]],
+  [1, [...calls(10, { durationMs: 3 }), ...calls(5, { durationMs: 60 })]],
+  [undefined, [...calls(10), ...calls(5, { name: "Read", durationMs: 90_000 })]],
+  [2, [...calls(10), ...calls(3, { durationMs: 2_000 }), ...calls(2, { name: "Read" })]],
+  [undefined, [...calls(10, { durationMs: null }), ...calls(5)]],
+  [undefined, [...calls(4), ...calls(6, { durationMs: NaN })]],
+  [undefined, calls(7)],
+  [4, [...calls(10), ...[2_000, 4_000, 4_000, 4_000].flatMap((durationMs) => calls(1, { durationMs })), read]],
+])("latency is compared per tool with what was usual before: %s", (trend, recentTools) => {
+  expect(derive(someFacts({ recentTools }), T0).latencyTrend?.value).toBe(trend);
+});
+
+it("the context is what the newest response counted", () => {
+  const sent = { input_tokens: 10, cache_read_input_tokens: 80_000, cache_creation_input_tokens: 19_000 };
+  const content = readRows(rowsIn(Buffer.from(anAssistantLine({ usage: { ...sent, output_tokens: 990 } }))));
+  const read = { offset: 100, size: 100, skippedBytes: 0, isRestarted: false, isOverBudget: false, unreadable: null };
+  const part = { ...content, ...read };
+  expect(fromTranscript(part, {}, {}, T0 + 5)).toEqual({
+    ...someReadings({ transcriptBytes: 100 }, T0 + 5),
+    ...someReadings({ contextTokens: 100_000 }, T0),
+    ...someReadings({ contextWindow: 1_000_000, contextFill: 0.1 }, T0, "estimated"),
+  });
+  for (const [source, value] of [
+    ["measured", 0.5],
+    ["estimated", 0.1],
+  ] as const) {
+    const known = someReadings({ contextWindow: 200_000 }, T0, source);
+    expect(fromTranscript(part, known, {}, T0 + 5)).toMatchObject({ contextFill: { value, source } });
+  }
+});
 
 const defaults = settings.risk;
 const names: readonly ReadingName[] = [
@@ -117,16 +226,17 @@ it("the documentation for users shows the defaults, and its example is valid", (
   const rows = text.split("\n").filter((line) => line.startsWith("|"));
   const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
   const rules = cells.filter(([, , , adds, weight]) => Number(adds) > 0 && weight);
-  const shown = rules.map(([, , over, adds, weight, threshold]) => ({ over, adds: Number(adds), weight, threshold }));
-  expect(new Set(shown.map((rule) => rule.weight))).toEqual(new Set(Object.keys(defaults.weights)));
-  expect(new Set(shown.map((rule) => rule.threshold))).toEqual(new Set(Object.keys(defaults.thresholds)));
   const units = new Map(Object.entries({ minutes: 60_000, "%": 0.01, MB: 1_000_000 }));
-  for (const { over = "", adds, weight, threshold } of shown) {
+  const valueOf = (over = ""): number => {
     const [figure = "", unit = ""] = over.split(" ");
-    expect(Object.entries(defaults.weights)).toContainEqual([weight, adds]);
-    const value = Number(figure.replaceAll(",", "")) * (units.get(unit) ?? 1);
-    expect(Object.entries(defaults.thresholds)).toContainEqual([threshold, value]);
-  }
+    return Number(figure.replaceAll(",", "")) * (units.get(unit) ?? 1);
+  };
+  const shown = rules.map(([, , over, adds, weight, threshold]) => [
+    [weight, Number(adds)],
+    [threshold, valueOf(over)],
+  ]);
+  expect(Object.fromEntries(shown.map(([weight]) => weight ?? []))).toEqual(defaults.weights);
+  expect(Object.fromEntries(shown.map(([, threshold]) => threshold ?? []))).toEqual(defaults.thresholds);
   for (const [level, from] of Object.entries(defaults.levels)) {
     if (from > 0) expect(text).toContain(`${level} from ${from}`);
   }
@@ -135,16 +245,12 @@ it("the documentation for users shows the defaults, and its example is valid", (
 });
 
 /** Only the context counts, so that a test decides the level. */
-const onlyContext = {
-  risk: {
-    weights: { contextFill: 0.9, memory: 0, sinceCheckpoint: 0 },
-    levels: { warning: 0.3, danger: 0.6, critical: 0.8 },
-  },
-};
+const weights = { contextFill: 0.9, memory: 0, sinceCheckpoint: 0 };
+const onlyContext = { risk: { weights, levels: { warning: 0.3, danger: 0.6, critical: 0.8 } } };
 
 /** A chat in its second turn, after a tool call. */
-function aBusyChat(config: TempRuntimeOptions["config"] = onlyContext): { runtime: TempRuntime; claude: Claude } {
-  const chat = aChat({ config });
+function aBusyChat() {
+  const chat = aChat({ config: onlyContext });
   chat.claude.turn("fix the parser");
   chat.claude.prompt("go on");
   chat.claude.use("Bash");
@@ -163,25 +269,14 @@ function triggers(runtime: TempRuntime): string[] {
   return runtime.store.read((sql) => checkpoints.search(sql, { limit: 100 }), []).map(({ trigger }) => trigger);
 }
 
-it("a rise that the status line saw first is a checkpoint at the next tool, once", () => {
+it("a rise that the status line saw first is a checkpoint at the next tool, once, also where it has passed", () => {
   const { runtime, claude } = aBusyChat();
   const before = rowCount(runtime, "checkpoints");
   redraw(runtime, claude, 900_000);
-  redraw(runtime, claude, 910_000);
-  expect(rowCount(runtime, "checkpoints")).toBe(before);
-  claude.use("Read");
-  expect(triggers(runtime)[0]).toBe("risk");
-  claude.use("Read");
-  claude.use("Read");
-  expect(rowCount(runtime, "checkpoints")).toBe(before + 1);
-});
-
-it("a rise that has passed before anything could act on it is a checkpoint all the same", () => {
-  const { runtime, claude } = aBusyChat();
-  redraw(runtime, claude, 900_000);
   redraw(runtime, claude, 100_000);
-  claude.use("Read");
-  expect(triggers(runtime)[0]).toBe("risk");
+  expect(rowCount(runtime, "checkpoints")).toBe(before);
+  for (let call = 0; call < 3; call++) claude.use("Read");
+  expect([triggers(runtime)[0], rowCount(runtime, "checkpoints")]).toEqual(["risk", before + 1]);
 });
 
 it("the timer takes the checkpoint where no tool follows, however often the status line is redrawn", async () => {

@@ -1,5 +1,4 @@
 import * as fc from "fast-check";
-import { writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { observe } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
@@ -52,17 +51,14 @@ it("a figure that the chat reports counts where nothing is measured, and is kept
 function aChat() {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "Make the parser accept empty input");
-  writeFileSync(claude.transcript, "");
-  const tools = (): string[] => journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"));
-  return {
-    runtime,
-    claude,
-    tools,
-    write: (...lines: string[]) => claude.transcribe(...lines),
-    stored: () => storedSession(runtime, claude.session),
-    state: () => stateOf(runtime, claude.session),
-    readOn: () => runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session)),
-  };
+  claude.transcribe();
+  const write = (...lines: string[]): void => claude.transcribe(...lines);
+  const kinds = (): string[] => journalKinds(runtime, claude.session).slice(2);
+  const tools = (): string[] => kinds().filter((kind) => kind.startsWith("tool_"));
+  const stored = () => storedSession(runtime, claude.session);
+  const state = () => stateOf(runtime, claude.session);
+  const readOn = () => runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
+  return { runtime, claude, write, kinds, tools, stored, state, readOn };
 }
 
 /** After the start of the chat. */
@@ -133,17 +129,15 @@ it("the calls that a fork has copied from the session before are not its own", (
   expect(stored()).toMatchObject({ toolCalls: 0, toolErrors: 0 });
 });
 
-const words = (text: string, second: number, stop_reason = "end_turn"): string =>
-  anAssistantLine(
-    { content: [{ type: "text", text }], stop_reason },
-    { timestamp: `2030-01-01T00:00:0${second}.000Z` },
-  );
+function words(text: string, second: number, stop_reason = "end_turn"): string {
+  const timestamp = `2030-01-01T00:00:0${second}.000Z`;
+  return anAssistantLine({ content: [{ type: "text", text }], stop_reason }, { timestamp });
+}
 
 function aChatWithoutEvents() {
   const chat = aChat();
   chat.runtime.wait(Date.parse("2030-01-01") - chat.runtime.now());
-  const kinds = (): string[] => journalKinds(chat.runtime, chat.claude.session).slice(2);
-  return { ...chat, kinds };
+  return chat;
 }
 
 it("ends of turns whose events never came are read from the transcript, each with the next prompt", () => {
@@ -173,45 +167,30 @@ it("the end of a turn counts once, also when its event comes after all, and neve
   expect(kinds()).toEqual(["prompt", "assistant", "assistant", "tool_start", "turn_end", "end"]);
 });
 
-type Fields = Readonly<Record<string, unknown>>;
-
-const retry = (overrides: Fields): string => aRetryLine(1, overrides);
-const givenUp = (overrides: Fields): string => anApiErrorLine("API Error: Repeated 529", overrides);
-const answered = (overrides: Fields): string => anAssistantLine({ id: "msg_answer" }, overrides);
-
-function aRetryingChat() {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  return {
-    runtime,
-    /** Lines of the transcript at this moment, which a hook reads a second later. */
-    write(...texts: ((overrides: Fields) => string)[]): void {
-      for (const text of texts) {
-        runtime.wait(1_000);
-        claude.transcribe(text({ timestamp: new Date(runtime.now()).toISOString() }));
-      }
-      runtime.wait(1_000);
-      claude.use("Bash", { command: "true" });
-    },
-    streak: () => storedSession(runtime, claude.session).readings.apiErrors?.value,
-    reasons() {
-      const { readings } = storedSession(runtime, claude.session);
-      return assess(readings, runtime.config.risk, runtime.now()).reasons.map(({ name }) => name);
-    },
-  };
-}
+type Line = (overrides: { readonly timestamp: string }) => string;
+const retry: Line = (overrides) => aRetryLine(1, overrides);
+const givenUp: Line = (overrides) => anApiErrorLine("API Error: Repeated 529", overrides);
+const answered: Line = (overrides) => anAssistantLine({ id: "msg_answer" }, overrides);
 
 it("failed tries are counted from the transcript until an answer comes", () => {
-  const chat = aRetryingChat();
-  chat.write(answered);
-  expect(chat.streak()).toBeUndefined();
-  chat.write(retry, retry);
-  chat.write(retry, givenUp);
-  expect(chat.streak()).toBe(4);
-  expect(chat.reasons()).toContain("apiErrors");
-  chat.write(retry, answered);
-  expect(chat.streak()).toBe(0);
-  expect(chat.reasons()).not.toContain("apiErrors");
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
+  /** Lines of the transcript at this moment, which a hook reads a second later. @returns the count, and whether it is a risk */
+  const after = (...lines: Line[]): unknown[] => {
+    for (const line of lines) {
+      runtime.wait(1_000);
+      claude.transcribe(line({ timestamp: new Date(runtime.now()).toISOString() }));
+    }
+    runtime.wait(1_000);
+    claude.use("Bash", { command: "true" });
+    const { readings } = storedSession(runtime, claude.session);
+    const { reasons } = assess(readings, runtime.config.risk, runtime.now());
+    return [readings.apiErrors?.value, reasons.some(({ name }) => name === "apiErrors")];
+  };
+  expect(after(answered)).toEqual([undefined, false]);
+  after(retry, retry);
+  expect(after(retry, givenUp)).toEqual([4, true]);
+  expect(after(retry, answered)).toEqual([0, false]);
 });
 
 /** A session whose process is gone without a word, on a machine that still runs. */
@@ -249,6 +228,10 @@ const nothing = { sessionId: null, transcriptPath: null, cwd: null, model: null,
 
 /** What Claude Code's documentation shows, in its shape. */
 function aStatusLine(overrides: Record<string, unknown> = {}): string {
+  const totals = { total_input_tokens: 15_500, total_output_tokens: 1_200 };
+  const cached = { cache_creation_input_tokens: 5_000, cache_read_input_tokens: 2_000 };
+  const current_usage = { input_tokens: 8_500, output_tokens: 1_200, ...cached };
+  const resets_at = T0 / 1_000 + 60;
   return JSON.stringify({
     cwd: "/home/ann/app",
     session_id: "5f0e0e5e-0000-4000-8000-000000000001",
@@ -256,28 +239,13 @@ function aStatusLine(overrides: Record<string, unknown> = {}): string {
     model: { id: "claude-opus-5", display_name: "Opus" },
     version: "2.1.328",
     cost: { total_cost_usd: 0.01234, total_duration_ms: 45_000 },
-    context_window: {
-      total_input_tokens: 15_500,
-      total_output_tokens: 1_200,
-      context_window_size: 200_000,
-      used_percentage: 8,
-      current_usage: {
-        input_tokens: 8_500,
-        output_tokens: 1_200,
-        cache_creation_input_tokens: 5_000,
-        cache_read_input_tokens: 2_000,
-      },
-    },
-    rate_limits: {
-      five_hour: { used_percentage: 23.5, resets_at: T0 / 1_000 + 60 },
-      seven_day: { used_percentage: 41, resets_at: T0 / 1_000 + 60 },
-    },
+    context_window: { ...totals, context_window_size: 200_000, used_percentage: 8, current_usage },
+    rate_limits: { five_hour: { used_percentage: 23.5, resets_at }, seven_day: { used_percentage: 41, resets_at } },
     ...overrides,
   });
 }
 
 const window = { context_window_size: 200_000 };
-const measured = (value: number): object => ({ value, source: "measured", at: T0 });
 
 it("reads the whole status line input", () => {
   expect(parse(aStatusLine(), T0, {})).toEqual({
@@ -286,13 +254,10 @@ it("reads the whole status line input", () => {
     cwd: "/home/ann/app",
     model: "claude-opus-5",
     costUsd: 0.01234,
-    readings: {
-      contextTokens: measured(16_700),
-      contextWindow: measured(200_000),
-      contextFill: measured(0.0835),
-      rateLimit: measured(0.41),
-      sessionAgeMs: measured(45_000),
-    },
+    readings: someReadings(
+      { contextTokens: 16_700, contextWindow: 200_000, contextFill: 0.0835, rateLimit: 0.41, sessionAgeMs: 45_000 },
+      T0,
+    ),
   });
 });
 
@@ -312,25 +277,17 @@ it.each([
   expect(readings.contextTokens?.value).toBe(tokens);
 });
 
-it("a rate limit that was reset meanwhile says nothing", () => {
-  const limits = { five_hour: { used_percentage: 99, resets_at: T0 / 1_000 - 1 }, seven_day: { used_percentage: 10 } };
-  expect(parse(aStatusLine({ rate_limits: limits }), T0, {}).readings.rateLimit?.value).toBe(0.1);
-  const over = { five_hour: { used_percentage: 130, resets_at: null } };
-  expect(parse(aStatusLine({ rate_limits: over }), T0, {}).readings.rateLimit?.value).toBe(1);
+it("a rate limit that was reset meanwhile says nothing; over-long ids and paths are refused, not cut", () => {
+  const five_hour = { used_percentage: 99, resets_at: T0 / 1_000 - 1 };
+  const long = { session_id: "x".repeat(201), transcript_path: "y".repeat(4_097) };
+  const limits = { five_hour, seven_day: { used_percentage: 10 } };
+  const input = parse(aStatusLine({ ...long, rate_limits: limits }), T0, {});
+  expect(input).toMatchObject({ sessionId: null, transcriptPath: null, readings: { rateLimit: { value: 0.1 } } });
 });
 
-it.each(
-  [
-    ["", "null", "[]", "12", '"text"', "{", "[".repeat(100_000)],
-    ['{"model":3,"cost":[],"session_id":{}}', '{"__proto__":{"session_id":"x"}}'],
-  ].flat(),
-)("hostile text gives nothing: %.20s", (text) => {
-  expect(parse(text, T0, {})).toEqual(nothing);
-});
-
-it("over-long ids and paths are refused, not cut", () => {
-  const input = parse(aStatusLine({ session_id: "x".repeat(201), transcript_path: "y".repeat(4_097) }), T0, {});
-  expect(input).toMatchObject({ sessionId: null, transcriptPath: null });
+it("hostile text gives nothing", () => {
+  const texts = ["", "null", "[]", "12", '"text"', "{", "[".repeat(100_000), '{"model":3,"cost":[],"session_id":{}}'];
+  for (const text of [...texts, '{"__proto__":{"session_id":"x"}}']) expect(parse(text, T0, {}), text).toEqual(nothing);
 });
 
 it("for any values in its fields nothing throws and every reading is a number that can be true", () => {
@@ -347,13 +304,9 @@ it("for any values in its fields nothing throws and every reading is a number th
     },
     { requiredKeys: [] },
   );
-  const text = fc.oneof(
-    input.map((value) => JSON.stringify(value)),
-    fc.string(),
-  );
   fc.assert(
-    fc.property(text, (given) => {
-      for (const [name, { value }] of Object.entries(parse(given, T0, {}).readings)) {
+    fc.property(fc.oneof(input.map(JSON.stringify), fc.string()), (text) => {
+      for (const [name, { value }] of Object.entries(parse(text, T0, {}).readings)) {
         const most = name === "contextFill" || name === "rateLimit" ? 1 : Number.MAX_SAFE_INTEGER;
         expect(value >= 0 && value <= most, name).toBe(true);
       }

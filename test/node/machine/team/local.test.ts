@@ -2,10 +2,10 @@ import { version } from "#src/contract/version.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { rowCount, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
+import { rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { connect, desktop, type ConnectOptions } from "#harness/machine/mcp-process.ts";
 import { lateTeam } from "#src/local-mcp/mcp/chat/chat.ts";
-import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { Holdings, type Holder } from "#src/machine/team/holdings.ts";
@@ -201,11 +201,6 @@ it.each<[string, number, Partial<ActivityFacts>]>([
   expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 
-/** The last minute at which its tasks are kept. */
-function until(overrides: Partial<ActivityFacts>): number {
-  return Array.from({ length: 150 }, (_, minutes) => minutes).findLast((at) => keepsTasks(after(at, overrides))) ?? -1;
-}
-
 it.each<[number, Partial<ActivityFacts>]>([
   [119, { openTools: build }],
   [59, { isWaitingForUser: true }],
@@ -214,7 +209,8 @@ it.each<[number, Partial<ActivityFacts>]>([
   [14, {}],
   [-1, { isDead: true }],
 ])("tasks are kept until minute %i of a chat with %j", (minute, overrides) => {
-  expect(until(overrides)).toBe(minute);
+  const minutes = Array.from({ length: 150 }, (_, at) => at);
+  expect(minutes.filter((at) => keepsTasks(after(at, overrides)))).toEqual(minutes.slice(0, minute + 1));
 });
 
 it("a chat whose model hangs loses its task, though its process lives @night", async () => {
@@ -241,31 +237,30 @@ it("the workspace learns whether a chat works, hangs, or waits for its user", as
   expect(reported()).toMatchObject({ status: "idle", progress: "" });
 });
 
-function shown(runtime: TempRuntime, { session }: Claude): string | null {
-  const stored = storedSession(runtime, session);
-  return runtime.store.read((sql) => stateText(toSessionView(sql, runtime, stored)), null);
-}
-
 it("sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
   const { runtime, claude } = aChat();
   claude.start();
-  expect(shown(runtime, claude)).toBe("idle");
+  const shown = (): string | null => {
+    const stored = storedSession(runtime, claude.session);
+    return runtime.store.read((sql) => stateText(toSessionView(sql, runtime, stored)), null);
+  };
+  expect(shown()).toBe("idle");
   claude.prompt("think hard");
-  expect(shown(runtime, claude)).toBe("works");
+  expect(shown()).toBe("works");
   runtime.wait(14 * minuteMs);
   claude.say("Let me see.");
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.wait(14 * minuteMs);
-  expect(shown(runtime, claude)).toBe("works");
+  expect(shown()).toBe("works");
   claude.tell("Notification", { message: "Claude is waiting for your input", notification_type: "idle_prompt" });
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.wait(2 * minuteMs);
   // What the client says counts before what its events show.
-  expect(shown(runtime, claude)).toBe("waits for you (your next prompt)");
+  expect(shown()).toBe("waits for you (your next prompt)");
   claude.stop();
-  expect(shown(runtime, claude)).toBe("idle");
+  expect(shown()).toBe("idle");
   claude.kill();
-  expect(shown(runtime, claude)).toBe("died (killed)");
+  expect(shown()).toBe("died (killed)");
 });
 
 /** As the coordinator has it. */

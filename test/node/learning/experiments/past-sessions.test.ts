@@ -1,12 +1,14 @@
+import * as fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import { opportunityPatterns, type OpportunityPattern } from "#src/contract/learning.ts";
-import type { ReplaySession } from "#src/contract/replay.ts";
+import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { findOpportunities, unsavedAgeMs } from "#src/learning/experiments/opportunities/find-opportunities.ts";
 import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
+import { compare, outcomeOf, replay, replayReport, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
 import { withSetting } from "#src/shared/setting-keys.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { aHistory, aSession, type Plant } from "#harness/experiments/histories.ts";
+import { aHistory, aSession, workingSessions, type Plant } from "#harness/experiments/histories.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
 const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);
@@ -61,17 +63,8 @@ it("of random histories without a pattern at most one in a hundred has a finding
 const dismissed = { at: now, ageMs: 5 * dayMs, resolution: "dismissed" } as const;
 
 function quiet(changes: Partial<History>): History {
-  const quiet = {
-    now,
-    windowMs: 30 * dayMs,
-    config: defaults,
-    sessions: [],
-    offers: [],
-    storeBytes: 0,
-    team: null,
-    changes: [],
-  };
-  return { ...quiet, ...changes };
+  const nothing = { sessions: [], offers: [], storeBytes: 0, team: null, changes: [] };
+  return { now, windowMs: 30 * dayMs, config: defaults, ...nothing, ...changes };
 }
 
 /** Chats that died of a full context, as the last reading has it. */
@@ -87,13 +80,8 @@ it("the same history has the same findings, and one case below the minimum has n
   expect(findOpportunities(structuredClone(history)).findings).toEqual(findings);
   expect(findings.map(({ id, to }) => [id, to])).toEqual([["context_full_unseen:risk.thresholds.contextFill", 0.5]]);
   const fewer = findOpportunities(quiet({ sessions: fullContexts(7, 0.7) }));
-  expect(fewer.findings).toEqual([]);
-  expect(fewer.unjudged).toContainEqual({
-    pattern: "context_full_unseen",
-    subject: "risk.thresholds.contextFill",
-    n: 7,
-    minimum: 8,
-  });
+  const unjudged = { pattern: "context_full_unseen", subject: "risk.thresholds.contextFill", n: 7, minimum: 8 };
+  expect([fewer.findings, fewer.unjudged]).toEqual([[], expect.arrayContaining([unjudged])]);
 });
 
 it("sessions that ran with another value, or with one that is not known, are no evidence", () => {
@@ -126,27 +114,129 @@ it("a step within the bounds is proposed with its effect; at a bound, or without
   expect(atBound.findings).toMatchObject([{ from: 0.4, to: null, test: "person", expected: null }]);
 });
 
-const call = (at: number, isSame = false) => ({
-  at,
-  kind: "tool_end" as const,
-  ...(isSame ? { isSame: true as const } : {}),
-});
+const call = (at: number) => ({ at, kind: "tool_end" as const });
 const saved = (at: number) => ({ at, trigger: "time" });
 const died = (at: number) => ({ at, kind: "died", cause: "killed" }) as const;
 
 it("the age of a checkpoint is the time since the first event after it that changed something", () => {
-  const events = [call(0), call(4 * minute), call(6 * minute, true), call(7 * minute)];
+  const events = [call(0), call(4 * minute), { ...call(6 * minute), isSame: true as const }, call(7 * minute)];
   const end = died(10 * minute);
   const ageAfter = (...saves: number[]) => unsavedAgeMs(aSession({ events, saves: saves.map(saved), end }));
   expect([ageAfter(), ageAfter(5 * minute), ageAfter(5 * minute, 7 * minute)]).toEqual([10 * minute, 3 * minute, 0]);
 });
 
 it("a death in a pause is no case", () => {
-  const none = { offers: [], storeBytes: 0, team: null, changes: [] };
   const found = (at: number) => {
     const session = aSession({ events: [call(0), call(60_000)], end: died(at) });
     const sessions = Array.from({ length: 40 }, () => ({ at: now, session }));
-    return findOpportunities({ now, windowMs: minute, config: defaults, sessions, ...none }).findings.length;
+    return findOpportunities(quiet({ windowMs: minute, sessions })).findings.length;
   };
   expect([found(6 * minute), found(6 * minute + 1)]).toEqual([1, 0]);
+});
+
+const usual: SavePolicy = { risk: defaults.risk, checkpoint: defaults.checkpoint };
+
+function every(everyToolCalls: number, everyMs: number): SavePolicy {
+  return { ...usual, checkpoint: { everyToolCalls, everyMs } };
+}
+
+function calls(...seconds: readonly number[]): ReplayEvent[] {
+  return seconds.map((second) => ({ at: second * 1_000, kind: "tool_end", tool: "Bash" }));
+}
+
+function full(second: number): ReplaySample {
+  const reading = { value: 0.9, at: second * 1_000 };
+  return { at: second * 1_000, readings: { contextFill: reading, hostMemory: reading } };
+}
+
+it("a call is followed by a checkpoint when so many calls or so much time have passed", () => {
+  const session = aSession({ events: calls(0, 10, 20, 30, 40), end: { at: 41_000, kind: "ended", cause: null } });
+  expect(replay(session, every(2, 3_600_000)).map(({ at, trigger, events }) => [at, trigger, events])).toEqual([
+    [0, "time", 1],
+    [20_000, "tools", 3],
+    [40_000, "tools", 5],
+  ]);
+});
+
+it("a chat that waits with unsaved work is saved by the clock", () => {
+  const session = aSession({ events: calls(0, 10), end: { at: 900_000, kind: "open", cause: null } });
+  expect(replay(session, every(100, 60_000)).map(({ at }) => at)).toEqual([0, 70_000]);
+});
+
+it("a rise of the risk makes a checkpoint, once", () => {
+  const session = aSession({ events: calls(0, 10, 30), samples: [full(20), full(25)] });
+  expect(replay(session, every(100, 3_600_000)).map(({ at, trigger }) => [at, trigger])).toEqual([
+    [0, "time"],
+    [20_000, "risk"],
+  ]);
+});
+
+/** Read at the middle of each second: exact while all times are whole seconds. */
+function sampledLosses(session: ReplaySession, policy: SavePolicy) {
+  const saves = replay(session, policy);
+  const moments = Array.from({ length: session.end.at / 1_000 }, (_, second) => second * 1_000 + 500);
+  const isActive = (now: number): boolean => session.events.some(({ at }) => at < now && now - at <= 300_000);
+  return moments.filter(isActive).map((now) => {
+    const past = session.events.filter(({ at }) => at < now);
+    const save = saves.findLast(({ at }) => at < now) ?? { at: past[0]?.at ?? 0, events: 0 };
+    const lost = past.slice(save.events);
+    const toolCalls = lost.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
+    return { toolCalls, seconds: lost.length > 0 ? (now - save.at) / 1_000 : 0 };
+  });
+}
+
+const event: fc.Arbitrary<Omit<ReplayEvent, "at">> = fc.constantFrom(
+  { kind: "tool_end", tool: "Bash" },
+  { kind: "tool_end", tool: "Edit" },
+  { kind: "tool_error", tool: "Edit" },
+  { kind: "prompt" },
+  { kind: "turn_end" },
+  { kind: "assistant" },
+);
+
+it("the loss is the mean over every active moment", () => {
+  const gap = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 250, max: 900 }));
+  const policies = fc.constantFrom(usual, every(3, 60_000), every(1, 15_000), every(50, 3_600_000));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(gap, event), { minLength: 1, maxLength: 40 }),
+      gap,
+      policies,
+      (steps, rest, policy) => {
+        let at = 0;
+        const events = steps.map(([seconds, one]) => ({ ...one, at: (at += seconds * 1_000) }));
+        const session = aSession({ events, end: { at: at + rest * 1_000, kind: "ended", cause: null } });
+        const losses = sampledLosses(session, policy);
+        const outcome = outcomeOf(session, policy);
+        expect(outcome.activeHours * 3_600).toBeCloseTo(losses.length, 6);
+        for (const name of ["toolCalls", "seconds"] as const)
+          expect(outcome[name] * losses.length).toBeCloseTo(
+            losses.reduce((sum, one) => sum + one[name], 0),
+            4,
+          );
+      },
+    ),
+    { numRuns: 500, seed: 3 },
+  );
+});
+
+it("a policy is judged on the same sessions, and the report counts deaths and remade checkpoints @night", () => {
+  const sessions = workingSessions(120, 2);
+  const report = replayReport(sessions, defaults, [
+    { key: "checkpoint.everyMs", from: 300_000, value: 400_000 },
+    { key: "checkpoint.everyToolCalls", from: 10, value: 40 },
+    { key: "checkpoint.everyToolCalls", from: 10, value: 5 },
+  ]);
+  const verdicts = report.variants.map(({ comparison }) => comparison.toolCalls.verdict);
+  expect(verdicts).toEqual(["equivalent", "worse", "better"]);
+  expect(compare(sessions.slice(0, 19), usual, every(20, 600_000)).toolCalls.verdict).toBe("undecided");
+  const deaths = sessions.filter(({ end }) => end.kind === "died").length;
+  expect(report).toMatchObject({ sessions: 120, deaths: { count: deaths } });
+  const remade = sessions.map((session): ReplaySession => {
+    const saves = replay(session, usual).slice(0, 5);
+    return aSession({ ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger })) });
+  });
+  const count = remade.reduce((sum, { saves }) => sum + saves.length, 0);
+  expect(replayReport(remade, defaults, [])).toMatchObject({ made: count, remade: count });
+  expect(replayReport([aSession({ isComplete: false })], defaults, [])).toMatchObject({ sessions: 0, incomplete: 1 });
 });
