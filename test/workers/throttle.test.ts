@@ -89,7 +89,7 @@ type Asked = readonly [name: OperationName, input: object];
 
 /** Asks all while a write is being committed, so that they are one event; null: done. */
 async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], waitMs = 0): Promise<(Refusal | null)[]> {
-  const credentials = { id: workspace.tokenId, hash: await tokens.hashOf(workspace.token) };
+  const credentials = { id: workspace.tokenId, hash: await hashOf(workspace.token) };
   return workspace.inside(async (_state, object) => {
     const call = async (...[name, input]: Asked): Promise<Result<string, Refusal>> =>
       object.call(credentials, name, input);
