@@ -43,7 +43,7 @@ export interface NewChat {
   readonly id: string;
 }
 
-export const whole: TranscriptCheck = { isWhole: true, reason: "its transcript is whole" };
+const whole: TranscriptCheck = { isWhole: true, reason: "its transcript is whole" };
 
 export interface RelaunchWay {
   /** Client that continues the session; null: its own. */

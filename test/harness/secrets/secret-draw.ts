@@ -31,7 +31,7 @@ function hasBoth(value: string): boolean {
   return /\d/.test(value) && /[A-Za-z]/.test(value);
 }
 
-export const digits = "0123456789";
+const digits = "0123456789";
 export const lower = "abcdefghijklmnopqrstuvwxyz";
 const upper = lower.toUpperCase();
 export const hex = "0123456789abcdef";

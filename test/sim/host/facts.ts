@@ -117,7 +117,7 @@ export function watchTables(db: Database.Database, onFact: (fact: Fact) => void)
   }
 }
 
-export function rowOf(names: readonly string[], values: readonly SqlValue[]): Readonly<Record<string, SqlValue>> {
+function rowOf(names: readonly string[], values: readonly SqlValue[]): Readonly<Record<string, SqlValue>> {
   return Object.fromEntries(names.map((name, index) => [name, values[index] ?? null] as const));
 }
 
