@@ -6,7 +6,6 @@ import { effectOf, keepsWork, LoadShedder } from "#src/durable/load-limits.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
 import type { Result } from "#src/shared/result.ts";
 import { errorResponse } from "#src/worker/inputs.ts";
-import * as tokens from "#src/worker/tokens.ts";
 import { aChat, bearer, bindings, it, request, stopClock, TestWorkspace, wait } from "./support.ts";
 import type { Joined, Message } from "./support.ts";
 
