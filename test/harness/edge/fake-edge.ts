@@ -46,8 +46,8 @@ export class FakeEdge {
   readonly faults = new Faults();
   readonly revoked = new Set<string>();
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
-  #connections: FakeConnection[] = [];
-  /** The tasks with their states, as the connections that watch them were last told. */
+  connections: readonly FakeConnection[] = [];
+  /** The tasks with their states, as those who watch them were last told. */
   #tasks = "";
 
   constructor(time = new FakeTime()) {
@@ -64,10 +64,6 @@ export class FakeEdge {
 
   count(name: OperationName, way?: Arrived["way"]): number {
     return this.arrived.filter((one) => one.name === name && (way === undefined || one.way === way)).length;
-  }
-
-  get connections(): readonly FakeConnection[] {
-    return this.#connections;
   }
 
   readonly fetch: Fetch = (url, { method, headers, body, signal }) => {
@@ -92,15 +88,16 @@ export class FakeEdge {
     this.upgrades.push({ url, headers });
     const connection = new FakeConnection(this, events);
     this.time.setTimer(() => {
-      const isServed = url === `${base.replace("https", "wss")}/connect` && this.actorOf(headers).ok;
+      const actor = this.#actorOf(headers);
+      const isServed = url === `${base.replace("https", "wss")}/connect` && actor.ok;
       if (this.faults.isUnreachable || this.faults.refusesSockets || !isServed) return connection.refuse();
-      this.#connections.push(connection);
-      connection.accept(this.actorOf(headers));
+      this.connections = [...this.connections, connection];
+      connection.accept(actor.value);
     }, this.faults.latencyMs);
     return connection.client;
   };
 
-  actorOf(headers: Record<string, string>): Result<Actor, Refusal> {
+  #actorOf(headers: Record<string, string>): Result<Actor, Refusal> {
     if (headers["shim-protocol"] !== "1") return err({ code: "unsupported_protocol", message: "protocol 1 is served" });
     const given = (headers["authorization"] ?? "").replace("Bearer ", "");
     if (this.revoked.has(given)) return err({ code: "unauthenticated", message: "the token was revoked" });
@@ -122,14 +119,14 @@ export class FakeEdge {
   /** Sends what was committed to the chats that it concerns. */
   tell(): void {
     const hints = this.host.hints.splice(0);
-    if (hints.some(({ kind }) => kind === "changes")) for (const one of this.#connections) one.tellChanges();
-    for (const hint of hints) for (const one of this.#connections) this.#tellOne(one, hint);
+    if (hints.some(({ kind }) => kind === "changes")) for (const one of this.connections) one.tellChanges();
+    for (const hint of hints) for (const one of this.connections) this.#tellOne(one, hint);
     this.#tellTasks();
   }
 
   /** Without its limit of one a second. */
   #tellTasks(): void {
-    const watching = this.#connections.filter((one) => one.isWatching("$task/"));
+    const watching = this.connections.filter((one) => one.isWatching("$task/"));
     if (watching.length === 0) return;
     const tasks = JSON.stringify(this.host.sql.all("SELECT task, state FROM tasks"));
     if (tasks !== this.#tasks) for (const one of watching) one.hintAt("$task/");
@@ -153,22 +150,18 @@ export class FakeEdge {
     return this.host.sql.all("SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'", chat).length > 0;
   }
 
-  lose(connection: FakeConnection): void {
-    this.#connections = this.#connections.filter((one) => one !== connection);
-  }
-
   revoke(given: string): void {
     this.revoked.add(given);
-    for (const one of this.#connections) one.close(4001, "the token was revoked");
+    for (const one of this.connections) one.close(4001, "the token was revoked");
   }
 
   closeAll(code = 1012): void {
-    for (const one of this.#connections) one.close(code, "");
+    for (const one of this.connections) one.close(code, "");
   }
 
   /** A deploy: all connections are gone at once, without a close that the coordinator would see. */
   async deploy(): Promise<void> {
-    for (const one of this.#connections) one.vanish();
+    for (const one of this.connections) one.vanish();
     await this.host.loseConnections();
   }
 
@@ -179,11 +172,9 @@ export class FakeEdge {
   }
 
   async #http(method: string, url: URL, headers: Record<string, string>, body = "{}"): Answered {
-    const actor = this.actorOf(headers);
+    const actor = this.#actorOf(headers);
     if (!actor.ok) return actor;
-    const path = url.href.split("?")[0] ?? "";
-    if (!path.startsWith(base)) return err({ code: "unknown_workspace", message: "no such workspace" });
-    const name = operationAt(method, path.replace(base, ""));
+    const name = operationAt(method, url.href.replace(base, "").split("?")[0] ?? "");
     if (!name) return err({ code: "unknown_operation", message: "nothing there" });
     const input: unknown = method === "GET" ? fromQuery(name, url.searchParams) : JSON.parse(body);
     return this.run("http", actor.value, name, input);
@@ -254,7 +245,7 @@ class FakeConnection {
   readonly chats = new Set<string>();
   readonly #events: SocketEvents;
   readonly #watches = new Map<string, Watch>();
-  #actor: Actor | null = null;
+  #actor: Actor = { machine: "none", isAdmin: false };
   /** Nothing is delivered any more, and neither side notices. */
   #isFrozen = false;
   #isOpen = false;
@@ -284,9 +275,8 @@ class FakeConnection {
     if (this.chats.delete(chat)) this.notify(method, { chat });
   }
 
-  accept(actor: Result<Actor, Refusal>): void {
-    if (!actor.ok) return this.refuse();
-    this.#actor = actor.value;
+  accept(actor: Actor): void {
+    this.#actor = actor;
     this.#isOpen = true;
     if (!this.#isClientDone) this.#events.onOpen();
   }
@@ -308,7 +298,7 @@ class FakeConnection {
 
   vanish(): void {
     this.#isOpen = false;
-    this.#server.lose(this);
+    this.#leaves();
     this.#travel("down", "close 1006", () => this.#clientEnds(1006, ""));
   }
 
@@ -353,23 +343,26 @@ class FakeConnection {
   #serverEnds(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#server.lose(this);
+    this.#leaves();
     for (const chat of this.chats) void this.#server.host.disconnect(chat);
     this.chats.clear();
     this.#server.tell();
   }
 
+  #leaves(): void {
+    this.#server.connections = this.#server.connections.filter((one) => one !== this);
+  }
+
   async #take(text: string): Promise<void> {
     if (!this.#isOpen) return;
     if (text === "ping") return this.#pong();
-    const frame = parse(text);
-    if (frame === null) return this.close(4003, "not a JSON-RPC 2.0 frame");
+    const frame = JSON.parse(text) as Request | Request[];
     const answers: object[] = [];
-    for (const { id, method, params } of frame.requests) {
+    for (const { id, method, params } of [frame].flat()) {
       const result = await this.#answer(method, params);
       if (id !== undefined) answers.push(frameOf(id, result));
     }
-    if (answers.length > 0) this.sendText(JSON.stringify(frame.isBatch ? answers : answers[0]));
+    if (answers.length > 0) this.sendText(JSON.stringify(Array.isArray(frame) ? answers : answers[0]));
     this.#server.tell();
     this.tellChanges();
   }
@@ -380,35 +373,27 @@ class FakeConnection {
     this.sendText("pong");
   }
 
-  #answer(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
-    const given = params as { chat: string; watch: string; prefix: string };
-    if (method === "chats.leave") return this.#leave(given);
-    if (method === "state.watch") return this.#watch(given);
-    if (method === "state.unwatch") return Promise.resolve(ok({ isRemoved: this.#watches.delete(given.watch) }));
-    return method === "chats.register" ? this.#register(given) : this.#run(method, params);
-  }
-
-  #run(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
-    return this.#server.run("socket", this.#actor ?? { machine: "none", isAdmin: false }, method, params);
-  }
-
-  async #register(params: { chat: string }): Answered {
-    const result = await this.#run("chats.register", params);
-    if (!result.ok) return result;
-    for (const other of this.#server.connections) if (other !== this) other.end(params.chat, "chat.replaced");
-    this.chats.add(params.chat);
-    await this.#server.host.connect(params.chat);
+  async #answer(method: string, params: unknown): Answered {
+    const { chat, watch, prefix } = params as Readonly<Record<"chat" | "watch" | "prefix", string>>;
+    if (method === "state.watch") return this.#watch(watch, prefix);
+    if (method === "state.unwatch") return ok({ isRemoved: this.#watches.delete(watch) });
+    if (method === "chats.leave") {
+      if (this.chats.delete(chat)) await this.#server.host.disconnect(chat);
+      return ok({});
+    }
+    const result = await this.#server.run("socket", this.#actor, method, params);
+    if (method === "chats.register" && result.ok) await this.#represent(chat);
     return result;
   }
 
-  async #leave({ chat }: { chat: string }): Promise<Result<unknown, Refusal>> {
-    if (this.chats.delete(chat)) await this.#server.host.disconnect(chat);
-    return ok({});
+  async #represent(chat: string): Promise<void> {
+    for (const other of this.#server.connections) if (other !== this) other.end(chat, "chat.replaced");
+    this.chats.add(chat);
+    await this.#server.host.connect(chat);
   }
 
-  async #watch(input: { watch: string; prefix: string }): Promise<Result<unknown, Refusal>> {
-    const { watch, prefix } = input;
-    this.#server.arrived.push({ way: "socket", name: "state.watch", input });
+  async #watch(watch: string, prefix: string): Answered {
+    this.#server.arrived.push({ way: "socket", name: "state.watch", input: { watch, prefix } });
     const listed = await this.#server.host.call("state.list", { limit: 1 });
     if (!listed.ok) return listed;
     const { revision } = listed.value;
@@ -427,20 +412,10 @@ class FakeConnection {
   }
 }
 
-interface Frame {
-  readonly isBatch: boolean;
-  readonly requests: readonly { readonly id?: number; readonly method: string; readonly params: unknown }[];
-}
-
-function parse(text: string): Frame | null {
-  try {
-    const value = JSON.parse(text) as Frame["requests"] | Frame["requests"][number];
-    const requests = (Array.isArray(value) ? value : [value]) as Frame["requests"];
-    const isGood = requests.every((one) => typeof one === "object" && one !== null && "method" in one);
-    return isGood ? { isBatch: Array.isArray(value), requests } : null;
-  } catch {
-    return null;
-  }
+interface Request {
+  readonly id?: number;
+  readonly method: string;
+  readonly params: unknown;
 }
 
 function frameOf(id: number, result: Result<unknown, Refusal>): object {
