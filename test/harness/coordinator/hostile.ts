@@ -45,19 +45,12 @@ const names: Readonly<Record<string, readonly string[]>> = {
 
 const json = fc.jsonValue({ maxDepth: 3, depthSize: "small" });
 
+const strangeSchemas: unknown[] = JSON.parse(`[{"type":"number"},{"type":"object","required":["a"]},{"$ref":"#"},
+  {"$ref":"#/nothing"},{"pattern":"("},{"allOf":[{"not":{}}]},{"if":{"type":"null"},"else":{"$ref":"#"}},{"type":5},
+  {"properties":null},{"items":[{"minimum":"x"}]}]`);
+
 const jsonSchema = fc.oneof(
-  fc.constantFrom(
-    { type: "number" },
-    { type: "object", required: ["a"] },
-    { $ref: "#" },
-    { $ref: "#/nothing" },
-    { pattern: "(" },
-    { allOf: [{ not: {} }] },
-    { if: { type: "null" }, else: { $ref: "#" } },
-    { type: 5 },
-    { properties: null },
-    { items: [{ minimum: "x" }] },
-  ),
+  fc.constantFrom(...strangeSchemas),
   fc.dictionary(fc.constantFrom("type", "pattern", "items", "$ref", "anyOf", "enum", "properties", "minimum"), json),
 );
 
@@ -135,14 +128,9 @@ const hostile: fc.Arbitrary<unknown> = fc.oneof(
   json,
 );
 
-interface Bend {
-  readonly path: readonly number[];
-  readonly how: "replace" | "add" | "drop";
-  readonly name: string;
-  readonly value: unknown;
-}
+type Bend = typeof bend extends fc.Arbitrary<infer One> ? One : never;
 
-const bend: fc.Arbitrary<Bend> = fc.record({
+const bend = fc.record({
   path: fc.array(fc.nat(6), { maxLength: 3 }),
   how: fc.constantFrom("replace", "replace", "replace", "add", "drop"),
   name: fc.constantFrom("extra", "__proto__", "constructor", "toString", "", "self", "chat"),
@@ -177,10 +165,7 @@ const bends = fc.oneof(
   { weight: 8, arbitrary: fc.constant([]) },
   { weight: 5, arbitrary: fc.tuple(bend) },
   { weight: 1, arbitrary: fc.tuple(bend, bend) },
-  {
-    weight: 1,
-    arbitrary: hostile.map((value) => [{ path: [], how: "replace" as const, name: "", value }, null] as const),
-  },
+  { weight: 1, arbitrary: hostile.map((value) => [null, value] as const) },
 );
 
 /** For an operation: what fits, what nearly fits, and what does not at all. */
@@ -189,23 +174,14 @@ export function inputsOf(name: OperationName): fc.Arbitrary<unknown> {
   const schema = z.toJSONSchema(input, { io: "input" }) as Schema;
   return fc
     .tuple(objectOf(schema), bends)
-    .map(([value, how]) => how.reduce<unknown>((at, one) => (one === null ? how[0]?.value : bent(at, one)), value));
+    .map(([value, how]) => (how[0] === null ? how[1] : how.reduce<unknown>((at, one) => bent(at, one), value)));
 }
 
 /** Texts that are hardly JSON. */
 export const rawBodies: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   fc.string({ unit: "binary", maxLength: 50 }),
   fc.uint8Array({ maxLength: 50 }),
-  fc.constantFrom(
-    "",
-    "{",
-    "[",
-    "{}",
-    '{"a":1,"a":2}',
-    '{"key":"k","value":1}garbage',
-    "\ufeff{}",
-    '{"key":"\\ud800","value":1}',
-    "1e999",
-  ),
+  fc.constantFrom("", "{", "[", "{}", '{"a":1,"a":2}', '{"key":"k","value":1}garbage', "\ufeff{}", "1e999"),
+  fc.constant('{"key":"\\ud800","value":1}'),
   json.map((value) => JSON.stringify(value).slice(0, -1)),
 );
