@@ -2,7 +2,6 @@ import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
-import type { Target } from "#src/contract/messages.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { calm, endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
 import { LocalHost, assignQueued, takersOf, tokens } from "#harness/coordinator/local-host.ts";
@@ -18,8 +17,7 @@ async function chatsOf(host: LocalHost): Promise<Record<number, string | null>> 
 }
 
 async function claimed(peer: Peer, requestId = "r"): Promise<number[]> {
-  const claim = given(await peer.host.call("tasks.claim", { self: peer.self, requestId, limit: 10 }, peer.actor));
-  return claim.claims.map(({ task }) => task);
+  return (await peer.claim({ requestId, limit: 10 })).map(({ task }) => task);
 }
 
 it("while one token is under way no other is sent, and none where no chat could take anything", async ({ host }) => {
@@ -47,8 +45,7 @@ it("a token that brought no request is sent again after 30 s, as long as somethi
   host.wait(second);
   await host.ring();
   expect(tokens(host)).toBe(1);
-  const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
-  await ask(host, "tasks.ack", { self: a.self, task: held?.task ?? 0, claim: held?.claim ?? 0, result: null });
+  await a.ack(await a.take());
   host.wait(60 * second);
   await host.ring();
   expect(tokens(host)).toBe(0);
@@ -57,23 +54,24 @@ it("a token that brought no request is sent again after 30 s, as long as somethi
 
 it("a chat that is stuck is given nothing; when it is not stuck any more it is notified", async ({ host }) => {
   const a = await taker(host, "a");
-  const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);
-  await beat("stuck");
+  await a.beat({ status: "stuck" });
   const [task] = await submit(host, build);
   expect([tokens(host), assignQueued(host)]).toEqual([0, 0]);
-  await beat("idle");
+  await a.beat({ status: "idle" });
   expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
   expect(await claimed(a)).toEqual([task]);
 });
 
-it("a cancelled task makes room for the next one, though its chat has never asked for it", async ({ host }) => {
+it("a cancelled task makes room for the next one, and its chat is notified, though it has never asked for it", async ({
+  host,
+}) => {
   const a = await taker(host, "a", { capacity: 1 });
   const [task, next] = await submit(host, build, build);
   assignQueued(host);
-  tokens(host);
+  host.hints.length = 0;
   given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
-  expect(tokens(host)).toBe(1);
-  assignQueued(host);
+  expect(host.hints).toContainEqual({ kind: "task", chat: "a" });
+  expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
   expect(await claimed(a)).toEqual([next]);
 });
 
@@ -88,25 +86,6 @@ it("tasks that only a full chat could take keep no other task from its turn", as
   expect(last.map((task) => taken[task])).toEqual(["b", null, "b"]);
 });
 
-it("a hint names a committed message, the chat of a cancelled task, and nothing else", async ({ host }) => {
-  const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
-  const hinted = (): unknown[] => host.hints.splice(0).map(({ kind, ...hint }) => [kind, "chat" in hint && hint.chat]);
-  hinted();
-  const send = (target: Target) => host.call("messages.send", { self: b.self, target, body: 1 });
-  await send({ to: "chat", chat: "a" });
-  await send({ to: "all" });
-  await send({ to: "chat", chat: "none" });
-  expect(hinted()).toEqual([
-    ["message", "a"],
-    ["message", null],
-  ]);
-  const [task] = await submit(host, build);
-  expect(await claimed(a)).toEqual([task]);
-  expect(hinted()).toEqual([]);
-  given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
-  expect(hinted()).toEqual([["task", "a"]]);
-});
-
 const takesFour = takersOf(4);
 
 /** So long, with everybody heard of. */
@@ -116,21 +95,28 @@ async function pass(host: LocalHost, ms: number, ...chats: string[]): Promise<vo
   await host.ring();
 }
 
-/** With the next day, who has what waited for it, after so many looks that were asked for. */
-async function tomorrow(host: LocalHost, waiting: number): Promise<{ looks: number; chat: string | null }> {
+/** A day may use so many tokens. */
+async function setDay(host: LocalHost, tokensOfDay: number): Promise<void> {
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: tokensOfDay } } } });
+}
+
+/** With the next day, not before, one look is asked for, after which the chat has what waited for it. */
+async function givenTomorrow(host: LocalHost, waiting: number, chat: string): Promise<void> {
   const { dayEndsInMs } = await ask(host, "budgets.get", {});
   tokens(host);
-  await pass(host, dayEndsInMs, "a");
-  const looks = tokens(host);
-  assignQueued(host);
-  return { looks, chat: (await taskOf(host, waiting)).chat };
+  await pass(host, dayEndsInMs - 1, chat);
+  expect(tokens(host)).toBe(0);
+  await pass(host, 1, chat);
+  expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
+  expect(await holders(host, [waiting])).toEqual([chat]);
 }
 
 async function holders(host: LocalHost, tasks: readonly number[]): Promise<(string | null)[]> {
   return Promise.all(tasks.map(async (task) => (await taskOf(host, task)).chat));
 }
 
-const four = [{ type: "x" }, { type: "x" }, { type: "x" }, { type: "x" }] as const;
+const x = { type: "x" } as const;
+const four = [x, x, x, x] as const;
 
 it("what was assigned and has not started goes to a chat that came later and has less to do, under a new claim", async ({
   host,
@@ -228,23 +214,19 @@ it("load of each live chat, and what it has done in the last hour", async ({ hos
 
 it("with the next day, and with a limit that is raised, waiting tasks are dispatched", async ({ host }) => {
   const a = await takesFour(host, "a");
-  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  await setDay(host, 10);
   await submit(host, { type: "x" });
   assignQueued(host);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
   tokens(host);
   await submit(host, { type: "x" });
   expect([tokens(host), assignQueued(host)]).toEqual([0, 0]);
-  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 11 } } } });
+  await setDay(host, 11);
   expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
-  await submit(host, { type: "x" });
+  const [waiting] = await submit(host, { type: "x" });
   expect(assignQueued(host)).toBe(0);
-  const { dayEndsInMs } = await ask(host, "budgets.get", {});
-  await pass(host, dayEndsInMs - 1, "a");
-  expect(tokens(host)).toBe(0);
-  await pass(host, 1, "a");
-  expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
+  await givenTomorrow(host, waiting, "a");
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
 
@@ -252,12 +234,12 @@ it("a task from before the day was used up is dispatched the next day, though cl
   host,
 }) => {
   const a = await takesFour(host, "a", { capacity: 1 });
-  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  await setDay(host, 10);
   const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
   assignQueued(host);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
   expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
-  expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
+  await givenTomorrow(host, waiting, "a");
 });
 
 it("what moves away makes room for what only the one that had it can do", async ({ host }) => {
@@ -339,11 +321,11 @@ const anyRound = fc.record({
   ms: fc.constantFrom(0, 100, 3_000),
 });
 
-async function meet(host: LocalHost, { chat, self, actor }: Peer, fate: string): Promise<void> {
-  if (fate === "drains") await ask(host, "chats.drain", { chat });
-  else if (fate === "is stuck") given(await host.call("chats.heartbeat", { self, status: "stuck" }, actor));
-  else if (fate === "leaves") given(await host.call("chats.unregister", { self }, actor));
-  else if (fate === "is cut off") await host.disconnect(chat);
+async function meet(host: LocalHost, peer: Peer, fate: string): Promise<void> {
+  if (fate === "drains") await ask(host, "chats.drain", { chat: peer.chat });
+  else if (fate === "is stuck") await peer.tryBeat({ status: "stuck" });
+  else if (fate === "leaves") await peer.leave();
+  else if (fate === "is cut off") await host.disconnect(peer.chat);
 }
 
 it("by priority, then by number, each task goes to the chat that the rules select among all, whatever they did before", async () => {
