@@ -72,12 +72,8 @@ it("a dispatch that fails undoes no request: its tasks stay queued, and a token 
   expect(await counts(workspace)).toEqual([2, 0, 0]);
 });
 
-interface Handed {
-  readonly acked: string[];
-  readonly retried: string[];
-}
-
-async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> {
+/** The queue delivers messages. @returns what is acknowledged, and what comes again */
+async function hand(queue: string, bodies: readonly unknown[]) {
   const messages = bodies.map((body, at) => ({ id: String(at), timestamp: new Date(0), attempts: 1, body }));
   const batch = createMessageBatch(queue, messages);
   const context = createExecutionContext();
@@ -90,7 +86,7 @@ it("a token is acknowledged when its workspace has answered; where the object fa
   const [good, bad] = [await TestWorkspace.create(), await TestWorkspace.create()];
   vi.spyOn(console, "error").mockImplementation(() => undefined);
   await bad.rows("ALTER TABLE outbox RENAME TO lost");
-  const names = [bad.name, good.name, good.name, "nobody-made-it"];
+  const names = [bad.name, good.name, good.name, "never-made"];
   const bodies = names.map((workspace) => ({ workspace }));
   expect(await hand("shim-dispatch", bodies)).toEqual({ acked: ["1", "2", "3"], retried: ["0"] });
 });

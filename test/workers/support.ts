@@ -28,15 +28,6 @@ export async function refusalOf(response: Response | Promise<Response>): Promise
   return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code];
 }
 
-export interface Answer<Body> {
-  readonly status: number;
-  readonly headers: Headers;
-  /** Of a success. */
-  readonly value: Body;
-  /** Of a refusal. */
-  readonly error: WireError | undefined;
-}
-
 /** Where and how an operation is asked over HTTP. */
 export function httpOf(workspace: string, name: OperationName, input: object): { path: string; init: RequestInit } {
   const { method, path }: Operation = operations[name];
@@ -91,11 +82,7 @@ export class TestWorkspace {
   }
 
   /** One operation over HTTP, whatever its answer. */
-  async call<Name extends OperationName>(
-    name: Name,
-    input: InputOf<Name>,
-    token = this.token,
-  ): Promise<Answer<OutputOf<Name>>> {
+  async call<Name extends OperationName>(name: Name, input: InputOf<Name>, token = this.token) {
     const { path, init } = httpOf(this.name, name, input);
     const response = await request(path, { ...init, headers: bearer(token) });
     const value = await response.json<OutputOf<Name> & { error?: WireError }>();
@@ -141,8 +128,8 @@ export class TestWorkspace {
     return { connection, self: { chat, incarnation } };
   }
 
-  inside<T>(look: (state: DurableObjectState, instance: ChatCoordinator) => T | Promise<T>): Promise<T> {
-    return runInDurableObject(this.stub, (instance, state) => look(state, instance));
+  inside<T>(work: (state: DurableObjectState, instance: ChatCoordinator) => T | Promise<T>): Promise<T> {
+    return runInDurableObject(this.stub, (instance, state) => work(state, instance));
   }
 
   rows<Row extends Record<string, SqlStorageValue>>(query: string, ...values: SqlStorageValue[]): Promise<Row[]> {
@@ -225,25 +212,20 @@ export interface Message {
   readonly error?: { readonly code: number; readonly message: string; readonly data: WireError };
 }
 
-export interface Closed {
-  readonly code: number;
-  readonly reason: string;
-}
-
 /** The client's end of a socket: frames come in the order in which they were sent, and nothing waits for a time. */
 export class Connection {
   readonly socket: WebSocket;
   /** Once either side has closed. */
-  readonly closed: Promise<Closed>;
+  readonly closed: Promise<Readonly<{ code: number; reason: string }>>;
   readonly #frames: string[] = [];
   #arrived: (() => void) | null = null;
   #next = 0;
 
   constructor(socket: WebSocket) {
     this.socket = socket;
-    const { promise, resolve } = Promise.withResolvers<Closed>();
-    this.closed = promise;
-    socket.addEventListener("close", ({ code, reason }) => resolve({ code, reason }));
+    this.closed = new Promise((resolve) => {
+      socket.addEventListener("close", ({ code, reason }) => resolve({ code, reason }));
+    });
     socket.addEventListener("message", ({ data }) => {
       this.#frames.push(String(data));
       this.#arrived?.();
@@ -257,13 +239,8 @@ export class Connection {
 
   /** The text of the next frame. */
   async text(): Promise<string> {
-    for (;;) {
-      const frame = this.#frames.shift();
-      if (frame !== undefined) return frame;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#arrived = resolve;
-      await promise;
-    }
+    while (this.#frames.length === 0) await new Promise<void>((resolve) => (this.#arrived = resolve));
+    return this.#frames.shift() ?? "";
   }
 
   async next(): Promise<Message> {

@@ -60,12 +60,8 @@ export function seedTeam(home: CliHome, chat: string, pid: number) {
   const progress = { percent: 40, note: "compiles" };
   given(coordinator.call("tasks.heartbeat", { self, task: running, claim, progress }));
   const parts = ["parse", "render", "docs"].map((name) => ({ name, text: name, dependsOn: dependsOf[name] ?? [] }));
-  const plan = {
-    job: { title: "release" },
-    strategy: { by: "list", parts },
-    type: "part",
-    joinRule: "collect",
-  } as const;
+  const strategy = { by: "list", parts } as const;
+  const plan = { job: { title: "release" }, strategy, type: "part", joinRule: "collect" } as const;
   const { task: job } = given(coordinator.call("plans.submit", plan));
   for (const path of ["src/parser.ts", "docs/**"]) {
     const resource = `file:p1/${path}`;
@@ -122,10 +118,10 @@ export function seedFleet(home: CliHome): void {
   addSession(home, { id: fleetIds.ended, pid: 1_004, title: "Docs: the upgrade guide" });
   store.write((sql) => sessions.end(sql, home.now, fleetIds.ended, "prompt_input_exit"));
   store.write((sql) => {
-    const fill = (value: number): sessions.SessionChange => ({
-      model: "claude-opus-5-5",
-      readings: { contextFill: { value, source: "measured", at: home.now } },
-    });
+    const fill = (value: number): sessions.SessionChange => {
+      const contextFill = { value, source: "measured", at: home.now } as const;
+      return { model: "claude-opus-5-5", readings: { contextFill } };
+    };
     sessions.update(sql, fleetIds.waits, fill(0.42));
     sessions.update(sql, fleetIds.works, fill(0.91));
     const message = { kind: "message", id: 1, from: "chat-2", fromName: "Search", topic: null } as const;
@@ -210,19 +206,10 @@ export function seedDay(home: CliHome): string[] {
   home.now = now;
   home.runtime.store.write((sql) => {
     const [payments = "", , checkout = ""] = ids;
-    teamConflicts.insert(sql, {
-      kind: "merge",
-      session: payments,
-      other: checkout,
-      root: "/home/ann/work/shop",
-      otherRoot: "/home/ann/work/shop-form",
-      path: "src/checkout.ts",
-      did: "changed",
-      otherDid: "changed",
-      lines: "40-58",
-      otherLines: "51-73",
-      at: now - 70 * minute,
-    });
+    const one = { session: payments, root: "/home/ann/work/shop", did: "changed", lines: "40-58" } as const;
+    const two = { other: checkout, otherRoot: "/home/ann/work/shop-form", otherLines: "51-73" };
+    const both = { ...one, ...two, otherDid: "changed", kind: "merge", path: "src/checkout.ts" } as const;
+    teamConflicts.insert(sql, { ...both, at: now - 70 * minute });
   });
   return ids;
 }
@@ -248,25 +235,12 @@ function addChat(home: CliHome, now: number, id: string, at: number, chat: DayCh
       const when = now - ago * 86_400_000;
       const costMicros = Math.round((chat.usd * 1e6 * (5 - ((ago + at) % 5))) / 5);
       const spent = ago === 0 ? Math.round(chat.usd * 1e6) : costMicros;
-      usageCosts.insert(sql, {
-        session: id,
-        day: new Date(when).toISOString().slice(0, 10),
-        model,
-        task: 0,
-        claim: 0,
-        project,
-        costMicros: spent,
-        at: when,
-      });
+      const day = new Date(when).toISOString().slice(0, 10);
+      usageCosts.insert(sql, { session: id, day, model, task: 0, claim: 0, project, costMicros: spent, at: when });
     }
     const seen = is === "works" ? end - (at % 3) * minute : end;
-    sql.run(
-      "UPDATE sessions SET lastSeenAt = ?, workedAt = ?, savedAt = ? WHERE id = ?",
-      seen,
-      seen,
-      seen - 20_000,
-      id,
-    );
+    const query = "UPDATE sessions SET lastSeenAt = ?, workedAt = ?, savedAt = ? WHERE id = ?";
+    sql.run(query, seen, seen, seen - 20_000, id);
     settle(sql, id, now, chat);
   });
 }

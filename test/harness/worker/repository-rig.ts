@@ -39,14 +39,9 @@ export class RepositoryRig {
     const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
     const { home, processes } = this;
     const machineOf = { home, processes, self: own, machine, random: this.#random, now: () => T0 };
-    const worktrees = new TaskWorktrees({
-      ...machineOf,
-      repository,
-      base,
-      env: { ...GIT_ENV, ...env },
-      inputs: { isConflictKept: false, remote: null, ...inputs },
-    });
-    return worktrees.open(task, () => readInputWork(unasked, task.inputs));
+    const settings = { isConflictKept: false, remote: null, ...inputs };
+    const of = { ...machineOf, repository, base, env: { ...GIT_ENV, ...env }, inputs: settings };
+    return new TaskWorktrees(of).open(task, () => readInputWork(unasked, task.inputs));
   }
 
   async done(task: ClaimedTask, files: Record<string, string>, options: OpenOptions = {}): Promise<CommittedWork> {
