@@ -17,8 +17,11 @@ import {
   given,
   pagesOf,
   refused,
+  auditOf,
 } from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
+
+const m2 = { machine: "m2", isAdmin: false };
 
 /** How a chat's process may be gone, so that another may follow. */
 const endings: Record<string, (host: RuleHost, old: Peer) => Promise<unknown>> = {
@@ -140,12 +143,13 @@ it("the session of a living process is refused to others, with a time to retry",
   expect(codeOf(await successorOf(old).tryBack())).toBe("ok");
 });
 
-it("one process may work as several chats, and another on its own session", async ({ host, a }) => {
+it("one process may work as several chats of a session, which is free when all have left", async ({ host, a }) => {
   const twin = await Peer.join(host, "a2", { session: "of-a", process: a.registration.process });
+  const c = new Peer(host, "c", { session: "of-a" });
   await a.leave();
-  expect(refused(await new Peer(host, "c", { session: "of-a" }).tryBack()).details).toMatchObject({ chat: "a2" });
+  expect(refused(await c.tryBack()).details).toMatchObject({ chat: "a2" });
   await twin.leave();
-  expect(codeOf(await new Peer(host, "c", { session: "of-a" }).tryBack())).toBe("ok");
+  expect(codeOf(await c.tryBack())).toBe("ok");
 });
 
 it("whom another process was told to be gone does not come back by a late ping", async ({ host, a }) => {
@@ -171,11 +175,6 @@ it("no more chats than the workspace allows live at a time; those that are there
   expect(codeOf(await b.tryBack())).toBe("too_many_chats");
   await c.leave();
   expect(codeOf(await b.tryBack())).toBe("ok");
-  // Who is gone takes no place, also when nobody has noticed.
-  host.wait(20 * second);
-  await a.beat();
-  host.wait(10 * second);
-  expect([codeOf(await c.tryBack()), codeOf(await b.tryBack())]).toEqual(["ok", "too_many_chats"]);
 });
 
 it("each change of a status is told to watches, with its reason, in order", async ({ host, a }) => {
@@ -211,29 +210,24 @@ it("a draining chat stays so whatever it says, until its end", async ({ host, a 
   expect(await a.beat()).toMatchObject({ status: "idle" });
 });
 
-function named(fits: (at: number) => boolean): string[] {
-  return Array.from({ length: 30 }, (_, at) => at + 10)
-    .filter(fits)
-    .map((at) => `c${at}`);
-}
-
 it("a filter takes what fits, over all pages, and nothing is told twice or left out", async ({ host }) => {
-  for (let at = 10; at < 40; at++) {
-    await Peer.join(host, `c${at}`, {
+  const names = Array.from({ length: 30 }, (_, at) => `c${at + 10}`);
+  for (const [at, name] of names.entries())
+    await Peer.join(host, name, {
       role: at % 3 === 0 ? "supervisor" : "worker",
       machine: at % 2 === 0 ? "m1" : "m2",
       capabilities: at % 5 === 0 ? ["rust", "go"] : [],
     });
-  }
   await new Peer(host, "c30").back();
+  const named = (fits: (at: number) => boolean): string[] => names.filter((_, at) => fits(at));
   const all = async (filter: Omit<InputOf<"chats.list">, "cursor" | "limit">): Promise<string[]> => {
     const pages = await pagesOf((from) => ask(host, "chats.list", { ...filter, limit: 3, ...from }));
     return pages.flatMap(({ chats }) => chats.map(({ chat }) => chat));
   };
-  expect(await all({})).toEqual(named(() => true));
-  expect(await all({ role: "supervisor" })).toEqual(named((at) => at % 3 === 0 && at !== 30));
+  expect(await all({})).toEqual(names);
+  expect(await all({ role: "supervisor" })).toEqual(named((at) => at % 3 === 0));
   expect(await all({ machine: "m2" })).toEqual(named((at) => at % 2 === 1));
-  expect(await all({ capability: "go" })).toEqual(named((at) => at % 5 === 0 && at !== 30));
+  expect(await all({ capability: "go" })).toEqual(named((at) => at % 5 === 0 && at !== 20));
   expect(await all({ capability: "go", machine: "m1" })).toEqual(["c10", "c20"]);
   expect(await all({ status: "offline" })).toEqual([]);
   host.wait(30 * second);
@@ -282,8 +276,6 @@ it("after its removal no process of before is taken for the new one", async ({ h
   expect(codeOf(await next.tryBeat())).toBe("ok");
 });
 
-const m2 = { machine: "m2", isAdmin: false };
-
 it("a token registers chats of its own machine only, an admin's of any", async ({ host }) => {
   const a = new Peer(host, "a");
   expect(codeOf(await host.call("chats.register", a.registration, m2))).toBe("forbidden");
@@ -307,102 +299,12 @@ it("a token of another machine cannot act as a visible chat; an admin's can", as
 });
 
 const hour = 3_600 * second;
-const otherMachine = { machine: "m2", isAdmin: false };
 
 /** That the process of a chat is gone, or what else is told of it. */
 function attest({ host, registration }: Peer, more: object = {}, actor = m1) {
   const { chat, machine, process } = registration;
   return host.call("chats.attest-death", { chat, machine, process, ...more }, actor);
 }
-
-for (const [kind, request, left] of [
-  ["a lease of its own ttl", { ttlMs: 100 * second }, 100_000],
-  ["a bound lease", { isBound: true }, 40_000],
-] as const) {
-  it(`a chat that is gone without a word keeps ${kind} up to its last renewal + ttl`, async ({ host }) => {
-    const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
-    await host.connect("a");
-    await host.connect("b");
-    const lease = await a.hold("x", request);
-    const until = host.now() + left;
-    await pass(host, 10 * second);
-    await host.ping("a");
-    await pass(host, 2 * second);
-    await host.disconnect("a");
-    await pass(host, 5 * second);
-    expect(await statusOf(host, "a")).toBe("offline closed");
-    while (host.now() < until - 1) {
-      await pass(host, Math.min(9_000, until - 1 - host.now()));
-      await host.ping("b");
-      expect(await check(host, "x", lease.token)).toMatchObject({ isValid: true, remainingMs: until - host.now() });
-      expect(codeOf(await b.acquire("x"))).toBe("lease_held");
-    }
-    await pass(host, 1);
-    expect((await check(host, "x", lease.token)).isValid).toBe(false);
-    expect(codeOf(await b.acquire("x"))).toBe("ok");
-  });
-}
-
-it("a lease that the chat's older process may trust is held against the new one", async ({ host, a: old }) => {
-  const own = await old.hold("x", { ttlMs: 100 * second });
-  const bound = await old.hold("y", { isBound: true });
-  host.wait(30 * second);
-  const next = successorOf(old);
-  await next.back();
-  expect(codeOf(await next.acquire("x"))).toBe("lease_held");
-  expect(codeOf(await next.acquire("y"))).toBe("ok");
-  expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 70_000 });
-  expect((await check(host, "y", bound.token)).isValid).toBe(false);
-  host.wait(5 * second);
-  // The new process speaks for itself only.
-  expect(await next.leave()).toBe(1);
-  expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 65_000 });
-  await pass(host, 65_000);
-  expect(await holders(host)).toEqual({});
-});
-
-it("a bound lease of a chat that was gone ends at its last renewal + ttl, also when it returns", async ({
-  host,
-  a,
-}) => {
-  await host.connect("a");
-  const { token } = await a.hold("y", { isBound: true });
-  await host.disconnect("a");
-  await pass(host, 20 * second);
-  await a.back();
-  host.wait(9_999);
-  await a.beat();
-  expect(await check(host, "y", token)).toMatchObject({ isValid: true, remainingMs: 1 });
-  host.wait(1);
-  expect((await check(host, "y", token)).isValid).toBe(false);
-});
-
-it("an attested death frees the leases of that process, not of an older one", async ({ host, a: old }) => {
-  const own = await old.hold("x", { ttlMs: 100 * second });
-  host.wait(30 * second);
-  const next = successorOf(old, { machine: "m2" });
-  await next.back();
-  await next.hold("y");
-  expect(given(await attest(next, {}, otherMachine))).toEqual({ released: 1, wasAlive: true });
-  expect((await check(host, "x", own.token)).isValid).toBe(true);
-});
-
-it("a chat that leaves frees its leases and waits at once; a repeat is no error", async ({ host, a, b }) => {
-  await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
-  await a.hold("y", { isBound: true });
-  await a.campaign("boss");
-  await b.hold("z", { ttlMs: hour });
-  expect(await a.queue("z")).toBe(1);
-  expect(await b.queue("x")).toBe(1);
-  expect(await a.leave()).toBe(3);
-  expect(await holders(host)).toEqual({ x: "b", z: "b" });
-  expect(codeOf(await b.acquire("y"))).toBe("ok");
-  expect(codeOf(await a.tryBeat())).toBe("chat_offline");
-  // The answer was lost: it says so again.
-  expect(await a.leave()).toBe(0);
-  expect(await statusOf(host, "a")).toBe("offline left");
-  expect(await holders(host)).toEqual({ x: "b", y: "b", z: "b" });
-});
 
 it("a death attested on the chat's machine frees all at once, without a delay", async ({ host, a, b }) => {
   await host.connect("a");
@@ -420,11 +322,182 @@ it("a death attested on the chat's machine frees all at once, without a delay", 
 it("it is believed only of the process that runs the chat, and only from its machine", async ({ host, a }) => {
   await a.hold("x");
   expect(codeOf(await attest(a, { process: "boot:a:0" }))).toBe("owner_alive");
-  expect(codeOf(await attest(a, {}, otherMachine))).toBe("forbidden");
+  expect(codeOf(await attest(a, {}, m2))).toBe("forbidden");
   expect(codeOf(await attest(a, { machine: "m2" }))).toBe("forbidden");
-  expect(codeOf(await attest(a, { machine: "m2" }, otherMachine))).toBe("forbidden");
+  expect(codeOf(await attest(a, { machine: "m2" }, m2))).toBe("forbidden");
   expect(codeOf(await attest(new Peer(host, "nobody")))).toBe("unknown_chat");
   expect(await statusOf(host, "a")).toBe("idle");
   expect(await holders(host)).toEqual({ x: "a" });
   expect(given(await attest(a, {}, { ...admin, machine: "m9" })).released).toBe(1);
+});
+
+it("without a connection whatever a chat does keeps it alive", async ({ host, a }) => {
+  const pull = () => host.call("messages.pull", { self: a.self });
+  const deeds = [() => a.beat(), () => a.hold("x"), pull, () => a.cancel("y")];
+  for (let round = 0; round < 3; round++) {
+    for (const deed of deeds) {
+      host.wait(19_999);
+      await deed();
+    }
+  }
+  expect(await statusOf(host, "a")).toBe("idle");
+  host.wait(30 * second);
+  expect(await statusOf(host, "a")).toBe("offline timeout");
+  expect(codeOf(await a.tryBeat())).toBe("chat_offline");
+});
+
+it("the chat and its bound leases live as long as the answer to a heartbeat says", async ({ host, a }) => {
+  const lease = await a.hold("x", { isBound: true });
+  for (const pause of [4_000, 5_999, 3_000, 9_999, 1, 29_000, 500]) {
+    host.wait(pause);
+    const { ttlMs } = await a.beat();
+    expect(ttlMs).toBeGreaterThan(20_000);
+    expect(ttlMs).toBeLessThanOrEqual(30_000);
+    expect((await check(host, "x", lease.token)).remainingMs).toBeGreaterThanOrEqual(ttlMs);
+  }
+  const { ttlMs } = await a.beat();
+  host.wait(ttlMs - 1);
+  expect((await check(host, "x", lease.token)).isValid).toBe(true);
+  expect(await statusOf(host, "a")).toBe("idle");
+});
+
+it("over a connection pings alone keep a chat alive, for ttlMs after the last one", async ({ host }) => {
+  await Peer.join(host, "a");
+  await host.connect("a");
+  for (let n = 0; n < 100; n++) {
+    host.wait(29_999);
+    await host.ping("a");
+  }
+  host.wait(29_999);
+  expect(await chatOf(host, "a")).toMatchObject({ status: "idle", isConnected: true, lastSeenAgeMs: 29_999 });
+  host.wait(1);
+  expect(await statusOf(host, "a")).toBe("offline timeout");
+});
+
+for (const [kind, isInteractive, graceMs] of [
+  ["a worker", false, 5_000],
+  ["a chat with a user", true, 20_000],
+] as const) {
+  it(`${kind} is gone ${graceMs / second} s after its connection closed, not before`, async ({ host }) => {
+    const a = await Peer.join(host, "a", { isInteractive });
+    await host.connect("a");
+    host.wait(100);
+    await host.ping("a");
+    await host.disconnect("a");
+    await pass(host, graceMs - 2);
+    await host.disconnect("a");
+    await pass(host, 1);
+    expect(await chatOf(host, "a")).toMatchObject({ status: "idle", isConnected: false, lastSeenAgeMs: graceMs - 1 });
+    await pass(host, 1);
+    expect(await statusOf(host, "a")).toBe("offline closed");
+    expect(await auditOf(host, "chat.offline")).toMatchObject([{ subject: "a", detail: { reason: "closed" } }]);
+    expect(codeOf(await a.tryBeat())).toBe("chat_offline");
+  });
+
+  it(`${kind} that returns within ${graceMs / second} s in any way was never gone`, async ({ host }) => {
+    const [, b, c] = await Promise.all(["a", "b", "c"].map((chat) => Peer.join(host, chat, { isInteractive })));
+    for (const chat of ["a", "b", "c"]) {
+      await host.connect(chat);
+      await host.disconnect(chat);
+    }
+    await pass(host, graceMs - 1);
+    await host.connect("a");
+    await b?.back();
+    await c?.beat();
+    await pass(host, 29_999);
+    for (const chat of ["a", "b", "c"]) expect(await statusOf(host, chat)).toBe("idle");
+    expect(await auditOf(host, "chat.offline")).toEqual([]);
+    // From then on by the rule of those without a connection.
+    await pass(host, 1);
+    for (const chat of ["b", "c"]) expect(await statusOf(host, chat)).toBe("offline timeout");
+  });
+}
+
+it("chats of lost connections have 90 s from the loss, and what pings renewed", async ({ host }) => {
+  const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
+  const lease = await a.hold("x", { isBound: true });
+  for (const chat of ["a", "b"]) await host.connect(chat);
+  for (let n = 0; n < 30; n++) {
+    await pass(host, 10 * second);
+    for (const chat of ["a", "b"]) await host.ping(chat);
+  }
+  await host.loseConnections();
+  // The holder trusts its last ping, and nobody else knows of it any more.
+  expect(await check(host, "x", lease.token)).toMatchObject({ isValid: true, remainingMs: 30_000 });
+  expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+  await pass(host, 29_999);
+  expect((await check(host, "x", lease.token)).isValid).toBe(true);
+  await pass(host, 60_000);
+  expect(await statusOf(host, "a")).toBe("idle");
+  await pass(host, 1);
+  expect(await statusOf(host, "a")).toBe("offline closed");
+});
+
+it("the long grace is given once for each connection", async ({ host, a }) => {
+  await host.connect("a");
+  await host.loseConnections();
+  host.wait(60 * second);
+  await host.loseConnections();
+  await pass(host, 29_999);
+  expect(await statusOf(host, "a")).toBe("idle");
+  await pass(host, 1);
+  expect(await statusOf(host, "a")).toBe("offline closed");
+  await a.back();
+  await host.connect("a");
+  await pass(host, 10 * second);
+  await host.loseConnections();
+  await pass(host, 89_999);
+  expect(await statusOf(host, "a")).toBe("idle");
+});
+
+for (const [what, grasp] of [
+  ["holds a lease", (a: Peer) => a.hold("x", { ttlMs: hour })],
+  ["holds a bound lease", (a: Peer) => a.hold("x", { isBound: true })],
+  ["leads", (a: Peer) => a.campaign("boss", { ttlMs: 600 * second })],
+  ["stands in line", (a: Peer) => a.queue("held")],
+] as const) {
+  it(`the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async ({ host }) => {
+    const other = await Peer.join(host, "other");
+    await other.hold("held", { ttlMs: hour });
+    await other.leave();
+    await (await Peer.join(host, "keeper")).hold("held", { ttlMs: hour });
+    const a = await Peer.join(host, "a");
+    await host.connect("a");
+    await host.connect("keeper");
+    await grasp(a);
+    for (let n = 0; n < 20; n++) {
+      await pass(host, 10 * second);
+      await host.ping("a");
+      await host.ping("keeper");
+    }
+    await host.ring();
+    await pass(host, 29_999);
+    expect(await auditOf(host, "chat.offline")).toHaveLength(1);
+    await pass(host, 1);
+    expect(await auditOf(host, "chat.offline")).toContainEqual(
+      expect.objectContaining({ subject: "a", ageMs: 0, detail: { reason: "timeout", incarnation: 1 } }),
+    );
+  });
+}
+
+it("chats that hold nothing set no alarm but housekeeping", async ({ host }) => {
+  expect(await host.ring()).toBeNull();
+  const a = await Peer.join(host, "a");
+  await Peer.join(host, "b");
+  await host.connect("a");
+  const isHousekeeping = async (): Promise<boolean> => {
+    const next = await host.ring();
+    return next === null || next - host.now() >= hour;
+  };
+  expect(await isHousekeeping()).toBe(true);
+  const lease = await a.hold("x");
+  expect(await isHousekeeping()).toBe(false);
+  await a.release(lease);
+  await pass(host, 29_999);
+  await host.ping("a");
+  await pass(host, 30_000);
+  expect((await host.ring()) ?? Infinity).toBeGreaterThanOrEqual(host.now() + 0.5 * hour);
+  expect(await auditOf(host, "chat.offline")).toEqual([]);
+  // Judged when somebody looks.
+  expect(await statusOf(host, "b")).toBe("offline timeout");
 });

@@ -4,7 +4,6 @@ import {
   auditOf,
   check,
   codeOf,
-  force,
   holders,
   leaderOf,
   pass,
@@ -30,29 +29,6 @@ it("what is held is refused to every other request, with who holds it and how lo
   expect(codeOf(await b.acquire("Deploy"))).toBe("ok");
   expect(await a.release(lease)).toBe(true);
   expect(codeOf(await b.acquire("deploy"))).toBe("ok");
-});
-
-it("each grant has a token above all earlier ones, of any resource", async ({ host, a, b }) => {
-  const tokens: number[] = [];
-  const take = async (peer: Peer, resource: string, requestId: string): Promise<void> => {
-    tokens.push((await peer.hold(resource, { requestId, ttlMs: second })).token);
-  };
-  await take(a, "x", "1");
-  await take(a, "y", "1");
-  host.wait(second);
-  await take(b, "x", "1");
-  await force(host, "x");
-  await take(b, "x", "2");
-  host.wait(second);
-  await take(b, "x", "3");
-  await b.leave();
-  await b.back();
-  await take(b, "x", "3");
-  await pass(host, 40 * 86_400 * second);
-  await a.back();
-  await take(a, "x", "1");
-  expect(tokens).toEqual([...new Set(tokens)].sort((one, other) => one - other));
-  expect(tokens).toHaveLength(7);
 });
 
 it("the same request again returns the grant that it got, with what is left of it", async ({ host, a, b }) => {
@@ -182,19 +158,6 @@ it("leases are listed by name, in pages, by holder and by prefix", async ({ host
   }
 });
 
-it("those in line have their turn in the order in which they came", async ({ host, crew: { a, b, c, d } }) => {
-  const lease = await a.hold("x");
-  expect([await c.queue("x"), await d.queue("x"), await b.queue("x")]).toEqual([1, 2, 3]);
-  await a.release(lease);
-  const order: string[] = [];
-  for (const peer of [c, d, b]) {
-    order.push((await holders(host))["x"] ?? "");
-    await peer.release(await peer.hold("x"));
-  }
-  expect(order).toEqual(["c", "d", "b"]);
-  expect(await holders(host)).toEqual({});
-});
-
 it("a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {
   const lease = await a.hold("x");
   expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
@@ -314,23 +277,6 @@ it("another request of the leader's chat shares no term and ends none", async ({
   // The first one's resignation, a second time.
   await a.resign("boss", term);
   expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a" });
-});
-
-it("when a leader resigns the next in line leads at once", async ({ host, crew: { a, b, c } }) => {
-  await a.campaign("boss");
-  await c.campaign("boss", { waitMs: 60 * second });
-  expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 2 });
-  const term = await termOf(host, "boss");
-  expect(await b.resign("boss", term)).toBe(false);
-  expect(await a.resign("boss", term)).toBe(true);
-  expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c", remainingMs: 30_000 });
-  expect(await c.campaign("boss", { waitMs: 60 * second })).toMatchObject({ state: "leading" });
-  // The answer was lost: again changes nothing.
-  expect(await a.resign("boss", term)).toBe(false);
-  expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c" });
-  expect(await c.resign("boss", await termOf(host, "boss"))).toBe(true);
-  // b has left the line with its own resignation.
-  expect(await leaderOf(host, "boss")).toBeNull();
 });
 
 it("after a vanished leader nobody leads for 15 s, then the next one", async ({ host, crew: { a, b, c } }) => {

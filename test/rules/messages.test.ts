@@ -2,19 +2,7 @@ import { expect } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  day,
-  hour,
-  minute,
-  refusal,
-  refused,
-  toAll,
-  toChat,
-  toTopic,
-  Peer,
-  later,
-} from "#harness/coordinator/peers.ts";
+import { ask, day, refusal, refused, toAll, toChat, toTopic, Peer, later } from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
 it("a message comes as data until acknowledged, with sender, target and age", async ({ c1: from, c2: to }) => {
@@ -29,56 +17,6 @@ it("a message comes as data until acknowledged, with sender, target and age", as
   expect((await from.pull()).messages).toEqual([]);
   await from.send(toChat(from), "a note to itself");
   expect(await from.bodies()).toEqual(["a note to itself"]);
-});
-
-it("an offline chat gets its messages later", async ({ host, c1: from, c2: left, c3: silent }) => {
-  for (const to of [left, silent]) await to.subscribe("build.*");
-  await left.leave();
-  await later(host, minute, from);
-  await host.ring();
-  await from.send(toChat(left), "to you");
-  await from.send(toTopic("build.web"), "to the topic");
-  await from.send(toAll, "to all");
-  await later(host, hour, from, left, silent);
-  expect(await left.bodies()).toEqual(["to you", "to the topic", "to all"]);
-  expect(await silent.bodies()).toEqual(["to the topic", "to all"]);
-});
-
-it("a new process of the same chat goes on where the old one stood", async ({ c1: from, c2: to }) => {
-  const first = await from.send(toAll, 1);
-  await from.send(toAll, 2);
-  await to.acknowledge({ ids: [first] });
-  const { self } = to;
-  await to.leave();
-  to.registration.process = "boot-1/2/200";
-  await to.back();
-  expect(await to.bodies()).toEqual([2]);
-  expect((await refusal(to.host, "messages.pull", { self })).code).toBe("chat_replaced");
-  expect((await refusal(to.host, "messages.ack", { self, cursor: 99 })).code).toBe("chat_replaced");
-  expect(await to.bodies()).toEqual([2]);
-});
-
-it("who is not registered, or counts as gone, can neither send nor read", async ({ c1: from, c2: to }) => {
-  const unknown = { chat: "nobody", incarnation: 1 };
-  const sent = { self: unknown, target: toAll, body: 1 };
-  expect((await refusal(to.host, "messages.send", sent)).code).toBe("unknown_chat");
-  await from.leave();
-  expect(refused(await from.trySend(toAll, "late")).code).toBe("chat_offline");
-  expect((await refusal(to.host, "messages.subscribe", { self: from.self, pattern: "a" })).code).toBe("chat_offline");
-  expect(await to.bodies()).toEqual([]);
-});
-
-it("higher priorities come first, else the order of sending", async ({ c1: from, c2: to }) => {
-  const sent = ["low", "normal", "high", "low", "high", "normal"] as const;
-  for (const [at, priority] of sent.entries()) await from.send(toAll, `${priority} ${at}`, { priority });
-  const sorted = ["high 2", "high 4", "normal 1", "normal 5", "low 0", "low 3"];
-  expect(await to.bodies()).toEqual(sorted);
-  expect(await to.bodies({ minPriority: "normal" })).toEqual(sorted.slice(0, 4));
-  const page = await to.pull({ limit: 2, minPriority: "high" });
-  expect(page).toMatchObject({ unread: 6, isMore: false });
-  expect(page.messages.map(({ body }) => body)).toEqual(sorted.slice(0, 2));
-  expect(await to.pull({ limit: 5 })).toMatchObject({ unread: 6, isMore: true });
-  expect(await to.pull({ limit: 6 })).toMatchObject({ unread: 6, isMore: false });
 });
 
 it("the unread are counted for a pull, an acknowledgement and a heartbeat", async ({ c1: from, c2: to }) => {
@@ -101,77 +39,6 @@ it("a thousand acks out of order are remembered; the rest comes again", async ({
   expect(await to.bodies()).toEqual([0, 1_001, 1_002, 1_003, 1_004]);
   expect(await to.acknowledge({ ids: [gap ?? 0] })).toEqual({ cursor: others[999], unread: 4, isMore: false });
   expect(await to.bodies()).toEqual([1_001, 1_002, 1_003, 1_004]);
-});
-
-it("no number comes twice, also when all messages are over, again and again", async ({ c1: from, c2: to }) => {
-  const ids: number[] = [];
-  for (let round = 0; round < 4; round++) {
-    ids.push(await from.send(toAll, round, { ttlMs: 1_000 }), await from.send(toAll, round, { ttlMs: 2_000 }));
-    await later(to.host, 2 * hour, from, to);
-    await to.host.ring();
-    expect(await to.bodies()).toEqual([]);
-  }
-  expect(ids).toEqual(ids.map((_, at) => (ids[0] ?? 0) + at));
-  const last = await from.send(toAll, "unread");
-  await to.acknowledge({ cursor: last - 1 });
-  expect(await to.bodies()).toEqual(["unread"]);
-});
-
-it("the alarm for one message deletes no other before its time", async ({ host, c1: from, c2: to }) => {
-  await from.send(toAll, "short", { ttlMs: 1_000 });
-  await from.send(toAll, "long", { ttlMs: 1_001 });
-  await from.send(toAll, "newest");
-  host.wait(1_000);
-  await host.ring();
-  expect(await to.bodies()).toEqual(["long", "newest"]);
-});
-
-it("a chat gets nothing sent before it registered; again keeps its place", async ({ host, c1: first }) => {
-  await first.send(toAll, "before");
-  const second = await Peer.join(host, "c2");
-  await first.send(toAll, "after");
-  await second.back();
-  expect(await second.bodies()).toEqual(["after"]);
-});
-
-it("a chat that was removed and registers again has no earlier message", async ({ c1: from, c2: to }) => {
-  await to.subscribe("t");
-  await from.send(toChat(to), "old");
-  await to.leave();
-  await later(to.host, day, from);
-  await to.host.ring();
-  expect(refused(await from.trySend(toChat(to), "to nobody")).code).toBe("unknown_chat");
-  await to.back();
-  await from.send(toTopic("t"), "topic");
-  await from.send(toAll, "new");
-  expect(await to.bodies()).toEqual(["new"]);
-});
-
-it("a subscription begins with the next message; a repeat loses nothing", async ({ c1: from, c2: to }) => {
-  await from.send(toTopic("build.web"), "before");
-  expect(await to.subscribe("build.web")).toEqual(["build.web"]);
-  await from.send(toTopic("build.web"), "after");
-  await from.send(toTopic("build"), "other topic");
-  expect(await to.subscribe("build.web")).toEqual(["build.web"]);
-  expect(await to.subscribe("build.*")).toEqual(["build.*", "build.web"]);
-  expect(await to.bodies()).toEqual(["after"]);
-  await from.send(toTopic("build.web"), "once, though two patterns fit");
-  expect(await to.bodies()).toEqual(["after", "once, though two patterns fit"]);
-});
-
-it("an ended subscription delivers nothing, unless another pattern fits", async ({ c1: from, c2: to }) => {
-  await to.subscribe("a.b");
-  await to.subscribe("a.*");
-  await from.send(toTopic("a.b"), "b");
-  await from.send(toTopic("a.c"), "c");
-  expect(await to.unsubscribe("a.*")).toEqual(["a.b"]);
-  expect(await to.unsubscribe("never")).toEqual(["a.b"]);
-  expect(await to.bodies()).toEqual(["b"]);
-  expect(await to.unsubscribe("a.b")).toEqual([]);
-  await from.send(toTopic("a.b"), "late");
-  expect(await to.bodies()).toEqual([]);
-  await to.subscribe("a.b");
-  expect(await to.bodies()).toEqual([]);
 });
 
 const [toTheTopic, toAnother] = [toTopic("t.a"), toTopic("other")];

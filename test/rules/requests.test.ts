@@ -21,30 +21,6 @@ import {
 } from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
-it("a repeated request returns the first result and changes nothing", async ({ host }) => {
-  const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
-  await set(host, "a", 2);
-  expect(await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" })).toEqual(first);
-  expect(await get(host, "a")).toMatchObject({ value: 2 });
-  const gone = await ask(host, "state.delete", { key: "a", requestId: "r1" });
-  expect(gone.isDeleted).toBe(true);
-  await set(host, "a", 3);
-  expect(await ask(host, "state.delete", { key: "a", requestId: "r1" })).toEqual(gone);
-  expect(await get(host, "a")).toMatchObject({ value: 3 });
-});
-
-it("a repeated message is stored once, and its sender sees it", async ({ host, c1: from, c2: to }) => {
-  const sent = { self: from.self, target: toAll, body: { text: "hi" }, requestId: "r1" };
-  const first = await ask(host, "messages.send", sent);
-  expect(first.isRepeat).toBe(false);
-  await from.send(toAll, "between");
-  expect(await ask(host, "messages.send", sent)).toEqual({ id: first.id, isRepeat: true });
-  expect(await to.bodies()).toEqual([{ text: "hi" }, "between"]);
-  await to.acknowledge({ cursor: first.id + 1 });
-  expect((await ask(host, "messages.send", sent)).isRepeat).toBe(true);
-  expect(await to.bodies()).toEqual([]);
-});
-
 it("the same id with another request is refused and changes nothing", async ({ host }) => {
   const write = { key: "a", value: { n: 1 }, requestId: "r1" };
   await ask(host, "state.set", write);

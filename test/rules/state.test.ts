@@ -14,7 +14,6 @@ import {
   revision,
   set,
   waitForFullHour,
-  Peer,
   later,
 } from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
@@ -81,17 +80,6 @@ it("keys below session/ live an hour, others for ever; a ttl that is given count
   expect((await get(host, "sessions"))?.ttlMs).toBeNull();
   host.wait(hour);
   expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["session/b", "sessions"]);
-});
-
-it("each write sets the time anew, and one without a ttl takes it away", async ({ host }) => {
-  await set(host, "a", 1, { ttlMs: 5_000 });
-  host.wait(4_000);
-  await set(host, "a", 2, { ttlMs: 5_000 });
-  host.wait(4_000);
-  await set(host, "a", 3);
-  host.wait(10 * hour);
-  await host.ring();
-  expect(await get(host, "a")).toMatchObject({ value: 3, ttlMs: null });
 });
 
 it("several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
@@ -276,29 +264,6 @@ const oddKey = fc.array(fc.constantFrom(...oddSigns), { minLength: 1, maxLength:
 function codesOf(text: string): string {
   return Array.from(text, (sign) => (sign.codePointAt(0) ?? 0).toString(16).padStart(6, "0")).join("");
 }
-
-it("at the newest revision nothing more is told, and asking again tells nothing twice", async ({ host }) => {
-  expect(await ask(host, "state.changes", { after: 0 })).toEqual({ changes: [], revision: 0, isMore: false });
-  const version = await set(host, "a", 1);
-  const nothing = { changes: [], revision: version, isMore: false };
-  expect(await ask(host, "state.changes", { after: version })).toEqual(nothing);
-  await set(host, "b", 1);
-  const next = await ask(host, "state.changes", { after: version });
-  expect(next.changes.map(({ key }) => key)).toEqual(["b"]);
-  expect(await ask(host, "state.changes", { after: version })).toEqual(next);
-});
-
-it("chats and leaders are told in the same order, under keys that begin with $", async ({ host }) => {
-  await set(host, "before", 1);
-  const chat = await Peer.join(host, "c1");
-  await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
-  await set(host, "after", 1);
-  await chat.leave();
-  const keys = (await happened(host)).map(({ key }) => key);
-  expect(keys).toEqual(["before", "$chat/c1", "$leader/boss", "after", "$leader/boss", "$chat/c1"]);
-  expect(await happened(host, "$leader/")).toMatchObject([{ op: "set", value: { leader: "c1" } }, { op: "delete" }]);
-  expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["after", "before"]);
-});
 
 it("an update is told in one answer, also where it is larger than the answer may be", async ({ host }) => {
   await set(host, "first", 1);

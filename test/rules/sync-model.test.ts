@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { hour, minute, pagesAfter } from "#harness/coordinator/peers.ts";
+import { given, hour, minute, pagesAfter } from "#harness/coordinator/peers.ts";
 import {
   type Content,
   Device,
@@ -60,6 +60,7 @@ const act = fc.oneof(
   // What is not heard of is sent again.
   step(10, "send", { who, isHeard: fc.boolean() }),
   step(1, "restart"),
+  step(1, "purge", { who }),
   step(2, "copy", { who, to: who }),
   step(2, "poll"),
   step(2, "wait", { ms: fc.constantFrom(0, 1_000, 2 * minute, hour) }),
@@ -121,10 +122,17 @@ class World {
     if (one.kind === "restart") return this.#host.restart?.();
     const home = this.#homes[one.who];
     if (!home) return;
-    if (one.kind === "note") this.#homes[one.who] = this.#noted(home, one.notes);
+    if (one.kind === "purge") await this.#purge(home.device.device);
+    else if (one.kind === "note") this.#homes[one.who] = this.#noted(home, one.notes);
     else if (one.kind === "send") await this.#send(home, one.who, one.isHeard);
     // A backup of one home is put in the place of the other.
     else if (one.to % 2 === one.who % 2) this.#homes[one.to] = copyOf(home);
+  }
+
+  async #purge(device: string): Promise<void> {
+    const purged = given(await this.#host.call("sync.purge", { device }));
+    expect(purged.sessions).toBe(this.#shelves.get(device)?.sessions.size);
+    this.#shelves.set(device, new Shelf());
   }
 
   #noted({ device, waiting }: Home, notes: readonly Note[]): Home {

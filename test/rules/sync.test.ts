@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
+import type { Self } from "#src/contract/values.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   day,
@@ -13,7 +14,6 @@ import {
   Peer,
 } from "#harness/coordinator/peers.ts";
 import {
-  type Content,
   Device,
   envelopes,
   files,
@@ -27,7 +27,6 @@ import {
   read,
   session,
   status,
-  storedOf,
 } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 
@@ -101,7 +100,7 @@ it("of forgotten, replaced or purged content no row is left", async ({ host, dev
 });
 
 it("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
-  given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
+  await ask(host, "settings.set", { settings: { keepSyncMs: hour } });
   const device = new Device(host);
   for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));
   await device.put(...Array.from({ length: 15 }, (_, at) => forget(`s${at}`)));
@@ -127,45 +126,8 @@ async function tablesWith(host: RuleHost, text: string): Promise<string[]> {
   return found;
 }
 
-function aged(id: string, of: string, minutes: number): Content {
-  return filesOf(id, of, id, { ageMs: minutes * minute });
-}
-
-it("a restored home does not replace newer content; a later version of its own is stored", async ({ host, device }) => {
-  await device.put(session("s1"), session("s2"));
-  const restored = device.copy();
-  await device.put(session("s1", "newest"), session("s2", "same"));
-  host.wait(hour);
-  const late = [session("s1", "yesterday", { ageMs: day }), session("s2", "sealed-anew", { ageMs: hour })];
-  expect(await restored.put(...late)).toEqual(["older", "stored"]);
-  expect(await envelopes(host)).toEqual(["newest", "sealed-anew"]);
-  expect(await restored.put(session("s1", "now"))).toEqual(["stored"]);
-  expect(await envelopes(host)).toEqual(["sealed-anew", "now"]);
-});
-
-it("what replaces the version that its home knows is newer, whatever its age", async ({ host, device }) => {
-  await device.put(session("s1", "a"));
-  await device.put(session("s1", "b", { ageMs: day, isEnded: true, project: "p" }));
-  expect(await list(host)).toMatchObject({
-    sessions: [{ envelope: "b", ageMs: day, isEnded: true, project: "p", machine: "m1", taken: null }],
-  });
-});
-
-it("of each session the newest files are kept, by age", async ({ host, device }) => {
-  await device.put(session("s1"), session("s2"), filesOf("other", "s2"));
-  const ids = ["k1", "k2", "k3"];
-  for (const [at, id] of ids.entries()) await device.put(aged(id, "s1", 5 - at));
-  expect(await device.put(aged("k0", "s1", 60))).toEqual(["older"]);
-  expect(await storedOf(host, "s1", ["k0", ...ids])).toEqual(["k3"]);
-  expect(await storedOf(host, "s2", ["other"])).toEqual(["other"]);
-  expect(await status(host)).toMatchObject({ chars: "of-s1of-s2k3of-other".length });
-  // One that was deleted makes way for the one before it.
-  expect(await device.put(forget("s1", "k3"), aged("k2", "s1", 60))).toEqual(["stored"]);
-  expect(await storedOf(host, "s1", ids)).toEqual(["k2"]);
-});
-
 it("a machine has a number of sessions over all homes; a stored one is replaced", async ({ host, device: one }) => {
-  given(await host.call("settings.set", { settings: { maxSyncSessionsPerMachine: 3 } }, admin));
+  await ask(host, "settings.set", { settings: { maxSyncSessionsPerMachine: 3 } });
   const [copy, other] = [new Device(host, "d2"), new Device(host, "d3", m2)];
   expect(await one.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
   expect(await copy.put(session("s3"), session("s4"))).toEqual(["stored", "full"]);
@@ -175,7 +137,7 @@ it("a machine has a number of sessions over all homes; a stored one is replaced"
 });
 
 it("records are counted however short they are; files are stored in half of the room", async ({ host, device }) => {
-  given(await host.call("settings.set", { settings: { maxSyncRecords: 10 } }, admin));
+  await ask(host, "settings.set", { settings: { maxSyncRecords: 10 } });
   await device.put(session("s1"));
   const ofParts = Array.from({ length: 6 }, (_, at) => part("b1", at));
   expect(await device.put(...ofParts)).toEqual([...Array.from({ length: 4 }, () => "stored"), "full", "full"]);
@@ -186,22 +148,20 @@ it("records are counted however short they are; files are stored in half of the 
 });
 
 it("a session is deleted at the full hour `keepSyncMs` after its last change", async ({ host, device }) => {
-  await setSettings(host, { keepSyncMs: day });
+  await ask(host, "settings.set", { settings: { keepSyncMs: day } });
   await device.put(session("s1"), filesOf("k1", "s1"), session("s2"));
   host.wait(day / 2);
   await device.put(session("s2"), filesOf("k3", "s2"));
   host.wait(day / 2 - 1);
   await host.ring();
   expect(await envelopes(host)).toEqual(["of-s1", "of-s2"]);
-  host.wait(1);
-  waitForFullHour(host);
-  await host.ring();
+  await fullHourAfter(host, 1);
   expect(await envelopes(host)).toEqual(["of-s2"]);
   expect(await status(host)).toMatchObject({ sessions: 1, chars: "of-s2of-k3".length });
 });
 
 it("what `maxSyncChars` has no room for is refused; expired content leaves room", async ({ host, device }) => {
-  await setSettings(host, { maxSyncChars: 1_000, keepSyncMs: hour });
+  await ask(host, "settings.set", { settings: { maxSyncChars: 1_000, keepSyncMs: hour } });
   await device.put(session("s1", "x".repeat(600)), session("s2", "x".repeat(400)));
   expect(await device.put(session("s3", "x"), session("s1", "y".repeat(600)))).toEqual(["full", "stored"]);
   expect(await status(host)).toMatchObject({ sessions: 2, chars: 1_000 });
@@ -210,20 +170,6 @@ it("what `maxSyncChars` has no room for is refused; expired content leaves room"
   host.wait(hour);
   await device.put(session("s5", "x".repeat(1_000)));
   expect(await envelopes(host)).toEqual(["x".repeat(1_000)]);
-});
-
-it("a purge deletes all of one device and nothing of another", async ({ host, device: one }) => {
-  const other = new Device(host, "d2", m2);
-  await one.put(session("s1"), filesOf("k1", "s1"), session("s2"), filesOf("k2", "s2"));
-  await other.put(session("s3"));
-  const input = { device: "d1", requestId: "r1" };
-  expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 0 });
-  expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 0 });
-  expect(given(await host.call("sync.purge", { device: "d1" }))).toEqual({ sessions: 0, checkpoints: 0 });
-  const devices = [{ device: "d2" }];
-  expect(await status(host)).toMatchObject({ keyId: key, sessions: 1, checkpoints: 0, chars: 5, devices });
-  await one.put(session("s4"));
-  expect(await envelopes(host)).toEqual(["of-s3", "of-s4"]);
 });
 
 it("of another machine's device only an admin deletes what is stored", async ({ host }) => {
@@ -247,10 +193,6 @@ it("status lists devices with machine and last put", async ({ host, device }) =>
   expect(given(await host.call("sync.status", { device: "d2" })).devices).toEqual([devices[1]]);
 });
 
-function setSettings(host: RuleHost, settings: Partial<Record<string, number>>): Promise<unknown> {
-  return host.call("settings.set", { settings }, admin).then(given);
-}
-
 async function put(device: Device, bundle: string, parts: number): Promise<void> {
   for (let at = 0; at < parts; at++) expect(await device.put(part(bundle, at))).toEqual(["stored"]);
   expect(await device.put(files(bundle))).toEqual(["stored"]);
@@ -262,14 +204,14 @@ function readPart(host: RuleHost, bundle: string, at: number): Promise<string | 
   return read(host, { ...header, kind: "part", bundle, part: at });
 }
 
-async function openedSession({ host }: Device): Promise<Device> {
-  const device = new Device(host);
-  await device.put(session("s1"));
-  return device;
+async function fullHourAfter(host: RuleHost, ms: number): Promise<void> {
+  host.wait(ms);
+  waitForFullHour(host);
+  await host.ring();
 }
 
 it("the previous bundle is read whole until the next header is stored", async ({ host, device }) => {
-  await openedSession(device);
+  await device.put(session("s1"));
   expect(await read(host, header)).toBe(null);
   await put(device, "b1", 2);
   expect([await read(host, header), await readPart(host, "b1", 0)]).toEqual(["b1-header", "b1-0"]);
@@ -283,7 +225,7 @@ it("the previous bundle is read whole until the next header is stored", async ({
 });
 
 it("a repeated part is stored once; an upload that was given up goes with the next one", async ({ host, device }) => {
-  await openedSession(device);
+  await device.put(session("s1"));
   await put(device, "b1", 1);
   await device.put(part("b2", 0, { envelope: "first" }));
   expect(await device.put(part("b2", 0, { envelope: "second" }))).toEqual(["stored"]);
@@ -299,16 +241,9 @@ it.for<[string, (device: Device) => Promise<unknown>]>([
   ["its checkpoint is forgotten", (device) => device.put(forget("s1", "k1"))],
   ["its session is over", (device) => device.put(session("s1", "over", { isEnded: true }))],
   ["its device is purged", ({ host }) => host.call("sync.purge", { device: "d1" }, admin)],
-  [
-    "its session is too old",
-    async ({ host }) => {
-      host.wait(31 * day);
-      waitForFullHour(host);
-      await host.ring();
-    },
-  ],
+  ["its session is too old", ({ host }) => fullHourAfter(host, 31 * day)],
 ])("files are deleted when %s, also unfinished ones", async ([, end], { host, device }) => {
-  await openedSession(device);
+  await device.put(session("s1"));
   await put(device, "b1", 2);
   await device.put(part("b2", 0));
   await end(device);
@@ -317,39 +252,24 @@ it.for<[string, (device: Device) => Promise<unknown>]>([
 });
 
 it("a bundle that is not completed in a day is deleted, and the complete one stays", async ({ host, device }) => {
-  await openedSession(device);
+  await device.put(session("s1"));
   await put(device, "b1", 1);
   await device.put(part("b2", 0), part("b2", 1));
-  host.wait(day - 2 * hour);
-  waitForFullHour(host);
-  await host.ring();
+  await fullHourAfter(host, day - 2 * hour);
   expect((await status(host)).chars).toBe("of-s1b1-headerb1-0b2-0b2-1".length);
-  host.wait(2 * hour);
-  waitForFullHour(host);
-  await host.ring();
+  await fullHourAfter(host, 2 * hour);
   expect((await status(host)).chars).toBe("of-s1b1-headerb1-0".length);
   await put(device, "b2", 2);
   expect(await readPart(host, "b2", 1)).toBe("b2-1");
 });
 
 it("files take at most half of the room, and a session is stored beside them", async ({ host, device }) => {
-  await openedSession(device);
-  given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, admin));
+  await device.put(session("s1"));
+  await ask(host, "settings.set", { settings: { maxSyncChars: 1_000 } });
   expect(await device.put(part("b1", 0, { envelope: "x".repeat(400) }))).toEqual(["stored"]);
   expect(await device.put(part("b1", 1, { envelope: "x".repeat(400) }))).toEqual(["full"]);
   expect(await device.put(session("s2", "y".repeat(500)))).toEqual(["stored"]);
   expect(await status(host)).toMatchObject({ sessions: 2, chars: 905 });
-});
-
-it("sessions are listed by last change; a reader gets each change once", async ({ host, device }) => {
-  await device.put(session("s1"), session("s2"), session("s3"));
-  const first = await list(host, { limit: 2 });
-  expect(first).toMatchObject({ sessions: [{ session: "s1" }, { session: "s2" }], isMore: true });
-  await device.put(session("s1", "changed"));
-  const second = await list(host, { after: first.revision });
-  expect(second).toMatchObject({ sessions: [{ session: "s3" }, { envelope: "changed" }], isMore: false });
-  const nothing = { sessions: [], forgotten: [], revision: second.revision, isMore: false };
-  expect(await list(host, { after: second.revision })).toEqual(nothing);
 });
 
 it("a chat that died is recoverable while its session is stored, not ended and not taken", async ({ host, device }) => {
@@ -401,30 +321,6 @@ it("an answer has at most a million characters of envelopes, or one session", as
   ]);
 });
 
-it("forgotten and purged sessions are listed among the changes", async ({ host, device }) => {
-  await device.put(session("s1"), session("s2"), session("s3"));
-  const { revision } = await list(host);
-  await device.put(forget("s1"), forget("s2"), forget("s9"), session("s2", "told-anew"));
-  expect(await list(host)).toMatchObject({ sessions: [{ session: "s3" }, { session: "s2" }], forgotten: [] });
-  const next = await list(host, { after: revision });
-  expect(next).toMatchObject({ sessions: [{ envelope: "told-anew" }], forgotten: [{ device: "d1", session: "s1" }] });
-  given(await host.call("sync.purge", { device: "d1" }));
-  const page = await list(host, { after: next.revision, limit: 1 });
-  const rest = await list(host, { after: page.revision, limit: 1 });
-  expect([page.isMore, rest.isMore]).toEqual([true, false]);
-  expect([...page.forgotten, ...rest.forgotten].map(({ session: id }) => id).toSorted()).toEqual(["s2", "s3"]);
-});
-
-it("of a session on two devices the one that is forgotten is listed as such", async ({ host, device }) => {
-  const copy = new Device(host, "d2", m2);
-  await device.put(session("s1"));
-  await copy.put(session("s1"));
-  const { revision } = await list(host);
-  await copy.put(forget("s1"));
-  expect(await list(host, { after: revision })).toMatchObject({ forgotten: [{ device: "d2", session: "s1" }] });
-  expect(await list(host)).toMatchObject({ sessions: [{ device: "d1" }] });
-});
-
 it("the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
   await device.put(session("s1"));
   const chat = await taken(host, "c1");
@@ -448,23 +344,16 @@ it("without the present lease, or of an unknown session, nothing is taken", asyn
   const wanted = { device: "d1", session: "s1" };
   expect(refused(await host.call("sync.take", { self: one.self, ...wanted, token: 1 })).code).toBe("stale_token");
   const token = await lease(one);
-  for (const [who, number] of [
-    [one, token + 1],
-    [other, token],
-  ] as const) {
-    const { code, message } = refused(await host.call("sync.take", { self: who.self, ...wanted, token: number }));
-    expect(code).toBe("stale_token");
-    expect(message).toContain("c1");
-  }
-  for (const strange of [
-    { ...wanted, device: "d2" },
-    { ...wanted, session: "s2" },
-  ]) {
-    expect(refused(await host.call("sync.take", { self: one.self, ...strange, token })).code).toBe("unknown_key");
-  }
-  expect(refused(await host.call("sync.take", { self: { chat: "c9", incarnation: 1 }, ...wanted, token })).code).toBe(
-    "unknown_chat",
-  );
+  const code = async (self: Self, more: object): Promise<string> =>
+    refused(await host.call("sync.take", { self, ...wanted, token, ...more })).code;
+  for (const [self, number] of [
+    [one.self, token + 1],
+    [other.self, token],
+  ] as const)
+    expect(await code(self, { token: number })).toBe("stale_token");
+  for (const strange of [{ device: "d2" }, { session: "s2" }])
+    expect(await code(one.self, strange)).toBe("unknown_key");
+  expect(await code({ chat: "c9", incarnation: 1 }, {})).toBe("unknown_chat");
   expect(await takerOf(host)).toBeNull();
 });
 

@@ -20,21 +20,14 @@ import {
 import { taskTest } from "./rule-test.ts";
 
 taskTest("circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {
-  const circle = [
-    { type: "x", ref: "start" },
-    { type: "x", ref: "a", dependsOn: ["start", "c"] },
-    { type: "x", ref: "b", dependsOn: ["a"] },
-    { type: "x", ref: "c", dependsOn: ["b"] },
-  ];
+  const needs = { start: [], a: ["start", "c"], b: ["a"], c: ["b"] };
+  const circle = Object.entries(needs).map(([ref, dependsOn]) => ({ type: "x", ref, dependsOn }));
   const said = await why(host, ...circle);
   expect(said).toMatch(/^bad_input: .*cycle/);
   for (const name of ["a", "b", "c"]) expect(said).toContain(`"${name}"`);
   expect(said).not.toContain("start");
   expect(await why(host, { type: "x", ref: "me", dependsOn: ["me"] })).toContain(`cycle among "me"`);
-  const parents = [
-    ["p", "q"],
-    ["q", "p"],
-  ].map(([ref = "", parent = ""]) => ({ type: "x", ref, parent }));
+  const parents = Object.entries({ p: "q", q: "p" }).map(([ref, parent]) => ({ type: "x", ref, parent }));
   expect(await why(host, ...parents)).toContain("cycle");
   expect(await why(host, { type: "x", dependsOn: ["none"] })).toContain(`"none"`);
   expect(await why(host, { type: "x", dependsOn: [12_345] })).toMatch(/^unknown_task: .*12345/);
@@ -107,20 +100,6 @@ taskTest("results that are too large together are left out, and said to be", asy
   const { inputs } = await a.take();
   expect(inputs.map(({ isLeftOut }) => isLeftOut)).toEqual([false, false, true]);
   expect(inputs[2]).toEqual({ task: parts[2], ref: null, state: "done", result: null, isLeftOut: true });
-});
-
-taskTest("what others still wait for is kept longer, then no row of it is left", async ({ host, a }) => {
-  const first = await submitOne(host);
-  const [next] = await submit(host, { type: "x", dependsOn: [first], delayMs: 20 * day });
-  await a.ack(await a.take(), "kept");
-  await pass(host, 21 * day);
-  await a.back();
-  const held = await a.take();
-  expect(held).toMatchObject({ task: next, inputs: [{ task: first, result: "kept" }] });
-  await a.ack(held);
-  await pass(host, 9 * day);
-  expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
-  expect((await refusal(host, "tasks.history", { task: first })).code).toBe("unknown_task");
 });
 
 taskTest("dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
@@ -209,14 +188,9 @@ const large: Job = {
 taskTest("a job is split above the threshold, where it is asked for, and as it is listed", async ({ host }) => {
   const plain = await ask(host, "plans.estimate", { job: small });
   expect(plain).toMatchObject({ complexity: { score: 1, threshold: 8, isAboveThreshold: false }, parts: null });
-  expect(plain.reason).toContain("not above 8");
   const complex = await ask(host, "plans.estimate", { job: large });
   expect(complex.complexity).toMatchObject({ score: 10, isAboveThreshold: true });
-  expect(complex.complexity.reasons[0]).toMatchObject({ signal: "files", value: 40 });
   expect(complex.parts).toHaveLength(8);
-  expect(complex.parts?.flatMap(({ files }) => files).toSorted()).toEqual(
-    large.files?.map(({ path }) => path).toSorted(),
-  );
   const forced = await ask(host, "plans.estimate", { job: small, isForced: true });
   expect(forced.parts?.map(({ name }) => name)).toEqual(["analyse", "change", "test", "document"]);
   const parts = [
@@ -224,21 +198,14 @@ taskTest("a job is split above the threshold, where it is asked for, and as it i
     { name: "two", text: "read it", dependsOn: ["one"] },
   ];
   const listed = await ask(host, "plans.estimate", { job: small, strategy: { by: "list", parts } });
-  expect(listed.parts?.map(({ name, dependsOn }) => [name, dependsOn])).toEqual([
-    ["one", []],
-    ["two", ["one"]],
-  ]);
+  expect(listed.parts).toMatchObject([{ name: "one" }, { name: "two", dependsOn: ["one"] }]);
   expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
 });
 
 taskTest("parts are submitted together, and the join represents the job", async ({ host }) => {
-  const made = await ask(host, "plans.submit", {
-    job: large,
-    type: "code",
-    options: { priority: 7, capabilities: ["ts"], tags: ["job"] },
-    joinRule: "collect",
-    dedupeKey: "job-1",
-  });
+  const same = { job: large, type: "code", joinRule: "collect", dedupeKey: "job-1" } as const;
+  const options = { priority: 7, capabilities: ["ts"], tags: ["job"] };
+  const made = await ask(host, "plans.submit", { ...same, options });
   expect(made).toMatchObject({ isDuplicate: false, state: "blocked", reason: null });
   expect(made.parts).toHaveLength(8);
   const a = await Peer.join(host, "a", { capabilities: ["ts"], capacity: 10 });
@@ -253,7 +220,6 @@ taskTest("parts are submitted together, and the join represents the job", async 
   const whole = await taskOf(host, made.task);
   expect(whole).toMatchObject({ state: "done", tags: ["job"], result: { isComplete: true } });
   expect((await ask(host, "tasks.progress", { parent: made.task })).completedTasks).toBe(8);
-  const same = { job: large, type: "code", joinRule: "collect", dedupeKey: "job-1" } as const;
   const again = await ask(host, "plans.submit", same);
   expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
 });
@@ -275,25 +241,12 @@ taskTest("a job that is not split is one task; the same request again submits no
     job: { title: small.title, text: "", payload: null, files: ["docs/a.md"] },
   });
   const huge: Job = { ...large, payload: "x".repeat(60_000), text: "y".repeat(10_000) };
-  expect(await whyRefused(host, { job: huge, type: "x" })).toMatch(/^bad_input: .*65536/);
+  const tooLarge = await refusal(host, "plans.submit", { job: huge, type: "x" });
+  expect(tooLarge).toMatchObject({ code: "bad_input", message: expect.stringContaining("65536") as string });
   const byFile = { job: small, type: "x", strategy: { by: "file" as const }, isForced: true };
-  expect(await whyRefused(host, byFile)).toMatch(/^bad_input/);
-  const twice = ["x", "x"].map((name) => ({ name, text: name }));
-  const circle = [
-    { name: "x", text: "x", dependsOn: ["y"] },
-    { name: "y", text: "y", dependsOn: ["x"] },
-  ];
-  const listed = (parts: typeof circle) =>
-    whyRefused(host, { job: { title: "t" }, type: "x", strategy: { by: "list", parts } });
-  expect(await listed(twice as typeof circle)).toContain("two tasks have the ref x");
-  expect(await listed(circle)).toContain("a cycle");
+  expect((await refusal(host, "plans.submit", byFile)).code).toBe("bad_input");
   expect((await ask(host, "tasks.list", {})).tasks).toHaveLength(1);
 });
-
-async function whyRefused(host: RuleHost, input: InputOf<"plans.submit">): Promise<string> {
-  const { code, message } = await refusal(host, "plans.submit", input);
-  return `${code}: ${message}`;
-}
 
 taskTest("done parts are joined by the rule; no chat claims the join", async ({ host, a }) => {
   const [web, api, all, count] = await submit(

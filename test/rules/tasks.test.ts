@@ -10,14 +10,16 @@ import {
   submitOne,
   taskOf,
   ask,
-  day,
   hour,
   minute,
   refusal,
   refused,
   rowsWritten,
+  day,
 } from "#harness/coordinator/peers.ts";
 import { taskTest } from "./rule-test.ts";
+import type { Budgets } from "#src/contract/budgets.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 
 taskTest("what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
   const payload = { text: "é", of: [1, null, { deep: true }] };
@@ -28,15 +30,7 @@ taskTest("what is submitted is there with what it was given, in the order of the
   );
   expect(second_ - first).toBe(1);
   const as = { type: "build", payload, priority: 9, capabilities: ["arm", "gpu"], affinity: "c9", tags: ["t"] };
-  const usual = {
-    state: "queued",
-    maxAttempts: 3,
-    failures: 0,
-    chat: null,
-    result: null,
-    dependsOn: [],
-    dueInMs: null,
-  };
+  const usual = { state: "queued", maxAttempts: 3, failures: 0, chat: null, result: null, dueInMs: null };
   expect(await taskOf(host, first)).toMatchObject({ task: first, ...as, ...usual });
   expect(await taskOf(host, second_)).toMatchObject({ state: "scheduled", dueInMs: minute, payload: null });
 });
@@ -70,27 +64,24 @@ taskTest("one task is claimed by one chat, with all that it needs", async ({ hos
   expect(await b.claim()).toEqual([]);
 });
 
-taskTest(
-  "a claim that names tasks gets only those, as far as they are queued and the chat can do them",
-  async ({ host }) => {
-    const a = await Peer.join(host, "a", { capabilities: ["arm"], capacity: 20 });
-    const b = await Peer.join(host, "b", { capacity: 20 });
-    const [first, second_, third, later] = await submit(
-      host,
-      { type: "x" },
-      { type: "x", priority: 1 },
-      { type: "x", capabilities: ["gpu"] },
-      { type: "x", delayMs: minute },
-    );
-    const held = await b.claim({ tasks: [first] });
-    expect(held).toMatchObject([{ task: first }]);
-    expect(await a.claim({ tasks: [first, second_, third, later], limit: 9 })).toMatchObject([{ task: second_ }]);
-    expect(await a.claim({ tasks: [first], limit: 9 })).toEqual([]);
-    await b.do("tasks.release", { task: first, claim: held[0]?.claim ?? 0 }, {});
-    expect(await a.claim({ tasks: [first], types: ["other"] })).toEqual([]);
-    expect(await a.claim({ tasks: [first] })).toMatchObject([{ task: first }]);
-  },
-);
+taskTest("a claim that names tasks gets only those that are queued and that the chat can do", async ({ host }) => {
+  const a = await Peer.join(host, "a", { capabilities: ["arm"], capacity: 20 });
+  const b = await Peer.join(host, "b", { capacity: 20 });
+  const [first, second_, third, later] = await submit(
+    host,
+    { type: "x" },
+    { type: "x", priority: 1 },
+    { type: "x", capabilities: ["gpu"] },
+    { type: "x", delayMs: minute },
+  );
+  const held = await b.claim({ tasks: [first] });
+  expect(held).toMatchObject([{ task: first }]);
+  expect(await a.claim({ tasks: [first, second_, third, later], limit: 9 })).toMatchObject([{ task: second_ }]);
+  expect(await a.claim({ tasks: [first], limit: 9 })).toEqual([]);
+  await b.do("tasks.release", { task: first, claim: held[0]?.claim ?? 0 }, {});
+  expect(await a.claim({ tasks: [first], types: ["other"] })).toEqual([]);
+  expect(await a.claim({ tasks: [first] })).toMatchObject([{ task: first }]);
+});
 
 taskTest("tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
   const a = await Peer.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
@@ -114,19 +105,6 @@ taskTest("tasks come by ability, priority, then number; own affinity first among
   expect((await a.claim({ limit: 2 })).map(({ task }) => task)).toEqual([other, mine]);
 });
 
-taskTest("a chat has no more than its capacity at a time", async ({ host }) => {
-  const a = await Peer.join(host, "a", { capacity: 2 });
-  await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
-  const claims = await a.claim({ limit: 50 });
-  expect(claims).toHaveLength(2);
-  expect(await a.claim()).toEqual([]);
-  if (claims[0]) await a.ack(claims[0]);
-  expect(await a.claim({ limit: 50 })).toHaveLength(1);
-  const none = await Peer.join(host, "none", { capacity: 0 });
-  await submitOne(host);
-  expect(await none.claim()).toEqual([]);
-});
-
 taskTest("a chat that drains ends what it has and gets nothing new", async ({ host, a }) => {
   await submit(host, { type: "x" }, { type: "x" });
   const held = await a.take({ requestId: "r" });
@@ -135,28 +113,6 @@ taskTest("a chat that drains ends what it has and gets nothing new", async ({ ho
   const done = await a.do("tasks.ack", held, { result: 1, next: { limit: 1 } });
   expect(done).toEqual({ state: "done", next: [] });
   expect(refused(await a.tryClaim()).code).toBe("chat_draining");
-});
-
-taskTest("an acknowledgement returns the next task, also when repeated", async ({ host, a }) => {
-  const [one, two] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
-  const held = await a.take();
-  const first = await a.do("tasks.ack", held, { result: "r", next: {} });
-  expect(first).toMatchObject({ state: "done", next: [{ task: two }] });
-  expect(await a.do("tasks.ack", held, { result: "other", next: {} })).toEqual(first);
-  expect(await taskOf(host, one)).toMatchObject({ result: "r" });
-  expect(refused(await a.try("tasks.nack", held, { reason: "late" })).code).toBe("stale_claim");
-  for (const claimed of first.next) await a.ack(claimed);
-  // Nobody may wait for this answer any more: it takes nothing.
-  expect(await a.do("tasks.ack", held, { result: "r", next: {} })).toEqual({ state: "done", next: [] });
-  expect(await a.claim()).toHaveLength(1);
-});
-
-taskTest("no number comes twice, also when all that were have been pruned", async ({ host, a }) => {
-  const task = await submitOne(host);
-  await a.ack(await a.take());
-  await pass(host, 8 * 24 * hour);
-  expect((await refusal(host, "tasks.get", { task })).code).toBe("unknown_task");
-  expect(await submitOne(host)).toBe(task + 1);
 });
 
 taskTest("calls with an older claim, of another chat or process are refused", async ({ host, a, b }) => {
@@ -172,20 +128,6 @@ taskTest("calls with an older claim, of another chat or process are refused", as
   expect(codeOf(await b.try("tasks.ack", { task: task + 1, claim: 1 }, {}))).toBe("unknown_task");
   expect(await b.ack(present, "b")).toBe("done");
   expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
-});
-
-taskTest("a repeated release or failure under one claim is counted once", async ({ host, a }) => {
-  const task = await submitOne(host);
-  const first = await a.take();
-  for (let times = 0; times < 3; times++) expect(await a.nack(first, { delayMs: 5 * second })).toBe("scheduled");
-  await pass(host, 5 * second);
-  const next = await a.take();
-  expect(next.attempt).toBe(2);
-  expect(await a.nack(first)).toBe("scheduled");
-  for (let times = 0; times < 3; times++) expect((await a.do("tasks.release", next, {})).state).toBe("queued");
-  expect((await a.take()).attempt).toBe(2);
-  expect(await endsOf(host, task)).toEqual(["failed", "released"]);
-  expect(await stateOf(host, task)).toBe("running");
 });
 
 taskTest("an assigned task begins by its first heartbeat, or is queued at its deadline", async ({ host, a }) => {
@@ -242,21 +184,6 @@ taskTest("a heartbeat without news writes a row in each third of the allowed sil
   expect(await rowsWritten(host, () => a.do("tasks.heartbeat", held, {}))).toBe(0);
 });
 
-taskTest("of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
-  const after = { type: "y", dependsOn: ["r"], parent: "r" };
-  const [first] = await submit(host, { type: "x", ref: "r", dedupeKey: "k" }, after);
-  await a.nack(await a.take(), { delayMs: 0 });
-  await a.ack(await a.take(), "result");
-  await a.ack(await a.take());
-  await submitOne(host, { dependsOn: [first], onDependencyDeath: "ignore" });
-  await a.ack(await a.take());
-  await pass(host, 40 * day);
-  for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe"]) {
-    expect([table, await host.rows(`SELECT * FROM ${table}`)]).toEqual([table, []]);
-  }
-  expect(await host.rows("SELECT value FROM meta WHERE key = 'task_floor'")).toEqual([{ value: String(first + 2) }]);
-});
-
 taskTest("a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
   const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
   await host.run("UPDATE tasks SET joinRule = 'collect', dependsOn = 'no JSON' WHERE task = ?", bad);
@@ -269,4 +196,214 @@ taskTest("a task whose turn fails is put off for a minute, and keeps no other fr
   ]);
   expect(await host.sweep(100)).toEqual([]);
   expect((await taskOf(host, good)).state).toBe("queued");
+});
+
+taskTest("failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {
+  const task = await submitOne(host, { backoff: plain, maxAttempts: 4 });
+  for (const [at, waitMs] of [2_000, 4_000, 5_000].entries()) {
+    const held = await a.take();
+    expect(held.attempt).toBe(at + 1);
+    expect(await a.nack(held, { reason: `no ${at}` })).toBe("scheduled");
+    expect(await taskOf(host, task)).toMatchObject({ dueInMs: waitMs, failures: at + 1, detail: `no ${at}` });
+    await pass(host, waitMs - 1);
+    expect(await a.claim()).toEqual([]);
+    await pass(host, 1);
+  }
+  expect(await a.nack(await a.take(), { reason: "the last" })).toBe("dead");
+  const dead = { state: "dead", reason: "failed", detail: "the last", failures: 4 };
+  expect(await taskOf(host, task)).toMatchObject(dead);
+  expect(await endsOf(host, task)).toEqual(["failed", "failed", "failed", "failed"]);
+});
+
+taskTest("progress and checkpoint pass to the next attempt, however one ends", async ({ host, a }) => {
+  const task = await submitOne(host, { maxAttempts: 9 });
+  const progress = { percent: 10 };
+  const first = await a.take();
+  await a.do("tasks.heartbeat", first, { progress, checkpoint: { step: 1 } });
+  await a.nack(first, { delayMs: 0 });
+  const next = await a.take();
+  expect(next).toMatchObject({ attempt: 2, progress, checkpoint: { step: 1 } });
+  await a.do("tasks.release", next, {});
+  const third = await a.take();
+  expect(third).toMatchObject({ attempt: 2, progress, checkpoint: { step: 1 } });
+  await a.do("tasks.heartbeat", third, { checkpoint: { step: 2 } });
+  await a.leave();
+  await a.back();
+  expect(await a.take()).toMatchObject({ attempt: 2, progress, checkpoint: { step: 2 } });
+  const { attempts } = await ask(host, "tasks.history", { task });
+  expect(attempts.map(({ end, checkpoint }) => [end, checkpoint])).toEqual([
+    ["chat_left", { step: 2 }],
+    ["released", { step: 1 }],
+    ["failed", { step: 1 }],
+  ]);
+});
+
+taskTest("a task that is given back with a delay is queued again after it, at no cost", async ({ host, a }) => {
+  const task = await submitOne(host, { maxAttempts: 1 });
+  for (let times = 0; times < 3; times++) {
+    const given = await a.do("tasks.release", await a.take(), { reason: "its files are reserved", delayMs: minute });
+    expect(given).toEqual({ state: "scheduled" });
+    expect(await a.claim()).toEqual([]);
+    await pass(host, minute);
+    expect(await stateOf(host, task)).toBe("queued");
+  }
+  expect(await ask(host, "tasks.get", { task })).toMatchObject({ detail: "its files are reserved" });
+  expect(await a.take()).toMatchObject({ attempt: 1, maxAttempts: 1 });
+});
+
+taskTest("an attempt that takes too long counts, however often it tells of itself", async ({ host, a }) => {
+  const task = await submitOne(host, { startToCloseMs: 2 * minute, maxAttempts: 2, backoff: plain });
+  for (const expected of ["scheduled", "dead failed"]) {
+    const held = await a.take();
+    for (let n = 0; n < 5; n++) {
+      await pass(host, 20 * second);
+      await a.do("tasks.heartbeat", held, {});
+    }
+    await pass(host, 20 * second - 1);
+    await a.do("tasks.heartbeat", held, {});
+    host.wait(1);
+    expect(codeOf(await a.try("tasks.ack", held, {}))).toBe("stale_claim");
+    await host.ring();
+    expect(await stateOf(host, task)).toBe(expected);
+    await pass(host, 2 * second);
+    await a.beat();
+  }
+  expect(await endsOf(host, task)).toEqual(["timeout", "timeout"]);
+});
+
+taskTest("a silent attempt stalls at no cost; after maxStalls the task is dead", async ({ host, a }) => {
+  const task = await submitOne(host, { heartbeatMs: minute, maxAttempts: 1 });
+  for (const expected of ["queued", "queued", "dead poison"]) {
+    const held = await a.take();
+    expect(held.attempt).toBe(1);
+    await pass(host, minute - 1);
+    await a.do("tasks.heartbeat", held, {});
+    await pass(host, minute - 1);
+    expect(await stateOf(host, task)).toBe("running");
+    host.wait(1);
+    expect(codeOf(await a.try("tasks.heartbeat", held, {}))).toBe("stale_claim");
+    await host.ring();
+    expect(await stateOf(host, task)).toBe(expected);
+  }
+  expect(await taskOf(host, task)).toMatchObject({ stalls: 3, failures: 0, lostChats: 0 });
+});
+
+taskTest("tasks of a silent chat are queued again; after maxLostChats dead", async ({ open }) => {
+  const host = await open();
+  const task = await submitOne(host, { heartbeatMs: hour, maxAttempts: 1 });
+  for (const [at, expected] of ["queued", "queued", "dead poison"].entries()) {
+    const hand = await Peer.join(host, `c${at}`);
+    expect(await hand.take()).toMatchObject({ attempt: 1 });
+    await pass(host, 29 * second);
+    expect(await stateOf(host, task)).toBe("running");
+    await pass(host, 2 * second);
+    expect(await stateOf(host, task)).toBe(expected);
+  }
+  expect(await taskOf(host, task)).toMatchObject({ stalls: 0, failures: 0, lostChats: 3 });
+  expect(await endsOf(host, task)).toEqual(["chat_offline", "chat_offline", "chat_offline"]);
+});
+
+const plain = { baseMs: 2_000, capMs: 5_000, hasJitter: false };
+
+async function limit(host: RuleHost, budgets: Partial<Budgets>): Promise<void> {
+  await ask(host, "settings.set", { settings: { budgets } });
+}
+
+taskTest("what attempts tell is counted into the task, the chat and the day", async ({ host, a }) => {
+  const [first, second] = await submit(host, { type: "x" }, { type: "x" });
+  const [one, two] = await a.claim({ limit: 2 });
+  if (!one || !two) throw new Error("two tasks were there");
+  await a.do("tasks.heartbeat", one, { usage: { wallMs: 1_000, tokens: 50, costMicros: 7 } });
+  await a.do("tasks.heartbeat", one, { usage: { wallMs: 3_000, tokens: 80, costMicros: 9 } });
+  await a.do("tasks.ack", one, { usage: { wallMs: 4_000, tokens: 100, costMicros: 10 } });
+  await a.do("tasks.nack", two, { reason: "broken", delayMs: 0, usage: { tokens: 5 } });
+  const again = await a.take();
+  await a.do("tasks.release", again, { usage: { tokens: 2 } });
+  expect((await taskOf(host, first)).used).toEqual({ wallMs: 4_000, tokens: 100, costMicros: 10 });
+  expect((await taskOf(host, second)).used).toEqual({ wallMs: 0, tokens: 7, costMicros: 0 });
+  const all = { wallMs: 4_000, tokens: 107, costMicros: 10 };
+  expect(await ask(host, "budgets.get", {})).toMatchObject({
+    today: all,
+    isDaySpent: false,
+    chats: [{ chat: "a", used: all, isSpent: false }],
+  });
+});
+
+taskTest("a report that comes again, or an older one that comes late, counts nothing twice", async ({ host, a }) => {
+  const task = await submitOne(host);
+  const held = await a.take();
+  for (const [wallMs, tokens] of [10, 10, 40, 20].entries())
+    await a.do("tasks.heartbeat", held, { usage: { tokens, wallMs } });
+  expect((await taskOf(host, task)).used).toMatchObject({ tokens: 40, wallMs: 3 });
+  await a.do("tasks.ack", held, { usage: { tokens: 40 } });
+  await a.do("tasks.ack", held, { usage: { tokens: 40 } });
+  expect((await taskOf(host, task)).used.tokens).toBe(40);
+  expect((await ask(host, "budgets.get", {})).today.tokens).toBe(40);
+});
+
+taskTest("at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {
+  const task = await submitOne(host, { budget: { costMicros: 2_000_000 } });
+  const held = await a.take();
+  expect(held.budget).toEqual({ wallMs: null, tokens: null, costMicros: 2_000_000 });
+  expect(await a.do("tasks.heartbeat", held, { usage: { costMicros: 1_999_999 } })).toMatchObject({
+    isOverBudget: false,
+  });
+  const over = { usage: { costMicros: 2_100_000 }, checkpoint: { session: "s" } };
+  const beat = await a.do("tasks.heartbeat", held, over);
+  expect(beat).toMatchObject({ isOverBudget: true, remainingMs: 0 });
+  expect(beat.reason).toContain("2.10 USD of 2.00 USD");
+  expect(await stateOf(host, task)).toBe("dead budget_exceeded");
+  expect(await taskOf(host, task)).toMatchObject({ checkpoint: { session: "s" }, chat: null });
+  expect(await endsOf(host, task)).toEqual(["budget_exceeded"]);
+  expect(refused(await a.try("tasks.ack", held, {})).code).toBe("stale_claim");
+});
+
+taskTest("a task released or failed after the day is used up waits", async ({ host, a, b }) => {
+  await limit(host, { day: { tokens: 10 } });
+  const [, failing, released] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
+  const held = await a.take();
+  const [one, two] = await b.claim({ limit: 2 });
+  if (!one || !two) throw new Error("two tasks were left");
+  await a.do("tasks.ack", held, { usage: { tokens: 10 } });
+  await b.do("tasks.nack", one, { reason: "no network", delayMs: 0, usage: { tokens: 1 } });
+  await b.do("tasks.release", two, { usage: {} });
+  expect([await stateOf(host, failing), await stateOf(host, released)]).toEqual(["queued", "queued"]);
+  await limit(host, { day: { tokens: 20 } });
+  expect(await b.claim({ limit: 2 })).toHaveLength(2);
+});
+
+taskTest("a chat at its limit begins nothing; the lowest limit applies", async ({ host, a, b }) => {
+  await limit(host, { chat: { tokens: 100 }, task: { tokens: 500, wallMs: hour } });
+  await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
+  const [held, assigned] = [await a.take(), await a.take({ isStarted: false })];
+  expect(held.budget).toEqual({ wallMs: hour, tokens: 100, costMicros: null });
+  expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 100 } })).toMatchObject({ isOverBudget: true });
+  expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
+  expect(refused(await a.try("tasks.heartbeat", assigned, {})).code).toBe("budget_exceeded");
+  expect((await a.do("tasks.release", assigned, {})).state).toBe("queued");
+  expect(await b.claim({ limit: 2 })).toHaveLength(2);
+  expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
+});
+
+taskTest("a change of one limit leaves the others; null takes one away", async ({ host }) => {
+  await limit(host, { day: { tokens: 10, wallMs: 5_000 }, task: { costMicros: 7 } });
+  await ask(host, "settings.set", { settings: { budgets: { day: { tokens: null, costMicros: 3 } } } });
+  const { limits } = await ask(host, "budgets.get", {});
+  expect(limits).toEqual({ day: { wallMs: 5_000, costMicros: 3 }, chat: {}, task: { costMicros: 7 } });
+});
+
+taskTest("at the day's limit no task begins until it is raised or UTC midnight", async ({ host, a, b }) => {
+  await limit(host, { day: { costMicros: 1_000 } });
+  await submit(host, ...Array.from({ length: 4 }, () => ({ type: "x", heartbeatMs: day, startToCloseMs: 3 * day })));
+  const held = await a.take();
+  await a.do("tasks.ack", held, { usage: { costMicros: 1_000 } });
+  expect(refused(await b.tryClaim()).message).toContain("the workspace, today");
+  expect((await ask(host, "budgets.get", {})).isDaySpent).toBe(true);
+  await limit(host, { day: { costMicros: 1_500 } });
+  const second = await b.take();
+  const { state, next } = await b.do("tasks.ack", second, { usage: { costMicros: 500 }, next: {} });
+  expect([state, next]).toEqual(["done", []]);
+  const { dayEndsInMs } = await ask(host, "budgets.get", {});
+  expect(dayEndsInMs).toBeGreaterThan(0);
+  expect(dayEndsInMs).toBeLessThanOrEqual(day);
 });

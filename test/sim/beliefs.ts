@@ -9,8 +9,6 @@ export class Holding {
   readonly requestId: string;
   readonly mask: number;
   right: HeldLease | null = null;
-  /** An admin took the lease away, which its holder cannot know. */
-  isForced = false;
   #isOver = false;
 
   constructor(owner: Client, resource: string, requestId: string) {
@@ -41,46 +39,29 @@ export class LeaseBeliefs {
   readonly #sim: Sim;
   readonly #byAtom: Holding[][] = atoms.map(() => []);
   readonly #byToken = new Map<number, Holding>();
-  readonly #forced = new Set<number>();
-  /** Whether the coordinator still holds the lease of a token for its holder. */
-  isHeld: (resource: string, token: number) => boolean = () => true;
   /** The highest token of histories whose end a restore may have lost. */
   lostUpTo = 0;
-  /** The highest token from before the coordinator's clock was set forward: its lease may have ended too early. */
-  shakenUpTo = 0;
 
   constructor(sim: Sim) {
     this.#sim = sim;
   }
 
   add(holding: Holding): void {
-    holding.isForced = this.#forced.has(holding.token);
     this.#byToken.set(holding.token, holding);
     for (const index of indexesOf(holding.mask)) (this.#byAtom[index] as Holding[]).push(holding);
     this.check(holding);
   }
 
   check(holding: Holding): void {
-    if (!this.#isJudged(holding)) return;
+    if (!holding.isTrusted()) return;
     const { owner, resource, token, mask } = holding;
-    if (token > this.lostUpTo && !this.isHeld(resource, token)) {
-      this.#sim.fail("kept-while-trusted", `${owner.name} trusts ${resource}, which is free`);
-    }
     for (const index of indexesOf(mask)) {
       for (const other of this.#byAtom[index] as Holding[]) {
-        if (other === holding || !this.#isJudged(other)) continue;
+        if (other === holding || !other.isTrusted()) continue;
         const both = `${owner.name} (${resource}, token ${token}) and ${other.owner.name} (${other.resource}, token ${other.token})`;
         this.#sim.fail("one-holder", `${both} both trust ${atoms[index]}`);
       }
     }
-  }
-
-  /** Neither an admin nor a set clock has taken the lease from a holder that cannot know. */
-  #isJudged(holding: Holding): boolean {
-    if (holding.isForced || !holding.isTrusted()) return false;
-    if (holding.token > this.shakenUpTo) return true;
-    this.#sim.count("known: trusted when the coordinator's clock was set");
-    return false;
   }
 
   drop(holding: Holding): void {
@@ -94,12 +75,9 @@ export class LeaseBeliefs {
   }
 
   /** The coordinator has freed the lease, so no process may trust it any more. */
-  freed(token: number, resource: string, isForced: boolean): void {
-    if (isForced) this.#forced.add(token);
+  freed(token: number, resource: string): void {
     const holding = this.#byToken.get(token);
-    if (!holding) return;
-    holding.isForced ||= isForced;
-    if (holding.isForced || !holding.isTrusted() || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
+    if (!holding?.isTrusted() || token <= this.lostUpTo) return;
     this.#sim.fail("kept-while-trusted", `${resource} is free, and ${holding.owner.name} trusts it (token ${token})`);
   }
 }

@@ -1,7 +1,6 @@
 import type { Bug, Focus } from "./bugs.ts";
-import { acts } from "./client/acts.ts";
+import { acts, taskActs } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
-import { taskActs } from "./client/task-acts.ts";
 import { chatIndexOf, Faults, noRestores, strike, stormy } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { T0, Violation } from "./sim.ts";
@@ -84,7 +83,7 @@ class Days {
     while (sim.events < events && (await sim.step())) {
       if (sim.events < nextCheck) continue;
       nextCheck = sim.events + checkEvery;
-      oracle.full.run();
+      oracle.check();
     }
   }
 
@@ -95,7 +94,7 @@ class Days {
     const { forgets, neglects, faultMs } = this.#focus;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
-    const { alarmVeryLate: _, sweepLimit: __, overload: ___, ...shares } = stormy;
+    const { sweepLimit: _, overload: __, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
     host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);

@@ -1,9 +1,7 @@
-import type { Json } from "#src/contract/values.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
 import type { Client } from "./client/client.ts";
-import { plainTask } from "./client/task-acts.ts";
+import { plainTask } from "./client/acts.ts";
 import { type KnownTask, isAble } from "./oracle/task-ledger.ts";
-import type { Held } from "./oracle/lease-ledger.ts";
 import type { Sim } from "./sim.ts";
 import { calm } from "./faults.ts";
 import type { World } from "./world.ts";
@@ -30,10 +28,10 @@ export async function comeToRest(world: World): Promise<void> {
   await workOff(world);
   await giveBack(world);
   checkChats(world);
-  await checkCopies(world);
+  await checkWatches(world);
   await vanish(world);
   if (world.sim.rng.chance(0.4)) await sleep(world);
-  world.oracle.full.run();
+  world.oracle.check();
 }
 
 function heal(world: World): void {
@@ -51,7 +49,7 @@ function heal(world: World): void {
 
 async function runFor(world: World, ms: number): Promise<void> {
   const until = world.sim.now + ms;
-  while (await world.sim.step(until)) if (world.sim.events % 1_000 === 0) world.oracle.full.run();
+  while (await world.sim.step(until)) if (world.sim.events % 1_000 === 0) world.oracle.check();
   world.sim.now = until;
 }
 
@@ -147,7 +145,7 @@ function mustWaitForSomething(world: World, known: KnownTask): void {
 
 /** Every wait ends with a grant or a refusal. */
 async function giveBack(world: World): Promise<void> {
-  const { clients, oracle } = world;
+  const { clients } = world;
   const sim: Sim = world.sim;
   const isBusy = (): boolean => [...clients].some(({ leasing, isLeaving }) => leasing.holdings.size > 0 && !isLeaving);
   for (let passed = 0; passed < settlingMs && (passed < 30_000 || isBusy()); passed += stepMs) {
@@ -158,22 +156,6 @@ async function giveBack(world: World): Promise<void> {
     const [left] = leasing.holdings.keys();
     sim.must(left === undefined, "due", () => `${name} still has or wants ${left}, though all leases were given back`);
   }
-  for (const lease of oracle.leases.leases.values()) checkHolder(world, lease);
-}
-
-/** A lease is known to its holder, or it expires; leases of dead processes are checked when all are dead. */
-function checkHolder(
-  world: World,
-  { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
-): void {
-  const { sim, leaseBeliefs } = world;
-  if (token <= leaseBeliefs.lostUpTo) return sim.count("known: a restored lease was given back before");
-  const isOverdue = isBound === 0 && expiresAt <= sim.hostNow;
-  const living = world.livingAs(holder, incarnation);
-  const isLost = isBound === 1 && living !== undefined;
-  if (!isOverdue && !isLost) return;
-  if (isLost && living.leasing.givenUp.has(requestId)) return sim.count("known: a copy of an old request was granted");
-  sim.fail("due", `${resource} is held by ${holder}, which does not know of it`);
 }
 
 function checkChats({ sim, host, clients }: World): void {
@@ -183,21 +165,15 @@ function checkChats({ sim, host, clients }: World): void {
   }
 }
 
-async function checkCopies(world: World): Promise<void> {
+async function checkWatches(world: World): Promise<void> {
   const { oracle, sim } = world;
   const behind = (): Client[] =>
     [...world.clients].filter(
-      ({ copy, isLeaving }) => !isLeaving && copy.revision < oracle.changes.newestBelow(copy.prefix),
+      ({ watching, isLeaving }) => !isLeaving && watching.isBehind(oracle.changes.newestBelow(watching.prefix)),
     );
   for (let passed = 0; passed < mostBehindMs && behind().length > 0; passed += stepMs) await runFor(world, stepMs);
-  for (const { name, copy } of behind())
-    sim.fail("watch", `the copy of ${name} below "${copy.prefix}" is still at revision ${copy.revision}`);
-  const entries = new Map([...oracle.state.keys].map(([key, { value }]) => [key, JSON.parse(value) as Json]));
-  for (const { name, copy } of world.clients) {
-    sim.count("copy compared");
-    const key = copy.differs(entries, (one) => oracle.state.isOver(one));
-    if (key !== null) sim.fail("watch", `the copy of ${name} below "${copy.prefix}" is wrong at ${key}`);
-  }
+  for (const { name, watching } of behind())
+    sim.fail("watch", `the watch of ${name} below "${watching.prefix}" is still at revision ${watching.revision}`);
 }
 
 /** All machines vanish without a close or a request; their leases must expire. */

@@ -160,9 +160,9 @@ export class Sim {
     return Math.max(this.#hostFloor, this.now + this.#hostShiftMs);
   }
 
-  setHostClock(byMs: number): void {
+  setHostClockBack(byMs: number): void {
     this.#hostFloor = this.hostNow;
-    this.#hostShiftMs += byMs;
+    this.#hostShiftMs -= byMs;
   }
 
   later(ms: number, label: string, run: () => boolean | void): void {

@@ -52,7 +52,6 @@ export class World {
     const oracle = (this.oracle = new Oracle(sim, this.host, this.leaseBeliefs));
     const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
     oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
-    this.leaseBeliefs.isHeld = (resource, token) => oracle.leases.leases.get(resource)?.token === token;
     this.taskBeliefs.isSurprise = (task, claim) => oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
     oracle.tasks.onGrant = (task) => this.taskBeliefs.granted(task);
     this.machines = Array.from(
@@ -84,17 +83,6 @@ export class World {
     return true;
   }
 
-  /**
-   * Sets the clock of the host. A clock that is set forward ends leases and claims that their holders still trust,
-   * which no coordinator with one clock can prevent: what was granted before is therefore judged apart.
-   */
-  setHostClock(byMs: number): void {
-    this.sim.setHostClock(byMs);
-    if (byMs < 0) return;
-    this.leaseBeliefs.shakenUpTo = this.oracle.leases.newest;
-    for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
-  }
-
   spawn(index: number): Client {
     const machine = this.machines[index % this.machines.length] as Machine;
     const process = `${machine.name}.${machine.boot}.${(this.#processes += 1)}`;
@@ -112,12 +100,6 @@ export class World {
     client.die();
     this.clients.delete(client);
     if (isSeen) client.socket?.endsAtHost();
-  }
-
-  livingAs(chat: string, incarnation: number): Client | undefined {
-    return [...this.clients].find(
-      (client) => client.identity.chat === chat && client.self?.incarnation === incarnation && client.isUp,
-    );
   }
 
   /** Asks as an admin. @returns null: the host died */

@@ -8,7 +8,7 @@ import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#
 import type { Result } from "#src/shared/result.ts";
 import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
 import type { World } from "../world.ts";
-import { Copy, Leasing } from "./leasing.ts";
+import { Leasing, Watching } from "./leasing.ts";
 import { Working } from "./working.ts";
 
 export interface Habits {
@@ -55,7 +55,7 @@ export class Client {
   readonly world: World;
   readonly edge: WorkspaceClient;
   readonly leasing: Leasing;
-  readonly copy: Copy;
+  readonly watching: Watching;
   readonly working: Working;
   isAlive = true;
   isPaused = false;
@@ -93,7 +93,7 @@ export class Client {
     this.edge = opened.value;
     this.leasing = new Leasing(this);
     this.working = new Working(this);
-    this.copy = new Copy(this);
+    this.watching = new Watching(this);
     const readsMessages = rng.chance(0.5);
     this.edge.on((event) => this.#handle(event));
     this.edge.onHint((hint) => {
@@ -102,7 +102,7 @@ export class Client {
       else if (readsMessages && this.isRunning) this.run(() => this.#readPage());
     });
     this.run(() => this.#register());
-    this.copy.follow();
+    this.watching.follow();
   }
 
   get name(): string {

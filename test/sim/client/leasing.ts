@@ -1,7 +1,5 @@
-import type { InputOf } from "#src/contract/operations.ts";
-import type { Json } from "#src/contract/values.ts";
 import type { Change } from "#src/contract/state.ts";
-import type { Answer, Client } from "./client.ts";
+import type { Client } from "./client.ts";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { HoldOptions } from "#src/coordinator-client/edge/leases.ts";
@@ -12,90 +10,44 @@ import type { Act } from "./acts.ts";
 
 const prefixes = ["", "", "count/", "acct/", "tmp/", "$leader/", "$chat/"];
 
-/** A copy of the keys below a prefix, kept up by a watch of the client. */
-export class Copy {
+/** What a watch of the client brings: each change below its prefix once, in order and without a gap. */
+export class Watching {
   readonly prefix: string;
   revision = 0;
-  readonly #entries = new Map<string, Json>();
   readonly #client: Client;
-  #last = 0;
-  /** Changes that arrived during a reading of everything; null: none is under way. */
-  #waiting: Change[] | null = [];
-  #readings = 0;
+  /** Everything is to be read again, so that changes before the next ones may be missing. */
+  #isNew = true;
 
   constructor(client: Client) {
     this.#client = client;
     this.prefix = client.world.sim.rng.pick(prefixes);
   }
 
+  isBehind(newest: number): boolean {
+    return !this.#isNew && this.revision < newest;
+  }
+
   follow(): void {
     this.#client.edge.onChanges(this.prefix, (changes) => {
-      if (changes === null) this.#begin();
+      this.#client.world.sim.count(changes === null ? "watch begun" : "watch continued");
+      if (changes === null) this.#isNew = true;
       else this.#receive(changes);
     });
   }
 
-  #begin(): void {
-    this.#client.world.sim.count("copy begun");
-    this.#waiting = [];
-    const reading = (this.#readings += 1);
-    this.#client.run(() => this.#readAll(reading));
-  }
-
-  async #readAll(reading: number): Promise<void> {
-    const found = new Map<string, Json>();
-    let first: number | null = null;
-    for (let cursor: string | null = ""; cursor !== null;) {
-      const input: InputOf<"state.list"> = { prefix: this.prefix, limit: 50, cursor };
-      const page: Answer<"state.list"> = await this.#client.call("state.list", input);
-      if (reading !== this.#readings) return;
-      if (!page.ok)
-        return this.#client.later(1_000, "reads everything again", () =>
-          this.#client.run(() => this.#readAll(reading)),
-        );
-      for (const { key, value } of page.value.entries) found.set(key, value);
-      first ??= page.value.revision;
-      ({ cursor } = page.value);
-    }
-    this.#entries.clear();
-    for (const [key, value] of found) this.#entries.set(key, value);
-    this.revision = first ?? 0;
-    const waiting = this.#waiting ?? [];
-    this.#waiting = null;
-    this.#apply(waiting.filter(({ revision }) => revision > this.revision));
-  }
-
-  /** Each change comes once and in order. */
   #receive(changes: readonly Change[]): void {
-    const { sim } = this.#client.world;
-    sim.count("copy changed");
-    for (const { key, revision } of changes) {
-      const isNew = revision > this.#last && key.startsWith(this.prefix);
-      if (!isNew) sim.fail("client", `${this.#client.name}: ${key} at ${revision} after ${this.#last}`);
-      this.#last = revision;
-    }
-    if (this.#waiting) this.#waiting.push(...changes);
-    else this.#apply(changes);
-  }
-
-  #apply(changes: readonly Change[]): void {
-    for (const { key, op, value, revision } of changes) {
-      this.revision = Math.max(this.revision, revision);
-      // Announcements of the coordinator are no keys.
-      if (key.startsWith("$")) continue;
-      if (op === "set") this.#entries.set(key, value);
-      else this.#entries.delete(key);
-    }
-  }
-
-  /** @returns a key that differs from the state; null: none. An expired key may be in the copy or not. */
-  differs(state: ReadonlyMap<string, Json>, isOver: (key: string) => boolean): string | null {
-    const keys = new Set([...state.keys(), ...this.#entries.keys()]);
-    for (const key of keys) {
-      if (!key.startsWith(this.prefix) || isOver(key)) continue;
-      if (JSON.stringify(this.#entries.get(key)) !== JSON.stringify(state.get(key))) return key;
-    }
-    return null;
+    const { sim, oracle } = this.#client.world;
+    const got = changes.map(({ revision }) => revision);
+    const [first = 0, last = 0] = [got[0], got.at(-1)];
+    const after = this.#isNew ? first - 1 : this.revision;
+    // An answer may arrive after a restore, and have changes that are lost.
+    const isWhole = oracle.changes.between(this.prefix, after, last).every(({ revision }) => got.includes(revision));
+    const isOnce = got.every((revision, at) => revision > (got[at - 1] ?? after));
+    const isBelow = changes.every(({ key }) => key.startsWith(this.prefix));
+    if (!isWhole || !isOnce || !isBelow)
+      sim.fail("client", `${this.#client.name}: ${got.join(" ")} below "${this.prefix}" after ${this.revision}`);
+    this.#isNew = false;
+    this.revision = last;
   }
 }
 
@@ -115,7 +67,6 @@ const forgotten: Refusal = { code: "throttled", message: "this renewal is withhe
 export class Leasing {
   readonly holdings = new Map<string, Holding>();
   readonly old: { readonly resource: string; readonly token: number }[] = [];
-  readonly givenUp = new Set<string>();
   readonly #forgotten = new Set<number>();
   readonly #client: Client;
 
@@ -193,7 +144,6 @@ export class Leasing {
   #forget(holding: Holding): void {
     if (holding.token > 0) this.old.push({ resource: holding.resource, token: holding.token });
     if (this.old.length > mostOldTokens) this.old.shift();
-    this.givenUp.add(holding.requestId);
     if (this.holdings.get(holding.resource) === holding) this.holdings.delete(holding.resource);
   }
 }
@@ -244,10 +194,4 @@ export const leaseActs: readonly Act[] = [
   },
   { name: "guarded write", weight: 10, run: withOne(guarded) },
   { name: "write with an old token", weight: 3, run: tooLate },
-  {
-    name: "check a token",
-    weight: 2,
-    run: withOne((client, _, { right, resource, token }) => right && client.send("leases.check", { resource, token })),
-  },
-  { name: "observe", weight: 2, run: (client, rng) => client.send("elections.observe", { name: rng.pick(elections) }) },
 ];

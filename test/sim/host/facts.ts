@@ -24,7 +24,7 @@ export type Fact =
   | { readonly kind: "forgotten"; readonly chat: string }
   | { readonly kind: "task"; readonly before: TaskFact | null; readonly after: TaskFact | null };
 
-const holderColumns = ["resource", "holder", "incarnation", "token", "requestId"] as const;
+const holderColumns = ["resource", "holder", "incarnation", "token"] as const;
 const leaseColumns = [...holderColumns, "isBound", "expiresAt", "lockDelayMs"] as const;
 export type LeaseFact = Pick<LeaseRow, (typeof leaseColumns)[number]>;
 
@@ -175,7 +175,7 @@ export class Alarm {
 
   #set(at: number): void {
     const { rng } = this.#sim;
-    const { alarmLost, alarmLate, alarmVeryLate, alarmTwice } = this.#host.weather;
+    const { alarmLost, alarmLate, alarmTwice } = this.#host.weather;
     const waitMs = at - this.#sim.hostNow;
     const turn = (this.#turn += 1);
     this.at = at;
@@ -183,7 +183,7 @@ export class Alarm {
       this.#sim.later(waitMs, "alarm lost", () => (turn === this.#turn ? void (this.at = null) : false));
       return;
     }
-    const lateMs = rng.chance(alarmLate) ? rng.between(1, rng.chance(alarmVeryLate) ? 60_000 : 1_500) : 0;
+    const lateMs = rng.chance(alarmLate) ? rng.between(1, rng.chance(0.2) ? 60_000 : 1_500) : 0;
     this.#sim.later(waitMs + lateMs, lateMs > 0 ? "alarm late" : "alarm", () =>
       turn === this.#turn ? this.#ring() : false,
     );

@@ -23,6 +23,10 @@ export class ChangeLog {
     this.#keepMs = keepMs;
   }
 
+  between(prefix: string, after: number, upTo: number): ChangeFact[] {
+    return this.#log.slice(this.#after(after), this.#after(upTo)).filter(({ key }) => key.startsWith(prefix));
+  }
+
   newestBelow(prefix: string): number {
     return this.#log.findLast(({ key }) => key.startsWith(prefix))?.revision ?? 0;
   }
@@ -77,14 +81,13 @@ export class ChangeLog {
     const { changes, revision, isMore } = reply.value as OutputOf<"state.changes">;
     const sim: Sim = this.#sim;
     sim.count("watch read");
-    const [from, to] = [this.#after(after), this.#after(revision)];
-    const expected = this.#log.slice(from, to).filter(({ key }) => key.startsWith(prefix));
+    const expected = this.between(prefix, after, revision);
     const where = (): string => `a watch of "${prefix}" after ${after} up to ${revision}`;
     const [want, got] = [expected.length, changes.length];
     sim.must(want === got, "watch", () => `${where()} got ${got} changes of ${want}`);
     const wrong = expected.find((change, index) => !isSame(change, changes[index]));
     sim.must(!wrong, "watch", () => `${where()} got something else than ${JSON.stringify(wrong)}`);
-    if (this.#isCutAt(to)) sim.fail("watch", `an update was cut at revision ${revision}`);
+    if (this.#isCutAt(this.#after(revision))) sim.fail("watch", `an update was cut at revision ${revision}`);
     if (changes.length > limit && changes.some(({ group }) => group !== changes[0]?.group))
       sim.fail("watch", `${where()} got ${changes.length} changes, with a limit of ${limit}`);
     if (isMore !== revision < this.#newest) sim.fail("watch", `${where()} got isMore ${isMore} at ${this.#newest}`);
@@ -135,8 +138,6 @@ interface Update {
 
 export class StateModel {
   readonly keys = new Map<string, Value>();
-  /** How often each counter was raised, apart from its value. */
-  readonly raised = new Map<string, number>();
   readonly #sim: Sim;
   readonly #ledger: LeaseLedger;
   readonly #known: Answered<true>;
@@ -159,17 +160,12 @@ export class StateModel {
   }
 
   keep(): PutBack {
-    return all(keepMap(this.keys), keepMap(this.raised), this.#known.keep());
+    return all(keepMap(this.keys), this.#known.keep());
   }
 
   #live(key: string): Value | null {
     const found = this.keys.get(key);
     return found && (found.expiresAt === null || found.expiresAt > this.#sim.hostNow) ? found : null;
-  }
-
-  /** The key has expired, and no watch has heard of it yet. */
-  isOver(key: string): boolean {
-    return this.keys.has(key) && this.#live(key) === null;
   }
 
   #wrote(update: Update, refused: string | null, changes: readonly ChangeFact[]): void {
@@ -232,14 +228,14 @@ export class StateModel {
     const isSame = change.key === key && change.op === op && change.value === value && change.grp === group;
     if (!isSame) this.#sim.fail("state", `a ${op} of ${key} was stored as ${JSON.stringify(change)}`);
     if (op !== "set") return void this.keys.delete(key);
-    if (key.startsWith("count/")) this.raised.set(key, (this.raised.get(key) ?? 0) + 1);
     const ttlMs = write.ttlMs ?? (key.startsWith("session/") ? sessionTtlMs : null);
     const expiresAt = ttlMs === null ? null : this.#sim.hostNow + ttlMs;
     this.keys.set(key, { value: JSON.stringify(write.value), version: change.revision, expiresAt });
   }
 
   #expired({ key, op }: ChangeFact): void {
-    if (op !== "expire" || !this.isOver(key)) this.#sim.fail("state", `${key} was changed (${op}) without a request`);
+    if (op !== "expire" || !this.keys.has(key) || this.#live(key))
+      this.#sim.fail("state", `${key} was changed (${op}) without a request`);
     this.keys.delete(key);
   }
 

@@ -19,8 +19,6 @@ export interface HeldClaim {
   startBy: number | null;
   closeAt: number;
   seenAt: number;
-  /** The coordinator's clock was set forward since, so the claim may end before its holder can know. */
-  isShaken?: boolean;
 }
 
 interface EndedClaim {
@@ -288,8 +286,7 @@ export class TaskLedger {
   #ended(known: KnownTask, became: TaskState, act: Act): void {
     const end = endOf(known, act) ?? "moved";
     this.#sim.count(`attempt: ${end}`);
-    const { chat, isShaken } = known.held ?? {};
-    const isSurprise = end === "moved" || end === "cancelled" || act.gone.has(chat ?? "") || isShaken === true;
+    const isSurprise = end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "");
     known.ended(end, became, isSurprise);
   }
 
