@@ -48,12 +48,6 @@ it("only successes are kept: a refused request is judged anew under its id", asy
   await set(host, "a", 0);
   const { version } = await ask(host, "state.set", write);
   expect(await get(host, "a")).toMatchObject({ value: 1, version });
-  const from = await Peer.join(host, "c1");
-  const early = await from.trySend({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
-  expect(early.ok ? "sent" : early.error.code).toBe("unknown_chat");
-  const to = await Peer.join(host, "c2");
-  await from.send({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
-  expect(await to.bodies()).toEqual(["hi"]);
 });
 
 it("an id is known for a day, to its last instant, swept or not", async ({ open }) => {

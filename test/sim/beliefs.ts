@@ -1,5 +1,4 @@
 import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
-import type { Trust } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
 import { atoms, indexesOf, maskOf, type Sim } from "./sim.ts";
 
@@ -79,74 +78,5 @@ export class LeaseBeliefs {
     const holding = this.#byToken.get(token);
     if (!holding?.isTrusted() || token <= this.lostUpTo) return;
     this.#sim.fail("kept-while-trusted", `${resource} is free, and ${holding.owner.name} trusts it (token ${token})`);
-  }
-}
-
-export class TaskBelief {
-  readonly owner: Client;
-  readonly task: number;
-  readonly claim: number;
-  proof: Trust | null = null;
-
-  constructor(owner: Client, task: number, claim: number) {
-    this.owner = owner;
-    this.task = task;
-    this.claim = claim;
-  }
-
-  /** The claim may end sooner than the process believed. */
-  shorten(proof: Trust): void {
-    this.proof = { ...proof, forMs: Math.min(proof.forMs, this.trustMs()) };
-  }
-
-  trustMs(): number {
-    return this.proof && this.owner.isAlive ? this.owner.trustedForMs(this.proof) : 0;
-  }
-}
-
-/**
- * Which processes work on which task at one true instant, by their clocks and answers. A belief grows only in
- * `prove`, and another one follows only a new claim, so both are checked then.
- */
-export class TaskBeliefs {
-  readonly #sim: Sim;
-  readonly #byTask = new Map<number, Set<TaskBelief>>();
-  /** A claim ended in a way that its holder cannot know by its own clocks; its number fences later calls. */
-  isSurprise: (task: number, claim: number) => boolean = () => false;
-
-  constructor(sim: Sim) {
-    this.#sim = sim;
-  }
-
-  prove(belief: TaskBelief, proof: Trust): void {
-    if (belief.owner.trustedForMs(proof) <= belief.trustMs()) return;
-    belief.proof = proof;
-    const beliefs = this.#byTask.get(belief.task) ?? new Set();
-    this.#byTask.set(belief.task, beliefs.add(belief));
-    for (const other of beliefs) {
-      if (other === belief || other.trustMs() === 0) continue;
-      this.#mustBeOver(belief.claim < other.claim ? belief : other);
-    }
-  }
-
-  drop(belief: TaskBelief): void {
-    belief.proof = null;
-    const beliefs = this.#byTask.get(belief.task);
-    beliefs?.delete(belief);
-    if (beliefs?.size === 0) this.#byTask.delete(belief.task);
-  }
-
-  /** A task has a new claim, so no process may work under an older one. */
-  granted(task: number): void {
-    for (const belief of this.#byTask.get(task) ?? []) this.#mustBeOver(belief);
-  }
-
-  #mustBeOver(belief: TaskBelief): void {
-    const { owner, task, claim } = belief;
-    const leftMs = belief.trustMs();
-    const isOver = leftMs === 0 || this.isSurprise(task, claim);
-    this.#sim.must(isOver, "one-claim", () => {
-      return `${owner.name} works on task ${task} (claim ${claim}) for ${Math.ceil(leftMs)} ms more, and another has it`;
-    });
   }
 }

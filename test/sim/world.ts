@@ -1,6 +1,6 @@
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import { LeaseBeliefs, TaskBeliefs } from "./beliefs.ts";
+import { LeaseBeliefs } from "./beliefs.ts";
 import type { Bug } from "./bugs.ts";
 import { Machine } from "./client-platform.ts";
 import { Client, type Habits } from "./client/client.ts";
@@ -32,7 +32,6 @@ export class World {
   readonly machines: readonly Machine[];
   readonly clients = new Set<Client>();
   readonly leaseBeliefs: LeaseBeliefs;
-  readonly taskBeliefs: TaskBeliefs;
   readonly bug: Bug | null;
   readonly habits: Habits = { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false };
   /** Processes that take part in the present event. */
@@ -48,12 +47,9 @@ export class World {
     this.front = new Front(sim, this.host);
     this.network = new Network(sim, () => this.host.weather);
     this.leaseBeliefs = new LeaseBeliefs(sim);
-    this.taskBeliefs = new TaskBeliefs(sim);
     const oracle = (this.oracle = new Oracle(sim, this.host, this.leaseBeliefs));
     const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
     oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
-    this.taskBeliefs.isSurprise = (task, claim) => oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
-    oracle.tasks.onGrant = (task) => this.taskBeliefs.granted(task);
     this.machines = Array.from(
       { length: machines },
       (_, index) => new Machine(sim, `m${index}`, 1 + (rates[index % rates.length] ?? 0)),

@@ -4,7 +4,7 @@ import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#src/coordinator-client/edge/trust.ts";
+import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Result } from "#src/shared/result.ts";
 import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
 import type { World } from "../world.ts";
@@ -63,7 +63,6 @@ export class Client {
   /** It has announced that it leaves, and begins nothing more. */
   isLeaving = false;
   socket: SimSocket | null = null;
-  readonly #clock: Clock;
   #requests = 0;
   #refusals = 0;
   #incarnation = 0;
@@ -84,11 +83,8 @@ export class Client {
       taskTypes: types[index % types.length] ?? null,
     };
     const { monotonic } = machine;
-    this.#clock = world.bug?.ignoresWallClock ? { monotonic, wall: monotonic } : machine;
-    const opened = WorkspaceClient.open(
-      { edge: url, workspace: "sim", token: "shim_t" },
-      platformOf(this, this.#clock),
-    );
+    const clock: Clock = world.bug?.ignoresWallClock ? { monotonic, wall: monotonic } : machine;
+    const opened = WorkspaceClient.open({ edge: url, workspace: "sim", token: "shim_t" }, platformOf(this, clock));
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
     this.leasing = new Leasing(this);
@@ -175,14 +171,6 @@ export class Client {
     this.working.dropAll();
     await this.edge.leave(60_000);
     this.#end();
-  }
-
-  stamp(): Instant {
-    return readClock(this.#clock);
-  }
-
-  trustedForMs(proof: Trust): number {
-    return trustedForMs(proof, this.stamp());
   }
 
   newRequestId(): string {

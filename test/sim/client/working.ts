@@ -1,19 +1,14 @@
 import type { Usage } from "#src/contract/budgets.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
-import { type Instant, toTrust } from "#src/coordinator-client/edge/trust.ts";
-import { TaskBelief } from "../beliefs.ts";
 import { stepOf } from "../oracle/task-ledger.ts";
 import type { Rng } from "../sim.ts";
 import type { Answer, Client } from "./client.ts";
 
 interface Hold {
-  readonly belief: TaskBelief;
   readonly claimed: ClaimedTask;
   isStarted: boolean;
   isOver: boolean;
-  /** When the process first reported its start. */
-  begunAt: Instant | null;
   isCancelled: boolean;
   step: number;
   tokens: number;
@@ -62,10 +57,9 @@ export class Working {
 
   async #claim(next: ClaimOptions): Promise<void> {
     this.#isAsking = true;
-    const since = this.#client.stamp();
     const reply = await this.#client.call("tasks.claim", next);
     this.#isAsking = false;
-    if (reply.ok) this.#takeAll(reply.value.claims, since);
+    if (reply.ok) this.#takeAll(reply.value.claims);
     else if (reply.error.code === "chat_draining") this.#isDraining = true;
     if (!this.#isWanted) return;
     this.#isWanted = false;
@@ -76,30 +70,27 @@ export class Working {
   async callLate(rng: Rng): Promise<void> {
     if (this.#old.length === 0) return;
     const hold = rng.pick(this.#old);
-    const { task, claim } = hold.belief;
-    if (rng.chance(0.5)) return void (await this.#client.call("tasks.heartbeat", { task, claim }));
-    await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
+    if (rng.chance(0.5)) return void (await this.#client.call("tasks.heartbeat", claimOf(hold)));
+    await this.#client.call("tasks.ack", { ...claimOf(hold), result: resultOf(hold) });
   }
 
-  #takeAll(claims: readonly ClaimedTask[], since: Instant): void {
-    for (const claimed of claims) this.#take(claimed, since);
+  #takeAll(claims: readonly ClaimedTask[]): void {
+    for (const claimed of claims) this.#take(claimed);
   }
 
-  #take(claimed: ClaimedTask, since: Instant): void {
-    const { task, claim, remainingMs, heartbeatMs, startInMs } = claimed;
+  #take(claimed: ClaimedTask): void {
+    const { task, claim, heartbeatMs } = claimed;
     const { sim, habits } = this.#client.world;
     const isKnown = [...this.#old, ...this.holds.values()].some(
-      ({ belief }) => belief.task === task && belief.claim >= claim,
+      ({ claimed: other }) => other.task === task && other.claim >= claim,
     );
     if (isKnown) return;
     const older = this.holds.get(task);
     if (older) this.#drop(older);
     const hold: Hold = {
-      belief: new TaskBelief(this.#client, task, claim),
       claimed,
       isStarted: claimed.isStarted,
       isOver: false,
-      begunAt: null,
       isCancelled: false,
       step: stepOf(claimed.checkpoint),
       tokens: 0,
@@ -107,7 +98,6 @@ export class Working {
       paceMs: habits.isNight ? 200 : sim.rng.pick([200, 1_500, heartbeatMs / 3, heartbeatMs]),
     };
     this.holds.set(task, hold);
-    this.#prove(hold, since, hold.isStarted ? Math.min(remainingMs, heartbeatMs) : (startInMs ?? 0));
     this.#continueLater(hold);
   }
 
@@ -134,17 +124,11 @@ export class Working {
     this.#continueLater(hold);
   }
 
-  /** A repeated start is no sign of life: time counts from the first one. */
   async #start(hold: Hold): Promise<void> {
-    const since = (hold.begunAt ??= this.#client.stamp());
-    // The task may run from now on, and then a silence ends it.
-    const spanMs = Math.min(hold.claimed.heartbeatMs, hold.claimed.remainingMs);
-    hold.belief.shorten(toTrust(since, spanMs, spanMs));
     const reply = await this.#client.call("tasks.heartbeat", claimOf(hold));
     if (hold.isOver) return;
-    if (!reply.ok) return this.#refused(hold, reply.error.code);
-    hold.isStarted = true;
-    this.#prove(hold, since, Math.min(reply.value.remainingMs, hold.claimed.heartbeatMs));
+    if (reply.ok) hold.isStarted = true;
+    else this.#refused(hold, reply.error.code);
   }
 
   async #beat(hold: Hold): Promise<void> {
@@ -153,18 +137,11 @@ export class Working {
     if (isNews) hold.step += 1;
     const news = isNews ? { progress: { note: `step ${hold.step}` }, checkpoint: { step: hold.step } } : {};
     hold.tokens += rng.between(0, 10);
-    const { usage } = usageOf(hold);
-    // A report that reaches the limit ends the claim.
-    if (usage.tokens >= (hold.claimed.budget.tokens ?? Infinity)) this.#client.world.taskBeliefs.drop(hold.belief);
-    const sentAt = this.#client.stamp();
-    const reply = await this.#client.call("tasks.heartbeat", { ...claimOf(hold), ...news, usage });
+    const reply = await this.#client.call("tasks.heartbeat", { ...claimOf(hold), ...news, ...usageOf(hold) });
     if (hold.isOver) return;
     if (!reply.ok) return this.#refused(hold, reply.error.code);
     if (reply.value.isOverBudget) return this.#refused(hold, "stale_claim");
     hold.isCancelled = reply.value.isCancelled;
-    // A heartbeat without news is stored only a third of the time later.
-    const silenceMs = hold.claimed.heartbeatMs * (2 / 3);
-    this.#prove(hold, sentAt, Math.min(reply.value.remainingMs, silenceMs));
   }
 
   /** The process no longer works on the task from the moment it reports the end. */
@@ -172,9 +149,8 @@ export class Working {
     const { sim, habits } = this.#client.world;
     this.#drop(hold);
     const how = endingOf(sim.rng, hold.isCancelled, habits.isNight);
-    const since = this.#client.stamp();
     const reply = await this.#report(hold, how, sim.rng);
-    if (reply.ok && "next" in reply.value) this.#takeAll(reply.value.next ?? [], since);
+    if (reply.ok && "next" in reply.value) this.#takeAll(reply.value.next ?? []);
     this.ask();
   }
 
@@ -202,14 +178,10 @@ export class Working {
 
   #drop(hold: Hold): void {
     hold.isOver = true;
-    this.#client.world.taskBeliefs.drop(hold.belief);
-    if (this.holds.get(hold.belief.task) === hold) this.holds.delete(hold.belief.task);
+    const { task } = hold.claimed;
+    if (this.holds.get(task) === hold) this.holds.delete(task);
     this.#old.push(hold);
     if (this.#old.length > mostOld) this.#old.shift();
-  }
-
-  #prove(hold: Hold, since: Instant, spanMs: number): void {
-    this.#client.world.taskBeliefs.prove(hold.belief, toTrust(since, spanMs, spanMs));
   }
 }
 
@@ -217,11 +189,11 @@ function usageOf({ tokens }: Hold): { usage: Usage } {
   return { usage: { wallMs: 0, tokens, costMicros: 0 } };
 }
 
-function resultOf({ belief: { task, claim }, step }: Hold): { by: string; step: number } {
+function resultOf({ claimed: { task, claim }, step }: Hold): { by: string; step: number } {
   return { by: `${task}/${claim}`, step };
 }
 
-function claimOf({ belief: { task, claim } }: Hold): { task: number; claim: number } {
+function claimOf({ claimed: { task, claim } }: Hold): { task: number; claim: number } {
   return { task, claim };
 }
 

@@ -110,7 +110,7 @@ export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: (
   };
 }
 
-export interface HttpRequest {
+interface HttpRequest {
   readonly name: OperationName;
   readonly url: string;
   readonly input: unknown;

@@ -5,7 +5,7 @@ import type { Commit, Request } from "../host/sim-host.ts";
 import { atoms, indexesOf, maskOf, type Sim } from "../sim.ts";
 import { all, keepMap, type PutBack } from "./message-model.ts";
 
-export interface Held extends LeaseFact {
+interface Held extends LeaseFact {
   readonly mask: number;
 }
 

@@ -8,7 +8,7 @@ import { type Commit, readAccepted, type Readers, type SimHost } from "../host/s
 import type { Rng, Sim } from "../sim.ts";
 import { type Act, endOf, standing, whyWrong } from "./task-moves.ts";
 
-export interface HeldClaim {
+interface HeldClaim {
   readonly claim: number;
   readonly chat: string;
   readonly incarnation: number;
@@ -26,8 +26,6 @@ interface EndedClaim {
   readonly chat: string;
   readonly incarnation: number;
   readonly became: TaskState;
-  /** Its holder could not know: its chat counted as gone, or the task was moved before the start. */
-  readonly isSurprise: boolean;
 }
 
 const mostEnds = 100;
@@ -125,11 +123,11 @@ export class KnownTask {
     this.held.seenAt = now;
   }
 
-  ended(end: AttemptEnd, became: TaskState, isSurprise: boolean): void {
+  ended(end: AttemptEnd, became: TaskState): void {
     const { held, ends } = this;
     if (!held) return;
     const { chat, incarnation, claim } = held;
-    ends.set(claim, { end, chat, incarnation, became, isSurprise });
+    ends.set(claim, { end, chat, incarnation, became });
     const [oldest] = ends.keys();
     if (ends.size > mostEnds && oldest !== undefined) ends.delete(oldest);
     this.held = null;
@@ -164,7 +162,6 @@ export class TaskLedger {
   readonly queued = new Map<number, KnownTask>();
   readonly workers = new Map<string, Worker>();
   grants: Grant[] = [];
-  onGrant: (task: number) => void = () => undefined;
   readonly #sim: Sim;
   readonly #host: SimHost;
   /** Over all histories. */
@@ -286,8 +283,7 @@ export class TaskLedger {
   #ended(known: KnownTask, became: TaskState, act: Act): void {
     const end = endOf(known, act) ?? "moved";
     this.#sim.count(`attempt: ${end}`);
-    const isSurprise = end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "");
-    known.ended(end, became, isSurprise);
+    known.ended(end, became);
   }
 
   #stands(known: KnownTask, after: TaskFact, { now, settings }: Act): void {
@@ -315,7 +311,6 @@ export class TaskLedger {
       seenAt: 0,
     };
     if (after.state === "running") known.begins(now);
-    this.onGrant(known.task);
     if (known.state !== "queued") return this.#sim.count("task moved");
     this.#sim.count(request ? "task taken" : "task given");
     this.grants.push({ known, chat });
