@@ -4,8 +4,8 @@ import { expect, it } from "vitest";
 import { cleanEnv } from "#harness/claude/claude-code.ts";
 import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
 import { aModel, fail } from "#harness/clients/chat-rig.ts";
-import { addStandinSettings, codexEnv, codexFlags, CodexRig } from "#harness/clients/codex-rig.ts";
-import { connectClient, environmentOf, opencode, putProgram, runShim } from "#harness/clients/real-clients.ts";
+import { addStandinSettings, codexCommand, codexEnv, codexFlags, CodexRig } from "#harness/clients/codex-rig.ts";
+import { connectClient, environmentOf, noModel, opencode, putProgram, runShim } from "#harness/clients/real-clients.ts";
 import type { ToolCall } from "#harness/clients/model-formats.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
@@ -22,18 +22,15 @@ const claudeFlags = ["--allowedTools", "Bash", "--plugin-dir", plugin, "--mcp-co
 
 const drivers: Readonly<Record<string, Driver>> = {
   "claude-code": {
-    words(_url, prompt, session) {
-      const resumed = session === null ? [] : ["--resume", session];
-      return [claudeBinary(), "-p", prompt, ...claudeFlags, ...resumed];
-    },
+    words: (_url, prompt, session) =>
+      [claudeBinary(), "-p", prompt, "--allowedTools", "Bash", "--plugin-dir", plugin].concat(
+        ["--mcp-config", '{"mcpServers":{}}'],
+        session === null ? [] : ["--resume", session],
+      ),
     shell: (command) => ({ name: "Bash", input: { command } }),
   },
   codex: {
-    words(url, prompt, session) {
-      const [resume, id] = session === null ? [[], []] : [["resume"], [session]];
-      const flags = ["--json", "--skip-git-repo-check", ...codexFlags(url)];
-      return [programOf(codexClient), "exec", ...resume, ...flags, ...id, prompt];
-    },
+    words: (url, prompt, session) => codexCommand(prompt, session, codexFlags(url)),
     shell: (command) => ({ name: "exec_command", input: { cmd: command } }),
   },
   opencode: {
@@ -41,8 +38,6 @@ const drivers: Readonly<Record<string, Driver>> = {
     shell: (command) => opencode.shell(command),
   },
 };
-
-const noModel = "http://127.0.0.1:9";
 
 /** One machine that has the three clients, with SHIM in each. */
 class ThreeClients extends CodexRig {
@@ -59,9 +54,9 @@ class ThreeClients extends CodexRig {
   #envOf(url: string): Record<string, string> {
     const { home, paths } = this;
     const env = { SHIM_HOME: paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
-    const claude = cleanEnv({ home, modelUrl: url, env });
-    const others = { ...environmentOf(opencode, { home, shimHome: paths.home, modelUrl: url }), ...codexEnv(home) };
-    return { ...claude, ...others, PATH: `${join(this.root, "bin")}:${others.PATH}` };
+    const ofOpenCode = environmentOf(opencode, { home, shimHome: paths.home, modelUrl: url });
+    const all = { ...cleanEnv({ home, modelUrl: url, env }), ...ofOpenCode, ...codexEnv(home) };
+    return { ...all, PATH: `${join(this.root, "bin")}:${all["PATH"]}` };
   }
 
   /** From the client's start to its end, which must be a good one. */

@@ -22,7 +22,7 @@ import {
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
-import { connectClient, environmentOf, putProgram, runShim, type RealClient } from "./real-clients.ts";
+import { connectClient, environmentOf, noModel, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
 /** One run of a client and the model that it talks to. */
 export interface ClientRun {
@@ -174,8 +174,6 @@ function isThere(pid: number | null): boolean {
 export function fail(message: string): never {
   throw new Error(message);
 }
-
-const noModel = "http://127.0.0.1:9";
 
 /** A machine with one of the other clients, in which `shim init` has set SHIM up. */
 export class ClientRig extends ChatRig {

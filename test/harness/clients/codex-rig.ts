@@ -1,41 +1,45 @@
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { codexClient, programOf } from "../../../scripts/install-clients.ts";
 import type { Step, Steps } from "#harness/claude/scripted-model.ts";
 import { aModel, ChatRig, longTool, type ClientRun } from "./chat-rig.ts";
-import { runShim } from "./real-clients.ts";
-import { trustSource, type TrustSource } from "#src/installer/hook-trust.ts";
-import { launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { loopbackOnly, runShim } from "./real-clients.ts";
 
-/** Nothing of the caller's environment; what is not on loopback meets a closed port. */
+/** Nothing of the caller's environment. */
 export function codexEnv(home: string): Record<string, string> {
-  const closed = "http://127.0.0.1:9";
-  return {
-    HOME: home,
-    PATH: `${dirname(programOf(codexClient))}:${dirname(process.execPath)}:/usr/bin:/bin`,
-    HTTP_PROXY: closed,
-    HTTPS_PROXY: closed,
-    NO_PROXY: "127.0.0.1,localhost",
-    STANDIN_KEY: "none",
-  };
+  const path = [dirname(programOf(codexClient)), dirname(process.execPath), "/usr/bin", "/bin"];
+  return { HOME: home, PATH: path.join(":"), ...loopbackOnly, STANDIN_KEY: "none" };
 }
 
-/** Settings with which Codex asks a stand-in for its model, and the user nothing about the folder. */
+/** With these Codex asks a stand-in for its model. */
+function standinSettings(url: string, modelName = "scripted"): string[] {
+  return [
+    `model="${modelName}"`,
+    'model_provider="standin"',
+    `model_providers.standin={name="standin",base_url="${url}/v1",wire_api="responses",env_key="STANDIN_KEY"}`,
+    'approval_policy="never"',
+    'sandbox_mode="danger-full-access"',
+    "check_for_update_on_startup=false",
+    "features.plugins=false",
+    "features.apps=false",
+    "analytics.enabled=false",
+  ];
+}
+
 export function addStandinSettings(home: string, url: string, folder: string): void {
   const config = join(home, ".codex", "config.toml");
-  const settings = [
-    'model = "scripted"',
-    'model_provider = "standin"',
-    'approval_policy = "never"',
-    'sandbox_mode = "danger-full-access"',
-    "check_for_update_on_startup = false",
-    `model_providers.standin = { name = "standin", base_url = "${url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }`,
-    `projects."${folder}" = { trust_level = "trusted" }`,
-    "features.plugins = false",
-    "features.apps = false",
-    "analytics.enabled = false",
-  ];
+  const settings = [...standinSettings(url), `projects."${folder}"={trust_level="trusted"}`];
   writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
+}
+
+export function codexFlags(url: string, modelName?: string): string[] {
+  return standinSettings(url, modelName).flatMap((setting) => ["-c", setting]);
+}
+
+/** Program with its arguments. @param session to resume; null: a new one */
+export function codexCommand(prompt: string, session: string | null, flags: readonly string[]): string[] {
+  const [words, ids] = session === null ? [["exec"], []] : [["exec", "resume"], [session]];
+  return [programOf(codexClient), ...words, "--json", "--skip-git-repo-check", ...flags, ...ids, prompt];
 }
 
 interface CodexOptions {
@@ -59,9 +63,8 @@ export class CodexRig extends ChatRig {
 
   async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
     const model = await aModel({ steps: options.steps });
-    const [words, ids] = resumed === undefined ? [["exec"], []] : [["exec", "resume"], [resumed]];
-    const flags = ["--json", "--skip-git-repo-check", ...codexFlags(model.url, options.modelName)];
-    return this.drive(model, [programOf(codexClient), ...words, ...flags, ...ids, prompt], codexEnv(this.home));
+    const words = codexCommand(prompt, resumed ?? null, codexFlags(model.url, options.modelName));
+    return this.drive(model, words, codexEnv(this.home));
   }
 
   async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<ClientRun> {
@@ -70,22 +73,8 @@ export class CodexRig extends ChatRig {
 
   /** The rollout file of a session; null when there is none. */
   transcript(id: string): string | null {
-    const [path = null] = globSync(join(this.home, ".codex", "sessions", "**", `rollout-*-${id}.jsonl`));
-    return path !== null && existsSync(path) ? path : null;
+    return globSync(join(this.home, ".codex", "sessions", "**", `rollout-*-${id}.jsonl`))[0] ?? null;
   }
-}
-
-export function codexFlags(url: string, modelName = "scripted"): string[] {
-  const pairs = [
-    `model="${modelName}"`,
-    'model_provider="standin"',
-    `model_providers.standin={name="standin",base_url="${url}/v1",wire_api="responses",env_key="STANDIN_KEY"}`,
-    'approval_policy="never"',
-    'sandbox_mode="danger-full-access"',
-    "analytics.enabled=false",
-    "check_for_update_on_startup=false",
-  ];
-  return [...pairs.flatMap((pair) => ["-c", pair]), "--disable", "plugins", "--disable", "apps"];
 }
 
 export function shell(command: string): Step {
@@ -96,26 +85,4 @@ export const endlessShell = shell(`exec ${longTool}`);
 
 export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {
   return { tools: [{ name: `mcp__shim__${name}`, input }] };
-}
-
-type Env = Readonly<Record<string, string>>;
-
-/** Puts a stand-in into the folder that answers as the real Codex does. */
-export function putCodexInto(bin: string): void {
-  mkdirSync(bin, { recursive: true });
-  const program = join(import.meta.dirname, "fake-codex-child.ts");
-  writeFileSync(join(bin, "codex"), `#!${process.execPath}\nimport(${JSON.stringify(program)});\n`);
-  chmodSync(join(bin, "codex"), 0o755);
-}
-
-export function putCodexOnPath(home: string): Env {
-  const bin = join(home, "codex-bin");
-  putCodexInto(bin);
-  return { HOME: home, PATH: `${bin}:/usr/bin:/bin` };
-}
-
-export function codexSource({ codex: target }: ClientHome, env: Env): TrustSource {
-  const source = trustSource(target, launch, env);
-  if (!source) throw new Error("Codex's hooks need trust.");
-  return source;
 }

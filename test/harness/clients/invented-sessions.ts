@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { T0 } from "#harness/store/store-test.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -22,37 +23,19 @@ export interface InventedSession {
   refused(number: number, status: number): readonly Fields[];
 }
 
+type Rows = ReturnType<typeof rowsOf>;
+
 /** Ids and times of the rows of one session; each is a second later. */
-class Rows {
-  #last: string | null = null;
-  #second = 0;
-  readonly id: string;
-  readonly project: string;
-  readonly #start: number;
-  readonly #newId: () => string;
-
-  constructor(id: string, project: string, start: number, newId: () => string) {
-    this.id = id;
-    this.project = project;
-    this.#start = start;
-    this.#newId = newId;
-  }
-
-  get timestamp(): string {
-    return new Date(this.#start + this.#second * 1_000).toISOString();
-  }
-
+function rowsOf(id: string, project: string, start: number, makeId: () => string) {
+  let [last, second] = [null as string | null, 0];
   /** Id and time of the next row, and the id of the row before it. */
-  readonly next = (): { readonly uuid: string; readonly parent: string | null; readonly timestamp: string } => {
-    const link = { uuid: this.#newId(), parent: this.#last, timestamp: this.timestamp };
-    this.#last = link.uuid;
-    this.#second += 1;
+  const next = () => {
+    const link = { uuid: makeId(), parent: last, timestamp: new Date(start + second++ * 1_000).toISOString() };
+    last = link.uuid;
     return link;
   };
-
-  get folder(): string {
-    return this.project.replaceAll(/[^a-zA-Z0-9]/g, "-");
-  }
+  const folder = project.replaceAll(/[^a-zA-Z0-9]/g, "-");
+  return { id, project, folder, next, timestamp: new Date(start).toISOString() };
 }
 
 /** How a client writes a session. */
@@ -189,9 +172,8 @@ const forms = { "claude-code": claudeForm, codex: codexForm, copilot: copilotFor
 /** Clients whose transcripts are rows. */
 export const clientsWithRows = Object.keys(forms);
 
-function formOf(client: string): (rows: Rows) => Form {
-  if (!Object.hasOwn(forms, client)) throw new Error(`no invented session of ${client}`);
-  return forms[client as keyof typeof forms];
+function formOf(client: string, rows: Rows): Form {
+  return forms[client as keyof typeof forms](rows);
 }
 
 function ids(prefix: string): () => string {
@@ -204,7 +186,7 @@ const newId = ids("0a000000");
 /** "the word is pear" -> a shell call -> "Ran one." */
 export function invented(client: string, project: string): InventedSession {
   const id = newId();
-  const form = formOf(client)(new Rows(id, project, Date.parse("2026-11-25T10:00:00.000Z"), newId));
+  const form = formOf(client, rowsOf(id, project, Date.parse("2026-11-25T10:00:00.000Z"), newId));
   const { file, head = () => [], prompt, call = () => [], answer, refusal } = form;
   const rows = [...head(), ...prompt("the word is pear"), ...call(), ...answer("Ran one.")];
   const refused: InventedSession["refused"] = (number, status) =>
@@ -215,22 +197,17 @@ export function invented(client: string, project: string): InventedSession {
 /** A session as its client writes it, a row a line, the same each time: each prompt begins a turn that ends with its answer. */
 export function writtenRows(client: string, turns: readonly Turn[]): string[] {
   const id = "5f0e0e5e-0000-4000-8000-0000000000d1";
-  const form = formOf(client)(new Rows(id, "/p", T0 - 86_400_000, ids("00000000")));
-  const head = form.head?.() ?? [];
-  const rows = turns.flatMap(({ prompt, answer }) => [...form.prompt(prompt), ...form.answer(answer)]);
-  return [...head, ...rows].map((row) => JSON.stringify(row));
+  const form = formOf(client, rowsOf(id, "/p", T0 - 86_400_000, ids("00000000")));
+  const written = form.head?.() ?? [];
+  for (const { prompt, answer } of turns) written.push(...form.prompt(prompt), ...form.answer(answer));
+  return written.map((row) => JSON.stringify(row));
 }
 
 /** Writes the session as it is, or with these rows. @returns its path */
-export function writeSession(
-  home: string,
-  { file, client, id, ...session }: InventedSession,
-  rows = session.rows,
-): string {
-  const path = join(home, file);
-  fs.mkdirSync(dirname(path), { recursive: true });
-  fs.writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  if (client === "copilot") fs.writeFileSync(join(dirname(path), "workspace.yaml"), `id: ${id}\n`);
+export function writeSession(home: string, session: InventedSession, rows = session.rows): string {
+  const path = join(home, session.file);
+  write(home, { [session.file]: rows.map((row) => `${JSON.stringify(row)}\n`).join("") });
+  if (session.client === "copilot") fs.writeFileSync(join(dirname(path), "workspace.yaml"), `id: ${session.id}\n`);
   return path;
 }
 
@@ -284,12 +261,9 @@ function contentOf(path: string): string | null {
 
 /** Every file of the clients below the home, with its bytes; folders and links to nothing are null. */
 export function filesOf({ folder: home }: CliHome): Map<string, string | null> {
-  const folders = [".claude", ".codex", ".copilot", ".qwen", ".gemini"].filter((name) =>
-    fs.existsSync(join(home, name)),
-  );
-  const below = (name: string): string[] => fs.readdirSync(join(home, name), { recursive: true, encoding: "utf8" });
-  const names = folders.flatMap((folder) => below(folder).map((name) => join(folder, name)));
-  return new Map(names.map((name) => [name, contentOf(join(home, name))]));
+  const names = fs.readdirSync(home, { recursive: true, encoding: "utf8" });
+  const ofClients = names.filter((name) => /^\.(claude|codex|copilot|qwen|gemini)\//.test(name));
+  return new Map(ofClients.map((name) => [name, contentOf(join(home, name))]));
 }
 
 export function known(home: CliHome, { id, client, file }: InventedSession): void {

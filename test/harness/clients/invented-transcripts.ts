@@ -31,24 +31,26 @@ function output(second: number, id: string, text: string): Fields {
   return codexRow(second, "response_item/function_call_output", { call_id: id, output: text });
 }
 
+function program(second: number, id: string, input: string): Fields {
+  return codexRow(second, "response_item/custom_tool_call", { call_id: id, name: "exec", input });
+}
+
+function message(second: number, role: string, type: string, text: string): Fields {
+  return codexRow(second, "response_item/message", { role, content: [{ type, text }] });
+}
+
 const patch =
   "*** Begin Patch\n*** Add File: src/new.ts\n+export {};\n*** Update File: src/old.ts\n@@\n-a\n+b\n*** End Patch";
 
 /** Of 0.118: shells are functions, and a patch is a tool of its own. */
 export const codexOfFunctions: readonly Fields[] = [
   codexHead("0.118.0"),
-  codexRow(1, "response_item/message", {
-    role: "user",
-    content: [{ type: "input_text", text: "<environment_context>\n<cwd>/p</cwd>\n</environment_context>" }],
-  }),
-  codexRow(2, "response_item/message", { role: "user", content: [{ type: "input_text", text: "sort the imports" }] }),
+  message(1, "user", "input_text", "<environment_context>\n<cwd>/p</cwd>\n</environment_context>"),
+  message(2, "user", "input_text", "sort the imports"),
   codexRow(2, "event_msg/user_message", { message: "sort the imports", images: [], local_images: ["/p/shot.png"] }),
   codexRow(3, "turn_context", { cwd: "/p", model: "gpt-5.3" }),
   codexRow(4, "event_msg/agent_message", { message: "I look at the imports." }),
-  codexRow(4, "response_item/message", {
-    role: "assistant",
-    content: [{ type: "output_text", text: "I look at the imports." }],
-  }),
+  message(4, "assistant", "output_text", "I look at the imports."),
   call(5, "call_1", "shell", { command: ["bash", "-lc", "npm run lint"] }),
   output(6, "call_1", '{"output":"2 errors","metadata":{"exit_code":1,"duration_seconds":0.1}}'),
   codexRow(7, "response_item/local_shell_call", { call_id: "call_2", action: { type: "exec", command: ["ls", "-a"] } }),
@@ -70,11 +72,7 @@ export const codexOfPrograms: readonly Fields[] = [
     message:
       "# Files mentioned by the user:\n\n## notes.md: /p/notes.md\n\n## My request for Codex:\nfollow the notes\n",
   }),
-  codexRow(3, "response_item/custom_tool_call", {
-    call_id: "call_1",
-    name: "exec",
-    input: 'const r = await tools.exec_command({ cmd: "make \\"all\\"", workdir: "/p" });\ntext(r.output);',
-  }),
+  program(3, "call_1", 'await tools.exec_command({ cmd: "make \\"all\\"", workdir: "/p" });'),
   codexRow(4, "event_msg/patch_apply_end", {
     call_id: "exec-1",
     success: true,
@@ -98,9 +96,11 @@ export const codexOfPrograms: readonly Fields[] = [
   codexRow(11, "event_msg/thread_rolled_back", { num_turns: 1 }),
   codexRow(12, "event_msg/user_message", { message: "<heartbeat>check the build</heartbeat>" }),
   codexRow(13, "event_msg/user_message", { message: "yes" }),
-  codexRow(14, "response_item/custom_tool_call", { call_id: "call_3", name: "exec", input: "const all = 1;" }),
+  program(14, "call_3", "const all = 1;"),
   codexRow(15, "event_msg/turn_aborted", { reason: "interrupted" }),
 ];
+
+const answers = [["the first", "the last"]];
 
 /** What `opencode export` writes. */
 export const openCodeDocument = {
@@ -116,13 +116,7 @@ export const openCodeDocument = {
       { type: "text", text: "I build it.", time: { start: day + 3_000 } },
       openCodeTool("c1", "bash", 4, { command: "make" }, { output: "no rule", metadata: { exit: 2 } }),
       openCodeTool("c2", "edit", 5, { filePath: "src/a.ts" }, { output: "ok" }),
-      openCodeTool(
-        "c3",
-        "question",
-        6,
-        { questions: [{ question: "Which one?" }] },
-        { metadata: { answers: [["the first", "the last"]] } },
-      ),
+      openCodeTool("c3", "question", 6, { questions: [{ question: "Which one?" }] }, { metadata: { answers } }),
     ]),
     openCodeMessage("user", 7, {}, [{ type: "compaction", auto: true }]),
     openCodeMessage("assistant", 8, { summary: true, mode: "compaction" }, [{ type: "text", text: "## Goal: build" }]),
@@ -150,6 +144,15 @@ function openCodeTool(id: string, tool: string, second: number, input: Fields, r
   return { type: "tool", tool, callID: id, state: { status: "completed", input, time, ...result } };
 }
 
+const writeNote = {
+  id: "write_file-1",
+  name: "write_file",
+  args: { file_path: "note.txt", content: "x" },
+  status: "success",
+  timestamp: stamp(3),
+  result: [{ functionResponse: { response: { output: "Successfully created and wrote to new file: note.txt." } } }],
+};
+
 /** Before its files became lines. */
 export const geminiDocument = {
   sessionId: "0a000000-0000-4000-8000-000000000001",
@@ -157,25 +160,7 @@ export const geminiDocument = {
   startTime: stamp(0),
   messages: [
     { id: "g1", timestamp: stamp(1), type: "user", content: "write a note" },
-    {
-      id: "g2",
-      timestamp: stamp(2),
-      type: "gemini",
-      content: "",
-      model: "gemini-2.5-pro",
-      toolCalls: [
-        {
-          id: "write_file-1",
-          name: "write_file",
-          args: { file_path: "note.txt", content: "x" },
-          status: "success",
-          timestamp: stamp(3),
-          result: [
-            { functionResponse: { response: { output: "Successfully created and wrote to new file: note.txt." } } },
-          ],
-        },
-      ],
-    },
+    { id: "g2", timestamp: stamp(2), type: "gemini", content: "", model: "gemini-2.5-pro", toolCalls: [writeNote] },
     { id: "g3", timestamp: stamp(4), type: "info", content: "Gemini CLI update available!" },
     { id: "g4", timestamp: stamp(5), type: "user", content: "System: Please continue." },
     { id: "g5", timestamp: stamp(6), type: "gemini", content: "The note is written." },

@@ -185,20 +185,17 @@ export const gemini: RealClient = {
 /** All but Codex, which has a rig of its own. */
 export const otherClients: readonly RealClient[] = [copilot, opencode, qwen, gemini];
 
+export const noModel = "http://127.0.0.1:9";
+
+/** What is not on loopback meets a closed port. */
+export const loopbackOnly = { HTTP_PROXY: noModel, HTTPS_PROXY: noModel, NO_PROXY: "127.0.0.1,localhost" };
+
 export function environmentOf(
   client: RealClient,
   { home, shimHome, modelUrl }: { readonly home: string; readonly shimHome: string; readonly modelUrl: string },
 ): Record<string, string> {
-  const closed = "http://127.0.0.1:9";
-  return {
-    HOME: home,
-    PATH: process.env["PATH"] ?? "",
-    SHIM_HOME: shimHome,
-    HTTP_PROXY: closed,
-    HTTPS_PROXY: closed,
-    NO_PROXY: "127.0.0.1,localhost",
-    ...client.env(modelUrl),
-  };
+  const own = { HOME: home, PATH: process.env["PATH"] ?? "", SHIM_HOME: shimHome };
+  return { ...own, ...loopbackOnly, ...client.env(modelUrl) };
 }
 
 function writeSettings({ settings, installed = {} }: RealClient, home: string): void {

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   existsSync,
   readFileSync,
   lstatSync,
@@ -87,6 +88,13 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     },
   };
   return home;
+}
+
+/** Puts a stand-in into the folder that answers as the real Codex does. */
+export function putCodexInto(bin: string): void {
+  const program = join(import.meta.dirname, "..", "clients", "fake-codex-child.ts");
+  write(bin, { codex: `#!${process.execPath}\nimport(${JSON.stringify(program)});\n` });
+  chmodSync(join(bin, "codex"), 0o755);
 }
 
 export function contents(home: ClientHome): (string | null)[] {

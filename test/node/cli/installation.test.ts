@@ -7,7 +7,7 @@ import { isTemporary } from "#src/platform/shim-command.ts";
 import { expect, it } from "vitest";
 import { parsePs } from "#src/platform/processes.ts";
 import { clientNames, detect, type ClientTarget } from "#src/installer/targets.ts";
-import { putCodexInto } from "#harness/clients/codex-rig.ts";
+import { putCodexInto } from "#harness/machine/client-home.ts";
 
 it("a copy that npx made is known from the path of its launcher, on every system", () => {
   const temporary = [

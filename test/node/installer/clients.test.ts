@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { codexSource, putCodexOnPath } from "#harness/clients/codex-rig.ts";
-import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { aClientHome, launch, putCodexInto, type ClientHome } from "#harness/machine/client-home.ts";
 import { codex } from "#src/clients/codex/codex.ts";
-import { readTrust, trustHooks } from "#src/installer/hook-trust.ts";
+import { readTrust, trustHooks, trustSource } from "#src/installer/hook-trust.ts";
 import { toml } from "#src/installer/settings.ts";
 import { expect, it } from "vitest";
 import { slashCommands } from "#src/contract/slash-commands.ts";
@@ -69,11 +68,18 @@ it.each([
   expect(home.read(config(home))).toBe(text);
 });
 
+/** Codex as SHIM asks it for the trust of its hooks. */
+function sourceOf(home: ClientHome, env: NodeJS.ProcessEnv = {}) {
+  const bin = join(home.folder, "codex-bin");
+  putCodexInto(bin);
+  return trustSource(home.codex, launch, { HOME: home.folder, PATH: `${bin}:/usr/bin:/bin`, ...env })!;
+}
+
 it("Codex itself is asked for the trust, for SHIM's commands alone, and asked again @night", async () => {
   const home = aClientHome();
   home.write(hooksFile(home), mine);
   home.install(home.codex);
-  const source = codexSource(home, putCodexOnPath(home.folder));
+  const source = sourceOf(home);
   const states = async () => {
     const trust = await readTrust(source);
     return trust.ok ? trust.value.map(({ status }) => status) : [];
@@ -86,7 +92,7 @@ it("Codex itself is asked for the trust, for SHIM's commands alone, and asked ag
   const moved = { ...hooks, PreToolUse: [{ hooks: [{ command: "x" }] }, ...(hooks["PreToolUse"] ?? [])] };
   home.write(hooksFile(home), JSON.stringify({ hooks: moved }));
   expect((await states()).filter((state) => state === "untrusted")).toHaveLength(1);
-  const forgetful = codexSource(home, { ...putCodexOnPath(home.folder), FAKE_CODEX: "forgets" });
+  const forgetful = sourceOf(home, { FAKE_CODEX: "forgets" });
   expect(await trustHooks(forgetful)).toContain("untrusted");
 });
 
@@ -97,7 +103,7 @@ it.each([
   const home = aClientHome();
   home.write(config(home), before);
   home.install(home.codex);
-  await trustHooks(codexSource(home, putCodexOnPath(home.folder)));
+  await trustHooks(sourceOf(home));
   expect(home.read(config(home))).toContain(`${hooksFile(home)}:stop:0:0`);
   home.uninstall(home.codex);
   expect(home.read(config(home))).toBe(before);
