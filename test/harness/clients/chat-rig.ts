@@ -201,19 +201,11 @@ export class ClientRig extends ChatRig {
   }
 
   async atTool(prompt: string, steps: readonly Step[] = []): Promise<ClientRun> {
-    const run = await this.start(prompt, [...steps, this.endless()]);
-    await this.tool(run);
-    return run;
-  }
-
-  endless(): Step {
-    return { tools: [this.client.shell(`exec ${longTool}`)] };
-  }
-
-  async tool({ process: { output } }: ClientRun): Promise<void> {
+    const endless = { tools: [this.client.shell(`exec ${longTool}`)] };
+    const run = await this.start(prompt, [...steps, endless]);
     const isThere = (): boolean => this.processes().some(({ command }) => command.join(" ") === longTool);
-    const what = (): string => `the command in ${this.client.name}: ${JSON.stringify(output)}`;
-    await untilFound(isThere, what);
+    await untilFound(isThere, () => `the command in ${this.client.name}: ${JSON.stringify(run.process.output)}`);
+    return run;
   }
 
   mcp(): Promise<Child> {
@@ -252,9 +244,6 @@ export function firstRequest({ model }: ClientRun): string {
 
 /** The sessions whose briefs are in the first request. */
 export function offered(run: ClientRun): string[] {
-  return [
-    ...new Set(
-      Array.from(firstRequest(run).matchAll(/(?:check_recovery \(of \\+"|--undo )([\w-]+)/g), ([, id = ""]) => id),
-    ),
-  ];
+  const named = firstRequest(run).matchAll(/(?:check_recovery \(of \\+"|--undo )([\w-]+)/g);
+  return [...new Set([...named].map(([, id = ""]) => id))];
 }

@@ -4,51 +4,47 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { toml, valueAt } from "#src/installer/settings.ts";
-import { type JsonObject, isRecord, listAt, objectAt, parseObject } from "#src/shared/json-fields.ts";
+import { type JsonObject, asObject, isRecord, listAt, objectAt, parseObject } from "#src/shared/json-fields.ts";
 
 const folder = process.env["CODEX_HOME"] || join(process.env["HOME"] ?? "", ".codex");
 const hooksFile = join(folder, "hooks.json");
 const configFile = join(folder, "config.toml");
-const behavior = process.env["FAKE_CODEX"];
 
 function textOf(path: string): string {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
+function stateAt(...keys: readonly string[]): unknown {
+  return valueAt(toml.read(textOf(configFile)), ["hooks", "state", ...keys]);
+}
+
 function hooks(): object[] {
   const events = objectAt(parseObject(textOf(hooksFile)), "hooks") ?? {};
-  return Object.keys(events).flatMap((event) =>
-    listAt(events, event).flatMap((group, at) =>
-      listAt(isRecord(group) ? group : null, "hooks").flatMap((handler, index) =>
-        isRecord(handler) ? [hookOf(handler, `${hooksFile}:${snakeCase(event)}:${at}:${index}`)] : [],
+  return Object.keys(events).flatMap((event) => {
+    const name = event.replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
+    return listAt(events, event).flatMap((group, at) =>
+      listAt(asObject(group), "hooks").flatMap((handler, index) =>
+        isRecord(handler) ? [hookOf(handler, `${hooksFile}:${name}:${at}:${index}`)] : [],
       ),
-    ),
-  );
+    );
+  });
 }
 
 function hookOf(handler: JsonObject, key: string): object {
   const currentHash = `sha256:${createHash("sha256").update(JSON.stringify(handler)).digest("hex")}`;
-  const state = valueAt(toml.read(textOf(configFile)), ["hooks", "state", key]);
-  const trusted = isRecord(state) ? state["trusted_hash"] : undefined;
+  const trusted = stateAt(key, "trusted_hash");
   const trustStatus = trusted === undefined ? "untrusted" : trusted === currentHash ? "trusted" : "modified";
   return { key, command: handler["command"], currentHash, trustStatus, enabled: true };
 }
 
-function snakeCase(name: string): string {
-  return name.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
-}
-
 function write(params: JsonObject | null): JsonObject {
-  const [edit] = listAt(params, "edits");
-  const states = objectAt(isRecord(edit) ? edit : null, "value") ?? {};
-  if (behavior === "forgets") return { status: "ok" };
-  if (valueAt(toml.read(textOf(configFile)), ["hooks", "state"]) === undefined)
-    appendFileSync(configFile, "\n[hooks.state]\n");
-  for (const [key, state] of Object.entries(states).filter(([, one]) => isRecord(one)) as [string, JsonObject][])
-    appendFileSync(
-      configFile,
-      `\n[hooks.state.${JSON.stringify(key)}]\nenabled = true\ntrusted_hash = "${String(state["trusted_hash"])}"\n`,
-    );
+  const states = objectAt(asObject(listAt(params, "edits")[0]), "value") ?? {};
+  if (process.env["FAKE_CODEX"] === "forgets") return { status: "ok" };
+  if (stateAt() === undefined) appendFileSync(configFile, "\n[hooks.state]\n");
+  for (const key of Object.keys(states)) {
+    const hash = JSON.stringify(objectAt(states, key)?.["trusted_hash"]);
+    appendFileSync(configFile, `\n[hooks.state.${JSON.stringify(key)}]\nenabled = true\ntrusted_hash = ${hash}\n`);
+  }
   return { status: "ok" };
 }
 
@@ -58,15 +54,8 @@ const methods: Readonly<Record<string, (params: JsonObject | null) => object>> =
   "config/batchWrite": write,
 };
 
-if (behavior !== "ends") {
-  createInterface({ input: process.stdin }).on("line", (line) => {
-    const request = parseObject(line);
-    const method = methods[String(request?.["method"])];
-    if (!method) return;
-    const reply =
-      behavior === "refuses"
-        ? { error: { message: "no such method" } }
-        : { result: method(objectAt(request, "params")) };
-    process.stdout.write(`not JSON\n${JSON.stringify({ id: request?.["id"], ...reply })}\n`);
-  });
-}
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const request = parseObject(line);
+  const result = methods[String(request?.["method"])]?.(objectAt(request, "params"));
+  if (result) process.stdout.write(`not JSON\n${JSON.stringify({ id: request?.["id"], result })}\n`);
+});

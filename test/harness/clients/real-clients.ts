@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import {
   copilotClient,
   geminiClient,
@@ -9,18 +9,11 @@ import {
   qwenClient,
   type PinnedClient,
 } from "../../../scripts/install-clients.ts";
+import { write } from "#harness/machine/git-project.ts";
 import type { ToolCall } from "./model-formats.ts";
 
-export interface ClientTools {
-  shell(command: string): ToolCall;
-  read(path: string): ToolCall;
-  write(path: string, content: string): ToolCall;
-  edit(path: string, before: string, after: string): ToolCall;
-  ofShim(name: string, input: Readonly<Record<string, unknown>>): ToolCall;
-}
-
 /** How the tests drive a client, with nothing but the stand-in of a model. */
-export interface RealClient extends ClientTools {
+export interface RealClient {
   readonly name: string;
   readonly pinned: PinnedClient;
   command(prompt: string, session: string | null): string[];
@@ -33,6 +26,10 @@ export interface RealClient extends ClientTools {
   readonly installed?: Readonly<Record<string, object>>;
   /** Folder below the home that holds the client's conversations. */
   readonly conversations: string;
+  shell(command: string): ToolCall;
+  read(path: string): ToolCall;
+  write(path: string, content: string): ToolCall;
+  edit(path: string, before: string, after: string): ToolCall;
 }
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
@@ -49,11 +46,8 @@ export const copilot: RealClient = {
     return [...allowed, ...option("--resume", session), "-p", prompt];
   },
   // Without a screen it takes none.
-  slashCommand: (name, words, session) => [
-    ...copilot.command("", session).slice(0, -2),
-    "-i",
-    `/shim ${name} ${words}`.trim(),
-  ],
+  slashCommand: (name, words, session) =>
+    copilot.command("", session).slice(0, -2).concat("-i", `/shim ${name} ${words}`.trim()),
   env: (url) => ({
     COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
     COPILOT_MODEL: "scripted",
@@ -66,7 +60,6 @@ export const copilot: RealClient = {
   read: (path) => ({ name: "view", input: { path } }),
   write: (path, content) => ({ name: "create", input: { path, file_text: content } }),
   edit: (path, before, after) => ({ name: "edit", input: { path, old_str: before, new_str: after } }),
-  ofShim: (name, input) => ({ name: `shim-${name}`, input }),
 };
 
 /** Qwen Code began as a copy of Gemini CLI. */
@@ -104,7 +97,6 @@ export const qwen: RealClient = {
   shell: (command) => ({ name: "run_shell_command", input: { command, is_background: false } }),
   ...fileTools,
   edit: (path, before, after) => ({ name: "edit", input: { file_path: path, old_string: before, new_string: after } }),
-  ofShim: (name, input) => ({ name: `mcp__shim__${name}`, input }),
 };
 
 export const opencode: RealClient = {
@@ -147,7 +139,6 @@ export const opencode: RealClient = {
   read: (path) => ({ name: "read", input: { filePath: path } }),
   write: (path, content) => ({ name: "write", input: { filePath: path, content } }),
   edit: (path, before, after) => ({ name: "edit", input: { filePath: path, oldString: before, newString: after } }),
-  ofShim: (name, input) => ({ name: `shim_${name}`, input }),
 };
 
 export const gemini: RealClient = {
@@ -179,7 +170,6 @@ export const gemini: RealClient = {
     name: "replace",
     input: { file_path: path, instruction: "as asked", old_string: before, new_string: after },
   }),
-  ofShim: (name, input) => ({ name: `mcp_shim_${name}`, input }),
 };
 
 /** All but Codex, which has a rig of its own. */
@@ -198,17 +188,11 @@ export function environmentOf(
   return { ...own, ...loopbackOnly, ...client.env(modelUrl) };
 }
 
-function writeSettings({ settings, installed = {} }: RealClient, home: string): void {
-  for (const [file, content] of [[settings.file, settings.content] as const, ...Object.entries(installed)]) {
-    const path = join(home, file);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, JSON.stringify(content));
-  }
-}
-
 /** Writes the client's settings into a home, and sets SHIM up as a user does. */
 export function connectClient(client: RealClient, env: Readonly<Record<string, string>>): void {
-  writeSettings(client, env["HOME"] ?? "");
+  const files = { [client.settings.file]: client.settings.content, ...client.installed };
+  const texts = Object.entries(files).map(([file, content]) => [file, JSON.stringify(content)]);
+  write(env["HOME"] ?? "", Object.fromEntries(texts) as Record<string, string>);
   runShim(["init", "--client", client.name, "--yes", "--no-link"], { env });
 }
 
