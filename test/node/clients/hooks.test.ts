@@ -15,9 +15,12 @@ const parent = "00000000-0000-4000-8000-000000000008";
 const own = { session_id: session, transcript_path: undefined };
 const path = "/home/user/project/final.txt";
 
+const request = "do the scripted work";
+const exited0 = { output: "one-2", exitCode: 0 };
+
 const begun = (printed: object): object[] => [
   { kind: "start", source: "startup" },
-  { kind: "prompt", text: "do the scripted work" },
+  { kind: "prompt", text: request },
   { kind: "tool_start", name: "Bash", input: expect.stringContaining("echo one") as string },
   { kind: "tool_end", name: "Bash", ...printed },
 ];
@@ -30,44 +33,32 @@ const edits = [
 const said = [{ kind: "assistant", text: "FINAL-TEXT-DONE" }, { kind: "turn_end" }];
 const transcriptPath = `/home/user/.copilot/session-state/${session}/events.jsonl`;
 
+const turn = "SessionStart UserPromptSubmit PreToolUse PostToolUse";
+const edited = "PreToolUse-write PostToolUse-write PreToolUse-edit PostToolUse-edit";
+const ofGemini =
+  "SessionStart BeforeAgent BeforeTool AfterTool BeforeTool-write AfterTool-write BeforeTool-edit AfterTool-edit";
+const failed = { kind: "tool_error", name: "Bash", text: "Exit code 3" };
+
 it.each<[client: string, events: string, about: object, entries: readonly object[]]>([
-  [
-    "codex",
-    "SessionStart UserPromptSubmit PreToolUse PostToolUse Stop",
-    { toolCalls: 1, title: "do the scripted work" },
-    [...begun({ output: "one-2" }), ...said],
-  ],
-  [
-    "copilot",
-    "SessionStart UserPromptSubmit PreToolUse PostToolUse",
-    { toolCalls: 1, transcriptPath },
-    begun({ output: "one-2", exitCode: 0 }),
-  ],
+  ["codex", `${turn} Stop`, { toolCalls: 1, title: request }, [...begun({ output: "one-2" }), ...said]],
+  ["copilot", turn, { toolCalls: 1, transcriptPath }, begun(exited0)],
   [
     "qwen",
-    "SessionStart UserPromptSubmit PreToolUse PostToolUse PreToolUse-write PostToolUse-write PreToolUse-edit PostToolUse-edit PostToolUseFailure Stop",
+    `${turn} ${edited} PostToolUseFailure Stop`,
     { toolCalls: 4, toolErrors: 1, model: "scripted" },
-    [
-      ...begun({ output: "one-2", exitCode: 0, id: "call_example0003" }),
-      ...edits,
-      { kind: "tool_error", name: "Bash", text: "Exit code 3" },
-      ...said,
-    ],
+    [...begun({ ...exited0, id: "call_example0003" }), ...edits, failed, ...said],
   ],
   [
     "gemini",
-    "SessionStart BeforeAgent BeforeTool AfterTool BeforeTool-write AfterTool-write BeforeTool-edit AfterTool-edit AfterAgent SessionEnd",
+    `${ofGemini} AfterAgent SessionEnd`,
     { toolCalls: 3, endReason: "exit" },
     [...begun({ output: "one" }), ...edits, ...said, { kind: "end", reason: "exit" }],
   ],
-])(
-  "events of %s are recorded under its name, with the words and calls of the chat",
-  (client, events, about, entries) => {
-    const chat = new RecordedClient(tempRuntime(), client).sendEach(events, own);
-    expect(chat.session(session)).toMatchObject({ client, ...about });
-    expect(chat.entries(session)).toMatchObject(entries);
-  },
-);
+])("events of %s are recorded with the words and calls of the chat", (client, events, about, entries) => {
+  const chat = new RecordedClient(tempRuntime(), client).sendEach(events, own);
+  expect(chat.session(session)).toMatchObject({ client, ...about });
+  expect(chat.entries(session)).toMatchObject(entries);
+});
 
 it("a patch of Codex is a call for each of its files", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
@@ -107,7 +98,7 @@ function afterDeath(client: string, events = calling.qwen): RecordedClient {
 }
 
 it("the brief and a refusal stand where the client reads them", () => {
-  const additionalContext: unknown = expect.stringContaining("do the scripted work");
+  const additionalContext: unknown = expect.stringContaining(request);
   const other = { ...own, session_id: "s2" };
   expect(afterDeath("copilot").send("SessionStart", other)).toEqual({ additionalContext });
   expect(afterDeath("gemini", calling.gemini).send("SessionStart", other)["hookSpecificOutput"]).toEqual({
@@ -131,7 +122,7 @@ it("Qwen Code's report of tool results is no request, and brings no second brief
   const next = afterDeath("qwen");
   const other = { ...own, session_id: "s2" };
   expect(next.send("SessionStart", other)["hookSpecificOutput"]).toMatchObject({
-    additionalContext: expect.stringContaining("do the scripted work"),
+    additionalContext: expect.stringContaining(request),
   });
   next.send("UserPromptSubmit", other);
   expect(next.send("UserPromptSubmit", { ...other, prompt: "" })).toEqual({});
@@ -211,8 +202,11 @@ it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose proc
 });
 
 it("a chat of Copilot CLI that its user ends is over", () => {
-  const chat = new RecordedClient(tempRuntime(), "copilot").sendEach("SessionStart UserPromptSubmit Stop", own);
-  chat.send("SessionEnd", { ...own, reason: "user_exit" });
+  const changes = { ...own, reason: "user_exit" };
+  const chat = new RecordedClient(tempRuntime(), "copilot").sendEach(
+    "SessionStart UserPromptSubmit SessionEnd",
+    changes,
+  );
   expect(chat.session(session)).toMatchObject({ endedAt: expect.any(Number) });
 });
 
@@ -266,7 +260,7 @@ it("after a tool that the user cancelled, which only the transcript says, the en
     const timestamp = new Date(T0 + second * 1_000).toISOString();
     appendFileSync(transcript, `${JSON.stringify({ id: `row-${second}`, timestamp, type, content })}\n`);
   };
-  write("user", [{ text: "do the scripted work" }], 1);
+  write("user", [{ text: request }], 1);
   const given = { ...own, transcript_path: transcript };
   const chat = new RecordedClient(tempRuntime(), "gemini").sendEach(calling.gemini, given);
   write("info", "Request cancelled.", 2);

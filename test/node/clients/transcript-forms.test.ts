@@ -25,7 +25,7 @@ function read(client: string, ...rows: readonly (string | object)[]): Transcript
   return readRows(rowsIn(Buffer.from(text)), () => false, transcriptFormat(client));
 }
 
-const readClaude = (...rows: readonly string[]): TranscriptContent => read("claude-code", ...rows);
+const readClaude = (...rows: readonly (string | object)[]): TranscriptContent => read("claude-code", ...rows);
 
 function said({ texts }: TranscriptContent): string[] {
   return texts.map(({ role, text }) => `${role}: ${text}`);
@@ -185,17 +185,13 @@ it("Claude Code: rows of the client, of hooks and of other chats are no prompts;
   expect(content.interruptions).toHaveLength(1);
 });
 
-function queued(operation: string, second: number, content?: string): string {
+function queued(operation: string, second: number, content?: string): object {
   const timestamp = new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
-  return JSON.stringify({ type: "queue-operation", operation, timestamp, sessionId: "s", content });
+  return { type: "queue-operation", operation, timestamp, sessionId: "s", content };
 }
 
-function attachment(prompt: string, commandMode: string): string {
-  return JSON.stringify({
-    type: "attachment",
-    attachment: { type: "queued_command", prompt, commandMode },
-    uuid: prompt,
-  });
+function attachment(prompt: string, commandMode: string): object {
+  return { type: "attachment", attachment: { type: "queued_command", prompt, commandMode }, uuid: prompt };
 }
 
 it("a prompt typed during a turn is read once, at the time when it was typed", () => {
@@ -217,7 +213,6 @@ it("a prompt typed during a turn is read once, at the time when it was typed", (
     { text: "also rename it", startsNoTurn: "queued", at: Date.UTC(2026, 0, 1, 0, 0, 1) },
     { text: "without rows of the queue", startsNoTurn: "queued" },
   ]);
-  expect(content.texts).toHaveLength(2);
 });
 
 const refused =
@@ -252,13 +247,11 @@ it.each([
     const [client, clientVersion, isUnhooked] = expected;
     const content = read(client, recordedSession(client));
     expect(content.clientVersion).toBe(clientVersion);
-    expect(new Set(content.texts.map(({ role, text }) => `${role}: ${text}`))).toEqual(
-      new Set([
-        "user: Make the parser accept empty input",
-        "assistant: I look at the parser first.",
-        "assistant: The parser accepts it now.",
-      ]),
-    );
+    expect([...new Set(said(content))].toSorted()).toEqual([
+      "assistant: I look at the parser first.",
+      "assistant: The parser accepts it now.",
+      "user: Make the parser accept empty input",
+    ]);
     expect(content.usage).toHaveLength(5);
     expect(content.contextUsage).toMatchObject({ inputTokens: 1_000, outputTokens: 20 });
     expect(content.toolCalls.map(({ name }) => name)).toEqual(["Bash", "Write", "Read", "Bash"]);
