@@ -152,7 +152,6 @@ function replyTo({ body }: ModelRequest, { text, tools = [] }: Step, serial: num
     model: String(body?.["model"]),
     text,
     calls: tools.map(({ name, input = {} }) => ({ name, input })),
-    usage: { input_tokens: 1_000, output_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
   };
 }
 

@@ -6,13 +6,6 @@ export interface ToolCall {
   readonly input?: Readonly<Record<string, unknown>>;
 }
 
-export interface Usage {
-  readonly input_tokens?: number;
-  readonly output_tokens?: number;
-  readonly cache_creation_input_tokens?: number;
-  readonly cache_read_input_tokens?: number;
-}
-
 export interface Message {
   readonly role: string;
   readonly text: string;
@@ -25,8 +18,10 @@ export interface Reply {
   readonly model: string;
   readonly text: string | undefined;
   readonly calls: readonly { readonly name: string; readonly input: JsonObject }[];
-  readonly usage: Required<Usage>;
 }
+
+const usage = { input_tokens: 1_000, output_tokens: 20 };
+const total_tokens = 1_020;
 
 export interface SentEvent {
   readonly event: string | null;
@@ -90,14 +85,14 @@ const messages: WireFormat = {
       add("content_block_delta", { index, delta });
       add("content_block_stop", { index });
     }
-    const { stop_reason, stop_sequence, usage } = message;
+    const { stop_reason, stop_sequence } = message;
     add("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens: usage.output_tokens } });
     add("message_stop", {});
     return sent;
   },
 };
 
-function messageOf({ serial, model, text, calls, usage }: Reply) {
+function messageOf({ serial, model, text, calls }: Reply) {
   const uses = calls.map((call, index) => ({ type: "tool_use" as const, id: `toolu_${serial}_${index}`, ...call }));
   const texts = text === undefined ? [] : [{ type: "text" as const, text }];
   return {
@@ -108,7 +103,7 @@ function messageOf({ serial, model, text, calls, usage }: Reply) {
     content: [...texts, ...uses],
     stop_reason: calls.length > 0 ? "tool_use" : "end_turn",
     stop_sequence: null,
-    usage,
+    usage: { ...usage, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
   };
 }
 
@@ -131,7 +126,12 @@ const responses: WireFormat = {
   },
 };
 
-function responseOf({ serial, model, text, calls, usage }: Reply, body: JsonObject) {
+const usageDetails = {
+  input_tokens_details: { cached_tokens: 0 },
+  output_tokens_details: { reasoning_tokens: 0 },
+};
+
+function responseOf({ serial, model, text, calls }: Reply, body: JsonObject) {
   const content = [{ type: "output_text", text, annotations: [] }];
   const message = { type: "message", id: `item_${serial}`, role: "assistant", status: "completed", content };
   return {
@@ -143,13 +143,7 @@ function responseOf({ serial, model, text, calls, usage }: Reply, body: JsonObje
       ...(text === undefined ? [] : [message]),
       ...calls.map((call, index) => callItem(call, `${serial}_${index}`, body)),
     ],
-    usage: {
-      input_tokens: usage.input_tokens,
-      input_tokens_details: { cached_tokens: usage.cache_read_input_tokens },
-      output_tokens: usage.output_tokens,
-      output_tokens_details: { reasoning_tokens: 0 },
-      total_tokens: usage.input_tokens + usage.output_tokens,
-    },
+    usage: { ...usage, total_tokens, ...usageDetails },
   };
 }
 
@@ -168,11 +162,12 @@ function callItem({ name, input }: Reply["calls"][number], id: string, body: Jso
 const chatCompletions: WireFormat = {
   path: /\/chat\/completions$/,
   whole: (reply) => {
-    const { common, message, finish_reason, usage } = completionOf(reply);
-    return { ...common, object: "chat.completion", choices: [{ index: 0, message, finish_reason }], usage };
+    const { common, message, finish_reason } = completionOf(reply);
+    const choices = [{ index: 0, message, finish_reason }];
+    return { ...common, object: "chat.completion", choices, usage: completionUsage };
   },
   events(reply) {
-    const { common, message, finish_reason, usage } = completionOf(reply);
+    const { common, message, finish_reason } = completionOf(reply);
     const chunk = (choices: readonly object[], more: object = {}) => ({
       event: null,
       data: { ...common, object: "chat.completion.chunk", choices, ...more },
@@ -180,13 +175,20 @@ const chatCompletions: WireFormat = {
     return [
       chunk([{ index: 0, delta: message, finish_reason: null }]),
       chunk([{ index: 0, delta: {}, finish_reason }]),
-      chunk([], { usage }),
+      chunk([], { usage: completionUsage }),
       { event: null, data: "[DONE]" },
     ];
   },
 };
 
-function completionOf({ serial, model, text, calls, usage }: Reply) {
+const completionUsage = {
+  prompt_tokens: usage.input_tokens,
+  completion_tokens: usage.output_tokens,
+  total_tokens,
+  prompt_tokens_details: { cached_tokens: 0 },
+};
+
+function completionOf({ serial, model, text, calls }: Reply) {
   const tool_calls = calls.map(({ name, input }, index) => ({
     index,
     id: `call_${serial}_${index}`,
@@ -197,12 +199,6 @@ function completionOf({ serial, model, text, calls, usage }: Reply) {
     common: { id: `chatcmpl_${serial}`, created: 0, model },
     message: { role: "assistant", content: text ?? null, ...(calls.length > 0 ? { tool_calls } : {}) },
     finish_reason: calls.length > 0 ? "tool_calls" : "stop",
-    usage: {
-      prompt_tokens: usage.input_tokens,
-      completion_tokens: usage.output_tokens,
-      total_tokens: usage.input_tokens + usage.output_tokens,
-      prompt_tokens_details: { cached_tokens: usage.cache_read_input_tokens },
-    },
   };
 }
 
@@ -213,7 +209,7 @@ const gemini: WireFormat = {
   events: (reply) => [{ event: null, data: candidateOf(reply) }],
 };
 
-function candidateOf({ serial, model, text, calls, usage }: Reply): object {
+function candidateOf({ serial, model, text, calls }: Reply): object {
   const parts = [
     ...(text === undefined ? [] : [{ text }]),
     ...calls.map(({ name, input }, index) => ({ functionCall: { id: `call_${serial}_${index}`, name, args: input } })),
@@ -225,8 +221,8 @@ function candidateOf({ serial, model, text, calls, usage }: Reply): object {
     usageMetadata: {
       promptTokenCount: usage.input_tokens,
       candidatesTokenCount: usage.output_tokens,
-      totalTokenCount: usage.input_tokens + usage.output_tokens,
-      cachedContentTokenCount: usage.cache_read_input_tokens,
+      totalTokenCount: total_tokens,
+      cachedContentTokenCount: 0,
     },
   };
 }

@@ -114,8 +114,9 @@ it("finds files that cannot be read or that the client ignores", () => {
 it("finds the plugin by the settings, and warns when init is there too; one that is off does not count", () => {
   const home = aClientHome();
   home.write(home.settings, '{"enabledPlugins": {"shim@shim": true, "shim@off": false, "other@mine": true}}');
-  const installed = { code: "installed", text: "Claude Code: SHIM is installed as the plugin shim@shim" };
-  expect(lookAt(home, unasked)).toMatchObject([installed]);
+  const text = "Claude Code: SHIM is installed as the plugin shim@shim";
+  expect(lookAt(home, unasked)).toMatchObject([{ code: "installed", text }]);
+  expect(lookAt(home)[0]?.text).toContain(`${text}; tool events are read from the transcript`);
   home.install();
   expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
   const shim = { command: "node", args: [launch.script, "mcp"] };
