@@ -3,8 +3,18 @@ import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { MachineHome } from "#harness/machine/programs.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import {
+  check,
+  configFolder,
+  experiment,
+  ops,
+  Prometheus,
+  workAndDie,
+  workAsTeam,
+  type Targets,
+} from "#harness/ops/prometheus.ts";
 import { dashboards as made } from "../../scripts/dashboards.ts";
-import { check, experiment, ops, Prometheus, workAndDie, workAsTeam, type Targets } from "#harness/ops/prometheus.ts";
+import { parse } from "yaml";
 
 const dashboards = ["machine.json", "team.json", "experiments.json"];
 
@@ -31,40 +41,27 @@ async function machineTarget(home: MachineHome): Promise<Targets["shim-machine"]
   return { url, token: readFileSync(join(home.paths.home, "metrics-token"), "utf8") };
 }
 
-/** With a token that can do nothing else. */
-async function workspaceTarget(edge: EdgeRuntime): Promise<Targets["shim-workspace"]> {
+/** A machine, a workspace, and a Prometheus that scrapes both; the workspace's token can do nothing else. */
+async function scraped() {
+  const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
   const { token } = await edge.call("tokens.create", { machine: "prometheus", scope: "observe" });
-  return { url: `${edge.url}/v1/workspaces/${edge.workspace}/metrics`, token };
-}
-
-async function allTargets(home: MachineHome, edge: EdgeRuntime): Promise<Targets> {
-  return {
+  const targets = {
     "shim-machine": await machineTarget(home),
-    "shim-workspace": await workspaceTarget(edge),
+    "shim-workspace": { url: `${edge.url}/v1/workspaces/${edge.workspace}/metrics`, token },
   };
+  const prometheus = await Prometheus.start(targets);
+  await prometheus.until("count(up == 1) == 2");
+  return { home, edge, targets, prometheus };
 }
 
-async function scrape({ url, token }: Targets["shim-machine"]): Promise<string> {
-  const answer = await fetch(url, { headers: { authorization: `Bearer ${token.trim()}` } });
-  expect(answer.status).toBe(200);
-  return answer.text();
-}
-
-/** As Grafana asks, with "All" in each variable. */
-function expanded(expr: string): string {
-  return expr.replaceAll("$job", ".*").replaceAll("$instance", ".*");
-}
-
+/** Asked as Grafana does, with "All" in each variable. */
 async function hasData(prometheus: Prometheus, expr: string): Promise<boolean> {
-  const series = await prometheus.query(expanded(expr));
+  const series = await prometheus.query(expr.replaceAll("$job", ".*").replaceAll("$instance", ".*"));
   return series.some(({ value: [, text] }) => Number.isFinite(Number(text)));
 }
 
 it("a real Prometheus scrapes a machine and a workspace, and every panel has data after a session", async () => {
-  const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
-  const targets = await allTargets(home, edge);
-  const prometheus = await Prometheus.start(targets);
-  await prometheus.until("count(up == 1) == 2");
+  const { home, edge, targets, prometheus } = await scraped();
   workAndDie(home.paths);
   experiment(home.paths);
   await workAsTeam(edge);
@@ -99,17 +96,15 @@ it("a real Prometheus scrapes a machine and a workspace, and every panel has dat
   };
   for (const [expr, value] of Object.entries(values)) expect([expr, await prometheus.sum(expr)]).toEqual([expr, value]);
 
-  for (const target of Object.values(targets)) {
-    const text = await scrape(target);
-    expect(check("promtool", ["check", "metrics"], ops, text)).toEqual({ code: 0, said: "" });
+  for (const { url, token } of Object.values(targets)) {
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${token.trim()}` } });
+    expect(answer.status).toBe(200);
+    expect(check("promtool", ["check", "metrics"], ops, await answer.text())).toEqual({ code: 0, said: "" });
   }
 });
 
 it("the variables of the dashboards find the jobs, and the shipped alerts are evaluated", async () => {
-  const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
-  const targets = await allTargets(home, edge);
-  const prometheus = await Prometheus.start(targets);
-  await prometheus.until("count(up == 1) == 2");
+  const { prometheus } = await scraped();
   const jobs = await Promise.all(
     dashboards.map(async (file) => {
       const queries = dashboard(file).templating.list.map(({ query }) => (query as { query?: string }).query);
@@ -117,11 +112,8 @@ it("the variables of the dashboards find the jobs, and the shipped alerts are ev
       return (await prometheus.query(`count by (job) (${selector})`)).map(({ metric: labels }) => labels["job"]);
     }),
   );
-  expect(jobs.map((all) => new Set(all))).toEqual([
-    new Set(["shim-machine"]),
-    new Set(["shim-machine", "shim-workspace"]),
-    new Set(["shim-machine", "shim-workspace"]),
-  ]);
+  const both = ["shim-machine", "shim-workspace"];
+  expect(jobs.map((all) => new Set(all))).toEqual([["shim-machine"], both, both].map((names) => new Set(names)));
   await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), {
     timeout: 120_000,
     interval: 100,
@@ -139,3 +131,37 @@ async function rules(prometheus: Prometheus): Promise<Rule[]> {
   const { groups } = await prometheus.ask<{ groups: { rules: Rule[] }[] }>("rules");
   return groups.flatMap((group) => group.rules);
 }
+
+it("promtool accepts the configuration and the rules, and each alert fires once and stays quiet once", () => {
+  const folder = configFolder();
+  for (const args of [
+    ["check", "config", "prometheus.yml"],
+    ["check", "rules", "alerts.yml"],
+    ["test", "rules", "alerts.test.yml"],
+  ]) {
+    const { code, said } = check("promtool", args, folder);
+    expect([args, code, said]).toEqual([args, 0, expect.stringContaining("SUCCESS")]);
+  }
+});
+
+it("amtool accepts the example, and each severity has a route of its own", () => {
+  const file = join("alertmanager", "alertmanager.yml");
+  expect(check("amtool", ["check-config", file])).toMatchObject({ code: 0 });
+  const routes = ["critical", "warning", "info"].map((severity) =>
+    check("amtool", ["config", "routes", "test", `--config.file=${file}`, `severity=${severity}`])
+      .said.split("\n")[0]
+      ?.trim(),
+  );
+  expect(routes).toEqual(["urgent", "everyday", "digest"]);
+});
+
+it("the images of the containers are pinned, and all of them listen on loopback", () => {
+  const { services } = parse(readFileSync(join(ops, "docker-compose.yml"), "utf8")) as {
+    services: Record<string, { image: string; command?: string[]; environment?: Record<string, string> }>;
+  };
+  expect(Object.keys(services)).toEqual(["prometheus", "alertmanager", "grafana"]);
+  for (const { image, command = [], environment = {} } of Object.values(services)) {
+    expect(image).toMatch(/^[\w/]+:v?\d+\.\d+\.\d+$/);
+    expect([...command, ...Object.values(environment)].join(" ")).toMatch(/127\.0\.0\.1/);
+  }
+});

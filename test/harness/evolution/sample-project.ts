@@ -1,5 +1,5 @@
 import { readdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { git, leftIn, write } from "#harness/machine/git-project.ts";
@@ -7,17 +7,10 @@ import { linkPackages } from "#harness/transform/transform-rig.ts";
 import { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 
-const packages = resolve(import.meta.dirname, "../../../node_modules");
+const packages = join(import.meta.dirname, "../../../node_modules");
 
-const compilerOptions = {
-  target: "es2023",
-  lib: ["es2023"],
-  module: "nodenext",
-  strict: true,
-  allowImportingTsExtensions: true,
-  types: ["node"],
-  skipLibCheck: true,
-};
+const target = { target: "es2023", lib: ["es2023"], module: "nodenext", types: ["node"], noEmit: true };
+const compilerOptions = { ...target, strict: true, allowImportingTsExtensions: true, skipLibCheck: true };
 
 const settings = {
   "package.json": JSON.stringify({
@@ -28,7 +21,7 @@ const settings = {
     scripts: { test: "node --test" },
     devDependencies: { typescript: "*", oxlint: "*", knip: "*" },
   }),
-  "tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, noEmit: true }, include: ["src"] }),
+  "tsconfig.json": JSON.stringify({ compilerOptions, include: ["src"] }),
   "knip.json": JSON.stringify({ project: ["src/**/*.ts"], ignoreDependencies: ["typescript", "oxlint", "knip"] }),
   ".oxlintrc.json": JSON.stringify({
     plugins: ["typescript"],
@@ -71,13 +64,7 @@ export function deadRead(path: string): string {
 const wrong: number = "text";
 test("wrong", () => void wrong);
 `,
-  "src/index.test.ts": `import assert from "node:assert/strict";
-import { test } from "node:test";
-import { total } from "./index.ts";
-
-test("total", () => assert.equal(total([1, 2]), 3));
-test("nothing", () => assert.equal(total([]), 0));
-`,
+  "src/total.test.ts": testOf("total", "([1, 2]), 3", "([]), 0").replace("./total.ts", "./index.ts"),
 };
 
 export function grading(name: string, isSimple: boolean): string {
@@ -94,14 +81,18 @@ export function grading(name: string, isSimple: boolean): string {
   return `export function ${name}(value: number): string {\n${isSimple ? simple : complex}}\n`;
 }
 
-export function gradingTest(name: string): string {
+/** A test for each of these results of the function. */
+function testOf(name: string, ...results: readonly string[]): string {
+  const tests = results.map((one, at) => `test("${name} ${at}", () => assert.equal(${name}${one}));\n`);
   return `import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ${name} } from "./${name}.ts";
 
-test("${name} at the top", () => assert.equal(${name}(95), "A"));
-test("${name} at the bottom", () => assert.equal(${name}(1), "F"));
-`;
+${tests.join("")}`;
+}
+
+export function gradingTest(name: string): string {
+  return testOf(name, '(95), "A"', '(1), "F"');
 }
 
 export function complexFiles(names: readonly string[]): Record<string, string> {
@@ -126,12 +117,7 @@ const summary = `export function summary(values: readonly number[]): string {
   return [middle, sum, mean, spread, lowest, highest, range].join(" ");
 }
 `;
-const summaryTest = (name: string): string => `import assert from "node:assert/strict";
-import { test } from "node:test";
-import { ${name} } from "./${name}.ts";
-
-test("${name}", () => assert.equal(${name}([1, 3]), "${name}: 3 4 2 2 1 3 2"));
-`;
+const summaryTest = (name: string): string => testOf(name, `([1, 3]), "${name}: 3 4 2 2 1 3 2"`);
 const user = (name: string, own: string): string =>
   `${own}\nexport function ${name}(values: readonly number[]): string {\n  return "${name}: " + summary(values);\n}\n`;
 
@@ -183,10 +169,7 @@ export function withWorker(machine: MachineHome, parts: readonly Omit<Part, "tex
     parts.map((part) => ({ text: done, ...part })),
   );
   const path = join(machine.home, "worker.json");
-  const claude = { program, env: ["HOME"] };
-  writeFileSync(
-    path,
-    JSON.stringify({ types: { evolve: { repository: machine.project, evolve: { trust: true, claude } } } }),
-  );
+  const evolve = { trust: true, claude: { program, env: ["HOME"] } };
+  writeFileSync(path, JSON.stringify({ types: { evolve: { repository: machine.project, evolve } } }));
   return path;
 }
