@@ -32,18 +32,14 @@ class Member {
   readonly reported: number[] = [];
   sent = 0;
   received = 0;
-  readonly #server: McpConnection;
+  readonly call: (tool: string, given: Message) => Promise<Message>;
   readonly random: () => number;
   readonly #name: string;
 
-  constructor(server: McpConnection, name: string, random: () => number) {
-    this.#server = server;
-    this.#name = name;
-    this.random = random;
-  }
-
-  call(tool: string, given: Message): Promise<Message> {
-    return answered(this.#server, tool, given);
+  constructor(server: McpConnection, number: number) {
+    this.call = (tool, given) => answered(server, tool, given);
+    this.#name = `c${number}`;
+    this.random = seededRandom(number + 1);
   }
 
   /** @returns whether there was a task to do */
@@ -61,31 +57,22 @@ class Member {
   async act(): Promise<void> {
     const luck = this.random();
     if (luck < 0.3) return void (await this.work());
-    if (luck < 0.5) return this.#submit();
+    if (luck < 0.5) {
+      const { tasks } = await this.call("shim_submit", { tasks: [{ type: "crowd", payload: { by: this.#name } }] });
+      return void this.submitted.push(...(tasks as { task: number }[]).map(({ task }) => task));
+    }
     if (luck < 0.65) {
       this.sent += 1;
       return void (await this.call("shim_send", { to: "topic:crowd", text: `word ${this.sent} of ${this.#name}` }));
     }
-    if (luck < 0.75) return this.#listen();
+    if (luck < 0.75) {
+      const { news } = await this.call("shim_inbox", { topics: ["crowd"] });
+      return void (this.received += (news as unknown[]).length);
+    }
     if (luck < 0.85) return void (await this.call("shim_state_set", { key: `crowd/${this.#name}`, value: luck }));
     if (luck < 0.92) return void (await this.call("shim_chats", {}));
-    await this.#reserve();
-  }
-
-  async #submit(): Promise<void> {
-    const { tasks } = await this.call("shim_submit", { tasks: [{ type: "crowd", payload: { by: this.#name } }] });
-    for (const one of tasks as { task: number }[]) this.submitted.push(one.task);
-  }
-
-  async #listen(): Promise<void> {
-    const { news } = await this.call("shim_inbox", { topics: ["crowd"] });
-    this.received += (news as unknown[]).length;
-  }
-
-  async #reserve(): Promise<void> {
-    const path = `src/${this.#name}.ts`;
-    await this.call("shim_files", { action: "reserve", paths: [path] });
-    await this.call("shim_files", { action: "release", paths: [path] });
+    for (const action of ["reserve", "release"])
+      await this.call("shim_files", { action, paths: [`src/${this.#name}.ts`] });
   }
 }
 
@@ -98,7 +85,7 @@ async function crowd(paths: readonly Paths[], count: number): Promise<Member[]> 
       const project = join(home.home, "..", "project");
       mkdirSync(project, { recursive: true });
       await answered(server, "shim_force_checkpoint", { goal: `chat ${at}`, project });
-      return new Member(server, `c${at}`, seededRandom(at + 1));
+      return new Member(server, at);
     }),
   );
 }

@@ -80,9 +80,8 @@ export class SupervisorRig {
   /** Begins to supervise, up to its first rest. */
   async begin(): Promise<void> {
     const { runtime } = this;
-    const own = runtime.processes.facts(1)
-      ? { boot: runtime.processes.boot(), pid: 1, start: "100" }
-      : runtime.processes.start(1);
+    const { processes } = runtime;
+    const own = processes.facts(1) ? { boot: processes.boot(), pid: 1, start: "100" } : processes.start(1);
     const daemon = new SupervisorDaemon({
       runtime,
       call: (name, input) => this.call(name, input),
@@ -202,23 +201,22 @@ export interface LiveChat {
   readonly folder?: string;
 }
 
-/** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. @returns its folder */
-export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
+/** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. */
+export function aLiveChat(runtime: TempRuntime, chat: LiveChat): void {
   const { id, pid, prompt = "make the parser accept empty input" } = chat;
-  const [client, origin] = ["claude-code", "startup"];
   const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
-  mkdirSync(folder, { recursive: true });
   const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;
-  const transcriptPath = join(folder, "transcript.jsonl");
-  if (transcript !== null) writeFileSync(transcriptPath, transcript);
+  const transcriptPath = transcript === null ? null : join(folder, "transcript.jsonl");
+  mkdirSync(folder, { recursive: true });
+  if (transcriptPath !== null) writeFileSync(transcriptPath, transcript ?? "");
   const owner = runtime.processes.start(pid);
+  const seen = { id, client: "claude-code", origin: "startup", project: folder, cwd: folder, transcriptPath };
+  const at = runtime.now();
   runtime.store.write((sql) => {
-    const where = { project: folder, cwd: folder, transcriptPath: transcript === null ? null : transcriptPath };
-    sessions.recordSighting(sql, runtime.now(), { id, client, origin, ...where, parentId: null, owner, isAlive: true });
-    journal.append(sql, id, runtime.now(), "start", { kind: "start", source: "startup" });
-    journal.append(sql, id, runtime.now(), `prompt:${runtime.now()}`, { kind: "prompt", text: prompt });
+    sessions.recordSighting(sql, at, { ...seen, parentId: null, owner, isAlive: true });
+    journal.append(sql, id, at, "start", { kind: "start", source: "startup" });
+    journal.append(sql, id, at, `prompt:${at}`, { kind: "prompt", text: prompt });
   });
-  return folder;
 }
 
 export function sessionOf(runtime: TempRuntime, id: string): sessions.Session | null {
@@ -322,11 +320,8 @@ export async function passToRun(rig: SupervisorRig, ms: number, run: number): Pr
 export function limitIt(rig: SupervisorRig, resetsInMs?: number): Promise<void> {
   const resetsAt = Math.floor((rig.runtime.now() + (resetsInMs ?? 0)) / 1_000);
   const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
-  prints(
-    rig,
-    ...(resetsInMs === undefined ? [] : [limit]),
-    says({ error: "rate_limit", api_error: "usage_limit_reached" }),
-    result({ is_error: true, result: "You've hit your limit" }),
-  );
+  if (resetsInMs !== undefined) prints(rig, limit);
+  prints(rig, says({ error: "rate_limit", api_error: "usage_limit_reached" }));
+  prints(rig, result({ is_error: true, result: "You've hit your limit" }));
   return die(rig, 1);
 }

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import * as notices from "#src/store/notices.ts";
 import { copyFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { Paths } from "#src/platform/paths.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { decode } from "#src/store/checkpoint-body.ts";
@@ -26,6 +26,7 @@ const RUNS = Number(process.env["SHIM_SALVAGE_RUNS"] ?? 15);
 const SEED = Number(process.env["SHIM_SALVAGE_SEED"] ?? 1);
 /** For all runs of a property, in ms: a run takes tens of them. */
 const withinMs = RUNS * 2_600;
+vi.setConfig({ testTimeout: withinMs * 1.5 });
 const zeros = Array.from({ length: PAGE }, () => 0);
 
 it("a damaged head costs nothing, whichever bytes it is", () => {
@@ -50,17 +51,20 @@ it("a damaged head costs nothing, whichever bytes it is", () => {
 it("a damaged schema costs nothing, as the new store has the same one", () => {
   const garbage = Array.from({ length: PAGE }, (_, n) => (n * 7) % 256);
   for (const page of [0, 1]) {
-    const { paths, whole, schema } = aDamagedStore((path, pages) => overwritePage(path, pages[page], garbage));
-    expect(schema.length).toBeGreaterThan(1);
+    const { paths, whole } = aDamagedStore((path) => {
+      const pages = pagesOf(path, "sqlite_schema", "%");
+      expect(pages.length).toBeGreaterThan(1);
+      overwritePage(path, pages[page], garbage);
+    });
     expect(rowsOf(paths)).toEqual(whole);
   }
 });
 
 it("rows between two damaged pages are taken over, and what lost its session gets one", () => {
   const { paths, whole } = aDamagedStore((path) => {
-    const leaves = leavesOf(path, "checkpoints");
+    const leaves = pagesOf(path, "checkpoints");
     for (const share of [0.25, 0.75]) overwritePage(path, leaves[Math.floor(leaves.length * share)], zeros);
-    for (const leaf of leavesOf(path, "sessions")) overwritePage(path, leaf, zeros);
+    for (const leaf of pagesOf(path, "sessions")) overwritePage(path, leaf, zeros);
   });
   const found = rowsOf(paths);
   expect([found.checkpoints[0]?.seq, found.checkpoints.at(-1)?.seq]).toEqual([1, CHECKPOINTS]);
@@ -70,9 +74,9 @@ it("rows between two damaged pages are taken over, and what lost its session get
 
 it("a row whose number or key is damaged costs no other row", () => {
   const { paths, whole } = aDamagedStore((path) => {
-    const [checkpoint = 0] = leavesOf(path, "checkpoints");
+    const [checkpoint = 0] = pagesOf(path, "checkpoints");
     overwrite(path, numberOffset(path, checkpoint, 1), [127]);
-    const [session = 0] = leavesOf(path, "sessions");
+    const [session = 0] = pagesOf(path, "sessions");
     const start = (session - 1) * PAGE;
     const key = readFileSync(path).indexOf("ses05", start);
     expect(key).toBeLessThan(start + PAGE);
@@ -108,33 +112,30 @@ function damagedAnywhere<Damage>(
   );
 }
 
-it("cut anywhere, it takes over all that can be read row by row, and nothing else", { timeout: withinMs * 1.5 }, () => {
+it("cut anywhere, it takes over all that can be read row by row, and nothing else", () => {
   damagedAnywhere((size) => fc.integer({ min: 1, max: size }), truncateSync, expectPartOf);
 });
 
-it(
-  "overwritten anywhere, it never fails, and takes over no checkpoint that is not whole",
-  {
-    timeout: withinMs * 1.5,
-  },
-  () => {
-    const bytes = fc.uint8Array({ minLength: 1, maxLength: 64 });
-    const page = fc.uint8Array({ minLength: PAGE, maxLength: PAGE });
-    damagedAnywhere(
-      (size) => {
-        const damage = fc.record({ offset: fc.integer({ min: 0, max: size - 1 }), bytes: fc.oneof(bytes, page) });
-        return fc.array(damage, { minLength: 1, maxLength: 6 });
-      },
-      (path, all, size) => {
-        for (const one of all) overwrite(path, one.offset, [...one.bytes].slice(0, size - one.offset));
-      },
-      (found, whole) => {
-        const known = new Set(whole.checkpoints.map(({ goal }) => goal));
-        for (const { goal } of found.checkpoints) expect(known).toContain(goal);
-      },
-    );
-  },
-);
+function expectKnown(found: Rows, whole: Rows): void {
+  const known = new Set(whole.checkpoints.map(({ goal }) => goal));
+  for (const { goal } of found.checkpoints) expect(known).toContain(goal);
+}
+
+it("overwritten anywhere, it never fails, and takes over no checkpoint that is not whole", () => {
+  const bytes = fc.uint8Array({ minLength: 1, maxLength: 64 });
+  const page = fc.uint8Array({ minLength: PAGE, maxLength: PAGE });
+  const damages = (size: number) => {
+    const damage = fc.record({ offset: fc.integer({ min: 0, max: size - 1 }), bytes: fc.oneof(bytes, page) });
+    return fc.array(damage, { minLength: 1, maxLength: 6 });
+  };
+  damagedAnywhere(
+    damages,
+    (path, all, size) => {
+      for (const one of all) overwrite(path, one.offset, [...one.bytes].slice(0, size - one.offset));
+    },
+    expectKnown,
+  );
+});
 
 interface Rows {
   readonly sessions: { readonly id: string; readonly title: string }[];
@@ -168,18 +169,16 @@ function aWholeStore(): { readonly path: string; readonly whole: Rows } {
   return { path: paths.database, whole: rowsOf(paths) };
 }
 
-function aDamagedStore(damage: (path: string, schema: readonly number[]) => void) {
+function aDamagedStore(damage: (path: string) => void): { readonly paths: Paths; readonly whole: Rows } {
   const { path, whole } = aWholeStore();
   const paths = aCopyOf(path);
-  const query = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno";
-  const schema = reading(path, (sql) => column(sql, query).map(Number));
-  damage(paths.database, schema);
-  return { paths, whole, schema };
+  damage(paths.database);
+  return { paths, whole };
 }
 
-function leavesOf(path: string, table: string): number[] {
-  const query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path";
-  return reading(path, (sql) => column(sql, query, table).map(Number));
+function pagesOf(path: string, table: string, type = "leaf"): number[] {
+  const query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype LIKE ? ORDER BY path";
+  return reading(path, (sql) => column(sql, query, table, type).map(Number));
 }
 
 /** Where the number of a row stands in a leaf of a table (sqlite.org/fileformat2.html, section 1.6): behind the length of the row. */

@@ -141,11 +141,8 @@ it("a renamed file brings nothing new, a copied one does; each entry stands for 
 it("hotspots: complexity times commits", () => {
   const commits = new Map(Object.entries({ "src/a.ts": 2, "b c.ts": 1, "logo.png": 9 }));
   const complexities = Object.entries({ "src/a.ts": 5, "b c.ts": 12, "never-changed.ts": 90 });
-  const hotspots = findHotspots(
-    complexities.map(([file, complexity]) => ({ file, complexity })),
-    commits,
-  );
-  expect(hotspots).toEqual([
+  const files = complexities.map(([file, complexity]) => ({ file, complexity }));
+  expect(findHotspots(files, commits)).toEqual([
     { file: "b c.ts", complexity: 12, commits: 1, score: 12 },
     { file: "src/a.ts", complexity: 5, commits: 2, score: 10 },
   ]);
@@ -159,17 +156,10 @@ function aRun(changes: Partial<ToolRun> = {}): ToolRun {
 function aReport(changes: Partial<Report> = {}): Report {
   const findings = withFingerprints(mergeFindings(sampleResults), (file) => sampleFiles[file] ?? null);
   const tools = adapters.map(({ name, kinds }) => aRun({ name, kinds: [...kinds] }));
-  return Report.parse({
-    version: 1,
-    folder: "/project",
-    tools,
-    findings,
-    totals: countTotals(findings, false),
-    comparedWith: null,
-    hotspots: [{ file: "src/a.ts", complexity: 5, commits: 2, score: 10 }],
-    notes: [],
-    ...changes,
-  });
+  const hotspots = [{ file: "src/a.ts", complexity: 5, commits: 2, score: 10 }];
+  const totals = countTotals(findings, false);
+  const usual = { version: 1, folder: "/project", comparedWith: null, notes: [] };
+  return Report.parse({ ...usual, tools, findings, totals, hotspots, ...changes });
 }
 
 interface SarifResult {

@@ -39,13 +39,9 @@ it("half of a line, no JSON, a kind that is not known and fields of a wrong type
   for (const line of recordedSession("claude-code").trim().split("\n"))
     for (const cut of [1, Math.floor(line.length / 2), line.length - 1])
       expect([null, []]).toContainEqual(claudeRun.read(line.slice(0, cut)));
-  for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"]) expect(claudeRun.read(line)).toBeNull();
-  for (const type of ["new_kind", 7, "__proto__", "toString", undefined])
-    expect([type, claudeRun.read(JSON.stringify({ type }))]).toEqual([type, []]);
-  expect([claudeRun.read(""), claudeRun.read("  ")]).toEqual([[], []]);
-  const wrong = { subtype: 5, is_error: "yes", num_turns: "many", result: {}, errors: [1], permission_denials: {} };
-  const line = JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } });
-  expect(claudeRun.read(line)).toMatchObject([{ kind: "ended", subtype: "unknown", isError: false, tokens: 0 }]);
+  for (const line of ["null", "[]", "7", '"text"', "\u0000", "not json"]) expect(claudeRun.read(line)).toBeNull();
+  for (const line of ["", "  ", "{}", '{"type":7}', '{"type":"__proto__"}', '{"type":"toString"}'])
+    expect([line, claudeRun.read(line)]).toEqual([line, []]);
 });
 
 it("a line of any length and one without an end are read; what cannot be read is reported in one line", async () => {
@@ -85,16 +81,13 @@ it("what Gemini CLI and Qwen Code print is read as their session, texts, calls, 
     { kind: "tool", name: "run_shell_command", input: { command: "npm test" }, id: null },
     ended(null, 2_040),
   ]);
+  const within = { type: "text", text: "Within." };
   const use = { type: "tool_use", id: "c1", name: "run_shell_command", input: { command: "npm test" } };
   const qwen = read(
     "qwen",
     { type: "system", subtype: "init", session_id: id, model: "qwen" },
     { type: "assistant", message: { id: "m1", content: [{ type: "text", text: "I look." }, use] } },
-    {
-      type: "assistant",
-      parent_tool_use_id: "c1",
-      message: { id: "m2", content: [{ type: "text", text: "Within." }] },
-    },
+    { type: "assistant", parent_tool_use_id: "c1", message: { id: "m2", content: [within] } },
     { type: "result", is_error: false, result: "Done.", usage: { input_tokens: 2_000, total_tokens: 2_040 } },
   );
   expect(qwen).toEqual([

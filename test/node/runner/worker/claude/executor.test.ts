@@ -41,15 +41,15 @@ it("the command line holds what the type allows and nothing of the task", async 
   expect(started.args.join(" ")).not.toMatch(/touch|dangerously/);
   expect(started.input).toContain(JSON.stringify(payload.text));
   expect(started.cwd).toBe(claude.folder);
-  const options = ["--permission-mode", "--tools", "--setting-sources", "--model", "--max-turns", "--max-budget-usd"];
-  expect(options.map((option) => valueAfter(started, option))).toEqual([
-    "dontAsk",
-    "Read,Bash",
-    "",
-    "opus",
-    "40",
-    "1.500000",
-  ]);
+  for (const [option, value] of Object.entries({
+    "--permission-mode": "dontAsk",
+    "--tools": "Read,Bash",
+    "--setting-sources": "",
+    "--model": "opus",
+    "--max-turns": "40",
+    "--max-budget-usd": "1.500000",
+  }))
+    expect([option, valueAfter(started, option)]).toEqual([option, value]);
   expect(valuesAfter(started, "--allowedTools")).toEqual(["mcp__shim", ...allowedTools]);
   expect(valuesAfter(started, "--disallowedTools")).toEqual(["mcp__shim__shim_clear_state", ...disallowedTools]);
   expect(started.args).toContain("--strict-mcp-config");
