@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import Database from "better-sqlite3";
 import { expect } from "vitest";
 import type { Paths } from "#src/platform/paths.ts";
 import { inodeOf } from "#src/platform/private-files.ts";
@@ -114,12 +115,14 @@ it("after a loss of journal rows, new ones still come after every folded place",
   expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(500);
 });
 
-it("a damaged search index is made anew from the rows; the file stays", async ({ store, paths }) => {
+it("a damaged search index is made anew from the rows; the file stays", ({ store, paths }) => {
   store.write((sql) => fill(sql, 50));
   store.write((sql) => searched(sql, "word7"));
   const inode = inodeOf(paths.database);
   store.close();
-  await runUnsafe(paths.database, "UPDATE checkpoints_text_data SET block = x'0102' WHERE id > 100");
+  const db = new Database(paths.database);
+  db.unsafeMode(true).exec("UPDATE checkpoints_text_data SET block = x'0102' WHERE id > 100");
+  db.close();
   const rows = found(store, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'word7'");
   expect(rows).toHaveLength(1);
   expect(store.read(notices.list, [])).toMatchObject([{ kind: "index_rebuilt" }]);
@@ -239,20 +242,4 @@ function fill(sql: Sql, rows: number): void {
 function replaceHealthy(store: Store, paths: Paths): void {
   const inode = inodeOf(paths.database);
   setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
-}
-
-/** Runs a statement that SQLite's defensive mode forbids. */
-async function runUnsafe(path: string, statement: string): Promise<void> {
-  if (process.env["SHIM_TEST_SQLITE"] === "node:sqlite") {
-    const { DatabaseSync } = await import("node:sqlite");
-    const db = new DatabaseSync(path);
-    db.enableDefensive(false);
-    db.exec(statement);
-    db.close();
-  } else {
-    const { default: Database } = await import("better-sqlite3");
-    const db = new Database(path);
-    db.unsafeMode(true).exec(statement);
-    db.close();
-  }
 }

@@ -1,6 +1,10 @@
 import { expect, it } from "vitest";
 import type { Route } from "#src/contract/model-routes.ts";
-import { aTaskBegun, ofEvents, WorkerRig, type WorkerAtWork } from "#harness/worker/worker-rig.ts";
+import { assignQueued } from "#harness/coordinator/local-host.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { aClient } from "#harness/edge/edge-runtime.ts";
+import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
+import { aTaskBegun, ofEvents, startWorker, WorkerRig, type WorkerAtWork } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 
@@ -9,8 +13,12 @@ function tasksOf({ executor }: Pick<WorkerAtWork, "executor">): number[] {
 }
 
 /** Once that many attempts were begun. */
-function begins(rig: WorkerRig, { executor }: Pick<WorkerAtWork, "executor">, attempts: number): Promise<void> {
-  return rig.time.untilTrue(() => executor.attempts.length === attempts);
+function begins(
+  { time }: Pick<WorkerRig, "time">,
+  { executor }: Pick<WorkerAtWork, "executor">,
+  attempts: number,
+): Promise<void> {
+  return time.untilTrue(() => executor.attempts.length === attempts);
 }
 
 it("a worker is a chat with its types, capabilities and capacity, does what it is given, and leaves at its end", async () => {
@@ -363,4 +371,64 @@ it("the route of an attempt reaches the coordinator with its end, and the next r
     { model: "haiku", succeeded: 1 },
     { model: "sonnet", tried: 1, succeeded: 0 },
   ]);
+});
+
+function onEdge() {
+  const edge = new FakeEdge();
+  const { machine, client } = aClient(edge);
+  const worker = startWorker({ machine, name: "w", link: client, process: "process of w" });
+  const submit = async (overrides: object = {}): Promise<number> => {
+    const submitted = await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] });
+    return given(submitted).tasks[0]?.task ?? 0;
+  };
+  return { edge, worker, submit };
+}
+
+async function endsOf(edge: FakeEdge, task: number): Promise<string[]> {
+  return given(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
+}
+
+it("on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
+  const { edge, worker, submit } = onEdge();
+  await edge.time.pass(1_000);
+  await submit();
+  // What the consumer of the queue does with a token, and what follows for the connections.
+  assignQueued(edge.host);
+  edge.tell();
+  await edge.time.pass(50);
+  expect(worker.executor.attempts).toHaveLength(1);
+  worker.executor.last.end({ kind: "done", result: null });
+  await edge.time.pass(1_000);
+  await submit();
+  await edge.time.pass(1_000);
+  expect(worker.executor.attempts).toHaveLength(1);
+  await edge.time.pass(15_000);
+  expect(worker.executor.attempts).toHaveLength(2);
+});
+
+it("the work of a worker that was cut off too long is stopped before another gets it", async () => {
+  const { edge, worker, submit } = onEdge();
+  const task = await submit({ heartbeatMs: 20_000 });
+  await begins(edge, worker, 1);
+  edge.faults.isUnreachable = true;
+  for (const connection of edge.connections) connection.freeze();
+  const { signal } = worker.executor.last.run;
+  await edge.time.untilTrue(() => signal.aborted);
+  expect(await endsOf(edge, task)).toEqual([]);
+  await edge.time.pass(60_000);
+  expect(await endsOf(edge, task)).not.toContain("done");
+  edge.faults.isUnreachable = false;
+  await begins(edge, worker, 2);
+  worker.executor.last.end({ kind: "done", result: null });
+  await edge.time.pass(1_000);
+  expect(given(await edge.host.call("tasks.get", { task })).state).toBe("done");
+});
+
+it("a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
+  const { edge, worker, submit } = onEdge();
+  await submit();
+  await begins(edge, worker, 1);
+  edge.revoke(token);
+  expect(await edge.time.until(worker.ended)).toMatchObject({ ok: false, error: { code: "chat_lost" } });
+  expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
 });
