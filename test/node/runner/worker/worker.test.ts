@@ -397,13 +397,30 @@ it("on the edge a task that is pushed is taken at once; one whose hint was lost 
   edge.tell();
   await edge.time.pass(50);
   expect(worker.executor.attempts).toHaveLength(1);
-  worker.executor.last.end({ kind: "done", result: null });
+  worker.executor.last.end(done());
   await edge.time.pass(1_000);
   await submit();
   await edge.time.pass(1_000);
   expect(worker.executor.attempts).toHaveLength(1);
   await edge.time.pass(15_000);
   expect(worker.executor.attempts).toHaveLength(2);
+});
+
+it("a short loss of the connection is survived: the attempt continues, and its result is reported after the reconnect", async () => {
+  const { edge, worker, submit } = onEdge();
+  const task = await submit();
+  await begins(edge, worker, 1);
+  await edge.time.pass(2_000);
+  edge.faults.isUnreachable = true;
+  await edge.deploy();
+  await edge.time.pass(20_000);
+  worker.executor.last.end(done("kept"));
+  await edge.time.pass(5_000);
+  edge.faults.isUnreachable = false;
+  await edge.time.untilTrue(() => ofEvents(worker, "ended").length > 0);
+  expect(ofEvents(worker, "ended")).toMatchObject([{ end: "done", state: "done" }]);
+  expect(given(await edge.host.call("tasks.get", { task })).result).toBe("kept");
+  expect(await endsOf(edge, task)).toEqual(["done"]);
 });
 
 it("the work of a worker that was cut off too long is stopped before another gets it", async () => {
@@ -419,7 +436,7 @@ it("the work of a worker that was cut off too long is stopped before another get
   expect(await endsOf(edge, task)).not.toContain("done");
   edge.faults.isUnreachable = false;
   await begins(edge, worker, 2);
-  worker.executor.last.end({ kind: "done", result: null });
+  worker.executor.last.end(done());
   await edge.time.pass(1_000);
   expect(given(await edge.host.call("tasks.get", { task })).state).toBe("done");
 });
