@@ -7,9 +7,7 @@ import { checkGiven } from "#src/machine/handover/watch.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { take as markTaken } from "#src/machine/recovery/marks.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { createKey, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
-import type { TeamChat } from "#src/machine/team/team-chat.ts";
-import type { Team } from "#src/machine/team/team.ts";
+import { createKey } from "#src/machine/sharing/key-ring.ts";
 import { identify } from "#src/platform/processes.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import * as news from "#src/machine/sessions/news.ts";
@@ -32,93 +30,86 @@ async function twoMachines(): Promise<{ rig: ForkRig; other: CliHome }> {
   return { rig, other };
 }
 
-interface Sealed extends Given {
-  readonly file: string;
-  readonly code: string;
-}
-
-function sealedOf(ran: Ran): Sealed {
-  const given = ran.json() as unknown as Given;
-  return { ...given, file: given.sealed?.file ?? "", code: given.sealed?.code ?? "" };
-}
-
-async function give(rig: ForkRig, ...options: string[]): Promise<Sealed> {
-  const file = join(rig.home.folder, "given.shim");
-  const ran = await rig.home.shim("give --json --file", file, ...options);
-  expect(ran).toMatchObject({ code: 0 });
-  return sealedOf(ran);
+/** Into a new file. */
+async function give(home: CliHome, options = "", name = "given.shim") {
+  const given = (await home.json(`give ${options} --file`, join(home.folder, name))) as unknown as Given;
+  if (given.sealed === null) throw new Error("nothing was sealed");
+  return { ...given, ...given.sealed };
 }
 
 function take(other: CliHome, file: string, code: string, ...options: string[]): Promise<Ran> {
   return other.shimWith({ readInput: async () => `${code}\n` }, "take", file, ...options);
 }
 
+async function taken(...args: Parameters<typeof take>): Promise<Taken & { continued: { brief: string } }> {
+  return (await take(...args, "--json")).json() as unknown as Awaited<ReturnType<typeof taken>>;
+}
+
+async function expectNothingTaken(home: CliHome, session: string): Promise<void> {
+  expect((await home.shim("sessions --json")).out).not.toContain(session);
+}
+
 it("a session continues on another machine, with its brief and its uncommitted files on a new branch", async () => {
   const { rig, other } = await twoMachines();
-  const { file, code, files, session } = await give(rig);
+  const { file, code, files, session } = await give(rig.home);
   expect({ session, files }).toEqual({ session: rig.id, files: { missing: null, leftOut: [] } });
-  const ran = await take(other, file, code, "--json");
-  expect(ran.code).toBe(0);
-  const taken = ran.json() as unknown as Taken & { continued: { brief: string } };
-  expect(taken).toMatchObject({ session: rig.id, hasFiles: true, isAgain: false, notRestored: [] });
-  expect(taken.continued.brief).toContain("the error must name the line");
-  expect(taken.continued.brief).toContain(taken.folder);
-  expect(taken.continued.brief).not.toContain(rig.home.project);
-  expect(readFileSync(join(taken.folder, "a.txt"), "utf8")).toBe("half of the parser\n");
-  expect(existsSync(join(taken.folder, "notes.log"))).toBe(false);
-  expect(git(taken.folder, "branch", "--show-current").trim()).toBe(taken.branch);
+  const made = await taken(other, file, code);
+  expect(made).toMatchObject({ session: rig.id, hasFiles: true, isAgain: false, notRestored: [] });
+  expect(made.continued.brief).toEqual(holding("the error must name the line", made.folder));
+  expect(made.continued.brief).not.toContain(rig.home.project);
+  expect(readFileSync(join(made.folder, "a.txt"), "utf8")).toBe("half of the parser\n");
+  expect(existsSync(join(made.folder, "notes.log"))).toBe(false);
+  expect(git(made.folder, "branch", "--show-current").trim()).toBe(made.branch);
   expect(git(other.project, "status", "--porcelain")).toBe("");
   expect(await other.shim("sessions --incomplete")).toMatchObject(printed(/died +closed .*take-bbbb2222-1/));
 });
 
 it("a second hand-over of the session replaces the first; where the session is at home it is refused", async () => {
   const { rig, other } = await twoMachines();
-  const first = await give(rig);
+  const first = await give(rig.home);
   expect(await take(rig.home, first.file, first.code)).toMatchObject(failed(1, "this machine has session", "resume"));
   await take(other, first.file, first.code);
   rig.prompt("And the lexer");
   await rig.edit("b.txt", "lexer\n");
-  const later = join(rig.home.folder, "later.shim");
-  const second = sealedOf(await rig.home.shim("give --json --file", later));
-  const taken = (await take(other, later, second.code, "--json")).json() as unknown as Taken;
-  expect(taken).toMatchObject({ session: rig.id, isAgain: true, branch: expect.stringMatching(/-2$/) as unknown });
+  const second = await give(rig.home, "", "later.shim");
+  const again = { session: rig.id, isAgain: true, branch: holding(/-2$/) };
+  expect(await taken(other, second.file, second.code)).toMatchObject(again);
   expect(await other.shim("resume bbbb2222 --print")).toMatchObject(printed("And the lexer"));
 });
 
 it("what is cut, changed, swapped, late, or opened with another code is refused, and nothing is stored", async () => {
   const { rig, other } = await twoMachines();
-  const { file, code } = await give(rig);
+  const { file, code } = await give(rig.home);
   const sealed = readFileSync(file, "utf8");
   const [head = "", first = "", second = ""] = sealed.split("\n");
-  const strange = sealedOf(await rig.home.shim("give --json --file", join(rig.home.folder, "2.shim")));
-  const damaged: readonly (readonly [what: string, text: string, code: string, why: string])[] = [
-    ["cut", sealed.slice(0, -20), code, "part 2 of 2 is damaged"],
-    ["without its last line", `${head}\n${first}\n`, code, "it is cut off: copy the whole file again"],
-    ["swapped", [head, second, first, ""].join("\n"), code, "part 1 of 2 is damaged"],
-    ["with a byte changed", sealed.replace(/.(?=\n$)/, (last) => (last === "A" ? "B" : "A")), code, "damaged"],
-    ["with one part for all", `${JSON.stringify({ ...JSON.parse(head), parts: 1 })}\n${first}\n`, code, "damaged"],
-    ["no hand-over", "hello\n", code, "it is no hand-over of SHIM"],
-    ["with another code", sealed, strange.code, "the code is of another hand-over"],
-    ["with half a code", sealed, code.slice(0, -2), "the code is not complete, or was mistyped"],
-    ["with the key of a workspace", sealed, "shimkey-abc", "a code begins with shimgive-"],
-    ["without a code", sealed, "", "the code that `shim give` printed is needed"],
-  ];
+  const strange = await give(rig.home, "", "2.shim");
   const path = join(other.folder, "came.shim");
-  for (const [what, text, typed, why] of damaged) {
+  for (const [text, typed, why] of [
+    [sealed.slice(0, -20), code, "part 2 of 2 is damaged"],
+    [`${head}\n${first}\n`, code, "it is cut off: copy the whole file again"],
+    [[head, second, first, ""].join("\n"), code, "part 1 of 2 is damaged"],
+    [sealed.replace(/.(?=\n$)/, (last) => (last === "A" ? "B" : "A")), code, "damaged"],
+    [`${JSON.stringify({ ...JSON.parse(head), parts: 1 })}\n${first}\n`, code, "damaged"],
+    ["hello\n", code, "it is no hand-over of SHIM"],
+    [sealed, strange.code, "the code is of another hand-over"],
+    [sealed, code.slice(0, -2), "the code is not complete, or was mistyped"],
+    [sealed, "shimkey-abc", "a code begins with shimgive-"],
+    [sealed, "", "the code that `shim give` printed is needed"],
+  ] as const) {
     writeFileSync(path, text);
-    expect([what, await take(other, path, typed)]).toMatchObject([what, failed(1, why)]);
+    expect([why, await take(other, path, typed)]).toMatchObject([why, failed(1, why)]);
   }
   writeFileSync(path, sealed);
   other.now += 8 * 86_400_000;
   expect(await take(other, path, code)).toMatchObject(failed(1, "its time is over: ask for a new one"));
-  expect(await other.shim("sessions --json")).toMatchObject({ out: expect.not.stringContaining(rig.id) as unknown });
+  await expectNothingTaken(other, rig.id);
   expect(git(other.project, "worktree", "list").trim().split("\n")).toHaveLength(1);
   expect(git(other.project, "branch", "--list").trim()).toBe("* main");
 });
 
 it("the file shows nothing of the session: no name, no word, no path", async () => {
   const { rig } = await twoMachines();
-  const { file } = await give(rig);
+  const { file } = await give(rig.home);
   const text = readFileSync(file, "utf8");
   const parts = [text, ...text.split("\n").map((line) => Buffer.from(line, "base64url").toString("latin1"))].join("\n");
   for (const secret of [rig.id, "parser", "a.txt", rig.home.project, "half of"]) expect(parts).not.toContain(secret);
@@ -128,57 +119,45 @@ it("without a clone, or a commit that the files need, the refusal says what to d
   const { rig, other } = await twoMachines();
   git(rig.home.project, "commit", "-qam", "wip");
   await rig.edit("b.txt", "more\n");
-  const { file, code } = await give(rig);
+  const { file, code } = await give(rig.home);
   const nowhere = { cwd: other.folder, readInput: async () => code };
-  expect(await other.shimWith(nowhere, "take", file)).toMatchObject(
-    failed(1, "is not in a git repository: run this in a clone of the project (project)"),
-  );
-  expect(await take(other, file, code)).toMatchObject(
-    failed(1, /commit [0-9a-f]{40}, on which it was based, is not in/),
-  );
+  const outside = failed(1, "is not in a git repository: run this in a clone of the project (project)");
+  expect(await other.shimWith(nowhere, "take", file)).toMatchObject(outside);
+  const lacks = failed(1, /commit [0-9a-f]{40}, on which it was based, is not in/);
+  expect(await take(other, file, code)).toMatchObject(lacks);
   git(other.project, "pull", "-q");
   const into = join(other.folder, "copy");
-  const taken = (await take(other, file, code, "--json", "--into", into)).json() as unknown as Taken;
-  expect(taken).toMatchObject({ branch: null, hasFiles: true });
+  expect(await taken(other, file, code, "--into", into)).toMatchObject({ branch: null, hasFiles: true });
   expect(readFileSync(join(into, "b.txt"), "utf8")).toBe("more\n");
 });
 
 it("a file that is there is never replaced, and a session without events is not given", async () => {
-  const { rig } = await twoMachines();
-  const { file, code } = await give(rig);
+  const { home } = (await twoMachines()).rig;
+  const { file, code } = await give(home);
   expect(code).toMatch(/^shimgive-[\w-]{26}$/);
-  expect(await rig.home.shim("give --file", file)).toMatchObject(failed(1, "exists: name a new file"));
-  expect(await rig.home.shim("give 999 --file", join(rig.home.folder, "n"))).toMatchObject(
-    failed(3, "there is no session"),
-  );
+  expect(await home.shim("give --file", file)).toMatchObject(failed(1, "exists: name a new file"));
+  expect(await home.shim("give 999 --file n")).toMatchObject(failed(3, "there is no session"));
 });
 
 it("with --native the conversation comes along, redacted, and is written as a session of the client that is asked for", async () => {
   const [home, other] = [aCliHome(), aCliHome()];
   const session = invented("claude-code", home.project);
   const token = `ghp_${"a1B2".repeat(9)}`;
-  const [first] = session.rows;
-  const more = {
-    ...first,
-    uuid: "7d7a1a52-0000-4000-8000-000000000009",
-    message: { role: "user", content: `use ${token}` },
-  };
+  const message = { role: "user", content: `use ${token}` };
+  const more = { ...session.rows[0], uuid: "7d7a1a52-0000-4000-8000-000000000009", message };
   writeSession(home.folder, session, [...session.rows, more]);
   known(home, session);
-  const [file, plain] = [join(home.folder, "n.shim"), join(home.folder, "p.shim")];
-  const given = sealedOf(await home.shim(`give ${session.id} --native --json --file`, file));
-  expect(given).toMatchObject({ hasConversation: true, files: { missing: expect.any(String) as unknown } });
-  const ran = await take(other, file, given.code, "--native", "--in", "codex", "--json");
-  const { native } = ran.json() as unknown as Taken;
+  const whole = await give(home, `${session.id} --native`);
+  expect(whole).toMatchObject({ hasConversation: true, files: { missing: expect.any(String) as unknown } });
+  const { native } = await taken(other, whole.file, whole.code, "--native", "--in", "codex");
   expect(native).toMatchObject({ session: session.id, start: { client: "Codex", kind: "resume", cwd: other.project } });
   const read = await readConversation(native?.file ?? "", openNodeSqlite);
   const text = JSON.stringify(read.ok ? read.value.items : read.error);
   expect(text).toContain("the word is pear");
   expect(text).not.toContain(token);
-  const brief = sealedOf(await home.shim(`give ${session.id} --json --file`, plain));
-  expect(await take(other, plain, brief.code, "--native")).toMatchObject(
-    failed(2, "the conversation did not come with it"),
-  );
+  const brief = await give(home, session.id, "brief.shim");
+  const without = failed(2, "the conversation did not come with it");
+  expect(await take(other, brief.file, brief.code, "--native")).toMatchObject(without);
 });
 
 it("by a link one machine outside of the workspace takes it, once, and the chat that gave it learns of it; a changed link and a second machine get nothing", async () => {
@@ -198,29 +177,19 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   const changed = `${link.slice(0, -1)}${link.endsWith("A") ? "E" : "A"}`;
   expect(await other.shim("take", changed)).toMatchObject(failed(1, "no such hand-over"));
   expect(await other.shim("take", link.slice(0, -3))).toMatchObject(failed(1, "not all of it: copy it again"));
-  const taken = (await other.json("take", link)) as unknown as Taken;
-  expect(readFileSync(join(taken.folder, "a.txt"), "utf8")).toBe("half of the parser\n");
+  const { folder } = (await other.json("take", link)) as unknown as Taken;
+  expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("half of the parser\n");
   expect(await third.shim("take", link)).toMatchObject(failed(1, "has taken it: ask for a new link"));
   const { runtime } = rig.home;
   for (let times = 0; times < 2; times += 1) await checkGiven(runtime);
   const heard = runtime.store.read((sql) => news.undelivered(sql, rig.id, 10), []);
-  const text = expect.stringMatching(
-    /handed this session over, and .+ has taken it: its work continues there/,
-  ) as unknown;
+  const text = holding(/handed this session over, and .+ has taken it: its work continues there/);
   expect(heard.map((one) => one.news)).toEqual([{ kind: "notice", text }]);
-  expect(await third.shim("sessions --json")).toMatchObject({ out: expect.not.stringContaining(rig.id) as unknown });
+  await expectNothingTaken(third, rig.id);
 });
 
-interface Member {
-  readonly home: CliHome;
-  readonly session: string;
-  readonly team: Team;
-  readonly chat: TeamChat;
-  readonly news: () => string;
-}
-
 /** The session's chat, registered at the coordinator that its machine has joined. */
-async function member(home: CliHome, session: string, pid: number): Promise<Member> {
+async function member(home: CliHome, session: string, pid: number) {
   const { runtime } = home;
   home.alive.add(pid);
   if (!runtime.store.read((sql) => sessions.get(sql, session), null)) addSession(home, { id: session, pid });
@@ -231,21 +200,11 @@ async function member(home: CliHome, session: string, pid: number): Promise<Memb
   onTestFinished(() => team.end("goes_on"));
   const chat = given(await team.chatFor(row));
   const heard = (): string => JSON.stringify(runtime.store.read((sql) => news.undelivered(sql, session, 20), []));
-  return { home, session, team, chat, news: heard };
-}
-
-interface Holding {
-  readonly edge: EdgeRuntime;
-  readonly rig: ForkRig;
-  readonly other: CliHome;
-  readonly giver: Member;
-  readonly key: WorkspaceKey;
-  readonly task: number;
-  readonly second: number;
+  return { session, team, chat, news: heard };
 }
 
 /** The chat that gives has reserved two files, leads an election and has claimed two tasks. */
-async function holdingChat(): Promise<Holding> {
+async function holdingChat() {
   const { rig, other } = await twoMachines();
   const edge = await EdgeRuntime.open();
   const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
@@ -254,8 +213,7 @@ async function holdingChat(): Promise<Holding> {
   given(await giver.chat.files.reserve("p1", ["a.txt", "src/**"]));
   given(await giver.chat.leadership.campaign("deploy"));
   const tasks = ["write the parser", "write the lexer"].map((payload) => ({ type: "build", payload }));
-  const [task, second] = (await edge.call("tasks.submit", { tasks })).tasks.map((one) => one.task);
-  if (task === undefined || second === undefined) throw new Error("no tasks");
+  const [task = 0, second = 0] = (await edge.call("tasks.submit", { tasks })).tasks.map((one) => one.task);
   await giver.chat.setAbilities({ capacity: 2 });
   for (const _ of tasks) given(await giver.chat.claims.claim([], 0));
   return { edge, rig, other, giver, key, task, second };
@@ -276,16 +234,14 @@ const nothing = [[], []];
 
 it("in the same workspace what the chat held goes with its session: nothing before it is taken, then the next chat has it", async () => {
   const { edge, rig, other, giver, key, task, second } = await holdingChat();
-  const all = [
-    ["file:p1/a.txt", "file:p1/src/**", "leader:deploy"],
-    [task, second],
-  ];
+  const leases = ["file:p1/a.txt", "file:p1/src/**", "leader:deploy"];
+  const all = [leases, [task, second]];
   await edge.join(other.paths.home, "m2", key);
   const link = await linkOf(rig);
   expect([await checkGiven(rig.home.runtime), await heldAt(edge, rig.id)]).toEqual([false, all]);
-  const ran = await other.shim("take", link);
-  expect(ran).toMatchObject({ code: 0, err: holding("2 reserved files (a.txt, src/**), the lead of deploy") });
-  expect(ran.out).toContain(`task ${task} (build: write the parser)`);
+  const err = holding("2 reserved files (a.txt, src/**), the lead of deploy");
+  const took = { ...printed(`task ${task} (build: write the parser)`), err };
+  expect(await other.shim("take", link)).toMatchObject(took);
   const next = await member(other, "dddd5555-0000-4000-8000-000000000005", 300);
   await next.chat.setAbilities({ capacity: 2 });
   await next.chat.settleHandedOver();
@@ -299,10 +255,10 @@ it("in the same workspace what the chat held goes with its session: nothing befo
   expect(await heldAt(edge, rig.id)).toEqual(nothing);
   expect(giver.chat.tasks.list()).toEqual([]);
   await next.chat.settleHandedOver();
-  expect(await heldAt(edge, next.session)).toEqual([all[0], [task]]);
+  expect(await heldAt(edge, next.session)).toEqual([leases, [task]]);
   expect(next.chat.tasks.list()).toMatchObject([{ body: { task, payload: "write the parser", attempt: 1 } }]);
-  expect(next.news()).toContain("This chat now has what the session that it continues held: ");
-  expect(next.news()).toContain(`Not this chat's: task ${second} (it is done).`);
+  const now = "This chat now has what the session that it continues held: ";
+  expect(next.news()).toEqual(holding(now, `Not this chat's: task ${second} (it is done).`));
   given(await giver.chat.files.reserve("p1", ["b.txt"]));
   await giver.team.onHandedOver();
   expect(await heldAt(edge, rig.id)).toEqual([["file:p1/b.txt"], []]);
@@ -312,27 +268,21 @@ it("taken by a machine of no workspace, or while the chat had no host, what it h
   const { edge, rig, other, giver, task, second } = await holdingChat();
   const link = await linkOf(rig);
   await giver.team.end("goes_on");
-  const ran = await other.shim("take", link);
-  expect(ran).toMatchObject({ code: 0, err: holding("this machine is not in that workspace, so they are free") });
-  expect(ran.out).toContain("they are free for others there");
+  const err = holding("this machine is not in that workspace, so they are free");
+  expect(await other.shim("take", link)).toMatchObject({ ...printed("they are free for others there"), err });
   expect(await checkGiven(rig.home.runtime)).toBe(true);
   const again = await member(rig.home, rig.id, 200);
   await again.chat.settleHandedOver();
   expect(await heldAt(edge, rig.id)).toEqual(nothing);
-  const { tasks } = await edge.call("tasks.list", { state: "queued" });
-  expect(tasks.map((one) => [one.task, one.failures])).toEqual([
-    [task, 0],
-    [second, 0],
-  ]);
+  const tasks = [task, second].map((one) => ({ task: one, failures: 0 }));
+  expect(await edge.call("tasks.list", { state: "queued" })).toMatchObject({ tasks });
 });
 
 it("in a file the session goes alone: its chat keeps what it holds, and both ends say so", async () => {
   const { edge, rig, other, task, second } = await holdingChat();
-  const file = join(rig.home.folder, "given.shim");
-  expect(await rig.home.shim("give --file", file)).toMatchObject(printed("This chat keeps 2 reserved files"));
-  const { code } = sealedOf(await rig.home.shim("give --json --file", join(rig.home.folder, "2.shim")));
-  const ran = await take(other, join(rig.home.folder, "2.shim"), code);
-  expect(ran.err).toContain("(build: write the lexer), and keeps them.");
+  expect(await rig.home.shim("give --file 1.shim")).toMatchObject(printed("This chat keeps 2 reserved files"));
+  const { file, code } = await give(rig.home);
+  expect((await take(other, file, code)).err).toContain("(build: write the lexer), and keeps them.");
   expect(await checkGiven(rig.home.runtime)).toBe(false);
   expect(await heldAt(edge, rig.id)).toMatchObject([{ length: 3 }, [task, second]]);
 });
