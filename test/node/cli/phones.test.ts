@@ -65,11 +65,9 @@ class Phone {
 
   async #post(path: string, more: object): Promise<Record<string, unknown>> {
     const body = JSON.stringify({ claim: await claimOf(this.#link.secret), claimant: this.#claimant, ...more });
-    const answer = await fetch(`${this.#url}/v1/phones/${this.#link.id}/${path}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body,
-    });
+    const headers = { "content-type": "application/json" };
+    const url = `${this.#url}/v1/phones/${this.#link.id}/${path}`;
+    const answer = await fetch(url, { method: "POST", headers, body });
     return (await answer.json()) as Record<string, unknown>;
   }
 
@@ -79,11 +77,6 @@ class Phone {
     const headers = { origin: this.#url, "sec-websocket-protocol": `shim.phone, ${access}` };
     return Connection.open(address, headers, fromBase64url(key));
   }
-}
-
-interface Opened {
-  readonly open: string;
-  readonly answer: string;
 }
 
 /** A page of a phone with a session at its machine. */
@@ -109,20 +102,16 @@ class Connection {
     onTestFinished(() => this.#socket.close(1000));
   }
 
-  static async open(
-    address: string,
-    headers: Record<string, string>,
-    key: Uint8Array<ArrayBuffer>,
-  ): Promise<Connection> {
+  static async open(address: string, headers: Record<string, string>, key: Uint8Array<ArrayBuffer>) {
     const connection = new Connection(address, headers);
     await connection.until(({ isThere }) => isThere === true);
     // As the page does: the machine may not be connected at the very moment in which it is announced.
     const ask = (): void => connection.#socket.send(JSON.stringify({ open: randomText(16) }));
     const asking = setInterval(ask, 1_000);
     ask();
-    const { open: session, answer } = (await connection.until((frame) => "answer" in frame)) as unknown as Opened;
+    const { open: session, answer } = await connection.until((frame) => "answer" in frame);
     clearInterval(asking);
-    connection.#channel = await PhoneChannel.open("phone", key, session, answer);
+    connection.#channel = await PhoneChannel.open("phone", key, String(session), String(answer));
     return connection;
   }
 
@@ -143,8 +132,8 @@ class Connection {
     }
   }
 
-  async ask(name: string, input: object = {}): Promise<MachineFrame> {
-    return this.request({ name, input: { ...input } });
+  async ask(name: string): Promise<MachineFrame> {
+    return this.request({ name, input: {} });
   }
 
   async request(content: Record<string, unknown>): Promise<MachineFrame> {
@@ -200,39 +189,23 @@ interface Pairing {
 }
 
 /** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
-async function pair(
-  home: CliHome,
-  words = "pair",
-  reply = "y",
-  name = "Pixel 9, Chrome",
-  shownName = name,
-): Promise<Pairing> {
-  let phone: Phone | null = null;
-  let asked = "";
-  const shown = { text: "" };
-  const ran = await home.shimWith(
-    {
-      isInteractive: true,
-      interrupted: () => new AbortController().signal,
-      stderr(text) {
-        shown.text += text;
-      },
-      wait: async () => {
-        const [link = ""] = /http\S+#pair=\S+/.exec(shown.text) ?? [];
-        phone ??= await Phone.open(link, name);
-      },
-      ask: async (question) => {
-        asked = question;
-        return reply;
-      },
-    },
-    words,
-  );
-  if (phone === null) throw new Error(`nothing was offered: ${ran.out}${shown.text}`);
-  const opened: Phone = phone;
-  expect(asked).toContain(`"${shownName}" has opened the link. Does it show ${await opened.number()}`);
-  await opened.takeGrant();
-  return { ran: { ...ran, err: shown.text }, phone: opened };
+async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome"): Promise<Pairing> {
+  const opened: Phone[] = [];
+  let [asked, err] = ["", ""];
+  const wait = async (): Promise<void> => {
+    const [link = ""] = /http\S+#pair=\S+/.exec(err) ?? [];
+    if (opened.length === 0) opened.push(await Phone.open(link, name));
+  };
+  const terminal = { isInteractive: true, interrupted: () => new AbortController().signal };
+  const stderr = (text: string): void => void (err += text);
+  const ask = async (question: string) => ((asked = question), reply);
+  const ran = await home.shimWith({ ...terminal, stderr, wait, ask }, words);
+  const [phone] = opened;
+  if (!phone) throw new Error(`nothing was offered: ${ran.out}${err}`);
+  const shown = name.replace("\n", " ");
+  expect(asked).toContain(`"${shown}" has opened the link. Does it show ${await phone.number()}`);
+  await phone.takeGrant();
+  return { ran: { ...ran, err }, phone };
 }
 
 it("a phone that was paired sees the chats of its machine, and learns that they have changed", async () => {
@@ -334,7 +307,7 @@ it("a command that a chat has started pairs no phone: it might answer its own re
 
 it("the name of a phone is one line, so that it forges none in the terminal", async () => {
   const { home } = await aMachine();
-  await pair(home, "pair", "y", "Pixel\nis yours", "Pixel is yours");
+  await pair(home, "pair", "y", "Pixel\nis yours");
   expect(readPhones(home.runtime.paths.home).phones).toMatchObject([{ name: "Pixel is yours" }]);
 });
 

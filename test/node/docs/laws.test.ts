@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readLaws, type Proof } from "../../../scripts/mutants.ts";
+import { mutated, readLaws, type Proof } from "../../../scripts/mutants.ts";
+import { mutants } from "../../mutants/mutants.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const laws = readLaws();
@@ -29,4 +30,13 @@ it("each proof is one test of its file, by the start of its title", () => {
   const proofs = laws.flatMap(({ number, proofs: all }) => all.map((proof) => ({ number, ...proof })));
   expect(proofs.length).toBeGreaterThan(200);
   expect(proofs.filter((proof) => titlesOf(proof) !== 1)).toEqual([]);
+});
+
+it("each planted defect changes text that its file has once, and breaks a law that exists", () => {
+  const numbers = new Set(laws.map(({ number }) => number));
+  for (const mutant of mutants) {
+    expect(() => mutated(mutant)).not.toThrow();
+    expect([mutant.why, mutant.find === mutant.replace, numbers.has(mutant.law)]).toEqual([mutant.why, false, true]);
+  }
+  expect(mutants).toHaveLength(71);
 });
