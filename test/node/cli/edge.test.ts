@@ -153,9 +153,8 @@ it("a machine takes up the new signing secret with all its tokens, and works whe
   const bindings = { ...present, SHIM_PREVIOUS_SIGNING_SECRET: first.secrets.SHIM_SIGNING_SECRET };
   const both = await EdgeRuntime.open({ beside: first, bindings });
   home.join(both.url, { workspace, ...old });
-  expect(await home.shim("workspace rotate-secret")).toMatchObject(
-    printed("work and admin tokens are signed", "the previous secret can be deleted"),
-  );
+  const signed = printed("work and admin tokens are signed", "the previous secret can be deleted");
+  expect(await home.shim("workspace rotate-secret")).toMatchObject(signed);
   const renewed = edgeOf(home);
   expect(await home.json("workspace rotate-secret")).toEqual({ renewed: ["work", "admin"], others: [] });
   expect(edgeOf(home)).toEqual(renewed);

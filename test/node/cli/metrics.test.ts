@@ -58,14 +58,10 @@ async function whileListening(
 it("the command prints the metrics of the machine and of its own coordinator as Prometheus text", async () => {
   const home = aSeededHome();
   await submit(home, "build");
-  expect(await home.shim("doctor metrics")).toMatchObject(
-    printed(
-      /^# HELP shim_sessions Chats that are alive, by what they do\.\n# TYPE shim_sessions gauge$/m,
-      "\nshim_sessions_recoverable 2\n",
-      '\nshim_tasks{state="queued"} 1\n',
-      'shim_save_duration_seconds_bucket{le="0.1"}',
-    ),
-  );
+  const head = /^# HELP shim_sessions Chats that are alive, by what they do\.\n# TYPE shim_sessions gauge$/m;
+  const figures = ["\nshim_sessions_recoverable 2\n", '\nshim_tasks{state="queued"} 1\n'];
+  const bucket = 'shim_save_duration_seconds_bucket{le="0.1"}';
+  expect(await home.shim("doctor metrics")).toMatchObject(printed(head, ...figures, bucket));
 });
 
 it("only an address on loopback can be named, and a busy port is refused with what to do", async () => {
@@ -205,10 +201,13 @@ it("`cost` shows tokens and cost by day, session, project, model and task, with 
 total       2          2,000  3,500   100,000     400          $1.75
 `),
   );
-  expect((await home.shim("cost --by session")).out).toMatch(/^aaaa1111 {2}work of aaaa +1 +1,000 .* \$1\.25$/m);
-  expect((await home.shim("cost --by project")).out).toMatch(/^~\/project +1 .* \$1\.25$/m);
-  expect((await home.shim("cost --by model")).out).toMatch(/^claude-sonnet-5-5 +1 .* \$0\.50$/m);
-  expect((await home.shim("cost --by task")).out).toMatch(/^no task +2 .* \$1\.75$/m);
+  for (const [by, row] of [
+    ["session", /^aaaa1111 {2}work of aaaa +1 +1,000 .* \$1\.25$/m],
+    ["project", /^~\/project +1 .* \$1\.25$/m],
+    ["model", /^claude-sonnet-5-5 +1 .* \$0\.50$/m],
+    ["task", /^no task +2 .* \$1\.75$/m],
+  ] as const)
+    expect(await home.shim(`cost --by ${by}`)).toMatchObject(printed(row));
   const recent = { by: "day", total: { responses: 1, clientCostUsd: 0.5 }, lines: [{ key: "2023-11-15" }] };
   expect(await home.json("cost --since 1h")).toMatchObject(recent);
   expect((await home.shim("cost --by week")).code).toBe(2);

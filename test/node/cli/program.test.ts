@@ -58,7 +58,7 @@ const hidden = /[\u200b\u2060\ufeff\u202e]|[\u{e0000}-\u{e0fff}]/u;
 it("stored texts move no cursor, set no title or colour, hide nothing and turn no text around, also in a terminal", async () => {
   const home = aSeededHome();
   const title =
-    "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
+    "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m\u001b[8mhid\u0008\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", title, ids.dead));
   const shown = ["sessions", `sessions show ${ids.dead}`, `sessions show ${ids.dead} --stored`, "up --once"];
   for (const command of [...shown, "sessions --json"])

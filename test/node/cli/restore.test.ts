@@ -193,10 +193,10 @@ it("`shim undo` shows files and difference, asks, can be taken back, and is in t
   expect(content()).toBe("one\n");
   expect((await home.shim("undo --redo --yes")).code).toBe(0);
   expect(content()).toBe("two\n");
-  expect(listNewest(home.runtime, 5).map(({ kind, actor, detail }) => [kind, actor, detail])).toEqual([
-    ["files.redone", "command line", { result: "done", rows: 2 }],
-    ["files.undone", "command line", { result: "done", rows: 2 }],
-  ]);
+  const entry = { actor: "command line", detail: { result: "done", rows: 2 } };
+  const kinds = [{ kind: "files.redone" }, { kind: "files.undone" }];
+  expect(listNewest(home.runtime, 5)).toMatchObject(kinds);
+  expect(listNewest(home.runtime, 5)).toMatchObject([entry, entry]);
 });
 
 it("`shim undo` and `shim undo last` take the turn that changed files last, whichever chat it was of", async () => {

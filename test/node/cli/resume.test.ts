@@ -91,9 +91,8 @@ it("without a whole transcript a new chat gets the brief, and the offer once it 
   expect(brief).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
   expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
-  expect((await home.shim("sessions show", ids.dead)).out).toEqual(
-    holding(`offered to session ${newId}`, "died: killed"),
-  );
+  const shown = printed(`offered to session ${newId}`, "died: killed");
+  expect(await home.shim("sessions show", ids.dead)).toMatchObject(shown);
 });
 
 it("another client gets the brief in a new chat, and the session once its own id is known", async () => {
@@ -122,10 +121,8 @@ it("when the client cannot be started, or the new chat never begins, nothing has
   expect(await run(async () => 7)).toMatchObject(failed(1, "exit code 7"));
   expect(recoveryOf(home)?.recovery).toBeNull();
   withTranscript(home);
-  const forbidden = await run(() => Promise.reject(new Error("EACCES")));
-  expect(forbidden.err).toMatch(
-    new RegExp(`could not be started.*start it yourself: claude --resume ${ids.dead}`, "s"),
-  );
+  const yourself = ["could not be started", `start it yourself: claude --resume ${ids.dead}`];
+  expect(await run(() => Promise.reject(new Error("EACCES")))).toMatchObject(failed(1, ...yourself));
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
@@ -154,10 +151,9 @@ it("what is in the spool or in the transcript only is in the brief; a store that
   withTranscript(home, aTranscript(anAssistantLine({ content }, { sessionId: ids.dead })));
   expect((await home.shim("resume")).out).toEqual(holding("waiting words", "last words"));
   const write = throwing(new StoreError("store_readonly", "the folder is read-only"));
-  expect(await home.shimWith(withStore(home, { write }), "resume")).toMatchObject({
-    ...printed("fix the parser"),
-    err: holding("Some of the last events are missing: the folder is read-only"),
-  });
+  const err = holding("Some of the last events are missing: the folder is read-only");
+  const brief = { ...printed("fix the parser"), err };
+  expect(await home.shimWith(withStore(home, { write }), "resume")).toMatchObject(brief);
 });
 
 it("--dismiss and --undo remove a session from the offers and put it back", async () => {
@@ -334,14 +330,11 @@ it("the files are those saved before the turn's first change, else those saved b
   const rig = await threeTurns();
   const { folder, prompt, base, branch } = await forked(rig, "--at", "3");
   expect(filesIn(folder)).toEqual({ "a.txt": "1\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
-  expect([prompt.files.isBefore, base, branch]).toEqual([
-    false,
-    git(rig.home.project, "rev-parse", "HEAD").trim(),
-    `shim/fork-${rig.id.slice(0, 8)}-1`,
-  ]);
+  const head = git(rig.home.project, "rev-parse", "HEAD").trim();
+  expect([prompt.files.isBefore, base, branch]).toEqual([false, head, "shim/fork-bbbb2222-1"]);
   const second = await forked(rig, "--at", "2");
   expect(filesIn(second.folder)).toEqual({ "a.txt": "1\n" });
-  expect([second.prompt.files.isBefore, second.branch]).toEqual([true, `shim/fork-${rig.id.slice(0, 8)}-2`]);
+  expect([second.prompt.files.isBefore, second.branch]).toEqual([true, "shim/fork-bbbb2222-2"]);
   expect(filesIn(rig.home.project)).toEqual({ "a.txt": "3\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
   expect(git(rig.home.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
 });
@@ -381,10 +374,8 @@ it("the client starts in the fork with the brief, as a chat that succeeds none",
   const err = holding(/2 .*Now the lexer[^]*Fork of \w+ at prompt 2 of 3: Now the lexer[^]*Branch: shim\/fork-/);
   expect(await rig.home.shimWith(own, "fork --in codex")).toMatchObject({ code: 0, err });
   const [start] = rig.home.started;
-  expect(start).toMatchObject({
-    command: "codex",
-    cwd: join(rig.home.paths.home, "work", `fork-${rig.id.slice(0, 8)}-1`, "project"),
-  });
+  const cwd = join(rig.home.paths.home, "work", "fork-bbbb2222-1", "project");
+  expect(start).toMatchObject({ command: "codex", cwd });
   expect(start?.args[0]).toContain("this chat is a fork of session");
   expect(start?.env?.["SHIM_SUCCESSOR"]).toBeUndefined();
   expect((await rig.home.json("sessions show", rig.id))["session"]).toMatchObject({ offer: null });

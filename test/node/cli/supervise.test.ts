@@ -9,7 +9,7 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/open-driver.ts";
-import { linesOf, aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, linesOf, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { systemdUnit } from "#src/installer/service.ts";
 import { formatEvent } from "#src/cli/commands/run-supervisor.ts";
 import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
@@ -113,9 +113,8 @@ it("a second supervisor is refused with the pid of the first; what a dead one ha
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
   expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
-  expect((await home.shim("worker supervise status")).out).toMatch(
-    /^Supervisor: pid 4000\.\nNAME.*STATE\na +claude +not started yet/,
-  );
+  const status = printed(/^Supervisor: pid 4000\.\nNAME.*STATE\na +claude +not started yet/);
+  expect(await home.shim("worker supervise status")).toMatchObject(status);
   // In another container that shares the home.
   writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
   expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);

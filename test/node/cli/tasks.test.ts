@@ -105,9 +105,8 @@ it("dead tasks are listed with their reason, replayed with another payload, or d
   const worker = new Worker(home);
   worker.take().failed("no\ndisk");
   const dependent = await submit(home, "test --depends-on", task);
-  expect((await home.shim("task list --state dead")).out).toMatch(
-    /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
-  );
+  const rows = printed(/^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /);
+  expect(await home.shim("task list --state dead")).toMatchObject(rows);
   expect((await home.shim("task replay", dependent)).err).toContain("replay that one first");
   expect((await home.shim("task replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
   const replayed = { payload: 2, failures: 0, attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }] };
@@ -357,10 +356,9 @@ it("a schedule is created with the options of a task, and its next three times a
   const task = { payload: { x: 1 }, priority: 7, capabilities: ["gpu"], dueInMs: 30_000, tags: ["a"] };
   await home.shim("task schedules run nightly");
   expect(await home.json("task show 1")).toMatchObject(task);
-  expect((await create(home, "--time-zone UTC --json")).json()).toMatchObject({
-    schedule: { name: "build", timeZone: "UTC" },
-    nextTimes: [3, 27, 51].map((hours) => Date.UTC(2023, 10, 15, hours)),
-  });
+  const schedule = { name: "build", timeZone: "UTC" };
+  const nextTimes = [3, 27, 51].map((hours) => Date.UTC(2023, 10, 15, hours));
+  expect((await create(home, "--time-zone UTC --json")).json()).toMatchObject({ schedule, nextTimes });
   const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
   expect((await create(home, "--name local --json")).json()).toMatchObject({ schedule: { timeZone } });
 });

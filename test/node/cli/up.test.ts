@@ -107,9 +107,8 @@ it("Enter leaves the screen and resumes the chat as `shim resume` does; a chat t
   expect(picturesOf(running).at(-1)).toContain("Chat aaaa1111 is still running");
   expect(home.started).toHaveLength(1);
   const startProcess = throwing(Object.assign(new Error("no such program"), { code: "ENOENT" }));
-  expect(await pressing(home, [enter], { startProcess })).toMatchObject(
-    failed(1, "was not found on the PATH", /`shim resume \S+ --print` prints the brief/),
-  );
+  const missing = failed(1, "was not found on the PATH", /`shim resume \S+ --print` prints the brief/);
+  expect(await pressing(home, [enter], { startProcess })).toMatchObject(missing);
 });
 
 it("u leaves the screen and runs `shim undo` for the chat, which asks by itself", async () => {
