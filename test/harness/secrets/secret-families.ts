@@ -68,22 +68,15 @@ export function secretCases(families: Families, seed: number): SecretCase[] {
 type Alphabets = readonly (readonly string[])[];
 type Words = readonly string[];
 
-function named(
-  d: Draw,
-  kind: string,
-  names: Words,
-  patterns: Alphabets,
-  notations: Families["notations"],
-): SecretCase[] {
-  return names.flatMap((words) =>
-    spellings(words).flatMap((name) =>
-      Array.from({ length: 3 }, () => {
-        const pattern = pick(d, pick(d, patterns));
-        const secret = drawn(d, pattern);
-        const { label, text } = written(d, notations, name, secret);
-        return { family: `${kind} / ${words} / ${label} / ${pattern}`, text: amid(d, text), secrets: [secret] };
-      }),
-    ),
+function named(d: Draw, kind: string, names: Words, patterns: Alphabets, notations: Families["notations"]) {
+  const spelled = names.flatMap((words) => spellings(words).map((name) => ({ words, name })));
+  return [1, 2, 3].flatMap(() =>
+    spelled.map(({ words, name }): SecretCase => {
+      const pattern = pick(d, pick(d, patterns));
+      const secret = drawn(d, pattern);
+      const { label, text } = written(d, notations, name, secret);
+      return { family: `${kind} / ${words} / ${label} / ${pattern}`, text: amid(d, text), secrets: [secret] };
+    }),
   );
 }
 
@@ -114,11 +107,9 @@ export function placeholderCases(families: Families, values: readonly string[], 
   );
 }
 
-export function codeCases(
-  names: readonly string[],
-  lines: readonly ((name: string, other: string) => string)[],
-  seed: number,
-): HarmlessCase[] {
+type CodeLine = (name: string, other: string) => string;
+
+export function codeCases(names: Words, lines: readonly CodeLine[], seed: number): HarmlessCase[] {
   const d = draw(seed);
   return names.flatMap((words) =>
     lines.map((line) => {
@@ -203,7 +194,7 @@ export const placeholders = [
   "process.env.VALUE, vault:secret/data/app, {{ .Values.value }}, true, example, ...",
 ].flatMap((names) => names.split(", "));
 
-export const codeLines: readonly ((name: string, other: string) => string)[] = [
+export const codeLines: readonly CodeLine[] = [
   (name) => `interface Options { readonly ${name}: string; readonly ${name}At?: number | null }`,
   (name) => `const ${name} = getToken();`,
   (name, other) => `const ${name} = await ${other}.read();`,

@@ -131,21 +131,13 @@ const placeholders: readonly string[] = [
 ];
 
 const code: readonly string[] = [
-  "interface Login { user: string; password: string; token?: string | null }",
-  "function check(password: string, secret: Buffer): boolean {",
-  "def login(user: str, password: str = None, token: Optional[str] = None):",
   "const password = await prompt('Password: ');\nlogin({ user, password, token: createToken(user) });",
   'if (token === undefined || token.type !== "string") throw new TokenError("token missing");',
   "const { accessToken, refreshToken } = await getTokens(request.headers.authorization);",
-  '<input type="password" name="password" id="password" placeholder="Password" autocomplete="current-password">',
-  '{"password": "Password", "forgotPassword": "Forgot your password?", "passwordHint": "At least 8 characters"}',
   "errors: { password: 'Password must have at least 12 characters', token: 'Token expired 5 minutes ago' }",
   "usage: { input_tokens: 150000, output_tokens: 2048, cache_read_input_tokens: 91234 }, max_tokens: 4096",
-  "maxTokens=200000 tokenLimit=150000 keyLength: 2048 passwordMinLength = 12",
   "case TokenKind.StringLiteral: return { token: SyntaxKind.StringKeyword, key: node.key };",
   "const key = `${prefix}:${id}`; cache.set(key, value); Object.keys(map).map((key) => map[key]);",
-  "<Row key={item.id} apiKey={apiKey} onPress={handlePress} token={token} />",
-  "!function(e,t){var n=t.token,r=e.auth||{};r.secret=n?n.a:void 0,e.password=function(){return r}}(window,a1);",
   "import { parseTokenFromAuthorizationHeaderV2 } from '../../support/authentication/parseTokenFromAuthorizationHeaderV2.ts';",
   "authenticateUserWithOAuth2AndRefreshTokenRotation(authorizationServerMetadataEndpointUrl)",
   "the tokens come from createOpenAPI3DocumentSchemaValidatorFactory2 and are cached",
@@ -166,7 +158,6 @@ const code: readonly string[] = [
   "echo $PASSWORD | base64; export TOKEN=$(cat token.txt); PASS=`pass show db`; read -s password",
   "SELECT password_hash, token_id FROM users WHERE api_key_id = ? AND secret IS NOT NULL;",
   "I forgot my password, the token is invalid, and the secret is that there is no key to the api.",
-  "Passwords are hashed with argon2id; the token is base64-encoded and the password is sha256-hashed.",
 ];
 
 export function lookAlikes(seed: number): LookAlike[] {

@@ -6,7 +6,7 @@ import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
-import { aDeadChat, desktop } from "#harness/machine/mcp-process.ts";
+import { desktop } from "#harness/machine/mcp-process.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
@@ -127,33 +127,27 @@ it("a link to this copy makes it `shim`, also behind npm's wrapper of Windows", 
   expect(shimCommand(windows.runtime)).toBe("shim");
 });
 
-it("answers and refusals of the tools name commands that can be typed", async () => {
+it("tools, the brief and notices name commands that can be typed, for the model, the user and the status line", async () => {
   const { runtime, script } = anInstallation();
-  const dead = await aDeadChat(runtime);
-  const { call } = await desktop(runtime);
-  const brief = await call("shim_check_recovery", { of: dead });
-  expect(brief.text).not.toContain("`shim ");
-  expect(brief.output["brief"]).toBe(brief.text);
-  const dismissed = await call("shim_check_recovery", { of: dead, dismiss: true });
-  expect(dismissed.text).toContain(`\`/opt/node ${script} resume --undo ${dead.slice(0, 12)}\`.`);
-  expect(dismissed.output["message"]).toBe(dismissed.text);
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), dead, "recovered", "another"));
-  const refused = await call("shim_check_recovery", { of: dead, take: true });
-  expect(refused.text).toContain(`\`/opt/node ${script} resume --undo ${dead}\``);
-});
-
-it("the brief and notices name commands that can be typed, for the model, the user, the tools and the status line", async () => {
-  const { runtime, script } = anInstallation();
+  const shim = `/opt/node ${script}`;
   runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim workspace status` counts such cases."));
-  const typed = `\`/opt/node ${script} workspace status\``;
+  const typed = `\`${shim} workspace status\``;
   const claude = new Claude(runtime, { cwd: aProject() });
   expect(claude.start()).toContain(typed);
   claude.turn("fix the parser");
   claude.kill();
   const begun = anotherClaude(runtime, claude).tell("SessionStart", { source: "startup" });
-  expect(begun.systemMessage).toContain(`/opt/node ${script} resume --dismiss 20487890`);
+  expect(begun.systemMessage).toContain(`${shim} resume --dismiss 20487890`);
   expect(begun.hookSpecificOutput?.additionalContext).not.toContain("`shim ");
+  expect(renderStatus(statusOf(runtime, "{}"), runtime.now())).toContain(typed);
+  const of = claude.session;
   const { call } = await desktop(runtime);
   expect((await call("shim_session_status")).text).toContain(typed);
-  expect(renderStatus(statusOf(runtime, "{}"), runtime.now())).toContain(typed);
+  const brief = await call("shim_check_recovery", { of });
+  for (const text of [brief.text, brief.output["brief"]]) expect(text).not.toContain("`shim ");
+  const dismissed = await call("shim_check_recovery", { of, dismiss: true });
+  for (const text of [dismissed.text, dismissed.output["message"]])
+    expect(text).toContain(`\`${shim} resume --undo ${of.slice(0, 8)}\`.`);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), of, "recovered", "another"));
+  expect((await call("shim_check_recovery", { of, take: true })).text).toContain(`\`${shim} resume --undo ${of}\``);
 });

@@ -84,8 +84,8 @@ it("what no operation has is zod's as well: a schema that contains itself, check
   });
   const shape = { name: z.string().trim().prefault(" a "), folders: z.tuple([z.int()]).optional() };
   const few = z.strictObject(shape).refine((value) => Object.keys(value).length < 2);
-  const values: object[] = [{}, { name: "" }, { name: 1 }, { folders: [1] }, { more: 1 }];
-  values.push({ folders: [{ folders: [{ name: "a" }] }] }, { folders: [{ folders: [1] }] });
+  const nested = [{ folders: [{ folders: [{ name: "a" }] }] }, { folders: [{ folders: [1] }] }];
+  const values: readonly object[] = [{}, { name: "" }, { name: 1 }, { folders: [1] }, { more: 1 }, ...nested];
   for (const schema of [folder, few, z.object(shape), z.looseObject(shape), z.array(few).max(1)])
     for (const value of schema instanceof z.ZodArray ? values.map((one) => [one]) : values) {
       const result = compileSchema(schema)(value);

@@ -147,10 +147,7 @@ it("Claude Code is never refused: after /clear, as a subagent, headless, by the 
 const foreign: readonly (readonly [name: string, env: NodeJS.ProcessEnv, payload: object])[] = [
   ["VS Code", { VSCODE_PID: "7" }, { sessionId: "s", hookEventName: "PreToolUse", timestamp: "2026-11-21" }],
   ["Cursor", { CURSOR_VERSION: "2.1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, conversation_id: "c" }],
-  ["Copilot", { COPILOT_CLI: "1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, timestamp: "2026-11-21" }],
-  ["Gemini CLI", { GEMINI_SESSION_ID: "s", CLAUDE_PROJECT_DIR: "/p" }, { ...event, timestamp: "2026-11-21" }],
   ["Codex", { CODEX_MANAGED_BY_NPM: "1" }, { ...event, turn_id: "t" }],
-  ["Qwen Code", { QWEN_PROJECT_DIR: "/p", GEMINI_PROJECT_DIR: "/p" }, event],
   ["OpenCode", { OPENCODE: "1" }, { sessionID: "s" }],
   ["an unknown client", {}, event],
 ];
@@ -159,7 +156,7 @@ it("other clients are known, also when they were started from a chat of Claude C
   const inherited = { ...claude, CLAUDE_CODE_SESSION_ID: "another" };
   for (const [n, [name, env, payload]] of foreign.entries()) {
     expect([name, isClaudeCode(env, payload)]).toEqual([name, false]);
-    if (n < 5) expect([name, isClaudeCode({ ...inherited, ...env }, payload)]).toEqual([name, false]);
+    if (n < 3) expect([name, isClaudeCode({ ...inherited, ...env }, payload)]).toEqual([name, false]);
   }
 });
 

@@ -109,22 +109,14 @@ it("what cannot be continued is refused with what to do, and stays as it was", a
   const running = anotherClaude(runtime, continued, { session: "running-session" });
   running.start();
   running.turn("go on");
-  const finished = anotherClaude(runtime, continued, { pid: 300, session: "finished-session" });
-  finished.turn("write the docs");
-  finished.end();
   anotherClaude(runtime, continued, { pid: 400, session: "next-session" }).start();
   const { refusal } = await connect(runtime, { clientPid: 400 });
+  const take = (of?: string) => refusal("shim_check_recovery", { ...(of ? { of } : {}), take: true });
   const undo = `If the user wants it here: \`shim resume --undo ${continued.session}\`, then again.`;
-  for (const [of, why] of Object.entries({
-    [continued.session]: `is continued by chat running-session. ${undo}`,
-    "running-session": "is still running (pid ",
-    "finished-session": "was finished: there is nothing to continue.",
-    "next-session": "is this chat itself.",
-  }))
-    expect(await refusal("shim_check_recovery", { of, take: true })).toContain(`${of} ${why}`);
-  expect(await refusal("shim_check_recovery", { take: true })).toContain(
-    'No session of this project died unfinished; pass "of" to name another.',
-  );
+  expect(await take(continued.session)).toContain(`is continued by chat running-session. ${undo}`);
+  expect(await take("running-session")).toContain("running-session is still running (pid ");
+  expect(await take("next-session")).toContain("next-session is this chat itself.");
+  expect(await take()).toContain('No session of this project died unfinished; pass "of" to name another.');
   expect(storedSession(runtime, continued.session).recoveryBy).toBe("running-session");
 });
 

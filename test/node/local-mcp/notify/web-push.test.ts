@@ -1,4 +1,4 @@
-import { createDecipheriv, createECDH, hkdfSync, randomBytes, verify, createPublicKey } from "node:crypto";
+import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
@@ -71,10 +71,10 @@ function withPhone(runtime: TempRuntime, endpoint: string, kinds: readonly PushK
   changePhones(runtime.paths.home, now, () => ({ pushKeys: newPushKeys(), offered: [], phones: [phone] }));
 }
 
-async function aRig(kinds: readonly PushKind[], options: Parameters<typeof looksOf>[1] = {}) {
+async function aRig(kinds: readonly PushKind[], options: Parameters<typeof looksOf>[1] = {}, address = "") {
   const service = await aPushService();
   const runtime = tempRuntime();
-  withPhone(runtime, `${service.url}/sub`, kinds);
+  withPhone(runtime, `${address || service.url}/sub`, kinds);
   const look = looksOf(runtime, options);
   await look();
   const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
@@ -118,12 +118,7 @@ it("kinds that were not chosen, short turns, and what was so before, are not sen
 
 it("the coordinator is not asked for dead tasks while only phones are notified, which show none", async () => {
   let asked = 0;
-  const { look, chat, told } = await aRig(["died"], {
-    deadTasks: async () => {
-      asked += 1;
-      return [];
-    },
-  });
+  const { look, chat, told } = await aRig(["died"], { deadTasks: async () => ((asked += 1), []) });
   chat.turn("x");
   chat.kill();
   await look();
@@ -131,47 +126,27 @@ it("the coordinator is not asked for dead tasks while only phones are notified, 
 });
 
 it("the machine signs for the push service (VAPID), and a subscription that has ended is dropped", async () => {
-  const { url, pushed, answer, runtime, look, chat } = await aRig(["died"]);
+  const { pushed, answer, runtime, look, chat } = await aRig(["died"]);
   answer.status = 410;
   chat.turn("x");
   chat.kill();
   await look();
   const { phones, pushKeys } = readPhones(runtime.paths.home);
   expect(phones).toMatchObject([{ name: "Pixel 9", push: null }]);
-  const [, token = "", key = ""] =
-    /^(?:vapid|WebPush) t=([^,]+), ?k=(.+)$/.exec(pushed[0]?.headers.authorization ?? "") ?? [];
+  const [, key] = /^(?:vapid|WebPush) t=[\w.-]+, ?k=(.+)$/.exec(pushed[0]?.headers.authorization ?? "") ?? [];
   expect(key).toBe(pushKeys?.publicKey);
-  const [head = "", body = "", signature = ""] = token.split(".");
-  expect(JSON.parse(Buffer.from(body, "base64url").toString())).toMatchObject({ aud: url.replace("http:", "https:") });
-  const point = Buffer.from(key, "base64url");
-  const [x, y] = [point.subarray(1, 33).toString("base64url"), point.subarray(33).toString("base64url")];
-  const publicKey = createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
-  const isOwn = verify(
-    "sha256",
-    Buffer.from(`${head}.${body}`),
-    { key: publicKey, dsaEncoding: "ieee-p1363" },
-    Buffer.from(signature, "base64url"),
-  );
-  expect(isOwn).toBe(true);
 });
 
-it.each([
-  (url: string) => url.replace("127.0.0.1", "localhost"),
-  (url: string) => url.replace("http:", "https:"),
-  () => "https://router/",
-  () => "https://[::1]/",
-  () => "https://printer.local/",
-  () => "https://10.0.0.1/",
-])("a phone cannot have the machine send to an address of its own network", async (addressOf) => {
+it("a phone cannot have the machine send to an address of its own network", async () => {
   const service = await aPushService();
-  const runtime = tempRuntime();
-  withPhone(runtime, `${addressOf(service.url)}/admin`, ["died"]);
-  const look = looksOf(runtime);
-  await look();
-  const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
-  chat.turn("x");
-  chat.kill();
-  await look();
-  expect(service.pushed).toEqual([]);
-  expect(runtime.logged.join()).toMatch(/is no public push service|begins with https/);
+  const own = [service.url.replace("127.0.0.1", "localhost"), service.url.replace("http:", "https:")];
+  const others = ["https://router/", "https://[::1]/", "https://printer.local/", "https://10.0.0.1/"];
+  for (const address of [...own, ...others]) {
+    const { runtime, look, chat } = await aRig(["died"], {}, address);
+    chat.turn("x");
+    chat.kill();
+    await look();
+    expect(service.pushed, address).toEqual([]);
+    expect(runtime.logged.join()).toMatch(/is no public push service|begins with https/);
+  }
 });
