@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
@@ -15,12 +15,7 @@ const claude = claudeBinary();
 
 const root = join(import.meta.dirname, "..", "..");
 
-interface Ran {
-  readonly status: number | null;
-  readonly stdout: string;
-}
-
-function run(home: string, ...args: string[]): Ran {
+function run(home: string, ...args: string[]) {
   const path = [dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
   const env = { HOME: home, PATH: path, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" };
   return spawnSync(claude, args, { cwd: home, env, encoding: "utf8", timeout: 240_000, input: "" });
@@ -63,48 +58,29 @@ const document = {
   token_endpoint_auth_method: "none",
 };
 
-/** A program as `BROWSER` names one. */
-function browserIn(folder: string): string {
-  const path = join(folder, "browser.sh");
-  writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${consent}" "$1"\n`);
-  chmodSync(path, 0o755);
-  return path;
+/** The options of a program in the project of the rig. */
+function optionsOf({ project, home }: ClaudeRig, env: Record<string, string> = {}) {
+  return { cwd: project, env: cleanEnv({ home, modelUrl: "http://127.0.0.1:9", env }) };
 }
 
-/** `claude mcp ...`, in the project of the rig. */
-class ClaudeMcp {
-  readonly #rig: ClaudeRig;
+/** `claude mcp ...` */
+async function mcp(rig: ClaudeRig, ...args: string[]): Promise<string> {
+  const { code, out, err } = await outputOf(spawn(claude, ["mcp", ...args], optionsOf(rig)));
+  expect([args, code, out + err]).toEqual([args, 0, expect.anything()]);
+  return out;
+}
 
-  constructor(rig: ClaudeRig) {
-    this.#rig = rig;
-  }
-
-  async run(...args: string[]): Promise<string> {
-    const { code, out, err } = await outputOf(spawn(claudeBinary(), ["mcp", ...args], this.#options()));
-    expect([args, code, out + err]).toEqual([args, 0, expect.anything()]);
-    return out;
-  }
-
-  /** It signs in at a terminal only. */
-  async login(name: string, token: string): Promise<string> {
-    const env = {
-      BROWSER: browserIn(this.#rig.root),
-      SHIM_TEST_TOKEN: token,
-      TERM: "xterm-256color",
-      SHELL: "/bin/sh",
-    };
-    const command = `${claudeBinary()} mcp login ${name}`;
-    const program = spawn("script", ["-qefc", command, "/dev/null"], this.#options(env));
-    onTestFinished(() => void program.kill("SIGKILL"));
-    const { code, out } = await outputOf(program, null);
-    const shown = stripVTControlCharacters(out);
-    expect([code, shown]).toEqual([0, expect.anything()]);
-    return shown;
-  }
-
-  #options(env: Record<string, string> = {}): { cwd: string; env: Record<string, string> } {
-    return { cwd: this.#rig.project, env: cleanEnv({ home: this.#rig.home, modelUrl: "http://127.0.0.1:9", env }) };
-  }
+/** It signs in at a terminal only. */
+async function login(rig: ClaudeRig, name: string, token: string): Promise<string> {
+  const browser = join(rig.root, "browser.sh");
+  writeFileSync(browser, `#!/bin/sh\nexec "${process.execPath}" "${consent}" "$1"\n`, { mode: 0o755 });
+  const env = { BROWSER: browser, SHIM_TEST_TOKEN: token, TERM: "xterm-256color", SHELL: "/bin/sh" };
+  const program = spawn("script", ["-qefc", `${claude} mcp login ${name}`, "/dev/null"], optionsOf(rig, env));
+  onTestFinished(() => void program.kill("SIGKILL"));
+  const { code, out } = await outputOf(program, null);
+  const shown = stripVTControlCharacters(out);
+  expect([code, shown]).toEqual([0, expect.anything()]);
+  return shown;
 }
 
 /** An hour later, as far as Claude Code can see. @returns the refresh tokens that it had */
@@ -126,11 +102,10 @@ it("Claude Code signs in through a browser, refreshes, and is refused once the t
   const edge = await EdgeRuntime.open({ isOAuth: true, documents, log: () => undefined });
   await edge.register("a-chat");
   const { id, token } = await edge.call("tokens.create", { machine: "claude", scope: "submit" });
-  const mcp = new ClaudeMcp(rig);
-  await mcp.run("add", "--transport", "http", "far", `${edge.url}/mcp`);
-  expect(await mcp.run("list")).toMatch(/far: .*Needs authentication/);
-  expect(await mcp.login("far", token)).toContain('Authenticated with "far"');
-  expect(await mcp.run("list")).toMatch(/far: .*Connected/);
+  await mcp(rig, "add", "--transport", "http", "far", `${edge.url}/mcp`);
+  expect(await mcp(rig, "list")).toMatch(/far: .*Needs authentication/);
+  expect(await login(rig, "far", token)).toContain('Authenticated with "far"');
+  expect(await mcp(rig, "list")).toMatch(/far: .*Connected/);
   const submit = call("mcp__far__tasks_submit", { tasks: [{ type: "build" }] });
   const chat = { args: ["--allowedTools", "mcp__far"], steps: [submit, { text: "Done." }] };
   const first = await rig.printed("give the build to the team", chat);

@@ -14,9 +14,8 @@ const done = { text: 'I looked, and it is done.\n{"shim":"done","result":{"files
 it("a task is done by Claude Code in a worktree, with SHIM's server and hooks, and without shim init @night", async () => {
   const write = call("Write", { file_path: "fixed.ts", content: "export {};\n" });
   const save = call("mcp__shim__shim_force_checkpoint", { goal: "The parser" });
-  const machine = await WorkerMachine.with([bash("sleep 1"), write, save, done], {
-    allowedTools: ["Write", "Bash(sleep *)"],
-  });
+  const settings = { allowedTools: ["Write", "Bash(sleep *)"] };
+  const machine = await WorkerMachine.with([bash("sleep 1"), write, save, done], settings);
   const task = machine.submit(request);
   expect(await machine.worker("--once").ended).toBe(0);
   const found = machine.ask("tasks.get", { task });
@@ -66,18 +65,16 @@ it.each([
 });
 
 it("a tool that is not allowed is refused without a question, and the run continues @night", async () => {
-  const machine = await WorkerMachine.with(
-    [
-      bash("touch not-allowed.txt"),
-      call("Write", { file_path: "neither.txt", content: "x" }),
-      bash("git log --oneline"),
-      call("Read", { file_path: "/etc/hostname" }),
-      call("Read", { file_path: "one.ts" }),
-      call("mcp__shim__shim_clear_state", {}),
-      done,
-    ],
-    { allowedTools: ["Bash(git log *)", "Read(./**)"] },
-  );
+  const steps = [
+    bash("touch not-allowed.txt"),
+    call("Write", { file_path: "neither.txt", content: "x" }),
+    bash("git log --oneline"),
+    call("Read", { file_path: "/etc/hostname" }),
+    call("Read", { file_path: "one.ts" }),
+    call("mcp__shim__shim_clear_state", {}),
+    done,
+  ];
+  const machine = await WorkerMachine.with(steps, { allowedTools: ["Bash(git log *)", "Read(./**)"] });
   const { project, home } = machine.rig;
   // Both would allow it, and run a command of their own.
   const hook = { hooks: [{ type: "command", command: `echo run >> ${join(machine.rig.root, "hooks.log")}` }] };
@@ -93,14 +90,9 @@ it("a tool that is not allowed is refused without a question, and the run contin
   const { state, result } = machine.ask("tasks.get", { task });
   expect([state, result]).toMatchObject(["done", { output: { refused: 2, turns: 7 } }]);
   const answers = (machine.asked().at(-1) ?? "").split("\nuser: ").slice(-6);
-  expect(answers.map((text) => /Permission to use|No such tool|first|export/.exec(text)?.[0])).toEqual([
-    "Permission to use",
-    "No such tool",
-    "first",
-    "Permission to use",
-    "export",
-    "No such tool",
-  ]);
+  const kinds = answers.map((text) => /Permission to use|No such tool|first|export/.exec(text)?.[0]);
+  const refused = ["Permission to use", "No such tool"];
+  expect(kinds).toEqual([...refused, "first", refused[0], "export", refused[1]]);
   expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 

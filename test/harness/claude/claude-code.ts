@@ -91,10 +91,7 @@ const PASTE_PAUSE_MS = 300;
 
 export function findChild(pid: number, text: string): Promise<Child> {
   const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
-  const commands = (): string =>
-    childrenOf(pid)
-      .map(({ command }) => command.join(" ").slice(0, 200))
-      .join("; ");
+  const commands = () => JSON.stringify(childrenOf(pid).map(({ command }) => command.join(" ").slice(0, 200)));
   return untilFound(found, () => `a child of ${pid} with "${text}" in its command line, which has: ${commands()}`);
 }
 
@@ -110,7 +107,7 @@ export async function untilFound<T>(
     const found = await look();
     if (found !== null && found !== undefined && found !== false) return found;
     if (performance.now() > deadline)
-      throw new Error(`Waited ${LOOK_FOR_MS} ms in vain for ${typeof what === "string" ? what : what()}.`);
+      throw new Error(`Waited ${LOOK_FOR_MS} ms without finding ${typeof what === "string" ? what : what()}.`);
     await pause(LOOK_EVERY_MS);
   }
 }

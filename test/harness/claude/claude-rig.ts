@@ -117,7 +117,8 @@ export class ClaudeRig extends ChatRig {
     const lines = readFileSync(transcriptPath(this.home, this.project, id), "utf8")
       .trim()
       .split("\n");
-    return lines.map((line) => JSON.parse(line) as TranscriptLine).flatMap(({ attachment }) => messageOf(attachment));
+    const attachments = lines.map((line) => (JSON.parse(line) as TranscriptLine).attachment);
+    return attachments.flatMap((one) => (one?.type === "hook_system_message" ? [one.content ?? ""] : []));
   }
 
   #options(model: ScriptedModel, options: ChatOptions): ClaudeOptions {
@@ -136,10 +137,6 @@ export class ClaudeRig extends ChatRig {
 
 interface TranscriptLine {
   readonly attachment?: { readonly type: string; readonly content?: string };
-}
-
-function messageOf(attachment: TranscriptLine["attachment"]): string[] {
-  return attachment?.type === "hook_system_message" ? [attachment.content ?? ""] : [];
 }
 
 function modelOf({ steps, summary }: ChatOptions): Promise<ScriptedModel> {

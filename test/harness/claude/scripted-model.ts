@@ -56,12 +56,13 @@ const SUMMARY_PROMPT = "create a detailed summary of the conversation";
  */
 export async function startScriptedModel(script: Script): Promise<ScriptedModel> {
   const requests: ModelRequest[] = [];
-  const gates = new Map<string, Gate>();
+  /** By `hold`: that a request has come, and that it may continue. */
+  const gates = new Map<string, Record<"arrival" | "exit", PromiseWithResolvers<void>>>();
   const nextStep = play(script.steps);
   let serial = 0;
 
-  const gate = (name: string): Gate => {
-    const known = gates.get(name) ?? { arrival: Promise.withResolvers(), exit: Promise.withResolvers() };
+  const gate = (name: string) => {
+    const known = gates.get(name) ?? { arrival: Promise.withResolvers<void>(), exit: Promise.withResolvers<void>() };
     gates.set(name, known);
     return known;
   };
@@ -113,12 +114,6 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
         server.closeAllConnections();
       }),
   };
-}
-
-/** Where a request is held: that it has come, and that it may continue. */
-interface Gate {
-  readonly arrival: PromiseWithResolvers<void>;
-  readonly exit: PromiseWithResolvers<void>;
 }
 
 function play(steps: Steps): MakeStep {
