@@ -10,6 +10,7 @@ import { write } from "#harness/machine/git-project.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 
 const before = "export {};\n";
+const clients = otherClients.map((client) => [client.name, client] as const);
 
 it.each([qwen, opencode, gemini])(
   "$name: the slash command undo of a real chat takes its turn back, and counts as no prompt @night",
@@ -38,7 +39,7 @@ it.each([qwen, opencode, gemini])(
   },
 );
 
-it.each(otherClients.map((client) => [client.name, client] as const))(
+it.each(clients)(
   "%s: the edits and commands of a real turn are taken back, and that is taken back @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
@@ -82,7 +83,7 @@ function deploys({ root }: ChatRig): number {
   return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n").length : 0;
 }
 
-it.each(otherClients.map((client) => [client.name, client] as const))(
+it.each(clients)(
   "%s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt @night",
   async (_name, client) => {
     const rig = new ClientRig(client);

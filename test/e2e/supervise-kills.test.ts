@@ -87,13 +87,6 @@ class SupervisorProcessRig extends MachineHome {
     return this.start("worker", "supervise", "--json");
   }
 
-  /** Whether the next one leaves a transcript that cannot be resumed. */
-  breakTranscripts(isBroken: boolean): void {
-    const path = join(this.home, "bin", "broken");
-    if (isBroken) writeFileSync(path, "");
-    else rmSync(path, { force: true });
-  }
-
   runs(): ClaudeRun[] {
     const path = join(this.home, "bin", "runs.jsonl");
     if (!existsSync(path)) return [];
@@ -116,8 +109,9 @@ const rounds = setting("SHIM_KILL_ROUNDS", 12);
 const seed = setting("SHIM_KILL_SEED", 1);
 const quick = { firstMs: 10, mostMs: 50, loopCrashes: 1_000_000 };
 
-function until(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 120_000, interval: 20 });
+/** Nothing of a run is left. */
+function gone({ pids }: ClaudeRun): Promise<void> {
+  return vi.waitFor(() => expect(pids.filter(isThere)).toEqual([]), { timeout: 120_000, interval: 20 });
 }
 
 /** Kills Claude Code itself, the process that keeps it, all of its group, or first its tools. */
@@ -155,11 +149,13 @@ it(
     const supervisor = home.supervise();
     let before = await home.started(1);
     expect(before.prompt).toBe(prompt);
-    // What a run writes is decided before it begins.
+    // What a run writes is decided before it begins: with this file a transcript that cannot be resumed.
+    const broken = join(home.home, "bin", "broken");
     let isBroken = false;
     for (let round = 1; round <= rounds; round++) {
       const isNextBroken = draw(3) === 0;
-      home.breakTranscripts(isNextBroken);
+      if (isNextBroken) writeFileSync(broken, "");
+      else rmSync(broken, { force: true });
       kill(before, draw);
       const next = await home.started(round + 1);
       expectToContinue(next, before, isBroken);
@@ -169,21 +165,22 @@ it(
     expect(home.runs()).toHaveLength(rounds + 1);
     supervisor.kill("SIGTERM");
     expect(await supervisor.ended).toBe(0);
-    await until(() => expect(before.pids.filter(isThere)).toEqual([]));
+    await gone(before);
   },
   rounds * 10_000 + 60_000,
 );
 
 it("a supervisor that is killed takes everything with it, and the next one continues with one of each @night", async () => {
   const home = new SupervisorProcessRig(quick);
-  let before: ClaudeRun | null = null;
+  const runs: ClaudeRun[] = [];
   for (let round = 1; round <= 3; round++) {
     const supervisor = home.supervise();
     const run = await home.started(round);
+    const before = runs.at(-1);
     if (before) expectToContinue(run, before, false);
     supervisor.kill("SIGKILL");
     await supervisor.ended;
-    before = run;
+    runs.push(run);
   }
-  await until(() => expect(before?.pids.filter(isThere)).toEqual([]));
+  await gone(runs[2]!);
 });

@@ -230,7 +230,7 @@ it("a run without a user is not held", async () => {
   expect(await listed()).toEqual([]);
 });
 
-it("what SHIM itself has its user asked is shown, and only the terminal can answer it", async () => {
+it("what SHIM itself has its user asked is shown, and only the terminal can answer it, as it does a question", async () => {
   const { runtime, claude: first } = aChat({ config: { effects: { guard: "on" }, ...on } });
   first.start();
   first.prompt("release it");
@@ -239,7 +239,7 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   const next = anotherClaude(runtime, first);
   next.start();
   next.prompt("go on");
-  const { event, first: shown, answer } = await aRig({ runtime, clientPid: next.pid });
+  const { event, first: shown, listed, answer } = await aRig({ runtime, clientPid: next.pid });
   const push = { session_id: next.session, tool_name: "Bash", cwd: next.cwd };
   const command = "git push origin main";
   const guarded = await event("PreToolUse", { ...push, tool_use_id: "t9", "tool_input.command": command });
@@ -248,14 +248,12 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   const { id, canAnswer, reason } = await shown();
   expect([canAnswer, reason]).toEqual([false, expect.stringContaining("SHIM itself")]);
   expect(await answer(id, "allow")).toMatchObject({ error: { code: "not_released" } });
-});
-
-it("a question to the user is shown, and the terminal alone answers it", async () => {
-  const { event, first } = await aRig();
-  const tool_input = JSON.stringify({ questions: [{ question: "Which?" }] });
-  const question = { tool_name: "AskUserQuestion", tool_input };
+  const question = {
+    tool_name: "AskUserQuestion",
+    tool_input: JSON.stringify({ questions: [{ question: "Which?" }] }),
+  };
   expect(await event("PermissionRequest", question)).toEqual(undecided);
-  expect(await first()).toMatchObject({ canAnswer: false });
+  expect((await listed()).at(-1)).toMatchObject({ tool: "AskUserQuestion", canAnswer: false });
 });
 
 it("the text says all that a call would do, without secrets, in at most 2,000 characters, and says what is cut", async () => {
