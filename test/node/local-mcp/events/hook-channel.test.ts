@@ -93,15 +93,6 @@ it("an input that is no event of a hook changes nothing, and is answered", async
   expect(await event("Stop")).toEqual({ content: [] });
 });
 
-it("an event comes after those that wait in the spool", async () => {
-  const runtime = tempRuntime();
-  const { event } = aChannel(runtime);
-  const input = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };
-  spool.append(runtime.paths.spool, { at: runtime.now(), event: "UserPromptSubmit", client: null, input });
-  expect(await event("PreToolUse", bash)).toEqual({ content: [] });
-  expect(journalKinds(runtime, session)).toEqual(["prompt", "tool_start"]);
-});
-
 it("an edit of a reserved file is refused, also while events wait in the spool", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);

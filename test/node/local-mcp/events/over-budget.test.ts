@@ -37,33 +37,24 @@ function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
   return runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
 }
 
-it(
-  "an event that takes too long is stored as it came, redacted and marked, and the session goes on @night",
-  { timeout: 240_000 },
-  () => {
-    const chat = aChat();
-    const { runtime, claude } = chat;
-    claude.start();
-    claude.prompt("Bake the bread");
-    const token = `ghp_${"a1B2".repeat(9)}`;
-    expect(
-      claude.tell("PreToolUse", {
-        tool_name: "Bash",
-        tool_use_id: "t1",
-        tool_input: { command: `hang ${token} ${"x ".repeat(8_000)}` },
-      }),
-    ).toEqual({});
-    claude.stop("The bread is baked.");
-    const unread = rows(chat).flatMap(({ entry }) => (entry.kind === "unread" ? [entry] : []));
-    expect(unread).toMatchObject([{ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown }]);
-    expect(JSON.stringify(rows(chat))).not.toContain(token);
-    expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
-    expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
-      prompts: [{ text: "Bake the bread" }],
-      words: [{ text: "The bread is baked." }],
-    });
-  },
-);
+it("an event that takes too long is stored as it came, redacted and marked, and the session goes on @night", () => {
+  const chat = aChat();
+  const { runtime, claude } = chat;
+  claude.start();
+  claude.prompt("Bake the bread");
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  const tool_input = { command: `hang ${token} ${"x ".repeat(8_000)}` };
+  expect(claude.tell("PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input })).toEqual({});
+  claude.stop("The bread is baked.");
+  const unread = rows(chat).flatMap(({ entry }) => (entry.kind === "unread" ? [entry] : []));
+  expect(unread).toMatchObject([{ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown }]);
+  expect(JSON.stringify(rows(chat))).not.toContain(token);
+  expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
+  expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
+    prompts: [{ text: "Bake the bread" }],
+    words: [{ text: "The bread is baked." }],
+  });
+});
 
 it("an edit of a reserved file that takes too long to interpret is refused @night", () => {
   const { runtime, claude } = aChat();
@@ -82,7 +73,7 @@ it("an edit of a reserved file that takes too long to interpret is refused @nigh
   expect(runtime.logged.filter((line) => line.includes("was stored without being interpreted"))).toHaveLength(2);
 });
 
-it("an entry that takes too long to fold is skipped, and by every later process @night", { timeout: 240_000 }, () => {
+it("an entry that takes too long to fold is skipped, and by every later process @night", () => {
   const chat = aChat();
   const { runtime, claude } = chat;
   claude.start();
@@ -93,10 +84,8 @@ it("an entry that takes too long to fold is skipped, and by every later process 
   });
   claude.prompt("Paint the shelf");
   claude.stop("The shelf is white.");
-  expect(rows(chat).find((row) => row.entry.kind === "unread")?.entry).toMatchObject({
-    of: "prompt",
-    text: expect.stringContaining('"text":"hang"'),
-  });
+  const unread = rows(chat).find((row) => row.entry.kind === "unread")?.entry;
+  expect(unread).toMatchObject({ of: "prompt", text: expect.stringContaining('"text":"hang"') });
   const { calls } = bad;
   const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
   expect(saved.ok).toBe(true);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
-import { dismiss, undo } from "#src/machine/recovery/marks.ts";
+import { undo } from "#src/machine/recovery/marks.ts";
 import { aDeadClaude, aProject, anotherClaude, journalKinds, rowCount } from "#harness/machine/claude.ts";
 import { storedSession, Claude, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -139,18 +139,6 @@ it("after three chats that did not take it, a dead session is only listed; who t
   const taken = { at: runtime.now(), session: dead.session, action: "taken", by: "chat-4" } as const;
   runtime.store.write((sql) => recoveries.add(sql, taken));
   expect(start(5).context).toContain("ago: fix the parser");
-});
-
-it("an offer that is undone is made again; a dismissed session is not", () => {
-  const runtime = tempRuntime();
-  const first = aDeadClaude(runtime);
-  anotherClaude(runtime, first).start();
-  expect(undo(runtime, first.session)).toBe(true);
-  const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
-  expect(third.start()).toContain("fix the parser");
-  expect(dismiss(runtime, first.session)).toBe(true);
-  third.end();
-  expect(anotherClaude(runtime, first, { pid: 4_000, session: "fourth-session" }).start()).toBe("");
 });
 
 /** A chat that was offered a dead session. */
