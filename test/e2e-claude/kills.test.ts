@@ -15,7 +15,6 @@ import {
   shimTool,
 } from "#harness/claude/claude-rig.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
-import { git } from "#harness/machine/git-project.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 
 const request = "Make the parser accept empty input";
@@ -133,20 +132,6 @@ it("Claude Code works on where nothing can be saved, and the user reads that all
   expect(rig.shown(id).length).toBeGreaterThan(0);
   for (const text of rig.shown(id))
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
-});
-
-it("before a command that throws edits away the files are saved @night", async () => {
-  const rig = new ClaudeRig();
-  const edit = "echo 'export const half = true;' > one.ts";
-  await rig.printed("tidy up", { steps: [bash(edit), bash("cd . && git checkout -- one.ts"), { text: "Done." }] });
-  const [session] = rig.sessions();
-  const { checkpoints, snapshots } = rig.stored(session!.id);
-  const before = checkpoints.find(({ trigger }) => trigger === "before_tool");
-  const snapshot = snapshots.find(({ checkpointId }) => checkpointId === before?.id);
-  expect(snapshot).toMatchObject({ state: "done", reason: null });
-  const repository = snapshot?.repository ?? "";
-  expect(git(repository, "show", `${snapshot?.commit}:one.ts`)).toBe("export const half = true;\n");
-  expect(git(rig.project, "status", "--porcelain")).toBe("");
 });
 
 it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {

@@ -84,22 +84,6 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
 });
 
-it("what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {
-  const { edge, a } = await twoMachines();
-  await edge.call("settings.set", { settings: { chatTtlMs: 600_000, lostSocketGraceMs: 600_000 } });
-  const one = await aChat(a, "the parser");
-  await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
-  await answered(one.server, "shim_next", {});
-  a.proxy.cut();
-  expect(await answered(one.server, "shim_report", { outcome: "done", result: 7 })).toMatchObject({ state: "kept" });
-  expect(await answered(one.server, "shim_send", { to: "all", text: "it is done" })).toMatchObject({ state: "kept" });
-  expect(await stateOf(edge, 1)).toBe("running");
-  a.proxy.heal();
-  await vi.waitFor(async () => expect(await stateOf(edge, 1)).toBe("done"), patience);
-  const { attempts } = await edge.call("tasks.history", { task: 1 });
-  expect(attempts).toMatchObject([{ end: "done", chat: one.session, lateCalls: 0 }]);
-});
-
 /** All bytes of all files below a folder. */
 function bytesBelow(folder: string): string {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));

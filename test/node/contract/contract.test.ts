@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -12,6 +11,7 @@ import { fileLog } from "#src/platform/log-file.ts";
 import { homeFrom, pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { meet, resources } from "#harness/coordinator/peers.ts";
 import {
   chatStates,
@@ -25,24 +25,16 @@ import {
   type RegisteredChat,
 } from "#src/contract/chat-state.ts";
 
-function aFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "shim-config-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 it("the defaults are those of the schema", () => {
   expect(configSchema().parse({})).toEqual(defaults);
 });
 
 it("without a file all settings have their defaults; a file may give some, with comments", () => {
-  const path = join(aFolder(), "config.json");
+  const path = join(temporaryFolder(), "config.json");
   expect(readConfig(path)).toEqual({ ok: true, value: defaults });
   writeFileSync(path, '\uFEFF{\n  // mine\n  "recovery": "ask",\n  "checkpoint": { "everyToolCalls": 3, },\n}\n');
-  expect(readConfig(path)).toMatchObject({
-    ok: true,
-    value: { recovery: "ask", checkpoint: { everyToolCalls: 3, everyMs: 300_000 } },
-  });
+  const value = { recovery: "ask", checkpoint: { everyToolCalls: 3, everyMs: 300_000 } };
+  expect(readConfig(path)).toMatchObject({ ok: true, value });
 });
 
 it("a file that cannot be used is refused with its path and what is wrong, never half used", () => {
@@ -60,7 +52,7 @@ it("a file that cannot be used is refused with its path and what is wrong, never
     expect(parsed, text).toMatchObject({ ok: false, error: expect.stringMatching(/^\/c\.json: /) as string });
     expect(parsed.ok ? "" : parsed.error, text).toMatch(problem);
   }
-  const folder = aFolder();
+  const folder = temporaryFolder();
   expect(readConfig(folder)).toEqual({ ok: false, error: `${folder}: cannot be read (EISDIR)` });
 });
 
@@ -76,16 +68,11 @@ it("every file is below one folder, which SHIM_HOME moves", () => {
 });
 
 it("the log is JSON lines, private, moved aside when it is large; one that cannot be written goes to stderr", () => {
-  const path = join(aFolder(), "new", "shim.log");
+  const path = join(temporaryFolder(), "new", "shim.log");
   const log = fileLog(path, () => 7);
   log("warn", "first", { event: "Stop" });
-  expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({
-    level: "warn",
-    time: 7,
-    pid: process.pid,
-    msg: "first",
-    event: "Stop",
-  });
+  const line = { level: "warn", time: 7, pid: process.pid, msg: "first", event: "Stop" };
+  expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(line);
   expect(statSync(path).mode & 0o777).toBe(0o600);
   writeFileSync(path, "x".repeat(5_000_001));
   log("info", "second");
@@ -93,14 +80,14 @@ it("the log is JSON lines, private, moved aside when it is large; one that canno
   expect(statSync(`${path}.1`).size).toBe(5_000_001);
   const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   onTestFinished(() => stderr.mockRestore());
-  const folder = aFolder();
+  const folder = temporaryFolder();
   mkdirSync(join(folder, "shim.log"));
   fileLog(join(folder, "shim.log"), () => 8)("error", "third");
   expect(stderr).toHaveBeenCalledWith(expect.stringContaining('"msg":"third"'));
 });
 
 it("a process takes its folder from the environment; settings that cannot be used are logged, and the defaults hold", () => {
-  const home = aFolder();
+  const home = temporaryFolder();
   const env = { SHIM_HOME: home };
   const logged: unknown[] = [];
   const options = { driver: openBetterSqlite3, busyMs: 100, env, log: (...line: unknown[]) => void logged.push(line) };
@@ -111,9 +98,8 @@ it("a process takes its folder from the environment; settings that cannot be use
   expect(logged).toEqual([]);
   writeFileSync(join(home, "config.json"), '{"recovery": "never"}');
   expect(systemRuntime(options).config).toEqual(defaults);
-  expect(logged).toMatchObject([
-    ["error", "settings ignored", { reason: expect.stringContaining("recovery") as string }],
-  ]);
+  const reason = expect.stringContaining("recovery") as string;
+  expect(logged).toMatchObject([["error", "settings ignored", { reason }]]);
 });
 
 /** Whether zod passes over a field unread; such a value is refused before any schema sees it. */
@@ -123,13 +109,8 @@ function hasProtoField(value: unknown): boolean {
 }
 
 it("a value is JSON where zod's own schema says so, and is passed on as it is", () => {
-  const anything = fc.anything({
-    withBigInt: true,
-    withDate: true,
-    withMap: true,
-    withSet: true,
-    withNullPrototype: true,
-  });
+  const kinds = ["withBigInt", "withDate", "withMap", "withSet", "withNullPrototype"].map((kind) => [kind, true]);
+  const anything = fc.anything(Object.fromEntries(kinds));
   fc.assert(
     fc.property(fc.oneof(anything, fc.jsonValue()), (value) => {
       fc.pre(!hasProtoField(value));
@@ -180,16 +161,8 @@ const offer = { chat: "aaaa1111", msAgo: 2 * minuteMs };
 const continuedBy = "aaaa1111";
 
 function aChat(facts: Partial<ChatFacts>): ChatFacts {
-  return {
-    end: null,
-    recovery: null,
-    continuedBy: null,
-    offer: null,
-    hasContent: true,
-    isClosed: false,
-    presence: works,
-    ...facts,
-  };
+  const none = { end: null, recovery: null, continuedBy: null, offer: null };
+  return { ...none, hasContent: true, isClosed: false, presence: works, ...facts };
 }
 
 it.each<[string, Partial<ChatFacts>]>([

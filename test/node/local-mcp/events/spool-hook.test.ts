@@ -34,10 +34,8 @@ it("a prompt that had to wait in the spool stays before the next one: the newest
 it("a budget at its limit denies tool calls while the store is locked, and none in a pause", () => {
   const { runtime, claude } = aChat({ busyMs: 10 });
   claude.start();
-  runtime.store.write((sql) => {
-    const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
-    insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
-  });
+  const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
+  runtime.store.write((sql) => insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 }));
   const decision = (tool_name: string): string | undefined =>
     claude.tell("PreToolUse", { tool_name, tool_input: {}, tool_use_id: `toolu_${tool_name}` }).hookSpecificOutput
       ?.permissionDecision;
@@ -165,11 +163,11 @@ it("a process that got the client's number since, also after a reboot, is not ta
 it("an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
   const { runtime, claude } = aChat();
   const input = { session_id: claude.session, prompt: "kept", prompt_id: "p1" };
-  for (const entry of [
+  const odd = [
     { event: "Nonsense", input },
     { event: "Stop", input: { session_id: 7 } },
-    { event: "UserPromptSubmit", input, clientPid: "none" },
-  ])
+  ];
+  for (const entry of [...odd, { event: "UserPromptSubmit", input, clientPid: "none" }])
     spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, ...entry });
   expect(drainInto(runtime)).toBe(3);
   expect(journalKinds(runtime, claude.session)).toEqual(["prompt"]);
