@@ -10,7 +10,7 @@ import { build, run } from "#src/cli/commands/program.ts";
 import { shellHookOf, type Launch } from "#src/platform/shim-command.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { pathsIn } from "#src/platform/paths.ts";
 import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import { storeDurations } from "#src/runtime/durations.ts";
@@ -33,28 +33,7 @@ export interface Ran {
   readonly error: unknown;
 }
 
-/** A machine of its own: a user's home, SHIM's home in it, two project folders, processes and a clock that the test moves. */
-export interface CliHome {
-  readonly folder: string;
-  readonly paths: Paths;
-  readonly project: string;
-  readonly other: string;
-  readonly runtime: Runtime;
-  readonly alive: Set<number>;
-  readonly started: ProcessStart[];
-  now: number;
-  io(overrides?: Partial<Io>): Io & { out: string; err: string };
-  /** In no terminal, in the folder of `project`; `command` is split at blanks, the arguments are taken as they are. */
-  shim(command?: string, ...args: string[]): Promise<Ran>;
-  shimWith(overrides: Partial<Io>, command?: string, ...args: string[]): Promise<Ran>;
-  codes(...commands: string[]): Promise<number[]>;
-  json(command: string, ...args: string[]): Promise<Record<string, unknown>>;
-  /** Each of these arguments is wrong usage, and stderr holds why. */
-  misuses(command: string, cases: readonly (readonly [args: string | readonly string[], why: Part])[]): Promise<void>;
-  coordinator(machine?: string): LocalCoordinator;
-  /** From now on the machine is in the workspace "team" of this coordinator. */
-  join(url: string, more?: Partial<EdgeConfig>): void;
-}
+export type CliHome = ReturnType<typeof aCliHome>;
 
 type Part = string | RegExp;
 
@@ -78,16 +57,12 @@ export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"
   return { code, err: holding(...parts) };
 }
 
-function errorIn(out: string): unknown {
-  const [, code = null] = /^\{\s*"error":\s*\{\s*"code":\s*"(\w+)"/.exec(out) ?? [];
-  return code;
-}
-
 function words(text: string | readonly string[]): readonly string[] {
   return typeof text === "string" ? text.split(" ").filter((word) => word !== "") : text;
 }
 
-export function aCliHome(): CliHome {
+/** A machine of its own: a user's home, SHIM's home in it, two project folders, processes and a clock that the test moves. */
+export function aCliHome() {
   const folder = temporaryFolder();
   const paths = pathsIn(join(folder, "shim"));
   const alive = new Set<number>();
@@ -95,51 +70,60 @@ export function aCliHome(): CliHome {
     boot: () => "boot-1",
     facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
   };
+  const launch = launchIn(folder);
   for (const name of ["project", "other", "path"]) mkdirSync(join(folder, name));
-  const programs = [...Object.values(launchIn(folder)), shellHookOf(launchIn(folder))];
-  write("/", Object.fromEntries(programs.map((path) => [path, ""])));
-  symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
+  write("/", Object.fromEntries([...Object.values(launch), shellHookOf(launch)].map((path) => [path, ""])));
+  symlinkSync(launch.script, join(folder, "path", "shim"));
   const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
   let serial = 0;
   const random = (bytes: number) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256);
-  const runtime = Object.assign(tempRuntime({ paths, env }), { processes, random, launch: launchIn(folder) });
-  const home: CliHome = {
+  const own = tempRuntime({ paths, env });
+  const runtime: Runtime = Object.assign(own, { processes, random, launch });
+  const home = {
     folder,
     paths,
     project: join(folder, "project"),
     other: join(folder, "other"),
     alive,
-    started: [],
+    started: [] as ProcessStart[],
     runtime,
-    get now() {
-      return runtime.clock.now;
+    get now(): number {
+      return own.clock.now;
     },
-    set now(to) {
-      runtime.clock.now = to;
+    set now(to: number) {
+      own.clock.now = to;
     },
-    io: (overrides = {}) => anIo(home, overrides),
-    shim: (command, ...args) => home.shimWith({}, command, ...args),
-    async shimWith(overrides, command = "", ...args) {
+    io: (overrides: Partial<Io> = {}): PrintingIo => anIo(home, overrides),
+    /** In no terminal, in the folder of `project`; `command` is split at blanks, the arguments are taken as they are. */
+    shim: (command?: string, ...args: string[]): Promise<Ran> => home.shimWith({}, command, ...args),
+    async shimWith(overrides: Partial<Io>, command = "", ...args: string[]): Promise<Ran> {
       const io = anIo(home, overrides);
       const code = await run([...words(command), ...args], io);
       const json = (): Record<string, unknown> => JSON.parse(io.out) as Record<string, unknown>;
-      return { code, out: io.out, err: io.err, json, error: errorIn(io.out) };
+      const [, error = null] = /^\{\s*"error":\s*\{\s*"code":\s*"(\w+)"/.exec(io.out) ?? [];
+      return { code, out: io.out, err: io.err, json, error };
     },
-    async codes(...commands) {
+    async codes(...commands: string[]): Promise<number[]> {
       const codes: number[] = [];
       for (const command of commands) codes.push((await home.shim(command)).code);
       return codes;
     },
-    json: async (command, ...args) => (await home.shim(command, ...args, "--json")).json(),
-    coordinator: (machine = "here") => {
-      const { now } = home.runtime;
+    json: async (command: string, ...args: string[]): Promise<Record<string, unknown>> =>
+      (await home.shim(command, ...args, "--json")).json(),
+    coordinator: (machine = "here"): LocalCoordinator => {
+      const { now } = runtime;
       const store = createLocalStore({ home: paths.home, driver: openBetterSqlite3, now, busyMs: 1_000 });
       onTestFinished(() => store.close());
       return new LocalCoordinator({ store, processes, machine, now });
     },
-    join: (url, more) =>
+    /** From now on the machine is in the workspace "team" of this coordinator. */
+    join: (url: string, more?: Partial<EdgeConfig>): void =>
       writeEdgeConfig(paths.home, { url, workspace: "team", machine: "m1", token: "shim_a.b", ...more }),
-    async misuses(command, cases) {
+    /** Each of these arguments is wrong usage, and stderr holds why. */
+    async misuses(
+      command: string,
+      cases: readonly (readonly [string | readonly string[], why: Part])[],
+    ): Promise<void> {
       for (const [args, why] of cases)
         expect([args, await home.shim(command, ...words(args))]).toMatchObject([args, failed(2, why)]);
     },
@@ -194,10 +178,7 @@ export function between(...steps: (() => void)[]): Pick<Io, "interrupted" | "wai
 }
 
 export function linesOf<Line extends object>(out: string): Line[] {
-  return out
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Line);
+  return (out.match(/.+/g) ?? []).map((line) => JSON.parse(line) as Line);
 }
 
 export function launchIn(folder: string): Launch {
@@ -208,14 +189,16 @@ export function launchIn(folder: string): Launch {
 const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", claude: "2.1.200 (Claude Code)" };
 
 /** A command, which only reads, and the host that writes for it: with a runtime of the test it is both's. */
-function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
+type PrintingIo = Io & { out: string; err: string };
+
+function anIo(home: CliHome, overrides: Partial<Io>): PrintingIo {
   const { paths, runtime } = home;
   const loaded = overrides.makeRuntime ?? withRuntime(runtime).makeRuntime;
   const used = async () => (await loaded()).runtime;
   const context = async (): Promise<OperationContext> => ({ paths, site: io, loaded, runtime: used });
   const readOnly = (): Store =>
     new Store({ path: paths.database, driver: openBetterSqlite3, now: runtime.now, isReadOnly: true });
-  const io: Io & { out: string; err: string } = {
+  const io: PrintingIo = {
     out: "",
     err: "",
     stdout: (text: string) => void (io.out += text),
@@ -282,16 +265,9 @@ export function addSession(home: CliHome, seed: SessionSeed): void {
   const project = seed.project ?? home.project;
   runtime.store.write((sql) => {
     const owner = seed.pid === undefined ? null : { boot: "boot-1", pid: seed.pid, start: `s${seed.pid}` };
-    sessions.recordSighting(sql, home.now, {
-      id: seed.id,
-      client: seed.client ?? "claude-code",
-      origin: "startup",
-      project,
-      cwd: project,
-      transcriptPath: seed.transcriptPath ?? null,
-      owner,
-      isAlive: true,
-    });
+    const { id, client = "claude-code", transcriptPath = null } = seed;
+    const sighting = { id, client, origin: "startup", project, cwd: project, transcriptPath, owner, isAlive: true };
+    sessions.recordSighting(sql, home.now, sighting);
     sessions.update(sql, seed.id, { title: seed.title ?? `work of ${seed.id.slice(0, 4)}` });
     const entries = seed.entries ?? [{ kind: "prompt", text: `fix the parser of ${seed.id.slice(0, 8)}` }];
     entries.forEach((entry, at) => journal.append(sql, seed.id, home.now, `k${at}`, entry));
@@ -302,16 +278,14 @@ export function addSession(home: CliHome, seed: SessionSeed): void {
 export function seed(home: CliHome): void {
   home.alive.add(100);
   addSession(home, { id: ids.alive, pid: 100 });
-  addSession(home, {
-    id: ids.dead,
-    pid: 200,
-    entries: [
-      { kind: "prompt", text: "fix the parser" },
-      { kind: "tool_start", id: "t1", name: "Bash", input: "npm test" },
-      { kind: "tool_error", id: "t1", name: "Bash", input: "npm test", text: "one test failed", durationMs: 1_200 },
-      { kind: "assistant", text: "The tokenizer drops the last line." },
-    ],
-  });
+  const call = { id: "t1", name: "Bash", input: "npm test" };
+  const entries: JournalEntry[] = [
+    { kind: "prompt", text: "fix the parser" },
+    { kind: "tool_start", ...call },
+    { kind: "tool_error", ...call, text: "one test failed", durationMs: 1_200 },
+    { kind: "assistant", text: "The tokenizer drops the last line." },
+  ];
+  addSession(home, { id: ids.dead, pid: 200, entries });
   addSession(home, { id: ids.elsewhere, pid: 300, project: home.other });
   addSession(home, { id: ids.finished, pid: 400 });
   home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));

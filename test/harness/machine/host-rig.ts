@@ -156,7 +156,7 @@ function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
     return settled();
   };
   const isOwn = ({ id }: Message): boolean => String(id).startsWith("shim-front:");
-  const host: ProcessIdentity = { boot: "b", pid, start: "1" };
+  const host = { boot: "b", pid, start: "1" };
   return Object.assign(state, {
     isRestart,
     link,
@@ -170,8 +170,8 @@ function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
     answer: (message: object) => line(JSON.stringify({ jsonrpc: "2.0", ...message })),
     sendLine: line,
     answerPings: () => {
-      for (const one of received)
-        if (one["method"] === "shim/ping") events.onLine(JSON.stringify({ jsonrpc: "2.0", id: one["id"], result: {} }));
+      const pings = received.filter(({ method }) => method === "shim/ping");
+      for (const { id } of pings) events.onLine(JSON.stringify({ jsonrpc: "2.0", id, result: {} }));
     },
     takeAll: () => {
       state.unsent = 0;
@@ -262,7 +262,6 @@ export function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "ru
   };
 }
 
-/** A program of hooks that prints what it was given, and keeps it in a file. */
 const hookProgram = `let input = "";
 process.stdin.setEncoding("latin1").on("data", (part) => (input += part)).on("end", () => {
   const { SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED } = process.env;
@@ -355,24 +354,19 @@ export function hostClientWith(runtime: Runtime, context?: () => Promise<Operati
       await host.close();
       return result;
     },
-    stayConnected: ({ until, onStored }) =>
-      new Promise((resolve) => {
-        // Commits of one moment are one call, as from another process.
-        let isReported = true;
-        const report = (): void => {
-          isReported = true;
-          onStored?.();
-        };
-        const unfollow = runtime.store.onCommit(() => {
-          if (isReported) setImmediate(report);
-          isReported = false;
-        });
-        const leave = (): void => {
-          unfollow();
-          resolve();
-        };
-        if (until.aborted) leave();
-        until.addEventListener("abort", leave, { once: true });
-      }),
+    stayConnected: async ({ until, onStored }) => {
+      // Commits of one moment are one call, as from another process.
+      let isReported = true;
+      const report = (): void => {
+        isReported = true;
+        onStored?.();
+      };
+      const unfollow = runtime.store.onCommit(() => {
+        if (isReported) setImmediate(report);
+        isReported = false;
+      });
+      if (!until.aborted) await once(until, "abort");
+      unfollow();
+    },
   };
 }
