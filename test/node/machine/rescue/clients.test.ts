@@ -3,19 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import * as breaks from "#harness/clients/invented-sessions.ts";
-import {
-  cut,
-  edit,
-  filesOf,
-  folder,
-  invented,
-  known,
-  lines,
-  refuse,
-  writeSession,
-  type Break,
-  type InventedSession,
-} from "#harness/clients/invented-sessions.ts";
+import { edit, filesOf, invented, known, lines, refuse, writeSession } from "#harness/clients/invented-sessions.ts";
+import type { Break, InventedSession } from "#harness/clients/invented-sessions.ts";
 
 const withRows = ["claude-code", "codex", "copilot", "qwen"];
 const clients = [...withRows, "gemini"];
@@ -30,8 +19,10 @@ function aBroken(client: string, change: Break) {
   return { home, session, path };
 }
 
-interface Done {
-  readonly done: { readonly copy: { readonly session: string; readonly file: string; readonly start: object } };
+type Done = Readonly<{ done: { copy: { session: string; file: string; start: object } } }>;
+
+async function copyOf(home: CliHome, id: string): Promise<Done["done"]["copy"]> {
+  return ((await home.json(`rescue ${id} --yes`)) as unknown as Done).done.copy;
 }
 
 /** The text of the copy, which is whole. */
@@ -53,28 +44,12 @@ const noText = lastAnswer((line) => line.replace('"Ran one."', "null"));
 const noId = lastAnswer((line) => line.replace(/"id":"[^"]+","timestamp"/, '"id":"x","timestamp"'));
 
 /** A client, what is wrong, the reason, what is offered, and what a copy holds and lacks. */
-type Kind = [
-  client: string,
-  what: string,
-  change: Break,
-  reason: string,
-  offers: string,
-  holds?: string,
-  lacks?: string,
-];
+type Kind = [string, string, change: Break, reason: string, offers: string, holds?: string, lacks?: string];
 
 const kinds: Kind[] = [
   ...withRows.flatMap((client): Kind[] => [
     [client, "prompts refused with 400, 400", refuse(400, 400), "poisoned", "copy brief", "pear", "Ran one."],
-    [
-      client,
-      "prompts refused with 413, 529, 413",
-      refuse(413, 529, 413),
-      "too_large",
-      "copy brief",
-      "pear",
-      "Ran one.",
-    ],
+    [client, "prompts that are too large", refuse(413, 529, 413), "too_large", "copy brief", "pear", "Ran one."],
     [client, "one refusal", refuse(400), "refused", "brief copy"],
     [client, "a refusal before a limit", refuse(400, 429), "refused", "brief copy"],
   ]),
@@ -87,9 +62,9 @@ const kinds: Kind[] = [
     [client, "an empty file", breaks.empty, "unreadable", "brief"],
     [client, "its file is gone", breaks.gone, "deleted", "brief"],
   ]),
-  ["claude-code", "a folder instead of it", folder, "unreadable", "brief"],
+  ["claude-code", "a folder instead of it", breaks.folder, "unreadable", "brief"],
   ["qwen", "a row after one that is lost", lostParent, "cut_off", "copy brief", "Ran one.", '"lost"'],
-  ["qwen", "a last line that is cut", cut, "cut_off", "copy brief", "pear", "Ran one."],
+  ["qwen", "a last line that is cut", breaks.cut, "cut_off", "copy brief", "pear", "Ran one."],
   ["copilot", "a prompt without its time", noTime, "unreadable", "copy brief", "Ran one.", "pear"],
   ["copilot", "an answer without text", noText, "unreadable", "copy brief", "pear", "null,"],
   ["copilot", "an event without its id", noId, "unreadable", "copy brief", "pear", "Ran one."],
@@ -128,7 +103,7 @@ const harmless: [client: string, what: string, change: Break, lost?: 1][] = [
   ]),
   ...clients
     .filter((client) => client !== "qwen")
-    .map((client): (typeof harmless)[number] => [client, "a last line that is cut", cut, 1]),
+    .map((client): (typeof harmless)[number] => [client, "a last line that is cut", breaks.cut, 1]),
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...withRows.flatMap((client): typeof harmless => [
     [client, "a limit, met twice", refuse(429, 429)],
@@ -146,17 +121,13 @@ it.each(harmless)("%s with %s: its client continues it, and what is lost is said
   expect(await home.shim("rescue")).toMatchObject(printed(none));
 });
 
-it.each(withRows)(
-  "the copy of a session of %s whose last prompt was refused lacks that prompt alone",
-  async (client) => {
-    const { home, session } = aBroken(client, refuse(400));
-    const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
-    const { copy } = (await home.shim("", ...call)).json() as Done["done"];
-    const text = readFileSync(copy.file, "utf8");
-    expect(text).toContain("Ran one.");
-    expect(text).not.toContain("refused 0");
-  },
-);
+it.each(withRows)("the copy of a session of %s whose last prompt was refused lacks that alone", async (client) => {
+  const { home, session } = aBroken(client, refuse(400));
+  const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
+  const { copy } = (await home.shim("", ...call)).json() as unknown as Done["done"];
+  const text = readFileSync(copy.file, "utf8");
+  expect([text.includes("Ran one."), text.includes("refused 0")]).toEqual([true, false]);
+});
 
 const thinking = { type: "thinking", thinking: "hm", signature: "old" };
 const reasoning = { type: "reasoning", encrypted_content: "old" };
@@ -186,21 +157,20 @@ it.each(["claude-code", "qwen"])(
     const session = invented(client, old);
     const transcriptPath = writeSession(home.folder, session);
     addSession(home, { id: session.id, client, pid: 77, project: old, transcriptPath });
-    const offers = [{ kind: "copy" }, { kind: "brief" }];
-    const expected = { reason: "invisible", why: `its folder ${old} is gone`, offers };
+    const expected = {
+      reason: "invisible",
+      why: `its folder ${old} is gone`,
+      offers: [{ kind: "copy" }, { kind: "brief" }],
+    };
     expect(await home.json(`rescue ${session.id}`)).toMatchObject(expected);
-    const { file, start } = ((await home.json(`rescue ${session.id} --yes`)) as unknown as Done).done.copy;
+    const { file, start } = await copyOf(home, session.id);
     expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
     expect(start).toMatchObject({ cwd: home.project });
     expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
   },
 );
 
-interface Row {
-  uuid?: string;
-  parentUuid?: string | null;
-  [name: string]: unknown;
-}
+type Row = Record<string, unknown> & { uuid?: string | undefined; parentUuid?: string | null };
 type TreeBreak = (rows: Row[], home: CliHome) => (Row | string)[];
 
 const uuidOf = (number: number | string): string => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
@@ -253,14 +223,11 @@ function aBrokenTree(change: TreeBreak) {
 }
 
 const everyParent = { 1: "a", 2: "b", 3: "c", 4: "d", 5: "e", 6: "f", 7: "0a" };
-const cutBefore: TreeBreak = (rows) => [
-  ...rows.slice(0, 3),
-  `${joined(rows[3]).slice(0, 150)}${joined(rows[4])}`,
-  ...rows.slice(5),
-];
+const cutBefore: TreeBreak = (rows) =>
+  rows.toSpliced(3, 2, `${joined(rows[3]).slice(0, 150)}${joined(rows[4])}` as never);
 const noParents: TreeBreak = (rows) => rows.map(({ parentUuid: _parent, ...row }) => row);
 const promptWithoutId: TreeBreak = (rows) =>
-  rows.map(({ uuid, ...row }, index) => (index === 4 ? row : { uuid, ...row }));
+  rows.map((row, index) => (index === 4 ? { ...row, uuid: undefined } : row));
 
 /** As seen with the real Claude Code 2.1.197 and 2.1.328: what is broken, why, and a prompt that the copy lacks. */
 const damages: [what: string, change: TreeBreak, why: string, lacks?: string][] = [
@@ -291,18 +258,13 @@ function promptsFound(file: string): string[] {
   return [...found].flatMap(({ message }) => (message as { content?: unknown } | undefined)?.content ?? []) as string[];
 }
 
-async function copy(home: CliHome, id: string): Promise<{ readonly session: string; readonly file: string }> {
-  const { done } = await home.json(`rescue ${id} --yes`);
-  return (done as { copy: { session: string; file: string } }).copy;
-}
-
 it.each(damages)("%s: cut off, and each prompt is found in the copy", async (what, change, why, lacks) => {
   const { home, id, path } = aBrokenTree(change);
   const before = filesOf(home);
   const diagnosis = await home.json(`rescue ${id}`);
   expect(diagnosis).toMatchObject({ reason: "cut_off", file: path, offers: [{ kind: "copy" }, { kind: "brief" }] });
   expect(diagnosis["why"]).toContain(why);
-  const { session, file } = await copy(home, id);
+  const { session, file } = await copyOf(home, id);
   expect(new Map([...filesOf(home)].filter(([name]) => before.has(name)))).toEqual(before);
   const found = promptsFound(file);
   const isCompacted = what.includes("compaction");
@@ -327,11 +289,7 @@ const unusual: [what: string, change: TreeBreak, sends: string][] = [
   ["rows that stand twice", (rows) => [...rows.slice(0, 5), rows[2]!, ...rows.slice(5), rows[3]!], "all 4"],
   ["rows without an id", (rows) => [...withoutIds, ...rows], "all 4"],
   ["a parent that is lost, in a prompt that was edited", between(2, [aside(false)], {}), "4 of 5 prompts"],
-  [
-    "an edited prompt",
-    withParents({ 4: 1 }),
-    "3 of 4 prompts (the others stand before a compaction, or were taken back)",
-  ],
+  ["an edited prompt", withParents({ 4: 1 }), "3 of 4 prompts (the others stand before a compaction, or"],
   ["a compaction", between(4, compacted, { 4: 61 }), "2 of 4 prompts"],
   ["a first row that names one of another file", withParents({ 0: "other" }), "all 4"],
   ["a checkpoint before the last turn", between(6, [checkpoint], {}), "all 4"],
@@ -348,14 +306,10 @@ it("thousands of rows that name themselves, the next one or none are linked agai
   const { home, id } = aBrokenTree(([first]) =>
     Array.from({ length: count }, (_, n) => {
       const parentUuid = uuidOf([n, n + 1, 900_000 + n][n % 3] ?? 0);
-      return {
-        ...first,
-        uuid: uuidOf(n),
-        parentUuid,
-        timestamp: new Date(1_795_000_000_000 + n * 60_000).toISOString(),
-      };
+      const timestamp = new Date(1_795_000_000_000 + n * 60_000).toISOString();
+      return { ...first, uuid: uuidOf(n), parentUuid, timestamp };
     }),
   );
   expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "cut_off" });
-  expect(promptsFound((await copy(home, id)).file)).toHaveLength((count / 3) * 2);
+  expect(promptsFound((await copyOf(home, id)).file)).toHaveLength((count / 3) * 2);
 });

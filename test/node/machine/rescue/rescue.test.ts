@@ -5,15 +5,8 @@ import { dirname, join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { expect, it, onTestFinished } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import {
-  fakeOpenCode,
-  filesOf,
-  invented,
-  known,
-  refuse,
-  writeSession,
-  type InventedSession,
-} from "#harness/clients/invented-sessions.ts";
+import { fakeOpenCode, filesOf, invented, known, refuse, writeSession } from "#harness/clients/invented-sessions.ts";
+import type { InventedSession } from "#harness/clients/invented-sessions.ts";
 import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
@@ -36,11 +29,7 @@ function written(client: string, isPoisoned = false) {
   return { home, id: session.id, session, path, lock };
 }
 
-interface Copy {
-  readonly session: string;
-  readonly file: string;
-  readonly start: object;
-}
+type Copy = Readonly<{ session: string; file: string; start: object }>;
 
 async function rescued(home: CliHome, id: string): Promise<Copy> {
   const { done, reason } = await home.json(`rescue ${id} --yes`);
@@ -66,8 +55,7 @@ it("a lock that no process holds and Codex cannot open is renamed with consent, 
   const before = filesOf(home);
   expect(await home.shim(`rescue ${id}`)).toMatchObject(printed("is locked: ", "EISDIR", "1  rename that file"));
   expect(filesOf(home)).toEqual(before);
-  const asked = await home.shimWith(answering("1"), `rescue ${id}`);
-  expect(asked).toMatchObject({ code: 0, err: holding("That is out of the way") });
+  expect((await home.shimWith(answering("1"), `rescue ${id}`)).err).toContain("That is out of the way");
   expect(home.started).toMatchObject([{ command: "codex", args: ["resume", id] }]);
   const locks = [...filesOf(home).keys()].filter((name) => name.includes("thread-writer-locks/"));
   expect(locks).toEqual([`.codex/thread-writer-locks/${id}.lock.before-rescue-${home.now}`]);
@@ -158,8 +146,8 @@ it("the brief of such a session comes with the reason and the command", async ()
   writeFileSync(
     transcript,
     invented("claude-code", "/p")
-      .rows.map((row) => `${JSON.stringify(row)}\n`)
-      .join(""),
+      .rows.map((row) => JSON.stringify(row))
+      .join("\n"),
   );
   expect((await ask("shim_check_recovery", { of: dead.session })).output).not.toHaveProperty("message");
 });
@@ -174,13 +162,12 @@ function unrecorded(home: CliHome, client: string, begins = "5f0e0e5e"): Invente
   return { ...session, path: writeSession(home.folder, session) };
 }
 
+const finding = { rescue: "Nothing is wrong with", "resume --print": "the word is pear" };
+
 it.each(clients)(
   "a session of %s that SHIM has not recorded is found by its id, also its beginning",
   async (client) => {
-    for (const [command, what] of [
-      ["rescue", "Nothing is wrong with"],
-      ["resume --print", "the word is pear"],
-    ] as const)
+    for (const [command, what] of Object.entries(finding))
       for (const length of [36, 8]) {
         const home = aCliHome();
         const { id, path } = unrecorded(home, client);
@@ -219,16 +206,17 @@ it("the same session in two folders of Claude Code is two files, a compressed on
 it("where no client has it, the answer names the folders that were searched", async () => {
   const home = aCliHome();
   unrecorded(home, "claude-code");
-  const there = join(home.folder, ".claude", "projects");
-  const absent = join(home.folder, ".codex", "sessions");
+  const [there, absent] = [".claude/projects", ".codex/sessions"].map((name) => join(home.folder, name));
+  const why: Record<string, string> = {
+    "7f0e0e5e": `No client's file of it is in ${there}`,
+    "5f0e": "8 characters of an id and more",
+    "../5f0e0e5e.jsonl": "there is no file",
+    "..%2f5f0e0e5e*": "letters, digits, - and _",
+  };
   for (const command of ["rescue", "resume"]) {
-    const ran = await home.shim(`${command} 7f0e0e5e`);
-    expect(ran).toMatchObject(
-      failed(3, 'there is no session "7f0e0e5e"', `No client's file of it is in ${there}`, absent),
-    );
-    expect(await home.shim(`${command} 5f0e`)).toMatchObject(failed(3, "8 characters of an id and more"));
-    expect(await home.shim(`${command} ../5f0e0e5e.jsonl`)).toMatchObject(failed(3, "there is no file"));
-    expect(await home.shim(`${command} ..%2f5f0e0e5e*`)).toMatchObject(failed(3, "letters, digits, - and _"));
+    for (const [id, part] of Object.entries(why))
+      expect(await home.shim(`${command} ${id}`)).toMatchObject(failed(3, part));
+    expect((await home.shim(`${command} 7f0e0e5e`)).err).toContain(absent);
   }
 });
 

@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
@@ -49,8 +49,8 @@ it.each(clients)("a whole session of %s is whole: each byte is a row's, or blank
   const [one] = await check(home);
   const expected = { client, file: path, state: "whole", findings: [], prompts: 1, title: "the word is pear" };
   expect(one).toMatchObject(expected);
-  const { rows, damaged, blank } = one?.read ?? { rows: 0, damaged: 0, blank: 0 };
-  expect({ damaged, all: rows + blank }).toEqual({ damaged: 0, all: statSync(path).size });
+  const { rows = 0, damaged, blank = 0 } = one?.read ?? {};
+  expect([damaged, rows + blank]).toEqual([0, statSync(path).size]);
   expect([filesOf(home), existsSync(home.paths.database)]).toEqual([before, false]);
 });
 
@@ -97,10 +97,8 @@ it("no damaged session is called whole, and its bytes are all accounted for", as
       // A cut, or a hole, from one line break to another leaves no trace but in the rows that name others. Nor does
       // a hole within a row that joins to another value.
       const lines = new Set(bytes.toString().split("\n"));
-      const isOfRows = broken
-        .toString()
-        .split("\n")
-        .every((line) => lines.has(line) || isTimed(parseObject(line)));
+      const isWhole = (line: string): boolean => lines.has(line) || isTimed(parseObject(line));
+      const isOfRows = broken.toString().split("\n").every(isWhole);
       if (!isOfRows || !broken.equals(Buffer.from(broken.toString()))) expect(one?.state).toMatch(/damaged/);
     }),
     { numRuns: 60 },
@@ -176,10 +174,10 @@ it("Gemini CLI deletes a broken file with all whose names end alike: --keep copi
 
 it("a damaged or looped sub-agent, rows in a loop, and a session that the API refuses, are found", async () => {
   const { home, session, subagent } = withOne("claude-code");
-  const found = async (text: string) =>
-    expect(await check(home, "--client claude-code")).toMatchObject([
-      { state: "damaged", findings: [{ text: holding(text) }] },
-    ]);
+  const found = async (text: string) => {
+    const findings = [{ text: holding(text) }];
+    expect(await check(home, "--client claude-code")).toMatchObject([{ state: "damaged", findings }]);
+  };
   put(subagent, '{"type":"user","mess');
   await found("sub-agent agent-a1.jsonl: a row is cut");
   const [first] = session.rows;
@@ -224,7 +222,7 @@ it("a file that cannot be read is named with the reason, and the others are chec
   put(join(dirname(path), "agent-a1.jsonl"), first);
   expect((await check(home)).map(({ state }) => state)).toEqual(["whole", "whole"]);
   const locked = invented("codex", home.project);
-  symlinkSync("/proc/self/mem", write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000002"));
+  fs.symlinkSync("/proc/self/mem", write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000002"));
   const what = holding("not read", "it cannot be read (E", "1 file could not be read", "1 session: 1 whole");
   expect(await home.shim("sessions check --client codex")).toMatchObject({ code: 1, out: what });
 });
@@ -284,21 +282,14 @@ it("Copilot CLI opens no session whose workspace.yaml is damaged: the check and 
   const workspace = join(dirname(path), "workspace.yaml");
   put(workspace, `id: ${session.id}\ncwd: ${home.project}\nname: |-\n  the word\n  is pear\n`);
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
-  const damages = {
-    "": "names no session",
-    "\0": "is no YAML",
-    "id: a\ncwd: /p\ncrea": "is no YAML",
-    "cwd: /p\n": "names no",
-  };
-  for (const [text, why] of Object.entries(damages)) {
-    put(workspace, text);
-    expect(await check(home)).toMatchObject([
-      { state: "damaged", findings: [{ text: holding(`${workspace} ${why}`) }] },
-    ]);
-  }
-  expect(await home.shim(`rescue ${session.id}`)).toMatchObject(
-    printed("rename that file, which takes it out of the way"),
-  );
+  const damages = { "names no session": ["", "cwd: /p\n"], "is no YAML": ["\0", "id: a\ncwd: /p\ncrea"] };
+  for (const [why, texts] of Object.entries(damages))
+    for (const text of texts) {
+      put(workspace, text);
+      const findings = [{ text: holding(`${workspace} ${why}`) }];
+      expect(await check(home)).toMatchObject([{ state: "damaged", findings }]);
+    }
+  expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed("rename that file"));
 });
 
 it("import --all adds what clients keep and SHIM has not, and says what it could not read", async () => {

@@ -19,17 +19,13 @@ function said(id: string, output: number, overrides: Record<string, unknown> = {
   return anAssistantLine({ id, usage }, { requestId: `req_${id}`, ...overrides });
 }
 
-function aLiveChat(): { runtime: TempRuntime; claude: Claude } {
-  const runtime = tempRuntime();
-  return { runtime, claude: aLiveClaude(runtime) };
-}
-
 function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.usage): UsageLine[] {
   return runtime.store.read((sql) => usageBy(sql, { by, since: null }, usage), []);
 }
 
 it("each response counts once into session, day, project and model, with its last line", () => {
-  const { runtime, claude } = aLiveChat();
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
   // The client repeats a response over several lines; the last one is complete.
   claude.transcribe(said("m1", 1), said("m1", 50), said("m2", 7));
   claude.use("Bash");
@@ -43,7 +39,8 @@ it("each response counts once into session, day, project and model, with its las
 });
 
 it("a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
-  const { runtime, claude } = aLiveChat();
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
   claude.transcribe(said("m1", 50));
   claude.stop();
   runtime.store.write((sql) => {
@@ -62,20 +59,16 @@ it("a replay of the transcript and a resumed session that repeats it count nothi
 });
 
 it("the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
-  const { runtime, claude } = aLiveChat();
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
   mkdirSync(dirname(file), { recursive: true });
-  const look = (): void => {
+  for (const response of ["", said("s1", 40, { isSidechain: true }), "", said("s2", 5, { isSidechain: true })]) {
+    if (response) appendFileSync(file, aTranscript(response));
     runtime.wait(16_000);
     refreshIfDue(chat, claude.session);
-  };
-  look();
-  appendFileSync(file, aTranscript(said("s1", 40, { isSidechain: true })));
-  look();
-  look();
-  appendFileSync(file, aTranscript(said("s2", 5, { isSidechain: true })));
-  look();
+  }
   expect(lines(runtime)).toMatchObject([{ responses: 2, output: 45 }]);
 });
 
@@ -86,7 +79,8 @@ function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): voi
 }
 
 it("of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
-  const { runtime, claude } = aLiveChat();
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
 });
