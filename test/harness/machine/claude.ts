@@ -80,15 +80,8 @@ export class Claude {
 
   input(event: HookEvent, fields: Fields = {}): Fields {
     const prompt = this.#prompts === 0 ? {} : { prompt_id: `prompt-${this.session}-${this.#prompts}` };
-    return {
-      session_id: this.session,
-      transcript_path: this.transcript,
-      cwd: this.cwd,
-      ...prompt,
-      permission_mode: "default",
-      hook_event_name: event,
-      ...fields,
-    };
+    const about = { session_id: this.session, transcript_path: this.transcript, cwd: this.cwd, ...prompt };
+    return { ...about, permission_mode: "default", hook_event_name: event, ...fields };
   }
 
   /** @returns the context that the chat is given */

@@ -124,18 +124,13 @@ export class ForkRig {
     return join(this.home.project, name);
   }
 
+  readonly prompt = (text: string): void => this.#add({ kind: "prompt", text });
+  readonly say = (text: string): void => this.#add({ kind: "assistant", text });
+
   #add(entry: JournalEntry): void {
     this.home.now += 1_000;
     const row = `row${(this.#rows += 1)}`;
     this.home.runtime.store.write((sql) => journal.append(sql, this.id, this.home.now, row, entry));
-  }
-
-  prompt(text: string): void {
-    this.#add({ kind: "prompt", text });
-  }
-
-  say(text: string): void {
-    this.#add({ kind: "assistant", text });
   }
 
   /** A call that writes a file. @param trigger of the checkpoint before it, whose files are saved */
@@ -216,11 +211,7 @@ const desk = { machine: "desk", isAdmin: false } as const;
 
 export type CliMachines = Awaited<ReturnType<typeof twoCliHomes>>;
 
-/**
- * Two machines of one workspace that share a key: `there` is "desk", `here` is "laptop".
- *
- * @param prepare what each has before it joins, as the clones of one repository
- */
+/** Two machines of one workspace that share a key: `there` is "desk", `here` is "laptop". */
 export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => void) {
   const server = await SyncServer.listen();
   const [there, here] = [aCliHome(), aCliHome()];

@@ -49,6 +49,10 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     claudeVersion: home.claudeVersion,
   });
   const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => given(apply(given(plan), backups, now++));
+  const carriedOut = (plan: Result<Plan, ClientRefusal>): Plan => {
+    carryOut(plan);
+    return given(plan);
+  };
   const home = {
     folder,
     code,
@@ -60,21 +64,12 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     backups,
     claudeVersion,
     read: (path: string): string | null => (fs.existsSync(path) ? fs.readFileSync(path, "latin1") : null),
-    value: (path: string, ...keys: SettingPath): unknown => valueAt(json.read(home.read(path) ?? ""), keys),
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
     planUninstall: (client: ClientTarget) => planUninstall(client, context(launch)),
     apply: carryOut,
-    install(client: ClientTarget = code, from = launch): Plan {
-      const plan = home.planInstall(client, from);
-      carryOut(plan);
-      return given(plan);
-    },
-    uninstall(client: ClientTarget = code): Plan {
-      const plan = home.planUninstall(client);
-      carryOut(plan);
-      return given(plan);
-    },
+    install: (client: ClientTarget = code, from = launch): Plan => carriedOut(home.planInstall(client, from)),
+    uninstall: (client: ClientTarget = code): Plan => carriedOut(home.planUninstall(client)),
   };
   return home;
 }
@@ -151,10 +146,7 @@ function fromNpm(major: string): { name: string; path: string } {
 }
 
 /** A registry on this machine with one version of one package, as npm asks for it. */
-export async function aRegistry(
-  tarball: string,
-  manifest: { name: string; version: string },
-): Promise<{ url: string; asked: string[] }> {
+export async function aRegistry(tarball: string, manifest: { name: string; version: string }) {
   const bytes = fs.readFileSync(tarball);
   const asked: string[] = [];
   const server = createServer((request, response) => {
@@ -174,11 +166,7 @@ export async function aRegistry(
 
 export type BareMachine = ReturnType<typeof aBareMachine>;
 
-/**
- * A user of Claude Code whose machine has a Node, its npm and a shell, and nothing else on the PATH: no compiler, no git.
- *
- * @param node the binary, with the npm of this run beside it
- */
+/** A user of Claude Code whose PATH has a Node, the npm of this run and a shell, and nothing else: no compiler, no git. */
 export function aBareMachine(node: string, registry: string) {
   const folder = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "shim-bare-")));
   onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true }));

@@ -1,19 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-  symlinkSync,
-} from "node:fs";
+import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished, expect } from "vitest";
@@ -46,16 +33,16 @@ export function git(folder: string, ...args: string[]): string {
 
 export function write(folder: string, files: Record<string, string | Buffer>): void {
   for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), content);
+    fs.mkdirSync(dirname(join(folder, path)), { recursive: true });
+    fs.writeFileSync(join(folder, path), content);
   }
 }
 
 export type GitProject = ReturnType<typeof makeProject>;
 
 export function temporaryFolder(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const folder = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "shim-git-")));
+  onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
@@ -68,7 +55,7 @@ export function makeProject(files: Record<string, string | Buffer> = {}, ...init
 
 /** Makes the folder a repository, committed once when files are given. @returns the commit */
 export function makeRepository(folder: string, files: Record<string, string | Buffer> = {}, ...init: string[]): string {
-  mkdirSync(folder, { recursive: true });
+  fs.mkdirSync(folder, { recursive: true });
   git(folder, "init", "--quiet", "-b", "main", ...init);
   write(folder, files);
   return Object.keys(files).length > 0 ? commitAll(folder, "first") : "";
@@ -98,14 +85,14 @@ export function contents(folder: string, skip: (path: string) => boolean = isGit
   const found: Record<string, string> = {};
   const raw = (path: string) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(path, "latin1")]);
   const walk = (path: string) => {
-    for (const name of readdirSync(raw(path), { encoding: "latin1" })) {
+    for (const name of fs.readdirSync(raw(path), { encoding: "latin1" })) {
       const inner = path === "" ? name : `${path}/${name}`;
       const file = raw(inner);
       if (skip(inner)) continue;
-      const stats = lstatSync(file);
+      const stats = fs.lstatSync(file);
       if (stats.isDirectory()) walk(inner);
-      else if (stats.isSymbolicLink()) found[inner] = `link ${readlinkSync(file)}`;
-      else if (stats.isFile()) found[inner] = `${(stats.mode & 0o100).toString(8)} ${hash(readFileSync(file))}`;
+      else if (stats.isSymbolicLink()) found[inner] = `link ${fs.readlinkSync(file)}`;
+      else if (stats.isFile()) found[inner] = `${(stats.mode & 0o100).toString(8)} ${hash(fs.readFileSync(file))}`;
     }
   };
   walk("");
@@ -123,9 +110,9 @@ function hash(content: Buffer): string {
 /** Names, sizes, times and hashes of everything in a git folder. */
 export function fingerprint(folder: string): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
-    const stats = lstatSync(join(folder, name), { bigint: true });
-    found[name] = `${stats.mtimeNs} ${stats.mode} ${stats.isFile() ? hash(readFileSync(join(folder, name))) : "-"}`;
+  for (const name of fs.readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    const stats = fs.lstatSync(join(folder, name), { bigint: true });
+    found[name] = `${stats.mtimeNs} ${stats.mode} ${stats.isFile() ? hash(fs.readFileSync(join(folder, name))) : "-"}`;
   }
   return found;
 }
@@ -143,7 +130,7 @@ export function leftIn(project: string, home: string) {
   const worktrees = git(project, "worktree", "list", "--porcelain").match(/^worktree .*$/gm) ?? [];
   const branches = git(project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
   const work = join(home, "work");
-  return { worktrees: worktrees.slice(1), branches, folders: existsSync(work) ? readdirSync(work) : [] };
+  return { worktrees: worktrees.slice(1), branches, folders: fs.existsSync(work) ? fs.readdirSync(work) : [] };
 }
 
 /** Makes git forget all that no ref holds. */
@@ -163,15 +150,15 @@ export function noise(seed: number): Buffer {
 /** Hooks of the project that touch the file `mark` when git runs them. */
 export function plantHooks({ project }: GitProject, mark: string, names: readonly string[]): void {
   write(join(project, ".git/hooks"), Object.fromEntries(names.map((name) => [name, `#!/bin/sh\ntouch ${mark}\n`])));
-  for (const name of names) chmodSync(join(project, ".git/hooks", name), 0o755);
+  for (const name of names) fs.chmodSync(join(project, ".git/hooks", name), 0o755);
 }
 
 /** The environment of a git that does this instead; `$GIT` is the real one. */
 export function withGit(from: Pick<GitProject, "root">, script: string): NodeJS.ProcessEnv & { PATH: string } {
   const bin = join(from.root, "bin");
-  mkdirSync(bin, { recursive: true });
+  fs.mkdirSync(bin, { recursive: true });
   const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
-  writeFileSync(join(bin, "git"), `#!/bin/sh\nGIT=${real}\n${script}\n`, { mode: 0o755 });
+  fs.writeFileSync(join(bin, "git"), `#!/bin/sh\nGIT=${real}\n${script}\n`, { mode: 0o755 });
   return { ...GIT_ENV, PATH: `${bin}:${GIT_ENV["PATH"]}` };
 }
 
@@ -198,7 +185,7 @@ export type Edit = (from: GitProject) => void;
 function byHand(path: string, work: (path: string) => void): Edit {
   return ({ project }) => {
     try {
-      rmSync(join(project, path), { recursive: true, force: true });
+      fs.rmSync(join(project, path), { recursive: true, force: true });
       work(join(project, path));
     } catch (error) {
       // A parent is a file or a dangling link in this sequence: the edit is not possible, as for a user.
@@ -210,11 +197,11 @@ function byHand(path: string, work: (path: string) => void): Edit {
 const written = fc.tuple(name, content, fc.boolean()).map(([path, bytes, isExecutable]) =>
   byHand(path, (file) => {
     write("/", { [file]: bytes });
-    chmodSync(file, isExecutable ? 0o755 : 0o644);
+    fs.chmodSync(file, isExecutable ? 0o755 : 0o644);
   }),
 );
 const removed = name.map((path) => byHand(path, () => undefined));
-const linked = name.map((path) => byHand(path, (file) => symlinkSync("b.txt", file)));
+const linked = name.map((path) => byHand(path, (file) => fs.symlinkSync("b.txt", file)));
 const byGit = fc.constantFrom<Edit>(
   ({ project }) => void git(project, "add", "-A"),
   ({ project }) => void git(project, "commit", "--quiet", "--allow-empty", "-a", "-m", "step"),

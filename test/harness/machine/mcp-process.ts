@@ -1,15 +1,5 @@
 import { spawn } from "node:child_process";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  watch,
-  writeFileSync,
-} from "node:fs";
+import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, onTestFinished } from "vitest";
@@ -42,8 +32,8 @@ export const built = {
 };
 
 /** V8's compiled code of the programs, so that only the first start pays; not in the developer's own folder. */
-const cache = mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));
-afterAll(() => rmSync(cache, { recursive: true, force: true }));
+const cache = fs.mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));
+afterAll(() => fs.rmSync(cache, { recursive: true, force: true }));
 
 export interface StartOptions {
   readonly node?: string;
@@ -53,15 +43,9 @@ export interface StartOptions {
 
 /** Nothing of a client that the tests themselves run under. */
 export function envOf(paths: Paths, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env["PATH"],
-    HOME: dirname(paths.home),
-    XDG_CACHE_HOME: cache,
-    SHIM_HOME: paths.home,
-    // Hooks answer Claude Code only.
-    CLAUDECODE: "1",
-    ...more,
-  };
+  const own = { PATH: process.env["PATH"], HOME: dirname(paths.home), XDG_CACHE_HOME: cache, SHIM_HOME: paths.home };
+  // Hooks answer Claude Code only.
+  return { ...own, CLAUDECODE: "1", ...more };
 }
 
 /** A server process, not greeted yet. It is killed with the test. */
@@ -97,7 +81,7 @@ export function integrityOf(store: Store): unknown[] {
   return store.read((sql) => column(sql, "PRAGMA integrity_check"), []);
 }
 
-/** What SHIM gives back of a checkpoint, its hash checked; null when it is not there. */
+/** Of a checkpoint whose hash is checked; null when it is not there. */
 export function nextStepOf(store: Store, checkpointId: string): string | null {
   return store.read((sql) => {
     const [found] = checkpoints.byPrefix(sql, checkpointId);
@@ -118,14 +102,14 @@ export function killAll({ pid }: McpConnection, { home }: Paths): Promise<void> 
 
 /** Events that were kept because two hosts died while they read them. */
 export function setAside({ spool: folder }: Paths): string[] {
-  return spool.survey(folder).unreadable.map(({ name }) => readFileSync(join(folder, name), "utf8"));
+  return spool.survey(folder).unreadable.map(({ name }) => fs.readFileSync(join(folder, name), "utf8"));
 }
 
 /** A home in which every checkpoint counts: retention takes nothing away. */
 export function homeWithoutRetention(): Paths {
   const paths = tempHome();
-  mkdirSync(paths.home, { recursive: true });
-  writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
+  fs.mkdirSync(paths.home, { recursive: true });
+  fs.writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
   return paths;
 }
 
@@ -139,9 +123,9 @@ export function setting(name: string, usual: number): number {
 
 /** Starts the built host of a home, and waits until it can be found. It is killed with the test. */
 export async function startHost(paths: Paths): Promise<ProcessIdentity> {
-  mkdirSync(paths.home, { recursive: true, mode: 0o700 });
+  fs.mkdirSync(paths.home, { recursive: true, mode: 0o700 });
   const { promise: linked, resolve } = Promise.withResolvers<void>();
-  const watcher = watch(paths.home, (_event, name) => {
+  const watcher = fs.watch(paths.home, (_event, name) => {
     if (name === "host.sock") resolve();
   });
   const env = envOf(paths, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli", SHIM_TASK: "of another chat" });
@@ -158,14 +142,14 @@ export async function startHost(paths: Paths): Promise<ProcessIdentity> {
 export function otherBuild(laterMs: number): string {
   const dist = join(root, "dist");
   const folder = temporaryFolder();
-  const time = /\b1[78]\d{11}\b/.exec(readFileSync(join(dist, "mcp-main.cjs"), "utf8"))?.[0];
+  const time = /\b1[78]\d{11}\b/.exec(fs.readFileSync(join(dist, "mcp-main.cjs"), "utf8"))?.[0];
   if (time === undefined) throw new Error("the build has no time");
-  cpSync(dist, join(folder, "dist"), { recursive: true });
-  for (const name of ["node_modules", "package.json"]) symlinkSync(join(root, name), join(folder, name));
-  const programs = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".cjs"));
+  fs.cpSync(dist, join(folder, "dist"), { recursive: true });
+  for (const name of ["node_modules", "package.json"]) fs.symlinkSync(join(root, name), join(folder, name));
+  const programs = fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".cjs"));
   for (const name of programs) {
     const path = join(folder, "dist", name);
-    writeFileSync(path, readFileSync(path, "utf8").replaceAll(time, String(Number(time) + laterMs)));
+    fs.writeFileSync(path, fs.readFileSync(path, "utf8").replaceAll(time, String(Number(time) + laterMs)));
   }
   return join(folder, "dist", "mcp.cjs");
 }
@@ -206,9 +190,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   let made: ReturnType<typeof createServer> | null = null;
   /** How often work was asked for after an answer. */
   let answers = 0;
-  const afterAnswer = (): void => {
-    answers += 1;
-  };
+  const afterAnswer = (): void => void (answers += 1);
   const [near, far] = InMemoryTransport.createLinkedPair();
   const factory = (): ReturnType<typeof createServer> =>
     (made = createServer({ chat, version: "1.2.3", clientName: options.isWithoutHooks ? name : null, afterAnswer }));
@@ -236,9 +218,8 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   return { client, chat, server, answers: () => answers, call, ask, refusal };
 }
 
-function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {
-  const facts = runtime.processes.facts(pid);
-  return facts ? { boot: runtime.processes.boot(), pid, start: facts.start } : runtime.processes.start(pid, parent);
+function running({ processes }: TempRuntime, pid: number, parent: number): ProcessIdentity {
+  return identify(processes, pid) ?? processes.start(pid, parent);
 }
 
 async function open(era: Era, name: string, transport: InMemoryTransport): Promise<Client | FirstClient> {

@@ -6,7 +6,7 @@ import { storedSession, aChat, aProject, anotherClaude, type Claude } from "#har
 import { renameSync, rmSync, statSync, utimesSync, writeFileSync, mkdirSync } from "node:fs";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import { changesIn } from "#src/snapshots/changed-files.ts";
-import { git, GIT_ENV, temporaryFolder } from "#harness/machine/git-project.ts";
+import { commitAll, git, GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import { T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
@@ -22,15 +22,13 @@ function aChatInRepository(now = T0): { runtime: TempRuntime; claude: Claude; pa
 
 function aRepository(): string {
   const cwd = temporaryFolder();
-  git(cwd, "init", "-q", "-b", "main");
   const writeBefore = (name: string): void => {
     writeFileSync(join(cwd, name), "one\n");
     utimesSync(join(cwd, name), T0 / 1_000 - 3_600, T0 / 1_000 - 3_600);
   };
-  writeBefore("old.txt");
-  writeBefore("kept.txt");
-  git(cwd, "add", ".");
-  git(cwd, "commit", "-q", "-m", "one");
+  for (const name of ["old.txt", "kept.txt"]) writeBefore(name);
+  makeRepository(cwd);
+  commitAll(cwd, "one");
   writeBefore("before.txt");
   return cwd;
 }
@@ -161,10 +159,6 @@ it.each([true, false])(
   },
 );
 
-function lineOf(brief: string, start: string): string | undefined {
-  return brief.split("\n").find((line) => line.startsWith(start));
-}
-
 const printed = (stdout: string): object => ({ stdout, stderr: "", interrupted: false });
 
 it("of the newest three commands a brief has the last line that each printed, also where reading followed", () => {
@@ -184,21 +178,17 @@ it("what runs in the background stands beside how the chat stood until its end i
   const { runtime, claude } = aChat();
   const standing = (): string | undefined => {
     const from = restoreById(runtime, claude.session);
-    return from === null ? undefined : lineOf(brief(from, runtime.now(), "brief"), "how it stood");
+    return from ? /^how it stood.*$/m.exec(brief(from, runtime.now(), "brief"))?.[0] : undefined;
   };
   claude.prompt("serve it");
-  const begin = (command: string, id: string): void => {
+  for (const [id, command] of Object.entries({ b1: "npm run serve", b2: "npm run watch" }))
     claude.use("Bash", { command, run_in_background: true }, { ...printed(""), backgroundTaskId: id });
-  };
-  begin("npm run serve", "b1");
-  begin("npm run watch", "b2");
   claude.stop("It is served.");
   expect(standing()).toMatch(
     /: the turn was over, and the chat waited for the user; in the background, with no end seen: Bash npm run serve \(begun \d+ s before\); Bash npm run watch \(begun \d+ s before\)$/,
   );
-  claude.prompt(
-    "<task-notification>\n<task-id>b1</task-id>\n<status>completed</status>\n<summary>done</summary>\n</task-notification>",
-  );
+  const parts = ["<task-id>b1</task-id>", "<status>completed</status>", "<summary>done</summary>"];
+  claude.prompt(`<task-notification>\n${parts.join("\n")}\n</task-notification>`);
   expect(standing()).not.toContain("npm run serve");
   claude.use("TaskStop", { task_id: "b2" }, { task_id: "b2", message: "stopped" });
   expect(standing()).not.toContain("background");
@@ -210,13 +200,12 @@ it("a file that the chat itself took away by a command is said to be deleted by 
   mkdirSync(path("old"));
   for (const name of ["a.md", "b.md", "kept.md", "old/c.md", "moved.md", "draft-1.md"]) claude.write(path(name), name);
   git(claude.cwd, "add", ".");
-  claude.use("Bash", {
-    command: `cd ${claude.cwd} && rm -f a.md draft-*.md && git rm -rf old && mv moved.md new.md; test -f b.md || rm kept.md`,
-  });
+  const removed = "rm -f a.md draft-*.md && git rm -rf old && mv moved.md new.md; test -f b.md || rm kept.md";
+  claude.use("Bash", { command: `cd ${claude.cwd} && ${removed}` });
   for (const name of ["a.md", "b.md", "old", "moved.md", "draft-1.md"]) rmSync(path(name), { recursive: true });
   const text = briefAfter(runtime, claude);
-  const lines = text.split("\n").filter((line) => /^- \S+ \((?:created|edited)\): /.test(line));
-  const states = new Map(lines.map((line) => [/^- (\S+) /.exec(line)?.[1], line.split("): ")[1]]));
+  const lines = text.matchAll(/^- (\S+) \((?:created|edited)\): (.*)$/gm);
+  const states = new Map([...lines].map(([, name, state]) => [name, state]));
   const deleted = "deleted, as the chat left it";
   for (const name of ["a.md", "old/c.md", "moved.md", "draft-1.md"]) expect(states.get(name)).toBe(deleted);
   expect(states.get("b.md")).toBe("MISSING");
@@ -242,9 +231,13 @@ it("a file that a command wrote is verified against the snapshot: as it was, cha
   claude.kill();
   write("later.txt", "by hand, after its death", now + 60_000);
   const brief = briefAfter(runtime, claude);
-  expect(brief).toContain("- same.txt (by a command or by hand): unchanged since the checkpoint");
-  expect(brief).toContain("- unsaved.txt (by a command or by hand): not verified");
-  expect(brief).toContain("- later.txt (by a command or by hand): CHANGED since the checkpoint");
+  const states = {
+    same: "unchanged since the checkpoint",
+    unsaved: "not verified",
+    later: "CHANGED since the checkpoint",
+  };
+  for (const [name, state] of Object.entries(states))
+    expect(brief).toContain(`- ${name}.txt (by a command or by hand): ${state}`);
 });
 
 function briefOf({ base }: TeamRig, id: string): string {

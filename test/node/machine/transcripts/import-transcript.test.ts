@@ -7,6 +7,7 @@ import { expect, it } from "vitest";
 import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
 import { sessionDocument } from "#src/machine/transcripts/session-document.ts";
 import { codexRow, openCodeDocument } from "#harness/clients/invented-transcripts.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { Claude } from "#harness/machine/claude.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -34,7 +35,7 @@ function jsonLines(...rows: readonly object[]): string {
   return rows.map((row) => JSON.stringify(row)).join("\n");
 }
 
-function aHome(text: string): { readonly home: CliHome; readonly path: string; readonly command: string } {
+function aHome(text: string) {
   const home = aSeededHome();
   const path = join(home.folder, "old.jsonl");
   writeFileSync(path, text);
@@ -70,20 +71,14 @@ it("a file that is no transcript, is empty, or is missing stores nothing, and sa
   expect(await home.shim(command)).toMatchObject(failed(1, "not a transcript of a client that SHIM knows"));
   writeFileSync(path, jsonLines({ type: "user", sessionId: session, message: { content: [] } }));
   expect(await home.shim(command)).toMatchObject(failed(1, "nothing was said in it"));
-  const others = [
-    "resume --from-transcript missing.jsonl",
-    `resume ${session} ${command.slice(7)}`,
-    `resume ${session}`,
-  ];
-  expect(await home.codes(...others)).toEqual([3, 2, 3]);
+  const [both, bare] = [`resume ${session} ${command.slice(7)}`, `resume ${session}`];
+  expect(await home.codes("resume --from-transcript missing.jsonl", both, bare)).toEqual([3, 2, 3]);
 });
 
 /** The journal after the import of a file, in few words. */
-async function imported(text: string): Promise<{ readonly client: string; readonly outline: string }> {
+async function imported(text: string) {
   const { home, path } = aHome(text);
-  const result = await importTranscript(home.runtime, { path, folder: "/home/ann/app" });
-  if (!result.ok) throw new Error(result.error);
-  const { client, session: id } = result.value;
+  const { client, session: id } = given(await importTranscript(home.runtime, { path, folder: "/home/ann/app" }));
   const entries = home.runtime.store.read((sql) => journal.list(sql, id, 0), []).map(({ entry }) => entry);
   const words = entries.map((entry) => {
     if ("name" in entry) return `${entry.kind} ${entry.name}${"path" in entry ? ` ${entry.action} ${entry.path}` : ""}`;
@@ -135,7 +130,7 @@ it("a prompt typed during a turn ends nothing, and a command of the client leave
 
 const asked = codexRow(1, "event_msg/user_message", { message: "mend the hull" });
 
-function codexMeta(fields: Readonly<Record<string, unknown>>): object {
+function codexMeta(fields: object): object {
   const head = invented.codexHead("0.144.1");
   return { ...head, payload: { ...(head["payload"] as object), ...fields } };
 }
