@@ -45,19 +45,24 @@ const whole: Parameters<typeof aRestoration>[0] = {
   git: { branch: "main", commit: "a1b2c3d4e5f6a7b8" },
 };
 
-it("its parts stand in one order: how it stood, what was saved, the prompts, the last words, the work, the files, what is verified", () => {
+it("its parts stand in one order: how it stood, what was saved, the prompts, the words, the work, the files", () => {
   const files = [{ path: "/p/a.ts", hash: "h", action: "edited", now: "same" }] as const;
   const parts = [
     "how it stood (5 min ago): in mid-turn, running Bash npm test (begun 10 s before; no result was seen; it may still run, or have finished)",
-    "/goal (6 min ago): all tests pass\nsaved by the chat with SHIM's tools:\n- goal (6 min ago): a parser without faults",
-    "- done: read it\n- in progress: write it\n- next step: test it\n- decisions: no regex, for it is slow",
-    '- open questions: which version?\n- state: {"port":8080}\nplan (/plans/parser.md, approved 6 min ago; 3 lines):',
-    "  # Parser\n  1. lexer\n  2. grammar\nthe user's answers to questions of the chat:\n- Which colour? -> Green (6 min ago)",
+    "/goal (6 min ago): all tests pass",
+    "saved by the chat with SHIM's tools:\n- goal (6 min ago): a parser without faults\n- done: read it",
+    "- in progress: write it\n- next step: test it\n- decisions: no regex, for it is slow",
+    '- open questions: which version?\n- state: {"port":8080}',
+    "plan (/plans/parser.md, approved 6 min ago; 3 lines):\n  # Parser\n  1. lexer\n  2. grammar",
+    "the user's answers to questions of the chat:\n- Which colour? -> Green (6 min ago)",
     "of the client's own summary of what it compacted (6 min ago), perhaps outdated (prompts since then: 1):",
-    "- Earlier: the plan.\nthe user's prompts, oldest first:\n- 6 min ago: fix the parser\n- 5 min ago: and the lexer",
-    "the chat's last words:\n- 5 min ago: I write the lexer now.\nopen to-dos of the chat's list (6 min ago), 2 of 3 are open:",
-    "- in progress: two\n- three\nits last calls, as its client recorded them:\n- Bash ls\n- Bash make FAILED: Exit code 2",
-    "the client failed (5 min ago): overloaded\nfiles, newest first (compared now, by content unless a line says otherwise):",
+    "- Earlier: the plan.",
+    "the user's prompts, oldest first:\n- 6 min ago: fix the parser\n- 5 min ago: and the lexer",
+    "the chat's last words:\n- 5 min ago: I write the lexer now.",
+    "open to-dos of the chat's list (6 min ago), 2 of 3 are open:\n- in progress: two\n- three",
+    "its last calls, as its client recorded them:\n- Bash ls\n- Bash make FAILED: Exit code 2",
+    "the client failed (5 min ago): overloaded",
+    "files, newest first (compared now, by content unless a line says otherwise):",
     "- a.ts (edited): unchanged since the checkpoint\ngit: was main at a1b2c3d4e5f6; cannot be read now",
     "last checkpoint: none; all of this comes from the journal\nof the session: 2 of 2 prompts quoted;",
   ];

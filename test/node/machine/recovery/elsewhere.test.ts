@@ -76,12 +76,6 @@ it("one that ended, was recovered or dismissed where it ran, or holds nothing, i
   expect(await isFound()).toBe(false);
 });
 
-it("while the coordinator does not answer no session is reported as dead", async () => {
-  const one = await aWorld();
-  one.world.weather = (name) => (name === "chats.get" ? "unreachable" : "good");
-  expect(await found(one)).toEqual([]);
-});
-
 it("its files are compared with the project here: the same, different, or not here; others are named", async () => {
   const one = await aWorld();
   const { dead, chat, here, there } = one;

@@ -16,6 +16,7 @@ import { refresh } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import * as totals from "#src/store/metric-totals.ts";
 import { isPaused, pause, resume } from "#src/store/pause.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { pastChats } from "#harness/experiments/histories.ts";
 import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -50,17 +51,13 @@ it("the first sign of life makes the session, later ones refresh it; its project
 
 it("the first detachment is kept, and does not end the session; after the end there is none", () => {
   const runtime = tempRuntime();
-  see(runtime);
+  for (const id of ["s1", "s2"]) see(runtime, { id });
   runtime.store.write((sql) => {
-    sessions.detach(sql, T0 + 1, "s1", "sigint");
+    sessions.end(sql, T0, "s2", "clear");
+    for (const id of ["s1", "s2"]) sessions.detach(sql, T0 + 1, id, "sigint");
     sessions.detach(sql, T0 + 2, "s1", "stdin_end");
   });
   expect(storedSession(runtime, "s1")).toMatchObject({ detachedAt: T0 + 1, detachReason: "sigint", endedAt: null });
-  see(runtime, { id: "s2" });
-  runtime.store.write((sql) => {
-    sessions.end(sql, T0, "s2", "clear");
-    sessions.detach(sql, T0 + 1, "s2", "sigint");
-  });
   expect(storedSession(runtime, "s2").detachedAt).toBeNull();
 });
 
@@ -69,16 +66,15 @@ const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", repla
 it("an entry is there when its decision is, with its time, also for another process", () => {
   const runtime = tempRuntime();
   pastChats(runtime);
-  const started = start(runtime, trial, "live page");
-  if (!started.ok) throw new Error(started.error.code);
-  const stopped = { kind: "experiment.stopped", experiment: started.value.id, session: null } as const;
+  const { id: experiment } = given(start(runtime, trial, "live page"));
+  const stopped = { kind: "experiment.stopped", experiment, session: null } as const;
   // The process dies after the commit: nothing follows.
   runtime.store.write((sql) => append(sql, runtime.now(), { ...stopped, by: "command line", result: "done" }));
   runtime.wait(60_000);
   const next = tempRuntime({ beside: runtime });
   expect(listNewest(next, 5)).toMatchObject([
-    { kind: "experiment.stopped", subject: started.value.id, actor: "command line", ageMs: 60_000 },
-    { kind: "experiment.started", subject: started.value.id, actor: "live page", ageMs: 60_000 },
+    { kind: "experiment.stopped", subject: experiment, actor: "command line", ageMs: 60_000 },
+    { kind: "experiment.started", subject: experiment, actor: "live page", ageMs: 60_000 },
   ]);
 });
 
@@ -99,15 +95,16 @@ function aTool(name: string, id: string): Record<string, unknown> {
   return { tool_name: name, tool_use_id: id, tool_input: { file_path: `/nonexistent/${id}`, subject: `task ${id}` } };
 }
 
+function anEdit(end: HookEvent, how = {}): (id: string) => Event[] {
+  return (id) => [
+    ["PreToolUse", aTool("Edit", id)],
+    [end, { ...aTool("Edit", id), ...how }],
+  ];
+}
+
 const steps: Record<string, (id: string) => Event[]> = {
-  ok: (id) => [
-    ["PreToolUse", aTool("Edit", id)],
-    ["PostToolUse", aTool("Edit", id)],
-  ],
-  fail: (id) => [
-    ["PreToolUse", aTool("Edit", id)],
-    ["PostToolUseFailure", { ...aTool("Edit", id), error: "Exit code 1" }],
-  ],
+  ok: anEdit("PostToolUse"),
+  fail: anEdit("PostToolUseFailure", { error: "Exit code 1" }),
   open: (id) => [["PreToolUse", aTool("Edit", id)]],
   todo: (id) => [["PostToolUse", { ...aTool("TaskCreate", id), tool_response: { task: { id } } }]],
   agent: (id) => [["SubagentStop", { agent_id: id, agent_type: "Explore", last_assistant_message: "found" }]],
@@ -142,17 +139,13 @@ it("a session whose events are each reported once to three times, at once or lat
     fc.property(aStory(), fc.array(fc.tuple(fc.nat(), fc.nat(9)), { maxLength: 20 }), (story, again) => {
       run += 1;
       const once = play(runtime, `once${run}`, story, story);
-      const more = [...story];
-      const places = story.map((_, index) => index);
-      // A repeat of an event, some places after it.
-      for (const [which, delay] of again) {
-        const first = places.findIndex((place) => place === which % story.length);
-        const repeated = story[which % story.length];
-        if (!repeated) continue;
-        const at = Math.min(more.length, first + 1 + delay);
-        more.splice(at, 0, repeated);
-        places.splice(at, 0, -1);
-      }
+      const reports = story.map((event, at) => ({ event, at }));
+      // A repeat comes some events after its first report.
+      const repeats = again.flatMap(([which, delay]) => {
+        const first = reports[which % story.length];
+        return first ? { ...first, at: first.at + delay + 0.5 } : [];
+      });
+      const more = [...reports, ...repeats].toSorted((one, other) => one.at - other.at).map(({ event }) => event);
       expect(play(runtime, `more${run}`, more, story)).toEqual(once);
     }),
     { numRuns: 15 },
@@ -184,13 +177,6 @@ function say(runtime: TempRuntime, path: string, text: string): void {
   appendFileSync(path, `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp })}\n`);
 }
 
-/** An event of a session, with another folder or transcript than its usual ones. */
-function tell(runtime: TempRuntime, claude: Claude, fields: object, event = "Notification"): void {
-  runtime.wait(20);
-  const input = { ...claude.input("Notification"), message: "m", hook_event_name: event, ...fields };
-  answerHook(runtime, event, () => JSON.stringify(input), claude.pid);
-}
-
 function beginPause(runtime: TempRuntime, project: string | null, until: number | null = null): void {
   runtime.wait(20);
   runtime.store.write((sql) => pause(sql, runtime.now(), until, project));
@@ -210,13 +196,13 @@ it("a chat that moves into a paused project stores nothing of what is said there
   claude.turn("begin elsewhere");
   beginPause(runtime, paused);
   say(runtime, claude.transcript, secret);
-  tell(runtime, claude, { cwd: paused });
+  claude.tell("Notification", { message: "m", cwd: paused });
   say(runtime, claude.transcript, `${secret}-2`);
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
   endPause(runtime, paused);
   say(runtime, claude.transcript, open);
-  tell(runtime, claude, { cwd: paused });
+  claude.tell("Notification", { message: "m", cwd: paused });
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
@@ -227,7 +213,7 @@ it("a chat that leaves a paused project is stored again, without what was said i
   claude.prompt(`${secret} in a prompt`);
   const other = aProject();
   say(runtime, claude.transcript, `${secret}-2`);
-  tell(runtime, claude, { cwd: other, prompt: open }, "UserPromptSubmit");
+  claude.tell("UserPromptSubmit", { cwd: other, prompt: open });
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
@@ -235,16 +221,16 @@ it("a transcript with another path during a pause is not read from its beginning
   for (const hadPath of [true, false]) {
     const { runtime, claude } = aChat();
     const other = join(claude.cwd, "other.jsonl");
-    tell(runtime, claude, hadPath ? {} : { transcript_path: undefined });
+    claude.tell("Notification", { message: "m", ...(hadPath ? {} : { transcript_path: undefined }) });
     beginPause(runtime, null);
     say(runtime, other, secret);
-    tell(runtime, claude, { transcript_path: other });
+    claude.tell("Notification", { message: "m", transcript_path: other });
     say(runtime, claude.transcript, secret);
-    tell(runtime, claude, {});
+    claude.tell("Notification", { message: "m" });
     endPause(runtime, null);
     for (const path of [other, claude.transcript]) {
       say(runtime, path, `${open} ${path}`);
-      tell(runtime, claude, { transcript_path: path });
+      claude.tell("Notification", { message: "m", transcript_path: path });
     }
     expect(leaked(runtime, [secret])).toEqual([]);
     expect(leaked(runtime, [open])).toEqual([open]);
@@ -261,7 +247,7 @@ it("what was said during a pause without any event is known by its time", () => 
     runtime.wait(1_000);
     if (!isTimed) endPause(runtime, claude.cwd);
     say(runtime, claude.transcript, open);
-    tell(runtime, claude, {});
+    claude.tell("Notification", { message: "m" });
     expect(leaked(runtime, [secret, open])).toEqual([open]);
   }
 });
@@ -285,7 +271,7 @@ it("an event without a folder comes from where its session works", () => {
   const { runtime, claude } = aChat();
   claude.turn("before");
   beginPause(runtime, claude.cwd);
-  tell(runtime, claude, { cwd: undefined, prompt: secret }, "UserPromptSubmit");
+  claude.tell("UserPromptSubmit", { cwd: undefined, prompt: secret });
   expect(leaked(runtime, [secret])).toEqual([]);
 });
 
