@@ -4,11 +4,206 @@ import { defaults } from "#src/contract/config.ts";
 import { opportunityPatterns, type OpportunityPattern } from "#src/contract/learning.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { findOpportunities, unsavedAgeMs } from "#src/learning/experiments/opportunities/find-opportunities.ts";
-import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
+import type {
+  History,
+  PastOffer,
+  PastSession,
+  TaskTypeHistory,
+  TeamHistory,
+} from "#src/learning/experiments/opportunities/history.ts";
 import { compare, outcomeOf, replay, replayReport, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
 import { withSetting } from "#src/shared/setting-keys.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { aHistory, aSession, workingSessions, type Plant } from "#harness/experiments/histories.ts";
+import { aSession } from "#harness/experiments/histories.ts";
+
+const now = 1_700_000_000_000;
+const dayMs = 86_400_000;
+const windowMs = 30 * dayMs;
+const causes = ["killed", "closed", "context_full", "out_of_memory", "usage_limit", "unknown"];
+
+/** Shares that are still usual, by the detector's own bounds; `busiest`: tasks of the first chat, in units of its fair share. */
+const usual = {
+  /** Deaths before which checkpoints failed for a while. */
+  failedSaves: 0,
+  unseen: 0.1,
+  dismissed: 0.3,
+  open: 0.5,
+  timedOut: 0.1,
+  stalled: 0.1,
+  rejectedChange: 0.3,
+  busiest: 2,
+};
+
+type Rates = typeof usual;
+type Random = () => number;
+
+interface Plant {
+  readonly rates?: Partial<Rates>;
+  readonly sessions?: number;
+  readonly events?: number;
+  /** Deaths for each event. */
+  readonly hazard?: number;
+  readonly cause?: string;
+  readonly storeShare?: number;
+  /** Tasks of each of two types, and as many offers and tasks by chat. */
+  readonly rows?: number;
+  readonly dismissedAgeMs?: number;
+  readonly models?: TeamHistory["models"];
+}
+
+/** Half of the rates at the bound, where a false finding is likeliest. */
+function usualRates(random: Random): Rates {
+  const rates = Object.entries(usual).map(([name, bound]) => [name, random() < 0.5 ? bound : bound * random()]);
+  const all = Object.fromEntries(rates) as Rates;
+  return { ...all, busiest: Math.max(1, all.busiest), open: Math.min(all.open, 1 - all.dismissed) };
+}
+
+function heavy(random: Random, scale: number, most: number): number {
+  return Math.min(most, Math.floor(scale * ((1 - random()) ** (-1 / 1.3) - 1)));
+}
+
+function timeInWindow(random: Random): number {
+  return now - Math.floor(random() * (windowMs - 1));
+}
+
+function many<T>(length: number, make: (_: unknown, at: number) => T): T[] {
+  return Array.from({ length }, make);
+}
+
+function aHistory(random: Random, plant: Plant = {}): History {
+  const rates = { ...usualRates(random), ...plant.rates };
+  const rows = (): number => plant.rows ?? heavy(random, 25, 300);
+  const kind = { hazard: random() ** 2 * 0.02, events: 10 + random() * 100, ...plant };
+  const sessions = many(plant.sessions ?? heavy(random, 30, 150), () => pastSession(random, rates, kind));
+  return {
+    now,
+    windowMs,
+    config: defaults,
+    sessions: sessions.toSorted((a, b) => a.at - b.at),
+    offers: many(rows(), () => anOffer(random, rates, plant)),
+    storeBytes: (plant.storeShare ?? 0.79 * random()) * defaults.retention.maxBytes,
+    team: plant.rows === undefined && random() < 0.3 ? null : aTeam(random, rates, plant, rows),
+    changes: many(rows(), () => {
+      const at = timeInWindow(random);
+      return { at, rule: "oxlint no-var", isRejected: random() < rates.rejectedChange };
+    }),
+  };
+}
+
+function anOffer(random: Random, rates: Rates, { dismissedAgeMs }: Plant): PastOffer {
+  const draw = random();
+  const ageMs = heavy(random, 3_600_000, 7 * dayMs);
+  // Those of the last day may still be taken.
+  const at = timeInWindow(random) - dayMs;
+  if (draw < rates.dismissed) return { at, ageMs: dismissedAgeMs ?? ageMs, resolution: "dismissed" };
+  return { at, ageMs, resolution: draw < rates.dismissed + rates.open ? "open" : "continued" };
+}
+
+function aTeam(random: Random, rates: Rates, { models, rows: planted }: Plant, rows: () => number): TeamHistory {
+  const types = planted === undefined ? heavy(random, 2, 8) : 2;
+  const capacities = many(3 + Math.floor(random() * 6), () => 1 + Math.floor(random() * 4));
+  // A chat that has most of the capacity cannot have twice its fair share.
+  if (rates.busiest > usual.busiest) capacities[0] = 1;
+  const [first = 1, ...rest] = capacities;
+  const total = capacities.reduce((sum, one) => sum + one, 0);
+  const share = Math.min(1, (rates.busiest * first) / total);
+  const tasks = capacities.map(() => 0);
+  for (let task = rows(); task > 0; task--) {
+    let left = random() * (total - first);
+    const at = random() < share ? 0 : 1 + rest.findIndex((one) => (left -= one) < 0);
+    tasks[at] = (tasks[at] ?? 0) + 1;
+  }
+  return {
+    taskTypes: many(types, (_, at) => aTaskType(`type-${at}`, random, rates, rows)),
+    chats: capacities.map((capacity, at) => ({ capacity, tasks: tasks[at] ?? 0 })),
+    models: models === undefined ? worseModels(random) : models,
+  };
+}
+
+function aTaskType(type: string, random: Random, rates: Rates, rows: () => number): TaskTypeHistory {
+  const times = (share: number, most: number): number => (random() < share ? 1 + heavy(random, 1, most) : 0);
+  const task = () => ({
+    at: timeInWindow(random),
+    timeouts: times(rates.timedOut, 5),
+    stalls: times(rates.stalled, 3),
+  });
+  const tasks = many(rows(), task);
+  return { type, tasks, runP95Ms: random() < 0.5 ? null : 1_000 + heavy(random, 60_000, dayMs) };
+}
+
+/** The cheaper model is worse by as much as matters. */
+function worseModels(random: Random): TeamHistory["models"] {
+  if (random() < 0.5) return null;
+  const share = 0.3 + 0.7 * random();
+  const outcomes = (model: string, costMicros: number, accepted: number) => {
+    const tasks = heavy(random, 100, 2_000);
+    const hits = many(tasks, () => random() < accepted).filter(Boolean).length;
+    return { type: "type-0", model, tasks, accepted: hits, costMicros };
+  };
+  return [outcomes("large", 50_000, share), outcomes("small", 5_000, share - 0.1)];
+}
+
+/** A session whose death has nothing to do with its readings, unless that is planted. */
+function pastSession(random: Random, rates: Rates, kind: Plant & { hazard: number; events: number }): PastSession {
+  const all = someEvents(random, 5 + heavy(random, kind.events, 400));
+  const died = all.findIndex(() => random() < kind.hazard);
+  const events = died < 0 ? all : all.slice(0, died + 1);
+  const at = (events.at(-1)?.at ?? 0) + heavy(random, 2_000, 60_000);
+  const cause = kind.cause ?? causes[Math.floor(random() * causes.length)] ?? "killed";
+  const end: ReplaySession["end"] =
+    died < 0 ? { at, kind: random() < 0.9 ? "ended" : "open", cause: null } : { at, kind: "died", cause };
+  const samples = [...someSamples(random, events), ...lastSample(random, rates, end)];
+  const saves = someSaves(random, rates, { events, end });
+  return { at: timeInWindow(random), session: aSession({ events, samples, saves, end }) };
+}
+
+function someEvents(random: Random, length: number): ReplayEvent[] {
+  const same = random() * 0.3;
+  const errors = random() < 0.3 ? 0.5 : random() * 0.2;
+  let at = 0;
+  return many(length, (_, index): ReplayEvent => {
+    at += 1 + heavy(random, 8_000, 600_000);
+    if (index % 40 === 0) return { at, kind: "prompt" };
+    const kind = random() < errors ? "tool_error" : "tool_end";
+    const isSame = random() < same ? { isSame: true as const } : {};
+    return { at, kind, tool: `tool-${Math.floor(random() * 4)}`, durationMs: heavy(random, 500, 100_000), ...isSame };
+  });
+}
+
+function someSamples(random: Random, events: readonly ReplayEvent[]): ReplaySample[] {
+  const step = 0.02 * random();
+  const memory = random();
+  return events.flatMap(({ at }, index) => {
+    if (random() < 0.7) return [];
+    const contextFill = { value: Math.min(1, index * step * random()), at };
+    const hostMemory = { value: Math.min(1, memory * (0.7 + 0.5 * random())), at };
+    const rateLimit = { value: random() < 0.1 ? 0.95 : random() * 0.9, at };
+    return [{ at, readings: { contextFill, hostMemory, rateLimit } }];
+  });
+}
+
+/** The reading that a death of a cause implies, or does not. */
+function lastSample(random: Random, rates: Rates, { at, kind, cause }: ReplaySession["end"]): ReplaySample[] {
+  if (kind !== "died" || (cause !== "context_full" && cause !== "out_of_memory")) return [];
+  const value = random() < rates.unseen ? 0.55 + 0.2 * random() : 0.85 + 0.15 * random();
+  return [{ at, readings: { [cause === "context_full" ? "contextFill" : "hostMemory"]: { value, at } } }];
+}
+
+/** When they are due, and some seconds late. */
+function someSaves(random: Random, rates: Rates, { events, end }: Pick<ReplaySession, "events" | "end">) {
+  const { everyMs, everyToolCalls } = defaults.checkpoint;
+  const isFailing = end.kind === "died" && random() < rates.failedSaves;
+  const failsFrom = isFailing ? end.at - everyMs * (1 + 2 * random()) : Infinity;
+  let [calls, savedAt] = [0, -everyMs];
+  return events.flatMap(({ at, kind }, index) => {
+    calls += kind === "prompt" ? 0 : 1;
+    const isFull = calls >= everyToolCalls;
+    const dueAt = isFull ? at : Math.max(at, savedAt + everyMs) + Math.floor(random() * 15_000);
+    if (!isFull && dueAt >= (events[index + 1]?.at ?? end.at)) return [];
+    [calls, savedAt] = [0, dueAt];
+    return dueAt < failsFrom ? [{ at: dueAt, trigger: isFull ? "tools" : "time" }] : [];
+  });
+}
 
 /** 1,000 in `npm run stress -- opportunities`. */
 const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);
@@ -21,9 +216,7 @@ afterAll(() => {
   console.log(["| history | runs | found | bound |", "| --- | --- | --- | --- |", ...rows].join("\n"));
 });
 
-const dayMs = 86_400_000;
 const minute = 60_000;
-const now = 1_700_000_000_000;
 const models = [
   { type: "type-0", model: "large", tasks: 800, accepted: 720, costMicros: 50_000 },
   { type: "type-0", model: "small", tasks: 800, accepted: 728, costMicros: 5_000 },
@@ -64,7 +257,7 @@ const dismissed = { at: now, ageMs: 5 * dayMs, resolution: "dismissed" } as cons
 
 function quiet(changes: Partial<History>): History {
   const nothing = { sessions: [], offers: [], storeBytes: 0, team: null, changes: [] };
-  return { now, windowMs: 30 * dayMs, config: defaults, ...nothing, ...changes };
+  return { now, windowMs, config: defaults, ...nothing, ...changes };
 }
 
 /** Chats that died of a full context, as the last reading has it. */
@@ -134,10 +327,10 @@ it("a death in a pause is no case", () => {
   expect([found(6 * minute), found(6 * minute + 1)]).toEqual([1, 0]);
 });
 
-const usual: SavePolicy = { risk: defaults.risk, checkpoint: defaults.checkpoint };
+const present: SavePolicy = { risk: defaults.risk, checkpoint: defaults.checkpoint };
 
 function every(everyToolCalls: number, everyMs: number): SavePolicy {
-  return { ...usual, checkpoint: { everyToolCalls, everyMs } };
+  return { ...present, checkpoint: { everyToolCalls, everyMs } };
 }
 
 function calls(...seconds: readonly number[]): ReplayEvent[] {
@@ -196,7 +389,7 @@ const event: fc.Arbitrary<Omit<ReplayEvent, "at">> = fc.constantFrom(
 
 it("the loss is the mean over every active moment", () => {
   const gap = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 250, max: 900 }));
-  const policies = fc.constantFrom(usual, every(3, 60_000), every(1, 15_000), every(50, 3_600_000));
+  const policies = fc.constantFrom(present, every(3, 60_000), every(1, 15_000), every(50, 3_600_000));
   fc.assert(
     fc.property(
       fc.array(fc.tuple(gap, event), { minLength: 1, maxLength: 40 }),
@@ -221,7 +414,9 @@ it("the loss is the mean over every active moment", () => {
 });
 
 it("a policy is judged on the same sessions, and the report counts deaths and remade checkpoints @night", () => {
-  const sessions = workingSessions(120, 2);
+  // Of working days; some die.
+  const history = aHistory(seededRandom(2), { sessions: 120, events: 60, hazard: 0.002 });
+  const sessions = history.sessions.map(({ session }) => session);
   const report = replayReport(sessions, defaults, [
     { key: "checkpoint.everyMs", from: 300_000, value: 400_000 },
     { key: "checkpoint.everyToolCalls", from: 10, value: 40 },
@@ -229,11 +424,11 @@ it("a policy is judged on the same sessions, and the report counts deaths and re
   ]);
   const verdicts = report.variants.map(({ comparison }) => comparison.toolCalls.verdict);
   expect(verdicts).toEqual(["equivalent", "worse", "better"]);
-  expect(compare(sessions.slice(0, 19), usual, every(20, 600_000)).toolCalls.verdict).toBe("undecided");
+  expect(compare(sessions.slice(0, 19), present, every(20, 600_000)).toolCalls.verdict).toBe("undecided");
   const deaths = sessions.filter(({ end }) => end.kind === "died").length;
   expect(report).toMatchObject({ sessions: 120, deaths: { count: deaths } });
   const remade = sessions.map((session): ReplaySession => {
-    const saves = replay(session, usual).slice(0, 5);
+    const saves = replay(session, present).slice(0, 5);
     return aSession({ ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger })) });
   });
   const count = remade.reduce((sum, { saves }) => sum + saves.length, 0);

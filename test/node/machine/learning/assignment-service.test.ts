@@ -2,20 +2,15 @@ import * as notices from "#src/store/notices.ts";
 import { expect, it, afterEach, beforeEach, vi } from "vitest";
 import type { MachineTrial } from "#src/contract/learning.ts";
 import { toUnit, chooseArm } from "#src/machine/sessions/session-settings.ts";
-import {
-  pastChats,
-  startTrial,
-  aServiceRuntime,
-  statsigRules,
-  type ServiceRuntime,
-} from "#harness/experiments/histories.ts";
+import { pastChats, startTrial } from "#harness/experiments/histories.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
-import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { defaults } from "#src/contract/config.ts";
 import { answerRequest } from "#src/machine/learning/statsig.ts";
-import type { ServiceAnswer, ServiceWork } from "#src/machine/learning/assignment-service.ts";
+import type { ServiceAnswer, ServiceRequest, ServiceWork } from "#src/machine/learning/assignment-service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const key = "checkpoint.everyMs";
@@ -34,43 +29,63 @@ function aChat(runtime: TempRuntime, source = "startup"): Claude {
   return claude;
 }
 
-function armsOf(runtime: TempRuntime): (readonly [string, string])[] {
-  const rows = runtime.store.read(
-    (sql) => sql.all<{ unit: string; arm: string }>("SELECT unit, arm FROM exposures ORDER BY seq"),
-    [],
-  );
-  return rows.map(({ unit, arm }) => [unit, arm] as const);
+function armsOf(runtime: TempRuntime): unknown[] {
+  return runtime.store.read((sql) => sql.all("SELECT unit, arm FROM exposures ORDER BY seq"), []);
 }
 
 function noticesOf(runtime: TempRuntime): string[] {
   return runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
 }
 
-const all = (arm: string): string => `answer({ arms: request.work.trials.map(() => "${arm}"), problems: [] });`;
-
-function asked(runtime: ServiceRuntime): number {
-  return runtime.requests().length;
+/** A machine with this setting of `experiments`, whose process of the service is a program of the test. */
+function aServiceRuntime(experiments: Record<string, unknown>) {
+  const config = { experiments };
+  const runtime = tempRuntime({ config });
+  createPrivateFolder(runtime.paths.home);
+  writeFileSync(runtime.paths.config, JSON.stringify(config));
+  const dist = join(temporaryFolder(), "dist");
+  mkdirSync(dist);
+  const log = join(dist, "requests");
+  /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
+  const serve = (program: string): void =>
+    writeFileSync(
+      join(dist, "hook-service.cjs"),
+      `const fs = require("node:fs");
+       const text = fs.readFileSync(0, "utf8");
+       fs.appendFileSync(${JSON.stringify(log)}, text + "\\n");
+       const request = JSON.parse(text);
+       const answer = (value) => fs.writeSync(3, JSON.stringify(value));
+       ${program}`,
+    );
+  serve("answer({ arms: [], problems: [] });");
+  writeFileSync(log, "");
+  const lines = (): string[] => readFileSync(log, "utf8").split("\n").filter(Boolean);
+  return {
+    ...runtime,
+    // No speed of the machine decides, unless the test sets the limit.
+    config: { ...runtime.config, experiments: { ...runtime.config.experiments, waitMs: 60_000, ...experiments } },
+    launch: { node: process.execPath, script: join(dirname(dist), "bin/shim.mjs"), hookScript: join(dist, "hook.cjs") },
+    requests: () => lines().map((line) => JSON.parse(line) as ServiceRequest),
+    serve,
+  };
 }
+
+const all = (arm: string): string => `answer({ arms: request.work.trials.map(() => "${arm}"), problems: [] });`;
 
 it("a service is asked once, for a session that begins while a trial runs, and its arm is stored @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(all("treatment"));
   aChat(runtime);
-  expect(asked(runtime)).toBe(0);
+  expect(runtime.requests()).toEqual([]);
   const { id, salt, provider } = started(runtime);
   expect(provider).toBe("statsig");
   const chat = aChat(runtime);
   chat.start("compact");
   chat.start("resume");
-  expect(asked(runtime)).toBe(1);
-  expect(armsOf(runtime)).toEqual([[chat.session, "treatment"]]);
-  const [request] = runtime.requests();
-  expect(request?.work).toEqual({
-    kind: "choose",
-    trials: [{ name: key, unit: toUnit(salt, chat.session) }],
-  });
-  expect(JSON.stringify(request)).not.toContain(chat.session);
-  expect(JSON.stringify(request)).not.toContain(id);
+  expect(armsOf(runtime)).toEqual([{ unit: chat.session, arm: "treatment" }]);
+  const work = { kind: "choose", trials: [{ name: key, unit: toUnit(salt, chat.session) }] };
+  expect(runtime.requests()).toMatchObject([{ work }]);
+  for (const hidden of [chat.session, id]) expect(JSON.stringify(runtime.requests())).not.toContain(hidden);
 });
 
 it.each([
@@ -95,10 +110,30 @@ it.each([
   expect(armsOf(runtime)).toEqual([]);
 });
 
-const name = "checkpoint.everyMs";
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
-const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, unit })) };
-const rules = statsigRules(name, ["control", "treatment"]);
+const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name: key, unit })) };
+
+function bucketOf(operator: string, targetValue: number, salt: string) {
+  const unit = { type: "user_bucket", field: null, idType: "userID" };
+  return { ...unit, operator, targetValue, additionalValues: { salt } };
+}
+
+/** Statsig's rules for an experiment that nine tenths of the units are in. */
+function statsigRules(): string {
+  const common = { salt: "", passPercentage: 100, idType: "userID" };
+  const layer = { ...common, name: "layerAssignment", id: "layerAssignment", returnValue: {} };
+  const group = (arm: string, below: number) => {
+    const names = { name: arm, groupName: arm, id: `rule-${arm}`, isExperimentGroup: true };
+    return { ...common, ...names, returnValue: { arm }, conditions: [bucketOf("lt", below, "arms")] };
+  };
+  const share = { ...layer, conditions: [bucketOf("gte", 900, "share")] };
+  const rules = [share, group("control", 500), group("treatment", 1_000)];
+  const spec = { name: key, type: "dynamic_config", salt: "arms", enabled: true, defaultValue: {}, rules };
+  const configs = [{ ...spec, entity: "experiment", isActive: true, idType: "userID" }];
+  return JSON.stringify({ has_updates: true, time: 1, feature_gates: [], layer_configs: [], dynamic_configs: configs });
+}
+
+const rules = statsigRules();
 
 const requests: { url: string; body: string }[] = [];
 let answer: (url: string) => Promise<Response> = async () => Promise.reject(new Error("no network"));
@@ -149,7 +184,7 @@ it("live Statsig has its key from the environment, and is sent hashed units, nam
   expect(requests.filter(({ body }) => body !== "")).toEqual([]);
   const unit = units[3] ?? "";
   const sent = [{ unit, measured: { toolErrors: 0.25 } }];
-  expect(await ask(settings, { kind: "send", name, units: sent }, { env })).toEqual({ arms: [], problems: [] });
+  expect(await ask(settings, { kind: "send", name: key, units: sent }, { env })).toEqual({ arms: [], problems: [] });
   const events = requests
     .flatMap(({ body }) => (body === "" ? [] : (JSON.parse(body) as { events: Record<string, unknown>[] }).events))
     .filter(({ user }) => user !== null)

@@ -11,7 +11,8 @@ import { recordSettings, sessionConfig } from "#src/machine/sessions/session-set
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
-import { pastChats, endByHand, reload, startTrial, stopAll, workingSessions } from "#harness/experiments/histories.ts";
+import { aSession as aPastSession, pastChats, endByHand, reload } from "#harness/experiments/histories.ts";
+import { startTrial, stopAll } from "#harness/experiments/histories.ts";
 import { aProject, Claude, anotherClaude, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Finding } from "#src/contract/machine/learning.ts";
@@ -210,7 +211,13 @@ function aFinding(overrides: Partial<Finding>): Finding {
 }
 
 /** Replay finds fewer calls between two checkpoints better on these. */
-const recorded = workingSessions(200, 1);
+const recorded = Array.from({ length: 200 }, (_, n) => {
+  const calls = Array.from(
+    { length: 40 + n },
+    (_, at) => ({ at: at * 9_000, kind: "tool_end", tool: "Bash" }) as const,
+  );
+  return aPastSession({ events: calls });
+});
 const rarer = { parameter: "checkpoint.everyMs", from: 300_000, to: 250_000 } as const;
 
 it("the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
