@@ -40,16 +40,9 @@ import {
 
 it("a snapshot has each file that is not ignored byte for byte and alone, and git's folder stays as it was, not even a time", async () => {
   const long = "x\n".repeat(5_000);
-  const from = makeProject({
-    ...Object.fromEntries(
-      ["a.txt", "b.txt", "gone.txt", "local.cfg", "assumed.cfg", "x"].map((name) => [name, "one\n"]),
-    ),
-    ".gitignore": "*.log\n",
-    "big.txt": long,
-    "dir/inner.txt": "inner\n",
-    "other/inner.txt": "elsewhere\n",
-    "y/z.txt": "inner\n",
-  });
+  const plain = ["a.txt", "b.txt", "gone.txt", "local.cfg", "assumed.cfg", "x", "dir/inner.txt", "y/z.txt"];
+  const others = { ".gitignore": "*.log\n", "big.txt": long, "other/inner.txt": "elsewhere\n" };
+  const from = makeProject({ ...Object.fromEntries(plain.map((name) => [name, "one\n"])), ...others });
   const { project, root } = from;
   git(project, "gc", "--quiet");
   git(project, "update-index", "--split-index");
@@ -85,6 +78,7 @@ it("a snapshot has each file that is not ignored byte for byte and alone, and gi
 
 it("without a work tree, git, a git that is new enough, or git's trust in the folder it is skipped, with the reason", async () => {
   const from = makeProject({ "a.txt": "one\n" });
+  const other = { root: temporaryFolder() };
   const bare = join(from.root, "bare.git");
   git(from.root, "init", "--quiet", "--bare", bare);
   for (const [more, words] of [
@@ -92,16 +86,10 @@ it("without a work tree, git, a git that is new enough, or git's trust in the fo
     [{ project: join(from.project, ".git") }, "there is no work tree"],
     [{ project: join(from.root, "nowhere") }, "does not exist"],
     [{ env: { ...GIT_ENV, PATH: from.root } }, "not installed"],
+    [{ env: withGit(from, "echo git version 2.17.1") }, "2.17.1 is too old"],
+    [{ env: withGit(other, 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"') }, "--add safe.directory"],
   ] as const)
     expect(await take(from, more)).toEqual({ state: "skipped", reason: expect.stringContaining(words) as string });
-  for (const [script, words] of [
-    ["echo git version 2.17.1", "2.17.1 is too old"],
-    ['GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"', "--add safe.directory"],
-  ] as const) {
-    const reason = expect.stringContaining(words) as string;
-    const other = makeProject({ "a.txt": "one\n" });
-    expect(await take(other, { env: withGit(other, script) })).toEqual({ state: "skipped", reason });
-  }
   expect(existsSync(from.snapshots)).toBe(false);
 });
 
@@ -172,28 +160,6 @@ it("the snapshot after a loss in SHIM's repository is whole again, also where no
   rmSync(join(from.project, ".git"), { recursive: true });
   expect(git(repository, "fsck", "--full", again.commit)).toBe("");
   expect(show(again, "d/b.txt")).toBe("two\n");
-});
-
-it("a snapshot that stays is still the newest after others were dropped and packs were rewritten", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const { repository } = await taken(from);
-  write(from.project, { "a.txt": "two\n" });
-  const second = await taken(from, { checkpointId: "cp2" });
-  await dropSnapshots({ ...HOST, repository, checkpointIds: ["cp"], timeoutMs: 60_000 });
-  const third = await taken(from, { checkpointId: "cp3" });
-  expect(third.commit).toBe(second.commit);
-  expect(git(repository, "fsck", "--full")).toBe("");
-});
-
-it("beyond the size limit it borrows unchanged content from the project, and says how many files @night", async () => {
-  const from = makeProject({
-    "small.txt": "s\n",
-    "large.txt": Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * i) % 251)),
-  });
-  write(from.project, { "edited.txt": "e\n" });
-  const limits = { ...LIMITS, maxTotalBytes: 200 };
-  expect(await taken(from, { limits })).toMatchObject({ borrowed: 1, files: 3, leftOut: [] });
-  expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
 });
 
 it("borrows what it has no time to take over, and the next snapshot continues @night", async () => {
@@ -281,15 +247,9 @@ function aFolder(files: Record<string, string | Buffer>): GitProject {
 }
 
 it("a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
-  const from = aFolder({
-    "a.txt": "one\r\n",
-    "sub/run.sh": "#!/bin/sh\n",
-    ".gitattributes": "* text=auto\n",
-    ".gitignore": "out/\n",
-    "out/built.js": "built\n",
-    "node_modules/p/index.js": "installed\n",
-    ".env": "KEY=1\n",
-  });
+  const left = { "out/built.js": "built\n", "node_modules/p/index.js": "installed\n", ".env": "KEY=1\n" };
+  const rules = { ".gitattributes": "* text=auto\n", ".gitignore": "out/\n" };
+  const from = aFolder({ "a.txt": "one\r\n", "sub/run.sh": "#!/bin/sh\n", ...rules, ...left });
   chmodSync(join(from.project, "sub/run.sh"), 0o755);
   symlinkSync("a.txt", join(from.project, "link"));
   const before = contents(from.project);

@@ -34,20 +34,21 @@ function count(tier: string, succeeded: number, tried: number, change: Partial<T
 function choices(band: Band, counts: readonly TierCounts[] | null): Record<string, number> {
   const random = seededRandom(3);
   const all = Array.from({ length: 2_000 }, () => chooseRoute(table, band, counts, random));
-  const names = all.map(({ tier, reason }) => `${tier} ${reason}`);
-  return Object.fromEntries(names.map((name) => [name, names.filter((one) => one === name).length / names.length]));
+  const byName = Map.groupBy(all, ({ tier, reason }) => `${tier} ${reason}`);
+  return Object.fromEntries([...byName].map(([name, chosen]) => [name, chosen.length / all.length]));
 }
 
 const standard = count("medium", 90, 100);
 
 it("bands: no evidence is unknown, whatever the score; many points are complex", () => {
   const analyses = [
-    { kind: null, evidence: "none", complexity: 9 },
-    { kind: null, evidence: "weak", complexity: 2 },
-    { kind: null, evidence: "weak", complexity: 6 },
-    { kind: null, evidence: "strong", complexity: 5 },
+    ["none", 9],
+    ["weak", 2],
+    ["weak", 6],
+    ["strong", 5],
   ] as const;
-  expect(analyses.map(bandOf)).toEqual(["unknown", "weak", "complex", "usual"]);
+  const bands = analyses.map(([evidence, complexity]) => bandOf({ kind: null, evidence, complexity }));
+  expect(bands).toEqual(["unknown", "weak", "complex", "usual"]);
 });
 
 it("without evidence, or without counts, the default tier does the task", () => {
@@ -130,13 +131,9 @@ it("kind, size and complexity follow what is asked for", () => {
   expect(analyzeTask(large)).toMatchObject({ evidence: "strong" });
 });
 
-it("code between fences asks for nothing", () => {
+it("a task is a text, a job or an object with texts; code between fences asks for nothing", () => {
   const code = "```ts\n// refactor, migrate and test\nimport x from './docs/readme.md';\n```";
-  expect(analyzeTask(code).evidence).toBe("none");
-  expect(analyzeTask(`Explain this:\n${code}`).kind).toBeNull();
-});
-
-it("a task is a text, a job or an object with texts", () => {
+  expect([analyzeTask(code).evidence, analyzeTask(`Explain this:\n${code}`).kind]).toEqual(["none", null]);
   const job = { title: "Parser", text: "", files: [{ path: "a/b.ts" }, { path: "c/d.ts" }], kinds: ["fix"] };
   expect(analyzeTask(job)).toMatchObject({ kind: "fix", evidence: "strong" });
   expect(analyzeTask({ prompt: "Fix src/a.ts", more: ["and add tests"] })).toMatchObject({ evidence: "strong" });
@@ -152,13 +149,11 @@ function reasonsOf(...names: readonly string[]): (string | null)[] {
   });
 }
 
-it("the newest call's pattern three times in six calls", () => {
+it("a stall is the newest call's pattern three times in six calls, or three failed calls in six, the newest among them", () => {
   expect(reasonsOf("a", "b", "a", "c", "d", "a").at(-1)).toContain("3 times");
   expect(reasonsOf("a", "b", "a", "c", "d", "e", "a").at(-1)).toBeNull();
   expect(reasonsOf("a", "a", "b", "c", "d").every((reason) => reason === null)).toBe(true);
-});
 
-it("three failed calls in six, the newest among them", () => {
   expect(reasonsOf("A", "b", "C", "d", "e", "F").at(-1)).toContain("3 of the last 6");
   expect(reasonsOf("A", "b", "C", "d", "e", "f", "G").at(-1)).toBeNull();
   // It has recovered: the newest call is good.
@@ -188,21 +183,18 @@ function firstReason(calls: readonly (readonly [string, object])[], failing: str
   return null;
 }
 
+/** The tests three times, each after the command. */
+function between(command: string) {
+  return ["1", "2", "3"].flatMap((description) => [["Bash", { command, description }] as const, test]);
+}
+
 it("the same tests after each change of a file are no stall, whether they fail or not", () => {
   const work = ["1", "2", "3", "4"].flatMap((text) => [edit(text), test]);
   expect(firstReason(work)).toBeNull();
   expect(firstReason(work, "Bash")).toBeNull();
-  for (const command of [
-    "sed -i 's/a/b/' a.ts",
-    "cat > a.ts <<'EOF'\nlet a;\nEOF",
-    "echo 1 >> a.ts",
-    "git checkout -- a.ts",
-    "npx oxlint --fix",
-    "git apply fix.patch",
-  ]) {
-    const steps = ["1", "2", "3"].flatMap((text) => [["Bash", { command, description: text }] as const, test]);
-    expect(firstReason(steps), command).toBeNull();
-  }
+  const changes = ["sed -i 's/a/b/' a.ts", "cat > a.ts <<'EOF'\nlet a;\nEOF", "echo 1 >> a.ts", "npx oxlint --fix"];
+  for (const command of [...changes, "git checkout -- a.ts", "git apply fix.patch"])
+    expect(firstReason(between(command)), command).toBeNull();
   expect(firstReason(["a", "b", "c"].flatMap((path) => [["mcp__fs__write_file", { path }] as const, test]))).toBeNull();
   // The output of the tests goes to a file, and an edit stands in between all the same.
   const piped = ["Bash", { command: "npm test > out.txt" }] as const;
@@ -211,10 +203,7 @@ it("the same tests after each change of a file are no stall, whether they fail o
 
 it("a change that is only read about, that fails, or that goes back and forth is none", () => {
   const reads = ["git diff", "npm run lint 2>&1 | tail -3", "grep -n '=>' a.ts", "ls 2>/dev/null"];
-  for (const command of reads) {
-    const steps = ["1", "2", "3"].flatMap((text) => [["Bash", { command, description: text }] as const, test]);
-    expect(firstReason(steps), command).toContain("3 times");
-  }
+  for (const command of reads) expect(firstReason(between(command)), command).toContain("3 times");
   const lists = ["1", "2", "3"].flatMap((text) => [["TodoWrite", { todos: [text] }] as const, test]);
   expect(firstReason(lists)).toContain("3 times");
   expect(firstReason([edit("1"), test, edit("2"), test, edit("3")], "Edit")).toContain("tool calls failed");
@@ -245,19 +234,13 @@ function isTransient(error: unknown): boolean {
 }
 `;
 
-const json = JSON.stringify(
-  {
-    orders: Array.from({ length: 12 }, (_, index) => ({
-      id: `order-${1000 + index * 37}`,
-      customer: { name: ["Ada Lovelace", "Alan Turing", "Grace Hopper"][index % 3], isActive: index % 2 === 0 },
-      totalCents: 1_999 + index * 451,
-      createdAt: `2026-03-${String(10 + index)}T08:15:00Z`,
-      tags: ["paid", "priority"],
-    })),
-  },
-  null,
-  2,
-);
+const orders = Array.from({ length: 12 }, (_, index) => ({
+  id: `order-${1000 + index * 37}`,
+  customer: { name: ["Ada Lovelace", "Alan Turing", "Grace Hopper"][index % 3], isActive: index % 2 === 0 },
+  totalCents: 1_999 + index * 451,
+  createdAt: `2026-03-${String(10 + index)}T08:15:00Z`,
+  tags: ["paid", "priority"],
+}));
 
 const english = `The checkpoint is written before the answer is shown, so that a crash at any moment leaves the work as it
 was. When a chat ends without a word, the next one in the same project is offered what it knew: the files that it had
@@ -280,8 +263,8 @@ const japanese = `このツールは、回答が表示される前に会話の�
 const tokenSamples = [
   { kind: "English", text: english, tokens: 129 },
   { kind: "code", text: code, tokens: 166 },
-  { kind: "JSON", text: json, tokens: 993 },
-  { kind: "JSON without spaces", text: JSON.stringify(JSON.parse(json)), tokens: 617 },
+  { kind: "JSON", text: JSON.stringify({ orders }, null, 2), tokens: 993 },
+  { kind: "JSON without spaces", text: JSON.stringify({ orders }), tokens: 617 },
   { kind: "Arabic", text: arabic, tokens: 169 },
   { kind: "Japanese", text: japanese, tokens: 206 },
   { kind: "base64", text: bytes.toString("base64"), tokens: 2_181 },

@@ -46,8 +46,7 @@ it("a checkpoint is at the coordinator within two seconds, a session without a c
     machine.note("s1", `on ${n}`);
     await world.time.pass(500);
   }
-  expect(pushes(world) - before).toBeGreaterThanOrEqual(2);
-  expect(pushes(world) - before).toBeLessThanOrEqual(3);
+  expect([2, 3]).toContain(pushes(world) - before);
   machine.runtime.store.write((sql) => sessions.markDead(sql, "s1"));
   const alive = pushes(world);
   await world.time.pass(300);
@@ -153,7 +152,6 @@ it("a process that has joined nothing, or has no key, writes nothing; one that l
 
 it("the last changes of a process are sent when it ends, if that is quick", async () => {
   const { world, machine } = await begun();
-  await world.time.pass(10_000);
   machine.note("s0", "and on");
   await world.time.pass(300);
   machine.note("s0", "the very last");
