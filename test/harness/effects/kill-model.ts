@@ -9,16 +9,6 @@ import { seededRandom } from "#src/shared/seeded-random.ts";
 
 /** Chats that work off a plan, are killed at any moment and continued, against what truly happened. */
 
-interface KillFigures {
-  kills: number;
-  /** Calls of recovered chats that could repeat something. */
-  calls: number;
-  repeated: number;
-  asked: number;
-  /** Asked, and no earlier chat had done it. */
-  needless: number;
-}
-
 interface Step {
   readonly command: string;
   /** Milliseconds that the call takes. */
@@ -82,7 +72,7 @@ const thinkingMs = 8_000;
 const failureShare = 0.05;
 
 /** One chat after the other, until the plan is done. */
-function runHistory(draw: Draw, { guard, outlives }: KillSetting, figures: KillFigures, maxKills: number): void {
+function runHistory(draw: Draw, { guard, outlives }: KillSetting, figures: typeof none, maxKills: number): void {
   const plan = planOf(draw);
   /** What truly happened, and in which life first. */
   const done = new Map<string, number>();
@@ -167,9 +157,12 @@ interface KillSetting {
   readonly outlives: number;
 }
 
+/** `calls`: of recovered chats that could repeat something; `needless`: asked, and no earlier chat had done it. */
+const none = { kills: 0, calls: 0, repeated: 0, asked: 0, needless: 0 };
+
 export function killFigures(setting: KillSetting, kills: number, seed: number) {
   const draw = seededRandom(seed);
-  const figures: KillFigures = { kills: 0, calls: 0, repeated: 0, asked: 0, needless: 0 };
+  const figures = { ...none };
   while (figures.kills < kills) runHistory(draw, setting, figures, kills);
   return figures;
 }

@@ -139,12 +139,8 @@ export class SyncMachine {
 
   open(): StateSynchronizer {
     const { world, runtime, name } = this;
-    const { setTimer } = world.time;
-    const platform = {
-      setTimer,
-      random: seededRandom(3),
-      clock: { monotonic: () => world.time.now, wall: runtime.now },
-    };
+    const clock = { monotonic: () => world.time.now, wall: runtime.now };
+    const platform = { setTimer: world.time.setTimer, random: seededRandom(3), clock };
     const connect = (_edge: EdgeConfig, signal?: AbortSignal): Call => world.call(name, signal);
     const sync = new StateSynchronizer({ runtime, platform, connect, onPulled: recordTakeovers });
     onTestFinished(() => sync.stop());

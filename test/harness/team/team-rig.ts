@@ -11,7 +11,7 @@ import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-runtime.ts";
 import { edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
-import { connect } from "#harness/machine/mcp-process.ts";
+import { connect, type ConnectOptions } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify } from "#src/platform/processes.ts";
@@ -58,14 +58,8 @@ export class TeamRig {
   async attach(runtime: TempRuntime, claude: Claude, serverPid: number) {
     const outside = platformOf(this.edge, this.machine, serverPid);
     let team: Team | null = null;
-    const connected = await connect(runtime, {
-      serverPid,
-      clientPid: claude.pid,
-      team: (client, server) => {
-        team = openTeam(runtime, server, () => client, outside);
-        return team;
-      },
-    });
+    const open: ConnectOptions["team"] = (client, server) => (team = openTeam(runtime, server, () => client, outside));
+    const connected = await connect(runtime, { serverPid, clientPid: claude.pid, team: open });
     if (team === null) throw new Error("the team is switched off");
     const own: Team = team;
     onTestFinished(() => void own.end("goes_on"));
@@ -93,12 +87,8 @@ export async function twoChats(edge?: { readonly hasKey: boolean }) {
   const { home } = rig.base.paths;
   const workspace = { url: edgeUrl, workspace: "w1" };
   if (edge) writeEdgeConfig(home, { ...workspace, machine: "m1", token });
-  if (edge?.hasKey)
-    addKey(
-      home,
-      workspace,
-      createKey((bytes) => new Uint8Array(bytes).fill(7)),
-    );
+  const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
+  if (edge?.hasKey) addKey(home, workspace, key);
   const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
   for (const chat of [one, other]) await rig.time.until(chat.tick());
   return { rig, one, other };
@@ -122,17 +112,9 @@ export function nameProject(runtime: TempRuntime, root: string, project = "parse
 }
 
 export function reservationReceived(runtime: TempRuntime, reservation: Partial<files.Reservation>): void {
-  const one: files.Reservation = {
-    resource: "file:parser/one.ts",
-    workspace: "w",
-    holder: "b-chat",
-    holderName: "write the lexer",
-    machine: "other-machine",
-    checkout: "",
-    token: 1,
-    since: runtime.now(),
-    ...reservation,
-  };
+  const held = { holder: "b-chat", holderName: "write the lexer", machine: "other-machine", checkout: "" };
+  const usual = { resource: "file:parser/one.ts", workspace: "w", ...held, token: 1, since: runtime.now() };
+  const one: files.Reservation = { ...usual, ...reservation };
   runtime.store.write((sql) => files.upsert(sql, runtime.now(), one));
 }
 

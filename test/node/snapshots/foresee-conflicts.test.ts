@@ -3,18 +3,8 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { clearForeseen, foreseeConflicts, type Forecast, type MadeSide } from "#src/snapshots/foresee-conflicts.ts";
-import { systemProcesses } from "#src/platform/processes.ts";
-import {
-  commitAll,
-  fingerprint,
-  git,
-  GIT_ENV,
-  LIMITS,
-  makeProject,
-  T0,
-  write,
-  type GitProject,
-} from "#harness/machine/git-project.ts";
+import { commitAll, fingerprint, git, HOST, LIMITS } from "#harness/machine/git-project.ts";
+import { makeProject, T0, write, type GitProject } from "#harness/machine/git-project.ts";
 
 const lines = (count: number): string => Array.from({ length: count }, (_, at) => `line ${at + 1}\n`).join("");
 
@@ -30,18 +20,11 @@ function foresee(
   { snapshots }: Pick<GitProject, "snapshots">,
   sides: readonly (string | MadeSide)[],
 ): Promise<Forecast> {
-  return foreseeConflicts({
-    env: GIT_ENV,
-    processes: systemProcesses,
-    sides: sides.map((one) =>
-      typeof one === "string" ? { name: one, last: null, isSame: false } : { name: one.name, last: one, isSame: true },
-    ),
-    keep: sides.flatMap((one) => (typeof one === "string" ? [] : [one.scratch])),
-    snapshots,
-    limits: LIMITS,
-    timeoutMs: 60_000,
-    now: T0,
-  });
+  const keep = sides.flatMap((one) => (typeof one === "string" ? [] : [one.scratch]));
+  const given = sides.map((one) =>
+    typeof one === "string" ? { name: one, last: null, isSame: false } : { name: one.name, last: one, isSame: true },
+  );
+  return foreseeConflicts({ ...HOST, sides: given, keep, snapshots, limits: LIMITS, timeoutMs: 60_000, now: T0 });
 }
 
 it("merges uncommitted files of two work trees, and writes into no project", async () => {
@@ -49,15 +32,9 @@ it("merges uncommitted files of two work trees, and writes into no project", asy
   write(from.project, { "src/a.ts": lines(30).replace("line 12\n", "one\ntwo\n"), "free.ts": "x\n" });
   write(from.other, { "src/a.ts": `new\n${lines(30).replace("line 12\n", "three\n")}`, "b.ts": "changed\n" });
   const before = fingerprint(join(from.project, ".git"));
-  expect(await foresee(from, [from.project, from.other])).toMatchObject({
-    problems: [],
-    pairs: [
-      {
-        names: [from.project, from.other],
-        conflicts: [{ path: "src/a.ts", did: ["changed", "changed"], lines: ["12-13", "13"] }],
-      },
-    ],
-  });
+  const names = [from.project, from.other];
+  const conflicts = [{ path: "src/a.ts", did: ["changed", "changed"], lines: ["12-13", "13"] }];
+  expect(await foresee(from, names)).toMatchObject({ problems: [], pairs: [{ names, conflicts }] });
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
@@ -65,8 +42,7 @@ it("takes a side as it was made, and reads the files where that is gone; of olde
   const from = twoTrees({ "a.txt": lines(9) });
   write(from.project, { "a.txt": "mine\n" });
   const { sides } = await foresee(from, [from.project, from.other]);
-  const [made] = sides;
-  if (!made) throw new Error("no side was made");
+  const made = sides[0]!;
   write(from.project, { "a.txt": lines(9) });
   write(from.other, { "a.txt": "theirs\n" });
   const paths = async (side: string | MadeSide): Promise<unknown> => {

@@ -7,36 +7,13 @@ import { expect, it } from "vitest";
 import { displayPath } from "#src/snapshots/git.ts";
 import { makeBundle, type BundleResult } from "#src/snapshots/make-bundle.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
-import {
-  restoreFiles,
-  restoreReceived,
-  type RestoreOutcome,
-  type RestoreReceivedInput,
-  type RestoreResult,
-} from "#src/snapshots/restore-files.ts";
+import { restoreFiles, restoreReceived, type RestoreOutcome } from "#src/snapshots/restore-files.ts";
+import { type RestoreReceivedInput, type RestoreResult } from "#src/snapshots/restore-files.ts";
 import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
-import {
-  commitAll,
-  contents,
-  edit,
-  fingerprint,
-  git,
-  GIT_ENV,
-  HOST,
-  LIMITS,
-  makeProject,
-  noise,
-  purge,
-  snapshotOf,
-  T0,
-  taken,
-  temporaryFolder,
-  withGit,
-  write,
-  type Edit,
-  type GitProject,
-} from "#harness/machine/git-project.ts";
+import { commitAll, contents, edit, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
+import { makeProject, noise, purge, snapshotOf, T0, taken, temporaryFolder } from "#harness/machine/git-project.ts";
+import { withGit, write, type Edit, type GitProject } from "#harness/machine/git-project.ts";
 
 const timeoutMs = 60_000;
 const files = { "b.txt": "b\n", "d/c": "c\n", ".gitignore": "*.log\n", big: Buffer.alloc(3_000, "y") };

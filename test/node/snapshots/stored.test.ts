@@ -1,16 +1,6 @@
 import { execFileSync } from "node:child_process";
-import {
-  existsSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  appendFileSync,
-  chmodSync,
-  renameSync,
-  symlinkSync,
-  utimesSync,
-} from "node:fs";
+import { appendFileSync, chmodSync, existsSync, readdirSync, renameSync } from "node:fs";
+import { rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Trigger } from "#src/contract/checkpoint.ts";
@@ -23,21 +13,8 @@ import type { SnapshotInput } from "#src/snapshots/repository.ts";
 import { takeAwaited, takePending, dropMarked } from "#src/snapshots/stored-snapshots.ts";
 import { takeUnchanged } from "#src/snapshots/unchanged.ts";
 import { snapshots } from "#src/store/session-tables.ts";
-import {
-  git,
-  HOST,
-  LIMITS,
-  makeProject,
-  paths,
-  show,
-  taken,
-  write,
-  GIT_ENV,
-  type GitProject,
-  commitAll,
-  T0,
-  withGit,
-} from "#harness/machine/git-project.ts";
+import { commitAll, git, GIT_ENV, HOST, LIMITS, makeProject, paths, show } from "#harness/machine/git-project.ts";
+import { T0, taken, withGit, write, type GitProject } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const MARK = "MARK-7f3a-forget-me";

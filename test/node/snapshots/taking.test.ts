@@ -1,42 +1,15 @@
 import { spawn } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-  readFileSync,
-  mkdirSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
-import {
-  GIT_ENV,
-  commitAll,
-  contents,
-  fingerprint,
-  git,
-  makeProject,
-  paths,
-  reasonFor,
-  show,
-  take,
-  T0,
-  taken,
-  write,
-  withGit,
-  HOST,
-  LIMITS,
-  temporaryFolder,
-  type GitProject,
-} from "#harness/machine/git-project.ts";
+import { commitAll, contents, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
+import { makeProject, paths, reasonFor, show, T0, take, taken } from "#harness/machine/git-project.ts";
+import { temporaryFolder, withGit, write, type GitProject } from "#harness/machine/git-project.ts";
 
 it("a snapshot has each file that is not ignored byte for byte and alone, and git's folder stays as it was, not even a time", async () => {
   const long = "x\n".repeat(5_000);

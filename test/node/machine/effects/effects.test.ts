@@ -55,7 +55,7 @@ it.each([
   ["done", "Process exited with code 0\nOutput:\nok"],
   ["done", [{ type: "input_text", text: "Exit code: 0\nOutput:\nok" }]],
 ])(
-  "of a client that hides failures the exit code in its event decides, and without one nothing is known: %s by %j",
+  "of a client that hides failures the exit code in its event decides, else nothing: %s by %j",
   (outcome, tool_response) => {
     const { runtime, claude } = aChat();
     const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1", tool_response };
@@ -225,13 +225,9 @@ it("a client that cannot ask refuses, and lets it through after the user's next 
     const call = { tool_name: "run_shell_command", tool_input: push, tool_call_id: `q${(calls += 1)}` };
     return tell("PreToolUse", call).hookSpecificOutput;
   };
-  expect(decision()).toMatchObject({
-    permissionDecision: "deny",
-    permissionDecisionReason: expect.stringContaining(
-      "Ask the user whether to run it again; after the user's next prompt",
-    ),
-  });
-  expect(decision()).toMatchObject({ permissionDecision: "deny" });
+  const permissionDecisionReason = expect.stringContaining("Ask the user whether to run it again; after") as string;
+  for (let call = 0; call < 2; call++)
+    expect(decision()).toMatchObject({ permissionDecision: "deny", permissionDecisionReason });
   expect(stateOf(runtime, second.session)?.effects?.map(({ outcome }) => outcome)).toEqual(["refused", "refused"]);
   tell("UserPromptSubmit", { prompt: "yes, push it again", prompt_id: "p9" });
   expect(decision()).toBeUndefined();
@@ -257,10 +253,7 @@ it.each([
   ["kubectl -n prod apply -f x.yaml", "deployment kubectl -n prod apply -f x.yaml: all"],
   ["gh pr edit 7 --title x", "message gh pr edit 7 --title x: all"],
   ["gh api -H 'a: b' repos/a/b/labels/x -X DELETE", "deletion gh api -H 'a: b' repos/a/b/labels/x -X DELETE: all"],
-  [
-    "gh api graphql -F id=1 -f query='mutation($id: ID!) { x }'",
-    "message gh api graphql -F id=1 -f query='mutation($id: ID!) { x }': all",
-  ],
+  ["gh api graphql -f query='mutation { x }'", "message gh api graphql -f query='mutation { x }': all"],
   ["gh release create v1 --notes 'git push'", "release gh release create v1 --notes 'git push': all"],
 ])("finds in %j what cannot be undone, and what the exit status shows of it", (command, expected) => {
   expect(found(command)).toEqual([expected]);
@@ -319,16 +312,16 @@ function scripts(): fc.Arbitrary<string> {
   const push = fc.constantFrom("git push good", "git push bad");
   const simple = fc.oneof(
     { weight: 4, arbitrary: push },
+    fc.constantFrom("true", "false", "echo git push x", "echo 'a; git push y'", "# git push z\ntrue", "X=1 true"),
     fc.constantFrom(
-      "true",
-      "false",
-      "echo git push x",
-      "echo 'a; git push y'",
       "cd .",
-      "# git push z\ntrue",
-      "X=1 true",
+      "exit 0",
+      "exit 3",
+      "set -e",
+      "set -eo pipefail",
+      "set +e",
+      "cat <<EOF\ngit push w\nEOF\ntrue",
     ),
-    fc.constantFrom("exit 0", "exit 3", "set -e", "set -eo pipefail", "set +e", "cat <<EOF\ngit push w\nEOF\ntrue"),
   );
   const operator = fc.constantFrom(" && ", " || ", "; ", "\n", " | ", " & ", " &&\n", " 2>&1 | ", " > /dev/null; ");
   const { script } = fc.letrec<{ script: string; part: string }>((tie) => ({

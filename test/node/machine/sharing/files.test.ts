@@ -9,29 +9,11 @@ import { forget } from "#src/machine/keeping/forget.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
 import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";
 import { contents, git, GIT_ENV, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
-import {
-  type SyncMachine,
-  type SyncMachineOptions,
-  heard,
-  notReceived,
-  received,
-  restored,
-  rowIn,
-  save,
-  twoMachines,
-  type Two,
-  stored,
-} from "#harness/sync/sync-machine.ts";
+import { heard, notReceived, received, restored, rowIn, save, stored } from "#harness/sync/sync-machine.ts";
+import { twoMachines, type SyncMachine, type SyncMachineOptions, type Two } from "#harness/sync/sync-machine.ts";
 import { open, seal, type EnvelopeSubject } from "#src/machine/sharing/envelope.ts";
-import {
-  addKey,
-  createKey,
-  formatCode,
-  keyFilePath,
-  parseCode,
-  readKeys,
-  type WorkspaceKey,
-} from "#src/machine/sharing/key-ring.ts";
+import { addKey, createKey, formatCode, keyFilePath, parseCode, readKeys } from "#src/machine/sharing/key-ring.ts";
+import { type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { checkoutKey, projectKey, readProjectFacts, removeNames } from "#src/machine/sharing/find-project.ts";
 import { createNaming } from "#src/machine/team/chat-directory.ts";

@@ -5,13 +5,8 @@ import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import { listSamples, someReadings, tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { readAppended } from "#src/clients/transcript.ts";
 import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
-import {
-  anAssistantLine,
-  aToolResultLine,
-  aToolUse,
-  anApiErrorLine,
-  aRetryLine,
-} from "#harness/machine/transcripts.ts";
+import { anApiErrorLine, anAssistantLine, aRetryLine, aToolResultLine } from "#harness/machine/transcripts.ts";
+import { aToolUse } from "#harness/machine/transcripts.ts";
 import { assess } from "#src/learning/policy/risk.ts";
 import type { CrashCause } from "#src/contract/readings.ts";
 import { inferCause, type Evidence } from "#src/machine/signals/crashes.ts";

@@ -373,13 +373,10 @@ it("edits that a commit has taken up, and a file that is as it was committed, ar
 async function twoInSync() {
   const both = twoMachines({ config: { sync: { files: true } } });
   const { world, one, two, clone } = both;
-  const watchOf = ({ runtime, name, edge }: Two["one"]): ConflictWatch =>
-    new ConflictWatch(runtime, () => ({
-      link: { self: null, call: world.call(name) },
-      edge,
-      workspace: "team",
-      machine: name,
-    }));
+  const watchOf = ({ runtime, name: machine, edge }: Two["one"]): ConflictWatch => {
+    const link = { self: null, call: world.call(machine) };
+    return new ConflictWatch(runtime, () => ({ link, edge, workspace: "team", machine }));
+  };
   write(clone, { "a.txt": "theirs\n" });
   two.work("s2", "theirs", clone);
   await takePending(two.runtime, ["s2"], new AbortController().signal);
