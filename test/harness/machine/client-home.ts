@@ -64,6 +64,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     backups,
     claudeVersion,
     read: (path: string): string | null => (fs.existsSync(path) ? fs.readFileSync(path, "latin1") : null),
+    value: (path: string, ...keys: SettingPath): unknown => valueAt(json.read(home.read(path) ?? ""), keys),
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
     planUninstall: (client: ClientTarget) => planUninstall(client, context(launch)),
