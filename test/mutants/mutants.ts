@@ -281,6 +281,14 @@ export const mutants: readonly Mutant[] = [
     "if (calls[scope].has(call.name))",
     'if (call.name !== "")',
   ]),
+  defect(136, "src/durable/phone-box.ts", "one end floods the other through the relay", [
+    'if (this.#throttle.take(end, "usual", framesPerSecond, this.now()) !== null)',
+    "if (frame.length < 0)",
+  ]),
+  defect(134, "src/machine/operations/phone-handlers.ts", "a phone whose grant was lost stays paired here", [
+    "change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));",
+    "change(context, (file) => file);",
+  ]),
   defect(137, "src/local-mcp/notify/due-notifications.ts", "a phone is notified of kinds that it has not chosen", [
     "return kinds.flatMap((kind) => pushReaders[kind](sql, runtime));",
     'return ["waits", "died", "done", "limit"].flatMap((kind) => pushReaders[kind as PushKind](sql, runtime));',
