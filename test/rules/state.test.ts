@@ -71,17 +71,6 @@ it("at its last instant a key is not there, before any sweep has seen it", async
   expect(await happened(host)).toHaveLength(1);
 });
 
-it("keys below session/ live an hour, others for ever; a ttl that is given counts", async ({ host }) => {
-  await set(host, "session/a", 1);
-  await set(host, "session/b", 1, { ttlMs: 2 * hour });
-  await set(host, "sessions", 1);
-  expect((await get(host, "session/a"))?.ttlMs).toBe(hour);
-  expect((await get(host, "session/b"))?.ttlMs).toBe(2 * hour);
-  expect((await get(host, "sessions"))?.ttlMs).toBeNull();
-  host.wait(hour);
-  expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["session/b", "sessions"]);
-});
-
 it("several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
   const seen = await set(host, "a", 1);
   const checks = ["a", "none"].map((key, at) => ({ op: "check" as const, key, ifVersion: at === 0 ? seen : 0 }));
@@ -129,19 +118,6 @@ it("an update with one stale guard among valid ones writes nothing", async ({ ho
   for (const stale of [guards, [{ resource: "none", token: 0 }]])
     expect((await refusal(host, "state.update", { writes, guards: stale })).code).toBe("stale_token");
   expect(await happened(host, "a")).toHaveLength(1);
-});
-
-it("a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
-  const token = (await chat.hold("file:p/src/**", short)).token;
-  await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
-  const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
-  expect((await refusal(host, "state.set", beside)).code).toBe("stale_token");
-  const won = await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
-  const term = won.leader?.term ?? 0;
-  await set(host, "a", 3, { guard: { resource: "leader:boss", token: term } });
-  await ask(host, "elections.resign", { self: chat.self, name: "boss", term });
-  const resigned = { key: "a", value: 4, guard: { resource: "leader:boss", token: term } };
-  expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
 });
 
 it("more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {

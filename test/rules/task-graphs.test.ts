@@ -102,6 +102,20 @@ taskTest("results that are too large together are left out, and said to be", asy
   expect(inputs[2]).toEqual({ task: parts[2], ref: null, state: "done", result: null, isLeftOut: true });
 });
 
+taskTest("what others still wait for is kept longer, then no row of it is left", async ({ host, a }) => {
+  const first = await submitOne(host);
+  const [next] = await submit(host, { type: "x", dependsOn: [first], delayMs: 20 * day });
+  await a.ack(await a.take(), "kept");
+  await pass(host, 21 * day);
+  await a.back();
+  const held = await a.take();
+  expect(held).toMatchObject({ task: next, inputs: [{ task: first, result: "kept" }] });
+  await a.ack(held);
+  await pass(host, 9 * day);
+  expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
+  expect((await refusal(host, "tasks.history", { task: first })).code).toBe("unknown_task");
+});
+
 taskTest("dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
   for (const end of ["dies", "is cancelled"] as const) {
     const first = await submitOne(host);
