@@ -32,12 +32,12 @@ function step<const Kind extends string, Of extends Fields = Record<"kind", fc.A
 
 it("after any loss, repeat or copy the stored content is that of the model", async ({ open, runs }) => {
   await fc.assert(
-    fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
+    fc.asyncProperty(fc.array(act, { maxLength: 40, size: "max" }), async (acts) => {
       const world = new World(await open());
       for (const one of acts) await world.act(one);
       await world.compare();
     }),
-    runs(150),
+    runs(80),
   );
 });
 

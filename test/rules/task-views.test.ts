@@ -148,6 +148,18 @@ taskTest("fitting tasks are replayed behind their dependencies, or stay dead", a
   expect(await a.take({ types: ["x"] })).toMatchObject({ task: child });
 });
 
+taskTest("what is discarded stays dead; what is not dead is left alone", async ({ host, a }) => {
+  const [task, other] = await submit(host, { type: "x", maxAttempts: 1 }, { type: "y" });
+  await a.nack(await a.take());
+  expect((await ask(host, "tasks.discard", { task: task, reason: "no use" })).state).toBe("dead");
+  expect((await ask(host, "tasks.discard", { task: task, reason: "again" })).state).toBe("dead");
+  expect((await ask(host, "tasks.discard", { task: other, reason: "no use" })).state).toBe("queued");
+  expect(await taskOf(host, task)).toMatchObject({ reason: "discarded", detail: "no use" });
+  expect((await ask(host, "tasks.replay", { task: task })).tasks).toEqual([]);
+  expect((await ask(host, "tasks.replay", { filter: {} })).tasks).toEqual([]);
+  expect((await refusal(host, "tasks.discard", { task: 999, reason: "x" })).code).toBe("unknown_task");
+});
+
 async function listed(host: RuleHost, filter: object, limit = 200): Promise<number[]> {
   const pages = await pagesOf((from) => ask(host, "tasks.list", { ...filter, limit, ...from }));
   expect(Math.max(...pages.map(({ tasks }) => tasks.length))).toBeLessThanOrEqual(limit);
