@@ -16,15 +16,13 @@ export interface ChildTask {
   readonly upgrade?: "large";
 }
 
-const upgrades: Record<NonNullable<ChildTask["upgrade"]>, readonly string[]> = {
-  large: [
-    "CREATE TABLE large (n INTEGER PRIMARY KEY, text TEXT) STRICT",
-    `INSERT INTO large WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000)
-     SELECT n, hex(randomblob(100)) FROM counter`,
-    "CREATE INDEX large_by_text ON large (text)",
-    "ALTER TABLE sessions ADD COLUMN extra TEXT",
-  ],
-};
+const large: readonly string[] = [
+  "CREATE TABLE large (n INTEGER PRIMARY KEY, text TEXT) STRICT",
+  `INSERT INTO large WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000)
+   SELECT n, hex(randomblob(100)) FROM counter`,
+  "CREATE INDEX large_by_text ON large (text)",
+  "ALTER TABLE sessions ADD COLUMN extra TEXT",
+];
 
 /**
  * A process that writes to a store. Prints `+<key>` for each acknowledged row, `!<code> <message>` for each refusal, `ready` at first.
@@ -34,7 +32,7 @@ const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
 const { open: driver, fallbackReason } = await loadDriver(task.driver);
 if (fallbackReason) throw new Error(fallbackReason);
 const { path, upgrade } = task;
-const added = upgrade ? [{ id: migrations.length + 1, name: upgrade, statements: upgrades[upgrade] }] : [];
+const added = upgrade ? [{ id: migrations.length + 1, name: upgrade, statements: large }] : [];
 const store = new Store({ path, driver, now: Date.now, busyMs: 20_000, migrations: [...migrations, ...added] });
 say("ready\n");
 const query = "INSERT INTO journal (session, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";

@@ -1,5 +1,5 @@
 import { type Driver, connect, withConnection } from "#src/store/driver.ts";
-import { test, onTestFinished } from "vitest";
+import { onTestFinished } from "vitest";
 import { Store, type StoreOptions } from "#src/store/store.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -21,12 +21,6 @@ export const driver: Driver =
   process.env["SHIM_TEST_SQLITE"] === "node:sqlite"
     ? (await import("#src/store/driver-node-sqlite.ts")).openNodeSqlite
     : (await import("#src/store/driver-better-sqlite3.ts")).openBetterSqlite3;
-
-/** Tests each with a store of its own in a home of its own. */
-export const it = test
-  .extend("home", () => tempStore(driver))
-  .extend("store", ({ home }) => home.store)
-  .extend("paths", ({ home }) => home.paths);
 
 export function found(store: Store, query: string): unknown[] {
   return store.read((sql) => column(sql, query), []);
@@ -126,14 +120,12 @@ export function writeMigratedFile(path: string, driver: Driver, migrations: read
 
 function migratedBytes(driver: Driver, migrations: readonly Migration[]): Buffer {
   const folder = mkdtempSync(join(tmpdir(), "shim-migrated-"));
-  try {
-    const path = join(folder, "migrated.db");
-    createPrivateFile(path);
-    withConnection(connect(driver, path, 0), (connection) => migrate(connection, T0, migrations));
-    return readFileSync(path);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const path = join(folder, "migrated.db");
+  createPrivateFile(path);
+  withConnection(connect(driver, path, 0), (connection) => migrate(connection, T0, migrations));
+  const bytes = readFileSync(path);
+  rmSync(folder, { recursive: true });
+  return bytes;
 }
 
 export function column(sql: Sql, query: string, ...values: (string | number)[]): unknown[] {
@@ -150,26 +142,18 @@ export function insert(sql: Sql, table: string, row: Readonly<Record<string, Sql
 type Texts<Name extends string> = Partial<Record<Name, string>>;
 type Times<Name extends string> = Partial<Record<Name, number>>;
 
+type ASession = Texts<"id"> &
+  Times<"lastSeenAt"> & { endedAt?: number | null } & {
+    [Name in "project" | "title" | "recovery"]?: string | null;
+  };
+
 /** A row as the session part writes it; repeatable. */
-export function addSession(
-  sql: Sql,
-  more: Texts<"id"> &
-    Times<"lastSeenAt"> & {
-      project?: string | null;
-      title?: string | null;
-      endedAt?: number | null;
-      recovery?: string | null;
-    } = {},
-): void {
+export function addSession(sql: Sql, more: ASession = {}): void {
   const { project = "/p", lastSeenAt = T0 } = more;
   const usual = { id: "ses", client: "claude-code", title: "t", origin: "startup", startedAt: lastSeenAt };
-  const change = "DO UPDATE SET lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
-  insert(
-    sql,
-    "sessions",
-    { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt },
-    `ON CONFLICT (id) ${change}`,
-  );
+  const row = { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt };
+  const change = "lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
+  insert(sql, "sessions", row, `ON CONFLICT (id) DO UPDATE SET ${change}`);
 }
 
 export function addJournal(sql: Sql, more: Texts<"session" | "key" | "text"> & Times<"at"> = {}): number {

@@ -1,7 +1,8 @@
 import { mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { expect } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { leftIn, makeRepository } from "#harness/machine/git-project.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "..", "node_modules");
@@ -60,6 +61,10 @@ export function aTransformHome(files: Readonly<Record<string, string>> = {}) {
   return Object.assign(home, {
     transform,
     report: async (command: string) => (await transform(`--json ${command}`)).json(),
+    refuses: async (command: string, ...why: Parameters<typeof failed>) =>
+      expect([command, await transform(command)]).toMatchObject([command, failed(...why)]),
+    prints: async (command: string, ...parts: Parameters<typeof printed>) =>
+      expect([command, await transform(command)]).toMatchObject([command, printed(...parts)]),
     branches: () => leftIn(home.project, home.paths.home).branches,
     /** What a transform could leave behind, which is nothing but branches. */
     leftovers() {

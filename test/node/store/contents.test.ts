@@ -11,7 +11,6 @@ import { hasPending, rebuild } from "#src/store/text-index.ts";
 import {
   driver,
   found,
-  it,
   addCheckpoint,
   addJournal,
   addSession,
@@ -21,6 +20,7 @@ import {
   T0,
   tempStore,
 } from "#harness/store/store-test.ts";
+import { it } from "#harness/store/store-fixtures.ts";
 
 const MARK = "zqxforgottenzqx";
 
@@ -30,9 +30,8 @@ it("forgetting a session or a project deletes its rows in every table and nothin
   });
   const one = store.write((sql) => forget(sql, { session: "one" }));
   expect(one).toMatchObject({ sessions: ["one"], checkpoints: ["cp one"], rows: 7 });
-  expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([
-    { checkpointId: "cp one", repository: "/snapshots/r" },
-  ]);
+  const drop = { checkpointId: "cp one", repository: "/snapshots/r" };
+  expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([drop]);
   expect(store.write((sql) => forget(sql, { project: "/p" })).sessions).toEqual(["two"]);
   for (const table of ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries", "clients"]) {
     const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session"} FROM ${table}`);
@@ -99,10 +98,8 @@ it("a purge that another process holds up says what is left, and succeeds when r
   reader.run("BEGIN");
   reader.all("SELECT count(*) FROM sessions");
   store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
-  await expect(purge({ store, paths })).rejects.toMatchObject({
-    code: "store_locked",
-    message: expect.stringMatching(/deleted, but the write-ahead log may still hold.*repeat the command/) as string,
-  });
+  const held = expect.stringMatching(/deleted, but the write-ahead log may still hold.*repeat the command/) as string;
+  await expect(purge({ store, paths })).rejects.toMatchObject({ code: "store_locked", message: held });
   expect(store.read(isPurgePending, false)).toBe(true);
   reader.run("COMMIT");
   await purge({ store, paths });

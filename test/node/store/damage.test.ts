@@ -25,7 +25,6 @@ import {
   breakPage,
   driver,
   found,
-  it,
   addCheckpoint,
   addJournal,
   addSession,
@@ -34,6 +33,7 @@ import {
   T0,
   tempStore,
 } from "#harness/store/store-test.ts";
+import { it } from "#harness/store/store-fixtures.ts";
 
 it("a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 3));

@@ -4,7 +4,8 @@ import { expect, onTestFinished } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { migrations } from "#src/store/store.ts";
-import { driver, refusal, it, openStore, tempStore } from "#harness/store/store-test.ts";
+import { driver, refusal, openStore, tempStore } from "#harness/store/store-test.ts";
+import { it } from "#harness/store/store-fixtures.ts";
 
 it("reading makes nothing on the disk and answers the empty value", ({ store, paths }) => {
   expect(store.read(count, -1)).toBe(-1);

@@ -13,7 +13,6 @@ import { teamContinuations } from "#src/store/team-tables.ts";
 import {
   driver,
   found,
-  it,
   addCheckpoint,
   addJournal,
   addSession,
@@ -23,6 +22,7 @@ import {
   openStore,
   T0,
 } from "#harness/store/store-test.ts";
+import { it } from "#harness/store/store-fixtures.ts";
 
 const DAY = 86_400_000;
 const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };
@@ -60,10 +60,8 @@ it("a copy begun before rows were forgotten is not kept", async ({ store, paths 
   const other = openStore(driver, paths);
   const backup = backUp(other, T0, 5);
   store.write((sql) => forget(sql, { session: "ses" }));
-  await expect(backup).rejects.toMatchObject({
-    code: "store_locked",
-    message: expect.stringContaining("try again") as string,
-  });
+  const message = expect.stringContaining("try again") as string;
+  await expect(backup).rejects.toMatchObject({ code: "store_locked", message });
   expect(readdirSync(paths.backups)).toEqual([]);
 });
 

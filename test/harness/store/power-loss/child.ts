@@ -30,6 +30,7 @@ function say(kind: string, ...what: readonly (string | number)[]): void {
   writeSync(1, `+${[kind, ...what].join(" ")}\n`);
 }
 
+const machine = { env: process.env, processes: systemProcesses };
 const task = JSON.parse(process.argv[2] ?? "") as PowerTask;
 const rng = new Rng(task.seed);
 const paths = pathsIn(task.home);
@@ -37,11 +38,8 @@ const { open: driver, fallbackReason } = await loadDriver(task.driver);
 if (fallbackReason) throw new Error(fallbackReason);
 let clock = 1_700_000_000_000;
 const now = (): number => (clock += 1_000);
-const upgrade = {
-  id: migrations.length + 1,
-  name: "later",
-  statements: ["ALTER TABLE sessions ADD COLUMN later TEXT"],
-};
+const later = "ALTER TABLE sessions ADD COLUMN later TEXT";
+const upgrade = { id: migrations.length + 1, name: "later", statements: [later] };
 const opened = (known = migrations): Store =>
   new Store({ path: paths.database, driver, now, busyMs: 5_000, migrations: known });
 
@@ -120,15 +118,9 @@ async function snapshot(): Promise<void> {
   if (task.project === null) return;
   const id = `cp_${rows}_${snapshots.length}`;
   writeFileSync(join(task.project, "work.txt"), `${id} ${randomBytes(600).toString("hex")}`);
-  const taken = await takeSnapshot({
-    env: process.env,
-    processes: systemProcesses,
-    project: task.project,
-    snapshots: paths.snapshots,
-    checkpointId: id,
-    now: now(),
-    limits: { maxFileBytes: 1_000_000, maxTotalBytes: 10_000_000, timeoutMs: 60_000 },
-  });
+  const limits = { maxFileBytes: 1_000_000, maxTotalBytes: 10_000_000, timeoutMs: 60_000 };
+  const where = { project: task.project, snapshots: paths.snapshots };
+  const taken = await takeSnapshot({ ...machine, ...where, checkpointId: id, now: now(), limits });
   if (taken.state !== "done") throw new Error(JSON.stringify(taken));
   const { commit, repository } = taken;
   snapshots.push({ id, commit, repository });
@@ -140,8 +132,7 @@ async function dropSnapshot(): Promise<void> {
   if (!oldest) return;
   const { id, commit, repository } = oldest;
   say("unsaved", id);
-  const dropping = { env: process.env, processes: systemProcesses, repository, checkpointIds: [id], timeoutMs: 60_000 };
-  const dropped = await dropSnapshots(dropping);
+  const dropped = await dropSnapshots({ ...machine, repository, checkpointIds: [id], timeoutMs: 60_000 });
   if (!dropped.ok) throw new Error(dropped.error.message);
   say("dropped", commit, repository);
 }

@@ -113,12 +113,8 @@ it("a tool that crashes or prints no report is named, and the others count @nigh
   const ran = await home.analyze("--json");
   const report = Report.parse(ran.json());
   expect(ran.code).toBe(1);
-  expect(states(report)).toMatchObject({
-    tsc: "exit code 139 without a report",
-    oxlint: "ran 1",
-    biome: "exit code 3: not JSON",
-    complexity: "ran 0",
-  });
+  const crashed = { tsc: "exit code 139 without a report", biome: "exit code 3: not JSON" };
+  expect(states(report)).toMatchObject({ ...crashed, oxlint: "ran 1", complexity: "ran 0" });
   expect(report.findings).toHaveLength(1);
 });
 
@@ -206,11 +202,8 @@ it("a tool gets no variable of the user's but those that programs need, and a ho
   const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", LANG: "C" };
   const { home, seen: env } = await seenByTool("process.env", secret);
   expect(Object.keys(env)).toEqual(expect.not.arrayContaining(["GITHUB_TOKEN", "SHIM_TOKEN", "SHIM_HOME"]));
-  expect(env).toMatchObject({
-    LANG: "C",
-    PATH: `${dirname(process.execPath)}:${home.runtime.env["PATH"]}`,
-    NODE_OPTIONS: "--max-old-space-size=4096",
-  });
+  const PATH = `${dirname(process.execPath)}:${home.runtime.env["PATH"]}`;
+  expect(env).toMatchObject({ LANG: "C", PATH, NODE_OPTIONS: "--max-old-space-size=4096" });
   expect(env["HOME"]).not.toBe(home.folder);
   expect(existsSync(String(env["HOME"]))).toBe(false);
 });
@@ -261,9 +254,7 @@ it("tools that run the project's code need trust: by the option, or by the setti
   install(home.project, "eslint", "require('node:fs').writeFileSync('ran', ''); console.log('[]')");
   const state = async (options = ""): Promise<string | undefined> =>
     states(await home.report(`--only eslint ${options}`))["eslint"];
-  expect(await state()).toBe(
-    "eslint.config.js and the plugins in it are code of the project, and the project is not trusted (--trust)",
-  );
+  expect(await state()).toMatch(/^eslint\.config\.js .* code of the project, .* is not trusted \(--trust\)$/);
   expect(existsSync(join(home.project, "ran"))).toBe(false);
   expect(await state("--trust")).toBe("ran 0");
   const settings = (path: string): void =>

@@ -99,9 +99,8 @@ it("a change that brings a secret into a file is not committed; one of a file th
   const place = await rig.open(aTask());
   write(place.folder, { "fixture.ts": `${token}// more\n`, "later.ts": token });
   const { work } = await place.finish(false);
-  expect(work?.leftOut).toEqual([
-    { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
-  ]);
+  const reason = "it holds a secret (github-token); the last commit's version is kept";
+  expect(work?.leftOut).toEqual([{ path: "later.ts", reason }]);
   expect(rig.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
   expect(await place.release(false)).toContain(place.folder);
 });
