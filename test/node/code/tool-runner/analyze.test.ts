@@ -49,12 +49,12 @@ console.log(JSON.stringify({ diagnostics }));
 process.exitCode = diagnostics.length > 0 ? 1 : 0;
 `;
 
-/** A home whose project has one finding of oxlint, in a repository whose node_modules is ignored. */
-function anAnalysedHome(files: Record<string, string> = {}) {
+/** A home whose project has one finding of oxlint, in a repository whose node_modules is ignored. @param tools their scripts */
+function anAnalysedHome(files: Record<string, string> = {}, tools: Record<string, string> = {}) {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ".gitignore": "node_modules\n", "src/a.js": "ok();\ndebugger;\n", ...files });
-  install(home.project, "oxlint", fakeOxlint);
+  for (const [name, script] of Object.entries({ oxlint: fakeOxlint, ...tools })) install(home.project, name, script);
   const { signal } = new AbortController();
   const analyze = (options = "", env: NodeJS.ProcessEnv = {}): ReturnType<CliHome["shim"]> =>
     home.shimWith({ interrupted: () => signal, env: { ...home.runtime.env, ...env } }, `code analyze ${options}`);
@@ -119,8 +119,7 @@ it("a tool that crashes or prints no report is named, and the others count @nigh
 });
 
 it("a tool that hangs is named and ended, makes the command fail, and the others count @night", async () => {
-  const home = anAnalysedHome();
-  install(home.project, "fallow", "setInterval(() => {}, 1000)");
+  const home = anAnalysedHome({}, { fallow: "setInterval(() => {}, 1000)" });
   const ran = await home.analyze("--json --time-limit 1s");
   const report = Report.parse(ran.json());
   const { fallow, oxlint } = states(report);
@@ -189,10 +188,9 @@ it("Ctrl-C ends the tools, and the command with 130", async () => {
 
 /** What this expression is in a tool. */
 async function seenByTool(value: string, env: NodeJS.ProcessEnv = {}) {
-  const home = anAnalysedHome();
   const diagnostic = `{ message: JSON.stringify(found), code: "x(y)", severity: "warning", filename: "a.js" }`;
-  const script = `const found = ${value}; console.log(JSON.stringify({ diagnostics: [${diagnostic}] }))`;
-  install(home.project, "oxlint", script);
+  const oxlint = `const found = ${value}; console.log(JSON.stringify({ diagnostics: [${diagnostic}] }))`;
+  const home = anAnalysedHome({}, { oxlint });
   const report = Report.parse((await home.analyze("--json --only oxlint", env)).json());
   const seen = JSON.parse(report.findings[0]?.message ?? "null") as Record<string, unknown>;
   return { home, seen, notes: report.notes };
@@ -217,9 +215,8 @@ it("a process that a tool leaves behind has ended, and no file of the run is lef
 });
 
 it("a tool that prints without end is stopped @night", async () => {
-  const home = anAnalysedHome();
   const endless = "const text = 'x'.repeat(1e6); const more = () => process.stdout.write(text, more); more();";
-  install(home.project, "fallow", endless);
+  const home = anAnalysedHome({}, { fallow: endless });
   const { tools } = await home.report("--only fallow");
   expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
 });
@@ -250,8 +247,8 @@ it("a process above the limit of memory ends, on Linux @night", async () => {
 });
 
 it("tools that run the project's code need trust: by the option, or by the settings @night", async () => {
-  const home = anAnalysedHome({ "eslint.config.js": "export default []" });
-  install(home.project, "eslint", "require('node:fs').writeFileSync('ran', ''); console.log('[]')");
+  const eslint = "require('node:fs').writeFileSync('ran', ''); console.log('[]')";
+  const home = anAnalysedHome({ "eslint.config.js": "export default []" }, { eslint });
   const state = async (options = ""): Promise<string | undefined> =>
     states(await home.report(`--only eslint ${options}`))["eslint"];
   expect(await state()).toMatch(/^eslint\.config\.js .* code of the project, .* is not trusted \(--trust\)$/);
@@ -266,8 +263,7 @@ it("tools that run the project's code need trust: by the option, or by the setti
 });
 
 it("programs of a repository that brings its node_modules need trust too", async () => {
-  const home = anAnalysedHome();
-  install(home.project, "fallow", "require('node:fs').writeFileSync('ran', '')");
+  const home = anAnalysedHome({}, { fallow: "require('node:fs').writeFileSync('ran', '')" });
   git(home.project, "add", "--force", "node_modules/fallow/cli.js");
   git(home.project, "commit", "--quiet", "--message", "committed packages");
   expect(states(await home.report("--only fallow"))["fallow"]).toContain("the repository brings its own node_modules");
@@ -303,9 +299,8 @@ it("a worker does a task by an analysis: the result is a summary, the whole repo
 it("only the worker's settings give trust; a payload that is none fails for good @night", async () => {
   const evil = "require('node:fs').writeFileSync('ran', '');";
   const state = async (settings: string, payload: object): Promise<unknown> => {
-    const home = anAnalysedHome();
+    const home = anAnalysedHome({}, { knip: `${evil} console.log('{"issues":[]}')` });
     workerSettings(home, settings);
-    install(home.project, "knip", `${evil} console.log('{"issues":[]}')`);
     const { state: end, reason } = await work(home, payload);
     return [end, reason];
   };
