@@ -2,7 +2,8 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
-import { aCliHome, aSeededHome, addSession, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { LeaseCommandRig } from "#harness/machine/cli-rigs.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";
@@ -195,16 +196,20 @@ const stubborn = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)']);
   deaf.stdout.once("data", () => writeFileSync(file, String(deaf.pid)));`;
 
-it("a command gets the token of its lease, its exit code is passed on, and the lease is released", async () => {
+it("a command gets the token of its lease, which can be checked; its exit code is passed on, and the lease is released", async () => {
   const rig = new LeaseCommandRig();
   const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
   const running = rig.leaseRun(["--json"], script);
   const [token] = await rig.written();
-  expect(await rig.held()).toMatchObject([{ token, holder: expect.stringMatching(/^run-/) as string }]);
+  expect(await rig.held()).toMatchObject([{ token, holder: holding(/^run-/) }]);
+  const check = (given = token) => rig.home.shim("team locks check db", String(given));
+  expect(await check()).toMatchObject(printed("db is held"));
+  expect(await check((token ?? 0) - 1)).toMatchObject(failed(76, /held by chat run-.* with another one/));
   rig.askToExit();
   const ran = await running;
   expect([ran.code, ran.json()]).toEqual([7, { resource: "db", token, exitCode: 7 }]);
   expect([await rig.held(), await rig.chats()]).toEqual([[], ["ended"]]);
+  expect(await check()).toMatchObject(failed(76, /not held/));
 });
 
 it("a lease that is not free in time is answered with 75, and the command is not started @night", async () => {
@@ -232,18 +237,6 @@ it("a command whose lease is lost is ended with all of its processes, and answer
   expect(ran.err).toContain("the lease on db was lost");
   // KILL follows, since one of them ignores TERM.
   expect(rig.graces).toEqual([5_000]);
-});
-
-it("a token is checked: 0 while it is that of the lease, 76 once it is not", async () => {
-  const rig = new LeaseCommandRig();
-  const running = rig.leaseRun([], "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(0);");
-  const [token] = await rig.written();
-  const check = (given = token) => rig.home.shim("team locks check db", String(given));
-  expect(await check()).toMatchObject(printed("db is held"));
-  expect(await check((token ?? 0) - 1)).toMatchObject(failed(76, /held by chat run-.* with another one/));
-  rig.askToExit();
-  await running;
-  expect(await check()).toMatchObject(failed(76, /not held/));
 });
 
 it("Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
