@@ -326,15 +326,30 @@ it("prompts are listed by number, and --at takes a number, the beginning of the 
   ]);
 });
 
-it("the files are those saved before the turn's first change, else those saved before the prompt", async () => {
+it("the files are those saved before the turn's first change, else those saved before the prompt, and the brief is that of the moment", async () => {
   const rig = await threeTurns();
-  const { folder, prompt, base, branch } = await forked(rig, "--at", "3");
-  expect(filesIn(folder)).toEqual({ "a.txt": "1\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
+  const third = await forked(rig, "--at", "3");
+  expect(filesIn(third.folder)).toEqual({ "a.txt": "1\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
   const head = git(rig.home.project, "rev-parse", "HEAD").trim();
-  expect([prompt.files.isBefore, base, branch]).toEqual([false, head, "shim/fork-bbbb2222-1"]);
+  expect(third).toMatchObject({ prompt: { files: { isBefore: false } }, base: head, branch: "shim/fork-bbbb2222-1" });
+  expect(third.brief).toContain("- by-hand.txt (by a command or by hand)");
+  expect(third.brief).not.toContain("Done.");
   const second = await forked(rig, "--at", "2");
   expect(filesIn(second.folder)).toEqual({ "a.txt": "1\n" });
-  expect([second.prompt.files.isBefore, second.branch]).toEqual([true, "shim/fork-bbbb2222-2"]);
+  expect(second).toMatchObject({ prompt: { files: { isBefore: true } }, branch: "shim/fork-bbbb2222-2" });
+  const texts = [
+    "SHIM: this chat is a fork of session bbbb2222 at its prompt 2 of 3, sent ",
+    "Write the parser",
+    "Now the lexer",
+    "The parser is there.",
+    "- a.txt (edited): unchanged since the checkpoint",
+    "git: shim/fork-bbbb2222-2 at ",
+    `project: ${second.folder}`,
+    "files of this folder: as saved 1 s before that prompt",
+  ];
+  expect(second.brief).toEqual(holding(...texts));
+  for (const text of ["Write the docs", "The lexer is there.", "b.txt", "CHANGED since the checkpoint", "shim restore"])
+    expect(second.brief).not.toContain(text);
   expect(filesIn(rig.home.project)).toEqual({ "a.txt": "3\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
   expect(git(rig.home.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
 });
@@ -345,27 +360,6 @@ it("a prompt whose files no snapshot has for certain is refused with the nearest
   expect(await rig.home.shim("fork --at 1")).toMatchObject(refused);
   expect(existsSync(join(rig.home.paths.home, "work"))).toBe(false);
   expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
-});
-
-it("the brief is that of the moment, and its files are compared with those of the fork", async () => {
-  const rig = await threeTurns();
-  const { brief, folder } = await forked(rig, "--at", "2");
-  const texts = [
-    `SHIM: this chat is a fork of session ${rig.id.slice(0, 8)} at its prompt 2 of 3, sent `,
-    "Write the parser",
-    "Now the lexer",
-    "The parser is there.",
-    "- a.txt (edited): unchanged since the checkpoint",
-    `git: shim/fork-${rig.id.slice(0, 8)}-1 at `,
-    `project: ${folder}`,
-    "files of this folder: as saved 1 s before that prompt",
-  ];
-  expect(brief).toEqual(holding(...texts));
-  for (const text of ["Write the docs", "The lexer is there.", "b.txt", "CHANGED since the checkpoint", "shim restore"])
-    expect(brief).not.toContain(text);
-  const third = await forked(rig, "--at", "3");
-  expect(third.brief).toContain("- by-hand.txt (by a command or by hand)");
-  expect(third.brief).not.toContain("Done.");
 });
 
 it("the client starts in the fork with the brief, as a chat that succeeds none", async () => {
