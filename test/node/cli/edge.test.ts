@@ -99,7 +99,7 @@ const made = '{"workspace":"team","id":"tok_1","token":"shim_a.a"}';
 const own = '{"id":"tok_2","token":"shim_b.b"}';
 const registered = '{"keyId":"0123456789abcdef"}';
 
-it("a workspace whose answer was lost is made by the same command again", async () => {
+it("a workspace whose answer was lost is made by the same command again; a request is sent twice at most, under one id", async () => {
   const home = aCliHome();
   const server = await RealServer.answering(null, made, registered, null, null, made, registered, own);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
@@ -111,7 +111,6 @@ it("a workspace whose answer was lost is made by the same command again", async 
   expect((await home.shimWith({ env }, command)).code).toBe(0);
   const ids = server.requestIds.filter((_, at) => !server.seen[at]?.url.endsWith("/sync/rekey"));
   const [workspace, token] = [ids[0], ids.at(-1)];
-  // Each is sent a second time under the same id, and no third time.
   expect(ids).toEqual([workspace, workspace, token, token, workspace, token]);
   expect(token).toMatch(new RegExp(`^${String(workspace)}:.`));
   expect(readEdgeConfig(home.paths.home)).toMatchObject({ value: { token: "shim_b.b", adminToken: "shim_a.a" } });

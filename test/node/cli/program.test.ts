@@ -49,7 +49,7 @@ it("colours are in a terminal only, and NO_COLOR switches them off", async () =>
   }
 });
 
-// eslint-disable-next-line no-control-regex -- control characters are what this looks for
+// eslint-disable-next-line no-control-regex -- control characters are searched for
 const control = /[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/;
 // eslint-disable-next-line no-control-regex -- colours begin with ESC; these are not SHIM's own
 const colour = /\u001b(?!\[(?:1|2|22|3[0-9])m)|\u001b\[31mden/;

@@ -261,6 +261,6 @@ it("what opens a terminal runs in the chat's folder, in a group of its own, and 
 it("each line that a program prints is shown, and nothing in it moves the cursor", () => {
   const lines = formatEvent({ type: "output", name: "fix", text: "one\n\u001b[2Jtwo\r\nthree" });
   expect(lines).toEqual(["fix | one", holding("two"), "fix | three"]);
-  // eslint-disable-next-line no-control-regex -- control characters are what this looks for
+  // eslint-disable-next-line no-control-regex -- control characters are searched for
   expect(lines.join("")).not.toMatch(/[\u0000-\u001f]/);
 });

@@ -35,15 +35,15 @@ it("in a terminal it draws over itself until Ctrl-C, fits the window, and restor
 it("when the launcher is gone the view ends with 0", async () => {
   const home = aSeededHome();
   let parent = 4_000;
-  let looks = 0;
+  let waits = 0;
   const wait = async (): Promise<void> => {
-    looks++;
-    if (looks === 2) parent = 1;
-    if (looks > 2) throw new Error("it did not end");
+    waits++;
+    if (waits === 2) parent = 1;
+    if (waits > 2) throw new Error("it did not end");
   };
   const io = { isTty: true, wait, parentPid: () => parent, interrupted: () => new AbortController().signal };
   const ran = await home.shimWith(io, "up");
-  expect([ran.code, looks, ran.out.endsWith(left)]).toEqual([0, 2, true]);
+  expect([ran.code, waits, ran.out.endsWith(left)]).toEqual([0, 2, true]);
 });
 
 it("a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
