@@ -107,7 +107,7 @@ function run(path: string, ...args: string[]): { code: number | null; out: strin
   const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
   const options = { input: '{"session_id":"a"}', encoding: "utf8", env } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(src, path), ...args], options);
-  return { code: status, out: stdout + stderr };
+  return { code: status, out: status === 0 ? stdout : stdout + stderr };
 }
 
 it("a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
