@@ -39,6 +39,7 @@ interface Shown {
   readonly text: string;
   readonly canAnswer: boolean;
   readonly reason: string | null;
+  readonly endsInMs: number;
   readonly [field: string]: unknown;
 }
 
