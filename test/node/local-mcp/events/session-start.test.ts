@@ -127,18 +127,18 @@ it("two successors that start at the same time: one gets the offer", () => {
 it("after three chats that did not take it, a dead session is only listed; who takes it begins anew @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
-  const start = (n: number): { context: string; line: string } => {
+  const start = (n: number): string => {
     const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
-    const { systemMessage = "", hookSpecificOutput } = chat.tell("SessionStart", { source: "startup" });
+    const printed = chat.tell("SessionStart", { source: "startup" });
     chat.turn("something else first");
     chat.end();
-    return { context: hookSpecificOutput?.additionalContext ?? "", line: systemMessage };
+    return JSON.stringify(printed);
   };
-  for (const n of [1, 2, 3]) expect(start(n).context).toContain("ago: fix the parser");
-  expect(start(4)).toEqual({ context: "", line: "" });
+  for (const n of [1, 2, 3]) expect(start(n)).toContain("ago: fix the parser");
+  expect(start(4)).toBe("{}");
   const taken = { at: runtime.now(), session: dead.session, action: "taken", by: "chat-4" } as const;
   runtime.store.write((sql) => recoveries.add(sql, taken));
-  expect(start(5).context).toContain("ago: fix the parser");
+  expect(start(5)).toContain("ago: fix the parser");
 });
 
 /** A chat that was offered a dead session. */
