@@ -168,7 +168,7 @@ it("a stranger, an unknown client and a body that is too long are refused, and n
   const strangers = [fields.with(3, "1"), [...fields.slice(0, -1), "7"], fields.with(0, "103"), ["none"]];
   for (const headers of [...strangers.map((one) => ({ "shim-process": one.join(" ") })), { "shim-home": "=/another" }])
     expect(await post("codex", "Stop", {}, headers)).toMatchObject({ status: 409 });
-  expect(await post("nobody", "Stop")).toMatchObject({ status: 404 });
+  expect(await post("unknown", "Stop")).toMatchObject({ status: 404 });
   const large = post("codex", "Stop", { text: "x".repeat(33_000_000) }).catch(() => ({ status: 413 }));
   expect(await large).toMatchObject({ status: 413 });
   expect(stored()).toBeNull();

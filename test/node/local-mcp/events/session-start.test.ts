@@ -124,7 +124,7 @@ it("two successors that start at the same time: one gets the offer", () => {
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
 });
 
-it("after three chats that did not take it, a dead session is only listed; who takes it begins anew @night", () => {
+it("after three chats that did not take it, a dead session is only listed; after a chat has taken it, it is offered again @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   const start = (n: number): string => {
@@ -152,7 +152,7 @@ function anOffer() {
   return { runtime, dead, chat, isTaken };
 }
 
-it("a user who says to continue has the session without a tool call: the model and the user are told, and the first checkpoint completes it", () => {
+it("a user who says to continue has the session without a tool call: the model and the user learn it, and the first checkpoint completes it", () => {
   const { runtime, dead, chat, isTaken } = anOffer();
   const { systemMessage, hookSpecificOutput } = chat.prompt("Yes, continue please.");
   expect(systemMessage).toBe(

@@ -157,7 +157,7 @@ it("the desktop gets the text as data, without a shell and without markup", asyn
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
 });
 
-it("a chat at its limit is told when it ends and how to go on, once in the chat and once as a notification", () => {
+it("a chat at its limit learns when it ends and how to go on, once in the chat and once as a notification", () => {
   const runtime = tempRuntime({ env: { PATH: aProgram("codex") } });
   const claude = aLiveClaude(runtime, "fix the parser");
   const resetsAt = runtime.now() + 3_600_000;
