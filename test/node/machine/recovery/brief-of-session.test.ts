@@ -127,37 +127,34 @@ it("what another chat of the project has edited is not named as a change of this
   expect(names?.toSorted()).toEqual(["both.txt", "later.txt", "mine.txt"]);
 });
 
-it.each([true, false])(
-  "files that a chat has inherited are named with its own, if it has continued the dead one (%s) @night",
-  (isContinued) => {
-    const { runtime, claude: first, path } = aChatInRepository(Date.now());
-    first.start();
-    first.prompt("Tidy up the files");
-    for (const name of ["parser.ts", "done.ts", "named.ts", "lexer.ts"]) first.write(path(name), name);
-    first.stop();
-    git(first.cwd, "add", "done.ts");
-    git(first.cwd, "commit", "-q", "-m", "two");
-    first.kill();
-    runtime.wait(600_000);
-    const second = anotherClaude(runtime, first, { session: "second-session" });
-    second.start();
-    second.prompt(isContinued ? "go on" : "write the songs");
-    if (isContinued) second.write(path("parser.ts"), "longer");
-    if (isContinued) second.use("Read", { file_path: path("lexer.ts") }, {});
-    const notes = { files: [path("named.ts")] };
-    if (isContinued) capture(runtime, { sessionId: second.session, trigger: "on_demand", notes });
-    second.write(path("song.txt"), "la");
-    second.stop();
-    second.kill();
-    runtime.wait(600_000);
-    const from = restore(runtime, storedSession(runtime, second.session));
-    const names = from?.files.filter((one) => !one.isCommitted).map(({ path: of }) => of.slice(first.cwd.length + 1));
-    expect(names).toEqual(isContinued ? ["named.ts", "lexer.ts", "parser.ts", "song.txt"] : ["song.txt"]);
-    const brief = anotherClaude(runtime, second, { session: "third-session" }).start();
-    expect(brief.includes("- lexer.ts (created): unchanged since the checkpoint")).toBe(isContinued);
-    expect(brief.includes("- committed or unchanged, by git: done.ts\n")).toBe(isContinued);
-  },
-);
+it.each([true, false])("inherited files are named if it continued the dead chat (%s) @night", (isContinued) => {
+  const { runtime, claude: first, path } = aChatInRepository(Date.now());
+  first.start();
+  first.prompt("Tidy up the files");
+  for (const name of ["parser.ts", "done.ts", "named.ts", "lexer.ts"]) first.write(path(name), name);
+  first.stop();
+  git(first.cwd, "add", "done.ts");
+  git(first.cwd, "commit", "-q", "-m", "two");
+  first.kill();
+  runtime.wait(600_000);
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.prompt(isContinued ? "go on" : "write the songs");
+  if (isContinued) second.write(path("parser.ts"), "longer");
+  if (isContinued) second.use("Read", { file_path: path("lexer.ts") }, {});
+  const notes = { files: [path("named.ts")] };
+  if (isContinued) capture(runtime, { sessionId: second.session, trigger: "on_demand", notes });
+  second.write(path("song.txt"), "la");
+  second.stop();
+  second.kill();
+  runtime.wait(600_000);
+  const from = restore(runtime, storedSession(runtime, second.session));
+  const names = from?.files.filter((one) => !one.isCommitted).map(({ path: of }) => of.slice(first.cwd.length + 1));
+  expect(names).toEqual(isContinued ? ["named.ts", "lexer.ts", "parser.ts", "song.txt"] : ["song.txt"]);
+  const brief = anotherClaude(runtime, second, { session: "third-session" }).start();
+  expect(brief.includes("- lexer.ts (created): unchanged since the checkpoint")).toBe(isContinued);
+  expect(brief.includes("- committed or unchanged, by git: done.ts\n")).toBe(isContinued);
+});
 
 const printed = (stdout: string): object => ({ stdout, stderr: "", interrupted: false });
 

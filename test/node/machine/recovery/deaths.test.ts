@@ -111,10 +111,8 @@ function aSession(runtime: TempRuntime, { id = "s1", pid, project = "/p", isEmpt
   });
 }
 
-function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
-  return runtime.store
-    .read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), search), [])
-    .map(({ session }) => session.id);
+function found({ store, processes, now }: TempRuntime, search: SessionSearch = {}): string[] {
+  return store.read((sql) => findIncomplete(sql, processes, now(), search), []).map(({ session }) => session.id);
 }
 
 it("incomplete is what has no end mark, no living owner and something to recover, newest first", () => {

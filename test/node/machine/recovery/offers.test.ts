@@ -30,10 +30,9 @@ function nextChat(runtime: TempRuntime, like: Claude, session: string): { claude
   return { claude, text: hookSpecificOutput?.additionalContext ?? "", line: systemMessage ?? "" };
 }
 
-function incomplete(runtime: TempRuntime): string[] {
-  return runtime.store
-    .read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])
-    .map(({ session, cause }) => `${session.id} ${cause}`);
+function incomplete({ store, processes, now }: TempRuntime): string[] {
+  const found = store.read((sql) => findIncomplete(sql, processes, now()), []);
+  return found.map(({ session, cause }) => `${session.id} ${cause}`);
 }
 
 it.each(["cli", "claude-vscode", undefined])(

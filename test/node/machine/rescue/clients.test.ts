@@ -149,26 +149,23 @@ it.each([
   expect(text).toContain("pear");
 });
 
-it.each(["claude-code", "qwen"])(
-  "a session of %s whose folder is gone continues as a copy in this one",
-  async (client) => {
-    const home = aCliHome();
-    const old = join(home.folder, "old-name");
-    const session = invented(client, old);
-    const transcriptPath = writeSession(home.folder, session);
-    addSession(home, { id: session.id, client, pid: 77, project: old, transcriptPath });
-    const expected = {
-      reason: "invisible",
-      why: `its folder ${old} is gone`,
-      offers: [{ kind: "copy" }, { kind: "brief" }],
-    };
-    expect(await home.json(`rescue ${session.id}`)).toMatchObject(expected);
-    const { file, start } = await copyOf(home, session.id);
-    expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
-    expect(start).toMatchObject({ cwd: home.project });
-    expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
-  },
-);
+it.each(["claude-code", "qwen"])("a session of %s whose folder is gone continues as a copy here", async (client) => {
+  const home = aCliHome();
+  const old = join(home.folder, "old-name");
+  const session = invented(client, old);
+  const transcriptPath = writeSession(home.folder, session);
+  addSession(home, { id: session.id, client, pid: 77, project: old, transcriptPath });
+  const expected = {
+    reason: "invisible",
+    why: `its folder ${old} is gone`,
+    offers: [{ kind: "copy" }, { kind: "brief" }],
+  };
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject(expected);
+  const { file, start } = await copyOf(home, session.id);
+  expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
+  expect(start).toMatchObject({ cwd: home.project });
+  expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
+});
 
 type Row = Record<string, unknown> & { uuid?: string | undefined; parentUuid?: string | null };
 type TreeBreak = (rows: Row[], home: CliHome) => (Row | string)[];

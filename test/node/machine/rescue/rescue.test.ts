@@ -164,23 +164,20 @@ function unrecorded(home: CliHome, client: string, begins = "5f0e0e5e"): Invente
 
 const finding = { rescue: "Nothing is wrong with", "resume --print": "the word is pear" };
 
-it.each(clients)(
-  "a session of %s that SHIM has not recorded is found by its id, also its beginning",
-  async (client) => {
-    for (const [command, what] of Object.entries(finding))
-      for (const length of [36, 8]) {
-        const home = aCliHome();
-        const { id, path } = unrecorded(home, client);
-        const before = filesOf(home);
-        const err = holding(`SHIM had not recorded session ${id}: it was read from ${path}.`);
-        expect(await home.shim(`${command} ${id.slice(0, length)}`)).toMatchObject({ ...printed(what), err });
-        expect(filesOf(home)).toEqual(before);
-        const stored = home.runtime.store.read((sql) => sessions.get(sql, id), null);
-        expect(stored).toMatchObject({ client, origin: "import", transcriptPath: path });
-        expect((await home.shim(`${command} ${id}`)).err).toBe("");
-      }
-  },
-);
+it.each(clients)("an unrecorded session of %s is found by its id, also by its beginning", async (client) => {
+  for (const [command, what] of Object.entries(finding))
+    for (const length of [36, 8]) {
+      const home = aCliHome();
+      const { id, path } = unrecorded(home, client);
+      const before = filesOf(home);
+      const err = holding(`SHIM had not recorded session ${id}: it was read from ${path}.`);
+      expect(await home.shim(`${command} ${id.slice(0, length)}`)).toMatchObject({ ...printed(what), err });
+      expect(filesOf(home)).toEqual(before);
+      const stored = home.runtime.store.read((sql) => sessions.get(sql, id), null);
+      expect(stored).toMatchObject({ client, origin: "import", transcriptPath: path });
+      expect((await home.shim(`${command} ${id}`)).err).toBe("");
+    }
+});
 
 it("several files are listed, and none is read", async () => {
   const home = aCliHome();

@@ -194,11 +194,8 @@ it("prompts are kept with their time; commands of the client are none; those of 
 it("a short prompt stands with the end of the words that it answers; a long one and one that follows no words do not", () => {
   const question = chat(`${"I looked at the dock. ".repeat(30)}Shall I paint the hull blue or green?`);
   const { prompts } = stateAfter(user("blue"), question, user("green"), user(long));
-  expect(prompts.map(({ answers }) => answers?.slice(-37))).toEqual([
-    undefined,
-    "Shall I paint the hull blue or green?",
-    undefined,
-  ]);
+  const answers = prompts.map((one) => one.answers?.slice(-37));
+  expect(answers).toEqual([undefined, "Shall I paint the hull blue or green?", undefined]);
   expect(prompts[1]?.answers?.length).toBeLessThanOrEqual(200);
 });
 
@@ -272,18 +269,14 @@ it.each([
   [undefined, "{}"],
   ["just a text", '"just a text"'],
   [{ command: "x".repeat(1_000) }, `${"x".repeat(limits.input)} [cut, ${1_000 - limits.input} more characters]`],
-])(
-  "a tool call is kept as one line: its command, path, pattern, query or address, else its input: %j",
-  (input, line) => {
-    const [entry] = entries("PreToolUse", { tool_name: "T", tool_use_id: "t1", tool_input: input });
-    expect(entry).toMatchObject({ kind: "tool_start", input: line });
-  },
-);
+])("a tool call is kept as one line: its command, path, pattern or address, else its input: %j", (input, line) => {
+  const [entry] = entries("PreToolUse", { tool_name: "T", tool_use_id: "t1", tool_input: input });
+  expect(entry).toMatchObject({ kind: "tool_start", input: line });
+});
 
 it("a tool call without a name or an id cannot be distinguished from another and is left out; one of a subagent says so", () => {
-  expect(entries("PreToolUse", { tool_name: "Bash" })).toEqual([]);
-  expect(entries("PostToolUse", { tool_use_id: "t1" })).toEqual([]);
-  expect(entries("PostToolUseFailure", {})).toEqual([]);
+  const none = [entries("PreToolUse", { tool_name: "Bash" }), entries("PostToolUse", { tool_use_id: "t1" })];
+  expect([...none, entries("PostToolUseFailure", {})]).toEqual([[], [], []]);
   const [entry] = entries("PreToolUse", { tool_name: "Bash", tool_use_id: "t1", agent_id: "a1" });
   expect(entry).toMatchObject({ name: "Bash (subagent)" });
 });

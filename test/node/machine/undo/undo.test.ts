@@ -38,7 +38,7 @@ function reasons(left: readonly { readonly path: string; readonly reason: string
 }
 
 it.each([true, false])(
-  "edits and commands of the last turn are taken back, types and modes too, and put back again (git: %s)",
+  "a turn's changes, types and modes too, are taken back and put back (git: %s)",
   async (isGit) => {
     const rig = anUndoRig({ "a.txt": "a\n", "run.sh": "#!/bin/sh\n", "d/x": "x\n", "old.txt": "old\n" }, { isGit });
     const { project } = rig;
