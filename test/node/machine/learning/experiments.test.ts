@@ -53,7 +53,7 @@ function nextId(): string {
 }
 
 /** A session of thirty calls, as its hooks store it; without their cost. @returns its id */
-function aSession(runtime: TempRuntime, toolErrors: (sql: Sql, id: string) => number): string {
+function aSession(runtime: TempRuntime, toolErrors: (sql: Sql, id: string) => number = () => 0): string {
   const id = nextId();
   runtime.wait(1_000);
   runtime.store.write((sql) => {
@@ -77,9 +77,9 @@ function readBack(runtime: TempRuntime): typeof defaults {
 }
 
 /** Sessions until the experiment leaves its canary. */
-function runCanary(runtime: TempRuntime, experiment: MachineTrial, errorsIfTreated = 0, errors = 0): MachineTrial {
+function runCanary(runtime: TempRuntime, experiment: MachineTrial, errorsIfTreated = 0): MachineTrial {
   const toolErrors = (sql: Sql, id: string): number =>
-    sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : errors;
+    sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : 0;
   for (let session = 1; session < 1_000; session++) {
     aSession(runtime, toolErrors);
     if (session % 10 === 0) advanceAll(runtime);
@@ -98,7 +98,7 @@ it("a forgotten session leaves no id in an experiment, and still counts", () => 
   const runtime = tempRuntime();
   const experiment = started(runtime);
   const counts = () => viewTrial(runtime, reload(runtime, experiment)).sessions;
-  const chats = Array.from({ length: 20 }, () => aSession(runtime, () => 0));
+  const chats = Array.from({ length: 20 }, () => aSession(runtime));
   const before = counts();
   for (const session of chats) runtime.store.write((sql) => forget(sql, { session }));
   const units = runtime.store.read((sql) => column(sql, "SELECT unit FROM exposures"), []);
@@ -144,9 +144,8 @@ it("a canary without harm is deployed as by shim config, watched, and kept", () 
   expect(reload(runtime, experiment).state).toBe("kept");
   expect(endByHand(runtime, experiment.id, true)?.state).toBe("rolled_back");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
-  expect(JSON.parse(readFileSync(runtime.paths.config, "utf8").replace("// mine", ""))).toEqual({
-    offerMaxAgeMs: 86_400_000,
-  });
+  const config = readFileSync(runtime.paths.config, "utf8").replace("// mine", "");
+  expect(JSON.parse(config)).toEqual({ offerMaxAgeMs: 86_400_000 });
 });
 
 it("an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
@@ -157,16 +156,15 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
   const texts = runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
   expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
-  expect(listNewest(runtime, 1)).toMatchObject([
-    { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } },
-  ]);
+  const entry = { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } };
+  expect(listNewest(runtime, 1)).toMatchObject([entry]);
 });
 
 it("a step whose file cannot be written is not made; it is made once the file is valid", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   writeConfig(runtime, "{ broken");
-  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  for (let session = 0; session < 500; session++) aSession(runtime);
   expect(advanceAll(runtime)).toEqual([]);
   expect(runtime.logged.join()).toContain("an experiment was not moved");
   writeConfig(runtime, "{}");
@@ -192,8 +190,8 @@ it("a value that a person has set since the deployment stays", () => {
 it("stop all takes every value back at once, and none starts until it is allowed", () => {
   const runtime = tempRuntime();
   const trial = started(runtime);
-  let treated = aSession(runtime, () => 0);
-  while (valueFor(runtime, treated) !== 8) treated = aSession(runtime, () => 0);
+  let treated = aSession(runtime);
+  while (valueFor(runtime, treated) !== 8) treated = aSession(runtime);
   stopAll(runtime);
   expect(reload(runtime, trial).state).toBe("stopped");
   expect(valueFor(runtime, treated)).toBe(10);
@@ -235,9 +233,8 @@ it("the most certain finding with a step that SHIM may take is tried, and not ag
   if (!tried?.ok) throw new Error("not started");
   const { id } = tried.value;
   expect(tried.value).toMatchObject({ state: "canary", key: "checkpoint.everyToolCalls", from: 10, to: 7 });
-  expect(listNewest(runtime, 5)).toMatchObject([
-    { kind: "experiment.started", subject: id, actor: "kaizen", detail: { result: "done" } },
-  ]);
+  const entry = { kind: "experiment.started", subject: id, actor: "kaizen", detail: { result: "done" } };
+  expect(listNewest(runtime, 5)).toMatchObject([entry]);
   endByHand(runtime, id);
   expect(nextTrial(runtime, [possible], recorded).trial).toBeNull();
   runtime.wait(31 * 86_400_000);

@@ -24,7 +24,7 @@ import { save, twoMachines, type Two } from "#harness/sync/sync-machine.ts";
 /** Chat `a` edits; chat `b` has reserved, in the same checkout unless another folder is given. */
 function aTeam({ folderOfB, ...options }: TempRuntimeOptions & { readonly folderOfB?: string } = {}) {
   const { runtime, claude: a } = aChat(options);
-  const b = anotherClaude(runtime, a, folderOfB === undefined ? {} : { cwd: folderOfB });
+  const b = anotherClaude(runtime, a, { cwd: folderOfB ?? a.cwd });
   for (const chat of [a, b]) {
     chat.start();
     joinTeam(runtime, chat);
@@ -71,10 +71,8 @@ it("all tools that write a file are checked, others are not; its holder edits it
 it("for any path that a tool is given the hook refuses nothing that it cannot determine", () => {
   const { runtime, a, reserve } = aTeam();
   reserve("**");
-  const given = fc.oneof(
-    fc.anything({ withNullPrototype: false }),
-    fc.record({ file_path: fc.oneof(fc.string(), fc.jsonValue()) }),
-  );
+  const anything = fc.anything({ withNullPrototype: false });
+  const given = fc.oneof(anything, fc.record({ file_path: fc.oneof(fc.string(), fc.jsonValue()) }));
   fc.assert(
     fc.property(given, (tool_input) => {
       const call = { tool_name: "Edit", tool_input, tool_use_id: `t${(calls += 1)}`, cwd: "/" };
@@ -206,19 +204,19 @@ function twoChats({ isShared = false } = {}) {
   const runtime = tempRuntime({ env: GIT_ENV, now });
   const a = new Claude(runtime, { cwd: project });
   const b = anotherClaude(runtime, a, { cwd: isShared ? project : other });
-  a.start();
+  for (const chat of [a, b]) chat.start();
   a.prompt("write the parser");
-  b.start();
   b.prompt("write the lexer");
   const watch = new ConflictWatch(runtime);
   /** A call of the chat `a` that runs git in the project, at a second of its own. */
   const runGit = (chat: Claude, ...args: string[]): void => {
-    const id = chat.begin("Bash", { command: `git ${args.join(" ")}` });
+    const call = { command: `git ${args.join(" ")}` };
+    const id = chat.begin("Bash", call);
     runtime.clock.now = Math.ceil(runtime.now() / 1_000) * 1_000;
     const env = { ...GIT_ENV, GIT_COMMITTER_DATE: `${runtime.now() / 1_000} +0000` };
     const as = ["-c", "user.name=T", "-c", "user.email=t@localhost"];
     execFileSync("git", ["-C", project, ...as, ...args], { env, stdio: "ignore" });
-    chat.done(id, "Bash", { command: `git ${args.join(" ")}` });
+    chat.done(id, "Bash", call);
   };
   return { runtime, a, b, project, other, watch, runGit, nameOfB: `"write the lexer" (chat ${b.session.slice(0, 8)})` };
 }
