@@ -110,7 +110,6 @@ export class Prometheus {
     return data;
   }
 
-  /** An instant query. @throws when Prometheus refuses it */
   async query(expr: string): Promise<Series[]> {
     return (await this.ask<{ result: Series[] }>(`query?query=${encodeURIComponent(expr)}`)).result;
   }

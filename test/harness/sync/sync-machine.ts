@@ -249,7 +249,6 @@ export async function notReceived(machine: SyncMachine, row = rowIn(machine)): P
   return files.error.code;
 }
 
-/** What is in them, restored on the other machine. */
 export async function restored({ two, clone }: Two, { header, bundle }: RemoteFiles): Promise<Record<string, string>> {
   const into = join(temporaryFolder(), "restored");
   const { snapshots } = two.runtime.paths;

@@ -43,7 +43,6 @@ export class TeamRig {
     });
   }
 
-  /** A chat that has begun to work; with a title where there is a prompt. */
   async chat(prompt = "work"): Promise<TeamChat> {
     const pid = (this.#pid += 10);
     const session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`;

@@ -100,7 +100,6 @@ it("shares of the arms that are far from halves stop it; at its end they are loo
   expect(judgeCanary(units(40, 40), 0)).toEqual(violated);
 });
 
-/** Share of slow ones among the saves of a session. */
 function slowShare(rate: number, saves: number): number {
   return Array.from({ length: saves }, () => event(rate)).reduce((total, one) => total + one, 0) / saves;
 }

@@ -257,7 +257,6 @@ function aBusyChat() {
   return chat;
 }
 
-/** The client redraws its status line. */
 function redraw(runtime: TempRuntime, { session }: Claude, tokens: number): void {
   const context_window = { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } };
   const text = JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, context_window });

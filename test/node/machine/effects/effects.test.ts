@@ -131,7 +131,6 @@ it("a command whose words would have to be quoted, or that deletes, has no check
     ]);
 });
 
-/** What the hook answers before a call. */
 function decisionOn(claude: Claude, command: string, id = "call-1"): string | undefined {
   const call = { tool_name: "Bash", tool_input: { command }, tool_use_id: id };
   return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;

@@ -76,7 +76,6 @@ function readBack(runtime: TempRuntime): typeof defaults {
   return config.value;
 }
 
-/** Sessions until the experiment leaves its canary. */
 function runCanary(runtime: TempRuntime, experiment: MachineTrial, errorsIfTreated = 0): MachineTrial {
   const toolErrors = (sql: Sql, id: string): number =>
     sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : 0;

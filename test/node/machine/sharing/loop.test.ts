@@ -8,6 +8,7 @@ import { forget } from "#src/machine/keeping/forget.ts";
 import { readNotes } from "#src/machine/sharing/sync-status.ts";
 import { SyncMachine, SyncWorld, type SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import { rowCount } from "#harness/machine/claude.ts";
+import { given } from "#harness/coordinator/peers.ts";
 
 function pushes(world: SyncWorld): number {
   return world.asked.filter((name) => name.endsWith("sync.put")).length;
@@ -29,7 +30,6 @@ function aMachine(options: SyncMachineOptions = {}) {
   const machine = new SyncMachine(world, options);
   const notes = () => machine.runtime.store.read(readNotes, {});
   const forgetSession = (session: string): void => void machine.runtime.store.write((sql) => forget(sql, { session }));
-  /** The texts of the notices of a kind. */
   const notified = (kind: string): string[] =>
     machine.runtime.store.read(notices.list, []).flatMap((one) => (one.kind === kind ? [one.text] : []));
   return { world, machine, notes, forgetSession, notified };
@@ -112,9 +112,10 @@ it("without a network it tries less and less, says since when, and continues wit
 
 it("what is forgotten while its last version is under way is deleted at the coordinator", async () => {
   const { world, machine, forgetSession } = aMachine();
-  for (const session of ["s1", "s2"]) machine.work(session, "sent");
-  await machine.sync.syncNow();
-  for (const session of ["s1", "s2"]) machine.work(session, "under way");
+  for (const text of ["sent", "under way"]) {
+    await machine.sync.syncNow();
+    for (const session of ["s1", "s2"]) machine.work(session, text);
+  }
   world.weather = (name) => {
     if (name === "sync.put") forgetSession("s1");
     return "good";
@@ -200,9 +201,8 @@ it("in a full workspace what is forgotten is deleted all the same, and makes roo
   const { world, machine, forgetSession } = aMachine();
   for (let n = 0; n < 8; n++) machine.work("stored", randomBytes(30_000).toString("hex"));
   await machine.sync.syncNow();
-  const status = await world.host.call("sync.status", {});
-  const maxSyncChars = status.ok ? status.value.chars + 1_000 : 0;
-  await world.host.call("settings.set", { settings: { maxSyncChars } });
+  const { chars } = given(await world.host.call("sync.status", {}));
+  await world.host.call("settings.set", { settings: { maxSyncChars: chars + 1_000 } });
   for (let n = 0; n < 60; n++) machine.note(`more${n}`, `text ${n}`);
   expect((await machine.sync.syncNow()).trouble).toMatchObject({ code: "quota_exceeded" });
   forgetSession("stored");

@@ -21,7 +21,6 @@ function twoMachines(key = aKey()) {
   return { world, one: new SyncMachine(world, { key }), two: new SyncMachine(world, { name: "m2", key }) };
 }
 
-/** A machine that has sent its first session. */
 async function aMachine() {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
@@ -199,7 +198,6 @@ it("hosts of containers that share a home send nothing twice", async () => {
 type Sessions = OutputOf<"sync.list">["sessions"];
 type Session = Sessions[number];
 
-/** Two machines, of which one has sent two sessions. */
 async function twoSent() {
   const { world, one, two } = twoMachines();
   one.work("s1", "of s1");
@@ -290,7 +288,6 @@ it("a pull with a page of deletions only comes to its end, and drops nothing tha
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
   expect(remotes(two)).toHaveLength(101);
-  // A coordinator whose list has no end.
   world.twist = (name, answer) =>
     name === "sync.list" ? { sessions: [], forgotten: [], revision: 7, isMore: true } : answer;
   two.restart();

@@ -247,7 +247,6 @@ function heard(runtime: TempRuntime, chat?: Claude): string[] {
     .toReversed();
 }
 
-/** The status line as the client of the chat shows it. */
 function statusText(runtime: TempRuntime, { session, pid }: Claude): string {
   const own = { ...runtime, env: { ...runtime.env, CLAUDE_PID: String(pid) } };
   return renderStatus(statusOf(own, JSON.stringify({ session_id: session })), runtime.now());

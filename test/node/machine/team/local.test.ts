@@ -251,7 +251,6 @@ it("sessions show what a living chat does: growth of the transcript is work, a n
   expect(shown()).toBe("died (killed)");
 });
 
-/** As the coordinator has it. */
 async function stateAt(rig: TeamRig, chat: string): Promise<string> {
   const { status, reason } = given(await rig.edge.host.call("chats.get", { chat }));
   return status === "offline" ? `offline: ${reason}` : "alive";

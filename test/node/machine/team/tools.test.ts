@@ -195,15 +195,12 @@ it("a chat that takes a task is given the commits that it builds on", async () =
 
 async function atEdge(hasKey = true) {
   const { rig, one, other } = await twoChats({ hasKey });
-  /** Lets time pass until it is answered. */
   const ask = (chat: TeamChat, tool: string, input?: Record<string, unknown>): Promise<Answer> =>
     rig.time.until(chat.ask(tool, input));
-  /** The network goes. */
   const cut = (): void => {
     rig.edge.faults.isUnreachable = true;
     for (const connection of rig.edge.connections) connection.close(1006, "cut");
   };
-  /** The network is there again, and what was kept is sent. */
   const mend = async (): Promise<void> => {
     rig.edge.faults.isUnreachable = false;
     await rig.time.untilTrue(() => rowCount(rig.base, "team_calls") === 0);
