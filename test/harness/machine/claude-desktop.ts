@@ -41,7 +41,6 @@ export async function startOf(extensionPath: string, userConfig: Record<string, 
   const config = await getMcpConfigForManifest({ ...given, manifest: manifestOf(extensionPath) });
   if (config?.command !== "node") throw new Error("Claude Desktop would not start it with its own Node");
   const env: Record<string, string> = { HOME: user, PATH: process.env["PATH"] ?? "", ...config.env };
-  // Where the user has named no folder.
   return { args: config.args ?? [], env, user, paths: pathsIn(join(user, ".local", "share", "shim")) };
 }
 
@@ -84,7 +83,6 @@ const note = (file, env) => {
   const names = Object.keys(env).filter((name) => name.startsWith("SHIM_"));
   appendFileSync(__filename + ".list", JSON.stringify({ file, names }) + "\\n");
 };
-// All of spawn, exec, execFile and fork.
 const { spawn } = childProcess.ChildProcess.prototype;
 childProcess.ChildProcess.prototype.spawn = function (options) {
   note(options.file, Object.fromEntries((options.envPairs ?? []).map((pair) => pair.split("="))));

@@ -37,7 +37,6 @@ export type CliHome = ReturnType<typeof aCliHome>;
 
 type Part = string | RegExp;
 
-/** Matches a text that holds all of these. */
 export function holding(...parts: Part[]): string {
   const matcher = {
     $$typeof: Symbol.for("jest.asymmetricMatcher"),

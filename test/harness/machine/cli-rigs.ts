@@ -21,7 +21,6 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 
-/** Git is found, and this process lives. */
 function canRunGit({ alive, folder, runtime }: CliHome): void {
   alive.add(process.pid);
   Object.assign(runtime.env, { PATH: `${join(folder, "path")}:${process.env["PATH"]}` });
@@ -48,7 +47,6 @@ export class LeaseCommandRig {
   readonly graces: number[] = [];
   /** Shortens that time for programs that ignore TERM. */
   graceDivisor = 1;
-  /** Written by the programs, read by the test. */
   readonly #file = join(this.home.folder, "written");
   readonly #exit = join(this.home.folder, "exit");
 
@@ -113,7 +111,6 @@ export class ForkRig {
   readonly id = ids.dead;
   #rows = 0;
 
-  /** @param isGit false: the project is a plain folder */
   constructor(isGit = true) {
     canRunGit(this.home);
     if (isGit) makeRepository(this.home.project, { "a.txt": "0\n", ".gitignore": "*.log\n" });
@@ -145,7 +142,6 @@ export class ForkRig {
     this.#add({ kind: "tool_end", ...call, path: this.path(name), action: "edited" });
   }
 
-  /** The end of a turn, with its checkpoint and its files. */
   async turnEnd(): Promise<void> {
     this.#add({ kind: "turn_end" });
     capture(this.home.runtime, { sessionId: this.id, trigger: "turn_end" });

@@ -102,7 +102,6 @@ export const layouts = fc.record({
 
 type Layout = typeof layouts extends fc.Arbitrary<infer One> ? One : never;
 
-/** The value as text in the given layout; parsing it gives the value again. */
 export function layOut(value: unknown, layout: Layout): string {
   const { unit, eol, isSpread, hasTrailingCommas } = layout;
   let turn = 0;
@@ -199,7 +198,6 @@ export function aBareMachine(node: string, registry: string) {
     child.stdin?.on("error", () => undefined).end(input);
     return promise;
   };
-  /** Paths of the user's folder and of npm's global one, each with its mode and content. */
   const tree = (): string[] => [...treeOf(home), ...treeOf(prefix)];
   return { home, prefix, npxCache: at("cache/_npx"), run, tree };
 }

@@ -107,7 +107,6 @@ function hash(content: Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/** Names, sizes, times and hashes of everything in a git folder. */
 export function fingerprint(folder: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of fs.readdirSync(folder, { recursive: true, encoding: "utf8" })) {
@@ -125,7 +124,6 @@ export function paths(snapshot: DoneSnapshot): string[] {
   return git(snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit).split("\0").filter(Boolean);
 }
 
-/** What work in worktrees leaves behind: worktrees, branches, and folders of the home. */
 export function leftIn(project: string, home: string) {
   const worktrees = git(project, "worktree", "list", "--porcelain").match(/^worktree .*$/gm) ?? [];
   const branches = git(project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
@@ -133,7 +131,6 @@ export function leftIn(project: string, home: string) {
   return { worktrees: worktrees.slice(1), branches, folders: fs.existsSync(work) ? fs.readdirSync(work) : [] };
 }
 
-/** Makes git forget all that no ref holds. */
 export function purge(project: string): void {
   git(project, "reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all");
   git(project, "gc", "--quiet", "--prune=now");

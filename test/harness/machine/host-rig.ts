@@ -52,12 +52,7 @@ export async function aHost(
 
 type HostRig = Awaited<ReturnType<typeof aHost>>;
 
-interface Chat {
-  readonly pid: number;
-  readonly clientPid: number;
-  readonly env?: NodeJS.ProcessEnv;
-  readonly isRestart?: boolean;
-}
+type Chat = Readonly<{ pid: number; clientPid: number; env?: NodeJS.ProcessEnv; isRestart?: boolean }>;
 
 export async function aFront({ runtime, socket }: HostRig, { pid, clientPid, env = {}, isRestart = false }: Chat) {
   for (const each of [clientPid, pid]) if (!runtime.processes.facts(each)) runtime.processes.start(each);
@@ -234,7 +229,6 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
   return Object.assign(state, { front, stdin, stdout, hosts, exits, ended, say, heard, pass });
 }
 
-/** A webhook on this machine. */
 export async function aReceiver() {
   const receiver = { url: "", bodies: [] as Record<string, unknown>[], status: 204 };
   const server = createServer((request, response) => {

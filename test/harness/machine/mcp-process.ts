@@ -95,7 +95,6 @@ export function sessionOf(store: Store, id: unknown): sessions.Session {
   return found;
 }
 
-/** Ends the front and the host at once, as a loss of power does. */
 export function killAll({ pid }: McpConnection, { home }: Paths): Promise<void> {
   return killed([...familyOf(pid), ...hostsOf(home)]);
 }
@@ -188,7 +187,6 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     clientInfo: () => made?.server.getClientVersion() ?? null,
   });
   let made: ReturnType<typeof createServer> | null = null;
-  /** How often work was asked for after an answer. */
   let answers = 0;
   const afterAnswer = (): void => void (answers += 1);
   const [near, far] = InMemoryTransport.createLinkedPair();

@@ -56,7 +56,6 @@ export interface Child {
   readonly command: readonly string[];
 }
 
-/** The words that a process was started with; none when it has ended. */
 export function commandOf(pid: string): string[] {
   return readOrNull(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1) ?? [];
 }

@@ -122,7 +122,6 @@ function seededBytes(): (bytes: number) => Uint8Array {
     });
 }
 
-/** All bytes of the database as they stand on the disk, with the write-ahead log. */
 export function storedBytes(paths: Paths): string {
   const files = [paths.database, `${paths.database}-wal`].filter((path) => existsSync(path));
   return files.map((path) => readFileSync(path, "latin1")).join("");
