@@ -190,38 +190,6 @@ it("a grant after a wait is as requested, and begins when granted", async ({ hos
   expect(await c.hold("x")).toMatchObject({ ttlMs: 600_000, remainingMs: 600_000, isBound: true });
 });
 
-const partings: Record<string, (host: RuleHost, first: Peer) => Promise<unknown>> = {
-  "is cancelled": (_, first) => first.cancel("file:p/**"),
-  "has waited long enough": (host) => pass(host, 100 * second),
-  leaves: (_, first) => first.leave(),
-  "is attested dead": (host, { registration: { chat, machine, process } }) =>
-    host.call("chats.attest-death", { chat, machine, process }),
-  "is gone, and the alarm rings": async (host, first) => {
-    await host.connect(first.chat);
-    await host.disconnect(first.chat);
-    await pass(host, 20 * second);
-  },
-  "is replaced by another process": async (host, first) => {
-    await host.connect(first.chat);
-    await host.disconnect(first.chat);
-    host.wait(20 * second);
-    await successorOf(first).back();
-  },
-};
-for (const [parting, part] of Object.entries(partings)) {
-  it(`when the first in line ${parting}, those behind get theirs`, async ({ host, crew: { a, b, c, d } }) => {
-    const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
-    await b.queue("file:p/**", { waitMs: 100 * second });
-    await c.queue("file:p/doc/x.md");
-    await d.queue("file:p/src/a.ts");
-    await part(host, b);
-    expect(await holders(host)).toEqual({ "file:p/src/a.ts": "a", "file:p/doc/x.md": "c" });
-    expect(await d.queue("file:p/src/a.ts")).toBe(1);
-    await a.release(lease);
-    expect(await holders(host)).toEqual({ "file:p/src/a.ts": "d", "file:p/doc/x.md": "c" });
-  });
-}
-
 it("a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
   const lease = await a.hold("x", { ttlMs: 100 * second });
   await b.queue("x", { waitMs: 10 * second });
