@@ -1,15 +1,10 @@
 import { evictDurableObject } from "cloudflare:test";
-import { beforeEach, expect, vi, type MockInstance } from "vitest";
+import { expect, vi } from "vitest";
 import { it, TestWorkspace, wait } from "./support.ts";
 
 function keys(workspace: TestWorkspace): Promise<unknown[]> {
   return workspace.rows("SELECT key FROM state");
 }
-
-let log: MockInstance;
-beforeEach(() => {
-  log = vi.spyOn(console, "error").mockReset().mockReturnValue();
-});
 
 it("after a sweep the alarm is set to what is due next", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
@@ -26,6 +21,7 @@ it("after a sweep the alarm is set to what is due next", async ({ workspace }) =
 });
 
 it("a failed alarm is repeated by the runtime, then by the object after half a minute", async ({ workspace }) => {
+  const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   const ringWith = (retryCount: number): Promise<void> =>
     workspace.inside(async ({ storage }, instance) => {
       await storage.deleteAlarm();

@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, vi, onTestFinished } from "vitest";
 import { pingText, pongText } from "#src/contract/sockets.ts";
-import { Connection, aChat, bearer, it, origin, request, TestWorkspace, wait, type Joined } from "./support.ts";
+import { Connection, aChat, bearer, it, origin, request, TestWorkspace, wait } from "./support.ts";
 import type { Target } from "#src/contract/messages.ts";
 
 const offline = (chat: string) => ({ method: "chat.offline", params: { chat } });
@@ -315,21 +315,16 @@ it("a put is hinted to chats of other machines, once for several; its refusal is
 it("a death is hinted where the session can be taken over, not an end that the chat tells", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work", "m2");
   const other = await workspace.join("c1");
-  const ends = {
-    attested: () =>
-      workspace.ask("chats.attest-death", { chat: "attested", machine: "m2", process: "boot-1/1/100" }, token),
-    left: ({ self }: Joined) => workspace.ask("chats.unregister", { self }, token),
-  };
   const hinted: Record<string, unknown> = {};
-  for (const [name, end] of Object.entries(ends)) {
-    const joined = await workspace.join(name, { machine: "m2", session: name });
-    const lease = { self: joined.self, resource: `session:${name}`, requestId: "q", isBound: true };
-    await workspace.ask("leases.acquire", lease, token);
-    await put(workspace, name, token);
+  for (const chat of ["attested", "left"]) {
+    const { self } = await workspace.join(chat, { machine: "m2", session: chat });
+    await workspace.ask("leases.acquire", { self, resource: `session:${chat}`, requestId: "q", isBound: true }, token);
+    await put(workspace, chat, token);
     // The hint of the put has just come; that of an end does not wait for two seconds.
     await other.connection.told();
-    await end(joined);
-    hinted[name] = await methodsOf(other.connection);
+    if (chat === "left") await workspace.ask("chats.unregister", { self }, token);
+    else await workspace.ask("chats.attest-death", { chat, machine: "m2", process: "boot-1/1/100" }, token);
+    hinted[chat] = await methodsOf(other.connection);
   }
   expect(hinted).toEqual({ attested: ["sync.changed"], left: [] });
 });

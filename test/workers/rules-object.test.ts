@@ -40,18 +40,19 @@ class ObjectHost implements RuleHost {
   readonly #lines = new Map<string, ChatLine>();
   #written = 0;
 
-  /** A new object, with the token of an admin; the rules ask more often than the worker lets a stranger. */
+  /** A new object, with the tokens of nearly all requests; the rules ask more often than the worker lets a stranger. */
   static async open(this: void): Promise<ObjectHost> {
     stopClock();
     vi.spyOn(Throttle.prototype, "take").mockReturnValue(null);
     if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
     const host = new ObjectHost();
-    const first = await sign(host.#workspace.name, admin);
+    const [first, second] = [await sign(host.#workspace.name, admin), await sign(host.#workspace.name, m1)];
     await host.#workspace.inside((state, coordinator) => {
       coordinator.create(first);
+      addToken(state.storage, second);
       notePingsByTestTime(state);
     });
-    host.#tokens.set(nameOf(admin), Promise.resolve(first));
+    host.#tokens.set(nameOf(admin), Promise.resolve(first)).set(nameOf(m1), Promise.resolve(second));
     onTestFinished(async () => {
       for (const { line } of host.#lines.values()) await closed(line);
     });

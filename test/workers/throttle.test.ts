@@ -235,6 +235,7 @@ it("no operation writes more rows than it needs; a heartbeat without news, a pin
   const taken = await take("first");
   const token = taken.state === "granted" ? taken.lease.token : 0;
   const health = { cpu: 0.52, memory: 0.31, uptimeMs: 1_000 };
+  const slightly = { ...health, cpu: 0.53 };
   const same = { self, status: "busy", taskCount: 1, progress: "half" } as const;
   const once = { key: "a", value: 3, requestId: "q" };
   const works: Record<string, [most: number, work: () => Promise<unknown>]> = {
@@ -250,10 +251,7 @@ it("no operation writes more rows than it needs; a heartbeat without news, a pin
     "state.delete": [2, () => workspace.ask("state.delete", { key: "a" })],
     "messages.send": [2, () => connection.ask("messages.send", { self, target, body: "x" })],
     "messages.ack": [2, () => connection.ask("messages.ack", { self, cursor: 2 })],
-    "chats.heartbeat, no news": [
-      0,
-      () => connection.ask("chats.heartbeat", { ...same, health: { ...health, cpu: 0.53 } }),
-    ],
+    "chats.heartbeat, no news": [0, () => connection.ask("chats.heartbeat", { ...same, health: slightly })],
     "state.watch": [0, () => connection.ask("state.watch", { watch: "w", prefix: "a" })],
     "messages.pull": [0, () => connection.ask("messages.pull", { self })],
     health: [0, () => workspace.ask("health", {})],

@@ -69,7 +69,7 @@ export class DevServer {
   async runtime(): Promise<number> {
     const found = (): ProcessIdentity | undefined =>
       this.processes.find(({ pid }) => systemProcesses.facts(pid)?.command === "workerd");
-    return vi.waitFor(() => found()?.pid ?? fail("there is no workerd"), patience);
+    return vi.waitUntil(() => found()?.pid, patience);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -91,10 +91,6 @@ export class DevServer {
     const made = await fetch(`${this.url}/v1/workspaces`, { method: "POST", headers, body: '{"workspace":"team"}' });
     return ((await made.json()) as { token: string }).token;
   }
-}
-
-function fail(message: string): never {
-  throw new Error(message);
 }
 
 /** The TCP ports on which one of these processes listens, by proc(5). */

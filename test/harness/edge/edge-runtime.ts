@@ -6,7 +6,6 @@ import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import type { Self } from "#src/contract/values.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import { once } from "node:events";
 import { createServer } from "node:net";
 import { given } from "#harness/coordinator/peers.ts";
 import type { InputOf } from "#src/contract/operations.ts";
@@ -81,16 +80,11 @@ export async function freePort(): Promise<number> {
   }
 }
 
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, "127.0.0.1");
-  try {
-    await once(server, "listening");
-  } catch {
-    return false;
-  }
-  server.close();
-  await once(server, "close");
-  return true;
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 export async function realEdgeClient(
@@ -130,11 +124,11 @@ export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform
       onClose: (code, reason) => machine.deliver(() => events.onClose(code, reason)),
     });
   const fetch: Platform["fetch"] = async (url, init) => {
-    const outcome = await Promise.allSettled([edge.fetch(url, init)]);
-    await new Promise<void>((resolve) => machine.deliver(resolve));
-    const [answer] = outcome;
-    if (answer.status === "rejected") throw answer.reason;
-    return answer.value;
+    try {
+      return await edge.fetch(url, init);
+    } finally {
+      await new Promise<void>((resolve) => machine.deliver(resolve));
+    }
   };
   return { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom(seed), fetch, openSocket };
 }
