@@ -206,6 +206,7 @@ it("it starts a new chat in the project's folder and records it; one that never 
 it("--undo returns it for all machines, --dismiss is of this one @night", async () => {
   const { here, there, server } = await aPair();
   expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
+  expect((await here.shim("resume")).code).toBe(3);
   expect(await here.codes(`resume --undo ${ids.dead}`, `resume --undo ${ids.dead}`)).toEqual([0, 1]);
   const laptop = { machine: "laptop", isAdmin: false };
   const { incarnation } = given(await server.host.call("chats.register", aChat("heir", "laptop"), laptop));

@@ -7,6 +7,7 @@ import { type Result, ok } from "../../../shared/result.ts";
 import type { Takeover } from "../../../store/sync-tables.ts";
 import { currentState } from "../../checkpoints/capture.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
 import * as devices from "../../sharing/device.ts";
 import { readKeys } from "../../sharing/key-ring.ts";
 import type { PullDeps } from "../../sharing/pull.ts";
@@ -77,9 +78,16 @@ export function listElsewhere(reach: Reach, project: string | undefined, limit: 
   return see(reach, listRows(reach, project).slice(0, limit));
 }
 
-/** Sessions that can be continued, newest first; an absent `project` means all. */
+/**
+ * Sessions that can be continued, and were not dismissed here; newest first.
+ * @param project absent: all
+ */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
-  const open = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
+  const isDismissed = ({ id }: SessionElsewhere): boolean =>
+    reach.runtime.store.read((sql) => recoveries.noteOf(sql, id)?.action === "dismissed", false);
+  const open = listRows(reach, project).filter(
+    (row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row) && !isDismissed(row),
+  );
   const seen = await see(reach, open);
   return seen.filter(({ liveness, taken }) => liveness?.isOver && taken === null).slice(0, limit);
 }

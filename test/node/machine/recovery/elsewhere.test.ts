@@ -236,7 +236,7 @@ it("none is offered to a task's chat and a script, after a dismissal, and when i
   const note = (action: "dismissed" | "undone"): void =>
     runtime.store.write((sql) => recoveries.add(sql, { at: runtime.now(), session: one.dead.session, action }));
   note("dismissed");
-  expect(await offered(one)).toBeNull();
+  expect([await offered(one), await findElsewhere(one.reach, project)]).toEqual([null, []]);
   note("undone");
   one.wait(8 * 24 * 60 * minute);
   const old = await findElsewhere(one.reach, project);
