@@ -25,7 +25,7 @@ export interface HashedClaimant {
 type End = "machine" | "phone";
 const maxPages = 8;
 /** Frames of 2,500 characters, from each end; three seconds' worth may come at once. */
-const framesPerSecond = 200;
+const framesPerSecond = 400;
 
 /**
  * Relays sealed frames between one phone and its machine, and stores none. An object of its own:

@@ -254,12 +254,12 @@ it("frames without limit end their connection, and the other end gets no more of
   const pairing = await Pairing.paired(workspace);
   const machine = await connected(pairing.openMachine());
   const phone = await connected(pairing.openPhone());
-  for (let count = 0; count < 700; count += 1) phone.send("x");
+  for (let count = 0; count < 1_400; count += 1) phone.send("x");
   expect(await phone.closed).toMatchObject({ code: 4006 });
   for (const pages of [0, 1]) expect(await machine.text()).toBe(`{"pages":${pages}}`);
   let relayed = 0;
   for (let frame = await machine.text(); frame !== '{"pages":0}'; frame = await machine.text())
     if (frame === "x") relayed += 1;
-  expect(relayed).toBeGreaterThan(500);
-  expect(relayed).toBeLessThanOrEqual(600);
+  expect(relayed).toBeGreaterThan(1_100);
+  expect(relayed).toBeLessThanOrEqual(1_200);
 });
