@@ -13,7 +13,8 @@ const { values } = parseArgs({
     trace: { type: "string", default: "0" },
   },
 });
-const bug = bugs[Number(values.bug)] ?? null;
+const bug = values.bug === undefined ? null : bugs[Number(values.bug)];
+if (bug === undefined) throw new Error(`--bug is a number from 0 to ${bugs.length - 1}`);
 const day = values.day === undefined ? {} : { day: Number(values.day) };
 const lines = Number(values.trace);
 
