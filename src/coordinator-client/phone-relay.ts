@@ -27,11 +27,14 @@ export class PhoneRelay {
     return this.#ask("GET", `/${id}`, PhoneStatus);
   }
 
-  /** @returns null: the coordinator does not say, or not soon */
+  /**
+   * @returns null: the coordinator does not say, or not soon, or it has no grant yet: a machine
+   * connects before it sends the grant
+   */
   async isPaired(id: string): Promise<boolean | null> {
     const request = { method: "GET", output: PhoneStatus, token: this.#token, timeoutMs: checkTimeoutMs };
     const status = await askRelay(`${this.#base}/${id}`, request);
-    if (status.ok) return status.value.isPaired;
+    if (status.ok) return status.value.isPaired || null;
     return status.error.code === "unknown_phone" ? false : null;
   }
 

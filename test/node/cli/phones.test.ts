@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
 import { readEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
@@ -376,6 +376,28 @@ it("the list says what the coordinator says: a pairing that it no longer has, an
   expect(await home.shim("phones list")).toMatchObject(
     printed("over at the coordinator: remove it, and pair it again"),
   );
+});
+
+it("a machine that connects before the phone has its grant connects again soon", async () => {
+  const { home, links } = await aMachine();
+  const checked = Promise.withResolvers<void>();
+  const { fetch: send } = globalThis;
+  let isGranting = false;
+  const spy = vi.spyOn(globalThis, "fetch").mockImplementation(async (...request) => {
+    const [, { method = "GET" } = {}] = request;
+    if (method === "PUT") {
+      isGranting = true;
+      links.refresh();
+      await checked.promise;
+    }
+    const answer = await send(...request);
+    if (isGranting && method === "GET") checked.resolve();
+    return answer;
+  });
+  onTestFinished(() => spy.mockRestore());
+  const { phone } = await pair(home);
+  const page = await phone.connect();
+  expect(await page.ask("page.fleet")).toHaveProperty("value");
 });
 
 it("where the answer to its grant is lost, a phone is paired neither here nor there", async () => {
