@@ -33,6 +33,6 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 function endOf(time: string, isPaired: Phone["isPaired"]): string {
-  if (isPaired === null) return `${time} (the coordinator was not reached)`;
+  if (isPaired === null) return `${time} (not confirmed by the coordinator)`;
   return isPaired ? time : "over at the coordinator: remove it, and pair it again";
 }

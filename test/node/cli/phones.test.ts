@@ -364,13 +364,19 @@ it("a link that is refused waits longer each time until a ping is answered, and 
   expect(waited).toEqual([1_000, 2_000, 4_000, 1_000, 2_000, 600_000]);
 });
 
-it("the list says what the coordinator says: a pairing that it no longer has, and that it was not reached", async () => {
+it("the list says what the coordinator says: a pairing that it no longer has, and that it confirms none", async () => {
   const { home } = await aMachine();
   const { phone } = await pair(home);
   const { url, workspace, token } = edgeOf(home);
   expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view .*:\d\d +-\n$/));
-  home.join("http://127.0.0.1:9", { workspace, machine: "m1", token });
-  expect(await home.shim("phones list")).toMatchObject(printed("the coordinator was not reached"));
+  for (const [address, other] of [
+    ["http://127.0.0.1:9", { workspace, token }],
+    [url, { workspace: "another", token }],
+    [url, { workspace, token: "not-valid" }],
+  ] as const) {
+    home.join(address, { machine: "m1", ...other });
+    expect(await home.shim("phones list")).toMatchObject(printed("(not confirmed by the coordinator)"));
+  }
   home.join(url, { workspace, machine: "m1", token });
   await new PhoneRelay({ url, workspace, token }).remove(phone.id);
   expect(await home.shim("phones list")).toMatchObject(
