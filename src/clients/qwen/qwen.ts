@@ -15,8 +15,9 @@ export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
   endsSilently: true,
-  // Its dialog is shown after a minute in any case.
   permissionDialog: "after-hook",
+  // It shows its dialog after 60 s, ignores the hook from then on, and lets it run.
+  permissionWaitSeconds: 55,
   continuesAtStop: true,
   commands: {
     resume: (session) => ({ command: "qwen", args: ["--resume", session] }),

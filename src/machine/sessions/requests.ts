@@ -29,9 +29,9 @@ export interface AskedPermission {
 function holdMs(config: Pick<Config, "answers">, client: string): number {
   const { isEnabled, holdDialogSeconds } = config.answers;
   if (!isEnabled) return 0;
-  const dialog = adapterOf(client)?.permissionDialog;
-  if (dialog === "beside-hook") return maxHoldSeconds * 1_000;
-  return dialog === "after-hook" ? holdDialogSeconds * 1_000 : 0;
+  const { permissionDialog, permissionWaitSeconds = maxHoldSeconds } = adapterOf(client) ?? {};
+  if (permissionDialog === "beside-hook") return maxHoldSeconds * 1_000;
+  return permissionDialog === "after-hook" ? Math.min(holdDialogSeconds, permissionWaitSeconds) * 1_000 : 0;
 }
 
 interface Asking {

@@ -388,16 +388,22 @@ it("a posted request is held as well: the host says so at once, and ends it when
   await gone.open(0);
 });
 
-it("a client whose dialog waits for its hook is held only as long as the setting says", async () => {
+it("a client whose dialog waits for its hook is held only as long as the setting says, and as the client waits", async () => {
   const off = await aScript(on, "codex");
   expect(await off.text).toBe("");
   expect(await off.first()).toMatchObject({ canAnswer: false, text: "ls /\nin /p" });
-  vi.useRealTimers();
-  const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds: 20 } }, "codex");
-  const { id, endsInMs } = await held.first();
-  expect(endsInMs).toBe(20_000);
-  await held.answer(id, "deny", { message: "no" });
-  expect(JSON.parse(await held.text)).toEqual(decided({ behavior: "deny", message: "no" }));
+  for (const [client, holdDialogSeconds, heldMs] of [
+    ["codex", 20, 20_000],
+    ["qwen", 20, 20_000],
+    ["qwen", 570, 55_000],
+  ] as const) {
+    vi.useRealTimers();
+    const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds } }, client);
+    const { id, endsInMs } = await held.first();
+    expect([client, endsInMs]).toEqual([client, heldMs]);
+    await held.answer(id, "deny", { message: "no" });
+    expect(JSON.parse(await held.text)).toEqual(decided({ behavior: "deny", message: "no" }));
+  }
 });
 
 it("a message from elsewhere comes to a chat in the user's words, once: at the end of its turn, or with the next prompt", async () => {
