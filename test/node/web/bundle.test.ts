@@ -31,7 +31,8 @@ it("the first load is at most 30 kB, compressed as a server compresses", () => {
 });
 
 /** Asked for again at each load; the service worker must stay at its address. */
-const unhashed = "_headers icon-maskable.svg icon.svg index.html manifest.webmanifest worker.js take.html".split(" ");
+const unhashed =
+  "_headers icon-maskable.svg icon.png icon.svg index.html manifest.webmanifest worker.js take.html".split(" ");
 
 it("a machine serves every file of the bundle", () => {
   const served = [...readPageFiles(folder).keys()].map((path) => (path === "/" ? "index.html" : path.slice(1)));
