@@ -18,8 +18,6 @@ interface Driver {
   readonly shell: (command: string) => ToolCall;
 }
 
-const claudeFlags = ["--allowedTools", "Bash", "--plugin-dir", plugin, "--mcp-config", '{"mcpServers":{}}'];
-
 const drivers: Readonly<Record<string, Driver>> = {
   "claude-code": {
     words: (_url, prompt, session) =>

@@ -50,7 +50,7 @@ export interface ClientAdapter {
   readonly asksUser?: true;
   /** When its dialog for a permission is shown, whose hook can answer it; absent: no hook can. */
   readonly permissionDialog?: "beside-hook" | "after-hook";
-  /** Longest time for which the client waits for that hook, in seconds; absent: as long as SHIM holds it. */
+  /** Seconds for which the client waits for that hook; absent: as long as SHIM holds it. */
   readonly permissionWaitSeconds?: number;
   /** A hook at the end of a turn can have the chat go on with a text. */
   readonly continuesAtStop?: true;

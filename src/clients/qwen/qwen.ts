@@ -16,7 +16,7 @@ export const qwen = claudeCompatible({
   title: "Qwen Code",
   endsSilently: true,
   permissionDialog: "after-hook",
-  // It shows its dialog after 60 s, ignores the hook from then on, and lets it run.
+  // Qwen Code shows its dialog after 60 s, ignores the hook from then on, and lets it run.
   permissionWaitSeconds: 55,
   continuesAtStop: true,
   commands: {
