@@ -174,7 +174,7 @@ function storeOffer({ runtime, chatId }: Reach, { from, score }: Brief, machine:
   const at = runtime.now();
   const { id } = from.session;
   return runtime.store.write((sql) => {
-    if (!isFree(sql, runtime, id, chatId)) return false;
+    if (!isFree(sql, runtime, from.session, chatId)) return false;
     const isNew = news.add(sql, at, chatId, offerKey(id), toStoredOffer(from, machine, runtime.config.recovery));
     if (isNew && recoveries.noteOf(sql, id)?.action !== "taken")
       recoveries.add(sql, { at, session: id, action: "offered", by: chatId, score: score.total });
@@ -192,20 +192,20 @@ export function offerableElsewhere({ runtime, chatId }: Reach, dead: readonly Se
           // Its worker continues it; it has no chat in the workspace, so it may be alive.
           !isTaskPrompt(row.title ?? "") &&
           isOfferDue(sql, runtime, row) &&
-          isFree(sql, runtime, row.id, chatId),
+          isFree(sql, runtime, row, chatId),
       ),
     [],
   );
 }
 
-/** False if the user dismissed the session, or another living chat here has it. */
+/** False for a session that was dismissed, or that another living chat here has. */
 function isFree(
   sql: Sql,
   { processes, now }: Pick<Reach["runtime"], "processes" | "now">,
-  session: string,
+  session: Pick<sessions.Session, "id" | "lastSeenAt">,
   chatId: string,
 ): boolean {
-  if (recoveries.noteOf(sql, session)?.action === "dismissed") return false;
-  const offer = findOpenOffer(sql, processes, now(), session);
+  if (recoveries.isDismissed(sql, session)) return false;
+  const offer = findOpenOffer(sql, processes, now(), session.id);
   return offer === null || offer.chat === chatId;
 }

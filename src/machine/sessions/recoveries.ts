@@ -106,6 +106,15 @@ export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "at" | "
   return row === undefined || row.action === "undone" ? null : row;
 }
 
+/** Whether the session was dismissed here and has shown no sign of life since. */
+export function isDismissed(
+  sql: Sql,
+  { id, lastSeenAt }: { readonly id: string; readonly lastSeenAt: number },
+): boolean {
+  const note = noteOf(sql, id);
+  return note?.action === "dismissed" && note.at >= lastSeenAt;
+}
+
 export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
   const note = noteOf(sql, sessionId);
   return note?.action === "taken" && note.by === by;

@@ -83,8 +83,8 @@ export function listElsewhere(reach: Reach, project: string | undefined, limit: 
  * @param project absent: all
  */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
-  const isDismissed = ({ id }: SessionElsewhere): boolean =>
-    reach.runtime.store.read((sql) => recoveries.noteOf(sql, id)?.action === "dismissed", false);
+  const isDismissed = (row: SessionElsewhere): boolean =>
+    reach.runtime.store.read((sql) => recoveries.isDismissed(sql, row), false);
   const open = listRows(reach, project).filter(
     (row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row) && !isDismissed(row),
   );

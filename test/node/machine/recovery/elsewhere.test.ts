@@ -10,6 +10,7 @@ import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { findElsewhere, type Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
 import { restoreElsewhere, takeOver } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
+import { dismiss } from "#src/machine/recovery/marks.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { given } from "#harness/coordinator/peers.ts";
@@ -241,6 +242,19 @@ it("none is offered to a task's chat and a script, after a dismissal, and when i
   one.wait(8 * 24 * 60 * minute);
   const old = await findElsewhere(one.reach, project);
   expect([old.length, offerableElsewhere(one.reach, old), await offered(one)]).toEqual([1, [], null]);
+});
+
+it("a session that went on where it ran after its dismissal here, and died again, is found and offered", async () => {
+  const one = await aWorld();
+  const { runtime } = one.here;
+  dismiss(runtime, one.dead.session);
+  expect(await found(one)).toEqual([]);
+  one.wait(minute);
+  one.dead.turn("go on");
+  await one.there.mirror(one.dead.session);
+  await one.here.pull();
+  expect(await found(one)).toEqual([one.dead.session]);
+  expect(await offered(one)).toBe(one.dead.session);
 });
 
 it("the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
