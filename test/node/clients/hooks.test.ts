@@ -5,6 +5,7 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
+import { add as addNews } from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
 import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
@@ -170,6 +171,21 @@ it("a headless run of Qwen Code that is gone after its turn was closed; one in t
   expect(next.session("done")).toMatchObject({ detachReason: "closed" });
   expect(next.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
 });
+
+it.each(["codex", "qwen", "copilot"] as const)(
+  "what its user writes elsewhere comes to a chat of %s at the end of its turn where that can go on, else with the next prompt",
+  (client) => {
+    const runtime = tempRuntime();
+    const chat = new RecordedClient(runtime, client).sendEach("SessionStart UserPromptSubmit", own);
+    const message = { kind: "user_message", by: "live page", text: "Commit first." } as const;
+    runtime.store.write((sql) => addNews(sql, runtime.now(), session, "user:1", message));
+    const end = JSON.stringify(chat.send("Stop", own));
+    const next = JSON.stringify(chat.send("UserPromptSubmit", { ...own, prompt: "and now the tests" }));
+    const goesOn = ["codex", "qwen"].includes(client);
+    expect([end.includes("Commit first."), next.includes("Commit first.")]).toEqual([goesOn, !goesOn]);
+    if (goesOn) expect(end).toContain('"decision":"block"');
+  },
+);
 
 it("a chat of a client without an event of its end is over when its MCP process saw the client end it after a turn", () => {
   const runtime = tempRuntime();
