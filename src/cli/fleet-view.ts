@@ -37,7 +37,7 @@ export interface Block {
 }
 
 export interface FleetGroups {
-  /** Chats that wait for the user, have died or are stuck; none of these is in a project. */
+  /** Chats that wait for the user, have died or are stuck; none of them is listed in a project. */
   readonly needs: readonly SessionView[];
   readonly projects: readonly { readonly title: string; readonly sessions: readonly SessionView[] }[];
 }

@@ -18,7 +18,7 @@ export const stateWords: Readonly<Record<ChatState, string>> = {
   ended: "ended",
 };
 
-/** Whether a chat in this state is for its user to act on. */
+/** Whether a chat in this state needs its user. */
 export function needsUser({ state }: { readonly state: ChatState }): boolean {
   return needRank(state) >= 0;
 }
@@ -30,10 +30,10 @@ function needRank(state: ChatState): number {
 export interface ChatRank {
   readonly id: string;
   readonly state: ChatState;
-  /** Grows with the time for which it has waited. */
+  /** Higher for a chat that has waited longer. */
   readonly waited: number;
   readonly riskScore: number;
-  /** Grows with the time since its last sign of life. */
+  /** Higher for a chat that has been silent longer. */
   readonly silence: number;
 }
 

@@ -28,7 +28,7 @@ export class PhoneRelay {
   }
 
   /**
-   * @returns null: the coordinator does not say, or not soon, or it has no grant yet: a machine
+   * @returns null: the coordinator does not answer in time, or has no grant yet: the machine
    * connects before it sends the grant
    */
   async isPaired(id: string): Promise<boolean | null> {

@@ -24,7 +24,7 @@ export interface HashedClaimant {
 /** The ends of the relay, as tags of their sockets. */
 type End = "machine" | "phone";
 const maxPages = 8;
-/** Frames of 2,500 characters, from each end; three seconds' worth may come at once. */
+/** From each end; 2,500 characters count as one more. Three seconds' worth may come at once. */
 const framesPerSecond = 400;
 
 /**

@@ -11,9 +11,9 @@ export interface BoxFacts {
   readonly until: number;
 }
 
-/** Outside of a workspace, for callers without a token; a machine of a workspace owns it. */
+/** Outside of any workspace, for callers without a token; a machine of a workspace owns it. */
 export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
-  /** Answer to a wrong owner and a wrong secret, as where nothing is. */
+  /** Refuses a wrong owner and a wrong secret alike, and every caller once nothing is stored. */
   protected abstract readonly unknown: Refusal;
 
   /** Epoch ms; the only clock of the object. */
@@ -35,7 +35,7 @@ export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
     else await this.ctx.storage.setAlarm(facts.until);
   }
 
-  /** Facts whose time is not over. */
+  /** @returns null: nothing is stored, or its time is over */
   protected facts(): Facts | null {
     const facts = this.#stored();
     return facts !== undefined && facts.until > this.now() ? facts : null;

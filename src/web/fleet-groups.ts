@@ -23,7 +23,7 @@ export interface FleetGroup {
 }
 
 export interface FleetGroups {
-  /** Chats that wait for the user, have died or are stuck; none of these is in a project. */
+  /** Chats that wait for the user, have died or are stuck; none of them is listed in a project. */
   readonly needs: readonly FleetRow[];
   readonly projects: readonly FleetGroup[];
   readonly ended: readonly FleetRow[];

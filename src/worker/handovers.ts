@@ -8,7 +8,7 @@ import { createBox, ofClaimant, ofOwner, ownerOf, type Answer, type Boxes } from
 const handovers: Boxes<HandoverBox> = {
   kind: "handover",
   namespace: (env) => env.HANDOVERS,
-  unknown: { code: "unknown_handover", message: "this is no hand-over of this coordinator: copy the whole link" },
+  unknown: { code: "unknown_handover", message: "this coordinator has no such hand-over: copy the whole link" },
 };
 
 export async function createHandover(context: AppContext): Promise<Response> {

@@ -12,7 +12,7 @@ import { boxOf, createBox, ofClaimant, ofOwner, ownerOf, refuse, type Boxes } fr
 const phones: Boxes<PhoneBox> = {
   kind: "phone",
   namespace: (env) => env.PHONES,
-  unknown: { code: "unknown_phone", message: "this is no pairing of this coordinator: scan the code again" },
+  unknown: { code: "unknown_phone", message: "this coordinator has no such pairing: scan the code again" },
 };
 
 export async function createPhone(context: AppContext): Promise<Response> {

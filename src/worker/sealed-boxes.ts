@@ -14,7 +14,7 @@ import * as tokens from "./tokens.ts";
 export interface Boxes<Box extends Rpc.DurableObjectBranded> {
   readonly kind: "handover" | "phone";
   readonly namespace: (env: Env) => DurableObjectNamespace<Box>;
-  /** Answer to an id not made here. An object answers a wrong secret with the same code. */
+  /** Answer to an id that was not made here. An object refuses a wrong secret with the same code. */
   readonly unknown: Refusal;
 }
 
@@ -67,7 +67,7 @@ async function isSigned(env: Env, kind: string, id: string): Promise<boolean> {
   return false;
 }
 
-/** Only for the token that has made the object. */
+/** Only for the token that made the object. */
 export async function ofOwner<Box extends Rpc.DurableObjectBranded>(
   context: AppContext,
   boxes: Boxes<Box>,
@@ -101,7 +101,7 @@ export async function refuse(
   return refusal.code === unknown.code ? refusalOfGuess(context, refusal) : refusal;
 }
 
-/** @param refusal where the address may go on */
+/** @param refusal answer while the address is within its limit */
 async function refusalOfGuess(context: AppContext, refusal: Refusal): Promise<Refusal> {
   const failed = await failedAuthentication(context);
   return failed.code === "rate_limited" ? failed : refusal;

@@ -34,5 +34,5 @@ export function addCommand(program: Command, cli: Cli): void {
 
 function endOf(time: string, isPaired: Phone["isPaired"]): string {
   if (isPaired === null) return `${time} (not confirmed by the coordinator)`;
-  return isPaired ? time : "over at the coordinator: remove it, and pair it again";
+  return isPaired ? time : "ended at the coordinator: remove the phone and pair it again";
 }

@@ -16,7 +16,7 @@ export const qwen = claudeCompatible({
   title: "Qwen Code",
   endsSilently: true,
   permissionDialog: "after-hook",
-  // Qwen Code shows its dialog after 60 s, ignores the hook from then on, and lets it run.
+  // After 60 s Qwen Code shows its dialog, and ignores the answer of the hook, which still runs.
   permissionWaitSeconds: 55,
   continuesAtStop: true,
   commands: {

@@ -14,7 +14,7 @@ const Phone = z.object({
   /** Last call; null: it has made none. */
   seenAt: at.nullable(),
   endsAt: at,
-  /** Whether the coordinator relays for it; null: this was not asked, or not answered. */
+  /** Whether the coordinator still has the pairing; null: it was not asked, or did not say. */
   isPaired: z.boolean().nullable(),
   /** Kinds of notifications that it gets. */
   notifies: z.array(PushKind),

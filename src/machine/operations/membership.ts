@@ -33,7 +33,7 @@ export function requireEdge({ paths, site }: Site): OperationResult<EdgeConfig> 
   return edge.value === null ? notJoined : ok(edge.value);
 }
 
-/** For a link, which is of no use without a coordinator. @param without why, where there is none */
+/** For a link, which needs a coordinator. @param without message where there is none */
 export function requireCoordinator(home: string, env: NodeJS.ProcessEnv, without: string): OperationResult<EdgeConfig> {
   const edge = readEdgeConfig(home, env);
   if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });

@@ -380,7 +380,7 @@ it("the list says what the coordinator says: a pairing that it no longer has, an
   home.join(url, { workspace, machine: "m1", token });
   await new PhoneRelay({ url, workspace, token }).remove(phone.id);
   expect(await home.shim("phones list")).toMatchObject(
-    printed("over at the coordinator: remove it, and pair it again"),
+    printed("ended at the coordinator: remove the phone and pair it again"),
   );
 });
 
