@@ -14,7 +14,7 @@ import * as tokens from "./tokens.ts";
 export interface Boxes<Box extends Rpc.DurableObjectBranded> {
   readonly kind: "handover" | "phone";
   readonly namespace: (env: Env) => DurableObjectNamespace<Box>;
-  /** Answer to an id that was not made here. An object refuses a wrong secret with the same code. */
+  /** Answer to an id not made here. An object refuses a wrong secret with the same code. */
   readonly unknown: Refusal;
 }
 
