@@ -69,6 +69,8 @@ it("at its last instant a key is not there, before any sweep has seen it", async
   expect(await get(host, "short")).toBeNull();
   expect((await listed(host)).entries).toEqual([]);
   expect(await happened(host)).toHaveLength(1);
+  for (const key of ["session/a", "sessions"]) await set(host, key, 1);
+  expect((await listed(host)).entries.map(({ ttlMs }) => ttlMs)).toEqual([hour, null]);
 });
 
 it("several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
@@ -107,6 +109,12 @@ it("a guarded write with an old token fails and writes nothing", async ({ host, 
   expect(await get(host, "deployed")).toMatchObject({ value: "by first" });
   await set(host, "deployed", "by second", { guard: { resource: "deploy", token } });
   expect(await happened(host, "deployed")).toHaveLength(2);
+  const folder = (await second.hold("file:p/src/**", short)).token;
+  await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token: folder } });
+  for (const resource of ["file:p/test/x.ts", "leader:boss"]) {
+    const beside = { key: "a", value: 2, guard: { resource, token: folder } };
+    expect((await refusal(host, "state.set", beside)).code).toBe("stale_token");
+  }
 });
 
 it("an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {

@@ -131,9 +131,14 @@ it("a machine has a number of sessions over all homes; a stored one is replaced"
   const [copy, other] = [new Device(host, "d2"), new Device(host, "d3", m2)];
   expect(await one.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
   expect(await copy.put(session("s3"), session("s4"))).toEqual(["stored", "full"]);
-  expect(await one.put(session("s1", "again"), session("s5"))).toEqual(["stored", "full"]);
+  expect(await one.put(session("s1", "again", { ageMs: day }), session("s5"))).toEqual(["stored", "full"]);
   expect(await other.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
   expect(await one.put(forget("s2"), session("s5"))).toEqual(["stored"]);
+  const old = filesOf("k0", "s1", "old", { ageMs: hour });
+  expect(await one.put(filesOf("k1", "s1"), old)).toEqual(["stored", "older"]);
+  const { revision } = await list(host);
+  await other.put(forget("s1"), session("s1", "anew"));
+  expect(await list(host, { after: revision })).toMatchObject({ sessions: [{ envelope: "anew" }], forgotten: [] });
 });
 
 it("records are counted however short they are; files are stored in half of the room", async ({ host, device }) => {

@@ -171,9 +171,14 @@ it("no secret in a field of any event is stored", () => {
       const given = Object.fromEntries(fields.map((field) => [field, `${n} ${tokenOf(field)}`]));
       claude.tell(event, { prompt, tool_name, ...call, ...given });
     }
+  const paths = ["session_id", "transcript_path", "cwd"];
+  claude.tell("UserPromptSubmit", {
+    prompt,
+    ...Object.fromEntries(paths.map((field) => [field, `/w/${tokenOf(field)}`])),
+  });
   claude.tell("SessionEnd", { reason: tokenOf("reason") });
   expect([rowCount(runtime, "journal") > 30, rowCount(runtime, "checkpoints") > 0]).toEqual([true, true]);
-  const all = [...fields, ...inCalls, "tool_name"];
+  const all = [...fields, ...inCalls, ...paths, "tool_name"];
   expect([found(runtime, all), leaked(runtime, all.map(tokenOf))]).toEqual([[], []]);
 });
 

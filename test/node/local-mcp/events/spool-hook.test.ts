@@ -123,6 +123,9 @@ it("an event that the store does not take waits in the spool, redacted, and is a
   const rows = runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
   expect(rows.slice(-2)).toMatchObject([{ at, entry: { kind: "prompt" } }, { entry: { kind: "tool_start" } }]);
   expect(drainInto(runtime)).toBe(0);
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect([claude.prompt("a secret plan"), spool.isEmpty(runtime.paths.spool)]).toEqual([{}, true]);
 });
 
 it("an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
