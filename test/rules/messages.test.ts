@@ -29,6 +29,11 @@ it("the unread are counted for a pull, an acknowledgement and a heartbeat", asyn
   expect(await beat()).toBe(40);
   expect((await to.acknowledge({ ids: ids.slice(100) })).unread).toBe(20);
   expect(await beat()).toBe(20);
+  // The number of a message that is over does not recur.
+  await later(to.host, 8 * day, from, to);
+  await to.host.ring();
+  expect(await from.send(toAll, "next")).toBe((ids.at(-1) ?? 0) + 1);
+  expect(await to.bodies()).toEqual(["next"]);
 });
 
 it("a thousand acks out of order are remembered; the rest comes again", async ({ c1: from, c2: to }) => {
@@ -106,6 +111,24 @@ it("a subscription with wildcards gets exactly what its pattern stands for", asy
     "a.*.c": ["a.b.c"],
     "a.*.**": ["a.b.c"],
   });
+});
+
+it("a subscription begins with the next message, a repeat loses nothing, and a removed chat has none", async ({
+  c1: from,
+  c2: to,
+}) => {
+  await from.send(toTopic("build.web"), "before");
+  for (const pattern of ["build.web", "build.*"]) await to.subscribe(pattern);
+  await from.send(toTopic("build.web"), "once");
+  for (const pattern of ["build.web", "build.*"]) await to.subscribe(pattern);
+  expect(await to.bodies()).toEqual(["once"]);
+  await to.leave();
+  await later(to.host, 8 * day, from);
+  await to.host.ring();
+  await from.send(toAll, "early");
+  await to.back();
+  await from.send(toTopic("build.web"), "after its removal");
+  expect(await to.bodies()).toEqual([]);
 });
 
 it("topics and patterns that are none are refused", async ({ c1: chat }) => {

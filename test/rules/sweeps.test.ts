@@ -194,6 +194,8 @@ it("after 30 days an entry goes, and never the newest, so that no number comes t
   await ask(host, "settings.set", { settings: {} });
   const seqs = (await ask(host, "audit.list", {})).entries.map(({ seq }) => seq);
   expect(seqs).toEqual([(newest?.seq ?? 0) + 1, newest?.seq]);
+  const { samples } = await ask(host, "metrics", {});
+  expect(samples.find(({ labels }) => labels?.["kind"] === "settings.changed")?.value).toBe(3);
 });
 
 async function stored(host: RuleHost): Promise<unknown> {
