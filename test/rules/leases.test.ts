@@ -190,6 +190,24 @@ it("a grant after a wait is as requested, and begins when granted", async ({ hos
   expect(await c.hold("x")).toMatchObject({ ttlMs: 600_000, remainingMs: 600_000, isBound: true });
 });
 
+for (const [parting, part] of Object.entries<(host: RuleHost, first: Peer) => Promise<unknown>>({
+  "cancels its wait": (_, first) => first.cancel("file:p/**"),
+  "has waited long enough": (host) => pass(host, 100 * second),
+  leaves: (_, first) => first.leave(),
+  "is gone": async (host, first) => {
+    await host.connect(first.chat);
+    await host.disconnect(first.chat);
+    await pass(host, 20 * second);
+  },
+}))
+  it(`when the first in line ${parting}, those behind get theirs`, async ({ host, crew: { a, b, c } }) => {
+    await a.hold("file:p/a", { ttlMs: 3_600 * second });
+    await b.queue("file:p/**", { waitMs: 100 * second });
+    await c.queue("file:p/b");
+    await part(host, b);
+    expect(await holders(host)).toEqual({ "file:p/a": "a", "file:p/b": "c" });
+  });
+
 it("a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
   const lease = await a.hold("x", { ttlMs: 100 * second });
   await b.queue("x", { waitMs: 10 * second });
