@@ -175,6 +175,11 @@ it("no more chats than the workspace allows live at a time; those that are there
   expect(codeOf(await b.tryBack())).toBe("too_many_chats");
   await c.leave();
   expect(codeOf(await b.tryBack())).toBe("ok");
+  // A chat that is gone takes no place, also before its end is seen.
+  host.wait(20 * second);
+  await a.beat();
+  host.wait(10 * second);
+  expect([codeOf(await c.tryBack()), codeOf(await b.tryBack())]).toEqual(["ok", "too_many_chats"]);
 });
 
 it("each change of a status is told to watches, with its reason, in order", async ({ host, a }) => {

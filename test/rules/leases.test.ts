@@ -265,6 +265,17 @@ it("another request of the leader's chat shares no term and ends none", async ({
   expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a" });
 });
 
+it("when a leader resigns the next in line leads at once, unless it has resigned too", async ({
+  host,
+  crew: { a, b, c },
+}) => {
+  await a.campaign("boss");
+  for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 60 * second });
+  const term = await termOf(host, "boss");
+  expect([await b.resign("boss", term), await a.resign("boss", term)]).toEqual([false, true]);
+  expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c" });
+});
+
 it("after a vanished leader nobody leads for 15 s, then the next one", async ({ host, crew: { a, b, c } }) => {
   await a.campaign("boss", { ttlMs: 20 * second });
   await c.campaign("boss", { waitMs: 600 * second });
