@@ -24,6 +24,11 @@ export class FakeTime {
     return this.#now;
   }
 
+  /** How many have been set and are not over. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   /** Called with each bit of time that passes, before what happens then. */
   onPassing(listener: () => Promise<void>): void {
     this.#listeners.push(listener);

@@ -52,11 +52,12 @@ it("notices follow on lines of their own, made safe", () => {
 it("a chat in a second client with the same id is found by its process", () => {
   const home = aSeededHome();
   home.alive.add(900);
-  const client = { boot: "boot-1", pid: 900, start: "s900" };
   const names = { givenId: "same-id", session: ids.alive };
-  home.runtime.store.write((sql) => clients.moveTo(sql, home.now, client, names));
   const runtime = { ...home.runtime, env: { ...home.runtime.env, CLAUDE_PID: "900" } };
-  expect(statusOf(runtime, input("same-id")).session).toBe(ids.alive);
+  for (const [start, session] of Object.entries({ "that of an earlier process": null, s900: ids.alive })) {
+    home.runtime.store.write((sql) => clients.moveTo(sql, home.now, { boot: "boot-1", pid: 900, start }, names));
+    expect(statusOf(runtime, input("same-id")).session).toBe(session);
+  }
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 

@@ -237,13 +237,15 @@ it("a folder outside git is saved byte for byte and comes back, and nothing is w
   expect(contents(into)).toEqual(Object.fromEntries(Object.entries(before).filter(([path]) => isSaved(path))));
 });
 
-it("neither a home folder nor one above it is taken", async () => {
+it("neither a home folder nor one above it is taken, one of many folders is", async () => {
   const from = aFolder({ "a.txt": "one\n" });
   for (const HOME of [from.project, join(from.project, "me")])
     expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({
       state: "skipped",
       reason: expect.stringContaining("is no project"),
     });
+  const many = Object.fromEntries(Array.from({ length: 120 }, (_, at) => [`${at}/f`, ""]));
+  expect((await taken(aFolder(many))).files).toBe(120);
 });
 
 it("the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {

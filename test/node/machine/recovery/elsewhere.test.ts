@@ -50,6 +50,10 @@ it("a session of another machine is found when the coordinator reports its chat 
   expect(liveness).toMatchObject({ isOver: true, isCertain: true });
   expect(await findElsewhere(one.reach, "another-project")).toEqual([]);
   expect(await found({ reach: { ...one.reach, runtime: one.there.runtime } })).toEqual([]);
+  one.world.weather = (name) => (name === "chats.get" ? "unreachable" : "good");
+  expect(await found(one)).toEqual([]);
+  one.wait(6 * minute);
+  expect(await found(one)).toEqual([]);
 });
 
 it("a session without a chat counts as ended after ten silent minutes, and not as certainly dead", async () => {

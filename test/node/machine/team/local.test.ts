@@ -157,11 +157,13 @@ it("each chat of a process renews in its interval what it holds; an answer that 
       { link, sessionId },
       { kind: "leadership", resource: sessionId, token: 1, body: { requestId: "r" } },
     );
+  holdings.check();
+  expect(time.timers).toBe(0);
   lead("a");
   await time.pass(5_000);
   for (const session of ["b", "hangs"]) lead(session);
   await time.pass(45_000);
-  expect(times).toEqual({ a: [15, 30, 45], b: [20, 35, 50], hangs: [20] });
+  expect([times, time.timers]).toEqual([{ a: [15, 30, 45], b: [20, 35, 50], hangs: [20] }, 1]);
 });
 
 const minuteMs = 60_000;
