@@ -158,6 +158,8 @@ it("a setting that no experiment changes, a step too far and a value that is non
     ["team.strictFiles 1", /never changed by experiments.*checkpoint\.everyMs/s],
     ["checkpoint.everyMs 10", "between 30000 and"],
     ["checkpoint.everyMs 100000", "factor of 1.5"],
+    ["checkpoint.everyToolCalls 8.5", "is a whole number"],
+    ["checkpoint.everyToolCalls 10", "is 10 already"],
     ["checkpoint.everyMs soon", ""],
   ]);
   expect(count(home, "experiments")).toBe(0);

@@ -30,7 +30,7 @@ function readable(repository: string): string {
   return objects + files;
 }
 
-it("after a drop nothing of the snapshot can be read, and the others are whole @night", async () => {
+it("after a drop nothing of the snapshot can be read, and the others are whole", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "b\n" });
   await taken(from, { checkpointId: "keep1" });
   write(from.project, { "secretish.txt": `${MARK}\n`, "a.txt": "two\n", [`${MARK}.txt`]: "name\n" });
@@ -44,6 +44,8 @@ it("after a drop nothing of the snapshot can be read, and the others are whole @
   expect(git(repository, "fsck", "--full", "--strict")).toBe("");
   expect(paths(keep2)).toEqual(["a.txt", "b.txt"]);
   expect(show(keep2, "a.txt")).toBe("two\n");
+  // The newest that stays is known as such.
+  expect((await taken(from, { checkpointId: "keep3", now: T0 + 1_000 })).commit).toBe(keep2.commit);
 });
 
 it("a drop that failed says so, its repeat finishes it, and the last one removes the repository @night", async () => {

@@ -45,9 +45,10 @@ const whole: Parameters<typeof aRestoration>[0] = {
   git: { branch: "main", commit: "a1b2c3d4e5f6a7b8" },
 };
 
-it("its parts stand in one order: how it stood, what was saved, the prompts, the words, the work, the files", () => {
+it("its parts stand in one order: how it died and stood, what was saved, the prompts, the words, the work, the files", () => {
   const files = [{ path: "/p/a.ts", hash: "h", action: "edited", now: "same" }] as const;
   const parts = [
+    "why it died: killed (Its process vanished.)",
     "how it stood (5 min ago): in mid-turn, running Bash npm test (begun 10 s before; no result was seen; it may still run, or have finished)",
     "/goal (6 min ago): all tests pass",
     "saved by the chat with SHIM's tools:\n- goal (6 min ago): a parser without faults\n- done: read it",
@@ -64,7 +65,7 @@ it("its parts stand in one order: how it stood, what was saved, the prompts, the
     "the client failed (5 min ago): overloaded",
     "files, newest first (compared now, by content unless a line says otherwise):",
     "- a.ts (edited): unchanged since the checkpoint\ngit: was main at a1b2c3d4e5f6; cannot be read now",
-    "last checkpoint: none; all of this comes from the journal\nof the session: 2 of 2 prompts quoted;",
+    "last checkpoint: none; all of this comes from the journal\nof the session: 2 of 2 prompts quoted; the chat's newest words are there, the end of its turn is not; 1 of 1 files as left (compared: 1 by content). Not verified: ",
   ];
   expect(brief(aRestoration(whole, { files }), now, "brief")).toContain(parts.join("\n"));
 });

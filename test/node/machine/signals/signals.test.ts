@@ -278,6 +278,8 @@ it("a rate limit that was reset meanwhile says nothing; over-long ids and paths 
   const limits = { five_hour, seven_day: { used_percentage: 10 } };
   const input = parse(aStatusLine({ ...long, rate_limits: limits }), T0, {});
   expect(input).toMatchObject({ sessionId: null, transcriptPath: null, readings: { rateLimit: { value: 0.1 } } });
+  const over = aStatusLine({ rate_limits: { five_hour: { used_percentage: 130, resets_at: null } } });
+  expect(parse(over, T0, {}).readings.rateLimit?.value).toBe(1);
 });
 
 it("hostile text gives nothing", () => {
