@@ -101,7 +101,7 @@ const registered = '{"keyId":"0123456789abcdef"}';
 
 it("a workspace whose answer was lost is made by the same command again; a request is sent twice at most, under one id", async () => {
   const home = aCliHome();
-  const server = await RealServer.answering(null, made, registered, null, null, made, registered, own);
+  const server = await RealServer.answering(null, made, registered, null, null, made, registered, own, null, own);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const command = `workspace create team --url ${server.url}`;
   for (let times = 0; times < 2; times++) {
@@ -115,6 +115,8 @@ it("a workspace whose answer was lost is made by the same command again; a reque
   expect(token).toMatch(new RegExp(`^${String(workspace)}:.`));
   expect(readEdgeConfig(home.paths.home)).toMatchObject({ value: { token: "shim_b.b", adminToken: "shim_a.a" } });
   expect(home.runtime.store.read((sql) => meta.listOf(sql, "workspace_request"), [])).toEqual([]);
+  expect(await home.shim("workspace token create --machine m2")).toMatchObject({ code: 0, out: "shim_b.b\n" });
+  expect(server.requestIds.at(-1)).toBe(server.requestIds.at(-2));
 });
 
 it("the secret in .dev.vars is for the development server only, whatever this machine is called in its address", async () => {

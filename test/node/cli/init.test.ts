@@ -93,6 +93,8 @@ it("no, Ctrl-C and the end of input change nothing, and another word is asked ag
   const quiet = aTerminal();
   expect(await home.shimWith(quiet, "init --remove --yes")).toMatchObject({ code: 0 });
   expect([textsOf(files), quiet.questions]).toEqual([before, []]);
+  expect(await home.shimWith(quiet, "init --yes")).toMatchObject({ code: 0 });
+  expect(quiet.questions).toEqual([]);
 });
 
 it("a machine of a workspace is offered to pair a phone; one of its own is not", async () => {

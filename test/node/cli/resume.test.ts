@@ -347,6 +347,7 @@ it("the files are those saved before the turn's first change, else those saved b
     "git: shim/fork-bbbb2222-2 at ",
     `project: ${second.folder}`,
     "files of this folder: as saved 1 s before that prompt",
+    "the user's last prompt had no answer yet",
   ];
   expect(second.brief).toEqual(holding(...texts));
   for (const text of ["Write the docs", "The lexer is there.", "b.txt", "CHANGED since the checkpoint", "shim restore"])

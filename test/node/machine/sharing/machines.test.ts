@@ -161,13 +161,14 @@ it("a coordinator that says again and again that it has lost everything is not f
 it("another key than the workspace's is not used: changes wait until the right one comes; then all is sent under it", async () => {
   const [key, next] = [aKey(), aKey()];
   const { world, one, two } = twoMachines(key);
-  one.work("s1", "of one");
+  one.work("s1", "of one", one.folder);
   two.work("s2", "of two");
   for (const machine of [one, two, one]) await machine.sync.syncNow();
   await world.host.call("sync.rekey", { keyId: next.id, from: key.id });
   one.take(next);
   expect(await one.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
   expect(await one.mirrored()).toEqual(one.kept());
+  for (const text of ["of one", one.folder]) expect(world.host.bytes()).not.toContain(text);
   const before = await two.mirrored();
   two.work("s2", "and on");
   const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
