@@ -72,6 +72,16 @@ it("a request waits only for earlier ones that overlap it", async ({ runs, host,
   );
 });
 
+it("a request that is over blocks none behind it, though no alarm has seen it", async ({ host, crew: { a, b, c } }) => {
+  await a.hold("file:p/a", { ttlMs: 600 * second });
+  const last = await a.hold("file:p/b", { ttlMs: 600 * second });
+  await b.queue("file:p/**", { waitMs: 100 * second });
+  await c.queue("file:p/doc");
+  host.wait(100 * second);
+  await a.release(last);
+  expect(await holders(host)).toEqual({ "file:p/a": "a", "file:p/doc": "c" });
+});
+
 it("a token is valid only for what its lease covers, file or pattern", async ({ runs, host, crew: { a } }) => {
   let run = 0;
   await fc.assert(

@@ -91,7 +91,7 @@ it("a pause holds for a time or until --off, for all or for one project", async 
   expect(existsSync(home.paths.database)).toBe(false);
   const timed = { pauses: [{ project: home.other, until: home.now + 7_200_000 }] };
   expect(await home.json("pause 2h --project ../other")).toMatchObject(timed);
-  expect([paused(home.other), paused(home.project)]).toEqual([true, false]);
+  expect([home.other, home.project, null].map(paused)).toEqual([true, false, false]);
   const all = "Nothing is stored for every project until you say so; `shim pause --off` ends it.";
   expect((await home.shim("pause")).out).toEqual(holding(all, `Also paused: ${home.other} until `));
   expect(paused(home.project)).toBe(true);
