@@ -6,7 +6,7 @@ import { withConnection, type Connection } from "./driver.ts";
 import { readForgetCount } from "./meta.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
-import { StoreError, toStoreError } from "./store-error.ts";
+import { corruptError, StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
 import { isWithin } from "../shared/known-time.ts";
 
@@ -56,6 +56,10 @@ export function backUpBeforeMigration(site: StoreContext, connection: Connection
     connection.run("VACUUM INTO ?", partial);
     finalizeCopy(site, partial);
     keepCopy(backups, partial, site.now(), keptAtMigration);
+  } catch (error) {
+    // A damaged file can seem to have an older schema: it is to be repaired, not migrated.
+    if (error instanceof StoreError && !isSound(connection)) throw corruptError(site.files.database, error);
+    throw error;
   } finally {
     removeDatabase(partial);
   }

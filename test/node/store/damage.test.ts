@@ -115,6 +115,19 @@ it("after a loss of journal rows, new ones still come after every folded place",
   expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(500);
 });
 
+it("a damaged file that seems to have an older schema is repaired, not migrated", ({ store, paths }) => {
+  store.write((sql) => fill(sql, 50));
+  store.write((sql) => searched(sql, "word7"));
+  store.close();
+  const db = new Database(paths.database);
+  db.unsafeMode(true).exec(
+    "UPDATE checkpoints_text_data SET block = x'0102' WHERE id > 100; DELETE FROM migrations WHERE id = (SELECT max(id) FROM migrations)",
+  );
+  db.close();
+  expect(found(store, "SELECT count(*) FROM journal")).toEqual([50]);
+  expect(store.read(notices.list, [])).toMatchObject([{ kind: "store_damaged" }]);
+});
+
 it("a damaged search index is made anew from the rows; the file stays", ({ store, paths }) => {
   store.write((sql) => fill(sql, 50));
   store.write((sql) => searched(sql, "word7"));
