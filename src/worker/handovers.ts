@@ -2,7 +2,7 @@ import { HandoverClaim, HandoverPart, NewHandover } from "../contract/handovers.
 import type { HandoverBox, HashedClaim } from "../durable/handover-box.ts";
 import type { AppContext } from "./callers.ts";
 import { errorResponse, readInput } from "./inputs.ts";
-import { createBox, ofClaimant, ofOwner, ownerOf, type Answer, type Boxes } from "./sealed-boxes.ts";
+import { createBox, ofClaimant, ofOwner, type Answer, type Boxes } from "./sealed-boxes.ts";
 
 /** A machine of a workspace fills a hand-over; who has its link takes it without a token. */
 const handovers: Boxes<HandoverBox> = {
@@ -11,12 +11,8 @@ const handovers: Boxes<HandoverBox> = {
   unknown: { code: "unknown_handover", message: "this coordinator has no such hand-over: copy the whole link" },
 };
 
-export async function createHandover(context: AppContext): Promise<Response> {
-  const owner = await ownerOf(context);
-  if (!owner.ok) return errorResponse(owner.error);
-  const input = await readInput(context, NewHandover);
-  if (!input.ok) return errorResponse(input.error);
-  return createBox(context, handovers, (box) => box.create(owner.value, input.value));
+export function createHandover(context: AppContext): Promise<Response> {
+  return createBox(context, handovers, NewHandover, (box, owner, input) => box.create(owner, input));
 }
 
 export async function putHandoverPart(context: AppContext): Promise<Response> {

@@ -15,12 +15,8 @@ const phones: Boxes<PhoneBox> = {
   unknown: { code: "unknown_phone", message: "this coordinator has no such pairing: scan the code again" },
 };
 
-export async function createPhone(context: AppContext): Promise<Response> {
-  const owner = await ownerOf(context);
-  if (!owner.ok) return errorResponse(owner.error);
-  const input = await readInput(context, NewPhone);
-  if (!input.ok) return errorResponse(input.error);
-  return createBox(context, phones, (box) => box.create(owner.value, input.value));
+export function createPhone(context: AppContext): Promise<Response> {
+  return createBox(context, phones, NewPhone, (box, owner, input) => box.create(owner, input));
 }
 
 export function readPhone(context: AppContext): Promise<Response> {

@@ -4,7 +4,7 @@ import { hashOf, randomText } from "../pairing/sealing.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { authenticateToken, failedAuthentication, readBearerToken, type AppContext } from "./callers.ts";
 import type { Env } from "./env.ts";
-import { errorResponse } from "./inputs.ts";
+import { errorResponse, readInput } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 /**
@@ -38,14 +38,20 @@ export async function ownerOf(context: AppContext): Promise<Result<string, Refus
   return err({ code: "forbidden", message: `this needs a token of scope work, and this one has ${claims.scope}` });
 }
 
-export async function createBox<Box extends Rpc.DurableObjectBranded>(
-  { env }: AppContext,
+/** For a machine of a workspace, which then owns the object. */
+export async function createBox<Box extends Rpc.DurableObjectBranded, Input>(
+  context: AppContext,
   { kind, namespace }: Boxes<Box>,
-  begin: (box: DurableObjectStub<Box>) => Promise<void>,
+  schema: Parameters<typeof readInput<Input>>[1],
+  begin: (box: DurableObjectStub<Box>, owner: string, input: Input) => Promise<void>,
 ): Promise<Response> {
+  const owner = await ownerOf(context);
+  if (!owner.ok) return errorResponse(owner.error);
+  const input = await readInput(context, schema);
+  if (!input.ok) return errorResponse(input.error);
   const name = randomText(16);
-  const id = `${name}${await signatureOf(env.SHIM_SIGNING_SECRET, kind, name)}`;
-  await begin(namespace(env).getByName(id));
+  const id = `${name}${await signatureOf(context.env.SHIM_SIGNING_SECRET, kind, name)}`;
+  await begin(namespace(context.env).getByName(id), owner.value, input.value);
   return Response.json({ id });
 }
 
@@ -55,11 +61,11 @@ export async function boxOf<Box extends Rpc.DurableObjectBranded>(
   { kind, namespace, unknown }: Boxes<Box>,
 ): Promise<Result<DurableObjectStub<Box>, Refusal>> {
   const id = BoxId.safeParse(context.req.param("id"));
-  const isOwn = id.success && (await isSigned(context.env, kind, id.data));
+  const isOwn = id.success && (await isOwnId(context.env, kind, id.data));
   return isOwn ? ok(namespace(context.env).getByName(id.data)) : err(await refusalOfGuess(context, unknown));
 }
 
-async function isSigned(env: Env, kind: string, id: string): Promise<boolean> {
+async function isOwnId(env: Env, kind: string, id: string): Promise<boolean> {
   for (const secret of tokens.signingSecrets(env)) {
     const signature = await signatureOf(secret, kind, id.slice(0, -signatureChars));
     if (await tokens.isSameSecret(signature, id.slice(-signatureChars))) return true;
