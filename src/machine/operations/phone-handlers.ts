@@ -106,10 +106,10 @@ export const phoneHandlers: Pick<
 
   async "phones.list"(context) {
     const { paths, site } = context;
+    const edge = edgeOf(context);
     const phones = readPhones(paths.home).phones.filter(({ endsAt }) => endsAt > site.now());
-    return ok({
-      phones: await Promise.all(phones.map(async (phone) => viewOf(phone, await isPaired(context, phone)))),
-    });
+    const views = phones.map(async (phone) => viewOf(phone, (await relayOf(edge, phone)?.isPaired(phone.id)) ?? null));
+    return ok({ phones: await Promise.all(views) });
   },
 
   async "phones.remove"(context, { phone: given }) {
@@ -123,10 +123,8 @@ export const phoneHandlers: Pick<
       return err({ code: "ambiguous", message: `${given} names several phones.`, candidates });
     }
     change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
-    const edge = edgeOf(context);
-    const isOfHere = edge.ok && nameOf(edge.value) === phone.workspace;
-    const removed = isOfHere ? await new PhoneRelay(edge.value).remove(phone.id) : null;
-    const isEndedThere = removed !== null && (removed.ok || removed.error.code === "unknown_phone");
+    const removed = await relayOf(edgeOf(context), phone)?.remove(phone.id);
+    const isEndedThere = removed !== undefined && (removed.ok || removed.error.code === "unknown_phone");
     return ok({ name: phone.name, isEndedThere });
   },
 };
@@ -176,11 +174,9 @@ function refuse({ code, message }: RelayError): OperationResult<never> {
   return err({ code: code === "unknown_phone" ? "not_found" : "edge_unreachable", message: `${message}.` });
 }
 
-/** @returns null: its coordinator is not this machine's, or does not say */
-async function isPaired(context: HandlerContext, { id, workspace }: PairedPhone): Promise<boolean | null> {
-  const edge = edgeOf(context);
-  if (!edge.ok || nameOf(edge.value) !== workspace) return null;
-  return new PhoneRelay(edge.value).isPaired(id);
+/** @returns null: the machine is no longer in the workspace of the phone */
+function relayOf(edge: OperationResult<EdgeConfig>, { workspace }: PairedPhone): PhoneRelay | null {
+  return edge.ok && nameOf(edge.value) === workspace ? new PhoneRelay(edge.value) : null;
 }
 
 function viewOf(
