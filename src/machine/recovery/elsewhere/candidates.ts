@@ -83,11 +83,8 @@ export function listElsewhere(reach: Reach, project: string | undefined, limit: 
  * @param project absent: all
  */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
-  const isDismissed = (row: SessionElsewhere): boolean =>
-    reach.runtime.store.read((sql) => recoveries.isDismissed(sql, row), false);
-  const open = listRows(reach, project).filter(
-    (row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row) && !isDismissed(row),
-  );
+  const rows = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
+  const open = reach.runtime.store.read((sql) => rows.filter((row) => !recoveries.isDismissed(sql, row)), rows);
   const seen = await see(reach, open);
   return seen.filter(({ liveness, taken }) => liveness?.isOver && taken === null).slice(0, limit);
 }
