@@ -23,10 +23,21 @@ const keptAtMigration = 5;
 let copies = 0;
 
 /**
- * Copies the store while others work, checks the copy and keeps the newest `keep`.
+ * Copies the store while others work, checks the copy and keeps the newest `keep`. Damage that no
+ * read has met shows in the copy: the store is repaired first then.
  * @throws {StoreError} when the copy failed or is not sound; older backups stay
  */
 export async function backUp(store: Store, now: number, keep: number): Promise<string> {
+  try {
+    return await copyStore(store, now, keep);
+  } catch (error) {
+    if (!(error instanceof StoreError) || !["store_corrupt", "store_unavailable"].includes(error.code)) throw error;
+    store.repairIfDamaged();
+    return copyStore(store, now, keep);
+  }
+}
+
+async function copyStore(store: Store, now: number, keep: number): Promise<string> {
   const { context: site } = store;
   try {
     const partial = beginCopy(site.files.backups);

@@ -3,7 +3,7 @@ import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
 import { type Migration, migrate, migratedState } from "../shared/migrate.ts";
 import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
-import { hasAllColumns, isReady, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
+import { hasAllColumns, isReady, isSound, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
 import { machineTables, usageIndexes, usageTables } from "./machine-tables.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
@@ -182,6 +182,13 @@ export class Store {
     } catch (error) {
       throw toStoreError(error, to);
     }
+  }
+
+  /** Reads the whole file, for damage that no other read has met. */
+  repairIfDamaged(): void {
+    this.#withRepair(() => {
+      if (!isSound(this.#currentConnection())) throw corruptError(this.path, new Error("its integrity check fails"));
+    });
   }
 
   /** Moves the log into the file as far as readers allow, so that no write has to. */

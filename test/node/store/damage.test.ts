@@ -128,6 +128,22 @@ it("a damaged file that seems to have an older schema is repaired, not migrated"
   expect(store.read(notices.list, [])).toMatchObject([{ kind: "store_damaged" }]);
 });
 
+it("damage that no read has met is repaired by the next backup, which is made of the repaired store", async ({
+  store,
+  paths,
+}) => {
+  store.write((sql) => fill(sql, 200));
+  await backUp(store, T0, 5);
+  store.close();
+  breakPage(driver, paths, "checkpoints", 0.8);
+  expect(found(store, "SELECT count(*) FROM sessions")).toEqual([1]);
+  expect(store.read(notices.list, [])).toEqual([]);
+  const path = await backUp(store, T0 + 1, 5);
+  expect(listBackups(paths.backups)[0]).toEqual({ path, at: T0 + 1 });
+  expect(store.read(notices.list, [])).toMatchObject([{ kind: "store_damaged" }]);
+  expect(found(store, "SELECT count(*) FROM checkpoints")).toEqual([200]);
+});
+
 it("a damaged search index is made anew from the rows; the file stays", ({ store, paths }) => {
   store.write((sql) => fill(sql, 50));
   store.write((sql) => searched(sql, "word7"));
