@@ -281,9 +281,10 @@ export class ShimHookRig {
   readonly given = join(this.folder, "given.json");
   readonly posted: { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
 
-  constructor({ hasPerl = true } = {}) {
+  /** @param isTimed absent: a second of the script passes with a SIGALRM of the test alone, however loaded the machine is */
+  constructor({ hasPerl = true, isTimed = false } = {}) {
     mkdirSync(this.home, { recursive: true });
-    const script = shimHookScript();
+    const script = isTimed ? shimHookScript() : shimHookScript().replaceAll("alarm 1", "alarm 3600");
     const own = hasPerl ? script : script.replaceAll("/usr/bin/perl", "/nonexistent/perl");
     write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
   }

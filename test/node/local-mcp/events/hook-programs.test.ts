@@ -278,7 +278,7 @@ it("an answer with another status than 200, and one that breaks off, is not prin
 
 /** A host that takes a connection and answers nothing. */
 async function hangingHost(): Promise<ShimHookRig> {
-  const rig = new ShimHookRig();
+  const rig = new ShimHookRig({ isTimed: true });
   const server = createServer().listen(join(rig.home, "host.sock"));
   await once(server, "listening");
   onTestFinished(() => void server.close());
@@ -298,7 +298,7 @@ it("a large event is passed on whole by a host that does not read it", async () 
 });
 
 it("what has come of an object that does not get whole is given to the host in time", async () => {
-  const rig = new ShimHookRig();
+  const rig = new ShimHookRig({ isTimed: true });
   await rig.host((_request, response) => response.end("{}"));
   const child = rig.start();
   child.stdin.write('{"prompt":"half');
@@ -333,7 +333,7 @@ function isPolling(pid: number | undefined): boolean {
 }
 
 it("a client that reads no answer, and one that has closed stdin or stdout, gets the hook ended and its event kept", async () => {
-  const rig = new ShimHookRig();
+  const rig = new ShimHookRig({ isTimed: true });
   await rig.host((_request, response) => response.end("x".repeat(1_000_000)));
   const unread = rig.start();
   unread.stdin.end(hostile);
