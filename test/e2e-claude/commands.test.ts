@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { transcriptPath } from "#harness/claude/claude-code.ts";
 import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
-import { poisonCommand, refusingPoison, shellWork, undoesTheTurn, written } from "#harness/clients/recorded-client.ts";
+import { poisonCommand, refusingPoison, shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
 import { runShim } from "#harness/clients/real-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 
@@ -38,7 +38,7 @@ it("/shim:undo shows the user what would change, and the plugin's program takes 
   const rig = new ClaudeRig();
   const chat = await rig.typed("Rewrite the files", { steps: [...work(rig), ...undoSteps()] });
   await rig.last(chat.id, "turn_end");
-  await chat.claude.send("/shim:undo");
+  await chat.process.send("/shim:undo");
   await rig.turns(chat.id, 2);
   const asked = chat.model.requests.findIndex((_, at) =>
     received(chat.model, at).includes("before a turn of this chat"),

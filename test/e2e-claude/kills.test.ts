@@ -2,18 +2,8 @@ import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import {
-  bash,
-  briefs,
-  call,
-  ClaudeRig,
-  endless,
-  endlessTool,
-  kill,
-  mcpOf,
-  received,
-  shimTool,
-} from "#harness/claude/claude-rig.ts";
+import { bash, briefs, call, ClaudeRig, endless, received, shimTool } from "#harness/claude/claude-rig.ts";
+import { endlessTool, kill, mcpOf } from "#harness/clients/chat-rig.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 
@@ -46,8 +36,8 @@ const work = (rig: ClaudeRig): Step[] => [
 it("Claude Code that is killed in the middle of a tool gives the next chat a checked brief, once", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: work(rig) });
-  const mcp = await mcpOf(first.claude.pid);
-  await endlessTool(first.claude);
+  const mcp = await mcpOf(first);
+  await endlessTool(first);
   await rig.written(fault);
   await kill(first);
   await rig.gone(mcp.pid);
@@ -89,30 +79,30 @@ it("Claude Code works on undisturbed when the host was killed, in a terminal too
   const first = await rig.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
   });
-  const claudePid = await first.claude.claudePid();
-  await first.claude.send("do the first thing");
+  const claudePid = await first.process.claudePid();
+  await first.process.send("do the first thing");
   const { id } = await rig.begun();
   await rig.turns(id, 1);
   const host = await untilFound(() => hostsOf(rig.paths.home)[0], "the host");
   process.kill(host.pid, "SIGKILL");
-  await first.claude.send("do the second thing");
+  await first.process.send("do the second thing");
   await rig.turns(id, 2);
   expect(rig.kinds(id).filter((kind) => kind === "tool_end")).toHaveLength(2);
   expect(received(first.model, -1)).toContain(`"session":"${id}"`);
   expect(rig.shown(id)).toEqual([]);
   expect(hostsOf(rig.paths.home).map(({ pid }) => pid)).not.toContain(host.pid);
   process.kill(claudePid, "SIGKILL");
-  await first.claude.waitForExit();
+  await first.process.waitForExit();
 });
 
 it("the last words are found in the transcript where client and MCP process were killed before a hook read them @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
-  const mcp = await mcpOf(first.claude.pid);
-  await endlessTool(first.claude);
+  const mcp = await mcpOf(first);
+  await endlessTool(first);
   await rig.written('"text":"I begin."');
   // Else it may start another one before it is killed itself.
-  first.claude.kill("SIGSTOP");
+  first.process.kill("SIGSTOP");
   killEvery([mcp, ...hostsOf(rig.paths.home)]);
   await kill(first);
   const [brief] = await rig.nextBriefs();
@@ -126,7 +116,7 @@ it("Claude Code works on where nothing can be saved, and the user reads that all
   const id = randomUUID();
   const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", { goal: "g" }), { text: "Fixed." }];
   const chat = await rig.printed("fix the parser", { args: ["--session-id", id], steps });
-  expect(chat.claude.output).toEqual({ stdout: "Fixed.\n", stderr: "" });
+  expect(chat.process.output).toEqual({ stdout: "Fixed.\n", stderr: "" });
   // Without a host there are no tools.
   expect(received(chat.model, -1)).toContain("No such tool available: mcp__plugin_shim_shim__shim_force_checkpoint");
   expect(rig.shown(id).length).toBeGreaterThan(0);
@@ -139,7 +129,7 @@ it("a file that one Claude Code has reserved is not edited by another, until the
   const first = await rig.print("write the lexer", {
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
   });
-  await endlessTool(first.claude);
+  await endlessTool(first);
   expect(received(first.model, -1)).toContain('"path":"src/**"');
   const edit = call("Write", { file_path: rig.path("src/new.ts"), content: "export const a = 1;\n" });
   const second = await rig.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
@@ -149,6 +139,6 @@ it("a file that one Claude Code has reserved is not edited by another, until the
   );
   await kill(first);
   second.model.release("again");
-  expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
+  expect(await second.process.waitForExit()).toEqual({ code: 0, signal: null });
   expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });

@@ -27,7 +27,7 @@ it("a dialog of Claude Code is answered from elsewhere while its terminal shows 
   const { rig, shim, open, asked } = aRig();
   const steps = [bash("touch one.txt"), bash("touch two.txt"), { text: "Done." }];
   const chat = await rig.typed("make the files", { steps, settings });
-  await chat.claude.shows(dialog);
+  await chat.process.shows(dialog);
   const one = await asked("touch one.txt");
   expect([one.canAnswer, existsSync(rig.path("one.txt"))]).toEqual([true, false]);
   shim("requests", "answer", one.id, "allow");
@@ -44,9 +44,9 @@ it("the terminal answers first: the request is over, and a message from elsewher
   const { rig, shim, open, asked } = aRig();
   const steps = [bash("touch one.txt"), { hold: "last", text: "Done." }, { text: "Read." }];
   const chat = await rig.typed("make the file", { steps, settings });
-  await chat.claude.shows(dialog);
+  await chat.process.shows(dialog);
   await asked("touch one.txt");
-  chat.claude.type("\r");
+  chat.process.type("\r");
   await untilFound(() => existsSync(rig.path("one.txt")), "the file");
   await untilFound(() => open().length === 0, "the end of the request");
   await chat.model.held("last");

@@ -3,16 +3,8 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Terminal } from "#harness/claude/claude-code.ts";
-import {
-  bash,
-  briefs,
-  type Chat,
-  ClaudeRig,
-  endless,
-  endlessTool,
-  hello,
-  received,
-} from "#harness/claude/claude-rig.ts";
+import { bash, briefs, ClaudeRig, endless, hello, received } from "#harness/claude/claude-rig.ts";
+import { type ClientRun, endlessTool } from "#harness/clients/chat-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
@@ -29,9 +21,9 @@ it("a finished run is finished: the next chat gets no brief @night", async () =>
 it("a run that was asked to stop in the middle of its turn is unfinished @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
-  await endlessTool(first.claude);
-  first.claude.kill("SIGTERM");
-  expect(await first.claude.waitForExit()).toEqual({ code: 143, signal: null });
+  await endlessTool(first);
+  first.process.kill("SIGTERM");
+  expect(await first.process.waitForExit()).toEqual({ code: 143, signal: null });
   const [stopped] = rig.sessions();
   expect(stopped).toMatchObject({ endedAt: null, recovery: null });
   expect(rig.kinds(stopped!.id).at(-1)).toBe("detached");
@@ -42,7 +34,7 @@ it("a run that was asked to stop in the middle of its turn is unfinished @night"
 });
 
 /** A chat in a terminal whose turn has ended. */
-async function idleInTerminal(rig: ClaudeRig, text: string): Promise<Chat<Terminal> & { id: string }> {
+async function idleInTerminal(rig: ClaudeRig, text: string): Promise<ClientRun<Terminal> & { id: string }> {
   const chat = await rig.typed("fix the parser", { steps: [{ text }] });
   await rig.last(chat.id, "turn_end");
   return chat;
@@ -53,11 +45,11 @@ it("a terminal closed between two turns does not finish the chat; the next one m
     const rig = new ClaudeRig();
     const idle = await idleInTerminal(rig, "Fixed.");
     // script(1) that is killed closes the terminal, as a window does; TERM is sent to the client itself.
-    if (signal === "SIGKILL") idle.claude.kill(signal);
-    else process.kill(await idle.claude.claudePid(), signal);
+    if (signal === "SIGKILL") idle.process.kill(signal);
+    else process.kill(await idle.process.claudePid(), signal);
     await rig.until(idle.id, ({ detachReason }) => detachReason === "closed", "the end of the client");
     expect(rig.session(idle.id)).toMatchObject({ endedAt: null, endReason: null });
-    await idle.claude.waitForExit();
+    await idle.process.waitForExit();
     const next = await rig.printed("hello", hello);
     expect(received(next.model)).toContain(`"fix the parser" (${idle.id}), was closed`);
     expect(briefs(next.model)).toEqual([]);
@@ -69,14 +61,14 @@ it("a terminal closed between two turns does not finish the chat; the next one m
 it("a terminal closed with a question open: the next chat has the brief and its user the line @night", async () => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
-  idle.claude.kill("SIGKILL");
+  idle.process.kill("SIGKILL");
   await rig.until(idle.id, ({ detachReason }) => detachReason === "closed_open", "the end of the client");
   const next = await rig.terminal({ steps: [{ text: "Hello." }] });
-  await next.claude.shows("withworkopen;Claudehasitsbrief.");
-  expect(next.claude.screen()).toContain('SHIM:"fixtheparser"wasclosed');
-  expect(next.claude.screen()).toContain("Notthisone?/shim:dismiss");
-  await next.claude.send("hello");
-  await next.claude.shows("Hello.");
+  await next.process.shows("withworkopen;Claudehasitsbrief.");
+  expect(next.process.screen()).toContain('SHIM:"fixtheparser"wasclosed');
+  expect(next.process.screen()).toContain("Notthisone?/shim:dismiss");
+  await next.process.send("hello");
+  await next.process.shows("Hello.");
   expect(briefs(next.model)).toHaveLength(1);
 });
 
@@ -86,8 +78,8 @@ it.each([
 ])("the user's own exit finishes the chat: %s @night", async (_name, keys) => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
-  await leave(idle.claude, keys);
-  await idle.claude.waitForExit();
+  await leave(idle.process, keys);
+  await idle.process.waitForExit();
   expect(rig.session(idle.id)).toMatchObject({ endReason: "prompt_input_exit" });
 });
 
@@ -114,7 +106,7 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   const beside = await rig.printed("hello", hello);
   expect(received(beside.model)).not.toContain("recovered data");
   again.model.release("answer");
-  expect(await again.claude.waitForExit()).toEqual({ code: 0, signal: null });
+  expect(await again.process.waitForExit()).toEqual({ code: 0, signal: null });
   expect(rig.session(id)).toMatchObject({ endReason: "other", recovery: null });
   expect(rig.sessions()).toHaveLength(2);
 

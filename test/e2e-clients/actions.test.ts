@@ -2,19 +2,21 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { received } from "#harness/claude/claude-rig.ts";
 import type { ModelRequest, Step } from "#harness/claude/scripted-model.ts";
-import { type ChatRig, fail, kill, ClientRig } from "#harness/clients/chat-rig.ts";
-import { CodexRig, shell } from "#harness/clients/codex-rig.ts";
-import { gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
-import { shellWork, undoesTheTurn, written } from "#harness/clients/recorded-client.ts";
+import { type ChatRig, ClientRig, fail, kill, shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
+import { codex, codexWith, gemini, opencode, otherClients, qwen } from "#harness/clients/real-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 
 const before = "export {};\n";
 const clients = otherClients.map((client) => [client.name, client] as const);
 
-it.each([qwen, opencode, gemini])(
-  "$name: the slash command undo of a real chat takes its turn back, and counts as no prompt @night",
-  async (client: RealClient) => {
+it.each([
+  { client: qwen, command: "/shim:undo" },
+  { client: opencode, command: "--command=shim:undo" },
+  { client: gemini, command: "/shim undo" },
+])(
+  "$client.name: the slash command undo of a real chat takes its turn back, and counts as no prompt @night",
+  async ({ client, command: undo }) => {
     const rig = new ClientRig(client);
     await rig.run("Rewrite the file", [
       { tools: [client.read(rig.path("one.ts"))] },
@@ -31,7 +33,7 @@ it.each([qwen, opencode, gemini])(
       if (++requests > 1) return { text: "It is as before." };
       return { tools: [client.shell(command ?? fail(`no command in ${text.slice(-3_000)}`))] };
     };
-    await rig.runCommand("undo", "", undoing, id);
+    await rig.run(undo, undoing, id);
     expect(readFileSync(rig.path("one.ts"), "utf8")).toBe(before);
     const prompts = rig.stored(id).journal.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
     expect(prompts).toContain("/shim:undo");
@@ -54,17 +56,16 @@ it.each(clients)(
 );
 
 it("codex: the patches and commands of a real turn are taken back, and that is taken back @night", async () => {
-  const rig = new CodexRig();
+  const rig = new ClientRig(codex);
   const patch = `*** Begin Patch
 *** Update File: one.ts
 @@
 -export {};
 +${written.trimEnd()}
 *** End Patch`;
-  const { model } = await rig.executed("Rewrite the files", {
-    modelName: "gpt-5.5",
-    steps: [{ tools: [{ name: "apply_patch", input: { input: patch } }] }, shell(shellWork), { text: "Done." }],
-  });
+  const edit = { tools: [{ name: "apply_patch", input: { input: patch } }] };
+  const steps = [edit, { tools: [codex.shell(shellWork)] }, { text: "Done." }];
+  const { model } = await rig.run("Rewrite the files", steps, null, codexWith("gpt-5.5"));
   expect(model.requests.length).toBeGreaterThan(2);
   undoesTheTurn(rig);
 });

@@ -1,18 +1,22 @@
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { cleanEnv, findChild, untilFound } from "#harness/claude/claude-code.ts";
+import { cleanEnv, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, received, WorkerProcess } from "#harness/claude/claude-rig.ts";
 import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
-import { aModel, type ClientRun, kill, longTool } from "#harness/clients/chat-rig.ts";
-import { codexEnv, codexFlags, CodexRig, endlessShell, shell, shimTool } from "#harness/clients/codex-rig.ts";
+import { aModel, ClientRig, endlessTool, kill, longTool, mcpOf } from "#harness/clients/chat-rig.ts";
+import { codex, codexFlags, codexWith, noModel } from "#harness/clients/real-clients.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 
 /** Codex offers `apply_patch` to models that it knows. */
-const editing = "gpt-5.5";
+const editing = codexWith("gpt-5.5");
+
+const shell = (command: string): Step => ({ tools: [codex.shell(command)] });
+const endlessShell = shell(`exec ${longTool}`);
+const shimTool = (name: string, input = {}): Step => call(`mcp__shim__${name}`, input);
 
 const patch = `*** Begin Patch
 *** Add File: new.ts
@@ -29,23 +33,16 @@ const work: Step[] = [
   endlessShell,
 ];
 
-/** The MCP process that this Codex has started. */
-const mcpOf = ({ process }: ClientRun) => findChild(process.pid, "shim.mjs mcp");
-
-const endlessTool = ({ process }: ClientRun) => findChild(process.pid, longTool);
-
 it("Codex that is killed in the middle of a tool gives the next chat a checked brief, once", async () => {
-  const rig = new CodexRig();
-  const first = await rig.exec(prompt, { modelName: editing, steps: work });
+  const rig = new ClientRig(codex);
+  const first = await rig.start(prompt, work, null, editing);
   await endlessTool(first);
   const mcp = await mcpOf(first);
   await kill(first);
   await rig.gone(mcp.pid);
   const [dead] = rig.sessions();
   expect(dead).toMatchObject({ client: "codex", endedAt: null, detachReason: "client_gone" });
-  const second = await rig.executed("go on", {
-    steps: [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }],
-  });
+  const second = await rig.run("go on", [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }]);
   const [brief, ...others] = briefs(second.model);
   expect(others).toEqual([]);
   for (const line of [
@@ -63,10 +60,13 @@ it("Codex that is killed in the middle of a tool gives the next chat a checked b
 });
 
 it("after `shim init` a first chat of Codex is recorded, its MCP server knows it, and doctor finds no fault @night", async () => {
-  const rig = new CodexRig();
-  const { model } = await rig.executed("do a first thing", {
-    steps: [shell("echo one"), shell("echo two; exit 3"), shimTool("shim_session_status"), { text: "Done." }],
-  });
+  const rig = new ClientRig(codex);
+  const { model } = await rig.run("do a first thing", [
+    shell("echo one"),
+    shell("echo two; exit 3"),
+    shimTool("shim_session_status"),
+    { text: "Done." },
+  ]);
   const [session] = rig.sessions();
   expect(session).toMatchObject({ client: "codex", toolCalls: 3, toolErrors: 1 });
   expect(sessionIn(model)).toBe(session!.id);
@@ -87,42 +87,40 @@ function program(code: string): Step {
 }
 
 it("calls of a program of Codex, as the newest models write them, count once each, with their failures @night", async () => {
-  const rig = new CodexRig();
-  const { model } = await rig.executed("do a first thing", {
-    modelName: "gpt-6.1-sol",
-    steps: [
-      program('exec_command({ cmd: "echo two; exit 3" })'),
-      program(`apply_patch(${JSON.stringify(patch)})`),
-      program("mcp__shim__shim_session_status({})"),
-      { text: "Done." },
-    ],
-  });
+  const rig = new ClientRig(codex);
+  const steps = [
+    program('exec_command({ cmd: "echo two; exit 3" })'),
+    program(`apply_patch(${JSON.stringify(patch)})`),
+    program("mcp__shim__shim_session_status({})"),
+    { text: "Done." },
+  ];
+  const { model } = await rig.run("do a first thing", steps, null, codexWith("gpt-6.1-sol"));
   const [session] = rig.sessions();
   expect(received(model, -1)).toContain(session!.id);
   expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
 });
 
 it("a resumed chat of Codex stays the same session, and is given what its death left open @night", async () => {
-  const rig = new CodexRig();
-  const first = await rig.exec(prompt, { steps: [endlessShell] });
+  const rig = new ClientRig(codex);
+  const first = await rig.start(prompt, [endlessShell]);
   await endlessTool(first);
   const [{ id } = { id: "none" }] = rig.sessions();
-  await untilFound(() => rig.transcript(id), "the transcript");
+  await untilFound(() => existsSync(rig.session(id).transcriptPath ?? ""), "the transcript");
   await kill(first);
-  const resumed = await rig.executed("go on", { steps: [shimTool("shim_session_status"), { text: "Done." }] }, id);
+  const resumed = await rig.run("go on", [shimTool("shim_session_status"), { text: "Done." }], id);
   expect(rig.sessions().map((session) => session.id)).toEqual([id]);
   expect(sessionIn(resumed.model)).toBe(id);
   expect(briefs(resumed.model).join()).toContain(`in mid-turn, running Bash exec ${longTool}`);
 });
 
-async function nextBriefs(rig: CodexRig): Promise<string[]> {
-  return briefs((await rig.executed("say hello again", { steps: [{ text: "Hello." }] })).model);
+async function nextBriefs(rig: ClientRig): Promise<string[]> {
+  return briefs((await rig.run("say hello again", [{ text: "Hello." }])).model);
 }
 
 const prompt = "Make the parser accept empty input";
 
-function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
-  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url) };
+function supervise(rig: ClientRig, claude: ScriptedModel, model: ScriptedModel): WorkerProcess {
+  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(model.url) };
   const rule = { folder: rig.project, order: [other], mostUsd: null, mostHours: 24 };
   rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
   const own = {
@@ -134,7 +132,7 @@ function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): 
   const fix = { kind: "claude", ...own, env: ["STANDIN_KEY"] };
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
   const shim = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
-  const env = { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env: shim }), ...codexEnv(rig.home) };
+  const env = { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env: shim }), ...rig.env(noModel) };
   return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
 }
 
@@ -146,7 +144,7 @@ const noCredit: Step = {
 const atLimit = expect.stringMatching(/^Claude Code has reached its usage limit/) as string;
 
 it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
-  const rig = new CodexRig();
+  const rig = new ClientRig(codex);
   rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
   const claude = await aModel({
     steps: [
@@ -157,7 +155,7 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
       { text: "It accepts it now." },
     ],
   });
-  const codex = await aModel({
+  const other = await aModel({
     steps: [
       // The dead chat's task is free once it is attested dead, which may come after the first call of the next one.
       shimTool("shim_next", { types: ["fix"], waitMs: 20_000 }),
@@ -165,12 +163,12 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
       endlessShell,
     ],
   });
-  const supervisor = supervise(rig, claude, codex);
+  const supervisor = supervise(rig, claude, other);
   expect((await supervisor.until("started", 2))["how"]).toMatch(/^Codex, session/);
   const isAtTool = () => rig.processes().find(({ command }) => command.join(" ") === longTool);
   await untilFound(isAtTool, "the tool of Codex");
   const [first, second] = rig.sessions();
-  const handed = received(codex, 0);
+  const handed = received(other, 0);
   for (const text of [
     `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
     ` ago: ${prompt}`,
@@ -180,7 +178,7 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
     "The fault is in one.ts.",
   ])
     expect(handed).toContain(text);
-  expect(received(codex, 1).slice(handed.length)).toContain("Taken task 1 (fix");
+  expect(received(other, 1).slice(handed.length)).toContain("Taken task 1 (fix");
   const program = rig.processes().find(({ command: [path] }) => path === programOf(codexClient));
   process.kill(program!.pid, "SIGKILL");
   const died = await supervisor.until("ended");

@@ -1,66 +1,63 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { cleanEnv } from "#harness/claude/claude-code.ts";
 import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
-import { aModel, fail } from "#harness/clients/chat-rig.ts";
-import { addStandinSettings, codexCommand, codexEnv, codexFlags, CodexRig } from "#harness/clients/codex-rig.ts";
-import { connectClient, environmentOf, noModel, opencode, putProgram, runShim } from "#harness/clients/real-clients.ts";
-import type { ToolCall } from "#harness/clients/model-formats.ts";
+import { aModel, ClientRig, fail } from "#harness/clients/chat-rig.ts";
+import {
+  codex,
+  codexSettings,
+  connectClient,
+  environmentOf,
+  noModel,
+  opencode,
+  putProgram,
+  type RealClient,
+  runShim,
+} from "#harness/clients/real-clients.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
-import { codexClient, programOf } from "../../scripts/install-clients.ts";
+import { programOf } from "../../scripts/install-clients.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
 
-interface Driver {
-  /** Program with its arguments. @param session to resume; null: a new one */
-  words(url: string, prompt: string, session: string | null): readonly string[];
-  readonly shell: (command: string) => ToolCall;
-}
-
-const drivers: Readonly<Record<string, Driver>> = {
+const drivers: Readonly<Record<string, Pick<RealClient, "command" | "shell">>> = {
   "claude-code": {
-    words: (_url, prompt, session) =>
+    command: (prompt, session) =>
       [claudeBinary(), "-p", prompt, "--allowedTools", "Bash", "--plugin-dir", plugin].concat(
         ["--mcp-config", '{"mcpServers":{}}'],
         session === null ? [] : ["--resume", session],
       ),
     shell: (command) => ({ name: "Bash", input: { command } }),
   },
-  codex: {
-    words: (url, prompt, session) => codexCommand(prompt, session, codexFlags(url)),
-    shell: (command) => ({ name: "exec_command", input: { cmd: command } }),
-  },
-  opencode: {
-    words: (_url, prompt, session) => opencode.command(prompt, session),
-    shell: (command) => opencode.shell(command),
-  },
+  codex,
+  opencode,
 };
 
 /** One machine that has the three clients, with SHIM in each. */
-class ThreeClients extends CodexRig {
+class ThreeClients extends ClientRig {
   constructor() {
-    super();
-    addStandinSettings(this.home, noModel, this.project);
+    super(codex);
+    const config = join(this.home, ".codex", "config.toml");
+    const settings = [...codexSettings(noModel, "scripted"), `projects."${this.project}"={trust_level="trusted"}`];
+    writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
     connectClient(opencode, this.#envOf(noModel));
     const bin = join(this.root, "bin");
     putProgram(bin, "claude", { version: CLAUDE_VERSION, path: claudeBinary() });
-    for (const one of [codexClient, opencode.pinned])
-      putProgram(bin, one.name, { version: one.version, path: programOf(one) });
+    for (const { pinned } of [codex, opencode])
+      putProgram(bin, pinned.name, { version: pinned.version, path: programOf(pinned) });
   }
 
   #envOf(url: string): Record<string, string> {
-    const { home, paths } = this;
-    const env = { SHIM_HOME: paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
-    const ofOpenCode = environmentOf(opencode, { home, shimHome: paths.home, modelUrl: url });
-    const all = { ...cleanEnv({ home, modelUrl: url, env }), ...ofOpenCode, ...codexEnv(home) };
+    const env = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+    const ofClaude = cleanEnv({ home: this.home, modelUrl: url, env });
+    const all = { ...ofClaude, ...environmentOf(opencode, this, url), ...this.env(url) };
     return { ...all, PATH: `${join(this.root, "bin")}:${all["PATH"]}` };
   }
 
   /** From the client's start to its end, which must be a good one. */
   async says(client: string, prompt: string, steps: readonly Step[], session: string | null): Promise<ScriptedModel> {
     const model = await aModel({ steps, summary: "<summary>All of it was about fruit.</summary>" });
-    const words = drivers[client]?.words(model.url, prompt, session) ?? fail(client);
+    const words = drivers[client]?.command(prompt, session, model.url) ?? fail(client);
     await this.ended(this.drive(model, words, this.#envOf(model.url)));
     return model;
   }

@@ -2,10 +2,8 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { fail, ClientRig } from "#harness/clients/chat-rig.ts";
-import { codexEnv, CodexRig } from "#harness/clients/codex-rig.ts";
-import { poisonCommand, refusingPoison } from "#harness/clients/recorded-client.ts";
-import { copilot, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import { fail, ClientRig, poisonCommand, refusingPoison } from "#harness/clients/chat-rig.ts";
+import { codex, copilot, noModel, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 
 interface Rescued {
@@ -15,25 +13,23 @@ interface Rescued {
 }
 
 it("Codex continues the copy of a session that its API refuses with each prompt @night", async () => {
-  const rig = new CodexRig();
-  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const rig = new ClientRig(codex);
+  await rig.run("the word is pear", refusingPoison(null));
   const { id } = await rig.begun();
-  const call = { name: "exec_command", input: { cmd: poisonCommand } };
-  for (const prompt of ["press the red button", "try the blue one"]) {
-    const { process } = await rig.exec(
-      prompt,
-      { steps: refusingPoison(prompt === "press the red button" ? call : null) },
-      id,
-    );
+  for (const [prompt, call] of [
+    ["press the red button", codex.shell(poisonCommand)],
+    ["try the blue one", null],
+  ] as const) {
+    const { process } = await rig.start(prompt, refusingPoison(call), id);
     expect((await process.waitForExit()).code).not.toBe(0);
     await rig.endsStored();
   }
-  const path = rig.transcript(id) ?? fail("no rollout");
+  const path = rig.session(id).transcriptPath ?? fail("no rollout");
   const before = readFileSync(path);
   const { reason, why, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
   expect({ reason, why }).toMatchObject({ reason: "poisoned", why: expect.stringContaining("its last 2 prompts") });
   const accepted: string[] = [];
-  await rig.executed("go on", { steps: refusingPoison(null, accepted) }, done.copy.session);
+  await rig.run("go on", refusingPoison(null, accepted), done.copy.session);
   expect(accepted[0]).toContain("the word is pear");
   expect(accepted[0]).toContain("go on");
   expect(readFileSync(path)).toEqual(before);
@@ -64,18 +60,18 @@ it.each([copilot, qwen, opencode])(
 );
 
 it("Codex continues after its lock was set aside, and after its archive gave the session back @night", async () => {
-  const rig = new CodexRig();
-  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const rig = new ClientRig(codex);
+  await rig.run("the word is pear", refusingPoison(null));
   const { id } = await rig.begun();
   const isContinued = async (): Promise<boolean> => {
-    const { process } = await rig.exec("go on", { steps: refusingPoison(null) }, id);
+    const { process } = await rig.start("go on", refusingPoison(null), id);
     return (await process.waitForExit()).code === 0;
   };
   mkdirSync(join(rig.home, ".codex", "thread-writer-locks", `${id}.lock`), { recursive: true });
   expect(await isContinued()).toBe(false);
   expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "locked" });
   expect(await isContinued()).toBe(true);
-  execFileSync(programOf(codexClient), ["archive", id], { cwd: rig.project, env: codexEnv(rig.home) });
+  execFileSync(programOf(codexClient), ["archive", id], { cwd: rig.project, env: rig.env(noModel) });
   expect(await isContinued()).toBe(false);
   expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "invisible" });
   expect(await isContinued()).toBe(true);

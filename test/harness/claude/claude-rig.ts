@@ -1,15 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { aModel, ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
+import { aModel, ChatRig, type ClientRun, endlessTool, fail, kill, longTool } from "#harness/clients/chat-rig.ts";
 import {
   cleanEnv,
-  findChild,
   startClaude,
   startTerminal,
   transcriptPath,
   untilFound,
-  type Claude,
   type Exit,
   type ClaudeOptions,
   type Terminal,
@@ -39,49 +37,40 @@ export interface ChatOptions
   readonly hasPlugin?: boolean;
 }
 
-export interface Chat<Process extends Claude = Claude> {
-  readonly claude: Process;
-  readonly model: ScriptedModel;
-}
-
 export class ClaudeRig extends ChatRig {
-  constructor(shimHome?: string) {
-    super(shimHome === undefined ? undefined : () => shimHome);
-  }
-
   /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
-  async print(prompt: string, options: ChatOptions): Promise<Chat> {
+  async print(prompt: string, options: ChatOptions): Promise<ClientRun> {
     const model = await modelOf(options);
     const { env, ...rest } = this.#options(model, options);
-    return { model, claude: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
+    return { model, process: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
   }
 
-  async printed(prompt: string, options: ChatOptions): Promise<Chat> {
+  async printed(prompt: string, options: ChatOptions): Promise<ClientRun> {
     const chat = await this.print(prompt, options);
     const exit = await this.over(chat);
-    if (exit.code !== 0) fail(`claude ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.claude.output)}`);
+    if (exit.code !== 0) fail(`claude ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.process.output)}`);
     return chat;
   }
 
   /** Resolves when neither the client nor anything that it has started runs: all that they store is stored. */
-  async over({ claude, model }: Chat): Promise<Exit> {
-    const exit = await claude.waitForExit();
+  async over({ process, model }: ClientRun): Promise<Exit> {
+    const exit = await process.waitForExit();
     const own = `ANTHROPIC_BASE_URL=${model.url}`;
     await untilFound(() => this.processes(own).length === 0, "the end of what the client has started");
     await this.endsStored();
     return exit;
   }
 
-  async terminal(options: ChatOptions): Promise<Chat<Terminal>> {
+  async terminal(options: ChatOptions): Promise<ClientRun<Terminal>> {
     const model = await modelOf(options);
-    const claude = startTerminal(this.#options(model, options));
-    onTestFinished(() => claude.kill("SIGKILL"));
-    return { model, claude };
+    const process = startTerminal(this.#options(model, options));
+    onTestFinished(() => process.kill("SIGKILL"));
+    return { model, process };
   }
 
-  async typed(prompt: string, options: ChatOptions): Promise<Chat<Terminal> & { readonly id: string }> {
+  async typed(prompt: string, options: ChatOptions): Promise<ClientRun<Terminal> & { readonly id: string }> {
     const chat = await this.terminal(options);
-    await chat.claude.send(prompt);
+    await chat.process.send(prompt);
     return { ...chat, id: (await this.begun()).id };
   }
 
@@ -89,9 +78,9 @@ export class ClaudeRig extends ChatRig {
   async killed(
     prompt: string,
     options: Partial<Omit<ChatOptions, "steps">> & { readonly steps?: readonly Step[] } = {},
-  ): Promise<Chat & { readonly id: string }> {
+  ): Promise<ClientRun & { readonly id: string }> {
     const chat = await this.print(prompt, { ...options, steps: [...(options.steps ?? []), endless] });
-    await endlessTool(chat.claude);
+    await endlessTool(chat);
     await this.written(longTool);
     await kill(chat);
     return { ...chat, id: this.sessions().at(-1)?.id ?? fail("no session was stored") };
@@ -144,23 +133,10 @@ function modelOf({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
   return aModel({ steps, ...(summary === undefined ? {} : { summary }) });
 }
 
-export async function kill({ claude }: Chat): Promise<void> {
-  claude.kill("SIGKILL");
-  await claude.waitForExit();
-}
-
 /** What a chat answers that has nothing to do. */
 export const hello = { steps: [{ text: "Hello." }] };
 
 export const endless = bash(`exec ${longTool}`);
-
-export function endlessTool(claude: Claude): Promise<Child> {
-  return findChild(claude.pid, longTool);
-}
-
-export function mcpOf(claudePid: number): Promise<Child> {
-  return findChild(claudePid, "launch.mjs mcp");
-}
 
 export function bash(command: string): Step {
   return call("Bash", { command });

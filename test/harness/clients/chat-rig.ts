@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { join, resolve } from "node:path";
+import { expect, onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/machine/sessions/session-content.ts";
 import { runningHost } from "#src/local-mcp/host-client/host-client.ts";
@@ -11,9 +11,10 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
-import { untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
+import { findChild, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
 import {
   startScriptedModel,
+  type ModelRequest,
   type Script,
   type ScriptedModel,
   type Step,
@@ -22,11 +23,12 @@ import {
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
+import type { ToolCall } from "./model-formats.ts";
 import { connectClient, environmentOf, noModel, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
 /** One run of a client and the model that it talks to. */
-export interface ClientRun {
-  readonly process: Claude;
+export interface ClientRun<Process extends Claude = Claude> {
+  readonly process: Process;
   readonly model: ScriptedModel;
 }
 
@@ -38,17 +40,17 @@ export const longTool = "sleep 600";
  * the tools that a killed client leaves behind; those are ended here.
  */
 export class ChatRig {
-  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-rig-")));
+  readonly root = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "shim-rig-")));
   readonly home = join(this.root, "home");
   readonly project = join(this.root, "project");
   readonly paths: Paths;
   readonly #store: Store;
 
-  /** @param shimHome SHIM's folder; by default beside the home */
-  constructor(shimHome?: (home: string) => string) {
-    this.paths = pathsIn(shimHome?.(this.home) ?? join(this.root, "shim"));
+  /** @param shimHome SHIM's folder, from the home */
+  constructor(shimHome = "../shim") {
+    this.paths = pathsIn(resolve(this.home, shimHome));
     this.#store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
-    mkdirSync(this.home);
+    fs.mkdirSync(this.home);
     const text = "export {};\n";
     makeRepository(this.project, { "one.ts": text, "two.ts": text, "three.ts": text });
     onTestFinished(() => this.#leave());
@@ -98,7 +100,8 @@ export class ChatRig {
 
   /** Living processes of this home, or with this variable, but for the host and its process for jobs, which stay. */
   processes(variable = `HOME=${this.home}`): Child[] {
-    return readdirSync("/proc")
+    return fs
+      .readdirSync("/proc")
       .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(variable))
       .map((name) => ({ pid: Number(name), command: commandOf(name) }))
       .filter(({ command }) => command.length > 0 && !/mcp-(?:host|jobs)/.test(command.join(" ")));
@@ -151,13 +154,23 @@ export class ChatRig {
       fail(`processes left: ${left().join("; ")}`),
     );
     await killHosts(this.paths.home);
-    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+    fs.rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-export async function kill({ process }: Pick<ClientRun, "process">): Promise<void> {
+export async function kill({ process }: ClientRun): Promise<void> {
   process.kill("SIGKILL");
   await process.waitForExit();
+}
+
+/** {@link longTool}, which Claude Code or Codex runs. */
+export function endlessTool({ process }: ClientRun): Promise<Child> {
+  return findChild(process.pid, longTool);
+}
+
+/** The MCP process that Claude Code or Codex has started. */
+export function mcpOf({ process }: ClientRun): Promise<Child> {
+  return findChild(process.pid, ".mjs mcp");
 }
 
 /** Until the end of the test. */
@@ -180,24 +193,18 @@ export class ClientRig extends ChatRig {
   readonly client: RealClient;
 
   constructor(client: RealClient) {
-    super();
+    super(client.shimHome);
     this.client = client;
-    connectClient(client, this.#env(noModel));
+    connectClient(client, this.env(noModel));
   }
 
-  async start(prompt: string, steps: Steps, session: string | null = null): Promise<ClientRun> {
+  async start(prompt: string, steps: Steps, session: string | null = null, client = this.client): Promise<ClientRun> {
     const model = await aModel({ steps });
-    return this.drive(model, this.client.command(prompt, session), this.#env(model.url));
+    return this.drive(model, client.command(prompt, session, model.url), this.env(model.url));
   }
 
-  /** Types the slash command, which the client has in a form of its own. */
-  async runCommand(name: string, words: string, steps: Steps, session: string): Promise<ClientRun> {
-    const model = await aModel({ steps });
-    return this.ended(this.drive(model, this.client.slashCommand(name, words, session), this.#env(model.url)));
-  }
-
-  async run(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
-    return this.ended(await this.start(prompt, steps, session));
+  async run(...given: Parameters<ClientRig["start"]>): Promise<ClientRun> {
+    return this.ended(await this.start(...given));
   }
 
   async atTool(prompt: string, steps: readonly Step[] = []): Promise<ClientRun> {
@@ -214,11 +221,11 @@ export class ClientRig extends ChatRig {
   }
 
   loseConversations(): void {
-    rmSync(join(this.home, this.client.conversations), { recursive: true });
+    fs.rmSync(join(this.home, this.client.conversations), { recursive: true });
   }
 
   shim(...args: string[]): string {
-    const env = this.#env(noModel);
+    const env = this.env(noModel);
     const bin = join(this.root, "bin");
     const { name, pinned } = this.client;
     putProgram(bin, name, { version: pinned.version, path: programOf(pinned) });
@@ -233,8 +240,8 @@ export class ClientRig extends ChatRig {
       .map(({ state }) => state);
   }
 
-  #env(modelUrl: string): Record<string, string> {
-    return environmentOf(this.client, { home: this.home, shimHome: this.paths.home, modelUrl });
+  env(modelUrl: string): Record<string, string> {
+    return environmentOf(this.client, this, modelUrl);
   }
 }
 
@@ -246,4 +253,52 @@ export function firstRequest({ model }: ClientRun): string {
 export function offered(run: ClientRun): string[] {
   const named = firstRequest(run).matchAll(/(?:check_recovery \(of \\+"|--undo )([\w-]+)/g);
   return [...new Set([...named].map(([, id = ""]) => id))];
+}
+
+/** Command of the chat's shell tool, besides a write of `one.ts`. */
+export const shellWork = "echo 'by command' > two.ts; rm three.ts; mkdir -p made; echo new > made/new.ts";
+export const written = "export const written = true;\n";
+
+function shim({ home, paths, project }: ChatRig, ...args: string[]): Record<string, unknown> {
+  const env = { PATH: process.env["PATH"] ?? "", HOME: home, SHIM_HOME: paths.home };
+  return JSON.parse(runShim([...args, "--json"], { cwd: project, env })) as Record<string, unknown>;
+}
+
+function contentOf(rig: ChatRig): (string | null)[] {
+  const names = ["one.ts", "two.ts", "three.ts", "made/new.ts"];
+  return names.map((name) => (fs.existsSync(rig.path(name)) ? fs.readFileSync(rig.path(name), "utf8") : null));
+}
+
+/** The chat's last turn has written `one.ts` and done {@link shellWork}: takes it back, and that back. One of the files is changed by hand first. */
+export function undoesTheTurn(rig: ChatRig): void {
+  const text = "export {};\n";
+  expect(contentOf(rig)).toEqual([written, "by command\n", null, "new\n"]);
+  fs.writeFileSync(rig.path("two.ts"), "by hand\n");
+  // Nobody types within a moment of the chat's last command.
+  const later = Date.now() / 1_000 + 5;
+  fs.utimesSync(rig.path("two.ts"), later, later);
+  const undone = shim(rig, "undo", "--yes");
+  expect(undone).toMatchObject({ left: [{ path: "two.ts", reason: "it was changed since, not by this chat" }] });
+  expect(contentOf(rig)).toEqual([text, "by hand\n", text, null]);
+  expect(fs.existsSync(rig.path("made"))).toBe(false);
+  shim(rig, "undo", "--redo", "--yes");
+  expect(contentOf(rig)).toEqual([written, "by hand\n", null, "new\n"]);
+}
+
+/** Prints the word without naming it: only the result of the call holds it. */
+export const poisonCommand = "printf 'POI%s' SON";
+
+const refused: Step = { error: { status: 400, type: "invalid_request_error", message: "this content is not allowed" } };
+
+/** An API that refuses each request with the word in it, whatever else is asked, and notes what it accepted. */
+export function refusingPoison(call: ToolCall | null, accepted: string[] = []): (request: ModelRequest) => Step {
+  let isCalled = call === null;
+  return ({ messages }) => {
+    const text = messages.map((message) => message.text).join("\n");
+    if (text.includes("POISON")) return refused;
+    accepted.push(text);
+    if (isCalled || call === null) return { text: "Noted." };
+    isCalled = true;
+    return { tools: [call] };
+  };
 }

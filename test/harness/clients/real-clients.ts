@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
+  codexClient,
   copilotClient,
   geminiClient,
   openCodeClient,
@@ -10,23 +11,26 @@ import {
   type PinnedClient,
 } from "../../../scripts/install-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
+import type { ChatRig } from "./chat-rig.ts";
 import type { ToolCall } from "./model-formats.ts";
 
 /** How the tests drive a client, with nothing but the stand-in of a model. */
 export interface RealClient {
   readonly name: string;
   readonly pinned: PinnedClient;
-  command(prompt: string, session: string | null): string[];
-  /** Program with its arguments, by which a slash command of SHIM's runs in the session. */
-  slashCommand(name: string, words: string, session: string): string[];
+  /** Program with its arguments. @param session to resume; null: a new one */
+  command(prompt: string, session: string | null, modelUrl: string): string[];
   env(modelUrl: string): Record<string, string>;
-  /** In the client's home, beside SHIM's. */
-  readonly settings: { readonly file: string; readonly content: object };
-  /** JSON files below the home that a first start writes where it reaches the network. */
-  readonly installed?: Readonly<Record<string, object>>;
+  /** SHIM's folder, from the client's home. */
+  readonly shimHome?: string;
+  /** JSON files below the home: settings, and what a first start writes where it reaches the network. */
+  readonly files: Readonly<Record<string, object>>;
   /** Folder below the home that holds the client's conversations. */
   readonly conversations: string;
   shell(command: string): ToolCall;
+}
+
+export interface FileClient extends RealClient {
   read(path: string): ToolCall;
   write(path: string, content: string): ToolCall;
   edit(path: string, before: string, after: string): ToolCall;
@@ -38,23 +42,20 @@ function option(name: string, value: string | null): string[] {
   return value === null ? [] : [name, value];
 }
 
-export const copilot: RealClient = {
+export const copilot: FileClient = {
   name: "copilot",
   pinned: copilotClient,
   command: (prompt, session) => {
     const allowed = [programOf(copilotClient), "--allow-all-tools", "--allow-all-paths", "--no-color"];
     return [...allowed, ...option("--resume", session), "-p", prompt];
   },
-  // Without a screen it takes none.
-  slashCommand: (name, words, session) =>
-    copilot.command("", session).slice(0, -2).concat("-i", `/shim ${name} ${words}`.trim()),
   env: (url) => ({
     COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
     COPILOT_MODEL: "scripted",
     COPILOT_OFFLINE: "true",
     COPILOT_AUTO_UPDATE: "false",
   }),
-  settings: { file: ".copilot/config.json", content: {} },
+  files: { ".copilot/config.json": {} },
   conversations: ".copilot/session-state",
   shell: (command) => ({ name: "bash", input: { command, description: "scripted", mode: "sync" } }),
   read: (path) => ({ name: "view", input: { path } }),
@@ -63,17 +64,16 @@ export const copilot: RealClient = {
 };
 
 /** Qwen Code began as a copy of Gemini CLI. */
-const fileTools: Pick<RealClient, "read" | "write"> = {
+const fileTools: Pick<FileClient, "read" | "write"> = {
   read: (path) => ({ name: "read_file", input: { file_path: path } }),
   write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
 };
 
-export const qwen: RealClient = {
+export const qwen: FileClient = {
   name: "qwen",
   pinned: qwenClient,
   command: (prompt, session) =>
     [process.execPath, programOf(qwenClient), "--yolo"].concat(option("--resume", session), prompt),
-  slashCommand: (name, words, session) => qwen.command(`/shim:${name} ${words}`.trim(), session),
   env: (url) => ({
     OPENAI_BASE_URL: `${url}/v1`,
     OPENAI_API_KEY: "dummy",
@@ -81,9 +81,8 @@ export const qwen: RealClient = {
     QWEN_CODE_NO_RELAUNCH: "true",
   }),
   conversations: ".qwen/projects",
-  settings: {
-    file: ".qwen/settings.json",
-    content: {
+  files: {
+    ".qwen/settings.json": {
       $version: 3,
       security: { auth: { selectedType: "openai" } },
       model: { name: "scripted" },
@@ -99,12 +98,10 @@ export const qwen: RealClient = {
   edit: (path, before, after) => ({ name: "edit", input: { file_path: path, old_string: before, new_string: after } }),
 };
 
-export const opencode: RealClient = {
+export const opencode: FileClient = {
   name: "opencode",
   pinned: openCodeClient,
   command: (prompt, session) => [programOf(openCodeClient), "run", ...option("-s", session), prompt],
-  slashCommand: (name, words, session) =>
-    opencode.command("", session).slice(0, -1).concat("--command", `shim:${name}`, words),
   env: (url) => ({
     STANDIN_URL: `${url}/v1`,
     OPENCODE_DISABLE_AUTOUPDATE: "1",
@@ -113,13 +110,10 @@ export const opencode: RealClient = {
   }),
   conversations: ".local/share/opencode",
   // A start without them tries to install them under a lock, which it holds for a minute when it is killed.
-  installed: {
+  files: {
     ".config/opencode/node_modules/.package-lock.json": {},
     ".config/opencode/package-lock.json": { packages: { "": { dependencies: { "@opencode-ai/plugin": "*" } } } },
-  },
-  settings: {
-    file: ".config/opencode/opencode.json",
-    content: {
+    ".config/opencode/opencode.json": {
       model: "standin/scripted",
       small_model: "standin/scripted",
       autoupdate: false,
@@ -141,14 +135,13 @@ export const opencode: RealClient = {
   edit: (path, before, after) => ({ name: "edit", input: { filePath: path, oldString: before, newString: after } }),
 };
 
-export const gemini: RealClient = {
+export const gemini: FileClient = {
   name: "gemini",
   pinned: geminiClient,
   command: (prompt, session) => {
     const model = [process.execPath, programOf(geminiClient), "-y", "-m", "gemini-2.5-pro"];
     return [...model, ...option("--resume", session), "-p", prompt];
   },
-  slashCommand: (name, words, session) => gemini.command(`/shim ${name} ${words}`.trim(), session),
   env: (url) => ({
     GEMINI_API_KEY: "dummy",
     GOOGLE_GEMINI_BASE_URL: url,
@@ -156,9 +149,8 @@ export const gemini: RealClient = {
     GEMINI_CLI_NO_RELAUNCH: "true",
   }),
   conversations: ".gemini/tmp",
-  settings: {
-    file: ".gemini/settings.json",
-    content: {
+  files: {
+    ".gemini/settings.json": {
       security: { auth: { selectedType: "gemini-api-key" }, folderTrust: { enabled: false } },
       privacy: { usageStatisticsEnabled: false },
       general: { enableAutoUpdate: false },
@@ -172,27 +164,72 @@ export const gemini: RealClient = {
   }),
 };
 
-/** All but Codex, which has a rig of its own. */
-export const otherClients: readonly RealClient[] = [copilot, opencode, qwen, gemini];
+/** With these Codex asks a stand-in for its model. */
+export function codexSettings(url: string, modelName: string): string[] {
+  return [
+    `model="${modelName}"`,
+    'model_provider="standin"',
+    `model_providers.standin={name="standin",base_url="${url}/v1",wire_api="responses",env_key="STANDIN_KEY"}`,
+    'approval_policy="never"',
+    'sandbox_mode="danger-full-access"',
+    "check_for_update_on_startup=false",
+    "features.plugins=false",
+    "features.apps=false",
+    "analytics.enabled=false",
+  ];
+}
+
+export function codexFlags(url: string, modelName = "scripted"): string[] {
+  return codexSettings(url, modelName).flatMap((setting) => ["-c", setting]);
+}
+
+/** @param modelName decides which tools Codex offers: to one that it does not know the shell and MCP tools */
+export function codexWith(modelName: string): RealClient {
+  return {
+    name: "codex",
+    pinned: codexClient,
+    command: (prompt, session, url) => {
+      const [words, ids] = session === null ? [["exec"], []] : [["exec", "resume"], [session]];
+      const flags = ["--json", "--skip-git-repo-check", ...codexFlags(url, modelName)];
+      return [programOf(codexClient), ...words, ...flags, ...ids, prompt];
+    },
+    env: () => {
+      const path = [dirname(programOf(codexClient)), dirname(process.execPath), "/usr/bin", "/bin"];
+      return { PATH: path.join(":"), STANDIN_KEY: "none" };
+    },
+    // It hands no variable on to an MCP server, so SHIM is in its usual folder.
+    shimHome: ".local/share/shim",
+    files: {},
+    conversations: ".codex/sessions",
+    shell: (command) => ({ name: "exec_command", input: { cmd: command } }),
+  };
+}
+
+export const codex = codexWith("scripted");
+
+/** All but Codex. */
+export const otherClients: readonly FileClient[] = [copilot, opencode, qwen, gemini];
 
 export const noModel = "http://127.0.0.1:9";
 
 /** What is not on loopback meets a closed port. */
-export const loopbackOnly = { HTTP_PROXY: noModel, HTTPS_PROXY: noModel, NO_PROXY: "127.0.0.1,localhost" };
+const loopbackOnly = { HTTP_PROXY: noModel, HTTPS_PROXY: noModel, NO_PROXY: "127.0.0.1,localhost" };
 
 export function environmentOf(
   client: RealClient,
-  { home, shimHome, modelUrl }: { readonly home: string; readonly shimHome: string; readonly modelUrl: string },
+  { home, paths }: Pick<ChatRig, "home" | "paths">,
+  modelUrl: string,
 ): Record<string, string> {
-  const own = { HOME: home, PATH: process.env["PATH"] ?? "", SHIM_HOME: shimHome };
+  const own = { HOME: home, PATH: process.env["PATH"] ?? "", SHIM_HOME: paths.home };
   return { ...own, ...loopbackOnly, ...client.env(modelUrl) };
 }
 
-/** Writes the client's settings into a home, and sets SHIM up as a user does. */
+/** Writes the client's files into a home, and sets SHIM up as a user does. */
 export function connectClient(client: RealClient, env: Readonly<Record<string, string>>): void {
-  const files = { [client.settings.file]: client.settings.content, ...client.installed };
-  const texts = Object.entries(files).map(([file, content]) => [file, JSON.stringify(content)]);
-  write(env["HOME"] ?? "", Object.fromEntries(texts) as Record<string, string>);
+  const { HOME: home = "" } = env;
+  mkdirSync(dirname(join(home, client.conversations)), { recursive: true });
+  const texts = Object.entries(client.files).map(([file, content]) => [file, JSON.stringify(content)]);
+  write(home, Object.fromEntries(texts) as Record<string, string>);
   runShim(["init", "--client", client.name, "--yes", "--no-link"], { env });
 }
 
