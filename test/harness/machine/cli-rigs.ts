@@ -1,11 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { vi, expect } from "vitest";
-import { type Io, startGroup } from "#src/cli/io.ts";
+import { expect } from "vitest";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import type { Lease } from "#src/contract/leases.ts";
 import type { MachineInput, MachineOutput } from "#src/contract/machine/operations.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -17,92 +14,12 @@ import { callsOf, roundOf } from "./host-rig.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey, createKey } from "#src/machine/sharing/key-ring.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 
 function canRunGit({ alive, folder, runtime }: CliHome): void {
   alive.add(process.pid);
   Object.assign(runtime.env, { PATH: `${join(folder, "path")}:${process.env["PATH"]}` });
-}
-
-type Ran = ReturnType<CliHome["shim"]>;
-
-/** A machine on which `shim team leaders run` and `shim team locks run` start programs in real time, until `stop` is aborted. */
-export class LeaseCommandRig {
-  readonly home = aCliHome();
-  readonly stop = new AbortController();
-  readonly real: Partial<Io> = {
-    interrupted: () => this.stop.signal,
-    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
-    startGroup: (start) => {
-      const group = startGroup(start);
-      const end: typeof group.end = (graceMs) => {
-        this.graces.push(graceMs);
-        return group.end(graceMs / this.graceDivisor);
-      };
-      return { ended: group.ended, end };
-    },
-  };
-  readonly graces: number[] = [];
-  /** Shortens that time for programs that ignore TERM. */
-  graceDivisor = 1;
-  readonly #file = join(this.home.folder, "written");
-  readonly #exit = join(this.home.folder, "exit");
-
-  constructor() {
-    this.home.alive.add(process.pid);
-  }
-
-  lead(options: readonly string[], script: string): Ran {
-    const body = `${script}; appendFileSync(file, process.env.SHIM_TERM + "\\n");`;
-    return this.#run(["team", "leaders", "run", "deploy", ...options], body);
-  }
-
-  leaseRun(options: readonly string[], script: string): Ran {
-    return this.#run(["team", "locks", "run", "db", ...options], script);
-  }
-
-  /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
-  #run(command: readonly string[], script: string): Ran {
-    const text = `const { appendFileSync, existsSync, watch, writeFileSync } = require("node:fs");
-      const file = ${JSON.stringify(this.#file)};
-      const exitWhenAsked = (code) => {
-        const check = () => existsSync(${JSON.stringify(this.#exit)}) && process.exit(code);
-        watch(${JSON.stringify(this.home.folder)}, check);
-        check();
-      };
-      ${script}`;
-    return this.home.shimWith(this.real, ...command, "--", process.execPath, "-e", text);
-  }
-
-  written(count = 1): Promise<number[]> {
-    const lines = (): number[] =>
-      (existsSync(this.#file) ? readFileSync(this.#file, "utf8") : "").match(/.+/g)?.map(Number) ?? [];
-    return vi.waitUntil(() => lines().length >= count && lines(), { timeout: 120_000, interval: 5 });
-  }
-
-  askToExit(): void {
-    writeFileSync(this.#exit, "");
-  }
-
-  async held(): Promise<Lease[]> {
-    const { leases } = (await this.home.json("team locks list")) as { leases: Lease[] };
-    return leases;
-  }
-
-  async chats(): Promise<string[]> {
-    const { chats } = (await this.home.json("team chats --all")) as { chats: { state: string }[] };
-    return chats.map(({ state }) => state);
-  }
-
-  async comeChats(count: number): Promise<void> {
-    await vi.waitUntil(async () => (await this.chats()).length === count, { timeout: 120_000, interval: 20 });
-  }
-
-  forceRelease(resource: string): Ran {
-    return this.home.shim("team locks force-release", resource, "--reason", "test", "--yes");
-  }
 }
 
 /** A chat in a repository, as hooks leave it in the store. */
@@ -221,15 +138,6 @@ export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => vo
     home.now = server.host.now();
   }
   return { server, there, here };
-}
-
-export async function aHomeOnEdge(): Promise<CliHome> {
-  const runtime = await EdgeRuntime.open();
-  const { url, workspace, adminToken } = runtime;
-  const home = aCliHome();
-  const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
-  home.join(url, { workspace, token, adminToken });
-  return home;
 }
 
 export function aChat(chat: string, machine: string) {

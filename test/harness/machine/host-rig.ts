@@ -1,9 +1,7 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
-import { createServer, request, type IncomingHttpHeaders, type RequestListener } from "node:http";
+import { createServer, request } from "node:http";
 import { connect as connectTo, type Socket } from "node:net";
-import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { onTestFinished, vi } from "vitest";
@@ -13,10 +11,7 @@ import { Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.t
 import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
-import { shimHookScript } from "../../../scripts/programs.ts";
 import { servedInTest } from "#harness/edge/real-server.ts";
-import { temporaryFolder, write } from "./git-project.ts";
-import { outputOf, type Output } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 import type { MachineInput } from "#src/contract/machine/operations.ts";
 import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
@@ -254,75 +249,6 @@ export function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "ru
       await notifier.check();
     }
   };
-}
-
-const hookProgram = `let input = "";
-process.stdin.setEncoding("latin1").on("data", (part) => (input += part)).on("end", () => {
-  const { SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED } = process.env;
-  const args = process.argv.slice(2);
-  const given = { args, input: Buffer.from(input, "latin1").toString(), SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED };
-  require("node:fs").writeFileSync(__dirname + "/given.json", JSON.stringify(given));
-  process.stdout.on("error", () => undefined).write(JSON.stringify(given));
-});
-`;
-
-interface HookStart {
-  readonly args?: readonly string[];
-  readonly env?: NodeJS.ProcessEnv;
-  readonly shell?: string;
-  /** A handle that the client has closed, in the shell's words. */
-  readonly closed?: "<&-" | ">&-";
-}
-
-/** The script in a folder with blanks, beside a stand-in for the program, and a home that has no host yet. */
-export class ShimHookRig {
-  readonly folder = join(temporaryFolder(), "shim hook");
-  readonly home = join(this.folder, "a home");
-  readonly given = join(this.folder, "given.json");
-  readonly posted: { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
-
-  /** @param isTimed absent: a second of the script passes with a SIGALRM of the test alone, however loaded the machine is */
-  constructor({ hasPerl = true, isTimed = false } = {}) {
-    mkdirSync(this.home, { recursive: true });
-    const script = isTimed ? shimHookScript() : shimHookScript().replaceAll("alarm 1", "alarm 3600");
-    const own = hasPerl ? script : script.replaceAll("/usr/bin/perl", "/nonexistent/perl");
-    write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
-  }
-
-  async host(answer: RequestListener): Promise<void> {
-    const server = createServer((asked, response) => {
-      const parts: Buffer[] = [];
-      asked.on("data", (part: Buffer) => parts.push(part));
-      asked.on("end", () => {
-        const body = Buffer.concat(parts).toString();
-        this.posted.push({ url: `${asked.method} ${asked.url}`, headers: asked.headers, body });
-        answer(asked, response);
-      });
-    }).listen(join(this.home, "host.sock"));
-    await once(server, "listening");
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-  }
-
-  /** The script as a client starts it, in a process group of its own. */
-  start(options: HookStart = {}): ChildProcess & { readonly stdin: NodeJS.WritableStream } {
-    const { args = ["Stop", "--client", "codex"], env = {}, shell = "/bin/sh", closed } = options;
-    const script = [join(this.folder, "shim-hook"), process.execPath, ...args];
-    const child = spawn(shell, closed ? ["-c", `exec "$0" "$@" ${closed}`, shell, ...script] : script, {
-      env: { PATH: "/usr/bin:/bin", HOME: this.folder, SHIM_HOME: this.home, ...env },
-      cwd: this.folder,
-      detached: true,
-    });
-    child.stdin.on("error", () => undefined);
-    onTestFinished(() => void child.kill("SIGKILL"));
-    return child;
-  }
-
-  run(input: string | Buffer, options: HookStart = {}): Promise<Output> {
-    return outputOf(this.start(options), input);
-  }
 }
 
 export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): Promise<SyncReport> {

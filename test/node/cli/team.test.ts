@@ -1,12 +1,14 @@
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it, vi } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { LeaseCommandRig } from "#harness/machine/cli-rigs.ts";
 import { write } from "#harness/machine/git-project.ts";
+import { patience } from "#harness/machine/host-rig.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";
+import { type Io, startGroup } from "#src/cli/io.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
@@ -196,8 +198,55 @@ const stubborn = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)']);
   deaf.stdout.once("data", () => writeFileSync(file, String(deaf.pid)));`;
 
+/** A machine on which commands with leases and terms run in real time, until `stop`. @param graceDivisor shortens the time for programs that ignore TERM */
+function aRunner(graceDivisor = 1) {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  const [file, exit] = [join(home.folder, "written"), join(home.folder, "exit")];
+  const stop = new AbortController();
+  const graces: number[] = [];
+  const real: Partial<Io> = {
+    interrupted: () => stop.signal,
+    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+    startGroup: (start) => {
+      const group = startGroup(start);
+      return { ended: group.ended, end: (ms) => (graces.push(ms), group.end(ms / graceDivisor)) };
+    },
+  };
+  /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
+  const run = (command: string, options: readonly string[], script: string): ReturnType<CliHome["shim"]> => {
+    const text = `const { appendFileSync, existsSync, watch, writeFileSync } = require("node:fs");
+      const file = ${JSON.stringify(file)};
+      const exitWhenAsked = (code) => {
+        const check = () => existsSync(${JSON.stringify(exit)}) && process.exit(code);
+        watch(${JSON.stringify(home.folder)}, check);
+        check();
+      };
+      ${script}`;
+    return home.shimWith(real, `team ${command}`, ...options, "--", process.execPath, "-e", text);
+  };
+  const term = 'appendFileSync(file, process.env.SHIM_TERM + "\\n");';
+  const written = (): number[] => (existsSync(file) ? readFileSync(file, "utf8") : "").match(/.+/g)?.map(Number) ?? [];
+  const chats = async (): Promise<string[]> =>
+    ((await home.json("team chats --all")) as { chats: { state: string }[] }).chats.map(({ state }) => state);
+  return {
+    home,
+    stop,
+    graces,
+    real,
+    chats,
+    lead: (options: string[], script: string) => run("leaders run deploy", options, `${script}; ${term}`),
+    leaseRun: (options: string[], script: string) => run("locks run db", options, script),
+    written: (count = 1) => vi.waitUntil(() => written().length >= count && written(), patience),
+    askToExit: () => writeFileSync(exit, ""),
+    held: async () => (await home.json("team locks list"))["leases"],
+    comeChats: (count: number) => vi.waitUntil(async () => (await chats()).length === count, patience),
+    forceRelease: (resource: string) => home.shim(`team locks force-release ${resource} --reason test --yes`),
+  };
+}
+
 it("a command gets the token of its lease, which can be checked; its exit code is passed on, and the lease is released", async () => {
-  const rig = new LeaseCommandRig();
+  const rig = aRunner();
   const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
   const running = rig.leaseRun(["--json"], script);
   const [token] = await rig.written();
@@ -213,7 +262,7 @@ it("a command gets the token of its lease, which can be checked; its exit code i
 });
 
 it("a lease that is not free in time is answered with 75, and the command is not started @night", async () => {
-  const rig = new LeaseCommandRig();
+  const rig = aRunner();
   const running = rig.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
   await rig.written();
   for (const options of [[], ["--wait", "0.4s"]]) {
@@ -227,8 +276,7 @@ it("a lease that is not free in time is answered with 75, and the command is not
 });
 
 it("a command whose lease is lost is ended with all of its processes, and answered with 76 @night", async () => {
-  const rig = new LeaseCommandRig();
-  rig.graceDivisor = 100;
+  const rig = aRunner(100);
   const running = rig.leaseRun(["--ttl", "2s"], stubborn);
   const [deaf = 0] = await rig.written();
   await rig.forceRelease("db");
@@ -240,7 +288,7 @@ it("a command whose lease is lost is ended with all of its processes, and answer
 });
 
 it("Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
-  const rig = new LeaseCommandRig();
+  const rig = aRunner();
   const running = rig.leaseRun([], `${forever} writeFileSync(file, "1");`);
   await rig.written();
   const waiting = rig.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
@@ -251,7 +299,7 @@ it("Ctrl-C ends the command and releases the lease; before there is a lease it s
 });
 
 it("a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
-  const rig = new LeaseCommandRig();
+  const rig = aRunner();
   const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
   const first = rig.lead(["--json"], script);
   const [term] = await rig.written();
@@ -269,7 +317,7 @@ it("a command runs while this process leads, knows its term, and its exit code i
 });
 
 it("when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76 @night", async () => {
-  const rig = new LeaseCommandRig();
+  const rig = aRunner();
   const running = rig.lead([], forever);
   await rig.written();
   await rig.forceRelease("leader:deploy");
@@ -281,14 +329,14 @@ it("when leadership is lost the command is ended, and it campaigns again; with -
 });
 
 it("Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {
-  const rig = new LeaseCommandRig();
+  const rig = aRunner();
   const running = rig.lead([], forever);
   await rig.written();
   const waiting = rig.lead([], "");
   await rig.comeChats(2);
   rig.stop.abort();
   expect([(await running).code, (await waiting).code, (await rig.written()).length]).toEqual([9, 130, 1]);
-  const fresh = new LeaseCommandRig();
+  const fresh = aRunner();
   expect((await fresh.home.shimWith(fresh.real, "team leaders run deploy -- no-such-program")).code).toBe(127);
   await fresh.home.misuses("team leaders run", [
     [["a b", "--", "true"], "is not an election name"],

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { checkpointOf, failed, holding, ids, linesOf, printed } from "#harness/machine/cli-home.ts";
-import { aHomeOnEdge } from "#harness/machine/cli-rigs.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 function countSessions(text: string): number {
   return linesOf<{ type: string }>(text).filter(({ type }) => type === "session").length;
@@ -85,9 +85,18 @@ async function exportedFrom(home: CliHome): Promise<string> {
   return readFileSync(join(home.project, file), "utf8");
 }
 
+async function aHomeOnEdge(): Promise<CliHome> {
+  const runtime = await EdgeRuntime.open();
+  const { url, workspace, adminToken } = runtime;
+  const home = aCliHome();
+  const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
+  home.join(url, { workspace, token, adminToken });
+  return home;
+}
+
 it.each([
   ["a machine's own coordinator", async () => aCliHome()],
-  ["a workspace @night", () => aHomeOnEdge()],
+  ["a workspace @night", aHomeOnEdge],
 ])("what is stored is written to a private file, and fills another one that then goes on: %s", async (_, open) => {
   const home = await filled(await open());
   const text = await exportedFrom(home);

@@ -6,22 +6,18 @@ import { writeAtomically } from "#src/platform/private-files.ts";
 import type { Plan } from "#src/installer/file-edits.ts";
 import { renderPlan } from "#src/installer/setup-overview.ts";
 import { given } from "#harness/coordinator/peers.ts";
-import {
-  aClientHome,
-  contents,
-  T0,
-  launch,
-  type ClientHome,
-  commentsIn,
-  layOut,
-  layouts,
-} from "#harness/machine/client-home.ts";
+import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { T0 } from "#harness/machine/git-project.ts";
 import * as fc from "fast-check";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { json, formatOf, listIn, objectIn, update, type Settings } from "#src/installer/settings.ts";
 
 const besides = ({ settings }: ClientHome): string[] => fs.readdirSync(dirname(settings));
 const mode = (path: string): number => fs.statSync(path).mode & 0o777;
+
+function contents(home: ClientHome): (string | null)[] {
+  return [home.servers, home.settings].map((path) => home.read(path));
+}
 
 function carryOut(home: ClientHome, plan: Plan): ReturnType<typeof apply> {
   return apply(plan, home.backups, T0);
@@ -144,6 +140,50 @@ it("shows a plan as a diff with what it means, without the neighbours' secrets",
   expect(shown).toContain('# adds the MCP server "shim"\n+     },\n+     "shim": {\n');
   expect(shown).not.toContain("sk-");
 });
+
+const comments = fc.constantFrom("", "/* note */", '/* { "a": [1, */', '// to the end, "x": {');
+
+/** Any layout of a JSONC text that a person or a program may leave; comments are taken in turn, "" is none. */
+const layouts = fc.record({
+  unit: fc.constantFrom("  ", "    ", "\t", ""),
+  eol: fc.constantFrom("\n", "\r\n"),
+  isSpread: fc.boolean(),
+  hasTrailingCommas: fc.boolean(),
+  comments: fc.oneof(fc.constant([""]), fc.array(comments, { minLength: 1, maxLength: 7 })),
+  bom: fc.constantFrom("", "\uFEFF"),
+  end: fc.constantFrom("", "\n", "\n\n"),
+});
+
+type Layout = typeof layouts extends fc.Arbitrary<infer One> ? One : never;
+
+function layOut(value: unknown, layout: Layout): string {
+  const { unit, eol, isSpread, hasTrailingCommas } = layout;
+  let turn = 0;
+  const comment = (indent: string): string => {
+    const text = layout.comments[turn++ % layout.comments.length] ?? "";
+    return text.startsWith("//") ? ` ${text}${eol}${indent}` : text && ` ${text}`;
+  };
+  const print = (part: unknown, indent: string): string => {
+    if (typeof part !== "object" || part === null) return JSON.stringify(part);
+    const [open, close] = Array.isArray(part) ? "[]" : "{}";
+    const deeper = indent + unit;
+    const parts = Object.entries(part).map(([key, item]) =>
+      Array.isArray(part) ? print(item, deeper) : `${JSON.stringify(key)}:${comment(deeper)} ${print(item, deeper)}`,
+    );
+    if (parts.length === 0) return `${open}${comment(indent)}${close}`;
+    const lines = parts.map((one, at) => {
+      const comma = at < parts.length - 1 || hasTrailingCommas ? "," : "";
+      return (isSpread ? eol + deeper : "") + comment(indent) + one + comment(indent) + comma + comment(indent);
+    });
+    return open + lines.join("") + (isSpread ? eol + indent : "") + close;
+  };
+  return layout.bom + print(value, "") + layout.end.replaceAll("\n", eol);
+}
+
+function commentsIn(text: string): string[] {
+  const parts = text.matchAll(/"(?:[^"\\]|\\.)*"|(\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)/g);
+  return [...parts].flatMap(([, comment]) => comment ?? []);
+}
 
 const command = fc.constantFrom("say hi", "node /x/hook.js", "shimmer", "C:\\x\\y.exe 'a b'");
 const hooks = fc.array(fc.record({ type: fc.constant("command"), command }), { maxLength: 2 });

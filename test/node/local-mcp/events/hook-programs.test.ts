@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -7,11 +7,12 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
 import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
-import type { ServerResponse } from "node:http";
+import * as http from "node:http";
 import { createServer } from "node:net";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
-import { ShimHookRig } from "#harness/machine/host-rig.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { outputOf, type Output } from "#harness/machine/programs.ts";
+import { shimHookScript } from "../../../../scripts/programs.ts";
 
 const src = join(import.meta.dirname, "../../../../src");
 
@@ -198,6 +199,77 @@ const stated = {
   SHIM_HOOK_PROCESS: expect.stringMatching(new RegExp(`^\\d+ \\(perl\\) [A-Z] ${process.pid}( |$)`)) as string,
 };
 
+const hookProgram = `let input = "";
+process.stdin.setEncoding("latin1").on("data", (part) => (input += part)).on("end", () => {
+  const { SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED } = process.env;
+  const args = process.argv.slice(2);
+  const given = { args, input: Buffer.from(input, "latin1").toString(), SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED };
+  require("node:fs").writeFileSync(__dirname + "/given.json", JSON.stringify(given));
+  process.stdout.on("error", () => undefined).write(JSON.stringify(given));
+});
+`;
+
+interface HookStart {
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly shell?: string;
+  /** A handle that the client has closed, in the shell's words. */
+  readonly closed?: "<&-" | ">&-";
+}
+
+/** The script in a folder with blanks, beside a stand-in for the program, and a home that has no host yet. */
+class ShimHookRig {
+  readonly folder = join(temporaryFolder(), "shim hook");
+  readonly home = join(this.folder, "a home");
+  readonly given = join(this.folder, "given.json");
+  readonly posted: { readonly url: string; readonly headers: http.IncomingHttpHeaders; readonly body: string }[] = [];
+
+  /** @param isTimed absent: a second of the script passes with a SIGALRM of the test alone, however loaded the machine is */
+  constructor({ hasPerl = true, isTimed = false } = {}) {
+    mkdirSync(this.home, { recursive: true });
+    const script = isTimed ? shimHookScript() : shimHookScript().replaceAll("alarm 1", "alarm 3600");
+    const own = hasPerl ? script : script.replaceAll("/usr/bin/perl", "/nonexistent/perl");
+    write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
+  }
+
+  async host(answer: http.RequestListener): Promise<void> {
+    const server = http
+      .createServer((asked, response) => {
+        const parts: Buffer[] = [];
+        asked.on("data", (part: Buffer) => parts.push(part));
+        asked.on("end", () => {
+          const body = Buffer.concat(parts).toString();
+          this.posted.push({ url: `${asked.method} ${asked.url}`, headers: asked.headers, body });
+          answer(asked, response);
+        });
+      })
+      .listen(join(this.home, "host.sock"));
+    await once(server, "listening");
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+  }
+
+  /** The script as a client starts it, in a process group of its own. */
+  start(options: HookStart = {}): ChildProcess & { readonly stdin: NodeJS.WritableStream } {
+    const { args = ["Stop", "--client", "codex"], env = {}, shell = "/bin/sh", closed } = options;
+    const script = [join(this.folder, "shim-hook"), process.execPath, ...args];
+    const child = spawn(shell, closed ? ["-c", `exec "$0" "$@" ${closed}`, shell, ...script] : script, {
+      env: { PATH: "/usr/bin:/bin", HOME: this.folder, SHIM_HOME: this.home, ...env },
+      cwd: this.folder,
+      detached: true,
+    });
+    child.stdin.on("error", () => undefined);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return child;
+  }
+
+  run(input: string | Buffer, options: HookStart = {}): Promise<Output> {
+    return outputOf(this.start(options), input);
+  }
+}
+
 it.each(["/bin/sh", "/bin/bash"])(
   "by %s the host gets the event byte for byte, and its answer is printed as it is; nothing of either is executed",
   async (shell) => {
@@ -352,7 +424,7 @@ const request = { args: ["PermissionRequest"], env: { CLAUDECODE: "1" } } as con
 /** A host that says it holds the event. */
 async function aHeldEvent() {
   const rig = new ShimHookRig();
-  const { promise: held, resolve } = Promise.withResolvers<ServerResponse>();
+  const { promise: held, resolve } = Promise.withResolvers<http.ServerResponse>();
   await rig.host((_asked, response) => {
     response.writeProcessing();
     resolve(response);
