@@ -1,25 +1,92 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import {
-  aMachine,
-  complexFiles,
-  duplicated,
-  evolved,
-  expectClean,
-  fix,
-  grading,
-  gradingTest,
-  seeded,
-  shared,
-  withWorker,
-} from "#harness/evolution/sample-project.ts";
+import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
+import { aMachine, expectClean, seeded, testOf } from "#harness/evolution/sample-project.ts";
 import { failed, printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { aTransformHome, type TransformHome, varRule } from "#harness/transform/transform-rig.ts";
-import { submit } from "#harness/worker/worker-rig.ts";
+import type { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
+
+function grading(name: string, isSimple: boolean): string {
+  const complex = `  if (value > 90) return "A";
+  if (value > 80) return "B";
+  if (value > 70) return "C";
+  if (value > 60) return "D";
+  if (value > 50) return "E";
+  return "F";
+`;
+  const simple = `  const limits = [90, 80, 70, 60, 50];
+  return "ABCDEF"[limits.filter((limit) => value <= limit).length] ?? "F";
+`;
+  return `export function ${name}(value: number): string {\n${isSimple ? simple : complex}}\n`;
+}
+
+function gradingTest(name: string): string {
+  return testOf(name, '(95), "A"', '(1), "F"');
+}
+
+function complexFiles(names: readonly string[]): Record<string, string> {
+  const files = names.flatMap((name) => [
+    [`src/${name}.ts`, grading(name, false)],
+    [`src/${name}.test.ts`, gradingTest(name)],
+  ]);
+  const index = names.map((name) => `export { ${name} } from "./${name}.ts";\n`).join("");
+  return { "src/index.ts": index, ...(Object.fromEntries(files) as Record<string, string>) };
+}
+
+/** The same function in two files; fallow calls it a duplicate. */
+const summary = `export function summary(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted[Math.floor(sorted.length / 2)] ?? 0;
+  const sum = sorted.reduce((total, value) => total + value, 0);
+  const mean = sorted.length === 0 ? 0 : sum / sorted.length;
+  const spread = sorted.reduce((total, value) => total + (value - mean) ** 2, 0);
+  const lowest = sorted.at(0) ?? 0;
+  const highest = sorted.at(-1) ?? 0;
+  const range = highest - lowest;
+  return [middle, sum, mean, spread, lowest, highest, range].join(" ");
+}
+`;
+const summaryTest = (name: string): string => testOf(name, `([1, 3]), "${name}: 3 4 2 2 1 3 2"`);
+const user = (name: string, own: string): string =>
+  `${own}\nexport function ${name}(values: readonly number[]): string {\n  return "${name}: " + summary(values);\n}\n`;
+
+/** Two public functions, each with its own copy of one that both need. */
+const duplicated = {
+  "src/index.ts": 'export { first } from "./first.ts";\nexport { second } from "./second.ts";\n',
+  "src/first.ts": user("first", summary.replace("export ", "")),
+  "src/second.ts": user("second", summary.replace("export ", "")),
+  "src/first.test.ts": summaryTest("first"),
+  "src/second.test.ts": summaryTest("second"),
+};
+
+const shared = {
+  "src/first.ts": user("first", summary),
+  "src/second.ts": user("second", 'import { summary } from "./first.ts";\n'),
+};
+
+async function evolved(machine: MachineHome, ...args: string[]): Promise<EvolveReport> {
+  return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
+}
+
+function fix(name: string): Omit<Part, "text"> {
+  return { files: { [`src/${name}.ts`]: grading(name, true) } };
+}
+
+/** Where the settings of the worker are, whose Claude Code does these parts one after the other. */
+function withWorker(machine: MachineHome, parts: readonly Omit<Part, "text">[]): string {
+  const done = lines(init(), result());
+  const program = writeFakeClaude(
+    machine.home,
+    parts.map((part) => ({ text: done, ...part })),
+  );
+  const path = join(machine.home, "worker.json");
+  const evolve = { trust: true, claude: { program, env: ["HOME"] } };
+  writeFileSync(path, JSON.stringify({ types: { evolve: { repository: machine.project, evolve } } }));
+  return path;
+}
 
 it("seeded defects are fixed on branches, which a person accepts or rejects @night", async () => {
   const machine = aMachine(seeded);
@@ -163,28 +230,4 @@ it("a worker removes a duplicate from both files; one that is only moved is reje
     if (outcome === "rejected") expect(tried[0]?.why).toMatch(/1 of 1 findings are still there: fallow/);
     expectClean(machine, outcome === "kept" ? 1 : 0);
   }
-});
-
-function set(home: TransformHome, settings: string): void {
-  writeFileSync(join(home.other, "worker.yaml"), `types:\n  transform: { repository: ../project, ${settings} }\n`);
-}
-
-it("without trust a worker runs no code of the repository, and its settings say so @night", async () => {
-  const home = aTransformHome();
-  const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
-  set(home, "transform: {}");
-  expect(await once()).toMatchObject(failed(2, "tests run code of the repository"));
-  set(home, "transform: { trust: true }, command: [a]");
-  expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
-  writeFileSync(join(home.other, "worker.yaml"), "types:\n  transform: { folder: ., transform: { tests: false } }\n");
-  expect(await once()).toMatchObject(failed(2, "a folder is worked in as it is"));
-  set(home, "transform: { trust: true, tests: [no-such-program] }");
-  expect(await once()).toMatchObject(failed(2, "there is no program no-such-program"));
-  set(home, "transform: { tests: false }");
-  const rule = await submit(home, "transform --payload", JSON.stringify({ rule: varRule }));
-  const codemod = await submit(home, "transform --payload", '{"codemod":"codemods/no-var.cjs"}');
-  await once();
-  expect(await home.json("task show", rule)).toMatchObject({ state: "done", result: { output: { tests: null } } });
-  const detail = expect.stringContaining("would run code") as string;
-  expect(await home.json("task show", codemod)).toMatchObject({ state: "dead", detail });
 });

@@ -1,10 +1,72 @@
 import { existsSync, readFileSync, rmSync, symlinkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { TransformTask, type Change, transformersFor } from "#src/code/transform/transformers.ts";
-import { failed, printed } from "#harness/machine/cli-home.ts";
-import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
-import { aTransformHome, varRule, type TransformHome } from "#harness/transform/transform-rig.ts";
+import type { Io } from "#src/cli/io.ts";
+import { linkPackages } from "#harness/evolution/sample-project.ts";
+import { aCliHome, type CliHome, failed, printed } from "#harness/machine/cli-home.ts";
+import { commitAll, contents, git, leftIn, makeRepository, write } from "#harness/machine/git-project.ts";
+import { submit } from "#harness/worker/worker-rig.ts";
+
+const varRule = `id: no-var
+language: TypeScript
+rule: { pattern: "var $A = $B" }
+fix: "let $A = $B"
+`;
+
+/** jscodeshift: each var becomes let. */
+const varCodemod = `module.exports = ({ source }, { jscodeshift: j }) =>
+  j(source).find(j.VariableDeclaration, { kind: "var" }).forEach(({ node }) => { node.kind = "let"; }).toSource();
+`;
+
+/** ts-morph: the variable \`a\` is renamed wherever it is used. */
+const renameCodemod = `import { Project } from "ts-morph";
+default (project: Project): void => {
+  for (const file of project.getSourceFiles()) file.getVariableDeclaration("a")?.rename("renamed");
+};
+`;
+
+const sources: Readonly<Record<string, string>> = {
+  ".gitignore": "node_modules/\n",
+  "package.json": JSON.stringify({ name: "small", type: "module", scripts: { test: "node check.js" } }),
+  "src/a.ts": "export var a = 1;\nvar b = 2;\nconsole.log(a, b);\n",
+  "src/ü b.ts": "import { a } from './a.ts';\r\nvar c: number = a;\r\nvar d = <number>c;\r\n",
+  "check.js":
+    'import { readFileSync } from "node:fs";\nif (!readFileSync("src/a.ts", "utf8").includes("console.log(")) process.exit(1);\n',
+  "rules/no-var.yml": varRule,
+  "codemods/no-var.cjs": varCodemod,
+  "codemods/rename.ts": renameCodemod,
+};
+
+function aTransformHome(files: Readonly<Record<string, string>> = {}) {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  makeRepository(home.project, { ...sources, ...files });
+  const programs = ["ast-grep", "jscodeshift", "oxlint"];
+  linkPackages(home.project, ["@ast-grep/cli", "jscodeshift", "ts-morph", "oxlint"], programs);
+  const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
+  Object.assign(home.runtime, { env });
+  const io = { env, interrupted: () => new AbortController().signal };
+  /** `shim code transform` with Node's folder on the path, and no Ctrl-C. */
+  const transform = (command: string, overrides: Partial<Io> = {}): ReturnType<CliHome["shim"]> =>
+    home.shimWith({ ...io, ...overrides }, `code transform ${command}`);
+  return Object.assign(home, {
+    transform,
+    report: async (command: string) => (await transform(`--json ${command}`)).json(),
+    refuses: async (command: string, ...why: Parameters<typeof failed>) =>
+      expect([command, await transform(command)]).toMatchObject([command, failed(...why)]),
+    prints: async (command: string, ...parts: Parameters<typeof printed>) =>
+      expect([command, await transform(command)]).toMatchObject([command, printed(...parts)]),
+    branches: () => leftIn(home.project, home.paths.home).branches,
+    /** What a transform could leave behind, which is nothing but branches. */
+    leftovers() {
+      const { folders, worktrees } = leftIn(home.project, home.paths.home);
+      return [...folders, ...worktrees];
+    },
+  });
+}
+
+type TransformHome = ReturnType<typeof aTransformHome>;
 
 const untested = "--branch --no-tests";
 
@@ -252,4 +314,28 @@ it("a payload names no path out of the repository", () => {
   expect(accepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toEqual([true]);
   for (const path of ["/etc", "..", "a/../../b", "a/..", "a\nb", ""])
     expect([path, accepted({ codemod: path }, { lintFix: true, paths: [path] })]).toEqual([path, [false, false]]);
+});
+
+function set(home: TransformHome, settings: string): void {
+  writeFileSync(join(home.other, "worker.yaml"), `types:\n  transform: { repository: ../project, ${settings} }\n`);
+}
+
+it("without trust a worker runs no code of the repository, and its settings say so @night", async () => {
+  const home = aTransformHome();
+  const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
+  set(home, "transform: {}");
+  expect(await once()).toMatchObject(failed(2, "tests run code of the repository"));
+  set(home, "transform: { trust: true }, command: [a]");
+  expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
+  writeFileSync(join(home.other, "worker.yaml"), "types:\n  transform: { folder: ., transform: { tests: false } }\n");
+  expect(await once()).toMatchObject(failed(2, "a folder is worked in as it is"));
+  set(home, "transform: { trust: true, tests: [no-such-program] }");
+  expect(await once()).toMatchObject(failed(2, "there is no program no-such-program"));
+  set(home, "transform: { tests: false }");
+  const rule = await submit(home, "transform --payload", JSON.stringify({ rule: varRule }));
+  const codemod = await submit(home, "transform --payload", '{"codemod":"codemods/no-var.cjs"}');
+  await once();
+  expect(await home.json("task show", rule)).toMatchObject({ state: "done", result: { output: { tests: null } } });
+  const detail = expect.stringContaining("would run code") as string;
+  expect(await home.json("task show", codemod)).toMatchObject({ state: "dead", detail });
 });
