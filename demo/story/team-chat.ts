@@ -1,6 +1,5 @@
 import { isRecord, listAt, textAt } from "../../src/shared/json-fields.ts";
-import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
-import type { ToolCall } from "../../test/harness/clients/model-formats.ts";
+import type { ModelRequest, Step, ToolCall } from "../../test/harness/claude/scripted-model.ts";
 import { branchOf, tasks, type ChatName, type PlannedTask, waitOf, type Waits } from "./plan.ts";
 import { edits, sharedFile } from "./project.ts";
 import { answerOf, hasUserSaid, isShimTool, shimTool, toolResultsOf, type ToolResult, nameOf, Work } from "./work.ts";

@@ -1,6 +1,5 @@
 import { isRecord, listAt, parseObject } from "../../src/shared/json-fields.ts";
-import type { ModelRequest } from "../../test/harness/claude/scripted-model.ts";
-import type { ToolCall } from "../../test/harness/clients/model-formats.ts";
+import type { ModelRequest, ToolCall } from "../../test/harness/claude/scripted-model.ts";
 import { stepsOf, type PlannedTask, type WorkStep } from "./plan.ts";
 import type { Edit } from "./project.ts";
 

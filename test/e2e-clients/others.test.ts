@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import { type ClientRun, kill, longTool, ClientRig, firstRequest, offered } from "#harness/clients/chat-rig.ts";
 import { gemini, opencode, otherClients } from "#harness/clients/real-clients.ts";
-import type { ToolCall } from "#harness/clients/model-formats.ts";
+import type { ToolCall } from "#harness/claude/scripted-model.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 

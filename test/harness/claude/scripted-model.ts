@@ -2,9 +2,14 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { parseObject } from "#src/shared/json-fields.ts";
-import { formatOf, messagesIn, toolsIn } from "#harness/clients/model-formats.ts";
-import type { Message, Reply, SentEvent, ToolCall } from "#harness/clients/model-formats.ts";
+import { text as textFrom } from "node:stream/consumers";
+import { isRecord, listAt, parseObject, textAt, type JsonObject } from "#src/shared/json-fields.ts";
+
+export interface ToolCall {
+  /** A tool of an MCP server is `mcp__<server>__<tool>`, whatever the client calls it. */
+  readonly name: string;
+  readonly input?: Readonly<Record<string, unknown>>;
+}
 
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {
@@ -33,17 +38,10 @@ export interface ModelRequest {
   readonly path: string;
   /** Null where the request carried no JSON object. */
   readonly body: Readonly<Record<string, unknown>> | null;
-  readonly messages: readonly Message[];
+  readonly messages: readonly { readonly role: string; readonly text: string }[];
 }
 
-export interface ScriptedModel {
-  readonly url: string;
-  readonly requests: readonly ModelRequest[];
-  /** Resolves when a request has reached the step with this `hold`. */
-  held(name: string): Promise<void>;
-  release(name: string): void;
-  close(): Promise<void>;
-}
+export type ScriptedModel = Awaited<ReturnType<typeof startScriptedModel>>;
 
 /** Where the script has run out, so that a client never works on for ever. */
 const SCRIPT_ENDED = "The script has ended.";
@@ -54,7 +52,7 @@ const SUMMARY_PROMPT = "create a detailed summary of the conversation";
  * A stand-in of the APIs of models on loopback that plays a script; the path of a request chooses the API. It
  * speaks JSON and server-sent events, as the request asks.
  */
-export async function startScriptedModel(script: Script): Promise<ScriptedModel> {
+export async function startScriptedModel(script: Script) {
   const requests: ModelRequest[] = [];
   /** By `hold`: that a request has come, and that it may continue. */
   const gates = new Map<string, Record<"arrival" | "exit", PromiseWithResolvers<void>>>();
@@ -105,14 +103,14 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
   return {
     url,
     requests,
-    held: (name) => gate(name).arrival.promise,
-    release: (name) => gate(name).exit.resolve(),
-    close: () =>
-      new Promise((resolve) => {
-        for (const { exit } of gates.values()) exit.resolve();
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    /** Resolves when a request has reached the step with this `hold`. */
+    held: (name: string) => gate(name).arrival.promise,
+    release: (name: string) => gate(name).exit.resolve(),
+    close: async () => {
+      for (const { exit } of gates.values()) exit.resolve();
+      server.closeAllConnections();
+      await server[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -126,28 +124,22 @@ function play(steps: Steps): MakeStep {
 }
 
 async function readRequest(incoming: IncomingMessage): Promise<ModelRequest> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
+  const body = parseObject(await textFrom(incoming));
   const path = new URL(incoming.url ?? "/", "http://stand-in").pathname;
-  const body = parseObject(Buffer.concat(chunks).toString("utf8"));
   const messages = body && formatOf(path) ? messagesIn(body) : [];
   return { kind: kindOf(path, body, messages), path, body, messages };
 }
 
-function kindOf(path: string, body: ModelRequest["body"], messages: readonly Message[]): ModelRequest["kind"] {
+function kindOf(path: string, body: ModelRequest["body"], messages: ModelRequest["messages"]): ModelRequest["kind"] {
   if (path === "/v1/messages/count_tokens") return "count";
   if (!formatOf(path) || !body) return "unknown";
   if (messages.findLast(({ role }) => role === "user")?.text.includes(SUMMARY_PROMPT)) return "summary";
   return toolsIn(body).length > 0 ? "loop" : "aside";
 }
 
-function replyTo({ body }: ModelRequest, { text, tools = [] }: Step, serial: number): Reply {
-  return {
-    serial,
-    model: String(body?.["model"]),
-    text,
-    calls: tools.map(({ name, input = {} }) => ({ name, input })),
-  };
+function replyTo({ body }: ModelRequest, { text, tools = [] }: Step, serial: number) {
+  const calls = tools.map(({ name, input = {} }) => ({ name, input }));
+  return { serial, model: String(body?.["model"]), text, calls };
 }
 
 function send(response: ServerResponse, { path, body }: ModelRequest, reply: Reply): void {
@@ -174,4 +166,220 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 
 function sendError(response: ServerResponse, { status, type, message }: NonNullable<Step["error"]>): void {
   sendJson(response, status, { type: "error", error: { type, message } });
+}
+
+/** What the model answers, for every API the same; the serial number is part of all ids. */
+type Reply = ReturnType<typeof replyTo>;
+
+const usage = { input_tokens: 1_000, output_tokens: 20 };
+const total_tokens = 1_020;
+
+interface SentEvent {
+  readonly event: string | null;
+  readonly data: object | string;
+}
+
+/** How an API of models writes an answer. */
+interface WireFormat {
+  readonly path: RegExp;
+  whole(reply: Reply, body: JsonObject): object;
+  events(reply: Reply, body: JsonObject): SentEvent[];
+}
+
+/** Messages of a request to any of the APIs; calls and results stand in their text. */
+function messagesIn(body: JsonObject): ModelRequest["messages"] {
+  const items = ["messages", "input", "contents"].flatMap((name) => listAt(body, name)).filter(isRecord);
+  return items.map((item) => ({ role: textAt(item, "role") ?? roleOf(item), text: textOf(item) }));
+}
+
+/** Of an item of the Responses API that is no message: a call or its output. */
+function roleOf({ type }: JsonObject): string {
+  return String(type).endsWith("_output") ? "tool" : "assistant";
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.filter(isRecord).map(textOf).join("\n");
+  if (!isRecord(value)) return "";
+  const { text, content, output, parts, tool_calls: calls } = value;
+  const inner = text ?? content ?? output ?? parts;
+  if (typeof inner !== "string" && !Array.isArray(inner)) return JSON.stringify(value);
+  return calls === undefined ? textOf(inner) : `${textOf(inner)}\n${JSON.stringify(calls)}`;
+}
+
+/** Codex gives the newest models their tools in an item of the conversation; some are in a namespace. */
+function toolsIn(body: JsonObject): JsonObject[] {
+  const items = listAt(body, "input").filter(isRecord);
+  const late = items.filter(({ type }) => type === "additional_tools").flatMap((item) => listAt(item, "tools"));
+  return [...listAt(body, "tools"), ...late].filter(isRecord).flatMap((tool) => {
+    if (tool["type"] !== "namespace") return [tool];
+    const tools = listAt(tool, "tools").filter(isRecord);
+    return tools.map((one) => Object.assign({ namespace: tool["name"] }, one));
+  });
+}
+
+/** The Messages API of Anthropic: Claude Code. */
+const messages: WireFormat = {
+  path: /^\/v1\/messages$/,
+  whole: messageOf,
+  events(reply) {
+    const message = messageOf(reply);
+    const sent: SentEvent[] = [];
+    const add = (type: string, data: object): unknown => sent.push({ event: type, data: { type, ...data } });
+    add("message_start", { message: { ...message, content: [], stop_reason: null } });
+    for (const [index, block] of message.content.entries()) {
+      const isText = block.type === "text";
+      add("content_block_start", { index, content_block: isText ? { ...block, text: "" } : { ...block, input: {} } });
+      const delta = isText
+        ? { type: "text_delta", text: block.text }
+        : { type: "input_json_delta", partial_json: JSON.stringify(block.input) };
+      add("content_block_delta", { index, delta });
+      add("content_block_stop", { index });
+    }
+    const { stop_reason, stop_sequence } = message;
+    add("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens: usage.output_tokens } });
+    add("message_stop", {});
+    return sent;
+  },
+};
+
+function messageOf({ serial, model, text, calls }: Reply) {
+  const uses = calls.map((call, index) => ({ type: "tool_use" as const, id: `toolu_${serial}_${index}`, ...call }));
+  const texts = text === undefined ? [] : [{ type: "text" as const, text }];
+  return {
+    id: `msg_${serial}`,
+    type: "message",
+    role: "assistant",
+    model,
+    content: [...texts, ...uses],
+    stop_reason: calls.length > 0 ? "tool_use" : "end_turn",
+    stop_sequence: null,
+    usage: { ...usage, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
+  };
+}
+
+/** The Responses API of OpenAI: Codex. */
+const responses: WireFormat = {
+  path: /\/responses$/,
+  whole: responseOf,
+  events(reply, body) {
+    const response = responseOf(reply, body);
+    const sent: SentEvent[] = [];
+    const add = (type: string, data: object): unknown =>
+      sent.push({ event: type, data: { type, sequence_number: sent.length, ...data } });
+    add("response.created", { response: { ...response, status: "in_progress", output: [], usage: null } });
+    for (const [output_index, item] of response.output.entries()) {
+      add("response.output_item.added", { output_index, item });
+      add("response.output_item.done", { output_index, item });
+    }
+    add("response.completed", { response });
+    return sent;
+  },
+};
+
+function responseOf({ serial, model, text, calls }: Reply, body: JsonObject) {
+  const content = [{ type: "output_text", text, annotations: [] }];
+  const message = { type: "message", id: `item_${serial}`, role: "assistant", status: "completed", content };
+  return {
+    id: `resp_${serial}`,
+    object: "response",
+    status: "completed",
+    model,
+    output: [
+      ...(text === undefined ? [] : [message]),
+      ...calls.map((call, index) => callItem(call, `${serial}_${index}`, body)),
+    ],
+    usage: {
+      ...usage,
+      total_tokens,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens_details: { reasoning_tokens: 0 },
+    },
+  };
+}
+
+/** A tool that takes free text is offered as `custom`; those of an MCP server are called in a namespace. */
+function callItem({ name, input }: Reply["calls"][number], id: string, body: JsonObject): JsonObject {
+  const common = { id: `item_${id}`, call_id: `call_${id}`, status: "completed" };
+  const custom = toolsIn(body).find((tool) => tool["type"] === "custom" && tool["name"] === name);
+  if (custom)
+    return { type: "custom_tool_call", ...common, name, namespace: custom["namespace"], input: input["input"] };
+  const [, namespace, tool] = /^(mcp__\w+?)__(\w+)$/.exec(name) ?? [];
+  const named = namespace === undefined ? { name } : { name: tool, namespace };
+  return { type: "function_call", ...common, ...named, arguments: JSON.stringify(input) };
+}
+
+/** The Chat Completions API of OpenAI: Copilot CLI, OpenCode, Qwen Code. */
+const chatCompletions: WireFormat = {
+  path: /\/chat\/completions$/,
+  whole: (reply) => {
+    const { common, message, finish_reason } = completionOf(reply);
+    const choices = [{ index: 0, message, finish_reason }];
+    return { ...common, object: "chat.completion", choices, usage: completionUsage };
+  },
+  events(reply) {
+    const { common, message, finish_reason } = completionOf(reply);
+    const chunk = (choices: readonly object[], more: object = {}) => ({
+      event: null,
+      data: { ...common, object: "chat.completion.chunk", choices, ...more },
+    });
+    return [
+      chunk([{ index: 0, delta: message, finish_reason: null }]),
+      chunk([{ index: 0, delta: {}, finish_reason }]),
+      chunk([], { usage: completionUsage }),
+      { event: null, data: "[DONE]" },
+    ];
+  },
+};
+
+const completionUsage = {
+  prompt_tokens: usage.input_tokens,
+  completion_tokens: usage.output_tokens,
+  total_tokens,
+  prompt_tokens_details: { cached_tokens: 0 },
+};
+
+function completionOf({ serial, model, text, calls }: Reply) {
+  const tool_calls = calls.map(({ name, input }, index) => ({
+    index,
+    id: `call_${serial}_${index}`,
+    type: "function",
+    function: { name, arguments: JSON.stringify(input) },
+  }));
+  return {
+    common: { id: `chatcmpl_${serial}`, created: 0, model },
+    message: { role: "assistant", content: text ?? null, ...(calls.length > 0 ? { tool_calls } : {}) },
+    finish_reason: calls.length > 0 ? "tool_calls" : "stop",
+  };
+}
+
+/** The Gemini API: Gemini CLI. */
+const gemini: WireFormat = {
+  path: /\/models\/[^/]+:(streamGenerateContent|generateContent)$/,
+  whole: candidateOf,
+  events: (reply) => [{ event: null, data: candidateOf(reply) }],
+};
+
+function candidateOf({ serial, model, text, calls }: Reply): object {
+  const parts = [
+    ...(text === undefined ? [] : [{ text }]),
+    ...calls.map(({ name, input }, index) => ({ functionCall: { id: `call_${serial}_${index}`, name, args: input } })),
+  ];
+  return {
+    candidates: [{ index: 0, content: { role: "model", parts }, finishReason: "STOP" }],
+    modelVersion: model,
+    responseId: `gen_${serial}`,
+    usageMetadata: {
+      promptTokenCount: usage.input_tokens,
+      candidatesTokenCount: usage.output_tokens,
+      totalTokenCount: total_tokens,
+      cachedContentTokenCount: 0,
+    },
+  };
+}
+
+const formats = [messages, responses, chatCompletions, gemini];
+
+function formatOf(path: string): WireFormat | undefined {
+  return formats.find((format) => format.path.test(path));
 }

@@ -19,11 +19,11 @@ import {
   type ScriptedModel,
   type Step,
   type Steps,
+  type ToolCall,
 } from "#harness/claude/scripted-model.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
-import type { ToolCall } from "./model-formats.ts";
 import { connectClient, environmentOf, noModel, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
 /** One run of a client and the model that it talks to. */

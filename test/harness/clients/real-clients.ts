@@ -12,7 +12,7 @@ import {
 } from "../../../scripts/install-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { ChatRig } from "./chat-rig.ts";
-import type { ToolCall } from "./model-formats.ts";
+import type { ToolCall } from "#harness/claude/scripted-model.ts";
 
 /** How the tests drive a client, with nothing but the stand-in of a model. */
 export interface RealClient {
