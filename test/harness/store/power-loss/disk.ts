@@ -1,69 +1,37 @@
 import { readFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, basename, dirname } from "node:path";
-import type { TestContext } from "vitest";
-import { compiled } from "#harness/machine/programs.ts";
 import type { Rng } from "../../../sim/sim.ts";
 
 /** One change of the disk, an fsync, or a line that a process printed, in the order in which they happened. */
-export type Record =
-  | { readonly kind: "open"; readonly inode: bigint; readonly path: string; readonly isCut: boolean }
-  | { readonly kind: "open folder"; readonly inode: bigint; readonly path: string }
-  | { readonly kind: "write"; readonly inode: bigint; readonly at: number; readonly data: Buffer }
-  | { readonly kind: "truncate"; readonly inode: bigint; readonly length: number }
-  | { readonly kind: "sync"; readonly inode: bigint }
-  | { readonly kind: "rename"; readonly from: string; readonly to: string }
-  | { readonly kind: "link"; readonly from: string; readonly to: string }
-  | { readonly kind: "unlink"; readonly path: string }
-  | { readonly kind: "folder"; readonly inode: bigint; readonly path: string }
-  /** A line that begins with `+`: what a process has acknowledged. */
-  | { readonly kind: "said"; readonly text: string };
-
-/** The path of the library that records. Needs Linux and a C compiler: elsewhere the test is skipped with the reason. */
-export function recorder(test: TestContext): string {
-  if (process.platform !== "linux") test.skip("what a process asks of the disk is recorded on Linux only");
-  return compiled(test, join(import.meta.dirname, "record.c"), "-ldl", "-lpthread");
-}
-
-/** What a process (and all that it starts) gets into its environment to be recorded. */
-export function recorded(library: string, root: string, trace: string): NodeJS.ProcessEnv {
-  return { LD_PRELOAD: library, SHIM_RECORD_ROOT: root, SHIM_RECORD_TO: trace, UV_USE_IO_URING: "0" };
+export interface Record {
+  /** See `apply`; M: a line that begins with `+`, which is what a process has acknowledged. */
+  readonly kind: string;
+  readonly inode: bigint;
+  /** An offset, a length, or the flags of an open. */
+  readonly number: number;
+  /** What is written, a path, or the line. */
+  readonly data: Buffer;
+  /** The new name. */
+  readonly to: string;
 }
 
 const HEAD = 25;
-const O_TRUNC = 0o1000n;
+const O_TRUNC = 0o1000;
 
 export function readRecording(trace: string): Record[] {
   const bytes = readFileSync(trace);
   const records: Record[] = [];
   for (let at = 0; at < bytes.length;) {
-    const letter = String.fromCharCode(bytes.readUInt8(at));
-    const inode = bytes.readBigUInt64LE(at + 1);
-    const number = bytes.readBigUInt64LE(at + 9);
-    const [first, second] = [bytes.readUInt32LE(at + 17), bytes.readUInt32LE(at + 21)];
-    const data = bytes.subarray(at + HEAD, at + HEAD + first);
-    const more = bytes.subarray(at + HEAD + first, at + HEAD + first + second).toString();
-    const read = readers[letter];
-    if (!read) throw new Error(`a record of an unknown kind: ${letter}`);
-    records.push(read(inode, number, data, more));
-    at += HEAD + first + second;
+    const kind = String.fromCharCode(bytes.readUInt8(at));
+    const [inode, number] = [bytes.readBigUInt64LE(at + 1), Number(bytes.readBigUInt64LE(at + 9))];
+    const end = at + HEAD + bytes.readUInt32LE(at + 17);
+    const next = end + bytes.readUInt32LE(at + 21);
+    const [data, to] = [bytes.subarray(at + HEAD, end), bytes.subarray(end, next).toString()];
+    records.push({ kind, inode, number, data, to });
+    at = next;
   }
   return records;
 }
-
-type Reader = (inode: bigint, number: bigint, data: Buffer, more: string) => Record;
-
-const readers: Partial<{ [letter: string]: Reader }> = {
-  O: (inode, flags, path) => ({ kind: "open", inode, path: path.toString(), isCut: (flags & O_TRUNC) !== 0n }),
-  D: (inode, _, path) => ({ kind: "open folder", inode, path: path.toString() }),
-  W: (inode, at, data) => ({ kind: "write", inode, at: Number(at), data }),
-  T: (inode, length) => ({ kind: "truncate", inode, length: Number(length) }),
-  S: (inode) => ({ kind: "sync", inode }),
-  R: (_, __, from, to) => ({ kind: "rename", from: from.toString(), to }),
-  L: (_, __, from, to) => ({ kind: "link", from: from.toString(), to }),
-  U: (_, __, path) => ({ kind: "unlink", path: path.toString() }),
-  F: (inode, _, path) => ({ kind: "folder", inode, path: path.toString() }),
-  M: (_, __, text) => ({ kind: "said", text: text.toString() }),
-};
 
 /** A disk writes whole sectors of so many bytes: what is torn is torn between two of them. */
 const SECTOR = 512;
@@ -143,38 +111,40 @@ export class Disk {
     this.#root = root;
   }
 
-  apply(record: Record): void {
-    // The kind decides the type of the record.
-    (this.#on[record.kind] as (record: Record) => void)(record);
+  apply({ kind, inode, number, data, to }: Record): void {
+    const node = this.#byInode.get(inode);
+    const path = (): string => data.toString();
+    switch (kind) {
+      case "O":
+        return this.#open(inode, path(), (number & O_TRUNC) !== 0);
+      case "D": {
+        const folder = this.#find(path()) ?? missing(path());
+        return void this.#byInode.set(inode, folder);
+      }
+      case "F":
+        return void this.#byInode.set(inode, this.#name(path(), new Folder()));
+      case "W":
+        return void (node instanceof File && node.pending.push({ at: number, data }));
+      case "T":
+        return void (node instanceof File && node.pending.push({ length: number }));
+      case "S":
+        return this.#sync(node);
+      case "R":
+      case "L":
+        return this.#rename(path(), to, kind === "R");
+      case "U":
+        return this.#change([{ ...this.#at(path()), node: null }]);
+      case "M":
+        return undefined;
+      default:
+        throw new Error(`a record of an unknown kind: ${kind}`);
+    }
   }
 
-  readonly #on: { readonly [Kind in Record["kind"]]: (record: Extract<Record, { kind: Kind }>) => void } = {
-    open: (record) => this.#open(record),
-    "open folder": ({ inode, path }) => {
-      const folder = this.#find(path);
-      if (!folder) throw new Error(`the recording misses how the folder ${path} was made`);
-      this.#byInode.set(inode, folder);
-    },
-    folder: ({ inode, path }) => void this.#byInode.set(inode, this.#name(path, new Folder())),
-    write: (record) => this.#write(record),
-    truncate: (record) => this.#write(record),
-    sync: ({ inode }) => this.#sync(this.#byInode.get(inode)),
-    rename: ({ from, to }) => this.#rename(from, to, true),
-    link: ({ from, to }) => this.#rename(from, to, false),
-    unlink: ({ path }) => this.#change([{ ...this.#at(path), node: null }]),
-    said: () => undefined,
-  };
-
-  #open({ inode, path, isCut }: Extract<Record, { kind: "open" }>): void {
-    const found = this.#find(path);
-    const file = found ?? this.#name(path, new File());
+  #open(inode: bigint, path: string, isCut: boolean): void {
+    const file = this.#find(path) ?? this.#name(path, new File());
     this.#byInode.set(inode, file);
     if (isCut && file instanceof File && file.read().length > 0) file.pending.push({ length: 0 });
-  }
-
-  #write(record: Extract<Record, { kind: "write" | "truncate" }>): void {
-    const node = this.#byInode.get(record.inode);
-    if (node instanceof File) node.pending.push(record);
   }
 
   #name<Node extends File | Folder>(path: string, node: Node): Node {
@@ -184,8 +154,7 @@ export class Disk {
 
   #rename(from: string, to: string, isMoved: boolean): void {
     if (from === to) return;
-    const node = this.#find(from);
-    if (!node) throw new Error(`the recording misses how ${from} was made`);
+    const node = this.#find(from) ?? missing(from);
     const made: Name = { ...this.#at(to), node };
     this.#change(isMoved ? [made, { ...this.#at(from), node: null }] : [made]);
   }
@@ -197,8 +166,7 @@ export class Disk {
 
   #at(path: string): { folder: Folder; name: string } {
     const folder = this.#find(dirname(path));
-    if (!(folder instanceof Folder)) throw new Error(`the recording misses how the folder of ${path} was made`);
-    return { folder, name: basename(path) };
+    return { folder: folder instanceof Folder ? folder : missing(dirname(path)), name: basename(path) };
   }
 
   #find(path: string): File | Folder | undefined {
@@ -259,6 +227,10 @@ export class Disk {
     };
     write(this.#top, into);
   }
+}
+
+function missing(path: string): never {
+  throw new Error(`the recording misses how ${path} was made`);
 }
 
 function put(names: Map<string, File | Folder>, { name, node }: Name): void {

@@ -7,7 +7,8 @@ import type { Driver } from "#src/store/driver.ts";
 import { Rng } from "../../../sim/sim.ts";
 import { GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import type { PowerTask } from "./child.ts";
-import { Disk, readRecording, recorded, recorder, type Record } from "./disk.ts";
+import { compiled } from "#harness/machine/programs.ts";
+import { Disk, readRecording, type Record } from "./disk.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { listBackups } from "#src/store/backup.ts";
 import { isSound } from "#src/store/database.ts";
@@ -23,16 +24,18 @@ type Recording = ReturnType<typeof record>;
 const imagesIn = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const CHILD = join(import.meta.dirname, "child.ts");
 
-/** Lets a process save, back up, forget and repair, and records what it asks of the disk. */
+/** Lets a process save, back up, forget and repair, and records what it asks of the disk. Needs Linux and a C compiler: elsewhere the test is skipped with the reason. */
 export function record(test: TestContext, task: Omit<PowerTask, "home" | "project"> & { hasProject: boolean }) {
-  const library = recorder(test);
+  if (process.platform !== "linux") test.skip("what a process asks of the disk is recorded on Linux only");
+  const library = compiled(test, join(import.meta.dirname, "record.c"), "-ldl", "-lpthread");
   const folder = temporaryFolder();
   const [root, trace] = [join(folder, "disk"), join(folder, "trace")];
   mkdirSync(root);
   const project = task.hasProject ? join(folder, "project") : null;
   if (project !== null) makeRepository(project);
   const given: PowerTask = { ...task, home: join(root, "data", "shim"), project };
-  const env = { ...process.env, ...GIT_ENV, ...recorded(library, root, trace) };
+  const recorded = { LD_PRELOAD: library, SHIM_RECORD_ROOT: root, SHIM_RECORD_TO: trace, UV_USE_IO_URING: "0" };
+  const env = { ...process.env, ...GIT_ENV, ...recorded };
   const options = { env, encoding: "utf8", maxBuffer: 100_000_000 } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, JSON.stringify(given)], options);
   if (status !== 0 || !stdout.includes("+end")) throw new Error(`the recorded process failed (${status}): ${stderr}`);
@@ -58,18 +61,13 @@ function mustBeWhole(root: string, records: readonly Record[]): void {
   if (wrong.length > 0) throw new Error(`the recording is not whole: ${wrong.slice(0, 5).join(", ")}`);
 }
 
-interface Cuts {
-  readonly driver: Driver;
-  readonly seed: number;
-  readonly count: number;
-  /** What is left out of the recording, to see that it is missed. */
-  readonly ignores?: (record: Record) => boolean;
-}
-
 /** Cuts the power at as many moments, each with another part of the unsynced changes on the disk. Answers what broke, in words. */
-export function cutPower({ root, records }: Recording, { driver, seed, count, ignores = () => false }: Cuts): string[] {
+export function cutPower(
+  { root, records }: Recording,
+  { driver, seed, count }: { driver: Driver; seed: number; count: number },
+): string[] {
   const rng = new Rng(seed);
-  const changes = records.flatMap((one, at) => (one.kind === "said" ? [] : [at]));
+  const changes = records.flatMap((one, at) => (one.kind === "M" ? [] : [at]));
   const moments = Array.from({ length: count }, () => rng.pick(changes)).sort((a, b) => a - b);
   const disk = new Disk(root);
   const promised = new Promised();
@@ -86,8 +84,8 @@ export function cutPower({ root, records }: Recording, { driver, seed, count, ig
         rmSync(image, { recursive: true, force: true });
       }
     }
-    if (one.kind === "said") promised.add(one.text);
-    else if (!ignores(one)) disk.apply(one);
+    if (one.kind === "M") promised.add(one.data.toString());
+    else disk.apply(one);
   }
   return faults;
 }
@@ -103,11 +101,10 @@ class Promised {
   repairs = 0;
 
   add(text: string): void {
-    for (const line of text.trim().split("\n")) this.#line(line.slice(1).split(" "));
-  }
-
-  #line([kind = "", what = "", first = "", second = ""]: string[]): void {
-    this.#on[kind]?.(what, first, second);
+    for (const line of text.trim().split("\n")) {
+      const [kind = "", what = "", first = "", second = ""] = line.slice(1).split(" ");
+      this.#on[kind]?.(what, first, second);
+    }
   }
 
   readonly #on: Partial<{ [kind: string]: (what: string, first: string, second: string) => void }> = {
