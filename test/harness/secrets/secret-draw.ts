@@ -1,4 +1,5 @@
 /** Random characters from a seed, and what secrets and their look-alikes are made of. */
+import { seededRandom } from "#src/shared/seeded-random.ts";
 
 export interface Draw {
   /** A whole number from 0 to `below - 1`. */
@@ -7,17 +8,9 @@ export interface Draw {
   readonly chars: (alphabet: string, length: number) => string;
 }
 
-/** mulberry32 by Tommy Ettinger: 32 bits of state, the same numbers on every machine. */
 export function draw(seed: number): Draw {
-  let state = seed >>> 0;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  };
-  const int = (below: number): number => next() % below;
+  const next = seededRandom(seed);
+  const int = (below: number): number => (next() * 2 ** 32) % below;
   const chars = (alphabet: string, length: number): string => {
     for (;;) {
       const value = Array.from({ length }, () => alphabet[int(alphabet.length)]).join("");

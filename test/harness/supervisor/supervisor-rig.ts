@@ -16,9 +16,7 @@ import { SupervisorState, SupervisorSettings, isProgram } from "#src/runner/supe
 import type { ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
-import { codex } from "#src/clients/codex/codex.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
+import { init, lines } from "#harness/claude/fake-claude.ts";
 
 interface Running {
   readonly program: Program;
@@ -219,10 +217,6 @@ export function aLiveChat(runtime: TempRuntime, chat: LiveChat): void {
   });
 }
 
-export function sessionOf(runtime: TempRuntime, id: string): sessions.Session | null {
-  return runtime.store.read((sql) => sessions.get(sql, id), null);
-}
-
 export function checkpointsOf(runtime: TempRuntime, id: string): string[] {
   return runtime.store.read((sql) => {
     const last = checkpoints.latest(sql, id);
@@ -260,12 +254,6 @@ export function valueAfter(rig: SupervisorRig, option: string): string | undefin
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
-export function promptOf(rig: SupervisorRig, run: number): string {
-  const { input, args } = rig.runs[run]!.program;
-  if (!args.includes("--input-format")) return input;
-  return (JSON.parse(input) as { message: { content: string } }).message.content;
-}
-
 export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
   const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
   const folder = join(rig.folder, "project");
@@ -273,8 +261,6 @@ export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string
   prints(rig, init({ session_id: id }));
   return id;
 }
-
-export const codexId = "01a2045f-b750-74a3-8d32-75b263a4244d";
 
 export async function die(rig: SupervisorRig, code = 137): Promise<void> {
   rig.runtime.processes.kill(500 + rig.runs.length);
@@ -292,36 +278,4 @@ export async function crash(rig: SupervisorRig, code?: number): Promise<void> {
 
 export function prints(rig: SupervisorRig, ...events: object[]): void {
   for (const line of lines(...events).split("\n")) rig.runs.at(-1)?.program.onLine(line);
-}
-
-/** Its hooks report that Codex has begun, in the process of this run, and has done something. */
-export function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it."): void {
-  const { env, cwd } = rig.runs.at(-1)!.program;
-  const pid = 500 + rig.runs.length;
-  rig.runtime.processes.start(pid);
-  const runtime = { ...rig.runtime, env };
-  const send = (event: string, fields: object): void => {
-    const input = { session_id: codexId, cwd, ...fields };
-    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
-  };
-  send("SessionStart", { source: "startup" });
-  send("UserPromptSubmit", { prompt });
-  send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
-  prints(rig, { type: "thread.started", thread_id: codexId });
-}
-
-/** Time passes until the run with this number, the first being 1, has begun. */
-export async function passToRun(rig: SupervisorRig, ms: number, run: number): Promise<void> {
-  await rig.pass(ms);
-  await rig.until(() => rig.runs.length >= run);
-}
-
-/** @param resetsInMs absent: the end of the limit is not reported */
-export function limitIt(rig: SupervisorRig, resetsInMs?: number): Promise<void> {
-  const resetsAt = Math.floor((rig.runtime.now() + (resetsInMs ?? 0)) / 1_000);
-  const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
-  if (resetsInMs !== undefined) prints(rig, limit);
-  prints(rig, says({ error: "rate_limit", api_error: "usage_limit_reached" }));
-  prints(rig, result({ is_error: true, result: "You've hit your limit" }));
-  return die(rig, 1);
 }

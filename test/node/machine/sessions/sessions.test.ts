@@ -22,13 +22,7 @@ import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession } from "
 import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { addSession } from "#harness/store/store-test.ts";
-import {
-  aLiveChat,
-  checkpointsOf,
-  sessionOf,
-  SupervisorRig,
-  type LiveChat,
-} from "#harness/supervisor/supervisor-rig.ts";
+import { aLiveChat, checkpointsOf, SupervisorRig, type LiveChat } from "#harness/supervisor/supervisor-rig.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
@@ -374,7 +368,7 @@ it("what ended well, or another process continues, is no death; what was never s
 
 it("with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
   const rig = await aRig(reopening);
-  const { cwd } = sessionOf(rig.runtime, id)!;
+  const { cwd } = storedSession(rig.runtime, id);
   await die(rig);
   expect(rig.opened).toEqual([{ words: ["tmux", "new-window", "-c", cwd, "--", "claude", "--resume", id], cwd }]);
   expect(rig.emitted("restarting")).toEqual([expect.objectContaining({ session: id })]);
@@ -395,13 +389,13 @@ it("a new chat with the brief; one that never begins is a crash, and in the end 
   const begun = rig.opened[0]?.words.slice(5) ?? [];
   expect(begun.slice(0, 2)).toEqual(["claude", "--session-id"]);
   expect(begun[3]).toContain("make the parser accept empty input");
-  expect(sessionOf(rig.runtime, id)).toMatchObject({ recovery: "offered", recoveryBy: begun[2] });
+  expect(storedSession(rig.runtime, id)).toMatchObject({ recovery: "offered", recoveryBy: begun[2] });
   await rig.pass(64_000);
   expect(rig.opened).toHaveLength(2);
   await rig.pass(600_000);
   expect(rig.opened).toHaveLength(4);
   expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat started" });
-  expect(sessionOf(rig.runtime, id)?.recovery).toBeNull();
+  expect(storedSession(rig.runtime, id).recovery).toBeNull();
 });
 
 it("a chat is not started that the user closed, a worker runs, was recovered, or whose folder is gone", async () => {
@@ -416,7 +410,7 @@ it("a chat is not started that the user closed, a worker runs, was recovered, or
   offered.runtime.store.write((sql) => sessions.setRecovery(sql, offered.runtime.now(), id, "recovered", "x"));
   await offered.pass(60_000);
   const gone = await aRig(reopening);
-  rmSync(sessionOf(gone.runtime, id)!.cwd!, { recursive: true });
+  rmSync(storedSession(gone.runtime, id).cwd!, { recursive: true });
   await die(gone);
   for (const rig of [closed, worker, offered, gone]) expect(rig.opened).toEqual([]);
   for (const rig of [closed, worker]) expect(rig.emitted("died")).toHaveLength(1);

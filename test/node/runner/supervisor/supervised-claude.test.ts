@@ -11,22 +11,17 @@ import { readContent } from "#src/machine/sessions/session-content.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/machine-tables.ts";
-import { result } from "#harness/claude/fake-claude.ts";
+import { result, says } from "#harness/claude/fake-claude.ts";
+import { storedSession } from "#harness/machine/claude.ts";
 import {
   aLiveChat,
   aRig,
   checkpointsOf,
-  codexId,
-  codexWorks,
   crash,
   die,
-  limitIt,
   live,
-  passToRun,
   prints,
   prompt,
-  promptOf,
-  sessionOf,
   type Order,
   type RuleOptions,
   type SupervisorRig,
@@ -35,6 +30,46 @@ import {
 
 const hourMs = 3_600_000;
 const toCodex = { client: "codex" };
+
+function promptOf(rig: SupervisorRig, run: number): string {
+  const { input, args } = rig.runs[run]!.program;
+  if (!args.includes("--input-format")) return input;
+  return (JSON.parse(input) as { message: { content: string } }).message.content;
+}
+
+const codexId = "01a2045f-b750-74a3-8d32-75b263a4244d";
+
+/** Its hooks report that Codex has begun, in the process of this run, and has done something. */
+function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it."): void {
+  const { env, cwd } = rig.runs.at(-1)!.program;
+  const pid = 500 + rig.runs.length;
+  rig.runtime.processes.start(pid);
+  const runtime = { ...rig.runtime, env };
+  const send = (event: string, fields: object): void => {
+    const input = { session_id: codexId, cwd, ...fields };
+    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
+  };
+  send("SessionStart", { source: "startup" });
+  send("UserPromptSubmit", { prompt });
+  send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
+  prints(rig, { type: "thread.started", thread_id: codexId });
+}
+
+/** Time passes until the run with this number, the first being 1, has begun. */
+async function passToRun(rig: SupervisorRig, ms: number, run: number): Promise<void> {
+  await rig.pass(ms);
+  await rig.until(() => rig.runs.length >= run);
+}
+
+/** @param resetsInMs absent: the end of the limit is not reported */
+function limitIt(rig: SupervisorRig, resetsInMs?: number): Promise<void> {
+  const resetsAt = Math.floor((rig.runtime.now() + (resetsInMs ?? 0)) / 1_000);
+  const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
+  if (resetsInMs !== undefined) prints(rig, limit);
+  prints(rig, says({ error: "rate_limit", api_error: "usage_limit_reached" }));
+  prints(rig, result({ is_error: true, result: "You've hit your limit" }));
+  return die(rig, 1);
+}
 
 /** Claude Code has worked, and has reached its limit. */
 async function limited(order: Order, resetsInMs?: number, options: RuleOptions = {}) {
@@ -67,7 +102,7 @@ it("begins with the prompt in a session of SHIM's choice, with its server and ho
 it("after a crash the session is resumed where its transcript is whole, with its last checkpoint", async () => {
   const rig = await aRig();
   const id = live(rig);
-  const { transcriptPath } = sessionOf(rig.runtime, id)!;
+  const { transcriptPath } = storedSession(rig.runtime, id);
   const message = { role: "assistant", content: [{ type: "text", text: "It is line 7." }] };
   appendFileSync(transcriptPath!, `${JSON.stringify({ type: "assistant", message, sessionId: id, uuid: "u1" })}\n`);
   await crash(rig);
@@ -88,13 +123,13 @@ it("where its transcript is not whole a new session begins with the prompt and t
   expect(input.startsWith(`${prompt}\n\n`)).toBe(true);
   expect(input).toContain(first);
   expect(input).toContain("make the parser accept empty input");
-  expect(sessionOf(rig.runtime, first)).toMatchObject({ recovery: "offered", recoveryBy: second });
+  expect(storedSession(rig.runtime, first)).toMatchObject({ recovery: "offered", recoveryBy: second });
   // It dies before it began: the next one goes on with the first, too.
   await crash(rig);
   const third = valueAfter(rig, "--session-id");
   expect([first, second]).not.toContain(third);
   expect(promptOf(rig, 2)).toContain(first);
-  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: third });
+  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: third });
 });
 
 it("what its user has ended is stopped", async () => {
@@ -155,7 +190,7 @@ it("at a usage limit another client continues at once with the brief, and Claude
   expect(program.input).toMatch(/^Fix the parser\.\n\n.*make the parser/s);
   codexWorks(rig);
   await die(rig, 1);
-  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
+  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
   await passToRun(rig, 400_000, 3);
   expect(rig.runs[2]!.program.command).toBe("claude");
   expect(valueAfter(rig, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
@@ -191,9 +226,9 @@ it("a chat in a process of another environment gets the session by the brief in 
   };
   send("of-daemon", 900, "SessionStart", { source: "startup" });
   send("of-daemon", 900, "UserPromptSubmit", { prompt });
-  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
   send("pasted", 901, "UserPromptSubmit", { prompt });
-  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
 });
 
 /** What has run, in order: a model named by the rule, or the program. */
@@ -253,7 +288,7 @@ it("another model goes on in a new session with the brief, and the usual one tak
   expect(valueAfter(rig, "--model")).toBe("haiku");
   expect(promptOf(rig, 1)).toContain("make the parser");
   const second = live(rig);
-  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: second });
+  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: second });
   await limitIt(rig, hourMs);
   await passToRun(rig, hourMs + 10_000, 3);
   expect(ran(rig)).toEqual(["claude", "haiku", "claude"]);
@@ -297,7 +332,7 @@ it("Enter and a pause stop what the rule has started, and nothing of it starts a
     else rig.runtime.store.write((sql) => pause(sql, now, null, null));
     const reason = expect.stringContaining(why) as string;
     expect(await passToEnd(rig, 3_000)).toMatchObject({ phase: "stopped", reason });
-    expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
+    expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
     rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
     await rig.pass(3 * hourMs);
     expect(rig.runs).toHaveLength(2);
@@ -320,7 +355,7 @@ it("a supervisor that dies in a hand-over leaves one successor: the next continu
   await passToRun(afterLate, 0, 1);
   expect(ran(afterLate)).toEqual(["codex"]);
   expect(promptOf(afterLate, 0)).toContain("Codex has fixed the lexer.");
-  expect(sessionOf(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
+  expect(storedSession(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
 });
 
 it("a successor that still lives is waited for", async () => {
