@@ -1,35 +1,26 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
-import { outputOf, MachineHome } from "#harness/machine/programs.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 import { childrenOf } from "#harness/machine/process-tree.ts";
 import { built } from "#harness/machine/mcp-process.ts";
-import { untilFound } from "#harness/claude/claude-code.ts";
+import { untilFound, watch } from "#harness/claude/claude-code.ts";
 
-interface Screen {
-  /** A shell in a pseudo-terminal of script(1). */
-  readonly terminal: ChildProcess;
-  /** Resolves when this text was shown. */
-  shows(text: string): Promise<unknown>;
-  /** Everything shown when the shell has ended. */
-  ended(): Promise<string>;
-}
-
-/** A command of `shim` in a real terminal, then the settings that it has left. */
-function inTerminal({ project, env }: MachineHome, command: string): Screen {
+/** A command of `shim` in a real terminal of script(1), then the settings that it has left. */
+function inTerminal({ project: cwd, env }: MachineHome, command: string) {
   const line = `stty cols 80 rows 24; "${process.execPath}" "${built.launcher}" ${command}; stty -a`;
-  const terminal = spawn("script", ["-qec", line, "/dev/null"], {
-    cwd: project,
-    env: { ...env, TERM: "xterm", SHELL: "/bin/sh" },
-  });
-  let out = "";
-  terminal.stdout.on("data", (data) => void (out += String(data)));
-  const closed = outputOf(terminal, null);
-  const shows = (text: string): Promise<unknown> =>
-    untilFound(() => stripVTControlCharacters(out).includes(text), `"${text}" on the screen`);
-  return { terminal, shows, ended: async () => (await closed, out) };
+  const child = spawn("script", ["-qec", line, "/dev/null"], { cwd, env: { ...env, TERM: "xterm", SHELL: "/bin/sh" } });
+  const { pid, output, waitForExit } = watch(child);
+  return {
+    pid,
+    type: (keys: string) => void child.stdin.write(keys),
+    shows: (text: string): Promise<unknown> =>
+      untilFound(() => stripVTControlCharacters(output.stdout).includes(text), `"${text}" on the screen`),
+    /** Everything shown when the shell has ended. */
+    ended: async () => (await waitForExit(), output.stdout),
+  };
 }
 
 /** The cursor and the screen from before, then the settings that a shell needs. */
@@ -42,12 +33,12 @@ it("`shim up` takes keys and leaves the terminal as it was, also after SIGTERM",
   for (const way of ["key", "Ctrl-C", "signal"]) {
     const screen = inTerminal(machine, "up");
     await screen.shows("q: leave");
-    screen.terminal.stdin?.write("?");
+    screen.type("?");
     await screen.shows("Any key closes this help.");
     if (way === "signal") {
-      const shell = childrenOf(screen.terminal.pid ?? 0)[0]?.pid ?? 0;
+      const shell = childrenOf(screen.pid)[0]?.pid ?? 0;
       process.kill(childrenOf(shell)[0]?.pid ?? 0, "SIGTERM");
-    } else screen.terminal.stdin?.write(way === "key" ? "q" : "\u0003");
+    } else screen.type(way === "key" ? "q" : "\u0003");
     const out = await screen.ended();
     expect(out).toContain(` resume ${session.slice(0, 12)}`);
     const [, after = ""] = out.split(left);
@@ -59,12 +50,12 @@ it("`shim init` asks in a terminal, and Ctrl-C changes nothing", async () => {
   const machine = new MachineHome();
   const screen = inTerminal(machine, "init --no-link");
   await screen.shows("Go ahead? [Y/n]");
-  screen.terminal.stdin?.write("\u0003");
+  screen.type("\u0003");
   expect(await screen.ended()).toContain("Nothing was changed.");
   expect(existsSync(join(machine.home, ".claude.json"))).toBe(false);
   const again = inTerminal(machine, "init --no-link");
   await again.shows("Go ahead? [Y/n]");
-  again.terminal.stdin?.write("\r");
+  again.type("\r");
   expect(await again.ended()).toContain("SHIM is connected.");
   expect(existsSync(join(machine.home, ".claude.json"))).toBe(true);
 });

@@ -25,13 +25,8 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-export interface Claude {
-  readonly pid: number;
-  /** Resolves when the process is gone and its output is read to the end. */
-  waitForExit(): Promise<Exit>;
-  kill(signal: NodeJS.Signals): void;
-  readonly output: { readonly stdout: string; readonly stderr: string };
-}
+export type Claude = ReturnType<typeof watch>;
+export type Terminal = ReturnType<typeof startTerminal>;
 
 export function startClaude(options: ClaudeOptions & { readonly prompt: string }): Claude {
   const args = ["-p", options.prompt, ...commonArgs(options)];
@@ -39,23 +34,11 @@ export function startClaude(options: ClaudeOptions & { readonly prompt: string }
   return watch(spawn(binary, args, { cwd, env: cleanEnv(options), stdio: ["ignore", "pipe", "pipe"] }));
 }
 
-export interface Terminal extends Claude {
-  /** Claude Code itself; `pid` and `kill` are those of the terminal around it. */
-  claudePid(): Promise<number>;
-  type(keys: string): void;
-  /** Types a line and, when the screen shows it, sends it off: an early return key is taken for part of a paste. */
-  send(line: string): Promise<void>;
-  /** Everything shown so far, without control sequences and blanks: the screen is painted in pieces. */
-  screen(): string;
-  /** Resolves when the screen has shown this text, which has no blanks. */
-  shows(text: string): Promise<unknown>;
-}
-
 /**
  * Starts Claude Code with its full screen in a pseudo terminal made by script(1); `kill("SIGKILL")` closes the terminal as a
  * closed window does. The first-run dialogs are answered beforehand in the home's .claude.json.
  */
-export function startTerminal(options: ClaudeOptions): Terminal {
+export function startTerminal(options: ClaudeOptions) {
   skipFirstRunDialogs(options.home, options.cwd);
   const command = [options.binary ?? claudeBinary(), ...commonArgs(options)].map(shellQuote).join(" ");
   const child = spawn("script", ["-qefc", `stty cols 180 rows 50; exec ${command}`, "/dev/null"], {
@@ -64,25 +47,24 @@ export function startTerminal(options: ClaudeOptions): Terminal {
     stdio: ["pipe", "pipe", "pipe"],
   });
   const claude = watch(child);
-  const screen = () => stripVTControlCharacters(claude.output.stdout).replaceAll(/\s/g, "");
-  return Object.assign(claude, {
-    send: (line: string) => sendLine(child, screen, line),
-    claudePid: () => untilFound(() => childrenOf(claude.pid)[0]?.pid, "Claude Code below script(1)"),
-    type: (keys: string) => void child.stdin.write(keys),
-    screen,
-    shows: (text: string) => untilFound(() => screen().includes(text), `"${text}" on the screen`),
-  });
-}
-
-/** Waits for the prompt, types, waits for the line on the screen and for the rest of its painting, then presses return. */
-async function sendLine(child: ChildProcess, screen: () => string, line: string): Promise<void> {
-  await untilFound(() => screen().includes(PROMPT_SIGN), "the prompt of Claude Code");
-  const before = screen().length;
-  child.stdin?.write(line);
-  const typed = line.replaceAll(/\s/g, "");
-  await untilFound(() => screen().slice(before).includes(typed), `"${line}" on the screen`);
-  await pause(PASTE_PAUSE_MS);
-  child.stdin?.write("\r");
+  /** Everything shown so far, without control sequences and blanks: the screen is painted in pieces. */
+  const screen = (): string => stripVTControlCharacters(claude.output.stdout).replaceAll(/\s/g, "");
+  /** @param text without blanks */
+  const shows = (text: string, from = 0): Promise<unknown> =>
+    untilFound(() => screen().slice(from).includes(text), `"${text}" on the screen`);
+  const type = (keys: string): void => void child.stdin.write(keys);
+  /** Types a line and, when the screen shows it, sends it off: an early return key is taken for part of a paste. */
+  const send = async (line: string): Promise<void> => {
+    await shows(PROMPT_SIGN);
+    const before = screen().length;
+    type(line);
+    await shows(line.replaceAll(/\s/g, ""), before);
+    await pause(PASTE_PAUSE_MS);
+    type("\r");
+  };
+  /** Claude Code itself; `pid` and `kill` are those of the terminal around it. */
+  const claudePid = () => untilFound(() => childrenOf(claude.pid)[0]?.pid, "Claude Code below script(1)");
+  return Object.assign(claude, { screen, shows: (text: string) => shows(text), type, send, claudePid });
 }
 
 const PROMPT_SIGN = "\u276F";
@@ -157,7 +139,7 @@ function skipFirstRunDialogs(home: string, cwd: string): void {
   writeFileSync(path, JSON.stringify({ ...(known as object), ...answers }));
 }
 
-export function watch(child: ChildProcess): Claude {
+export function watch(child: ChildProcess) {
   const output = { stdout: "", stderr: "" };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
@@ -168,7 +150,9 @@ export function watch(child: ChildProcess): Claude {
   // A caller that waits sees the failure; a test that only kills must not die of an unhandled rejection.
   exit.catch(() => undefined);
   if (child.pid === undefined) throw new Error(`Could not start ${child.spawnfile}.`);
-  return { pid: child.pid, waitForExit: () => exit, kill: (signal) => void child.kill(signal), output };
+  /** Resolves when the process is gone and its output is read to the end. */
+  const waitForExit = (): Promise<Exit> => exit;
+  return { pid: child.pid, waitForExit, kill: (signal: NodeJS.Signals) => void child.kill(signal), output };
 }
 
 function shellQuote(part: string): string {
