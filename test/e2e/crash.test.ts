@@ -5,12 +5,12 @@ import {
   answered,
   homeWithoutRetention,
   integrityOf,
-  killAll,
   nextStepOf,
   setting,
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
+import { familyOf, hostsOf, killed } from "#harness/machine/process-tree.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
 /** `npm run stress -- crash --rounds 1000` */
@@ -60,7 +60,7 @@ it(
       const saves = 1 + Math.floor(6 * random());
       await vi.waitUntil(() => victim.acknowledged.length >= saves, polling);
       for (let turns = Math.floor(20 * random()); turns > 0; turns--) await turn();
-      await killAll(server, paths);
+      await killed([...familyOf(server.pid), ...hostsOf(paths.home)]);
       expect(await end).toContain("the MCP process has ended (SIGKILL)");
       const store = storeOf(paths);
       expect(integrityOf(store), where).toEqual(["ok"]);

@@ -8,12 +8,12 @@ import {
   answered,
   built,
   integrityOf,
-  sessionOf,
   setting,
   startServer,
   storeOf,
   type StartOptions,
 } from "#harness/machine/mcp-process.ts";
+import { storedSession } from "#harness/machine/claude.ts";
 import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 
@@ -92,11 +92,11 @@ it(
       const { code, signal } = await server.ended;
       await untilGone(family).catch(() => expect.fail(`${name}: a process is left`));
       await vi
-        .waitUntil(() => sessionOf(store, session).detachedAt !== null, polling)
+        .waitUntil(() => storedSession({ store }, String(session)).detachedAt !== null, polling)
         .catch(() => expect.fail(`${name}: not detached`));
       expect([code, signal], name).toEqual(way.code === null ? [null, "SIGKILL"] : [way.code, null]);
       expect([server.stray, server.errors], name).toEqual([[], ""]);
-      const { endedAt, detachReason } = sessionOf(store, session);
+      const { endedAt, detachReason } = storedSession({ store }, String(session));
       expect([endedAt, detachReason], name).toEqual([null, way.reason]);
     }
     expect(integrityOf(store)).toEqual(["ok"]);
@@ -115,7 +115,10 @@ it("a server whose client died ends by itself, although another process holds th
   await untilGone(server);
   killEvery(family.filter((one) => isAlive(systemProcesses, one)));
   await connection.ended;
-  expect(sessionOf(storeOf(paths), session)).toMatchObject({ endedAt: null, detachedAt: expect.any(Number) });
+  expect(storedSession({ store: storeOf(paths) }, String(session))).toMatchObject({
+    endedAt: null,
+    detachedAt: expect.any(Number),
+  });
 });
 
 /** Spins for ever at this signal, in one regular expression. */

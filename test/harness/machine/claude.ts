@@ -200,8 +200,8 @@ export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser", opt
   return claude;
 }
 
-export function storedSession(runtime: TempRuntime, id: string): sessions.Session {
-  const found = runtime.store.read((sql) => sessions.get(sql, id), null);
+export function storedSession({ store }: Pick<TempRuntime, "store">, id: string): sessions.Session {
+  const found = store.read((sql) => sessions.get(sql, id), null);
   if (!found) throw new Error(`no session ${id}`);
   return found;
 }

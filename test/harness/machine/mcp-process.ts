@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -6,12 +5,10 @@ import { afterAll, expect, onTestFinished } from "vitest";
 import { McpConnection, record, type Message } from "#src/platform/mcp-connection.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import { systemProcesses, identify, type ProcessIdentity } from "#src/platform/processes.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
+import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import * as spool from "#src/store/spool.ts";
-import { familyOf, hostsOf, killed, killEvery } from "./process-tree.ts";
+import { hostsOf, killEvery } from "./process-tree.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
-import { temporaryFolder } from "./git-project.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { Client } from "@modelcontextprotocol/client";
@@ -89,16 +86,6 @@ export function nextStepOf(store: Store, checkpointId: string): string | null {
   }, null);
 }
 
-export function sessionOf(store: Store, id: unknown): sessions.Session {
-  const found = store.read((sql) => sessions.get(sql, String(id)), null);
-  if (!found) throw new Error(`there is no session ${String(id)}`);
-  return found;
-}
-
-export function killAll({ pid }: McpConnection, { home }: Paths): Promise<void> {
-  return killed([...familyOf(pid), ...hostsOf(home)]);
-}
-
 /** Events that were kept because two hosts died while they read them. */
 export function setAside({ spool: folder }: Paths): string[] {
   return spool.survey(folder).unreadable.map(({ name }) => fs.readFileSync(join(folder, name), "utf8"));
@@ -118,39 +105,6 @@ export function setting(name: string, usual: number): number {
   if (given === undefined) return usual;
   expect(given).toMatch(/^\d+$/);
   return Number(given);
-}
-
-/** Starts the built host of a home, and waits until it can be found. It is killed with the test. */
-export async function startHost(paths: Paths): Promise<ProcessIdentity> {
-  fs.mkdirSync(paths.home, { recursive: true, mode: 0o700 });
-  const { promise: linked, resolve } = Promise.withResolvers<void>();
-  const watcher = fs.watch(paths.home, (_event, name) => {
-    if (name === "host.sock") resolve();
-  });
-  const env = envOf(paths, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli", SHIM_TASK: "of another chat" });
-  const child = spawn(process.execPath, [join(root, "dist", "mcp-host.cjs")], { env, stdio: "ignore" });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await linked;
-  watcher.close();
-  const host = child.pid === undefined ? null : identify(systemProcesses, child.pid);
-  if (!host) throw new Error("the host has ended");
-  return host;
-}
-
-/** A copy of the built programs, with another time of its build. @returns its `mcp.cjs` */
-export function otherBuild(laterMs: number): string {
-  const dist = join(root, "dist");
-  const folder = temporaryFolder();
-  const time = /\b1[78]\d{11}\b/.exec(fs.readFileSync(join(dist, "mcp-main.cjs"), "utf8"))?.[0];
-  if (time === undefined) throw new Error("the build has no time");
-  fs.cpSync(dist, join(folder, "dist"), { recursive: true });
-  for (const name of ["node_modules", "package.json"]) fs.symlinkSync(join(root, name), join(folder, name));
-  const programs = fs.readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".cjs"));
-  for (const name of programs) {
-    const path = join(folder, "dist", name);
-    fs.writeFileSync(path, fs.readFileSync(path, "utf8").replaceAll(time, String(Number(time) + laterMs)));
-  }
-  return join(folder, "dist", "mcp.cjs");
 }
 
 /** The clients that are about: the 1.x SDK, and the 2.x SDK in both eras of the protocol. */
