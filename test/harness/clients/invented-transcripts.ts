@@ -2,7 +2,7 @@
 
 const day = Date.parse("2023-11-14T10:00:00Z");
 
-function stamp(second: number): string {
+export function stamp(second: number): string {
   return new Date(day + second * 1_000).toISOString();
 }
 
@@ -143,26 +143,3 @@ function openCodeTool(id: string, tool: string, second: number, input: Fields, r
   const time = { start: day + second * 1_000, end: day + second * 1_000 + 500 };
   return { type: "tool", tool, callID: id, state: { status: "completed", input, time, ...result } };
 }
-
-const writeNote = {
-  id: "write_file-1",
-  name: "write_file",
-  args: { file_path: "note.txt", content: "x" },
-  status: "success",
-  timestamp: stamp(3),
-  result: [{ functionResponse: { response: { output: "Successfully created and wrote to new file: note.txt." } } }],
-};
-
-/** Before its files became lines. */
-export const geminiDocument = {
-  sessionId: "0a000000-0000-4000-8000-000000000001",
-  projectHash: "00",
-  startTime: stamp(0),
-  messages: [
-    { id: "g1", timestamp: stamp(1), type: "user", content: "write a note" },
-    { id: "g2", timestamp: stamp(2), type: "gemini", content: "", model: "gemini-2.5-pro", toolCalls: [writeNote] },
-    { id: "g3", timestamp: stamp(4), type: "info", content: "Gemini CLI update available!" },
-    { id: "g4", timestamp: stamp(5), type: "user", content: "System: Please continue." },
-    { id: "g5", timestamp: stamp(6), type: "gemini", content: "The note is written." },
-  ],
-};

@@ -1,4 +1,3 @@
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { type CliHome, launchIn } from "#harness/machine/cli-home.ts";
@@ -48,46 +47,21 @@ export async function servePage(home: CliHome, { isBuilt = false } = {}) {
   return { origin, port: Number(port), link, token: () => new URL(link()).hash.slice(3), stop: end };
 }
 
-interface RawRequest {
-  readonly method?: string;
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-}
-
-export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest) {
-  const { promise, resolve, reject } = Promise.withResolvers<{
-    status: number;
-    headers: IncomingHttpHeaders;
-    text: string;
-  }>();
-  const request = httpRequest(
-    { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
-    (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => (text += part));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
-    },
-  );
-  request.on("error", reject);
-  request.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
-  return promise;
-}
-
-/** Headers of a request that the page itself sends. */
-type Headers = Readonly<Record<string, string>>;
-
-export function ownHeaders({ port, origin }: ServedPage, more: Headers = {}): Headers {
-  const own = { host: `127.0.0.1:${port}`, origin, "sec-fetch-site": "same-origin" };
-  return { ...own, "content-type": "application/json", ...more };
+/** A request as the page itself sends it. */
+function post(
+  { origin }: ServedPage,
+  path: string,
+  body: object,
+  more: Record<string, string> = {},
+): Promise<Response> {
+  const headers = { origin, "sec-fetch-site": "same-origin", "content-type": "application/json", ...more };
+  return fetch(`${origin}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
 /** Exchanges the token of the newest link. @returns the header that a page sends from then on */
 export async function signIn(page: ServedPage): Promise<string> {
-  const body = { token: page.token() };
-  const { text } = await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body });
-  return `Bearer ${(JSON.parse(text) as { secret?: string }).secret}`;
+  const answer = (await (await post(page, "/api/sign-in", { token: page.token() })).json()) as { secret?: string };
+  return `Bearer ${answer.secret}`;
 }
 
 export async function callAs(
@@ -95,7 +69,6 @@ export async function callAs(
   authorization: string,
   call: { readonly name: string; readonly input?: object; readonly requestId?: string },
 ): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
-  const headers = ownHeaders(page, { authorization });
-  const { status, text } = await sendRaw(page.port, { path: "/api/call", headers, body: { input: {}, ...call } });
-  return { status, value: JSON.parse(text) as Record<string, unknown> };
+  const answer = await post(page, "/api/call", { input: {}, ...call }, { authorization });
+  return { status: answer.status, value: (await answer.json()) as Record<string, unknown> };
 }

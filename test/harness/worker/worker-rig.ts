@@ -14,8 +14,8 @@ import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 import type { Usage } from "#src/contract/budgets.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { makeRepository, write } from "#harness/machine/git-project.ts";
+import type { CliHome } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
 
 interface AnAttempt {
   readonly run: TaskRun;
@@ -268,11 +268,4 @@ export async function submitPlan(home: CliHome, plan: readonly object[]): Promis
   write(home.project, { "plan.json": JSON.stringify(plan) });
   const { tasks } = (await home.json("task submit --graph plan.json")) as OutputOf<"tasks.submit">;
   return tasks.map(({ task }) => task);
-}
-
-export function aWorkerHome(): CliHome {
-  const home = aCliHome();
-  home.alive.add(process.pid);
-  makeRepository(home.project, { "a.txt": "one\n" });
-  return home;
 }

@@ -1,8 +1,10 @@
 import { readFileSync, statSync, rmSync, writeFileSync } from "node:fs";
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
+import { text as textFrom } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
-import { callAs, fakeBundle, ownHeaders, sendRaw, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
+import { callAs, fakeBundle, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
@@ -19,6 +21,34 @@ async function signedIn(home?: CliHome) {
   const call = (name: string, input = {}, requestId?: string) =>
     callAs(page, authorization, { name, input, ...(requestId === undefined ? {} : { requestId }) });
   return { page, authorization, call };
+}
+
+interface RawRequest {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest) {
+  type Answer = { status: number; headers: IncomingHttpHeaders; text: string };
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const request = httpRequest(
+    { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
+    (response) => {
+      const { statusCode: status = 0, headers: given } = response;
+      textFrom(response).then((text) => resolve({ status, headers: given, text }), reject);
+    },
+  );
+  request.on("error", reject);
+  request.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
+  return promise;
+}
+
+/** Headers of a request that the page itself sends. */
+function ownHeaders({ port, origin }: ServedPage, more: Readonly<Record<string, string>> = {}) {
+  const own = { host: `127.0.0.1:${port}`, origin, "sec-fetch-site": "same-origin" };
+  return { ...own, "content-type": "application/json", ...more };
 }
 
 it("the page is served on loopback only, at the same port each time, which a file of the user keeps", async () => {

@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { aWorkerHome, submit } from "#harness/worker/worker-rig.ts";
-import { commitAll, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { submit } from "#harness/worker/worker-rig.ts";
+import { commitAll, git, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 
@@ -13,6 +13,12 @@ const node = process.execPath;
 function aPlainHome(): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);
+  return home;
+}
+
+function aWorkerHome(): CliHome {
+  const home = aPlainHome();
+  makeRepository(home.project, { "a.txt": "one\n" });
   return home;
 }
 

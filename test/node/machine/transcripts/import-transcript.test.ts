@@ -87,6 +87,36 @@ async function imported(text: string) {
   return { client, outline: words.join("; ") };
 }
 
+const writeNote = {
+  id: "write_file-1",
+  name: "write_file",
+  args: { file_path: "note.txt", content: "x" },
+  status: "success",
+  timestamp: invented.stamp(3),
+  result: [{ functionResponse: { response: { output: "Successfully created and wrote to new file: note.txt." } } }],
+};
+
+/** Before its files became lines. */
+const geminiDocument = {
+  sessionId: "0a000000-0000-4000-8000-000000000001",
+  projectHash: "00",
+  startTime: invented.stamp(0),
+  messages: [
+    { id: "g1", timestamp: invented.stamp(1), type: "user", content: "write a note" },
+    {
+      id: "g2",
+      timestamp: invented.stamp(2),
+      type: "gemini",
+      content: "",
+      model: "gemini-2.5-pro",
+      toolCalls: [writeNote],
+    },
+    { id: "g3", timestamp: invented.stamp(4), type: "info", content: "Gemini CLI update available!" },
+    { id: "g4", timestamp: invented.stamp(5), type: "user", content: "System: Please continue." },
+    { id: "g5", timestamp: invented.stamp(6), type: "gemini", content: "The note is written." },
+  ],
+};
+
 it("rollouts of Codex, documents of OpenCode and Gemini CLI are stored with words, calls, files and ends of turns", async () => {
   const codex = [
     "start; prompt sort the imports; assistant I look at the imports.; tool_start Bash; tool_error Bash; tool_start Bash; tool_end Bash",
@@ -105,7 +135,7 @@ it("rollouts of Codex, documents of OpenCode and Gemini CLI are stored with word
   expect([
     await imported(jsonLines(...invented.codexOfFunctions)),
     await imported(JSON.stringify(openCodeDocument, null, 2)),
-    await imported(JSON.stringify(invented.geminiDocument)),
+    await imported(JSON.stringify(geminiDocument)),
   ]).toEqual([
     { client: "codex", outline: codex.join("; ") },
     { client: "opencode", outline: opencode.join("; ") },
