@@ -1,12 +1,14 @@
 import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { EventProcess } from "#harness/machine/programs.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import type { ChildTask } from "#harness/store/store-child.ts";
 import { cutPower, record } from "#harness/store/power-loss/power-loss.ts";
 import { smallDisk } from "#harness/store/small-disk.ts";
-import { StoreChild, refusal, column, insert, openStore, T0, tempHome } from "#harness/store/store-test.ts";
+import { refusal, column, insert, openStore, T0, tempHome } from "#harness/store/store-test.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
 import { inodeOf } from "#src/platform/private-files.ts";
 import { codeOf } from "#src/shared/error.ts";
@@ -20,7 +22,25 @@ import { setAside } from "#src/store/repair.ts";
 import { migrations, type Store } from "#src/store/store.ts";
 import * as spool from "#src/store/spool.ts";
 
+class StoreChild extends EventProcess {
+  get acknowledged(): string[] {
+    return this.named("row").map(({ key }) => String(key));
+  }
+
+  /** Settles when that many rows are acknowledged, or the child has ended. */
+  async acknowledges(count: number): Promise<void> {
+    await Promise.race([this.until("row", count), this.ended]);
+  }
+
+  /** kill -9; settles when it is gone and all that it said was read. */
+  async end(): Promise<void> {
+    this.kill("SIGKILL");
+    await this.ended;
+  }
+}
+
 const driver = openBetterSqlite3;
+const script = join(import.meta.dirname, "../harness/store/store-child.ts");
 const rounds = 10;
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 
@@ -29,7 +49,7 @@ it("kill -9 at the very first write: the next process finds no store or a whole 
     const paths = tempHome();
     const first = child(paths, { name: "first" });
     await pause(60 + round * 8);
-    await first.kill();
+    await first.end();
     const store = openStore(driver, paths);
     expectAll(store, [first]);
     store.write((sql) => addMeta(sql, "later"));
@@ -52,8 +72,8 @@ it("the file is replaced again and again under writers: no acknowledged row is l
     const target = children.map(({ acknowledged }) => acknowledged.length + 3);
     await Promise.all(children.map((one, n) => one.acknowledges(target[n] ?? 0)));
   }
-  await Promise.all(children.map((one) => one.kill()));
-  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
+  await Promise.all(children.map((one) => one.end()));
+  expect(children.flatMap((one) => one.named("refused"))).toEqual([]);
   expectAll(store, children);
   expect(store.read(epochOf, 0)).toBe(9);
 });
@@ -74,9 +94,9 @@ it("cut off, or with flipped bits, while others have it open and write: they con
     await Promise.all(after.map(({ ended }) => ended));
     const target = before.map(({ acknowledged }) => acknowledged.length);
     await Promise.all(before.map((one, n) => one.acknowledges((target[n] ?? 0) + 5)));
-    await Promise.all(before.map((one) => one.kill()));
+    await Promise.all(before.map((one) => one.end()));
     expect(
-      [...before, ...after].flatMap(({ refused }) => refused),
+      [...before, ...after].flatMap((one) => one.named("refused")),
       name,
     ).toEqual([]);
     expectAll(store, after);
@@ -96,7 +116,7 @@ it("kill -9 in the middle of a migration: the old schema and content stay, and t
   for (let round = 0; round < 5; round++) {
     const victim = child(paths, { name: "v", upgrade: "large" });
     await fileGrows(`${paths.database}-wal`, 1_000_000 + round * 5_000_000);
-    await victim.kill();
+    await victim.end();
     expect(victim.acknowledged).toEqual([]);
     expect(old.read((sql) => column(sql, "SELECT max(id) FROM migrations"), [])).toEqual([migrations.length]);
     old.write((sql) => addMeta(sql, `round ${round}`));
@@ -134,8 +154,9 @@ it("a full disk refuses the write, keeps what was acknowledged, and works again 
   expect(isSound(store.connection())).toBe(true);
 });
 
-function child(paths: Paths, task: Partial<ChildTask>): StoreChild {
-  return new StoreChild({ path: paths.database, name: "c", driver: "better-sqlite3", forMs: 60_000, ...task });
+function child({ database: path }: Paths, more: Partial<ChildTask>): StoreChild {
+  const task: ChildTask = { path, name: "c", driver: "better-sqlite3", forMs: 60_000, ...more };
+  return new StoreChild(spawn(process.execPath, [script, JSON.stringify(task)], { stdio: ["ignore", "pipe", "pipe"] }));
 }
 
 function expectAll(store: Store, children: readonly Pick<StoreChild, "acknowledged">[]): void {

@@ -25,7 +25,7 @@ const large: readonly string[] = [
 ];
 
 /**
- * A process that writes to a store. Prints `+<key>` for each acknowledged row, `!<code> <message>` for each refusal, `ready` at first.
+ * A process that writes to a store. Prints events as lines of JSON: each acknowledged row with its key, each refusal with its reason.
  * stdout is written synchronously, so what was printed was acknowledged, whenever it is killed.
  */
 const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
@@ -34,7 +34,6 @@ if (fallbackReason) throw new Error(fallbackReason);
 const { path, upgrade } = task;
 const added = upgrade ? [{ id: migrations.length + 1, name: upgrade, statements: large }] : [];
 const store = new Store({ path, driver, now: Date.now, busyMs: 20_000, migrations: [...migrations, ...added] });
-say("ready\n");
 const query = "INSERT INTO journal (session, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";
 const end = performance.now() + task.forMs;
 for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
@@ -42,20 +41,20 @@ for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
   try {
     const body = JSON.stringify({ kind: "prompt", text: key.padEnd(task.bytes ?? 500, " x") });
     store.write((sql) => sql.run(query, task.name, n, key, body));
-    say(`+${key}\n`);
+    say({ event: "row", key });
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    say(`!${code} ${message}\n`);
+    say({ event: "refused", why: `${code} ${message}` });
   }
   if (task.everyMs) await pause(task.everyMs);
 }
 store.close();
 
 /** The pipe is full while its reader has no turn; this process, which does all at once, can only wait for it. */
-function say(text: string): void {
+function say(event: object): void {
   for (;;) {
     try {
-      writeSync(1, text);
+      writeSync(1, `${JSON.stringify(event)}\n`);
       return;
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") throw error;

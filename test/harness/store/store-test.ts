@@ -5,10 +5,6 @@ import { StoreError } from "#src/store/store-error.ts";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import type { ChildTask } from "./store-child.ts";
 import { tmpdir } from "node:os";
 import { migrate, type Migration } from "#src/shared/migrate.ts";
 import { createPrivateFile } from "#src/platform/private-files.ts";
@@ -48,43 +44,6 @@ export function breakPage(driver: Driver, paths: Paths, table: string, share: nu
   const size = 4_096;
   writeSync(file, Buffer.alloc(size, 0xff), 0, size, (page - 1) * size);
   closeSync(file);
-}
-
-export class StoreChild {
-  readonly process: ChildProcess;
-  readonly acknowledged: string[] = [];
-  readonly refused: string[] = [];
-  readonly ended: Promise<void>;
-  #waiting: { count: number; resolve: () => void }[] = [];
-
-  constructor(task: ChildTask) {
-    const script = join(import.meta.dirname, "store-child.ts");
-    this.process = spawn(process.execPath, [script, JSON.stringify(task)], { stdio: ["ignore", "pipe", "inherit"] });
-    const { stdout } = this.process;
-    if (!stdout) throw new Error("the child has no pipe");
-    createInterface({ input: stdout }).on("line", (line) => this.#take(line));
-    this.ended = once(this.process, "close").then(() => this.#waiting.forEach(({ resolve }) => resolve()));
-    onTestFinished(() => void this.process.kill("SIGKILL"));
-  }
-
-  /** Settles when that many rows are acknowledged, or the child has ended. */
-  async acknowledges(count: number): Promise<void> {
-    if (this.acknowledged.length >= count || this.process.exitCode !== null) return;
-    await new Promise<void>((resolve) => this.#waiting.push({ count, resolve }));
-  }
-
-  /** kill -9; settles when it is gone and all that it said was read. */
-  async kill(): Promise<void> {
-    this.process.kill("SIGKILL");
-    await this.ended;
-  }
-
-  #take(line: string): void {
-    if (line.startsWith("+")) this.acknowledged.push(line.slice(1));
-    if (line.startsWith("!")) this.refused.push(line.slice(1));
-    this.#waiting.filter(({ count }) => this.acknowledged.length >= count).forEach(({ resolve }) => resolve());
-    this.#waiting = this.#waiting.filter(({ count }) => this.acknowledged.length < count);
-  }
 }
 
 export const T0 = 1_700_000_000_000;
