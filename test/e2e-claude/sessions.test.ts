@@ -8,16 +8,6 @@ import { type ClientRun, endlessTool } from "#harness/clients/chat-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
-it("a finished run is finished: the next chat gets no brief @night", async () => {
-  const rig = new ClaudeRig();
-  await rig.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }] });
-  const [first] = rig.sessions();
-  expect(first).toMatchObject({ client: "claude-code", endReason: "other", toolCalls: 1 });
-  expect(rig.kinds(first!.id).join(" ")).toBe("start prompt tool_start tool_end assistant turn_end end");
-  const next = await rig.printed("hello", hello);
-  expect(received(next.model)).not.toContain("recovered data");
-});
-
 it("a run that was asked to stop in the middle of its turn is unfinished @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
@@ -144,7 +134,7 @@ const ways = ["the plugin", "init", "init and the plugin", "processes alone"] as
 const cases = clients.flatMap(([version, binary]) => ways.map((way) => ({ version, binary, way })));
 
 it.each(cases)(
-  "with $way Claude Code $version reports a prompt, a tool call and its ends once each @night",
+  "with $way Claude Code $version reports a prompt, a tool call and its ends once each, and the next chat gets no brief @night",
   async ({ binary, way }) => {
     if (binary === null) throw new Error("not installed: node scripts/install-claude.ts");
     const rig = new ClaudeRig();
@@ -157,5 +147,6 @@ it.each(cases)(
     expect([others, session?.toolCalls, session?.endReason]).toEqual([[], 1, "other"]);
     const kinds = ["assistant", "end", "prompt", "start", "tool_end", "tool_start", "turn_end"];
     expect(rig.kinds(session!.id).toSorted()).toEqual(kinds);
+    expect(await rig.nextBriefs()).toEqual([]);
   },
 );
