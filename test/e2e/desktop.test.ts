@@ -1,16 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { expect, it, vi } from "vitest";
-import {
-  aStartRecorder,
-  connected,
-  manifestOf,
-  mcpb,
-  type Mode,
-  startOf,
-  unpackedBundle,
-} from "#harness/machine/claude-desktop.ts";
-import { makeProject } from "#harness/machine/git-project.ts";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, sep } from "node:path";
+import { getMcpConfigForManifest, MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
+import { Client } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { afterAll, expect, it, onTestFinished, vi } from "vitest";
+import { makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { hostsOf } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
@@ -18,9 +14,93 @@ import type { HostStatus } from "#src/contract/machine/installation.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { runningHost as askHost } from "#src/local-mcp/host-client/host-client.ts";
-import type { Paths } from "#src/platform/paths.ts";
+import { record } from "#src/platform/mcp-connection.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+
+function mcpb(...args: string[]): string {
+  const program = join(root, "node_modules", "@anthropic-ai", "mcpb", "dist", "cli", "cli.js");
+  return execFileSync(process.execPath, [program, ...args], { encoding: "utf8" });
+}
+
+/** Makes the bundle and unpacks it elsewhere, once for a file of tests. */
+function unpackedBundle(): string {
+  const scratch = mkdtempSync(join(tmpdir(), "shim-bundle-"));
+  afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+  execFileSync(process.execPath, [join(root, "scripts", "bundle.ts"), scratch], { stdio: "pipe" });
+  const packed = join(scratch, "shim.mcpb");
+  const folder = join(scratch, "Claude Extensions", "local.mcpb.shim");
+  mcpb("unpack", packed, folder);
+  return folder;
+}
+
+function manifestOf(folder: string) {
+  return MANIFEST_SCHEMAS["0.3"].parse(JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")));
+}
+
+/** What Claude Desktop starts, with its few variables, for the settings that the user has made. */
+async function startOf(extensionPath: string, userConfig: Record<string, string> = {}) {
+  const user = temporaryFolder();
+  const given = { extensionPath, userConfig, systemDirs: { HOME: user }, pathSeparator: sep };
+  const config = await getMcpConfigForManifest({ ...given, manifest: manifestOf(extensionPath) });
+  if (config?.command !== "node") throw new Error("Claude Desktop would not start it with its own Node");
+  const env: Record<string, string> = { HOME: user, PATH: process.env["PATH"] ?? "", ...config.env };
+  return { args: config.args ?? [], env, user, paths: pathsIn(join(user, ".local", "share", "shim")) };
+}
+
+async function connected(
+  { args, env }: Awaited<ReturnType<typeof startOf>>,
+  { mode = "legacy", before = [] }: { mode?: Mode; before?: readonly string[] } = {},
+) {
+  const given = { command: process.execPath, args: [...before, ...args], env, cwd: "/", stderr: "pipe" as const };
+  const transport = new StdioClientTransport(given);
+  const chunks: string[] = [];
+  const { promise: ended, resolve } = Promise.withResolvers<string>();
+  transport.stderr?.on("data", (chunk) => chunks.push(String(chunk))).once("end", () => resolve(chunks.join("")));
+  const client = new Client({ name: "claude-ai", version: "1" }, { versionNegotiation: { mode } });
+  onTestFinished(() => client.close());
+  await client.connect(transport);
+  const ask = async (name: string, input: Record<string, unknown> = {}) => {
+    const { content, structuredContent, isError } = await client.callTool({ name, arguments: input });
+    const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
+    if (isError) throw new Error(`${name}: ${text}`);
+    return { text, output: record(structuredContent) };
+  };
+  const prompt = async (name: string): Promise<string[]> => {
+    const { messages } = await client.getPrompt({ name });
+    return messages.map(({ role, content }) => (role === "user" && content.type === "text" ? content.text : role));
+  };
+  const close = async (): Promise<string> => {
+    await client.close();
+    return ended;
+  };
+  return { pid: transport.pid ?? -1, ended, ask, prompt, close };
+}
+
+/** For `node --require`: notes each program that is started, with the names of SHIM's variables that it is given. */
+const recorder = `const { appendFileSync } = require("node:fs");
+const childProcess = require("node:child_process");
+const note = (file, env) => {
+  const names = Object.keys(env).filter((name) => name.startsWith("SHIM_"));
+  appendFileSync(__filename + ".list", JSON.stringify({ file, names }) + "\\n");
+};
+const { spawn } = childProcess.ChildProcess.prototype;
+childProcess.ChildProcess.prototype.spawn = function (options) {
+  note(options.file, Object.fromEntries((options.envPairs ?? []).map((pair) => pair.split("="))));
+  return spawn.call(this, options);
+};
+for (const name of ["spawnSync", "execFileSync", "execSync"]) {
+  const original = childProcess[name];
+  childProcess[name] = (file, ...rest) => {
+    note(file, rest.find((one) => typeof one === "object" && !Array.isArray(one))?.env ?? process.env);
+    return original(file, ...rest);
+  };
+}
+`;
 
 const folder = unpackedBundle();
+type Mode = "legacy" | { readonly pin: string };
 const eras: Record<string, Mode> = { "2025 era": "legacy", "2026 era": { pin: "2026-07-28" } };
 const work = { goal: "survive in Claude Desktop", nextStep: "start again" };
 
@@ -60,9 +140,10 @@ it("it starts git and nothing else, and git is given no secret @night", async ()
   const { project } = makeProject({ "new.txt": "kept\n" });
   const settings = { edge_url: "http://127.0.0.1:9", workspace: "team", token: "shim_a.b", workspace_key: "k" };
   const start = await startOf(folder, settings);
-  const recorder = aStartRecorder();
-  const list = `${recorder}.list`;
-  const running = await connected(start, { before: ["--require", recorder] });
+  const preload = join(temporaryFolder(), "recorder.cjs");
+  write("/", { [preload]: recorder });
+  const list = `${preload}.list`;
+  const running = await connected(start, { before: ["--require", preload] });
   await running.ask("shim_force_checkpoint", { ...work, project });
   for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
     await running.ask(tool, { project });

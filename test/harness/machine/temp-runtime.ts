@@ -13,6 +13,7 @@ import { Store } from "#src/store/store.ts";
 import { column, T0, tempHome } from "#harness/store/store-test.ts";
 import type { ReadingName, Readings, Source } from "#src/contract/readings.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
+import { seededRandom } from "#src/shared/seeded-random.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { Crash } from "#src/machine/signals/crashes.ts";
 import { crashes, signals } from "#src/store/session-tables.ts";
@@ -114,12 +115,8 @@ function aMachine({ now = T0, paths = tempHome() }: TempRuntimeOptions) {
 
 /** Bytes that differ from call to call and are the same in every run. */
 function seededBytes(): (bytes: number) => Uint8Array {
-  let state = 1;
-  return (bytes) =>
-    Uint8Array.from({ length: bytes }, () => {
-      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-      return state >>> 16;
-    });
+  const next = seededRandom(1);
+  return (length) => Uint8Array.from({ length }, () => next() * 256);
 }
 
 export function storedBytes(paths: Paths): string {
