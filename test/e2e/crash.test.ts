@@ -18,26 +18,19 @@ const rounds = setting("SHIM_CRASH_ROUNDS", 4);
 const seed = setting("SHIM_CRASH_SEED", 1);
 const polling = { timeout: 120_000, interval: 5 };
 
-/** A client that saves as fast as it is answered, until it is killed. */
-class Saver {
-  readonly acknowledged: { checkpoint: string; nextStep: string }[] = [];
-  /** Sent and not answered: it may be stored or not. */
-  underWay = "";
-  readonly #server: McpConnection;
-
-  constructor(server: McpConnection) {
-    this.#server = server;
-  }
-
-  async save(name: string, random: () => number): Promise<never> {
+/** A client that saves as fast as it is answered, until it is killed; the step under way may then be stored or not. */
+function saving(server: McpConnection, name: string, random: () => number) {
+  const saves = { acknowledged: [] as { checkpoint: string; nextStep: string }[], underWay: "" };
+  const work = async (): Promise<never> => {
     for (let n = 1; ; n++) {
-      this.underWay = `${name}.${n}`;
+      const nextStep = (saves.underWay = `${name}.${n}`);
       const filler = Array.from({ length: 1 + 300 * random() }, () => random().toString(36));
-      const given = { goal: "survive", nextStep: this.underWay, state: { filler } };
-      const { checkpoint } = await answered(this.#server, "shim_force_checkpoint", given);
-      this.acknowledged.push({ checkpoint: String(checkpoint), nextStep: this.underWay });
+      const given = { goal: "survive", nextStep, state: { filler } };
+      const { checkpoint } = await answered(server, "shim_force_checkpoint", given);
+      saves.acknowledged.push({ checkpoint: String(checkpoint), nextStep });
     }
-  }
+  };
+  return { saves, end: work().catch(String) };
 }
 
 it(
@@ -55,21 +48,19 @@ it(
       const line = String(brief).match(/^- next step \(.*$/m)?.[0] ?? "";
       const found = expected.filter((step) => line.endsWith(`: ${step}`));
       expect(found, `${where}: ${String(brief)}`).toHaveLength(Math.min(1, expected.length));
-      const victim = new Saver(server);
-      const end = victim.save(`round${round}`, random).catch(String);
-      const saves = 1 + Math.floor(6 * random());
-      await vi.waitUntil(() => victim.acknowledged.length >= saves, polling);
+      const { saves, end } = saving(server, `round${round}`, random);
+      const count = 1 + Math.floor(6 * random());
+      await vi.waitUntil(() => saves.acknowledged.length >= count, polling);
       for (let turns = Math.floor(20 * random()); turns > 0; turns--) await turn();
       await killed([...familyOf(server.pid), ...hostsOf(paths.home)]);
       expect(await end).toContain("the MCP process has ended (SIGKILL)");
       const store = storeOf(paths);
       expect(integrityOf(store), where).toEqual(["ok"]);
-      const isLost = (one: Saver["acknowledged"][number]): boolean =>
-        nextStepOf(store, one.checkpoint) !== one.nextStep;
-      expect(victim.acknowledged.filter(isLost), where).toEqual([]);
+      const lost = saves.acknowledged.filter((one) => nextStepOf(store, one.checkpoint) !== one.nextStep);
+      expect(lost, where).toEqual([]);
       store.close();
-      expected = [victim.acknowledged.at(-1)?.nextStep ?? "", victim.underWay];
-      acknowledged += victim.acknowledged.length;
+      expected = [saves.acknowledged.at(-1)?.nextStep ?? "", saves.underWay];
+      acknowledged += saves.acknowledged.length;
     }
     process.stdout.write(`crash: ${rounds} kills, ${acknowledged} saves before them, none lost\n`);
   },

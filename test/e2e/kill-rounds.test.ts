@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -41,11 +41,8 @@ const combinations = Array.from({ length: 2 ** kinds.length - 1 }, (_, n) =>
 );
 
 /** What clients were answered in one home. */
-class Answers {
-  readonly ends: string[] = [];
-  readonly commands: string[] = [];
-  readonly steps: { readonly checkpoint: string; readonly step: string }[] = [];
-  readonly refused: string[] = [];
+interface Answers extends Record<"ends" | "commands" | "refused", string[]> {
+  readonly steps: { readonly checkpoint: string; readonly step: string }[];
 }
 
 /** A chat that works as fast as it is answered, until its front ends. The shell is its client. */
@@ -87,13 +84,8 @@ class WorkingChat {
   }
 }
 
-interface Hook {
-  readonly child: ChildProcess;
-  readonly ended: Promise<unknown>;
-}
-
 /** An event for which the client starts a process, and gives no id. */
-function startHook(paths: Paths, name: string, answers: Answers): Hook {
+function startHook(paths: Paths, name: string, answers: Answers) {
   const { env, payload } = recording("gemini", "BeforeTool");
   const child = spawn("/bin/sh", [script, process.execPath, "BeforeTool", "--client", "gemini"], {
     env: { ...envOf(paths), NODE_NO_WARNINGS: "1", ...env },
@@ -111,7 +103,12 @@ function startHook(paths: Paths, name: string, answers: Answers): Hook {
   return { child, ended: end() };
 }
 
-function victimsOf(kind: Kind, chat: WorkingChat, hook: Hook, paths: Paths): readonly Pick<ProcessIdentity, "pid">[] {
+function victimsOf(
+  kind: Kind,
+  chat: WorkingChat,
+  hook: ReturnType<typeof startHook>,
+  paths: Paths,
+): readonly Pick<ProcessIdentity, "pid">[] {
   if (kind === "host") return hostsOf(paths.home);
   if (kind === "hook") return familyOf(hook.child.pid ?? -1);
   if (kind === "client") return [chat.server];
@@ -149,25 +146,22 @@ function faultsOf(store: Store, paths: Paths, answers: Answers): string[] {
   ];
 }
 
-interface Totals {
-  readonly faults: string[];
-  acknowledged: number;
-}
-
 /** Starts for a round what the one before it has killed. */
 function startChats(chats: WorkingChat[], round: number, paths: Paths, answers: Answers): [WorkingChat, WorkingChat] {
-  const [first, second] = [0, 1].map((n) => {
-    const chat = chats[n];
-    return chat && !chat.isOver ? chat : (chats[n] = new WorkingChat(paths, `r${round}-${n}`, answers));
-  });
-  if (!first || !second) throw new Error("there are two chats");
-  return [first, second];
+  const at = (n: number): WorkingChat =>
+    chats[n]?.isOver === false ? chats[n] : (chats[n] = new WorkingChat(paths, `r${round}-${n}`, answers));
+  return [at(0), at(1)];
 }
 
 /** Kills in one home, from a round to another one. */
-async function killInHome(from: number, to: number, random: () => number, totals: Totals): Promise<void> {
+async function killInHome(
+  from: number,
+  to: number,
+  random: () => number,
+  totals: { faults: string[]; acknowledged: number },
+): Promise<void> {
   const paths = homeWithoutRetention();
-  const answers = new Answers();
+  const answers: Answers = { ends: [], commands: [], steps: [], refused: [] };
   const store = storeOf(paths);
   const chats: WorkingChat[] = [];
   for (let round = from; round < to; round++) {
@@ -205,7 +199,7 @@ it(
   { timeout: 240_000 + rounds * 10_000 },
   async () => {
     const random = seededRandom(seed);
-    const totals: Totals = { faults: [], acknowledged: 0 };
+    const totals = { faults: [] as string[], acknowledged: 0 };
     for (let from = 0; from < rounds; from += roundsOfHome) {
       const to = Math.min(rounds, from + roundsOfHome);
       await killInHome(from, to, random, totals);

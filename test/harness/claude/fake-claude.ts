@@ -8,9 +8,12 @@ import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import { claudeExecutor, ClaudeSettings } from "#src/runner/worker/client/claude-executor.ts";
-import type { StopTimeouts } from "#src/runner/worker/client/client-run.ts";
-import type { Executor } from "#src/runner/worker/executor.ts";
+import {
+  claudeExecutor,
+  type ClaudeExecutorOptions,
+  ClaudeSettings,
+} from "#src/runner/worker/client/claude-executor.ts";
+import type { Executor, TaskRun as ExecutorRun } from "#src/runner/worker/executor.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -80,18 +83,15 @@ export function writeFakeClaude(folder: string, parts: readonly Part[]): string 
 
 export type TaskRun = Awaited<ReturnType<FakeClaude["run"]>>;
 
-interface RunOptions {
-  readonly monotonic?: () => number;
+interface RunOptions
+  extends
+    Partial<Pick<ClaudeExecutorOptions, "monotonic" | "stopTimeouts" | "stoppedAt">>,
+    Partial<Pick<ExecutorRun, "signal" | "onOutput" | "onUsage">> {
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
   readonly left?: Partial<RemainingBudget>;
-  readonly signal?: AbortSignal;
-  readonly stopTimeouts?: StopTimeouts;
-  readonly onOutput?: (text: string) => void;
-  readonly onUsage?: (usage: Usage) => void;
   /** How the tiers have done; null: the coordinator does not answer. */
   readonly counts?: readonly TierCounts[] | null;
-  readonly stoppedAt?: () => number | null;
   /** The worker of the run before does it, with its settings. */
   readonly isSameWorker?: boolean;
 }
@@ -177,17 +177,10 @@ export function init(change: object = {}): object {
   return { type: "system", subtype: "init", session_id: session, model, permissionMode: "dontAsk", ...change };
 }
 
-interface Said {
-  readonly id?: string;
-  readonly text?: string;
-  readonly input?: number;
-  readonly output?: number;
-  readonly error?: string;
-  /** The kind of an error, which not each has. */
-  readonly api_error?: string;
-}
-
-export function says(said: Said): object {
+/** @param said `api_error`: the kind of an error, which not each has */
+export function says(
+  said: Partial<Record<"id" | "text" | "error" | "api_error", string> & Record<"input" | "output", number>>,
+): object {
   const { id = "msg_1", text = "x", input = 100, output = 1, ...problem } = said;
   const usage = { input_tokens: input, output_tokens: output };
   const message = {

@@ -101,13 +101,13 @@ export function insert(sql: Sql, table: string, row: Readonly<Record<string, Sql
 type Texts<Name extends string> = Partial<Record<Name, string>>;
 type Times<Name extends string> = Partial<Record<Name, number>>;
 
-type ASession = Texts<"id"> &
-  Times<"lastSeenAt"> & { endedAt?: number | null } & {
-    [Name in "project" | "title" | "recovery"]?: string | null;
-  };
-
 /** A row as the session part writes it; repeatable. */
-export function addSession(sql: Sql, more: ASession = {}): void {
+export function addSession(
+  sql: Sql,
+  more: Texts<"id"> &
+    Partial<Record<"project" | "title" | "recovery", string | null>> &
+    Times<"lastSeenAt" | "endedAt"> = {},
+): void {
   const { project = "/p", lastSeenAt = T0 } = more;
   const usual = { id: "ses", client: "claude-code", title: "t", origin: "startup", startedAt: lastSeenAt };
   const row = { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt };
