@@ -144,13 +144,21 @@ export class Connection implements ClientConnection {
   registerChat(): void {
     if (!isUp(this.#state) || this.#isRegistering) return;
     this.#isRegistering = true;
+    const { chatInput } = this.#registration;
     if (this.#isLive) this.#socket?.represent(this.#registration.chat);
     void this.#registration
       .register(this.send, () => this.registerChat())
       .finally(() => {
         this.#isRegistering = false;
         if (this.#isLive) this.#socket?.keepAlive(this.#registration.pingIntervalMs);
+        this.#registerOther(chatInput);
       });
+  }
+
+  /** A registration may have been requested while this one, or none, was sent. */
+  #registerOther(sent: ChatInput | null): void {
+    const { chatInput } = this.#registration;
+    if (chatInput !== null && chatInput !== sent) this.registerChat();
   }
 
   handleRefusal(self: Self | null, error: CallError): void {
@@ -184,7 +192,8 @@ export class Connection implements ClientConnection {
 
   /** Registers the chat before any other request. */
   async #onSocketOpen(socket: Channel): Promise<void> {
-    socket.represent(this.#registration.chat);
+    const { chat, chatInput } = this.#registration;
+    socket.represent(chat);
     const outcome = await this.#registration.register(socket.send, () => this.registerChat());
     if (socket !== this.#socket) return;
     if (outcome && outcome.kind !== "answered") return socket.close(1000, `registering: ${outcome.message}`);
@@ -195,6 +204,7 @@ export class Connection implements ClientConnection {
     // workerd reports the close of an unused connection only at hibernation (seen: 10 s).
     if (!outcome) socket.check();
     this.#setUsable("connected", "over a socket");
+    this.#registerOther(chatInput);
   }
 
   #onSocketClosed(socket: Channel, { code, message, isReplaced, wasOpen }: SocketClose): void {
@@ -210,6 +220,7 @@ export class Connection implements ClientConnection {
 
   /** HTTP shows why no socket opens: no coordinator, blocked sockets or a refused token. */
   async #tryHttp(reason: string): Promise<void> {
+    const { chatInput } = this.#registration;
     const registered = await this.#registration.register(this.#http, () => this.registerChat());
     const outcome = registered ?? (await this.#http("health", {}, probeTimeoutMs));
     if (this.#state === "closed") return;
@@ -221,8 +232,7 @@ export class Connection implements ClientConnection {
     this.#setUsable("fallback", reason);
     this.#scheduleHeartbeat();
     this.#scheduleSocketRetry();
-    // A registration may have been requested during the probe.
-    if (!registered) this.registerChat();
+    this.#registerOther(chatInput);
   }
 
   /** Keeps the chat alive where no socket does. */
@@ -329,6 +339,10 @@ export class Registration {
 
   get self(): Self | null {
     return this.#current && { chat: this.#current.chat, incarnation: this.#current.incarnation };
+  }
+
+  get chatInput(): ChatInput | null {
+    return this.#chatInput;
   }
 
   get chat(): string | null {

@@ -33,6 +33,18 @@ it("a client that is connected already registers its chat there, and another cha
   expect(client.self?.chat).toBe("b");
 });
 
+it("a chat that is registered instead, while another one's registration is not answered, is registered", async () => {
+  const edge = new FakeEdge();
+  for (const { client } of [await registered(edge, "a"), aClient(edge)]) {
+    const early = client.register(aChat("b"));
+    await edge.time.pass(7);
+    const late = client.register(aChat("c"));
+    expect(codeOf(await edge.time.until(early))).toBe("closed");
+    expect(given(await edge.time.until(late, 5_000)).chat).toBe("c");
+    await edge.time.until(client.leave(1_000));
+  }
+});
+
 it("a chat that is registered over HTTP, while a socket is being opened, is registered on the socket, too", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
