@@ -1,10 +1,8 @@
-import { expect, it, onTestFinished, vi } from "vitest";
-import { settableClock } from "#harness/clock/set-clock/set-clock.ts";
+import { expect, it, vi } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
-import type { Self } from "#src/contract/values.ts";
 import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 
@@ -97,46 +95,3 @@ async function everything(edge: EdgeRuntime): Promise<Map<string, unknown>> {
   }
   return found;
 }
-
-/** @returns its token */
-async function hold(edge: EdgeRuntime, self: Self): Promise<number> {
-  const got = await edge.call("leases.acquire", { self, resource: "x", requestId: self.chat, ttlMs: 60_000 });
-  if (got.state !== "granted") throw new Error("x was not granted");
-  return got.lease.token;
-}
-
-async function claim(edge: EdgeRuntime, self: Self): Promise<OutputOf<"tasks.claim">["claims"][number] | undefined> {
-  return (await edge.call("tasks.claim", { self, requestId: self.chat, limit: 1, isStarted: true })).claims[0];
-}
-
-it("the clock is set three hours forward: the first holder has nothing left, the second holds alone @night", async (test) => {
-  const clock = settableClock(test);
-  for (const [name, value] of Object.entries(clock.env)) vi.stubEnv(name, value);
-  onTestFinished(() => void vi.unstubAllEnvs());
-  const edge = await EdgeRuntime.open();
-  const guest = await edge.call("tokens.create", { machine: "guest", scope: "observe", ttlMs: 60_000 });
-  const a = await edge.register("a");
-  const old = await hold(edge, a);
-  await edge.call("tasks.submit", { tasks: [{ type: "t", startToCloseMs: 60_000, heartbeatMs: 60_000 }] });
-  const first = await claim(edge, a);
-  clock.set(3 * 3_600_000);
-  const b = await edge.register("b");
-  const token = await hold(edge, b);
-  expect(token).toBeGreaterThan(old);
-  expect(await edge.call("leases.check", { resource: "x", token: old })).toMatchObject({ isValid: false, holder: "b" });
-  const write = { key: "k", value: 1, guard: { resource: "x", token: old } };
-  await expect(edge.call("state.set", write)).rejects.toThrow("stale_token");
-  await edge.call("state.set", { ...write, guard: { resource: "x", token } });
-  // What is due happens without a request for it.
-  await vi.waitFor(async () => expect((await edge.call("health", {})).overdueRows).toBe(0), patience);
-  const again = await claim(edge, b);
-  expect(again?.task).toBe(first?.task);
-  const late = { self: a, task: first?.task ?? 0, claim: first?.claim ?? 0, result: "late" };
-  await expect(edge.call("tasks.ack", late)).rejects.toThrow(/stale_claim|chat_offline/);
-  await expect(edge.call("health", {}, guest.token)).rejects.toThrow("unauthenticated");
-  // Correct again: the clock of the runtime does not move meanwhile, and what has ended stays so.
-  clock.set(0);
-  await expect(edge.call("health", {}, guest.token)).rejects.toThrow("unauthenticated");
-  expect(await edge.call("leases.check", { resource: "x", token: old })).toMatchObject({ isValid: false });
-  expect(await edge.call("leases.check", { resource: "x", token })).toMatchObject({ isValid: true });
-});

@@ -3,7 +3,8 @@ import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
-import { type Connection, type Watched, httpReply, type HttpReply, nameAt } from "./host/front.ts";
+import { answerOf, readRequest, type Served, servedAs } from "#harness/edge/fake-edge.ts";
+import type { Connection, Watched } from "./host/front.ts";
 import { Rng, type Sim } from "./sim.ts";
 
 /** A computer with its clocks, which run a little fast or slow. Monotonic time stops in a suspend; the wall clock goes on, and can be set. */
@@ -52,10 +53,10 @@ export class Machine implements Clock {
   }
 }
 
-export function platformOf(client: Client, clock: Clock): Platform {
+export function platformOf(client: Client): Platform {
   const rng = new Rng(client.world.sim.rng.next());
   return {
-    clock,
+    clock: client.identity.machine,
     setTimer: (work, ms) => setTimer(client, work, ms),
     random: () => rng.next() / 2 ** 32,
     fetch: fetchOf(client),
@@ -98,20 +99,17 @@ function fetchOf(client: Client): Fetch {
       const abort = (): void => reject(new DOMException("aborted", "AbortError"));
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort);
-      const name = nameAt(method, url);
-      const input: unknown = body === undefined ? {} : JSON.parse(body);
+      const request = readRequest(method, url.replace(/^.*\/workspaces\/\w+/, ""), body ?? "{}");
+      if (!request) throw new Error(`no operation is at ${method} ${url}`);
+      const { name, input } = request;
       const withheld = client.leasing.withhold(name, input);
-      if (withheld) return client.later(0, "not sent", () => resolve(answerOf(httpReply(withheld))));
-      network.send<HttpReply>(client, {
-        serve: () => front.http({ name, url, input }, client.actor),
+      if (withheld) return client.later(0, "not sent", () => resolve(answerOf(servedAs(withheld))));
+      network.send<Served>(client, {
+        serve: () => front.http(name, input, client.actor),
         onReply: (reply) => resolve(answerOf(reply)),
         onReset: () => reject(new TypeError("fetch failed")),
       });
     });
-}
-
-function answerOf({ status, text }: HttpReply): FetchResponse {
-  return { status, headers: { get: () => null }, text: () => Promise.resolve(text) };
 }
 
 function blockedSocket(client: Client, events: SocketEvents): Socket {

@@ -1,7 +1,6 @@
-import type { Bug, Focus } from "./bugs.ts";
 import { acts, taskActs } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
-import { chatIndexOf, Faults, noRestores, strike, stormy } from "./faults.ts";
+import { chatIndexOf, Faults, strike, stormy } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { T0, Violation } from "./sim.ts";
 import { chats, World } from "./world.ts";
@@ -9,7 +8,6 @@ import { chats, World } from "./world.ts";
 export interface Run {
   readonly seed: number;
   readonly events: number;
-  readonly bug?: Bug | null;
   readonly day?: number;
   readonly trace?: (line: string) => void;
 }
@@ -20,13 +18,13 @@ export interface Outcome {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-export async function simulate({ seed, events, bug = null, day, trace }: Run): Promise<Outcome> {
-  const world = new World(seed, bug);
+export async function simulate({ seed, events, day, trace }: Run): Promise<Outcome> {
+  const world = new World(seed);
   const { sim, host } = world;
   if (trace) sim.trace = (line) => trace(`${sim.events} +${sim.now - T0} ${line}`);
   let violation: Violation | null = null;
   try {
-    await new Days(world, bug, day).run(events);
+    await new Days(world, day).run(events);
   } catch (error) {
     // The engine refuses, and never throws.
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -44,8 +42,6 @@ class Days {
   readonly #world: World;
   readonly #faults: Faults;
   readonly #dayEvents: number;
-  readonly #focus: Focus;
-  readonly #restores: number;
   #weights: number[] = [];
   /** Mean time between two acts of one process, and between two faults. */
   #thinkMs = 1_500;
@@ -54,10 +50,8 @@ class Days {
   #hasRestores = false;
   #day = 0;
 
-  constructor(world: World, bug: Bug | null, dayEvents = 20_000) {
+  constructor(world: World, dayEvents = 20_000) {
     this.#world = world;
-    this.#focus = bug?.focus ?? {};
-    this.#restores = bug ? (this.#focus.restores ?? 0) : 0.5;
     this.#dayEvents = dayEvents;
     this.#faults = new Faults(world, {
       later: (index, inMs) => this.#startLater(index, inMs),
@@ -91,23 +85,22 @@ class Days {
   #dawn(): void {
     const { sim, host, habits, oracle } = this.#world;
     const { rng } = sim;
-    const { forgets, neglects, faultMs } = this.#focus;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
     const { sweepLimit: _, overload: __, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
     host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);
-    habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
-    habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
+    habits.forgets = rng.pick([0, 0.05, 0.1, 0.4]);
+    habits.neglects = rng.pick([0, 0.02, 0.05, 0.15]);
     habits.bound = rng.pick([0, 0.4, 0.8]);
     habits.isNight = false;
     // A day with restores has no tasks: the oracle does not model what a restore makes of them.
-    this.#hasRestores = oracle.tasks.tasks.size === 0 && rng.chance(this.#restores);
+    this.#hasRestores = oracle.tasks.tasks.size === 0 && rng.chance(0.5);
     if (this.#hasRestores) this.#world.backUp();
     this.#drawWeights();
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
-    this.#faultMs = faultMs ?? rng.pick([1_500, 5_000, 20_000]);
+    this.#faultMs = rng.pick([1_500, 5_000, 20_000]);
     this.#isDay = true;
     for (let index = 0; index < chats; index++) this.#startLater(index, rng.between(0, 3_000));
     this.#faultLater();
@@ -116,7 +109,7 @@ class Days {
   #drawWeights(): void {
     const { rng } = this.#world.sim;
     this.#weights = acts.map((act) => {
-      const weight = act.weight * (this.#focus.acts?.[act.name] ?? rng.pick([0, 1, 1, 1, 2, 4]));
+      const weight = act.weight * rng.pick([0, 1, 1, 1, 2, 4]);
       return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
     });
     this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
@@ -155,7 +148,7 @@ class Days {
   #faultLater(): void {
     const { rng } = this.#world.sim;
     this.#today(rng.between(1, 2 * this.#faultMs), "fault", () => {
-      strike(this.#faults, this.#world, { ...this.#focus.faults, ...(this.#hasRestores ? {} : noRestores) });
+      strike(this.#faults, this.#world, this.#hasRestores);
       this.#faultLater();
     });
   }

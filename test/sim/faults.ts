@@ -247,15 +247,15 @@ const plan: Readonly<Record<string, Fault>> = {
   restore: [10, ({ world }) => world.restore() && world.sim.count("restored")],
 };
 
-export const noRestores = { backup: 0, restore: 0 };
+const restores = new Set(["backup", "restore"]);
 
-export function strike(faults: Faults, world: World, factors: Readonly<Record<string, number>>): void {
+export function strike(faults: Faults, world: World, hasRestores: boolean): void {
   const { sim, machines } = world;
   const { rng } = sim;
   const alive = [...world.clients];
   if (alive.length === 0) return;
   const all = Object.entries(plan);
-  const found = all[rng.draw(all.map(([name, [weight]]) => weight * (factors[name] ?? 1)))];
+  const found = all[rng.draw(all.map(([name, [weight]]) => (hasRestores || !restores.has(name) ? weight : 0)))];
   const [client, machine] = [rng.pick(alive), rng.pick(machines)];
   if (!found) return;
   const [name, [, run]] = found;

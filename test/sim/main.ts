@@ -1,20 +1,16 @@
 import { parseArgs } from "node:util";
-import { bugs } from "./bugs.ts";
 import { simulate } from "./days.ts";
 
-/** `npm run sim -- --events N --seed S [--seeds K] [--bug N] [--day N] [--trace N]`: K long runs, each from its seed. */
+/** `npm run sim -- --events N --seed S [--seeds K] [--day N] [--trace N]`: K long runs, each from its seed. */
 const { values } = parseArgs({
   options: {
     events: { type: "string", default: "1000000" },
     seed: { type: "string", default: "1" },
     seeds: { type: "string", default: "1" },
-    bug: { type: "string" },
     day: { type: "string" },
     trace: { type: "string", default: "0" },
   },
 });
-const bug = values.bug === undefined ? null : bugs[Number(values.bug)];
-if (bug === undefined) throw new Error(`--bug is a number from 0 to ${bugs.length - 1}`);
 const day = values.day === undefined ? {} : { day: Number(values.day) };
 const lines = Number(values.trace);
 
@@ -25,14 +21,12 @@ for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.
     if (tail.length > 2 * lines) tail.splice(0, lines);
   };
   const watch = lines > 0 ? { trace } : {};
-  const { violation, events } = await simulate({ seed, events: Number(values.events), bug, ...day, ...watch });
+  const { violation, events } = await simulate({ seed, events: Number(values.events), ...day, ...watch });
   for (const line of tail.slice(-lines)) console.log(line);
   console.log(`seed ${seed}: ${events.toLocaleString("en")} events${violation ? "" : "; every rule held"}`);
   if (!violation) continue;
   process.exitCode = 1;
   console.error(`violation after event ${violation.event}, at ${violation.atMs} ms: ${violation.message}`);
-  const more = (["day", "bug"] as const).map((name) =>
-    values[name] === undefined ? "" : ` --${name} ${values[name]}`,
-  );
-  console.error(`again: npm run sim -- --events ${values.events} --seed ${seed}${more.join("")} --trace 200`);
+  const more = values.day === undefined ? "" : ` --day ${values.day}`;
+  console.error(`again: npm run sim -- --events ${values.events} --seed ${seed}${more} --trace 200`);
 }

@@ -1,7 +1,6 @@
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import { LeaseBeliefs } from "./beliefs.ts";
-import type { Bug } from "./bugs.ts";
 import { Machine } from "./client-platform.ts";
 import { Client, type Habits } from "./client/client.ts";
 import { Front } from "./host/front.ts";
@@ -32,7 +31,6 @@ export class World {
   readonly machines: readonly Machine[];
   readonly clients = new Set<Client>();
   readonly leaseBeliefs: LeaseBeliefs;
-  readonly bug: Bug | null;
   readonly habits: Habits = { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false };
   /** Processes that take part in the present event. */
   readonly touched = new Set<Client>();
@@ -40,10 +38,9 @@ export class World {
   #processes = 0;
   onEnd: (client: Client) => void = () => undefined;
 
-  constructor(seed: number, bug: Bug | null) {
+  constructor(seed: number) {
     const sim = (this.sim = new Sim(seed));
-    this.bug = bug;
-    this.host = new SimHost(sim, bug?.patch?.() ?? (() => undefined));
+    this.host = new SimHost(sim);
     this.front = new Front(sim, this.host);
     this.network = new Network(sim, () => this.host.weather);
     this.leaseBeliefs = new LeaseBeliefs(sim);
@@ -75,7 +72,7 @@ export class World {
     host.restore(this.#backup.image);
     this.#backup.putBack();
     this.leaseBeliefs.lostUpTo = (epoch + 1) * numbersPerEpoch;
-    if (!this.bug?.forgetsToRaise) this.askUntilAnswered("epoch.raise", { reason: "restored", quietMs });
+    this.askUntilAnswered("epoch.raise", { reason: "restored", quietMs });
     return true;
   }
 

@@ -12,7 +12,7 @@ import type { InputOf } from "#src/contract/operations.ts";
 import { WorkspaceClient, type EdgeOptions } from "#src/coordinator-client/client.ts";
 import { type OpenSocket, type Platform, nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
+import { answerOf, edgeUrl, FakeEdge, type Served, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
 
@@ -144,14 +144,17 @@ export function aClient(edge = new FakeEdge(), { seed, ...more }: ClientOptions 
   return { edge, client, call, events, machine };
 }
 
-/** A client for which no socket opens, and whose every answer over HTTP but to its probe is this one. */
-export function aClientAnswered(edge: FakeEdge, status: number, body: string): WorkspaceClient {
+/** A client for which no socket opens, and which gets these answers over HTTP but to its probe, the last one again and again. */
+export function aClientAnswered(edge: FakeEdge, ...answers: readonly (Served | Error)[]): WorkspaceClient {
   edge.faults.refusesSockets = true;
   const real = platformOf(edge, new Machine(edge.time));
-  const fetch: Platform["fetch"] = (url, init) =>
-    url.endsWith("/health")
-      ? real.fetch(url, init)
-      : Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
+  let asked = 0;
+  const fetch: Platform["fetch"] = async (url, init) => {
+    if (url.endsWith("/health")) return real.fetch(url, init);
+    const answer = answers[Math.min(asked++, answers.length - 1)];
+    if (!answer || answer instanceof Error) throw answer;
+    return answerOf(answer);
+  };
   const client = given(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token }, { ...real, fetch }));
   onTestFinished(() => client.close());
   return client;

@@ -1,17 +1,18 @@
-import * as z from "zod";
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
-import { toWire } from "#src/contract/protocol.ts";
+import { notificationFrame, readRequests, toAnswer, toWire } from "#src/contract/protocol.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
+import * as changes from "#src/coordination/kernel/changes.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Fetch, FetchResponse, OpenSocket, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { fromTexts } from "#src/shared/input-fields.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-type Answered = Promise<Result<unknown, Refusal>>;
+type Reply = Result<unknown, Refusal>;
 
 interface Arrived {
   readonly way: "http" | "socket";
@@ -52,8 +53,6 @@ export class FakeEdge {
 
   constructor(time = new FakeTime()) {
     this.time = time;
-    // What becomes of it when the power goes is not the client's matter, and costs most of the time.
-    this.host.sql.run("PRAGMA synchronous = OFF");
     const began = this.host.now();
     time.onPassing(async () => {
       this.host.wait(began + Math.floor(time.now) - this.host.now());
@@ -66,15 +65,16 @@ export class FakeEdge {
     return this.arrived.filter((one) => one.name === name && (way === undefined || one.way === way)).length;
   }
 
-  readonly fetch: Fetch = (url, { method, headers, body, signal }) => {
+  readonly fetch: Fetch = (url, { method, headers, body = "{}", signal }) => {
     const { faults, time } = this;
     return new Promise<FetchResponse>((resolve, reject) => {
       const abort = (): void => reject(new DOMException("aborted", "AbortError"));
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort);
       time.setTimer(() => {
-        if (faults.isUnreachable) return reject(new TypeError("fetch failed", { cause: refusedConnection() }));
-        if (faults.loses({ way: "http", direction: "up", text: `${method} ${url} ${body ?? ""}` })) return;
+        const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+        if (faults.isUnreachable) return reject(new TypeError("fetch failed", { cause }));
+        if (faults.loses({ way: "http", direction: "up", text: `${method} ${url} ${body}` })) return;
         void this.#served(method, url, headers, body).then((answer) =>
           time.setTimer(() => {
             if (!faults.loses({ way: "http", direction: "down", text: answer.body })) resolve(answerOf(answer));
@@ -90,7 +90,7 @@ export class FakeEdge {
     this.time.setTimer(() => {
       const actor = this.#actorOf(headers);
       const isServed = url === `${base.replace("https", "wss")}/connect` && actor.ok;
-      if (this.faults.isUnreachable || this.faults.refusesSockets || !isServed) return connection.refuse();
+      if (this.faults.isUnreachable || this.faults.refusesSockets || !isServed) return connection.clientEnds(1006, "");
       this.connections = [...this.connections, connection];
       connection.accept(actor.value);
     }, this.faults.latencyMs);
@@ -105,13 +105,13 @@ export class FakeEdge {
     return given === adminToken ? ok(admin) : err({ code: "unauthenticated", message: "a valid token is needed" });
   }
 
-  async run(way: Arrived["way"], actor: Actor, name: string, input: unknown): Promise<Result<unknown, Refusal>> {
+  async run(way: Arrived["way"], actor: Actor, name: string, input: unknown): Promise<Reply> {
     const arrived = { way, name, input: input as Record<string, unknown> };
     this.arrived.push(arrived);
     const refused = this.faults.refuses(arrived);
     if (refused) return err(refused);
     if (name === "health") return ok(health);
-    if (name === "tokens.create") return way === "http" ? ok({ id: "tok_1", token: "shim_new" }) : err(onlyHttp);
+    if (name === "tokens.create" && actor.isAdmin) return ok({ id: "tok_1", token: "shim_new" });
     if (!isOperation(name) || !isEngineOperation(name)) return err({ code: "bad_input", message: `not here: ${name}` });
     return this.host.call(name, input as InputOf<typeof name>, actor);
   }
@@ -119,17 +119,14 @@ export class FakeEdge {
   /** Sends what was committed to the chats that it concerns. */
   tell(): void {
     const hints = this.host.hints.splice(0);
-    if (hints.some(({ kind }) => kind === "changes")) for (const one of this.connections) one.tellChanges();
-    for (const hint of hints) for (const one of this.connections) this.#tellOne(one, hint);
-    this.#tellTasks();
-  }
-
-  /** Without its limit of one a second. */
-  #tellTasks(): void {
+    for (const one of this.connections) {
+      if (hints.some(({ kind }) => kind === "changes")) one.tellChanges();
+      for (const hint of hints) this.#tellOne(one, hint);
+    }
     const watching = this.connections.filter((one) => one.isWatching("$task/"));
     if (watching.length === 0) return;
     const tasks = JSON.stringify(this.host.sql.all("SELECT task, state FROM tasks"));
-    if (tasks !== this.#tasks) for (const one of watching) one.hintAt("$task/");
+    if (tasks !== this.#tasks) for (const one of watching) one.tellChanges("$task/");
     this.#tasks = tasks;
   }
 
@@ -165,19 +162,12 @@ export class FakeEdge {
     await this.host.loseConnections();
   }
 
-  async #served(method: string, url: string, headers: Record<string, string>, body?: string): Promise<Served> {
-    const result = await this.#http(method, new URL(url), headers, body);
+  async #served(method: string, url: string, headers: Record<string, string>, body: string): Promise<Served> {
+    const actor = this.#actorOf(headers);
+    const { name = "", input } = readRequest(method, url.replace(base, ""), body) ?? {};
+    const result = actor.ok ? await this.run("http", actor.value, name, input) : actor;
     this.tell();
     return servedAs(result);
-  }
-
-  async #http(method: string, url: URL, headers: Record<string, string>, body = "{}"): Answered {
-    const actor = this.#actorOf(headers);
-    if (!actor.ok) return actor;
-    const name = operationAt(method, url.href.replace(base, "").split("?")[0] ?? "");
-    if (!name) return err({ code: "unknown_operation", message: "nothing there" });
-    const input: unknown = method === "GET" ? fromQuery(name, url.searchParams) : JSON.parse(body);
-    return this.run("http", actor.value, name, input);
   }
 }
 
@@ -187,16 +177,33 @@ export interface Served {
   readonly retryAfter: string | null;
 }
 
-export function servedAs(result: Result<unknown, Refusal>): Served {
+export function servedAs(result: Reply): Served {
   if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };
   const { retryAfterMs, code } = result.error;
   const retryAfter = retryAfterMs === undefined ? null : String(Math.ceil(retryAfterMs / 1_000));
   return { status: errorTable[code].status, body: JSON.stringify({ error: toWire(result.error) }), retryAfter };
 }
 
-export function operationAt(method: string, path: string): OperationName | undefined {
+export function answerOf({ status, body, retryAfter }: Served): FetchResponse {
+  const headers = { get: (name: string) => (name === "retry-after" ? retryAfter : null) };
+  return { status, headers, text: () => Promise.resolve(body) };
+}
+
+/** @param target path below the workspace, with the query */
+export function readRequest(
+  method: string,
+  target: string,
+  body: string,
+): { readonly name: OperationName; readonly input: unknown } | null {
+  const { pathname, searchParams } = new URL(target, "http://path.only");
   const names = Object.keys(operations).filter(isOperation);
-  return names.find((one) => operations[one].method === method && operations[one].path === path);
+  const name = names.find((one) => operations[one].method === method && operations[one].path === pathname);
+  if (!name) return null;
+  const isQuery = method === "GET";
+  return {
+    name,
+    input: isQuery ? fromTexts(operations[name].input, Object.fromEntries(searchParams)) : JSON.parse(body),
+  };
 }
 
 export const health = {
@@ -211,27 +218,6 @@ export const health = {
   revision: 0,
   protocol: 1,
 };
-const onlyHttp: Refusal = { code: "bad_input", message: "tokens are created over HTTP" };
-
-function answerOf({ status, body, retryAfter }: Served): FetchResponse {
-  const headers = { get: (name: string) => (name === "retry-after" ? retryAfter : null) };
-  return { status, headers, text: () => Promise.resolve(body) };
-}
-
-function refusedConnection(): Error {
-  return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
-}
-
-export function fromQuery(name: OperationName, query: URLSearchParams): Record<string, unknown> {
-  const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
-  return Object.fromEntries(
-    [...query].map(([field, text]) => {
-      const schema = properties[field];
-      const isNumber = typeof schema === "object" && (schema.type === "integer" || schema.type === "number");
-      return [field, isNumber ? Number(text) : text];
-    }),
-  );
-}
 
 interface Watch {
   readonly prefix: string;
@@ -241,8 +227,9 @@ interface Watch {
 
 class FakeConnection {
   readonly client: Socket;
-  readonly #server: FakeEdge;
   readonly chats = new Set<string>();
+  pings = 0;
+  readonly #server: FakeEdge;
   readonly #events: SocketEvents;
   readonly #watches = new Map<string, Watch>();
   #actor: Actor = { machine: "none", isAdmin: false };
@@ -251,23 +238,21 @@ class FakeConnection {
   #isOpen = false;
   #isClientDone = false;
   readonly #lastArrival = { up: 0, down: 0 };
-  pings = 0;
 
   constructor(server: FakeEdge, events: SocketEvents) {
     this.#server = server;
     this.#events = events;
     this.client = {
       send: (text) => this.#travel("up", text, () => void this.#take(text)),
-      close: () => this.#clientCloses(),
+      close: () => {
+        if (!this.#isClientDone) this.#travel("up", "close", () => this.#serverEnds());
+        this.clientEnds(1000, "");
+      },
     };
   }
 
   isWatching(prefix: string): boolean {
     return [...this.#watches.values()].some((watch) => watch.prefix === prefix);
-  }
-
-  hintAt(prefix: string): void {
-    for (const [watch, one] of this.#watches) if (one.prefix === prefix) this.notify("state.changed", { watch });
   }
 
   /** It no longer represents the chat. */
@@ -281,10 +266,6 @@ class FakeConnection {
     if (!this.#isClientDone) this.#events.onOpen();
   }
 
-  refuse(): void {
-    this.#clientEnds(1006, "");
-  }
-
   /** A cable was pulled: neither side notices. */
   freeze(): void {
     this.#isFrozen = true;
@@ -292,23 +273,28 @@ class FakeConnection {
 
   close(code: number, reason: string): void {
     if (!this.#isOpen) return;
-    this.#travel("down", `close ${code}`, () => this.#clientEnds(code, reason));
+    this.#travel("down", `close ${code}`, () => this.clientEnds(code, reason));
     this.#serverEnds();
   }
 
   vanish(): void {
     this.#isOpen = false;
     this.#leaves();
-    this.#travel("down", "close 1006", () => this.#clientEnds(1006, ""));
+    this.#travel("down", "close 1006", () => this.clientEnds(1006, ""));
   }
 
   notify(method: string, params: object): void {
-    this.sendText(JSON.stringify({ jsonrpc: "2.0", method, params }));
+    this.sendText(notificationFrame(method, params));
   }
 
-  tellChanges(): void {
-    if (!this.#isOpen) return;
-    for (const [id, watch] of this.#watches) void this.#tellWatch(id, watch);
+  /** @param rows prefix of what is no state, of which something has changed */
+  tellChanges(rows?: string): void {
+    for (const [watch, one] of this.#watches) {
+      const { keys, revision } = changes.keysAfter(this.#server.host.sql, one.revision);
+      one.revision = revision;
+      if (one.prefix === rows || keys === null || keys.some((key) => key.startsWith(one.prefix)))
+        this.notify("state.changed", { watch });
+    }
   }
 
   sendText(text: string): void {
@@ -328,13 +314,7 @@ class FakeConnection {
     }, at - time.now);
   }
 
-  #clientCloses(): void {
-    if (this.#isClientDone) return;
-    this.#travel("up", "close", () => this.#serverEnds());
-    this.#clientEnds(1000, "");
-  }
-
-  #clientEnds(code: number, reason: string): void {
+  clientEnds(code: number, reason: string): void {
     if (this.#isClientDone) return;
     this.#isClientDone = true;
     this.#events.onClose(code, reason);
@@ -355,70 +335,39 @@ class FakeConnection {
 
   async #take(text: string): Promise<void> {
     if (!this.#isOpen) return;
-    if (text === "ping") return this.#pong();
-    const frame = JSON.parse(text) as Request | Request[];
-    const answers: object[] = [];
-    for (const { id, method, params } of [frame].flat()) {
-      const result = await this.#answer(method, params);
-      if (id !== undefined) answers.push(frameOf(id, result));
+    if (text === "ping") {
+      this.pings += 1;
+      for (const chat of this.chats) void this.#server.host.ping(chat);
+      return this.sendText("pong");
     }
-    if (answers.length > 0) this.sendText(JSON.stringify(Array.isArray(frame) ? answers : answers[0]));
+    const frame = readRequests(text);
+    for (const request of frame.ok ? frame.value.requests : []) {
+      const result = request && (await this.#answer(request.method, request.params));
+      if (result && request.id !== null) this.sendText(JSON.stringify(toAnswer(request.id, result)));
+    }
     this.#server.tell();
     this.tellChanges();
   }
 
-  #pong(): void {
-    this.pings += 1;
-    for (const chat of this.chats) void this.#server.host.ping(chat);
-    this.sendText("pong");
-  }
-
-  async #answer(method: string, params: unknown): Answered {
+  async #answer(method: string, params: unknown): Promise<Reply> {
+    const { host, arrived, connections } = this.#server;
     const { chat, watch, prefix } = params as Readonly<Record<"chat" | "watch" | "prefix", string>>;
-    if (method === "state.watch") return this.#watch(watch, prefix);
+    if (method === "state.watch") {
+      arrived.push({ way: "socket", name: method, input: { watch, prefix } });
+      const { revision } = changes.readTotals(host.sql);
+      this.#watches.set(watch, { prefix, revision });
+      return ok({ watch, revision });
+    }
     if (method === "state.unwatch") return ok({ isRemoved: this.#watches.delete(watch) });
     if (method === "chats.leave") {
-      if (this.chats.delete(chat)) await this.#server.host.disconnect(chat);
+      if (this.chats.delete(chat)) await host.disconnect(chat);
       return ok({});
     }
     const result = await this.#server.run("socket", this.#actor, method, params);
-    if (method === "chats.register" && result.ok) await this.#represent(chat);
+    if (method !== "chats.register" || !result.ok) return result;
+    for (const other of connections) if (other !== this) other.end(chat, "chat.replaced");
+    this.chats.add(chat);
+    await host.connect(chat);
     return result;
   }
-
-  async #represent(chat: string): Promise<void> {
-    for (const other of this.#server.connections) if (other !== this) other.end(chat, "chat.replaced");
-    this.chats.add(chat);
-    await this.#server.host.connect(chat);
-  }
-
-  async #watch(watch: string, prefix: string): Answered {
-    this.#server.arrived.push({ way: "socket", name: "state.watch", input: { watch, prefix } });
-    const listed = await this.#server.host.call("state.list", { limit: 1 });
-    if (!listed.ok) return listed;
-    const { revision } = listed.value;
-    this.#watches.set(watch, { prefix, revision });
-    return ok({ watch, revision });
-  }
-
-  async #tellWatch(id: string, watch: Watch): Promise<void> {
-    const { revision: after, prefix } = watch;
-    const pulled = await this.#server.host.call("state.changes", { prefix, after, limit: 500 });
-    // Meanwhile another call has told it.
-    if (watch.revision !== after) return;
-    if (pulled.ok) watch.revision = pulled.value.revision;
-    if (!pulled.ok || pulled.value.changes.length > 0) this.notify("state.changed", { watch: id });
-    if (pulled.ok && pulled.value.isMore) await this.#tellWatch(id, watch);
-  }
-}
-
-interface Request {
-  readonly id?: number;
-  readonly method: string;
-  readonly params: unknown;
-}
-
-function frameOf(id: number, result: Result<unknown, Refusal>): object {
-  if (result.ok) return { jsonrpc: "2.0", id, result: result.value };
-  return { jsonrpc: "2.0", id, error: { code: -32_000, message: result.error.message, data: toWire(result.error) } };
 }

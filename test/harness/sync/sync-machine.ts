@@ -37,7 +37,7 @@ import { aProject, Claude } from "#harness/machine/claude.ts";
 import { Device, session as sessionRecord } from "./sealed-content.ts";
 import type { ServerResponse } from "node:http";
 import { isEngineOperation } from "#src/coordination/engine.ts";
-import { fromQuery, health, operationAt, servedAs, type Served } from "#harness/edge/fake-edge.ts";
+import { health, readRequest, servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 
 export type Weather = "good" | "unreachable" | "lost";
@@ -420,14 +420,12 @@ export class SyncServer {
   }
 
   async #answer({ method, url, headers, body }: Seen): Promise<Served> {
-    const { pathname, searchParams } = new URL(url, this.url);
-    const made = this.fixed[pathname];
+    const made = this.fixed[new URL(url, this.url).pathname];
     if (made) return servedAs(ok(made));
-    const name = operationAt(method, pathname.replace(base, ""));
-    if (!name || !isEngineOperation(name)) return { status: 404, body: "{}", retryAfter: null };
-    const input = (method === "GET" ? fromQuery(name, searchParams) : JSON.parse(body)) as InputOf<typeof name>;
+    const { name = "health", input } = readRequest(method, url.replace(base, ""), body) ?? {};
+    if (!isEngineOperation(name)) return { status: 404, body: "{}", retryAfter: null };
     const actor = { machine: machineOf(headers.authorization ?? ""), isAdmin: false };
-    return servedAs(await this.host.call(name, input, actor));
+    return servedAs(await this.host.call(name, input as InputOf<typeof name>, actor));
   }
 }
 

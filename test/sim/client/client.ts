@@ -4,7 +4,6 @@ import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Result } from "#src/shared/result.ts";
 import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
 import type { World } from "../world.ts";
@@ -82,9 +81,7 @@ export class Client {
       capacity: capacities[index % capacities.length] ?? 1,
       taskTypes: types[index % types.length] ?? null,
     };
-    const { monotonic } = machine;
-    const clock: Clock = world.bug?.ignoresWallClock ? { monotonic, wall: monotonic } : machine;
-    const opened = WorkspaceClient.open({ edge: url, workspace: "sim", token: "shim_t" }, platformOf(this, clock));
+    const opened = WorkspaceClient.open({ edge: url, workspace: "sim", token: "shim_t" }, platformOf(this));
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
     this.leasing = new Leasing(this);
@@ -190,7 +187,7 @@ export class Client {
   post<Name extends CallName>(name: Name, input: InputOf<Name>): void {
     const { network, front } = this.world;
     network.send(this, {
-      serve: () => front.http({ name, url, input }, this.actor),
+      serve: () => front.http(name, input, this.actor),
       onReply: () => undefined,
       onReset: () => undefined,
     });

@@ -96,7 +96,7 @@ const watchedTables: Readonly<Record<string, WatchedTable>> = {
   },
 };
 
-/** Reports each stored change by triggers of this connection, whatever statement, or planted bug, made it. */
+/** Reports each stored change by triggers of this connection, whatever statement made it. */
 export function watchTables(db: Database.Database, onFact: (fact: Fact) => void): void {
   for (const [table, { columns, updated, factOf }] of Object.entries(watchedTables)) {
     db.function(`sim_${table}`, { varargs: true }, (...values: unknown[]) => {

@@ -2,14 +2,14 @@ import type { ChatRow } from "#src/coordination/kernel/chat-rows.ts";
 import type { Presence, Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { RecordingSql } from "./recording-sql.ts";
-import { errorTable, type Refusal } from "#src/contract/errors.ts";
-import { type RpcRequest, toAnswer, toWire, leaveMethod } from "#src/contract/protocol.ts";
-import { operationNames, type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
+import type { Refusal } from "#src/contract/errors.ts";
+import { type RpcRequest, toAnswer, leaveMethod } from "#src/contract/protocol.ts";
+import type { CheckedInputOf } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";
 import { type EngineOperation, isEngineOperation } from "#src/coordination/engine.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import { fromTexts } from "#src/shared/input-fields.ts";
+import { servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import type { Reply, Request, SimHost } from "./sim-host.ts";
 
 /** A socket between one process and the host. */
@@ -110,33 +110,6 @@ export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: (
   };
 }
 
-interface HttpRequest {
-  readonly name: OperationName;
-  readonly url: string;
-  readonly input: unknown;
-}
-
-export interface HttpReply {
-  readonly status: number;
-  readonly text: string;
-}
-
-const byPath = new Map<string, OperationName>(
-  operationNames.map((name) => [`${operations[name].method} ${operations[name].path}`, name]),
-);
-
-export function httpReply(reply: Reply): HttpReply {
-  if (reply.ok) return { status: 200, text: JSON.stringify(reply.value) };
-  return { status: errorTable[reply.error.code].status, text: JSON.stringify({ error: toWire(reply.error) }) };
-}
-
-export function nameAt(method: string, url: string): OperationName {
-  const path = new URL(url).pathname.replace(/^\/v1\/workspaces\/[^/]+/, "");
-  const name = byPath.get(`${method} ${path}`);
-  if (!name) throw new Error(`no operation has the path ${method} ${path}`);
-  return name;
-}
-
 /** The wire protocol in front of the engine, as the worker and its object speak it. */
 export class Front {
   readonly #sim: Sim;
@@ -148,11 +121,9 @@ export class Front {
     host.onHint = (hint) => this.#hint(hint);
   }
 
-  http({ name, url, input }: HttpRequest, actor: Actor): HttpReply | null {
-    const isQuery = operations[name].method === "GET";
-    const given = isQuery ? fromTexts(operations[name].input, Object.fromEntries(new URL(url).searchParams)) : input;
-    const reply = name === "health" ? ok({}) : this.#run(name, given, actor, null);
-    return reply && httpReply(reply);
+  http(name: string, input: unknown, actor: Actor): Served | null {
+    const reply = name === "health" ? ok({}) : this.#run(name, input, actor, null);
+    return reply && servedAs(reply);
   }
 
   frame({ id, method, params }: RpcRequest, actor: Actor, connection: Connection): string | null {

@@ -3,20 +3,12 @@ import type { Sql, SqlValue } from "#src/shared/sql.ts";
 import { claimDriver } from "#src/store/driver.ts";
 import { watchTables, type Fact, type GrantContext } from "./facts.ts";
 
-/** A planted bug's change of one statement. */
-export interface Patch {
-  readonly text?: string;
-  readonly run?: (next: (...values: SqlValue[]) => number, values: SqlValue[]) => number;
-  readonly all?: (next: (...values: SqlValue[]) => unknown[], values: SqlValue[]) => unknown[];
-}
-export type PatchFor = (query: string) => Patch | undefined;
-
 interface Prepared {
   readonly run: (...values: SqlValue[]) => number;
   readonly all: (...values: SqlValue[]) => unknown[];
 }
 
-/** A database in memory that records its writes as facts. Planted bugs sit between the engine and the recording. */
+/** A database in memory that records its writes as facts. */
 export class RecordingSql implements Sql {
   readonly facts: Fact[] = [];
   /** Statements that may have written, since the beginning. */
@@ -28,14 +20,12 @@ export class RecordingSql implements Sql {
   contextOf: (holder: string, incarnation: number) => GrantContext = () => ({ isHolderGone: false, living: [] });
   #db: Database.Database;
   readonly #prepared = new Map<string, Prepared>();
-  readonly #patchFor: PatchFor;
   #depth = 0;
   readonly #control = new Map<string, Database.Statement>();
 
-  constructor(patchFor: PatchFor) {
+  constructor() {
     claimDriver("better-sqlite3");
     this.#db = new Database(":memory:");
-    this.#patchFor = patchFor;
   }
 
   all<Row>(query: string, ...values: SqlValue[]): Row[] {
@@ -55,7 +45,7 @@ export class RecordingSql implements Sql {
     this.#controlOf(statement).run();
   }
 
-  /** A query of the oracle: no bug changes it, and it counts as no write. */
+  /** A query of the oracle, which counts as no write. */
   peek<Row>(query: string, ...values: SqlValue[]): Row[] {
     return this.#controlOf(query).all(...values) as Row[];
   }
@@ -106,15 +96,8 @@ export class RecordingSql implements Sql {
   #prepare(query: string): Prepared {
     const known = this.#prepared.get(query);
     if (known) return known;
-    // Generated statements quote their names; patches do not.
-    const text = query.replaceAll('"', "");
-    const patch = this.#patchFor(text);
-    const inner = this.#recorded(patch?.text ?? text);
-    const { run, all } = inner;
-    const prepared: Prepared = {
-      run: patch?.run ? (...values) => patch.run?.(run, values) ?? 0 : run,
-      all: patch?.all ? (...values) => patch.all?.(all, values) ?? [] : all,
-    };
+    // Generated statements quote their names.
+    const prepared = this.#recorded(query.replaceAll('"', ""));
     this.#prepared.set(query, prepared);
     return prepared;
   }

@@ -16,7 +16,7 @@ import { type Sim, T0 } from "../sim.ts";
 import { stormy, type Weather } from "../faults.ts";
 import { Alarm, DispatchQueue, type Fact, type WaiterFact } from "./facts.ts";
 import { type Connection, Connections, goneIn, type IsGone } from "./front.ts";
-import { type PatchFor, RecordingSql } from "./recording-sql.ts";
+import { RecordingSql } from "./recording-sql.ts";
 
 export interface Request<Name extends EngineOperation = EngineOperation> {
   readonly name: Name;
@@ -68,9 +68,9 @@ export class SimHost {
   /** It died, and may have left its sockets open. */
   #isAsleep = false;
 
-  constructor(sim: Sim, patchFor: PatchFor) {
+  constructor(sim: Sim) {
     this.#sim = sim;
-    this.sql = new RecordingSql(patchFor);
+    this.sql = new RecordingSql();
     migrate(this.sql, T0, migrations);
     this.connections = new Connections(sim);
     this.#engine = new EngineHost({

@@ -135,6 +135,8 @@ export class LeaseLedger {
     const left = this.#left;
     this.#left = null;
     const isOwn = left?.resource === resource && left.chat === holder && left.incarnation === incarnation;
+    if (isOwn)
+      this.#sim.must(left.until > this.#sim.hostNow, "line", () => `${holder} no longer waits for ${resource}`);
     return isOwn ? left.seq : Infinity;
   }
 

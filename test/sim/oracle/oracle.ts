@@ -80,6 +80,9 @@ export class Oracle {
       const isStuck = known.state === "blocked" && standing(known, (other) => tasks.tasks.get(other)) !== "blocked";
       if (isStuck) this.#sim.fail("due", `task ${known.task} waits, and everything that it waits for has ended`);
     }
+    for (const { chat, incarnation } of tasks.workers.values())
+      if (tasks.countHeld(chat) > 0 && this.#host.isGone(chat, incarnation))
+        this.#mustBeAhead(this.#sim.hostNow, `the life of ${chat}, which holds tasks,`);
     this.#keys();
     const next = this.#host.nextDue();
     const { at } = this.#host.alarm;

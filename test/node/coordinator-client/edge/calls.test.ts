@@ -1,8 +1,9 @@
+import type { CallError } from "#src/contract/errors.ts";
 import { callUntilAnswered, type CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";
-import { type Passing, FakeEdge } from "#harness/edge/fake-edge.ts";
+import { type Passing, FakeEdge, type Served } from "#harness/edge/fake-edge.ts";
 import { onEdge, aClient, aClientAnswered, ofType, registered, withoutSockets } from "#harness/edge/edge-runtime.ts";
 import { given, codeOf } from "#harness/coordinator/peers.ts";
 
@@ -38,6 +39,8 @@ it("one more than may wait is refused at once, and nothing of it happens", async
   expect(codeOf(await edge.time.until(client.call("state.set", { key: "k", value: 200 }), 10))).toBe("queue_full");
   edge.faults.isUnreachable = false;
   await edge.time.until(Promise.all(waiting));
+  edge.closeAll();
+  await edge.time.untilTrue(() => client.state !== "connected");
   expect(given(await call("state.get", { key: "k" })).entry?.value).toBe(199);
 });
 
@@ -64,10 +67,10 @@ it("a call whose connection is lost is repeated on the next one, and takes effec
 });
 
 it("a request that was sent, and not answered by its deadline, may have happened: the id asks again", async () => {
-  const { edge, call } = await onEdge();
+  const { edge, call, client } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("result");
   const sent = { target: { to: "all" }, body: 1, requestId: "mine" } as const;
-  const unknown = await call("messages.send", sent, 15_000);
+  const unknown = await edge.time.until(client.call("messages.send", sent, 15_000), 15_000);
   expect(unknown).toMatchObject({ error: { code: "outcome_unknown", requestId: "mine" } });
   edge.faults.loses = () => false;
   expect(given(await call("messages.send", sent))).toEqual({ id: 1, isRepeat: true });
@@ -133,22 +136,41 @@ it.each(["socket", "http"] as const)(
   },
 );
 
+function served(status: number, body: string, retryAfter: string | null = null): Served {
+  return { status, body, retryAfter };
+}
+
+function failed(code: string): Error {
+  return Object.assign(new Error("no connection"), { code });
+}
+
+const lost = served(502, "<html>bad gateway</html>");
+const overloaded = served(503, '{"error":{"code":"overloaded","message":"later","retryable":true}}', "20");
+const answers: [code: string, ...(Served | Error)[]][] = [
+  ["bad_answer", served(200, "<html>welcome to the hotel</html>")],
+  ["bad_answer", served(200, '{"entry":{"key":1}}')],
+  ["bad_answer", served(404, "<html>not found</html>")],
+  ["bad_answer", served(409, '{"error":{"code":"brand_new","message":"?","retryable":false}}')],
+  ["bad_answer", served(409, '{"error":"no"}')],
+  ["outcome_unknown", lost],
+  ["outcome_unknown", served(429, "<html>slow down</html>")],
+  ["outcome_unknown", failed("ECONNRESET")],
+  ["unreachable", failed("ECONNREFUSED")],
+  // What was sent once may have happened, whatever follows.
+  ["outcome_unknown", lost, failed("ECONNREFUSED")],
+  ["outcome_unknown", lost, overloaded],
+  ["overloaded 20000", overloaded],
+];
+
 it("an answer outside the contract is reported and not asked for again; one of a gateway is", async () => {
-  const answers: [number, string, string][] = [
-    [200, "<html>welcome to the hotel</html>", "bad_answer"],
-    [200, '{"entry":{"key":1}}', "bad_answer"],
-    [404, "<html>not found</html>", "bad_answer"],
-    [409, '{"error":{"code":"brand_new","message":"?","retryable":false}}', "bad_answer"],
-    [409, '{"error":"no"}', "bad_answer"],
-    [502, "<html>bad gateway</html>", "outcome_unknown"],
-  ];
   const edge = new FakeEdge();
   const codes: string[] = [];
-  for (const [status, body] of answers) {
-    const asked = aClientAnswered(edge, status, body).call("state.get", { key: "k" }, 9_000);
-    codes.push(codeOf(await edge.time.until(asked)));
+  for (const [, ...outcomes] of answers) {
+    const asked = aClientAnswered(edge, ...outcomes).call("state.get", { key: "k" }, 9_000);
+    const { error } = (await edge.time.until(asked)) as { error: CallError };
+    codes.push([error.code, error.retryAfterMs].join(" ").trim());
   }
-  expect(codes).toEqual(answers.map(([, , code]) => code));
+  expect(codes).toEqual(answers.map(([code]) => code));
 });
 
 it("an unknown frame is reported as a problem, and the rest continues", async () => {

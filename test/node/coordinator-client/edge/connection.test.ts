@@ -32,14 +32,22 @@ it("a command that asks once needs no socket: each operation by its method and p
   expect(listed.entries).toMatchObject([{ key: "a/b c&d", value: { one: [1] } }]);
   expect(given(await call("state.delete", { key: "a/b c&d" }))).toMatchObject({ isDeleted: true });
   expect(codeOf(await call("chats.get", { chat: "unknown" }))).toBe("unknown_chat");
+  edge.faults.loses = ({ direction }) => direction === "down";
+  // Only what has an id is asked again.
+  expect(codeOf(await call("state.set", { key: "k", value: 1 }, 1_000))).toBe("outcome_unknown");
+  expect(codeOf(await call("settings.get", {}, 1_000))).toBe("outcome_unknown");
+  expect([edge.count("state.set"), edge.count("settings.get")]).toEqual([3, 1]);
   expect([statesOf(made), edge.upgrades]).toEqual([[], []]);
 });
 
 it("what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
-  const { edge, call, client } = aClient(new FakeEdge(), { token: adminToken });
+  const { edge, call, client } = aClient(new FakeEdge(), { adminToken });
   expect(given(await call("tokens.create", { machine: "m2", scope: "work" })).token).toBe("shim_new");
   expect(client.state).toBe("connected");
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["http tokens.create"]);
+  // The admin's token is for that alone.
+  const byHttp = aClient(edge, { adminToken, connectsFor: "chat" });
+  expect(codeOf(await byHttp.call("chats.register", aChat("c", { machine: "m9" })))).toBe("forbidden");
 });
 
 it("it pings every 10 s, and as often as its registration says", async () => {
@@ -52,6 +60,15 @@ it("it pings every 10 s, and as often as its registration says", async () => {
   await edge.time.pass(20_500);
   expect(edge.connections.map(({ pings }) => pings)).toEqual([14]);
   expect((await chatOf(edge.host, "a")).status).toBe("idle");
+});
+
+it("a client without a chat leaves the pings of its socket as frequent as a chat on it needs", async () => {
+  const chats = new Chats();
+  await chats.edge.host.call("settings.set", { settings: { chatTtlMs: 6_000 } }, admin);
+  await chats.join("a");
+  given(await chats.edge.time.until(chats.open().call("state.get", { key: "k" })));
+  await chats.edge.time.pass(20_500);
+  expect(chats.edge.connections.map(({ pings }) => pings >= 10)).toEqual([true]);
 });
 
 it("a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
@@ -81,6 +98,26 @@ it("it reconnects by itself, later and later, each time after a random part of t
   edge.closeAll();
   await edge.time.untilTrue(() => ofType(made, "state").at(-1)?.state === "disconnected");
   expect(ofType(made, "state").at(-1)?.retryInMs).toBeLessThan(500);
+  const before = ofType(made, "state").length;
+  for (let times = 0; times < 8; times++) {
+    await edge.time.untilTrue(() => made.client.state === "connected");
+    edge.closeAll();
+    await edge.time.untilTrue(() => made.client.state !== "connected");
+  }
+  // A connection that ends at once is no reason to come back sooner.
+  const later = ofType(made, "state").slice(before);
+  expect(Math.max(...later.map(({ retryInMs = 0 }) => retryInMs))).toBeGreaterThan(5_000);
+});
+
+it("a socket that does not open within 10 s is given up", async () => {
+  const { edge, client } = aClient();
+  edge.faults.latencyMs = 60_000;
+  client.connect();
+  await edge.time.pass(9_900);
+  expect(client.state).toBe("connecting");
+  edge.faults.latencyMs = 5;
+  await edge.time.pass(200);
+  expect(client.state).toBe("fallback");
 });
 
 it("a coordinator that has too much to do is asked again no sooner than it says", async () => {
@@ -206,11 +243,15 @@ it("the chats of a process share one socket to a workspace, and each is register
 it("a chat that closes leaves the socket to the others; the last one closes it", async () => {
   const chats = new Chats();
   const [a, b] = [await chats.join("a"), await chats.join("b")];
+  a.onChanges("k/", () => undefined);
+  await chats.edge.time.pass(100);
+  const [socket] = chats.edge.connections;
+  expect(socket?.isWatching("k/")).toBe(true);
   const late = a.call("state.get", { key: "k" });
   a.close();
   expect(await chats.edge.time.until(late)).toMatchObject({ ok: false });
   await chats.edge.time.pass(100);
-  expect(await chats.stateOf("a")).toEqual(["idle", false]);
+  expect([await chats.stateOf("a"), socket?.isWatching("k/")]).toEqual([["idle", false], false]);
   expect(await chats.stateOf("b")).toEqual(["idle", true]);
   given(await chats.edge.time.until(b.call("state.get", { key: "k" })));
   await chats.join("a");

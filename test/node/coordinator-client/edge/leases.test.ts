@@ -64,6 +64,19 @@ it("a lease that a request without an answer has acquired is released", async ()
   expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
+it("a request for a lease that waits, and has got no answer, leaves the line", async () => {
+  const edge = new FakeEdge();
+  const [first, second] = [await registered(edge, "a"), await registered(edge, "b")];
+  const right = await held(first);
+  edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("waiting");
+  const wanted = { resource, isBound: true, waitMs: 600_000 };
+  expect(codeOf(await edge.time.until(second.client.hold(wanted)))).toBe("outcome_unknown");
+  edge.faults.loses = () => false;
+  await edge.time.pass(30_000);
+  given(await edge.time.until(right.release()));
+  expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
+});
+
 it("a chat that leaves trusts nothing of what it has held, or asks for", async () => {
   const made = await onEdge();
   const { edge } = made;
@@ -132,6 +145,14 @@ it("a grant whose hint was lost is found by asking, and confirmed before it is t
   given(await edge.time.until(right.release()));
   const mine = given(await edge.time.until(waiting));
   expect(mine.isTrusted() && (await isHeld(edge, mine))).toBe(true);
+  const again = first.client.hold({ resource, ttlMs: 3_000, waitMs: 60_000 });
+  await edge.time.pass(1_000);
+  const refused = { code: "throttled", message: "later", retryAfterMs: 60_000 } as const;
+  edge.faults.refuses = ({ name }) => (name === "leases.renew" ? refused : null);
+  given(await edge.time.until(mine.release()));
+  expect(codeOf(await edge.time.until(again))).toBe("throttled");
+  await edge.time.pass(100);
+  expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
 it("after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {

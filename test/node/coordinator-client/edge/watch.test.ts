@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { Change } from "#src/contract/state.ts";
-import { aClient, onEdge } from "#harness/edge/edge-runtime.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
+import { aClient, onEdge, withoutSockets } from "#harness/edge/edge-runtime.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 /** A watch that has begun, and what it reports: null says that everything is to be read again. */
@@ -17,17 +18,32 @@ async function write(edge: FakeEdge, from: number, to: number): Promise<void> {
   edge.tell();
 }
 
-it("a watch first says to read everything, then brings each change, in order and once", async () => {
-  const made = aClient();
-  await write(made.edge, 1, 3);
-  const { edge, events, changes } = await followed(made);
-  expect(events).toEqual([null]);
-  await edge.host.call("state.set", { key: "other", value: 2 });
-  await write(edge, 4, 5);
-  await edge.host.call("state.delete", { key: "k/1" });
-  edge.tell();
+it("a watch first says to read everything, then brings each change, in order and once, also over HTTP", async () => {
+  for (const made of [aClient(), await withoutSockets()]) {
+    await write(made.edge, 1, 3);
+    const { edge, events, changes } = await followed(made);
+    expect(events).toEqual([null]);
+    await edge.host.call("state.set", { key: "other", value: 2 });
+    await write(edge, 4, 5);
+    await edge.host.call("state.delete", { key: "k/1" });
+    edge.tell();
+    await edge.time.pass(edge.connections.length > 0 ? 100 : 5_100);
+    expect(changes().map(({ key, op }) => `${op} ${key}`)).toEqual(["set k/4", "set k/5", "delete k/1"]);
+  }
+});
+
+it("a watch whose changes are no longer kept says to read everything again", async () => {
+  const { edge, events, changes } = await followed();
+  await edge.host.call("settings.set", { settings: { keepChangesMs: 60_000 } }, admin);
+  edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("state.changed");
+  await write(edge, 1, 3);
+  await edge.time.pass(4 * 3_600_000);
+  edge.faults.loses = () => false;
+  await write(edge, 4, 4);
   await edge.time.pass(100);
-  expect(changes().map(({ key, op }) => `${op} ${key}`)).toEqual(["set k/4", "set k/5", "delete k/1"]);
+  await write(edge, 5, 5);
+  await edge.time.pass(100);
+  expect([events.filter((event) => event === null).length, changes().map(({ key }) => key)]).toEqual([2, ["k/5"]]);
 });
 
 it("a watch continues over lost connections, without gap and without repetition", async () => {
@@ -47,7 +63,7 @@ it("a watch continues over lost connections, without gap and without repetition"
 it("a hint brings everything since the last one, and a hint at another watch nothing", async () => {
   const { edge, revisions } = await followed();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("state.changed");
-  await write(edge, 1, 3);
+  await write(edge, 1, 600);
   await edge.time.pass(100);
   expect(revisions()).toEqual([]);
   edge.faults.loses = () => false;
@@ -55,9 +71,9 @@ it("a hint brings everything since the last one, and a hint at another watch not
   edge.connections[0]?.notify("state.changed", { watch: "other" });
   await edge.time.pass(100);
   expect(edge.count("state.changes")).toBe(asked);
-  await write(edge, 4, 4);
+  await write(edge, 601, 601);
   await edge.time.pass(100);
-  expect(revisions()).toEqual([1, 2, 3, 4]);
+  expect(revisions()).toEqual(Array.from({ length: 601 }, (_, at) => at + 1));
   expect(edge.count("state.watch")).toBe(1);
 });
 
