@@ -1,9 +1,13 @@
-import { acts, taskActs } from "./client/acts.ts";
-import type { Client } from "./client/client.ts";
-import { chatIndexOf, Faults, strike, stormy } from "./faults.ts";
+import { acts } from "./client/acts.ts";
+import { Client, type Habits } from "./client/client.ts";
+import { chatIndexOf, Faults, strike, stormy, Network } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
-import { T0, Violation } from "./sim.ts";
-import { chats, World } from "./world.ts";
+import { T0, Violation, Sim } from "./sim.ts";
+import { LeaseBeliefs } from "./client/leasing.ts";
+import { Machine } from "./client-platform.ts";
+import { Front } from "./host/front.ts";
+import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
+import { Oracle } from "./oracle/oracle.ts";
 
 export interface Run {
   readonly seed: number;
@@ -47,7 +51,6 @@ class Days {
   #thinkMs = 1_500;
   #faultMs = 4_000;
   #isDay = false;
-  #hasRestores = false;
   #day = 0;
 
   constructor(world: World, dayEvents = 20_000) {
@@ -83,7 +86,7 @@ class Days {
 
   /** On each day some acts are not done at all, and others far more often. */
   #dawn(): void {
-    const { sim, host, habits, oracle } = this.#world;
+    const { sim, host, habits } = this.#world;
     const { rng } = sim;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
@@ -95,9 +98,6 @@ class Days {
     habits.neglects = rng.pick([0, 0.02, 0.05, 0.15]);
     habits.bound = rng.pick([0, 0.4, 0.8]);
     habits.isNight = false;
-    // A day with restores has no tasks: the oracle does not model what a restore makes of them.
-    this.#hasRestores = oracle.tasks.tasks.size === 0 && rng.chance(0.5);
-    if (this.#hasRestores) this.#world.backUp();
     this.#drawWeights();
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
     this.#faultMs = rng.pick([1_500, 5_000, 20_000]);
@@ -108,10 +108,7 @@ class Days {
 
   #drawWeights(): void {
     const { rng } = this.#world.sim;
-    this.#weights = acts.map((act) => {
-      const weight = act.weight * rng.pick([0, 1, 1, 1, 2, 4]);
-      return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
-    });
+    this.#weights = acts.map(({ weight }) => weight * rng.pick([0, 1, 1, 1, 2, 4]));
     this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
   }
 
@@ -148,8 +145,80 @@ class Days {
   #faultLater(): void {
     const { rng } = this.#world.sim;
     this.#today(rng.between(1, 2 * this.#faultMs), "fault", () => {
-      strike(this.#faults, this.#world, this.#hasRestores);
+      strike(this.#faults, this.#world);
       this.#faultLater();
     });
+  }
+}
+
+const chats = 10;
+const machines = 4;
+
+const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
+
+/** Errors of the machines' clocks; the margin of trust covers 10 in 1,000. */
+const rates = [-0.008, 0.008, -0.002, 0.000_02];
+
+/** Machines, processes, the network and the host, with the oracle that judges them. */
+export class World {
+  readonly sim: Sim;
+  readonly host: SimHost;
+  readonly front: Front;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly machines: readonly Machine[];
+  readonly clients = new Set<Client>();
+  readonly leaseBeliefs: LeaseBeliefs;
+  readonly habits: Habits = { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false };
+  /** Processes that take part in the present event. */
+  readonly touched = new Set<Client>();
+  #processes = 0;
+  onEnd: (client: Client) => void = () => undefined;
+
+  constructor(seed: number) {
+    const sim = (this.sim = new Sim(seed));
+    this.host = new SimHost(sim);
+    this.front = new Front(sim, this.host);
+    this.network = new Network(sim, () => this.host.weather);
+    this.leaseBeliefs = new LeaseBeliefs(sim);
+    const oracle = (this.oracle = new Oracle(sim, this.host, this.leaseBeliefs));
+    this.machines = Array.from(
+      { length: machines },
+      (_, index) => new Machine(sim, `m${index}`, 1 + (rates[index % rates.length] ?? 0)),
+    );
+    this.host.onCommit = (commit) => oracle.committed(commit);
+    sim.onSettled = () => {
+      for (const client of this.touched) client.leasing.recheck();
+      this.touched.clear();
+    };
+    this.askUntilAnswered("settings.set", { settings: keeps });
+  }
+
+  spawn(index: number): Client {
+    const machine = this.machines[index % this.machines.length] as Machine;
+    const process = `${machine.name}.${machine.boot}.${(this.#processes += 1)}`;
+    const client = new Client(this, index, machine, process);
+    this.clients.add(client);
+    return client;
+  }
+
+  ended(client: Client): void {
+    this.clients.delete(client);
+    this.onEnd(client);
+  }
+
+  kill(client: Client, isSeen: boolean): void {
+    client.die();
+    this.clients.delete(client);
+    if (isSeen) client.socket?.endsAtHost();
+  }
+
+  /** Asks as an admin. @returns null: the host died */
+  ask<Name extends Request["name"]>(name: Name, input: Request<Name>["input"]): Reply | null {
+    return this.host.handle({ name, input, actor: { machine: "admin", isAdmin: true } });
+  }
+
+  askUntilAnswered<Name extends Request["name"]>(name: Name, input: Request<Name>["input"]): void {
+    while (!this.ask(name, input));
   }
 }

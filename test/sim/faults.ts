@@ -1,7 +1,7 @@
 import type { Client } from "./client/client.ts";
 import type { Sim, Rng } from "./sim.ts";
 import type { Machine } from "./client-platform.ts";
-import type { World } from "./world.ts";
+import type { World } from "./days.ts";
 
 export const stormy = {
   /** Messages to the host and back that are lost. */
@@ -243,19 +243,15 @@ const plan: Readonly<Record<string, Fault>> = {
   deploy: [6, ({ world }) => world.host.deploy()],
   admin: [3, ({ world, rng }) => administer(world, rng)],
   "host clock set back": [3, ({ rng, world }) => world.sim.setHostClockBack(rng.between(1_000, 60_000))],
-  backup: [12, ({ world }) => world.backUp()],
-  restore: [10, ({ world }) => world.restore() && world.sim.count("restored")],
 };
 
-const restores = new Set(["backup", "restore"]);
-
-export function strike(faults: Faults, world: World, hasRestores: boolean): void {
+export function strike(faults: Faults, world: World): void {
   const { sim, machines } = world;
   const { rng } = sim;
   const alive = [...world.clients];
   if (alive.length === 0) return;
   const all = Object.entries(plan);
-  const found = all[rng.draw(all.map(([name, [weight]]) => (hasRestores || !restores.has(name) ? weight : 0)))];
+  const found = all[rng.draw(all.map(([, [weight]]) => weight))];
   const [client, machine] = [rng.pick(alive), rng.pick(machines)];
   if (!found) return;
   const [name, [, run]] = found;

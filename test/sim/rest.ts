@@ -4,7 +4,7 @@ import { plainTask } from "./client/acts.ts";
 import { type KnownTask, isAble } from "./oracle/task-ledger.ts";
 import type { Sim } from "./sim.ts";
 import { calm } from "./faults.ts";
-import type { World } from "./world.ts";
+import type { World } from "./days.ts";
 
 /** The night: faults end, and whatever happened before, nothing that is due may be forgotten. */
 

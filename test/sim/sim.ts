@@ -114,7 +114,6 @@ export type Rule =
   | "task"
   | "one-claim"
   | "turn"
-  | "restore"
   | "requests"
   | "client"
   | "throws";

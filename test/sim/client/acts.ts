@@ -121,7 +121,10 @@ async function readMessages(client: Client, rng: Rng): Promise<void> {
   // A cursor covers every older message, so it is used only when all are known.
   const isByCursor = !pulled.value.isMore && !isUrgent && rng.chance(0.4);
   const some = rng.chance(0.3) ? ids.filter(() => rng.chance(0.5)) : ids;
-  await client.call("messages.ack", isByCursor ? { cursor: Math.max(...ids), ids: [] } : { ids: some });
+  await client.call(
+    "messages.ack",
+    isByCursor ? { cursor: Math.max(...ids) + rng.pick([0, 0, 99]), ids: [] } : { ids: some },
+  );
 }
 
 const messageActs: readonly Act[] = [
@@ -245,7 +248,7 @@ function ask(client: Client, rng: Rng): void {
   });
 }
 
-export const taskActs: readonly Act[] = [
+const taskActs: readonly Act[] = [
   {
     name: "submit",
     weight: 9,

@@ -6,7 +6,7 @@ import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { Result } from "#src/shared/result.ts";
 import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
-import type { World } from "../world.ts";
+import type { World } from "../days.ts";
 import { Leasing, Watching } from "./leasing.ts";
 import { Working } from "./working.ts";
 

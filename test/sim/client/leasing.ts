@@ -2,10 +2,9 @@ import type { Change } from "#src/contract/state.ts";
 import type { Client } from "./client.ts";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import type { HoldOptions } from "#src/coordinator-client/edge/leases.ts";
+import type { HoldOptions, HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import { err, type Result } from "#src/shared/result.ts";
-import { Holding } from "../beliefs.ts";
-import { atoms, elections, indexesOf, resources, type Rng } from "../sim.ts";
+import { atoms, elections, indexesOf, resources, type Rng, maskOf, type Sim } from "../sim.ts";
 import type { Act } from "./acts.ts";
 
 const prefixes = ["", "", "count/", "acct/", "tmp/", "$leader/", "$chat/"];
@@ -40,11 +39,8 @@ export class Watching {
     const got = changes.map(({ revision }) => revision);
     const [first = 0, last = 0] = [got[0], got.at(-1)];
     const after = this.#isNew ? first - 1 : this.revision;
-    // An answer may arrive after a restore, and have changes that are lost.
-    const isWhole = oracle.changes.between(this.prefix, after, last).every(({ revision }) => got.includes(revision));
-    const isOnce = got.every((revision, at) => revision > (got[at - 1] ?? after));
-    const isBelow = changes.every(({ key }) => key.startsWith(this.prefix));
-    if (!isWhole || !isOnce || !isBelow)
+    const expected = oracle.changes.between(this.prefix, after, last).map(({ revision }) => revision);
+    if (got.join() !== expected.join())
       sim.fail("client", `${this.#client.name}: ${got.join(" ")} below "${this.prefix}" after ${this.revision}`);
     this.#isNew = false;
     this.revision = last;
@@ -195,3 +191,80 @@ export const leaseActs: readonly Act[] = [
   { name: "guarded write", weight: 10, run: withOne(guarded) },
   { name: "write with an old token", weight: 3, run: tooLate },
 ];
+
+export class Holding {
+  readonly owner: Client;
+  readonly resource: string;
+  readonly requestId: string;
+  readonly mask: number;
+  right: HeldLease | null = null;
+  #isOver = false;
+
+  constructor(owner: Client, resource: string, requestId: string) {
+    this.owner = owner;
+    this.resource = resource;
+    this.requestId = requestId;
+    this.mask = maskOf(resource);
+  }
+
+  get token(): number {
+    return this.right?.token ?? 0;
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+
+  isTrusted(): boolean {
+    return this.owner.isAlive && !this.#isOver && this.right?.isTrusted() === true;
+  }
+}
+
+/**
+ * The leases that all processes trust at one true instant, judged by their clocks and answers alone, never by the
+ * tables. Trust begins and grows only with an event of the process or a change of a clock, so it is checked then.
+ */
+export class LeaseBeliefs {
+  readonly #sim: Sim;
+  readonly #byAtom: Holding[][] = atoms.map(() => []);
+  readonly #byToken = new Map<number, Holding>();
+
+  constructor(sim: Sim) {
+    this.#sim = sim;
+  }
+
+  add(holding: Holding): void {
+    this.#byToken.set(holding.token, holding);
+    for (const index of indexesOf(holding.mask)) (this.#byAtom[index] as Holding[]).push(holding);
+    this.check(holding);
+  }
+
+  check(holding: Holding): void {
+    if (!holding.isTrusted()) return;
+    const { owner, resource, token, mask } = holding;
+    for (const index of indexesOf(mask)) {
+      for (const other of this.#byAtom[index] as Holding[]) {
+        if (other === holding || !other.isTrusted()) continue;
+        const both = `${owner.name} (${resource}, token ${token}) and ${other.owner.name} (${other.resource}, token ${other.token})`;
+        this.#sim.fail("one-holder", `${both} both trust ${atoms[index]}`);
+      }
+    }
+  }
+
+  drop(holding: Holding): void {
+    holding.end();
+    if (this.#byToken.get(holding.token) === holding) this.#byToken.delete(holding.token);
+    for (const index of indexesOf(holding.mask)) {
+      const believed = this.#byAtom[index] as Holding[];
+      const found = believed.indexOf(holding);
+      if (found >= 0) believed.splice(found, 1);
+    }
+  }
+
+  /** The coordinator has freed the lease, so no process may trust it any more. */
+  freed(token: number, resource: string): void {
+    const holding = this.#byToken.get(token);
+    if (!holding?.isTrusted()) return;
+    this.#sim.fail("kept-while-trusted", `${resource} is free, and ${holding.owner.name} trusts it (token ${token})`);
+  }
+}

@@ -25,7 +25,6 @@ export class MessageModel {
   readonly #sim: Sim;
   readonly #boxes = new Map<string, Box>();
   readonly #known: Answered<number>;
-  /** Over all histories. */
   #newest = 0;
 
   constructor(sim: Sim) {
@@ -58,10 +57,6 @@ export class MessageModel {
       for (const id of pending.keys()) if (id <= (cursor ?? 0) || ids.includes(id)) pending.delete(id);
     },
   };
-
-  keep(): PutBack {
-    return all(keepMap(this.#boxes, copyOf), this.#known.keep());
-  }
 
   trim(): void {
     for (const box of this.#boxes.values()) this.#live(box);
@@ -110,10 +105,6 @@ export class MessageModel {
   }
 }
 
-function copyOf({ pending, patterns }: Box): Box {
-  return { pending: new Map(pending), patterns: new Map(patterns) };
-}
-
 function isFor(chat: string, { patterns }: Box, { id, from, target }: Sent): boolean {
   if (target.to === "chat") return target.chat === chat;
   if (from === chat) return false;
@@ -131,24 +122,6 @@ function shapeOf(pattern: string): RegExp {
     shapes.set(pattern, (shape = new RegExp(`^${words.join("\\.")}$`)));
   }
   return shape;
-}
-
-/** Restores a part of the oracle as it was when it was kept. */
-export type PutBack = () => void;
-
-/** @param copy for values that are mutable */
-export function keepMap<Key, Value>(map: Map<Key, Value>, copy: (value: Value) => Value = (value) => value): PutBack {
-  const kept = [...map].map(([key, value]) => [key, copy(value)] as const);
-  return () => {
-    map.clear();
-    for (const [key, value] of kept) map.set(key, copy(value));
-  };
-}
-
-export function all(...parts: readonly PutBack[]): PutBack {
-  return () => {
-    for (const putBack of parts) putBack();
-  };
 }
 
 const dayMs = 86_400_000;
@@ -175,10 +148,6 @@ export class Answered<Answer> {
       this.#first.delete(old);
     }
     this.#first.set(id, { answer, at: this.#sim.hostNow });
-  }
-
-  keep(): PutBack {
-    return keepMap(this.#first);
   }
 
   #isOver(at: number): boolean {

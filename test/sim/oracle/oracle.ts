@@ -3,15 +3,16 @@ import { operations } from "#src/contract/operations.ts";
 import type { state } from "#src/coordination/state/state.ts";
 import type { RowOf } from "#src/shared/table.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
-import type { LeaseBeliefs } from "../beliefs.ts";
-import type { Commit, SimHost } from "../host/sim-host.ts";
-import type { Sim } from "../sim.ts";
+import type { LeaseBeliefs } from "../client/leasing.ts";
+import type { Commit, SimHost, Request } from "../host/sim-host.ts";
+import { type Sim, atoms, indexesOf, maskOf } from "../sim.ts";
 import { ChangeLog, StateModel } from "./state-model.ts";
-import { all, keepMap, type PutBack, MessageModel } from "./message-model.ts";
-import { LeaseLedger } from "./lease-ledger.ts";
+import { MessageModel } from "./message-model.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { type KnownTask, TaskLedger } from "./task-ledger.ts";
 import { standing } from "./task-moves.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
+import type { Fact, GrantContext, LeaseFact, WaiterFact } from "../host/recording-sql.ts";
 
 export class Oracle {
   readonly leases: LeaseLedger;
@@ -53,13 +54,6 @@ export class Oracle {
     const { errors }: Operation = operations[name];
     const isListed = [...commonErrors, ...errors].some((one) => one === code);
     this.#sim.must(isListed, "requests", () => `${name} answered ${code}, which its contract does not list`);
-  }
-
-  /** The state that a restore brings back. Numbers given out after it are lost, and must not be given again. */
-  keep(): PutBack {
-    const { leases, changes, state, messages, tasks } = this;
-    const workers = keepMap(tasks.workers);
-    return all(workers, ...[leases, changes, state, messages].map((part) => part.keep()));
   }
 
   trim(): void {
@@ -115,4 +109,168 @@ function endOfTime(known: KnownTask): number | null {
   if (state === "scheduled") return notBefore;
   if (state !== "queued" || input.scheduleToStartMs === undefined) return null;
   return queuedAt + input.scheduleToStartMs;
+}
+
+interface Held extends LeaseFact {
+  readonly mask: number;
+}
+
+interface Waiter extends WaiterFact {
+  readonly mask: number;
+}
+
+type FactReaders = {
+  readonly [Kind in Fact["kind"]]?: (fact: Extract<Fact, { kind: Kind }>, request: Request | null) => void;
+};
+
+const voluntary = new Set(["leases.release", "elections.resign", "chats.unregister", "chats.attest-death"]);
+
+export class LeaseLedger {
+  readonly leases = new Map<string, Held>();
+  readonly waiters = new Map<number, Waiter>();
+  readonly delays = new Map<string, number>();
+  readonly #sim: Sim;
+  readonly #beliefs: LeaseBeliefs;
+  /** By atom: its highest token. */
+  readonly #tops: number[] = atoms.map(() => 0);
+  readonly #closed: number[] = atoms.map(() => 0);
+  /** All tokens of the present epoch are higher. */
+  #least = 0;
+  /** The waiter that left the line last in this commit; the next grant may be its own. */
+  #left: Waiter | null = null;
+
+  constructor(sim: Sim, beliefs: LeaseBeliefs) {
+    this.#sim = sim;
+    this.#beliefs = beliefs;
+  }
+
+  committed({ request, result, facts }: Commit): void {
+    if (request?.name === "epoch.raise" && result.ok) {
+      this.#least = (result.value as { epoch: number }).epoch * numbersPerEpoch;
+    }
+    this.#left = null;
+    let isTouched = false;
+    for (const fact of facts) {
+      const read = this.#on[fact.kind] as ((fact: Fact, request: Request | null) => void) | undefined;
+      read?.(fact, request);
+      isTouched ||= read !== undefined;
+    }
+    if (isTouched) this.#checkLine();
+  }
+
+  /** Why a token is not the newest of all that its guard covers; null: it is. */
+  whyStale(resource: string, token: number): string | null {
+    const mask = maskOf(resource);
+    const held = [...this.leases.values()].find((lease) => lease.token === token);
+    if (!held) return "no lease is held with it";
+    if ((held.mask & mask) !== mask) return `its lease is on ${held.resource}`;
+    const newer = indexesOf(mask).find((index) => (this.#tops[index] ?? 0) > token);
+    return newer === undefined ? null : `${atoms[newer]} has token ${this.#tops[newer]} since`;
+  }
+
+  readonly #on: FactReaders = {
+    granted: ({ lease, context }) => this.#granted(lease, context),
+    freed: ({ resource }, request) => this.#freed(resource, request),
+    renewed: (fact) => this.#moved(fact),
+    frozen: (fact) => this.#moved(fact),
+    queued: ({ waiter }) => {
+      this.#sim.count("waits in line");
+      this.waiters.set(waiter.seq, { ...waiter, mask: maskOf(waiter.resource) });
+    },
+    unqueued: ({ seq }) => {
+      this.#left = this.waiters.get(seq) ?? null;
+      this.waiters.delete(seq);
+    },
+    "unqueued-all": ({ chat }) => {
+      for (const waiter of this.waiters.values()) if (waiter.chat === chat) this.waiters.delete(waiter.seq);
+    },
+    delayed: ({ resource, until }) => void this.delays.set(resource, until),
+    undelayed: ({ resource }) => void this.delays.delete(resource),
+  };
+
+  #granted(lease: LeaseFact, { isHolderGone, living }: GrantContext): void {
+    const sim: Sim = this.#sim;
+    const { resource, holder, token } = lease;
+    const mask = maskOf(resource);
+    sim.count(this.#left ? "granted to one who waited" : "granted at once");
+    sim.must(!isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
+    for (const other of this.leases.values()) {
+      const isApart = (other.mask & mask) === 0;
+      sim.must(isApart, "one-holder", () => `${resource} was granted while ${other.holder} holds ${other.resource}`);
+    }
+    for (const index of indexesOf(mask)) this.#raise(index, token);
+    // No living waiter that came before wants any of it.
+    const before = this.#numberOf(lease);
+    for (const seq of living) {
+      const waiter = this.waiters.get(seq);
+      if (!waiter || seq >= before || (waiter.mask & mask) === 0 || waiter.until <= sim.hostNow) continue;
+      sim.fail("line", `${holder} got ${resource} before ${waiter.chat}`);
+    }
+    this.leases.set(resource, { ...lease, mask });
+  }
+
+  #raise(index: number, token: number): void {
+    const sim: Sim = this.#sim;
+    const top = Math.max(this.#least, this.#tops[index] ?? 0);
+    sim.must(token > top, "tokens-grow", () => `${atoms[index]} was granted with token ${token} after ${top}`);
+    const isOpen = (this.#closed[index] ?? 0) <= sim.hostNow;
+    sim.must(isOpen, "lock-delay", () => `${atoms[index]} was granted within its lock delay`);
+    this.#tops[index] = token;
+  }
+
+  /** The number in the line from which a grant came; Infinity: its holder asked just now. */
+  #numberOf({ resource, holder, incarnation }: LeaseFact): number {
+    const left = this.#left;
+    this.#left = null;
+    const isOwn = left?.resource === resource && left.chat === holder && left.incarnation === incarnation;
+    if (isOwn)
+      this.#sim.must(left.until > this.#sim.hostNow, "line", () => `${holder} no longer waits for ${resource}`);
+    return isOwn ? left.seq : Infinity;
+  }
+
+  #freed(resource: string, request: Request | null): void {
+    const held = this.leases.get(resource);
+    if (!held) return;
+    this.leases.delete(resource);
+    this.#beliefs.freed(held.token, resource);
+    if (!isBy(request, held.holder)) this.#expired(held);
+  }
+
+  #expired({ resource, expiresAt, lockDelayMs, isBound, mask }: Held): void {
+    this.#sim.count("lease expired");
+    if (isBound === 1) return;
+    const early = expiresAt - this.#sim.hostNow;
+    this.#sim.must(early <= 0, "kept-while-trusted", () => `${resource} is free ${early} ms before its time`);
+    for (const index of lockDelayMs > 0 ? indexesOf(mask) : []) {
+      this.#closed[index] = Math.max(this.#closed[index] ?? 0, expiresAt + lockDelayMs);
+    }
+  }
+
+  #moved({ kind, resource, expiresAt }: Extract<Fact, { kind: "renewed" | "frozen" }>): void {
+    const held = this.leases.get(resource);
+    if (!held) return;
+    this.leases.set(resource, { ...held, expiresAt, isBound: kind === "renewed" ? held.isBound : 0 });
+  }
+
+  /** A waiter waits for something whose end will be noticed. */
+  #checkLine(): void {
+    for (const waiter of this.waiters.values()) {
+      const { chat, resource } = waiter;
+      this.#sim.must(this.#isBlocked(waiter), "line", () => `${chat} waits for ${resource}, which is free`);
+    }
+  }
+
+  #isBlocked({ mask, seq }: Waiter): boolean {
+    const overlaps = (other: number): boolean => (other & mask) !== 0;
+    for (const lease of this.leases.values()) if (overlaps(lease.mask)) return true;
+    for (const resource of this.delays.keys()) if (overlaps(maskOf(resource))) return true;
+    for (const waiter of this.waiters.values()) if (waiter.seq < seq && overlaps(waiter.mask)) return true;
+    return false;
+  }
+}
+
+function isBy(request: Request | null, holder: string): boolean {
+  if (!request || !voluntary.has(request.name)) return false;
+  const input = request.input as { self?: { chat: string }; chat?: string };
+  return (input.self?.chat ?? input.chat) === holder;
 }

@@ -1,11 +1,11 @@
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import { type Change, type Entry, type Guard, sessionTtlMs, type Write } from "#src/contract/state.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import type { ChangeFact } from "../host/facts.ts";
+import type { ChangeFact } from "../host/recording-sql.ts";
 import { type Commit, type Reply, readAccepted, type Readers } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { type PutBack, all, Answered, keepMap } from "./message-model.ts";
-import type { LeaseLedger } from "./lease-ledger.ts";
+import { Answered } from "./message-model.ts";
+import type { LeaseLedger } from "./oracle.ts";
 
 /** Rows that the engine keeps at most; older ones may go whatever their age. */
 const mostKept = 100_000;
@@ -15,8 +15,6 @@ export class ChangeLog {
   readonly #keepMs: () => number;
   #log: ChangeFact[] = [];
   #floor = 0;
-  /** Over all histories. */
-  #highest = 0;
 
   constructor(sim: Sim, keepMs: () => number) {
     this.#sim = sim;
@@ -39,14 +37,6 @@ export class ChangeLog {
     if (request?.name === "state.changes") this.#pulled(request.input as CheckedInputOf<"state.changes">, result);
   }
 
-  keep(): PutBack {
-    const [log, floor] = [[...this.#log], this.#floor];
-    return () => {
-      this.#log = [...log];
-      this.#floor = floor;
-    };
-  }
-
   trim(): void {
     if (this.#log.length > 3 * mostKept) this.#log = this.#log.slice(-2 * mostKept);
   }
@@ -56,8 +46,6 @@ export class ChangeLog {
     const { revision } = change;
     const newest = this.#newest;
     const isFirstOfEpoch = revision > newest && revision % numbersPerEpoch === 1;
-    if (revision <= this.#highest) this.#sim.fail("watch", `revision ${revision} was given a second time`);
-    this.#highest = revision;
     if (revision !== newest + 1 && !isFirstOfEpoch) this.#sim.fail("watch", `revision ${revision} follows ${newest}`);
     this.#log.push(change);
   }
@@ -157,10 +145,6 @@ export class StateModel {
     if (update) this.#wrote(update, result.ok ? null : result.error.code, changes);
     else for (const change of changes) this.#expired(change);
     readAccepted(this.#on, commit);
-  }
-
-  keep(): PutBack {
-    return all(keepMap(this.keys), this.#known.keep());
   }
 
   #live(key: string): Value | null {

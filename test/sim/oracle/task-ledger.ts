@@ -3,7 +3,7 @@ import type { AttemptEnd, DeathReason, NewTask, TaskState } from "#src/contract/
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import type { TaskFact } from "../host/facts.ts";
+import type { TaskFact } from "../host/recording-sql.ts";
 import { type Commit, readAccepted, type Readers, type SimHost } from "../host/sim-host.ts";
 import type { Rng, Sim } from "../sim.ts";
 import { type Act, endOf, standing, whyWrong } from "./task-moves.ts";
@@ -164,7 +164,6 @@ export class TaskLedger {
   grants: Grant[] = [];
   readonly #sim: Sim;
   readonly #host: SimHost;
-  /** Over all histories. */
   #newest = 0;
   #leastClaim = 0;
   #open = 0;

@@ -1,7 +1,7 @@
 import type { Usage } from "#src/contract/budgets.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "#src/contract/tasks.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
-import type { TaskFact } from "../host/facts.ts";
+import type { TaskFact } from "../host/recording-sql.ts";
 import type { Request } from "../host/sim-host.ts";
 import type { KnownTask } from "./task-ledger.ts";
 
