@@ -1,62 +1,26 @@
 import { notificationFrame, type RpcRequest, toAnswer } from "#src/contract/protocol.ts";
 import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
-import type { Clock } from "#src/coordinator-client/edge/trust.ts";
+import { SleepingClocks } from "#harness/clock/fake-time.ts";
 import type { Client } from "./client/client.ts";
 import { answerOf, readRequest, type Served, servedAs } from "#harness/edge/fake-edge.ts";
 import type { Connection, Watched } from "./host/front.ts";
 import { Rng, type Sim } from "./sim.ts";
 
-/** A computer with its clocks, which run a little fast or slow. Monotonic time stops in a suspend; the wall clock goes on, and can be set. */
-export class Machine implements Clock {
+export class Machine extends SleepingClocks {
   readonly name: string;
   boot = 1;
-  isSuspended = false;
-  readonly #sim: Sim;
-  readonly #rate: number;
-  #mono = 0;
-  #wallShift = 0;
-  #since: number;
-  readonly #start: number;
 
   constructor(sim: Sim, name: string, rate: number) {
+    super(sim, rate);
     this.name = name;
-    this.#sim = sim;
-    this.#rate = rate;
-    this.#since = sim.now;
-    this.#start = sim.now;
-  }
-
-  readonly monotonic = (): number => this.#mono + (this.isSuspended ? 0 : (this.#sim.now - this.#since) * this.#rate);
-
-  readonly wall = (): number => this.#start + (this.#sim.now - this.#start) * this.#rate + this.#wallShift;
-
-  /** The true time in which the clocks of this machine advance by so much. */
-  trueMs(ms: number): number {
-    return ms / this.#rate;
-  }
-
-  suspend(): void {
-    this.#mono = this.monotonic();
-    this.isSuspended = true;
-  }
-
-  wake(): void {
-    // A second wake would set the monotonic clock back.
-    if (!this.isSuspended) return;
-    this.#since = this.#sim.now;
-    this.isSuspended = false;
-  }
-
-  setWall(byMs: number): void {
-    this.#wallShift += byMs;
   }
 }
 
 export function platformOf(client: Client): Platform {
   const rng = new Rng(client.world.sim.rng.next());
   return {
-    clock: client.identity.machine,
+    clock: client.identity.machine.clock,
     setTimer: (work, ms) => setTimer(client, work, ms),
     random: () => rng.next() / 2 ** 32,
     fetch: fetchOf(client),
@@ -71,19 +35,19 @@ export function platformOf(client: Client): Platform {
 
 /** Runs by the machine's monotonic clock, which stands still in a suspend. A process that does not run gets its timer late. */
 function setTimer(client: Client, work: () => void, ms: number): () => void {
-  const { machine } = client.identity;
-  const due = machine.monotonic() + ms;
+  const { clock, rate } = client.identity.machine;
+  const due = clock.monotonic() + ms;
   let isOver = false;
   const fire = (): boolean | void => {
     if (isOver) return false;
-    const leftMs = due - machine.monotonic();
+    const leftMs = due - clock.monotonic();
     if (leftMs > 0) return wait(leftMs);
     isOver = true;
     work();
   };
   const wait = (leftMs: number): void => {
     // Timers of Node, too, never fire within the same millisecond.
-    const trueMs = Math.max(1, Math.ceil(machine.trueMs(leftMs)));
+    const trueMs = Math.max(1, Math.ceil(leftMs / rate));
     client.world.sim.later(trueMs, "timer", () => (isOver ? false : client.deliver(fire)));
   };
   wait(ms);

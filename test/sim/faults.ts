@@ -147,7 +147,7 @@ export class Faults {
     const { sim } = this.#world;
     if (this.#isQuiet(machine) || this.#on(machine).some((client) => client.isPaused)) return;
     this.#quiet.set(machine, sim.now + ms + apartMs);
-    machine.suspend();
+    machine.fallAsleep();
     sim.later(ms, "machine wakes", () => {
       machine.wake();
       machine.setWall(stepMs);
@@ -173,7 +173,7 @@ export class Faults {
   }
 
   #isQuiet(machine: Machine): boolean {
-    return machine.isSuspended || (this.#quiet.get(machine) ?? 0) > this.#world.sim.now;
+    return machine.isAsleep || (this.#quiet.get(machine) ?? 0) > this.#world.sim.now;
   }
 
   #attest({ identity: { chat, machine, process } }: Client, inMs: number): void {

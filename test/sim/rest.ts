@@ -36,7 +36,7 @@ export async function comeToRest(world: World): Promise<void> {
 
 function heal(world: World): void {
   world.host.weather = { ...calm, sweepLimit: world.host.weather.sweepLimit };
-  for (const machine of world.machines) if (machine.isSuspended) machine.wake();
+  for (const machine of world.machines) machine.wake();
   for (const client of world.clients) {
     client.isPaused = false;
     client.isCut = false;

@@ -80,23 +80,55 @@ export class FakeTime {
   }
 }
 
-/** A machine in that world: it may sleep, and its wall clock may be set. */
-export class Machine {
-  readonly #time: FakeTime;
+/** The clocks of a machine, which run at a rate of their own: it may sleep, and its wall clock may be set. */
+export class SleepingClocks {
+  readonly rate: number;
+  readonly #true: { readonly now: number };
+  readonly #start: number;
   #wallOffset = T0 + 777;
   #sleptMs = 0;
   #asleepSince: number | null = null;
-  #waiting: (() => void)[] = [];
 
-  constructor(time: FakeTime) {
-    this.#time = time;
+  constructor(time: { readonly now: number }, rate = 1) {
+    this.#true = time;
+    this.#start = time.now;
+    this.rate = rate;
   }
 
   readonly clock: Platform["clock"] = {
     // From some point that has nothing to do with the wall clock.
-    monotonic: () => 5_000 + (this.#asleepSince ?? this.#time.now) - this.#sleptMs,
-    wall: () => this.#time.now + this.#wallOffset,
+    monotonic: () => 5_000 + ((this.#asleepSince ?? this.#true.now) - this.#start - this.#sleptMs) * this.rate,
+    wall: () => (this.#true.now - this.#start) * this.rate + this.#wallOffset,
   };
+
+  get isAsleep(): boolean {
+    return this.#asleepSince !== null;
+  }
+
+  fallAsleep(): void {
+    this.#asleepSince ??= this.#true.now;
+  }
+
+  wake(): void {
+    if (this.#asleepSince === null) return;
+    this.#sleptMs += this.#true.now - this.#asleepSince;
+    this.#asleepSince = null;
+  }
+
+  setWall(byMs: number): void {
+    this.#wallOffset += byMs;
+  }
+}
+
+/** A machine in that world. */
+export class Machine extends SleepingClocks {
+  readonly #time: FakeTime;
+  #waiting: (() => void)[] = [];
+
+  constructor(time: FakeTime) {
+    super(time);
+    this.#time = time;
+  }
 
   /** By the monotonic clock, as in Node: the time of a sleep does not count. */
   readonly setTimer: Platform["setTimer"] = (work, ms) => {
@@ -118,18 +150,12 @@ export class Machine {
 
   /** Something comes to the machine; while it sleeps that waits. */
   deliver(work: () => void): void {
-    if (this.#asleepSince === null) work();
-    else this.#waiting.push(work);
+    if (this.isAsleep) this.#waiting.push(work);
+    else work();
   }
 
-  fallAsleep(): void {
-    this.#asleepSince ??= this.#time.now;
-  }
-
-  wake(): void {
-    if (this.#asleepSince === null) return;
-    this.#sleptMs += this.#time.now - this.#asleepSince;
-    this.#asleepSince = null;
+  override wake(): void {
+    super.wake();
     for (const work of this.#waiting.splice(0)) work();
   }
 
@@ -138,10 +164,6 @@ export class Machine {
     await this.#time.pass(ms);
     this.wake();
     await settled();
-  }
-
-  setWall(byMs: number): void {
-    this.#wallOffset += byMs;
   }
 }
 

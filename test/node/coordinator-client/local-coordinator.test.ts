@@ -2,12 +2,15 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Json } from "#src/contract/values.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Store } from "#src/store/store.ts";
+import { CallLostError } from "#src/runtime/runtime.ts";
+import { FakeTime } from "#harness/clock/fake-time.ts";
 import { codeOf, given } from "#harness/coordinator/peers.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { T0, tempHome } from "#harness/store/store-test.ts";
@@ -125,9 +128,48 @@ it("a caller learns of the changes of others, not of its own, of reads or of ref
   void one?.call("state.get", { key: "k" }, 0);
   void one?.call("state.set", { key: "k", value: 2, ifVersion: 7 }, 0);
   expect(reported).toEqual(["other"]);
+  machine.chat(machine.open(), "a", 10);
+  machine.processes.kill(10);
+  machine.now += 2_000;
+  reported.length = 0;
+  // What was due is not its own.
+  void one?.call("state.get", { key: "k" }, 0);
+  expect(reported).toEqual(["one", "other"]);
   for (const end of endings) end?.();
   void one?.call("state.set", { key: "k", value: 3 }, 0);
-  expect(reported).toEqual(["other"]);
+  expect(reported).toEqual(["one", "other"]);
+});
+
+it("a chat hears of each commit of others, learns soon of a lost lease, outlives the file, and claims nothing of a lost call", async () => {
+  const [machine, time] = [new Machine(), new FakeTime()];
+  const began = machine.now;
+  time.onPassing(async () => void (machine.now = began + time.now));
+  const [calls, other] = [callsOf(machine.open(), () => undefined), machine.open()];
+  const clock = { monotonic: () => time.now, wall: () => machine.now };
+  const client = WorkspaceClient.openLocal(calls, { setTimer: time.setTimer, clock, random: () => 0.5 });
+  onTestFinished(() => client.close());
+  const process = processKey(machine.processes.start(10));
+  const about = { chat: "a", session: "a", machine: "here", client: "test", process };
+  given(await time.until(client.register(about)));
+  const hints: string[] = [];
+  client.onHint((hint) => hints.push(hint));
+  for (let times = 1; times <= 2; times++) {
+    given(other.call("state.set", { key: "k", value: times }));
+    await time.pass(100);
+    expect(hints).toHaveLength(times);
+  }
+  const right = given(await time.until(client.hold({ resource: "x", ttlMs: 10_000 })));
+  given(other.call("leases.force-release", { resource: "x", reason: "stuck" }));
+  await time.pass(2_100);
+  expect(right.state).toBe("lost");
+  rmSync(join(machine.path, ".."), { recursive: true });
+  expect(codeOf(await time.until(client.call("messages.pull", {})))).toBe("unknown_chat");
+  await time.pass(100);
+  expect(codeOf(await time.until(client.call("messages.pull", {})))).toBe("ok");
+  calls.call = () => {
+    throw new CallLostError("the host has ended", true);
+  };
+  expect(codeOf(await time.until(client.call("state.set", { key: "k", value: 3 })))).toBe("outcome_unknown");
 });
 
 it("a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {

@@ -117,7 +117,7 @@ export class Client {
   }
 
   get isRunning(): boolean {
-    return this.isAlive && !this.isPaused && !this.identity.machine.isSuspended;
+    return this.isAlive && !this.isPaused && !this.identity.machine.isAsleep;
   }
 
   /** Runs now, or when the process goes on; never when it is dead. */
