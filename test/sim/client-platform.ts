@@ -1,11 +1,11 @@
 import { notificationFrame, type RpcRequest, toAnswer } from "#src/contract/protocol.ts";
 import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
-import { SleepingClocks } from "#harness/clock/fake-time.ts";
+import { seededRandom, SleepingClocks } from "#harness/clock/fake-time.ts";
 import type { Client } from "./client/client.ts";
 import { answerOf, readRequest, type Served, servedAs } from "#harness/edge/fake-edge.ts";
 import type { Connection, Watched } from "./host/front.ts";
-import { Rng, type Sim } from "./sim.ts";
+import type { Sim } from "./sim.ts";
 
 export class Machine extends SleepingClocks {
   readonly name: string;
@@ -18,11 +18,10 @@ export class Machine extends SleepingClocks {
 }
 
 export function platformOf(client: Client): Platform {
-  const rng = new Rng(client.world.sim.rng.next());
   return {
     clock: client.identity.machine.clock,
     setTimer: (work, ms) => setTimer(client, work, ms),
-    random: () => rng.next() / 2 ** 32,
+    random: seededRandom(client.world.sim.rng.below(2 ** 31)),
     fetch: fetchOf(client),
     openSocket: (_url, _headers, events) => {
       if (!client.identity.hasSockets) return blockedSocket(client, events);

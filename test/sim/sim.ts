@@ -1,28 +1,15 @@
-/** A small seeded generator (sfc32): a seed gives the same numbers on every machine. Not for secrets. */
+import { seededRandom } from "#src/shared/seeded-random.ts";
+
 export class Rng {
-  #a: number;
-  #b: number;
-  #c: number;
-  #d = 1;
+  /** At least 0, below 1. */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#a = seed | 0;
-    this.#b = 0x9e3779b9 ^ Math.floor(seed / 2 ** 32);
-    this.#c = 0x243f6a88;
-    for (let i = 0; i < 12; i++) this.next();
-  }
-
-  next(): number {
-    const sum = (this.#a + this.#b + this.#d) | 0;
-    this.#d = (this.#d + 1) | 0;
-    this.#a = this.#b ^ (this.#b >>> 9);
-    this.#b = (this.#c + (this.#c << 3)) | 0;
-    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + sum) | 0;
-    return sum >>> 0;
+    this.next = seededRandom(seed);
   }
 
   below(n: number): number {
-    return Math.floor((this.next() / 2 ** 32) * n);
+    return Math.floor(this.next() * n);
   }
 
   between(from: number, to: number): number {
@@ -30,7 +17,7 @@ export class Rng {
   }
 
   chance(share: number): boolean {
-    return share > 0 && this.next() < share * 2 ** 32;
+    return share > 0 && this.next() < share;
   }
 
   draw(weights: readonly number[]): number {

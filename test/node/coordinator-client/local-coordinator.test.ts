@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Json } from "#src/contract/values.ts";
-import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { openLocalCoordinator, WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
@@ -12,7 +12,7 @@ import type { Store } from "#src/store/store.ts";
 import { CallLostError } from "#src/runtime/runtime.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { codeOf, given } from "#harness/coordinator/peers.ts";
-import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
+import { FakeProcesses, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { T0, tempHome } from "#harness/store/store-test.ts";
 
 /** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
@@ -72,6 +72,8 @@ it("a living process needs no heartbeat: its chat stays, and so does what is bou
   machine.now += 3_600_000;
   expect(machine.open().call("leases.list", {})).toMatchObject({ value: { leases: [{ resource: "x", holder: "a" }] } });
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "idle" } });
+  given(at.call("chats.unregister", { self }));
+  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", isConnected: false } });
 });
 
 it("a chat whose process is gone is attested dead by the next caller, and what it held is free at once", () => {
@@ -229,4 +231,16 @@ it("an import that is not whole is not read", () => {
   const at = new Machine().open();
   given(at.call("workspace.import", { id: "one", part: 0 }));
   expect(codeOf(at.call("sync.status", {}))).toBe("frozen");
+});
+
+it("the users of a home in one process share a coordinator, which is closed with the last of them, once each", () => {
+  const runtime = tempRuntime();
+  const [one, other] = [openLocalCoordinator(runtime), openLocalCoordinator(runtime)];
+  for (let times = 0; times < 2; times++) one.close();
+  const third = openLocalCoordinator(runtime);
+  expect([other.coordinator === one.coordinator, third.coordinator === one.coordinator]).toEqual([true, true]);
+  for (const { close } of [other, third]) close();
+  const later = openLocalCoordinator(runtime);
+  expect(later.coordinator).not.toBe(one.coordinator);
+  later.close();
 });
