@@ -4,8 +4,7 @@ import { chatIndexOf, Faults, strike, stormy, Network } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { T0, Violation, Sim } from "./sim.ts";
 import { LeaseBeliefs } from "./client/leasing.ts";
-import { Machine } from "./client-platform.ts";
-import { Front } from "./host/front.ts";
+import { Machine, Front } from "./host/wire.ts";
 import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
 import { Oracle } from "./oracle/oracle.ts";
 

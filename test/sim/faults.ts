@@ -1,6 +1,6 @@
 import type { Client } from "./client/client.ts";
 import type { Sim, Rng } from "./sim.ts";
-import type { Machine } from "./client-platform.ts";
+import type { Machine } from "./host/wire.ts";
 import type { World } from "./days.ts";
 
 export const stormy = {
@@ -85,7 +85,7 @@ export class Network {
   }
 }
 
-/** Faults of processes, machines and the host; those of the network are in `network.ts`. */
+/** Faults of processes, machines and the host. */
 
 /** A suspend and a step of the wall clock that cancel each other leave no trace on a machine, so they are kept apart. */
 const apartMs = 120_000;

@@ -5,7 +5,7 @@ import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { Result } from "#src/shared/result.ts";
-import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
+import { type Machine, platformOf, type SimSocket } from "../host/wire.ts";
 import type { World } from "../days.ts";
 import { Leasing, Watching } from "./leasing.ts";
 import { Working } from "./working.ts";

@@ -15,7 +15,7 @@ import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
 import { stormy, type Weather } from "../faults.ts";
 import { type Fact, type WaiterFact, RecordingSql } from "./recording-sql.ts";
-import { type Connection, Connections, goneIn, type IsGone } from "./front.ts";
+import { type Connection, Connections, goneIn, type IsGone } from "./wire.ts";
 
 export interface Request<Name extends EngineOperation = EngineOperation> {
   readonly name: Name;

@@ -2,7 +2,7 @@ import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ClaimedTask, ClaimedTaskReference, ClaimOptions } from "#src/contract/tasks.ts";
 import type { Commit, Reply, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { Answered } from "./message-model.ts";
+import { Answered } from "./state-and-messages.ts";
 import { type KnownTask, stepOf, afterOf, isAble, type Grant, type TaskLedger } from "./task-ledger.ts";
 import { endings } from "./task-moves.ts";
 
