@@ -12,7 +12,7 @@ export async function page() {
 
 /** A phone in a browser, paired with a machine over a coordinator on loopback, in ms. */
 export async function phone() {
-  const time = await timesOf("test/web/phone.test.ts", "a phone that scans|is shown with what", "SHIM_PHONE_TIMES");
+  const time = await timesOf("test/web/edge.test.ts", "a phone that scans|is shown with what", "SHIM_PHONE_TIMES");
   return { pairing: time("pairing"), request: time("request"), answer: time("answer") };
 }
 

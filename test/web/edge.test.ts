@@ -1,8 +1,15 @@
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import type { Page } from "playwright-core";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
+import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { axeFaults, closeBrowser, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
+import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
+import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
+import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
+import { hashOf } from "#src/pairing/sealing.ts";
 
 /** With the page that `npm run build` made. */
 function anEdge(): Promise<EdgeRuntime> {
@@ -10,17 +17,6 @@ function anEdge(): Promise<EdgeRuntime> {
 }
 
 afterAll(closeBrowser);
-
-function aChat(chat: string): Parameters<typeof EdgeRuntime.prototype.call<"chats.register">>[1] {
-  return {
-    chat,
-    session: chat,
-    process: `p-${chat}`,
-    machine: "m1",
-    client: "claude-code",
-    metadata: { title: `Work of ${chat}` },
-  };
-}
 
 it("a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope @night", async () => {
   const edge = await anEdge();
@@ -56,7 +52,8 @@ it("a pasted token signs in, stays out of the address and of what the browser ke
 });
 
 async function register(edge: EdgeRuntime, chat: string): Promise<{ self: { chat: string; incarnation: number } }> {
-  const { incarnation } = await edge.call("chats.register", aChat(chat));
+  const about = { session: chat, process: `p-${chat}`, machine: "m1", client: "claude-code" };
+  const { incarnation } = await edge.call("chats.register", { chat, ...about, metadata: { title: `Work of ${chat}` } });
   return { self: { chat, incarnation } };
 }
 
@@ -106,4 +103,217 @@ it("the link of a hand-over opened in a browser says what to type, asks the coor
   await page.evaluate('location.hash = "#cut"');
   await page.getByText("This is not all of the link: copy it again.").waitFor();
   expect(await page.getByRole("button", { name: "Copy" }).isDisabled()).toBe(true);
+});
+
+const phone = {
+  viewport: { width: 375, height: 740 },
+  userAgent: "Mozilla/5.0 (Linux; Android 16; Pixel 9) Chrome/150",
+};
+
+interface Paired extends Tab {
+  readonly home: CliHome;
+  readonly links: PhoneLinks;
+  readonly ran: Ran;
+  /** From the opened link to the first view, without the user's own time, in ms. */
+  readonly tookMs: number;
+}
+
+async function aMachine(): Promise<CliHome> {
+  const edge = await anEdge();
+  const home = aCliHome();
+  seedFleet(home);
+  await edge.join(home.runtime.paths.home, "m1");
+  return home;
+}
+
+/** `shim pair`, and a browser that opens its link; the user compares the numbers. */
+async function paired(words = "pair"): Promise<Paired> {
+  const home = await aMachine();
+  const links = new PhoneLinks(home.runtime);
+  onTestFinished(() => links.close());
+  let tab: Tab | null = null;
+  let text = "";
+  let beganAt = 0;
+  const ran = await home.shimWith(
+    {
+      isInteractive: true,
+      interrupted: () => new AbortController().signal,
+      stderr: (more) => void (text += more),
+      wait: async () => {
+        const [link = ""] = /http\S+#pair=\S+/.exec(text) ?? [];
+        beganAt = performance.now();
+        tab ??= await openTab(link, phone);
+        await tab.page.getByText("Compare with your terminal").waitFor();
+      },
+      ask: async (question) => {
+        const [number = "none"] = /\d{3} \d{3}/.exec(question) ?? [];
+        expect(question).toContain('"Pixel 9, Chrome" has opened the link');
+        await tab?.page.getByText(number).waitFor();
+        return "y";
+      },
+    },
+    words,
+  );
+  links.refresh();
+  const { page, faults } = tab ?? (await openTab("about:blank"));
+  await page.getByText("Payments").first().waitFor();
+  return { home, links, ran, page, faults, tookMs: performance.now() - beganAt };
+}
+
+function isInstalled(page: Page): Promise<unknown> {
+  return page.evaluate("navigator.serviceWorker.ready.then(() => caches.match('/')).then(Boolean)");
+}
+
+it("a phone that scans the code sees the fleet, after a reload too, and nothing of the pairing is in its address", async () => {
+  const { page, faults, ran, tookMs } = await paired();
+  expect(ran.code).toBe(0);
+  if (process.env["SHIM_PHONE_TIMES"]) process.stdout.write(`phone pairing ${tookMs.toFixed(0)} ms\n`);
+  expect(page.url()).not.toContain("pair=");
+  expect(await axeFaults(page)).toEqual([]);
+  await page.reload();
+  await page.getByText("Payments").first().waitFor();
+  expect(await page.evaluate("JSON.stringify([document.cookie, localStorage.length])")).toBe('["",0]');
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  expect(faults).toEqual([]);
+});
+
+/** A permission that the waiting chat asks for, held as its hook holds it. */
+function asks({ runtime }: CliHome, text: string): Promise<unknown> {
+  const now = runtime.now();
+  const asked = { agent: null, tool: "Bash", toolInput: {}, text, reason: null, askedAt: now, endsAt: now + 570_000 };
+  return runtime.permissions.open({ id: "k3v9", session: fleetIds.waits, ...asked });
+}
+
+it("a permission that a chat asks for is shown with what it would do, and is answered once from the phone", async () => {
+  const { home, links, page, faults } = await paired("pair --answer");
+  home.runtime.config.answers.isEnabled = true;
+  const askedAt = performance.now();
+  const decided = asks(home, "rm -r build\nin /home/you/shop");
+  links.changed("sessions");
+  await page.getByText("rm -r build").waitFor();
+  const shownMs = performance.now() - askedAt;
+  expect(await axeFaults(page)).toEqual([]);
+  const answeredAt = performance.now();
+  await page.getByRole("button", { name: "Allow Bash" }).click();
+  expect(await decided).toMatchObject({ behavior: "allow" });
+  const answerMs = performance.now() - answeredAt;
+  await page.getByText("Allowed.").waitFor();
+  await page.getByText("rm -r build").waitFor({ state: "detached" });
+  if (process.env["SHIM_PHONE_TIMES"])
+    process.stdout.write(`phone request ${shownMs.toFixed(0)} ms\nphone answer ${answerMs.toFixed(0)} ms\n`);
+  expect(listNewest(home.runtime, 5)).toContainEqual(
+    expect.objectContaining({ actor: "phone Pixel 9, Chrome", kind: "request.answered" }),
+  );
+  expect(faults).toEqual([]);
+});
+
+it("a phone that may only see has no buttons to answer with @night", async () => {
+  const { home, links, page } = await paired();
+  home.runtime.config.answers.isEnabled = true;
+  void asks(home, "rm -r build");
+  links.changed("sessions");
+  await page.getByText("rm -r build").waitFor();
+  expect(await page.getByRole("button", { name: /Allow|Deny/ }).count()).toBe(0);
+});
+
+it("a machine that removes the phone cuts its page off, which says how to pair again, after a reload too", async () => {
+  const { home, page, faults } = await paired();
+  await home.shim("phones", "remove", "Pixel 9, Chrome");
+  for (const isAgain of [false, true]) {
+    if (isAgain) await page.reload();
+    await page.getByRole("heading", { name: "This pairing is over" }).waitFor();
+    expect(await page.textContent("body")).not.toContain("Payments");
+  }
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByRole("button", { name: "Sign in with a token" }).click();
+  await page.getByLabel("Access token").waitFor();
+  expect(faults).toEqual([]);
+});
+
+it("a phone shows its machine, its scope and the kinds of notifications, and forgets its machine", async () => {
+  const { page, faults } = await paired();
+  const titles = await page.getByRole("navigation").getByRole("link").allTextContents();
+  expect(titles.filter((title) => ["Tasks", "Files", "Plan", "Experiments", "Health"].includes(title))).toEqual([]);
+  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await page.getByText("see chats", { exact: true }).waitFor();
+  await page.getByRole("heading", { name: "Notify me" }).waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  await page.getByRole("button", { name: "Forget this machine" }).click();
+  await page.getByRole("heading", { name: "This phone has forgotten its machine" }).waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.reload();
+  await page.getByLabel("Access token").waitFor();
+  expect(faults).toEqual([]);
+});
+
+it("a link that is cut, withdrawn or invented says so, and a reload in between continues the pairing", async () => {
+  const edge = await anEdge();
+  const { page } = await openTab(`${edge.url}/#pair=cut`, phone);
+  await page.getByRole("alert").getByText("not complete").waitFor();
+  expect(page.url()).toBe(`${edge.url}/`);
+  const link: PairingLink = { id: "", secret: newPairingSecret() };
+  const claimHash = await hashOf(await claimOf(link.secret));
+  const { token } = await edge.call("tokens.create", { machine: "m2", scope: "work" });
+  const send = (path: string, method: string, body: object): Promise<Response> =>
+    fetch(`${edge.url}/v1/workspaces/${edge.workspace}/phones${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const made = (await (await send("", "POST", { claimHash, forMs: 60_000 })).json()) as { id: string };
+  // Within the open page.
+  await page.goto(`${edge.url}/${pairingFragment({ ...link, ...made })}`);
+  const number = await page.locator(".check-number").textContent();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.reload();
+  await page.locator(".check-number").waitFor();
+  expect(await page.locator(".check-number").textContent()).toBe(number);
+  const other = await openTab(`${edge.url}/${pairingFragment({ ...link, ...made })}`, phone);
+  await other.page.getByRole("alert").getByText("Another phone").waitFor();
+  await send(`/${made.id}`, "DELETE", {});
+  await page.getByRole("alert").getByText("This link is over").waitFor();
+});
+
+it("without a network the page is there, and says that the machine is not reachable", async () => {
+  const { page } = await paired();
+  await page.reload();
+  expect(await isInstalled(page)).toBe(true);
+  await page.context().setOffline(true);
+  await page.reload();
+  await page.getByText("not reachable").first().waitFor();
+  await page.getByText("not live").waitFor();
+  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await page.getByText("Paired until").waitFor();
+  const kept = await page.evaluate(
+    "caches.keys().then((all) => caches.open(all[0])).then((one) => one.keys()).then((all) => all.map((one) => one.url).join())",
+  );
+  expect(kept).toContain("/app-phone-gate");
+  expect(kept).not.toMatch(/\/v1\/|\/health/);
+});
+
+it("a message of the machine is shown by the service worker without the page's help; a broken one shows something", async () => {
+  const { page } = await paired();
+  const { origin } = new URL(page.url());
+  await page.context().grantPermissions(["notifications"], { origin });
+  const found = await page.context().newCDPSession(page);
+  const registered = new Promise<string>((resolve) =>
+    found.on(
+      "ServiceWorker.workerRegistrationUpdated",
+      ({ registrations: [one] }) => one && resolve(one.registrationId),
+    ),
+  );
+  await found.send("ServiceWorker.enable");
+  const registrationId = await registered;
+  expect(await isInstalled(page)).toBe(true);
+  const shown = { title: "Payments waits for you", body: "May it run npm test?", tag: "chat-1", url: "/#/fleet" };
+  for (const data of [JSON.stringify(shown), "{"])
+    await found.send("ServiceWorker.deliverPushMessage", { origin, registrationId, data });
+  const texts = (): Promise<unknown> =>
+    page.evaluate(
+      "navigator.serviceWorker.ready.then((one) => one.getNotifications()).then((all) => all.map((one) => [one.title, one.body, one.tag, one.data].join(' ')).sort())",
+    );
+  await expect
+    .poll(texts)
+    .toEqual(["Payments waits for you May it run npm test? chat-1 /#/fleet", "SHIM A chat needs you. shim /"]);
 });
