@@ -91,6 +91,23 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
 
+it("a workspace is put back or deleted after a yes only, and what would be lost is shown before", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  server.answer = ({ body }, response) => {
+    const lost = [{ kind: "key.set", count: 2 }];
+    response.end(JSON.stringify({ lost, revoked: 0, epoch: body.includes('"isDryRun":true') ? null : 7 }));
+  };
+  home.join(server.url, { adminToken: "shim_c.d" });
+  const putBack = (option = "") => home.shim(`workspace restore --to 2h --reason test ${option}`);
+  expect(await putBack("--dry-run")).toMatchObject(printed("  2  key.set"));
+  expect(await putBack()).toMatchObject(failed(1, "  2  key.set", "Confirm with --yes"));
+  expect(await home.shim("workspace delete team")).toMatchObject(failed(1, "Confirm with --yes"));
+  expect(await putBack("--yes")).toMatchObject(printed("with epoch 7"));
+  const dry = server.seen.map(({ body }) => (JSON.parse(body) as { isDryRun: boolean }).isDryRun);
+  expect(dry).toEqual([true, true, true, false]);
+});
+
 function tokenWith(claims: object): string {
   return `shim_${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;
 }

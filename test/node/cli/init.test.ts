@@ -14,7 +14,6 @@ import type { Io } from "#src/cli/io.ts";
 import { shellHookOf } from "#src/platform/shim-command.ts";
 import { aCliHome, failed, holding, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { harmlessTools } from "#src/contract/own-tools.ts";
-import { detect } from "#src/installer/targets.ts";
 import { write } from "#harness/machine/git-project.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
@@ -25,8 +24,6 @@ function withClients(home: CliHome): { servers: string; settings: string; deskto
   write("/", { [settings]: line, [desktop]: '{ "mcpServers": {} }\n' });
   return { servers: join(home.folder, ".claude.json"), settings, desktop };
 }
-
-const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini".split(" ");
 
 function textsOf(files: Record<string, string>): Record<string, string | null> {
   return Object.fromEntries(
@@ -283,31 +280,4 @@ it("a file that was changed since keeps the user's rules, also one for a tool of
   writeFileSync(path, readFileSync(path, "utf8").replace(`"${own}"`, `"${own}", "Bash(make)"`));
   await home.shim("init --remove --client claude-code --yes");
   expect(rulesIn(path)).toEqual([own, "Bash(make)"]);
-});
-
-/** How a file may differ from plain JSON, and whose own parser reads it, as it was seen with the real ones. */
-const extensions = {
-  "a byte order mark": ['\uFEFF{ "mcpServers": {} }', "claude-code copilot opencode qwen"],
-  comments: ['{ /* mine */ "mcpServers": {} }', "copilot opencode qwen gemini"],
-  "trailing commas": ['{ "mcpServers": {}, }', "copilot opencode"],
-} as const;
-
-it("a client whose parser refuses its file is not called connected, and doctor agrees; all others are @night", async () => {
-  for (const [extension, [text, readers]] of Object.entries(extensions)) {
-    const home = aCliHome();
-    for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });
-    const targets = detect(home.io().machine);
-    for (const { client, serversFile, settingsFile, label } of targets) {
-      writeFileSync(client === "claude-code" && settingsFile ? settingsFile : serversFile, text);
-      for (let n = 0; n < 2; n++) {
-        const ran = await home.shim(`init --yes --no-link --client ${client}`);
-        const isRead = readers.split(" ").includes(client);
-        if (isRead) expect(ran).toMatchObject({ code: 0 });
-        else expect(ran).toMatchObject({ code: 1, out: holding(`${label} is not connected: `) });
-        if (!isRead && n === 0) expect(ran.out).toContain(`has ${extension}, which ${label} does not read`);
-      }
-    }
-    const ignored = (await home.shim("doctor")).out.match(/which .* does not read/g);
-    expect(ignored).toHaveLength(targets.length - readers.split(" ").length);
-  }
 });

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync, chmodSync, statSync } from "node:fs";
-import { join, basename, dirname } from "node:path";
+import { join, dirname } from "node:path";
 import { aCliHome, failed, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -167,15 +167,6 @@ const states = {
 type State = keyof typeof states;
 const stateNames = Object.keys(states) as State[];
 
-const wrongShape = '{ "mcpServers": 1, "mcp": 1, "hooks": 1 }';
-const damages = [
-  (path: string) => writeFileSync(path, "{ broken = "),
-  (path: string) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0x7d])),
-  (path: string) => writeFileSync(path, path.endsWith(".toml") ? "mcp_servers = 1\n" : wrongShape),
-  // It cannot be written.
-  (path: string) => mkdirSync(join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`)),
-];
-
 function filesOf({ serversFile, settingsFile }: ClientTarget): string[] {
   return [serversFile, settingsFile].filter((path) => path !== null);
 }
@@ -202,23 +193,6 @@ it("uninstall removes SHIM from every client, whatever files of their own they h
     const ran = await home.shim("init --remove --yes");
     expect([state, ran.code, ran.err]).toEqual([state, 0, ""]);
     expect([state, textsIn(paths)]).toEqual([state, before]);
-  }
-});
-
-it("a client whose file cannot be changed is named with its reason; all others lose SHIM @night", async () => {
-  for (const [at, client] of clientNames.entries()) {
-    const state = stateNames[at % stateNames.length] ?? "absent";
-    const { home, targets } = aHomeWithClients(state);
-    await connectAll(home, state);
-    const target = targets.find((one) => one.client === client) ?? expect.unreachable();
-    const path = filesOf(target).findLast((file) => !isShimsAlone(file)) ?? "";
-    damages[at % damages.length]?.(path);
-    const damaged = textsIn(filesOf(target));
-    const ran = await home.shim("init --remove --yes");
-    expect([ran.code, ran.out]).toEqual([1, expect.stringContaining(`${target.label} still has SHIM: ${path}`)]);
-    expect(textsIn(filesOf(target))).toEqual(damaged);
-    const others = targets.filter((one) => one !== target).flatMap(filesOf);
-    expect(textsIn(others).filter((text) => text !== null && /shim\.mjs|hook\.cjs/.test(text))).toEqual([]);
   }
 });
 

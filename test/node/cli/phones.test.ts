@@ -2,41 +2,32 @@ import { statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
 import { readEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
-import { nodePlatform, type Socket, type SocketEvents } from "#src/coordinator-client/edge/platform.ts";
+import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
-import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
-import {
-  checkNumber,
-  claimOf,
-  newPhoneKeys,
-  openGrant,
-  readPairingFragment,
-  sealIntroduction,
-  type PairingLink,
-  type PhoneKeys,
-} from "#src/pairing/pairing.ts";
-import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
 import { changePhones, readPhones } from "#src/machine/phones/phone-file.ts";
+import { readPairingFragment } from "#src/pairing/pairing.ts";
+import { randomText } from "#src/pairing/sealing.ts";
+import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, type PairingDeps } from "#src/web/phone/pair.ts";
+import { PhoneBackend } from "#src/web/phone/phone-backend.ts";
+import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 import { aSeededHome, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 
 /** A phone without a browser: what its page does, over the real coordinator. */
 class Phone {
-  readonly #url: string;
-  readonly #link: PairingLink;
-  readonly #keys: PhoneKeys;
-  readonly #claimant = randomText(16);
-  granted: Granted | null = null;
+  granted: StoredPhone | null = null;
+  readonly over = Promise.withResolvers<void>();
+  readonly changes: string[] = [];
+  readonly #origin: string;
+  readonly #begun: BegunPairing;
 
-  private constructor(url: string, link: PairingLink, keys: PhoneKeys) {
-    this.#url = url;
-    this.#link = link;
-    this.#keys = keys;
+  private constructor(origin: string, begun: BegunPairing) {
+    this.#origin = origin;
+    this.#begun = begun;
   }
 
   /** One that has opened the link. */
@@ -44,110 +35,55 @@ class Phone {
     const { origin, hash } = new URL(link);
     const read = readPairingFragment(hash);
     if (read === null) throw new Error(`no link: ${link}`);
-    const phone = new Phone(origin, read, await newPhoneKeys());
-    const introduction = await sealIntroduction(read, { publicKey: phone.#keys.publicKey, name });
-    await phone.#post("introduction", { introduction });
+    const phone = new Phone(origin, await beginPairing(read, name));
+    expect(await introduce(phone.#begun, phone.#deps)).toMatchObject({ ok: true });
     return phone;
   }
 
   get id(): string {
-    return this.#link.id;
+    return this.#begun.link.id;
+  }
+
+  get #deps(): PairingDeps {
+    return { ...pairingDeps, post: (path, body) => pairingDeps.post(`${this.#origin}${path}`, body) };
   }
 
   number(): Promise<string> {
-    return checkNumber(this.#link, this.#keys.publicKey);
+    return numberOf(this.#begun);
   }
 
+  /** Asks once. */
   async takeGrant(): Promise<void> {
-    const { grant } = await this.#post("grant", {});
-    this.granted = typeof grant === "string" ? await openGrant(this.#link, this.#keys, grant) : null;
+    const end = new AbortController();
+    const wait = async (): Promise<void> => end.abort();
+    const granted = await awaitGrant(this.#begun, { ...this.#deps, wait }, end.signal);
+    this.granted = granted.ok ? granted.value : null;
   }
 
-  async #post(path: string, more: object): Promise<Record<string, unknown>> {
-    const body = JSON.stringify({ claim: await claimOf(this.#link.secret), claimant: this.#claimant, ...more });
-    const headers = { "content-type": "application/json" };
-    const url = `${this.#url}/v1/phones/${this.#link.id}/${path}`;
-    const answer = await fetch(url, { method: "POST", headers, body });
-    return (await answer.json()) as Record<string, unknown>;
-  }
-
-  connect(): Promise<Connection> {
-    const { access = "", key = "" } = this.granted ?? {};
-    const address = `${this.#url.replace("http", "ws")}/v1/phones/${this.#link.id}/connect`;
-    const headers = { origin: this.#url, "sec-websocket-protocol": `shim.phone, ${access}` };
-    return Connection.open(address, headers, fromBase64url(key));
-  }
-}
-
-/** A page of a phone with a session at its machine. */
-class Connection {
-  readonly closed: Promise<number>;
-  readonly #socket: Socket;
-  readonly #frames: string[] = [];
-  #arrived: (() => void) | null = null;
-  #channel: PhoneChannel | null = null;
-  #lastId = 0;
-
-  private constructor(address: string, headers: Record<string, string>) {
-    const { promise, resolve } = Promise.withResolvers<number>();
-    this.closed = promise;
-    this.#socket = nodePlatform().openSocket(address, headers, {
-      onOpen: () => undefined,
-      onText: (text) => {
-        this.#frames.push(text);
-        this.#arrived?.();
+  /** Its page, which has a session at its machine. */
+  async connect(): Promise<PhoneBackend> {
+    if (this.granted === null) throw new Error("nothing was granted");
+    const page = new PhoneBackend(this.granted, {
+      connect: ({ id, access }) => {
+        const more = { protocols: ["shim.phone", access], headers: { origin: this.#origin } };
+        return new WebSocket(`${this.#origin.replace("http", "ws")}/v1/phones/${id}/connect`, more as never);
       },
-      onClose: (code) => resolve(code),
+      isOver: async () => false,
+      onOver: async () => this.over.resolve(),
+      forget: async () => undefined,
+      after: (ms, work) => {
+        const timer = setTimeout(work, ms);
+        return () => clearTimeout(timer);
+      },
+      onWake: () => undefined,
     });
-    onTestFinished(() => this.#socket.close(1000));
-  }
-
-  static async open(address: string, headers: Record<string, string>, key: Uint8Array<ArrayBuffer>) {
-    const connection = new Connection(address, headers);
-    await connection.until(({ isThere }) => isThere === true);
-    // As the page does: the machine may not be connected at the very moment in which it is announced.
-    const ask = (): void => connection.#socket.send(JSON.stringify({ open: randomText(16) }));
-    const asking = setInterval(ask, 1_000);
-    ask();
-    const { open: session, answer } = await connection.until((frame) => "answer" in frame);
-    clearInterval(asking);
-    connection.#channel = await PhoneChannel.open("phone", key, String(session), String(answer));
-    return connection;
-  }
-
-  async next(): Promise<Record<string, unknown>> {
-    for (;;) {
-      const frame = this.#frames.shift();
-      if (frame !== undefined) return JSON.parse(frame) as Record<string, unknown>;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#arrived = resolve;
-      await promise;
-    }
-  }
-
-  async until(isWanted: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>> {
-    for (;;) {
-      const frame = await this.next();
-      if (isWanted(frame)) return frame;
-    }
-  }
-
-  async ask(name: string): Promise<MachineFrame> {
-    return this.request({ name, input: {} });
-  }
-
-  async request(content: Record<string, unknown>): Promise<MachineFrame> {
-    const id = (this.#lastId += 1);
-    this.#socket.send(JSON.stringify(await this.#channel?.seal({ id, ...content })));
-    for (;;) {
-      const frame = await this.opened();
-      if ("id" in frame && frame.id === id) return frame;
-    }
-  }
-
-  /** The next sealed frame of the machine. */
-  async opened(): Promise<MachineFrame> {
-    return (await this.#channel?.open((await this.next()) as unknown as SealedFrame)) as MachineFrame;
+    const end = new AbortController();
+    onTestFinished(() => end.abort());
+    await new Promise<void>((resolve) => {
+      const onState = (isLive: boolean): void => void (isLive && resolve());
+      void page.follow((changed) => void this.changes.push(changed), onState, end.signal);
+    });
+    return page;
   }
 }
 
@@ -214,10 +150,10 @@ it("a phone that was paired sees the chats of its machine, and learns that they 
   expect(ran).toMatchObject(printed("Pixel 9, Chrome is paired until"));
   links.refresh();
   const page = await phone.connect();
-  const fleet = (await page.ask("page.fleet")) as { value: { rows: { id: string }[] } };
-  expect(fleet.value.rows.map(({ id }) => id)).toContain(ids.dead);
+  const fleet = await page.call("page.fleet", {});
+  expect(fleet).toMatchObject({ value: { rows: expect.arrayContaining([expect.objectContaining({ id: ids.dead })]) } });
   links.changed("sessions");
-  expect(await page.opened()).toHaveProperty("changed");
+  await vi.waitFor(() => expect(phone.changes.length).toBeGreaterThan(1));
   expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view /));
   expect(readPhones(home.runtime.paths.home).phones[0]?.seenAt).toBe(home.now);
 });
@@ -228,7 +164,7 @@ it("a phone calls nothing that its scope does not have, and nothing that the pag
   links.refresh();
   const page = await phone.connect();
   for (const name of ["sessions.forget", "recovery.dismiss", "config.set", "tokens.create", "phones.offer", "nothing"])
-    expect([name, await page.ask(name)]).toMatchObject([name, { error: { code: "forbidden" } }]);
+    expect([name, await page.call(name as never, {} as never)]).toMatchObject([name, { error: { code: "forbidden" } }]);
 });
 
 it("the user says no: the phone gets nothing, and the link is of no more use", async () => {
@@ -238,6 +174,18 @@ it("the user says no: the phone gets nothing, and the link is of no more use", a
   expect(phone.granted).toBeNull();
   links.refresh();
   expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: [], offered: [] });
+});
+
+it("Ctrl-C, and the end of its time, withdraw a link that no phone has opened", async () => {
+  const { home } = await aMachine();
+  const stop = new AbortController();
+  const io = { isInteractive: true, interrupted: () => stop.signal };
+  const late = { ...io, wait: async () => void (home.now += 3_600_000) };
+  expect(await home.shimWith(late, "pair")).toMatchObject(failed(1, "in time"));
+  expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
+  const interrupted = { ...io, wait: async () => stop.abort() };
+  expect(await home.shimWith(interrupted, "pair")).toMatchObject(failed(130, "the link is withdrawn"));
+  expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
 });
 
 it("a coordinator that names another phone after the user has compared the number pairs none", async () => {
@@ -253,11 +201,11 @@ it("a phone that is removed is cut off at once, also where the coordinator is aw
   const { home, links } = await aMachine();
   const { phone } = await pair(home);
   links.refresh();
-  const page = await phone.connect();
+  await phone.connect();
   expect(await home.shim("phones remove Pixel")).toMatchObject(failed(3, "no phone is paired as Pixel"));
   expect(await home.shim("phones", "remove", "Pixel 9, Chrome")).toMatchObject(printed("is no longer paired"));
   links.refresh();
-  expect(await page.closed).toBe(4001);
+  await phone.over.promise;
   expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
   await pair(home);
   home.join("http://127.0.0.1:9", { machine: "m1" });
@@ -283,9 +231,9 @@ it("a notification is chosen by the phone; it is listed, and ends with it", asyn
   links.refresh();
   const page = await phone.connect();
   const push = { endpoint: "https://push.example/1", keys: { p256dh: "a", auth: "b" } };
-  expect(await page.request({ push, kinds: ["waits", "died"] })).toMatchObject({ value: {} });
+  expect(await page.setPush(push, ["waits", "died"])).toMatchObject({ value: {} });
   expect(await home.shim("phones list")).toMatchObject(printed("waits, died"));
-  await page.request({ push: null, kinds: [] });
+  await page.setPush(null, []);
   expect(readPhones(home.runtime.paths.home).phones[0]?.push).toBeNull();
 });
 
@@ -320,7 +268,7 @@ it("where the machine has another token, its phones are connected by it", async 
   home.join(url, { workspace, machine: "m1", token });
   links.refresh();
   const page = await phone.connect();
-  expect(await page.ask("page.fleet")).toHaveProperty("value");
+  expect(await page.call("page.fleet", {})).toHaveProperty("value");
 });
 
 it("a link that is refused waits longer each time until a ping is answered, and long where its pairing is gone", async () => {
@@ -403,7 +351,7 @@ it("a machine that connects before the phone has its grant connects again soon",
   onTestFinished(() => spy.mockRestore());
   const { phone } = await pair(home);
   const page = await phone.connect();
-  expect(await page.ask("page.fleet")).toHaveProperty("value");
+  expect(await page.call("page.fleet", {})).toHaveProperty("value");
 });
 
 it("where the answer to its grant is lost, a phone is paired neither here nor there", async () => {

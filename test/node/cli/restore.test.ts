@@ -43,7 +43,7 @@ async function withLaterFolder(): ReturnType<typeof withSnapshot> {
   return saved;
 }
 
-it("without a flag the files are put back in place after a yes, with a copy of what they replace @night", async () => {
+it("without a flag the files are put back in place after a yes, with a copy of what they replace", async () => {
   const { home, id, short } = await withSnapshot();
   write(home.project, { "a.txt": "three\n", "later.txt": "kept\n" });
   expect(await home.shim("restore", short, "--diff")).toMatchObject(printed("-three\n+two\n"));
@@ -62,7 +62,7 @@ it("without a flag the files are put back in place after a yes, with a copy of w
   expect(statSync(join(home.project, "a.txt")).mode & 0o111).toBe(0);
 });
 
-it("a session, or nothing at all, stands for its newest saved files; names of files restore those alone @night", async () => {
+it("a session, or nothing at all, stands for its newest saved files; names of files restore those alone", async () => {
   const { home, id } = await withLaterFolder();
   write(home.project, { "a.txt": "three\n", "d/b.txt": "three\n" });
   const cwd = join(home.project, "d");
@@ -85,7 +85,7 @@ it("what stands in the way is named, and stays @night", async () => {
   expect(readFileSync(join(home.project, "a.txt", "inner"), "utf8")).toBe("mine\n");
 });
 
-it("a folder that is a link now leads no file out of the project @night", async () => {
+it("a folder that is a link now leads no file out of the project", async () => {
   const { home } = await withLaterFolder();
   rmSync(join(home.project, "d"), { recursive: true });
   symlinkSync(home.other, join(home.project, "d"));
@@ -185,6 +185,7 @@ it("`shim undo` shows files and difference, asks, can be taken back, and is in t
   const content = (): string => readFileSync(join(project, "a.txt"), "utf8");
   const shown = ["+one", "a.txt: put back", "new.txt: is deleted", "b.txt: it was changed since", "Add --yes"];
   expect(await home.shim("undo")).toMatchObject(failed(1, ...shown));
+  expect(await home.shim("undo --diff")).toMatchObject(printed("+one"));
   const asked = (answer: string) => home.shimWith({ isInteractive: true, ask: async () => answer }, "undo", "rewrite");
   expect(await asked("n")).toMatchObject(printed("Nothing was changed."));
   expect(content()).toBe("two\n");

@@ -113,7 +113,7 @@ it("another client gets the brief in a new chat, and the session once its own id
   expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
 });
 
-it("when the client cannot be started, or the new chat never begins, nothing has changed @night", async () => {
+it("when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
   const home = aSeededHome();
   const run = (startProcess: Io["startProcess"]) => home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
@@ -126,7 +126,7 @@ it("when the client cannot be started, or the new chat never begins, nothing has
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
-it("a session that runs, one of another client and one whose folder is gone are not started @night", async () => {
+it("a session that runs, one of another client and one whose folder is gone are not started", async () => {
   const home = aSeededHome();
   expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
@@ -191,7 +191,7 @@ it("what is not here is searched on the other machines: by id, by its beginning,
   expect(await here.shimWith({ cwd: here.other }, "resume")).toMatchObject({ code: 3 });
 });
 
-it("it starts a new chat in the project's folder and records it; one that never begins changes nothing @night", async () => {
+it("it starts a new chat in the project's folder and records it; one that never begins changes nothing", async () => {
   const { here } = await aPair();
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
   const never = await here.shimWith(terminal, "resume", ids.dead);

@@ -85,7 +85,7 @@ it("it does what supervisor.json says, reports it line by line, and ends when it
 
 const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
 
-it("what is wrong in the settings is said, with its line, and nothing is started @night", async () => {
+it("what is wrong in the settings is said, with its line, and nothing is started", async () => {
   expect(await aHome().shim("worker supervise")).toMatchObject(failed(3, /there is no .*supervisor\.json.*"watch"/s));
   for (const [text, said] of [
     ["{", /line 1/],

@@ -35,22 +35,6 @@ it("the payload comes from an argument, a file or stdin, and must be JSON", asyn
   ]);
 });
 
-it("what no coordinator would take is wrong usage, and a task that is not there is not found @night", async () => {
-  const home = aCliHome();
-  await home.misuses("task", [
-    [["submit", "no blanks"], "1 to 64 letters"],
-    ["submit t --priority 10", "priority: at most 9"],
-    ["submit t --delay 30", "Give a duration"],
-    ["submit t --depends-on b", "It must be a number"],
-    ["list --state asleep", "Allowed choices are blocked, "],
-    ["show 9007199254740993", "task: "],
-    ["cancel 1", "--reason"],
-    ["replay 1 --payload {", "It is not JSON"],
-  ]);
-  const unknown = ["task show 9007199254740991", "task watch 0", "task cancel 1 --reason x", "task replay 1"];
-  expect(await home.codes(...unknown, "task discard 1 --reason x")).toEqual([3, 3, 3, 3, 3]);
-});
-
 it("tasks are listed by state, type, chat and tag, over as many pages as it takes", async () => {
   const home = aCliHome();
   const numbers = Array.from({ length: 230 }, (_, at) => at);
@@ -148,21 +132,6 @@ async function explained(home: CliHome, task: string): Promise<string[]> {
   return why;
 }
 
-it("of a blocked task those that it waits for are named, with their states", async () => {
-  const home = aCliHome();
-  const [done, running] = [await submit(home, "a"), await submit(home, "b")];
-  const waiting = await submit(home, "c --delay 1h");
-  const task = await submit(home, "test --depends-on", done, running, waiting);
-  const worker = new Worker(home);
-  worker.take().done();
-  worker.take().beat(40, "half way");
-  expect(await explained(home, task)).toEqual([
-    `Task ${task} (test) is blocked: 2 of the 3 tasks that it depends on must end first.`,
-    `  task ${running} (b): running, by w`,
-    `  task ${waiting} (c): scheduled`,
-  ]);
-});
-
 it("of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
   const all = ["gpu", "big"];
@@ -209,11 +178,21 @@ it("of a claimed task its holder, its progress and its deadline are named", asyn
   expect(await explained(home, running)).toEqual([`Task ${running} (test) is done: by w, 0 s ago.`]);
 });
 
-it("of a dead task the cause is named, and what can be done", async () => {
+it("of a blocked task those that it waits for are named, and of a dead one the cause and what can be done", async () => {
   const home = aCliHome();
-  const task = await submit(home, "build");
-  const dependent = await submit(home, "test --depends-on", task);
-  new Worker(home).take().failed("no disk");
+  const [done, task] = [await submit(home, "a"), await submit(home, "build")];
+  const waiting = await submit(home, "c --delay 1h");
+  const dependent = await submit(home, "test --depends-on", done, task, waiting);
+  const worker = new Worker(home);
+  worker.take().done();
+  const work = worker.take();
+  work.beat(40, "half way");
+  expect(await explained(home, dependent)).toEqual([
+    `Task ${dependent} (test) is blocked: 2 of the 3 tasks that it depends on must end first.`,
+    `  task ${task} (build): running, by w`,
+    `  task ${waiting} (c): scheduled`,
+  ]);
+  work.failed("no disk");
   expect((await explained(home, task))[0]).toMatch(/is dead: it failed for good, after 1 of 3 attempts; .*no disk\.$/);
   expect((await home.shim("task show", task)).out).toContain(`\n\`shim task replay ${task}\` replays it, `);
   const lines = await explained(home, dependent);
@@ -246,7 +225,7 @@ it("the graph of the guide is submitted unchanged", async () => {
   expect(summary).toMatchObject({ type: "report", dependsOn: [api?.["task"], web?.["task"]] });
 });
 
-it("a plan may share parts, and give each task its priority, abilities and tries", async () => {
+it("a plan may share parts, gives each task its own settings, and has the values of YAML 1.2 and JSON", async () => {
   const home = aCliHome();
   const text = `- { ref: parser, type: refactor, payload: &where { repository: shop }, priority: 8, capabilities: [git] }
 - { ref: lexer, type: refactor, payload: *where, priority: 5 }
@@ -258,16 +237,13 @@ it("a plan may share parts, and give each task its priority, abilities and tries
   expect(lexer).toMatchObject({ payload: { repository: "shop" }, priority: 5 });
   const dependsOn = [parser?.["task"], lexer?.["task"]];
   expect(test).toMatchObject({ dependsOn, maxAttempts: 5, payload: { command: ["npm", "test"] } });
-});
-
-it("values are those of YAML 1.2 and JSON: no dates, no yes, and tabs as JSON has them", async () => {
-  const home = aCliHome();
-  const text = '[\n\t{"type": "t", "payload": {"day": "2026-11-20", "a\\u0020b": [1, 2.5e1, null, true]}}\n]';
-  expect(await plan(home, text)).toMatchObject({ code: 0 });
+  const json = '[\n\t{"type": "t", "payload": {"day": "2026-11-20", "a\\u0020b": [1, 2.5e1, null, true]}}\n]';
+  expect(await plan(home, json)).toMatchObject({ code: 0 });
   expect(await plan(home, "- type: on\n  payload: [2026-11-20, yes, 0x10, ~, .5]\n")).toMatchObject({ code: 0 });
-  const [json, yaml] = await shown(home);
-  expect(json?.["payload"]).toEqual({ day: "2026-11-20", "a b": [1, 25, null, true] });
-  expect(yaml).toMatchObject({ type: "on", payload: ["2026-11-20", "yes", 16, null, 0.5] });
+  expect((await shown(home)).slice(3)).toMatchObject([
+    { payload: { day: "2026-11-20", "a b": [1, 25, null, true] } },
+    { type: "on", payload: ["2026-11-20", "yes", 16, null, 0.5] },
+  ]);
 });
 
 it("what is wrong is reported with its line, all of it at once, and nothing is submitted", async () => {

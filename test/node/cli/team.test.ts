@@ -68,6 +68,19 @@ it("a chat may be named by its title or the start of it, where one alone has it"
   expect((await home.shim("team send", "no such title", "hello")).code).toBe(3);
 });
 
+it("a message to all chats comes to the command line until it is acknowledged", async () => {
+  const { home, coordinator } = aTeam();
+  await home.shim("team inbox");
+  const self = { chat: "b-chat", incarnation: register(coordinator, "b-chat", 700) };
+  given(coordinator.call("messages.send", { self, target: { to: "all" }, body: "hello" }));
+  for (const [option, out] of [
+    ["", '"hello"'],
+    ["--ack", '"hello"'],
+    ["", "No messages.\n"],
+  ] as const)
+    expect(await home.shim(`team inbox ${option}`)).toMatchObject(printed(out));
+});
+
 it("`shim team conflicts` shows what is open between living chats", async () => {
   const home = aSeededHome();
   expect(await home.shim("team conflicts")).toMatchObject(printed("No conflict between chats is foreseen.\n"));
@@ -80,11 +93,6 @@ it("`shim team conflicts` shows what is open between living chats", async () => 
   home.alive.delete(200);
   expect(await home.json("team conflicts")).toEqual({ isOn: true, conflicts: [] });
 });
-
-async function reserved(home: CliHome): Promise<string[]> {
-  const { files } = (await home.json("team files list")) as { files: { path: string }[] };
-  return files.map(({ path }) => path);
-}
 
 it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
   const home = aCliHome();
@@ -100,39 +108,7 @@ it("shim team files reserves, lists and releases files of the project, by paths 
   expect((await home.shimWith(below, "team files release lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
   expect(await home.json("team files release")).toEqual({ released: ["docs/**"] });
   expect(await home.shim("team files release")).toMatchObject({ code: 3 });
-  expect(await reserved(home)).toEqual([]);
-});
-
-it("several are reserved all or none; what the command line has already is prolonged", async () => {
-  const home = aCliHome();
-  await home.shim("team files reserve src/**");
-  const refused = await home.shim("team files reserve docs/a.md src/b.ts");
-  expect(refused).toMatchObject(failed(1, "has already reserved src/**, which overlaps"));
-  expect(await reserved(home)).toEqual(["src/**"]);
-  home.now += 3_000_000;
-  expect((await home.shim("team files reserve src/** docs/a.md")).code).toBe(0);
-  home.now += 3_000_000;
-  expect(await reserved(home)).toEqual(["docs/a.md", "src/**"]);
-  home.now += 3_600_000;
   expect((await home.shim("team files list")).out).toContain("Nothing is reserved");
-});
-
-it("a file of another chat is refused with the holder, for how long, and how to ask", async () => {
-  const home = aCliHome();
-  await home.shim("team files reserve src/**");
-  const coordinator = home.coordinator();
-  home.alive.add(9);
-  const [mine] = given(coordinator.call("leases.list", {})).leases;
-  await home.shim("team files release");
-  const incarnation = register(coordinator, "b-chat", 9, { machine: "m2", metadata: { title: "write" } });
-  const self = { chat: "b-chat", incarnation };
-  const lease = { self, resource: mine?.resource ?? "", requestId: "r1", ttlMs: 3_600_000 };
-  given(coordinator.call("leases.acquire", lease));
-  home.now += 300_000;
-  const holder = 'shim: src/** is reserved by "write", chat b-chat, on m2, for 5 min.';
-  const refused = failed(1, holder, "shim team send b-chat");
-  expect(await home.shim("team files reserve docs/a.md src/b.ts")).toMatchObject(refused);
-  expect((await home.shim("team files list")).out).not.toContain("docs/a.md");
 });
 
 it("what cannot be reserved is wrong usage, and nothing is", async () => {
@@ -275,7 +251,7 @@ it("a lease that is not free in time is answered with 75, and the command is not
   expect([(await running).code, (await next).code, await rig.written()]).toEqual([0, 0, [2]]);
 });
 
-it("a command whose lease is lost is ended with all of its processes, and answered with 76 @night", async () => {
+it("a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
   const rig = aRunner(100);
   const running = rig.leaseRun(["--ttl", "2s"], stubborn);
   const [deaf = 0] = await rig.written();

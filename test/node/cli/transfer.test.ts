@@ -1,6 +1,6 @@
-import { readFileSync, statSync, writeFileSync, existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { checkpointOf, failed, holding, ids, linesOf, printed } from "#harness/machine/cli-home.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
@@ -11,6 +11,8 @@ function countSessions(text: string): number {
 
 it("an export goes into a new private file or to stdout, whole or of one session or project, and is restored by import", async () => {
   const home = aSeededHome();
+  vi.stubEnv("TMPDIR", home.folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
   const path = join(home.project, "all.jsonl");
   expect(await home.shim("sessions export all.jsonl")).toMatchObject(printed(path));
   expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -21,6 +23,7 @@ it("an export goes into a new private file or to stdout, whole or of one session
     ["--since 1s", 0],
   ] as const)
     expect([filter, countSessions((await home.shim(`sessions export ${filter}`)).out)]).toEqual([filter, count]);
+  expect(readdirSync(home.folder).filter((name) => name.startsWith("shim-export-"))).toEqual([]);
 
   const fresh = aCliHome();
   expect((await fresh.shim("sessions import", path, "--json")).json()).toMatchObject({ file: path, skipped: 0 });
@@ -63,9 +66,11 @@ it("a large file is read in parts, also where a part ends inside a character", a
 
 const file = "team.jsonl";
 
+const never = (): AbortSignal => new AbortController().signal;
+
 /** A command that is not interrupted. */
 function run(home: CliHome, command: string, ...args: string[]): ReturnType<CliHome["shim"]> {
-  return home.shimWith({ interrupted: () => new AbortController().signal }, command, ...args);
+  return home.shimWith({ interrupted: never }, command, ...args);
 }
 
 /** Tasks and state of more than one page of an export. */
@@ -166,9 +171,13 @@ it("a file that is cut, changed or another one is refused before anything is imp
   expect(await run(other, "workspace import", "none", "--yes")).toMatchObject(failed(3, "there is no file"));
 });
 
-it("--keep-frozen leaves the workspace read only, and thaw ends that", async () => {
+it("--keep-frozen leaves the workspace read only, also after another export, and thaw ends that", async () => {
   const home = await filled();
-  expect(await run(home, "workspace export", file, "--keep-frozen", "7d")).toMatchObject(printed("read only for 7 d"));
+  // A freeze of ten minutes would not last for all pages.
+  const slow = { isInteractive: true, stderr: () => void (home.now += 50_000) };
+  const ran = await home.shimWith({ ...slow, interrupted: never }, "workspace export", file, "--keep-frozen", "7d");
+  expect(ran).toMatchObject(printed("read only for 7 d"));
+  expect(await run(home, "workspace export", "again")).toMatchObject(printed("read only for"));
   expect(await home.shim("team state set", "k", "1")).toMatchObject(failed(1, "read only until"));
   expect(await home.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
   expect(await home.shim("workspace thaw")).toMatchObject(printed("takes changes again"));

@@ -103,50 +103,35 @@ it("`npm run dev` on a port that is in use names SHIM_DEV_PORT with another port
   expect(devOn("soon").stderr).toContain("SHIM_DEV_PORT must be a port");
 });
 
-/** What is read of wrangler's configuration; its own type cannot be resolved here. */
-interface Config {
-  readonly name: string;
-  readonly compatibility_date: string;
-  readonly compatibility_flags: readonly string[];
-  readonly migrations: readonly { readonly new_sqlite_classes?: readonly string[] }[];
-  readonly durable_objects: { readonly bindings: readonly { readonly name: string; readonly class_name: string }[] };
-  readonly queues: {
-    readonly producers: readonly { readonly binding: string; readonly queue: string }[];
-    readonly consumers: readonly Consumer[];
-  };
-  readonly ratelimits: readonly { readonly name: string; readonly namespace_id: string; readonly simple: object }[];
-}
-
-interface Consumer {
-  readonly queue: string;
-  readonly max_batch_size: number;
-  readonly max_batch_timeout: number;
-  readonly max_retries?: number;
-  readonly dead_letter_queue?: string;
-}
-
-function consumer({ queue, ...one }: Consumer): [string, object] {
-  const batch = { maxBatchSize: one.max_batch_size, maxBatchTimeout: one.max_batch_timeout };
-  return [queue, { ...batch, maxRetries: one.max_retries, deadLetterQueue: one.dead_letter_queue }];
-}
-
 it("the coordinator on this machine has the bindings, the queues, the limits and the date of wrangler.toml", () => {
-  const config = unstable_readConfig({ config: join(root, "wrangler.toml") }) as unknown as Config;
-  const sqlite = new Set(config.migrations.flatMap(({ new_sqlite_classes: classes = [] }) => classes));
-  const classes = config.durable_objects.bindings.map(({ name, class_name: className }) => {
-    return [name, { className, useSQLite: sqlite.has(className) }];
+  const config = unstable_readConfig({ config: join(root, "wrangler.toml") });
+  const classes = Object.entries(declared.durableObjects);
+  const { "shim-dispatch": first, "shim-dispatch-dead": dead } = declared.queueConsumers;
+  const batch = ({ maxBatchSize, maxBatchTimeout }: typeof first | typeof dead) => ({
+    max_batch_size: maxBatchSize,
+    max_batch_timeout: maxBatchTimeout,
   });
-  expect(declared).toEqual({
-    name: config.name,
-    compatibilityDate: config.compatibility_date,
-    compatibilityFlags: config.compatibility_flags,
-    durableObjects: Object.fromEntries(classes),
-    queueProducers: Object.fromEntries(config.queues.producers.map(({ binding, queue }) => [binding, queue])),
-    queueConsumers: Object.fromEntries(config.queues.consumers.map((one) => consumer(one))),
-    ratelimits: Object.fromEntries(config.ratelimits.map(({ name, ...one }) => [name, one])),
+  const retries = { max_retries: first.maxRetries, dead_letter_queue: first.deadLetterQueue };
+  const { RATE_LIMITER: all, AUTH_FAILURE_LIMITER: failures } = declared.ratelimits;
+  expect(config).toMatchObject({
+    name: declared.name,
+    compatibility_date: declared.compatibilityDate,
+    compatibility_flags: declared.compatibilityFlags,
+    durable_objects: { bindings: classes.map(([name, { className }]) => ({ name, class_name: className })) },
+    migrations: classes.map(([, { className }]) => ({ new_sqlite_classes: [className] })),
+    queues: {
+      producers: [{ binding: "DISPATCH", queue: declared.queueProducers.DISPATCH }],
+      consumers: [
+        { queue: "shim-dispatch", ...batch(first), ...retries },
+        { queue: "shim-dispatch-dead", ...batch(dead) },
+      ],
+    },
+    ratelimits: [
+      { name: "RATE_LIMITER", ...all },
+      { name: "AUTH_FAILURE_LIMITER", ...failures },
+    ],
   });
-  const none = { kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} };
-  expect(config).toMatchObject(none);
+  expect(config).toMatchObject({ kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} });
 });
 
 /** A runtime whose steps say what it does at each check; after the last one the user ends it. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { parse } from "yaml";
 import { definitionOf, metrics, type MetricName } from "#src/contract/metrics.ts";
 import { dashboards } from "../../../scripts/dashboards.ts";
 import { serverJson, type PackageFacts } from "../../../scripts/server-json.ts";
@@ -58,4 +59,52 @@ it("a histogram is shown by its quantiles, each query under an id of its own", (
   const hooks = panels.find(({ targets = [] }) => targets.some(({ expr }) => expr.includes("shim_hook_duration")));
   expect(hooks?.targets?.map(({ expr }) => /quantile\(([\d.]+)/.exec(expr)?.[1])).toEqual(["0.5", "0.95", "0.99"]);
   for (const { targets = [] } of panels) expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length);
+});
+
+function read(path: string): unknown {
+  return parse(readFileSync(join(root, path), "utf8"));
+}
+
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+interface RuleTest {
+  readonly name: string;
+  readonly alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[];
+}
+
+const { groups } = read("ops/prometheus/alerts.yml") as { groups: { rules: Alert[] }[] };
+const alerts = groups.flatMap(({ rules }) => rules);
+
+it("each alert has a severity, a summary, and a runbook with its name", () => {
+  expect(alerts.length).toBeGreaterThanOrEqual(8);
+  expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length);
+  for (const { alert, labels, annotations } of alerts) {
+    expect([alert, ["critical", "warning", "info"].includes(labels["severity"] ?? "")]).toEqual([alert, true]);
+    expect(annotations["summary"]?.length).toBeGreaterThan(10);
+    const [page = "", anchor] = (annotations["runbook_url"] ?? "").split("#");
+    expect(anchor).toBe(alert.toLowerCase());
+    expect(readFileSync(join(root, page), "utf8")).toContain(`\n## ${alert}\n`);
+  }
+  const sections = readFileSync(join(root, "docs/guide/alerts.md"), "utf8").match(/^## .+$/gm) ?? [];
+  expect(sections.map((line) => line.slice(3)).toSorted()).toEqual(alerts.map(({ alert }) => alert).toSorted());
+});
+
+it("each alert is tested to fire and to stay quiet", () => {
+  const { tests } = read("ops/prometheus/alerts.test.yml") as { tests: RuleTest[] };
+  for (const { alert } of alerts) {
+    const own = tests.flatMap(({ alert_rule_test: all }) => all.filter(({ alertname }) => alertname === alert));
+    expect([alert, own.map(({ exp_alerts: expected }) => expected.length)]).toEqual([alert, [0, 1]]);
+  }
+});
+
+it("alerts read only metrics of the table", () => {
+  for (const { alert, expr } of alerts) {
+    const names = (expr.match(/shim_\w+/g) ?? []).map((name) => name.replace(/_(?:bucket|count|sum)$/, ""));
+    expect([alert, names.filter((name) => !Object.hasOwn(metrics, name))]).toEqual([alert, []]);
+  }
 });

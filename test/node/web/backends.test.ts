@@ -437,14 +437,3 @@ it("the page that follows no more has no connection", async () => {
   await rig.pass(60_000);
   expect([rig.overs, rig.sockets.length]).toEqual([0, 1]);
 });
-
-it("what a phone is to be notified of is sent sealed", async () => {
-  const rig = await PhoneRig.inSession();
-  const push = { endpoint: "https://push.example/1", keys: { p256dh: "p", auth: "a" } };
-  const set = rig.backend.setPush(push, ["waits"]);
-  await settled();
-  expect(rig.requests).toEqual([{ id: 1, push, kinds: ["waits"] }]);
-  expect(rig.last.sent.join()).not.toContain("push.example");
-  await rig.answer({ id: 1, value: {} });
-  expect(await set).toEqual({ ok: true, value: {} });
-});

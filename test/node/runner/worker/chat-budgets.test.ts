@@ -31,7 +31,7 @@ function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
   return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
 }
 
-it("an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report @night", async () => {
+it("an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report", async () => {
   const { rig, one } = await withTask({});
   answered(one, 1_000);
   one.claude.use("Bash");
@@ -53,7 +53,7 @@ it("an interactive chat's tokens, cost and time are reported with its task's hea
   expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
 });
 
-it("at four fifths of a budget the user and the chat are warned once @night", async () => {
+it("at four fifths of a budget the user and the chat are warned once", async () => {
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 700);
   expect(one.claude.use("Bash")).toEqual({});

@@ -57,7 +57,7 @@ it("work in progress is kept as a commit, and neither branch nor index of the pr
   expect(rig.git("for-each-ref", "refs/shim")).toBe("");
 });
 
-it("new files that hold secrets are not committed; the result names them, and the worktree stays @night", async () => {
+it("new files that hold secrets are not committed; the result names them, and the worktree stays", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   const d = draw(29);
@@ -151,7 +151,7 @@ it("what a dead worker has left running in the worktree, in whatever session, is
   expect(await ended).toEqual([null, "SIGTERM"]);
 });
 
-it("a released worktree is used again; a missing one is replaced from its last commit @night", async () => {
+it("a released worktree is used again; a missing one is replaced from its last commit", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
@@ -169,7 +169,7 @@ it("a released worktree is used again; a missing one is replaced from its last c
   expect(lost.notes).toEqual([expect.stringMatching(/m2.*starts again/)]);
 });
 
-it("no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made @night", async () => {
+it("no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
   const rig = new RepositoryRig();
   const own = await rig.open(aTask());
   await own.release(true);
@@ -188,7 +188,7 @@ it("no folder that a checkpoint names is entered but a worktree of the same task
   expect((await rig.open(aTask({ work: own.location() }, 8))).folder).not.toBe(own.folder);
 });
 
-it("nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays @night", async () => {
+it("nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
   const rig = new RepositoryRig();
   const moved = await rig.open(aTask());
   git(moved.folder, "checkout", "-q", "-b", "own-way");
@@ -208,7 +208,7 @@ function sweep({ home, processes }: RepositoryRig, days: number): Promise<string
   return removeOldWorktrees({ home, env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
 }
 
-it("a worktree unused for a week is removed, unless something in it is not committed @night", async () => {
+it("a worktree unused for a week is removed, unless something in it is not committed", async () => {
   const rig = new RepositoryRig();
   const places = [await rig.open(aTask()), await rig.open(aTask(null, 8)), await rig.open(aTask(null, 9))];
   const [done, dirty, used] = places.map(({ folder }) => folder);
@@ -240,7 +240,7 @@ it("of a killed worker's worktrees what is committed goes after a week, and its 
   expect([existsSync(changed.folder), branches.length, branches.includes(branch ?? "")]).toEqual([true, 3, true]);
 });
 
-it("the worktrees of ended tasks are removed, and their branches where they hold no work @night", async () => {
+it("the worktrees of ended tasks are removed, and their branches where they hold no work", async () => {
   const rig = new RepositoryRig();
   const done = await rig.open(aTask(), { pid: 2 });
   write(done.folder, { "a.txt": "two\n" });

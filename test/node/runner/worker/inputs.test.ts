@@ -30,7 +30,7 @@ it("a worktree begins with the commits of its dependencies; without more work it
   expect([last.base, rig.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
 });
 
-it("no hook, driver, filter or signing program runs for a commit or a merge; git's own union driver does @night", async () => {
+it("no hook, driver, filter or signing program runs for a commit or a merge; git's own union driver does", async () => {
   const rig = new RepositoryRig();
   const ran = join(rig.root, "ran");
   write(rig.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
@@ -51,7 +51,7 @@ it("no hook, driver, filter or signing program runs for a commit or a merge; git
   expect(existsSync(ran)).toBe(false);
 });
 
-it("inputs that contradict each other fail the task for good, with the files; merged into the base they do not @night", async () => {
+it("inputs that contradict each other fail the task for good, with the files; merged into the base they do not", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
@@ -69,7 +69,7 @@ it("inputs that contradict each other fail the task for good, with the files; me
   expect(read(place, "a.txt")).toBe("both\n");
 });
 
-it("a kept conflict is in the files and has to be resolved; the next attempt knows of it @night", async () => {
+it("a kept conflict is in the files and has to be resolved; the next attempt knows of it", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, utimesSync } from "node:fs";
+import { readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -168,7 +168,7 @@ async function execute(script: string, more: Execution = {}) {
 
 const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
 
-it("a command gets its task as JSON on stdin, and its last line is the result @night", async () => {
+it("a command gets its task as JSON on stdin, and its last line is the result", async () => {
   const script = `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`;
   const { payload, attempt, progress, checkpoint, inputs } = task;
   const result = { task: 7, type: "build", payload, attempt, progress, checkpoint, inputs };
@@ -199,7 +199,7 @@ function fail(code: number): string {
   return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
 }
 
-it("another exit code is a failure, to be repeated, with the last line @night", async () => {
+it("another exit code is a failure, to be repeated, with the last line", async () => {
   for (const [script, reason] of [
     [fail(75), "exit code 75: it broke"],
     ["console.log('only stdout'); process.exitCode = 4", "exit code 4: only stdout"],
@@ -229,15 +229,17 @@ it("no shell sees anything of a task, and none of SHIM's secrets is passed on", 
   expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });
 });
 
-it("the newest two hundred outputs are kept, and no file for an empty one", () => {
+it("the newest two hundred outputs are kept, without secrets, and no file for an empty one", () => {
   const folder = join(temporaryFolder(), "output");
   for (let task = 1; task <= 205; task++) {
     keepOutput(folder, { task, claim: 1 }, `of ${task}`);
     utimesSync(join(folder, `task-${task}-1.txt`), task, task);
   }
   keepOutput(folder, { task: 300, claim: 1 }, "");
-  keepOutput(folder, { task: 301, claim: 1 }, "last");
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  keepOutput(folder, { task: 301, claim: 1 }, `last ${token}`);
   const names = readdirSync(folder);
   expect(names).toHaveLength(200);
   expect([301, 300, 5].map((number) => names.includes(`task-${number}-1.txt`))).toEqual([true, false, false]);
+  expect(readFileSync(join(folder, "task-301-1.txt"), "utf8")).toMatch(/^last \[redacted:/);
 });

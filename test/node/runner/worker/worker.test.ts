@@ -156,7 +156,7 @@ it("a checkpoint is reported when its files are kept, and not before; a flood is
   expect(rig.call("tasks.get", { task }).checkpoint).toMatchObject({ step: 1_000 });
 });
 
-it("while no task of a type can be done it takes none of that type, and none at all when it has no other @night", async () => {
+it("while no task of a type can be done it takes none of that type, and none at all when it has no other", async () => {
   const rig = new WorkerRig();
   const [limited, other, later] = [rig.submit({ type: "fix" }), rig.submit(), rig.submit({ type: "fix" })];
   const made = rig.worker({ types: ["fix", "build"] });

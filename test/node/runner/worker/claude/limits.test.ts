@@ -67,7 +67,7 @@ const endless: Part = { text: lines({ type: "thread.started", thread_id: other }
 
 const settings = { env: ["EXTRA"] };
 
-it("at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
+it("at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt", async () => {
   const delays = [hourMs + 2_000, 24 * hourMs, 300_000];
   for (const [at, resetsInMs] of [hourMs, 9 * 24 * hourMs, -5_000].entries()) {
     const { outcome } = await aWorker(atLimit((T0 + resetsInMs) / 1_000)).run();

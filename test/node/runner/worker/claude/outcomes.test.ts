@@ -66,7 +66,7 @@ it("trouble of the machine or the service is tried again, what the API will neve
     expect(await failed(problem, { result: reason })).toEqual({ kind: "failed", reason, ...wanted });
 });
 
-it("a full session is not resumed, and a run without a result has failed @night", async () => {
+it("a full session is not resumed, and a run without a result has failed", async () => {
   const terms = { is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" };
   const full = await ended(says({ error: "invalid_request" }), result(terms));
   expect(full.outcome).toMatchObject({ kind: "failed", isRetryable: true });
@@ -151,7 +151,7 @@ it("a program that ignores INT and TERM is killed", async () => {
   expect(systemProcesses.facts(Number(pid))).toBeNull();
 });
 
-it("secrets are taken out of what is reported, and long texts are cut @night", async () => {
+it("secrets are taken out of what is reported, and long texts are cut", async () => {
   const secret = `ghp_${"a1B2c3D4e5".repeat(4).slice(0, 36)}`;
   const text = `The token is ${secret} ${"word ".repeat(2_000)}`;
   const last = `${text}\n{"shim":"done","result":{"token":"${secret}","password":"hunter2-and-more"}}`;

@@ -1,0 +1,229 @@
+import { EventEmitter } from "node:events";
+import type { ServerResponse } from "node:http";
+import { expect, it } from "vitest";
+import { age } from "#src/contract/age.ts";
+import { LiveFeed } from "#src/local-mcp/page/page-app.ts";
+import { refused, type Answer, type Backend } from "#src/web/backend.ts";
+import * as format from "#src/web/format.ts";
+import { backend } from "#src/web/page-state.ts";
+import { layOut, type PlanTask } from "#src/web/plan-layout.ts";
+import { findTasks, replayAll, type ReplayRun } from "#src/web/task-reads.ts";
+
+it("characters that hide or reorder text are shown as a mark; lines and ordinary text stay", () => {
+  expect(format.plain("abc\u202Etxt.exe\u2066\u200B")).toBe("abc�txt.exe��");
+  expect(format.plain("a\u001B[31mb\u0000\u007F")).toBe("a [31mb  ");
+  expect(format.plain("tag \u{E0041}")).toBe("tag �");
+  expect(format.plain("line\n\tnext <b>äöü 中文 🙂</b>")).toBe("line\n\tnext <b>äöü 中文 🙂</b>");
+});
+
+it("figures are short, in words a person uses", () => {
+  expect([0, -5, 119_999, 120_000, 7_200_000, 172_800_000].map(age)).toEqual([
+    "0 s",
+    "0 s",
+    "119 s",
+    "2 min",
+    "2 h",
+    "2 d",
+  ]);
+  expect([0, 0.004, 1.5].map(format.dollars)).toEqual(["$0.00", "< $0.01", "$1.50"]);
+  expect([format.count(1, "task"), format.count(50_000, "task")]).toEqual(["1 task", "50,000 tasks"]);
+  expect([format.words("contextFill"), format.words("budget_exceeded")]).toEqual(["context fill", "budget exceeded"]);
+  expect([format.shortPath("/a/b"), format.shortPath("/home/ann/work/shop")]).toEqual(["/a/b", "…/work/shop"]);
+  expect(format.percent(0.905)).toBe("91 %");
+});
+
+function aTask(task: number, dependsOn: number[] = []): PlanTask {
+  return { task, parent: null, ref: null, type: "part", state: "queued", dependsOn };
+}
+
+it("each task of a plan is to the right of all that it depends on, whatever the numbers", () => {
+  const { nodes, edges, columns, rows } = layOut([aTask(1, [2, 3, 4]), aTask(2), aTask(3), aTask(4, [2, 99])]);
+  expect(nodes.map(({ task, column, row }) => [task.task, column, row])).toEqual([
+    [1, 2, 0],
+    [2, 0, 0],
+    [3, 0, 1],
+    [4, 1, 0],
+  ]);
+  expect(edges.map(({ from, to }) => `${from.task.task}-${to.task.task}`)).toEqual(["2-1", "3-1", "4-1", "2-4"]);
+  expect([columns, rows]).toEqual([3, 2]);
+  expect(layOut([])).toEqual({ nodes: [], edges: [], columns: 0, rows: 0, critical: [] });
+  expect(layOut([aTask(1, [2]), aTask(2, [1])]).nodes).toHaveLength(2);
+});
+
+it("the critical path of a plan is its longest chain of tasks that have not ended", () => {
+  const done = { ...aTask(1), state: "done" as const };
+  const tasks = [done, aTask(2, [1]), aTask(3, [2]), aTask(4, [1]), aTask(5, [3, 4])];
+  expect(layOut(tasks).critical).toEqual([2, 3, 5]);
+  expect(layOut([aTask(1), aTask(2)]).critical).toEqual([]);
+  expect(layOut([aTask(9, [8]), aTask(8)]).critical).toEqual([8, 9]);
+});
+
+/** A feed whose timers fire when the test says so. */
+class FeedRig {
+  timers: { readonly work: () => void; readonly ms: number }[] = [];
+  readonly feed = new LiveFeed((work, ms) => {
+    const timer = { work, ms };
+    this.timers.push(timer);
+    return () => void (this.timers = this.timers.filter((one) => one !== timer));
+  });
+
+  /** An open page, and the lines that it was sent. */
+  open(): { readonly lines: string[]; readonly close: () => void } {
+    const lines: string[] = [];
+    const response = Object.assign(new EventEmitter(), {
+      write: (text: string) => lines.push(text.trim()),
+      end: () => response.emit("close"),
+    });
+    this.feed.add(response as unknown as ServerResponse);
+    return { lines, close: () => void response.emit("close") };
+  }
+
+  fire(ms: number): void {
+    const due = this.timers.filter((one) => one.ms === ms);
+    this.timers = this.timers.filter((one) => !due.includes(one));
+    for (const { work } of due) work();
+  }
+}
+
+it("changes within a second are one line, and different ones are all", () => {
+  const rig = new FeedRig();
+  const { lines } = rig.open();
+  rig.feed.changed("team");
+  for (const part of ["team", "sessions", "team"] as const) rig.feed.changed(part);
+  expect(lines).toEqual(['{"changed":"all"}', '{"changed":"team"}']);
+  rig.fire(1_000);
+  expect(lines.slice(2)).toEqual(['{"changed":"all"}']);
+  rig.fire(1_000);
+  expect(lines).toHaveLength(3);
+  rig.feed.changed("sessions");
+  expect(lines.at(-1)).toBe('{"changed":"sessions"}');
+});
+
+it("nothing is done while no page is open; a closed page is forgotten, an open one is felt for", () => {
+  const rig = new FeedRig();
+  rig.feed.changed("team");
+  expect(rig.timers).toEqual([]);
+  const { lines, close } = rig.open();
+  rig.fire(30_000);
+  expect(lines.at(-1)).toBe("");
+  expect(rig.feed.size).toBe(1);
+  close();
+  expect(rig.feed.size).toBe(0);
+  rig.fire(30_000);
+  expect(rig.timers).toEqual([]);
+  rig.open();
+  rig.feed.close();
+  expect(rig.feed.size).toBe(0);
+});
+
+it("after costly reads the pages hear of nothing for eighty times as long, at most ten seconds, and then of all of it", () => {
+  const rig = new FeedRig();
+  const { lines } = rig.open();
+  rig.feed.changed("team");
+  rig.feed.spent(40);
+  rig.feed.spent(60);
+  rig.feed.changed("team");
+  rig.fire(1_000);
+  expect(lines).toHaveLength(2);
+  rig.fire(7_000);
+  expect(lines).toHaveLength(3);
+  rig.feed.spent(90_000);
+  rig.fire(1_000);
+  rig.feed.changed("team");
+  rig.fire(9_000);
+  expect(lines).toHaveLength(4);
+  rig.feed.spent(10);
+  rig.fire(1_000);
+  rig.feed.changed("sessions");
+  expect(lines.at(-1)).toBe('{"changed":"sessions"}');
+});
+
+const nothing = async (): Promise<void> => undefined;
+
+type Input = Record<string, unknown>;
+
+/** A host whose answers are given; it keeps the inputs that it was asked. */
+function answering(answer: (input: Input) => Answer<unknown>): Input[] {
+  const asked: Input[] = [];
+  const call: Backend["call"] = async (_name, input) => {
+    asked.push(input);
+    return answer(input) as never;
+  };
+  backend.value = { kind: "machine", canAnswer: true, call, follow: nothing, signOut: nothing };
+  return asked;
+}
+
+function replaying(left: { dead: number }): Input[] {
+  return answering((input) => {
+    const { limit } = input["filter"] as { limit: number };
+    const count = Math.min(limit, left.dead);
+    left.dead -= count;
+    return { ok: true, value: { tasks: Array.from({ length: count }, (_, task) => ({ task, state: "queued" })) } };
+  });
+}
+
+async function run(most: number): Promise<ReplayRun[]> {
+  const runs: ReplayRun[] = [];
+  await replayAll({ type: "deploy" }, most, (one) => runs.push(one), new AbortController().signal);
+  return runs;
+}
+
+it("a bulk replay goes in batches and reports each", async () => {
+  const asked = replaying({ dead: 60 });
+  expect((await run(60)).map(({ done, isOver }) => [done, isOver])).toEqual([
+    [25, false],
+    [50, false],
+    [60, false],
+    [60, true],
+  ]);
+  expect(asked.map(({ filter }) => filter)).toEqual([
+    { type: "deploy", limit: 25 },
+    { type: "deploy", limit: 25 },
+    { type: "deploy", limit: 10 },
+  ]);
+});
+
+it("tasks that die again at once are not replayed beyond the number that was previewed", async () => {
+  const asked = replaying({ dead: Number.MAX_SAFE_INTEGER });
+  expect((await run(30)).at(-1)).toEqual({ done: 30, isOver: true, trouble: null });
+  expect(asked).toHaveLength(2);
+});
+
+it("a stop ends it after the batch under way, and none left ends it early", async () => {
+  const stop = new AbortController();
+  const asked = replaying({ dead: 1_000 });
+  const runs: ReplayRun[] = [];
+  await replayAll({}, 1_000, (one) => void (runs.push(one) === 2 && stop.abort()), stop.signal);
+  expect(asked).toHaveLength(2);
+  expect(runs.at(-1)).toEqual({ done: 50, isOver: true, trouble: null });
+  replaying({ dead: 3 });
+  expect((await run(500)).at(-1)).toMatchObject({ done: 3, isOver: true });
+});
+
+it("a refusal ends it with its reason, and what was replayed by then", async () => {
+  let calls = 0;
+  answering(() =>
+    (calls += 1) === 1
+      ? { ok: true, value: { tasks: Array.from({ length: 25 }, (_, task) => ({ task })) } }
+      : refused("quota_exceeded", "too many tasks"),
+  );
+  expect((await run(100)).at(-1)).toEqual({ done: 25, isOver: true, trouble: "too many tasks" });
+});
+
+it("the preview reads on over pages that hold no match", async () => {
+  const pages = [
+    { tasks: [], cursor: "2000" },
+    { tasks: [{ task: 2_001, reason: "failed" }], cursor: "4000" },
+    { tasks: [{ task: 4_001, reason: "expired" }], cursor: null },
+  ];
+  const asked = answering(() => ({ ok: true, value: pages.shift() }));
+  const found = await findTasks({ state: "dead" }, 10, ({ reason }) => reason === "expired");
+  expect(found).toEqual({ ok: true, value: { tasks: [{ task: 4_001, reason: "expired" }], cursor: null } });
+  expect(asked.map(({ cursor }) => cursor)).toEqual([undefined, "2000", "4000"]);
+});
+
+it("a page whose sign-in has ended shows how to sign in", async () => {
+  answering(() => refused("unauthenticated", "this page is not signed in"));
+  expect(await findTasks({}, 1)).toMatchObject({ ok: false });
+  expect(backend.value).toBe(null);
+});
