@@ -74,6 +74,7 @@ it("a session, or nothing at all, stands for its newest saved files; names of fi
   expect(await home.json(`restore ${ids.finished} d --yes`)).toMatchObject({ written: ["d/b.txt"] });
   expect((await home.json("restore --yes"))["written"]).toEqual(["a.txt"]);
   expect((await home.shimWith({ cwd: home.other }, "restore --yes")).code).toBe(3);
+  expect(await home.codes(`restore ${id} a.txt --into x`, "restore nope")).toEqual([2, 3]);
 });
 
 it("what stands in the way is named, and stays @night", async () => {
@@ -92,14 +93,6 @@ it("a folder that is a link now leads no file out of the project", async () => {
   const notRestored = [{ path: "d/b.txt", reason: "its folder is a link out of the project" }];
   expect(await home.json("restore --yes")).toMatchObject({ written: [], notRestored });
   expect(contents(home.other)).toEqual({});
-});
-
-it("never over what is there, and wrong usage changes nothing @night", async () => {
-  const { home, id } = await withSnapshot();
-  write(join(home.folder, "full"), { mine: "x" });
-  const full = await home.shim(`restore ${id} --into ../full --json`);
-  expect(full).toMatchObject({ code: 1, error: "folder_not_empty" });
-  expect(await home.codes(`restore ${id} a.txt --into x`, "restore nope")).toEqual([2, 3]);
 });
 
 it("a checkpoint without files says why, and names the session's newest that has them @night", async () => {

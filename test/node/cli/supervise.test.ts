@@ -115,9 +115,6 @@ it("a second supervisor is refused with the pid of the first; what a dead one ha
   expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
   const status = printed(/^Supervisor: pid 4000\.\nNAME.*STATE\na +claude +not started yet/);
   expect(await home.shim("worker supervise status")).toMatchObject(status);
-  // In another container that shares the home.
-  writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
-  expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
   lock?.close();
   for (const other of [
     { boot: "boot-1", pid: 4_000, start: "s4000" },
@@ -131,7 +128,7 @@ it("a second supervisor is refused with the pid of the first; what a dead one ha
   expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
 });
 
-it("retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
+it("retry is heard by the supervisor that runs, or by the next one; stop finds none, and ends none of another container", async () => {
   const home = aHome({ watch: { a: claude(done), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
   const out = "a starts again with the next `shim worker supervise`.\n";
@@ -143,6 +140,15 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
     expect(unknown).toMatchObject(failed(3, /no program ".*" is watched\. There are: a\./));
   }
   expect(await home.shim("worker supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
+  home.alive.add(4_000);
+  const state = join(home.paths.home, "supervisor", "state.json");
+  writeFileSync(state, readFileSync(state, "utf8").replace('"finished"', '"running"'));
+  const owns = (boot: string, pid: number): void =>
+    write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot, pid, start: `s${pid}` }) });
+  owns("boot-1", 4_000);
+  expect(await home.shim("worker supervise retry a")).toMatchObject(failed(1, /a is running; nothing was changed/));
+  owns("boot-1 pid:[2]", 1);
+  expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
 });
 
 it("stop asks the supervisor to end and waits until it is gone", async () => {

@@ -67,6 +67,8 @@ it("a file names types and how each is done, with paths from its folder; options
   expect(await home.json("task show 1")).toMatchObject({ failures: 1, detail: "exit code 9" });
   expect(await home.json("task show 2")).toMatchObject({ state: "done", result: home.other });
   expect(await home.json("task show 3")).toMatchObject({ state: "queued" });
+  const { chats } = await home.json("call chats.list");
+  expect(chats).toContainEqual(expect.objectContaining({ role: "worker", capacity: 1 }));
 });
 
 it("an error in a file, or in the options, is reported with its line and nothing is done @night", async () => {

@@ -1,11 +1,14 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { checkSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
+import { fileLog } from "#src/platform/log-file.ts";
 import { programPath } from "#src/platform/program-path.ts";
 import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { desktop } from "#harness/machine/mcp-process.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
@@ -150,4 +153,28 @@ it("tools, the brief and notices name commands that can be typed, for the model,
     expect(text).toContain(`\`${shim} resume --undo ${of.slice(0, 8)}\`.`);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), of, "recovered", "another"));
   expect((await call("shim_check_recovery", { of, take: true })).text).toContain(`\`${shim} resume --undo ${of}\``);
+});
+
+it("the log is readable by its user only, and a new one begins when it is large", () => {
+  const path = join(temporaryFolder(), "logs", "shim.log");
+  const log = fileLog(path, () => 7);
+  log("info", "one");
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  truncateSync(path, 5_000_001);
+  log("warn", "two", { n: 1 });
+  const line = { level: "warn", time: 7, pid: process.pid, msg: "two", n: 1 };
+  expect([JSON.parse(readFileSync(path, "utf8")), statSync(`${path}.1`).size]).toEqual([line, 5_000_001]);
+});
+
+it("a folder for sockets that others may enter, or that is a link, is refused", () => {
+  const home = temporaryFolder();
+  const folder = join(temporaryFolder(), "sockets");
+  const check = (name = folder) => expect(() => checkSocketFolder(home, join(name, "host.sock")));
+  check().not.toThrow();
+  mkdirSync(folder, { mode: 0o700 });
+  check().not.toThrow();
+  symlinkSync(folder, `${folder}-link`);
+  check(`${folder}-link`).toThrow(SocketFolderError);
+  chmodSync(folder, 0o710);
+  check().toThrow(SocketFolderError);
 });

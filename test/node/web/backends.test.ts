@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { offeredOn, operations } from "#src/contract/operations.ts";
@@ -29,6 +29,38 @@ it("the page asks the Worker for no operation of a machine", async () => {
       name,
       { ok: false, error: { code: "unknown_operation", message: "this is only on the machine of the chat" } },
     ]);
+});
+
+it("of a workspace the page has all chats, the cost in dollars, and what a message lacks; an action has its request's id", async () => {
+  const chats = [
+    { chats: [{ chat: "c1" }], cursor: "c1" },
+    { chats: [{ chat: "c2" }], cursor: null },
+  ];
+  const message = { id: 1, text: "hello", isClipped: true, expiresInMs: 0, target: { to: "chat", chat: "c2" } };
+  const asked: string[] = [];
+  vi.stubGlobal("location", { host: "team.example" });
+  vi.stubGlobal("fetch", async (url: string, { method, body = "" }: { method: string; body?: string }) => {
+    asked.push(`${method} ${url} ${body}`);
+    if (url.includes("/chats")) return Response.json(chats.shift());
+    return Response.json({ today: { costMicros: 1_250_000 }, messages: [message], isReleased: true });
+  });
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const page = new EdgeBackend("team-1", "token");
+  const fleet = await page.call("page.fleet", {});
+  expect(fleet).toMatchObject({ value: { chats: [{ chat: "c1" }, { chat: "c2" }], costUsdToday: 1.25 } });
+  const messages = [{ text: "hello …", to: "c2", topic: null, status: "expired" }];
+  expect(await page.call("page.messages", {})).toMatchObject({ value: { messages } });
+  await page.call("chats.drain", { chat: "c1", reason: "no" }, "r1");
+  await page.call("tokens.revoke", { id: "t1" }, "r2");
+  const base = "/v1/workspaces/team-1";
+  expect(asked).toEqual([
+    `GET ${base}/chats?limit=200 `,
+    `GET ${base}/chats?limit=200&cursor=c1 `,
+    `GET ${base}/budgets `,
+    `GET ${base}/messages?limit=200 `,
+    `POST ${base}/chats/drain {"chat":"c1","reason":"no","requestId":"r1"}`,
+    `POST ${base}/tokens/revoke {"id":"t1"}`,
+  ]);
 });
 
 it("the workspace is read from the token; anything else is none", () => {

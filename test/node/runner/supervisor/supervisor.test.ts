@@ -118,9 +118,10 @@ it("it ends when it uses more memory than it may, in good order", async () => {
   expect(rig.stateOf("job").restarts.phase).toBe("due");
 });
 
-it("output is printed line by line, without its secrets", async () => {
-  const rig = await SupervisorRig.begun(one);
+it("a start and output, line by line, are printed without their secrets", async () => {
   const token = `ghp_${"a1B2".repeat(9)}`;
+  const rig = await SupervisorRig.begun({ watch: { job: { ...job, args: ["--token", token] } } });
+  expect(rig.emitted("started")[0]?.how).toMatch(/ worker --token \[redacted:[^ ]*$/);
   rig.runs[0]?.program.onLine(`using ${token}`);
   rig.runs[0]?.program.onStderr(`bad ${token}\n`);
   expect(rig.emitted("output").map(({ text }) => text)).toEqual([

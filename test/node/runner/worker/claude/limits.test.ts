@@ -133,17 +133,6 @@ it("by the rule another client does it at once in the same folder, with the brie
   expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
 });
 
-it("a limit on time, and a stop, end the other client too @night", async () => {
-  const stop = new AbortController();
-  const stopped = withCodex(atLimit(), endless);
-  const { signal } = stop;
-  expect(await whileCodexWorks(stopped, () => stop.abort(), { signal })).toEqual({ kind: "stopped" });
-  const times = { now: 0 };
-  const options = { left: { wallMs: 60_000 }, monotonic: () => times.now };
-  const late = await whileCodexWorks(withCodex(atLimit(), endless), () => (times.now = 60_000), options);
-  expect(late).toMatchObject({ kind: "over_budget" });
-});
-
 it("Claude Code takes over again with the brief of what the other client did", async () => {
   const claude = aWorker({ text: lines(init(), result()) });
   died(claude, { client: "codex", id: other });
