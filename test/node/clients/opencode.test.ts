@@ -12,7 +12,7 @@ import { untilFound } from "#harness/claude/claude-code.ts";
 import { childrenOf } from "#harness/machine/process-tree.ts";
 import { recording, recordings, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { limitOf } from "#src/machine/usage/at-limit.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
@@ -75,8 +75,8 @@ async function tool({ hooks }: Chat, kind: string, changes: object = {}): Promis
 }
 
 /** A live chat with its first prompt. */
-async function aPrompted(runtime?: TempRuntime): Promise<Chat> {
-  const chat = chatOf(runtime);
+async function aPrompted(isRepeated = false): Promise<Chat> {
+  const chat = chatOf(tempRuntime(), isRepeated);
   await chat.happens("session.created");
   await prompt(chat);
   return chat;
@@ -84,29 +84,32 @@ async function aPrompted(runtime?: TempRuntime): Promise<Chat> {
 
 const readFailed = { type: "tool", tool: "read", state: { status: "error", error: "no such file" } };
 
-it("OpenCode's events are recorded under its name, with the words of both", async () => {
-  const chat = await aPrompted();
-  await chat.happens("message.part.updated");
-  await chat.says("I look first.");
-  await tool(chat, "");
-  await tool(chat, "-write");
-  await chat.part({ ...readFailed, callID: "c9" });
-  await chat.says("All done.");
-  await chat.happens("session.idle");
-  expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
-  expect(chat.entries()).toMatchObject([
-    { kind: "start", source: "startup" },
-    { kind: "prompt", text: "do the scripted work" },
-    { kind: "assistant", text: "I look first." },
-    { kind: "tool_start", name: "Bash", input: "sleep 1; echo one" },
-    { kind: "tool_end", name: "Bash" },
-    { kind: "tool_start", name: "Write" },
-    { kind: "tool_end", path: "/home/user/project/final.txt", action: "created" },
-    { kind: "tool_error", name: "Read", text: "no such file" },
-    { kind: "assistant", text: "All done." },
-    { kind: "turn_end" },
-  ]);
-});
+it.each([false, true])(
+  "OpenCode's events are recorded, also where each comes a second time: %s",
+  async (isRepeated) => {
+    const chat = await aPrompted(isRepeated);
+    await chat.happens("message.part.updated");
+    await chat.says("I look first.");
+    await tool(chat, "");
+    await tool(chat, "-write");
+    await chat.part({ ...readFailed, callID: "c9" });
+    await chat.says("All done.");
+    await chat.happens("session.idle");
+    expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
+    expect(chat.entries()).toMatchObject([
+      { kind: "start", source: "startup" },
+      { kind: "prompt", text: "do the scripted work" },
+      { kind: "assistant", text: "I look first." },
+      { kind: "tool_start", name: "Bash", input: "sleep 1; echo one" },
+      { kind: "tool_end", name: "Bash" },
+      { kind: "tool_start", name: "Write" },
+      { kind: "tool_end", path: "/home/user/project/final.txt", action: "created" },
+      { kind: "tool_error", name: "Read", text: "no such file" },
+      { kind: "assistant", text: "All done." },
+      { kind: "turn_end" },
+    ]);
+  },
+);
 
 it("a subagent's calls are the chat's; what it is asked is no request, and it gets no brief", async () => {
   const chat = await aPrompted();
@@ -215,32 +218,6 @@ it("a command that ends with a code other than 0 has failed", async () => {
   const { i } = call("tool.execute.after");
   await chat.hooks["tool.execute.after"](i, { output: "no such file", metadata: { exit: 3 } });
   expect(chat.entries().at(-1)).toMatchObject({ kind: "tool_error", text: "Exit code 3\nno such file" });
-});
-
-async function wholeChat(isRepeated: boolean): Promise<unknown> {
-  const chat = chatOf(tempRuntime(), isRepeated);
-  await chat.happens("session.created");
-  for (const turn of [1, 2]) {
-    await prompt(chat, session, { id: `prompt_${turn}` });
-    await chat.says("I look first.");
-    await tool(chat, "", { callID: `shell_${turn}` });
-    await tool(chat, "-write", { callID: `write_${turn}` });
-    await chat.part({ ...readFailed, callID: `read_${turn}` });
-    await chat.happens("permission.asked");
-    await chat.hooks["experimental.session.compacting"]({ sessionID: session }, { context: [] });
-    await chat.happens("session.compacted");
-    await chat.happens("session.error", { error: overloaded });
-    await chat.says("All done.");
-    await chat.happens("session.idle");
-  }
-  const { toolCalls, toolErrors, title, waiting } = chat.recorded.session(session) ?? {};
-  return { entries: chat.entries(), toolCalls, toolErrors, title, waiting };
-}
-
-it("each event of the plugin that comes a second time counts once @night", async () => {
-  const once = await wholeChat(false);
-  expect(once).toMatchObject({ toolCalls: 6, toolErrors: 2 });
-  expect(await wholeChat(true)).toEqual(once);
 });
 
 /** Of a hook process that answers: no speed of the machine decides. */

@@ -237,14 +237,22 @@ it("the words with which the user refuses a call are a prompt of its turn; what 
   expect(content.toolEnds).toHaveLength(6);
 });
 
+/** How the commands of a transcript have ended. */
+function resultsIn({ toolCalls, toolEnds }: TranscriptContent): unknown[] {
+  const ends = new Map(toolEnds.map((end) => [end.toolUseId, end]));
+  return toolCalls.flatMap(({ id, name, input }) => {
+    const end = ends.get(id);
+    return name === "Bash" && end ? [[(input as { command?: unknown }).command, end.error, end.response]] : [];
+  });
+}
+
 it.each([
-  ["qwen", "0.24.4", false],
-  ["copilot", "1.0.102", true],
-  ["gemini", null, true],
+  ["qwen", "0.24.4", false, { stdout: "one", exit_code: 0 }],
+  ["copilot", "1.0.102", true, { stdout: "one", exit_code: 0 }],
+  ["gemini", null, true, { stdout: "one" }],
 ])(
-  "a transcript of the real %s: the words of both, five answers, and calls, marked where hooks give them no id",
-  (...expected) => {
-    const [client, clientVersion, isUnhooked] = expected;
+  "a transcript of the real %s: the words of both, five answers, what each command printed, and calls, marked where hooks give them no id",
+  (client, clientVersion, isUnhooked, printed) => {
     const content = read(client, recordedSession(client));
     expect(content.clientVersion).toBe(clientVersion);
     expect([...new Set(said(content))].toSorted()).toEqual([
@@ -257,28 +265,12 @@ it.each([
     expect(content.toolCalls.map(({ name }) => name)).toEqual(["Bash", "Write", "Read", "Bash"]);
     expect(content.toolCalls.every((call) => call.isUnhooked === true)).toBe(isUnhooked);
     expect(content.toolEnds.map(({ error }) => error !== null)).toEqual([false, false, true, true]);
+    expect(resultsIn(content)).toEqual([
+      ["echo one", null, printed],
+      ["echo bad; exit 3", "Exit code 3 bad", { stdout: "bad", exit_code: 3 }],
+    ]);
   },
 );
-
-/** How the commands of a transcript have ended. */
-function resultsIn({ toolCalls, toolEnds }: TranscriptContent): unknown[] {
-  const ends = new Map(toolEnds.map((end) => [end.toolUseId, end]));
-  return toolCalls.flatMap(({ id, name, input }) => {
-    const end = ends.get(id);
-    return name === "Bash" && end ? [[(input as { command?: unknown }).command, end.error, end.response]] : [];
-  });
-}
-
-it.each([
-  ["gemini", { stdout: "one" }],
-  ["qwen", { stdout: "one", exit_code: 0 }],
-  ["copilot", { stdout: "one", exit_code: 0 }],
-])("a transcript of %s says what a command printed and how it ended", (client, printed) => {
-  expect(resultsIn(read(client, recordedSession(client)))).toEqual([
-    ["echo one", null, printed],
-    ["echo bad; exit 3", "Exit code 3 bad", { stdout: "bad", exit_code: 3 }],
-  ]);
-});
 
 function programRow(input: string): object {
   return codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input });

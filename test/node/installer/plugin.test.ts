@@ -2,13 +2,11 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import * as z from "zod";
 import { commandFiles, pluginHooks } from "../../../scripts/plugin-files.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { connect } from "#harness/machine/mcp-process.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { twoChats } from "#harness/team/team-rig.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -96,23 +94,18 @@ function fieldsOf(schema: unknown): string[] {
   });
 }
 
-/** All tools that a chat can have, with the names of their arguments and of the fields of their answers. */
-async function listedTools(): Promise<Map<string, string[]>> {
-  const alone = await connect(tempRuntime());
-  const { one } = await twoChats();
-  const listed = await Promise.all([alone, one].map(({ client }) => client.listTools()));
-  type Listed = { readonly name: string; readonly inputSchema: object; readonly outputSchema?: object | undefined };
-  const tools = listed.flatMap((answer): readonly Listed[] => answer.tools);
-  return new Map(tools.map(({ name, inputSchema, outputSchema }) => [name, fieldsOf([inputSchema, outputSchema])]));
-}
-
 it("the plugin's commands are views of their declaration, as `node scripts/plugin-files.ts` writes them", () => {
   const written = commands.map((name) => [name, readFileSync(join(folder, name), "utf8")]);
   expect(Object.fromEntries(written)).toEqual(Object.fromEntries(commandFiles()));
 });
 
-it("each command needs only tools that the plugin brings, is allowed to use them, and runs no program", async () => {
-  const known = await listedTools();
+it("each command needs only tools that the plugin brings, is allowed to use them, and runs no program", () => {
+  const known = new Map(
+    Object.entries({ ...machineTools, ...teamTools }).map(([name, { input, output }]) => [
+      name,
+      fieldsOf([input, output].map((schema) => z.toJSONSchema(schema))),
+    ]),
+  );
   for (const file of commands.filter((name) => !["limit.md", "undo.md"].includes(name))) {
     const text = readFileSync(join(folder, file), "utf8");
     const named = [...new Set([...text.matchAll(/`(shim_\w+)`/g)].map(([, name]) => name ?? ""))];
