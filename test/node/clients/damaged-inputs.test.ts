@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { zstdCompressSync } from "node:zlib";
+import { constants, zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
@@ -78,6 +78,7 @@ const manyRows = Array.from({ length: 40_000 }, (_, n) => codexRow(4 + n, "event
 const longRollout = zstdCompressSync(lines(head, ...rollout) + jsonLines(...manyRows));
 const answerOfTheOther = fourth.replace(uuidOf(fourth), "w").replace(uuidOf(third), "of-the-other-chat");
 const summaries = Array.from({ length: 100 }, (_, n) => ({ type: "summary", summary: `${n}` }));
+const ofOrigin = (row: string): string => row.replace(/"sessionId":"[^"]+"/, '"sessionId":"of-the-origin"');
 const copies = [first, second].map((row) => row.replace(uuidOf(first), "x1").replace(uuidOf(second), "x2"));
 const dayMs = 86_400_000;
 
@@ -90,11 +91,19 @@ const forms: Readonly<Record<string, Form>> = {
   ),
   "a byte order mark": [`\u{FEFF}${lines(...claude)}`, both],
   "two rows in one line": [lines(first + second, third + fourth), both],
-  "a cut row with the whole row behind it": [lines(first, second, third.slice(0, 40) + third, fourth), all],
+  "a cut row with the whole row behind it": [
+    lines(first, second, third.slice(0, 40) + third, fourth),
+    [...all, ...whole.slice(1)],
+  ],
   "zeros behind a row": [lines(first, second + "\0".repeat(64), third, fourth), all],
   "a last row that is cut": [
     lines(first, second, third) + fourth.slice(0, 60),
     ["Paint the boat.", "It is painted.", "And the pier.", missing],
+    whole.slice(1),
+  ],
+  "a last row that is cut behind an inner object": [
+    lines(first, second, third) + fourth.slice(0, fourth.indexOf("}") + 1),
+    [missing],
     whole.slice(1),
   ],
   "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
@@ -102,6 +111,12 @@ const forms: Readonly<Record<string, Form>> = {
     longRollout.subarray(0, Math.floor(0.7 * longRollout.length)),
     ["Mend the hull.", "1 of at least 1 prompts quoted; the end of the conversation could not be read"],
     [],
+    `${rolloutName}.zst`,
+  ],
+  "a compressed rollout that is cut behind its last row": [
+    zstdCompressSync(lines(head, ...rollout), { params: { [constants.ZSTD_c_checksumFlag]: 1 } }).subarray(0, -2),
+    [...hull.slice(0, 2), "the end of the conversation could not be read"],
+    whole.slice(1),
     `${rolloutName}.zst`,
   ],
   "a rollout with a byte order mark": [`\u{FEFF}${lines(head, ...rollout)}`, hull, [missing], rolloutName],
@@ -125,8 +140,12 @@ const forms: Readonly<Record<string, Form>> = {
     ["And the sail.", "2 of 2 prompts quoted"],
     ["And the pier.", "two chats write one session"],
   ],
-  "a row of progress whose parent was never written": [
-    lines(...claude) + jsonLines({ type: "progress", sessionId: "s", uuid: "p", parentUuid: "lost" }),
+  "rows of progress and of a sub-agent whose parent was never written": [
+    lines(...claude) +
+      jsonLines(
+        { type: "progress", sessionId: "s", uuid: "p", parentUuid: "lost" },
+        { type: "user", isSidechain: true, sessionId: "s", uuid: "q", parentUuid: "lost" },
+      ),
     both,
     [missing],
   ],
@@ -140,11 +159,21 @@ const forms: Readonly<Record<string, Form>> = {
   "times that are numbers": [timed((time) => time), [...both, "24 h"]],
   "times that are numbers of seconds": [timed((time) => time / 1_000), [...both, "24 h"]],
   "times to come": [timed((time) => new Date(time + 2 * dayMs).toISOString()), ["at an unknown time"], [" s ago"]],
-  "no times": [timed(() => undefined), ["at an unknown time"], [" s ago"]],
+  "no times, and words that are said again": [
+    timed(() => undefined) + timed(() => undefined).replaceAll("00000000-", "again-"),
+    ["at an unknown time", "4 of 4 prompts quoted"],
+    [" s ago"],
+  ],
   "a first row of the session that this one was forked from": [
-    lines(first.replace(/"sessionId":"[^"]+"/, '"sessionId":"of-the-origin"'), ...claude.slice(1)),
+    lines(ofOrigin(first), ...claude.slice(1)),
     ["<shim-recovered-session-5f0e0e5e>"],
     ["session-of-the-origin"],
+  ],
+  "rows of another session for the most part, in a file that its own names": [
+    lines(...claude.slice(0, 3).map(ofOrigin), fourth),
+    ["<shim-recovered-session-5f0e0e5e>"],
+    ["session-of-the-origin"],
+    "5f0e0e5e-0000-4000-8000-0000000000d1.jsonl",
   ],
   "messages of Gemini CLI in batches and alone, some of which the user took back": [
     jsonLines(

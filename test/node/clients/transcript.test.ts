@@ -142,6 +142,20 @@ it("a line without an id is named by its position, the same every time", () => {
   expect(readAppended(path, place).texts[0]?.uuid).toBe(`@${place}`);
 });
 
+it("a row without a time has that of the row before it, also for what a pause leaves out", () => {
+  const path = aFile(aTranscript(aUserLine("said in a pause"), aUserLine("and this", { timestamp: undefined })));
+  expect(readAppended(path, 0, { isExcluded: (at) => at === T0 }).texts).toEqual([]);
+});
+
+it("a line without an end is dropped beyond 128 MB, and what follows it is read", () => {
+  const splitter = new RowSplitter();
+  const part = Buffer.alloc(16_777_216, "x");
+  const rows: TranscriptRow[] = [];
+  for (let n = 0; n < 9; n++) rows.push(...splitter.push(part));
+  rows.push(...splitter.push(Buffer.from('\n{"a":1}\n')));
+  expect(rows).toMatchObject([{ damage: "too_long", bytes: 9 * part.length }, { row: { a: 1 } }]);
+});
+
 function read(...lines: readonly string[]): TranscriptContent {
   return readRows(rowsIn(Buffer.from(lines.join("\n"))));
 }

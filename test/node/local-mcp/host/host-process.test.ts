@@ -1,20 +1,36 @@
-import { identify } from "#src/platform/processes.ts";
+import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { once } from "node:events";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync, mkdirSync, readdirSync, readFileSync, watch } from "node:fs";
 import { request } from "node:http";
-import { expect, it, vi } from "vitest";
+import { expect, it, vi, onTestFinished } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
 import { aFront, aHost, aReceiver, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
 import { tempRuntime, listCrashes } from "#harness/machine/temp-runtime.ts";
-import { join } from "node:path";
+import { join, dirname, resolve } from "node:path";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { listBackups } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
 import * as spool from "#src/store/spool.ts";
-import { git } from "#harness/machine/git-project.ts";
+import { git, GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";
 import { column } from "#harness/store/store-test.ts";
+import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
+import type { OperationContext } from "#src/machine/operations/operation-context.ts";
+import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { type Runtime, runApart } from "#src/runtime/runtime.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { pathToFileURL } from "node:url";
+import { jobsOf } from "#src/local-mcp/host/job-process.ts";
+import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
+import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
+import { execFileSync } from "node:child_process";
+import type { Trigger } from "#src/contract/checkpoint.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { FileSaver } from "#src/local-mcp/host/served-chat.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 
 type HostRig = Awaited<ReturnType<typeof aHost>>;
 type FrontOfChat = Awaited<ReturnType<typeof aFront>>;
@@ -269,4 +285,131 @@ it("at intervals the process updates its session, and each day it backs up the s
   await vi.waitUntil(() => listBackups(runtime.paths.backups).length > 0, patience);
   end(front, "sigterm");
   await front.closed;
+});
+
+function aContext(runtime: () => Promise<Runtime>, paths: Paths): OperationContext {
+  const loaded = async () => ({ runtime: await runtime(), driver: "node:sqlite", fallbackReason: null }) as const;
+  const site = aCliHome().io({ runQuietly: () => ({ code: 0, text: '"1.0.0"' }) });
+  return { paths, site, loaded, runtime };
+}
+
+function aRunner(runtime = tempRuntime()): OperationRunner {
+  const host = new OperationRunner(aContext(() => Promise.resolve(runtime), runtime.paths));
+  onTestFinished(() => host.close());
+  return host;
+}
+
+it.for(machineOperationNames)("%s does its example, and its answer is the declared output", async (name) => {
+  const { example, output, errors } = machineOperations[name];
+  const answer = await aRunner().call(name, example);
+  // The store has no id of an example and no sessions for a trial, no example has a secret, and no
+  // setting is changed.
+  const usual = errors.filter((code) => /^not_found$|^no_edge$|_needed$|^cannot_end$|^switched_off$/.test(code));
+  if (!answer.ok) return expect(usual).toContain(answer.error.code);
+  expect(answer.ok && output.safeParse(answer.value)).toMatchObject({ success: true, data: answer.ok && answer.value });
+});
+
+function refused(message: string): object {
+  return { error: { code: "bad_input", message: expect.stringContaining(message) as string } };
+}
+
+it("a host refuses wrong input, an unusable file and a store that cannot be opened, with a reason", async () => {
+  const runtime = tempRuntime();
+  const usage = await aRunner(runtime).call("usage.list", { by: "hour" as never });
+  expect(usage).toMatchObject(refused("usage.list: by: one of day, session, project, model, task."));
+  const setting = await aRunner(runtime).call("config.get", { key: "recover" });
+  expect(setting).toMatchObject(refused('there is no setting "recover"'));
+  mkdirSync(dirname(runtime.paths.config), { recursive: true });
+  writeFileSync(runtime.paths.config, "{");
+  expect(await aRunner(runtime).call("config.show", {})).toMatchObject({
+    ok: false,
+    error: { code: "config_invalid" },
+  });
+  const full = new StoreError("store_full", "the disk is full; free some space, then try again.");
+  const host = new OperationRunner(aContext(() => Promise.reject(full), runtime.paths));
+  const error = { code: "store_full", message: full.message };
+  expect(await host.call("pauses.list", {})).toEqual({ ok: false, error });
+});
+
+/** A project, and the program of long work, whose git first runs `script`. */
+function aRig(script: string) {
+  const from = makeProject({ "a.txt": "one\n" });
+  const bin = join(from.root, "bin");
+  mkdirSync(bin);
+  const entry = pathToFileURL(resolve("src/local-mcp/host/jobs-entry.ts"));
+  const program = join(bin, "jobs.cjs");
+  writeFileSync(program, `void import(${JSON.stringify(entry)});`);
+  const others = GIT_ENV["PATH"] ?? "";
+  writeFileSync(join(bin, "git"), `#!/bin/sh\n${script}\nPATH='${others}'\nexec git "$@"\n`, { mode: 0o700 });
+  const env = { ...GIT_ENV, PATH: `${bin}:${others}`, ROOT: from.root };
+  const { project, snapshots } = from;
+  const input = { env, project, snapshots, checkpointId: "cp1", now: T0, limits: LIMITS };
+  const runtime = { startJob: jobsOf(program), processes: systemProcesses };
+  const take = (signal?: AbortSignal) => runApart(runtime, "takeSnapshot", takeSnapshot, input, signal);
+  return { from, env, runtime, take };
+}
+
+it("another process runs git and reads its lists, and the answer is that of a snapshot", async () => {
+  const { from, env, runtime, take } = aRig(`echo $PPID >> "$ROOT/parents"`);
+  const snapshot = await take();
+  expect(snapshot).toMatchObject({ state: "done", files: 1 });
+  const parents = new Set(readFileSync(join(from.root, "parents"), "utf8").trim().split("\n"));
+  expect(parents.size).toBe(1);
+  expect(parents).not.toContain(String(process.pid));
+  const repository = snapshot.state === "done" ? snapshot.repository : "";
+  const drop = { env, repository, checkpointIds: ["cp1"], timeoutMs: LIMITS.timeoutMs };
+  const dropped = await runApart(runtime, "dropSnapshots", dropSnapshots, drop);
+  expect(dropped).toEqual({ ok: true, value: { left: 0 } });
+  expect(readdirSync(from.snapshots)).toEqual([]);
+});
+
+it("a process that dies at its work fails that snapshot alone, and holds up no later one", async () => {
+  const { from, take } = aRig(
+    `[ -e "$ROOT/home/snapshots" ] && [ ! -e "$ROOT/killed" ] && : > "$ROOT/killed" && kill -9 $PPID`,
+  );
+  await expect(take()).rejects.toThrow(/takeSnapshot ended .*SIGKILL/);
+  expect(await take()).toMatchObject({ state: "done" });
+  expect(readdirSync(from.snapshots)).toHaveLength(1);
+});
+
+it("a caller that stops it has the reason, and nothing is left behind", async () => {
+  const { from, take } = aRig(`[ -e "$ROOT/home/snapshots" ] && : > "$ROOT/works" && exec sleep 600`);
+  const abort = new AbortController();
+  const watcher = watch(from.root, (_event, name) => {
+    if (name === "works") abort.abort();
+  });
+  const snapshot = await take(abort.signal);
+  watcher.close();
+  expect(snapshot).toEqual({ state: "failed", reason: "stopped before it was done" });
+  expect(readdirSync(from.snapshots)).toEqual([]);
+  expect(await take(AbortSignal.abort())).toMatchObject({ state: "failed" });
+});
+
+it("what a hook waits for is saved beside a save that takes long, not after it", async () => {
+  const [large, small] = [makeProject({ "a.txt": "one\n" }), makeProject({ "b.txt": "two\n" })];
+  const gate = join(large.root, "gate");
+  execFileSync("mkfifo", [gate]);
+  const script = `case "$PWD $*" in *${large.root}*) cat '${gate}' 2>/dev/null ;; esac; exec "$GIT" "$@"`;
+  const temp = tempRuntime({ env: withGit(small, script) });
+  const runtime = { ...temp, processes: systemProcesses };
+  const save = (id: string, { project }: GitProject, trigger: Trigger): string => {
+    const sighting = { id, client: "test", origin: "handle", project, owner: null, isAlive: true } as const;
+    runtime.store.write((sql) => sessions.recordSighting(sql, temp.now(), sighting));
+    const saved = capture(runtime, { sessionId: id, trigger, notes: { nextStep: "go on" } });
+    if (!saved.ok) throw new Error(saved.error.code);
+    return saved.value.checkpoint.id;
+  };
+  const state = (id: string): unknown =>
+    runtime.store.read((sql) => sql.all("SELECT state FROM snapshots WHERE checkpointId = ?", id)[0], undefined);
+  const files = new FileSaver(runtime, { servedSessions: () => ["large"] });
+  const slow = save("large", large, "on_demand");
+  const saving = files.save();
+  const awaited = save("small", small, "before_tool");
+  await files.saveFor("before_tool");
+  expect([state(slow), state(awaited)]).toEqual([{ state: "running" }, { state: "done" }]);
+  // Lets the git that waits continue, and those after it pass.
+  writeFileSync(gate, "");
+  rmSync(gate);
+  await saving;
+  expect(state(slow)).toEqual({ state: "done" });
 });
