@@ -72,6 +72,22 @@ it("Codex 0.147: commands, patches and servers inside of a program, answers of a
   expect(content.turnEnd).toBeNull();
 });
 
+it("Codex 0.169: two rows of one prompt are one, the same words later are another; a failed call of a server", () => {
+  const words = { message: "go on" };
+  const failed = { type: "McpToolCall", id: "m1", status: "failed", error: { message: "no such table" } };
+  const item = { type: "UserMessage", content: [{ type: "text", text: "go on" }] };
+  const content = read(
+    "codex",
+    codexHead("0.169.0"),
+    codexRow(1, "event_msg/user_message", words),
+    codexRow(1, "event_msg/item_completed", { item }),
+    codexRow(1, "event_msg/item_completed", { item: failed }),
+    codexRow(3, "event_msg/user_message", words),
+  );
+  expect(said(content)).toEqual(["user: go on", "user: go on"]);
+  expect(content.toolEnds).toMatchObject([{ toolUseId: "m1", error: "no such table" }]);
+});
+
 it("a prompt that the user edited, or went back to before, is withdrawn with all that was said since", () => {
   const rows = [
     aUserLine("plan the pier", { uuid: "a", parentUuid: null }),

@@ -9,7 +9,14 @@ import { openTranscript, type TranscriptFile } from "#src/clients/transcript/tra
 import { rowsIn, RowSplitter, type TranscriptRow } from "#src/clients/transcript/transcript-rows.ts";
 import { clientsWithRows, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { anAssistantLine, aTranscript, aUserLine, T0, aCompactBoundary } from "#harness/machine/transcripts.ts";
+import {
+  anAssistantLine,
+  aTranscript,
+  aUserLine,
+  T0,
+  aCompactBoundary,
+  aToolResultLine,
+} from "#harness/machine/transcripts.ts";
 
 function aFile(content = ""): string {
   const path = join(temporaryFolder(), "session.jsonl");
@@ -154,6 +161,16 @@ it("a line without an end is dropped beyond 128 MB, and what follows it is read"
   for (let n = 0; n < 9; n++) rows.push(...splitter.push(part));
   rows.push(...splitter.push(Buffer.from('\n{"a":1}\n')));
   expect(rows).toMatchObject([{ damage: "too_long", bytes: 9 * part.length }, { row: { a: 1 } }]);
+});
+
+it("of a row that is cut no inner object is a row", () => {
+  expect([...rowsIn(Buffer.from('{"a":{"b":1}'))]).toMatchObject([{ row: null, damage: "torn", bytes: 12 }]);
+});
+
+it("an answer that calls a tool ends no turn, and of what a command printed the last 100,000 characters are read", () => {
+  expect(read(anAssistantLine({ stop_reason: "tool_use" })).turnEnd).toBeNull();
+  const printed = aToolResultLine("t1", "ok", false, { toolUseResult: { stdout: `${"x".repeat(200_000)}end` } });
+  expect(read(printed).toolEnds[0]?.response?.["stdout"]).toBe(`${"x".repeat(99_997)}end`);
 });
 
 function read(...lines: readonly string[]): TranscriptContent {

@@ -97,6 +97,11 @@ it.each(clients)("a summary in a session of %s stands for what precedes it, and 
   expect(again.items[2]).toMatchObject({ text: expect.stringContaining("It was about pears.") });
 });
 
+it.each(clients)("times in a session of %s never go back", async (client) => {
+  const again = await readAgain(written(client, [prompt("pear", 5), answer("Noted.", 1), prompt("plum", 6)]));
+  expect(again.items.map((item) => item.at)).toEqual([at(5), at(5), at(6)]);
+});
+
 it("rows of Claude Code name the row before them, but for one that a summary begins", () => {
   const summary: Item = { kind: "summary", text: "It was about pears.", at: null };
   const { rows, path, id } = written("claude-code", [prompt("pear"), summary, prompt("plum")]);
@@ -188,6 +193,11 @@ it("what no other client's session holds is counted", async () => {
   const others = { thought: 1, cut_result: 1, subagent_row: 1, local_command: 1, interruption: 1, summary: 1 };
   expect(Object.fromEntries(lost)).toEqual({ image: 2, ...others });
   expect(read.map(({ kind }) => kind)).toEqual(["prompt", "call", "result"]);
+});
+
+it("the same words without a time are said again", async () => {
+  const timeless = claudeRow("user", "go on", { timestamp: undefined });
+  expect((await readRows(timeless, timeless)).items.map(wordsOf)).toEqual(["go on", "go on"]);
 });
 
 it("what the user took back is not written: an edited prompt of Claude Code, a rollback of Codex", async () => {
