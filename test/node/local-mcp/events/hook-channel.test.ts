@@ -18,6 +18,8 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import { findClientPid } from "#src/local-mcp/events/read-event.ts";
 import { isOfForeignCaller } from "#src/local-mcp/events/payload.ts";
 import { valueVariables } from "#src/clients/adapter/hook-program.ts";
+import { column } from "#harness/store/store-test.ts";
+import { makeProject } from "#harness/machine/git-project.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
@@ -28,7 +30,11 @@ const stays = new AbortController().signal;
 
 type Fields = Readonly<Record<string, string>>;
 
-function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<unknown> = async () => {}) {
+function aChannel(
+  runtime: TempRuntime,
+  done: (work: DeferredWork) => Promise<unknown> = async () => {},
+  pause: () => Promise<void> = () => new Promise(() => {}),
+) {
   runtime.processes.start(clientPid);
   const deferred: DeferredWork[] = [];
   const later: (() => void)[] = [];
@@ -38,7 +44,7 @@ function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<un
     clientPid,
     finish: (work) => (deferred.push(work), done(work)),
     schedule: (settle) => void later.push(settle),
-    pause: () => new Promise(() => {}),
+    pause,
   });
   const answer = (event: HookToolEvent, fields: Fields = {}): Promise<HookReply> =>
     channel.answer({ event, session_id: session, prompt_id: "p1", agent_id: "", ...fields }, stays);
@@ -108,7 +114,7 @@ it("an edit of a reserved file is refused, also while events wait in the spool",
   }
 });
 
-it("a risky tool is answered only when its checkpoint and its files are saved", async () => {
+it("a risky tool is answered only when its checkpoint and its files are saved, or the time for that is over", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { beforeTools: ["Bash"] } } });
   const { promise, resolve } = Promise.withResolvers<void>();
   const { event, deferred } = aChannel(runtime, () => promise);
@@ -118,6 +124,19 @@ it("a risky tool is answered only when its checkpoint and its files are saved", 
   expect([isAnswered, deferred[0]?.trigger]).toEqual([false, "before_tool"]);
   resolve();
   expect(await answered).toBe(true);
+  const hanging = aChannel(
+    tempRuntime(),
+    () => new Promise(() => {}),
+    async () => {},
+  );
+  expect(await hanging.event("PreToolUse", bash)).toEqual({ content: [] });
+});
+
+it("what two events of a chat leave is done once, with the checkpoint that is due for the first", async () => {
+  const { answer, finish, deferred } = aChannel(tempRuntime());
+  for (const event of ["Stop", "Notification"] as const) await answer(event);
+  finish();
+  expect(deferred).toMatchObject([{ event: "Notification", trigger: expect.any(String) as string }]);
 });
 
 /** The script of a client with the number 100, behind two shells, that posts to a host. */
@@ -160,6 +179,14 @@ it("the host knows another client that runs Claude Code's hooks by the caller's 
   const own = { "shim-env-claudecode": "=1", "shim-env-claude-pid": "=100" };
   expect(await post("claude-code", "Stop", {}, own)).toEqual(nothing);
   expect(stored()).toMatchObject({ owner: { pid: 100 } });
+});
+
+it("a risky tool of a client that posts is answered when its files are saved", async () => {
+  const { project } = makeProject({ "a.txt": "one\n" });
+  const { runtime, post } = await aScript(tempRuntime({ config: { checkpoint: { beforeTools: ["Bash"] } } }));
+  const call = { tool_name: "Bash", tool_use_id: "t1", tool_input: { command: "make" }, turn_id: "t", cwd: project };
+  await post("codex", "PreToolUse", call, { "shim-env-path": `=${process.env["PATH"]}` });
+  expect(runtime.store.read((sql) => column(sql, "SELECT state FROM snapshots"), [])).toEqual(["done"]);
 });
 
 it("a stranger, an unknown client and a body that is too long are refused, and nothing is stored", async () => {

@@ -342,8 +342,7 @@ it("an answer with another status than 200, and one that breaks off, is not prin
   }
   const rig = new ShimHookRig();
   await rig.host((_request, response) => {
-    response.writeHead(200, { "content-length": 100 }).write("half 200");
-    response.destroy();
+    response.writeHead(200, { "content-length": 100 }).write("half 200", () => response.destroy());
   });
   expect(await given(rig.run(hostile))).toMatchObject(asItWas());
 });

@@ -128,6 +128,19 @@ it("an event that the store does not take waits in the spool, redacted, and is a
   expect([claude.prompt("a secret plan"), spool.isEmpty(runtime.paths.spool)]).toEqual([{}, true]);
 });
 
+it("in a pause an event does not wait in the spool either, where others have taken up its time", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const input = { session_id: claude.session };
+  for (let n = 0; n < 2; n++)
+    spool.append(runtime.paths.spool, { at: runtime.now(), event: "Stop", client: null, input });
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  vi.spyOn(runtime, "now").mockImplementation(() => (runtime.clock.now += 400));
+  expect(claude.prompt("a secret plan")).toEqual({});
+  vi.restoreAllMocks();
+  expect([spool.isEmpty(runtime.paths.spool), spooled(runtime).includes("a secret plan")]).toEqual([false, false]);
+});
+
 it("an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
   const { disk, runtime, claude: first } = aFailingDisk();
   first.turn("fix the parser");
