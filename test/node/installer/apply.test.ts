@@ -46,10 +46,11 @@ it("keeps the mode of a file, gives a new one to the user alone, and leaves no o
   expect(besides(home)).toEqual(["settings.json"]);
 });
 
-it("a linked file stays a link; what it leads to is changed, and back", () => {
+it("a linked file stays a link; what it leads to is changed, and back with its byte order mark", () => {
   const home = aClientHome();
   const file = join(home.folder, "dotfiles", "settings.json");
-  home.write(file, '{"model": "opus"}');
+  home.write(file, '\u{FEFF}{"model": "opus"}');
+  const before = home.read(file);
   fs.mkdirSync(dirname(home.settings));
   fs.symlinkSync("../dotfiles/settings.json", home.settings);
   home.install();
@@ -57,7 +58,7 @@ it("a linked file stays a link; what it leads to is changed, and back", () => {
   expect(home.read(file)).toContain("SessionStart");
   home.uninstall();
   expect(fs.lstatSync(home.settings).isSymbolicLink()).toBe(true);
-  expect(home.read(file)).toBe('{"model": "opus"}');
+  expect(home.read(file)).toBe(before);
 });
 
 it("refuses when a file changed since the plan, and changes none", () => {
@@ -277,6 +278,15 @@ it("files that SHIM made are deleted, also when another program wrote them and t
   const says = home.uninstall().edits.map(({ summary }) => summary.at(-1)?.says);
   expect(contents(home)).toEqual([null, null]);
   expect(says).toEqual(Array(2).fill("deletes the file, which SHIM made"));
+});
+
+it("what the user changed between two installs stays, and all of SHIM goes", () => {
+  const home = aClientHome();
+  home.install(home.code, { ...launch, script: "/old/bin/shim.mjs" });
+  home.write(home.settings, json.set(home.read(home.settings) ?? "", ["theUsers"], 1));
+  home.install();
+  home.uninstall();
+  expect(json.read(home.read(home.settings) ?? "")).toEqual({ theUsers: 1 });
 });
 
 it.each([

@@ -99,7 +99,7 @@ it("an input that is no event of a hook changes nothing, and is answered", async
   expect(await event("Stop")).toEqual({ content: [] });
 });
 
-it("an edit of a reserved file is refused, also while events wait in the spool", async () => {
+it("an edit of a reserved file is refused, also while events wait in the spool, and in a patch of several files", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const project = aProject();
@@ -112,10 +112,20 @@ it("an edit of a reserved file is refused, also while events wait in the spool",
     expect(printed).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
     spool.append(runtime.paths.spool, { at: 1, event: "Stop", client: null, input: {} });
   }
+  const command = "*** Begin Patch\n*** Update File: b.ts\n*** Update File: a.ts\n*** End Patch\n";
+  const patch = payload("PreToolUse", {
+    cwd: project,
+    turn_id: "t",
+    tool_name: "apply_patch",
+    tool_input: { command },
+  });
+  const answer = answerHook(runtime, "PreToolUse", () => JSON.stringify(patch), clientPid, adapterOf("codex"));
+  expect(answer).toContain('"permissionDecision":"deny"');
 });
 
 it("a risky tool is answered only when its checkpoint and its files are saved, or the time for that is over", async () => {
-  const runtime = tempRuntime({ config: { checkpoint: { beforeTools: ["Bash"] } } });
+  const options = { config: { checkpoint: { beforeTools: ["Bash"] } } };
+  const runtime = tempRuntime(options);
   const { promise, resolve } = Promise.withResolvers<void>();
   const { event, deferred } = aChannel(runtime, () => promise);
   let isAnswered = false;
@@ -125,7 +135,7 @@ it("a risky tool is answered only when its checkpoint and its files are saved, o
   resolve();
   expect(await answered).toBe(true);
   const hanging = aChannel(
-    tempRuntime(),
+    tempRuntime(options),
     () => new Promise(() => {}),
     async () => {},
   );

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
 import { text as streamText } from "node:stream/consumers";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
@@ -8,6 +9,7 @@ import { aFront, aFrontRig, aHost, ask, patience, settled } from "#harness/machi
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
+import { startMark } from "#src/local-mcp/host-client/reach-host.ts";
 import { postEvent } from "#src/local-mcp/events/post-event.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
@@ -330,11 +332,22 @@ async function aProgram() {
   }).listen(socket);
   onTestFinished(() => void server.close());
   await once(server, "listening");
+  return { answer: posted(home), host: await held };
+}
+
+function posted(home: string): Promise<string> {
   const launch = { node: process.execPath, script: "/none", hookScript: "/none/dist/hook.cjs" };
   const sent = { client: "claude-code", event: "PermissionRequest", input: "{}", process: "1 (x) S 1" };
-  const answer = postEvent({ home, launch, env: {} }, sent, new AbortController().signal);
-  return { answer, host: await held };
+  return postEvent({ home, launch, env: {} }, sent, new AbortController().signal);
 }
+
+it("for a minute after a start that failed the program of hooks starts no host, and waits for none", async () => {
+  const { home } = tempRuntime().paths;
+  prepareSocketFolder(home, hostSocket(home, systemProcesses.boot()));
+  writeFileSync(join(home, "host.failed"), "");
+  await expect(posted(home)).rejects.toThrow("no host has started");
+  expect(existsSync(startMark(home))).toBe(false);
+});
 
 it("the program of hooks waits for a held event as well, and answers without a decision where its host dies", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });

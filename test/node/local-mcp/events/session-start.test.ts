@@ -217,13 +217,15 @@ it("the answer to the model's question counts; in a chat that has begun other wo
   expect(undone.chat.prompt("continue")).toEqual({});
 });
 
-it("the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
+it("the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again; a late repeat adds none", () => {
   const { runtime, claude } = aChat();
   for (const prompt of ["one", "two"]) {
     claude.prompt(prompt);
     claude.say("Done.");
     claude.stop("Done.");
   }
+  claude.prompt("three");
+  claude.tell("Stop", { prompt_id: `prompt-${claude.session}-1`, last_assistant_message: "Done." });
   expect(journalKinds(runtime, claude.session).filter((kind) => kind === "assistant")).toHaveLength(2);
 });
 

@@ -294,10 +294,11 @@ it("a line over 10 MiB is refused alone: its id gets the limit, other requests t
   const [open, after] = [request(4, "tools/list"), request(6, "tools/list")];
   const given = { id: 9, text: "x".repeat(12_000_000) };
   const { jsonrpc, id, ...long } = call("5b", "t", given) as Record<string, unknown>;
-  await rig.say(open, call(5, "t", given), { ...long, jsonrpc, id }, after);
+  await rig.say(open, call(5, "t", given), { ...long, jsonrpc, id }, [call(8, "t", given)], after);
   expect(codes(rig)).toEqual([
     [5, -32_600],
     ["5b", -32_600],
+    [null, -32_600],
   ]);
   expect(JSON.stringify(rig.heard())).toContain("10 MiB (10485760 bytes)");
   expect(rig.hosts[0]?.received().slice(2)).toEqual([open, after]);

@@ -6,7 +6,7 @@ import { systemProcesses } from "#src/platform/processes.ts";
 import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/store-test.ts";
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startHost, startMark } from "#src/local-mcp/host-client/reach-host.ts";
 
@@ -61,8 +61,9 @@ it("an error of the system keeps what a command line explains it by", async () =
 
 const polling = { timeout: 120_000, interval: 5 };
 
-/** Writes its number, and stays. */
-const program = `require("node:fs").appendFileSync("started", process.pid + "\\n"); setInterval(() => {}, 1e6);`;
+/** Writes its variables and its number, and stays. */
+const program = `const fs = require("node:fs"); fs.writeFileSync("env", Object.keys(process.env).join());
+  fs.appendFileSync("started", process.pid + "\\n"); setInterval(() => {}, 1e6);`;
 
 function aHome() {
   const { home } = tempHome();
@@ -76,7 +77,8 @@ function aHome() {
   onTestFinished(() => {
     for (const pid of pids().filter(isRunning)) process.kill(pid, "SIGKILL");
   });
-  const start = (): void => startHost({ home, socket: join(home, "h.sock"), program: file, env: process.env });
+  const env = { ...process.env, SHIM_TASK: "7", CODEX_SESSION_ID: "s" };
+  const start = (): void => startHost({ home, socket: join(home, "h.sock"), program: file, env });
   return { home, start, pids };
 }
 
@@ -99,16 +101,20 @@ async function startedAndKilled() {
   return one;
 }
 
-it("a host that was killed in its start is followed by another at once", async () => {
-  const { start, pids } = await startedAndKilled();
+it("a host that was killed in its start is followed by another at once; none inherits what names a chat", async () => {
+  const { home, start, pids } = await startedAndKilled();
   // Removes the mark, then starts.
   for (let n = 0; n < 2; n++) start();
   await vi.waitUntil(() => pids().length === 2, polling);
+  expect(readFileSync(join(home, "env"), "utf8")).not.toMatch(/SHIM_TASK|_SESSION_ID/);
 });
 
-it("after a host that ended by itself in its start the next one has to wait", async () => {
+it("after a host that ended by itself in its start the next one has to wait, for a while", async () => {
   const { home, start, pids } = await startedAndKilled();
   truncateSync(startMark(home));
   for (let n = 0; n < 2; n++) start();
   expect([existsSync(startMark(home)), pids().length]).toEqual([true, 1]);
+  utimesSync(startMark(home), 0, 0);
+  for (let n = 0; n < 2; n++) start();
+  await vi.waitUntil(() => pids().length === 2, polling);
 });

@@ -1,6 +1,11 @@
+import { randomBytes } from "node:crypto";
+import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
+import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
+import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
+import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { once } from "node:events";
-import { existsSync, rmSync, writeFileSync, mkdirSync, readdirSync, readFileSync, watch } from "node:fs";
+import { statSync, existsSync, rmSync, writeFileSync, mkdirSync, readdirSync, readFileSync, watch } from "node:fs";
 import { request } from "node:http";
 import { expect, it, vi, onTestFinished } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
@@ -55,6 +60,7 @@ it("one host serves several chats at once, each with its own session and the var
   const one = await aFront(host, { pid: 101, clientPid: 100 });
   const two = await aFront(host, { pid: 201, clientPid: 200, env: { CLAUDE_CODE_SESSION_ID: "session-of-two" } });
   expect(one.greeting).toMatchObject({ program, host: { pid: 7_000 } });
+  expect(statSync(host.socket).mode & 0o777).toBe(0o600);
   const [first, second] = await Promise.all([one.save("one"), two.save("two")]);
   expect(second).toBe("session-of-two");
   expect([storedSession(host.runtime, first).owner?.pid, storedSession(host.runtime, second).owner?.pid]).toEqual([
@@ -412,4 +418,68 @@ it("what a hook waits for is saved beside a save that takes long, not after it",
   rmSync(gate);
   await saving;
   expect(state(slow)).toEqual({ state: "done" });
+});
+
+/** A phone's pages, and the machine's end of their connection. */
+function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
+  const key = randomText(32);
+  const frames: string[] = [];
+  const timers: (() => void)[] = [];
+  const state = { connections: 0 };
+  let events: SocketEvents | undefined;
+  const phone = { id: "p", name: "Pixel 9", key, scope: "view", workspace: "", pairedAt: 0, endsAt: 1, seenAt: null };
+  const link = new PhoneLink({
+    phone: { ...phone, scope: "view", push: null },
+    connect: (given) => {
+      events = given;
+      state.connections += 1;
+      return { send: (text) => void frames.push(text), close: () => undefined };
+    },
+    isGone: async () => false,
+    setTimer: (work) => (timers.push(work), () => undefined),
+    call,
+    onPush: () => undefined,
+    onSeen: () => undefined,
+    log: () => undefined,
+  });
+  onTestFinished(() => link.close());
+  const nextFrame = async (): Promise<string> => {
+    await vi.waitUntil(() => frames.length > 0, patience);
+    return frames.shift() ?? "";
+  };
+  /** A page that is open. */
+  const page = async () => {
+    const session = randomText(16);
+    events?.onText(JSON.stringify({ open: session }));
+    const { answer } = JSON.parse(await nextFrame()) as { answer: string };
+    const channel = await PhoneChannel.open("phone", fromBase64url(key), session, answer);
+    const ask = async (id: number): Promise<void> =>
+      events?.onText(JSON.stringify(await channel.seal({ id, name: "page.fleet", input: {} })));
+    return { ask, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
+  };
+  return { page, frames, timers, state, open: () => events?.onOpen() };
+}
+
+it("of a phone sixteen calls are answered at once and eight pages are known; an answer that is too large is an error", async () => {
+  const { promise, resolve } = Promise.withResolvers<{ ok: true; value: unknown }>();
+  const busy = await aPhoneLink(() => promise).page();
+  for (let id = 0; id < 17; id++) await busy.ask(id);
+  expect(await busy.heard()).toMatchObject({ id: 16, error: { code: "throttled" } });
+  resolve({ ok: true, value: randomBytes(1_000_000).toString("base64") });
+  expect(await busy.heard()).toMatchObject({ id: 0, error: { code: "too_large" } });
+  const many = aPhoneLink(async () => ({ ok: true, value: 1 }));
+  const pages = [];
+  for (let n = 0; n < 9; n++) pages.push(await many.page());
+  await pages[0]?.ask(1);
+  await pages[8]?.ask(2);
+  expect([await pages[8]?.heard(), many.frames]).toEqual([{ id: 2, value: 1 }, []]);
+});
+
+it("a connection with a phone's coordinator on which no ping is answered is made again", async () => {
+  const { open, timers, state } = aPhoneLink(async () => ({ ok: true, value: 1 }));
+  open();
+  for (let n = 0; n < 2; n++) timers.at(-1)?.();
+  await vi.waitUntil(() => timers.length === 3, patience);
+  timers.at(-1)?.();
+  expect(state.connections).toBe(2);
 });

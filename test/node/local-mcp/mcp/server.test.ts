@@ -278,6 +278,15 @@ it("while SHIM is paused the tools store nothing and say so; deleting is still p
   expect((await ask("shim_clear_state", { scope: "session", id, confirm })).output).toMatchObject({ deleted: 1 });
 });
 
+it("a secret in what a chat saves is counted, and not stored", async () => {
+  const runtime = tempRuntime();
+  const { ask } = await connect(runtime);
+  const token = "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8";
+  const saved = await ask("shim_force_checkpoint", { goal: `use ${token}`, state: { [token]: token } });
+  expect(saved.output["redactions"]).toBeGreaterThan(1);
+  expect(leaked(runtime, [token])).toEqual([]);
+});
+
 it("a secret in any field of any tool never reaches the disk; a mark that is longer than the secret breaks no limit @night", async () => {
   const runtime = tempRuntime();
   const { call, ask } = await connect(runtime, { name: "my ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8 client" });

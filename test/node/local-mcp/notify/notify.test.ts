@@ -133,14 +133,15 @@ it("each event is sent once, by the next host too, and what is stored names no s
 it("a channel that fails is logged once until it works again, and holds up no other", async () => {
   const desktop = aDesktop();
   const { receiver, runtime, look } = await aWatch({ desktop: true }, { env: desktop.env });
-  for (const [n, status] of [500, 500, 200, 500].entries()) {
+  for (const [n, status] of [500, 307, 200, 500].entries()) {
     receiver.status = status;
     aDeadClaude(runtime, "x", { session: `chat-${n}` });
     await look();
     expect(runtime.logged).toHaveLength(n < 3 ? 1 : 2);
   }
   expect(runtime.logged[0]).toContain("the webhook answered 500");
-  expect(desktop.shown()).toHaveLength(4);
+  // A redirect is not followed.
+  expect([receiver.bodies.length, desktop.shown().length]).toEqual([4, 4]);
 });
 
 it("a webhook is an https address, or one of this machine, without a password in it", () => {
@@ -158,7 +159,11 @@ it("a webhook is an https address, or one of this machine, without a password in
       expect([webhook, configSchema().safeParse({ notify: { webhook } }).success]).toEqual([webhook, isAllowed]);
 });
 
-it("the desktop gets the text as data, without a shell and without markup", async () => {
+it("the desktop gets the text as data, without a shell and without markup, and none of SHIM's secrets", async () => {
+  const out = join(temporaryFolder(), "env");
+  const PATH = `${aProgram("notify-send", `env > "${out}"`)}:/usr/bin:/bin`;
+  await notifyDesktop("x", { PATH, SHIM_TOKEN: "shim1.secret" }, "linux");
+  expect(readFileSync(out, "utf8")).not.toContain("shim1.secret");
   const desktop = aDesktop();
   await notifyDesktop('"<b>$(touch x)</b> & \\"; -e" died', desktop.env, "linux");
   expect(desktop.shown()).toEqual([
@@ -200,13 +205,13 @@ interface Pushed {
 }
 
 /** A push service on loopback, which opens what it gets with the browser's keys. */
-async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: { status: number } }> {
+async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: object }> {
   const pushed: Pushed[] = [];
-  const answer = { status: 201 };
+  const answer = { status: 201, location: "" };
   const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await buffer(request);
     pushed.push({ data: opened(body) as Pushed["data"], raw: body.toString("latin1"), headers: request.headers });
-    response.writeHead(answer.status).end();
+    response.writeHead(answer.status, { location: answer.location }).end();
   };
   const server = createServer((request, response) => void receive(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -295,6 +300,15 @@ it("kinds that were not chosen, short turns, and what was so before, are not sen
   expect(told()).toEqual([]);
 });
 
+it("a phone whose pairing has ended gets no notification", async () => {
+  const { runtime, look, chat, told } = await aRig(["died"]);
+  runtime.wait(86_400_000);
+  chat.turn("x");
+  chat.kill();
+  await look();
+  expect(told()).toEqual([]);
+});
+
 it("the coordinator is not asked for dead tasks while only phones are notified, which show none", async () => {
   let asked = 0;
   const { look, chat, told } = await aRig(["died"], { deadTasks: async () => ((asked += 1), []) });
@@ -306,7 +320,7 @@ it("the coordinator is not asked for dead tasks while only phones are notified, 
 
 it("the machine signs for the push service (VAPID), and a subscription that has ended is dropped", async () => {
   const { pushed, answer, runtime, look, chat } = await aRig(["died"]);
-  answer.status = 410;
+  Object.assign(answer, { status: 410 });
   chat.turn("x");
   chat.kill();
   await look();
@@ -318,6 +332,12 @@ it("the machine signs for the push service (VAPID), and a subscription that has 
 
 it("a phone cannot have the machine send to an address of its own network", async () => {
   const service = await aPushService();
+  const redirecting = await aRig(["died"]);
+  Object.assign(redirecting.answer, { status: 307, location: service.url });
+  redirecting.chat.turn("x");
+  redirecting.chat.kill();
+  await redirecting.look();
+  expect([redirecting.pushed.length, service.pushed]).toEqual([1, []]);
   const own = [service.url.replace("127.0.0.1", "localhost"), service.url.replace("http:", "https:")];
   const others = ["https://router/", "https://[::1]/", "https://printer.local/", "https://10.0.0.1/"];
   for (const address of [...own, ...others]) {
