@@ -5,6 +5,8 @@ import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { clientsWithRows, openCodeExport, writtenRows } from "#harness/clients/invented-sessions.ts";
+import { detailsOf } from "#src/clients/details.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { T0 } from "#harness/machine/git-project.ts";
 
@@ -227,8 +229,13 @@ it("a database of OpenCode 1 is read with its parts in their order, and of a dam
   const sound = await read();
   expect(sound).toMatch(/Paint the boat\.\s+Then the pier\.[^]*It is painted\./);
   expect(sound).not.toContain(missing);
-  db.exec("UPDATE part SET data = '{' WHERE message_id = 'm2'");
+  // Sub-agents that have begun each other in a circle are listed all the same.
+  db.exec(`UPDATE part SET data = '{' WHERE message_id = 'm2';
+    INSERT INTO session VALUES ('a', '/p', 'c', 1), ('b', '/p', 'a', 1), ('c', '/p', 'b', 1)`);
   db.close();
+  expect(detailsOf("opencode")?.database?.list(path, openBetterSqlite3)).toMatchObject({
+    value: { sessions: [{ id: "ses_1" }, { id: "a", subagents: 2 }] },
+  });
   expect(await read()).toContain(missing);
 });
 

@@ -124,6 +124,7 @@ const noise = [
   "# AGENTS.md instructions for /p\n\n<INSTRUCTIONS>\nx\n</INSTRUCTIONS>",
   "<environment_context><cwd>/p</cwd></environment_context>",
   "<system-reminder>be brief</system-reminder>",
+  "<system-reminder>a reminder that is cut",
   "System: Please continue.",
   '{"task_id":"b1","description":"lint","task_type":"local_bash"}',
 ];

@@ -140,6 +140,16 @@ it.each([
   expect(path).toContain(join(home, "sessions", "2026", "11", "25", "rollout-2026-11-25T12-00-00-"));
 });
 
+it.each([
+  ["12h", 0.5],
+  ["2w", 14],
+  ["for ever", 30],
+])("Gemini CLI keeps its sessions for the time of its settings: %s", (maxAge, days) => {
+  const root = temporaryFolder();
+  writeFileSync(join(root, "settings.json"), JSON.stringify({ general: { sessionRetention: { maxAge } } }));
+  expect(detailsOf("gemini")?.sessions?.store?.cleanUp?.(root)?.afterMs).toBe(days * 86_400_000);
+});
+
 it.each(["copilot", "qwen", "gemini"])("a session that %s wrote is read with its results", async (client) => {
   const { items: read, lost } = await readText(recordedSession(client), `${client}.jsonl`);
   const calls = read.filter(({ kind }) => kind === "call");

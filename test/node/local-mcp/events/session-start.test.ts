@@ -307,6 +307,17 @@ it("a second client that opens a session which is alive gets one of its own, a f
   expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
 });
 
+it("a session that its living client has left for another one is no fork where it is opened again", () => {
+  const { runtime, claude } = aChat();
+  const old = claude.session;
+  claude.turn("fix the parser");
+  claude.clear("5c1e0000-0000-4000-8000-000000000001");
+  const second = anotherClaude(runtime, claude, { session: old });
+  second.start("resume");
+  second.prompt("go on");
+  expect(storedSession(runtime, old)).toMatchObject({ endedAt: null, owner: { pid: second.pid } });
+});
+
 it("a reused pid and a reboot are seen: the session is dead", () => {
   for (const what of ["reuse", "reboot"] as const) {
     const { runtime, claude: first } = aChat();

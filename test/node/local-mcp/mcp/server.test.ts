@@ -1,3 +1,4 @@
+import { TeamRig } from "#harness/team/team-rig.ts";
 import { expect, it } from "vitest";
 import { instructions } from "#src/local-mcp/mcp/server.ts";
 import { estimateTokens } from "#src/learning/routing/tokens.ts";
@@ -276,6 +277,14 @@ it("while SHIM is paused the tools store nothing and say so; deleting is still p
     expect(await refusal(name), name).toContain("paused");
   expect(rowCount(runtime, "sessions")).toBe(before);
   expect((await ask("shim_clear_state", { scope: "session", id, confirm })).output).toMatchObject({ deleted: 1 });
+});
+
+it("a recipient that may be several chats is refused with their ids, and nothing is sent", async () => {
+  const rig = new TeamRig();
+  const chats = [await rig.chat("plan it"), await rig.chat("build it"), await rig.chat("build more")] as const;
+  for (const chat of chats) await rig.time.until(chat.tick());
+  expect(await chats[0].refusal("shim_send", { to: "build", text: "x" })).toContain("give more of the id");
+  expect([await chats[1].news(), await chats[2].news()]).toEqual([[], []]);
 });
 
 it("a secret in what a chat saves is counted, and not stored", async () => {
