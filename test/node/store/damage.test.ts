@@ -1,15 +1,6 @@
 import * as notices from "#src/store/notices.ts";
-import {
-  copyFileSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect } from "vitest";
@@ -21,18 +12,8 @@ import { epochOf } from "#src/store/meta.ts";
 import { buildNext } from "#src/store/database.ts";
 import { beginRepair, finishRepair, newSetAsideFolder, setAside } from "#src/store/repair.ts";
 import type { Store } from "#src/store/store.ts";
-import {
-  breakPage,
-  driver,
-  found,
-  addCheckpoint,
-  addJournal,
-  addSession,
-  searched,
-  openStore,
-  T0,
-  tempStore,
-} from "#harness/store/store-test.ts";
+import { addCheckpoint, addJournal, addSession, breakPage, driver } from "#harness/store/store-test.ts";
+import { found, openStore, searched, T0, tempStore } from "#harness/store/store-test.ts";
 import { it } from "#harness/store/store-fixtures.ts";
 
 it("a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {

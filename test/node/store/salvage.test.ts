@@ -7,16 +7,8 @@ import type { Paths } from "#src/platform/paths.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { decode } from "#src/store/checkpoint-body.ts";
 import type { Connection } from "#src/store/driver.ts";
-import {
-  driver,
-  addCheckpoint,
-  addJournal,
-  addSession,
-  column,
-  openStore,
-  tempHome,
-  tempStore,
-} from "#harness/store/store-test.ts";
+import { addCheckpoint, addJournal, addSession, column } from "#harness/store/store-test.ts";
+import { driver, openStore, tempHome, tempStore } from "#harness/store/store-test.ts";
 
 const PAGE = 4_096;
 const CHECKPOINTS = 45;

@@ -1,15 +1,6 @@
 import { execFile, spawnSync, type ExecFileOptions } from "node:child_process";
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-  chmodSync,
-  chownSync,
-  symlinkSync,
-  truncateSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync, chmodSync, chownSync } from "node:fs";
+import { symlinkSync, truncateSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";

@@ -4,16 +4,8 @@ import type { Sql } from "#src/shared/sql.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { exportLines, importLines, type ExportFilter, type ImportResult } from "#src/store/transfer.ts";
 import type { Store } from "#src/store/store.ts";
-import {
-  addCheckpoint,
-  addJournal,
-  addSession,
-  found,
-  plantRest,
-  searched,
-  T0,
-  tempStore,
-} from "#harness/store/store-test.ts";
+import { addCheckpoint, addJournal, addSession, found } from "#harness/store/store-test.ts";
+import { plantRest, searched, T0, tempStore } from "#harness/store/store-test.ts";
 import { aState } from "#harness/machine/temp-runtime.ts";
 
 const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries"];

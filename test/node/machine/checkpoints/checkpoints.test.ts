@@ -17,13 +17,8 @@ import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
-import {
-  filesAt,
-  type ChangingCall,
-  type FilesOfSession,
-  type Moment,
-  type SavedFiles,
-} from "#src/machine/checkpoints/moments.ts";
+import { filesAt, type ChangingCall, type FilesOfSession } from "#src/machine/checkpoints/moments.ts";
+import type { Moment, SavedFiles } from "#src/machine/checkpoints/moments.ts";
 
 /** A machine with one session. */
 function begun(options: TempRuntimeOptions = {}, project: string | null = null): TempRuntime {

@@ -11,18 +11,14 @@ import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { aDeadClaude, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
-import {
-  causeOf,
-  findIncomplete,
-  type SessionSearch,
-  isDead,
-  livenessOf,
-} from "#src/machine/recovery/incomplete/detect.ts";
+import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
+import { isDead, livenessOf } from "#src/machine/recovery/incomplete/detect.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
 import type { RecoveryEvent } from "#src/machine/sessions/recoveries.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 function deaths(runtime: TempRuntime): Crash[] {
   return runtime.store.read((sql) => listCrashes(sql), []);
@@ -128,6 +124,26 @@ it("incomplete is what has no end mark, no living owner and something to recover
   expect(recordDeaths(runtime, () => true)).toBe(2);
 });
 
+it("an offered session is free again when its chat does not begin within a minute; a taken one is not even listed", () => {
+  const runtime = tempRuntime();
+  for (const [pid, id] of ["dead", "newest"].entries()) {
+    aSession(runtime, { id, pid: pid + 10 });
+    runtime.processes.kill(pid + 10);
+  }
+  const give = (action: "offered" | "taken"): void =>
+    runtime.store.write((sql) => {
+      sessions.setRecovery(sql, runtime.now(), "dead", "offered", "next");
+      recoveries.add(sql, { at: runtime.now(), session: "dead", action, by: "next" });
+    });
+  give("offered");
+  expect([found(runtime), found(runtime, { limit: 1 })]).toEqual([["newest", "dead"], ["newest"]]);
+  expect(found(runtime, { isFree: true })).toEqual(["newest"]);
+  give("taken");
+  expect(found(runtime)).toEqual(["newest"]);
+  runtime.wait(60_001);
+  expect(found(runtime, { isFree: true })).toEqual(["newest", "dead"]);
+});
+
 it("a dead session is found behind any number of newer ones that live or hold nothing", () => {
   const runtime = tempRuntime();
   aSession(runtime, { id: "dead", pid: 10 });
@@ -157,9 +173,10 @@ it("why it died follows from its journal, its end and its owner", () => {
   const causeAfter = (change: (sql: Sql) => unknown): unknown => {
     runtime.store.write(change);
     const session = storedSession(runtime, "s1");
-    return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null);
+    const { cause, causeDetail } = runtime.store.read((sql) => causeOf(sql, session, runtime.processes), null)!;
+    return cause === "killed" ? causeDetail : cause;
   };
-  expect(causeAfter(() => null)).toBe("killed");
+  expect(causeAfter(() => null)).toBe("Its process vanished; no orderly end was seen.");
   expect(causeAfter((sql) => sessions.detach(sql, T0, "s1", "interrupted"))).toBe("closed");
   const limit = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
   expect(causeAfter((sql) => journal.append(sql, "s1", T0, "f", limit))).toBe("usage_limit");

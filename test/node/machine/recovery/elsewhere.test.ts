@@ -2,14 +2,15 @@ import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { currentState } from "#src/machine/checkpoints/capture.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { findElsewhere, type Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
-import { restoreElsewhere, takeOver } from "#src/machine/recovery/elsewhere/restoration.ts";
+import { giveBack, restoreElsewhere, takeOver } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
+import { acquireLease, releaseLease } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
@@ -207,7 +208,7 @@ it("a successor keeps the prompts; when it dies with a checkpoint, it is found i
   // Dead before it has saved anything: the first one is open again.
   await one.here.attest(one.chat.session);
   const rival = await aRival(one);
-  expect(await found(rival)).toEqual([one.dead.session]);
+  for (const all of [rival, one]) expect(await found(all)).toEqual([one.dead.session]);
   one.chat.turn("go on");
   await one.here.mirror(one.chat.session);
   await rival.here.pull();
@@ -219,11 +220,51 @@ it("a session that was forgotten where it ran cannot be taken, and leaves no lea
   const row = rowIn(one.here, one.dead.session);
   await one.there.sealer.put({ session: one.dead.session });
   expect(await takeOver(one.reach, row)).toMatchObject({ ok: false, error: { code: "unknown_key" } });
-  expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
+  expect(await holdersIn(one)).toEqual([]);
+  expect(await giveBack(one.reach, row)).toEqual({ ok: true, value: true });
 });
+
+it("a chat keeps its taken session over a cut, gives it back after an undo, and learns of another one's taking", async () => {
+  const one = await aWorld();
+  const team = one.here.team();
+  const member = given(await team.chatFor(storedSession(one.here.runtime, one.chat.session)));
+  const row = rowIn(one.here, one.dead.session);
+  const take = (): unknown =>
+    one.here.runtime.store.write((sql) =>
+      recoveries.add(sql, { at: one.here.runtime.now(), session: row.id, action: "taken", by: one.chat.session }),
+    );
+  const holders = async (): Promise<string[]> => {
+    await member?.checkOtherMachines();
+    return holdersIn(one);
+  };
+  take();
+  one.world.weather = (name) => (name === "sync.take" ? "unreachable" : "good");
+  await member?.checkOtherMachines();
+  one.world.weather = () => "good";
+  expect(await holders()).toEqual([one.chat.session]);
+  await giveBack(one.reach, row);
+  expect(await holders()).toEqual([]);
+  const rival = await aRival(one);
+  await takeOver(rival.reach, rowIn(rival.here, row.id));
+  take();
+  expect(await holders()).toEqual([rival.chat.session]);
+  const continued = { kind: "continued_elsewhere", session: row.id, by: rival.chat.session, machine: "tower" };
+  expect(newsOf(one.here, one.chat.session)).toContainEqual(continued);
+  await team.end("over");
+});
+
+/** Chats that hold the lease of the dead session. */
+async function holdersIn({ world, dead }: World): Promise<string[]> {
+  const { leases } = given(await world.host.call("leases.list", { prefix: `session:${dead.session}` }));
+  return leases.map(({ holder }) => holder);
+}
 
 it("a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
   const one = await aWorld();
+  const { link } = (await aRival(one)).reach;
+  const token = given(await acquireLease(link, one.dead.session));
+  expect(await offered(one)).toBeNull();
+  await releaseLease(link, one.dead.session, token);
   expect([await offered(one), await offered(one)]).toEqual([one.dead.session, null]);
   const second = anotherClaude(one.here.runtime, one.chat, { session: "dddd4444" });
   second.start();
@@ -251,8 +292,9 @@ it("none is offered to a task's chat and a script, after a dismissal, and when i
 it("a session that went on where it ran after its dismissal here, and died again, is found and offered", async () => {
   const one = await aWorld();
   const { runtime } = one.here;
+  const seen = await findElsewhere(one.reach, project);
   dismiss(runtime, one.dead.session);
-  expect(await found(one)).toEqual([]);
+  expect([await found(one), offerableElsewhere(one.reach, seen)]).toEqual([[], []]);
   one.wait(minute);
   one.dead.turn("go on");
   await one.there.mirror(one.dead.session);
@@ -307,6 +349,9 @@ const pairs = ["claude-code", "codex", "opencode", "copilot", "qwen", "gemini"].
 
 it.each(pairs)("a session of %s is a session of %s too, and stays as it is", async (from, into) => {
   const home = aCliHome();
+  // No file of it is left among the temporary ones.
+  vi.stubEnv("TMPDIR", home.folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
   const id = aSession(home, from);
   if (from !== "opencode") fakeOpenCode(home.folder, null);
   const before = filesOf(home);

@@ -223,6 +223,20 @@ it("a successor that changes a file of the dead session recovers it with its nex
   expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toBe("");
 });
 
+it("a chat that was offered a session is offered no other one; a session that lives again is taken by no yes", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime, "one");
+  const second = new Claude(runtime, { cwd: first.cwd, session: "second-session", pid: 2_000 });
+  second.prompt("two");
+  second.kill();
+  const { claude, text } = nextChat(runtime, first, "next");
+  expect(text).toContain("ago: two");
+  expect(claude.start()).not.toContain("ago: one");
+  new Claude(runtime, { cwd: first.cwd, session: second.session, pid: 3_000 }).start("resume");
+  expect(claude.prompt("continue").systemMessage).toBeUndefined();
+  expect(storedSession(runtime, second.session).recovery).toBeNull();
+});
+
 it("a run without a user is given one line, and the offer waits for a chat with a user", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);

@@ -1,14 +1,6 @@
 import * as fc from "fast-check";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { utimesSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
