@@ -17,7 +17,7 @@ function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
   return snapshot.leftOut.map(({ path }) => path).sort();
 }
 
-it("leaves secrets out by name, and an npm settings file by its token, and names each @night", async () => {
+it("leaves secrets out by name, and an npm settings file by its token, and names each", async () => {
   const npm = { ".npmrc": "fund=false\n", "sub/.npmrc": "fund=false\n" };
   const from = makeProject({ "a.txt": "x\n", ".env.committed": "KEEP=1\n", ...npm });
   const secrets = [".env", "conf/.env.local", "server.pem", "id_rsa", "credentials.json", ".aws/config"];
@@ -37,7 +37,7 @@ it("leaves secrets out by name, and an npm settings file by its token, and names
   expect(all).not.toContain("hush hush");
 });
 
-it("a file with a secret by its content is left out, now or since a change; a lookalike is kept @night", async () => {
+it("a file with a secret by its content is left out, now or since a change; a lookalike is kept", async () => {
   const d = draw(23);
   const key = pem(d, "OPENSSH PRIVATE KEY");
   const token = `ghp_${d.chars(base62, 36)}`;
@@ -69,20 +69,6 @@ it("a file with a secret by its content is left out, now or since a change; a lo
   expect(reasonFor(snapshot, "deploy")).toBe("it holds a private key");
 });
 
-it("a file that holds a secret is stored from neither a git project nor a plain folder", async () => {
-  const token = `ghp_${draw(29).chars(base62, 36)}`;
-  const files = { "a.ts": "export {};\n", "login.ts": `const client = login("${token}");\n` };
-  const inGit = makeProject({});
-  const project = temporaryFolder();
-  for (const from of [inGit, { ...inGit, project }]) {
-    write(from.project, files);
-    const snapshot = await taken(from);
-    expect([paths(snapshot), names(snapshot)]).toEqual([["a.ts"], ["login.ts"]]);
-    const stored = git(snapshot.repository, "cat-file", "--batch-all-objects", "--batch", "--unordered");
-    expect(stored).not.toContain(token);
-  }
-});
-
 it("leaves out changed and new files over the limit, keeps unchanged ones, and names each", async () => {
   const large = "0123456789\n".repeat(200);
   const { snapshot } = await snapshotOf(
@@ -105,7 +91,7 @@ it("takes edits before new files and small before large until it is full, and na
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
 
-it("names submodules and nested repositories, and does not enter them @night", async () => {
+it("names submodules and nested repositories, and does not enter them", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
@@ -139,7 +125,7 @@ it("never runs a filter, a hook or a monitor of the project, and has the bytes o
   expect([show(snapshot, "new.bin"), show(snapshot, "old.bin")]).toEqual(["raw\n", "stored form\n"]);
 });
 
-it("leaves out and names what has no content on this machine @night", async () => {
+it("leaves out and names what has no content on this machine", async () => {
   const from = makeProject({ "a.txt": "one\n", "lost.txt": "lost\n" });
   const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();
   rmSync(join(from.project, ".git/objects", id.slice(0, 2), id.slice(2)));

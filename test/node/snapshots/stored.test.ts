@@ -50,7 +50,7 @@ it("after a drop nothing of the snapshot can be read, and the others are whole",
   expect((await taken(from, { checkpointId: "keep3", now: T0 + 1_000 })).commit).toBe(keep2.commit);
 });
 
-it("a drop that failed says so, its repeat finishes it, and the last one removes the repository @night", async () => {
+it("a drop that failed says so, its repeat finishes it, and the last one removes the repository", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   await taken(from, { checkpointId: "keep" });
   write(from.project, { "b.txt": `${MARK}\n` });
@@ -124,7 +124,7 @@ it("before a risky tool its hook takes the files, and the timer of the MCP proce
   expect(rowOf(rig, id)?.state).toBe("done");
 });
 
-it("files of a checkpoint that was deleted meanwhile are dropped @night", async () => {
+it("files of a checkpoint that was deleted meanwhile are dropped", async () => {
   const rig = aRig();
   const id = save(rig, "one");
   const taking = takePending(rig.runtime, ["s1"], rig.never);

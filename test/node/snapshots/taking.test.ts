@@ -66,7 +66,7 @@ it("without a work tree, git, a git that is new enough, or git's trust in the fo
   expect(existsSync(from.snapshots)).toBe(false);
 });
 
-it("works before the first commit, with and without an index @night", async () => {
+it("works before the first commit, with and without an index", async () => {
   const from = makeProject();
   expect(await taken(from)).toMatchObject({ head: null, branch: "main", files: 0 });
   write(from.project, { "a.txt": "one\n", "b.txt": "two\n" });
@@ -76,7 +76,7 @@ it("works before the first commit, with and without an index @night", async () =
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("works in a subfolder, in a linked work tree and with a detached HEAD @night", async () => {
+it("works in a subfolder, in a linked work tree and with a detached HEAD", async () => {
   const from = makeProject({ "a.txt": "one\n", "sub/b.txt": "two\n" });
   const linked = join(from.root, "linked tree");
   git(from.project, "worktree", "add", "--quiet", "--detach", linked);
@@ -90,7 +90,7 @@ it("works in a subfolder, in a linked work tree and with a detached HEAD @night"
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("works in the middle of a merge and keeps the conflict as it is in the files @night", async () => {
+it("works in the middle of a merge and keeps the conflict as it is in the files", async () => {
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");
   write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
@@ -194,7 +194,7 @@ it("two processes and this one take snapshots of one project at the same time @n
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("continues after a process that was killed in the middle: scratch and locks are cleared, a lost HEAD is mended @night", async () => {
+it("continues after a process that was killed in the middle: scratch and locks are cleared, a lost HEAD is mended", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const first = await taken(from);
   const { repository } = first;

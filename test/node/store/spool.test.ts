@@ -5,10 +5,8 @@ import { join, dirname } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { append, drain, remove, isEmpty, survey, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
-import { tempHome } from "#harness/store/store-test.ts";
+import { T0, tempHome } from "#harness/store/store-test.ts";
 import { aCliHome, holding } from "#harness/machine/cli-home.ts";
-import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
-import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** A process of its own does this with the spool in `folder`. @returns what it prints */
 async function inProcess(folder: string, body: string, options: ExecFileOptions = {}): Promise<string> {
@@ -175,29 +173,6 @@ it("a file or a folder of another user holds nothing up", async () => {
     console.log(JSON.stringify([seen, isEmpty(folder), survey(folder).unreadable]));`;
   const printed = await inProcess(folder, body, isRoot ? { uid: 65_534, gid: 65_534 } : {});
   expect(JSON.parse(printed)).toEqual([[0], true, [{ name: nameOf(77), reason: "EACCES" }]]);
-});
-
-it("beside what cannot be read hooks save as ever, and a start reports what died", () => {
-  const runtime = tempRuntime();
-  const names = litter(runtime.paths.spool);
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
-  claude.turn("fix the parser");
-  expect(journalKinds(runtime, claude.session)).toContain("prompt");
-  expect(readdirSync(runtime.paths.spool).toSorted()).toEqual(names);
-  claude.kill();
-  const next = new Claude(runtime, { cwd: claude.cwd, pid: 2_000, session: "another-session" });
-  expect(next.start()).toContain("fix the parser");
-});
-
-it("where the spool is a file, events go into the store", () => {
-  const runtime = tempRuntime();
-  mkdirSync(runtime.paths.home, { recursive: true });
-  writeFileSync(runtime.paths.spool, "");
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.turn("fix the parser");
-  expect(journalKinds(runtime, claude.session)).toContain("prompt");
-  expect(runtime.logged.filter((line) => line.includes("lost"))).toEqual([]);
 });
 
 it("entries of what is forgotten are removed; a file that cannot be read is named once all others are done", () => {

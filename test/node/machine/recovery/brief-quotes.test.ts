@@ -104,24 +104,12 @@ it("one very long assignment keeps its beginning, what it forbids and its end, a
   expect(half).toMatch(/\[9000 characters; all of them: `shim sessions show 20487890-/);
 });
 
-it("a pasted log goes before the words around it", () => {
-  const log = Array.from({ length: 120 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry, never mind`).join("\n");
-  const [line = ""] = quotedPrompts(shown({ prompts: prompts(`Why does it stop?\n${log}\nLook at the valve first.`) }));
-  expect(line).toContain("Why does it stop? [120 lines left out] Look at the valve first.");
-});
-
 it.each([
   ["Bash", "no result was seen; it may still run, or have finished)"],
   ["Edit", "no result was seen; it may have finished)"],
 ])("only a shell command may run on after the death of its client: %s", (name, text) => {
   const runningTools = [{ id: "a", name, input: "boat.ts", startedAt: T0 }];
   expect(shown({ runningTools }, { cause: "killed" })).toContain(text);
-});
-
-it("prompts of the sessions that this one continues come before its own", () => {
-  const continues = { session: "before", prompts: prompts("build the pier", "use oak for it") };
-  const lines = quotedPrompts(shown({ prompts: prompts("go on with the pier, and paint it"), continues }));
-  expect(lines.map((line) => line.split(" ").slice(-2).join(" "))).toEqual(["the pier", "for it", "paint it"]);
 });
 
 it("text that reads like an instruction stays inside the fence, without tags, roles and fences of its own", () => {
