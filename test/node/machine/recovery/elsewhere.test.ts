@@ -1,6 +1,6 @@
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
@@ -237,9 +237,10 @@ it("a chat keeps its taken session over a cut, gives it back after an undo, and 
     await member?.checkOtherMachines();
     return holdersIn(one);
   };
+  expect(await holders()).toEqual([]);
   take();
   one.world.weather = (name) => (name === "sync.take" ? "unreachable" : "good");
-  await member?.checkOtherMachines();
+  expect(await holders()).toEqual([one.chat.session]);
   one.world.weather = () => "good";
   expect(await holders()).toEqual([one.chat.session]);
   await giveBack(one.reach, row);
@@ -349,7 +350,6 @@ const pairs = ["claude-code", "codex", "opencode", "copilot", "qwen", "gemini"].
 
 it.each(pairs)("a session of %s is a session of %s too, and stays as it is", async (from, into) => {
   const home = aCliHome();
-  // No file of it is left among the temporary ones.
   vi.stubEnv("TMPDIR", home.folder);
   onTestFinished(() => void vi.unstubAllEnvs());
   const id = aSession(home, from);
@@ -359,6 +359,7 @@ it.each(pairs)("a session of %s is a session of %s too, and stays as it is", asy
   const read = given(await readConversation(made.file ?? join(home.folder, "imported.json"), openNodeSqlite));
   const text = JSON.stringify(read.items);
   expect(text).toContain("the word is pear");
+  expect(readdirSync(home.folder).filter((name) => name.startsWith("shim-native-"))).toEqual([]);
   if (from !== "codex") expect(text).toContain(from === "opencode" ? "Noted." : "Ran one.");
   expect(made.start).toMatchObject({ kind: "resume", newId: made.made, cwd: home.project });
   const added = [...filesOf(home)].filter(([name]) => !before.has(name));

@@ -3,7 +3,7 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
-import { undo } from "#src/machine/recovery/marks.ts";
+import { take, undo } from "#src/machine/recovery/marks.ts";
 import { quotedTitle } from "#src/shared/format.ts";
 import { anotherClaude, Claude, journalKinds, storedSession, aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -223,15 +223,17 @@ it("a successor that changes a file of the dead session recovers it with its nex
   expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toBe("");
 });
 
-it("a chat that was offered a session is offered no other one; a session that lives again is taken by no yes", () => {
+it("a chat that `shim resume` started is offered no other session; one that lives again is taken by no yes", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime, "one");
   const second = new Claude(runtime, { cwd: first.cwd, session: "second-session", pid: 2_000 });
   second.prompt("two");
   second.kill();
-  const { claude, text } = nextChat(runtime, first, "next");
+  take(runtime, { session: first.session, to: "started", score: null });
+  const resumed = tempRuntime({ beside: runtime, env: { SHIM_SUCCESSOR: "started" } });
+  expect(nextChat(resumed, first, "next").text).not.toContain("ago: two");
+  const { claude, text } = nextChat(runtime, first, "other");
   expect(text).toContain("ago: two");
-  expect(claude.start()).not.toContain("ago: one");
   new Claude(runtime, { cwd: first.cwd, session: second.session, pid: 3_000 }).start("resume");
   expect(claude.prompt("continue").systemMessage).toBeUndefined();
   expect(storedSession(runtime, second.session).recovery).toBeNull();
