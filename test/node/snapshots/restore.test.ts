@@ -49,7 +49,7 @@ it("takes an empty folder, and refuses one with files, a file, a link, and a sna
   expect(contents(from.root, () => false)).toEqual(before);
 });
 
-it("names exactly the borrowed files that the project has lost, and brings the rest @night", async () => {
+it("names exactly the borrowed files that the project has lost, and brings the rest", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "large.bin": noise(3), "d/large too.bin": noise(7), "small.txt": "s\n" });

@@ -10,8 +10,9 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots, type DropInput } from "#src/snapshots/drop-snapshots.ts";
 import type { SnapshotInput } from "#src/snapshots/repository.ts";
-import { takeAwaited, takePending, dropMarked } from "#src/snapshots/stored-snapshots.ts";
+import { takeAwaited, takePending, dropMarked, isTooSlowForTurns } from "#src/snapshots/stored-snapshots.ts";
 import { takeUnchanged } from "#src/snapshots/unchanged.ts";
+import { pause, resume } from "#src/store/pause.ts";
 import { snapshots } from "#src/store/session-tables.ts";
 import { commitAll, git, GIT_ENV, HOST, LIMITS, makeProject, paths, show, T0 } from "#harness/machine/git-project.ts";
 import { taken, withGit, write, type GitProject, fingerprint } from "#harness/machine/git-project.ts";
@@ -78,7 +79,7 @@ function aRig() {
   const runtime = { ...tempRuntime({ env: GIT_ENV }), processes: systemProcesses };
   const sighting = { id: "s1", client: "test", origin: "handle", project, owner: null, isAlive: true };
   runtime.store.write((sql) => sessions.recordSighting(sql, runtime.now(), sighting));
-  return { runtime, never: new AbortController().signal };
+  return { runtime, project, never: new AbortController().signal };
 }
 
 function save(rig: Rig, nextStep: string, trigger: Trigger = "on_demand"): string {
@@ -105,11 +106,15 @@ it("what is not taken within a minute is given up with its reason, never taken l
   expect(rows()).toMatchObject(ids.map(() => ({ state: "skipped", reason })));
 });
 
-it("a snapshot that fails keeps its reason; one that is stopped waits again", async () => {
+it("a snapshot that fails keeps its reason; one that is stopped, or falls into a pause, waits", async () => {
   const rig = aRig();
   const id = save(rig, "one");
   await takePending(rig.runtime, ["s1"], AbortSignal.abort());
   expect(rowOf(rig, id)?.state).toBe("pending");
+  rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null));
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
   writeFileSync(rig.runtime.paths.snapshots, "a file where the folder should be");
   await takePending(rig.runtime, ["s1"], rig.never);
   expect(rowOf(rig, id)).toMatchObject({ state: "failed", reason: expect.stringMatching(/./) as string });
@@ -141,15 +146,21 @@ it("files of a checkpoint that was deleted meanwhile are dropped", async () => {
 it("files of a turn that were not saved before its tool ran are never saved later", async () => {
   const rig = aRig();
   const first = save(rig, "go on", "turn");
+  rig.runtime.wait(1_000);
   const again = save(rig, "go on", "turn");
   expect(again).not.toBe(first);
   await takeAwaited(rig.runtime, 0);
   expect(rowOf(rig, again)?.state).toBe("failed");
+  const { store, now } = rig.runtime;
+  const isTooSlow = (): boolean => store.read((sql) => isTooSlowForTurns(sql, rig.project, now()), false);
+  expect(isTooSlow()).toBe(true);
   const third = save(rig, "go on", "turn");
   rig.runtime.wait(13_000);
   await takeAwaited(rig.runtime);
   await takePending(rig.runtime, ["s1"], rig.never);
   expect(rowOf(rig, third)?.state).toBe("pending");
+  rig.runtime.wait(3_600_000);
+  expect(isTooSlow()).toBe(false);
 });
 
 const files = { "a.txt": "one\n", "d/b.txt": "two\n", ".gitignore": "*.log\nbuilt/\n" };

@@ -110,6 +110,14 @@ it("works in the middle of a merge and keeps the conflict as it is in the files"
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
+it("git gets no token of the environment", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const seen = join(from.root, "seen");
+  const env = { ...withGit(from, `env >> ${seen}; exec $GIT "$@"`), SHIM_TOKEN: "shim_a.b" };
+  await taken(from, { env });
+  expect(readFileSync(seen, "utf8")).toMatch(/^(?!.*shim_a\.b).*PATH=/s);
+});
+
 it("sees a change that only the time of the index gives away", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "config", "core.trustctime", "false");

@@ -206,11 +206,15 @@ it("a salvage that killed its process twice is left out, and the store opens", a
   expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
 });
 
-it("a damaged note of a swap, or a deleted database, does not block the store", async ({ store, paths }) => {
+it("a damaged note of a swap, a damaged lock, or a deleted database, does not block the store", async ({
+  store,
+  paths,
+}) => {
   store.write((sql) => fill(sql, 1));
   await backUp(store, T0, 5);
   dieAt("recorded", store, paths);
   writeFileSync(`${paths.database}.swap`, "rubbish");
+  writeFileSync(join(paths.home, "maintenance.db"), "rubbish ".repeat(2_000));
   expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   dieAt("renamed", store, paths);
   rmSync(paths.database);

@@ -207,4 +207,6 @@ it("a body of any size is a zstd frame that gives the state back; a changed byte
       expect(restored).toEqual(value);
     }),
   );
+  const bomb = encode("x".repeat(2 ** 26));
+  expect(() => decode(bomb.body, bomb.hash)).toThrow();
 });

@@ -100,12 +100,12 @@ it("the probe of a push compares the remote reference with its commit", async ()
   expect(await probe({ kind: "deployment", command: "fly deploy" }, where)).toBeNull();
 });
 
-/** Notes of a command, and what a probe says where this script stands in for its program. */
+/** Notes of a command, and what a probe says where this script stands in for its program, which may ask nothing. */
 async function probed(command: string, program: string, script: string): Promise<unknown> {
   const folder = temporaryFolder();
   write(folder, {
     "package.json": '{"name": "app", "version": "1.2.0"}',
-    [`bin/${program}`]: `#!/bin/sh\necho "$*" >> args\n${script}\n`,
+    [`bin/${program}`]: `#!/bin/sh\ncat\necho "$* $GIT_TERMINAL_PROMPT$GH_PROMPT_DISABLED" >> args\n${script}\n`,
   });
   chmodSync(`${folder}/bin/${program}`, 0o755);
   const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } }, [], { cwd: folder, project: folder });
@@ -118,8 +118,8 @@ it.each([
   ["npm publish --tag next", "npm", "view app@1.2.0 version", "echo 1.2.0", "exit 0"],
   ["gh release create v1 --generate-notes", "gh", "release view v1", "echo v1", "echo release not found >&2; exit 1"],
 ])("the probe of `%s` asks %s %s", async (command, program, asked, there, missing) => {
-  expect(await probed(command, program, there)).toMatchObject({ isThere: true, ran: asked });
-  expect(await probed(command, program, missing)).toMatchObject({ isThere: false, ran: asked });
+  expect(await probed(command, program, there)).toMatchObject({ isThere: true, ran: `${asked} 01` });
+  expect(await probed(command, program, missing)).toMatchObject({ isThere: false, ran: `${asked} 01` });
   const down = await probed(command, program, "echo no route to host >&2; exit 9");
   expect(down).toMatchObject({ isThere: null, text: `\`${program} ${asked}\` ended with 9: no route to host` });
 });

@@ -439,12 +439,12 @@ it("a file that a command wrote is verified against the snapshot: as it was, cha
   };
   claude.start();
   claude.prompt("Generate the tables");
-  for (const name of ["same.txt", "later.txt"]) write(name, "made by a command", now);
+  for (const name of ["same.txt", "later.txt", "odd.txt"]) write(name, "made by a command", now);
   claude.use("Bash", { command: "make tables" });
   capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
   const host = { ...runtime, env: GIT_ENV, processes: systemProcesses };
   await takePending(host, [claude.session], new AbortController().signal);
-  write("unsaved.txt", "made after the snapshot", now);
+  for (const name of ["unsaved.txt", "odd.txt"]) write(name, "made after the snapshot", now);
   claude.use("Bash", { command: "make more" });
   claude.kill();
   write("later.txt", "by hand, after its death", now + 60_000);
@@ -452,6 +452,7 @@ it("a file that a command wrote is verified against the snapshot: as it was, cha
   const states = {
     same: "unchanged since the checkpoint",
     unsaved: "not verified",
+    odd: "not verified",
     later: "CHANGED since the checkpoint",
   };
   for (const [name, state] of Object.entries(states))

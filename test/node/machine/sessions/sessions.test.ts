@@ -70,6 +70,11 @@ it("an entry is there when its decision is, with its time, also for another proc
     { kind: "experiment.stopped", subject: experiment, actor: "command line", ageMs: 60_000 },
     { kind: "experiment.started", subject: experiment, actor: "live page", ageMs: 60_000 },
   ]);
+  // As if many had come between them; of a session no more than the beginning of its id is kept.
+  runtime.store.write((sql) => sql.run("UPDATE audit SET seq = 20001 WHERE seq = 2"));
+  const forgotten = { kind: "session.forgotten", session: id, by: "chat", result: "done" } as const;
+  runtime.store.write((sql) => append(sql, runtime.now(), forgotten));
+  expect(listNewest(next, 5).map(({ subject }) => subject)).toEqual([id.slice(0, 8), experiment]);
 });
 
 it("more journal than one read takes is folded to its end; a kind that a newer program has written changes nothing", () => {
