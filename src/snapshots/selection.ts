@@ -22,6 +22,8 @@ export function firstLeftOut(leftOut: readonly ExcludedFile[], most: number): Ex
 export interface SnapshotLimits {
   readonly maxFileBytes: number;
   readonly maxTotalBytes: number;
+  /** Files that a folder without git may hold. */
+  readonly maxPlainFiles?: number;
 }
 
 export const ownRepository = "a separate git repository";

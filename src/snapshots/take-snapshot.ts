@@ -174,7 +174,8 @@ export async function readPresent(
   input: SnapshotInput,
 ): Promise<PresentFiles | { readonly skipped: string }> {
   const base = readBase(opened);
-  if (found.isPlain && base === null && (await isTooLarge(found.top)))
+  const { maxPlainFiles = usualPlainFiles } = input.limits;
+  if (found.isPlain && base === null && (await isTooLarge(found.top, maxPlainFiles)))
     return {
       skipped: `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
     };
@@ -253,19 +254,19 @@ export async function adopt(
   };
 }
 
-/** Files that a folder without git may hold; a clone of a project rarely holds more. */
-const maxPlainFiles = 50_000;
+/** A clone of a project rarely holds more. */
+const usualPlainFiles = 50_000;
 
-async function isTooLarge(top: string): Promise<boolean> {
+async function isTooLarge(top: string, most: number): Promise<boolean> {
   let files = 0;
   const folders = [top];
-  for (let folder = folders.pop(); folder !== undefined && files <= maxPlainFiles; folder = folders.pop()) {
+  for (let folder = folders.pop(); folder !== undefined && files <= most; folder = folders.pop()) {
     const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
     files += entries.length;
     const inside = entries.filter((entry) => entry.isDirectory() && !installed.has(entry.name));
     folders.push(...inside.map(({ name }) => join(folder ?? "", name)));
   }
-  return files > maxPlainFiles;
+  return files > most;
 }
 
 interface SelectedChanges extends Omit<ConvertedFiles, "attributes"> {

@@ -269,12 +269,15 @@ it("it waits for who works on the repository, and stops when the caller says so"
   expect(existsSync(join(first.repository, "refs/shim/cp2"))).toBe(false);
 });
 
-it("a folder outside git, until a repository is made around it", async () => {
+it("a folder outside git, of so many files at most, until a repository is made around it", async () => {
   const from = makeProject();
   const project = join(from.root, "plain");
-  write(project, { "a.txt": "one\n", "node_modules/m/index.js": "m\n" });
+  write(project, { "a.txt": "one\n", "b/c.txt": "c\n", "node_modules/m/index.js": "m\n" });
   await pastTheTick(project);
   const plain = { ...from, project };
+  const tooMany = taken(plain, { limits: { ...LIMITS, maxPlainFiles: 3 } });
+  await expect(tooMany).rejects.toThrow("not in a git repository and holds more than 3 files");
+  expect((await taken(plain, { limits: { ...LIMITS, maxPlainFiles: 4 } })).files).toBe(2);
   const first = await taken(plain);
   expect(await takeUnchanged(inputOf(plain), "small")).toEqual(first);
   write(project, { "node_modules/n/index.js": "n\n" });

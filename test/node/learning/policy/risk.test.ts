@@ -46,19 +46,6 @@ it.each<[string, Readings, Readings, "older" | "newer"]>([
   expect(merge(newer, older)).toEqual(expected);
 });
 
-it("which of two readings came in first does not matter, unless they are of one source and time", () => {
-  const one = fc.record({
-    value: fc.constant(1),
-    source: fc.constantFrom("measured" as const, "reported" as const, "estimated" as const),
-    at: fc.integer({ min: T0, max: T0 + 20 * minute }),
-  });
-  fc.assert(
-    fc.property(one, one, (a, b) => {
-      expect(merge({ contextFill: a }, { contextFill: b })).toEqual(merge({ contextFill: b }, { contextFill: a }));
-    }),
-  );
-});
-
 it("a compaction takes away what was read of the context before it", () => {
   const later = someReadings({ contextFill: 0.1 }, T0 + 1);
   const readings = { ...someReadings({ contextTokens: 9, contextWindow: 10, hostMemory: 0.5 }, T0), ...later };

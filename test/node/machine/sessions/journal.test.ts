@@ -394,6 +394,12 @@ it("no half of a secret that a limit cuts in two is stored with a tool's input",
     const text = `<private>${"x".repeat(chars)}</private> ${token} ${"and more ".repeat(200)}`;
     expect(describeInput({ command: text })).not.toContain("ghp_");
   }
+  // As do keys at both ends of a longer text, which is one line.
+  const key = `-----BEGIN PRIVATE KEY-----${String.raw`\n${"a1B2".repeat(16)}`.repeat(263)}\\n-----END PRIVATE KEY----- `;
+  for (let more = 0; more < 41; more += 8) {
+    const text = `${key}${key}${"x".repeat(more)} ${`${token} `.repeat(12)}${key}${key}`;
+    expect(redactAndKeepEnds(text, ends)).not.toMatch(/ghp_|a1B2/);
+  }
 });
 
 it("what is nested too deep, or too long a list, is left out", () => {

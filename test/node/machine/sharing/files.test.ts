@@ -7,12 +7,21 @@ import { expect, it } from "vitest";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";
 import { contents, git, GIT_ENV, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { heard, notReceived, received, restored, rowIn, save, stored } from "#harness/sync/sync-machine.ts";
 import { twoMachines, type SyncMachine, type SyncMachineOptions, type Two } from "#harness/sync/sync-machine.ts";
 import { open, seal, type EnvelopeSubject } from "#src/machine/sharing/envelope.ts";
-import { addKey, createKey, formatCode, keyFilePath, parseCode, readKeys } from "#src/machine/sharing/key-ring.ts";
+import {
+  addKey,
+  createKey,
+  deriveKey,
+  formatCode,
+  keyFilePath,
+  parseCode,
+  readKeys,
+} from "#src/machine/sharing/key-ring.ts";
 import { type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { checkoutKey, projectKey, readProjectFacts, removeNames } from "#src/machine/sharing/find-project.ts";
@@ -29,16 +38,19 @@ async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { read
   return { ...both, first };
 }
 
-it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
-  ["without the setting", () => null, { config: {} }],
-  ["of a session that has ended", ({ one }) => one.end("s1")],
-  ["of a session whose last event is long ago", ({ world }) => world.time.pass(8 * 86_400_000)],
-])("%s no files are sent @night", async (_, change, options) => {
-  const both = twoMachines(options);
-  await save(both, "first");
-  await change(both);
-  expect(await both.one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  expect(both.world.filePuts).toBe(0);
+const dayMs = 86_400_000;
+
+it("no files are sent without the setting, of a session that has ended, and of one whose last event is long ago", async () => {
+  const both = twoMachines();
+  const { world, one, two, clone } = both;
+  await save(both, "old");
+  await world.time.pass(8 * dayMs);
+  await save(both, "ended", "s2");
+  one.end("s2");
+  two.work("s3", "of a machine without the setting", clone);
+  await takePending(two.runtime, ["s3"], new AbortController().signal);
+  for (const machine of [one, two]) expect(await machine.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
+  expect(world.filePuts).toBe(0);
 });
 
 it("at any cut between the parts, and any death of a process, the files before are read whole until the new ones are @night", async () => {
@@ -82,7 +94,7 @@ function syncStatusOf(machine: SyncMachine): ReturnType<typeof syncStatus> {
   return machine.runtime.store.read(syncStatus, null);
 }
 
-it("files whose checkpoint is forgotten between two parts do not arrive @night", async () => {
+it("files whose checkpoint is forgotten between two parts do not arrive", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;
   write(project, { "x.bin": randomBytes(500_000) });
@@ -124,29 +136,34 @@ it("files that are too large, or that the workspace has no room for, are not sen
   expect((await received(two)).header.checkpoint).toBe(third);
 });
 
-async function tooOld({ one, world }: Two): Promise<void> {
-  const { runtime } = one;
-  one.end("s1");
-  await world.time.pass(40 * 86_400_000);
-  runtime.store.write((sql) => void prune(sql, runtime.now(), runtime.config.retention, 1_000));
-}
-
-it.each<[string, (both: Two) => unknown]>([
-  ["is forgotten", ({ one }) => one.runtime.store.write((sql) => void forget(sql, { session: "s1" }))],
-  ["ends", ({ one }) => one.end("s1")],
-  ["is dismissed", ({ one }) => dismiss(one.runtime, "s1")],
-  ["is too old", tooOld],
-])("files go at the coordinator when their session %s @night", async (_when, end) => {
-  const both = await aSentFile();
+it("files go at the coordinator when their session is forgotten, ends, is dismissed or is too old", async () => {
+  const both = twoMachines();
   const { world, one, two } = both;
-  const row = await heard(two);
-  await end(both);
-  await world.time.pass(10_000);
-  await one.sync.syncNow();
-  expect(await notReceived(two, row)).toBe("not_found");
+  const { runtime } = one;
+  const rows = [];
+  const ends: ((session: string) => unknown)[] = [
+    (session) => runtime.store.write((sql) => void forget(sql, { session })),
+    (session) => one.end(session),
+    (session) => dismiss(runtime, session),
+    async (session) => {
+      one.end(session);
+      await world.time.pass(40 * dayMs);
+      runtime.store.write((sql) => void prune(sql, runtime.now(), runtime.config.retention, 1_000));
+    },
+  ];
+  for (const [at, end] of ends.entries()) {
+    await save(both, `text ${at}`, `s${at}`);
+    await one.sync.syncNow();
+    await two.sync.syncNow();
+    rows.push(rowIn(two, `s${at}`));
+    await end(`s${at}`);
+    await world.time.pass(10_000);
+    await one.sync.syncNow();
+  }
+  for (const row of rows) expect([row.id, await notReceived(two, row)]).toEqual([row.id, "not_found"]);
 });
 
-it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session @night", async () => {
+it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session", async () => {
   const both = await aSentFile();
   const { world, one, two } = both;
   const of = { session: "s1", device: one.device };
@@ -197,6 +214,8 @@ it("a key is read from its code, and its id says nothing of it; a code that is c
     expect.stringMatching(/^[0-9a-f]{16}$/),
   ]);
   expect(Buffer.from(key.bytes).toString("hex")).not.toContain(key.id);
+  const uses = ["shim key id", "shim seal", "shim names", "shim claim"] as const;
+  expect(new Set(uses.map((use) => deriveKey(key.bytes, use, 8).toString("hex"))).size).toBe(4);
   expect(parseCode(` ${code}\n`)).toEqual({ ok: true, value: key });
   fc.assert(
     fc.property(fc.nat(code.length - 1), fc.constantFrom("a", "B", "0", "-", "_", " "), (at, sign) => {
@@ -216,8 +235,8 @@ it("keys are kept in a private file, the last one seals, and the environment's c
   expect(readKeys(home, edge, {})).toEqual({ ok: true, value: null });
   expect(existsSync(keyFilePath(home))).toBe(false);
   const [first, second, third] = [createKey(random), createKey(random), createKey(random)];
-  for (const key of [first, second, first, second]) expect(addKey(home, edge, key).ok).toBe(true);
   addKey(home, { ...edge, workspace: "other" }, third);
+  for (const key of [second, first, second]) expect(addKey(home, edge, key).ok).toBe(true);
   expect(statSync(keyFilePath(home)).mode & 0o777).toBe(0o600);
   const read = readKeys(home, { ...edge, url: `${edge.url}/` }, {});
   expect(read).toMatchObject({ ok: true, value: { current: second } });
@@ -255,8 +274,11 @@ it("all that is sealed opens again, never twice into the same text, and shows no
       expect(open(ringOf(key), about, one.value)).toEqual({ ok: true, value: Buffer.from(bytes) });
     }),
   );
-  const marked = seal(key, about, Buffer.from("SECRET-MARK ".repeat(100)), random);
+  const marked = seal(key, about, Buffer.from("SECRET-MARK ".repeat(100_000)), random);
   expect(Buffer.from(marked.ok ? marked.value : "", "base64url").toString("latin1")).not.toContain("SECRET");
+  expect(marked.ok).toBe(true);
+  const bomb = seal(key, about, Buffer.alloc(65 * 1_048_576), random);
+  expect(bomb.ok && open(ringOf(key), about, bomb.value)).toMatchObject({ error: { code: "malformed" } });
   const large = seal(key, about, randomBytes(1_200_000), random);
   expect(large).toMatchObject({ ok: false, error: { code: "too_large" } });
   expect(large.ok || large.error.bytes).toBeGreaterThan(1_048_576);
