@@ -314,7 +314,20 @@ it("the old session learns that it was continued elsewhere, and is not offered w
   for (let n = 0; n < 2; n++) recordTakeovers(runtime, workspace, sealer.device);
   const continued = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
   for (const { session } of [one.dead, fresh]) expect(newsOf(one.there, session)).toEqual([continued]);
-  expect(storedSession(runtime, one.dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: continued.by });
+  const isRecovered = { recovery: "recovered", recoveryBy: continued.by };
+  expect(storedSession(runtime, one.dead.session)).toMatchObject(isRecovered);
+  await one.there.mirror(one.dead.session);
+  const taken = { device: sealer.device, session: one.dead.session };
+  given(await one.world.host.call("sync.give-back", taken, { machine: "laptop", isAdmin: false }));
+  await one.there.pull();
+  recordTakeovers(runtime, workspace, sealer.device);
+  expect(storedSession(runtime, one.dead.session)).toMatchObject({ recovery: null, recoveryBy: null });
+  await one.here.pull();
+  expect(await found(one)).toEqual([one.dead.session]);
+  expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
+  await one.there.pull();
+  recordTakeovers(runtime, workspace, sealer.device);
+  expect(storedSession(runtime, one.dead.session)).toMatchObject(isRecovered);
   fresh.kill();
   expect(anotherClaude(runtime, one.dead, { session: "ffff6666" }).start()).not.toContain("fix the parser");
   // It returns by `claude --resume`.

@@ -140,7 +140,6 @@ it("files go at the coordinator when their session is forgotten, ends, is dismis
   const both = twoMachines();
   const { world, one, two } = both;
   const { runtime } = one;
-  const rows = [];
   const ends: ((session: string) => unknown)[] = [
     (session) => runtime.store.write((sql) => void forget(sql, { session })),
     (session) => one.end(session),
@@ -155,12 +154,12 @@ it("files go at the coordinator when their session is forgotten, ends, is dismis
     await save(both, `text ${at}`, `s${at}`);
     await one.sync.syncNow();
     await two.sync.syncNow();
-    rows.push(rowIn(two, `s${at}`));
-    await end(`s${at}`);
+    const row = rowIn(two, `s${at}`);
+    await end(row.id);
     await world.time.pass(10_000);
     await one.sync.syncNow();
+    expect([row.id, await notReceived(two, row)]).toEqual([row.id, "not_found"]);
   }
-  for (const row of rows) expect([row.id, await notReceived(two, row)]).toEqual([row.id, "not_found"]);
 });
 
 it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session", async () => {
@@ -278,7 +277,7 @@ it("all that is sealed opens again, never twice into the same text, and shows no
   expect(Buffer.from(marked.ok ? marked.value : "", "base64url").toString("latin1")).not.toContain("SECRET");
   expect(marked.ok).toBe(true);
   const bomb = seal(key, about, Buffer.alloc(65 * 1_048_576), random);
-  expect(bomb.ok && open(ringOf(key), about, bomb.value)).toMatchObject({ error: { code: "malformed" } });
+  expect([bomb.ok, bomb.ok && open(ringOf(key), about, bomb.value).ok]).toEqual([true, false]);
   const large = seal(key, about, randomBytes(1_200_000), random);
   expect(large).toMatchObject({ ok: false, error: { code: "too_large" } });
   expect(large.ok || large.error.bytes).toBeGreaterThan(1_048_576);

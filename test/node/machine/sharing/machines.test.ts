@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import * as devices from "#src/machine/sharing/device.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
 import * as notices from "#src/store/notices.ts";
 import { expect, it } from "vitest";
@@ -6,6 +7,8 @@ import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.t
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { readNotes } from "#src/machine/sharing/sync-status.ts";
 import { breakPage } from "#harness/store/store-test.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
 import { given } from "#harness/coordinator/peers.ts";
@@ -21,9 +24,9 @@ function twoMachines(key = aKey()) {
   return { world, one: new SyncMachine(world, { key }), two: new SyncMachine(world, { name: "m2", key }) };
 }
 
-async function aMachine() {
+async function aMachine(key = aKey()) {
   const world = new SyncWorld();
-  const one = new SyncMachine(world);
+  const one = new SyncMachine(world, { key });
   one.work("s1", "first");
   await one.sync.syncNow();
   return { world, one };
@@ -69,7 +72,8 @@ it("nothing is lost, nothing comes twice and the order holds, at any cut and kil
 
 it("a copied home stores beside the first one, and with a token of another machine as a device of its own", async () => {
   for (const [name, isCopyFirst] of ["m1", "m2"].flatMap((name) => [true, false].map((is) => [name, is] as const))) {
-    const { world, one } = await aMachine();
+    const key = aKey();
+    const { world, one } = await aMachine(key);
     const copy = new SyncMachine(world, { name, copyOf: one });
     const { device } = one;
     await world.time.pass(40_000);
@@ -78,8 +82,10 @@ it("a copied home stores beside the first one, and with a token of another machi
     for (const machine of isCopyFirst ? [copy, one] : [one, copy])
       expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
     expect([one.device, copy.device === device]).toEqual([device, name === "m1"]);
-    const { sessions } = given(await world.host.call("sync.list", {}));
-    expect(new Set(sessions.map(({ session }) => session))).toEqual(new Set(["s1", "of-the-copy", "of-the-first"]));
+    const third = new SyncMachine(world, { name: "m3", key });
+    await third.sync.syncNow();
+    const others = third.runtime.store.read((sql) => elsewhere.listOfOthers(sql, "team"), []);
+    expect(others.map(({ id }) => id).toSorted()).toEqual(["of-the-copy", "of-the-first", "s1"]);
   }
 });
 
@@ -98,7 +104,7 @@ it("a restored home does not undo what it did after its backup, and continues fr
   expect(await checkpoints()).toBe(3);
   // It sends the session as it was.
   restored.runtime.store.write((sql) => setEpoch(sql, 2));
-  expect(await restored.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await restored.sync.syncNow()).toMatchObject({ sessions: 1, left: 0, trouble: null });
   expect(await checkpoints()).toBe(3);
   await world.time.pass(60_000);
   restored.work("s1", "another second");
@@ -154,6 +160,10 @@ it("a coordinator that says again and again that it has lost everything is not f
   one.work("s1", "second");
   expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "lost_place" });
   expect(world.asked.length).toBeLessThan(12);
+  // By itself it tries again after five minutes.
+  one.sync.start();
+  await world.time.pass(290_000);
+  expect(world.asked.length).toBeLessThan(20);
   world.twist = (_name, answer) => answer;
   await expectAllSent(one);
 });
@@ -164,11 +174,20 @@ it("another key than the workspace's is not used: changes wait until the right o
   one.work("s1", "of one", one.folder);
   two.work("s2", "of two");
   for (const machine of [one, two, one]) await machine.sync.syncNow();
+  const nameOfProject = async () => given(await world.host.call("sync.list", { session: "s1" })).sessions[0]?.project;
+  const name = await nameOfProject();
   await world.host.call("sync.rekey", { keyId: next.id, from: key.id });
   one.take(next);
   expect(await one.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
   expect(await one.mirrored()).toEqual(one.kept());
   for (const text of ["of one", one.folder]) expect(world.host.bytes()).not.toContain(text);
+  expect([name, await nameOfProject()]).toEqual([expect.any(String), expect.not.stringContaining(name ?? "")]);
+  // A machine that has nothing to send opens what it refused as soon as it has the key.
+  const idle = new SyncMachine(world, { name: "m3", key });
+  expect(await idle.sync.syncNow()).toMatchObject({ received: 1, refused: 1 });
+  idle.take(next);
+  expect(await idle.sync.syncNow()).toMatchObject({ received: 2, refused: 0 });
+  expect(idle.runtime.store.read(readNotes, {}).refused).toBe(0);
   const before = await two.mirrored();
   two.work("s2", "and on");
   const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
@@ -253,7 +272,35 @@ it("an earlier envelope shown again is refused, and what was known stays", async
   expect(versions()).toEqual(known);
 });
 
-it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {
+it("of a session elsewhere the newest events after its checkpoint come, in order and within bounds, and all are counted", async () => {
+  const { one, two } = await twoSent();
+  for (let n = 10; n < 50; n++) {
+    one.note("s1", `event ${n} ${"x".repeat(2_000)}`);
+    one.note("s2", `event ${n}`);
+  }
+  const failure = { kind: "failure", text: "Exit code 1" } as const;
+  one.runtime.store.write((sql) => journal.append(sql, "s1", one.runtime.now(), "failed", failure));
+  one.note("s1", "event 50");
+  for (const machine of [one, two]) await machine.sync.syncNow();
+  const found = remotes(two).map((row) => {
+    const state = two.runtime.store.read((sql) => elsewhere.findState(sql, row), null);
+    const events = [...JSON.stringify(state).matchAll(/event (\d+)/g)].map(([, n]) => Number(n));
+    const { unsaved, lastFailure } = row.sealed;
+    return [
+      row.id,
+      unsaved,
+      lastFailure,
+      events.at(-1),
+      events.every((n, at) => at === 0 || n > (events[at - 1] ?? 0)),
+    ];
+  });
+  expect(found).toEqual([
+    ["s1", { count: 42, came: 18 }, null, 50, true],
+    ["s2", { count: 40, came: 30 }, null, 49, true],
+  ]);
+});
+
+it("a checkpoint that was forgotten elsewhere is read nowhere, and after leaving the workspace nothing of it is", async () => {
   const { one, two } = await twoSent();
   const checkpoint = one.work("s1", "the forgotten words");
   await one.sync.syncNow();
@@ -270,6 +317,9 @@ it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {
   await one.sync.syncNow();
   await two.sync.syncNow();
   expect(wordsOf()).not.toContain("the forgotten words");
+  expect(remotes(two)).not.toEqual([]);
+  two.runtime.store.write((sql) => devices.leave(sql));
+  expect(remotes(two)).toEqual([]);
 });
 
 it("a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
@@ -288,10 +338,17 @@ it("a pull with a page of deletions only comes to its end, and drops nothing tha
   // A full pull, as a new process has it.
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
-  expect(remotes(two)).toHaveLength(101);
+  const leftWithout = async (session: string): Promise<number> => {
+    one.runtime.store.write((sql) => void forget(sql, { session }));
+    for (const machine of [one, two]) await machine.sync.syncNow();
+    return remotes(two).length;
+  };
+  expect(await leftWithout("last")).toBe(100);
+  two.restart();
+  expect(await leftWithout("s2")).toBe(99);
   world.twist = (name, answer) =>
     name === "sync.list" ? { sessions: [], forgotten: [], revision: 7, isMore: true } : answer;
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: { code: "bad_answer" } });
-  expect(remotes(two)).toHaveLength(101);
+  expect(remotes(two)).toHaveLength(99);
 });
