@@ -175,15 +175,6 @@ it("the declared labels hold all values of the types they show", () => {
   expect(states.toSorted()).toEqual(TaskState.options.toSorted());
 });
 
-it("the name of a metric ends in its unit, and that of a counter in _total", () => {
-  for (const name of names) {
-    const { type, unit } = definitionOf(name);
-    expect(name.endsWith("_total")).toBe(type === "counter");
-    if (unit !== null) expect(name.replace(/_total$/, "").endsWith(`_${unit}`)).toBe(true);
-    expect(name).toMatch(/^shim_[a-z0-9_]+$/);
-  }
-});
-
 it("whatever a label holds, the text has only declared values and loses nothing", async () => {
   const label = fc.oneof(fc.string(), fc.constantFrom("killed", "claude-code", "busy", "done", 'a"b', "c\nd"));
   const sample = fc.record({

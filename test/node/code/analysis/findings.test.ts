@@ -242,6 +242,8 @@ it("each finding has its position, level and rule; a message keeps the lines of 
     "src/plain.js 3:3-3:12 error no-debugger",
     "src/plain.js 4:10-4:17 error no-undef",
   ]);
+  const fatal = [{ filePath: "/project/a.js", messages: [{ fatal: true, severity: 2, message: "Unexpected token" }] }];
+  expect(lines("eslint", JSON.stringify(fatal))).toEqual(["a.js *:* error parse-error"]);
   expect(lines("knip", recordings.knip)).toEqual(
     expect.arrayContaining([
       "src/plain.js *:* warning files",
@@ -252,11 +254,6 @@ it("each finding has its position, level and rule; a message keeps the lines of 
       "src/shapes.ts 9:18 warning types DeadShape",
     ]),
   );
-});
-
-it("a file that ESLint cannot parse is an error", () => {
-  const fatal = [{ filePath: "/project/a.js", messages: [{ fatal: true, severity: 2, message: "Unexpected token" }] }];
-  expect(lines("eslint", JSON.stringify(fatal))).toEqual(["a.js *:* error parse-error"]);
 });
 
 it("oxlint: the end of a range follows from bytes, also after characters of several bytes", () => {

@@ -112,6 +112,15 @@ it("messages reach a chat by id, its beginning, title, topic and all; each once,
   );
 });
 
+it("a chat takes in at once all messages that wait, of several pages", async () => {
+  const { rig, one, other } = await twoChats();
+  const self = { chat: one.claude.session, incarnation: 1 };
+  const target = { to: "chat", chat: other.claude.session } as const;
+  for (let n = 0; n < 51; n++) rig.call("messages.send", { self, target, body: `${n}`, requestId: `r${n}` });
+  await other.ask("shim_inbox");
+  expect(rowCount(rig.base, "team_news")).toBe(51);
+});
+
 it("no secret reaches another chat, in any field", async () => {
   const { rig, one, other } = await twoChats();
   const secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
