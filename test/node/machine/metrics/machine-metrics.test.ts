@@ -43,12 +43,17 @@ it("a machine on which nothing has happened has every metric, all 0, and no file
 
 it("a death and its offer are counted once, with cause, client and score", () => {
   const runtime = tempRuntime();
-  aDeath(runtime);
+  const living = aDeath(runtime);
   const value = sampled(runtime);
   expect(value("shim_deaths_total", { cause: "killed", client: "claude-code" })).toBe(1);
   expect(value("shim_recoveries_total", { action: "offered" })).toBe(1);
   expect(value("shim_restore_score_ratio")).toBe(1);
   expect(value("shim_recovery_duration_seconds")).toBe(0);
+  runtime.wait(30_000);
+  const later = sampled(runtime);
+  expect([later("shim_sessions"), later("shim_unsaved_age_seconds")]).toEqual([1, 30]);
+  living.kill();
+  expect(sampled(runtime)("shim_sessions")).toBe(0);
 });
 
 function aLiveChat(runtime: TempRuntime): Claude {

@@ -106,11 +106,16 @@ it("no damaged session is called whole, and its bytes are all accounted for", as
 });
 
 it("where a damage is, its length and its time are said; a row that is being written now is none", async () => {
-  const { home, path } = withOne("codex");
+  const { home, path, first } = withOne("codex");
   const position = statSync(path).size;
   appendFileSync(path, '{"timestamp":"2026-11-25T10:00:01.000Z","type":"response_it');
   settle(home, path, 1_000);
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
+  const torn = readFileSync(path);
+  appendFileSync(path, `\n${first}`);
+  settle(home, path, 1_000);
+  expect(await check(home)).toMatchObject([{ state: "damaged" }]);
+  writeFileSync(path, torn);
   settle(home, path);
   const what = `a row is cut: 59 bytes at byte ${position.toLocaleString("en")} (line 10, after 2026-11-25 10:00 UTC)`;
   expect(await home.shim("sessions check")).toMatchObject({ code: 1, out: holding(what, "1 damaged.") });
@@ -155,6 +160,27 @@ it("what its client is about to delete is expiring, and --keep copies it with it
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
+it("--keep copies each of two files of one name", async () => {
+  const { home, path } = withOne("claude-code", 25 * dayMs);
+  const other = put(join(dirname(dirname(path)), "other", basename(path)), `${readFileSync(path, "utf8")}\n`);
+  settle(home, other, 25 * dayMs);
+  const found = await check(home, "--keep");
+  expect(found).toHaveLength(2);
+  for (const { file, kept } of found) expect(readFileSync(kept ?? "")).toEqual(readFileSync(file));
+});
+
+it("backups of files that are gone are counted, and the session is whole all the same", async () => {
+  const { home, session, path } = withOne("claude-code");
+  const names = ["a1@v1", "b2@v1"].map((backupFileName) => ({
+    type: "file-history-delta",
+    backup: { backupFileName },
+  }));
+  write(home, session, [...session.rows, ...names]);
+  put(join(dirname(dirname(dirname(path))), "file-history", session.id, "a1@v1"), "");
+  const text = holding("1 of 2 backups of files are gone");
+  expect(await check(home)).toMatchObject([{ state: "whole", findings: [{ state: "whole", text }] }]);
+});
+
 it("Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
   const { home, path } = withOne("gemini");
   const beside = (end: string): string => join(dirname(path), `session-2026-11-24T09-00-${end}`);
@@ -180,6 +206,7 @@ it("a damaged or looped sub-agent, rows in a loop, and a session that the API re
   };
   put(subagent, '{"type":"user","mess');
   await found("sub-agent agent-a1.jsonl: a row is cut");
+  expect(await check(home, "--client claude-code")).toMatchObject([{ read: { damaged: 20 } }]);
   const [first] = session.rows;
   put(subagent, `${JSON.stringify({ ...first, parentUuid: first?.["uuid"], isSidechain: true })}\n`);
   await found("agent-a1.jsonl: a row names itself");
@@ -275,6 +302,9 @@ it("what OpenCode 1 kept in folders, and no database has, is invisible and read 
     { session: "ses_2", state: "damaged", findings: [cut, invisible] },
     { session: "ses_4", state: "damaged", findings: [nameless, invisible] },
   ]);
+  // The database may have each of them.
+  writeFileSync(join(openCode(home), "opencode.db"), "no database");
+  expect(await check(home, "--client opencode")).toEqual([]);
 });
 
 it("Copilot CLI opens no session whose workspace.yaml is damaged: the check and rescue say so", async () => {

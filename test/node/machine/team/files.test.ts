@@ -197,11 +197,11 @@ const replaced = (at: number, by: string): string => `${lines.with(at - 1, by).j
 const now = 2_000_000_000_000;
 
 /** Chat `a` in a project, and `b` in a second work tree of it or beside `a`. */
-function twoChats({ isShared = false } = {}) {
+function twoChats({ isShared = false, config = {} } = {}) {
   const { root, project } = makeProject({ "a.txt": base, "b.txt": base });
   const other = join(root, "other");
   git(project, "worktree", "add", "--quiet", "-b", "other", other);
-  const runtime = tempRuntime({ env: GIT_ENV, now });
+  const runtime = tempRuntime({ env: GIT_ENV, now, config });
   const a = new Claude(runtime, { cwd: project });
   const b = anotherClaude(runtime, a, { cwd: isShared ? project : other });
   for (const chat of [a, b]) chat.start();
@@ -261,6 +261,9 @@ it("both chats learn of a conflict before either commits, once, with file and ow
   await watch.check();
   expect([heard(runtime, a).length, heard(runtime, b).length]).toEqual([1, 1]);
   expect(JSON.stringify([heard(runtime), open(runtime)])).not.toContain("password");
+  const off = twoChats({ config: { team: { conflicts: false } } });
+  for (const chat of [off.a, off.b]) editFile(chat, "a.txt", replaced(7, chat.session));
+  expect([await off.watch.check(), open(off.runtime)]).toEqual([0, []]);
 });
 
 it.each(["ends", "is killed"])("no chat learns of the conflict of one that %s before", async (how) => {

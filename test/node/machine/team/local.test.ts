@@ -127,12 +127,15 @@ it("no secret reaches another chat, in any field", async () => {
   await one.ask("shim_send", { to: other.claude.session, text: `use ${secret}` });
   await one.ask("shim_submit", { tasks: [{ type: "a", payload: { key: secret } }] });
   await one.ask("shim_state_set", { key: "k", value: [secret] });
+  const foreign = { process: "p9", machine: "m9", client: "other", metadata: { title: `of m9 ${secret}` } };
+  rig.call("chats.register", { chat: "c9", session: "c9", ...foreign });
   const reported = [await other.ask("shim_inbox"), await other.ask("shim_next")];
   await other.ask("shim_report", { outcome: "progress", note: secret });
   const chats = await one.ask("shim_chats");
   await other.ask("shim_report", { outcome: "done", result: { secret } });
   const tasks = [rig.call("tasks.get", { task: 1 }), rig.call("tasks.history", { task: 1 })];
   expect(JSON.stringify([reported, chats, tasks, rig.call("state.list", {})])).not.toContain(secret);
+  expect(chats.text).toContain("of m9 [redacted");
   expect(JSON.stringify(reported)).toContain("[redacted");
 });
 

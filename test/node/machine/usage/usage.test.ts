@@ -26,10 +26,12 @@ function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.
 it("each response counts once into session, day, project and model, with its last line", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
-  // The client repeats a response over several lines; the last one is complete.
+  // The client repeats a response over several lines; what was counted never falls.
   claude.transcribe(said("m1", 1), said("m1", 50), said("m2", 7));
   claude.use("Bash");
   claude.transcribe(said("m2", 30));
+  claude.use("Bash");
+  claude.transcribe(said("m2", 8));
   claude.stop();
   const expected = { responses: 2, input: 200, output: 80, cacheRead: 2_000, cacheWrite: 40 };
   expect(lines(runtime)).toEqual([{ ...emptyLine, ...expected, key: claude.session, unpricedTokens: 2_320 }]);
@@ -83,6 +85,12 @@ it("of the client's running cost only what is new counts; a late and a repeated 
   const claude = aLiveClaude(runtime);
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
+  // A client that resumes the session counts from 0.
+  claude.kill();
+  const resumed = new Claude(runtime, { pid: 1_001, session: claude.session, cwd: claude.cwd });
+  resumed.start("resume");
+  for (const cost of [0.25, 0.75]) redraw(runtime, resumed, cost);
+  expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.75 }]);
 });
 
 it("the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
