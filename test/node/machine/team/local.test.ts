@@ -125,6 +125,9 @@ it("no secret reaches another chat, in any field", async () => {
   const { rig, one, other } = await twoChats();
   const secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
   await one.ask("shim_send", { to: other.claude.session, text: `use ${secret}` });
+  // Of a program that redacts nothing.
+  const target = { to: "chat", chat: other.claude.session } as const;
+  rig.call("messages.send", { self: { chat: one.claude.session, incarnation: 1 }, target, body: secret });
   await one.ask("shim_submit", { tasks: [{ type: "a", payload: { key: secret } }] });
   await one.ask("shim_state_set", { key: "k", value: [secret] });
   const foreign = { process: "p9", machine: "m9", client: "other", metadata: { title: `of m9 ${secret}` } };

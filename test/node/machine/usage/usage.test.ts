@@ -19,8 +19,8 @@ function said(id: string, output: number, overrides: Record<string, unknown> = {
   return anAssistantLine({ id, usage }, { requestId: `req_${id}`, ...overrides });
 }
 
-function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.usage): UsageLine[] {
-  return runtime.store.read((sql) => usageBy(sql, { by, since: null }, usage), []);
+function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.usage, since?: number): UsageLine[] {
+  return runtime.store.read((sql) => usageBy(sql, { by, since: since ?? null }, usage), []);
 }
 
 it("each response counts once into session, day, project and model, with its last line", () => {
@@ -38,6 +38,8 @@ it("each response counts once into session, day, project and model, with its las
   expect(lines(runtime, "project")).toMatchObject([{ key: claude.cwd, ...expected }]);
   expect(lines(runtime, "model")).toMatchObject([{ key: "claude-opus-5-5", ...expected }]);
   expect(lines(runtime, "day")).toMatchObject([{ key: new Date(T0).toISOString().slice(0, 10), ...expected }]);
+  const since = (hours: number) => lines(runtime, "day", defaults.usage, T0 + hours * 3_600_000).length;
+  expect([since(1), since(2)]).toEqual([1, 0]);
 });
 
 it("a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
@@ -90,7 +92,11 @@ it("of the client's running cost only what is new counts; a late and a repeated 
   const resumed = new Claude(runtime, { pid: 1_001, session: claude.session, cwd: claude.cwd });
   resumed.start("resume");
   for (const cost of [0.25, 0.75]) redraw(runtime, resumed, cost);
-  expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.75 }]);
+  // Of a session that is new to SHIM, but was begun before, no earlier cost counts.
+  const older = new Claude(runtime, { pid: 1_002, session: "e0487890", cwd: claude.cwd });
+  older.start("resume");
+  for (const cost of [5, 5.5]) redraw(runtime, older, cost);
+  expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.75 }, { clientCostUsd: 0.5 }]);
 });
 
 it("the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
