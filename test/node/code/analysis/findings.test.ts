@@ -187,6 +187,7 @@ function sarifOf(report: Report): SarifResult[] {
 
 it("SARIF has each finding with its fingerprint, and after a comparison what is new", () => {
   const report = aReport();
+  expect(report.totals.new).toBeNull();
   const prints = sarifOf(report).flatMap(({ partialFingerprints }) => Object.values(partialFingerprints).slice(0, 1));
   expect(prints.toSorted()).toEqual(report.findings.map(({ fingerprint }) => fingerprint).toSorted());
   const baseline = toBaseline(report.findings.slice(1));

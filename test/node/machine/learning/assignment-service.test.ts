@@ -11,6 +11,7 @@ import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { defaults } from "#src/contract/config.ts";
 import { answerRequest } from "#src/machine/learning/statsig.ts";
 import type { ServiceAnswer, ServiceRequest, ServiceWork } from "#src/machine/learning/assignment-service.ts";
+import { markSent, sendCounted, setOff } from "#src/machine/learning/machine-trials.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const key = "checkpoint.everyMs";
@@ -70,9 +71,9 @@ function aServiceRuntime(experiments: Record<string, unknown>) {
   };
 }
 
-const all = (arm: string): string => `answer({ arms: request.work.trials.map(() => "${arm}"), problems: [] });`;
+const all = (arm: string): string => `answer({ arms: (request.work.trials ?? []).map(() => "${arm}"), problems: [] });`;
 
-it("a service is asked once, for a session that begins while a trial runs, and its arm is stored @night", () => {
+it("a service is asked once, for a session that begins while a trial runs, and its arm is stored", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(all("treatment"));
   aChat(runtime);
@@ -92,7 +93,11 @@ it.each([
   ["hangs", "while (true);", "no answer within 1600 ms"],
   ["prints rubbish", `console.log("{}"); fs.writeSync(3, "rubbish");`, "ended without an answer"],
   ["dies", "process.kill(process.pid, 'SIGKILL');", "ended without an answer"],
-  ["reports a problem", `answer({ arms: [], problems: ["no key"] });`, "no key"],
+  [
+    "reports a problem",
+    `answer({ arms: [], problems: ["no ghp_${"aB3".repeat(12)}"] });`,
+    "no [redacted:github-token]",
+  ],
 ])("a service that %s leaves the session without an arm, and says so once", (_, program, problem) => {
   const limits = program.startsWith("while") ? { waitMs: 100 } : {};
   const runtime = aServiceRuntime({ provider: "statsig", ...limits });
@@ -108,6 +113,21 @@ it.each([
   runtime.serve(all("treatment"));
   chat.start("resume");
   expect(armsOf(runtime)).toEqual([]);
+});
+
+it("the sessions that count are sent to the service once, and none while experiments are off", async () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  runtime.serve(all("treatment"));
+  started(runtime);
+  const sent = async (): Promise<number> => {
+    await sendCounted(runtime, (id, until) => markSent(runtime, id, until));
+    return runtime.requests().filter(({ work }) => work.kind === "send").length;
+  };
+  aChat(runtime).end();
+  expect([await sent(), await sent()]).toEqual([1, 1]);
+  aChat(runtime).end();
+  setOff(runtime, runtime.now(), "command line");
+  expect(await sent()).toBe(1);
 });
 
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));

@@ -105,8 +105,10 @@ it("a forgotten session leaves no id in an experiment, and still counts", () => 
   expect([units.length > 0, counts()]).toEqual([true, before]);
 });
 
-it("one experiment of a group at a time", () => {
+it("one experiment of a group at a time, and none that could not end with as few chats as the machine has", () => {
   const runtime = tempRuntime();
+  const early = start(runtime, { key, to: 8, reason: "", replay: null }, "kaizen");
+  expect(early).toMatchObject({ ok: false, error: { code: "cannot_end" } });
   const first = started(runtime);
   const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null }, "kaizen");
   expect(second).toMatchObject({ ok: false, error: { code: "busy", message: expect.stringContaining(first.id) } });
@@ -145,6 +147,15 @@ it("a canary without harm is deployed as by shim config, watched, and kept", () 
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
   const config = readFileSync(runtime.paths.config, "utf8").replace("// mine", "");
   expect(JSON.parse(config)).toEqual({ offerMaxAgeMs: 86_400_000 });
+});
+
+it("no outcome counts before that of an earlier session is known", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  for (let n = 0; n < 5; n++) aChatOf(runtime);
+  for (let n = 0; n < 100; n++) aSession(runtime);
+  advanceAll(runtime);
+  expect(reload(runtime, experiment).read).toBe(0);
 });
 
 it("an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
