@@ -242,7 +242,11 @@ it("after a raised epoch nothing is granted for a while; leases stay", async ({ 
   expect(refused(await b.acquire("y"))).toMatchObject({ code: "lease_held", retryAfterMs: 90_000 });
   expect(await c.queue("x")).toBe(1);
   expect((await b.campaign("main", { waitMs: 300 * second })).state).toBe("following");
-  await pass(host, 90 * second - 1);
+  await b.queue("file:p/a", { waitMs: 10 * second });
+  expect(await c.queue("file:p/**", { waitMs: 20 * second })).toBe(2);
+  host.wait(10 * second);
+  expect(await c.queue("file:p/**")).toBe(1);
+  await pass(host, 80 * second - 1);
   expect(await holders(host)).toEqual({});
   await pass(host, 1);
   await host.ring();

@@ -113,8 +113,15 @@ it("a lease ends at its last instant, with or without an alarm", async ({ host, 
   ]);
 });
 
-it("pings and calls renew a bound lease; renewals do not change its ttl", async ({ host, a, b }) => {
+it("pings and calls renew a bound lease, which counts as held; renewals do not change its ttl", async ({
+  host,
+  a,
+  b,
+}) => {
+  const counted = async (): Promise<unknown> =>
+    (await ask(host, "metrics", {})).samples.find(({ name }) => name === "shim_leases")?.value;
   await host.connect("a");
+  await a.hold("y", { isBound: true });
   const lease = await a.hold("x", { isBound: true, ttlMs: second });
   expect(lease).toMatchObject({ isBound: true, ttlMs: 30_000, remainingMs: 30_000 });
   for (let n = 0; n < 30; n++) {
@@ -122,6 +129,7 @@ it("pings and calls renew a bound lease; renewals do not change its ttl", async 
     await host.ping("a");
     await b.beat();
   }
+  expect(await counted()).toBe(2);
   await b.back();
   host.wait(4 * second);
   for (const ttlMs of [second, 3_600 * second, undefined]) {
@@ -135,6 +143,7 @@ it("pings and calls renew a bound lease; renewals do not change its ttl", async 
   expect(codeOf(await b.acquire("x"))).toBe("lease_held");
   await pass(host, 1);
   expect((await check(host, "x", lease.token)).isValid).toBe(false);
+  expect(await counted()).toBe(0);
   expect(codeOf(await b.acquire("x"))).toBe("ok");
 });
 
@@ -208,15 +217,20 @@ for (const [parting, part] of Object.entries<(host: RuleHost, first: Peer) => Pr
     expect(await holders(host)).toEqual({ "file:p/a": "a", "file:p/b": "c" });
   });
 
-it("a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
+it("a wait ends at its last instant; the lease goes to the next, and a new wait is the last", async ({
+  host,
+  crew: { a, b, c },
+}) => {
   const lease = await a.hold("x", { ttlMs: 100 * second });
   await b.queue("x", { waitMs: 10 * second });
-  await c.queue("x", { waitMs: 10 * second + 1 });
+  await c.queue("x", { waitMs: 11 * second });
   host.wait(10 * second);
+  expect([await c.queue("x"), await b.queue("x")]).toEqual([1, 2]);
+  host.wait(second);
   await a.release(lease);
-  expect(await holders(host)).toEqual({ x: "c" });
-  expect(codeOf(await b.acquire("x"))).toBe("lease_held");
-  expect(await b.queue("x")).toBe(1);
+  expect(await holders(host)).toEqual({ x: "b" });
+  expect(codeOf(await c.acquire("x"))).toBe("lease_held");
+  expect(await c.queue("x")).toBe(1);
 });
 
 it("a cancelled wait gets nothing; cancelling nothing is no error", async ({ host, crew: { a, b } }) => {
@@ -298,7 +312,7 @@ it("watches of $leader/ receive each change of leader in order", async ({ host, 
   await a.campaign("boss");
   const first = await termOf(host, "boss");
   for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 600 * second });
-  given(await renewed(host, a, first));
+  given(await a.renew({ resource: "leader:boss", token: first }));
   await a.resign("boss", first);
   const next = await termOf(host, "boss");
   await pass(host, 30 * second + 15 * second);
@@ -313,7 +327,3 @@ it("watches of $leader/ receive each change of leader in order", async ({ host, 
   ]);
   expect(await auditOf(host, "lease.expired")).toMatchObject([{ subject: "leader:boss", actor: "b" }]);
 });
-
-function renewed(host: RuleHost, peer: Peer, term: number) {
-  return host.call("leases.renew", { self: peer.self, resource: "leader:boss", token: term });
-}

@@ -256,7 +256,7 @@ it("a chat has a number of leases and waits; renewals and repeats are not refuse
   await a.hold("x4");
 });
 
-it("so many wait for one resource, and so many in the workspace", async ({ host }) => {
+it("so many wait for one resource, of one chat, and in the workspace", async ({ host }) => {
   await limit(host, { maxWaitersPerResource: 3, maxWaiters: 5 });
   const a = await Peer.join(host, "a");
   for (const resource of ["x", "file:p/**"]) await a.hold(resource);
@@ -269,6 +269,13 @@ it("so many wait for one resource, and so many in the workspace", async ({ host 
   const campaign = { self: (peers[0] as Peer).self, name: "main", requestId: "r", waitMs: 1_000 };
   await a.campaign("main");
   expect(await refusal(host, "elections.campaign", campaign)).toMatchObject({ code: "quota_exceeded" });
+  const [first] = peers as [Peer];
+  const more = async (requestId: string) => refused(await first.acquire("x", { requestId, waitMs: second })).message;
+  await limit(host, { maxWaitersPerResource: 50, maxWaiters: 50, maxWaitersPerChat: 2 });
+  expect(await more("r2")).toContain("maxWaitersPerChat");
+  await limit(host, { maxWaitersPerChat: 50 });
+  for (let at = 2; at <= 20; at++) await first.queue("x", { requestId: `r${at}` });
+  expect(await more("r21")).toContain("20 requests of chat w0 wait for x");
 });
 
 it("a submit that needs more partition keys than allowed is refused as a whole", async ({ host }) => {

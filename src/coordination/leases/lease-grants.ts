@@ -110,8 +110,7 @@ export function resolveOverlap(tx: Tx, resource: string): Overlap {
   const isHeld = overlap.held.length + overlap.delays.length > 0;
   if (expired.length + endedDelays.length === 0 && (!overlap.hasWaiters || (isHeld && projectOf(resource) === null)))
     return overlap;
-  // Ends old delays before an expiry sets a new one.
-  for (const { resource: ended } of endedDelays) lockDelays.delete(tx.sql, { resource: ended });
+  for (const delay of endedDelays) lockDelays.delete(tx.sql, delay);
   expire(tx, expired);
   grantWaiting(tx, [resource, ...endedDelays.map((delay) => delay.resource)]);
   return findOverlap(tx, resource);

@@ -51,13 +51,12 @@ export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return leases.select(sql, "WHERE holder = ?", chat);
 }
 
-type Term = Pick<LeaseRow, "holder" | "incarnation" | "ttlMs" | "isBound" | "expiresAt">;
+type Term = Pick<LeaseRow, "holder" | "ttlMs" | "isBound" | "expiresAt">;
 
+/** No bound lease outlives the process of its holder: see `freezeAllOf`. */
 export function expiresAt(tx: Tx, row: Term): number {
-  if (row.isBound === 0) return row.expiresAt;
-  const holder = chatRows.findLiveness(tx, row.holder);
-  if (!holder || holder.incarnation !== row.incarnation) return row.expiresAt;
-  return Math.max(row.expiresAt, chatRows.lastSeen(tx, holder) + row.ttlMs);
+  const holder = row.isBound === 1 ? chatRows.findLiveness(tx, row.holder) : null;
+  return holder ? Math.max(row.expiresAt, chatRows.lastSeen(tx, holder) + row.ttlMs) : row.expiresAt;
 }
 
 /** A lease has ended at its last instant. */
@@ -67,16 +66,13 @@ export function isLive(tx: Tx, row: Term): boolean {
 
 /** Bound leases that only their chats keep are read once for each chat. */
 export function countLive(tx: Tx): number {
-  const [{ live, kept } = { live: 0, kept: 0 }] = tx.sql.all<{ live: number; kept: number }>(
-    `SELECT count(*) FILTER (WHERE expiresAt > ?) AS live,
-       count(*) FILTER (WHERE isBound = 1 AND expiresAt <= ?) AS kept FROM leases`,
-    tx.now,
+  const [{ live } = { live: 0 }] = tx.sql.all<{ live: number }>(
+    "SELECT count(*) AS live FROM leases WHERE expiresAt > ?",
     tx.now,
   );
-  if (kept === 0) return live;
   const byChat = tx.sql.all<Term & { readonly n: number }>(
-    `SELECT holder, incarnation, ttlMs, isBound, expiresAt, count(*) AS n FROM leases
-     WHERE isBound = 1 AND expiresAt <= ? GROUP BY holder, incarnation, ttlMs`,
+    `SELECT holder, ttlMs, isBound, expiresAt, count(*) AS n FROM leases
+     WHERE isBound = 1 AND expiresAt <= ? GROUP BY holder, ttlMs`,
     tx.now,
   );
   return byChat.reduce((sum, row) => sum + (isLive(tx, row) ? row.n : 0), live);

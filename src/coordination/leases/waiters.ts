@@ -62,7 +62,7 @@ export function checkLimits({ sql, settings }: Tx, chat: string, resource: strin
 
 export function findLiveChat(tx: Tx, waiter: WaiterRow): chatRows.LivenessRow | null {
   const chat = waiter.until > tx.now ? chatRows.findLiveness(tx, waiter.chat) : null;
-  return chat?.incarnation === waiter.incarnation && chatRows.offlineReason(tx, chat) === null ? chat : null;
+  return chat && chatRows.offlineReason(tx, chat) === null ? chat : null;
 }
 
 export function enqueue(

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
 import * as z from "zod";
 import { configSchema, defaults } from "#src/contract/config.ts";
+import { retryOf, type CallError, type Retry } from "#src/contract/errors.ts";
 import { Json, jsonText, limitedJson } from "#src/contract/values.ts";
 import { OverlapSet } from "#src/contract/resource-paths.ts";
 import { parseConfig, readConfig } from "#src/platform/config-file.ts";
@@ -149,6 +150,19 @@ it("a set of resources overlaps what one of them overlaps", () => {
     }),
     { numRuns: 1_000 },
   );
+});
+
+it.each<[Retry, codes: string]>([
+  ["later", "rate_limited internal overloaded frozen unreachable outcome_unknown queue_full not_registered"],
+  ["later", "host_unusable store_locked store_full store_unavailable"],
+  ["when_free", "session_in_use lease_held too_many_chats throttled"],
+  ["after_user", "wrong_key edge_unusable no_edge no_sync no_key other_workspace"],
+  ["after_registering", "chat_offline"],
+  ["with_another_client", "closed"],
+  ["never", "bad_answer gave_up chat_lost held not_to_take put_back store_corrupt store_newer store_readonly"],
+  ["never", "unauthenticated chat_replaced not_holder stale_token stale_claim quota_exceeded key_reused compacted"],
+])("%s is when a call may be repeated after one of: %s", (retry, codes) => {
+  for (const code of codes.split(" ") as CallError["code"][]) expect([code, retryOf({ code })]).toEqual([code, retry]);
 });
 
 const minuteMs = 60_000;
