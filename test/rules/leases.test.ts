@@ -9,6 +9,7 @@ import {
   pass,
   Peer,
   second,
+  statusOf,
   successorOf,
   changesBelow,
   ask,
@@ -145,6 +146,55 @@ it("pings and calls renew a bound lease, which counts as held; renewals do not c
   expect((await check(host, "x", lease.token)).isValid).toBe(false);
   expect(await counted()).toBe(0);
   expect(codeOf(await b.acquire("x"))).toBe("ok");
+});
+
+it("a lease that the chat's older process may trust is held against the new one", async ({ host, a: old }) => {
+  const own = await old.hold("x", { ttlMs: 100 * second });
+  const bound = await old.hold("y", { isBound: true });
+  host.wait(30 * second);
+  const next = successorOf(old);
+  await next.back();
+  expect(codeOf(await next.acquire("x"))).toBe("lease_held");
+  expect(codeOf(await next.acquire("y"))).toBe("ok");
+  expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 70_000 });
+  expect((await check(host, "y", bound.token)).isValid).toBe(false);
+  host.wait(5 * second);
+  // The new process speaks for itself only.
+  expect(await next.leave()).toBe(1);
+  expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 65_000 });
+  await pass(host, 65_000);
+  expect(await holders(host)).toEqual({});
+});
+
+it("a chat that is gone keeps its bound lease until its last ping + ttl, also when it returns", async ({
+  host,
+  a,
+  b,
+}) => {
+  await host.connect("a");
+  const { token } = await a.hold("y", { isBound: true });
+  await pass(host, 10 * second);
+  await host.ping("a");
+  await host.disconnect("a");
+  await pass(host, 20 * second);
+  expect(await statusOf(host, "a")).toBe("offline closed");
+  await b.back();
+  expect(codeOf(await b.acquire("y"))).toBe("lease_held");
+  await a.back();
+  host.wait(9_999);
+  await a.beat();
+  expect(await check(host, "y", token)).toMatchObject({ isValid: true, remainingMs: 1 });
+  host.wait(1);
+  expect((await check(host, "y", token)).isValid).toBe(false);
+});
+
+it("what a chat has done beside its connection counts when that closes", async ({ host, a }) => {
+  await host.connect("a");
+  const lease = await a.hold("x", { isBound: true });
+  host.wait(20 * second);
+  await a.beat();
+  await host.disconnect("a");
+  expect(await check(host, "x", lease.token)).toMatchObject({ isValid: true, remainingMs: 30_000 });
 });
 
 it("leases are listed by name, in pages, by holder and by prefix", async ({ host, a, b }) => {

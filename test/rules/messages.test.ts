@@ -2,7 +2,18 @@ import { expect } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, day, refusal, refused, toAll, toChat, toTopic, Peer, later } from "#harness/coordinator/peers.ts";
+import {
+  ask,
+  day,
+  refusal,
+  refused,
+  toAll,
+  toChat,
+  toTopic,
+  Peer,
+  later,
+  waitForFullHour,
+} from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
 it("a message comes as data until acknowledged, with sender, target and age", async ({ c1: from, c2: to }) => {
@@ -17,6 +28,7 @@ it("a message comes as data until acknowledged, with sender, target and age", as
   expect((await from.pull()).messages).toEqual([]);
   await from.send(toChat(from), "a note to itself");
   expect(await from.bodies()).toEqual(["a note to itself"]);
+  expect(refused(await from.trySend({ to: "chat", chat: "nobody" }, 1)).code).toBe("unknown_chat");
 });
 
 it("the unread are counted for a pull, an acknowledgement and a heartbeat", async ({ c1: from, c2: to }) => {
@@ -44,6 +56,16 @@ it("a thousand acks out of order are remembered; the rest comes again", async ({
   expect(await to.bodies()).toEqual([0, 1_001, 1_002, 1_003, 1_004]);
   expect(await to.acknowledge({ ids: [gap ?? 0] })).toEqual({ cursor: others[999], unread: 4, isMore: false });
   expect(await to.bodies()).toEqual([1_001, 1_002, 1_003, 1_004]);
+});
+
+it("what was acknowledged out of order does not come again when what was before it is over", async ({ c1, c2 }) => {
+  await c1.send(toChat(c2), "short", { ttlMs: 1_000 });
+  await fillTopic(c1.host, "other", 60);
+  await c1.send(toChat(c2), "unread");
+  await c2.acknowledge({ ids: [await c1.send(toChat(c2), "read")] });
+  c2.host.wait(1_000);
+  expect((await ask(c2.host, "chats.heartbeat", { self: c2.self })).unread).toBe(1);
+  expect(await c2.bodies()).toEqual(["unread"]);
 });
 
 const [toTheTopic, toAnother] = [toTopic("t.a"), toTopic("other")];
@@ -290,6 +312,11 @@ it("a message above the limits deletes the oldest, by number and characters", as
   await ask(host, "settings.set", { settings: { maxMessages: 1_000, maxMessageChars: 100_000 } });
   for (let at = 0; at < 40; at++) await from.send(toAll, "x".repeat(9_998));
   expect(await to.bodies()).toEqual(Array.from({ length: 10 }, () => "x".repeat(9_998)));
+  await fillTopic(host, "other", 100);
+  await ask(host, "settings.set", { settings: { maxMessages: 20 } });
+  waitForFullHour(host);
+  await host.ring();
+  expect((await ask(host, "messages.list", { limit: 200 })).messages).toHaveLength(20);
 });
 
 /** So many messages to a topic, in one statement. */

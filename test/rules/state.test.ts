@@ -258,6 +258,10 @@ it("an update is told in one answer, also where it is larger than the answer may
   expect(pages.map(({ changes }) => changes.length)).toEqual([1, 100, 1]);
   const some = await ask(host, "state.changes", { after: 1, prefix: "many/9", limit: 1 });
   expect(some.changes).toHaveLength(11);
+  // The twentieth begins within the 2,000 changes that an answer reads, and ends behind them.
+  for (let times = 1; times < 20; times++) await ask(host, "state.update", { writes });
+  const found = await pagesAfter((after) => ask(host, "state.changes", { after, prefix: "many/9", limit: 500 }));
+  expect(found.map(({ changes }) => changes.length)).toEqual([19 * 11, 11]);
 });
 
 it("an answer has at most a million characters of values, or one update", async ({ host }) => {

@@ -37,9 +37,9 @@ it("the alarm is set for the earliest due time, and for none without one", async
 });
 
 /** A row that no sweep can do its work on, until it is repaired. @returns the repair */
-async function poison(host: RuleHost, when: string): Promise<() => Promise<void>> {
-  await host.run(`CREATE TRIGGER poison ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
-  return () => host.run("DROP TRIGGER poison");
+async function poison(host: RuleHost, when: string, name = "poison"): Promise<() => Promise<void>> {
+  await host.run(`CREATE TRIGGER ${name} ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
+  return () => host.run(`DROP TRIGGER ${name}`);
 }
 
 it("a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
@@ -72,24 +72,26 @@ it("a kind whose sweep fails is put off, undone, and blocks nothing else", async
   await chat.send(toAll, 1, { ttlMs: 1_000 });
   await chat.send(toAll, 2);
   const repair = await poison(host, "BEFORE INSERT ON changes WHEN new.key = 'poisoned' AND new.op = 'expire'");
+  const repairOther = await poison(host, "BEFORE DELETE ON changes", "other");
   host.wait(2 * day);
   const before = await revision(host);
-  expect(await host.sweep(100)).toEqual([expect.stringContaining("this row is damaged")]);
+  expect(await host.sweep(100)).toEqual(["state", "changes"].map((kind) => `${kind}: this row is damaged`));
   expect(await revision(host)).toBeLessThan(before + 2);
   expect(await host.rows("SELECT key FROM idempotency")).toEqual([]);
   expect(await host.rows("SELECT id FROM messages")).toHaveLength(1);
   expect(await host.rows("SELECT key FROM state")).toHaveLength(2);
   expect(await get(host, "good")).toBeNull();
   const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
-  expect(failed).toMatchObject([{ subject: "state" }]);
+  expect(failed).toMatchObject([{ subject: "changes" }, { subject: "state" }]);
   expect(await host.ring()).toBe(host.now() + minute);
+  await repairOther();
   host.wait(minute);
   await expect((async () => host.ring())()).rejects.toThrow("this row is damaged");
   await repair();
   host.wait(minute);
   await host.ring();
   expect(await host.rows("SELECT key FROM state")).toEqual([]);
-  expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
+  expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(3);
 });
 
 it("a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
@@ -323,15 +325,19 @@ it("a write beyond maxChangeChars deletes the oldest changes; readers get compac
   expect((await ask(host, "state.list", {})).entries).toHaveLength(7);
 });
 
-it("an audit entry above 20,000 deletes the oldest ones", async ({ host }) => {
-  await host.run(
-    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20479)
-     INSERT INTO audit (seq, at, kind, subject, actor, detail) SELECT i, ?, 'made', 'x', NULL, '{}' FROM n`,
-    host.now(),
-  );
+it("an audit entry above 20,000, and a change above 100,000, deletes the oldest ones", async ({ host }) => {
+  const numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO";
+  const audited = "audit (seq, at, kind, subject, detail) SELECT i, ?, 'made', 'x', '{}' FROM n";
+  await host.run(`${numbers} ${audited}`, 20_479, host.now());
+  const changed =
+    "changes (revision, grp, key, op, at, totalKeys, totalChars) SELECT i, i, 'k', 'delete', ?, 0, 0 FROM n";
+  await host.run(`${numbers} ${changed}`, 100_351, host.now());
   await limit(host, {});
+  await set(host, "k", 1);
   const [row] = await host.rows<{ n: number; last: number }>("SELECT count(*) AS n, max(seq) AS last FROM audit");
   expect(row).toEqual({ n: 20_001, last: 20_480 });
+  const kept = await host.rows("SELECT count(*) AS n, max(revision) AS last FROM changes");
+  expect(kept).toEqual([{ n: 100_001, last: 100_352 }]);
 });
 
 it("a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
