@@ -256,7 +256,7 @@ it("after a raised epoch nothing is granted for a while; leases stay", async ({ 
 
 it("that lasts ten minutes by default; a second raise does not shorten it", async ({ host, crew: { a } }) => {
   await raise(host);
-  await raise(host, 0);
+  await raise(host, second);
   await pass(host, 600 * second - 1);
   expect(codeOf(await a.acquire("x"))).toBe("lease_held");
   await pass(host, 1);

@@ -2,7 +2,8 @@ import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, minute, refusal, cancel, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
-import { taskTest } from "./rule-test.ts";
+import { nextTime } from "#src/coordination/schedules/schedule-rows.ts";
+import { it, taskTest } from "./rule-test.ts";
 
 type NewSchedule = InputOf<"schedules.create">;
 type Schedule = OutputOf<"schedules.list">["schedules"][number];
@@ -223,4 +224,38 @@ taskTest("no time comes again when the clock is set back", async ({ host }) => {
   expect(await tasksOf(host)).toHaveLength(1);
   await passHours(host);
   expect(await tasksOf(host)).toHaveLength(2);
+});
+
+function timesBetween(cron: string, timeZone: string, start: number, end: number): number[] {
+  const times: number[] = [];
+  for (let at = start - 1; ;) {
+    const next = nextTime({ cron, timeZone }, at);
+    if (next === null || next >= end) return times;
+    times.push(next);
+    at = next;
+  }
+}
+
+function shown(times: readonly number[]): string[] {
+  return times.map((at) => new Date(at).toISOString().slice(5, 16));
+}
+
+const spring = { start: Date.UTC(2026, 2, 28, 12), end: Date.UTC(2026, 2, 29, 12) };
+const autumn = { start: Date.UTC(2026, 9, 24, 12), end: Date.UTC(2026, 9, 25, 12) };
+
+it.each([
+  ["30 2 * * *", spring, ["03-29T01:00"]],
+  ["15 0-3 * * *", spring, ["03-28T23:15", "03-29T00:15", "03-29T01:00", "03-29T01:15"]],
+  ["30 1-3 * * *", autumn, ["10-24T23:30", "10-25T00:30", "10-25T02:30"]],
+])("%s in Berlin: fixed times are neither lost nor doubled", (cron, { start, end }, expected) => {
+  expect(shown(timesBetween(cron, "Europe/Berlin", start, end))).toEqual(expected);
+});
+
+it.each([
+  ["30 * * * *", spring, 24],
+  ["30 * * * *", autumn, 24],
+  ["*/20 2 * * *", spring, 0],
+  ["*/20 2 * * *", autumn, 6],
+])("%s in Berlin: intervals run through a changed clock", (cron, { start, end }, count) => {
+  expect(timesBetween(cron, "Europe/Berlin", start, end)).toHaveLength(count);
 });

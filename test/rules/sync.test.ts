@@ -275,6 +275,12 @@ it("files take at most half of the room, and a session is stored beside them", a
   expect(await device.put(part("b1", 1, { envelope: "x".repeat(400) }))).toEqual(["full"]);
   expect(await device.put(session("s2", "y".repeat(500)))).toEqual(["stored"]);
   expect(await status(host)).toMatchObject({ sessions: 2, chars: 905 });
+  // What is replaced needs no room, and a session that is over has no files.
+  await ask(host, "settings.set", { settings: { maxSyncChars: 5_000 } });
+  await device.put(session("s2", "y".repeat(2_000)));
+  await ask(host, "settings.set", { settings: { maxSyncChars: 1_000 } });
+  expect(await device.put(session("s2", "y".repeat(1_999), { isEnded: true }))).toEqual(["stored"]);
+  expect(await device.put(filesOf("k2", "s2"))).toEqual(["closed"]);
 });
 
 it("a chat that died is recoverable while its session is stored, not ended and not taken", async ({ host, device }) => {
@@ -312,6 +318,18 @@ it("by project, by session and by device", async ({ host }) => {
   expect(await envelopes(host, { session: "s2" })).toEqual(["b"]);
   expect(await envelopes(host, { session: "s1", device: "d2" })).toEqual(["c"]);
   expect(await envelopes(host, { device: "d3" })).toEqual([]);
+  // After a restore a reader may be ahead.
+  expect(await envelopes(host, { after: 1_000 })).toEqual(["a", "b", "c"]);
+});
+
+it("a workspace has at most a thousand devices; those that are known go on", async ({ host, device }) => {
+  await device.put(session("s1"));
+  await host.run(
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+     INSERT INTO sync_devices (device, machine, since, putAt) SELECT 'x' || i, 'm1', 1, 1 FROM n`,
+  );
+  expect((await new Device(host, "d2").refusal(session("s2"))).code).toBe("quota_exceeded");
+  expect(await device.put(session("s2"))).toEqual(["stored"]);
 });
 
 it("an answer has at most a million characters of envelopes, or one session", async ({ host, device }) => {

@@ -61,6 +61,7 @@ taskTest("a parent may wait for its parts", async ({ host }) => {
     { task: left, parent: join, ref: "left", type: "part", state: "queued", dependsOn: [] },
     { task: right, parent: join, ref: "right", type: "part", state: "blocked", dependsOn: [left] },
   ]);
+  expect((await ask(host, "tasks.tree", { task: join, limit: 3 })).isMore).toBe(false);
   expect(await ask(host, "tasks.tree", { task: join, limit: 2 })).toMatchObject({
     tasks: [{ task: join }, { task: left }],
     isMore: true,
@@ -104,8 +105,9 @@ taskTest("results that are too large together are left out, and said to be", asy
 
 taskTest("what others still wait for is kept longer, then no row of it is left", async ({ host, a }) => {
   const first = await submitOne(host);
-  const [next] = await submit(host, { type: "x", dependsOn: [first], delayMs: 20 * day });
-  await a.ack(await a.take(), "kept");
+  const [next, early] = await submit(host, { type: "x", dependsOn: [first], delayMs: 20 * day }, { type: "y" });
+  await a.ack(await a.take({ types: ["build"] }), "kept");
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
   await pass(host, 21 * day);
   await a.back();
   const held = await a.take();
@@ -114,6 +116,10 @@ taskTest("what others still wait for is kept longer, then no row of it is left",
   await pass(host, 9 * day);
   expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   expect((await refusal(host, "tasks.history", { task: first })).code).toBe("unknown_task");
+  for (const table of ["attempts", "task_usage", "task_texts", "task_dependents"])
+    expect([table, await host.rows(`SELECT * FROM ${table}`)]).toEqual([table, []]);
+  // No number comes twice.
+  expect(await submitOne(host)).toBe(early + 1);
 });
 
 taskTest("dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {

@@ -105,15 +105,37 @@ taskTest("progress and figures are told of all tasks and by type", async ({ host
   expect((await ask(host, "tasks.stats", { type: "x" })).types).toMatchObject([{ done: 2, doneLastHour: 0 }]);
 });
 
+taskTest(
+  "beyond ten thousand tasks the figures say that they are not of all; a list goes on to the last",
+  async ({ host }) => {
+    const task = await submitOne(host);
+    const columns = await host.rows<{ name: string }>(
+      "SELECT name FROM pragma_table_info('tasks') WHERE name <> 'task'",
+    );
+    const names = columns.map(({ name }) => name).join(", ");
+    await host.run(
+      `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+     INSERT INTO tasks (task, ${names}) SELECT i, ${names} FROM n CROSS JOIN tasks WHERE task = ?`,
+      task,
+    );
+    expect((await ask(host, "tasks.stats", {})).isAll).toBe(true);
+    const last = await submitOne(host, { type: "last" });
+    expect((await ask(host, "tasks.stats", {})).isAll).toBe(false);
+    expect(await listed(host, { type: "last" })).toEqual([last]);
+    expect(await listed(host, { type: "none" })).toEqual([]);
+  },
+);
+
 taskTest("a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
   const task = await submitOne(host, { payload: "old", maxAttempts: 1 });
   const held = await a.take();
-  await a.do("tasks.heartbeat", held, { checkpoint: 7 });
+  await a.do("tasks.heartbeat", held, { checkpoint: 7, usage: { tokens: 5 } });
   await a.nack(held);
   const replay = { task, payload: "new" };
   expect((await ask(host, "tasks.replay", replay)).tasks).toEqual([{ task, state: "queued" }]);
   expect((await ask(host, "tasks.replay", replay)).tasks).toEqual([]);
-  expect(await taskOf(host, task)).toMatchObject({ failures: 0, reason: null, detail: null, payload: "new" });
+  const fresh = { failures: 0, reason: null, detail: null, payload: "new", used: { tokens: 0 } };
+  expect(await taskOf(host, task)).toMatchObject(fresh);
   const next = await a.take();
   expect(next).toMatchObject({ attempt: 1, checkpoint: 7, payload: "new" });
   expect((await ask(host, "tasks.replay", { task, payload: "third" })).tasks).toEqual([]);
@@ -137,6 +159,8 @@ taskTest("fitting tasks are replayed behind their dependencies, or stay dead", a
   expect(await stateOf(host, child)).toBe("dead dependency");
   expect((await ask(host, "tasks.replay", { task: child })).tasks).toEqual([]);
   expect((await ask(host, "tasks.replay", { filter: { reason: "poison" } })).tasks).toEqual([]);
+  // The first, which cannot be.
+  expect((await ask(host, "tasks.replay", { filter: { limit: 1 } })).tasks).toEqual([]);
   expect((await ask(host, "tasks.replay", { filter: { type: "y", tag: "t" } })).tasks).toEqual([
     { task: other, state: "queued" },
   ]);
@@ -216,15 +240,21 @@ taskTest("the queue's age begins when a task becomes ready, not when it was subm
 
 taskTest("a counter does not fall when what it counted is pruned", async ({ host, a }) => {
   await submitOne(host);
-  await a.ack(await a.take());
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 5 } });
   await a.campaign("main");
   await a.leave();
   const before = await sampled(host);
   for (let days = 0; days < 45; days++) await pass(host, day);
+  await a.back();
+  await submitOne(host);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
+  for (let days = 0; days < 10; days++) await pass(host, day);
+  await ask(host, "epoch.raise", { reason: "restored", quietMs: 0 });
   const after = await sampled(host);
   expect(after("shim_tasks", "ended")).toBe(0);
-  expect(after("shim_task_ends_total", "done")).toBe(before("shim_task_ends_total", "done"));
-  for (const name of ["shim_tasks_submitted_total", "shim_leader_changes_total"] as const) expect(after(name)).toBe(1);
+  expect([before("shim_task_ends_total", "done"), after("shim_task_ends_total", "done")]).toEqual([1, 2]);
+  expect([after("shim_tasks_submitted_total"), after("shim_leader_changes_total")]).toEqual([2, 1]);
+  expect(after("shim_task_tokens_total")).toBe(6);
   const events = "shim_workspace_events_total";
   for (const kind of ["chat.registered", "chat.offline"])
     expect(after(events, kind)).toBeGreaterThanOrEqual(before(events, kind) ?? Number.NaN);

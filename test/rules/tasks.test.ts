@@ -62,6 +62,19 @@ taskTest("one task is claimed by one chat, with all that it needs", async ({ hos
   expect(await a.ack(claimed, { ok: [1] })).toBe("done");
   expect(await taskOf(host, task)).toMatchObject({ state: "done", chat: null, result: { ok: [1] } });
   expect(await b.claim()).toEqual([]);
+  await submit(host, { type: "x" }, { type: "x" }, { type: "x" }, { type: "x" });
+  // Its capacity.
+  expect(await a.claim({ limit: 9 })).toHaveLength(3);
+});
+
+taskTest("a repeated end claims nothing new", async ({ host, a }) => {
+  await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
+  const held = await a.take();
+  const done = { result: 1, next: { limit: 1 } };
+  const { next } = await a.do("tasks.ack", held, done);
+  expect(await a.do("tasks.ack", held, done)).toEqual({ state: "done", next });
+  for (const one of next) await a.ack(one);
+  expect(await a.do("tasks.ack", held, done)).toEqual({ state: "done", next: [] });
 });
 
 taskTest("a claim that names tasks gets only those that are queued and that the chat can do", async ({ host }) => {
@@ -128,6 +141,32 @@ taskTest("calls with an older claim, of another chat or process are refused", as
   expect(codeOf(await b.try("tasks.ack", { task: task + 1, claim: 1 }, {}))).toBe("unknown_task");
   expect(await b.ack(present, "b")).toBe("done");
   expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
+  expect(codeOf(await b.try("tasks.ack", old, {}))).toBe("stale_claim");
+  const { attempts } = await ask(host, "tasks.history", { task });
+  expect(attempts.map(({ chat, lateCalls }) => [chat, lateCalls])).toEqual([
+    ["b", 0],
+    ["a", 2],
+  ]);
+});
+
+taskTest("of a task the newest hundred attempts stay", async ({ host, a }) => {
+  const task = await submitOne(host);
+  for (let times = 0; times < 110; times++) await a.do("tasks.release", await a.take(), {});
+  expect(await endsOf(host, task)).toHaveLength(100);
+  expect((await ask(host, "tasks.history", { task, limit: 1 })).attempts).toMatchObject([{ claim: 110 }]);
+});
+
+taskTest("a task that no chat starts in its time is dead, also when it was given back", async ({ host, a }) => {
+  const [one, other] = await submit(host, ...["x", "y"].map((type) => ({ type, scheduleToStartMs: minute })));
+  await pass(host, minute - 1);
+  await a.do("tasks.release", await a.take({ types: ["y"] }), {});
+  await pass(host, 1);
+  expect(await stateOf(host, one ?? 0)).toBe("dead expired");
+  expect(await a.claim({ types: ["x"] })).toEqual([]);
+  await pass(host, minute - 2);
+  expect(await stateOf(host, other ?? 0)).toBe("queued");
+  await pass(host, 1);
+  expect(await stateOf(host, other ?? 0)).toBe("dead expired");
 });
 
 taskTest("an assigned task begins by its first heartbeat, or is queued at its deadline", async ({ host, a }) => {
@@ -146,6 +185,10 @@ taskTest("an assigned task begins by its first heartbeat, or is queued at its de
   host.wait(10 * second);
   expect(await a.do("tasks.heartbeat", again, {})).toMatchObject({ remainingMs: hour - 10 * second });
   expect(await endsOf(host, task)).toEqual(["not_started"]);
+  const other = await submitOne(host);
+  await a.take({ isStarted: false });
+  await a.leave();
+  expect(await endsOf(host, other)).toEqual(["not_started"]);
 });
 
 taskTest("of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
@@ -254,7 +297,7 @@ taskTest("a task that is given back with a delay is queued again after it, at no
 taskTest("an attempt that takes too long counts, however often it tells of itself", async ({ host, a }) => {
   const task = await submitOne(host, { startToCloseMs: 2 * minute, maxAttempts: 2, backoff: plain });
   for (const expected of ["scheduled", "dead failed"]) {
-    const held = await a.take();
+    const held = await a.take({ requestId: "r" });
     for (let n = 0; n < 5; n++) {
       await pass(host, 20 * second);
       await a.do("tasks.heartbeat", held, {});
@@ -263,6 +306,7 @@ taskTest("an attempt that takes too long counts, however often it tells of itsel
     await a.do("tasks.heartbeat", held, {});
     host.wait(1);
     expect(codeOf(await a.try("tasks.ack", held, {}))).toBe("stale_claim");
+    expect(await a.claim({ requestId: "r" })).toEqual([]);
     await host.ring();
     expect(await stateOf(host, task)).toBe(expected);
     await pass(host, 2 * second);

@@ -171,10 +171,24 @@ it("a frame of one operation costs few statements, and leaves what its requests 
   for (const method of ["state.get", "state.delete"]) await both(method, named);
   expect(Math.max(...costs)).toBeLessThan(50);
   // Repeats, refusals and one key twice are done on their own.
-  await both("leases.acquire", [...acquire.slice(0, 20), ...acquire.slice(0, 2)]);
+  const again = await both("leases.acquire", [...acquire.slice(0, 20), ...acquire.slice(0, 2)]);
   await both("state.set", [...values.slice(0, 9), ...values.slice(0, 9)]);
   const twice = [...keys, "k1"].map((key, n) => ({ key, value: n, ifVersion: 0 }));
   await both("state.set", twice);
+  // So are releases of what others wait for, and leases beyond the limit of a chat.
+  for (const workspace of [together, apart]) {
+    const waiter = await workspace.register("c2");
+    await workspace.ask("leases.acquire", { self: waiter, resource: "n1", requestId: "w", waitMs: 60_000 });
+    await workspace.ask("settings.set", { settings: { maxLeasesPerChat: 30 } });
+  }
+  const leases = again
+    .slice(0, 20)
+    .map(({ result }) => (result as { lease: { resource: string; token: number } }).lease);
+  await both(
+    "leases.release",
+    [...leases, ...leases.slice(0, 1)].map(({ resource, token }) => ({ self, resource, token })),
+  );
+  await both("leases.acquire", acquire.slice(20));
 });
 
 /** Four of them have millions of characters. */

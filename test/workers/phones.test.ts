@@ -241,10 +241,22 @@ it("without its access secret, from another page, and after the end, a phone is 
   expect(await pairing.stored()).toBe("[]");
 });
 
-it("a phone whose time is over is cut off", async ({ workspace }) => {
+it("a machine has one connection, the newest, and a phone at most eight pages", async ({ workspace }) => {
   const pairing = await Pairing.paired(workspace);
-  const phone = await connected(pairing.openPhone());
+  const machine = await connected(pairing.openMachine());
+  const newest = await connected(pairing.openMachine());
+  expect(await machine.closed).toMatchObject({ code: 1000 });
+  for (let pages = 0; pages < 8; pages++) await connected(pairing.openPhone());
+  expect(await refusalOf(pairing.openPhone())).toEqual([429, "throttled"]);
+  for (let pages = 0; pages <= 8; pages++) expect(await newest.text()).toBe(`{"pages":${pages}}`);
+});
+
+it("a phone whose time is over is cut off, also when the alarm is late", async ({ workspace }) => {
+  const pairing = await Pairing.paired(workspace);
+  const [phone, late] = [await connected(pairing.openPhone()), await connected(pairing.openPhone())];
   wait(3_600_000);
+  late.send("x");
+  expect(await late.closed).toMatchObject({ code: 4001 });
   await runDurableObjectAlarm(bindings.PHONES.getByName(pairing.link.id));
   expect(await phone.closed).toMatchObject({ code: 4001 });
   expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);

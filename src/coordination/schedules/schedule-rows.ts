@@ -149,7 +149,7 @@ export function postpone({ sql }: Tx, name: string, until: number): void {
  */
 export function checkSchedule(tx: Tx, name: string): void {
   const row = find(tx, name);
-  if (!row || row.nextAt === null || row.dueAt === null || row.dueAt > tx.now) return;
+  if (!row || row.nextAt === null) return;
   const { outcome, detail, task } = runTime(tx, row);
   const isSubmitted = task !== null;
   const updated = {

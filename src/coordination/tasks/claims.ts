@@ -46,19 +46,19 @@ export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): C
   return toClaimedTasks(tx, sameRequest);
 }
 
-type OwnRow = lifecycle.HeldRow & Pick<TaskRow, "incarnation" | "requestId" | "seenAt">;
+type OwnRow = lifecycle.HeldRow & Pick<TaskRow, "requestId" | "seenAt">;
 
 function requestIdsOfHeld({ sql }: Tx, chat: string): (string | null)[] {
   const rows = sql.all<Pick<TaskRow, "requestId">>("SELECT requestId FROM tasks WHERE chat = ?", chat);
   return rows.map(({ requestId }) => requestId);
 }
 
-function heldTasksOf(tx: Tx, { chat, incarnation }: chatRows.LivenessRow): OwnRow[] {
+function heldTasksOf(tx: Tx, { chat }: chatRows.LivenessRow): OwnRow[] {
   const held = tx.sql.all<OwnRow>(
-    `SELECT ${lifecycle.heldColumns}, incarnation, requestId, seenAt FROM tasks WHERE chat = ? ORDER BY task`,
+    `SELECT ${lifecycle.heldColumns}, requestId, seenAt FROM tasks WHERE chat = ? ORDER BY task`,
     chat,
   );
-  return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
+  return held.filter((row) => !isExpired(tx, row));
 }
 
 /** Gives dispatched tasks to the request, under the same claim number. */
