@@ -37,7 +37,20 @@ it("operations of a token are bounded, not those of others or renewals", async (
   expect(await connection.refusal("leases.renew", held)).toBeNull();
   expect(await connection.refusal("leases.release", held)).toBeNull();
   wait(5_000);
-  expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
+  // What is rolled back with another request of its frame, and done again, counts once.
+  const stale = frame(1, "state.set", { key: "k", value: 1, ifVersion: 9 });
+  connection.send([...frame(25, "state.get", { key: "k" }), ...stale]);
+  const answers = (await connection.next()) as unknown as readonly Message[];
+  expect(answers.flatMap(({ error }) => error?.data.code ?? [])).toEqual(["version_mismatch"]);
+});
+
+it("a request beyond a limit counts as ten more", async ({ workspace }) => {
+  await workspace.ask("state.set", { key: "k", value: 1 });
+  await workspace.ask("settings.set", { settings: { ...slow, maxKeys: 1 } });
+  const connection = await workspace.connect((await workspace.tokenOf("work")).token);
+  const codes: (string | null)[] = [];
+  for (let times = 0; times < 4; times++) codes.push(await connection.refusal("state.set", { key: "more", value: 1 }));
+  expect(codes).toEqual(["quota_exceeded", "quota_exceeded", "quota_exceeded", "throttled"]);
 });
 
 it("a throttled client that continues is closed with 4006 and refused for a while", async ({ workspace }) => {

@@ -183,6 +183,12 @@ it("each operation needs its scope or a higher one, over HTTP and sockets", asyn
     for (const name of operationNames.filter((one) => one !== "chats.unregister" && one !== "chats.attest-death"))
       judged(name, await connection.refusal(name, operations[name].example));
   }
+  // Also requests that would run together.
+  const connection = await workspace.connect((await workspace.tokenOf("observe")).token);
+  const set = { jsonrpc: "2.0", method: "state.set", params: operations["state.set"].example };
+  connection.send([1, 2].map((id) => Object.assign({ id }, set)));
+  const forbidden = { error: { data: { code: "forbidden" } } };
+  expect(await connection.next()).toMatchObject([forbidden, forbidden]);
 });
 
 it("a repeated request for a token is answered with the same, stored nowhere", async ({ workspace }) => {

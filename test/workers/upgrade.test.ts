@@ -2,6 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { expect, onTestFinished, vi } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { migrations } from "#src/coordination/schema.ts";
+import { bookmarkAt } from "#src/durable/restore-marks.ts";
 import type { Migration } from "#src/shared/migrate.ts";
 import { bindings, it, TestWorkspace, wait } from "./support.ts";
 
@@ -144,6 +145,11 @@ it("a restore is refused without a past, to a time that is not there, and to a w
   ] as const)
     expect([at, await workspace.refusal("workspace.restore", to(at), by)]).toEqual([at, code]);
   expect(await bindings.RESTORE_MARKS?.getByName(workspace.name).read()).toBeNull();
+  // Of 30 days Cloudflare keeps what there was.
+  const past = { getBookmarkForTime: () => Promise.resolve("then") };
+  const days = 30 * 86_400_000;
+  expect(await bookmarkAt(past, now - days, now)).toEqual({ ok: true, value: "then" });
+  expect(await bookmarkAt(past, now - days - 1, now)).toMatchObject({ error: { code: "bad_input" } });
 });
 
 it("a deleted workspace leaves no row, alarm, token or connection, and its name is free", async ({ workspace }) => {
