@@ -119,7 +119,13 @@ it("an edit of a reserved file is refused, also while events wait in the spool, 
     tool_name: "apply_patch",
     tool_input: { command },
   });
-  const answer = answerHook(runtime, "PreToolUse", () => JSON.stringify(patch), clientPid, adapterOf("codex"));
+  const answer = answerHook(
+    runtime,
+    "PreToolUse",
+    () => JSON.stringify(patch),
+    clientPid,
+    adapterOf("codex") ?? undefined,
+  );
   expect(answer).toContain('"permissionDecision":"deny"');
 });
 

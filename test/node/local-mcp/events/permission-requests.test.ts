@@ -6,17 +6,18 @@ import { text as streamText } from "node:stream/consumers";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
 import { aFront, aFrontRig, aHost, ask, patience, settled } from "#harness/machine/host-rig.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { startMark } from "#src/local-mcp/host-client/reach-host.ts";
+import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { postEvent } from "#src/local-mcp/events/post-event.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
-const on = { answers: { isEnabled: true } };
+const on: Record<string, unknown> = { answers: { isEnabled: true } };
 const undecided = { content: [{ type: "text", text: "{}" }] };
 const rm = { tool_name: "Bash", tool_input: JSON.stringify({ command: "rm -r build", description: "Clean" }) };
 
@@ -28,26 +29,16 @@ afterEach(() => {
 
 type Called = Record<string, unknown>;
 
-interface RigOptions {
-  readonly config?: object;
-  readonly env?: NodeJS.ProcessEnv;
-  readonly isRestart?: boolean;
-  readonly clientPid?: number;
-  readonly runtime?: TempRuntime;
-}
-
-interface Shown {
-  readonly id: string;
-  readonly text: string;
-  readonly canAnswer: boolean;
-  readonly reason: string | null;
-  readonly endsInMs: number;
-  readonly [field: string]: unknown;
-}
+type Shown = MachineOutput<"requests.list">["requests"][number];
 
 /** A host with the front of one chat of Claude Code, and what a person does from elsewhere. */
-async function aRig({ config = on, env = {}, isRestart = false, clientPid = 100, ...given }: RigOptions = {}) {
-  const runtime = given.runtime ?? tempRuntime({ config: { ...config } });
+async function aRig({
+  config = on,
+  env = {},
+  isRestart = false,
+  clientPid = 100,
+  runtime = tempRuntime({ config: { ...config } }),
+} = {}) {
   const host = await aHost(runtime, ["setTimeout"]);
   const front = await aFront(host, { pid: 901, clientPid, env, isRestart });
   /** A prompt comes by a process of its own. */

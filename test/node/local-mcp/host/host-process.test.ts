@@ -427,9 +427,9 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
   const timers: (() => void)[] = [];
   const state = { connections: 0 };
   let events: SocketEvents | undefined;
-  const phone = { id: "p", name: "Pixel 9", key, scope: "view", workspace: "", pairedAt: 0, endsAt: 1, seenAt: null };
+  const times = { pairedAt: 0, endsAt: 1, seenAt: null };
   const link = new PhoneLink({
-    phone: { ...phone, scope: "view", push: null },
+    phone: { id: "p", name: "Pixel 9", key, scope: "view", workspace: "", push: null, ...times },
     connect: (given) => {
       events = given;
       state.connections += 1;
