@@ -274,7 +274,7 @@ export function undoesTheTurn(rig: ChatRig): void {
   const text = "export {};\n";
   expect(contentOf(rig)).toEqual([written, "by command\n", null, "new\n"]);
   fs.writeFileSync(rig.path("two.ts"), "by hand\n");
-  // Nobody types within a moment of the chat's last command.
+  // No one types within a moment of the chat's last command.
   const later = Date.now() / 1_000 + 5;
   fs.utimesSync(rig.path("two.ts"), later, later);
   const undone = shim(rig, "undo", "--yes");
