@@ -111,6 +111,14 @@ it("rows of Claude Code name the row before them, but for one that a summary beg
   expect(rows[1]).toMatchObject({ subtype: "compact_boundary", logicalParentUuid: ids[0] });
 });
 
+it("beside a summary a rollout keeps the newest prompts, of 60,000 characters at most", () => {
+  const [old, newer] = ["old ".repeat(10_000), "new ".repeat(10_000)];
+  const summary: Item = { kind: "summary", text: "It was about pears.", at: null };
+  const { rows } = written("codex", [prompt(old), prompt(newer), summary]);
+  const kept = JSON.stringify(rows.find((row) => row["type"] === "compacted"));
+  expect([kept.includes(old), kept.includes(newer)]).toEqual([false, true]);
+});
+
 it("Claude Code's limit of a folder's name is a refusal", () => {
   const to = aTarget({ cwd: `/${"a".repeat(200)}` });
   expect(() => written("claude-code", items, to)).toThrow(/is too long$/);

@@ -355,7 +355,7 @@ it("the program of hooks waits for a held event as well, and answers without a d
 });
 
 /** The script of a client, as `shim-hook` posts for it. */
-async function aScript(config: object, client = "claude-code") {
+async function aScript(config: Record<string, unknown>, client = "claude-code") {
   const rig = await aRig({ config });
   const { runtime, host } = rig;
   runtime.processes.start(300, 1, "claude");

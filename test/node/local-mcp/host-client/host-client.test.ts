@@ -5,14 +5,14 @@ import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempHome } from "#harness/store/store-test.ts";
-import { existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { startHost, startMark } from "#src/local-mcp/host-client/reach-host.ts";
 
 /** Asks a host that answers so. */
-async function askWith(answer: (response: ServerResponse) => void) {
-  const { home } = tempHome();
+async function askWith(answer: (response: ServerResponse) => void, home = tempHome().home) {
   const socket = hostSocket(home, systemProcesses.boot());
   prepareSocketFolder(home, socket);
   const server = createServer((request, response) => {
@@ -25,7 +25,7 @@ async function askWith(answer: (response: ServerResponse) => void) {
   const asked = { name: "sessions.name", input: {}, env: {}, by: "command line" } as const;
   const ask = (): Promise<OperationResult<unknown>> =>
     askOperation({ home, launch: launchIn(home), env: process.env }, asked, { progress: hear, onSecretsRemoved: hear });
-  return { ask, heard };
+  return { ask, heard, socket };
 }
 
 function lines(...all: object[]): string {
@@ -51,6 +51,16 @@ it("an answer that ends early may have been done; one that is refused was not", 
   const refused = await askWith((response) => response.writeHead(404).end());
   const message = expect.stringContaining("Nothing was changed");
   expect(await refused.ask()).toEqual({ ok: false, error: { code: "host_unusable", message } });
+});
+
+it("where others may enter the folder of the host nothing is asked, and that is said", async () => {
+  vi.stubEnv("TMPDIR", temporaryFolder());
+  onTestFinished(() => void vi.unstubAllEnvs());
+  // The socket of a home with a long path is in a folder of the system's.
+  const { ask, socket } = await askWith((response) => void response.end(), join(temporaryFolder(), "x".repeat(90)));
+  chmodSync(dirname(socket), 0o777);
+  const message = expect.stringContaining("Nothing was changed") as string;
+  expect(await ask()).toMatchObject({ ok: false, error: { code: "host_unusable", message } });
 });
 
 it("an error of the system keeps what a command line explains it by", async () => {
