@@ -1,3 +1,6 @@
+import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
+import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import { changePhones } from "#src/machine/phones/phone-file.ts";
 import { randomBytes } from "node:crypto";
 import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
@@ -8,7 +11,7 @@ import { once } from "node:events";
 import { statSync, existsSync, rmSync, writeFileSync, mkdirSync, readdirSync, readFileSync, watch } from "node:fs";
 import { request } from "node:http";
 import { expect, it, vi, onTestFinished } from "vitest";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { nameOf, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
 import { aFront, aHost, aReceiver, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
@@ -461,18 +464,19 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
 }
 
 it("of a phone sixteen calls are answered at once and eight pages are known; an answer that is too large is an error", async () => {
-  const { promise, resolve } = Promise.withResolvers<{ ok: true; value: unknown }>();
-  const busy = await aPhoneLink(() => promise).page();
+  const busy = await aPhoneLink(() => new Promise(() => {})).page();
   for (let id = 0; id < 17; id++) await busy.ask(id);
   expect(await busy.heard()).toMatchObject({ id: 16, error: { code: "throttled" } });
-  resolve({ ok: true, value: randomBytes(1_000_000).toString("base64") });
-  expect(await busy.heard()).toMatchObject({ id: 0, error: { code: "too_large" } });
-  const many = aPhoneLink(async () => ({ ok: true, value: 1 }));
-  const pages = [];
-  for (let n = 0; n < 9; n++) pages.push(await many.page());
-  await pages[0]?.ask(1);
-  await pages[8]?.ask(2);
-  expect([await pages[8]?.heard(), many.frames]).toEqual([{ id: 2, value: 1 }, []]);
+  const values = [randomBytes(1_000_000).toString("base64"), 1];
+  const many = aPhoneLink(async () => ({ ok: true, value: values.shift() }));
+  const first = await many.page();
+  await first.ask(1);
+  expect(await first.heard()).toMatchObject({ id: 1, error: { code: "too_large" } });
+  const others = [];
+  for (let n = 0; n < 8; n++) others.push(await many.page());
+  await first.ask(2);
+  await others[7]?.ask(3);
+  expect([await others[7]?.heard(), many.frames]).toEqual([{ id: 3, value: 1 }, []]);
 });
 
 it("a connection with a phone's coordinator on which no ping is answered is made again", async () => {
@@ -482,4 +486,27 @@ it("a connection with a phone's coordinator on which no ping is answered is made
   await vi.waitUntil(() => timers.length === 3, patience);
   timers.at(-1)?.();
   expect(state.connections).toBe(2);
+});
+
+it("the connection with a phone ends with the time of its pairing", () => {
+  const runtime = tempRuntime();
+  const { home } = runtime.paths;
+  const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
+  writeEdgeConfig(home, edge);
+  const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "answer" as const, workspace: nameOf(edge) };
+  const times = { pairedAt: runtime.now(), endsAt: runtime.now() + 60_000, seenAt: null };
+  const phones = [{ ...phone, ...times, push: null }];
+  changePhones(home, runtime.now(), () => ({ pushKeys: null, offered: [], phones }));
+  const close = vi.fn<() => void>();
+  vi.spyOn(PhoneRelay.prototype, "connect").mockReturnValue({ send: () => undefined, close });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const links = new PhoneLinks(runtime);
+  onTestFinished(() => links.close());
+  links.refresh();
+  runtime.wait(59_999);
+  links.refresh();
+  expect(close).not.toHaveBeenCalled();
+  runtime.wait(1);
+  links.refresh();
+  expect(close).toHaveBeenCalledOnce();
 });
