@@ -2,7 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
-import { aCliHome, aSeededHome, failed, holding, ids, printed, throwing } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, failed, holding, ids, throwing } from "#harness/machine/cli-home.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
 import { Cli } from "#src/cli/cli.ts";
@@ -175,8 +175,16 @@ it("a report of Stryker is read: survivors fail, and what is no report is refuse
   expect(await home.json("code mutants")).toMatchObject({ files: [{ file: "src/price.ts" }] });
   expect(await home.shim("code mutants src/none.ts")).toMatchObject(failed(2, "has no file src/none.ts"));
   expect(await home.shim("code mutants --report other.json")).toMatchObject(failed(2, "another form"));
-  write(home.project, { "fine.json": '{"files":{"a.ts":{"source":"","mutants":[]}}}' });
-  expect(await home.shim("code mutants --report fine.json")).toMatchObject(printed("a.ts: 0 survived"));
+  const location = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } };
+  const mutant = { id: "1", mutatorName: "Boolean", replacement: "y", location };
+  for (const [code, status] of ["Killed", "Survived"].entries()) {
+    const report = { files: { "a.ts": { source: "x", mutants: [{ ...mutant, status }] } } };
+    write(home.project, { "one.json": JSON.stringify(report) });
+    expect(await home.shim("code mutants --report one.json")).toMatchObject({
+      code,
+      out: holding(`a.ts: ${code} survived`),
+    });
+  }
 });
 
 it("of two values of one option none is dropped: it is wrong usage, and the same value twice is one", async () => {

@@ -46,7 +46,7 @@ async function withLaterFolder(): ReturnType<typeof withSnapshot> {
 it("without a flag the files are put back in place after a yes, with a copy of what they replace", async () => {
   const { home, id, short } = await withSnapshot();
   write(home.project, { "a.txt": "three\n", "later.txt": "kept\n" });
-  expect(await home.shim("restore", short, "--diff")).toMatchObject(printed("-three\n+two\n"));
+  expect(await home.shim("restore", short, "--diff", "--yes")).toMatchObject(printed("-three\n+two\n"));
   const how = `\`shim restore ${id} --yes\` does it without a question.`;
   expect(await home.shim("restore")).toMatchObject(failed(1, "1 file of 1 differs from", "  a.txt: put back", how));
   const backup = `${home.project}-before-${short}`;
