@@ -88,6 +88,9 @@ it("a new worktree is reported before the work in it begins, and where nobody an
   const task = rig.submit();
   await begins(rig, made, 1);
   expect(rig.call("tasks.get", { task }).checkpoint).toEqual({ work: { commit: 0 } });
+  // What the program has written is kept each minute.
+  await rig.time.pass(61_000);
+  expect(made.place.done).toEqual(["saved"]);
   made.executor.last.end(done());
   made.link.alter = (name, given) => {
     made.link.cut = name === "tasks.heartbeat" ? "answers" : "no";
