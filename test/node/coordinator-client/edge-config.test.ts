@@ -3,10 +3,11 @@ import { parseAddress } from "#src/coordinator-client/edge/address.ts";
 import { aClient, aChat, platformOf } from "#harness/edge/edge-runtime.ts";
 import { edgeUrl, FakeEdge, token as edgeToken } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { dirname } from "node:path";
 import { expect, it } from "vitest";
-import { readEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { edgeConfigPath, readEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 
@@ -55,6 +56,16 @@ it.each([
   const read = readEdgeConfig(home, { ...given, ...wrong });
   expect(read).toEqual({ ok: false, error: expect.stringContaining(said) });
   expect(JSON.stringify(read)).not.toMatch(/secret-words|shim_/);
+});
+
+it("a file that is damaged, or cannot be read, is reported: the machine may have joined a workspace", () => {
+  const path = edgeConfigPath(tempHome().home);
+  mkdirSync(path, { recursive: true });
+  expect(readEdgeConfig(dirname(path))).toEqual({ ok: false, error: expect.stringContaining("cannot be read") });
+  rmdirSync(path);
+  writeFileSync(path, `{"token":"${token}"`);
+  const damaged = readEdgeConfig(dirname(path));
+  expect(damaged).toEqual({ ok: false, error: expect.stringMatching(/is damaged(?!.*shim_)/) });
 });
 
 it("commands use the coordinator of the environment, and leave a file alone that has no effect", async () => {

@@ -1,6 +1,8 @@
 import { maxChatsPerSocket } from "#src/contract/protocol.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { sender } from "#src/coordinator-client/edge/http-transport.ts";
+import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
+import { askRelay, nothing } from "#src/coordinator-client/relay-request.ts";
 import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 import { EdgeSockets } from "#src/coordinator-client/edge/socket.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
@@ -335,4 +337,25 @@ it("over HTTP headers, query and body arrive; what was not sent is known; a redi
   server.close();
   const refused = { kind: "lost", isSent: false, message: "no answer over HTTP: ECONNREFUSED" };
   expect(await send("state.get", { key: "k" }, 5_000)).toEqual(refused);
+});
+
+it("a request about phones or hand-overs ends in time, follows no redirect, and says no more than is known", async () => {
+  const server = await RealServer.listen();
+  const relay = new PhoneRelay({ url: server.url, workspace: "w1", token });
+  const unknown = '{"error":{"code":"unknown_phone","message":"?","retryable":false}}';
+  const answers = [
+    [200, '{"introduction":null,"isPaired":true,"endsInMs":0}', true],
+    [200, '{"introduction":null,"isPaired":false,"endsInMs":0}', null],
+    [404, unknown, false],
+    [503, "<html>", null],
+    [302, "", null],
+  ] as const;
+  for (const [status, body, isPaired] of answers) {
+    server.answer = (_request, response) => void response.writeHead(status, { location: "/elsewhere" }).end(body);
+    expect([status, body, await relay.isPaired("p")]).toEqual([status, body, isPaired]);
+  }
+  expect(server.seen).toHaveLength(answers.length);
+  server.answer = () => undefined;
+  const late = await askRelay(server.url, { method: "GET", output: nothing, timeoutMs: 50 });
+  expect(late).toMatchObject({ error: { code: null, message: expect.stringContaining("does not answer") } });
 });
