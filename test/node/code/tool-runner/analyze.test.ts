@@ -12,6 +12,7 @@ import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { parseReport } from "#src/code/analysis/mutants.ts";
 import { Report } from "#src/code/analysis/report.ts";
+import { isTrusted } from "#src/code/tool-runner/project-folder.ts";
 import { runTool } from "#src/code/tool-runner/run-tool.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
@@ -318,6 +319,11 @@ it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, i
   const survivors = [{ line: 2, column: 1, operator: "M", before: "a", after: "b" }];
   const text = JSON.stringify({ files: { "a.ts": { source: "x\na", mutants } } });
   expect(parseReport(text, ["a.ts"])).toMatchObject({ ok: true, value: [{ counts, survivors }] });
+});
+
+it("a folder is trusted with all below it, and none whose name begins alike", () => {
+  const trusted = ["/a/proj", "/a/proj/b", "/a/project", "/a"].filter((folder) => isTrusted(folder, ["/a/proj"]));
+  expect(trusted).toEqual(["/a/proj", "/a/proj/b"]);
 });
 
 it("what is no report is refused", () => {

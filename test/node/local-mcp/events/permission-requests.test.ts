@@ -82,9 +82,11 @@ function decided(decision: object): object {
   return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
 }
 
+const secret = `ghp_${"a1B2".repeat(9)}`;
+
 it.each([
   ["allow", {}, { behavior: "allow" }],
-  ["deny", { message: "Use the trash." }, { behavior: "deny", message: "Use the trash." }],
+  ["deny", { message: `Not ${secret}.` }, { behavior: "deny", message: "Not [redacted:github-token]." }],
 ])(
   "a held request that is answered from elsewhere with %s gets that decision as its hook's answer, and the audit log names who gave it",
   async (decision, words, expected) => {
@@ -242,7 +244,6 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
 
 it("the text says all that a call would do, without secrets, in at most 2,000 characters, and says what is cut", async () => {
   const { event, open } = await aRig();
-  const secret = `ghp_${"a1B2".repeat(9)}`;
   for (const [tool_name, input] of Object.entries({
     Edit: { file_path: "/p/a.ts", old_string: "let a = 1;", new_string: `let a = "${secret}";` },
     Bash: { command: "make", description: "Builds it", dangerouslyDisableSandbox: true },
@@ -413,11 +414,11 @@ it("a client whose dialog waits for its hook is held only as long as the setting
 it("a message from elsewhere comes to a chat in the user's words, once: at the end of its turn, or with the next prompt", async () => {
   const { runtime, event, call } = await aRig();
   await event("UserPromptSubmit", { prompt: "clean up" });
-  const sent = await call("requests.message", { session, text: "Commit first.\nThen push." });
+  const sent = await call("requests.message", { session, text: `Commit first.\nThen push ${secret}.` });
   expect(sent).toEqual({ ok: true, value: { session, comes: "stop" } });
   expect(listNewest(runtime, 1)).toMatchObject([{ kind: "message.sent", actor: "phone Ada's Pixel" }]);
   const { reason } = printed(await event("Stop", { stop_hook_active: "false" })) as { reason: string };
-  expect(reason).toMatch(/your user writes from Ada's Pixel[^]*Commit first\.\nThen push\./);
+  expect(reason).toMatch(/your user writes from Ada's Pixel[^]*Commit first\.\nThen push \[redacted:github-token\]\./);
   expect(await event("Stop", { stop_hook_active: "true" })).toEqual({ content: [] });
   const later = await call("requests.message", { session, text: "Go on." }, "live page");
   expect(later).toMatchObject({ value: { comes: "prompt" } });

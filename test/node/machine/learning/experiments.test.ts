@@ -17,6 +17,7 @@ import { aProject, Claude, anotherClaude, aChat } from "#harness/machine/claude.
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Finding } from "#src/contract/machine/learning.ts";
 import { join } from "node:path";
+import { candidates } from "#src/learning/experiments/trials.ts";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { pastSessions, readTeam, weeklyFacts } from "#src/machine/learning/past-sessions.ts";
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
@@ -168,6 +169,9 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
   expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
   const entry = { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } };
   expect(listNewest(runtime, 1)).toMatchObject([entry]);
+  const again = (days: number) =>
+    candidates([aFinding({ to: 8 })], [stopped], runtime.now() + days * 86_400_000).length;
+  expect([again(29), again(31)]).toEqual([0, 1]);
 });
 
 it("a step whose file cannot be written is not made; it is made once the file is valid", () => {
@@ -265,7 +269,7 @@ it("one process a day gets the review, and none on the first day", () => {
 
 it("a week's figures of recoveries add up: each dead chat once, by its resolution, and only who continued it counts as a continued chat", () => {
   const runtime = tempRuntime();
-  const dead = ["one", "two", "three", "four"].map((name, n) => {
+  const dead = ["one", "two", "three", "four", "five"].map((name, n) => {
     const chat = new Claude(runtime, { cwd: aProject(), session: `${name}-session`, pid: 3_000 + n });
     chat.start();
     chat.write(join(chat.cwd, "parser.ts"), name);
@@ -283,9 +287,12 @@ it("a week's figures of recoveries add up: each dead chat once, by its resolutio
   const [continued] = next;
   continued?.write(join(continued.cwd, "parser.ts"), "continued");
   continued?.stop();
-  for (const { session } of dead.slice(2)) dismiss(runtime, session);
+  for (const { session } of dead.slice(2, 4)) dismiss(runtime, session);
+  const resumed = new Claude(runtime, { cwd: dead[4]?.cwd ?? "", session: "five-session", pid: 5_000 });
+  runtime.wait(1_000);
+  resumed.start("resume");
   expect(runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null)).toMatchObject({
-    died: { chats: 4, deaths: 4, continued: 1, resumed: 0, dismissed: 2, open: 1, offered: 3, offeredTo: 3 },
+    died: { chats: 5, deaths: 5, continued: 1, resumed: 1, dismissed: 2, open: 1, offered: 3, offeredTo: 3 },
   });
 });
 
