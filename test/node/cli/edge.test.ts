@@ -5,6 +5,7 @@ import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import { aCliHome, addSession, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { rowCount } from "#harness/machine/claude.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import {
   edgeConfigPath,
@@ -325,6 +326,7 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
   expect(await storedAt(server)).toMatchObject({ sessions: 0, checkpoints: 0 });
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
+  expect(["sync_device", "sync_sent"].map((table) => rowCount(home.runtime, table))).toEqual([0, 0]);
 });
 
 it("a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
