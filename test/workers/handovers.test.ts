@@ -2,7 +2,8 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import type { HandoverStatus } from "#src/contract/handovers.ts";
 import { hashOf, toBase64url } from "#src/pairing/sealing.ts";
-import { bearer, bindings, it, refusalOf, request, type TestWorkspace, wait } from "./support.ts";
+import { app } from "#src/worker/app.ts";
+import { bearer, bindings, it, origin, refusalOf, request, type TestWorkspace, wait } from "./support.ts";
 
 const claim = "c".repeat(43);
 const envelopes = ["first-part", "second-part"];
@@ -86,6 +87,15 @@ it("another claim, an invented or changed id, and a part without a claim before 
   ] as const)
     expect([path, await refusalOf(send(path, "POST", body))]).toEqual([path, unknown]);
   expect(await statusOf(one)).toMatchObject({ state: "open" });
+  // An address that guesses is limited, whatever it guesses.
+  const env = { ...bindings, AUTH_FAILURE_LIMITER: { limit: () => Promise.resolve({ success: false }) } };
+  const statuses: number[] = [];
+  for (const shown of ["d".repeat(43), claim]) {
+    const headers = { "cf-connecting-ip": "203.0.113.7" };
+    const init = { method: "POST", headers, body: JSON.stringify(by("ada", shown)) };
+    statuses.push((await app.request(`${origin}${one.path}/claim`, init, env)).status);
+  }
+  expect(statuses).toEqual([429, 200]);
 });
 
 it("until every part is there it cannot be taken, and afterwards no part can be changed", async ({ workspace }) => {
@@ -105,7 +115,6 @@ it("only the token that made it fills, watches and withdraws it; one that may no
 }) => {
   const one = await sent(workspace);
   const { token: other } = await workspace.tokenOf("work", "m2");
-  const { token: observer } = await workspace.tokenOf("observe", "m3");
   expect(await refusalOf(request(one.own, { headers: bearer(other) }))).toEqual([404, "unknown_handover"]);
   expect(await refusalOf(send(`${one.own}/parts/0`, "PUT", { envelope: "x" }, other))).toEqual([
     404,
@@ -113,7 +122,10 @@ it("only the token that made it fills, watches and withdraws it; one that may no
   ]);
   const body = { claimHash: await hashOf(claim), parts: 2, forMs: 60_000 };
   const base = `/v1/workspaces/${workspace.name}/handovers`;
-  expect(await refusalOf(send(base, "POST", body, observer))).toEqual([403, "forbidden"]);
+  for (const scope of ["observe", "submit"] as const) {
+    const { token } = await workspace.tokenOf(scope, "m3");
+    expect(await refusalOf(send(base, "POST", body, token))).toEqual([403, "forbidden"]);
+  }
   expect(await refusalOf(send(base, "POST", body))).toEqual([401, "unauthenticated"]);
   expect((await send(one.own, "DELETE", {}, one.token)).status).toBe(200);
   expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([404, "unknown_handover"]);
