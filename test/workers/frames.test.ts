@@ -1,5 +1,6 @@
 import { expect, vi } from "vitest";
 import { flowMarkMethod, flowReadMethod, maxAnswerChars, maxFrameChars } from "#src/contract/protocol.ts";
+import type { InputOf } from "#src/contract/operations.ts";
 import { Outgoing } from "#src/durable/attachments.ts";
 import { type Connection, type Message, aChat, it, type Self, stopClock, TestWorkspace, wait } from "./support.ts";
 
@@ -52,6 +53,11 @@ it("a refused request undoes no other, and nothing is done or sent twice; a fram
   connection.send(rpc(5, "state.get", { key: "a", b: 1 }));
   expect(await connection.next()).toMatchObject({ id: 5, error: { code: -32_602, data: { code: "bad_input" } } });
   expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");
+  // What is rolled back with another request, and done again, is told once.
+  const { connection: receiver, self } = await workspace.join("c1");
+  const message = rpc(1, "messages.send", { self, target: { to: "chat", chat: "c1" }, body: 1 });
+  await answersTo(connection, [message, set(2, "a", 2, { ifVersion: 7 })]);
+  expect((await receiver.told()).map(({ method }) => method)).toEqual(["messages.new"]);
 });
 
 it("what is no frame is answered, and the connection is closed with 4003", async ({ workspace }) => {
@@ -140,7 +146,8 @@ async function rowsOf(workspace: TestWorkspace): Promise<object> {
 it("a frame of one operation costs few statements, and leaves what its requests leave one by one", async () => {
   stopClock();
   const [together, apart] = [await TestWorkspace.create(), await TestWorkspace.create()];
-  const [one, other] = [await together.join("c1"), await apart.join("c1")];
+  const capacity = 20;
+  const [one, other] = [await together.join("c1", { capacity }), await apart.join("c1", { capacity })];
   const { self } = one;
   const costs: number[] = [];
   const both = async (method: string, all: readonly object[]): Promise<Message[]> => {
@@ -189,6 +196,18 @@ it("a frame of one operation costs few statements, and leaves what its requests 
     [...leases, ...leases.slice(0, 1)].map(({ resource, token }) => ({ self, resource, token })),
   );
   await both("leases.acquire", acquire.slice(20));
+  // And ends of tasks, of which one comes twice, one is over, and one asks for more.
+  const claims: InputOf<"tasks.ack">[][] = [];
+  for (const [at, { connection }] of [one, other].entries()) {
+    const tasks = range(9, () => ({ type: "x" }));
+    await [together, apart][at]?.ask("tasks.submit", { tasks });
+    const held = (await connection.ask("tasks.claim", { self, requestId: "q", limit: 7 })).claims;
+    claims.push(held.map(({ task, claim }) => ({ self, task, claim })));
+  }
+  const [acks = [], same] = claims;
+  expect(acks).toEqual(same);
+  const odd = { 1: acks[0], 3: { ...acks[3], claim: 99 }, 4: { ...acks[4], next: { limit: 1 } } };
+  await both("tasks.ack", Object.assign([...acks], odd));
 });
 
 /** Four of them have millions of characters. */
