@@ -214,6 +214,6 @@ export function journalKinds(runtime: TempRuntime, id: string): string[] {
   return runtime.store.read((sql) => journal.list(sql, id, 0), []).map((row) => row.entry.kind);
 }
 
-export function rowCount(runtime: TempRuntime, table: string): number {
-  return runtime.store.read((sql) => Number(column(sql, `SELECT count(*) FROM ${table}`)[0]), 0);
+export function rowCount({ store }: Pick<TempRuntime, "store">, table: string): number {
+  return store.read((sql) => Number(column(sql, `SELECT count(*) FROM ${table}`)[0]), 0);
 }
