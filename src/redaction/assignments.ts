@@ -192,8 +192,9 @@ function isFirstOnLine({ before }: TellingName): boolean {
   return /(?:^|[\r\n]|\\n)[ \t]{0,20}[\w.-]*$/.test(before);
 }
 
-/** `--target-token`, `-storepass`, `-H "X-Api-Key`, `--set app.token`. */
+/** `--target-token`, `-storepass`, `-H "X-Api-Key`, `--set app.token`, `nmcli ... password`. */
 function isOptionOrHeader({ before }: TellingName): boolean {
+  if (/(?<![\w.-])nmcli [^\n|;&]{0,120}$/.test(before)) return true;
   const own = endOfName(before);
   const outside = before.slice(0, before.length - own.length);
   return own.startsWith("-") || /[ \t]-(?:H|-?[a-z][\w-]{0,30}[ =]|H )\\{0,8}["']?$/.test(outside.slice(-48));

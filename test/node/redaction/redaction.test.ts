@@ -20,6 +20,8 @@ it("only the value goes; the name, the quotes and the text around it stay", () =
     ["password", "x9!ghp_«base62 36»!y7", 'password = "§"'],
     ["password", "«password»", 'password: str="§"'],
     ["password", "«base62 12»!", "Use `curl -u ann:§` there"],
+    // Its humps might be words.
+    ["password", "wToyibo1JJN6", "nmcli device wifi connect Home password §"],
     // The colon of a marker separates no user from a password.
     ["password", "\0password", "curl -u PASSWORD=§"],
     // Words that only a password may be, where no code can be.
