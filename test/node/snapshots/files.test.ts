@@ -52,6 +52,7 @@ it("a file with a secret by its content is left out, now or since a change; a lo
     ".docker/config.json": JSON.stringify({ auths: { "r.acme.dev": { auth } } }),
     ".mcp.json": JSON.stringify({ mcpServers: { a: { env: { API_KEY: d.chars(base62, 32) } } } }),
     "appsettings.Production.json": JSON.stringify({ Smtp: { Password: `${d.chars(base62, 9)}!` } }),
+    "jar.txt": "# Netscape HTTP Cookie File\n.shop.example\tTRUE\t/\tTRUE\t0\tsid\tabc\n",
     "my-tokens.json": JSON.stringify({ token: d.chars(base62, 40) }),
   };
   const harmless = {

@@ -17,7 +17,7 @@ import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
-import { filesAt, type ChangingCall, type FilesOfSession } from "#src/machine/checkpoints/moments.ts";
+import { filesAt, listMoments, type ChangingCall, type FilesOfSession } from "#src/machine/checkpoints/moments.ts";
 import type { Moment, SavedFiles } from "#src/machine/checkpoints/moments.ts";
 
 /** A machine with one session. */
@@ -97,6 +97,9 @@ it("over the limit older prompts go; what the chat gave is refused with its size
   const state = runtime.store.read((sql) => checkpoints.requireState(sql, seq), null);
   expect(state?.prompts.map(({ text }) => text.split(" ", 1)[0])).toEqual(["0", "14", "15", "16", "17", "18", "19"]);
   expect(state?.droppedPrompts).toBe(13);
+  runtime.store.write((sql) => sql.run("DELETE FROM journal WHERE seq < (SELECT max(seq) FROM journal)"));
+  const numbers = runtime.store.read((sql) => listMoments(sql, "s1"), []).map(({ number }) => number);
+  expect(numbers.at(-1)).toBe(20);
   const decisions = Array.from({ length: 10 }, (_, index) => `${index} ${"d".repeat(1_000)}`);
   const error = { code: "too_large", maxBytes: 8_000, largest: "decisions" };
   expect(save(runtime, { decisions })).toMatchObject({ ok: false, error });
@@ -159,6 +162,10 @@ it("a checkpoint in git records branch and commit, and requests the files; only 
   expect(stateOf(runtime, "s1")?.git).toEqual({ branch: "main", commit: "a1".repeat(20) });
   const states = runtime.store.read((sql) => column(sql, "SELECT state FROM snapshots ORDER BY state"), []);
   expect(states).toEqual(["pending", "skipped"]);
+  writeFileSync(join(project, ".git/refs/heads/main"), `${"b2".repeat(20)}\n`);
+  save(runtime, { goal: "two, committed" });
+  const commits = { git: { commit: "b2".repeat(20) }, firstGit: { commit: "a1".repeat(20) } };
+  expect(stateOf(runtime, "s1")).toMatchObject(commits);
   rmSync(join(project, ".git"), { recursive: true });
   expect(save(runtime, { goal: "three" })).toMatchObject({ ok: true });
 });
@@ -176,6 +183,13 @@ function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): stri
   runtime.store.write(indexPending);
   return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
 }
+
+it("a page of a search begins after the last one's end, and both ends of a time belong to it", () => {
+  const runtime = tempRuntime();
+  const [, second] = ["a", "b", "c"].map((id, index) => add(runtime, { id, at: T0 + index }));
+  expect(found(runtime, { beforeSeq: second ?? 0 })).toEqual(["a"]);
+  expect(found(runtime, { since: T0 + 1, until: T0 + 2 })).toEqual(["c", "b"]);
+});
 
 it("no character of a search is an operator; a search without a word finds nothing @night", () => {
   const runtime = tempRuntime();

@@ -11,6 +11,7 @@ import { forget } from "#src/machine/keeping/forget.ts";
 import { start } from "#src/machine/learning/machine-trials.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
+import { findStoredSession } from "#src/machine/sessions/session-identity.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
@@ -28,6 +29,15 @@ function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): 
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
   return runtime.store.write((sql) => sessions.recordSighting(sql, runtime.now(), sighting));
 }
+
+it("four letters of an id name a session, fewer none, and of several none is chosen", () => {
+  const runtime = tempRuntime();
+  for (const id of ["ses_abcd1", "ses_abcd2", "ses_wxyz1"]) see(runtime, { id });
+  const find = (text: string) => findStoredSession(runtime, text);
+  expect(find("wxyz")).toMatchObject({ ok: true, value: { id: "ses_wxyz1" } });
+  expect(find("wxy")).toEqual({ ok: true, value: null });
+  expect(find("abcd")).toMatchObject({ ok: false, error: { code: "ambiguous_session" } });
+});
 
 it("the first sign of life makes the session, later ones refresh it; its project and origin stay", () => {
   const runtime = tempRuntime();
