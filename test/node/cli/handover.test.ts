@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { fromFileText, openHandover, parseHandoverCode } from "#src/machine/handover/package.ts";
 import { checkGiven } from "#src/machine/handover/watch.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { take as markTaken } from "#src/machine/recovery/marks.ts";
@@ -149,6 +150,13 @@ it("with --native the conversation comes along, redacted, and is written as a se
   known(home, session);
   const whole = await give(home, `${session.id} --native`);
   expect(whole).toMatchObject({ hasConversation: true, files: { missing: expect.any(String) as unknown } });
+  const opened = openHandover(
+    given(fromFileText(readFileSync(whole.file, "utf8"))),
+    given(parseHandoverCode(whole.code)),
+  );
+  const carried = JSON.stringify(given(opened).conversation);
+  expect(carried).toContain("the word is pear");
+  expect(carried).not.toContain(token);
   const { native } = await taken(other, whole.file, whole.code, "--native", "--in", "codex");
   expect(native).toMatchObject({ session: session.id, start: { client: "Codex", kind: "resume", cwd: other.project } });
   const read = await readConversation(native?.file ?? "", openNodeSqlite);
