@@ -66,7 +66,7 @@ it("a session, or nothing at all, stands for its newest saved files; names of fi
   const { home, id } = await withLaterFolder();
   write(home.project, { "a.txt": "three\n", "d/b.txt": "three\n" });
   const cwd = join(home.project, "d");
-  expect(await home.shimWith({ cwd }, "restore ./b.txt --yes")).toMatchObject({ code: 0 });
+  expect(await home.shimWith({ cwd }, "restore b.txt --yes")).toMatchObject({ code: 0 });
   expect(textsOf(home.project, "a.txt", "d/b.txt")).toEqual(["three\n", "two\n"]);
   expect(await home.shim(`restore ${id} d/b.txt --yes`)).toMatchObject(failed(3, "d/b.txt is not among the saved"));
   expect(await home.shim(`restore ${id} ../other/x --yes`)).toMatchObject(failed(2, "../other/x is not in"));

@@ -337,6 +337,10 @@ it("Enter and a pause stop what the rule has started, and nothing of it starts a
     await rig.pass(3 * hourMs);
     expect(rig.runs).toHaveLength(2);
   }
+  const { rig: waiting } = await limited(["wait"], hourMs);
+  waiting.stoppedAt = waiting.runtime.now();
+  await waiting.pass(2 * hourMs);
+  expect([waiting.runs.length, lastEnd(waiting)]).toMatchObject([1, { phase: "stopped" }]);
 });
 
 it("a supervisor that dies in a hand-over leaves one successor: the next continues that one, or begins it", async () => {
