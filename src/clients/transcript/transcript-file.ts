@@ -130,28 +130,34 @@ export class TranscriptBytes {
     yield splitter.end();
   }
 
+  /** Frame by frame: zlib ends with the first one, and says nothing of what follows. */
   async *#unpacked(): AsyncGenerator<Buffer, void> {
-    let given = 0;
-    const file = createReadStream(this.path, { highWaterMark: chunkBytes });
-    try {
-      // A failure of the file is one of the stream that is read.
-      for await (const chunk of pipeline(file, zlib.createZstdDecompress(), () => undefined)) {
-        given += (chunk as Buffer).length;
-        yield chunk as Buffer;
+    for (let frame = 0; frame < this.size; ) {
+      const unpacker = zlib.createZstdDecompress();
+      let given = 0;
+      const file = createReadStream(this.path, { start: frame, highWaterMark: chunkBytes });
+      try {
+        // A failure of the file is one of the stream that is read.
+        for await (const chunk of pipeline(file, unpacker, () => undefined)) {
+          given += (chunk as Buffer).length;
+          yield chunk as Buffer;
+        }
+      } catch (error) {
+        const isOfSystem = typeof (error as NodeJS.ErrnoException).syscall === "string";
+        if (isOfSystem || codeOf(error) === null) throw error;
+        this.#isCut = true;
+        return yield this.#unpackedWhole(frame).subarray(given);
       }
-    } catch (error) {
-      const isOfSystem = typeof (error as NodeJS.ErrnoException).syscall === "string";
-      if (isOfSystem || codeOf(error) === null) throw error;
-      this.#isCut = true;
-      yield this.#unpackedWhole().subarray(given);
+      frame += unpacker.bytesWritten;
     }
   }
 
   /** A stream drops at its error what it has unpacked before. */
-  #unpackedWhole(): Buffer {
+  #unpackedWhole(frame: number): Buffer {
     const { bytes } = readBytes(this.path);
     try {
-      return zlib.zstdDecompressSync(bytes, { maxOutputLength: maxUnpackedBytes, finishFlush: flush });
+      const options = { maxOutputLength: maxUnpackedBytes, finishFlush: flush };
+      return zlib.zstdDecompressSync(bytes.subarray(frame), options);
     } catch (error) {
       if (codeOf(error) === null) throw error;
       return Buffer.alloc(0);

@@ -107,6 +107,18 @@ const forms: Readonly<Record<string, Form>> = {
     whole.slice(1),
   ],
   "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
+  "a compressed rollout of several frames": [
+    Buffer.concat([head, ...rollout].map((row) => zstdCompressSync(lines(row)))),
+    hull,
+    [missing],
+    `${rolloutName}.zst`,
+  ],
+  "a compressed rollout with rubbish behind it": [
+    Buffer.concat([zstdCompressSync(lines(head, ...rollout)), Buffer.from("rubbish")]),
+    [...hull.slice(0, 2), "the end of the conversation could not be read"],
+    whole.slice(1),
+    `${rolloutName}.zst`,
+  ],
   "a compressed rollout that is cut": [
     longRollout.subarray(0, Math.floor(0.7 * longRollout.length)),
     ["Mend the hull.", "1 of at least 1 prompts quoted; the end of the conversation could not be read"],
