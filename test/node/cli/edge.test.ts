@@ -5,7 +5,6 @@ import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import { aCliHome, addSession, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { rowCount } from "#harness/machine/claude.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import {
   edgeConfigPath,
@@ -13,6 +12,7 @@ import {
   removeEdgeConfig,
   type EdgeConfig,
 } from "#src/coordinator-client/edge-config.ts";
+import * as devices from "#src/machine/sharing/device.ts";
 import { addKey, createKey, formatCode, keyFilePath } from "#src/machine/sharing/key-ring.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import * as meta from "#src/store/meta.ts";
@@ -326,7 +326,7 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
   expect(await storedAt(server)).toMatchObject({ sessions: 0, checkpoints: 0 });
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
-  expect(["sync_device", "sync_sent"].map((table) => rowCount(home.runtime, table))).toEqual([0, 0]);
+  expect(home.runtime.store.read(devices.get, null)).toBeNull();
 });
 
 it("a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
