@@ -19,7 +19,6 @@ const long = [
   "e2e/crash",
   "e2e-clients/codex",
   "e2e-clients/others",
-  "node/coordination/embedded",
   "node/redaction/properties",
 ].map((name) => `/test/${name}.test.ts`);
 

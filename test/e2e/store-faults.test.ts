@@ -5,8 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { EventProcess } from "#harness/machine/programs.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
-import type { ChildTask } from "#harness/store/store-child.ts";
-import { cutPower, record } from "#harness/store/power-loss/power-loss.ts";
+import type { ChildTask } from "./store-child.ts";
+import { cutPower, record } from "./power-loss/power-loss.ts";
 import { smallDisk } from "#harness/store/small-disk.ts";
 import { refusal, column, insert, openStore, T0, tempHome } from "#harness/store/store-test.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
@@ -40,7 +40,7 @@ class StoreChild extends EventProcess {
 }
 
 const driver = openBetterSqlite3;
-const script = join(import.meta.dirname, "../harness/store/store-child.ts");
+const script = join(import.meta.dirname, "store-child.ts");
 const rounds = 10;
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 

@@ -16,7 +16,7 @@ import { column } from "#harness/store/store-test.ts";
 
 const rounds = setting("SHIM_SYNC_CRASH_ROUNDS", 30);
 
-const script = join(import.meta.dirname, "..", "harness", "sync", "sync-child.ts");
+const script = join(import.meta.dirname, "sync-child.ts");
 const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at * 41 + 7) % 256));
 
 /** kill -9 of the process that syncs, of the coordinator's runtime, or of both, at moments that differ from round to round. */

@@ -132,7 +132,7 @@ export class TranscriptBytes {
 
   /** Frame by frame: zlib ends with the first one, and says nothing of what follows. */
   async *#unpacked(): AsyncGenerator<Buffer, void> {
-    for (let frame = 0; frame < this.size; ) {
+    for (let frame = 0; frame < this.size;) {
       const unpacker = zlib.createZstdDecompress();
       let given = 0;
       const file = createReadStream(this.path, { start: frame, highWaterMark: chunkBytes });

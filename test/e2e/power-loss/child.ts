@@ -13,7 +13,7 @@ import { loadDriver } from "#src/store/open-driver.ts";
 import { migrations, Store } from "#src/store/store.ts";
 import * as spool from "#src/store/spool.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "#src/platform/private-files.ts";
-import { Rng } from "../../../sim/sim.ts";
+import { Rng } from "../../sim/sim.ts";
 import { addJournal, addSession } from "#harness/store/store-test.ts";
 
 /** What this process is to do; see power-loss.ts, which judges what is left of it. */

@@ -1,6 +1,6 @@
 import { readFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, basename, dirname } from "node:path";
-import type { Rng } from "../../../sim/sim.ts";
+import type { Rng } from "../../sim/sim.ts";
 
 /** One change of the disk, an fsync, or a line that a process printed, in the order in which they happened. */
 export interface Record {

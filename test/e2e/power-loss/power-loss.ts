@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, basename } from "node:path";
 import type { TestContext } from "vitest";
 import type { Driver } from "#src/store/driver.ts";
-import { Rng } from "../../../sim/sim.ts";
+import { Rng } from "../../sim/sim.ts";
 import { GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import type { PowerTask } from "./child.ts";
 import { compiled } from "#harness/machine/programs.ts";
