@@ -176,9 +176,9 @@ it("an SQLite that may not be used at all is an error that says what to do", () 
 });
 
 it("a process uses one SQLite build only", () => {
-  claimDriver("node:sqlite");
-  claimDriver("node:sqlite");
-  expect(() => claimDriver("better-sqlite3")).toThrow(/already uses node:sqlite/);
+  claimDriver("better-sqlite3");
+  claimDriver("better-sqlite3");
+  expect(() => claimDriver("node:sqlite")).toThrow(/already uses better-sqlite3/);
 });
 
 it("a value is bound where the planner does not see it, and no text that looks like one is changed", () => {
