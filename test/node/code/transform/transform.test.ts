@@ -21,7 +21,7 @@ const varCodemod = `module.exports = ({ source }, { jscodeshift: j }) =>
 
 /** ts-morph: the variable \`a\` is renamed wherever it is used. */
 const renameCodemod = `import { Project } from "ts-morph";
-default (project: Project): void => {
+export default (project: Project): void => {
   for (const file of project.getSourceFiles()) file.getVariableDeclaration("a")?.rename("renamed");
 };
 `;
