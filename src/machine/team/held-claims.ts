@@ -78,10 +78,10 @@ export class HeldClaims {
   }
 
   /** Usage by the client's figures and its transcript; null if unknown. */
-  usageOf({ token: claim }: HeldTask): Usage | null {
+  usageOf({ body: { task, claim } }: HeldTask): Usage | null {
     const { runtime, sessionId } = this.#parts;
     const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
-    return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
+    return record?.task === task && record.claim === claim ? spending.toUsage(record, runtime.now()) : null;
   }
 
   progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
@@ -164,10 +164,10 @@ export class HeldClaims {
     this.#deadlines.set(task, runtime.now() + remainingMs);
     if (isOverBudget) {
       const overBudget = reason ?? "its budget is used up";
-      runtime.store.write((sql) => spending.exceed(sql, sessionId, claim, overBudget));
+      runtime.store.write((sql) => spending.exceed(sql, sessionId, held.body, overBudget));
       return this.#lose(held, overBudget);
     }
-    if (usage) this.#confirmUsage(claim, usage);
+    if (usage) this.#confirmUsage(held, usage);
     if (isCancelled) {
       const newsItem = { kind: "task_cancelled", task, title, reason: reason ?? "cancelled" } as const;
       news.notify(runtime, sessionId, `cancelled:${task}:${claim}`, newsItem);
@@ -175,13 +175,13 @@ export class HeldClaims {
   }
 
   /** Most heartbeats are below every limit and need no write. */
-  #confirmUsage(claim: number, usage: Usage): void {
+  #confirmUsage({ body }: HeldTask, usage: Usage): void {
     const { runtime, sessionId } = this.#parts;
     const isOverLimit = runtime.store.read(
       (sql) => spending.refusal(sql, sessionId, undefined, runtime.now()) !== null,
       false,
     );
-    if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
+    if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, body, usage));
   }
 
   #lose(held: HeldTask, reason: string): void {

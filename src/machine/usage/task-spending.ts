@@ -7,6 +7,9 @@ import { taskSpending } from "../../store/machine-tables.ts";
 
 export type TaskSpending = RowOf<typeof taskSpending>;
 
+/** Each task counts its own claims. */
+type ClaimOfTask = Pick<ClaimedTask, "task" | "claim">;
+
 export function begin(sql: Sql, sessionId: string, { task, claim, budget }: ClaimedTask, now: number): void {
   const { wallMs: limitWallMs, tokens: limitTokens, costMicros: limitCostMicros } = budget;
   const limits = { limitWallMs, limitTokens, limitCostMicros };
@@ -14,12 +17,12 @@ export function begin(sql: Sql, sessionId: string, { task, claim, budget }: Clai
 }
 
 /** A task stopped at its limit stays stopped until the user speaks. */
-export function end(sql: Sql, sessionId: string, { task, claim }: Pick<ClaimedTask, "task" | "claim">): void {
+export function end(sql: Sql, sessionId: string, { task, claim }: ClaimOfTask): void {
   taskSpending.delete(sql, { session: sessionId, task, claim, exceeded: null });
 }
 
-export function exceed(sql: Sql, sessionId: string, claim: number, reason: string): void {
-  taskSpending.update(sql, { session: sessionId, claim }, { exceeded: reason });
+export function exceed(sql: Sql, sessionId: string, { task, claim }: ClaimOfTask, reason: string): void {
+  taskSpending.update(sql, { session: sessionId, task, claim }, { exceeded: reason });
 }
 
 /** The user has said how to continue. */
@@ -42,16 +45,22 @@ export function toUsage({ startedAt, tokens, costMicros }: TaskSpending, now: nu
 }
 
 /** The coordinator let the attempt continue above a limit: the limit was raised. */
-export function confirm(sql: Sql, sessionId: string, claim: number, { wallMs, tokens, costMicros }: Usage): void {
+export function confirm(
+  sql: Sql,
+  sessionId: string,
+  { task, claim }: ClaimOfTask,
+  { wallMs, tokens, costMicros }: Usage,
+): void {
   sql.run(
     `UPDATE task_spending SET limitWallMs = iif(limitWallMs <= ?, NULL, limitWallMs),
        limitTokens = iif(limitTokens <= ?, NULL, limitTokens),
        limitCostMicros = iif(limitCostMicros <= ?, NULL, limitCostMicros)
-     WHERE session = ? AND claim = ? AND (limitWallMs <= ? OR limitTokens <= ? OR limitCostMicros <= ?)`,
+     WHERE session = ? AND task = ? AND claim = ? AND (limitWallMs <= ? OR limitTokens <= ? OR limitCostMicros <= ?)`,
     wallMs,
     tokens,
     costMicros,
     sessionId,
+    task,
     claim,
     wallMs,
     tokens,

@@ -1,5 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { recording } from "#harness/clients/recorded-client.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { storedSession } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import type { HookClient } from "#src/contract/clients.ts";
@@ -51,6 +53,19 @@ it("an interactive chat's tokens, cost and time are reported with its task's hea
   await rig.time.pass(60_000);
   // What it uses without a task is no task's.
   expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
+});
+
+it("of a chat with two tasks what it uses is counted for the one that it claimed last, and once", async () => {
+  const { rig, one } = await withTask({});
+  rig.call("tasks.submit", { tasks: [{ type: "b" }] });
+  const member = given(await one.team.chatFor(storedSession(one.runtime, one.claude.session)));
+  await member.setAbilities({ capacity: 2 });
+  given(await member.claims.claim([], 0));
+  answered(one, 1_000);
+  one.claude.use("Bash");
+  await rig.time.pass(60_000);
+  expect(rig.call("tasks.list", {}).tasks).toMatchObject([{ state: "running" }, { state: "running" }]);
+  expect(rig.call("budgets.get", {}).today.tokens).toBe(1_000);
 });
 
 it("at four fifths of a budget the user and the chat are warned once", async () => {
