@@ -42,7 +42,6 @@ export const syncSent = table("sync_sent", {
 export interface Takeover {
   readonly chat: string;
   readonly machine: string;
-  readonly at: number;
 }
 
 /**

@@ -169,7 +169,7 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
     id,
     machine,
     projectName,
-    taken: taken && { chat: taken.chat, machine: taken.machine, at: now - taken.ageMs },
+    taken: taken && { chat: taken.chat, machine: taken.machine },
     startedAt: toLocal(session.startedAt),
     lastSeenAt,
     savedAt: toLocalOrNull(session.savedAt),

@@ -54,12 +54,7 @@ function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
 /**
  * Reported once: a session that lives on in spite of that, and dies, is recovered itself.
  */
-export function recordContinuation(
-  sql: Sql,
-  now: number,
-  session: string,
-  taken: Pick<Takeover, "chat" | "machine">,
-): void {
+export function recordContinuation(sql: Sql, now: number, session: string, taken: Takeover): void {
   const { chat, machine } = taken;
   const ownSession = sessions.get(sql, session);
   if (!ownSession || chat === session) return;

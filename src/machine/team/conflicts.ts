@@ -68,7 +68,7 @@ interface Call {
 
 function changingCalls(sql: Sql, where: string, ...values: readonly (string | number)[]): Call[] {
   const query = `SELECT DISTINCT session, replace(body ->> 'name', ' (subagent)', '') AS name FROM journal
-    WHERE ${where} AND kind IN ('tool_end', 'tool_error') AND coalesce(body ->> 'action', '') <> 'read'`;
+    WHERE ${where} AND kind IN ('tool_end', 'tool_error')`;
   return sql.all<Call>(query, ...values).filter(({ name }) => mayChangeFiles(name));
 }
 

@@ -192,7 +192,7 @@ export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Res
   const successor = self.chat;
   runtime.store.write((sql) => {
     const state = elsewhere.findState(sql, row) ?? emptyState;
-    elsewhere.setTakeover(sql, row, { chat: successor, machine: reach.machine, at });
+    elsewhere.setTakeover(sql, row, { chat: successor, machine: reach.machine });
     if (!recoveries.isTaken(sql, session, successor))
       recoveries.add(sql, { at, session, action: "taken", by: successor });
     const inheritedWork = toPredecessor({ session, state });
