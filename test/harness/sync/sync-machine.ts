@@ -77,7 +77,11 @@ export class SyncWorld {
       const what = records.some(({ kind }) => kind === "part" || kind === "files") ? "files" : name;
       if (what === "files") this.filePuts += 1;
       this.asked.push(`${machine} ${what}`);
-      if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
+      if (this.requestMs > 0)
+        await new Promise<void>((resolve) => {
+          this.time.setTimer(resolve, this.requestMs);
+          signal?.addEventListener("abort", () => resolve());
+        });
       const weather = signal?.aborted ? "unreachable" : this.weather(what);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
       const answer = await this.host.call(name as "sync.put", input as never, { machine, isAdmin: false });

@@ -1,6 +1,10 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
+import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
 import type { Io } from "#src/cli/io.ts";
 import { backUp } from "#src/store/backup.ts";
 import * as notices from "#src/store/notices.ts";
@@ -88,11 +92,12 @@ it("an old Node, readable files, invalid settings and a broken client fail, and 
   seed(home);
   rmSync(join(home.folder, "app"), { recursive: true });
   chmodSync(home.paths.database, 0o644);
+  chmodSync(home.paths.home, 0o750);
   writeFileSync(home.paths.config, '{ "recovry": "ask" }', { mode: 0o600 });
   const { lines, namesOf } = await doctor(home, { nodeVersion: "20.20.0" });
   expect(namesOf("fail")).toEqual(["claude-code:script_missing", "config", "node", "permissions"]);
   expect(lines.get("config")?.text).toContain("recovry");
-  expect(lines.get("permissions")?.text).toContain("shim.db");
+  expect(lines.get("permissions")?.text).toBe(`others can read ${home.paths.home}, ${home.paths.database}`);
 });
 
 it("a store that cannot be opened or is damaged fails, with what to do", async () => {
@@ -119,6 +124,19 @@ it("a folder that is none fails before anything is stored, as nothing can be sav
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
 });
 
+it("of a running host it counts the chats that are connected", async () => {
+  const home = aCliHome();
+  const chats = [true, true, false].map((isConnected) => ({ front: 1, client: null, isConnected }));
+  const server = createServer((_request, response) =>
+    response.end(JSON.stringify({ pid: 7, version: "1", startedAt: 0, chats })),
+  );
+  const socket = hostSocket(home.paths.home, systemProcesses.boot());
+  prepareSocketFolder(home.paths.home, socket);
+  await once(server.listen(socket), "listening");
+  onTestFinished(() => void server.close());
+  expect((await doctor(home)).lines.get("host")?.text).toBe("process 7 serves 2 chats");
+});
+
 it("what SQLite's own check finds is a failure", async () => {
   const home = aSeededHome();
   home.runtime.store.close();
@@ -134,10 +152,14 @@ it("what SQLite's own check finds is a failure", async () => {
   expect([code, lines.get("store")]).toMatchObject([1, fault]);
 });
 
-it("doctor fails where the folder of the store became read-only", async (test) => {
+it("doctor fails where the disk of the store is full, or became read-only", async (test) => {
   const home = aCliHome();
   smallDisk(test, 64, home.paths.home);
   seed(home);
+  expect((await doctor(home)).lines.get("disk_space")?.state).toBe("warn");
+  writeFileSync(join(home.paths.home, "large"), Buffer.alloc(20_000_000));
+  const full = { state: "fail", fix: holding("soon nothing can be saved") };
+  expect((await doctor(home)).lines.get("disk_space")).toMatchObject(full);
   home.runtime.store.close();
   remount(home.paths.home, "ro");
   const { lines } = await doctor(home);

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 import { fromFileText, openHandover, parseHandoverCode } from "#src/machine/handover/package.ts";
-import { checkGiven } from "#src/machine/handover/watch.ts";
+import { checkGiven, rememberGiven } from "#src/machine/handover/watch.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { take as markTaken } from "#src/machine/recovery/marks.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -15,6 +15,7 @@ import * as news from "#src/machine/sessions/news.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, write } from "#harness/machine/git-project.ts";
@@ -194,6 +195,22 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   const text = holding(/handed this session over, and .+ has taken it: its work continues there/);
   expect(heard.map((one) => one.news)).toEqual([{ kind: "notice", text }]);
   await expectNothingTaken(third, rig.id);
+});
+
+it("a hand-over whose time is over is asked for no more, also where the coordinator never answered", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  server.answer = (_request, response) => void response.destroy();
+  home.join(server.url);
+  home.runtime.store.write((sql) => rememberGiven(sql, "h1", { session: "s1", until: home.now }));
+  const asked: boolean[] = [];
+  for (let n = 0; n < 3; n++) {
+    const before = server.seen.length;
+    await checkGiven(home.runtime);
+    asked.push(server.seen.length > before);
+    home.now += 1;
+  }
+  expect(asked).toEqual([true, true, false]);
 });
 
 /** The session's chat, registered at the coordinator that its machine has joined. */

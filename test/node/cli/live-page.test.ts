@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync, statSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
@@ -5,6 +6,7 @@ import { text as textFrom } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
+import { SignIn } from "#src/local-mcp/page/page-app.ts";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
@@ -164,6 +166,17 @@ it("the link's token works once, within a minute, and is exchanged for a secret;
   home.now += 60_000;
   for (const wrong of [page.token(), "", "x", 7, null, { $ne: "" }]) expect((await exchange(wrong)).status).toBe(401);
   expect((await exchange(page.token())).status).toBe(200);
+});
+
+it("fifty pages are signed in; with one more the first ends, and its stream", () => {
+  const pages = new SignIn({ now: () => 0, random: randomBytes });
+  const enter = () => `Bearer ${pages.exchange(pages.newToken())}`;
+  const secrets = Array.from({ length: 50 }, enter);
+  const first = pages.find(secrets[0]);
+  expect(first?.ended.signal.aborted).toBe(false);
+  secrets.push(enter());
+  expect(secrets.filter((one) => !pages.find(one))).toEqual([secrets[0]]);
+  expect(first?.ended.signal.aborted).toBe(true);
 });
 
 it("signing out ends the stream of hints that was opened under its secret, and no other", async () => {

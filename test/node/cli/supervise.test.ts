@@ -231,6 +231,10 @@ it("a file of the user's own is neither replaced nor removed; what systemctl ref
   expect(readFileSync(rig.unit, "utf8")).toBe("[Unit]\n");
   const refused = failed(1, /enable --now shim\.service: Failed to connect/);
   expect(await aRig("enable").shim("install --yes")).toMatchObject(refused);
+  const running = aRig("disable");
+  await running.shim("install --yes");
+  expect(await running.shim("uninstall --yes")).toMatchObject(failed(1, /disable --now shim\.service: Failed/));
+  expect([existsSync(running.unit), running.ran.at(-1)]).toEqual([true, expect.stringContaining("disable")]);
 });
 
 const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0;

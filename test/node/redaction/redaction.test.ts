@@ -1,5 +1,7 @@
 import { expect, it } from "vitest";
-import { maxDepth, redact, redactJson } from "#src/redaction/redact.ts";
+import * as z from "zod";
+import { operationNames, operations } from "#src/contract/operations.ts";
+import { maxDepth, redact, redactInput, redactJson } from "#src/redaction/redact.ts";
 import { base62, base64, draw, drawn, encode, hex, password, pem, surrounded } from "#harness/secrets/secret-draw.ts";
 import type { Draw, Pattern } from "#harness/secrets/secret-draw.ts";
 
@@ -175,4 +177,27 @@ it("what is nested deeper than anyone writes is left out", () => {
   const text = JSON.stringify(redactJson(value).value);
   expect(text).toContain("[omitted: nested too deep]");
   expect(text).not.toContain('"deep"');
+});
+
+/** Names of all fields of an operation's input, of any depth. */
+function fieldsOf(name: (typeof operationNames)[number]): string[] {
+  const fields = new Set<string>();
+  JSON.stringify(z.toJSONSchema(operations[name].input, { io: "input" }), (key, value: object) => {
+    if (key === "properties") for (const field of Object.keys(value)) fields.add(field);
+    return value;
+  });
+  return [...fields];
+}
+
+it("of each operation every field is redacted, at any depth, but of those with sealed contents and tokens", () => {
+  const secret = `ghp_${d.chars(base62, 36)}`;
+  for (const name of operationNames) {
+    const fields = fieldsOf(name);
+    const given = Object.fromEntries(fields.map((field) => [field, [secret, { [field]: [[secret]] }]]));
+    const isLeft = /^(?:sync|tokens|workspaces)\./.test(name);
+    const { input, count } = redactInput(name, given as never);
+    const hasSecret = JSON.stringify(input).includes(secret);
+    const isSecretLeft = isLeft && fields.length > 0;
+    expect([name, count, hasSecret]).toEqual([name, isLeft ? 0 : 2 * fields.length, isSecretLeft]);
+  }
 });

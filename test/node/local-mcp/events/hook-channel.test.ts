@@ -155,6 +155,23 @@ it("what two events of a chat leave is done once, with the checkpoint that is du
   expect(deferred).toMatchObject([{ event: "Notification", trigger: expect.any(String) as string }]);
 });
 
+it("of a session that another process owned the owner is sought again with the next event", async () => {
+  const runtime = tempRuntime();
+  const { event } = aChannel(runtime);
+  const begin = (pid: number): string =>
+    answerHook(runtime, "SessionStart", () => JSON.stringify(payload("SessionStart", { source: "resume" })), pid);
+  // The client 400 is behind the wrapper of the channel; 500 is no ancestor of it.
+  const tree = [[400], [clientPid, 400], [2_000, clientPid], [500]] as const;
+  for (const [pid, parent] of tree) runtime.processes.start(pid, parent);
+  begin(500);
+  await event("Notification", { message: "waits" });
+  runtime.processes.kill(500);
+  begin(400);
+  await event("PostToolUse", bash);
+  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({ owner: { pid: 400 } });
+  expect(journalKinds(runtime, session)).toContain("tool_end");
+});
+
 /** The script of a client with the number 100, behind two shells, that posts to a host. */
 async function aScript(runtime: TempRuntime = tempRuntime()) {
   await aHost(runtime);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
@@ -11,6 +11,7 @@ import * as http from "node:http";
 import { createServer } from "node:net";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { built } from "#harness/machine/mcp-process.ts";
 import { outputOf, type Output } from "#harness/machine/programs.ts";
 import { shimHookScript } from "../../../../scripts/programs.ts";
 
@@ -102,14 +103,16 @@ it("in UTF-16 no end of an object is searched, and it is read as text", async ()
     }
 });
 
-it("a relative SHIM_HOME is refused with what the user reads, and the hook does not fail", () => {
+it("a relative SHIM_HOME is refused by every program, and no hook fails", async () => {
   const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
-  const program = join(import.meta.dirname, "../../../../src/local-mcp/events/hook-entry.ts");
-  const { status, stdout } = spawnSync(process.execPath, [program, "UserPromptSubmit"], { input: "{}", env });
-  expect([status, String(stdout)]).toEqual([
-    0,
-    expect.stringContaining('SHIM cannot save: SHIM_HOME gives \\"rel/path'),
-  ]);
+  const dist = dirname(built.hook);
+  const programs = [`${built.hook} UserPromptSubmit`, `${built.hook} PostToolUse`, join(dist, "statusline.cjs")];
+  const others = [`${built.launcher} sessions`, built.mcp, join(dist, "mcp-host.cjs")];
+  const ran = [...programs, ...others].map(async (program) => {
+    const { code, out, err } = await outputOf(spawn(process.execPath, program.split(" "), { env }), "{}");
+    return [code, (out + err).replaceAll("\\", "").includes('SHIM_HOME gives "rel/path"')];
+  });
+  expect(await Promise.all(ran)).toEqual([0, 0, 0, 2, 1, 1].map((code) => [code, true]));
 });
 
 const session = "00000000-0000-4000-8000-000000000001";

@@ -2,7 +2,10 @@ import { createServer, type ServerResponse } from "node:http";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { askOperation } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
-import { systemProcesses } from "#src/platform/processes.ts";
+import { hostHere } from "#src/local-mcp/host/host-process.ts";
+import { identify, systemProcesses } from "#src/platform/processes.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { ask, patience } from "#harness/machine/host-rig.ts";
 import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -127,4 +130,31 @@ it("after a host that ended by itself in its start the next one has to wait, for
   utimesSync(startMark(home), 0, 0);
   for (let n = 0; n < 2; n++) start();
   await vi.waitUntil(() => pids().length === 2, polling);
+});
+
+it("a host reads its settings again when their file has changed; what cannot be read changes nothing", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  const { home, config } = tempHome();
+  vi.stubEnv("SHIM_HOME", home);
+  const self = identify(systemProcesses, process.pid);
+  if (self === null) throw new Error("this process is not in the process table");
+  mkdirSync(home, { recursive: true });
+  const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
+  const host = hostHere({ home, self, open: openBetterSqlite3, fallbackReason: null, onEnded });
+  onTestFinished(async () => {
+    host?.stop();
+    await ended;
+    vi.useRealTimers();
+    vi.unstubAllEnvs();
+  });
+  const socket = hostSocket(home, self.boot);
+  await vi.waitUntil(() => existsSync(socket), patience);
+  const isOn: unknown[] = [];
+  for (const [seconds, text] of ['{ "team": { "conflicts": false } }', "{", "{}"].entries()) {
+    writeFileSync(config, text);
+    utimesSync(config, seconds + 1, seconds + 1);
+    const { body } = await ask(socket, "POST", "/call/team.conflicts", { input: {}, env: {}, by: "command line" });
+    isOn.push((JSON.parse(body) as { result: { value: { isOn: boolean } } }).result.value.isOn);
+  }
+  expect(isOn).toEqual([false, false, true]);
 });

@@ -13,7 +13,17 @@ import { request } from "node:http";
 import { expect, it, vi, onTestFinished } from "vitest";
 import { nameOf, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
-import { aFront, aHost, aReceiver, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
+import {
+  aFront,
+  aHost,
+  aReceiver,
+  ask,
+  open,
+  patience,
+  program,
+  settled,
+  statusOf,
+} from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
 import { tempRuntime, listCrashes } from "#harness/machine/temp-runtime.ts";
 import { join, dirname, resolve } from "node:path";
@@ -222,6 +232,23 @@ it("an operation is completed, although its caller has gone", async () => {
   asked.on("error", () => undefined);
   asked.end(JSON.stringify({ input: {}, env: {}, by: "command line" }), () => asked.destroy());
   await vi.waitUntil(() => runtime.store.read((sql) => isPaused(sql, runtime.now(), "/p"), false), patience);
+});
+
+it("a host that stops waits for the operations that run", async () => {
+  const { host, socket, ended } = await aHost();
+  const { promise, resolve } = Promise.withResolvers<never>();
+  const call = vi.spyOn(OperationRunner.prototype, "call").mockReturnValue(promise);
+  onTestFinished(() => call.mockRestore());
+  const asked = ask(socket, "POST", "/call/pauses.list", { input: {}, env: {}, by: "command line" });
+  asked.catch(() => undefined);
+  await vi.waitUntil(() => call.mock.calls.length > 0, patience);
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  host.stop();
+  await settled();
+  expect(isOver).toBe(false);
+  resolve({ ok: true, value: {} } as never);
+  await ended;
 });
 
 it("a host syncs for the workspace of the caller only", async () => {

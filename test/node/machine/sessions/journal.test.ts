@@ -8,7 +8,7 @@ import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
 import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";
-import { redactAndKeepEnds, boundTexts, redactAndClip, label } from "#src/redaction/bounded-text.ts";
+import { redactAndKeepEnds, boundTexts, cutChars, redactAndClip, label } from "#src/redaction/bounded-text.ts";
 import { describeInput, entriesOf } from "#src/machine/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
@@ -358,7 +358,7 @@ it("bounded texts are never longer than their limit and its mark, and count what
       const text = filler(length);
       const kept = redactAndClip(text, max);
       const cut = `${text.slice(0, max)} [cut, ${length - max} more characters]`;
-      expect(kept).toBe(length <= max ? text : cut);
+      expect([kept, cutChars(kept)]).toEqual(length <= max ? [text, null] : [cut, length - max]);
     }),
   );
 });
@@ -369,6 +369,22 @@ it.each([2_000, 200_000])("what is private in the cut part of %i characters is n
   expect(kept).not.toMatch(/pp|private>/);
   expect(kept).toMatch(/^Fix it\. \[private\] Then test it\..*Then test it\.\s*$/s);
   expect(redactAndKeepEnds(`${token} `.repeat(length / 40), ends)).not.toMatch(/ghp_|a1B2/);
+});
+
+it("a cut within code ends its fence and opens it again, and what is left out is counted", () => {
+  const [words, block] = ["Fix it. ".repeat(60), `\`\`\`\n${"x = 1;\n".repeat(200)}\`\`\`\n`];
+  for (const [text, cut] of [
+    [`Fix it.\n${block}End.`, "```\n[cut]\n```"],
+    [`${words}\n${block}End.`, "\n[cut]\n```"],
+    [`Fix it.\n${block}${words}`, "```\n[cut]\n"],
+  ] as const) {
+    const kept = redactAndKeepEnds(text, ends);
+    const mark = /(?:```)?\n\[cut, \d+ more characters\]\n(?:```)?/;
+    expect(mark.exec(kept)?.[0].replace(/, [^\]]+/, "")).toBe(cut);
+    expect(kept.replace(/(?:\n```)?\n\[cut, \d+ more characters\]\n(?:```\n)?/, "").length).toBe(
+      text.length - (cutChars(kept) ?? 0),
+    );
+  }
 });
 
 it("an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {

@@ -165,6 +165,10 @@ it("the last changes of a process are sent when it ends, if that is quick", asyn
   await world.time.until(machine.sync.stop());
   expect(await machine.mirrored()).toEqual(machine.kept());
   expect(rowCount(machine.runtime, "sync_changes")).toBe(0);
+  const slow = await begun();
+  slow.world.requestMs = 3_600_000;
+  slow.machine.note("s0", "the very last");
+  await slow.world.time.until(slow.machine.sync.stop(), 2_000);
 });
 
 it("what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {

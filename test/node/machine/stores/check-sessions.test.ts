@@ -298,8 +298,8 @@ it("what OpenCode 1 kept in folders, and no database has, is invisible and read 
   const nameless = { text: "the file that names the session is gone" };
   expect(await check(home, "--client opencode")).toMatchObject([
     { session: "ses_0", state: "whole" },
-    { session: "ses_1", state: "invisible", prompts: 1, title: "oars", findings: [invisible] },
-    { session: "ses_2", state: "damaged", findings: [cut, invisible] },
+    { session: "ses_1", state: "invisible", prompts: 1, title: "oars", findings: [invisible], bytes: 112, lines: 3 },
+    { session: "ses_2", state: "damaged", findings: [cut, invisible], bytes: 78, read: { rows: 67, damaged: 11 } },
     { session: "ses_4", state: "damaged", findings: [nameless, invisible] },
   ]);
   // The database may have each of them.

@@ -260,6 +260,8 @@ it("both chats learn of a conflict before either commits, once, with file and ow
   editFile(a, "a.txt", replaced(7, "mine, later"));
   await watch.check();
   expect([heard(runtime, a).length, heard(runtime, b).length]).toEqual([1, 1]);
+  a.use("Read", { file_path: join(a.cwd, "a.txt") });
+  expect(await watch.check()).toBe(0);
   expect(JSON.stringify([heard(runtime), open(runtime)])).not.toContain("password");
   const off = twoChats({ config: { team: { conflicts: false } } });
   for (const chat of [off.a, off.b]) editFile(chat, "a.txt", replaced(7, chat.session));

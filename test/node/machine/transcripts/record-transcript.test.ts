@@ -8,7 +8,7 @@ import { anAssistantLine, aToolResultLine, aUserLine, aToolUse } from "#harness/
 import { anApiErrorLine, aTranscript, T0 } from "#harness/machine/transcripts.ts";
 import { appendFileSync, mkdirSync, writeFileSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readInSteps } from "#src/machine/signals/observe.ts";
+import { finishEvent } from "#src/local-mcp/events/after-answer.ts";
 import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harness/clients/invented-sessions.ts";
 import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
@@ -147,7 +147,8 @@ it("a transcript that has grown by much is read in steps, between which others h
     if (!turns.isOver) setImmediate(take);
   };
   setImmediate(take);
-  await readInSteps(runtime, claude.session);
+  const { session: sessionId } = claude;
+  await finishEvent(runtime, { event: "Stop", sessionId, trigger: null, isTranscriptBehind: true });
   turns.isOver = true;
   expect(turns.count).toBeGreaterThan(10);
   const { transcriptOffset } = storedSession(runtime, claude.session);
