@@ -7,6 +7,8 @@ import { expect, it } from "vitest";
 import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { SignIn } from "#src/local-mcp/page/page-app.ts";
+import { pageCalls } from "#src/local-mcp/page/serve.ts";
+import { ok } from "#src/shared/result.ts";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
@@ -163,6 +165,9 @@ it("the link's token works once, within a minute, and is exchanged for a secret;
   // Only the page itself is given another link.
   for (const [used, isNew] of Object.entries({ [token]: false, "": true }))
     expect([(await exchange(used)).status, page.token() !== token]).toEqual([401, isNew]);
+  // One that is still good is not replaced.
+  const good = page.token();
+  expect([(await exchange("")).status, page.token()]).toEqual([401, good]);
   home.now += 60_000;
   for (const wrong of [page.token(), "", "x", 7, null, { $ne: "" }]) expect((await exchange(wrong)).status).toBe(401);
   expect((await exchange(page.token())).status).toBe(200);
@@ -177,6 +182,14 @@ it("fifty pages are signed in; with one more the first ends, and its stream", ()
   secrets.push(enter());
   expect(secrets.filter((one) => !pages.find(one))).toEqual([secrets[0]]);
   expect(first?.ended.signal.aborted).toBe(true);
+});
+
+it("the last 200 answers are kept for calls that a page repeats", async () => {
+  let calls = 0;
+  const host = { call: async () => (calls++, ok({})) };
+  const call = pageCalls(host as never, {} as never);
+  for (const n of [...Array(201).keys(), 1, 0]) await call({ name: "page.fleet", input: {}, requestId: `r${n}` });
+  expect(calls).toBe(202);
 });
 
 it("signing out ends the stream of hints that was opened under its secret, and no other", async () => {

@@ -352,6 +352,12 @@ it("the files are those saved before the turn's first change, else those saved b
   expect(second.brief).toEqual(holding(...texts));
   for (const text of ["Write the docs", "The lexer is there.", "b.txt", "CHANGED since the checkpoint", "shim restore"])
     expect(second.brief).not.toContain(text);
+  // A folder that git does not keep.
+  const cwd = join(rig.home.project, "empty");
+  rig.home.runtime.store.write((sql) => sessions.update(sql, rig.id, { cwd }));
+  addSession(rig.home, { id: ids.finished, pid: 400, entries: [] });
+  const copy = await forked(rig, "--at", "2", "--into", join(rig.home.folder, "copy"));
+  expect(copy).toMatchObject({ session: rig.id, branch: null, base: null, start: { cwd: copy.folder } });
   expect(filesIn(rig.home.project)).toEqual({ "a.txt": "3\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
   expect(git(rig.home.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
 });

@@ -94,6 +94,7 @@ it("what is wrong in the settings is said, with its line, and nothing is started
     ['{"watch": {"a": {"kind": "sessions"}},\n"memory": 1}', /line 2: no such field: "memory"/],
     [aClaude('"program": "no-such-program"'), /a: there is no program no-such-program/],
     [aClaude('"args": ["--resume=x"]'), /a\.args: SHIM sets -p, the session and the output format itself/],
+    [aClaude('"args": ["--input-format", "text"]'), /a\.args: SHIM sets -p/],
   ] as const) {
     const home = aHome(text);
     expect([text, await home.shim("worker supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
@@ -135,7 +136,7 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
   expect(await home.shim("worker supervise retry a")).toMatchObject({ code: 0, out });
   const { lines } = await supervise(home, (text) => text.includes('"finished"'));
   expect(lines.filter(({ event }) => event === "started")).toHaveLength(1);
-  for (const name of ["chats", "b"]) {
+  for (const name of ["chats", "b", "toString"]) {
     const unknown = await home.shim("worker supervise retry", name);
     expect(unknown).toMatchObject(failed(3, /no program ".*" is watched\. There are: a\./));
   }

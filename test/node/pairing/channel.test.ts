@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
+import { checkNumber } from "#src/pairing/pairing.ts";
 import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
 
 const key = fromBase64url(randomText(32));
@@ -31,6 +32,7 @@ it("a relay that lies: a repeated, reordered, changed, cut, reflected or renumbe
     ["cut", { ...second, n: 4, sealed: second.sealed.slice(0, 20) }],
     ["empty", { ...second, n: 5, sealed: "AA" }],
     ["no base64url", { ...second, n: 6, sealed: "%%%" }],
+    ["of another session", { ...(await phone.seal("x")), session: randomText(16) }],
     ["reflected", await machine.seal("allow")],
   ];
   for (const [what, frame] of lies) expect([what, await machine.open(frame)]).toEqual([what, undefined]);
@@ -48,6 +50,10 @@ it("a frame of an earlier session, of another phone, or with another answer of t
   // A relay that opens the same session again cannot have both ends take its own answer.
   const again = await PhoneChannel.open("machine", key, machine.session, randomText(16));
   expect(await again.open(old)).toBeUndefined();
+});
+
+it("the number that a phone and a terminal show is the same in each version, and has all its digits", async () => {
+  expect(await checkNumber({ id: "id", secret: "secret" }, "9")).toBe("075 887");
 });
 
 it("a small frame that unpacks to very much is not accepted, and the next one is", async () => {

@@ -358,6 +358,16 @@ it("a call whose frame the relay drops fails after ten seconds; the next one has
   expect(await next).toEqual({ ok: true, value: 1 });
 });
 
+it("a call that is not answered ends no session in which another one is", async () => {
+  const rig = await PhoneRig.inSession();
+  const calls = [rig.backend.call("page.fleet", {}), rig.backend.call("page.fleet", {})];
+  await settled();
+  await rig.answer({ id: rig.requests[1]?.id, value: 1 });
+  await rig.pass(10_000);
+  expect((await Promise.all(calls)).map(({ ok }) => ok)).toEqual([false, true]);
+  expect(rig.last.sent.filter((text) => text.includes("open"))).toHaveLength(1);
+});
+
 it("an opening without an answer is asked again; an invented answer opens nothing, and the phone asks once more", async () => {
   const rig = await PhoneRig.make();
   void rig.follow();
@@ -413,7 +423,7 @@ it("a broken connection is made again after longer and longer waits, at once whe
   const rig = await PhoneRig.make();
   void rig.follow();
   const call = rig.backend.call("page.fleet", {});
-  for (const ms of [1_000, 2_000, 4_000]) {
+  for (const ms of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
     rig.last.emit("close", { code: 1006 });
     await settled();
     const count = rig.sockets.length;
@@ -427,7 +437,7 @@ it("a broken connection is made again after longer and longer waits, at once whe
   await settled();
   rig.wake();
   await settled();
-  expect(rig.sockets).toHaveLength(5);
+  expect(rig.sockets).toHaveLength(9);
 });
 
 it("a connection that answers no ping is dropped and made again", async () => {

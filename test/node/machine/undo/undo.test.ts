@@ -116,6 +116,14 @@ it("what was changed after the undo stays when the undo is taken back", async ()
   expect(read(rig, "a", "b")).toEqual(["by hand\n", "1\n"]);
 });
 
+it("what an undo has left is not taken again: the next one takes the turn before", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
+  await rig.turn("first", makes(rig, "1", "a"));
+  await rig.turn("second", makes(rig, "2", "b", "c"));
+  makes(rig, "by hand", "c").work();
+  for (const path of ["b", "a"]) expect((await rig.undo()).changes).toMatchObject([{ path }]);
+});
+
 it("a prompt that fits several or none, and a path outside of the project, are refused", async () => {
   const rig = anUndoRig({ a: "0\n" });
   for (const text of ["fix the parser", "fix the tests"]) await rig.turn(text, makes(rig, text, "a"));
