@@ -70,7 +70,7 @@ it("a session, or nothing at all, stands for its newest saved files; names of fi
   expect(textsOf(home.project, "a.txt", "d/b.txt")).toEqual(["three\n", "two\n"]);
   expect(await home.shim(`restore ${id} d/b.txt --yes`)).toMatchObject(failed(3, "d/b.txt is not among the saved"));
   expect(await home.shim(`restore ${id} ../other/x --yes`)).toMatchObject(failed(2, "../other/x is not in"));
-  write(home.project, { "d/b.txt": "three\n" });
+  write(home.project, { "d/b.txt": "ten\n" });
   expect(await home.json(`restore ${ids.finished} d --yes`)).toMatchObject({ written: ["d/b.txt"] });
   expect((await home.json("restore --yes"))["written"]).toEqual(["a.txt"]);
   expect((await home.shimWith({ cwd: home.other }, "restore --yes")).code).toBe(3);
