@@ -93,6 +93,11 @@ it("without a whole transcript a new chat gets the brief, and the offer once it 
   expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
   const shown = printed(`offered to session ${newId}`, "died: killed");
   expect(await home.shim("sessions show", ids.dead)).toMatchObject(shown);
+  // Its client keeps sessions itself, and has none of another machine.
+  addSession(home, { id: "given", client: "opencode" });
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET origin = 'given', detachedAt = 1 WHERE id = 'given'"));
+  const start = { kind: "new", reason: holding("its transcript is on the machine that handed it over") };
+  expect(await home.json("resume given")).toMatchObject({ start });
 });
 
 it("another client gets the brief in a new chat, and the session once its own id is known", async () => {
@@ -367,6 +372,12 @@ it("a prompt whose files no snapshot has for certain is refused with the nearest
   const refused = failed(1, "no saved files are certain to be those of prompt 1", "with saved files: 2.");
   expect(await rig.home.shim("fork --at 1")).toMatchObject(refused);
   expect(existsSync(join(rig.home.paths.home, "work"))).toBe(false);
+  rig.home.runtime.store.write((sql) => {
+    sql.run("DELETE FROM checkpoints WHERE seq < (SELECT max(seq) FROM checkpoints)");
+    sql.run("DELETE FROM journal WHERE seq < (SELECT max(seq) FROM journal WHERE kind = 'prompt')");
+  });
+  for (const at of ["2", "3"])
+    expect(await rig.home.shim("fork --at", at)).toMatchObject(failed(1, `until prompt ${at} are deleted by now.`));
   expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
 });
 
