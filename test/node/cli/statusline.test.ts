@@ -61,6 +61,17 @@ it("a chat in a second client with the same id is found by its process", () => {
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 
+it("a client of an earlier boot is forgotten once it is old; one of this boot stays", () => {
+  const home = aSeededHome();
+  const found = home.runtime.store.write((sql) => {
+    const all = ["boot-0", "boot-1"].flatMap((boot) => [1, 2].map((pid) => ({ boot, pid, start: "s" })));
+    for (const client of all) clients.moveTo(sql, client.pid, client, { givenId: "g", session: ids.alive });
+    clients.prune(sql, "boot-1", 2);
+    return all.map((client) => clients.current(sql, client) !== null);
+  });
+  expect(found).toEqual([false, true, true, true]);
+});
+
 async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1]): Promise<string> {
   const { runtime } = await withStore(home, changed).makeRuntime();
   return renderStatus(statusOf(runtime, input(ids.alive)), runtime.now());
