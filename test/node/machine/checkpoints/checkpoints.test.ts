@@ -1,5 +1,6 @@
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { rmSync, writeFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -137,6 +138,19 @@ it("two processes that save one session lose nothing of each other, also with st
   save(other, { done: ["done"] });
   const whole = { goal: "goal", nextStep: "next", decisions: ["decided"], done: ["done"] };
   expect(stateOf(runtime, "s1")).toMatchObject(whole);
+});
+
+it("sessions that were offered to each other continue each other once", () => {
+  const runtime = begun();
+  say(runtime, "one");
+  runtime.store.write((sql) => {
+    addSession(sql, { id: "s2" });
+    journal.append(sql, "s2", T0, "two", { kind: "prompt", text: "two" });
+    sessions.setRecovery(sql, T0, "s1", "offered", "s2");
+    sessions.setRecovery(sql, T0, "s2", "offered", "s1");
+  });
+  save(runtime);
+  expect(stateOf(runtime, "s1").continues).toMatchObject({ session: "s2", prompts: [{ text: "two" }] });
 });
 
 it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
