@@ -92,6 +92,13 @@ it("an end mark that comes late shows that there was no death", () => {
   expect(deaths(runtime)).toEqual([]);
 });
 
+it("a report of the client that comes late corrects the cause of its death", () => {
+  const { runtime, claude } = aChatKilledInMidTurn();
+  recordDeaths(runtime, () => true);
+  claude.end("other");
+  expect(deaths(runtime)).toMatchObject([{ cause: "closed", detail: expect.stringContaining("before its turn") }]);
+});
+
 interface Made extends Partial<Pick<sessions.Session, "id" | "project">> {
   readonly pid?: number;
   readonly isEmpty?: boolean;

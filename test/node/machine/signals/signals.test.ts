@@ -186,6 +186,9 @@ it("failed tries are counted from the transcript until an answer comes", () => {
   after(retry, retry);
   expect(after(retry, givenUp)).toEqual([4, true]);
   expect(after(retry, answered)).toEqual([0, false]);
+  after(retry, retry);
+  runtime.wait(600_000);
+  expect(after(retry)).toEqual([1, false]);
 });
 
 /** A session whose process is gone without a word, on a machine that still runs. */
