@@ -1,4 +1,4 @@
-import { acts } from "./client/acts.ts";
+import { acts, taskActs } from "./client/acts.ts";
 import { Client, type Habits } from "./client/client.ts";
 import { chatIndexOf, Faults, strike, stormy, Network } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
@@ -7,6 +7,9 @@ import { LeaseBeliefs } from "./client/leasing.ts";
 import { Machine, Front } from "./host/wire.ts";
 import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
 import { Oracle } from "./oracle/oracle.ts";
+import type { PutBack } from "./oracle/state-and-messages.ts";
+import * as meta from "#src/coordination/kernel/meta.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 
 export interface Run {
   readonly seed: number;
@@ -50,6 +53,7 @@ class Days {
   #thinkMs = 1_500;
   #faultMs = 4_000;
   #isDay = false;
+  #hasRestores = false;
   #day = 0;
 
   constructor(world: World, dayEvents = 20_000) {
@@ -85,7 +89,7 @@ class Days {
 
   /** On each day some acts are not done at all, and others far more often. */
   #dawn(): void {
-    const { sim, host, habits } = this.#world;
+    const { sim, host, habits, oracle } = this.#world;
     const { rng } = sim;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
@@ -97,6 +101,9 @@ class Days {
     habits.neglects = rng.pick([0, 0.02, 0.05, 0.15]);
     habits.bound = rng.pick([0, 0.4, 0.8]);
     habits.isNight = false;
+    // A day with restores has no tasks: the oracle does not model what a restore makes of them.
+    this.#hasRestores = oracle.tasks.tasks.size === 0 && rng.chance(0.5);
+    if (this.#hasRestores) this.#world.backUp();
     this.#drawWeights();
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
     this.#faultMs = rng.pick([1_500, 5_000, 20_000]);
@@ -107,7 +114,10 @@ class Days {
 
   #drawWeights(): void {
     const { rng } = this.#world.sim;
-    this.#weights = acts.map(({ weight }) => weight * rng.pick([0, 1, 1, 1, 2, 4]));
+    this.#weights = acts.map((act) => {
+      const weight = act.weight * rng.pick([0, 1, 1, 1, 2, 4]);
+      return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
+    });
     this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
   }
 
@@ -144,7 +154,7 @@ class Days {
   #faultLater(): void {
     const { rng } = this.#world.sim;
     this.#today(rng.between(1, 2 * this.#faultMs), "fault", () => {
-      strike(this.#faults, this.#world);
+      strike(this.#faults, this.#world, this.#hasRestores);
       this.#faultLater();
     });
   }
@@ -154,6 +164,9 @@ const chats = 10;
 const machines = 4;
 
 const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
+
+/** Longer than any lease of the simulation. */
+const quietMs = 90_000;
 
 /** Errors of the machines' clocks; the margin of trust covers 10 in 1,000. */
 const rates = [-0.008, 0.008, -0.002, 0.000_02];
@@ -171,6 +184,7 @@ export class World {
   readonly habits: Habits = { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false };
   /** Processes that take part in the present event. */
   readonly touched = new Set<Client>();
+  #backup: { readonly image: Buffer; readonly putBack: PutBack } | null = null;
   #processes = 0;
   onEnd: (client: Client) => void = () => undefined;
 
@@ -181,6 +195,8 @@ export class World {
     this.network = new Network(sim, () => this.host.weather);
     this.leaseBeliefs = new LeaseBeliefs(sim);
     const oracle = (this.oracle = new Oracle(sim, this.host, this.leaseBeliefs));
+    const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
+    oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
     this.machines = Array.from(
       { length: machines },
       (_, index) => new Machine(sim, `m${index}`, 1 + (rates[index % rates.length] ?? 0)),
@@ -191,6 +207,23 @@ export class World {
       this.touched.clear();
     };
     this.askUntilAnswered("settings.set", { settings: keeps });
+  }
+
+  /** Keeps the state of the coordinator. Tasks are left out: there must be none. */
+  backUp(): void {
+    this.#backup = { image: this.host.sql.image(), putBack: this.oracle.keep() };
+  }
+
+  /** Restores the kept state and raises the epoch. @returns false: nothing is kept, or the epoch of this minute is used */
+  restore(): boolean {
+    const { sim, host } = this;
+    const { epoch } = meta.readFacts(host.sql);
+    if (!this.#backup || meta.raisedEpoch(sim.hostNow) <= epoch) return false;
+    host.restore(this.#backup.image);
+    this.#backup.putBack();
+    this.leaseBeliefs.lostUpTo = (epoch + 1) * numbersPerEpoch;
+    this.askUntilAnswered("epoch.raise", { reason: "restored", quietMs });
+    return true;
   }
 
   spawn(index: number): Client {

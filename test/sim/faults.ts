@@ -242,16 +242,20 @@ const plan: Readonly<Record<string, Fault>> = {
   "socket broken": [7, ({ client }) => client.socket?.breakOff()],
   deploy: [6, ({ world }) => world.host.deploy()],
   admin: [3, ({ world, rng }) => administer(world, rng)],
+  backup: [12, ({ world }) => world.backUp()],
+  restore: [10, ({ world }) => world.restore() && world.sim.count("restored")],
   "host clock set back": [3, ({ rng, world }) => world.sim.setHostClockBack(rng.between(1_000, 60_000))],
 };
 
-export function strike(faults: Faults, world: World): void {
+const restores = new Set(["backup", "restore"]);
+
+export function strike(faults: Faults, world: World, hasRestores: boolean): void {
   const { sim, machines } = world;
   const { rng } = sim;
   const alive = [...world.clients];
   if (alive.length === 0) return;
   const all = Object.entries(plan);
-  const found = all[rng.draw(all.map(([, [weight]]) => weight))];
+  const found = all[rng.draw(all.map(([name, [weight]]) => (hasRestores || !restores.has(name) ? weight : 0)))];
   const [client, machine] = [rng.pick(alive), rng.pick(machines)];
   if (!found) return;
   const [name, [, run]] = found;

@@ -101,6 +101,7 @@ export type Rule =
   | "task"
   | "one-claim"
   | "turn"
+  | "restore"
   | "requests"
   | "client"
   | "throws";

@@ -248,7 +248,7 @@ function ask(client: Client, rng: Rng): void {
   });
 }
 
-const taskActs: readonly Act[] = [
+export const taskActs: readonly Act[] = [
   {
     name: "submit",
     weight: 9,

@@ -135,7 +135,7 @@ export class RecordingSql implements Sql {
   /** The settings or the epoch may have changed. */
   isMetaWritten = false;
   contextOf: (holder: string, incarnation: number) => GrantContext = () => ({ isHolderGone: false, living: [] });
-  readonly #db = new Database(":memory:");
+  #db = new Database(":memory:");
   readonly #prepared = new Map<string, Prepared>();
   #depth = 0;
   readonly #control = new Map<string, Database.Statement>();
@@ -190,6 +190,19 @@ export class RecordingSql implements Sql {
       this.control(`RELEASE ${name}`);
       this.#depth -= 1;
     }
+  }
+
+  image(): Buffer {
+    return this.#db.serialize();
+  }
+
+  restore(image: Buffer): void {
+    this.#db.close();
+    this.#db = new Database(image);
+    this.#prepared.clear();
+    this.#control.clear();
+    this.isMetaWritten = true;
+    this.watch();
   }
 
   close(): void {

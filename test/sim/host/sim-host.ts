@@ -191,6 +191,12 @@ export class SimHost {
     this.#isFresh = true;
   }
 
+  restore(image: Buffer): void {
+    this.deploy();
+    this.sql.restore(image);
+    this.alarm.lose();
+  }
+
   /** The host hibernates, or takes its sockets with it. */
   #die(label: string): null {
     this.#sim.count(label);

@@ -6,7 +6,7 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { LeaseBeliefs } from "../client/leasing.ts";
 import type { Commit, SimHost, Request } from "../host/sim-host.ts";
 import { type Sim, atoms, indexesOf, maskOf } from "../sim.ts";
-import { ChangeLog, StateModel, MessageModel } from "./state-and-messages.ts";
+import { all, ChangeLog, keepMap, StateModel, MessageModel, type PutBack } from "./state-and-messages.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { type KnownTask, TaskLedger } from "./task-ledger.ts";
 import { standing } from "./task-moves.ts";
@@ -53,6 +53,12 @@ export class Oracle {
     const { errors }: Operation = operations[name];
     const isListed = [...commonErrors, ...errors].some((one) => one === code);
     this.#sim.must(isListed, "requests", () => `${name} answered ${code}, which its contract does not list`);
+  }
+
+  /** The state that a restore brings back. Numbers given out after it are lost, and must not be given again. */
+  keep(): PutBack {
+    const { leases, changes, state, messages, tasks } = this;
+    return all(keepMap(tasks.workers), ...[leases, changes, state, messages].map((part) => part.keep()));
   }
 
   trim(): void {
@@ -128,13 +134,17 @@ export class LeaseLedger {
   readonly leases = new Map<string, Held>();
   readonly waiters = new Map<number, Waiter>();
   readonly delays = new Map<string, number>();
+  /** Whether the coordinator has yet to notice that the quiet period after a restore is over. */
+  isQuiet: () => boolean = () => false;
   readonly #sim: Sim;
   readonly #beliefs: LeaseBeliefs;
-  /** By atom: its highest token. */
+  /** By atom: its highest token, over all histories and in the present one. */
   readonly #tops: number[] = atoms.map(() => 0);
+  readonly #present: number[] = atoms.map(() => 0);
   readonly #closed: number[] = atoms.map(() => 0);
   /** All tokens of the present epoch are higher. */
   #least = 0;
+  #quietUntil = 0;
   /** The waiter that left the line last in this commit; the next grant may be its own. */
   #left: Waiter | null = null;
 
@@ -146,6 +156,7 @@ export class LeaseLedger {
   committed({ request, result, facts }: Commit): void {
     if (request?.name === "epoch.raise" && result.ok) {
       this.#least = (result.value as { epoch: number }).epoch * numbersPerEpoch;
+      this.#quietUntil = this.#sim.hostNow + (request.input as { quietMs: number }).quietMs;
     }
     this.#left = null;
     let isTouched = false;
@@ -157,14 +168,25 @@ export class LeaseLedger {
     if (isTouched) this.#checkLine();
   }
 
+  /** Without the highest tokens, which count over all histories. */
+  keep(): PutBack {
+    const [closed, present] = [[...this.#closed], [...this.#present]];
+    const rest = all(keepMap(this.leases), keepMap(this.waiters), keepMap(this.delays));
+    return () => {
+      rest();
+      this.#closed.splice(0, closed.length, ...closed);
+      this.#present.splice(0, present.length, ...present);
+    };
+  }
+
   /** Why a token is not the newest of all that its guard covers; null: it is. */
   whyStale(resource: string, token: number): string | null {
     const mask = maskOf(resource);
     const held = [...this.leases.values()].find((lease) => lease.token === token);
     if (!held) return "no lease is held with it";
     if ((held.mask & mask) !== mask) return `its lease is on ${held.resource}`;
-    const newer = indexesOf(mask).find((index) => (this.#tops[index] ?? 0) > token);
-    return newer === undefined ? null : `${atoms[newer]} has token ${this.#tops[newer]} since`;
+    const newer = indexesOf(mask).find((index) => (this.#present[index] ?? 0) > token);
+    return newer === undefined ? null : `${atoms[newer]} has token ${this.#present[newer]} since`;
   }
 
   readonly #on: FactReaders = {
@@ -192,6 +214,7 @@ export class LeaseLedger {
     const { resource, holder, token } = lease;
     const mask = maskOf(resource);
     sim.count(this.#left ? "granted to one who waited" : "granted at once");
+    sim.must(this.#quietUntil <= sim.hostNow, "restore", () => `${resource} was granted in the quiet after a restore`);
     sim.must(!isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
     for (const other of this.leases.values()) {
       const isApart = (other.mask & mask) === 0;
@@ -215,6 +238,7 @@ export class LeaseLedger {
     const isOpen = (this.#closed[index] ?? 0) <= sim.hostNow;
     sim.must(isOpen, "lock-delay", () => `${atoms[index]} was granted within its lock delay`);
     this.#tops[index] = token;
+    this.#present[index] = token;
   }
 
   /** The number in the line from which a grant came; Infinity: its holder asked just now. */
@@ -264,7 +288,7 @@ export class LeaseLedger {
     for (const lease of this.leases.values()) if (overlaps(lease.mask)) return true;
     for (const resource of this.delays.keys()) if (overlaps(maskOf(resource))) return true;
     for (const waiter of this.waiters.values()) if (waiter.seq < seq && overlaps(waiter.mask)) return true;
-    return false;
+    return this.isQuiet();
   }
 }
 

@@ -29,6 +29,7 @@ export class MessageModel {
   readonly #sim: Sim;
   readonly #boxes = new Map<string, Box>();
   readonly #known: Answered<number>;
+  /** Over all histories. */
   #newest = 0;
 
   constructor(sim: Sim) {
@@ -61,6 +62,10 @@ export class MessageModel {
       for (const id of pending.keys()) if (id <= (cursor ?? 0) || ids.includes(id)) pending.delete(id);
     },
   };
+
+  keep(): PutBack {
+    return all(keepMap(this.#boxes), this.#known.keep());
+  }
 
   trim(): void {
     for (const box of this.#boxes.values()) this.#live(box);
@@ -128,6 +133,23 @@ function shapeOf(pattern: string): RegExp {
   return shape;
 }
 
+/** Restores a part of the oracle as it was when it was kept. */
+export type PutBack = () => void;
+
+export function keepMap<Key, Value>(map: Map<Key, Value>): PutBack {
+  const kept = structuredClone(map);
+  return () => {
+    map.clear();
+    for (const [key, value] of structuredClone(kept)) map.set(key, value);
+  };
+}
+
+export function all(...parts: readonly PutBack[]): PutBack {
+  return () => {
+    for (const putBack of parts) putBack();
+  };
+}
+
 const dayMs = 86_400_000;
 
 /** First answers to requests with an id, which the coordinator stores for a day. */
@@ -154,6 +176,10 @@ export class Answered<Answer> {
     this.#first.set(id, { answer, at: this.#sim.hostNow });
   }
 
+  keep(): PutBack {
+    return keepMap(this.#first);
+  }
+
   #isOver(at: number): boolean {
     return at <= this.#sim.hostNow - dayMs;
   }
@@ -167,6 +193,8 @@ export class ChangeLog {
   readonly #keepMs: () => number;
   #log: ChangeFact[] = [];
   #floor = 0;
+  /** Over all histories. */
+  #highest = 0;
 
   constructor(sim: Sim, keepMs: () => number) {
     this.#sim = sim;
@@ -189,6 +217,14 @@ export class ChangeLog {
     if (request?.name === "state.changes") this.#pulled(request.input as CheckedInputOf<"state.changes">, result);
   }
 
+  keep(): PutBack {
+    const [log, floor] = [[...this.#log], this.#floor];
+    return () => {
+      this.#log = [...log];
+      this.#floor = floor;
+    };
+  }
+
   trim(): void {
     if (this.#log.length > 3 * mostKept) this.#log = this.#log.slice(-2 * mostKept);
   }
@@ -198,6 +234,8 @@ export class ChangeLog {
     const { revision } = change;
     const newest = this.#newest;
     const isFirstOfEpoch = revision > newest && revision % numbersPerEpoch === 1;
+    if (revision <= this.#highest) this.#sim.fail("watch", `revision ${revision} was given a second time`);
+    this.#highest = revision;
     if (revision !== newest + 1 && !isFirstOfEpoch) this.#sim.fail("watch", `revision ${revision} follows ${newest}`);
     this.#log.push(change);
   }
@@ -297,6 +335,10 @@ export class StateModel {
     if (update) this.#wrote(update, result.ok ? null : result.error.code, changes);
     else for (const change of changes) this.#expired(change);
     readAccepted(this.#on, commit);
+  }
+
+  keep(): PutBack {
+    return all(keepMap(this.keys), this.#known.keep());
   }
 
   #live(key: string): Value | null {

@@ -164,6 +164,7 @@ export class TaskLedger {
   grants: Grant[] = [];
   readonly #sim: Sim;
   readonly #host: SimHost;
+  /** Over all histories. */
   #newest = 0;
   #leastClaim = 0;
   #open = 0;
