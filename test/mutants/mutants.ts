@@ -100,6 +100,10 @@ export const mutants: readonly Mutant[] = [
     "checkKeys(writes) ?? this.#checkGuards(guards)",
     "checkKeys(writes)",
   ]),
+  defect(52, "src/coordination/leases/leases.ts", "a request passes those that wait for what overlaps it", [
+    "overlap.held.length + overlap.delays.length + ahead > 0",
+    "overlap.held.length + overlap.delays.length > 0",
+  ]),
   defect(53, "src/coordination/leases/lease-rows.ts", "a lease is held at its last instant", [
     "return expiresAt(tx, row) > tx.now;",
     "return expiresAt(tx, row) >= tx.now;",
@@ -112,6 +116,10 @@ export const mutants: readonly Mutant[] = [
     "const isFree = tx.quietUntil <= tx.now && areFree",
     "const isFree = areFree",
   ]),
+  defect(56, "src/coordination/leases/lease-grants.ts", "the next one leads while a vanished leader may still act", [
+    "if (row.lockDelayMs > 0 && until > tx.now)",
+    "if (row.lockDelayMs > tx.now && until > tx.now)",
+  ]),
   defect(57, "src/coordination/kernel/chat-rows.ts", "a process that was replaced acts on", [
     "if (row.incarnation !== self.incarnation) {",
     "if (row.incarnation < self.incarnation) {",
@@ -119,6 +127,10 @@ export const mutants: readonly Mutant[] = [
   defect(60, "src/coordination/state/state.ts", "of two writers with one version both succeed", [
     "version !== ifVersion",
     "version < ifVersion",
+  ]),
+  defect(61, "src/coordination/kernel/changes.ts", "a page of a watch cuts an update of several keys", [
+    "const page = wholeGroups(last > 0 ? found.slice(0, last) : found, prefix, limit);",
+    "const page = wholeGroups(found.slice(0, limit), prefix, limit);",
   ]),
   defect(62, "src/coordination/kernel/idempotency.ts", "a machine gets the stored answer of another", [
     "`${operation} ${machine}\\n${by} ${requestId}`",
@@ -143,6 +155,10 @@ export const mutants: readonly Mutant[] = [
   defect(69, "src/coordination/tasks/lifecycle.ts", "a task begins when one of its dependencies is done", [
     'found.every(isEnded) ? "free" : "blocked"',
     'found.length < needed.length || found.every(isEnded) ? "free" : "blocked"',
+  ]),
+  defect(70, "src/coordination/tasks/claims.ts", "a chat takes more tasks than its capacity", [
+    "Math.min(options.limit, chat.capacity - held)",
+    "Math.min(options.limit, chat.capacity)",
   ]),
   defect(72, "src/coordination/tasks/budgets.ts", "a chat begins a task at its limit", [
     "usage[name] >= (budget[name]",
