@@ -105,11 +105,12 @@ it("in UTF-16 no end of an object is searched, and it is read as text", async ()
 
 it("a relative SHIM_HOME is refused by every program, and no hook fails", async () => {
   const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
+  const options = { env, cwd: temporaryFolder(), timeout: 60_000 };
   const dist = dirname(built.hook);
   const programs = [`${built.hook} UserPromptSubmit`, `${built.hook} PostToolUse`, join(dist, "statusline.cjs")];
   const others = [`${built.launcher} sessions`, built.mcp, join(dist, "mcp-host.cjs")];
   const ran = [...programs, ...others].map(async (program) => {
-    const { code, out, err } = await outputOf(spawn(process.execPath, program.split(" "), { env }), "{}");
+    const { code, out, err } = await outputOf(spawn(process.execPath, program.split(" "), options), "{}");
     return [code, (out + err).replaceAll("\\", "").includes('SHIM_HOME gives "rel/path"')];
   });
   expect(await Promise.all(ran)).toEqual([0, 0, 0, 2, 1, 1].map((code) => [code, true]));
