@@ -127,5 +127,7 @@ function readAgain(): void {
 let isMissed = false;
 
 export function shownAgain(): void {
-  if (isMissed && !document.hidden) changed();
+  if (!isMissed || document.hidden) return;
+  isMissed = false;
+  changed();
 }

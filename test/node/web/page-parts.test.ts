@@ -1,11 +1,11 @@
 import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { age } from "#src/contract/age.ts";
 import { LiveFeed } from "#src/local-mcp/page/page-app.ts";
 import { refused, type Answer, type Backend } from "#src/web/backend.ts";
 import * as format from "#src/web/format.ts";
-import { backend } from "#src/web/page-state.ts";
+import { backend, changed, revision, shownAgain } from "#src/web/page-state.ts";
 import { layOut, type PlanTask } from "#src/web/plan-layout.ts";
 import { findTasks, replayAll, type ReplayRun } from "#src/web/task-reads.ts";
 
@@ -220,6 +220,34 @@ it("the preview reads on over pages that hold no match", async () => {
   const found = await findTasks({ state: "dead" }, 10, ({ reason }) => reason === "expired");
   expect(found).toEqual({ ok: true, value: { tasks: [{ task: 4_001, reason: "expired" }], cursor: null } });
   expect(asked.map(({ cursor }) => cursor)).toEqual([undefined, "2000", "4000"]);
+});
+
+it("the preview reads no page more than it needs, and at most sixty", async () => {
+  for (const [count, pages] of [
+    [1, 1],
+    [0, 60],
+  ] as const) {
+    const tasks = Array.from({ length: count }, (_, task) => ({ task }));
+    const asked = answering(() => ({ ok: true, value: { tasks, cursor: "1" } }));
+    await findTasks({}, 1);
+    expect(asked).toHaveLength(pages);
+  }
+});
+
+it("what a hidden page has missed it reads when it is shown again, once", () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  vi.stubGlobal("document", { hidden: true });
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const before = revision.value;
+  changed();
+  vi.advanceTimersByTime(10_000);
+  vi.stubGlobal("document", { hidden: false });
+  for (const read of [0, 1, 1]) {
+    expect(revision.value - before).toBe(read);
+    shownAgain();
+    vi.advanceTimersByTime(10_000);
+  }
 });
 
 it("a page whose sign-in has ended shows how to sign in", async () => {
