@@ -173,6 +173,12 @@ it("Ctrl-C, and the end of its time, withdraw a link that no phone has opened", 
   const late = { ...io, wait: async () => void (home.now += 3_600_000) };
   expect(await home.shimWith(late, "pair")).toMatchObject(failed(1, "in time"));
   expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
+  const { id = "" } = (await home.json("call phones.offer")) as { id?: string };
+  home.now += 3_600_000;
+  expect(await home.shim("call", "phones.opened", `id=${id}`)).toMatchObject(failed(3, "the link is over"));
+  await home.json("call phones.offer");
+  expect(readPhones(home.runtime.paths.home).offered).toHaveLength(1);
+  home.now += 3_600_000;
   const interrupted = { ...io, wait: async () => stop.abort() };
   expect(await home.shimWith(interrupted, "pair")).toMatchObject(failed(130, "the link is withdrawn"));
   expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
@@ -234,6 +240,7 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
   expect(await home.shimWith(terminal, "pair")).toMatchObject(failed(1, "`shim workspace join <name>` joins one"));
   expect(await home.shimWith(terminal, "pair --for 2y")).toMatchObject({ code: 2 });
   expect(await home.shimWith(terminal, "pair --for 400d")).toMatchObject(failed(2, "a minute to a year"));
+  expect(await home.shimWith(terminal, "pair --for 59s")).toMatchObject(failed(2, "a minute to a year"));
 });
 
 it("a command that a chat has started pairs no phone: it might answer its own requests by it", async () => {
@@ -246,7 +253,14 @@ it("a command that a chat has started pairs no phone: it might answer its own re
 it("the name of a phone is one line, so that it forges none in the terminal", async () => {
   const { home } = await aMachine();
   await pair(home, "pair", "y", "Pixel\nis yours");
-  expect(readPhones(home.runtime.paths.home).phones).toMatchObject([{ name: "Pixel is yours" }]);
+  const { phones, pushKeys } = readPhones(home.runtime.paths.home);
+  expect(phones).toMatchObject([{ name: "Pixel is yours" }]);
+  // The first one is notified by these keys, too.
+  await pair(home, "pair", "y", "Pixel\nis yours");
+  expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: { length: 2 }, pushKeys });
+  const several = failed(2, "Pixel is yours names several phones");
+  expect(await home.shim("phones", "remove", "Pixel is yours")).toMatchObject(several);
+  expect(readPhones(home.runtime.paths.home).phones).toHaveLength(2);
 });
 
 it("where the machine has another token, its phones are connected by it", async () => {
@@ -320,6 +334,8 @@ it("the list says what the coordinator says: a pairing that it no longer has, an
   expect(await home.shim("phones list")).toMatchObject(
     printed("ended at the coordinator: remove the phone and pair it again"),
   );
+  const removed = await home.shim("phones", "remove", "Pixel 9, Chrome");
+  expect([removed.code, removed.out.includes("did not confirm")]).toEqual([0, false]);
 });
 
 it("a machine that connects before the phone has its grant connects again soon", async () => {

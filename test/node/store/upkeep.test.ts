@@ -9,6 +9,7 @@ import { prune } from "#src/machine/keeping/retention.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
 import type { Store } from "#src/store/store.ts";
+import { notices, sentNotifications, usageMessages } from "#src/store/machine-tables.ts";
 import { teamContinuations } from "#src/store/team-tables.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plant } from "#harness/store/store-test.ts";
 import { driver, found, openStore, plantRest, searched, T0, tempStore } from "#harness/store/store-test.ts";
@@ -103,7 +104,26 @@ it("an old session that is over goes whole; crashes stay longer", ({ store }) =>
       teamContinuations.insert(sql, { session, at: T0 });
     }
   });
+  store.write((sql) => {
+    const counts = {
+      input: 1,
+      output: 1,
+      cacheRead: 0,
+      cacheWrite: 0,
+      isSubagent: false,
+      model: "m",
+      day: "2023-11-14",
+    };
+    usageMessages.insert(sql, { key: "m1", session: "ended", at: T0, ...counts });
+    sentNotifications.insert(sql, { key: "s1", at: T0 });
+    notices.insert(sql, { at: T0, kind: "k", text: "x", acknowledgedAt: T0 + 2 });
+  });
+  const longer = (): unknown[] =>
+    ["usage_messages", "sent_notifications", "notices"].flatMap((table) =>
+      found(store, `SELECT count(*) FROM ${table}`),
+    );
   const ended = pruned(store, T0 + 1 + 30 * DAY);
+  expect(longer()).toEqual([1, 1, 1]);
   expect([...ended.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
   expect(ended.isMore).toBe(false);
   const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
@@ -112,6 +132,10 @@ it("an old session that is over goes whole; crashes stay longer", ({ store }) =>
     expect([table, ids]).toEqual([table, ["young"]]);
   }
   expect(found(store, "SELECT count(*) FROM crashes")).toEqual([4]);
+  pruned(store, T0 + 90 * DAY);
+  expect(longer()).toEqual([1, 1, 0]);
+  pruned(store, T0 + 90 * DAY + 1);
+  expect(longer()).toEqual([0, 0, 0]);
   pruned(store, T0 + 361 * DAY);
   expect(found(store, "SELECT count(*) FROM crashes")).toEqual([0]);
 });
@@ -222,18 +246,23 @@ it("forgetting a session or a project deletes its rows in every table and nothin
 
 it("after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
   store.write((sql) => plant(sql, "kept", "/q", "kept"));
+  store.write((sql) => sql.run("UPDATE sessions SET parentId = ?, recoveryBy = ?", MARK, MARK));
+  store.write((sql) => sql.run("UPDATE recoveries SET bySession = ?", MARK));
   store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
   store.write((sql) => plant(sql, "other", `/${MARK}`, MARK));
   await backUp(store, T0, 5);
   mkdirSync(join(paths.setAside, "000001-x"), { recursive: true });
   writeFileSync(join(paths.setAside, "000001-x", "shim.db"), MARK);
+  mkdirSync(paths.unread);
+  writeFileSync(join(paths.unread, "1"), MARK);
   spool.append(paths.spool, { at: T0, input: { session_id: MARK, prompt: MARK } });
   spool.append(paths.spool, { at: T0, input: { session_id: "new", cwd: `/${MARK}/sub`, prompt: MARK } });
-  spool.append(paths.spool, { at: T0, input: { session_id: "kept", cwd: "/q" } });
+  spool.append(paths.spool, { at: T0, input: { session_id: "kept", cwd: "/queue" } });
   const other = openStore(driver, paths);
   found(other, "SELECT id FROM sessions");
   expect(filesWith(paths.home, MARK).length).toBeGreaterThan(3);
   store.write((sql) => snapshotDrops.remove(sql, forget(sql, { project: `/${MARK}` }).checkpoints));
+  store.write((sql) => forget(sql, { project: "/que" }));
   await purge({ store, paths });
   expect(filesWith(paths.home, MARK)).toEqual([]);
   expect(store.read(isPurgePending, true)).toBe(false);

@@ -368,6 +368,20 @@ it("of a chat that dies the last checkpoint is taken and its death is reported, 
   expect([rig.emitted("died").length, rig.opened]).toEqual([1, []]);
 });
 
+it("a chat that was silent for 30 days before the supervisor began is followed, and none of more", async () => {
+  for (const [more, deaths] of [
+    [-10_000, 1],
+    [1, 0],
+  ] as const) {
+    const rig = new SupervisorRig(watching);
+    aLiveChat(rig.runtime, { id, pid: 700 });
+    rig.runtime.clock.now += 30 * 86_400_000 + more;
+    await rig.begin();
+    await die(rig);
+    expect([more, rig.emitted("died").length]).toEqual([more, deaths]);
+  }
+});
+
 it("what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
   const rig = await aRig(reopening);
   rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
@@ -413,21 +427,25 @@ it("a new chat with the brief; one that never begins is a crash, and in the end 
   expect(storedSession(rig.runtime, id).recovery).toBeNull();
 });
 
-it("a chat is not started that the user closed, a worker runs, was recovered, or whose folder is gone", async () => {
+it("a chat is not started that the user closed, a worker runs, was recovered or dismissed, or whose folder is gone", async () => {
   const closed = await aRig(reopening);
   detach(closed, "sighup");
   await die(closed);
   const worker = await aRig(reopening, { prompt: "Do task 7 (fix): make it so" });
   await die(worker);
-  const offered = await aRig(reopening);
-  offered.runtime.processes.kill(700);
-  await offered.pass(2_000);
-  offered.runtime.store.write((sql) => sessions.setRecovery(sql, offered.runtime.now(), id, "recovered", "x"));
-  await offered.pass(60_000);
+  const marked = [];
+  for (const mark of ["recovered", "dismissed"] as const) {
+    const rig = await aRig(reopening);
+    rig.runtime.processes.kill(700);
+    await rig.pass(2_000);
+    rig.runtime.store.write((sql) => sessions.setRecovery(sql, rig.runtime.now(), id, mark, "x"));
+    await rig.pass(60_000);
+    marked.push(rig);
+  }
   const gone = await aRig(reopening);
   rmSync(storedSession(gone.runtime, id).cwd!, { recursive: true });
   await die(gone);
-  for (const rig of [closed, worker, offered, gone]) expect(rig.opened).toEqual([]);
+  for (const rig of [closed, worker, ...marked, gone]) expect(rig.opened).toEqual([]);
   for (const rig of [closed, worker]) expect(rig.emitted("died")).toHaveLength(1);
   const message = expect.stringMatching(/folder no longer exists/) as string;
   expect(gone.emitted("problem")).toMatchObject([{ message }]);
