@@ -23,6 +23,7 @@ import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { checkTranscript } from "#src/machine/recovery/relaunch.ts";
 import { noteOf } from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
+import { sessions as sessionRows } from "#src/store/session-tables.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
 
@@ -359,7 +360,8 @@ it("the files are those saved before the turn's first change, else those saved b
     expect(second.brief).not.toContain(text);
   // A folder that git does not keep.
   const cwd = join(rig.home.project, "empty");
-  rig.home.runtime.store.write((sql) => sessions.update(sql, rig.id, { cwd }));
+  rig.home.runtime.store.write((sql) => sessionRows.update(sql, { id: rig.id }, { cwd }));
+  rig.home.now += 1_000;
   addSession(rig.home, { id: ids.finished, pid: 400, entries: [] });
   const copy = await forked(rig, "--at", "2", "--into", join(rig.home.folder, "copy"));
   expect(copy).toMatchObject({ session: rig.id, branch: null, base: null, start: { cwd: copy.folder } });
