@@ -17,13 +17,21 @@ const bad = vi.hoisted(() => {
   return found;
 });
 
-vi.mock("#src/machine/sessions/slash-command.ts", () => ({
-  isSlashCommand: () => false,
-  goalOfCommand: (prompt: string) => {
-    bad.reads(prompt);
-    return null;
-  },
-}));
+/** Ends at once like an expression that hangs at "hang", and at "shelf" where another prompt was read before. */
+vi.mock("#src/machine/sessions/slash-command.ts", async () => {
+  const { OverBudgetError, budgetMs } = await import("#src/platform/time-budget.ts");
+  let last = "";
+  return {
+    isSlashCommand: () => false,
+    goalOfCommand: (prompt: string) => {
+      const isSlow = prompt.includes("hang") || (prompt.includes("shelf") && prompt !== last);
+      last = prompt;
+      if (prompt.includes("hang")) bad.calls += 1;
+      if (isSlow) throw new OverBudgetError(budgetMs);
+      return null;
+    },
+  };
+});
 vi.mock("#src/machine/checkpoints/risky-commands.ts", () => ({
   isRiskyCommand: (_tool: string, input: unknown) => {
     bad.reads(JSON.stringify(input));
@@ -73,16 +81,16 @@ it("an edit of a reserved file that takes too long to interpret is refused @nigh
   expect(runtime.logged.filter((line) => line.includes("was stored without being interpreted"))).toHaveLength(2);
 });
 
-it("an entry that takes too long to fold is skipped, and by every later process @night", () => {
+it("an entry that takes too long to fold is skipped, and by every later process; one that was slow among others is folded once", () => {
   const chat = aChat();
   const { runtime, claude } = chat;
   claude.start();
   claude.prompt("Bake the bread");
   claude.fail("Bash", { command: "bake" }, "Exit code 2: the oven is cold");
   runtime.store.write((sql) => {
-    journal.append(sql, claude.session, runtime.now(), "one", { kind: "prompt", text: "hang" });
+    for (const text of ["hang", "Paint the shelf"])
+      journal.append(sql, claude.session, runtime.now(), text, { kind: "prompt", text });
   });
-  claude.prompt("Paint the shelf");
   claude.stop("The shelf is white.");
   const unread = rows(chat).find((row) => row.entry.kind === "unread")?.entry;
   expect(unread).toMatchObject({ of: "prompt", text: expect.stringContaining('"text":"hang"') });
