@@ -150,7 +150,7 @@ it("sessions that were offered to each other continue each other once", () => {
     sessions.setRecovery(sql, T0, "s2", "offered", "s1");
   });
   save(runtime);
-  expect(stateOf(runtime, "s1").continues).toMatchObject({ session: "s2", prompts: [{ text: "two" }] });
+  expect(stateOf(runtime, "s1")?.continues).toMatchObject({ session: "s2", prompts: [{ text: "two" }] });
 });
 
 it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
