@@ -122,6 +122,17 @@ taskTest("what others still wait for is kept longer, then no row of it is left",
   expect(await submitOne(host)).toBe(early + 1);
 });
 
+taskTest("a task is kept while a part of it has not ended", async ({ host, a }) => {
+  const whole = await submitOne(host);
+  await a.ack(await a.take());
+  const part = await submitOne(host, { parent: whole, delayMs: 20 * day });
+  await pass(host, 19 * day);
+  expect(await stateOf(host, whole)).toBe("done");
+  await cancel(host, part);
+  await pass(host, 9 * day);
+  expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
+});
+
 taskTest("dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
   for (const end of ["dies", "is cancelled"] as const) {
     const first = await submitOne(host);

@@ -20,6 +20,7 @@ import { Peer } from "./peers.ts";
 export class LocalHost implements RuleHost {
   readonly sql: Connection;
   readonly hints: Hint[] = [];
+  bytesStored = 0;
   readonly #database = tempHome().database;
   readonly #host: EngineHost;
   readonly #seen = new Map<string, number>();
@@ -36,6 +37,7 @@ export class LocalHost implements RuleHost {
       store: { sql: this.sql, transaction: (work) => inSavepoint(this.sql, work) },
       presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
       now: () => this.#now,
+      size: () => this.bytesStored,
     });
   }
 
@@ -118,6 +120,7 @@ export class LocalHost implements RuleHost {
   }
 
   #endEvent(): void {
+    this.#host.beginEvent();
     this.#host.dispatch((tx) => enqueueDispatch({ ...tx, requestDispatch: null }));
     this.#checkDueTimes();
     this.hints.push(...this.#host.takeHints());

@@ -1,9 +1,11 @@
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
+import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
+import { ok } from "#src/shared/result.ts";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { calm, endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
+import { calm, cancel, endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
 import { LocalHost, assignQueued, takersOf, tokens } from "#harness/coordinator/local-host.ts";
 
 const it = test.extend("host", () => new LocalHost(openBetterSqlite3));
@@ -45,8 +47,15 @@ it("a token that brought no request is sent again after 30 s, as long as somethi
   host.wait(second);
   await host.ring();
   expect(tokens(host)).toBe(1);
+  // The second time after 30 s too, then later and later.
+  for (const wait of [30, 60]) {
+    await pass(host, wait * second - 1, "a");
+    expect(tokens(host)).toBe(0);
+    await pass(host, 1, "a");
+    expect(tokens(host)).toBe(1);
+  }
   await a.ack(await a.take());
-  host.wait(60 * second);
+  host.wait(120 * second);
   await host.ring();
   expect(tokens(host)).toBe(0);
   expect(host.sql.all("SELECT * FROM outbox")).toEqual([]);
@@ -253,6 +262,64 @@ it("what moves away makes room for what only the one that had it can do", async 
   expect(tokens(host)).toBe(1);
   assignQueued(host);
   expect(await holders(host, [special])).toEqual(["a"]);
+});
+
+it("a claim that has expired is not moved", async ({ host }) => {
+  await takesFour(host, "a");
+  const tasks = await submit(host, ...four);
+  assignQueued(host);
+  await takesFour(host, "b");
+  const [{ at } = { at: 0 }] = host.sql.all<{ at: number }>("SELECT min(dueAt) AS at FROM tasks");
+  host.wait(at - host.now());
+  for (const chat of ["a", "b"]) await host.ping(chat);
+  expect(await host.sweep(0)).toEqual([]);
+  expect(await holders(host, tasks)).toEqual(["a", "a", "a", "a"]);
+});
+
+it("a request assigns at once what is queued under up to 20 partition keys, and leaves more to the queue", async ({
+  host,
+}) => {
+  await takersOf(50)(host, "a");
+  const [first] = await submit(host, ...Array.from({ length: 21 }, (_, at) => ({ type: `t${at}` })));
+  const assign = (): unknown => host.commit((tx) => ok(dispatch.assignAtOnce(tx)));
+  assign();
+  expect(Object.values(await chatsOf(host)).filter((chat) => chat !== null)).toEqual([]);
+  await cancel(host, first ?? 0);
+  assign();
+  expect(Object.values(await chatsOf(host)).filter((chat) => chat === "a")).toHaveLength(20);
+});
+
+it("of a chat 500 types are remembered", async ({ host }) => {
+  const a = await takesFour(host, "a");
+  const numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 499) SELECT";
+  host.sql.run(`INSERT INTO chat_performance (chat, type, successRate) ${numbers} 'a', i, 1 FROM n`);
+  for (const type of ["x", "y"]) {
+    await submit(host, { type });
+    await a.ack(await a.take());
+  }
+  expect(host.sql.all("SELECT type FROM chat_performance WHERE type IN ('x', 'y')")).toEqual([{ type: "x" }]);
+});
+
+it("a schedule that is due while the storage is full submits nothing, and says so", async ({ host }) => {
+  await ask(host, "schedules.create", { name: "s", cron: "0 * * * *", task: x });
+  host.bytesStored = 8_000_000_000;
+  await pass(host, 3_600 * second);
+  const refusedTime = { outcome: "refused", detail: "the storage of the workspace is full" };
+  expect((await ask(host, "schedules.list", {})).schedules).toMatchObject([{ runs: 0, last: refusedTime }]);
+  host.bytesStored -= 1;
+  await pass(host, 3_600 * second);
+  expect((await ask(host, "schedules.list", {})).schedules).toMatchObject([{ runs: 1 }]);
+});
+
+it("progress over 100,000 tasks does not claim to be of all", async ({ host }) => {
+  const columns = "type, lane, priority, state, depth, tags, onDeath, maxAttempts, baseMs, capMs, hasJitter";
+  const rest = "closeMs, heartbeatMs, at, notBefore";
+  const numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) SELECT";
+  const values = "'x', 'x', 5, 'done', 0, '[]', 'fail', 1, 1, 1, 0, 1, 1, 1, 1";
+  host.sql.run(`INSERT INTO tasks (${columns}, ${rest}) ${numbers} ${values} FROM n`);
+  expect(await ask(host, "tasks.progress", {})).toMatchObject({ totalTasks: 99_999, isAll: true });
+  await submit(host, x);
+  expect(await ask(host, "tasks.progress", {})).toMatchObject({ totalTasks: 100_000, isAll: false });
 });
 
 it("a dispatch reads the chats once, however many tasks it assigns", async ({ host }) => {

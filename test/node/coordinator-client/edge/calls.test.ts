@@ -1,7 +1,11 @@
 import type { CallError } from "#src/contract/errors.ts";
-import { callUntilAnswered, type CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import {
+  callUntilAnswered,
+  statusReporter,
+  type CoordinatorClient,
+} from "#src/coordinator-client/coordinator-client.ts";
 import { err, ok } from "#src/shared/result.ts";
-import { FakeTime } from "#harness/clock/fake-time.ts";
+import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";
 import { type Passing, FakeEdge, type Served } from "#harness/edge/fake-edge.ts";
 import { onEdge, aClient, aClientAnswered, ofType, registered, withoutSockets } from "#harness/edge/edge-runtime.ts";
@@ -259,4 +263,26 @@ it("a report that is repeated comes no sooner than the coordinator asks for", as
   const deps = { link: { call } as unknown as CoordinatorClient, platform };
   expect((await time.until(callUntilAnswered(deps, "chats.list", {}, options))).ok).toBe(true);
   expect(askedAt).toEqual([0, 3_250, 6_750, 10_250]);
+});
+
+it("a state whose report failed is sent again at once, and one that arrived after 15 s", async () => {
+  const time = new FakeTime();
+  const answers = [err({ code: "unreachable" }), ok({}), ok({}), ok({})];
+  const asked: number[] = [];
+  const call = async (): Promise<unknown> => {
+    asked.push(time.now);
+    return answers.shift();
+  };
+  const report = statusReporter({ call } as unknown as CoordinatorClient, new Machine(time).clock, () => ({}));
+  const idle = { status: "idle", taskCount: 0, progress: "" } as const;
+  await report(idle, false);
+  await report(idle, false);
+  expect(asked).toHaveLength(2);
+  await time.pass(14_999);
+  await report(idle, false);
+  expect(asked).toHaveLength(2);
+  await time.pass(1);
+  await report(idle, false);
+  await report({ ...idle, taskCount: 1 }, false);
+  expect(asked).toHaveLength(4);
 });
