@@ -117,6 +117,7 @@ it.each<[string, Partial<Restoration>]>([
   ["`shim restore cp_1`", { snapshot }],
   ["the snapshot is GONE (commit c is not in SHIM's repository)", { snapshot, isSnapshotThere: false }],
   ["(they are based on commit abc, which is NOT HERE: `git fetch` first)", { elsewhere: there }],
+  ["(deleted): there AGAIN", { files: [{ path: "/p/a", hash: null, action: "deleted", now: "changed" }] }],
   ["no snapshot (git is too old)", { snapshot: { ...snapshot, state: "failed", reason: "git is too old" } }],
 ])("git and the saved files are compared with then: %s", (line, overrides) => {
   const state = { git: { branch: "main", commit: "a" } };
@@ -161,13 +162,15 @@ it("tests count only for all files of the newest snapshot, and the answer of a r
   const push = { kind: "push", command: "git push", call: "c", at: T0 + 10 } as const;
   const ran = { at: T0, command: "npm test", exitCode: 0, trouble: null, ms: 1, output: "", commit: "c" };
   const remotes = [{ key: effectKey(push), text: "it is there" }];
-  const textOf = (missingFiles: number, at: number): string => {
-    const verification = { at, tests: { ...ran, missingFiles }, remotes };
+  const textOf = (missingFiles: number, at: number, commit = "c"): string => {
+    const verification = { at, tests: { ...ran, missingFiles, commit }, remotes };
     return brief(aRestoration({ effects: [push] }, { snapshot, verification }), now, "ask");
   };
   const isCovered = [0, 1].map((missing) => textOf(missing, T0).includes("what these tests do not cover"));
   expect(isCovered).toEqual([true, false]);
   expect([T0, T0 + 20].map((at) => textOf(0, at).includes("it is there"))).toEqual([false, true]);
+  const isOlder = ["c", "before"].map((commit) => textOf(0, T0, commit).includes("tests of an OLDER snapshot"));
+  expect(isOlder).toEqual([false, true]);
 });
 
 const user: JournalEntry = { kind: "prompt", text: "paint the boat" };
