@@ -190,7 +190,7 @@ export class LeaseLedger {
   }
 
   readonly #on: FactReaders = {
-    granted: ({ lease, context }) => this.#granted(lease, context),
+    granted: ({ lease, context }, request) => this.#granted(lease, context, request),
     freed: ({ resource }, request) => this.#freed(resource, request),
     renewed: (fact) => this.#moved(fact),
     frozen: (fact) => this.#moved(fact),
@@ -209,7 +209,7 @@ export class LeaseLedger {
     undelayed: ({ resource }) => void this.delays.delete(resource),
   };
 
-  #granted(lease: LeaseFact, { isHolderGone, living }: GrantContext): void {
+  #granted(lease: LeaseFact, { isHolderGone, living }: GrantContext, request: Request | null): void {
     const sim: Sim = this.#sim;
     const { resource, holder, token } = lease;
     const mask = maskOf(resource);
@@ -222,7 +222,7 @@ export class LeaseLedger {
     }
     for (const index of indexesOf(mask)) this.#raise(index, token);
     // No living waiter that came before wants any of it.
-    const before = this.#numberOf(lease);
+    const before = this.#numberOf(lease, request);
     for (const seq of living) {
       const waiter = this.waiters.get(seq);
       if (!waiter || seq >= before || (waiter.mask & mask) === 0 || waiter.until <= sim.hostNow) continue;
@@ -242,13 +242,17 @@ export class LeaseLedger {
   }
 
   /** The number in the line from which a grant came; Infinity: its holder asked just now. */
-  #numberOf({ resource, holder, incarnation }: LeaseFact): number {
+  #numberOf({ resource, holder, incarnation }: LeaseFact, request: Request | null): number {
     const left = this.#left;
     this.#left = null;
-    const isOwn = left?.resource === resource && left.chat === holder && left.incarnation === incarnation;
-    if (isOwn)
-      this.#sim.must(left.until > this.#sim.hostNow, "line", () => `${holder} no longer waits for ${resource}`);
-    return isOwn ? left.seq : Infinity;
+    if (left?.resource !== resource || left.chat !== holder || left.incarnation !== incarnation) return Infinity;
+    if (left.until > this.#sim.hostNow) return left.seq;
+    // Its wait was over: the grant is to a new request, or wrong.
+    const isAsked = request?.name === "leases.acquire" || request?.name === "elections.campaign";
+    const { self } = (request?.input ?? {}) as { readonly self?: { readonly chat: string } };
+    const isNew = isAsked && self?.chat === holder;
+    this.#sim.must(isNew, "line", () => `${holder} no longer waits for ${resource}`);
+    return Infinity;
   }
 
   #freed(resource: string, request: Request | null): void {
