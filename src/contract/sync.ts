@@ -71,7 +71,7 @@ const PutResult = z.object({
 });
 export type PutResult = z.infer<typeof PutResult>;
 
-const Taken = z.object({ chat: Id, machine: z.string(), ageMs: durationMs });
+const Taken = z.object({ chat: Id, machine: z.string() });
 export const MirroredSession = z.object({
   device: Device,
   machine: z.string(),

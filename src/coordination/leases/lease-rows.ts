@@ -24,7 +24,6 @@ export const waiters = table("waiters", {
   seq: serial(),
   resource: text(),
   chat: text(),
-  incarnation: integer(),
   requestId: text(),
   ttlMs: integer(),
   isBound: integer(),

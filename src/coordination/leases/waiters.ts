@@ -72,8 +72,8 @@ export function enqueue(
 ): void {
   const until = tx.now + request.waitMs;
   const { resource, requestId, ttlMs, lockDelayMs } = request;
-  const caller = { chat: chat.chat, incarnation: chat.incarnation, requestId };
-  waiters.insert(tx.sql, { resource, ...caller, ttlMs, isBound: request.isBound ? 1 : 0, lockDelayMs, until });
+  const isBound = request.isBound ? 1 : 0;
+  waiters.insert(tx.sql, { resource, chat: chat.chat, requestId, ttlMs, isBound, lockDelayMs, until });
   chatRows.scheduleCheck(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 

@@ -272,7 +272,7 @@ class Store {
   }
 }
 
-const sessionColumns = syncSessions.without("takenChat", "takenMachine", "takenAt").columns();
+const sessionColumns = syncSessions.without("takenChat", "takenMachine").columns();
 const replaceSession = `ON CONFLICT (session, device) DO UPDATE SET
   revision = excluded.revision, machine = excluded.machine, checkpoint = excluded.checkpoint, project = excluded.project, isEnded = excluded.isEnded,
   version = excluded.version, at = excluded.at, changedAt = excluded.changedAt, chars = excluded.chars,

@@ -38,7 +38,6 @@ export const syncSessions = table("sync_sessions", {
   changedAt: integer(),
   takenChat: text().nullable(),
   takenMachine: text().nullable(),
-  takenAt: integer().nullable(),
   chars: integer(),
   envelope: text(),
 });
@@ -145,7 +144,7 @@ export interface Claimant {
 
 export function setClaimant(tx: Tx, { session, device }: SessionRow, by: Claimant | null): void {
   const sums = totals(tx.sql);
-  const taken = { takenChat: by?.chat ?? null, takenMachine: by?.machine ?? null, takenAt: by && tx.now };
+  const taken = { takenChat: by?.chat ?? null, takenMachine: by?.machine ?? null };
   const change = { revision: nextRevision(tx, sums), changedAt: tx.now, ...taken };
   syncSessions.update(tx.sql, { session, device }, change);
   saveTotals(tx.sql, sums);

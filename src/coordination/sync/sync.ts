@@ -169,7 +169,7 @@ function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
     version,
     ageMs: ageOf(tx, row.at),
     revision,
-    taken: toTaken(tx, row),
+    taken: toTaken(row),
     envelope: text?.envelope ?? "",
   };
 }
@@ -178,9 +178,9 @@ function ageOf({ now }: Tx, at: number): number {
   return Math.max(0, now - at);
 }
 
-function toTaken(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
-  const { takenChat: chat, takenMachine: machine, takenAt: at } = row;
-  return chat === null || machine === null || at === null ? null : { chat, machine, ageMs: ageOf(tx, at) };
+function toTaken(row: rows.SessionRow): MirroredSession["taken"] {
+  const { takenChat: chat, takenMachine: machine } = row;
+  return chat === null || machine === null ? null : { chat, machine };
 }
 
 function findContent(

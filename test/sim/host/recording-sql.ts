@@ -27,7 +27,7 @@ const holderColumns = ["resource", "holder", "incarnation", "token"] as const;
 const leaseColumns = [...holderColumns, "isBound", "expiresAt", "lockDelayMs"] as const;
 export type LeaseFact = Pick<LeaseRow, (typeof leaseColumns)[number]>;
 
-const waiterColumns = ["seq", "resource", "chat", "incarnation", "until"] as const;
+const waiterColumns = ["seq", "resource", "chat", "until"] as const;
 export type WaiterFact = Pick<WaiterRow, (typeof waiterColumns)[number]>;
 
 const changeColumns = ["revision", "grp", "key", "op", "value", "at"] as const;

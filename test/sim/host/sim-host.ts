@@ -14,7 +14,7 @@ import { LoadShedder } from "#src/durable/load-limits.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
 import { stormy, type Weather } from "../faults.ts";
-import { type Fact, type WaiterFact, RecordingSql } from "./recording-sql.ts";
+import { type Fact, RecordingSql } from "./recording-sql.ts";
 import { type Connection, Connections, goneIn, type IsGone } from "./wire.ts";
 
 export interface Request<Name extends EngineOperation = EngineOperation> {
@@ -84,7 +84,10 @@ export class SimHost {
     this.sql.contextOf = (holder, incarnation) => ({
       isHolderGone: this.isGone(holder, incarnation),
       living: this.sql
-        .peek<WaiterFact>("SELECT seq, chat, incarnation FROM waiters WHERE until > ?", sim.hostNow)
+        .peek<{ seq: number; chat: string; incarnation: number }>(
+          "SELECT seq, chat, incarnation FROM waiters JOIN chats USING (chat) WHERE until > ?",
+          sim.hostNow,
+        )
         .filter((waiter) => !this.isGone(waiter.chat, waiter.incarnation))
         .map(({ seq }) => seq),
     });

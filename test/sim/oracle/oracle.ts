@@ -242,10 +242,10 @@ export class LeaseLedger {
   }
 
   /** The number in the line from which a grant came; Infinity: its holder asked just now. */
-  #numberOf({ resource, holder, incarnation }: LeaseFact, request: Request | null): number {
+  #numberOf({ resource, holder }: LeaseFact, request: Request | null): number {
     const left = this.#left;
     this.#left = null;
-    if (left?.resource !== resource || left.chat !== holder || left.incarnation !== incarnation) return Infinity;
+    if (left?.resource !== resource || left.chat !== holder) return Infinity;
     if (left.until > this.#sim.hostNow) return left.seq;
     // Its wait was over: the grant is to a new request, or wrong.
     const isAsked = request?.name === "leases.acquire" || request?.name === "elections.campaign";
