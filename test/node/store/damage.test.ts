@@ -5,14 +5,15 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect } from "vitest";
 import type { Paths } from "#src/platform/paths.ts";
-import { inodeOf } from "#src/platform/private-files.ts";
+import { createPrivateFile, inodeOf } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { epochOf } from "#src/store/meta.ts";
-import { buildNext } from "#src/store/database.ts";
+import { buildNext, withMaintenanceLock } from "#src/store/database.ts";
+import type { Driver } from "#src/store/driver.ts";
 import { beginRepair, finishRepair, newSetAsideFolder, setAside } from "#src/store/repair.ts";
 import type { Store } from "#src/store/store.ts";
-import { addCheckpoint, addJournal, addSession, breakPage, driver } from "#harness/store/store-test.ts";
+import { addCheckpoint, addJournal, addSession, breakPage, driver, refusal } from "#harness/store/store-test.ts";
 import { found, openStore, searched, T0, tempStore } from "#harness/store/store-test.ts";
 import { it } from "#harness/store/store-fixtures.ts";
 
@@ -204,6 +205,22 @@ it("a salvage that killed its process twice is left out, and the store opens", a
   const swap = JSON.parse(readFileSync(`${paths.database}.swap`, "utf8")) as object;
   writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
   expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
+});
+
+it("a lock file that is replaced while it is taken locks nothing: the new one is taken", ({ store }) => {
+  const { files } = store.context;
+  let opened = 0;
+  const replacing: Driver = (options) => {
+    const connection = driver(options);
+    if ((opened += 1) > 1) return connection;
+    rmSync(files.lock);
+    createPrivateFile(files.lock);
+    return connection;
+  };
+  const other = { ...store.context, busyMs: 0 };
+  withMaintenanceLock({ ...store.context, driver: replacing }, "exclusive", () => {
+    expect(refusal(() => withMaintenanceLock(other, "shared", () => 1)).code).toBe("store_locked");
+  });
 });
 
 it("a damaged note of a swap, a damaged lock, or a deleted database, does not block the store", async ({
