@@ -1,4 +1,4 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { migrate, schemaState } from "#src/shared/migrate.ts";
+import { migrate } from "#src/shared/migrate.ts";
 import { decode, encode } from "#src/store/checkpoint-body.ts";
 import { migrations, Store } from "#src/store/store.ts";
 import { NeedsHostError, StoreError } from "#src/store/store-error.ts";
@@ -43,56 +43,27 @@ function noHost({ runtime }: CliHome): Pick<Io, "hostClient"> {
   return { hostClient: () => ({ ...hostClientWith(runtime), call: () => Promise.resolve(unusable) }) };
 }
 
-/** The store as an update of SHIM finds it: with one more step than it has. */
-function afterUpdate({ paths, runtime }: CliHome, driver = openBetterSqlite3): Store {
-  const { version } = runtime.store.read(schemaState, { version: 0, minReader: 0 });
-  const added = Array.from({ length: version + 1 - migrations.length }, (_, at) => {
-    const id = migrations.length + at + 1;
-    return { id, name: `step ${id}`, statements: [`CREATE TABLE step_${id} (a TEXT)`] };
-  });
-  const isReadOnly = driver !== openBetterSqlite3;
-  const options = { path: paths.database, driver, now: runtime.now, isReadOnly, busyMs: 0 };
-  return new Store({ ...options, migrations: [...migrations, ...added] });
-}
-
-it("after an update each command that reads has what was stored before, also where nothing can be written @night", async () => {
-  const home = aCliHome();
-  seed(home);
-  for (const command of readingCommands) {
-    const before = await home.shim(command);
-    for (const driver of [readOnlyBelow(home.paths.home), openBetterSqlite3]) {
-      const store = afterUpdate(home, driver);
-      const io = { ...withRuntime({ ...home.runtime, store }), ...(driver === openBetterSqlite3 ? {} : noHost(home)) };
-      const after = await home.shimWith(io, command);
-      // Each migration makes a backup more.
-      const rest = [before, after].map(({ out }) => out.replace(/^copies: .*/m, ""));
-      expect([command, after.code, rest[1]]).toEqual([command, 0, rest[0]]);
-      store.close();
-    }
-  }
-  expect(readdirSync(home.paths.backups)).not.toEqual([]);
-});
+/** Those of an update of SHIM. */
+const updated = [...migrations, { id: migrations.length + 1, name: "new", statements: ["CREATE TABLE new (a TEXT)"] }];
 
 function scratch(): string[] {
   return readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name));
 }
 
-it("on a read-only disk everything that is stored can be read, with its newest rows, and nothing is left behind", async () => {
+it("on a read-only disk everything that is stored can be read, also after an update, with its newest rows, and nothing is left behind", async () => {
   const home = aCliHome();
   seed(home);
   const { runtime, paths } = home;
-  // The log holds the newest rows.
-  const copy = `${paths.home}-copy`;
-  cpSync(paths.home, copy, { recursive: true });
-  const database = join(copy, "shim.db");
-  const options = { path: database, driver: readOnlyBelow(copy), now: runtime.now, busyMs: 0 };
+  expect(statSync(`${paths.database}-wal`).size).toBeGreaterThan(0);
+  const driver = readOnlyBelow(paths.home);
+  const options = { path: paths.database, driver, now: runtime.now, busyMs: 0, migrations: updated };
   expect(() => new Store(options).read(() => 1, 0)).toThrow("read-only");
   const before = scratch();
   const store = new Store({ ...options, isReadOnly: true });
   const { makeRuntime } = withRuntime({ ...runtime, store });
   for (const command of readingCommands) {
-    const ran = await home.shimWith({ makeRuntime, ...noHost(home) }, command);
-    expect([command, ran.code, ran.out.length > 50]).toEqual([command, 0, true]);
+    const { code, out } = await home.shimWith({ makeRuntime, ...noHost(home) }, command);
+    expect([command, code, out]).toEqual([command, 0, (await home.shim(command)).out]);
   }
   store.close();
   const written = withRuntime({ ...runtime, store: new Store(options) });
@@ -121,9 +92,9 @@ it("what must be migrated or repaired first is left to the host, which does the 
   seed(home);
   const { runtime, paths } = home;
   const before = (await home.shim("sessions")).out;
-  const newer = afterUpdate(home);
-  const { migrations: updated } = newer.context;
-  const reader = new Store({ ...newer.context, path: paths.database, migrations: updated, isReadOnly: true });
+  const options = { path: paths.database, driver: openBetterSqlite3, now: runtime.now, migrations: updated };
+  const newer = new Store(options);
+  const reader = new Store({ ...options, isReadOnly: true });
   expect(() => reader.read(() => 1, 0)).toThrow(NeedsHostError);
   const asked: string[] = [];
   const call = async ({ name }: { name: string }) => {

@@ -1,12 +1,11 @@
 import * as fc from "fast-check";
-import * as notices from "#src/store/notices.ts";
 import { copyFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, vi } from "vitest";
 import type { Paths } from "#src/platform/paths.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { decode } from "#src/store/checkpoint-body.ts";
-import type { Connection } from "#src/store/driver.ts";
+import { withConnection, type Connection } from "#src/store/driver.ts";
 import { addCheckpoint, addJournal, addSession, column } from "#harness/store/store-test.ts";
 import { driver, openStore, tempHome, tempStore } from "#harness/store/store-test.ts";
 
@@ -200,12 +199,7 @@ function overwritePage(path: string, page = 1, bytes: readonly number[]): void {
 }
 
 function reading<T>(path: string, body: (sql: Connection) => T): T {
-  const connection = driver({ path, readOnly: true, busyMs: 0 });
-  try {
-    return body(connection);
-  } finally {
-    connection.close();
-  }
+  return withConnection(driver({ path, readOnly: true, busyMs: 0 }), body);
 }
 
 interface Packed {
@@ -235,7 +229,6 @@ function rowsOf(paths: Paths): Rows {
     }),
     { sessions: [], journal: [], checkpoints: [] },
   );
-  store.read(notices.list, []);
   store.close();
   return rows;
 }

@@ -32,7 +32,7 @@ it("reading an older schema migrates it, with a backup of the old content, and a
   old.close();
 });
 
-it("folder and files are for their user alone, whatever the umask", () => {
+it("folder and files are for their user alone, whatever the umask, and again after a copy was put back for all to read", () => {
   const umask = process.umask(0);
   onTestFinished(() => void process.umask(umask));
   const { store, paths } = tempStore(driver);
@@ -41,10 +41,6 @@ it("folder and files are for their user alone, whatever the umask", () => {
   const files = readdirSync(paths.home);
   expect(files).toEqual(expect.arrayContaining(["shim.db", "shim.db-wal", "shim.db-shm", "maintenance.db"]));
   for (const file of files) expect([file, modeOf(`${paths.home}/${file}`)]).toEqual([file, 0o600]);
-});
-
-it("a database that was copied back for all to read is made private again", ({ store, paths }) => {
-  store.write(addSetting("a"));
   store.close();
   chmodSync(paths.database, 0o644);
   store.write(addSetting("b"));
@@ -156,12 +152,9 @@ function run(flags: string[], code: string): unknown {
   return JSON.parse(spawnSync(process.execPath, args, { encoding: "utf8" }).stdout);
 }
 
-it("better-sqlite3 is taken where it loads", async () => {
+it("better-sqlite3 is taken where it loads, else node:sqlite with the reason, and nothing else is on stdout", async () => {
   expect(await loadDriver()).toMatchObject({ driver: "better-sqlite3", fallbackReason: null });
   expect(await loadDriver("node:sqlite")).toMatchObject({ driver: "node:sqlite", fallbackReason: null });
-});
-
-it("where no binary may be loaded node:sqlite is taken, with the reason, and nothing else on stdout", () => {
   const code = "const { driver, fallbackReason } = await loadDriver(); print({ driver, fallbackReason });";
   const why = "better-sqlite3 could not be loaded: Cannot load native addon";
   const fallbackReason = expect.stringContaining(why) as string;

@@ -105,16 +105,8 @@ it("an old session that is over goes whole; crashes stay longer", ({ store }) =>
     }
   });
   store.write((sql) => {
-    const counts = {
-      input: 1,
-      output: 1,
-      cacheRead: 0,
-      cacheWrite: 0,
-      isSubagent: false,
-      model: "m",
-      day: "2023-11-14",
-    };
-    usageMessages.insert(sql, { key: "m1", session: "ended", at: T0, ...counts });
+    const tokens = { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, isSubagent: false };
+    usageMessages.insert(sql, { key: "m1", session: "ended", at: T0, model: "m", day: "2023-11-14", ...tokens });
     sentNotifications.insert(sql, { key: "s1", at: T0 });
     notices.insert(sql, { at: T0, kind: "k", text: "x", acknowledgedAt: T0 + 2 });
   });
