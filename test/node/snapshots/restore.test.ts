@@ -18,6 +18,7 @@ import { makeProject, noise, purge, snapshotOf, T0, taken, temporaryFolder } fro
 import { withGit, write, type Edit, type GitProject } from "#harness/machine/git-project.ts";
 
 const timeoutMs = 60_000;
+const smallFiles = { ...LIMITS, maxFileBytes: 2_000 };
 const files = { "b.txt": "b\n", "d/c": "c\n", ".gitignore": "*.log\n", big: Buffer.alloc(3_000, "y") };
 
 function restore({ repository, commit }: Pick<DoneSnapshot, "repository" | "commit">, into: string) {
@@ -71,42 +72,6 @@ it("names exactly the borrowed files that the project has lost, and brings the r
   expect(Object.keys(contents(into))).toEqual(["a.txt", "new.txt", "small.txt"]);
 });
 
-it(
-  "any sequence of edits comes back byte for byte, but for what is named as left out @night",
-  { timeout: 240_000 },
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 12 }), fc.nat({ max: 11 }), async (steps, at) => {
-        const from = makeProject(files);
-        try {
-          const limits = { ...LIMITS, maxFileBytes: 2_000 };
-          for (const [index, step] of steps.entries()) {
-            step(from);
-            if (index === at) await taken(from, { checkpointId: "before", limits });
-          }
-          const snapshot = await taken(from, { limits });
-          const work = contents(from.project);
-          const leftOut = new Set(snapshot.leftOut.map(({ path }) => path));
-          rmSync(join(from.project, ".git"), { recursive: true });
-          const into = join(from.root, "into");
-          expect((await restored(snapshot, into)).notRestored).toEqual([]);
-          const back = contents(into);
-          const isExpected = ([path]: [string, string]) => !leftOut.has(displayPath(path));
-          const expected = Object.entries(work).filter((each) => isExpected(each) && !each[0].endsWith(".log"));
-          expect(Object.fromEntries(Object.entries(back).filter(isExpected))).toEqual(Object.fromEntries(expected));
-          for (const path of leftOut) {
-            const isSecret = path === ".env" || path === "k.pem";
-            expect(isSecret || statSync(join(from.project, path)).size > limits.maxFileBytes).toBe(true);
-          }
-        } finally {
-          rmSync(from.root, { recursive: true, force: true });
-        }
-      }),
-      { numRuns: Number(process.env["SHIM_RESTORED_EDITS"] ?? 8) },
-    );
-  },
-);
-
 it("files are put back whole, what they replace is copied first, and none goes through a link out of the project", () => {
   const root = temporaryFolder();
   const [folder, project, backup] = ["staged", "project", "backup"].map((name) => join(root, name)) as [
@@ -154,43 +119,69 @@ function untouched({ project }: GitProject): unknown {
   return [readFileSync(join(project, ".git/HEAD"), "utf8"), readFileSync(join(project, ".git/index")), status];
 }
 
-async function isExactAtEveryCut(steps: readonly Edit[]): Promise<void> {
-  const from = makeProject(files);
-  const limits = { ...LIMITS, maxFileBytes: 2_000 };
-  const cuts: DoneSnapshot[] = [];
-  for (const [index, step] of steps.entries()) {
-    step(from);
-    cuts.push(await taken(from, { checkpointId: `cp${index}`, limits }));
+/** A fork has the snapshot's tree at its HEAD, or is none where the history has purged that. */
+async function expectFork(from: GitProject, cut: DoneSnapshot, name: string): Promise<void> {
+  const made = await fork(from, cut, name);
+  const { folder, branch } = placeOf(from, name);
+  if (!made.ok && made.error.code === "commit_missing") {
+    expect(existsSync(folder)).toBe(false);
+    return;
   }
-  const before = untouched(from);
-  for (const [index, cut] of cuts.entries()) {
-    const made = await fork(from, cut, `fork-${index}`);
-    if (!made.ok && made.error.code === "commit_missing") {
-      // The history purged it: nothing is there then.
-      expect(existsSync(placeOf(from, `fork-${index}`).folder)).toBe(false);
-      continue;
-    }
-    const { folder, branch } = placeOf(from, `fork-${index}`);
-    expect(made).toMatchObject({ ok: true, value: { notRestored: [] } });
-    expect(treeOf(from, folder)).toBe(git(cut.repository, "rev-parse", `${cut.commit}^{tree}`).trim());
-    expect(git(folder, "rev-parse", "HEAD").trim()).toBe(cut.head);
-    expect(git(folder, "diff", "--cached", "--name-only")).toBe("");
-    expect(git(folder, "symbolic-ref", "--short", "HEAD").trim()).toBe(branch);
-  }
-  expect(untouched(from)).toEqual(before);
-  rmSync(from.root, { recursive: true, force: true });
+  expect(made).toMatchObject({ ok: true, value: { notRestored: [] } });
+  expect(treeOf(from, folder)).toBe(git(cut.repository, "rev-parse", `${cut.commit}^{tree}`).trim());
+  expect(git(folder, "rev-parse", "HEAD").trim()).toBe(cut.head);
+  expect(git(folder, "diff", "--cached", "--name-only")).toBe("");
+  expect(git(folder, "symbolic-ref", "--short", "HEAD").trim()).toBe(branch);
 }
 
-const histories = (runs: number, maxLength: number): Promise<void> =>
-  fc.assert(fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength }), isExactAtEveryCut), { numRuns: runs });
+/** The last snapshot of a project that is gone has its files, but for those it names as left out. */
+async function expectBack(from: GitProject, snapshot: DoneSnapshot): Promise<void> {
+  const work = contents(from.project);
+  rmSync(join(from.project, ".git"), { recursive: true });
+  const into = join(from.root, "into");
+  expect((await restored(snapshot, into)).notRestored).toEqual([]);
+  const leftOut = new Set(snapshot.leftOut.map(({ path }) => path));
+  const isExpected = ([path]: [string, string]) => !leftOut.has(displayPath(path));
+  const expected = Object.entries(work).filter((each) => isExpected(each) && !each[0].endsWith(".log"));
+  expect(Object.fromEntries(Object.entries(contents(into)).filter(isExpected))).toEqual(Object.fromEntries(expected));
+  for (const path of leftOut) {
+    const isSecret = path === ".env" || path === "k.pem";
+    expect(isSecret || statSync(join(from.project, path)).size > smallFiles.maxFileBytes).toBe(true);
+  }
+}
+
+async function comesBack(steps: readonly (readonly [Edit, isCut: boolean])[]): Promise<void> {
+  const from = makeProject(files);
+  try {
+    const cuts: DoneSnapshot[] = [];
+    for (const [index, [edit, isCut]] of steps.entries()) {
+      edit(from);
+      if (!isCut && index < steps.length - 1) continue;
+      cuts.push(await taken(from, { checkpointId: `cp${index}`, limits: smallFiles }));
+    }
+    const before = untouched(from);
+    for (const [index, cut] of cuts.entries()) await expectFork(from, cut, `fork-${index}`);
+    expect(untouched(from)).toEqual(before);
+    for (const last of cuts.slice(-1)) await expectBack(from, last);
+  } finally {
+    rmSync(from.root, { recursive: true, force: true });
+  }
+}
+
+const histories = (runs: number, maxLength: number): Promise<void> => {
+  const steps = fc.array(fc.tuple(edit, fc.boolean()), { minLength: 1, maxLength });
+  return fc.assert(fc.asyncProperty(steps, comesBack), { numRuns: runs });
+};
 
 it(
-  "a worktree has the tree of the snapshot at the cuts of random histories, and the project stays as it is",
+  "any sequence of edits comes back byte for byte, but for what is named as left out; a fork has the snapshot's tree, and the project stays as it is",
   { timeout: 240_000 },
-  () => histories(2, 3),
+  () => histories(3, 4),
 );
 
-it("the same of many histories @night", { timeout: 600_000 }, () => histories(30, 12));
+it("the same of many histories @night", { timeout: 600_000 }, () =>
+  histories(Number(process.env["SHIM_RESTORED_EDITS"] ?? 30), 12),
+);
 
 it("a commit that is gone, a taken branch and a git that fails leave neither folder nor branch", async () => {
   const from = makeProject({ "a.txt": "one\n" });
@@ -259,9 +250,15 @@ function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
   return outcome.error;
 }
 
-it("the uncommitted files of a project are restored in a clone of it, byte for byte @night", async () => {
+it("the uncommitted files of a project are restored in a clone of it, byte for byte; commits that were not pushed come by their files alone", async () => {
   const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
   const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
+  const pushed = git(there.project, "rev-parse", "HEAD").trim();
+  write(there.project, { "a.txt": "second\n", "noise.bin": randomBytes(60_000) });
+  commitAll(there.project, "second");
+  rmSync(join(there.project, "noise.bin"));
+  write(there.project, { "c.txt": "third\n" });
+  commitAll(there.project, "third");
   rmSync(join(there.project, "gone.txt"));
   write(there.project, { "a.txt": "changed\n", "new/b\nc.txt": "new\n", "run.sh": "#!/bin/sh\n" });
   chmodSync(join(there.project, "run.sh"), 0o755);
@@ -271,9 +268,9 @@ it("the uncommitted files of a project are restored in a clone of it, byte for b
   const bundle = await made(there, snapshot);
   expect(fingerprint(join(there.project, ".git"))).toEqual(before);
   expect(readdirSync(there.snapshots)).toHaveLength(1);
-  // What the clone has is not in it.
+  // What the clone has is not in it, nor what was committed in between.
   expect(bundle.bytes.length).toBeLessThan(3_000);
-  expect(bundle.needs).toEqual([snapshot.head]);
+  expect(bundle.needs).toEqual([pushed]);
   const [atHome, work] = [fingerprint(join(here.project, ".git")), contents(here.project)];
   expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true, value: { notRestored: [] } });
   expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
@@ -282,22 +279,6 @@ it("the uncommitted files of a project are restored in a clone of it, byte for b
   const [repository = ""] = readdirSync(here.snapshots);
   expect(readdirSync(here.snapshots)).toEqual([repository]);
   expect(git(join(here.snapshots, repository), "count-objects", "-v")).toMatch(/count: 0\n[^]*in-pack: 0\n/);
-});
-
-it("commits that were not pushed are no part of a bundle but by their files @night", async () => {
-  const { there, here } = twoClones({ "a.txt": "a\n" });
-  const pushed = git(there.project, "rev-parse", "HEAD").trim();
-  write(there.project, { "a.txt": "second\n", "noise.bin": randomBytes(60_000) });
-  commitAll(there.project, "second");
-  rmSync(join(there.project, "noise.bin"));
-  write(there.project, { "c.txt": "third\n" });
-  commitAll(there.project, "third");
-  write(there.project, { "a.txt": "not committed\n" });
-  const snapshot = await taken(there);
-  const bundle = await made(there, snapshot, 20_000);
-  expect(bundle.needs).toEqual([pushed]);
-  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
-  expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
   // The care of every restore.
   expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
 });

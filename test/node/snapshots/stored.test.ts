@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Trigger } from "#src/contract/checkpoint.ts";
@@ -258,8 +258,8 @@ it("a file that changes while git looks is not taken for one of the snapshot", a
   expect(await takeUnchanged(inputOf(from, { env: withGit(from, edit) }), "small")).toBeNull();
 });
 
-it("it waits for who works on the repository, and stops when the caller says so", async () => {
-  const { first, again } = await aSeenProject();
+it("who works on the repository has its lock: others wait for it, and stop when the caller says so", async () => {
+  const { from, first, again } = await aSeenProject();
   writeFileSync(`${first.repository}.lock`, JSON.stringify(identify(HOST.processes, process.pid)));
   expect(await again({ limits: { ...LIMITS, timeoutMs: 60 } })).toBeNull();
   expect(await again({ signal: AbortSignal.timeout(60) })).toEqual({
@@ -267,6 +267,12 @@ it("it waits for who works on the repository, and stops when the caller says so"
     reason: "stopped before it was done",
   });
   expect(existsSync(join(first.repository, "refs/shim/cp2"))).toBe(false);
+  rmSync(`${first.repository}.lock`);
+  const seen = join(from.root, "seen");
+  const look = `case "$*" in *pack-objects*) ls ${first.repository}.lock >> ${seen} 2>&1;; esac; exec $GIT "$@"`;
+  write(from.project, { "a.txt": "two\n" });
+  await taken(from, { env: withGit(from, look), checkpointId: "cp3" });
+  expect(readFileSync(seen, "utf8")).toMatch(/^(\S+\.lock\n)+$/);
 });
 
 it("a folder outside git, of so many files at most, until a repository is made around it", async () => {

@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
@@ -171,35 +169,6 @@ it("stops in time, says so, and leaves nothing behind @night", async () => {
   expect(readdirSync(from.snapshots)).toHaveLength(1);
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
   expect(await taken(from)).toMatchObject({ files: 1 });
-});
-
-it("two processes and this one take snapshots of one project at the same time @night", async () => {
-  const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
-  write(from.project, { "a.txt": "edited\n" });
-  const script = `
-    import { takeSnapshot } from ${JSON.stringify(resolve("src/snapshots/take-snapshot.ts"))};
-    import { systemProcesses } from ${JSON.stringify(resolve("src/platform/processes.ts"))};
-    const input = JSON.parse(process.argv[1]);
-    for (let i = 0; i < 4; i++) {
-      const snapshot = await takeSnapshot({ ...input, processes: systemProcesses, checkpointId: input.name + i });
-      console.log(snapshot.state === "done" ? snapshot.commit : snapshot.reason);
-    }`;
-  const child = async (name: string) => {
-    const input = { env: HOST.env, project: from.project, snapshots: from.snapshots, now: T0, limits: LIMITS, name };
-    const running = spawn(process.execPath, ["--input-type=module", "-e", script, JSON.stringify(input)]);
-    return (await text(running.stdout)).trim().split("\n");
-  };
-  const mine = async () => {
-    const snapshots = [];
-    for (let i = 0; i < 4; i++) snapshots.push((await taken(from, { checkpointId: `me${i}` })).commit);
-    return snapshots;
-  };
-  const all = (await Promise.all([child("x"), child("y"), mine()])).flat();
-  expect(all).toHaveLength(12);
-  for (const commit of all) expect(commit).toMatch(/^[0-9a-f]{40}$/);
-  const { repository } = await taken(from);
-  expect(git(repository, "for-each-ref").trim().split("\n")).toHaveLength(13);
-  expect(git(repository, "fsck", "--full")).toBe("");
 });
 
 it("continues after a process that was killed in the middle: scratch and locks are cleared, a lost HEAD is mended", async () => {
