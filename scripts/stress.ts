@@ -77,7 +77,7 @@ const runs: Readonly<Record<string, TestRun>> = {
     },
   },
   opportunities: {
-    about: "histories with each pattern planted are searched for it, and random ones without any; prints a table",
+    about: "random months without a pattern are searched for one",
     test: "node/learning/experiments/past-sessions.test.ts",
     options: {
       runs: { env: "SHIM_OPPORTUNITY_RUNS", value: "1000" },
