@@ -373,14 +373,25 @@ it("a prompt whose files no snapshot has for certain is refused with the nearest
   const rig = await threeTurns();
   const refused = failed(1, "no saved files are certain to be those of prompt 1", "with saved files: 2.");
   expect(await rig.home.shim("fork --at 1")).toMatchObject(refused);
+  for (const prompt of ["Write the tests", "Write more tests"]) {
+    rig.prompt(prompt);
+    await rig.edit("tests.txt", `${prompt}\n`);
+  }
+  await rig.turnEnd();
+  rig.prompt("Write the changelog");
+  expect(await rig.home.shim("fork --at 5")).toMatchObject(failed(1, "with saved files: 4, 6."));
   expect(existsSync(join(rig.home.paths.home, "work"))).toBe(false);
-  rig.home.runtime.store.write((sql) => {
+  expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
+  const { runtime } = rig.home;
+  const second = "SELECT journalSeq FROM checkpoints ORDER BY seq LIMIT 1 OFFSET 1";
+  runtime.store.write((sql) => sql.run(`DELETE FROM journal WHERE seq < (${second})`));
+  expect(await rig.home.shim("fork --at 3 --print")).toMatchObject(printed("at its prompt 3 of 6", "Now the lexer"));
+  runtime.store.write((sql) => {
     sql.run("DELETE FROM checkpoints WHERE seq < (SELECT max(seq) FROM checkpoints)");
     sql.run("DELETE FROM journal WHERE seq < (SELECT max(seq) FROM journal WHERE kind = 'prompt')");
   });
-  for (const at of ["2", "3"])
+  for (const at of ["2", "6"])
     expect(await rig.home.shim("fork --at", at)).toMatchObject(failed(1, `until prompt ${at} are deleted by now.`));
-  expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
 });
 
 it("the client starts in the fork with the brief, as a chat that succeeds none", async () => {
