@@ -133,28 +133,22 @@ async function tabUntil(page: Page, isThere: () => Promise<boolean>): Promise<vo
 it("with the keyboard alone: skip to the view, find a chat, ask to dismiss it, and be back where the focus was @night", async () => {
   const { page } = await aFleetPage();
   const focused = (): Promise<string> => page.evaluate("document.activeElement.textContent");
-  await page.keyboard.press("Tab");
-  expect(await focused()).toContain("Skip");
-  await page.keyboard.press("Enter");
-  expect(await focused()).toBe("Fleet");
+  const move = async (...steps: readonly (readonly [key: string, focus: string])[]): Promise<void> => {
+    for (const [key, focus] of steps) {
+      await page.keyboard.press(key);
+      expect(await focused()).toContain(focus);
+    }
+  };
+  await move(["Tab", "Skip"], ["Enter", "Fleet"]);
   await page.keyboard.press("Control+k");
   await page.keyboard.type("parser");
   await page.getByText("Payments").waitFor({ state: "detached" });
   await page.keyboard.press("Control+A");
   await page.keyboard.press("Delete");
   await page.getByText("Payments").waitFor();
-  await page.keyboard.press("Tab");
-  expect(await focused()).toBe("Payments: retry on timeout");
-  await page.keyboard.press("Tab");
-  expect(await focused()).toBe("Open");
-  await page.keyboard.press("Tab");
-  expect(await focused()).toContain("Parser");
-  await page.keyboard.press("Tab");
-  expect(await focused()).toBe("Copy resume command");
+  await move(["Tab", "Payments: retry on timeout"], ["Tab", "Open"], ["Tab", "Parser"], ["Tab", "Copy resume command"]);
   await page.keyboard.press("Shift+Tab");
-  await page.keyboard.press("ArrowUp");
-  expect(await focused()).toBe("Payments: retry on timeout");
-  await page.keyboard.press("ArrowDown");
+  await move(["ArrowUp", "Payments: retry on timeout"], ["ArrowDown", "Parser"]);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Timeline" }).waitFor();
   expect(await focused()).toBe("Parser: keep the last line");
