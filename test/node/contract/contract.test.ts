@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -9,13 +9,12 @@ import { Json, jsonText, limitedJson } from "#src/contract/values.ts";
 import { OverlapSet } from "#src/contract/resource-paths.ts";
 import { parseConfig, readConfig } from "#src/platform/config-file.ts";
 import { fileLog } from "#src/platform/log-file.ts";
-import { homeFrom, pathsIn } from "#src/platform/paths.ts";
+import { pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { meet, resources } from "#harness/coordinator/peers.ts";
 import {
-  chatStates,
   stateOf,
   stateOfRegistered,
   stateText,
@@ -61,24 +60,7 @@ it("no text makes the reading of settings throw", () => {
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseConfig(text, "c")));
 });
 
-it("every file is below one folder, which SHIM_HOME moves", () => {
-  expect(homeFrom({ SHIM_HOME: "/elsewhere" })).toBe("/elsewhere");
-  expect(homeFrom({ SHIM_HOME: "" })).toMatch(/shim/);
-  const { home, ...places } = pathsIn("/elsewhere");
-  expect(Object.values(places).every((path) => path.startsWith(`${home}/`))).toBe(true);
-});
-
-it("the log is JSON lines, private, moved aside when it is large; one that cannot be written goes to stderr", () => {
-  const path = join(temporaryFolder(), "new", "shim.log");
-  const log = fileLog(path, () => 7);
-  log("warn", "first", { event: "Stop" });
-  const line = { level: "warn", time: 7, pid: process.pid, msg: "first", event: "Stop" };
-  expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(line);
-  expect(statSync(path).mode & 0o777).toBe(0o600);
-  writeFileSync(path, "x".repeat(5_000_001));
-  log("info", "second");
-  expect(readFileSync(path, "utf8")).toContain("second");
-  expect(statSync(`${path}.1`).size).toBe(5_000_001);
+it("a log that cannot be written goes to stderr", () => {
   const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   onTestFinished(() => stderr.mockRestore());
   const folder = temporaryFolder();
@@ -251,8 +233,4 @@ it.each<[string, Partial<RegisteredChat>]>([
 it("progress that only says that a chat waits for its user is no second word for its state", () => {
   expect(Object.values(waitingProgress).map((progress) => workProgress({ progress }))).toEqual([null, null, null]);
   expect(workProgress({ progress: "half of it" })).toBe("half of it");
-});
-
-it("the states are in the order in which a user has to act", () => {
-  expect(chatStates).toEqual(["waits", "died", "stuck", "works", "idle", "ended"]);
 });
