@@ -4,7 +4,7 @@ import { constants, zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
-import { clientsWithRows, openCodeExport, writtenRows } from "#harness/clients/invented-sessions.ts";
+import { clientsWithRows, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { detailsOf } from "#src/clients/details.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
@@ -92,20 +92,12 @@ const forms: Readonly<Record<string, Form>> = {
       [writtenRows(client, turns).join("\n"), [...both, ...whole], [missing]],
     ]),
   ),
-  "a byte order mark": [`\u{FEFF}${lines(...claude)}`, both],
-  "UTF-16": [Buffer.from(`\u{FEFF}${lines(...claude)}`, "utf16le"), both],
   "UTF-16 of the other order": [Buffer.from(`\u{FEFF}${lines(...claude)}`, "utf16le").swap16(), both],
-  "two rows in one line": [lines(first + second, third + fourth), both],
   "a cut row with the whole row behind it": [
     lines(first, second, third.slice(0, 40) + third, fourth),
     [...all, ...whole.slice(1)],
   ],
   "zeros behind a row": [lines(first, second + "\0".repeat(64), third, fourth), all],
-  "a last row that is cut": [
-    lines(first, second, third) + fourth.slice(0, 60),
-    ["Paint the boat.", "It is painted.", "And the pier.", missing],
-    whole.slice(1),
-  ],
   "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
   "a compressed rollout of several frames": [
     Buffer.concat([head, ...rollout].map((row) => zstdCompressSync(lines(row)))),
@@ -131,12 +123,9 @@ const forms: Readonly<Record<string, Form>> = {
     whole.slice(1),
     `${rolloutName}.zst`,
   ],
-  "a rollout with a byte order mark": [`\u{FEFF}${lines(head, ...rollout)}`, hull, [missing], rolloutName],
   "a rollout without its first row": [lines(...rollout), [...hull, missing, "project: /p;"], [], rolloutName],
   "a rollout whose first row is cut": [lines(head.slice(0, 50), ...rollout), [...hull, missing], [], rolloutName],
-  "a rollout whose first row is zeros": [lines("\0".repeat(90), ...rollout), [...hull, missing], [], rolloutName],
   "a prompt behind five hundred other rows": [lines(head, ...noise, ...rollout), hull, [missing], rolloutName],
-  "a document of OpenCode": [JSON.stringify(openCodeExport(turns)), both, [], "export.json"],
   "a document of OpenCode 2": [
     JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: openCode2 }),
     ["Paint the boat.", "It is painted.", "1 of 1 prompts quoted", "1 tool call,"],
@@ -162,7 +151,6 @@ const forms: Readonly<Record<string, Form>> = {
     [missing],
   ],
   "rows that a compaction has written again with new ids": [lines(first, second, ...copies, third, fourth), both],
-  "each row twice": [lines(...claude, ...claude), both],
   "a hundred rows before the first message": [jsonLines(...summaries) + lines(...claude), both],
   "a row whose parent was never written": [
     lines(first, second, third.replace(uuidOf(second), "lost"), fourth),

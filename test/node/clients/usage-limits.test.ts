@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { limitOf } from "#src/machine/usage/at-limit.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
+import { statusOf } from "#src/machine/operations/status-line.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { aLiveClaude } from "#harness/machine/claude.ts";
@@ -107,7 +108,16 @@ it("Claude Code's row says that a limit was reached, and when it ends; its event
   const info = { status: "rejected", resetsAt, rateLimitType: "five_hour" };
   fail({ apiError: "usage_limit_reached", apiErrorParams: { rate_limit_info: info } });
   expect(limitNow(runtime, claude.session)).toMatchObject({ resetsAtMs: resetsAt * 1_000 });
-  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toMatchObject([{ event: "usage_limit" }]);
+  const ends = new Date(resetsAt * 1_000);
+  const goOn = `the limit ends at ${ends.getHours()}:${String(ends.getMinutes()).padStart(2, "0")}. Go on now: `;
+  const { notices } = statusOf(runtime, JSON.stringify({ session_id: claude.session }));
+  expect(notices).toEqual([expect.stringContaining(goOn)]);
+  const text = expect.stringContaining(`"fix the parser" reached a usage limit; ${goOn}`) as string;
+  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toMatchObject([
+    { event: "usage_limit", text },
+  ]);
+  expect(claude.prompt("go on").systemMessage).toMatch(new RegExp(`^SHIM: ${goOn}\`.*--in gemini\`$`));
+  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
   runtime.wait(hourMs);
   expect(claude.prompt("go on").systemMessage).toBeUndefined();
 });

@@ -10,6 +10,7 @@ import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
 import * as http from "node:http";
 import { createServer } from "node:net";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
+import { recordings } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { outputOf, type Output } from "#harness/machine/programs.ts";
@@ -141,16 +142,18 @@ const foreign: readonly (readonly [name: string, env: NodeJS.ProcessEnv, payload
   ["VS Code", { VSCODE_PID: "7" }, { sessionId: "s", hookEventName: "PreToolUse", timestamp: "2026-11-21" }],
   ["Cursor", { CURSOR_VERSION: "2.1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, conversation_id: "c" }],
   ["Codex", { CODEX_MANAGED_BY_NPM: "1" }, { ...event, turn_id: "t" }],
+  ...["copilot", "qwen", "gemini"].flatMap((client) =>
+    Object.values(recordings(client)).map(({ env, payload }) => [client, env, payload] as const),
+  ),
   ["OpenCode", { OPENCODE: "1" }, { sessionID: "s" }],
   ["an unknown client", {}, event],
 ];
 
 it("other clients are known, also when they were started from a chat of Claude Code", () => {
   const inherited = { ...claude, CLAUDE_CODE_SESSION_ID: "another" };
-  for (const [n, [name, env, payload]] of foreign.entries()) {
-    expect([name, isClaudeCode(env, payload)]).toEqual([name, false]);
-    if (n < 3) expect([name, isClaudeCode({ ...inherited, ...env }, payload)]).toEqual([name, false]);
-  }
+  for (const [name, env, payload] of foreign) expect([name, isClaudeCode(env, payload)]).toEqual([name, false]);
+  for (const [name, env, payload] of foreign.slice(0, -2))
+    expect([name, isClaudeCode({ ...inherited, ...env }, payload)]).toEqual([name, false]);
 });
 
 it("of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {

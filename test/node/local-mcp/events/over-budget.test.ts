@@ -45,40 +45,32 @@ function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
   return runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
 }
 
-it("an event that takes too long is stored as it came, redacted and marked, and the session goes on @night", () => {
+it("an event that takes too long is stored as it came, redacted and marked, an edit of a reserved file is refused all the same, and the session goes on @night", () => {
   const chat = aChat();
   const { runtime, claude } = chat;
-  claude.start();
+  const other = anotherClaude(runtime, claude);
+  for (const one of [claude, other]) {
+    one.start();
+    joinTeam(runtime, one);
+  }
   claude.prompt("Bake the bread");
+  reservationReceived(runtime, { resource: "file:parser/one.ts", holder: other.session, machine: "here" });
   const token = `ghp_${"a1B2".repeat(9)}`;
-  const tool_input = { command: `hang ${token} ${"x ".repeat(8_000)}` };
-  expect(claude.tell("PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input })).toEqual({});
+  const write = (name: string): string | undefined => {
+    const tool_input = { content: `hang ${token} ${"x ".repeat(8_000)}`, file_path: join(claude.cwd, name) };
+    const call = { tool_name: "Write", tool_input, tool_use_id: name };
+    return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
+  };
+  expect([write("one.ts"), write("two.ts")]).toEqual(["deny", undefined]);
   claude.stop("The bread is baked.");
   const unread = rows(chat).flatMap(({ entry }) => (entry.kind === "unread" ? [entry] : []));
-  expect(unread).toMatchObject([{ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown }]);
+  expect(unread.at(-1)).toMatchObject({ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown });
   expect(JSON.stringify(rows(chat))).not.toContain(token);
   expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
   expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
     prompts: [{ text: "Bake the bread" }],
     words: [{ text: "The bread is baked." }],
   });
-});
-
-it("an edit of a reserved file that takes too long to interpret is refused @night", () => {
-  const { runtime, claude } = aChat();
-  const other = anotherClaude(runtime, claude);
-  for (const chat of [claude, other]) {
-    chat.start();
-    joinTeam(runtime, chat);
-  }
-  reservationReceived(runtime, { resource: "file:parser/one.ts", holder: other.session, machine: "here" });
-  const write = (name: string): string | undefined => {
-    const tool_input = { file_path: join(claude.cwd, name), content: `hang ${"x ".repeat(8_000)}` };
-    const call = { tool_name: "Write", tool_input, tool_use_id: name };
-    return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
-  };
-  expect([write("one.ts"), write("two.ts")]).toEqual(["deny", undefined]);
-  expect(runtime.logged.filter((line) => line.includes("was stored without being interpreted"))).toHaveLength(2);
 });
 
 it("an entry that takes too long to fold is skipped, and by every later process; one that was slow among others is folded once", () => {

@@ -106,20 +106,15 @@ it.each([
 );
 
 it("a request is answered once: a second answer is refused, and so is one to a request that never was", async () => {
-  const { runtime, held, answer } = await aRig();
+  const { runtime, held, answer, call } = await aRig();
   const { id, asked } = await held();
+  const fleet = await call("page.fleet", {}, "live page");
+  expect(fleet["value"]).toMatchObject({ requests: [{ id, client: "Claude Code", tool: "Bash", canAnswer: true }] });
   await answer(id, "deny");
   expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
   expect(await answer("zzzz", "allow")).toMatchObject({ error: { code: "not_found" } });
   expect(printed(await asked)).toEqual(decided({ behavior: "deny" }));
   expect(listNewest(runtime, 9)).toHaveLength(1);
-});
-
-it("the live page's fleet has the open requests", async () => {
-  const { held, call } = await aRig();
-  const { id } = await held();
-  const { value } = await call("page.fleet", {}, "live page");
-  expect(value).toMatchObject({ requests: [{ id, client: "Claude Code", tool: "Bash", canAnswer: true }] });
 });
 
 it("a command that a chat has started answers no request, and writes to no chat", async () => {

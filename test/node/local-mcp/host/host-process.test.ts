@@ -450,6 +450,8 @@ it("what a hook waits for is saved beside a save that takes long, not after it",
   expect(state(slow)).toEqual({ state: "done" });
 });
 
+const pixel = { id: "p", name: "Pixel 9", scope: "view", pairedAt: 0, endsAt: 1, seenAt: null, push: null } as const;
+
 /** A phone's pages, and the machine's end of their connection. */
 function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
   const key = randomText(32);
@@ -457,9 +459,8 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
   const timers: (() => void)[] = [];
   const state = { connections: 0 };
   let events: SocketEvents | undefined;
-  const times = { pairedAt: 0, endsAt: 1, seenAt: null };
   const link = new PhoneLink({
-    phone: { id: "p", name: "Pixel 9", key, scope: "view", workspace: "", push: null, ...times },
+    phone: { ...pixel, key, workspace: "" },
     connect: (given) => {
       events = given;
       state.connections += 1;
@@ -520,10 +521,8 @@ it("the connection with a phone ends with the time of its pairing", () => {
   const { home } = runtime.paths;
   const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
   writeEdgeConfig(home, edge);
-  const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "answer" as const, workspace: nameOf(edge) };
-  const times = { pairedAt: runtime.now(), endsAt: runtime.now() + 60_000, seenAt: null };
-  const phones = [{ ...phone, ...times, push: null }];
-  changePhones(home, runtime.now(), () => ({ pushKeys: null, offered: [], phones }));
+  const phone = { ...pixel, key: randomText(32), workspace: nameOf(edge), endsAt: runtime.now() + 60_000 };
+  changePhones(home, runtime.now(), () => ({ pushKeys: null, offered: [], phones: [phone] }));
   const close = vi.fn<() => void>();
   vi.spyOn(PhoneRelay.prototype, "connect").mockReturnValue({ send: () => undefined, close });
   onTestFinished(() => void vi.restoreAllMocks());

@@ -2,10 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { deadTasks, dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
+import { deadTasks } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { aDeadClaude, anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { aReceiver, looksOf } from "#harness/machine/host-rig.ts";
 import {
   someReadings,
@@ -15,7 +15,6 @@ import {
   type TempRuntime,
 } from "#harness/machine/temp-runtime.ts";
 import { aMessage, hear, twoChats } from "#harness/team/team-rig.ts";
-import { statusOf } from "#src/machine/operations/status-line.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -174,25 +173,6 @@ it("the desktop gets the text as data, without a shell and without markup, and n
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
 });
 
-it("a chat at its limit learns when it ends and how to go on, once in the chat and once as a notification", () => {
-  const runtime = tempRuntime({ env: { PATH: aProgram("codex") } });
-  const claude = aLiveClaude(runtime, "fix the parser");
-  const resetsAt = runtime.now() + 3_600_000;
-  const reading = { value: resetsAt, source: "measured", at: runtime.now() } as const;
-  runtime.store.write((sql) => sessions.update(sql, claude.session, { readings: { limitResetsAt: reading } }));
-  const time = `${new Date(resetsAt).getHours()}:${String(new Date(resetsAt).getMinutes()).padStart(2, "0")}`;
-  const goOn = `the limit ends at ${time}. Go on now: `;
-  claude.tell("StopFailure", { error: "billing_error", last_assistant_message: "Credit balance is too low" });
-  const { notices } = statusOf(runtime, JSON.stringify({ session_id: claude.session }));
-  expect(notices).toEqual([expect.stringContaining(goOn)]);
-  const [told, ...more] = runtime.store.read((sql) => dueNotifications(sql, runtime), []);
-  expect([told?.event, more]).toEqual(["usage_limit", []]);
-  expect(told?.text).toContain(`"fix the parser" reached a usage limit; ${goOn}`);
-  const { systemMessage } = claude.prompt("go on");
-  expect(systemMessage).toMatch(new RegExp(`^SHIM: ${goOn}\`.*resume ${claude.session.slice(0, 8)} --in codex\`$`));
-  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
-});
-
 /** The browser's keys of a subscription. */
 const browser = createECDH("prime256v1");
 browser.generateKeys();
@@ -288,7 +268,7 @@ it("a phone is notified once of each kind that it has chosen, and its browser al
   expect(first?.headers).toMatchObject({ "content-encoding": "aes128gcm", ttl: "3600" });
 });
 
-it("kinds that were not chosen, short turns, and what was so before, are not sent", async () => {
+it("kinds that were not chosen, short turns, and what was so before, are not sent, and nothing after the end of a pairing", async () => {
   const { runtime, look, chat, told } = await aRig(["done"]);
   chat.turn("A short one");
   chat.prompt("Which?");
@@ -297,14 +277,11 @@ it("kinds that were not chosen, short turns, and what was so before, are not sen
   await look();
   chat.kill();
   await look();
-  expect(told()).toEqual([]);
-});
-
-it("a phone whose pairing has ended gets no notification", async () => {
-  const { runtime, look, chat, told } = await aRig(["died"]);
   runtime.wait(86_400_000);
-  chat.turn("x");
-  chat.kill();
+  chat.resume();
+  chat.prompt("Write the parser");
+  runtime.wait(120_000);
+  chat.stop("It is written.");
   await look();
   expect(told()).toEqual([]);
 });
