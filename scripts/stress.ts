@@ -84,11 +84,6 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
     },
   },
-  soak: {
-    about: "servers and clients' hooks work on one home at once",
-    test: "night/soak.test.ts",
-    options: { ms: { env: "SHIM_SOAK_MS", value: "60000" } },
-  },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
     test: "night/crowd.test.ts",

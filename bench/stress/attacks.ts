@@ -157,7 +157,7 @@ const storage: Attack = async (target, tally, isOver) => {
   const { workspace, tokens } = target;
   await hammer(() => StressSocket.open(workspace, tokens.submit), largeValues, tally, isOver);
 };
-export const storageLimit = 100_000_000;
+const storageLimit = 100_000_000;
 
 function largeValues(n: number): readonly Call[] {
   return range(7, (at) => set(`again/${at}`, "x".repeat(130_000 + (n % 100))));

@@ -7,7 +7,7 @@ import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { type HookToolEvent } from "#src/contract/hook-tool.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as spool from "#src/store/spool.ts";
-import { aProject, journalKinds } from "#harness/machine/claude.ts";
+import { aDeadClaude, aProject, journalKinds } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { reservationReceived, nameProject } from "#harness/team/team-rig.ts";
 import { existsSync } from "node:fs";
@@ -212,6 +212,13 @@ it("the host knows another client that runs Claude Code's hooks by the caller's 
   const own = { "shim-env-claudecode": "=1", "shim-env-claude-pid": "=100" };
   expect(await post("claude-code", "Stop", {}, own)).toEqual(nothing);
   expect(stored()).toMatchObject({ owner: { pid: 100 } });
+});
+
+it("a host that began in the run of a task gives the brief to another chat all the same", async () => {
+  const runtime = tempRuntime();
+  const { cwd } = aDeadClaude(runtime);
+  const { post } = await aScript({ ...runtime, env: { SHIM_TASK: "7" } });
+  expect((await post("codex", "SessionStart", { source: "startup", cwd })).body).toContain("fix the parser");
 });
 
 it("a risky tool of a client that posts is answered when its files are saved", async () => {
