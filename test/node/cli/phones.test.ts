@@ -13,6 +13,7 @@ import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, type Pairin
 import { PhoneBackend } from "#src/web/phone/phone-backend.ts";
 import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { madeWorkspace } from "../../../scripts/local-edge.ts";
 import { aSeededHome, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 
 /** A phone without a browser: what its page does, over the real coordinator. */
@@ -86,13 +87,13 @@ class Phone {
 }
 
 /** A machine in a workspace of a real coordinator, and its host's connections with phones. */
-async function aMachine(): Promise<{ home: CliHome; links: PhoneLinks }> {
+async function aMachine(): Promise<{ home: CliHome; links: PhoneLinks; edge: EdgeRuntime }> {
   const home = aSeededHome();
   const edge = await EdgeRuntime.open();
   await edge.join(home.runtime.paths.home, "m1");
   const links = new PhoneLinks(home.runtime);
   onTestFinished(() => links.close());
-  return { home, links };
+  return { home, links, edge };
 }
 
 function edgeOf({ runtime: { paths, env } }: CliHome): EdgeConfig {
@@ -193,8 +194,8 @@ it("a coordinator that names another phone after the user has compared the numbe
   expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: [], offered: [] });
 });
 
-it("a phone that is removed is cut off at once, also where the coordinator is away", async () => {
-  const { home, links } = await aMachine();
+it("a phone that is removed is cut off at once, also where its coordinator or its workspace is another one now", async () => {
+  const { home, links, edge } = await aMachine();
   const { phone } = await pair(home);
   links.refresh();
   await phone.connect();
@@ -203,11 +204,16 @@ it("a phone that is removed is cut off at once, also where the coordinator is aw
   links.refresh();
   await phone.over.promise;
   expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
-  await pair(home);
-  home.join("http://127.0.0.1:9", { machine: "m1" });
-  const ran = await home.shim("phones", "remove", "Pixel 9, Chrome");
-  expect(ran).toMatchObject(printed("The coordinator did not confirm it"));
-  expect(readPhones(home.runtime.paths.home).phones).toEqual([]);
+  // Where the machine is now, nobody knows the phone, and that ends no pairing.
+  const another = { url: edge.url, workspace: "another", token: await madeWorkspace(edge, "another") };
+  for (const { url, ...rest } of [{ url: "http://127.0.0.1:9" }, another]) {
+    await edge.join(home.runtime.paths.home, "m1");
+    await pair(home);
+    home.join(url, { machine: "m1", ...rest });
+    const ran = await home.shim("phones", "remove", "Pixel 9, Chrome");
+    expect(ran).toMatchObject(printed("The coordinator did not confirm it"));
+    expect(readPhones(home.runtime.paths.home).phones).toEqual([]);
+  }
 });
 
 it("keys are in a file that its user alone reads; a phone whose time is over is dropped with its key", async () => {

@@ -1,9 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { Claude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
 import { addSession, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { holding, printed, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
+import { aFront, aHost } from "#harness/machine/host-rig.ts";
 import { listSamples, storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -61,15 +62,21 @@ it("a chat in a second client with the same id is found by its process", () => {
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 
-it("a client of an earlier boot is forgotten once it is old; one of this boot stays", () => {
-  const home = aSeededHome();
-  const found = home.runtime.store.write((sql) => {
-    const all = ["boot-0", "boot-1"].flatMap((boot) => [1, 2].map((pid) => ({ boot, pid, start: "s" })));
-    for (const client of all) clients.moveTo(sql, client.pid, client, { givenId: "g", session: ids.alive });
-    clients.prune(sql, "boot-1", 2);
-    return all.map((client) => clients.current(sql, client) !== null);
+it("a client of an earlier boot is forgotten after a week; one of this boot stays", async () => {
+  const host = await aHost();
+  const { store, processes, now } = host.runtime;
+  await aFront(host, { pid: 101, clientPid: 100 });
+  host.runtime.wait(10_000);
+  const weekAgo = now() - 7 * 86_400_000;
+  const all = ["an earlier boot", processes.boot()].flatMap((boot) =>
+    [weekAgo, weekAgo - 1].map((at, pid) => ({ boot, pid, start: "s", at })),
+  );
+  store.write((sql) => {
+    for (const client of all) clients.moveTo(sql, client.at, client, { givenId: "g", session: "s" });
   });
-  expect(found).toEqual([false, true, true, true]);
+  vi.advanceTimersByTime(2_000);
+  const isKnown = all.map((client) => store.read((sql) => clients.current(sql, client) !== null, null));
+  expect(isKnown).toEqual([true, false, true, true]);
 });
 
 async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1]): Promise<string> {

@@ -4,6 +4,7 @@ import { given } from "#harness/coordinator/peers.ts";
 import { storedSession } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
+import type { Budget } from "#src/contract/budgets.ts";
 import type { HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
@@ -92,6 +93,40 @@ it("at the limit the next tool call is denied, but for SHIM's own tools; the tas
   expect(denied(one)).toBe("deny");
   one.claude.prompt("never mind the task, go on");
   expect(denied(one)).toBeUndefined();
+});
+
+/** A chat that has used 1,000 tokens, and is given its second task before the answer to a heartbeat of its first. */
+async function secondTaskDuringHeartbeat(...budgets: [first: Budget, second: Budget]) {
+  const { rig, one } = await twoChats({ hasKey: true });
+  const { host, faults } = rig.edge;
+  given(await host.call("tasks.submit", { tasks: budgets.map((budget) => ({ type: "a", budget })) }));
+  const member = given(await one.team.chatFor(storedSession(one.runtime, one.claude.session)));
+  await rig.time.until(member.setAbilities({ capacity: 2 }));
+  await rig.time.until(member.claims.claim([], 0));
+  answered(one, 1_000);
+  one.claude.use("Bash");
+  faults.latencyMs = 1_000;
+  const claimed = member.claims.claim([], 0);
+  await rig.time.pass(500);
+  const [held] = member.tasks.list();
+  const renewed = held && member.tasks.renew(held);
+  given(await rig.time.until(claimed));
+  return { one, member, answer: () => rig.time.until(Promise.resolve(renewed)) };
+}
+
+it("a late answer that a task is over its budget denies nothing of the task that the chat claimed since", async () => {
+  const { one, member, answer } = await secondTaskDuringHeartbeat({ tokens: 1_000 }, {});
+  await answer();
+  expect(member.tasks.list()).toMatchObject([{ body: { task: 2 } }]);
+  expect(denied(one)).toBeUndefined();
+});
+
+it("a late answer that lets a task go on lifts no limit of the task that the chat claimed since", async () => {
+  const { one, answer } = await secondTaskDuringHeartbeat({}, { tokens: 500 });
+  answered(one, 500);
+  expect(denied(one)).toBe("deny");
+  await answer();
+  expect(denied(one)).toBe("deny");
 });
 
 /** As the recorded hooks of each client name SHIM's tools. */
