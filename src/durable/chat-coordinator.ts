@@ -124,7 +124,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       await this.#alarm.load();
       this.#watches.begin();
       this.#connections.closeExpired();
-      this.#engine.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
+      this.#engine.run((tx) => ok(liveness.markLostConnections(tx)));
       this.#endEvent(0);
     });
   }

@@ -25,6 +25,11 @@ it("a ping does not wake the object, and connections survive its sleep", async (
   await connection.ask("chats.heartbeat", { self });
   await workspace.ask("messages.send", { self, target: { to: "chat", chat: "c1" }, body: "x" });
   expect(await connection.next()).toMatchObject({ method: "messages.new", params: { chat: "c1" } });
+  // Nor was it taken for one that is lost: its end has the usual grace.
+  connection.close();
+  await workspace.disconnected("c1");
+  wait(20_000);
+  expect(await workspace.chat("c1")).toMatchObject({ status: "offline", reason: "closed" });
 });
 
 it("a chat lives by its last ping, or by the opening of its connection", async () => {

@@ -76,12 +76,10 @@ export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
 }
 
 /** Connections lost without a close (deploy, crash of the host) get one long grace period. */
-export function markLostConnections(tx: Tx, limit: number): void {
-  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE isConnected = 1 AND status <> 'offline'");
+export function markLostConnections(tx: Tx): void {
+  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE isConnected = 1");
   const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
-  for (const row of lost.slice(0, limit)) {
-    startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
-  }
+  for (const row of lost) startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
 }
 
 function startGrace(tx: Tx, row: LivenessRow, seenAt: number, until: number): void {

@@ -89,7 +89,7 @@ export class LocalHost implements RuleHost {
 
   async loseConnections(): Promise<void> {
     this.#seen.clear();
-    this.commit((tx) => ok(liveness.markLostConnections(tx, 1_000)));
+    this.commit((tx) => ok(liveness.markLostConnections(tx)));
   }
 
   async rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {

@@ -41,8 +41,6 @@ export function readAccepted(readers: Readers, { request, result }: Commit): voi
   if (result.ok) read?.(request?.input, result.value);
 }
 
-const mostLost = 1_000;
-
 /** When the host dies in an event: before the commit nothing is stored, after it nothing leaves the host. */
 type Death = "before" | "after" | null;
 
@@ -212,7 +210,7 @@ export class SimHost {
   #start(): void {
     if (this.#isFresh) {
       this.#isFresh = false;
-      this.#event(null, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
+      this.#event(null, () => this.#run((tx) => liveness.markLostConnections(tx)));
     }
     // A host that has slept compares all watches.
     if (this.#isAsleep) this.onHint({ kind: "changes" });
