@@ -2,7 +2,7 @@ import { expect, vi } from "vitest";
 import { flowMarkMethod, flowReadMethod, maxAnswerChars, maxFrameChars } from "#src/contract/protocol.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { Outgoing } from "#src/durable/attachments.ts";
-import { type Connection, type Message, aChat, it, type Self, stopClock, TestWorkspace, wait } from "./support.ts";
+import { type Connection, type Message, aChat, it, stopClock, TestWorkspace, wait } from "./support.ts";
 
 function rpc(id: unknown, method: string, params: unknown = {}): object {
   return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };
@@ -118,23 +118,10 @@ it("a connection represents the chats that are registered over it, until they le
   await workspace.register("c1");
   expect((await workspace.chat("c1")).isConnected).toBe(false);
   for (const chat of ["c1", "c2", "c3"]) await connection.ask("chats.register", aChat(chat));
-  // Each chat's hints name it; those of all chats come for each.
-  const self: Self = { chat: "c1", incarnation: 1 };
-  await workspace.ask("messages.send", { self, target: { to: "chat", chat: "c2" }, body: "x" });
-  expect(await connection.told()).toMatchObject([{ method: "messages.new", params: { chat: "c2" } }]);
-  const other = await workspace.register("c4");
-  await workspace.ask("messages.send", { self: other, target: { to: "all" }, body: "y" });
-  const told = await connection.told();
-  expect(told.map(({ params }) => params?.["chat"])).toEqual(["c1", "c2", "c3"]);
   for (const chat of ["c1", "c9", "", null]) connection.send(rpc(undefined, "chats.leave", { chat }));
   await connection.ask("settings.get", {});
   const { chats } = await workspace.ask("chats.list", {});
-  expect(chats.map((one) => [one.chat, one.isConnected])).toEqual([
-    ["c1", false],
-    ["c2", true],
-    ["c3", true],
-    ["c4", false],
-  ]);
+  expect(chats.map((one) => `${one.chat} ${one.isConnected}`)).toEqual(["c1 false", "c2 true", "c3 true"]);
 });
 
 /** All rows but those that name the token, which is another one in each workspace. */
