@@ -15,11 +15,7 @@ import {
   type PhoneKeys,
 } from "#src/pairing/pairing.ts";
 import { fromBase64url, hashOf, randomText } from "#src/pairing/sealing.ts";
-import { bearer, bindings, Connection, it, origin, refusalOf, request, TestWorkspace, wait } from "./support.ts";
-
-function send(path: string, method: string, body: object, token?: string): Promise<Response> {
-  return request(path, { method, body: JSON.stringify(body), headers: token === undefined ? {} : bearer(token) });
-}
+import { bearer, bindings, Connection, it, origin, refusalOf, request, send, TestWorkspace, wait } from "./support.ts";
 
 /** A machine that pairs, and the phones that have its link. */
 class Pairing {
@@ -170,9 +166,13 @@ it("the first phone has the link; another one, an invented id, another claim and
   const changed = `${pairing.link.id.slice(0, -1)}${pairing.link.id.endsWith("A") ? "B" : "A"}`;
   for (const id of [pairing.link.id, changed, "x".repeat(44)])
     expect(await refusalOf(send(`/v1/phones/${id}/grant`, "POST", body))).toEqual([404, "unknown_phone"]);
+  const box = bindings.PHONES.getByName(pairing.link.id);
+  // Too early, by another clock.
+  await runDurableObjectAlarm(box);
   wait(60_000);
   expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
-  await runDurableObjectAlarm(bindings.PHONES.getByName(pairing.link.id));
+  expect(await pairing.stored()).not.toBe("[]");
+  await runDurableObjectAlarm(box);
   expect(await pairing.stored()).toBe("[]");
 });
 

@@ -22,6 +22,11 @@ export function bearer(token: string): Record<string, string> {
   return { authorization: `Bearer ${token}` };
 }
 
+/** A request with a body, for what is beside the workspaces. */
+export function send(path: string, method: string, body: object, token?: string): Promise<Response> {
+  return request(path, { method, body: JSON.stringify(body), headers: token === undefined ? {} : bearer(token) });
+}
+
 /** The status and the code of a refusal. */
 export async function refusalOf(response: Response | Promise<Response>): Promise<[number, string | undefined]> {
   const answer = await response;
