@@ -88,15 +88,34 @@ it("an end mark that comes late shows that there was no death", () => {
   recordDeaths(runtime, () => true);
   expect(deaths(runtime)).toHaveLength(1);
   drainInto(runtime);
-  expect(storedSession(runtime, claude.session).endReason).toBe("prompt_input_exit");
+  expect(storedSession(runtime, claude.session)).toMatchObject({ endReason: "prompt_input_exit", deathAt: null });
   expect(deaths(runtime)).toEqual([]);
 });
 
-it("a report of the client that comes late corrects the cause of its death", () => {
+it("a report of the client that comes late corrects the cause of its last death", () => {
   const { runtime, claude } = aChatKilledInMidTurn();
+  claude.resume();
+  claude.prompt("go on");
+  claude.kill();
   recordDeaths(runtime, () => true);
   claude.end("other");
-  expect(deaths(runtime)).toMatchObject([{ cause: "closed", detail: expect.stringContaining("before its turn") }]);
+  const last = { cause: "closed", detail: expect.stringContaining("before its turn") as string };
+  expect(deaths(runtime)).toMatchObject([last, { cause: "killed" }]);
+});
+
+it.each<[string, (sql: Sql, id: string) => unknown]>([
+  ["its end", (sql, id) => sessions.end(sql, T0, id, "logout")],
+  ["a closed connection", (sql, id) => sessions.detach(sql, T0, id, "stdin_end")],
+  ["a recorded death", sessions.markDead],
+  ["an offer", (sql, id) => sessions.setRecovery(sql, T0, id, "offered", "next")],
+  ["a dismissal", (sql, id) => sessions.setRecovery(sql, T0, id, "dismissed", null)],
+])("a session that is seen alive again has nothing left of %s", (_, mark) => {
+  const { runtime, claude } = aChat();
+  claude.turn("one");
+  runtime.store.write((sql) => mark(sql, claude.session));
+  claude.prompt("two");
+  const end = { endedAt: null, endReason: null, detachedAt: null, detachReason: null, deathAt: null };
+  expect(storedSession(runtime, claude.session)).toMatchObject({ ...end, recovery: null, recoveryAt: null });
 });
 
 interface Made extends Partial<Pick<sessions.Session, "id" | "project">> {
