@@ -92,18 +92,21 @@ it("takes edits before new files and small before large until it is full, and na
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
 
-it("names submodules and nested repositories, and does not enter them", async () => {
+it("names submodules, nested repositories and what has no content on this machine, and does not enter them", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
-  const from = makeProject({ "a.txt": "x\n" });
+  const from = makeProject({ "a.txt": "x\n", "lost.txt": "lost\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
   git(from.project, "commit", "--quiet", "-m", "with a submodule");
   git(from.project, "init", "--quiet", "nested");
   write(from.project, { "lib/lib.txt": "edited inside\n", "nested/n.txt": "nested\n" });
+  const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();
+  rmSync(join(from.project, ".git/objects", id.slice(0, 2), id.slice(2)));
   const snapshot = await taken(from);
-  expect(names(snapshot)).toEqual(["lib", "nested/"]);
+  expect(names(snapshot)).toEqual(["lib", "lost.txt", "nested/"]);
   expect(reasonFor(snapshot, "lib")).toBe("a submodule");
   expect(reasonFor(snapshot, "nested/")).toBe("a separate git repository");
-  expect(snapshot.files).toBe(2);
+  expect(reasonFor(snapshot, "lost.txt")).toContain("not in the project's objects");
+  expect([paths(snapshot), snapshot.files]).toEqual([[".gitmodules", "a.txt", "lib"], 2]);
 });
 
 it("never runs a filter, a hook or a monitor of the project, and has the bytes of files that a filter would change", async () => {
@@ -124,16 +127,6 @@ it("never runs a filter, a hook or a monitor of the project, and has the bytes o
   expect(existsSync(mark)).toBe(false);
   expect(names(snapshot)).toEqual([]);
   expect([show(snapshot, "new.bin"), show(snapshot, "old.bin")]).toEqual(["raw\n", "stored form\n"]);
-});
-
-it("leaves out and names what has no content on this machine", async () => {
-  const from = makeProject({ "a.txt": "one\n", "lost.txt": "lost\n" });
-  const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();
-  rmSync(join(from.project, ".git/objects", id.slice(0, 2), id.slice(2)));
-  const snapshot = await taken(from);
-  expect(paths(snapshot)).toEqual(["a.txt"]);
-  expect(reasonFor(snapshot, "lost.txt")).toContain("not in the project's objects");
-  expect(snapshot.files).toBe(1);
 });
 
 it("the first 256 KiB of a file are searched for secrets, 32 MiB in all", () => {
