@@ -223,7 +223,7 @@ function aFinding(overrides: Partial<Finding>): Finding {
 }
 
 /** Replay finds fewer calls between two checkpoints better on these. */
-const recorded = Array.from({ length: 200 }, (_, n) => {
+const recorded = Array.from({ length: 60 }, (_, n) => {
   const calls = Array.from(
     { length: 40 + n },
     (_, at) => ({ at: at * 9_000, kind: "tool_end", tool: "Bash" }) as const,
@@ -232,7 +232,7 @@ const recorded = Array.from({ length: 200 }, (_, n) => {
 });
 const rarer = { parameter: "checkpoint.everyMs", from: 300_000, to: 250_000 } as const;
 
-it("the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
+it("the most certain finding with a step that SHIM may take is tried, and not again for 30 days", () => {
   const runtime = tempRuntime();
   pastChats(runtime);
   const byPerson = aFinding({ ...rarer, to: null });
@@ -241,7 +241,7 @@ it("the most certain finding with a step that SHIM may take is tried, and not ag
   const possible = aFinding({});
   expect(nextTrial(runtime, [byPerson, riskier, unknown], recorded)).toEqual({ trial: null, waits: [] });
   const { trial } = nextTrial(runtime, [byPerson, riskier, possible], recorded);
-  const replay = { verdict: "better", note: expect.stringMatching(/^better in 200 sessions/) };
+  const replay = { verdict: "better", note: expect.stringMatching(/^better in 60 sessions/) };
   expect(trial).toMatchObject({ key: "checkpoint.everyToolCalls", to: 7, reason: possible.id, replay });
   const tried = trial && start(runtime, trial, "kaizen");
   if (!tried?.ok) throw new Error("not started");

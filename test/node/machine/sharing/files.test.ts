@@ -13,16 +13,8 @@ import { contents, git, GIT_ENV, makeProject, temporaryFolder, write } from "#ha
 import { heard, notReceived, received, restored, rowIn, save, stored } from "#harness/sync/sync-machine.ts";
 import { twoMachines, type SyncMachine, type SyncMachineOptions, type Two } from "#harness/sync/sync-machine.ts";
 import { open, seal, type EnvelopeSubject } from "#src/machine/sharing/envelope.ts";
-import {
-  addKey,
-  createKey,
-  deriveKey,
-  formatCode,
-  keyFilePath,
-  parseCode,
-  readKeys,
-} from "#src/machine/sharing/key-ring.ts";
-import { type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
+import { addKey, createKey, deriveKey, formatCode, keyFilePath } from "#src/machine/sharing/key-ring.ts";
+import { parseCode, readKeys, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { checkoutKey, projectKey, readProjectFacts, removeNames } from "#src/machine/sharing/find-project.ts";
 import { createNaming } from "#src/machine/team/chat-directory.ts";
@@ -298,14 +290,9 @@ it("an envelope that was changed in one byte, cut, or belongs to something else 
     const opened = open(ring, { ...about, ...other }, text);
     return opened.ok || opened.error;
   };
-  const of = [
-    { workspace: "other" },
-    { kind: "session" },
-    { device: "dev_2" },
-    { session: "s2" },
-    { item: "k2" },
-  ] as const;
-  for (const other of of) expect(error(ringOf(key), sealed.value, other)).toMatchObject({ code: "not_authentic" });
+  const others = { workspace: "other", kind: "session", device: "dev_2", session: "s2", item: "k2" };
+  for (const [name, value] of Object.entries(others))
+    expect(error(ringOf(key), sealed.value, { [name]: value })).toMatchObject({ code: "not_authentic" });
   const foreign = createKey(random);
   expect(error(ringOf(foreign), sealed.value)).toEqual({ code: "unknown_key", keyId: key.id });
   // Another key under the same id.
