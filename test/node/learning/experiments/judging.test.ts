@@ -1,15 +1,8 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { atLeast, moreOften, notWorse, shareInterval, judgePairs } from "#src/learning/experiments/exact-tests.ts";
-import {
-  canary,
-  judgeCanary,
-  judgeWatch,
-  nextReading,
-  type CanaryUnit,
-  type CanaryVerdict,
-  type Measured,
-} from "#src/learning/experiments/trials.ts";
+import { canary, judgeCanary, judgeWatch, nextReading } from "#src/learning/experiments/trials.ts";
+import type { CanaryUnit, CanaryVerdict, Measured } from "#src/learning/experiments/trials.ts";
 import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
