@@ -1,7 +1,7 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { atLeast, moreOften, notWorse, shareInterval, judgePairs } from "#src/learning/experiments/exact-tests.ts";
-import { canary, judgeCanary, judgeWatch, nextReading } from "#src/learning/experiments/trials.ts";
+import { canary, guardrails, judgeCanary, judgeWatch, nextReading } from "#src/learning/experiments/trials.ts";
 import type { CanaryUnit, CanaryVerdict, Measured } from "#src/learning/experiments/trials.ts";
 import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -93,45 +93,14 @@ it("shares of the arms that are far from halves stop it; at its end they are loo
   expect(judgeCanary(units(40, 40), 0)).toEqual(violated);
 });
 
-function slowShare(rate: number, saves: number): number {
-  return Array.from({ length: saves }, () => event(rate)).reduce((total, one) => total + one, 0) / saves;
-}
-
-interface Machine {
-  readonly what: string;
-  readonly one: () => Measured;
-  readonly harmed: () => Measured;
-}
-
-const machines: readonly Machine[] = [
-  ...[0.005, 0.05, 0.2, 0.5].flatMap((rate) =>
-    [1, 20].map((saves) => ({
-      what: `${rate} of its saves slow, ${saves} of them a session`,
-      one: () => ({ slowSaves: slowShare(rate, saves), slowRecoveries: slowShare(rate, saves) }),
-      harmed: () => ({ slowSaves: slowShare(Math.min(1, rate + 0.5), saves) }),
-    })),
-  ),
-  ...[0.1, 0.3, 0.5].map((rate) => ({
-    what: `${rate} of its sessions die with unsaved work`,
-    one: () => ({ unsavedDeath: event(rate) }),
-    harmed: () => ({ unsavedDeath: event(rate + 0.5) }),
-  })),
-  { what: "all is usual", one: usual, harmed: () => ({ ...usual(), toolErrors: 0.2 + random() * 0.2 }) },
-  {
-    what: "briefs that score 0.5, and 0.5 of its calls failed",
-    one: () => ({ restoreScore: event(0.5), toolErrors: random() }),
-    harmed: () => ({ restoreScore: 0, toolErrors: 1 }),
-  },
-];
-
 function many(draw: () => Measured, length: number): { measured: Measured }[] {
   return Array.from({ length }, () => ({ measured: draw() }));
 }
 
 /** Share of the weeks whose readings have found a harm, of a value that is watched. */
-function watchStops({ one }: Machine, since: () => Measured): number {
+function watchStops(since: () => Measured): number {
   const stops = Array.from({ length: runs }, () => {
-    const [before, after] = [many(one, 300), many(since, 200)];
+    const [before, after] = [many(usual, 300), many(since, 200)];
     for (let next = nextReading(0); next <= after.length; next = nextReading(next))
       if (judgeWatch(before, after.slice(0, next)) !== null) return true;
     return judgeWatch(before, after) !== null;
@@ -139,19 +108,46 @@ function watchStops({ one }: Machine, since: () => Measured): number {
   return stops.filter(Boolean).length / runs;
 }
 
-it.each(machines)("a value without harm is kept where $what, as before", { timeout }, (machine) => {
-  const all = ends(machine.one, machine.one);
+it("a value without harm is kept, in a canary as when it is watched", { timeout }, () => {
+  expect([0, 10, 80].map(nextReading)).toEqual([10, 20, 160]);
+  const all = ends(usual, usual);
   expect(stopped(all)).toBeLessThanOrEqual(0.05);
   expect(all.every(({ verdict, sessions }) => typeof verdict === "object" || sessions === 200)).toBe(true);
-  expect(watchStops(machine, machine.one)).toBeLessThanOrEqual(0.05);
+  expect(watchStops(usual)).toBeLessThanOrEqual(0.05);
 });
 
-it.each(machines)("gross harm is found, before the canary ends, where $what", { timeout }, (machine) => {
-  const all = ends(machine.one, machine.harmed);
+it("gross harm is found, before the canary ends", { timeout }, () => {
+  const harmed = (): Measured => ({ ...usual(), toolErrors: 0.2 + random() * 0.2 });
+  const all = ends(usual, harmed);
   expect(stopped(all)).toBeGreaterThan(0.9);
   expect(mean(all.map(({ sessions }) => sessions))).toBeLessThan(150);
-  expect(watchStops(machine, machine.harmed)).toBeGreaterThan(0.9);
+  expect(watchStops(harmed)).toBeGreaterThan(0.9);
 });
+
+/** Forty chats of which so many are worse, and no one else is. */
+function forty(name: string, isTreated: boolean, hits: number): CanaryUnit[] {
+  const bad = name === "restoreScore" ? 0 : 1;
+  return Array.from({ length: 40 }, (_, at) => ({ isTreated, measured: { [name]: at < hits ? bad : 1 - bad } }));
+}
+
+it.each(Object.keys(guardrails))(
+  "harm by %s is found from so many of 40 chats on that it is chance once in 2,000",
+  (name) => {
+    const counts = Array.from({ length: 41 }, (_, hits) => hits);
+    const fewest = [0, 10, 20].map((hits) => {
+      const others = forty(name, false, hits);
+      const treated = counts.map((count) => forty(name, true, count));
+      const canaries = treated.map((units) => judgeCanary([...others, ...units], 0));
+      const watched = treated.map((units) => judgeWatch(others, units));
+      return [canaries.findIndex((verdict) => verdict !== "running"), watched.indexOf(name as keyof Measured)];
+    });
+    expect(fewest).toEqual([
+      [11, 16],
+      [26, 32],
+      [35, 39],
+    ]);
+  },
+);
 
 const drawn = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
 const margin = 0.5;
