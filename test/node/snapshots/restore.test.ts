@@ -74,11 +74,7 @@ it("names exactly the borrowed files that the project has lost, and brings the r
 
 it("files are put back whole, what they replace is copied first, and none goes through a link out of the project", () => {
   const root = temporaryFolder();
-  const [folder, project, backup] = ["staged", "project", "backup"].map((name) => join(root, name)) as [
-    string,
-    string,
-    string,
-  ];
+  const [folder, project, backup] = [join(root, "staged"), join(root, "project"), join(root, "backup")];
   write(folder, { a: "then", "out/b": "then" });
   write(project, { a: "now" });
   write(root, { "elsewhere/b": "mine" });
@@ -349,55 +345,48 @@ const attributes = fc
 const undone: Pick<UndoInput, "stamps" | "others" | "chosen"> = { stamps: [], others: [], chosen: [] };
 const step = { unsaved: null, isWhole: true, interruptedAt: null, edited: [], isOnlyEdited: false, sharedWith: null };
 
+const conversions = fc.record({
+  autocrlf: fc.constantFrom("false", "true", "input"),
+  attributes,
+  inClone: attributes,
+  committed: texts,
+  edited: texts,
+  changed: texts,
+  isAdded: fc.boolean(),
+});
+type Conversion = typeof conversions extends fc.Arbitrary<infer T> ? T : never;
+
+async function isKept(how: Conversion): Promise<void> {
+  const from = makeProject({ "first.txt": "first\n" });
+  const { project, root } = from;
+  for (const [key, value] of Object.entries({ "core.autocrlf": how.autocrlf, "core.safecrlf": "false" }))
+    git(project, "config", key, value);
+  write(project, { ".gitattributes": how.attributes, ".git/info/attributes": how.inClone, ...how.committed });
+  tolerated(() => commitAll(project, "converted"));
+  write(project, how.edited);
+  if (how.isAdded) tolerated(() => git(project, "add", "-A"));
+  const before = contents(project);
+  const first = await taken(from, { checkpointId: "first" });
+  write(project, how.changed);
+  const after = contents(project);
+  const second = await taken(from, { checkpointId: "second" });
+  expect([first.leftOut, second.leftOut]).toEqual([[], []]);
+  for (const [name, snapshot] of Object.entries({ first, second })) {
+    await restored(snapshot, join(root, name));
+    expect(contents(join(root, name))).toEqual(name === "first" ? before : after);
+  }
+  expect(await fork(from, first)).toMatchObject({ ok: true });
+  expect(contents(placeOf(from, "fork-1").folder)).toEqual(before);
+  const what = { steps: [{ ...step, start: first.commit, end: second.commit, leftOut: [] }] };
+  expect(await undo(from, { what })).toMatchObject({ state: "done", left: [] });
+  expect(contents(project)).toEqual(before);
+  rmSync(root, { recursive: true, force: true });
+}
+
 it(
   "whatever git converts, a snapshot, a fork and an undo have the bytes of the work tree @night",
   { timeout: 240_000 },
-  async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.record({
-          autocrlf: fc.constantFrom("false", "true", "input"),
-          attributes,
-          inClone: attributes,
-          committed: texts,
-          edited: texts,
-          changed: texts,
-          isAdded: fc.boolean(),
-        }),
-        async ({ autocrlf, attributes, inClone, committed, edited, changed, isAdded }) => {
-          const from = makeProject({ "first.txt": "first\n" });
-          const { project, root } = from;
-          try {
-            for (const [key, value] of Object.entries({ "core.autocrlf": autocrlf, "core.safecrlf": "false" }))
-              git(project, "config", key, value);
-            write(project, { ".gitattributes": attributes, ".git/info/attributes": inClone });
-            write(project, committed);
-            tolerated(() => commitAll(project, "converted"));
-            write(project, edited);
-            if (isAdded) tolerated(() => git(project, "add", "-A"));
-            const before = contents(project);
-            const first = await taken(from, { checkpointId: "first" });
-            write(project, changed);
-            const after = contents(project);
-            const second = await taken(from, { checkpointId: "second" });
-            expect([first.leftOut, second.leftOut]).toEqual([[], []]);
-            for (const [name, snapshot] of Object.entries({ first, second })) {
-              await restored(snapshot, join(root, name));
-              expect(contents(join(root, name))).toEqual(name === "first" ? before : after);
-            }
-            expect(await fork(from, first)).toMatchObject({ ok: true });
-            expect(contents(placeOf(from, "fork-1").folder)).toEqual(before);
-            const what = { steps: [{ ...step, start: first.commit, end: second.commit, leftOut: [] }] };
-            expect(await undo(from, { what })).toMatchObject({ state: "done", left: [] });
-            expect(contents(project)).toEqual(before);
-          } finally {
-            rmSync(root, { recursive: true, force: true });
-          }
-        },
-      ),
-      { numRuns: 12 },
-    );
-  },
+  () => fc.assert(fc.asyncProperty(conversions, isKept), { numRuns: 12 }),
 );
 
 /** Git does not take every content in another encoding. */

@@ -62,12 +62,9 @@ it("a drop that failed says so, its repeat finishes it, and the last one removes
     error: { code: "drop_failed", message: expect.stringContaining("try again") },
   });
   expect(readable(repository)).toContain(MARK);
-  for (const [id, left] of [
-    ["gone", 1],
-    ["keep", 0],
-    ["keep", 0],
-  ] as const)
-    expect(await drop(repository, [id])).toEqual({ ok: true, value: { left } });
+  expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });
+  for (let round = 0; round < 2; round++)
+    expect(await drop(repository, ["keep"])).toEqual({ ok: true, value: { left: 0 } });
   expect(readdirSync(from.snapshots)).toEqual([]);
   expect((await taken(from)).files).toBe(2);
 });
