@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { chmodSync, readFileSync, existsSync } from "node:fs";
 import { expect, it } from "vitest";
 import { aChat, anotherClaude, stateOf, type Claude, type Printed } from "#harness/machine/claude.ts";
-import { GIT_ENV, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { GIT_ENV, git, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { probe } from "#src/machine/effects/probe.ts";
@@ -65,21 +65,11 @@ it.each([
   },
 );
 
-/** A clone with one commit, and its remote. */
-function aClone(): { readonly clone: string; readonly head: string } {
-  const root = temporaryFolder();
-  git(root, "init", "-q", "--bare", "-b", "main", "remote");
-  git(root, "clone", "-q", "remote", "clone");
-  const clone = `${root}/clone`;
-  git(clone, "checkout", "-q", "-b", "main");
-  write(clone, { "a.txt": "a" });
-  git(clone, "add", ".");
-  git(clone, "commit", "-qm", "one");
-  return { clone, head: git(clone, "rev-parse", "HEAD").trim() };
-}
-
 it("the probe of a push compares the remote reference with its commit", async () => {
-  const { clone, head } = aClone();
+  const { root, project: clone } = makeProject({ "a.txt": "a" });
+  git(root, "init", "-q", "--bare", "-b", "main", "remote");
+  git(clone, "remote", "add", "origin", "../remote");
+  const head = git(clone, "rev-parse", "HEAD").trim();
   const note = { kind: "push", command: "git push -u origin HEAD", subject: head, branch: "main" } as const;
   const where = { env: GIT_ENV, project: clone };
   expect(await probe(note, where)).toEqual({ isThere: false, text: "origin has no main" });

@@ -286,13 +286,8 @@ it("of a session elsewhere the newest events after its checkpoint come, in order
     const state = two.runtime.store.read((sql) => elsewhere.findState(sql, row), null);
     const events = [...JSON.stringify(state).matchAll(/event (\d+)/g)].map(([, n]) => Number(n));
     const { unsaved, lastFailure } = row.sealed;
-    return [
-      row.id,
-      unsaved,
-      lastFailure,
-      events.at(-1),
-      events.every((n, at) => at === 0 || n > (events[at - 1] ?? 0)),
-    ];
+    const isOrdered = events.every((n, at) => at === 0 || n > (events[at - 1] ?? 0));
+    return [row.id, unsaved, lastFailure, events.at(-1), isOrdered];
   });
   expect(found).toEqual([
     ["s1", { count: 42, came: 18 }, null, 50, true],

@@ -171,11 +171,8 @@ it("--keep copies each of two files of one name", async () => {
 
 it("backups of files that are gone are counted, and the session is whole all the same", async () => {
   const { home, session, path } = withOne("claude-code");
-  const names = ["a1@v1", "b2@v1"].map((backupFileName) => ({
-    type: "file-history-delta",
-    backup: { backupFileName },
-  }));
-  write(home, session, [...session.rows, ...names]);
+  const backups = [{ backupFileName: "a1@v1" }, { backupFileName: "b2@v1" }];
+  write(home, session, [...session.rows, ...backups.map((backup) => ({ type: "file-history-delta", backup }))]);
   put(join(dirname(dirname(dirname(path))), "file-history", session.id, "a1@v1"), "");
   const text = holding("1 of 2 backups of files are gone");
   expect(await check(home)).toMatchObject([{ state: "whole", findings: [{ state: "whole", text }] }]);
