@@ -1,5 +1,5 @@
 import type { Runtime } from "#src/runtime/runtime.ts";
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
@@ -304,6 +304,14 @@ export function checkpointOf(home: CliHome, sessionId: string): string {
   const newest = home.runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
   if (!newest) throw new Error(`no checkpoint of ${sessionId}`);
   return newest.id;
+}
+
+/** Every file below SHIM's home that holds these bytes. */
+export function filesWith(home: CliHome, text: string): string[] {
+  return readdirSync(home.paths.home, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => readFileSync(path).includes(text));
 }
 
 /** The program with all its commands, which do nothing. @param complain gets what commander writes of errors */

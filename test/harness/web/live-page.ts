@@ -1,4 +1,6 @@
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
+import { text as textFrom } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { type CliHome, launchIn } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
@@ -71,4 +73,27 @@ export async function callAs(
 ): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
   const answer = await post(page, "/api/call", { input: {}, ...call }, { authorization });
   return { status: answer.status, value: (await answer.json()) as Record<string, unknown> };
+}
+
+interface RawRequest {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+/** A request whose headers are these alone, `Host` too. */
+export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest) {
+  type Answer = { status: number; headers: IncomingHttpHeaders; text: string };
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const request = httpRequest(
+    { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
+    (response) => {
+      const { statusCode: status = 0, headers: given } = response;
+      textFrom(response).then((text) => resolve({ status, headers: given, text }), reject);
+    },
+  );
+  request.on("error", reject);
+  request.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
+  return promise;
 }

@@ -1,11 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync, rmSync, writeFileSync } from "node:fs";
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
-import { text as textFrom } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
-import { callAs, fakeBundle, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
+import { callAs, fakeBundle, sendRaw, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { SignIn } from "#src/local-mcp/page/page-app.ts";
 import { pageCalls } from "#src/local-mcp/page/serve.ts";
 import { ok } from "#src/shared/result.ts";
@@ -25,28 +23,6 @@ async function signedIn(home?: CliHome) {
   const call = (name: string, input = {}, requestId?: string) =>
     callAs(page, authorization, { name, input, ...(requestId === undefined ? {} : { requestId }) });
   return { page, authorization, call };
-}
-
-interface RawRequest {
-  readonly method?: string;
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-}
-
-function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest) {
-  type Answer = { status: number; headers: IncomingHttpHeaders; text: string };
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const request = httpRequest(
-    { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
-    (response) => {
-      const { statusCode: status = 0, headers: given } = response;
-      textFrom(response).then((text) => resolve({ status, headers: given, text }), reject);
-    },
-  );
-  request.on("error", reject);
-  request.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
-  return promise;
 }
 
 /** Headers of a request that the page itself sends. */
@@ -161,7 +137,10 @@ it("the link's token works once, within a minute, and is exchanged for a secret;
     const headers = ownHeaders(page, { cookie: `${name}=${secret}` });
     expect((await sendRaw(page.port, { path: "/api/call", headers, body })).status).toBe(401);
   }
-  expect((await callAs(page, `Bearer ${secret}`, body)).status).toBe(200);
+  const authorization = `Bearer ${secret}`;
+  expect((await callAs(page, authorization, body)).status).toBe(200);
+  for (const wrong of ["", "Bearer ", `${authorization}x`, authorization.slice(0, -1), secret])
+    expect([wrong, (await callAs(page, wrong, body)).status]).toEqual([wrong, 401]);
   // Only the page itself is given another link.
   for (const [used, isNew] of Object.entries({ [token]: false, "": true }))
     expect([(await exchange(used)).status, page.token() !== token]).toEqual([401, isNew]);
@@ -199,23 +178,13 @@ it("signing out ends the stream of hints that was opened under its secret, and n
   await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body: {} });
   const other = await signIn(page);
   const [ended, kept] = [post("/api/live", authorization), post("/api/live", other)];
+  for (const path of ["/api/live", "/api/sign-out"]) expect((await post(path, "")).status).toBe(401);
   await post("/api/sign-out", authorization);
+  expect((await callAs(page, authorization, { name: "page.fleet" })).status).toBe(401);
   expect((await ended).text.trim()).toBe('{"changed":"all"}');
   expect(await Promise.race([kept, callAs(page, other, { name: "page.fleet" })])).toMatchObject({ value: {} });
   await post("/api/sign-out", other);
   expect((await kept).status).toBe(200);
-});
-
-it("without a secret of this server nothing is answered; signing out ends it", async () => {
-  const { page, authorization, call } = await signedIn();
-  const wrong = ["", "Bearer", "Bearer ", `${authorization}x`, authorization.slice(0, -1), authorization.slice(7)];
-  for (const one of wrong) expect([one, (await callAs(page, one, { name: "page.fleet" })).status]).toEqual([one, 401]);
-  expect((await call("page.fleet")).status).toBe(200);
-  const post = async (path: string, more = {}): Promise<number> =>
-    (await sendRaw(page.port, { path, headers: ownHeaders(page, more), body: {} })).status;
-  for (const path of ["/api/live", "/api/sign-out"]) expect(await post(path)).toBe(401);
-  await post("/api/sign-out", { authorization });
-  expect((await call("page.fleet")).status).toBe(401);
 });
 
 it("GET answers the files of the bundle only: no path leaves it, and none holds a token or data", async () => {

@@ -1,31 +1,19 @@
 import { once } from "node:events";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { aCliHome, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { sendRaw } from "#harness/web/live-page.ts";
 import { submit, Worker } from "#harness/worker/worker-rig.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Session } from "#src/machine/sessions/sessions.ts";
 import { countCost, countResponses } from "#src/machine/usage/ledger.ts";
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Record<string, unknown>;
-  readonly text: string;
-}
-
-function ask(url: string, headers: Record<string, string> = {}, path = "/metrics"): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const call = request(new URL(path, url), { headers, agent: false }, (response) => {
-    let text = "";
-    response.setEncoding("utf8").on("data", (part: string) => (text += part));
-    response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
-  });
-  call.on("error", reject).end();
-  return promise;
+function ask(url: string, headers: Record<string, string> = {}, path = "/metrics"): ReturnType<typeof sendRaw> {
+  const { host, port } = new URL(url);
+  return sendRaw(Number(port), { method: "GET", path, headers: { host, ...headers } });
 }
 
 function tokenOf(home: CliHome): string {

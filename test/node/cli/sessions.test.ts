@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { checkpointOf, failed, holding, ids, printed, seed } from "#harness/machine/cli-home.ts";
+import { checkpointOf, failed, filesWith, holding, ids, printed, seed } from "#harness/machine/cli-home.ts";
 import { aChat } from "#harness/machine/cli-rigs.ts";
 import { someReadings } from "#harness/machine/temp-runtime.ts";
 import { submitPlan, Worker } from "#harness/worker/worker-rig.ts";
@@ -227,14 +227,6 @@ it("a coordinator that does not answer is named, and the sessions are shown", as
   const lost = "Team: http://127.0.0.1:9, workspace team did not answer: ";
   expect(await home.shim("up --once")).toMatchObject(printed(lost, "~/project (1)"));
 });
-
-/** Every file below SHIM's home that holds these bytes. */
-function filesWith(home: CliHome, text: string): string[] {
-  return readdirSync(home.paths.home, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => readFileSync(path).includes(text));
-}
 
 async function sessionsOf(home: CliHome): Promise<string[]> {
   const { sessions } = (await home.json("sessions")) as { sessions: { id: string }[] };
