@@ -77,15 +77,6 @@ it("it warns of what needs attention, each with what to do", async () => {
   expect(lines.get("incomplete")?.text).toBe("2 sessions died unfinished");
 });
 
-it("--acknowledge prints the notices once more and ends them", async () => {
-  const home = aCliHome();
-  expect((await home.shim("doctor --acknowledge")).out).toBe("0 notices acknowledged.\n");
-  home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
-  expect((await home.shim("doctor --acknowledge")).out).toBe("the store was damaged\n1 notice acknowledged.\n");
-  expect(await home.json("doctor --acknowledge")).toEqual({ acknowledged: [] });
-  expect((await home.shim("up --once")).out).not.toContain("damaged");
-});
-
 it("an old Node, readable files, invalid settings and a broken client fail, and it answers 1", async () => {
   const home = aCliHome();
   await connect(home);

@@ -11,7 +11,6 @@ import {
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { shellHookOf } from "#src/platform/shim-command.ts";
 import { aCliHome, failed, holding, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { harmlessTools } from "#src/contract/own-tools.ts";
 import { write } from "#harness/machine/git-project.ts";
@@ -105,21 +104,6 @@ it("a machine of a workspace is offered to pair a phone; one of its own is not",
       expect([joins, out.endsWith(offer)]).toEqual([joins, joins]);
     }
   }
-});
-
-it("init writes absolute paths of this copy and keeps the user's status line; uninstall brings the files back exactly", async () => {
-  const home = aCliHome();
-  const files = withClients(home);
-  const before = textsOf(files);
-  const clients = [{ client: "claude-desktop" }, { client: "claude-code" }];
-  expect(await home.json("init --yes")).toMatchObject({ isApplied: true, clients });
-  const { node, script } = launchIn(home.folder);
-  const servers: unknown = JSON.parse(readFileSync(files.servers, "utf8"));
-  expect(servers).toMatchObject({ mcpServers: { shim: { command: node, args: [script, "mcp"] } } });
-  const texts = holding(shellHookOf(launchIn(home.folder)), '"command": "my-line"');
-  expect(readFileSync(files.settings, "utf8")).toEqual(texts);
-  expect(await home.shim("init --remove --yes")).toMatchObject(printed("SHIM is removed."));
-  expect(textsOf(files)).toEqual(before);
 });
 
 it("without a client it answers 3 with what any MCP client needs, and unsound settings are left alone", async () => {

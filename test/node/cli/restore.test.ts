@@ -1,13 +1,12 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, checkpointOf, type CliHome } from "#harness/machine/cli-home.ts";
-import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { loseSession, twoCliHomes, type CliMachines, anUndoRig } from "#harness/machine/cli-rigs.ts";
-import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { failed, ids, printed } from "#harness/machine/cli-home.ts";
+import { anUndoRig } from "#harness/machine/cli-rigs.ts";
+import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
-import { defaults } from "#src/contract/config.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { shortCheckpointId } from "#src/machine/sessions/session-identity.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
@@ -77,21 +76,13 @@ it("a session, or nothing at all, stands for its newest saved files; names of fi
   expect(await home.codes(`restore ${id} a.txt --into x`, "restore nope")).toEqual([2, 3]);
 });
 
-it("what stands in the way is named, and stays @night", async () => {
-  const { home, short } = await withSnapshot();
-  rmSync(join(home.project, "a.txt"));
-  write(home.project, { "a.txt/inner": "mine\n" });
-  const out = holding("Restored 0 files", "a.txt: there is a folder of this name");
-  expect(await home.shim("restore", short, "--yes")).toMatchObject({ code: 1, out });
-  expect(readFileSync(join(home.project, "a.txt", "inner"), "utf8")).toBe("mine\n");
-});
-
 it("a folder that is a link now leads no file out of the project", async () => {
   const { home } = await withLaterFolder();
   rmSync(join(home.project, "d"), { recursive: true });
   symlinkSync(home.other, join(home.project, "d"));
   const notRestored = [{ path: "d/b.txt", reason: "its folder is a link out of the project" }];
-  expect(await home.json("restore --yes")).toMatchObject({ written: [], notRestored });
+  const ran = await home.shim("restore --yes --json");
+  expect([ran.code, ran.json()]).toMatchObject([1, { written: [], notRestored }]);
   expect(contents(home.other)).toEqual({});
 });
 
@@ -110,61 +101,6 @@ it("a checkpoint without files says why, and names the session's newest that has
   const later = checkpointOf(home, ids.dead);
   home.runtime.store.write((sql) => snapshots.delete(sql, { checkpointId: later }));
   expect(await home.shim("restore", later)).toMatchObject(failed(1, "no files were saved", `shim restore ${short}`));
-});
-
-/** The machines have clones of one repository. The first sends its uncommitted files. */
-async function aPair(maxFilesBytes = 8_388_608): Promise<CliMachines> {
-  const machines = await twoCliHomes((there, here) => {
-    const origin = join(temporaryFolder(), "origin.git");
-    git(there.project, "init", "-q", "-b", "main");
-    write(there.project, { "a.txt": "committed\n" });
-    commitAll(there.project, "first");
-    git(there.folder, "clone", "-q", "--bare", there.project, origin);
-    git(here.project, "clone", "-q", origin, ".");
-    git(there.project, "remote", "add", "origin", origin);
-    git(there.project, "fetch", "-q", "origin");
-  });
-  const config = { ...defaults, sync: { files: true, maxFilesBytes } };
-  Object.assign(machines.there.runtime, { config });
-  return machines;
-}
-
-/** A session works, and dies. */
-function loseAChat(machines: CliMachines): Promise<void> {
-  const { project, runtime } = machines.there;
-  write(project, { "a.txt": "not committed\n", "b.txt": "new\n", ".env": "TOKEN=very-secret-12345\n" });
-  return loseSession(machines, () => takePending(runtime, [ids.dead], new AbortController().signal));
-}
-
-it("the brief names the command that restores the files of another machine's session @night", async () => {
-  const pair = await aPair();
-  const { there, here } = pair;
-  await loseAChat(pair);
-  expect(await there.shim("workspace sync")).toMatchObject(printed("uncommitted files of 1 session"));
-  const how = printed(`uncommitted ones too: \`shim restore ${ids.dead}\``);
-  expect(await here.shim("resume", ids.dead, "--print")).toMatchObject(how);
-  const before = contents(here.project);
-  const folder = `${here.project}-back`;
-  const from = { checkpoint: checkpointOf(there, ids.dead), origin: { machine: "desk" } };
-  const restored = await here.json(`restore ${ids.dead} --into ${folder}`);
-  expect(restored).toMatchObject({ ...from, into: folder, leftOut: [{ path: ".env" }] });
-  expect(textsOf(folder, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);
-  // What a snapshot leaves out does not travel.
-  expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
-  const done = [/^Files of .* as session \S+ \(.*\) on desk had them/, `Restored 2 files in ${here.project}`];
-  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(printed(...done, "-before-"));
-  expect(textsOf(here.project, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);
-});
-
-it("a brief claims no files that did not arrive, and says why they did not @night", async () => {
-  const pair = await aPair(200);
-  const { there, here } = pair;
-  await loseAChat(pair);
-  await there.shim("workspace sync");
-  const brief = await here.shim("resume", ids.dead, "--print");
-  expect(brief).toMatchObject(printed("files as they were: on desk only", "packed they have more than 200 bytes"));
-  expect(brief.out).not.toContain("shim restore");
-  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(failed(1, "desk has sent none"));
 });
 
 it("`shim undo` shows files and difference, asks, can be taken back, and is in the audit log", async () => {

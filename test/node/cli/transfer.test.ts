@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { checkpointOf, failed, holding, ids, linesOf, printed } from "#harness/machine/cli-home.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 function countSessions(text: string): number {
   return linesOf<{ type: string }>(text).filter(({ type }) => type === "session").length;
@@ -90,26 +89,14 @@ async function exportedFrom(home: CliHome): Promise<string> {
   return readFileSync(join(home.project, file), "utf8");
 }
 
-async function aHomeOnEdge(): Promise<CliHome> {
-  const runtime = await EdgeRuntime.open();
-  const { url, workspace, adminToken } = runtime;
-  const home = aCliHome();
-  const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
-  home.join(url, { workspace, token, adminToken });
-  return home;
-}
-
-it.each([
-  ["a machine's own coordinator", async () => aCliHome()],
-  ["a workspace @night", aHomeOnEdge],
-])("what is stored is written to a private file, and fills another one that then goes on: %s", async (_, open) => {
-  const home = await filled(await open());
+it("what a workspace has is written to a private file, and fills another one that then goes on", async () => {
+  const home = await filled();
   const text = await exportedFrom(home);
   expect(statSync(join(home.project, file)).mode & 0o777).toBe(0o600);
   expect(existsSync(join(home.project, `${file}.part`))).toBe(false);
   expect(text).not.toContain('"table":"tokens"');
   expect(await home.json("team state set", "plan", "2")).toMatchObject({ version: expect.any(Number) });
-  const other = await open();
+  const other = aCliHome();
   writeFileSync(join(other.project, file), text);
   expect(await run(other, "workspace import", file)).toMatchObject(failed(1, "Confirm with --yes"));
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject(printed("each table counted"));

@@ -11,7 +11,6 @@ import { chatsOf, groupsOf, type Overview } from "#src/cli/fleet-view.ts";
 import type { Io } from "#src/cli/io.ts";
 import { textWidth, windowOf } from "#src/cli/screen-text.ts";
 import type { SessionView } from "#src/contract/machine/sessions.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { StoreError } from "#src/store/store-error.ts";
 
 /** The cursor is shown, and the screen is the one from before. */
@@ -245,13 +244,4 @@ it("a window holds the selected lines in its middle, and counts a word that is w
     [6, 7, 4, `f${"x".repeat(25)}`],
   ] as const)
     expect(windowOf(lines, { from, to }, { columns: 10, rows }).join("")).toBe(inside);
-});
-
-it("what ended in the last day is a count, however many", async () => {
-  const home = aSeededHome();
-  for (let at = 0; at < 7; at++, home.now++) {
-    addSession(home, { id: `eeee00${at}0-0000`, pid: 800 + at });
-    home.runtime.store.write((sql) => sessions.end(sql, home.now, `eeee00${at}0-0000`, "prompt_input_exit"));
-  }
-  expect(await home.shim("up")).toMatchObject(printed("8 ended in the last day: shim sessions\n"));
 });
