@@ -1,11 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { LoneChat } from "../../../demo/story/team-chat.ts";
 import { start, type StartSystem } from "../../../demo/start.ts";
-import { edits, firstFiles, lastFiles, testCount } from "../../../demo/story/project.ts";
-import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { edits } from "../../../demo/story/project.ts";
 import type { ModelRequest, Step } from "#harness/claude/scripted-model.ts";
 
 const waits = { seed: 1, scale: 1 };
@@ -36,24 +32,6 @@ it("the chat that works alone makes each edit once, in order, waits before each 
   expect(changed).toEqual(Object.values(edits).flatMap((list) => list.map(({ file }) => `/shop/${file}`)));
   expect(new Set(calls.map(({ name }) => name))).toEqual(new Set(["Bash", "Edit", "Read", "Write"]));
   expect(answers.filter(({ tools, waitMs = 0 }) => tools && waitMs < 2_000)).toEqual([]);
-});
-
-it("the project's tests pass before all tasks and after them @night", () => {
-  const passed = [firstFiles, lastFiles()].map((files) => {
-    const folder = temporaryFolder();
-    for (const [name, text] of Object.entries(files)) {
-      mkdirSync(dirname(join(folder, name)), { recursive: true });
-      writeFileSync(join(folder, name), text);
-    }
-    const args = ["--test", "--test-reporter=tap", "--test-isolation=none"];
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, env, encoding: "utf8" });
-    return [status, Number(/^# pass (\d+)$/m.exec(stdout)?.[1])];
-  });
-  expect(passed).toEqual([
-    [0, 20],
-    [0, testCount],
-  ]);
 });
 
 const claude = { label: "Claude Code", isInstalled: false };
