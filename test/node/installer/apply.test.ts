@@ -9,7 +9,6 @@ import { given } from "#harness/coordinator/peers.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { T0 } from "#harness/machine/git-project.ts";
 import * as fc from "fast-check";
-import { hookEvents } from "#src/contract/hooks.ts";
 import { json, formatOf, listIn, objectIn, update, type Settings } from "#src/installer/settings.ts";
 
 const besides = ({ settings }: ClientHome): string[] => fs.readdirSync(dirname(settings));
@@ -215,12 +214,6 @@ function aHomeWith({ servers, settings }: Texts): ClientHome {
   return home;
 }
 
-function utf8(home: ClientHome, path: string): string {
-  return Buffer.from(home.read(path) ?? "", "latin1").toString();
-}
-
-const events: ReadonlySet<string> = new Set(hookEvents);
-
 it("install and uninstall give the original bytes, in any layout, and installing twice is installing once @night", () => {
   fc.assert(
     fc.property(texts, fc.nat(2), (given, moves) => {
@@ -239,35 +232,6 @@ it("install and uninstall give the original bytes, in any layout, and installing
     { numRuns: 40 },
   );
 });
-
-it("what the user changed after the install stays, and all of SHIM goes @night", () => {
-  fc.assert(
-    fc.property(texts, fc.boolean(), (given, hasBackups) => {
-      const home = aHomeWith(given);
-      home.install();
-      for (const path of [home.servers, home.settings]) home.write(path, json.set(utf8(home, path), ["theUsers"], [1]));
-      if (!hasBackups) fs.rmSync(home.backups, { recursive: true });
-      home.uninstall();
-      const [servers, settings] = [utf8(home, home.servers), utf8(home, home.settings)];
-      expect(servers + settings).not.toContain("shim.mjs");
-      expect(settings).not.toContain("hook.cjs");
-      const wanted = { ...given.settings?.[0], theUsers: [1] };
-      const found = json.read(settings);
-      if (hasBackups) expect(found).toEqual(wanted);
-      else expect({ hooks: {}, ...found }).toMatchObject(withoutEmpty(wanted));
-      if (given.settings) expect(commentsIn(settings)).toEqual(commentsIn(layOut(...given.settings)));
-      expect(json.read(servers)["theUsers"]).toEqual([1]);
-      fs.rmSync(home.folder, { recursive: true });
-    }),
-    { numRuns: 40 },
-  );
-});
-
-/** Without backups an empty container of the user's cannot be told from one that SHIM made. */
-function withoutEmpty(value: { hooks?: Record<string, unknown[]> }): object {
-  const kept = Object.entries(value.hooks ?? {}).filter(([event, all]) => all.length > 0 || !events.has(event));
-  return { ...value, hooks: Object.fromEntries(kept) as object };
-}
 
 it("files that SHIM made are deleted, also when another program wrote them and took it back", () => {
   const home = aClientHome();

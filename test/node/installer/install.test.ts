@@ -81,6 +81,10 @@ it("corrects the entries of a clone that moved without moving them and leaves th
     { hooks: [{ type: "command", command: "say done" }, handler("Stop")] },
   ]);
   expect(home.value(home.settings, "statusLine", "command")).toContain(launch.script);
+  home.uninstall();
+  expect(home.value(home.settings)).toEqual({
+    hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] },
+  });
 });
 
 it.each([
@@ -108,13 +112,16 @@ it("refuses what is not UTF-8, and a folder instead of a file", () => {
   expect(readText(join(home.settings, "below"))).toEqual({ ok: true, value: null });
 });
 
-it("leaves the user's own status line, and says how to have both", () => {
+it("leaves the user's own status line, now and when it goes, and says how to have both", () => {
   for (const line of [{ type: "command", command: "ccline --x", padding: 2 }, { type: "text", text: "x" }, "x"]) {
     const home = aClientHome();
-    home.write(home.settings, JSON.stringify({ statusLine: line }));
+    const own = { statusLine: line, hooks: { Stop: [] } };
+    home.write(home.settings, JSON.stringify(own));
     const both = "let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`";
     expect(home.install().notes).toEqual([expect.stringContaining(both)]);
-    expect(home.value(home.settings, "statusLine")).toEqual(line);
+    change(home, home.settings, (text) => json.set(text, ["theUsers"], 1));
+    home.uninstall();
+    expect(home.value(home.settings)).toEqual({ ...own, theUsers: 1 });
   }
 });
 
