@@ -208,10 +208,15 @@ it("beside a compressed rollout the plain one is read, with which its client goe
   expect((await home.shim(`resume --print --from-transcript ${path}.zst`)).out).toContain("The hull is mended.");
 });
 
-it("a database of OpenCode 1 is read with its parts in their order, and of a damaged one it is said that it is missing", async () => {
+/** A database of OpenCode, and the brief of it. */
+function aDatabase() {
   const home = aCliHome();
   const path = join(home.folder, "opencode.db");
-  const db = new Database(path);
+  return { path, db: new Database(path), read: () => home.shim(`resume --print --from-transcript ${path}`) };
+}
+
+it("a database of OpenCode 1 is read with its parts in their order, and of a damaged one it is said that it is missing", async () => {
+  const { path, db, read } = aDatabase();
   db.exec(`CREATE TABLE session (id text, directory text, parent_id text, time_updated integer);
     CREATE TABLE message (id text, session_id text, time_created integer, data text);
     CREATE TABLE part (id text, message_id text, session_id text, data text);
@@ -225,8 +230,7 @@ it("a database of OpenCode 1 is read with its parts in their order, and of a dam
     for (const [n, part] of parts.entries())
       db.prepare("INSERT INTO part VALUES (?, ?, 'ses_1', ?)").run(`p${n}`, `m${at}`, part);
   }
-  const read = async () => (await home.shim(`resume --print --from-transcript ${path}`)).out;
-  const sound = await read();
+  const sound = (await read()).out;
   expect(sound).toMatch(/Paint the boat\.\s+Then the pier\.[^]*It is painted\./);
   expect(sound).not.toContain(missing);
   // Sub-agents that have begun each other in a circle are listed all the same.
@@ -236,20 +240,17 @@ it("a database of OpenCode 1 is read with its parts in their order, and of a dam
   expect(detailsOf("opencode")?.database?.list(path, openBetterSqlite3)).toMatchObject({
     value: { sessions: [{ id: "ses_1" }, { id: "a", subagents: 2 }] },
   });
-  expect(await read()).toContain(missing);
+  expect((await read()).out).toContain(missing);
 });
 
 it("a database of OpenCode 2 is read where it has one session, and else names its sessions", async () => {
-  const home = aCliHome();
-  const path = join(home.folder, "opencode.db");
-  const db = new Database(path);
+  const { path, db, read } = aDatabase();
   db.exec("CREATE TABLE session_v2 (id text, directory text, parent_id text, time_updated integer)");
   db.exec("CREATE TABLE session_message (id text, session_id text, type text, seq integer, data text)");
   const session = (id: string): void => void db.prepare("INSERT INTO session_v2 VALUES (?, '/p', NULL, 1)").run(id);
   session("ses_1");
   for (const [seq, { id, type, ...data }] of openCode2.entries())
     db.prepare("INSERT INTO session_message VALUES (?, 'ses_1', ?, ?, ?)").run(id, type, seq, JSON.stringify(data));
-  const read = () => home.shim(`resume --print --from-transcript ${path}`);
   expect((await read()).out).toContain("1 of 1 prompts quoted");
   session("ses_2");
   db.close();
