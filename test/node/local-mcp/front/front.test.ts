@@ -247,13 +247,11 @@ async function fillOutput(rig: FrontRig): Promise<void> {
     await rig.hosts[0]?.answer({ method: "notifications/message", params: "x".repeat(10_000) });
 }
 
-it("the end of a host ends the front where its client is gone, else the front connects to the next one", async () => {
-  for (const isClientAlive of [false, true]) {
-    const rig = await greeted();
-    rig.isClientAlive = isClientAlive;
-    await rig.hosts[0]?.die();
-    expect([rig.exits, rig.hosts.length]).toEqual(isClientAlive ? [[], 2] : [[0], 1]);
-  }
+it("the end of a host ends the front where its client is gone", async () => {
+  const rig = await greeted();
+  rig.isClientAlive = false;
+  await rig.hosts[0]?.die();
+  expect([rig.exits, rig.hosts.length]).toEqual([[0], 1]);
 });
 
 const codes = (rig: FrontRig): unknown[] =>

@@ -63,6 +63,12 @@ function end(front: FrontOfChat, reason: string): void {
   front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
 }
 
+/** The host looks around after this time. */
+function pass({ runtime }: HostRig, ms: number): void {
+  runtime.wait(ms);
+  vi.advanceTimersByTime(10_000);
+}
+
 /** The host has done all for its chats. */
 function withoutChats(host: HostRig): Promise<unknown> {
   return vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
@@ -158,18 +164,15 @@ it("a host ends ten minutes after its last connection, and not before", async ()
   const { connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
   let isOver = false;
   void host.ended.then(() => (isOver = true));
-  host.runtime.wait(3_600_000);
-  vi.advanceTimersByTime(10_000);
+  pass(host, 3_600_000);
   host.runtime.processes.kill(100);
   connection.destroy();
   await closed;
   await withoutChats(host);
-  vi.advanceTimersByTime(10_000);
-  host.runtime.wait(590_000);
-  vi.advanceTimersByTime(10_000);
+  pass(host, 0);
+  pass(host, 590_000);
   expect(isOver).toBe(false);
-  host.runtime.wait(20_000);
-  vi.advanceTimersByTime(10_000);
+  pass(host, 20_000);
   await host.ended;
 });
 
@@ -204,23 +207,18 @@ it("while a program attends, the host stays without a chat, and notifies of deat
   program.on("error", () => undefined).end(JSON.stringify({ isFollowing: false }));
   await once(program, "response");
   vi.advanceTimersByTime(2_000);
-  for (let n = 0; n < 2; n++) {
-    host.runtime.wait(700_000);
-    vi.advanceTimersByTime(2_000);
-  }
+  for (let n = 0; n < 2; n++) pass(host, 700_000);
   // What died before the first look is not notified of.
   await vi.waitUntil(() => rowCount(host.runtime, "sent_notifications") > 0, patience);
   aDeadClaude(host.runtime);
   await vi.waitUntil(() => {
-    host.runtime.wait(10_000);
-    vi.advanceTimersByTime(2_000);
+    pass(host, 10_000);
     return receiver.bodies.length > 0;
   }, patience);
   expect(receiver.bodies.map(({ event }) => event)).toEqual(["chat_died"]);
   program.destroy();
   await vi.waitUntil(() => {
-    host.runtime.wait(601_000);
-    vi.advanceTimersByTime(2_000);
+    pass(host, 601_000);
     return !existsSync(host.socket);
   }, patience);
   await host.ended;

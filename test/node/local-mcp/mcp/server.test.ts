@@ -303,51 +303,29 @@ it("a secret in any field of any tool is counted, and never stored; a mark that 
   await ask("shim_force_checkpoint", { done: [many.slice(0, 2_000)], files: ["<private>/secret/place</private>"] });
 });
 
-/** Inputs of the right shape with anything in their fields, and inputs of no shape. */
-function anyInput(): fc.Arbitrary<Record<string, unknown>> {
-  const text = fc.oneof(
-    fc.string({ unit: "binary", maxLength: 300 }),
-    fc.constantFrom("\u0000", "\ud800", "../../etc", "'; DROP TABLE sessions; --"),
-  );
-  const lines = fc.array(text, { maxLength: 5 });
-  const fields = {
-    session: text,
-    project: fc.oneof(text, fc.constant("/nonexistent")),
-    of: text,
-    detail: fc.constantFrom("concise", "detailed"),
-    doing: text,
-    next: text,
-    contextTokens: fc.oneof(fc.nat(), fc.double()),
-    goal: text,
-    done: lines,
-    files: lines,
-    todos: fc.array(fc.record({ text, status: fc.constantFrom("pending", "done") })),
-    state: fc.jsonValue(),
-    finish: fc.boolean(),
-    scope: fc.constantFrom("checkpoint", "session", "offer", "notices", "all"),
-    id: text,
-    confirm: fc.constantFrom(confirm, "yes"),
-  };
-  return fc.record(fields, { requiredKeys: [] });
-}
+const text = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.constantFrom("\u0000", "\ud800", "../../etc", "'; DROP TABLE sessions; --", "/nonexistent", "session", confirm),
+);
+const todo = fc.record({ text, status: fc.constantFrom("pending", "done") });
+const anything = fc.oneof(text, fc.array(text), fc.array(todo), fc.jsonValue(), fc.boolean(), fc.double());
 
 it("for any input a tool answers with what it promises or with a clear error, and the store stays whole @night", async () => {
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
-  const fields = new Map(
-    Object.entries(machineTools).map(([tool, { input }]) => [tool, new Set(Object.keys(input.shape))]),
-  );
-  const name = fc.constantFrom(...fields.keys());
+  const calls = Object.entries(machineTools).map(([tool, { input }]) => {
+    const field = fc.constantFrom(...Object.keys(input.shape), "unknown");
+    return fc.tuple(fc.constant(tool), fc.dictionary(field, anything, { maxKeys: 4 }));
+  });
   await fc.assert(
-    fc.asyncProperty(name, anyInput(), fc.nat(9), async (tool, given, chance) => {
-      const known = Object.entries(given).filter(([field]) => fields.get(tool)?.has(field));
-      const answer = await call(tool, chance === 0 ? given : Object.fromEntries(known));
+    fc.asyncProperty(fc.oneof(...calls), async ([tool, given]) => {
+      const answer = await call(tool, given);
       // The client checks every answer without an error against the tool's output schema.
       if (answer.isError) expect(answer.text).toMatch(/^(Input validation error|[a-z_]+: )/);
       else expect(answer.output["session"]).toMatch(/\w/);
       expect(answer.text).not.toContain("internal:");
     }),
-    { numRuns: 150 },
+    { numRuns: 400 },
   );
   expect(runtime.logged).toEqual([]);
   expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
