@@ -134,21 +134,17 @@ it("a phone names itself by its model and its browser", () => {
 });
 
 /** The phone's end of a connection; the test is the coordinator. */
-class FakeSocket implements PhoneSocket {
+class FakeSocket extends EventTarget implements PhoneSocket {
   readonly sent: string[] = [];
-  readonly #listeners = new Map<string, ((event: never) => void)[]>();
   readonly #onSend: (text: string) => void;
 
   constructor(onSend: (text: string) => void) {
+    super();
     this.#onSend = onSend;
   }
 
-  addEventListener(type: string, listener: unknown): void {
-    this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener as (event: never) => void]);
-  }
-
-  emit(type: "open" | "message" | "close", event: object = {}): void {
-    for (const listener of this.#listeners.get(type) ?? []) listener(event as never);
+  emit(type: "open" | "message" | "close", fields: object = {}): void {
+    this.dispatchEvent(Object.assign(new Event(type), fields));
   }
 
   send(text: string): void {

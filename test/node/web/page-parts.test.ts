@@ -168,36 +168,24 @@ async function run(most: number): Promise<ReplayRun[]> {
   return runs;
 }
 
-it("a bulk replay goes in batches and reports each", async () => {
-  const asked = replaying({ dead: 60 });
-  expect((await run(60)).map(({ done, isOver }) => [done, isOver])).toEqual([
-    [25, false],
-    [50, false],
-    [60, false],
-    [60, true],
-  ]);
-  expect(asked.map(({ filter }) => filter)).toEqual([
-    { type: "deploy", limit: 25 },
-    { type: "deploy", limit: 25 },
-    { type: "deploy", limit: 10 },
-  ]);
+it.each([
+  ["goes in batches, and reports each", 60, 60, [25, 50, 60, 60], [25, 25, 10]],
+  ["goes not beyond the number that was previewed where tasks die again at once", 1_000, 30, [25, 30, 30], [25, 5]],
+  ["ends where none is left", 3, 500, [3, 3, 3], [25, 25]],
+])("a bulk replay %s", async (_, dead, most, done, limits) => {
+  const asked = replaying({ dead });
+  const runs = await run(most);
+  expect(runs.map((one) => [one.done, one.isOver])).toEqual(done.map((count, at) => [count, at === done.length - 1]));
+  expect(asked.map(({ filter }) => filter)).toEqual(limits.map((limit) => ({ type: "deploy", limit })));
 });
 
-it("tasks that die again at once are not replayed beyond the number that was previewed", async () => {
-  const asked = replaying({ dead: Number.MAX_SAFE_INTEGER });
-  expect((await run(30)).at(-1)).toEqual({ done: 30, isOver: true, trouble: null });
-  expect(asked).toHaveLength(2);
-});
-
-it("a stop ends it after the batch under way, and none left ends it early", async () => {
+it("a stop ends it after the batch under way", async () => {
   const stop = new AbortController();
   const asked = replaying({ dead: 1_000 });
   const runs: ReplayRun[] = [];
   await replayAll({}, 1_000, (one) => void (runs.push(one) === 2 && stop.abort()), stop.signal);
   expect(asked).toHaveLength(2);
   expect(runs.at(-1)).toEqual({ done: 50, isOver: true, trouble: null });
-  replaying({ dead: 3 });
-  expect((await run(500)).at(-1)).toMatchObject({ done: 3, isOver: true });
 });
 
 it("a refusal ends it with its reason, and what was replayed by then", async () => {
