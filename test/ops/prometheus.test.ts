@@ -234,8 +234,20 @@ async function hasData(prometheus: Prometheus, expr: string): Promise<boolean> {
   return series.some(({ value: [, text] }) => Number.isFinite(Number(text)));
 }
 
-it("a real Prometheus scrapes a machine and a workspace, and every panel has data after a session", async () => {
+it("a real Prometheus scrapes a machine and a workspace, finds them by the dashboards' variables, evaluates the alerts, and every panel has data after a session", async () => {
   const { home, edge, targets, prometheus } = await scraped();
+  const jobs = await Promise.all(
+    dashboards.map(async (file) => {
+      const queries = dashboard(file).templating.list.map(({ query }) => (query as { query?: string }).query);
+      const [, selector = ""] = /label_values\((\{.+\}), job\)/.exec(queries.join("\n")) ?? [];
+      return (await prometheus.query(`count by (job) (${selector})`)).map(({ metric: labels }) => labels["job"]);
+    }),
+  );
+  const both = ["shim-machine", "shim-workspace"];
+  expect(jobs.map((all) => new Set(all))).toEqual([["shim-machine"], both, both].map((names) => new Set(names)));
+  await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), patience);
+  expect((await rules(prometheus)).filter(({ state }) => state === "firing")).toEqual([]);
+
   workAndDie(home.paths);
   experiment(home.paths);
   await workAsTeam(edge);
@@ -275,21 +287,6 @@ it("a real Prometheus scrapes a machine and a workspace, and every panel has dat
     expect(answer.status).toBe(200);
     expect(check("promtool", ["check", "metrics"], ops, await answer.text())).toEqual({ code: 0, said: "" });
   }
-});
-
-it("the variables of the dashboards find the jobs, and the shipped alerts are evaluated", async () => {
-  const { prometheus } = await scraped();
-  const jobs = await Promise.all(
-    dashboards.map(async (file) => {
-      const queries = dashboard(file).templating.list.map(({ query }) => (query as { query?: string }).query);
-      const [, selector = ""] = /label_values\((\{.+\}), job\)/.exec(queries.join("\n")) ?? [];
-      return (await prometheus.query(`count by (job) (${selector})`)).map(({ metric: labels }) => labels["job"]);
-    }),
-  );
-  const both = ["shim-machine", "shim-workspace"];
-  expect(jobs.map((all) => new Set(all))).toEqual([["shim-machine"], both, both].map((names) => new Set(names)));
-  await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), patience);
-  expect((await rules(prometheus)).filter(({ state }) => state === "firing")).toEqual([]);
 });
 
 interface Rule {
