@@ -22,9 +22,10 @@ function carryOut(home: ClientHome, plan: Plan): ReturnType<typeof apply> {
   return apply(plan, home.backups, T0);
 }
 
-it("keeps a copy of each file before it changes it, in a folder that only the user can read", () => {
+it("keeps a copy of each file before it changes it, for the user alone, and the mode of a file, and leaves no other file behind", () => {
   const home = aClientHome();
   home.write(home.servers, '{ "token": "secret" }');
+  fs.chmodSync(home.servers, 0o644);
   const backup = given(carryOut(home, given(home.planInstall(home.code)))) ?? "";
   expect(fs.readFileSync(join(backup, "0.json"), "utf8")).toBe('{ "token": "secret" }');
   expect(JSON.parse(fs.readFileSync(join(backup, "manifest.json"), "utf8"))).toMatchObject({
@@ -33,13 +34,6 @@ it("keeps a copy of each file before it changes it, in a folder that only the us
     files: [{ path: home.servers, before: { copy: "0.json" } }, { before: null }],
   });
   expect([home.backups, backup, join(backup, "0.json")].map(mode)).toEqual([0o700, 0o700, 0o600]);
-});
-
-it("keeps the mode of a file, gives a new one to the user alone, and leaves no other file behind", () => {
-  const home = aClientHome();
-  home.write(home.servers, "{}");
-  fs.chmodSync(home.servers, 0o644);
-  home.install();
   expect([mode(home.servers), mode(home.settings)]).toEqual([0o644, 0o600]);
   expect(fs.readdirSync(home.folder).toSorted()).toEqual([".claude", ".claude.json", "shim"]);
   expect(besides(home)).toEqual(["settings.json"]);

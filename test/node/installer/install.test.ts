@@ -19,9 +19,11 @@ const handler = (event: string, timeout = 10): object => ({
   timeout,
 });
 
-it("puts server, hooks and status line into a Claude Code without settings", () => {
+it("puts server, hooks and status line into a Claude Code without settings, and finds itself there", () => {
   const home = aClientHome();
+  expect(lookAt(home)).toMatchObject([{ client: "claude-code", code: "not_installed", fix: "Run `shim init`." }]);
   home.install();
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
   expect(home.value(home.servers)).toEqual({
     mcpServers: { shim: { type: "stdio", command: launch.node, args: [launch.script, "mcp"] } },
   });
@@ -33,6 +35,8 @@ it("puts server, hooks and status line into a Claude Code without settings", () 
     statusLine: { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },
   });
   expect(home.read(home.config)).toBeNull();
+  home.install(home.desktop);
+  expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
 });
 
 it("a client that knows hooks of a server gets them for tool events, under the server's name", () => {
@@ -207,15 +211,6 @@ const codes = (findings: Finding[]): string[] => findings.map(({ severity, code 
 function change(home: ClientHome, path: string, edit: (text: string) => string): void {
   home.write(path, edit(home.read(path) ?? ""));
 }
-
-it("finds SHIM installed by init, and not installed", () => {
-  const home = aClientHome();
-  expect(lookAt(home)).toMatchObject([{ client: "claude-code", code: "not_installed", fix: "Run `shim init`." }]);
-  home.install();
-  expect(codes(lookAt(home))).toEqual(["ok installed"]);
-  home.install(home.desktop);
-  expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
-});
 
 it("says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
   const home = aClientHome("2.1.117 (Claude Code)");
