@@ -210,7 +210,7 @@ it("a chat of a client without an event of its end is over when its MCP process 
   expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });
 
-it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed", () => {
+it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed, and one that its user ends is over", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot").sendEach("SessionStart UserPromptSubmit Stop SessionEnd", own);
   expect(chat.session(session)).toMatchObject({ endedAt: null, detachReason: null });
@@ -218,17 +218,10 @@ it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose proc
   chat.sendEach("Stop SessionEnd", own);
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "prompt", "turn_end", "prompt", "turn_end"]);
   runtime.processes.kill(chat.pid);
-  new RecordedClient(runtime, "copilot", 2_001).send("SessionStart", { session_id: "s2" });
+  const next = new RecordedClient(runtime, "copilot", 2_001);
+  next.sendEach("SessionStart UserPromptSubmit SessionEnd", { session_id: "s2", reason: "user_exit" });
   expect(chat.session(session)).toMatchObject({ detachReason: "closed" });
-});
-
-it("a chat of Copilot CLI that its user ends is over", () => {
-  const changes = { ...own, reason: "user_exit" };
-  const chat = new RecordedClient(tempRuntime(), "copilot").sendEach(
-    "SessionStart UserPromptSubmit SessionEnd",
-    changes,
-  );
-  expect(chat.session(session)).toMatchObject({ endedAt: expect.any(Number) });
+  expect(next.session("s2")).toMatchObject({ endedAt: expect.any(Number) });
 });
 
 it("Copilot CLI: a question to the user marks the chat as waiting, an API error ends its turn", () => {

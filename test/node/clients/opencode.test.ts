@@ -136,11 +136,16 @@ it("a compaction is asked to keep the prompts", async () => {
   ]);
 });
 
-it("an API error ends the turn, an interruption by the user does not; a question waits", async () => {
+it("a command that ends with a code other than 0 has failed; an API error ends the turn, an interruption by the user does not; a question waits", async () => {
   const chat = await aPrompted();
+  const { i } = call("tool.execute.after");
+  await chat.hooks["tool.execute.after"](i, { output: "no such file", metadata: { exit: 3 } });
   await chat.happens("session.error", { error: { name: "MessageAbortedError" } });
   await chat.happens("session.error", { error: overloaded });
-  expect(chat.entries().slice(2)).toMatchObject([{ kind: "failure", text: "overloaded" }]);
+  expect(chat.entries().slice(2)).toMatchObject([
+    { kind: "tool_error", text: "Exit code 3\nno such file" },
+    { kind: "failure", text: "overloaded" },
+  ]);
   await chat.happens("permission.asked");
   await nextTurn();
   expect(chat.recorded.session(session)).toMatchObject({ waiting: { for: "permission" } });
@@ -211,13 +216,6 @@ it("a refusal reaches OpenCode as the call's error, a failing hook does not", as
   await failing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
   await failing["tool.execute.after"]({ sessionID: session, tool: "edit", callID: "c1" }, { output: "ok" });
   expect(await prompt({ hooks: failing })).toHaveLength(1);
-});
-
-it("a command that ends with a code other than 0 has failed", async () => {
-  const chat = await aPrompted();
-  const { i } = call("tool.execute.after");
-  await chat.hooks["tool.execute.after"](i, { output: "no such file", metadata: { exit: 3 } });
-  expect(chat.entries().at(-1)).toMatchObject({ kind: "tool_error", text: "Exit code 3\nno such file" });
 });
 
 /** Of a hook process that answers: no speed of the machine decides. */
