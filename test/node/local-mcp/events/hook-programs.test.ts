@@ -351,13 +351,9 @@ async function hangingHost(): Promise<ShimHookRig> {
   return rig;
 }
 
-it("a host that hangs the program is preferred", async () => {
+it("the program is preferred to a host that hangs, and gets the whole of an event that the host does not read", async () => {
   const rig = await hangingHost();
   expect(await given(rig.run(hostile))).toEqual(asItWas(codexStop, { ...stated, SHIM_HOOK_WAITED: "1" }));
-});
-
-it("a large event is passed on whole by a host that does not read it", async () => {
-  const rig = await hangingHost();
   const large = JSON.stringify({ tool_response: "x".repeat(3_000_000) });
   await rig.run(large);
   expect(JSON.parse(readFileSync(rig.given, "utf8"))).toMatchObject({ input: large, SHIM_HOOK_WAITED: "1" });

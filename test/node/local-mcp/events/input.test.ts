@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import { journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { journalKinds, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { readPayload } from "#src/local-mcp/events/payload.ts";
 import { join } from "node:path";
@@ -13,34 +13,6 @@ import { spoolGiven } from "#src/local-mcp/events/spool-event.ts";
 import { summarizeUnread } from "#src/local-mcp/events/unread-input.ts";
 
 const session = "20487890-04b4-4fe0-bbd5-6aa531354563";
-
-const prompt = `"prompt_id":"3d27c491-c698-43a9-bbf2-3b8974f07596",`;
-
-/** Lines that Claude Code 2.1.328 wrote to a hook's stdin, in their order, without what they have in common. */
-const realLines = [
-  `"transcript_path":"/nonexistent/t.jsonl","hook_event_name":"SessionStart","source":"startup"}`,
-  `"transcript_path":"/nonexistent/t.jsonl","permission_mode":"default","hook_event_name":"UserPromptSubmit","prompt":"fix parser.ts"}`,
-  `"effort":{"level":"medium"},"hook_event_name":"PreToolUse","tool_name":"TaskCreate","tool_input":{"subject":"s","description":"d"},"tool_use_id":"toolu_1795162527463_6"}`,
-  `"effort":{"level":"medium"},"hook_event_name":"PostToolUse","tool_name":"TaskCreate","tool_input":{"subject":"s","description":"d"},"tool_response":{"task":{"id":"1","subject":"s","description":"d"}},"tool_use_id":"toolu_1795162527463_6","duration_ms":3}`,
-  `"effort":{"level":"medium"},"hook_event_name":"PostToolUseFailure","tool_name":"Bash","tool_input":{"command":"exit 3"},"tool_use_id":"toolu_1795162527631_10","error":"Exit code 3","is_interrupt":false,"duration_ms":9}`,
-  `"effort":{"level":"medium"},"hook_event_name":"Stop","stop_hook_active":false,"last_assistant_message":"All done with it.","background_tasks":[],"session_crons":[]}`,
-  `"permission_mode":"default","hook_event_name":"SessionEnd","reason":"other"}`,
-].map((line, n) => `{"session_id":"${session}","cwd":"/nonexistent/proj",${n === 0 ? "" : prompt}${line}`);
-
-it("what Claude Code really sends becomes the session, its journal, its tasks and its end", () => {
-  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
-  runtime.processes.start(1_000);
-  for (const line of realLines) {
-    const { hook_event_name: event } = JSON.parse(line) as { hook_event_name: string };
-    expect(answerHook(runtime, event, () => line, 1_000)).toBe("");
-  }
-  expect(runtime.logged).toEqual([]);
-  expect(journalKinds(runtime, session).join(" ")).toBe(
-    "start prompt tool_start tool_end todo tool_error assistant turn_end end",
-  );
-  const told = { title: "fix parser.ts", project: "/nonexistent/proj", endReason: "other" };
-  expect(storedSession(runtime, session)).toMatchObject({ ...told, toolCalls: 2, toolErrors: 1 });
-});
 
 it("input that is none is logged, without a secret, and changes nothing", () => {
   const runtime = tempRuntime();

@@ -127,14 +127,16 @@ it("a chat whose client is gone is ended within a tick, though its front still h
   expect(reasons).toEqual(["client_gone", "client_gone"]);
 });
 
-it("a host that hands over closes its connections and detaches no session", async () => {
+it("a host that hands over closes its connections and detaches no session: a chat that comes back to the next host keeps it", async () => {
   const host = await aHost();
   const [one, two] = await twoFronts(host);
   const session = await one.save("one");
   two.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/hand-over", params: {} });
   await Promise.all([one.closed, two.closed, host.ended]);
-  const other = tempRuntime({ beside: host.runtime });
-  expect(storedSession(other, session).detachedAt).toBe(null);
+  const next = await aHost(tempRuntime({ beside: host.runtime }));
+  expect(storedSession(next.runtime, session).detachedAt).toBe(null);
+  const again = await aFront(next, { pid: 101, clientPid: 100, isRestart: true });
+  expect(await again.save("two")).toBe(session);
 });
 
 it("a command of an older version ends no host, however late it was built; one of a newer version does", async () => {
@@ -146,17 +148,6 @@ it("a command of an older version ends no host, however late it was built; one o
   expect(await call({ version, builtAt })).toBe(404);
   expect(await call({ version: "2.0.1", builtAt: builtAt - 1 })).toBe(426);
   await host.ended;
-});
-
-it("a chat that comes back to the next host keeps its session", async () => {
-  const first = await aHost();
-  const session = await (await aFront(first, { pid: 101, clientPid: 100 })).save("one");
-  first.host.stop();
-  await first.ended;
-  const runtime = tempRuntime({ beside: first.runtime });
-  const second = await aHost(runtime);
-  const again = await aFront(second, { pid: 101, clientPid: 100, isRestart: true });
-  expect(await again.save("two")).toBe(session);
 });
 
 it("a host ends ten minutes after its last connection, and not before", async () => {

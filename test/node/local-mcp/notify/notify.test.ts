@@ -51,7 +51,7 @@ async function aWatch(more: object = {}, options: Omit<TempRuntimeOptions, "conf
   return { receiver, runtime, look };
 }
 
-it("a death, a waiting message and a critical risk are sent once; what was so before is not", async () => {
+it("a death, a waiting message and a critical risk are sent once, by the next host too; what was so before is not", async () => {
   const before = tempRuntime();
   const old = aDeadClaude(before, "an old one", { session: "old-chat" });
   const { receiver, runtime, look } = await aWatch({}, { beside: before });
@@ -67,6 +67,7 @@ it("a death, a waiting message and a critical risk are sent once; what was so be
   });
   hear(runtime, living, aMessage("words of another"));
   for (let n = 0; n < 5; n++) await look();
+  await looksOf(runtime)();
   expect(receiver.bodies.map(({ event, session, title, text }) => [event, session, title, text])).toEqual([
     ["risk_critical", "living-chat", "write the lexer", '"write the lexer" is at critical risk'],
     ["chat_died", "dead-chat", "Make the parser faster", '"Make the parser faster" died (killed)'],
@@ -74,6 +75,7 @@ it("a death, a waiting message and a critical risk are sent once; what was so be
   ]);
   expect(JSON.stringify(receiver.bodies)).not.toMatch(/secret answer|words of another|shim-project/);
   expect(Object.keys(receiver.bodies[0] ?? {})).toEqual(["event", "at", "session", "title", "text"]);
+  expect(storedBytes(runtime.paths)).not.toContain("chat_died");
 });
 
 it("a chat whose process cannot be seen from here died when it is silent for ten minutes, once", async () => {
@@ -118,15 +120,6 @@ it("a dead task of the workspace is sent once", async () => {
   for (let n = 0; n < 3; n++) await look();
   expect(receiver.bodies).toMatchObject([{ event: "task_dead", session: null, title: null }]);
   expect(receiver.bodies[0]?.["text"]).toMatch(/^task 1 \(build\) is dead/);
-});
-
-it("each event is sent once, by the next host too, and what is stored names no session", async () => {
-  const { receiver, runtime, look } = await aWatch();
-  aDeadClaude(runtime);
-  for (let n = 0; n < 3; n++) await look();
-  await looksOf(runtime)();
-  expect(receiver.bodies).toHaveLength(1);
-  expect(storedBytes(runtime.paths)).not.toContain("chat_died");
 });
 
 it("a channel that fails is logged once until it works again, and holds up no other", async () => {
