@@ -191,6 +191,8 @@ taskTest("a key is known for keepDedupeMs, and as long as its task is kept", asy
   await pass(host, 2 * day);
   expect(await duplicate("short")).toMatchObject({ state: "queued", isDuplicate: false });
   await pass(host, 30 * day);
+  // Without an alarm.
+  host.wait(30 * day);
   expect(await duplicate("long")).toEqual({ task: long, state: "queued", isDuplicate: true });
 });
 

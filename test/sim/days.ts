@@ -93,10 +93,9 @@ class Days {
     const { rng } = sim;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
-    const { sweepLimit: _, overload: __, ...shares } = stormy;
+    const { sweepLimit: _, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
-    host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);
     habits.forgets = rng.pick([0, 0.05, 0.1, 0.4]);
     habits.neglects = rng.pick([0, 0.02, 0.05, 0.15]);
     habits.bound = rng.pick([0, 0.4, 0.8]);

@@ -19,8 +19,6 @@ export const stormy = {
   queueTwice: 0.15,
   queueSlow: 0.2,
   sweepLimit: 20,
-  /** Requests that the host sheds or would shed. */
-  overload: 0,
 };
 export type Weather = typeof stormy;
 

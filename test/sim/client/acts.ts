@@ -1,5 +1,4 @@
 import type { Priority, Target } from "#src/contract/messages.ts";
-import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { NewTask } from "#src/contract/tasks.ts";
 import type { Entry, Write } from "#src/contract/state.ts";
 import type { Rng } from "../sim.ts";
@@ -23,12 +22,11 @@ function increment(client: Client, rng: Rng): void {
     if (!found.ok) return;
     const { entry } = found.value;
     const next = { key, value: valueOf(entry) + 1, ifVersion: entry?.version ?? 0 };
-    if (rng.chance(0.7)) await client.call("state.set", { ...next, by: client.identity.chat });
-    else client.post("state.set", next);
+    await client.call("state.set", { ...next, by: client.identity.chat });
   });
 }
 
-function valueOf(entry: Pick<Entry, "value"> | null | undefined): number {
+function valueOf(entry: Entry | null): number {
   return typeof entry?.value === "number" ? entry.value : 0;
 }
 
@@ -36,14 +34,13 @@ async function transfer(client: Client, rng: Rng): Promise<void> {
   const from = rng.pick(accounts);
   const to = rng.pick(accounts.filter((key) => key !== from));
   const amount = rng.between(1, 9);
-  const listed = await client.call("state.list", { prefix: "acct/", limit: 100 });
-  if (!listed.ok) return;
-  const found = new Map(listed.value.entries.map((entry) => [entry.key, entry]));
-  const set = (key: string, by: number): Write => {
-    const entry = found.get(key);
-    return { op: "set", key, value: valueOf(entry) + by, ifVersion: entry?.version ?? 0 };
-  };
-  const writes = [set(from, -amount), set(to, amount)];
+  const writes: Write[] = [];
+  for (const [key, by] of [[from, -amount] as const, [to, amount] as const]) {
+    const found = await client.call("state.get", { key });
+    if (!found.ok) return;
+    const { entry } = found.value;
+    writes.push({ op: "set", key, value: valueOf(entry) + by, ifVersion: entry?.version ?? 0 });
+  }
   await client.call("state.update", { writes, guards: [], by: client.identity.chat });
 }
 
@@ -53,9 +50,7 @@ function ttlOf(key: string, rng: Rng): { ttlMs?: number } {
 
 function setForAWhile(client: Client, rng: Rng): void {
   const key = `${rng.chance(0.2) ? "session" : "tmp"}/${rng.below(6)}`;
-  const input = { key, ...ttlOf(key, rng), value: rng.below(1_000) };
-  if (rng.chance(0.3)) client.send("state.set", input);
-  else client.post("state.set", input);
+  client.send("state.set", { key, ...ttlOf(key, rng), value: rng.below(1_000) });
 }
 
 function several(client: Client, rng: Rng): void {
@@ -66,8 +61,7 @@ function several(client: Client, rng: Rng): void {
     const write = { op: "set", key, value: rng.below(1_000) } as const;
     return rng.chance(0.2) ? Object.assign(write, { ifVersion: 0 }) : write;
   });
-  if (rng.chance(0.5)) client.send("state.update", { writes, guards: [] });
-  else client.post("state.update", { writes, guards: [] });
+  client.send("state.update", { writes, guards: [] });
 }
 
 function read(client: Client, rng: Rng): void {
@@ -100,15 +94,12 @@ function targetOf(rng: Rng): Target {
 }
 
 function send(client: Client, rng: Rng): void {
-  const input: Omit<CheckedInputOf<"messages.send">, "self"> = {
+  client.send("messages.send", {
     target: targetOf(rng),
     body: { n: rng.below(1_000) },
     priority: rng.pick(priorities),
     ttlMs: rng.pick([2_000, 30_000, 300_000, 3_600_000]),
-  };
-  const { self } = client;
-  if (rng.chance(0.9) || !self) client.send("messages.send", input);
-  else client.post("messages.send", { ...input, self });
+  });
 }
 
 /** Reads some messages beside the client's inbox, and acknowledges all or some of them. */
@@ -175,7 +166,7 @@ export function plainTask(rng: Rng): NewTask {
   };
 }
 
-function newTask(rng: Rng, isNamed: boolean): NewTask {
+function newTask(rng: Rng): NewTask {
   return {
     ...plainTask(rng),
     type: rng.pick(taskTypes),
@@ -188,21 +179,13 @@ function newTask(rng: Rng, isNamed: boolean): NewTask {
     heartbeatMs: rng.pick([3_000, 10_000, 30_000, 60_000]),
     backoff: { baseMs: rng.pick([0, 500, 2_000]), capMs: rng.pick([3_000, 60_000]), hasJitter: rng.chance(0.5) },
     maxAttempts: rng.between(1, 4),
-    ...(rng.chance(0.15) ? { budget: { tokens: rng.pick([20, 60, 150]) } } : {}),
-    ...(isNamed && rng.chance(0.15) ? { dedupeKey: `k${rng.below(12)}` } : {}),
-    onDuplicate: rng.pick(["existing", "existing", "reject"] as const),
     onDependencyDeath: rng.chance(0.3) ? "ignore" : "fail",
   };
 }
 
-/** A submit without an id is sent once, by another program: its copy would be another submit. */
-function submit(client: Client, rng: Rng, make: (isNamed: boolean) => NewTask[]): void {
+function submit(client: Client, tasks: NewTask[]): void {
   if (client.world.oracle.tasks.countOpen > mostOpen) return;
-  const isNamed = rng.chance(0.9);
-  const tasks = make(isNamed);
-  const by = client.identity.chat;
-  if (isNamed) client.send("tasks.submit", { tasks, by });
-  else client.post("tasks.submit", { tasks, by });
+  client.send("tasks.submit", { tasks, by: client.identity.chat });
 }
 
 /** Tasks that depend on earlier ones of the submit, or on known ones; some in a circle, which is refused. */
@@ -210,27 +193,15 @@ function submitGraph(client: Client, rng: Rng): void {
   const last = rng.between(1, 6);
   const known = client.world.oracle.tasks.some(rng);
   const isCircle = rng.chance(0.1);
-  submit(client, rng, (isNamed) =>
-    Array.from({ length: last + 1 }, (_, index): NewTask => {
-      const before = Array.from({ length: index }, (_task, other) => `t${other}`).filter(() => rng.chance(0.5));
-      const others = known !== null && rng.chance(0.2) ? [known] : [];
-      const circle = !isCircle ? [] : index === 0 ? [`t${last}`] : index === last ? ["t0"] : [];
-      const dependsOn = [...new Set([...before, ...others, ...circle])];
-      const { dedupeKey: _key, ...plain } = newTask(rng, isNamed);
-      const parent = index > 0 && rng.chance(0.2) ? { parent: "t0" } : {};
-      const task = { ...plain, ref: `t${index}`, dependsOn, ...parent };
-      if (index < last || dependsOn.length === 0 || !rng.chance(0.4)) return task;
-      // A join by rule takes no time settings of its own.
-      const { scheduleToStartMs: _withinMs, ...timeless } = task;
-      return { ...timeless, delayMs: 0, joinRule: rng.pick(["collect", "count"] as const) };
-    }),
-  );
-}
-
-function replay(client: Client, rng: Rng): void {
-  if (rng.chance(0.5)) return onSome((task) => client.send("tasks.replay", { task }))(client, rng);
-  const reason = rng.chance(0.5) ? { reason: rng.pick(["failed", "poison", "expired"] as const) } : {};
-  client.send("tasks.replay", { filter: { limit: rng.between(1, 5), ...reason } });
+  const tasks = Array.from({ length: last + 1 }, (_, index): NewTask => {
+    const before = Array.from({ length: index }, (_task, other) => `t${other}`).filter(() => rng.chance(0.5));
+    const others = known !== null && rng.chance(0.2) ? [known] : [];
+    const circle = !isCircle ? [] : index === 0 ? [`t${last}`] : index === last ? ["t0"] : [];
+    const dependsOn = [...new Set([...before, ...others, ...circle])];
+    const parent = index > 0 && rng.chance(0.2) ? { parent: "t0" } : {};
+    return { ...newTask(rng), ref: `t${index}`, dependsOn, ...parent };
+  });
+  submit(client, tasks);
 }
 
 function onSome(work: (task: number, client: Client) => void): Act["run"] {
@@ -249,16 +220,15 @@ function ask(client: Client, rng: Rng): void {
 }
 
 export const taskActs: readonly Act[] = [
-  {
-    name: "submit",
-    weight: 9,
-    run: (client, rng) => submit(client, rng, (isNamed) => [newTask(rng, isNamed)]),
-  },
+  { name: "submit", weight: 9, run: (client, rng) => submit(client, [newTask(rng)]) },
   {
     name: "submit many",
     weight: 2,
     run: (client, rng) =>
-      submit(client, rng, (isNamed) => Array.from({ length: rng.between(2, 12) }, () => newTask(rng, isNamed))),
+      submit(
+        client,
+        Array.from({ length: rng.between(2, 12) }, () => newTask(rng)),
+      ),
   },
   { name: "submit a graph", weight: 3, run: submitGraph },
   { name: "ask for tasks", weight: 9, run: ask },
@@ -267,12 +237,6 @@ export const taskActs: readonly Act[] = [
     name: "cancel",
     weight: 2,
     run: onSome((task, client) => client.send("tasks.cancel", { task, reason: "not wanted" })),
-  },
-  { name: "replay", weight: 2, run: replay },
-  {
-    name: "discard",
-    weight: 1,
-    run: onSome((task, client) => client.send("tasks.discard", { task, reason: "useless" })),
   },
   { name: "read a task", weight: 5, run: onSome((task, client) => client.send("tasks.get", { task })) },
 ];

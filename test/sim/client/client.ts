@@ -1,5 +1,5 @@
 import type { CallError } from "#src/contract/errors.ts";
-import type { CallInput, CallName, InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { CallInput, CallName, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
@@ -181,16 +181,6 @@ export class Client {
 
   send<Name extends CallName>(name: Name, given: CallInput<Name>): void {
     this.run(() => this.call(name, given));
-  }
-
-  /** Another program of this chat asks once, without the client and so without an id. */
-  post<Name extends CallName>(name: Name, input: InputOf<Name>): void {
-    const { network, front } = this.world;
-    network.send(this, {
-      serve: () => front.http(name, input, this.actor),
-      onReply: () => undefined,
-      onReset: () => undefined,
-    });
   }
 
   async registerAgain(): Promise<void> {

@@ -1,4 +1,3 @@
-import type { Usage } from "#src/contract/budgets.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
 import { stepOf } from "../oracle/task-ledger.ts";
@@ -11,7 +10,6 @@ interface Hold {
   isOver: boolean;
   isCancelled: boolean;
   step: number;
-  tokens: number;
   left: number;
   paceMs: number;
 }
@@ -93,7 +91,6 @@ export class Working {
       isOver: false,
       isCancelled: false,
       step: stepOf(claimed.checkpoint),
-      tokens: 0,
       left: sim.rng.pick([0, 0, 1, 2, 4, 12]),
       paceMs: habits.isNight ? 200 : sim.rng.pick([200, 1_500, heartbeatMs / 3, heartbeatMs]),
     };
@@ -136,11 +133,9 @@ export class Working {
     const isNews = rng.chance(0.7);
     if (isNews) hold.step += 1;
     const news = isNews ? { progress: { note: `step ${hold.step}` }, checkpoint: { step: hold.step } } : {};
-    hold.tokens += rng.between(0, 10);
-    const reply = await this.#client.call("tasks.heartbeat", { ...claimOf(hold), ...news, ...usageOf(hold) });
+    const reply = await this.#client.call("tasks.heartbeat", { ...claimOf(hold), ...news });
     if (hold.isOver) return;
     if (!reply.ok) return this.#refused(hold, reply.error.code);
-    if (reply.value.isOverBudget) return this.#refused(hold, "stale_claim");
     hold.isCancelled = reply.value.isCancelled;
   }
 
@@ -156,7 +151,7 @@ export class Working {
 
   #report(hold: Hold, how: Ending, rng: Rng): Promise<Answer<"tasks.ack" | "tasks.nack" | "tasks.release">> {
     const { identity, isLeaving } = this.#client;
-    const said = { ...claimOf(hold), ...usageOf(hold) };
+    const said = claimOf(hold);
     if (how === "release") return this.#client.call("tasks.release", said);
     const hasRoom = this.holds.size < identity.capacity && !isLeaving;
     const next = hasRoom && rng.chance(0.5) ? { next: { limit: 1, isStarted: rng.chance(0.7) } } : {};
@@ -183,10 +178,6 @@ export class Working {
     this.#old.push(hold);
     if (this.#old.length > mostOld) this.#old.shift();
   }
-}
-
-function usageOf({ tokens }: Hold): { usage: Usage } {
-  return { usage: { wallMs: 0, tokens, costMicros: 0 } };
 }
 
 function resultOf({ claimed: { task, claim }, step }: Hold): { by: string; step: number } {

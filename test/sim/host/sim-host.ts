@@ -10,8 +10,7 @@ import { type EngineOperation, EngineHost } from "#src/coordination/engine.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx, WorkspaceFacts } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
-import { LoadShedder } from "#src/durable/load-limits.ts";
-import { err, ok, type Result } from "#src/shared/result.ts";
+import { ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
 import { stormy, type Weather } from "../faults.ts";
 import { type Fact, RecordingSql } from "./recording-sql.ts";
@@ -56,7 +55,6 @@ export class SimHost {
   onCommit: (commit: Commit) => void = () => undefined;
   readonly #sim: Sim;
   readonly #engine: EngineHost;
-  readonly #load = new LoadShedder();
   /** Read again after each write of `meta`. */
   #known: WorkspaceFacts | null = null;
   #dispatches = 0;
@@ -108,8 +106,6 @@ export class SimHost {
   handle(request: Request): Reply | null {
     if (request.connection && !request.connection.isOpen) return null;
     this.#start();
-    const refused = this.#refuse(request);
-    if (refused) return err(refused);
     this.#sim.doing = request;
     return this.#event(this.#draw(), (isKept) => {
       const commits = this.#call(request);
@@ -136,17 +132,6 @@ export class SimHost {
     if (result.ok) return [{ request, result, facts }];
     const refused: Commit = { request, result, facts: [] };
     return facts.length === 0 ? [refused] : [refused, { request: null, result: ok(null), facts }];
-  }
-
-  /** Overload comes by chance, as the work of the host takes no simulated time. */
-  #refuse({ name, actor }: Request): Refusal | null {
-    const { rng } = this.#sim;
-    const { overload } = this.weather;
-    if (actor.isAdmin || overload === 0 || !rng.chance(overload)) return null;
-    this.#load.beginEvent(rng.pick([1_500, 5_000]));
-    const refused = this.#load.refuse(name);
-    if (refused) this.#sim.count(`refused for the load: ${name}`);
-    return refused;
   }
 
   sweep(): string[] {

@@ -78,7 +78,7 @@ export class MessageModel {
   #sent(input: CheckedInputOf<"messages.send">, { id, isRepeat }: OutputOf<"messages.send">): void {
     const sim: Sim = this.#sim;
     const { self, requestId, target, body, priority, ttlMs } = input;
-    const key = requestId === undefined ? null : `${self.chat} ${requestId}`;
+    const key = `${self.chat} ${requestId}`;
     const first = this.#known.get(key);
     if (first !== undefined) {
       sim.count("message repeated");
@@ -161,14 +161,12 @@ export class Answered<Answer> {
     this.#sim = sim;
   }
 
-  /** @param id null: the request has none, so it is never a repeat */
-  get(id: string | null): Answer | undefined {
-    const first = id === null ? undefined : this.#first.get(id);
+  get(id: string): Answer | undefined {
+    const first = this.#first.get(id);
     return first && !this.#isOver(first.at) ? first.answer : undefined;
   }
 
-  add(id: string | null, answer: Answer): void {
-    if (id === null) return;
+  add(id: string, answer: Answer): void {
     for (const [old, { at }] of this.#first) {
       if (!this.#isOver(at)) break;
       this.#first.delete(old);
@@ -311,7 +309,7 @@ interface Update {
   readonly operation: string;
   readonly writes: readonly Write[];
   readonly guards: readonly Guard[];
-  readonly id: string | null;
+  readonly id: string;
 }
 
 export class StateModel {
@@ -419,20 +417,7 @@ export class StateModel {
 
   readonly #on: Readers = {
     "state.get": ({ key }, { entry }) => this.#checkEntry(key, entry),
-    "state.list": (input, value) => this.#listed(input, value),
   };
-
-  #listed(
-    { prefix, limit, cursor: after = "" }: CheckedInputOf<"state.list">,
-    { entries, cursor }: OutputOf<"state.list">,
-  ): void {
-    const below = [...this.keys.keys()].filter((key) => key.startsWith(prefix) && key > after && this.#live(key));
-    const isWhole = entries.length === Math.min(limit, below.length);
-    if ((cursor === null) !== (entries.length === below.length) || !isWhole)
-      this.#sim.fail("state", `of ${below.length} keys below ${prefix} ${entries.length} were listed`);
-    for (const [index, key] of below.toSorted().slice(0, limit).entries())
-      this.#checkEntry(key, entries[index] ?? null);
-  }
 
   #checkEntry(key: string, entry: Entry | null): void {
     const live = this.#live(key);
@@ -445,7 +430,7 @@ export class StateModel {
 
 function updateOf(operation: string, input: object): Update | null {
   const { by = "", requestId } = input as CheckedInputOf<"state.update">;
-  const id = requestId === undefined ? null : `${operation} ${by} ${requestId}`;
+  const id = `${operation} ${by} ${requestId}`;
   if (operation === "state.update") {
     const { writes, guards } = input as CheckedInputOf<"state.update">;
     return { operation, writes, guards, id };

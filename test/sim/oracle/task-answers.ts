@@ -6,7 +6,6 @@ import { Answered } from "./state-and-messages.ts";
 import { type KnownTask, stepOf, afterOf, isAble, type Grant, type TaskLedger } from "./task-ledger.ts";
 import { endings } from "./task-moves.ts";
 
-const repeatable: ReadonlySet<string> = new Set(["tasks.cancel", "tasks.replay", "tasks.discard"]);
 const callsOnClaims: ReadonlySet<string> = new Set(["tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.release"]);
 
 /** Runs after the ledger has read the commit. */
@@ -20,17 +19,11 @@ interface Asked {
   readonly request: ClaimOptions;
 }
 
-interface Key {
-  readonly task: number;
-  readonly until: number;
-}
-
 export class TaskAnswers {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
   readonly #first: Answered<string>;
   readonly #submits: Answered<string>;
-  readonly #keys = new Map<string, Key>();
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
@@ -46,17 +39,16 @@ export class TaskAnswers {
     if (!name.startsWith("tasks.")) return noCheck;
     if (name === "tasks.submit") return this.#submitted(input as CheckedInputOf<"tasks.submit">, result);
     if (name === "tasks.claim") return this.#claimed(input as CheckedInputOf<"tasks.claim">, result);
-    if (repeatable.has(name) && this.#isRepeat(request, result)) return noCheck;
-    if (name === "tasks.replay") return this.#replayed(input as CheckedInputOf<"tasks.replay">, result);
+    if (name === "tasks.cancel" && this.#isRepeat(request, result)) return noCheck;
     if (callsOnClaims.has(name)) return this.#called(name, input as ClaimedTaskReference, result);
     return () => this.#answered(name, input as { task: number }, result);
   }
 
   /** A repeat gets the first answer, whatever the task has become since. A first request without effect may run again. */
-  #isRepeat({ name, input, actor }: Request, result: Reply): boolean {
+  #isRepeat({ input, actor }: Request, result: Reply): boolean {
     const { requestId } = input as { requestId?: string };
     if (requestId === undefined || !result.ok) return false;
-    const id = `${name} ${actor.machine} ${requestId}`;
+    const id = `${actor.machine} ${requestId}`;
     const answer = JSON.stringify(result.value);
     if (this.#first.get(id) === answer) {
       this.#sim.count("answer repeated");
@@ -67,14 +59,13 @@ export class TaskAnswers {
   }
 
   #submitted(input: CheckedInputOf<"tasks.submit">, result: Reply): Check {
-    const id = input.requestId === undefined ? null : `${input.by} ${input.requestId}`;
+    const id = `${input.by} ${input.requestId}`;
     const first = this.#submits.get(id);
     if (!result.ok) return first === undefined ? noCheck : this.#mustRepeat(null);
     const { tasks } = result.value as OutputOf<"tasks.submit">;
     if (first !== undefined) return this.#mustRepeat(JSON.stringify(tasks) === first ? first : null);
     this.#submits.add(id, JSON.stringify(tasks));
-    this.#checkKeys(input, tasks);
-    for (const { task, isDuplicate } of tasks) if (!isDuplicate) this.#ledger.numbered(task);
+    for (const { task } of tasks) this.#ledger.numbered(task);
     return () => this.#checkStates(tasks);
   }
 
@@ -84,37 +75,11 @@ export class TaskAnswers {
     return noCheck;
   }
 
-  /** A known key stands for its task, at least as long as the task is kept, and for its own time. */
-  #checkKeys({ tasks: inputs }: CheckedInputOf<"tasks.submit">, answers: OutputOf<"tasks.submit">["tasks"]): void {
-    const sim: Sim = this.#sim;
-    for (const [index, { dedupeKey: key }] of inputs.entries()) {
-      const { task = 0, isDuplicate = false } = answers[index] ?? {};
-      const known = key === undefined ? undefined : this.#keys.get(key);
-      const isKept = known !== undefined && (known.until > sim.hostNow || this.#ledger.tasks.has(known.task));
-      const isRight = isDuplicate ? known?.task === task : !isKept;
-      sim.must(isRight, "task", () => `key ${key} of task ${known?.task} was answered with task ${task}`);
-      if (isDuplicate) sim.count("submit of a known key");
-      else if (key !== undefined)
-        this.#keys.set(key, { task, until: sim.hostNow + this.#ledger.settings().keepDedupeMs });
-    }
-  }
-
   #checkStates(answers: readonly { readonly task: number; readonly state: string | null }[]): void {
     for (const { task, state } of answers) {
       const is = this.#ledger.tasks.get(task)?.state ?? null;
       this.#sim.must(is === state, "task", () => `task ${task} is ${is}, and was reported as ${state}`);
     }
-  }
-
-  #replayed({ task, payload }: CheckedInputOf<"tasks.replay">, result: Reply): Check {
-    if (!result.ok) return noCheck;
-    const known = task === undefined ? undefined : this.#ledger.tasks.get(task);
-    const isDead = known?.state === "dead" && known.reason !== "discarded";
-    if (isDead && payload !== undefined) known.payload = JSON.stringify(payload);
-    return () => {
-      this.#sim.count("replayed");
-      this.#checkStates((result.value as OutputOf<"tasks.replay">).tasks);
-    };
   }
 
   #claimed({ self, requestId, ...request }: CheckedInputOf<"tasks.claim">, result: Reply): Check {
@@ -197,20 +162,14 @@ export class TaskAnswers {
     if (claimed.progress !== null) sim.count("progress went along");
     const { input, held } = known;
     const isStarted = known.state === "running";
-    const limit = input.budget?.tokens;
     const expected: Partial<Record<keyof ClaimedTask, unknown>> = {
       attempt: known.failures + 1,
-      payload: JSON.parse(known.payload),
+      payload: input.payload,
       isStarted,
       progress: JSON.parse(known.progress ?? "null"),
       checkpoint: JSON.parse(known.checkpoint ?? "null"),
       startInMs: held.startBy === null ? null : held.startBy - now,
       remainingMs: held.startBy === null ? held.closeAt - now : input.startToCloseMs,
-      budget: {
-        wallMs: null,
-        tokens: limit === undefined ? null : Math.max(0, limit - known.usedWith()),
-        costMicros: null,
-      },
     };
     for (const [name, value] of Object.entries(expected)) {
       const [want, got] = [value, claimed[name as keyof ClaimedTask]].map((one) => JSON.stringify(one));
@@ -225,8 +184,6 @@ export class TaskAnswers {
     const isHeld = known?.isHeldBy(self.chat, self.incarnation, claim, this.#sim.hostNow) ?? false;
     const isRepeat = this.#judged(name, input, isHeld, result);
     if (!result.ok || !known) return noCheck;
-    if (isHeld) known.addUsage((input as CheckedInputOf<"tasks.heartbeat">).usage);
-    if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as CheckedInputOf<"tasks.ack">).result);
     if (name === "tasks.heartbeat") return () => this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
     const { next } = input as CheckedInputOf<"tasks.ack">;
     const asked = next && { ...self, requestId: afterOf(task, claim), request: next };
@@ -272,9 +229,9 @@ export class TaskAnswers {
     };
     const isNews = next.progress !== known.progress || next.checkpoint !== known.checkpoint;
     Object.assign(known, next);
-    const { isCancelled, isOverBudget, remainingMs } = answer;
+    const { isCancelled, remainingMs } = answer;
     const leftMs = held ? held.closeAt - sim.hostNow : 0;
-    const isRight = isCancelled === isCancelAsked && isOverBudget === (held === null) && remainingMs === leftMs;
+    const isRight = isCancelled === isCancelAsked && remainingMs === leftMs;
     sim.must(isRight, "task", () => `a heartbeat of task ${task} was answered with ${JSON.stringify(answer)}`);
     if (isCancelled) sim.count("heard of a cancellation");
     if (!held) return;
@@ -290,9 +247,9 @@ export class TaskAnswers {
       const isRight = result.error.code !== "unknown_task" || !known;
       return this.#sim.must(isRight, "task", () => `task ${task} is not found, and was not pruned`);
     }
-    if (name !== "tasks.cancel" && name !== "tasks.discard") return;
+    if (name !== "tasks.cancel") return;
     this.#checkStates([{ task, state: (result.value as OutputOf<"tasks.cancel">).state }]);
-    if (name === "tasks.cancel" && known?.state === "running") known.isCancelAsked = true;
+    if (known?.state === "running") known.isCancelAsked = true;
   }
 }
 

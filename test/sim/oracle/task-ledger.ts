@@ -30,14 +30,6 @@ interface EndedClaim {
 
 const mostEnds = 100;
 
-interface Used {
-  readonly claim: number;
-  readonly before: number;
-  readonly own: number;
-}
-
-const unused: Used = { claim: 0, before: 0, own: 0 };
-
 export class KnownTask {
   readonly task: number;
   readonly input: NewTask;
@@ -45,7 +37,6 @@ export class KnownTask {
   readonly parent: number | null;
   state: TaskState = "blocked";
   reason: DeathReason | null = null;
-  payload: string;
   failures = 0;
   stalls = 0;
   lostChats = 0;
@@ -56,47 +47,19 @@ export class KnownTask {
   isCancelAsked = false;
   progress: string | null = null;
   checkpoint: string | null = null;
-  result: string | null = null;
   keptUntil: number | null = null;
   readonly ends = new Map<number, EndedClaim>();
-  #used = unused;
 
   constructor(task: number, input: NewTask, needs: readonly number[], parent: number | null, at: number) {
     this.task = task;
     this.input = input;
     this.needs = needs;
     this.parent = parent;
-    this.payload = JSON.stringify(input.payload);
     this.notBefore = at + input.delayMs;
   }
 
   get isEnded(): boolean {
     return this.state === "done" || this.state === "dead" || this.state === "cancelled";
-  }
-
-  /** Tokens used in all, once this report of the present claim is counted. A claim reports its total. */
-  usedWith({ tokens = 0 }: { tokens?: number } = {}): number {
-    const { before, own } = this.#usedNow();
-    return before + Math.max(own, tokens);
-  }
-
-  #usedNow(): Used {
-    const { claim, before, own } = this.#used;
-    return claim === this.topClaim ? this.#used : { claim: this.topClaim, before: before + own, own: 0 };
-  }
-
-  addUsage({ tokens = 0 }: { tokens?: number } = {}): void {
-    const used = this.#usedNow();
-    if (tokens > used.own) this.#used = { ...used, own: tokens };
-  }
-
-  forgetUsage(): void {
-    this.#used = unused;
-  }
-
-  isOverBudgetWith(usage: { tokens?: number } | undefined): boolean {
-    const limit = this.input.budget?.tokens;
-    return usage !== undefined && limit !== undefined && this.usedWith(usage) >= limit;
   }
 
   isExpired(now: number): boolean {
@@ -275,7 +238,6 @@ export class TaskLedger {
       this.#sim.count(`task: ${reason ?? state}`);
       if (state === "running" && claim === known.topClaim) known.begins(act.now);
     }
-    if (known.state === "dead" && reason === null) known.forgetUsage();
     known.topClaim = claim;
     this.#stands(known, after, act);
   }
@@ -371,11 +333,10 @@ export function afterOf(task: number, claim: number): string {
   return `after ${task} ${claim}`;
 }
 
-/** A join by rule is blocked at first, as it is completed after all tasks of its submit are stored. */
 function firstStateOf(known: KnownTask, { get, now }: Act): TaskState {
   const stands = standing(known, get);
   if (stands === "doomed") return "dead";
-  if (stands === "blocked" || known.input.joinRule !== undefined) return "blocked";
+  if (stands === "blocked") return "blocked";
   return known.notBefore > now ? "scheduled" : "queued";
 }
 
@@ -388,7 +349,7 @@ function submitted({ request, result }: Commit, at: number): Map<number, KnownTa
   const numberOf = (other: number | string): number => (typeof other === "number" ? other : (names.get(other) ?? 0));
   for (const [index, input] of inputs.entries()) {
     const answer = answers[index];
-    if (!answer || answer.isDuplicate) continue;
+    if (!answer) continue;
     const needs = [...new Set(input.dependsOn.map(numberOf))];
     const parent = input.parent === undefined ? null : numberOf(input.parent);
     fresh.set(answer.task, new KnownTask(answer.task, input, needs, parent, at));

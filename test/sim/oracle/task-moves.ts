@@ -1,4 +1,3 @@
-import type { Usage } from "#src/contract/budgets.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "#src/contract/tasks.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import type { TaskFact } from "../host/recording-sql.ts";
@@ -22,7 +21,6 @@ type Judge = (known: KnownTask, after: TaskFact, act: Act) => string | null;
 interface Named {
   readonly task?: number;
   readonly claim?: number;
-  readonly usage?: Usage;
   readonly isRetryable?: boolean;
   readonly delayMs?: number | undefined;
   readonly self?: { readonly chat: string; readonly incarnation: number };
@@ -41,12 +39,10 @@ export function endOf(known: KnownTask, act: Act): AttemptEnd | null {
 
 function endByRequest(known: KnownTask, { request, now }: Act): AttemptEnd | null {
   if (!request) return null;
-  const { task, claim = 0, self, usage } = request.input as Named;
+  const { task, claim = 0, self } = request.input as Named;
   if (task !== known.task) return null;
   if (!self) return request.name === "tasks.cancel" && known.state === "assigned" ? "cancelled" : null;
-  if (!known.isHeldBy(self.chat, self.incarnation, claim, now)) return null;
-  if (request.name === "tasks.heartbeat" && known.isOverBudgetWith(usage)) return "budget_exceeded";
-  return endings[request.name] ?? null;
+  return known.isHeldBy(self.chat, self.incarnation, claim, now) ? (endings[request.name] ?? null) : null;
 }
 
 function endByLoss({ held, state }: KnownTask, { gone }: Act): AttemptEnd | null {
@@ -74,8 +70,6 @@ interface Standing {
   readonly to: number;
 }
 
-const reported = new Set<AttemptEnd>(["failed", "released", "budget_exceeded"]);
-
 function follows(known: KnownTask, end: AttemptEnd, { request, settings, now }: Act): Standing {
   const { notBefore } = known;
   const isFailure = end === "failed" || end === "timeout";
@@ -87,21 +81,17 @@ function follows(known: KnownTask, end: AttemptEnd, { request, settings, now }: 
   const ended = { ...counts, reason: null, from: notBefore, to: notBefore };
   if (end === "done") return { ...ended, state: "done" };
   if (known.isCancelAsked || end === "cancelled") return { ...ended, state: "cancelled" };
-  const reason = deathOf(known, { ...counts, ...reportOf(end, request) }, settings);
+  const { isRetryable, delayMs } = end === "failed" && request ? (request.input as Named) : {};
+  const reason = isRetryable === false ? "failed" : deathOf(known, counts, settings);
   if (reason) return { ...ended, state: "dead", reason };
-  const [from, to] = isFailure ? backoff(known, counts.failures, reportOf(end, request).delayMs) : [0, 0];
+  const [from, to] = isFailure ? backoff(known, counts.failures, delayMs) : [0, 0];
   return { ...counts, state: from > 0 ? "scheduled" : "queued", reason: null, from: now + from, to: now + to };
 }
 
-function reportOf(end: AttemptEnd, request: Request | null): Named {
-  return reported.has(end) && request ? (request.input as Named) : {};
-}
+type Causes = Pick<Standing, "failures" | "stalls" | "lostChats">;
 
-type Causes = Pick<Standing, "failures" | "stalls" | "lostChats"> & Named;
-
-function deathOf(known: KnownTask, causes: Causes, settings: Settings): DeathReason | null {
-  if (known.isOverBudgetWith(causes.usage)) return "budget_exceeded";
-  if (causes.failures >= known.input.maxAttempts || causes.isRetryable === false) return "failed";
+function deathOf({ input }: KnownTask, causes: Causes, settings: Settings): DeathReason | null {
+  if (causes.failures >= input.maxAttempts) return "failed";
   return causes.stalls >= settings.maxStalls || causes.lostChats >= settings.maxLostChats ? "poison" : null;
 }
 
@@ -150,39 +140,16 @@ const moved: Judge = (known, after, act) => {
   return after.chat === known.held?.chat ? "its chat has it already" : act.whyNot(known, after);
 };
 
-const joined: Judge = (known, after, { get }) => {
-  if (known.input.joinRule === undefined) return "no chat has worked on it";
-  if (standing(known, get) !== "free") return "it joins tasks that have not ended";
-  return after.chat === null ? null : "a chat has it";
-};
-
 const granted: Judge = (known, after, act) => act.whyNot(known, after);
 
 const cancelled: Judge = ({ task }, _, { request }) =>
   request?.name === "tasks.cancel" && (request.input as Named).task === task ? null : "it was not cancelled";
-
-const replayed: Judge = (known, after, { request, get }) => {
-  if (request?.name !== "tasks.replay") return "no request has replayed it";
-  if (known.reason === "discarded") return "it was discarded";
-  if (after.state === "done") return known.input.joinRule === undefined ? "no chat has worked on it" : null;
-  if (after.failures + after.stalls + after.lostChats > 0) return "its counts are not those of a new task";
-  const expected = { free: "queued", blocked: "blocked", doomed: "dead" }[standing(known, get)];
-  return expected === after.state ? null : "it depends on others";
-};
-
-const discarded: Judge = (known, after, act) => {
-  if (act.request?.name !== "tasks.discard")
-    return known.input.joinRule === undefined ? replayed(known, after, act) : null;
-  return after.reason === "discarded" ? null : "it is not discarded";
-};
 
 const ways: Readonly<Record<string, Judge>> = {
   "blocked queued": unblocked,
   "blocked scheduled": unblocked,
   "blocked dead": doomed,
   "blocked cancelled": cancelled,
-  "blocked blocked": joined,
-  "blocked done": joined,
   "scheduled queued": ({ notBefore }, _, { now }) => (notBefore <= now ? null : `${notBefore - now} ms too early`),
   "scheduled cancelled": cancelled,
   "queued cancelled": cancelled,
@@ -192,10 +159,6 @@ const ways: Readonly<Record<string, Judge>> = {
   "queued running": granted,
   "assigned assigned": moved,
   "assigned running": begun,
-  "dead queued": replayed,
-  "dead blocked": replayed,
-  "dead dead": discarded,
-  "dead done": replayed,
 };
 
 const afterAnEnd = new Set<TaskState>(["queued", "scheduled", "dead", "done", "cancelled"]);
