@@ -1,11 +1,17 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { transcriptPath } from "#harness/claude/claude-code.ts";
 import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
-import { poisonCommand, refusingPoison, shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
+import {
+  Deployment,
+  poisonCommand,
+  refusingPoison,
+  shellWork,
+  undoesTheTurn,
+  written,
+} from "#harness/clients/chat-rig.ts";
 import { runShim } from "#harness/clients/real-clients.ts";
-import { write } from "#harness/machine/git-project.ts";
 
 const instructions = {
   resume: "The user wants to continue an earlier chat that SHIM has saved.",
@@ -83,23 +89,13 @@ async function aPoisonedSession() {
   return { rig, id, shim };
 }
 
-/** The guard is on for a deployment that counts itself. */
-function withGuard(): { readonly rig: ClaudeRig; readonly deploys: () => number } {
-  const rig = new ClaudeRig();
-  mkdirSync(rig.paths.home);
-  const commands = [{ words: "deploy.sh *", kind: "deployment" }];
-  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
-  write(rig.root, { "deploy.sh": `echo "$1" >> ${rig.root}/deploys\n` });
-  return { rig, deploys: () => readFileSync(`${rig.root}/deploys`, "utf8").trim().split("\n").length };
-}
-
-const deploy = (rig: ClaudeRig) => call("Bash", { command: `sh ${rig.root}/deploy.sh prod` });
-
 it("in `claude -p` a done effect is not repeated after a kill, and the model reads why @night", async () => {
-  const { rig, deploys } = withGuard();
-  await rig.killed("deploy it", { steps: [deploy(rig)] });
-  expect(deploys()).toBe(1);
-  const { model } = await rig.printed("continue", { steps: [deploy(rig), { text: "It is done already." }] });
-  expect(deploys()).toBe(1);
+  const rig = new ClaudeRig();
+  const deployment = new Deployment(rig);
+  const deploy = bash(deployment.command);
+  await rig.killed("deploy it", { steps: [deploy] });
+  expect(deployment.runs).toBe(1);
+  const { model } = await rig.printed("continue", { steps: [deploy, { text: "It is done already." }] });
+  expect(deployment.runs).toBe(1);
   expect(received(model, -1)).toContain("SHIM: done already");
 });

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, ClaudeRig, endless, received, shimTool } from "#harness/claude/claude-rig.ts";
@@ -122,23 +122,4 @@ it("Claude Code works on where nothing can be saved, and the user reads that all
   expect(rig.shown(id).length).toBeGreaterThan(0);
   for (const text of rig.shown(id))
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
-});
-
-it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
-  const rig = new ClaudeRig();
-  const first = await rig.print("write the lexer", {
-    steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
-  });
-  await endlessTool(first);
-  expect(received(first.model, -1)).toContain('"path":"src/**"');
-  const edit = call("Write", { file_path: rig.path("src/new.ts"), content: "export const a = 1;\n" });
-  const second = await rig.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
-  await second.model.held("again");
-  expect(received(second.model, 1)).toMatch(
-    /src\/new\.ts is reserved in this checkout by "write the lexer" \(chat [\w-]+\)/,
-  );
-  await kill(first);
-  second.model.release("again");
-  expect(await second.process.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });

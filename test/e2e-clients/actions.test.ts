@@ -1,10 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { received } from "#harness/claude/claude-rig.ts";
 import type { ModelRequest, Step, ToolCall } from "#harness/claude/scripted-model.ts";
-import { type ChatRig, ClientRig, fail, kill, shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
+import { ClientRig, Deployment, fail, kill, shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
 import { codexWith, gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
-import { write } from "#harness/machine/git-project.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 
 const before = "export {};\n";
@@ -67,34 +66,21 @@ it.each(editing)(
   },
 );
 
-/** Turns the guard on for a deployment that counts itself. @returns its command */
-function aDeployment(rig: ChatRig): string {
-  const commands = [{ words: "deploy.sh *", kind: "deployment" }];
-  mkdirSync(rig.paths.home, { recursive: true });
-  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
-  write(rig.root, { "deploy.sh": `echo "$1" >> ${rig.root}/deploys\n` });
-  return `sh ${rig.root}/deploy.sh prod`;
-}
-
-function deploys({ root }: ChatRig): number {
-  const path = `${root}/deploys`;
-  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n").length : 0;
-}
-
 it.each(clients)(
   "%s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
-    const deploy = { tools: [client.shell(aDeployment(rig))] };
+    const deployment = new Deployment(rig);
+    const deploy = { tools: [client.shell(deployment.command)] };
     await kill(await rig.atTool("deploy it", [deploy]));
-    expect(deploys(rig)).toBe(1);
+    expect(deployment.runs).toBe(1);
     const refused = await rig.run("continue", [deploy, deploy, { text: "It is done already." }]);
-    expect(deploys(rig)).toBe(1);
+    expect(deployment.runs).toBe(1);
     expect(received(refused.model, -1)).toContain("SHIM: done already");
     // Qwen Code ignores calls with the ids of earlier ones, which the stand-in counts from one again.
     const before = { tools: [client.shell("echo one")] };
     const steps = [before, before, deploy, { text: "Deployed." }];
     await rig.run("yes, deploy it again", steps, rig.sessions().at(-1)?.id ?? null);
-    expect(deploys(rig)).toBe(2);
+    expect(deployment.runs).toBe(2);
   },
 );

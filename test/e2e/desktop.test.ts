@@ -49,16 +49,13 @@ async function startOf(extensionPath: string, userConfig: Record<string, string>
   return { args: config.args ?? [], env, user, paths: pathsIn(join(user, ".local", "share", "shim")) };
 }
 
-async function connected(
-  { args, env }: Awaited<ReturnType<typeof startOf>>,
-  { mode = "legacy", before = [] }: { mode?: Mode; before?: readonly string[] } = {},
-) {
+async function connected({ args, env }: Awaited<ReturnType<typeof startOf>>, before: readonly string[] = []) {
   const given = { command: process.execPath, args: [...before, ...args], env, cwd: "/", stderr: "pipe" as const };
   const transport = new StdioClientTransport(given);
   const chunks: string[] = [];
   const { promise: ended, resolve } = Promise.withResolvers<string>();
   transport.stderr?.on("data", (chunk) => chunks.push(String(chunk))).once("end", () => resolve(chunks.join("")));
-  const client = new Client({ name: "claude-ai", version: "1" }, { versionNegotiation: { mode } });
+  const client = new Client({ name: "claude-ai", version: "1" }, { versionNegotiation: { mode: "legacy" } });
   onTestFinished(() => client.close());
   await client.connect(transport);
   const ask = async (name: string, input: Record<string, unknown> = {}) => {
@@ -100,8 +97,6 @@ for (const name of ["spawnSync", "execFileSync", "execSync"]) {
 `;
 
 const folder = unpackedBundle();
-type Mode = "legacy" | { readonly pin: string };
-const eras: Record<string, Mode> = { "2025 era": "legacy", "2026 era": { pin: "2026-07-28" } };
 const work = { goal: "survive in Claude Desktop", nextStep: "start again" };
 
 it("the bundle is valid, has no native file, and lists the tools and the prompt of the server @night", async () => {
@@ -116,25 +111,22 @@ it("the bundle is valid, has no native file, and lists the tools and the prompt 
   for (const { name, text } of prompts) expect(await running.prompt(name)).toEqual([text]);
 });
 
-it.each(Object.entries(eras))(
-  "%s: the next start restores what was saved before a kill -9, on Node's own SQLite @night",
-  async (_era, mode) => {
-    const start = await startOf(folder);
-    const first = await connected(start, { mode });
-    expect(existsSync(start.paths.database)).toBe(false);
-    const saved = await first.ask("shim_force_checkpoint", work);
-    process.kill(first.pid, "SIGKILL");
-    expect(await first.ended).toBe("");
-    const second = await connected(start, { mode });
-    const found = await second.ask("shim_check_recovery");
-    expect(found.text).toContain(work.nextStep);
-    expect(found.text).toContain(String(saved.output["session"]));
-    const status = await second.ask("shim_session_status", { detail: "detailed" });
-    expect(status.output).toMatchObject({ store: "node:sqlite" });
-    expect(await second.close()).toBe("");
-    expect(integrityOf(storeOf(start.paths))).toEqual(["ok"]);
-  },
-);
+it("the next start restores what was saved before a kill -9, on Node's own SQLite @night", async () => {
+  const start = await startOf(folder);
+  const first = await connected(start);
+  expect(existsSync(start.paths.database)).toBe(false);
+  const saved = await first.ask("shim_force_checkpoint", work);
+  process.kill(first.pid, "SIGKILL");
+  expect(await first.ended).toBe("");
+  const second = await connected(start);
+  const found = await second.ask("shim_check_recovery");
+  expect(found.text).toContain(work.nextStep);
+  expect(found.text).toContain(String(saved.output["session"]));
+  const status = await second.ask("shim_session_status", { detail: "detailed" });
+  expect(status.output).toMatchObject({ store: "node:sqlite" });
+  expect(await second.close()).toBe("");
+  expect(integrityOf(storeOf(start.paths))).toEqual(["ok"]);
+});
 
 it("it starts git and nothing else, and git is given no secret @night", async () => {
   const { project } = makeProject({ "new.txt": "kept\n" });
@@ -143,7 +135,7 @@ it("it starts git and nothing else, and git is given no secret @night", async ()
   const preload = join(temporaryFolder(), "recorder.cjs");
   write("/", { [preload]: recorder });
   const list = `${preload}.list`;
-  const running = await connected(start, { before: ["--require", preload] });
+  const running = await connected(start, ["--require", preload]);
   await running.ask("shim_force_checkpoint", { ...work, project });
   for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
     await running.ask(tool, { project });

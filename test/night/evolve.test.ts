@@ -36,37 +36,6 @@ function complexFiles(names: readonly string[]): Record<string, string> {
   return { "src/index.ts": index, ...(Object.fromEntries(files) as Record<string, string>) };
 }
 
-/** The same function in two files; fallow calls it a duplicate. */
-const summary = `export function summary(values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted[Math.floor(sorted.length / 2)] ?? 0;
-  const sum = sorted.reduce((total, value) => total + value, 0);
-  const mean = sorted.length === 0 ? 0 : sum / sorted.length;
-  const spread = sorted.reduce((total, value) => total + (value - mean) ** 2, 0);
-  const lowest = sorted.at(0) ?? 0;
-  const highest = sorted.at(-1) ?? 0;
-  const range = highest - lowest;
-  return [middle, sum, mean, spread, lowest, highest, range].join(" ");
-}
-`;
-const summaryTest = (name: string): string => testOf(name, `([1, 3]), "${name}: 3 4 2 2 1 3 2"`);
-const user = (name: string, own: string): string =>
-  `${own}\nexport function ${name}(values: readonly number[]): string {\n  return "${name}: " + summary(values);\n}\n`;
-
-/** Two public functions, each with its own copy of one that both need. */
-const duplicated = {
-  "src/index.ts": 'export { first } from "./first.ts";\nexport { second } from "./second.ts";\n',
-  "src/first.ts": user("first", summary.replace("export ", "")),
-  "src/second.ts": user("second", summary.replace("export ", "")),
-  "src/first.test.ts": summaryTest("first"),
-  "src/second.test.ts": summaryTest("second"),
-};
-
-const shared = {
-  "src/first.ts": user("first", summary),
-  "src/second.ts": user("second", 'import { summary } from "./first.ts";\n'),
-};
-
 async function evolved(machine: MachineHome, ...args: string[]): Promise<EvolveReport> {
   return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
 }
@@ -203,31 +172,4 @@ it("a chat's task plans a run, and workers do it; no task chooses a program @nig
   const untrusted = await machine.shim("worker", "--config", settings, "--once");
   expect(untrusted.code).toBe(2);
   expect(untrusted.err).toContain("set trust to true");
-});
-
-function count(value: string): string {
-  return `export const count: number = ${value};\n`;
-}
-
-it("a worker that silences the compiler is rejected; one that mends the type is kept @night", async () => {
-  for (const [outcome, value] of Object.entries({ rejected: '"no" as unknown as number', kept: "2" })) {
-    const machine = aMachine({ ...complexFiles(["alpha"]), "src/count.ts": count('"no"') });
-    const settings = withWorker(machine, [{ files: { "src/count.ts": count(value) } }]);
-    const { tried } = await evolved(machine, "--config", settings, "--only", "types");
-    expect(tried).toMatchObject([{ outcome }]);
-    if (outcome === "rejected") expect(tried[0]?.why).toContain("a checker is silenced (unchecked type)");
-    expectClean(machine, outcome === "kept" ? 1 : 0);
-  }
-});
-
-it("a worker removes a duplicate from both files; one that is only moved is rejected @night", async () => {
-  const moved = { "src/second.ts": `// moved\n${duplicated["src/second.ts"]}` };
-  for (const [outcome, files] of Object.entries({ rejected: moved, kept: shared })) {
-    const machine = aMachine(duplicated, ["fallow"]);
-    const settings = withWorker(machine, [{ files }]);
-    const { tried } = await evolved(machine, "--config", settings, "--only", "duplicates");
-    expect(tried).toMatchObject([{ outcome, what: "fallow code-duplication in src/first.ts:1" }]);
-    if (outcome === "rejected") expect(tried[0]?.why).toMatch(/1 of 1 findings are still there: fallow/);
-    expectClean(machine, outcome === "kept" ? 1 : 0);
-  }
 });

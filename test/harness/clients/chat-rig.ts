@@ -21,7 +21,7 @@ import {
   type Steps,
   type ToolCall,
 } from "#harness/claude/scripted-model.ts";
-import { makeRepository } from "#harness/machine/git-project.ts";
+import { makeRepository, write } from "#harness/machine/git-project.ts";
 import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
 import { connectClient, environmentOf, noModel, putProgram, runShim, type RealClient } from "./real-clients.ts";
@@ -283,6 +283,24 @@ export function undoesTheTurn(rig: ChatRig): void {
   expect(fs.existsSync(rig.path("made"))).toBe(false);
   shim(rig, "undo", "--redo", "--yes");
   expect(contentOf(rig)).toEqual([written, "by hand\n", null, "new\n"]);
+}
+
+/** Counts its runs, and is an effect for which the guard is on. */
+export class Deployment {
+  readonly command: string;
+  readonly #runs: string;
+
+  constructor({ root, paths }: ChatRig) {
+    this.#runs = join(root, "deploys");
+    this.command = `sh ${root}/deploy.sh prod`;
+    const commands = [{ words: "deploy.sh *", kind: "deployment" }];
+    write("/", { [paths.config]: JSON.stringify({ effects: { guard: "on", commands } }) });
+    write(root, { "deploy.sh": `echo "$1" >> ${this.#runs}\n`, deploys: "" });
+  }
+
+  get runs(): number {
+    return fs.readFileSync(this.#runs, "utf8").split("\n").length - 1;
+  }
 }
 
 /** Prints the word without naming it: only the result of the call holds it. */

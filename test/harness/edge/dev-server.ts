@@ -4,11 +4,10 @@ import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { onTestFinished, vi } from "vitest";
-import { descendantsOf } from "../../../scripts/local-edge.ts";
 import { freePort } from "./edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
-import { killEvery, unlessGone } from "#harness/machine/process-tree.ts";
+import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
+import { familyOf, killEvery, unlessGone } from "#harness/machine/process-tree.ts";
 
 interface DevOptions {
   readonly folder?: string;
@@ -54,8 +53,7 @@ export class DevServer {
 
   /** Its processes, itself first, each known again after its end. */
   get processes(): readonly ProcessIdentity[] {
-    const own = this.#process.pid ?? -1;
-    const found = [own, ...descendantsOf(own)].flatMap((pid) => identify(systemProcesses, pid) ?? []);
+    const found = familyOf(this.#process.pid ?? -1);
     const isKnown = ({ pid }: ProcessIdentity): boolean => this.#started.some((known) => known.pid === pid);
     this.#started = [...this.#started, ...found.filter((one) => !isKnown(one))];
     return found;

@@ -83,12 +83,12 @@ export function linkPackages(project: string, packages: readonly string[], progr
   }
 }
 
-export function aMachine(files: Readonly<Record<string, string>>, more: readonly "fallow"[] = []): MachineHome {
+export function aMachine(files: Readonly<Record<string, string>>): MachineHome {
   const machine = new MachineHome();
   write(machine.project, { ...settings, ...files });
   // What the tools find is to be the same whatever else this repository uses.
-  const isLinked = (name: string): boolean => !name.startsWith(".") && (name !== "fallow" || more.length > 0);
-  linkPackages(machine.project, readdirSync(modules).filter(isLinked), ["tsc", "oxlint", "knip", ...more]);
+  const packages = readdirSync(modules).filter((name) => !name.startsWith(".") && name !== "fallow");
+  linkPackages(machine.project, packages, ["tsc", "oxlint", "knip"]);
   git(machine.project, "add", "--all");
   git(machine.project, "commit", "--quiet", "--message", "sample");
   return machine;

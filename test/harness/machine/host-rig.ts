@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
-import { createServer, request } from "node:http";
+import { request } from "node:http";
 import { connect as connectTo, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -11,7 +11,7 @@ import { Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.t
 import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
-import { servedInTest } from "#harness/edge/real-server.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 import type { MachineInput } from "#src/contract/machine/operations.ts";
 import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
@@ -225,16 +225,12 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
 }
 
 export async function aReceiver() {
-  const receiver = { url: "", bodies: [] as Record<string, unknown>[], status: 204 };
-  const server = createServer((request, response) => {
-    let body = "";
-    request.setEncoding("utf8").on("data", (text: string) => (body += text));
-    request.on("end", () => {
-      receiver.bodies.push(JSON.parse(body) as Record<string, unknown>);
-      response.writeHead(receiver.status, { location: "/elsewhere" }).end();
-    });
-  });
-  receiver.url = `${await servedInTest(server)}/hook`;
+  const server = await RealServer.listen();
+  const receiver = { url: `${server.url}/hook`, bodies: [] as Record<string, unknown>[], status: 204 };
+  server.answer = ({ body }, response) => {
+    receiver.bodies.push(JSON.parse(body) as Record<string, unknown>);
+    response.writeHead(receiver.status, { location: "/elsewhere" }).end();
+  };
   return receiver;
 }
 

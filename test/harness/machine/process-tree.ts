@@ -4,15 +4,8 @@ import { markedHost } from "#src/platform/host-socket.ts";
 import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
 export function familyOf(pid: number): ProcessIdentity[] {
-  const parents = new Map<number, number[]>();
-  for (const name of readdirSync("/proc")) {
-    const facts = /^\d+$/.test(name) ? systemProcesses.facts(Number(name)) : null;
-    if (facts) parents.set(facts.parent, [...(parents.get(facts.parent) ?? []), Number(name)]);
-  }
-  const below = (one: number): number[] => [one, ...(parents.get(one) ?? []).flatMap(below)];
-  return below(pid)
-    .map((one) => identify(systemProcesses, one))
-    .filter((one) => one !== null);
+  const below = (one: number): number[] => [one, ...childrenOf(one).flatMap((child) => below(child.pid))];
+  return below(pid).flatMap((one) => identify(systemProcesses, one) ?? []);
 }
 
 /** kill -9 of each that still runs: the death of one may have ended another already. */
@@ -77,8 +70,7 @@ export function processesIn(folder: string): string[] {
 export function hostsOf(home: string): ProcessIdentity[] {
   return processesIn(home)
     .filter((pid) => commandOf(pid).join(" ").includes("mcp-host"))
-    .map((pid) => identify(systemProcesses, Number(pid)))
-    .filter((one) => one !== null);
+    .flatMap((pid) => identify(systemProcesses, Number(pid)) ?? []);
 }
 
 /** Ends every host of a home, also one that starts or that has found the lock taken. */
