@@ -174,16 +174,6 @@ it("a chat hears of each commit of others, learns soon of a lost lease, outlives
   expect(codeOf(await time.until(client.call("state.set", { key: "k", value: 3 })))).toBe("outcome_unknown");
 });
 
-it("a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {
-  const machine = new Machine();
-  const at = machine.open();
-  const submit = (): unknown => given(at.call("tasks.submit", { tasks: [{ type: "a" }] })).tasks[0]?.task;
-  expect([submit(), submit()]).toEqual([1, 2]);
-  machine.now += 60_000;
-  expect(at.call("epoch.raise", { reason: "restored" })).toMatchObject({ ok: true });
-  expect(submit()).toBeGreaterThan(2);
-});
-
 it("a file that is lost under a process, or repaired from one backup twice, gives no fencing token a second time", async () => {
   const machine = new Machine();
   let pid = 10;
@@ -225,12 +215,6 @@ it("tasks are dispatched at once, however many, and those of a dead chat by the 
   machine.now += 2_000;
   given(at.call("state.set", { key: "k", value: 1 }));
   expect(loads()).toEqual(["b 100"]);
-});
-
-it("an import that is not whole is not read", () => {
-  const at = new Machine().open();
-  given(at.call("workspace.import", { id: "one", part: 0 }));
-  expect(codeOf(at.call("sync.status", {}))).toBe("frozen");
 });
 
 it("the users of a home in one process share a coordinator, which is closed with the last of them, once each", () => {
