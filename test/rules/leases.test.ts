@@ -267,10 +267,7 @@ for (const [parting, part] of Object.entries<(host: RuleHost, first: Peer) => Pr
     expect(await holders(host)).toEqual({ "file:p/a": "a", "file:p/b": "c" });
   });
 
-it("a wait ends at its last instant; the lease goes to the next, and a new wait is the last", async ({
-  host,
-  crew: { a, b, c },
-}) => {
+it("a wait ends at its last instant; a new one is the last in line", async ({ host, crew: { a, b, c } }) => {
   const lease = await a.hold("x", { ttlMs: 100 * second });
   await b.queue("x", { waitMs: 10 * second });
   await c.queue("x", { waitMs: 11 * second });

@@ -135,7 +135,7 @@ it("a subscription with wildcards gets exactly what its pattern stands for", asy
   });
 });
 
-it("a subscription begins with the next message, a repeat loses nothing, and a removed chat has none", async ({
+it("a subscription begins with the next message; a repeat loses nothing, a removed chat has none", async ({
   c1: from,
   c2: to,
 }) => {

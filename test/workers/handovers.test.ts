@@ -35,9 +35,7 @@ async function statusOf({ own, token }: Sent): Promise<HandoverStatus> {
   return (await request(own, { headers: bearer(token) })).json();
 }
 
-it("once every part is there who shows the claim reads all, without a token; then nothing of them is left", async ({
-  workspace,
-}) => {
+it("once all parts are there the claim reads them, without a token; then none is left", async ({ workspace }) => {
   const one = await sent(workspace, envelopes.slice(0, 1));
   const put = (part: number, envelope: string) => send(`${one.own}/parts/${part}`, "PUT", { envelope }, one.token);
   expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([409, "handover_incomplete"]);
@@ -58,9 +56,7 @@ it("once every part is there who shows the claim reads all, without a token; the
   for (const envelope of envelopes) expect(stored).not.toContain(envelope);
 });
 
-it("the first machine has it: it may begin again, and another is refused, also behind the end", async ({
-  workspace,
-}) => {
+it("the first machine has it: it may begin again, and another is refused, to the end", async ({ workspace }) => {
   const one = await sent(workspace);
   await send(`${one.path}/claim`, "POST", by("ada"));
   expect((await send(`${one.path}/claim`, "POST", by("ada"))).status).toBe(200);
@@ -70,9 +66,7 @@ it("the first machine has it: it may begin again, and another is refused, also b
   expect(await refusalOf(send(`${one.path}/claim`, "POST", by("bob")))).toEqual([409, "handover_taken"]);
 });
 
-it("another claim, an invented or changed id, a part without a claim before, and a late claim are refused alike", async ({
-  workspace,
-}) => {
+it("another or a late claim, an invented id, and a part before a claim are refused alike", async ({ workspace }) => {
   const one = await sent(workspace);
   const unknown = [404, "unknown_handover"];
   const changed = `${one.id.slice(0, -1)}${one.id.endsWith("A") ? "B" : "A"}`;
@@ -98,9 +92,7 @@ it("another claim, an invented or changed id, a part without a claim before, and
   expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual(unknown);
 });
 
-it("only the token that made it fills, watches and withdraws it; one that may not work makes none", async ({
-  workspace,
-}) => {
+it("only the token that made it, which may work, fills, watches and withdraws it", async ({ workspace }) => {
   const one = await sent(workspace);
   const { token: other } = await workspace.tokenOf("work", "m2");
   expect(await refusalOf(request(one.own, { headers: bearer(other) }))).toEqual([404, "unknown_handover"]);

@@ -108,9 +108,7 @@ async function connected(response: Promise<Response>): Promise<Connection> {
   return connection;
 }
 
-it("a phone and its machine come to one key by the link, and the coordinator has nothing that opens", async ({
-  workspace,
-}) => {
+it("a phone and its machine come to one key by the link; the coordinator cannot open it", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace);
   const keys = await newPhoneKeys();
   expect(await (await pairing.readGrant()).json()).toEqual({ grant: null });
@@ -135,9 +133,7 @@ it("a phone and its machine come to one key by the link, and the coordinator has
     expect(stored).not.toContain(text);
 });
 
-it("a coordinator that lies gets no key: an introduction, a grant or a number of its own is not accepted", async ({
-  workspace,
-}) => {
+it("a coordinator that lies gets no key: nothing that it makes itself is accepted", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace);
   const [keys, own] = [await newPhoneKeys(), await newPhoneKeys()];
   // It knows the claim, but not the secret.
@@ -149,9 +145,7 @@ it("a coordinator that lies gets no key: an introduction, a grant or a number of
   expect(await openGrant(pairing.link, keys, "A".repeat(200))).toBeNull();
 });
 
-it("the first phone has the link; another one, an invented id, another claim and a late one are refused", async ({
-  workspace,
-}) => {
+it("the first phone has the link; another one, an invented id, and other claims are refused", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace, 60_000);
   const keys = await newPhoneKeys();
   await pairing.introduce(keys, "first");
@@ -176,9 +170,7 @@ it("the first phone has the link; another one, an invented id, another claim and
   expect(await pairing.stored()).toBe("[]");
 });
 
-it("only the machine that made it grants, watches and ends it: no other of its workspace, none of another one", async ({
-  workspace,
-}) => {
+it("only the machine that made it grants, watches and ends it, of all workspaces", async ({ workspace }) => {
   const pairing = await Pairing.paired(workspace);
   const { token: other } = await workspace.tokenOf("work", "m2");
   const { token: observer } = await workspace.tokenOf("observe", "m3");
@@ -195,9 +187,7 @@ it("only the machine that made it grants, watches and ends it: no other of its w
   expect(await refusalOf(request(pairing.own, { headers: bearer(access) }))).toEqual([401, "unauthenticated"]);
 });
 
-it("sealed frames pass both ways and none is stored, also through a hibernation; each end learns of the other", async ({
-  workspace,
-}) => {
+it("sealed frames pass both ways and none is stored, also through a hibernation", async ({ workspace }) => {
   const pairing = await Pairing.paired(workspace);
   const phone = await connected(pairing.openPhone());
   expect(await phone.text()).toBe('{"isThere":false}');
@@ -220,9 +210,7 @@ it("sealed frames pass both ways and none is stored, also through a hibernation;
   expect(await phone.text()).toBe('{"isThere":false}');
 });
 
-it("without its access secret, from another page, and after the end, a phone is not connected", async ({
-  workspace,
-}) => {
+it("a phone is connected by its access secret, from its own page, until the end", async ({ workspace }) => {
   const pairing = await Pairing.paired(workspace);
   expect(await refusalOf(pairing.openPhone(randomText(32)))).toEqual([404, "unknown_phone"]);
   expect(await refusalOf(pairing.openPhone(pairing.granted.access, "https://evil.example"))).toEqual([

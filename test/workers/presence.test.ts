@@ -240,9 +240,7 @@ it("chats and watches of a connection are bounded in number and size", async ({ 
   expect(await hints(connection)).toContain("narrow");
 });
 
-it("a hint names its chat, and goes to that chat's connection alone, also when an alarm causes it", async ({
-  workspace,
-}) => {
+it("a hint names its chat, and goes to its connection alone, also from an alarm", async ({ workspace }) => {
   const [one, two, three] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
   // It stands for no chat.
   const outsider = await workspace.connect();
@@ -279,7 +277,7 @@ function put(workspace: TestWorkspace, session: string, token: string, key = key
   return workspace.call("sync.put", { device: "d2", keyId: key, records: [record] }, token);
 }
 
-it("a put is hinted to chats of other machines, once for several; its refusal is not", async ({ workspace }) => {
+it("puts are hinted to chats of other machines, once for several; a death is at once", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work", "m2");
   const [other, own] = [await workspace.join("c1"), await workspace.join("c2", { machine: "m2" })];
   await put(workspace, "s1", token);
@@ -287,18 +285,11 @@ it("a put is hinted to chats of other machines, once for several; its refusal is
   await put(workspace, "s7", token, "f".repeat(16));
   for (const session of ["s1", "s2", "s3"]) await put(workspace, session, token);
   expect([await other.connection.told(), await own.connection.told()]).toEqual([[], []]);
-});
-
-it("a death is hinted where the session can be taken over, not an end that the chat tells", async ({ workspace }) => {
-  const { token } = await workspace.tokenOf("work", "m2");
-  const other = await workspace.join("c1");
   const hinted: Record<string, unknown> = {};
   for (const chat of ["attested", "left"]) {
     const { self } = await workspace.join(chat, { machine: "m2", session: chat });
     await workspace.ask("leases.acquire", { self, resource: `session:${chat}`, requestId: "q", isBound: true }, token);
     await put(workspace, chat, token);
-    // The hint of the put has just come; that of an end does not wait for two seconds.
-    await other.connection.told();
     if (chat === "left") await workspace.ask("chats.unregister", { self }, token);
     else await workspace.ask("chats.attest-death", { chat, machine: "m2", process: "boot-1/1/100" }, token);
     hinted[chat] = await methodsOf(other.connection);

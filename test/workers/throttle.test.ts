@@ -281,9 +281,7 @@ it("no operation writes more rows than it needs; a heartbeat without news, a pin
   expect(over).toEqual([]);
 });
 
-it("a workspace is scraped as Prometheus text, with one of its tokens, at most every ten seconds", async ({
-  workspace,
-}) => {
+it("a workspace is scraped with one of its tokens, its figures at most ten seconds old", async ({ workspace }) => {
   await workspace.join("c1");
   const { id, token } = await workspace.tokenOf("observe");
   const path = `/v1/workspaces/${workspace.name}/metrics`;

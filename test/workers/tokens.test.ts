@@ -272,9 +272,7 @@ it("a secret of the deployment that is not set or could be guessed is used for n
   expect(objects).not.toHaveBeenCalled();
 });
 
-it("a token is signed anew by the present secret; both signatures last as long as their secrets", async ({
-  workspace,
-}) => {
+it("a token is signed anew by the present secret, and lasts as long as its secret", async ({ workspace }) => {
   const rotated = { SHIM_SIGNING_SECRET: "the-next-secret-that-signs-all-tokens" };
   const both = { ...rotated, SHIM_PREVIOUS_SIGNING_SECRET: signingSecret };
   const statusOf = async (env: Partial<Env>, token: string): Promise<number> =>
