@@ -8,7 +8,7 @@ import { err, ok } from "#src/shared/result.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";
 import { type Passing, FakeEdge, type Served } from "#harness/edge/fake-edge.ts";
-import { onEdge, aClient, aClientAnswered, ofType, registered, withoutSockets } from "#harness/edge/edge-runtime.ts";
+import { onEdge, aClient, aClientAnswered, ofType, registered } from "#harness/edge/edge-runtime.ts";
 import { given, codeOf } from "#harness/coordinator/peers.ts";
 
 /** Loses the first so many that fit. */
@@ -128,17 +128,6 @@ it("refusals are the caller's answer, also those that may be repeated", async ()
   expect(codeOf(await two.call("state.get", { key: "k" }))).toBe("throttled");
   expect(edge.count("state.get")).toBe(1);
 });
-
-it.each(["socket", "http"] as const)(
-  "a lost answer over a %s is asked for again with the same id, and takes effect once",
-  async (way) => {
-    const { edge, client } = way === "socket" ? await onEdge() : await withoutSockets();
-    edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
-    given(await edge.time.until(client.call("state.set", { key: "k", value: 1 }, 40_000)));
-    expect(given(await edge.host.call("state.changes", { prefix: "k", after: 0 })).changes).toHaveLength(1);
-    expect([new Set(requestIds(edge, "state.set")).size, edge.count("state.set", way)]).toEqual([1, 2]);
-  },
-);
 
 function served(status: number, body: string, retryAfter: string | null = null): Served {
   return { status, body, retryAfter };

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Change } from "#src/contract/state.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
-import { aClient, onEdge, withoutSockets } from "#harness/edge/edge-runtime.ts";
+import { aClient, withoutSockets } from "#harness/edge/edge-runtime.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 /** A watch that has begun, and what it reports: null says that everything is to be read again. */
@@ -44,20 +44,6 @@ it("a watch whose changes are no longer kept says to read everything again", asy
   await write(edge, 5, 5);
   await edge.time.pass(100);
   expect([events.filter((event) => event === null).length, changes().map(({ key }) => key)]).toEqual([2, ["k/5"]]);
-});
-
-it("a watch continues over lost connections, without gap and without repetition", async () => {
-  const { edge, events, revisions } = await followed(await onEdge());
-  for (let round = 0; round < 6; round++) {
-    await write(edge, round * 10, round * 10 + 4);
-    if (round % 2 === 0) edge.closeAll();
-    else await edge.deploy();
-    await write(edge, round * 10 + 5, round * 10 + 9);
-    await edge.time.pass(3_000);
-  }
-  expect(events.filter((event) => event === null)).toHaveLength(1);
-  // The first revision is the chat's own.
-  expect(revisions()).toEqual(Array.from({ length: 60 }, (_, at) => at + 2));
 });
 
 it("a hint brings everything since the last one, and a hint at another watch nothing", async () => {
