@@ -5,7 +5,7 @@ import { isUnusedName, namesOf, findSilencers, needsParser, type AstGrep } from 
 import type { Measured } from "./measure.ts";
 
 export interface FileDelta {
-  /** Relative to the project, with `/`; begins with `../../` for a file beside it. */
+  /** Relative to the project, with `/`; begins with `../` for a file beside it. */
   readonly path: string;
   /** retyped: it has become a link, a module, or a file instead of one. */
   readonly kind: "added" | "deleted" | "changed" | "retyped";

@@ -9,7 +9,7 @@ import {
   mkdirSync,
   symlinkSync,
 } from "node:fs";
-import { dirname, extname, join, relative, resolve, sep } from "node:path";
+import { dirname, extname, isAbsolute, join, posix, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../platform/config-file.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
@@ -190,8 +190,9 @@ export async function hasTrackedFiles({ git }: Pick<Repository, "git">, folder: 
 }
 
 /** @returns those that git ignores, and does not track */
-export async function ignoredFiles({ git }: Repository, files: readonly string[]): Promise<Set<string>> {
-  const inside = files.filter((file) => file !== "" && !file.startsWith("../../"));
+export async function ignoredFiles({ git, prefix }: Repository, files: readonly string[]): Promise<Set<string>> {
+  // Git refuses all of them for one outside the repository.
+  const inside = files.filter((file) => file !== "" && !isForeign(posix.join(prefix, file)));
   // 128: a path behind a link, or in a module.
   const { code, stdout } = await run(git, ["check-ignore", "-z", "--stdin"], inside.join("\0"), [0, 1, 128]);
   return new Set(code === 0 ? stdout.toString("utf8").split("\0") : []);
@@ -223,6 +224,11 @@ export async function copyCommit({ git, top, prefix }: Repository, commit: strin
   const folder = join(target, prefix);
   mkdirSync(folder, { recursive: true });
   return folder;
+}
+
+/** @param path normal, relative to a folder, with `/` */
+function isForeign(path: string): boolean {
+  return path === ".." || path.startsWith("../") || isAbsolute(path);
 }
 
 /** Files of a work tree, as its last commit has them. */
@@ -257,7 +263,7 @@ export async function findTarget(
 async function readTarget(opened: UserRepository, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
   const { git, top } = opened;
   const paths = absolute.map((path) => relative(top, path).split(sep).join("/"));
-  const stray = paths.findIndex((path) => path === ".." || path.startsWith("../../"));
+  const stray = paths.findIndex(isForeign);
   if (stray >= 0) return fail("bad_input", `${absolute[stray]} is not in ${top}.`);
   const base = await findCommit(git, "HEAD");
   if (base === null) return fail("no_commit", `${top} has no commit yet: a worktree starts from one.`);

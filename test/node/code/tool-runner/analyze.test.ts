@@ -1,54 +1,15 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { parseReport } from "#src/code/analysis/mutants.ts";
 import { Report } from "#src/code/analysis/report.ts";
 import { isTrusted } from "#src/code/tool-runner/project-folder.ts";
 import { runTool } from "#src/code/tool-runner/run-tool.ts";
+import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";
 import { submit } from "#harness/worker/worker-rig.ts";
-
-/** Installs a program the way npm does: a package, and a link in `.bin`. @param script of Node; its arguments begin at `process.argv[2]` */
-function install(folder: string, name: string, script: string, program = name): void {
-  const home = join(folder, "node_modules", name);
-  const bin = { [program]: "cli.js" };
-  write(home, {
-    "package.json": JSON.stringify({ name, version: "9.8.7", bin }),
-    "cli.js": `#!/usr/bin/env node\n${script}`,
-  });
-  chmodSync(join(home, "cli.js"), 0o755);
-  const link = join(folder, "node_modules", ".bin", program);
-  mkdirSync(dirname(link), { recursive: true });
-  rmSync(link, { force: true });
-  symlinkSync(join("..", name, "cli.js"), link);
-}
-
-/** Reports the word `debugger` in files of `src` as oxlint would; the complexity run finds nothing. */
-const fakeOxlint = `
-const fs = require("node:fs");
-const own = process.argv.some((word) => word.includes("complexity.json"));
-const files = own || !fs.existsSync("src") ? [] : fs.readdirSync("src");
-const usual = { message: "no debugger", code: "eslint(no-debugger)", severity: "error" };
-const diagnostics = files.flatMap((name) =>
-  fs.readFileSync("src/" + name, "utf8").split("\\n").flatMap((text, at) => {
-    const span = { offset: 0, length: 0, line: at + 1, column: 1 };
-    return text.includes("debugger") ? [{ ...usual, filename: "src/" + name, labels: [{ span }] }] : [];
-  }),
-);
-console.log(JSON.stringify({ diagnostics }));
-process.exitCode = diagnostics.length > 0 ? 1 : 0;
-`;
 
 /** A home whose project has one finding of oxlint, in a repository whose node_modules is ignored. @param tools their scripts */
 function anAnalysedHome(files: Record<string, string> = {}, tools: Record<string, string> = {}) {
@@ -67,20 +28,29 @@ function states({ tools }: Report): Record<string, string> {
   return Object.fromEntries(tools.map(({ name, status, why, findings }) => [name, why ?? `${status} ${findings}`]));
 }
 
-function newLines({ findings }: Report): string[] {
-  return findings.filter(({ isNew }) => isNew).map(({ file, range }) => `${file}:${range?.line}`);
-}
-
-it("`shim code analyze` reports what the installed tools find, and names what to add @night", async () => {
-  const home = anAnalysedHome();
+it("`shim code analyze` reports what the tools find, what was not analysed, and which tool gave no report", async () => {
+  const home = anAnalysedHome({ "tsconfig.json": "{}" }, { knip: "" });
+  install(home.project, "typescript", "process.kill(process.pid, 'SIGSEGV')", "tsc");
   const out = holding(
     "src/a.js:2:1  error  no debugger  [oxlint eslint(no-debugger)]\n",
+    /tsc +9\.8\.7 +failed: exit code 139 without a report/,
     /oxlint +9\.8\.7 +1 findings in/,
+    /knip .* is not trusted \(--trust\)/,
+    "Not analysed: types. A tool that does: npm install --save-dev typescript\n",
     "Not analysed: duplicates. A tool that does: npm install --save-dev fallow\n",
     "Not analysed: dead code. A tool that does: npm install --save-dev fallow\n",
     "1 errors, 0 warnings, 0 notes\n",
   );
   expect(await home.analyze()).toMatchObject({ code: 1, out });
+});
+
+it("neither packages nor what git ignores have findings, also beside one outside the repository", async () => {
+  const files = ["src/a.js", "ignored.js", "node_modules/b/c.js", "../beside.js"];
+  const found = files.map((filename) => ({ code: "x(y)", severity: "error", message: "", filename }));
+  const oxlint = `console.log(${JSON.stringify(JSON.stringify({ diagnostics: found }))})`;
+  const home = anAnalysedHome({ ".gitignore": "ignored.js\n" }, { oxlint });
+  const report = await home.report("--only oxlint");
+  expect(report.findings.map(({ file }) => file)).toEqual(["../beside.js", "src/a.js"]);
 });
 
 it("a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
@@ -107,18 +77,6 @@ it("a link that leads out of node_modules is not started", async () => {
   expect(existsSync(join(home.project, "ran"))).toBe(false);
 });
 
-it("a tool that crashes or prints no report is named, and the others count @night", async () => {
-  const home = anAnalysedHome({ "tsconfig.json": "{}", "biome.json": "{}" });
-  install(home.project, "typescript", "process.kill(process.pid, 'SIGSEGV')", "tsc");
-  install(home.project, "@biomejs/biome", "console.log('not JSON'); process.exitCode = 3", "biome");
-  const ran = await home.analyze("--json");
-  const report = Report.parse(ran.json());
-  expect(ran.code).toBe(1);
-  const crashed = { tsc: "exit code 139 without a report", biome: "exit code 3: not JSON" };
-  expect(states(report)).toMatchObject({ ...crashed, oxlint: "ran 1", complexity: "ran 0" });
-  expect(report.findings).toHaveLength(1);
-});
-
 it("a tool that hangs is named and ended, makes the command fail, and the others count @night", async () => {
   const home = anAnalysedHome({}, { fallow: "setInterval(() => {}, 1000)" });
   const ran = await home.analyze("--json --time-limit 1s");
@@ -131,47 +89,51 @@ it("a tool that hangs is named and ended, makes the command fail, and the others
   expect(processesIn(home.project)).toEqual([]);
 });
 
-it("a baseline holds what is there; then only new findings fail @night", async () => {
+it("a baseline holds what is there; then only new findings fail", async () => {
   const home = anAnalysedHome();
-  expect((await home.analyze("--only oxlint --baseline known.json --write-baseline")).code).toBe(0);
-  expect((await home.analyze("--only oxlint --baseline known.json")).code).toBe(0);
+  const codes = async (...options: string[]): Promise<number[]> =>
+    Promise.all(options.map(async (option) => (await home.analyze(`--only oxlint ${option}`)).code));
+  expect(await codes("--baseline known.json --write-baseline", "--write-baseline")).toEqual([0, 0]);
+  expect(await codes("--baseline known.json", "--baseline analysis-baseline.json")).toEqual([0, 0]);
   write(home.project, { "src/a.js": "// moved\nok();\ndebugger;\n", "src/b.js": "debugger;" });
-  const report = await home.report("--only oxlint --baseline known.json");
-  expect([newLines(report), report.totals.new]).toEqual([["src/b.js:1"], 1]);
-  expect((await home.analyze("--only oxlint --baseline known.json")).code).toBe(1);
-  expect((await home.analyze("--only oxlint --write-baseline")).code).toBe(0);
-  expect(existsSync(join(home.project, "analysis-baseline.json"))).toBe(true);
+  const { code, out } = await home.analyze("--only oxlint --baseline known.json");
+  expect([code, out.match(/^src.*:\d+/gm)]).toEqual([1, ["src/b.js:1:1"]]);
+  expect(out).toContain("1 new since the baseline known.json; 2 errors, 0 warnings, 0 notes in all\n");
 });
 
-it("--since: only what the commit does not have is new, through edits, moves and renames @night", async () => {
-  const home = anAnalysedHome();
-  expect((await home.analyze("--only oxlint --since HEAD")).code).toBe(0);
-  renameSync(join(home.project, "src", "a.js"), join(home.project, "src", "renamed.js"));
-  write(home.project, { "src/renamed.js": "// new\n\nok();\n  debugger;\n" });
-  expect((await home.analyze("--only oxlint --since HEAD")).code).toBe(0);
-  write(home.project, { "src/c.js": "ok();\ndebugger; // mine\n" });
-  const report = await home.report("--only oxlint --since HEAD");
-  expect([newLines(report), report.findings.length]).toEqual([["src/c.js:2"], 2]);
-  git(home.project, "add", "src");
-  git(home.project, "commit", "--quiet", "--message", "state");
-  expect((await home.analyze("--only oxlint --since HEAD")).code).toBe(0);
-  expect(newLines(await home.report("--only oxlint --since HEAD~1"))).toEqual(["src/c.js:2"]);
-});
-
-it("the repository, its index and its files stay as they are, and no filter of its settings runs @night", async () => {
-  const home = anAnalysedHome({ ".gitattributes": "*.js filter=own\n" });
+it("--since: only what the commit does not have is new, in a package of a repository, which stays as it is", async () => {
+  const home = anAnalysedHome({ ".gitattributes": "*.js filter=own\n", "app/src/a.js": "ok();\ndebugger;\n" });
+  const app = join(home.project, "app");
   git(home.project, "config", "filter.own.smudge", `touch ${join(home.folder, "filtered")}`);
-  writeFileSync(join(home.project, "src", "b.js"), "debugger;");
+  const since = async (): Promise<Report> => home.report("app --only oxlint,complexity --since HEAD");
+  const before = await since();
+  expect(before.totals).toMatchObject({ error: 1, new: 0 });
+  expect(before.hotspots).toEqual([{ file: "src/a.js", complexity: 5, commits: 1, score: 5 }]);
+  renameSync(join(app, "src", "a.js"), join(app, "src", "renamed.js"));
+  write(app, { "src/renamed.js": "// new\n\nok();\n  debugger;\n", "src/c.js": "ok();\ndebugger; // mine\n" });
   const state = (): string[] => [
     git(home.project, "status", "--porcelain"),
     git(home.project, "worktree", "list"),
     git(home.project, "for-each-ref"),
     readFileSync(join(home.project, ".git", "index")).toString("hex"),
   ];
-  const before = state();
-  await home.report("--only oxlint --since HEAD");
-  expect(state()).toEqual(before);
+  const unchanged = state();
+  // Commits of the last year count.
+  home.now = 4_000_000_000_000;
+  const { findings, hotspots } = await since();
+  const fresh = findings.filter(({ isNew }) => isNew).map(({ file, range }) => `${file}:${range?.line}`);
+  expect([findings.length, fresh, hotspots]).toEqual([2, ["src/c.js:2"], []]);
+  expect(state()).toEqual(unchanged);
   expect(existsSync(join(home.folder, "filtered"))).toBe(false);
+});
+
+it("a tool that fails on the commit makes all it finds count as new, and the report says so", async () => {
+  const oxlint = `${fakeOxlint}\nif (!fs.existsSync("src/b.js")) { console.error("no b"); process.exitCode = 2; }`;
+  const home = anAnalysedHome({}, { oxlint });
+  write(home.project, { "src/b.js": "" });
+  const { totals, notes } = await home.report("--only oxlint --since HEAD");
+  expect(totals.new).toBe(1);
+  expect(notes).toContain("oxlint failed on HEAD, so all it finds counts as new: exit code 2: no b");
 });
 
 it("Ctrl-C ends the tools, and the command with 130", async () => {
@@ -198,10 +160,11 @@ async function seenByTool(value: string, env: NodeJS.ProcessEnv = {}) {
 }
 
 it("a tool gets no variable of the user's but those that programs need, and a home of its own", async () => {
-  const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", LANG: "C" };
+  const ours = { LANG: "C", PATH: "/p/node_modules/.bin:bin:/usr/bin:/bin" };
+  const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", ...ours };
   const { home, seen: env } = await seenByTool("process.env", secret);
   expect(Object.keys(env)).toEqual(expect.not.arrayContaining(["GITHUB_TOKEN", "SHIM_TOKEN", "SHIM_HOME"]));
-  const PATH = `${dirname(process.execPath)}:${home.runtime.env["PATH"]}`;
+  const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`;
   expect(env).toMatchObject({ LANG: "C", PATH, NODE_OPTIONS: "--max-old-space-size=4096" });
   expect(env["HOME"]).not.toBe(home.folder);
   expect(existsSync(String(env["HOME"]))).toBe(false);
@@ -222,7 +185,7 @@ it("a tool that prints without end is stopped @night", async () => {
   expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
 });
 
-it("a tool has no network, or the report says so @night", async () => {
+it("a tool has no network, or the report says so", async () => {
   const { seen, notes } = await seenByTool("Object.keys(require('node:os').networkInterfaces())");
   expect(notes.includes("The network was NOT blocked for tools on this system.")).toBe(Object.keys(seen).length > 0);
 });
@@ -247,12 +210,15 @@ it("a process above the limit of memory ends, on Linux @night", async () => {
   expect(await start(reserved)).toMatchObject({ ok: true, value: { code: 0, stdout: "true\n" } });
 });
 
-it("tools that run the project's code need trust: by the option, or by the settings @night", async () => {
-  const eslint = "require('node:fs').writeFileSync('ran', ''); console.log('[]')";
-  const home = anAnalysedHome({ "eslint.config.js": "export default []" }, { eslint });
+it("tools that run the project's code need trust: by the option, or by the settings", async () => {
+  const jscpd = `const fs = require("node:fs");
+fs.writeFileSync("ran", "");
+const folder = process.argv[process.argv.indexOf("--output") + 1];
+fs.writeFileSync(folder + "/jscpd-report.json", '{"duplicates":[]}');`;
+  const home = anAnalysedHome({}, { jscpd });
   const state = async (options = ""): Promise<string | undefined> =>
-    states(await home.report(`--only eslint ${options}`))["eslint"];
-  expect(await state()).toMatch(/^eslint\.config\.js .* code of the project, .* is not trusted \(--trust\)$/);
+    states(await home.report(`--only jscpd ${options}`))["jscpd"];
+  expect(await state()).toMatch(/^its configuration may name .*, and the project is not trusted \(--trust\)$/);
   expect(existsSync(join(home.project, "ran"))).toBe(false);
   expect(await state("--trust")).toBe("ran 0");
   const settings = (path: string): void =>
@@ -276,39 +242,42 @@ function workerSettings(home: CliHome, settings: string): void {
   writeFileSync(join(home.other, "worker.yaml"), types);
 }
 
-async function work(home: CliHome, payload: object): Promise<Record<string, unknown>> {
-  const number = await submit(home, "analyze --payload", JSON.stringify(payload));
+/** Submits tasks with these payloads. @returns what has become of them */
+async function work(home: CliHome, ...payloads: object[]): Promise<Record<string, unknown>[]> {
+  const tasks: string[] = [];
+  for (const payload of payloads) tasks.push(await submit(home, "analyze --payload", JSON.stringify(payload)));
   await home.shim("worker --config ../other/worker.yaml --once");
-  return await home.json("task show", number);
+  return Promise.all(tasks.map((task) => home.json("task show", task)));
 }
 
-it("a worker does a task by an analysis: the result is a summary, the whole report a file @night", async () => {
-  const home = anAnalysedHome();
+it("a worker does a task by an analysis: the result is a summary, the whole report a file", async () => {
+  const home = anAnalysedHome({ "src/b.js": "debugger;\n".repeat(60) });
+  write(home.project, { "src/c.js": "debugger;" });
   workerSettings(home, "{}");
-  const { state, result } = await work(home, { only: ["oxlint"] });
-  const output = result as { report: string };
-  expect(state).toBe("done");
+  const [done, ...refused] = await work(home, { only: ["oxlint"], since: "HEAD" }, { since: "gone" });
+  const output = done?.["result"] as { report: string; findings: object[] };
+  const fresh = { tool: "oxlint", rule: "eslint(no-debugger)", file: "src/c.js", line: 1, level: "error", isNew: true };
   expect(output).toMatchObject({
-    totals: { error: 1, warning: 0, note: 0, new: null },
-    findings: [{ tool: "oxlint", rule: "eslint(no-debugger)", file: "src/a.js", line: 2, level: "error" }],
-    omitted: 0,
+    totals: { error: 62, new: 1 },
+    omitted: 12,
     tools: [{ name: "oxlint", status: "ran" }],
   });
-  expect(Report.parse(JSON.parse(readFileSync(output.report, "utf8"))).findings).toHaveLength(1);
+  expect([output.findings[0], output.findings.length]).toMatchObject([fresh, 50]);
+  expect(Report.parse(JSON.parse(readFileSync(output.report, "utf8"))).findings).toHaveLength(62);
+  expect(refused).toMatchObject([{ state: "dead", detail: holding("gone is not a commit") }]);
 });
 
-it("only the worker's settings give trust; a payload that is none fails for good @night", async () => {
-  const evil = "require('node:fs').writeFileSync('ran', '');";
-  const state = async (settings: string, payload: object): Promise<unknown> => {
-    const home = anAnalysedHome({}, { knip: `${evil} console.log('{"issues":[]}')` });
-    workerSettings(home, settings);
-    const { state: end, reason } = await work(home, payload);
-    return [end, reason];
-  };
-  expect(await state("{}", { only: ["knip"] })).toEqual(["dead", "failed"]);
-  expect(await state("{}", { only: ["knip"], trust: true })).toEqual(["dead", "failed"]);
-  expect(await state("{}", { since: "gone" })).toEqual(["dead", "failed"]);
-  expect(await state("{ trust: true }", { only: ["knip"] })).toEqual(["done", null]);
+it("only the worker's machine gives trust: a payload that asks for it fails for good", async () => {
+  const home = anAnalysedHome({}, { knip: "console.log('{\"issues\":[]}')" });
+  const payload = { only: ["knip"] };
+  const states = async (...payloads: object[]): Promise<unknown[]> =>
+    (await work(home, ...payloads)).map(({ state }) => state);
+  workerSettings(home, "{ trust: true }");
+  expect(await states(payload)).toEqual(["done"]);
+  workerSettings(home, "{}");
+  expect(await states(payload, { ...payload, trust: true })).toEqual(["dead", "dead"]);
+  Object.assign(home.runtime, { config: { ...home.runtime.config, analysis: { trusted: [home.project] } } });
+  expect(await states(payload, { ...payload, trust: true })).toEqual(["done", "dead"]);
 });
 
 it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, ignored ones are left out", () => {
