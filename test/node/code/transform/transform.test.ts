@@ -3,8 +3,10 @@ import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { TransformTask, type Change, transformersFor } from "#src/code/transform/transformers.ts";
 import type { Io } from "#src/cli/io.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { linkPackages } from "#harness/evolution/sample-project.ts";
-import { aCliHome, type CliHome, failed, printed } from "#harness/machine/cli-home.ts";
+import { aCliHome, type CliHome, failed, holding, printed } from "#harness/machine/cli-home.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { commitAll, contents, git, leftIn, makeRepository, write } from "#harness/machine/git-project.ts";
 import { submit } from "#harness/worker/worker-rig.ts";
 
@@ -80,7 +82,7 @@ function isIndex(path: string): boolean {
   return path.endsWith("index");
 }
 
-it("a dry run shows diff and counts of a rule, and changes nothing but the store @night", async () => {
+it("a dry run shows diff and counts of a rule, and changes nothing but the store", async () => {
   const home = aTransformHome();
   const before = contents(home.project, isIndex);
   const ran = await home.transform("rules/no-var.yml");
@@ -105,26 +107,49 @@ it("each kind of transform reports the same facts @night", async () => {
     expect(await home.report(command)).toMatchObject({ ...facts, tool, files });
 });
 
-it("a transform whose second run changes more says so, and leaves no branch @night", async () => {
-  const home = aTransformHome({ "codemods/add.cjs": "module.exports = ({ source }) => `${source}// more\\n`;\n" });
-  await home.prints("codemods/add.cjs src/a.ts --trust", "A second run changes these files again.");
-  const refused = await home.transform(`codemods/add.cjs src/a.ts --trust ${untested}`);
-  expect(refused).toMatchObject(failed(1, "a second run changes src/a.ts again."));
-  expect(home.branches()).toEqual([]);
+it("a transform whose second run changes more says so, and leaves no branch", async () => {
+  const more = 'id: more\nlanguage: TypeScript\nrule: { pattern: "console.log($$$A)" }\nfix: "console.log($$$A, 1)"\n';
+  const home = aTransformHome({ "rules/more.yml": more });
+  await home.prints("rules/more.yml", "A second run changes these files again.");
+  await home.refuses(`rules/more.yml ${untested}`, 1, "a second run changes src/a.ts again.");
+  expect([home.branches(), home.leftovers()]).toEqual([[], []]);
 });
 
-it("a branch is left once the project's tests pass, and nothing is merged @night", async () => {
-  const home = aTransformHome();
+it("a branch is left once the project's tests pass, and nothing is merged; what tests write is not in it", async () => {
+  const check =
+    'import { writeFileSync } from "node:fs"; writeFileSync("src/a.ts", "broken"); writeFileSync("new.txt", "");';
+  const home = aTransformHome({ "check.js": check });
   const head = git(home.project, "rev-parse", "HEAD").trim();
-  const report = await home.report("rules --branch --trust");
+  const report = await home.report("rules src/a.ts --branch --trust");
   expect(report).toMatchObject({ tests: { command: "npm test" }, base: head });
-  expect(home.branches()).toEqual([report["branch"]]);
-  expect(git(home.project, "rev-parse", `${String(report["branch"])}~1`).trim()).toBe(head);
+  const branch = String(report["branch"]);
+  expect(home.branches()).toEqual([branch]);
+  expect(git(home.project, "rev-parse", `${branch}~1`).trim()).toBe(head);
   expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
+  expect(git(home.project, "diff", "--name-only", "HEAD", branch)).toBe("src/a.ts\n");
+  expect(onBranch(home, report, "src/a.ts")).toBe("export let a = 1\nlet b = 2\nconsole.log(a, b);\n");
   expect([home.leftovers(), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
+  expect(await home.json("call leases.list")).toMatchObject({ leases: [] });
 });
 
-it("failing tests, no tests and tests of a project that is not trusted leave no branch @night", async () => {
+it("files that another chat has reserved leave no branch; those of the user's own stay reserved", async () => {
+  const home = aTransformHome();
+  await home.shim("team files reserve src/a.ts");
+  await home.prints(`rules/no-var.yml src/a.ts ${untested}`, "It is on the branch");
+  const [own] = (await home.json("call leases.list"))["leases"] as { resource: string }[];
+  await home.shim("team files release");
+  const other = home.coordinator("there");
+  home.alive.add(200);
+  const process = processKey({ boot: "boot-1", pid: 200, start: "s200" });
+  const about = { chat: "other", session: "other", machine: "there", client: "test", process };
+  const { incarnation } = given(other.call("chats.register", about));
+  const self = { chat: "other", incarnation };
+  given(other.call("leases.acquire", { self, resource: own?.resource ?? "", requestId: "r" }));
+  await home.refuses(`rules/no-var.yml src ${untested}`, 1, "src/a.ts");
+  expect([home.branches().length, home.leftovers()]).toEqual([1, []]);
+});
+
+it("failing tests, no tests and tests of a project that is not trusted leave no branch", async () => {
   const breaks = varRule.replace("var $A = $B", "console.log(a, b)").replace(/fix:.*/, 'fix: "log"');
   const home = aTransformHome({ "rules/breaks.yml": breaks });
   await home.refuses("rules/breaks.yml --branch --trust", 1, "npm test ended with exit code 1", "No branch was left.");
@@ -136,15 +161,6 @@ it("failing tests, no tests and tests of a project that is not trusted leave no 
   const missing = "there is no script for tests in package.json";
   await home.refuses("rules/no-var.yml --branch --trust", 1, missing, "--no-tests");
   expect([home.branches(), home.leftovers()]).toEqual([[], []]);
-});
-
-it("tests judge the commit, and what they write is not in it @night", async () => {
-  const check =
-    'import { writeFileSync } from "node:fs"; writeFileSync("src/a.ts", "broken"); writeFileSync("new.txt", "");';
-  const home = aTransformHome({ "check.js": check });
-  const report = await home.report("rules --branch --trust");
-  expect(onBranch(home, report, "src/a.ts")).toBe("export let a = 1\nlet b = 2\nconsole.log(a, b);\n");
-  expect(git(home.project, "diff", "--name-only", "HEAD", String(report["branch"]))).not.toContain("new.txt");
 });
 
 it("code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted @night", async () => {
@@ -165,13 +181,14 @@ it("a program that came with the repository is code of the project", async () =>
   await home.refuses("rules", 1, "the repository brings its own node_modules");
 });
 
-it("what is not committed is not included, and said @night", async () => {
+it("what is not committed is not included, and said", async () => {
   const home = aTransformHome();
   write(home.project, { "src/a.ts": "var dirty = 1;\n", "src/new.ts": "var fresh = 1;\n" });
   const ran = await home.transform("rules");
   expect(ran).toMatchObject(printed("Not included: 2 paths of your tree with changes that are not committed."));
   expect(ran.out).not.toMatch(/dirty|fresh/);
   await home.refuses("rules src/new.ts", 2, "src/new.ts is not in the commit");
+  await home.refuses("rules src ../other", 2, `${home.other} is not in ${home.project}.`);
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
 });
 
@@ -320,22 +337,40 @@ function set(home: TransformHome, settings: string): void {
   writeFileSync(join(home.other, "worker.yaml"), `types:\n  transform: { repository: ../project, ${settings} }\n`);
 }
 
-it("without trust a worker runs no code of the repository, and its settings say so @night", async () => {
+it("without trust a worker runs no code of the repository, and its settings say so", async () => {
   const home = aTransformHome();
   const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
   set(home, "transform: {}");
   expect(await once()).toMatchObject(failed(2, "tests run code of the repository"));
+  set(home, "evolve: {}");
+  expect(await once()).toMatchObject(failed(2, "tests run code of the repository: set trust to true"));
   set(home, "transform: { trust: true }, command: [a]");
   expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
   writeFileSync(join(home.other, "worker.yaml"), "types:\n  transform: { folder: ., transform: { tests: false } }\n");
   expect(await once()).toMatchObject(failed(2, "a folder is worked in as it is"));
   set(home, "transform: { trust: true, tests: [no-such-program] }");
   expect(await once()).toMatchObject(failed(2, "there is no program no-such-program"));
+  symlinkSync("../../other/rule.yml", join(home.project, "rules", "link.yml"));
+  writeFileSync(join(home.other, "rule.yml"), varRule);
+  commitAll(home.project, "a link");
   set(home, "transform: { tests: false }");
-  const rule = await submit(home, "transform --payload", JSON.stringify({ rule: varRule }));
-  const codemod = await submit(home, "transform --payload", '{"codemod":"codemods/no-var.cjs"}');
+  const paths = ["codemods/no-var.cjs", "rules/none.yml", "rules/link.yml"];
+  const payloads = [{ rule: varRule }, ...paths.map((path) => ({ codemod: path }))];
+  const tasks: string[] = [];
+  for (const payload of payloads) tasks.push(await submit(home, "transform --payload", JSON.stringify(payload)));
   await once();
-  expect(await home.json("task show", rule)).toMatchObject({ state: "done", result: { output: { tests: null } } });
-  const detail = expect.stringContaining("would run code") as string;
-  expect(await home.json("task show", codemod)).toMatchObject({ state: "dead", detail });
+  const [rule, ...refused] = await Promise.all(tasks.map((task) => home.json("task show", task)));
+  expect(rule).toMatchObject({ state: "done", result: { output: { files: 2, tests: null } } });
+  const result = rule?.["result"] as Record<string, unknown>;
+  expect(onBranch(home, result, "src/a.ts")).toContain("let b = 2\n");
+  const details = ["would run code", "is no file or folder", "Cannot parse rule"].map((text) => holding(text));
+  expect(refused).toMatchObject(details.map((detail) => ({ state: "dead", detail })));
+});
+
+it("a task whose tests fail is tried again", async () => {
+  const home = aTransformHome({ "check.js": "process.exit(1);" });
+  set(home, "transform: { trust: true }");
+  const task = await submit(home, "transform --payload", JSON.stringify({ rule: varRule }));
+  await home.shim("worker --config ../other/worker.yaml --once --max-tasks 1");
+  expect(await home.json("task show", task)).toMatchObject({ state: "scheduled" });
 });
