@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
@@ -52,6 +52,24 @@ it("tests that fail are quoted with their exit code, without secrets, and nothin
   const ended = /tests of these files as they were, .*: `npm test` ended with exit code \d+ after .*3 of 7 are wrong/;
   expect(ran).toMatchObject(printed(ended, "Not verified: whether the work is right"));
   expect(ran.out).not.toContain(secret);
+});
+
+it("the tests are those of the folder of the chat, or of the nearest above it, and what is not there is counted", async () => {
+  const rig = await aSavedChat("process.exit(1);");
+  const { project: root, runtime } = rig.home;
+  const cwd = join(root, "app", "src");
+  const head = git(root, "rev-parse", "HEAD").trim();
+  git(root, "update-index", "--add", "--cacheinfo", `160000,${head},module`);
+  git(root, "commit", "--quiet", "--message", "a module");
+  mkdirSync(join(root, "module"));
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET cwd = ? WHERE id = ?", cwd, rig.id));
+  await rig.edit("app/package.json", passes["package.json"], "before_tool");
+  await rig.edit("app/check.js", "console.log('of the app', 'x'.repeat(9_000), 'at the end');");
+  await rig.edit("app/src/a.js", "");
+  await rig.turnEnd();
+  const ran = await resume(rig);
+  expect(ran).toMatchObject(printed("`npm test` ended with exit code 0", "at the end"));
+  expect(ran.err).toContain("without 1 file that could not be written");
 });
 
 it("where there is nothing to test the brief says why", async () => {

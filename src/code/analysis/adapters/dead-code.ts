@@ -161,7 +161,7 @@ export const jscpd: Adapter = {
       const copies = [objectAt(asObject(one), "firstFile"), objectAt(asObject(one), "secondFile")];
       return clonesFinding("duplicate", copies, { file: "name", line: "start", endLine: "end" }, toFile);
     });
-    return ok({ findings: findings.filter(({ file }) => !/^(?:\.git|node_modules)\//.test(file)) });
+    return ok({ findings: findings.filter(({ file }) => !file.startsWith(".git/")) });
   },
 };
 

@@ -10,6 +10,7 @@ import {
   toBaseline,
   withFingerprints,
   type Finding,
+  type MergedFinding,
   type RawFinding,
 } from "#src/code/analysis/finding.ts";
 import { toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
@@ -40,8 +41,8 @@ function adapterOf(name: ToolName) {
   return adapter;
 }
 
-function parse(name: ToolName, output: Partial<ToolOutput>, files = sampleFiles) {
-  const context = { project: aView(files), selected: [], toFile: (path: string) => path.replace(/^\/project\//, "") };
+function parse(name: ToolName, output: Partial<ToolOutput>, files = sampleFiles, selected: readonly ToolName[] = []) {
+  const context = { project: aView(files), selected, toFile: (path: string) => path.replace(/^\/project\//, "") };
   return adapterOf(name).parse({ code: 1, stdout: "", stderr: "", ...output }, context);
 }
 
@@ -60,9 +61,10 @@ function aFinding(changes: Partial<RawFinding> = {}): RawFinding {
   return { rule: "r", level: "warning", file: "a.ts", range: { line: 1, column: 1 }, message: "m", ...changes };
 }
 
-function countMerged(...results: [tool: string, ...findings: Partial<RawFinding>[]][]): number {
-  const given = results.map(([tool, ...findings]) => ({ tool, version: null, findings: findings.map(aFinding) }));
-  return mergeFindings(given).length;
+function merged(...results: [tool: string, ...findings: Partial<RawFinding>[]][]): MergedFinding[] {
+  return mergeFindings(
+    results.map(([tool, ...findings]) => ({ tool, version: null, findings: findings.map(aFinding) })),
+  );
 }
 
 it("the tools' findings in a real project are joined, and none is lost", () => {
@@ -86,16 +88,28 @@ it("the tools' findings in a real project are joined, and none is lost", () => {
   expect(rules.flatMap((one) => one.split(", "))).toHaveLength(reported);
 });
 
-it("equal rules at another position, in another file or of another symbol stay apart", () => {
+it("equal rules at another position, in another file, of another symbol or of one tool stay apart", () => {
   const tsc = { rule: "TS2304", range: { line: 1, column: 9 } };
   const eslint = { rule: "no-undef", range: { line: 1, column: 9, endLine: 1, endColumn: 12 } };
-  expect([
-    countMerged(["tsc", tsc], ["eslint", eslint]),
-    countMerged(["tsc", { ...tsc, range: { line: 1, column: 5 } }], ["eslint", eslint]),
-    countMerged(["tsc", tsc], ["eslint", { ...eslint, file: "b.ts" }]),
-    countMerged(["tsc", tsc], ["eslint", { ...eslint, rule: "no-unused-vars" }]),
-    countMerged(["knip", { rule: "exports", symbol: "a" }], ["fallow", { rule: "unused-export", symbol: "b" }]),
-  ]).toEqual([1, 2, 2, 2, 2]);
+  const [exported, unused] = [
+    { rule: "exports", symbol: "a", range: { line: 1 } },
+    { rule: "unused-export", symbol: "a", range: { line: 1 } },
+  ];
+  expect(
+    [
+      merged(["tsc", tsc], ["eslint", eslint]),
+      merged(["tsc", { ...tsc, range: { line: 1, column: 5 } }], ["eslint", eslint]),
+      merged(["tsc", tsc], ["eslint", { ...eslint, file: "b.ts" }]),
+      merged(["tsc", tsc], ["eslint", { ...eslint, rule: "no-unused-vars" }]),
+      merged(["knip", exported], ["fallow", { ...unused, symbol: "b" }]),
+      merged(["knip", exported], ["fallow", { ...unused, range: { line: 2 } }]),
+      merged(["eslint", eslint, eslint]),
+    ].map(({ length }) => length),
+  ).toEqual([1, 2, 2, 2, 2, 2, 2]);
+  const joined = { tool: "knip", level: "error", others: [{ tool: "fallow" }] };
+  expect(merged(["knip", exported], ["fallow", { ...unused, level: "error" }])).toMatchObject([joined]);
+  const sorted = merged(["eslint", { range: { line: 2 } }, { range: null }, { file: "B.ts" }]);
+  expect(sorted.map(({ file, range }) => `${file} ${range?.line}`)).toEqual(["B.ts 1", "a.ts undefined", "a.ts 2"]);
 });
 
 function fingerprinted(files: Record<string, string>, findings: readonly RawFinding[], tool = "eslint"): Finding[] {
@@ -222,6 +236,9 @@ it("text and Markdown have findings, tools, hotspots, notes; a message is one li
   expect(markdown).toContain("a limit\n");
   const fences = toMarkdown(aReport({ findings: fingerprinted({}, [aFinding({ message: "````" })]) }));
   expect(fences.match(/````/g)).toHaveLength(2);
+  const many = Array.from({ length: 302 }, (_, at) => aFinding({ range: { line: at + 1 } }));
+  const long = toMarkdown(aReport({ findings: fingerprinted({}, many) }));
+  expect(long).toContain("2 more are in the report as JSON or SARIF.");
 });
 
 function lines(name: ToolName, output: string, files = sampleFiles): string[] {
@@ -243,7 +260,7 @@ it("each finding has its position, level and rule; a message keeps the lines of 
     "src/plain.js 3:3-3:12 error no-debugger",
     "src/plain.js 4:10-4:17 error no-undef",
   ]);
-  const fatal = [{ filePath: "/project/a.js", messages: [{ fatal: true, severity: 2, message: "Unexpected token" }] }];
+  const fatal = [{ filePath: "/project/a.js", messages: [{ fatal: true, line: 0, message: "Unexpected token" }] }];
   expect(lines("eslint", JSON.stringify(fatal))).toEqual(["a.js *:* error parse-error"]);
   expect(lines("knip", recordings.knip)).toEqual(
     expect.arrayContaining([
@@ -255,6 +272,19 @@ it("each finding has its position, level and rule; a message keeps the lines of 
       "src/shapes.ts 9:18 warning types DeadShape",
     ]),
   );
+  expect(lines("knip", '{"files":["src/of-version-5.ts"],"issues":[]}')).toEqual([
+    "src/of-version-5.ts *:* warning files",
+  ]);
+  expect(lines("fallow", recordings.fallow)).toEqual(
+    expect.arrayContaining([
+      "src/shapes.ts 5:17 error unused-export deadExport",
+      "src/index.ts 2:25 error unresolved-import ./nowhere.ts",
+      "src/copy-one.ts 1:*-11:undefined warning code-duplication",
+    ]),
+  );
+  expect(lines("biome", recordings.biome)).toContain("src/plain.js 3:3-3:12 error lint/suspicious/noDebugger");
+  const hook = { name: ".git/hooks/a.js", start: 1, end: 9 };
+  expect(lines("jscpd", JSON.stringify({ duplicates: [{ firstFile: hook, secondFile: hook }] }))).toEqual([]);
 });
 
 it("oxlint: the end of a range follows from bytes, also after characters of several bytes", () => {
@@ -272,6 +302,19 @@ it("oxlint: the end of a range follows from bytes, also after characters of seve
   expect(found).toEqual(["a.js 2:1-2:5 error eslint(x)"]);
 });
 
+function tooComplex(output: string, files = sampleFiles, selected: readonly ToolName[] = []): number | null {
+  const found = parse("complexity", { stdout: output }, files, selected);
+  return found.ok ? found.value.findings.length : null;
+}
+
+it("a function above 10 is too complex, where no rule of the project says so itself", () => {
+  expect(tooComplex(recordings.complexity)).toBe(2);
+  expect(tooComplex(recordings.complexity.replace("complexity of 12", "complexity of 10"))).toBe(1);
+  const own = { ".oxlintrc.json": '{"rules":{"complexity":["warn",5]}}' };
+  expect(tooComplex(recordings.complexity, own)).toBe(2);
+  expect(tooComplex(recordings.complexity, own, ["oxlint"])).toBe(0);
+});
+
 function error(name: ToolName, output: Partial<ToolOutput>): string | null {
   const found = parse(name, output);
   return found.ok ? null : found.error;
@@ -279,12 +322,14 @@ function error(name: ToolName, output: Partial<ToolOutput>): string | null {
 
 it("what is no report is a failure in the tool's own words", () => {
   const stderr = recordings["eslint-failure"];
-  expect(error("eslint", { code: 2, stderr })).toContain("exit code 2: Oops! Something went wrong!");
+  expect(error("eslint", { code: 2, stdout: "[]", stderr })).toContain("exit code 2: Oops! Something went wrong!");
   const failure = { error: true, message: "failed to load config", exit_code: 2 };
   expect(error("fallow", { code: 1, stdout: JSON.stringify(failure) })).toBe("failed to load config");
   for (const { name } of adapters.filter((one) => one.name !== "tsc")) {
     expect([name, error(name, { code: 0, stdout: "{ cut off" })]).not.toEqual([name, null]);
     expect([name, error(name, { code: 139 })]).toEqual([name, "exit code 139 without a report"]);
+    expect([name, error(name, { code: 2, stdout: recordings[name] })]).not.toEqual([name, null]);
+    expect([name, error(name, { stdout: `A notice.\n${recordings[name]}` })]).toEqual([name, null]);
   }
   expect(error("tsc", { code: 1, stderr: "panic: runtime error" })).toBe("exit code 1: panic: runtime error");
   expect(error("tsc", { code: 134, stdout: recordings.tsc })).not.toBeNull();
@@ -337,6 +382,9 @@ it("commands of an untrusted project read no configuration that could name code"
   expect(command("oxlint", sampleFiles)).toBe(`${json} -c .oxlintrc.json --disable-nested-config`);
   expect(command("oxlint", {})).toBe(`${json} -c /scratch/oxlint.json --disable-nested-config`);
   expect(command("complexity", sampleFiles)).toContain("-c /scratch/complexity.json --disable-nested-config");
+  const ignoring = { ".oxlintrc.json": '{"ignorePatterns":["gen/**"]}' };
+  expect(command("complexity", ignoring)).toContain("--ignore-pattern=gen/**");
   expect(command("tsc", sampleFiles)).toContain("--noEmit");
+  expect(command("tsc", { "tsconfig.json": '{"references":[{"path":"a"}]}' })).toBe("-b --pretty false");
   expect(command("fallow", sampleFiles)).toMatch(/--no-cache.*--no-type-aware|--no-type-aware.*--no-cache/);
 });

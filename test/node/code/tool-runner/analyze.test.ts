@@ -102,7 +102,8 @@ it("a baseline holds what is there; then only new findings fail", async () => {
 });
 
 it("--since: only what the commit does not have is new, in a package of a repository, which stays as it is", async () => {
-  const home = anAnalysedHome({ ".gitattributes": "*.js filter=own\n", "app/src/a.js": "ok();\ndebugger;\n" });
+  const sources = { "src/a.js": "ok();\n", "app/src/a.js": "ok();\ndebugger;\n" };
+  const home = anAnalysedHome({ ".gitattributes": "*.js filter=own\n", ...sources });
   const app = join(home.project, "app");
   git(home.project, "config", "filter.own.smudge", `touch ${join(home.folder, "filtered")}`);
   const since = async (): Promise<Report> => home.report("app --only oxlint,complexity --since HEAD");
@@ -254,7 +255,12 @@ it("a worker does a task by an analysis: the result is a summary, the whole repo
   const home = anAnalysedHome({ "src/b.js": "debugger;\n".repeat(60) });
   write(home.project, { "src/c.js": "debugger;" });
   workerSettings(home, "{}");
-  const [done, ...refused] = await work(home, { only: ["oxlint"], since: "HEAD" }, { since: "gone" });
+  const [done, few, ...refused] = await work(
+    home,
+    { only: ["oxlint"], since: "HEAD" },
+    { only: ["complexity"] },
+    { since: "gone" },
+  );
   const output = done?.["result"] as { report: string; findings: object[] };
   const fresh = { tool: "oxlint", rule: "eslint(no-debugger)", file: "src/c.js", line: 1, level: "error", isNew: true };
   expect(output).toMatchObject({
@@ -264,6 +270,7 @@ it("a worker does a task by an analysis: the result is a summary, the whole repo
   });
   expect([output.findings[0], output.findings.length]).toMatchObject([fresh, 50]);
   expect(Report.parse(JSON.parse(readFileSync(output.report, "utf8"))).findings).toHaveLength(62);
+  expect(few).toMatchObject({ result: { totals: { error: 0, new: null }, omitted: 0 } });
   expect(refused).toMatchObject([{ state: "dead", detail: holding("gone is not a commit") }]);
 });
 
@@ -284,9 +291,14 @@ it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, i
   const location = { start: { line: 2, column: 1 }, end: { line: 2, column: 2 } };
   const states = ["Ignored", "NoCoverage", "CompileError", "RuntimeError", "Pending", "Timeout", "Killed"];
   const mutants = states.map((status) => ({ mutatorName: "M", replacement: "b", status, location }));
-  const counts = { killed: 1, timeout: 1, survived: 1, invalid: 2 };
-  const survivors = [{ line: 2, column: 1, operator: "M", before: "a", after: "b" }];
-  const text = JSON.stringify({ files: { "a.ts": { source: "x\na", mutants } } });
+  const earlier = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } };
+  const first = { mutatorName: "N", replacement: "b", status: "Survived", location: earlier };
+  const counts = { killed: 1, timeout: 1, survived: 2, invalid: 2 };
+  const survivors = [
+    { line: 1, operator: "N", before: "x" },
+    { line: 2, column: 1, operator: "M", before: "a", after: "b" },
+  ];
+  const text = JSON.stringify({ files: { "a.ts": { source: "x\na", mutants: [...mutants, first] } } });
   expect(parseReport(text, ["a.ts"])).toMatchObject({ ok: true, value: [{ counts, survivors }] });
 });
 

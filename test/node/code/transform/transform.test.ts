@@ -111,6 +111,7 @@ it("a transform whose second run changes more says so, and leaves no branch", as
   const more = 'id: more\nlanguage: TypeScript\nrule: { pattern: "console.log($$$A)" }\nfix: "console.log($$$A, 1)"\n';
   const home = aTransformHome({ "rules/more.yml": more });
   await home.prints("rules/more.yml", "A second run changes these files again.");
+  expect(await home.report("rules/more.yml")).toMatchObject({ isIdempotent: false, branch: null, commit: null });
   await home.refuses(`rules/more.yml ${untested}`, 1, "a second run changes src/a.ts again.");
   expect([home.branches(), home.leftovers()]).toEqual([[], []]);
 });
@@ -192,12 +193,13 @@ it("what is not committed is not included, and said", async () => {
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
 });
 
-it("a new file with a secret is left out of the branch, and said @night", async () => {
+it("a new file with a secret is left out of the branch, and is not there for its tests; it is said @night", async () => {
   const key = ["AKIA", "IOSFODNN7", "QWERTYU"].join("");
   const codemod = `const fs = require("node:fs");
 module.exports = ({ source }) => { fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=${key}"); return source.replace("var b", "let b"); };`;
-  const home = aTransformHome({ "codemods/secret.cjs": codemod });
-  const ran = await home.transform(`codemods/secret.cjs src/a.ts --trust ${untested}`);
+  const check = 'import { existsSync } from "node:fs"; if (existsSync(".env")) process.exit(1);';
+  const home = aTransformHome({ "codemods/secret.cjs": codemod, "check.js": check });
+  const ran = await home.transform(`codemods/secret.cjs src/a.ts --trust --branch`);
   expect(ran).toMatchObject(printed("Left out: .env", "1 file, 1 insertion, 1 deletion"));
   expect(existsSync(join(home.project, ".env"))).toBe(false);
 });
