@@ -31,6 +31,8 @@ function states({ tools }: Report): Record<string, string> {
 it("`shim code analyze` reports what the tools find, what was not analysed, and which tool gave no report", async () => {
   const home = anAnalysedHome({ "tsconfig.json": "{}" }, { knip: "" });
   install(home.project, "typescript", "process.kill(process.pid, 'SIGSEGV')", "tsc");
+  // Not the repository's.
+  install(home.folder, "fallow", "");
   const out = holding(
     "src/a.js:2:1  error  no debugger  [oxlint eslint(no-debugger)]\n",
     /tsc +9\.8\.7 +failed: exit code 139 without a report/,
@@ -45,12 +47,12 @@ it("`shim code analyze` reports what the tools find, what was not analysed, and 
 });
 
 it("neither packages nor what git ignores have findings, also beside one outside the repository", async () => {
-  const files = ["src/a.js", "ignored.js", "node_modules/b/c.js", "../beside.js"];
+  const files = ["src/a.js", "ignored.js", "../ignored.js", "node_modules/b/c.js", "../../beside.js"];
   const found = files.map((filename) => ({ code: "x(y)", severity: "error", message: "", filename }));
   const oxlint = `console.log(${JSON.stringify(JSON.stringify({ diagnostics: found }))})`;
-  const home = anAnalysedHome({ ".gitignore": "ignored.js\n" }, { oxlint });
-  const report = await home.report("--only oxlint");
-  expect(report.findings.map(({ file }) => file)).toEqual(["../beside.js", "src/a.js"]);
+  const home = anAnalysedHome({ ".gitignore": "ignored.js\n", "app/package.json": "{}" }, { oxlint });
+  const report = await home.report("app --only oxlint");
+  expect(report.findings.map(({ file }) => file)).toEqual(["../../beside.js", "src/a.js"]);
 });
 
 it("a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
@@ -102,14 +104,17 @@ it("a baseline holds what is there; then only new findings fail", async () => {
 });
 
 it("--since: only what the commit does not have is new, in a package of a repository, which stays as it is", async () => {
-  const sources = { "src/a.js": "ok();\n", "app/src/a.js": "ok();\ndebugger;\n" };
+  const sources = { "src/a.js": "ok();\n", "app/src/a.js": "ok();\ndebugger;\n", "app/src/b.js": "ok();\n" };
   const home = anAnalysedHome({ ".gitattributes": "*.js filter=own\n", ...sources });
   const app = join(home.project, "app");
   git(home.project, "config", "filter.own.smudge", `touch ${join(home.folder, "filtered")}`);
   const since = async (): Promise<Report> => home.report("app --only oxlint,complexity --since HEAD");
   const before = await since();
   expect(before.totals).toMatchObject({ error: 1, new: 0 });
-  expect(before.hotspots).toEqual([{ file: "src/a.js", complexity: 5, commits: 1, score: 5 }]);
+  expect(before.hotspots).toEqual([
+    { file: "src/a.js", complexity: 5, commits: 1, score: 5 },
+    { file: "src/b.js", complexity: 5, commits: 1, score: 5 },
+  ]);
   renameSync(join(app, "src", "a.js"), join(app, "src", "renamed.js"));
   write(app, { "src/renamed.js": "// new\n\nok();\n  debugger;\n", "src/c.js": "ok();\ndebugger; // mine\n" });
   const state = (): string[] => [

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, symlinkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, symlinkSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { TransformTask, type Change, transformersFor } from "#src/code/transform/transformers.ts";
@@ -278,18 +278,24 @@ it("a configuration of ast-grep in the project loads no library of its own @nigh
   await home.prints("rules", "2 files, 3 insertions");
 });
 
-it("the worktree of a transform whose process was killed is removed by the next one @night", async () => {
+it("the worktree of a transform whose process was killed is removed by the next one, and no other", async () => {
   const home = aTransformHome();
-  const folder = join(home.paths.home, "work", "transform-0000dead");
-  mkdirSync(folder, { recursive: true });
-  git(home.project, "worktree", "add", "--quiet", "--detach", join(folder, "tree"));
-  const [repository, branch] = [join(home.project, ".git"), "shim/transform-0000dead"];
-  const owner = { boot: "boot-0", pid: 4_000_000, start: "s1" };
-  const record = { task: 0, repository, branch, base: "HEAD", owner };
-  writeFileSync(join(folder, "record.json"), JSON.stringify(record));
-  writeFileSync(join(folder, "tree", "src", "a.ts"), "changed");
+  const work = join(home.paths.home, "work");
+  const repository = join(home.project, ".git");
+  const [killed, alive] = [
+    { boot: "boot-0", pid: 4_000_000, start: "s1" },
+    { boot: "boot-1", pid: process.pid, start: `s${process.pid}` },
+  ];
+  const kept = { "task-7-00000bad": { task: 7, owner: killed }, "transform-000alive": { task: 0, owner: alive } };
+  for (const [name, own] of Object.entries({ ...kept, "transform-0000dead": { task: 0, owner: killed } })) {
+    const record = { repository, branch: `shim/${name}`, base: "HEAD", ...own };
+    write(join(work, name), { "record.json": JSON.stringify(record) });
+    git(home.project, "worktree", "add", "--quiet", "--detach", join(work, name, "tree"));
+    write(join(work, name, "tree"), { "src/a.ts": "changed" });
+  }
   await home.prints("rules", "2 files");
-  nothingLeft(home);
+  const { folders, worktrees } = leftIn(home.project, home.paths.home);
+  expect([folders.toSorted(), worktrees.length]).toEqual([Object.keys(kept), 2]);
 });
 
 it("a symbolic link in the repository leads no tool out of it, and is as before in the branch @night", async () => {
