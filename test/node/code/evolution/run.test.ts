@@ -1,0 +1,92 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
+import { expectClean } from "#harness/evolution/sample-project.ts";
+import { aCliHome, failed, holding, printed, type Ran } from "#harness/machine/cli-home.ts";
+import { git, makeRepository, write } from "#harness/machine/git-project.ts";
+import type { Io } from "#src/cli/io.ts";
+import type { Plan } from "#src/code/evolution/evolve-executor.ts";
+import type { EvolveReport } from "#src/code/evolution/run.ts";
+
+/** Its tests need what is in `b.js`, and no linter mends `e.js`. */
+const files = {
+  ".gitignore": "node_modules\n",
+  "package.json": "{}",
+  "check.js": 'if (!require("node:fs").readFileSync("src/b.js", "utf8").includes("debugger")) process.exit(1);\n',
+  "src/a.js": "debugger;\na();\ndebugger;\n",
+  "src/b.js": "debugger;\n",
+  "src/c.js": "debugger;\nc();\n",
+  "src/d.js": "debugger;\nd();\n",
+  "src/e.js": "debugger; // by hand\n",
+};
+
+function anEvolvedHome() {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  makeRepository(home.project, files);
+  install(home.project, "oxlint", fakeOxlint);
+  const { signal } = new AbortController();
+  const evolve = (options: string, io: Partial<Io> = {}, tests = "node check.js"): Promise<Ran> =>
+    home.shimWith({ interrupted: () => signal, ...io }, `code evolve --trust ${options} --tests`, tests);
+  return Object.assign(home, { evolve });
+}
+
+type EvolvedHome = ReturnType<typeof anEvolvedHome>;
+
+async function planned(home: EvolvedHome, options = ""): Promise<string[]> {
+  const plan = (await home.evolve(`--dry-run --json ${options}`)).json() as unknown as Plan;
+  return plan.candidates.flatMap((one) => one.files);
+}
+
+it("a run keeps what the tests approve; what the judge or a person has rejected is not tried again", async () => {
+  const home = anEvolvedHome();
+  expect(await home.shim("code evolve")).toMatchObject(failed(1, "--trust"));
+  const report = (await home.evolve("--max-tasks 3 --json")).json() as unknown as EvolveReport;
+  expect(report.tried.map(({ outcome, what }) => `${outcome} ${what}`)).toEqual([
+    "kept 2 × oxlint eslint(no-debugger) in src/a.js",
+    "rejected oxlint eslint(no-debugger) in src/b.js:1",
+    "kept oxlint eslint(no-debugger) in src/c.js:1",
+  ]);
+  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 6, afterAllKept: 3 } });
+  expect(report.tried[1]?.why).toContain("the tests fail: node check.js ended with exit code 1");
+  const notes = ["1 need a worker, which is not set up.", "1 more are worth a change than this run may try."];
+  expect(report.facts?.notes).toEqual(expect.arrayContaining(notes));
+  expectClean(home, 2);
+  const [accepted, , rejected] = report.tried;
+  expect(git(home.project, "diff", "--name-only", "HEAD", String(accepted?.branch))).toBe("src/a.js\n");
+  expect(await home.shim(`code evolve review --accept ${accepted?.task}`)).toMatchObject(printed("is deleted"));
+  expect(await home.shim(`code evolve review --reject ${rejected?.task} --reason no`)).toMatchObject({ code: 0 });
+  expect(await home.json("code evolve review")).toEqual({ offered: [] });
+  expect(await planned(home)).toEqual(["src/d.js"]);
+  expect(await planned(home, "--retry")).toEqual(["src/b.js", "src/d.js"]);
+});
+
+it("Ctrl-C leaves a run, which the next command continues; its time and a person end it", async () => {
+  const home = anEvolvedHome();
+  expect(await home.shim("code evolve report")).toMatchObject(failed(3, "there is no run"));
+  const begin = async (): Promise<void> => {
+    const stop = new AbortController();
+    const stderr = (text: string): void => (text.includes("$2.50") ? stop.abort() : undefined);
+    const ran = await home.evolve("--time-limit 1h --budget-cost 2.5", { stderr, interrupted: () => stop.signal });
+    expect(ran).toMatchObject({ code: 130, out: holding("is not finished") });
+  };
+  await begin();
+  home.now += 3_600_000;
+  const report = (await home.evolve("--json")).json() as unknown as EvolveReport;
+  expect(report).toMatchObject({ isEnded: true, stopped: "its time of 3600 s is over" });
+  expect(report.tried.map(({ outcome }) => outcome)).toEqual(["stopped", "stopped", "stopped", "stopped"]);
+  await begin();
+  expect(await home.shim("code evolve stop")).toMatchObject(printed("are cancelled"));
+  expect(await home.shim("code evolve report")).toMatchObject(printed("has ended, since a person stopped the run"));
+  expectClean(home, 0);
+});
+
+it("tests that are flaky, or fail before any change, end a run", async () => {
+  const home = anEvolvedHome();
+  const once = `require("node:fs").mkdirSync(${JSON.stringify(join(home.folder, "ran"))});`;
+  write(home.folder, { "once.cjs": once });
+  const tests = `node ${join(home.folder, "once.cjs")}`;
+  expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests are flaky", "EEXIST"));
+  expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests fail before any change"));
+  expectClean(home, 0);
+});
