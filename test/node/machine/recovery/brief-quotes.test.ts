@@ -121,10 +121,10 @@ it("of a turn that is not over the first words stand, too, and those right befor
   const state = {
     prompts: [{ text: "paint it", at: T0 + 2_000 }],
     firstWords: wordsAt(3, 4),
-    words: wordsAt(1, 4, 5, 6, 7),
+    words: wordsAt(1, 4, 5, 7),
     runningTools: [{ id: "a", name: "Bash", input: "make", startedAt: T0 + 7_000 }],
   };
-  expect(secondsOf(shown(state))).toEqual([3, 4, 5, 6, 7]);
+  expect(secondsOf(shown(state))).toEqual([3, 4, 5, 7]);
   expect(secondsOf(shown({ ...state, runningTools: [], turnEndedAt: T0 + 9_000 }))).toEqual([7]);
 });
 
