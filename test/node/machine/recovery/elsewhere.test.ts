@@ -275,16 +275,11 @@ it("a chat is offered the newest of its project once; a second chat of this mach
   expect(await offered(beside)).toBe(one.dead.session);
 });
 
-it("none is offered to a task's chat and a script, after a dismissal, and when it is too old", async () => {
+it("none is offered to a task's chat and a script, and when it is too old", async () => {
   const one = await aWorld();
   const { runtime } = one.here;
   for (const env of [{ SHIM_TASK: "1" }, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }])
     expect(await offered({ ...one, reach: { ...one.reach, runtime: { ...runtime, env } } })).toBeNull();
-  const note = (action: "dismissed" | "undone"): void =>
-    runtime.store.write((sql) => recoveries.add(sql, { at: runtime.now(), session: one.dead.session, action }));
-  note("dismissed");
-  expect([await offered(one), await findElsewhere(one.reach, project)]).toEqual([null, []]);
-  note("undone");
   one.wait(8 * 24 * 60 * minute);
   const old = await findElsewhere(one.reach, project);
   expect([old.length, offerableElsewhere(one.reach, old), await offered(one)]).toEqual([1, [], null]);

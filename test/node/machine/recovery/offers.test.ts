@@ -87,7 +87,8 @@ it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_d
       if (isInTurn) claude.prompt("go on");
       if (isInTurn) claude.begin("Bash", { command: "sleep 5" });
       claude.end(reason);
-      expect(storedSession(runtime, claude.session).endReason).toBe(reason);
+      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "client_gone"));
+      expect(storedSession(runtime, claude.session)).toMatchObject({ endReason: reason, detachedAt: null });
       expect(anotherClaude(runtime, claude).start()).toBe("");
     }
   },

@@ -347,11 +347,6 @@ it("a text that is kept has no secret in it, wherever its cuts fall", () => {
   }
 });
 
-it("a secret that is cut in two by the window is not kept in halves, also when much before it was taken out", () => {
-  const text = `<private>${"p".repeat(4_800)}</private>`.slice(0, 5_190) + " ".repeat(370) + token;
-  expect(redactAndClip(text, 300)).not.toMatch(/ghp_|ppp/);
-});
-
 it("bounded texts are never longer than their limit and its mark, and count what is left out", () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 9_000 }), fc.integer({ min: 1, max: 500 }), (length, max) => {
@@ -410,6 +405,9 @@ it("no half of a secret that a limit cuts in two is stored with a tool's input",
     const text = `<private>${"x".repeat(chars)}</private> ${token} ${"and more ".repeat(200)}`;
     expect(describeInput({ command: text })).not.toContain("ghp_");
   }
+  expect(redactAndClip(`<private>${"p".repeat(4_800)}</private>${" ".repeat(370)}${token}`, 300)).not.toMatch(
+    /ghp_|ppp/,
+  );
   // As do keys at both ends of a longer text, which is one line.
   const key = `-----BEGIN PRIVATE KEY-----${String.raw`\n${"a1B2".repeat(16)}`.repeat(263)}\\n-----END PRIVATE KEY----- `;
   for (let more = 0; more < 41; more += 8) {

@@ -52,18 +52,6 @@ it("the first sign of life makes the session, later ones refresh it; its project
   expect(see(runtime).lastSeenAt).toBe(T0 + 10);
 });
 
-it("the first detachment is kept, and does not end the session; after the end there is none", () => {
-  const runtime = tempRuntime();
-  for (const id of ["s1", "s2"]) see(runtime, { id });
-  runtime.store.write((sql) => {
-    sessions.end(sql, T0, "s2", "clear");
-    for (const id of ["s1", "s2"]) sessions.detach(sql, T0 + 1, id, "sigint");
-    sessions.detach(sql, T0 + 2, "s1", "stdin_end");
-  });
-  expect(storedSession(runtime, "s1")).toMatchObject({ detachedAt: T0 + 1, detachReason: "sigint", endedAt: null });
-  expect(storedSession(runtime, "s2").detachedAt).toBeNull();
-});
-
 const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", replay: null };
 
 it("an entry is there when its decision is, with its time, also for another process", () => {
