@@ -140,6 +140,7 @@ const DAY = 86_400_000;
 it("the first backup is due minutes after the first checkpoint, the next ones each after twice as long", async () => {
   const { store, paths } = tempStore(openBetterSqlite3);
   store.write((sql) => addSession(sql));
+  expect(isBackupDue(paths.backups, T0, null)).toBe(true);
   await backUp(store, T0 - 1, 9);
   const minute = 60_000;
   const due = (minutes: number): boolean => isBackupDue(paths.backups, T0 + minutes * minute, T0);
