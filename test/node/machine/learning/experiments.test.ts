@@ -13,7 +13,7 @@ import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { aSession as aPastSession, pastChats, endByHand, reload } from "#harness/experiments/histories.ts";
 import { startTrial, stopAll } from "#harness/experiments/histories.ts";
-import { aProject, Claude, anotherClaude, aChat } from "#harness/machine/claude.ts";
+import { aChat, aLiveClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Finding } from "#src/contract/machine/learning.ts";
 import { join } from "node:path";
@@ -42,11 +42,7 @@ function started(runtime: TempRuntime, to = 8): MachineTrial {
 let count = 0;
 
 function aChatOf(runtime: TempRuntime): Claude {
-  const session = nextId();
-  const claude = new Claude(runtime, { cwd: aProject(), session, pid: 10_000 + count });
-  claude.start();
-  claude.prompt("Write the parser");
-  return claude;
+  return aLiveClaude(runtime, "Write the parser", { session: nextId(), pid: 10_000 + count });
 }
 
 function nextId(): string {
