@@ -81,13 +81,15 @@ it("at four fifths of a budget the user and the chat are warned once", async () 
   expect(denied(one)).toBeUndefined();
 });
 
-it("at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
+it("at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something after that", async () => {
   const { rig, one, other } = await withTask({ tokens: 1_000 });
   for (const chat of [one, other]) answered(chat, 1_000);
   expect(denied(other)).toBeUndefined();
   expect(denied(one)).toBe("deny");
   expect(denied(one, "mcp__shim__shim_report")).toBeUndefined();
   expect(denied(one, "mcp__plugin_shim_shim__shim_report")).toBeUndefined();
+  one.claude.prompt("go on");
+  expect(denied(one)).toBe("deny");
   await rig.time.pass(60_000);
   expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "dead" });
   expect(denied(one)).toBe("deny");
@@ -154,15 +156,4 @@ it("at the limit each tool of SHIM stays open under the name of every client, an
   const foreign = "evil_shim_report_x mcp__other__shimmer mcp__shim__run xshim_report shim_ shim_hook shim_report()";
   for (const tool of [...foreign.split(" "), "Bash", "mcp__shim__shim_report\n"])
     expect([tool, denied(one, tool)]).toEqual([tool, "deny"]);
-});
-
-it("a prompt does not lift the denial of a task that the chat still has", async () => {
-  const { one } = await withTask({ tokens: 1_000 });
-  answered(one, 1_000);
-  expect(denied(one)).toBe("deny");
-  one.claude.prompt("go on");
-  expect(denied(one)).toBe("deny");
-  await one.call("shim_report", { outcome: "failed", note: "too dear" });
-  one.claude.prompt("then do the other thing");
-  expect(denied(one)).toBeUndefined();
 });

@@ -1,9 +1,7 @@
 import type { Json } from "#src/contract/values.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { pause } from "#src/store/pause.ts";
 import { expect, it } from "vitest";
 import { T0 } from "#harness/machine/temp-runtime.ts";
-import type { RunOutcome } from "#src/runner/worker/executor.ts";
 import { died, FakeClaude, init, lines, result, says, type Part } from "#harness/claude/fake-claude.ts";
 
 const hourMs = 3_600_000;
@@ -40,30 +38,13 @@ function aWorker(...parts: readonly Part[]): FakeClaude {
   return new FakeClaude(parts, env);
 }
 
-/** The other ways are the same stand-in, started after Claude Code: first these, then Codex. */
-function withRule(first: readonly object[], parts: readonly Part[]): FakeClaude {
+/** The other way is the same stand-in, started after Claude Code. */
+function withCodex(...parts: readonly Part[]): FakeClaude {
   return new FakeClaude(parts, env, (folder) => {
     const codex = { client: "codex", program: `${folder}/claude`, args: ["--sandbox", "workspace-write"] };
-    return { atLimit: [{ folder, order: [...first, codex], mostUsd: null, mostHours: 200 }] };
+    return { atLimit: [{ folder, order: [codex], mostUsd: null, mostHours: 200 }] };
   });
 }
-
-function withCodex(...parts: readonly Part[]): FakeClaude {
-  return withRule([], parts);
-}
-
-/** Claude Code is at its limit, and Codex works without an end. Then, when it has begun, this happens. */
-async function whileCodexWorks(
-  claude: FakeClaude,
-  begun: () => void,
-  options: Parameters<FakeClaude["run"]>[0] = {},
-): Promise<RunOutcome> {
-  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
-  const onOutput = (text: string): void => void (text.startsWith(`session ${other}`) && begun());
-  return (await claude.run({ settings, stopTimeouts, onOutput, ...options })).outcome;
-}
-
-const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
 
 const settings = { env: ["EXTRA"] };
 
@@ -144,29 +125,4 @@ it("Claude Code takes over again with the brief of what the other client did", a
   expect(input).toContain("The fault is in one.ts.");
   const taken = claude.runtime.store.read((sql) => sessions.get(sql, other), null);
   expect(taken).toMatchObject({ recovery: null });
-});
-
-it("another model comes first where the rule names it first, each way once, and then the task waits", async () => {
-  const parts = [atLimit(), atLimit(), { text: "", code: 1 }, codexDoes()];
-  const claude = withRule([{ model: "haiku" }], parts);
-  const { outcome, output } = await claude.run({ settings });
-  expect(outcome).toMatchObject({ ...wait, delayMs: 300_000 });
-  expect(claude.started().map(({ args }) => args.includes("haiku"))).toEqual([false, true, false]);
-  expect(output).toContain("Claude Code with the model haiku continues");
-  // The next task tries none of them again before the limit ends.
-  expect((await claude.run({ isSameWorker: true, task: { task: 8 } })).outcome).toMatchObject(wait);
-  expect(claude.started()).toHaveLength(3);
-});
-
-it("Enter and a pause end the other client, and the task is given back", async () => {
-  const entered = withCodex(atLimit(), endless);
-  let stoppedAt: number | null = null;
-  const enter = (): void => void (stoppedAt = entered.runtime.now());
-  const reason = "Claude Code has reached its usage limit; you stopped the rule for usage limits";
-  const byEnter = await whileCodexWorks(entered, enter, { stoppedAt: () => stoppedAt });
-  expect(byEnter).toEqual({ ...wait, reason, delayMs: 300_000 });
-  const paused = withCodex(atLimit(), endless);
-  const { store, now } = paused.runtime;
-  const byPause = await whileCodexWorks(paused, () => store.write((sql) => pause(sql, now(), null, paused.folder)));
-  expect(byPause).toMatchObject({ ...wait, reason: expect.stringContaining("`shim pause`") as string });
 });

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { RunOutcome } from "#src/runner/worker/executor.ts";
-import { systemProcesses } from "#src/platform/processes.ts";
 import { FakeClaude, init, lines, result, says, session, type TaskRun } from "#harness/claude/fake-claude.ts";
 import { recordedSession } from "#harness/clients/recorded-client.ts";
 
@@ -139,16 +138,6 @@ it("a stop interrupts first, is no result, and leaves no process behind", async 
   expect(usage.at(-1)?.costMicros).toBe(13_200);
   expect((await claude.run({ signal: AbortSignal.abort() })).outcome).toEqual({ kind: "stopped" });
   expect(claude.started()).toHaveLength(1);
-});
-
-it("a program that ignores INT and TERM is killed", async () => {
-  const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
-  const stopTimeouts = { interruptMs: 100, graceMs: 100 };
-  expect((await stoppedAtOnce(claude, { stopTimeouts })).outcome).toEqual({ kind: "stopped" });
-  const pid = claude.started()[0]?.env["FAKE_PID"] ?? "";
-  expect(pid).toMatch(/^\d+$/);
-  // One that has ended, and that process 1 has not taken note of yet, is none.
-  expect(systemProcesses.facts(Number(pid))).toBeNull();
 });
 
 it("secrets are taken out of what is reported, and long texts are cut", async () => {
