@@ -31,7 +31,7 @@ function savedAt(at: number): string {
   return `saved at ${localTime(at).slice(11, 16)}`;
 }
 
-it("it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", () => {
+it("it shows when the chat was saved, its risk, what died, and notices made safe; it stores what the client measured", () => {
   const home = aSeededHome();
   const line = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now());
   expect(line).toBe(`SHIM: ${savedAt(home.now - 60_000)} | risk 0.3 warning | 1 died\n`);
@@ -40,14 +40,10 @@ it("it shows when the chat was saved, its risk, what died in its project, and st
   expect(session).toMatchObject({ readings: { contextFill }, model: "claude-opus-5-5" });
   const [sample] = home.runtime.store.read((sql) => listSamples(sql, ids.alive), []);
   expect(sample).toMatchObject({ at: home.now, level: "warning" });
-});
-
-it("notices follow on lines of their own, made safe", () => {
-  const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
-  const lines = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now()).split("\n");
-  expect(lines[1]).toMatch(/^SHIM: damaged .*\.\.\.$/);
-  expect(lines[1]).not.toContain("\u001b");
+  const [, notice] = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now()).split("\n");
+  expect(notice).toMatch(/^SHIM: damaged .*\.\.\.$/);
+  expect(notice).not.toContain("\u001b");
 });
 
 it("a chat in a second client with the same id is found by its process", () => {

@@ -5,10 +5,8 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { lockFile } from "#src/store/open-driver.ts";
 import { aCliHome, failed, holding, linesOf, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { systemdUnit } from "#src/installer/service.ts";
 import { formatEvent } from "#src/cli/commands/run-supervisor.ts";
@@ -105,30 +103,6 @@ it("what is wrong in the settings is said, with its line, and nothing is started
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
-it("a second supervisor is refused with the pid of the first; what a dead one has left blocks none @night", async () => {
-  const home = aHome({ watch: { a: claude(done) } });
-  const folder = join(home.paths.home, "supervisor");
-  const owner = join(folder, "owner.json");
-  const lock = lockFile(join(folder, "lock"), openBetterSqlite3);
-  expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running\. .*supervise stop/));
-  home.alive.add(4_000);
-  writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
-  expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
-  const status = printed(/^Supervisor: pid 4000\.\nNAME.*STATE\na +claude +not started yet/);
-  expect(await home.shim("worker supervise status")).toMatchObject(status);
-  lock?.close();
-  for (const other of [
-    { boot: "boot-1", pid: 4_000, start: "s4000" },
-    { boot: "boot-0", pid: 4_000, start: "s4000" },
-    { boot: "boot-1 pid:[2]", pid: 1, start: "s1" },
-    "no owner",
-  ]) {
-    writeFileSync(owner, JSON.stringify(other));
-    expect((await supervise(home, () => true)).code).toBe(0);
-  }
-  expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
-});
-
 it("retry is heard by the supervisor that runs, or by the next one; stop finds none, and ends none of another container", async () => {
   const home = aHome({ watch: { a: claude(done), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
@@ -152,7 +126,7 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
   expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
 });
 
-it("stop asks the supervisor to end and waits until it is gone", async () => {
+it("status names the supervisor that runs; stop asks it to end and waits until it is gone", async () => {
   const home = aHome({ watch: { a: claude(done) } });
   const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
   const pid = child.pid ?? 0;
@@ -160,6 +134,8 @@ it("stop asks the supervisor to end and waits until it is gone", async () => {
   const gone = once(child, "exit");
   void gone.then(() => home.alive.delete(pid));
   write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid, start: `s${pid}` }) });
+  const status = printed(`Supervisor: pid ${pid}.\n`, /^a +claude +not started yet/m);
+  expect(await home.shim("worker supervise status")).toMatchObject(status);
   const { signal } = new AbortController();
   const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "worker supervise stop");
   expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
@@ -168,13 +144,17 @@ it("stop asks the supervisor to end and waits until it is gone", async () => {
 
 it("of many that begin at once one supervises", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
+  // A dead one has left this.
+  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }) });
   let refused = 0;
   const all = Array.from({ length: 5 }, async () => {
-    const { code } = await supervise(home, () => refused === 4);
+    const { code, err } = await supervise(home, () => refused === 4);
     if (code === 1) refused += 1;
+    expect(err).toMatch(code === 1 ? /already running.*supervise stop/ : /^$/);
     return code;
   });
   expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
+  expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
 });
 
 /** A user whose systemd answers, but for this word of its command line. */

@@ -58,7 +58,17 @@ it("a file names types and how each is done, with paths from its folder; options
   expect(chats).toContainEqual(expect.objectContaining({ role: "worker", capacity: 1 }));
 });
 
-it("an error in a file, or in the options, is reported with its line and nothing is done @night", async () => {
+const rules = ["--dangerously-skip-permissions", "Bash(", "Read Edit", "Bash (npm test)", '"Bash(a\\nb)"'];
+/** Settings of Claude Code that cannot be meant, in line 5. */
+const ofClaude = [
+  ["allowedTool: [Read]", /line 5: .*allowedTool/],
+  ...rules.map((rule) => [`allowedTools: [Read, ${rule}]`, /line 5: .*the name of a tool/] as const),
+  ["allowAll: sure", /line 5: /],
+  ["env: [A=B]", /line 5: .*the name of a variable/],
+  ['allowedTools: [Read, "Bash(npm test *)", mcp__my-docs__search]\n      maxTurns: none', /line 6: [^;]*$/],
+] as const;
+
+it("an error in a file, or in the options, is reported with its line and nothing is taken", async () => {
   const home = aWorkerHome();
   home.runtime.env["PATH"] = process.env["PATH"];
   const path = join(home.project, "w.yaml");
@@ -71,6 +81,7 @@ it("an error in a file, or in the options, is reported with its line and nothing
     ["types:\n  a: { command: [./x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
     ["types:\n  a: { command: [./x], repository: ../other }\n", /not in a git repository/],
     ["types:\n  a: { command: [no-such-program] }\n", /a: there is no program no-such-program/],
+    ...ofClaude.map(([line, why]) => [`types:\n  fix:\n    folder: .\n    claude:\n      ${line}\n`, why] as const),
   ] as const) {
     writeFileSync(path, text);
     expect([text, await home.shim("worker --config w.yaml")]).toMatchObject([text, failed(2, said)]);
@@ -111,21 +122,6 @@ it("Ctrl-C lets running tasks end, and so does a reader that is gone; the second
   expect(await interrupted("onInterrupt", 1)).toEqual([0, "done"]);
   expect(await interrupted("onInterrupt", 2)).toEqual([0, "queued"]);
   expect(await interrupted("onReaderGone", 1)).toEqual([0, "done"]);
-});
-
-it("settings of Claude Code that cannot be meant are refused with their line, before anything is taken", async () => {
-  const home = aCliHome();
-  const rules = ["--dangerously-skip-permissions", "Bash(", "Read Edit", "Bash (npm test)", '"Bash(a\\nb)"'];
-  for (const [line, said] of [
-    ["allowedTool: [Read]", /line 5: .*allowedTool/],
-    ...rules.map((rule) => [`allowedTools: [Read, ${rule}]`, /line 5: .*the name of a tool/] as const),
-    ["allowAll: sure", /line 5: /],
-    ["env: [A=B]", /line 5: .*the name of a variable/],
-    ['allowedTools: [Read, "Bash(npm test *)", mcp__my-docs__search]\n      maxTurns: none', /line 6: [^;]*$/],
-  ] as const) {
-    writeFileSync(join(home.project, "worker.yaml"), `types:\n  fix:\n    folder: .\n    claude:\n      ${line}\n`);
-    expect([line, await home.shim("worker --config worker.yaml")]).toMatchObject([line, failed(2, said)]);
-  }
 });
 
 /** Writes the files that the payload names; a test of a job fails while `red.txt` is there. */
