@@ -25,19 +25,16 @@ import {
   type RegisteredChat,
 } from "#src/contract/chat-state.ts";
 
-it("the defaults are those of the schema", () => {
-  expect(configSchema().parse({})).toEqual(defaults);
-});
-
 it("without a file all settings have their defaults; a file may give some, with comments", () => {
   const path = join(temporaryFolder(), "config.json");
+  expect(configSchema().parse({})).toEqual(defaults);
   expect(readConfig(path)).toEqual({ ok: true, value: defaults });
   writeFileSync(path, '\uFEFF{\n  // mine\n  "recovery": "ask",\n  "checkpoint": { "everyToolCalls": 3, },\n}\n');
   const value = { recovery: "ask", checkpoint: { everyToolCalls: 3, everyMs: 300_000 } };
   expect(readConfig(path)).toMatchObject({ ok: true, value });
 });
 
-it("a file that cannot be used is refused with its path and what is wrong, never half used", () => {
+it("a file that cannot be used is refused with its path and what is wrong, never half used, and no text makes the reading throw", () => {
   const cases: [string, RegExp][] = [
     ["", /not valid JSON/],
     ["{,}", /not valid JSON: value expected at line 1, column 2/],
@@ -54,9 +51,6 @@ it("a file that cannot be used is refused with its path and what is wrong, never
   }
   const folder = temporaryFolder();
   expect(readConfig(folder)).toEqual({ ok: false, error: `${folder}: cannot be read (EISDIR)` });
-});
-
-it("no text makes the reading of settings throw", () => {
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseConfig(text, "c")));
 });
 
@@ -105,7 +99,7 @@ it("a value is JSON where zod's own schema says so, and is passed on as it is", 
   );
 });
 
-it("the text that a limit has measured is that of the value, also where the value was changed after an earlier check", () => {
+it("the text that a limit has measured is that of the value, also where the value was changed after an earlier check; what is no JSON is refused before", () => {
   const limited = limitedJson(20);
   const value = { a: [1] };
   for (const next of [2, 3, 4]) {
@@ -115,11 +109,8 @@ it("the text that a limit has measured is that of the value, also where the valu
   }
   value.a.push(5, 6, 7, 8, 9);
   expect(limited.safeParse(value).error?.issues[0]?.message).toBe("at most 20 characters as JSON");
-});
-
-it("what is no JSON is refused before its text is measured", () => {
-  for (const value of [() => 1, 1n, Symbol("x"), undefined, { a: 1n }, { a: undefined }, Number.NaN, new Date(0)])
-    expect(limitedJson(20).safeParse(value).error?.issues).toMatchObject([{ message: "not a JSON value" }]);
+  for (const none of [() => 1, 1n, Symbol("x"), undefined, { a: 1n }, { a: undefined }, Number.NaN, new Date(0)])
+    expect(limited.safeParse(none).error?.issues).toMatchObject([{ message: "not a JSON value" }]);
 });
 
 it("a set of resources overlaps what one of them overlaps", () => {
