@@ -241,13 +241,17 @@ it("while SHIM is paused a hook stores nothing and says nothing, nor does it kee
   expect(summarizeUnread(runtime.paths.unread)).toMatchObject({ count: 1 });
 });
 
-it("/clear ends the old session and begins a new one in the same process, with no brief of the old one", () => {
+it("/clear ends the old session and begins a new one in the same process, with no brief of the old one, which is no fork where it is opened again", () => {
   const { runtime, claude } = aChat();
   const old = claude.session;
   claude.turn("fix the parser");
   expect(claude.clear("5c1e0000-0000-4000-8000-000000000001")).toBe("");
   expect(storedSession(runtime, old).endReason).toBe("clear");
   expect(storedSession(runtime, claude.session)).toMatchObject({ origin: "clear", endedAt: null });
+  const second = anotherClaude(runtime, claude, { session: old, pid: 2_000 });
+  second.start("resume");
+  second.prompt("go on");
+  expect(storedSession(runtime, old)).toMatchObject({ endedAt: null, owner: { pid: 2_000 } });
   claude.prompt("next");
   claude.kill();
   expect(anotherClaude(runtime, claude).start()).toContain("s ago: next");
@@ -275,17 +279,6 @@ it("a second client that opens a session which is alive gets one of its own, a f
   second.end();
   expect(storedSession(runtime, first.session).endedAt).toBeNull();
   expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
-});
-
-it("a session that its living client has left for another one is no fork where it is opened again", () => {
-  const { runtime, claude } = aChat();
-  const old = claude.session;
-  claude.turn("fix the parser");
-  claude.clear("5c1e0000-0000-4000-8000-000000000001");
-  const second = anotherClaude(runtime, claude, { session: old });
-  second.start("resume");
-  second.prompt("go on");
-  expect(storedSession(runtime, old)).toMatchObject({ endedAt: null, owner: { pid: second.pid } });
 });
 
 it("a reused pid and a reboot are seen: the session is dead", () => {

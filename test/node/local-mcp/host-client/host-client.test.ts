@@ -103,33 +103,29 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function startedAndKilled() {
-  const one = aHome();
-  for (let n = 0; n < 3; n++) one.start();
-  await vi.waitUntil(() => one.pids().length > 0, polling);
-  const [first = 0] = one.pids();
-  await vi.waitUntil(() => readFileSync(startMark(one.home), "utf8") === `${first}\n`, polling);
-  process.kill(first, "SIGKILL");
-  await vi.waitUntil(() => !isRunning(first), polling);
-  return one;
-}
-
-it("a host that was killed in its start is followed by another at once; none inherits what names a chat", async () => {
-  const { home, start, pids } = await startedAndKilled();
+it("a host that was killed in its start is followed by another at once, one that ended by itself after a while; none inherits what names a chat", async () => {
+  const { home, start, pids } = aHome();
+  const startAll = (): void => [1, 2, 3].forEach(start);
+  const started = (count: number): Promise<unknown> => vi.waitUntil(() => pids().length === count, polling);
+  const kill = async (pid = 0): Promise<void> => {
+    await vi.waitUntil(() => readFileSync(startMark(home), "utf8") === `${pid}\n`, polling);
+    process.kill(pid, "SIGKILL");
+    await vi.waitUntil(() => !isRunning(pid), polling);
+  };
+  startAll();
+  await started(1);
+  await kill(pids()[0]);
   // Removes the mark, then starts.
-  for (let n = 0; n < 2; n++) start();
-  await vi.waitUntil(() => pids().length === 2, polling);
+  startAll();
+  await started(2);
   expect(readFileSync(join(home, "env"), "utf8")).not.toMatch(/SHIM_TASK|_SESSION_ID/);
-});
-
-it("after a host that ended by itself in its start the next one has to wait, for a while", async () => {
-  const { home, start, pids } = await startedAndKilled();
+  await kill(pids()[1]);
   truncateSync(startMark(home));
-  for (let n = 0; n < 2; n++) start();
-  expect([existsSync(startMark(home)), pids().length]).toEqual([true, 1]);
+  startAll();
+  expect([existsSync(startMark(home)), pids().length]).toEqual([true, 2]);
   utimesSync(startMark(home), 0, 0);
-  for (let n = 0; n < 2; n++) start();
-  await vi.waitUntil(() => pids().length === 2, polling);
+  startAll();
+  await started(3);
 });
 
 it("a host reads its settings again when their file has changed; what cannot be read changes nothing", async () => {

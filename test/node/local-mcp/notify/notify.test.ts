@@ -7,13 +7,7 @@ import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { aReceiver, looksOf } from "#harness/machine/host-rig.ts";
-import {
-  someReadings,
-  storedBytes,
-  tempRuntime,
-  type TempRuntimeOptions,
-  type TempRuntime,
-} from "#harness/machine/temp-runtime.ts";
+import { someReadings, storedBytes, tempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { aMessage, hear, twoChats } from "#harness/team/team-rig.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
@@ -208,30 +202,16 @@ function opened(body: Buffer): unknown {
 }
 
 /** A phone that is paired over a coordinator on loopback, and wants these kinds. */
-function withPhone(runtime: TempRuntime, endpoint: string, kinds: readonly PushKind[]): void {
-  const subscription = {
-    endpoint,
-    keys: { p256dh: browser.getPublicKey("base64url"), auth: auth.toString("base64url") },
-  };
-  const now = runtime.now();
-  const phone = {
-    id: "p1",
-    name: "Pixel 9",
-    key: "k",
-    scope: "view" as const,
-    workspace: "http://127.0.0.1:1 team",
-    pairedAt: now,
-    seenAt: null,
-    endsAt: now + 86_400_000,
-    push: { subscription, kinds: [...kinds] },
-  };
-  changePhones(runtime.paths.home, now, () => ({ pushKeys: newPushKeys(), offered: [], phones: [phone] }));
-}
-
 async function aRig(kinds: readonly PushKind[], options: Parameters<typeof looksOf>[1] = {}, address = "") {
   const service = await aPushService();
   const runtime = tempRuntime();
-  withPhone(runtime, `${address || service.url}/sub`, kinds);
+  const now = runtime.now();
+  const keys = { p256dh: browser.getPublicKey("base64url"), auth: auth.toString("base64url") };
+  const push = { subscription: { endpoint: `${address || service.url}/sub`, keys }, kinds: [...kinds] };
+  const times = { pairedAt: now, seenAt: null, endsAt: now + 86_400_000 };
+  const about = { id: "p1", name: "Pixel 9", key: "k", scope: "view" as const, workspace: "http://127.0.0.1:1 team" };
+  const phones = [{ ...about, ...times, push }];
+  changePhones(runtime.paths.home, now, () => ({ pushKeys: newPushKeys(), offered: [], phones }));
   const look = looksOf(runtime, options);
   await look();
   const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
@@ -279,21 +259,15 @@ it("kinds that were not chosen, short turns, and what was so before, are not sen
   expect(told()).toEqual([]);
 });
 
-it("the coordinator is not asked for dead tasks while only phones are notified, which show none", async () => {
+it("the machine signs for the push service (VAPID), drops a subscription that has ended, and asks for no dead tasks, which a phone does not show", async () => {
   let asked = 0;
-  const { look, chat, told } = await aRig(["died"], { deadTasks: async () => ((asked += 1), []) });
-  chat.turn("x");
-  chat.kill();
-  await look();
-  expect([told(), asked]).toEqual([['"x" died (killed)'], 0]);
-});
-
-it("the machine signs for the push service (VAPID), and a subscription that has ended is dropped", async () => {
-  const { pushed, answer, runtime, look, chat } = await aRig(["died"]);
+  const options = { deadTasks: async () => ((asked += 1), []) };
+  const { pushed, answer, runtime, look, chat, told } = await aRig(["died"], options);
   Object.assign(answer, { status: 410 });
   chat.turn("x");
   chat.kill();
   await look();
+  expect([told(), asked]).toEqual([['"x" died (killed)'], 0]);
   const { phones, pushKeys } = readPhones(runtime.paths.home);
   expect(phones).toMatchObject([{ name: "Pixel 9", push: null }]);
   const [, key] = /^(?:vapid|WebPush) t=[\w.-]+, ?k=(.+)$/.exec(pushed[0]?.headers.authorization ?? "") ?? [];
