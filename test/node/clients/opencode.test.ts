@@ -82,8 +82,6 @@ async function aPrompted(isRepeated = false): Promise<Chat> {
   return chat;
 }
 
-const readFailed = { type: "tool", tool: "read", state: { status: "error", error: "no such file" } };
-
 it.each([false, true])(
   "OpenCode's events are recorded, also where each comes a second time: %s",
   async (isRepeated) => {
@@ -92,7 +90,8 @@ it.each([false, true])(
     await chat.says("I look first.");
     await tool(chat, "");
     await tool(chat, "-write");
-    await chat.part({ ...readFailed, callID: "c9" });
+    const state = { status: "error", error: "no such file" };
+    await chat.part({ type: "tool", tool: "read", state, callID: "c9" });
     await chat.says("All done.");
     await chat.happens("session.idle");
     expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
