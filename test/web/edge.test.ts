@@ -115,17 +115,12 @@ interface Paired extends Tab {
   readonly tookMs: number;
 }
 
-async function aMachine(): Promise<CliHome> {
+/** `shim pair`, and a browser that opens its link; the user compares the numbers. */
+async function paired(words = "pair"): Promise<Paired> {
   const edge = await anEdge();
   const home = aCliHome();
   seedFleet(home);
   await edge.join(home.runtime.paths.home, "m1");
-  return home;
-}
-
-/** `shim pair`, and a browser that opens its link; the user compares the numbers. */
-async function paired(words = "pair"): Promise<Paired> {
-  const home = await aMachine();
   const links = new PhoneLinks(home.runtime);
   onTestFinished(() => links.close());
   let tab: Tab | null = null;

@@ -211,14 +211,11 @@ it("the preview reads on over pages that hold no match", async () => {
 });
 
 it("the preview reads no page more than it needs, and at most sixty", async () => {
-  for (const [count, pages] of [
-    [1, 1],
-    [0, 60],
-  ] as const) {
+  for (const count of [1, 0]) {
     const tasks = Array.from({ length: count }, (_, task) => ({ task }));
     const asked = answering(() => ({ ok: true, value: { tasks, cursor: "1" } }));
     await findTasks({}, 1);
-    expect(asked).toHaveLength(pages);
+    expect(asked).toHaveLength(count === 1 ? 1 : 60);
   }
 });
 
