@@ -113,19 +113,8 @@ it("an edit of a reserved file is refused, also while events wait in the spool, 
     spool.append(runtime.paths.spool, { at: 1, event: "Stop", client: null, input: {} });
   }
   const command = "*** Begin Patch\n*** Update File: b.ts\n*** Update File: a.ts\n*** End Patch\n";
-  const patch = payload("PreToolUse", {
-    cwd: project,
-    turn_id: "t",
-    tool_name: "apply_patch",
-    tool_input: { command },
-  });
-  const answer = answerHook(
-    runtime,
-    "PreToolUse",
-    () => JSON.stringify(patch),
-    clientPid,
-    adapterOf("codex") ?? undefined,
-  );
+  const patch = { cwd: project, turn_id: "t", tool_name: "apply_patch", tool_input: { command } };
+  const answer = byHook(runtime, "PreToolUse", patch, clientPid, "codex");
   expect(answer).toContain('"permissionDecision":"deny"');
 });
 
@@ -158,8 +147,7 @@ it("what two events of a chat leave is done once, with the checkpoint that is du
 it("of a session that another process owned the owner is sought again with the next event", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
-  const begin = (pid: number): string =>
-    answerHook(runtime, "SessionStart", () => JSON.stringify(payload("SessionStart", { source: "resume" })), pid);
+  const begin = (pid: number): string => byHook(runtime, "SessionStart", { source: "resume" }, pid);
   // The client 400 is behind the wrapper of the channel; 500 is no ancestor of it.
   const tree = [[400], [clientPid, 400], [2_000, clientPid], [500]] as const;
   for (const [pid, parent] of tree) runtime.processes.start(pid, parent);
@@ -190,6 +178,11 @@ async function aScript(runtime: TempRuntime = tempRuntime()) {
 
 function payload(event: string, fields: object = {}): object {
   return { session_id: session, hook_event_name: event, cwd: "/p", ...fields };
+}
+
+/** What a process of hooks of the client answers. */
+function byHook(runtime: TempRuntime, event: string, fields: object, pid: number, client = "claude-code"): string {
+  return answerHook(runtime, event, () => JSON.stringify(payload(event, fields)), pid, adapterOf(client) ?? undefined);
 }
 
 const nothing = { status: 200, body: "" };

@@ -173,24 +173,21 @@ it("words that only say to continue, in any language, take the session that was 
 });
 
 it("the answer to the model's question counts; in a chat that has begun other work, or has no offer, the words mean that", () => {
-  const asked = anOffer();
-  asked.chat.prompt("hello");
-  asked.chat.stop("Shall I continue with the parser?");
-  asked.chat.prompt("yes");
-  expect(asked.isTaken()).toBe(true);
-  const busy = anOffer();
-  busy.chat.prompt("look at the lexer");
-  busy.chat.use("Read", { file_path: "lexer.ts" });
-  busy.chat.stop("Shall I fix it?");
-  busy.chat.prompt("yes");
-  expect(busy.isTaken()).toBe(false);
-  const talked = anOffer();
-  for (const n of [1, 2]) {
-    talked.chat.prompt(`a question ${n}`);
-    talked.chat.stop("An answer.");
+  const question = "Shall I go on with it?";
+  for (const [talk, words, expected] of [
+    [[["hello", question]], "yes", true],
+    [[["look at the lexer", question]], "yes", false],
+    [["a question", "another one"].map((said) => [said, "An answer."]), "go on", false],
+  ] as const) {
+    const { chat, isTaken } = anOffer();
+    for (const [said = "", answer] of talk) {
+      chat.prompt(said);
+      if (said.includes("lexer")) chat.use("Read", { file_path: "lexer.ts" });
+      chat.stop(answer);
+    }
+    chat.prompt(words);
+    expect([talk, isTaken()]).toEqual([talk, expected]);
   }
-  talked.chat.prompt("go on");
-  expect(talked.isTaken()).toBe(false);
   const undone = anOffer();
   undo(undone.runtime, undone.dead.session);
   expect(undone.chat.prompt("continue")).toEqual({});
