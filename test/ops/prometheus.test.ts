@@ -31,10 +31,7 @@ interface Config {
   global: Record<string, string>;
   scrape_configs: {
     job_name: keyof Targets;
-    scheme?: string;
-    metrics_path?: string;
     scrape_interval?: string;
-    authorization: { credentials_file: string };
     static_configs: { targets: string[] }[];
   }[];
 }
