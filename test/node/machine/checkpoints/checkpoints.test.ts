@@ -203,7 +203,7 @@ it("a page of a search begins after the last one's end, and both ends of a time 
   expect(found(runtime, { since: T0 + 1, until: T0 + 2 })).toEqual(["c", "b"]);
 });
 
-it("no character of a search is an operator; a search without a word finds nothing @night", () => {
+it("no character of a search is an operator; a search without a word finds nothing", () => {
   const runtime = tempRuntime();
   add(runtime, { id: "a", summary: 'say "stop" AND NOT (go) now* -x' });
   for (const text of ['"stop"', "AND", "NOT (go)", "now*", '"', "x OR y"]) found(runtime, { text });
@@ -211,7 +211,7 @@ it("no character of a search is an operator; a search without a word finds nothi
   for (const text of ["", " - *", "stop y"]) expect(found(runtime, { text })).toEqual([]);
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => void found(runtime, { text })),
-    { numRuns: 300 },
+    { numRuns: 50 },
   );
 });
 
