@@ -194,6 +194,18 @@ it.each<[string, Partial<WorkState>, Restoration["files"]?]>([
   expect(brief(aRestoration(state, { files }), now, "ask")).toContain(`\nof the session: ${line}`);
 });
 
+it("files that are not as they were stand first, those beyond the room by name, those only read last", () => {
+  const files: Restoration["files"] = [
+    { ...edited, path: "/p/gone.ts", now: "missing" },
+    { ...edited, path: "/q/other.ts" },
+    { ...edited, path: "/p/seen.ts", action: "read" },
+    ...Array.from({ length: 14 }, (_, n) => ({ ...edited, path: `/p/${n}.ts` })),
+  ];
+  const text = brief(aRestoration({}, { files }), now, "ask");
+  expect(text).toContain("\n- gone.ts (edited): MISSING\n- 13.ts (edited): unchanged since the checkpoint\n");
+  expect(text).toContain("\n- and 1 more\n- of those: /q/other.ts\n- read: seen.ts\n");
+});
+
 it("tests count only for all files of the newest snapshot, and the answer of a remote only for what was done before", () => {
   const push = { kind: "push", command: "git push", call: "c", at: T0 + 10 } as const;
   const ran = { at: T0, command: "npm test", exitCode: 0, trouble: null, ms: 1, output: "", commit: "c" };
