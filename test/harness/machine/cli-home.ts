@@ -14,7 +14,7 @@ import { pathsIn } from "#src/platform/paths.ts";
 import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import { storeDurations } from "#src/runtime/durations.ts";
-import { type EdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { type EdgeConfig, readEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -304,6 +304,12 @@ export function checkpointOf(home: CliHome, sessionId: string): string {
   const newest = home.runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
   if (!newest) throw new Error(`no checkpoint of ${sessionId}`);
   return newest.id;
+}
+
+export function edgeOf({ paths }: CliHome): EdgeConfig {
+  const edge = readEdgeConfig(paths.home);
+  if (!edge.ok || !edge.value) throw new Error("the machine has joined no workspace");
+  return edge.value;
 }
 
 /** Every file below SHIM's home that holds these bytes. */

@@ -4,14 +4,18 @@ import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
-import { aCliHome, addSession, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import {
-  edgeConfigPath,
-  readEdgeConfig,
-  removeEdgeConfig,
-  type EdgeConfig,
-} from "#src/coordinator-client/edge-config.ts";
+  aCliHome,
+  addSession,
+  edgeOf,
+  failed,
+  holding,
+  ids,
+  printed,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
+import { edgeConfigPath, readEdgeConfig, removeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import * as devices from "#src/machine/sharing/device.ts";
 import { addKey, createKey, formatCode, keyFilePath } from "#src/machine/sharing/key-ring.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
@@ -150,12 +154,6 @@ it("the secret in .dev.vars is for the development server only, whatever this ma
     expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
 });
-
-function edgeOf(home: CliHome): EdgeConfig {
-  const edge = readEdgeConfig(home.paths.home);
-  if (!edge.ok || !edge.value) throw new Error("the machine has joined no workspace");
-  return edge.value;
-}
 
 it("a machine takes up the new signing secret with all its tokens, and works when the old one is gone", async () => {
   const first = await EdgeRuntime.open();

@@ -1,7 +1,6 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { readEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
 import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
@@ -14,7 +13,7 @@ import { PhoneBackend } from "#src/web/phone/phone-backend.ts";
 import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { madeWorkspace } from "../../../scripts/local-edge.ts";
-import { aSeededHome, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { aSeededHome, edgeOf, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 
 /** A phone without a browser: what its page does, over the real coordinator. */
 class Phone {
@@ -94,12 +93,6 @@ async function aMachine(): Promise<{ home: CliHome; links: PhoneLinks; edge: Edg
   const links = new PhoneLinks(home.runtime);
   onTestFinished(() => links.close());
   return { home, links, edge };
-}
-
-function edgeOf({ runtime: { paths, env } }: CliHome): EdgeConfig {
-  const edge = readEdgeConfig(paths.home, env);
-  if (!edge.ok || !edge.value) throw new Error("no workspace");
-  return edge.value;
 }
 
 /** The requests of this process to the coordinator pass through here until the end of the test. */
