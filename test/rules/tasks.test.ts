@@ -258,6 +258,16 @@ taskTest("failures wait for the doubled base up to the cap, then the task is dea
   expect(await endsOf(host, task)).toEqual(["failed", "failed", "failed", "failed"]);
 });
 
+taskTest("with jitter a failure waits for half of its time to all of it", async ({ host }) => {
+  const tasks = Array.from({ length: 20 }, () => ({ type: "build", backoff: { ...plain, hasJitter: true } }));
+  const numbers = await submit(host, ...tasks);
+  const b = await Peer.join(host, "b", { capacity: 20 });
+  for (const held of await b.claim({ limit: 20 })) await b.nack(held);
+  const waits = await Promise.all(numbers.map(async (task) => (await taskOf(host, task)).dueInMs ?? 0));
+  expect(waits.filter((waitMs) => waitMs < 1_000 || waitMs > 2_000)).toEqual([]);
+  expect(new Set(waits).size).toBeGreaterThan(10);
+});
+
 taskTest("progress and checkpoint pass to the next attempt, however one ends", async ({ host, a }) => {
   const task = await submitOne(host, { maxAttempts: 9 });
   const progress = { percent: 10 };

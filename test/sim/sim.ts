@@ -93,8 +93,6 @@ export type Rule =
   | "line"
   | "lock-delay"
   | "guard"
-  | "compare-and-set"
-  | "state"
   | "watch"
   | "messages"
   | "due"

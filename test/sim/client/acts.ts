@@ -1,6 +1,6 @@
 import type { Priority, Target } from "#src/contract/messages.ts";
 import type { NewTask } from "#src/contract/tasks.ts";
-import type { Entry, Write } from "#src/contract/state.ts";
+import type { Write } from "#src/contract/state.ts";
 import type { Rng } from "../sim.ts";
 import { chatName, type Client } from "./client.ts";
 import { leaseActs } from "./leasing.ts";
@@ -13,44 +13,19 @@ export interface Act {
 }
 
 const counters = ["count/a", "count/b", "count/c"];
-const accounts = ["acct/1", "acct/2", "acct/3"];
 
-function increment(client: Client, rng: Rng): void {
-  const key = rng.pick(counters);
+function replace(client: Client, rng: Rng): void {
+  const write = { key: rng.pick(counters), value: rng.below(1_000), by: client.identity.chat };
   client.run(async () => {
-    const found = await client.call("state.get", { key });
+    const found = await client.call("state.get", { key: write.key });
     if (!found.ok) return;
-    const { entry } = found.value;
-    const next = { key, value: valueOf(entry) + 1, ifVersion: entry?.version ?? 0 };
-    await client.call("state.set", { ...next, by: client.identity.chat });
+    await client.call("state.set", { ...write, ifVersion: found.value.entry?.version ?? 0 });
   });
-}
-
-function valueOf(entry: Entry | null): number {
-  return typeof entry?.value === "number" ? entry.value : 0;
-}
-
-async function transfer(client: Client, rng: Rng): Promise<void> {
-  const from = rng.pick(accounts);
-  const to = rng.pick(accounts.filter((key) => key !== from));
-  const amount = rng.between(1, 9);
-  const writes: Write[] = [];
-  for (const [key, by] of [[from, -amount] as const, [to, amount] as const]) {
-    const found = await client.call("state.get", { key });
-    if (!found.ok) return;
-    const { entry } = found.value;
-    writes.push({ op: "set", key, value: valueOf(entry) + by, ifVersion: entry?.version ?? 0 });
-  }
-  await client.call("state.update", { writes, guards: [], by: client.identity.chat });
-}
-
-function ttlOf(key: string, rng: Rng): { ttlMs?: number } {
-  return key.startsWith("tmp") || rng.chance(0.5) ? { ttlMs: rng.between(1_000, 60_000) } : {};
 }
 
 function setForAWhile(client: Client, rng: Rng): void {
   const key = `${rng.chance(0.2) ? "session" : "tmp"}/${rng.below(6)}`;
-  client.send("state.set", { key, ...ttlOf(key, rng), value: rng.below(1_000) });
+  client.send("state.set", { key, ttlMs: rng.between(1_000, 60_000), value: rng.below(1_000) });
 }
 
 function several(client: Client, rng: Rng): void {
@@ -64,23 +39,16 @@ function several(client: Client, rng: Rng): void {
   client.send("state.update", { writes, guards: [] });
 }
 
-function read(client: Client, rng: Rng): void {
-  const key = rng.pick([...counters, ...accounts, `tmp/${rng.below(6)}`, `session/${rng.below(6)}`, "work/1"]);
-  client.send("state.get", { key });
-}
-
 function readChanges(client: Client, rng: Rng): void {
   const { prefix, revision } = client.watching;
   client.send("state.changes", { prefix, after: revision, limit: rng.pick([1, 2, 5, 20, 200]) });
 }
 
 const stateActs: readonly Act[] = [
-  { name: "increment", weight: 14, run: increment },
-  { name: "transfer", weight: 6, run: (client, rng) => client.run(() => transfer(client, rng)) },
+  { name: "replace", weight: 14, run: replace },
   { name: "set for a while", weight: 6, run: setForAWhile },
   { name: "delete", weight: 3, run: (client, rng) => client.send("state.delete", { key: `tmp/${rng.below(6)}` }) },
   { name: "several at once", weight: 5, run: several },
-  { name: "read", weight: 5, run: read },
   { name: "read changes", weight: 14, run: readChanges },
 ];
 

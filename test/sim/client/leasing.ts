@@ -7,7 +7,7 @@ import { err, type Result } from "#src/shared/result.ts";
 import { atoms, elections, indexesOf, resources, type Rng, maskOf, type Sim } from "../sim.ts";
 import type { Act } from "./acts.ts";
 
-const prefixes = ["", "", "count/", "acct/", "tmp/", "$leader/", "$chat/"];
+const prefixes = ["", "", "count/", "tmp/", "$leader/", "$chat/"];
 
 /** What a watch of the client brings: each change below its prefix once, in order and without a gap. */
 export class Watching {

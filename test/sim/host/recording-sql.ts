@@ -33,8 +33,7 @@ export type WaiterFact = Pick<WaiterRow, (typeof waiterColumns)[number]>;
 const changeColumns = ["revision", "grp", "key", "op", "value", "at"] as const;
 export type ChangeFact = Pick<RowOf<typeof changes>, (typeof changeColumns)[number]>;
 
-const claimColumns = ["task", "state", "reason", "claim", "chat", "incarnation"] as const;
-const taskColumns = [...claimColumns, "failures", "stalls", "lostChats", "notBefore"] as const;
+const taskColumns = ["task", "state", "reason", "claim", "chat", "incarnation", "notBefore"] as const;
 export type TaskFact = Pick<TaskRow, (typeof taskColumns)[number]>;
 
 export interface GrantContext {

@@ -1,12 +1,10 @@
 import { commonErrors, type Operation } from "#src/contract/operation.ts";
 import { operations } from "#src/contract/operations.ts";
-import type { state } from "#src/coordination/state/state.ts";
-import type { RowOf } from "#src/shared/table.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { LeaseBeliefs } from "../client/leasing.ts";
 import type { Commit, SimHost, Request } from "../host/sim-host.ts";
 import { type Sim, atoms, indexesOf, maskOf } from "../sim.ts";
-import { all, ChangeLog, keepMap, StateModel, MessageModel, type PutBack } from "./state-and-messages.ts";
+import { all, ChangeLog, keepMap, MessageModel, type PutBack, WriteModel } from "./state-and-messages.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { type KnownTask, TaskLedger } from "./task-ledger.ts";
 import { standing } from "./task-moves.ts";
@@ -16,7 +14,7 @@ import type { Fact, GrantContext, LeaseFact, WaiterFact } from "../host/recordin
 export class Oracle {
   readonly leases: LeaseLedger;
   readonly changes: ChangeLog;
-  readonly state: StateModel;
+  readonly writes: WriteModel;
   readonly messages: MessageModel;
   readonly tasks: TaskLedger;
   readonly #answers: TaskAnswers;
@@ -27,7 +25,7 @@ export class Oracle {
     this.#sim = sim;
     this.leases = new LeaseLedger(sim, beliefs);
     this.changes = new ChangeLog(sim, () => host.settings().keepChangesMs);
-    this.state = new StateModel(sim, this.leases);
+    this.writes = new WriteModel(sim, this.leases);
     this.messages = new MessageModel(sim);
     this.tasks = new TaskLedger(sim, host);
     this.#answers = new TaskAnswers(sim, this.tasks);
@@ -36,7 +34,7 @@ export class Oracle {
 
   committed(commit: Commit): void {
     // A guarded write is judged by the leases before it.
-    this.state.committed(commit);
+    this.writes.committed(commit);
     const checkAnswer = this.#answers.committed(commit);
     this.tasks.committed(commit);
     checkAnswer();
@@ -57,8 +55,8 @@ export class Oracle {
 
   /** The state that a restore brings back. Numbers given out after it are lost, and must not be given again. */
   keep(): PutBack {
-    const { leases, changes, state, messages, tasks } = this;
-    return all(keepMap(tasks.workers), ...[leases, changes, state, messages].map((part) => part.keep()));
+    const { leases, changes, writes, messages, tasks } = this;
+    return all(keepMap(tasks.workers), ...[leases, changes, writes, messages].map((part) => part.keep()));
   }
 
   trim(): void {
@@ -66,7 +64,7 @@ export class Oracle {
     this.messages.trim();
   }
 
-  /** Whatever is due was noticed, and the keys are stored as they were written. */
+  /** Whatever is due was noticed. */
   check(): void {
     const { leases, tasks } = this;
     for (const { resource, isBound, expiresAt } of leases.leases.values())
@@ -82,7 +80,6 @@ export class Oracle {
     for (const { chat, incarnation } of tasks.workers.values())
       if (tasks.countHeld(chat) > 0 && this.#host.isGone(chat, incarnation))
         this.#mustBeAhead(this.#sim.hostNow, `the life of ${chat}, which holds tasks,`);
-    this.#keys();
     const next = this.#host.nextDue();
     const { at } = this.#host.alarm;
     if (at !== null && next !== null && at > next) this.#sim.fail("due", `the alarm is set ${at - next} ms too late`);
@@ -92,18 +89,6 @@ export class Oracle {
   #mustBeAhead(at: number, what: string): void {
     const lateMs = this.#sim.hostNow - at;
     if (lateMs >= 0 && this.#host.alarm.isOnTime) this.#sim.fail("due", `${what} is over for ${lateMs} ms`);
-  }
-
-  #keys(): void {
-    const sim: Sim = this.#sim;
-    const { keys } = this.state;
-    const rows = this.#host.sql.peek<RowOf<typeof state>>("SELECT * FROM state");
-    sim.must(rows.length === keys.size, "state", () => `${rows.length} keys are stored, not ${keys.size}`);
-    for (const { key, value, version, expiresAt } of rows) {
-      const model = keys.get(key);
-      const isSame = model?.value === value && model.version === version && model.expiresAt === expiresAt;
-      sim.must(isSame, "state", () => `${key} is stored as ${value}`);
-    }
   }
 }
 

@@ -2,7 +2,7 @@ import type { Target } from "#src/contract/messages.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import { type Commit, readAccepted, type Readers, type Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { type Change, type Entry, type Guard, sessionTtlMs, type Write } from "#src/contract/state.ts";
+import type { Change, Guard } from "#src/contract/state.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { ChangeFact } from "../host/recording-sql.ts";
 import type { LeaseLedger } from "./oracle.ts";
@@ -299,21 +299,13 @@ function isSame({ revision, key, op, value }: ChangeFact, got: Change | undefine
   return isChange && JSON.stringify(got.value) === (value ?? "null");
 }
 
-interface Value {
-  readonly value: string;
-  readonly version: number;
-  readonly expiresAt: number | null;
-}
-
 interface Update {
-  readonly operation: string;
-  readonly writes: readonly Write[];
   readonly guards: readonly Guard[];
   readonly id: string;
 }
 
-export class StateModel {
-  readonly keys = new Map<string, Value>();
+/** Writes to the state: the leases judge their guards, and no request is done twice. */
+export class WriteModel {
   readonly #sim: Sim;
   readonly #ledger: LeaseLedger;
   readonly #known: Answered<true>;
@@ -324,64 +316,35 @@ export class StateModel {
     this.#ledger = ledger;
   }
 
-  committed(commit: Commit): void {
-    const { request, result, facts } = commit;
-    const changes = facts.flatMap((fact) =>
-      fact.kind === "changed" && !fact.change.key.startsWith("$") ? [fact.change] : [],
-    );
+  committed({ request, result, facts }: Commit): void {
     const update = request && updateOf(request.name, request.input);
-    if (update) this.#wrote(update, result.ok ? null : result.error.code, changes);
-    else for (const change of changes) this.#expired(change);
-    readAccepted(this.#on, commit);
+    if (!update) return;
+    const hasChanged = facts.some((fact) => fact.kind === "changed" && !fact.change.key.startsWith("$"));
+    if (this.#known.get(update.id)) {
+      this.#sim.count("write repeated");
+      this.#sim.must(result.ok && !hasChanged, "requests", () => `${update.id} was done twice`);
+    } else if (!result.ok) this.#refused(update, result.error.code);
+    else {
+      // A request without effect is not stored.
+      if (hasChanged) this.#known.add(update.id, true);
+      this.#accepted(update);
+    }
   }
 
   keep(): PutBack {
-    return all(keepMap(this.keys), this.#known.keep());
+    return this.#known.keep();
   }
 
-  #live(key: string): Value | null {
-    const found = this.keys.get(key);
-    return found && (found.expiresAt === null || found.expiresAt > this.#sim.hostNow) ? found : null;
-  }
-
-  #wrote(update: Update, refused: string | null, changes: readonly ChangeFact[]): void {
-    const { id } = update;
-    if (this.#known.get(id)) {
-      this.#sim.count("write repeated");
-      const isOnce = changes.length === 0 && refused === null;
-      return this.#sim.must(isOnce, "requests", () => `${id} was done twice (${refused ?? "accepted"})`);
-    }
-    if (refused !== null) return this.#refused(update, refused);
-    // A request without effect is not stored.
-    if (changes.length > 0) this.#known.add(id, true);
-    this.#accepted(update, changes);
-  }
-
-  #accepted({ operation, writes, guards }: Update, changes: readonly ChangeFact[]): void {
-    const sim: Sim = this.#sim;
+  #accepted({ guards }: Update): void {
     for (const { resource, token } of guards) {
       const why = this.#ledger.whyStale(resource, token);
-      sim.must(why === null, "guard", () => `a write for ${resource} with token ${token} was accepted: ${why}`);
-      sim.count("guarded write accepted");
-    }
-    for (const write of writes) {
-      const { key, ifVersion } = write;
-      const isMet = !this.#misses(write);
-      sim.must(isMet, "compare-and-set", () => `${operation} of ${key} took ${ifVersion}, not ${this.#version(key)}`);
-    }
-    // An expired key is left to the sweep.
-    const expected = writes.filter(({ op, key }) => op === "set" || (op === "delete" && this.#live(key) !== null));
-    const [want, got] = [expected.length, changes.length];
-    sim.must(want === got, "state", () => `${operation} of ${want} keys made ${got} changes`);
-    for (const [index, write] of expected.entries()) {
-      this.#change(write, changes[index] as ChangeFact, changes[0]?.grp);
+      this.#sim.must(why === null, "guard", () => `a write for ${resource} with token ${token} was accepted: ${why}`);
+      this.#sim.count("guarded write accepted");
     }
   }
 
-  #refused({ writes, guards }: Update, code: string): void {
+  #refused({ guards }: Update, code: string): void {
     this.#sim.count(`write refused: ${code}`);
-    if (code === "version_mismatch" && !writes.some((write) => this.#misses(write)))
-      this.#sim.fail("compare-and-set", `a write of ${writes[0]?.key} was refused, though its version is right`);
     if (code !== "stale_token") return;
     const isGood = guards.every(({ resource, token }) => {
       const lease = [...this.#ledger.leases.values()].find((one) => one.token === token);
@@ -389,58 +352,12 @@ export class StateModel {
     });
     if (isGood) this.#sim.fail("guard", "a guarded write was refused, though its lease is held");
   }
-
-  #misses({ key, ifVersion }: Write): boolean {
-    return ifVersion !== undefined && this.#version(key) !== ifVersion;
-  }
-
-  #version(key: string): number {
-    return this.#live(key)?.version ?? 0;
-  }
-
-  #change(write: Write, change: ChangeFact, group: number | undefined): void {
-    const { key, op } = write;
-    const value = op === "set" ? JSON.stringify(write.value) : null;
-    const isSame = change.key === key && change.op === op && change.value === value && change.grp === group;
-    if (!isSame) this.#sim.fail("state", `a ${op} of ${key} was stored as ${JSON.stringify(change)}`);
-    if (op !== "set") return void this.keys.delete(key);
-    const ttlMs = write.ttlMs ?? (key.startsWith("session/") ? sessionTtlMs : null);
-    const expiresAt = ttlMs === null ? null : this.#sim.hostNow + ttlMs;
-    this.keys.set(key, { value: JSON.stringify(write.value), version: change.revision, expiresAt });
-  }
-
-  #expired({ key, op }: ChangeFact): void {
-    if (op !== "expire" || !this.keys.has(key) || this.#live(key))
-      this.#sim.fail("state", `${key} was changed (${op}) without a request`);
-    this.keys.delete(key);
-  }
-
-  readonly #on: Readers = {
-    "state.get": ({ key }, { entry }) => this.#checkEntry(key, entry),
-  };
-
-  #checkEntry(key: string, entry: Entry | null): void {
-    const live = this.#live(key);
-    const isSame = live
-      ? entry?.key === key && entry.version === live.version && JSON.stringify(entry.value) === live.value
-      : entry === null;
-    if (!isSame) this.#sim.fail("state", `${key} was read as ${JSON.stringify(entry)}`);
-  }
 }
 
-function updateOf(operation: string, input: object): Update | null {
-  const { by = "", requestId } = input as CheckedInputOf<"state.update">;
-  const id = `${operation} ${by} ${requestId}`;
-  if (operation === "state.update") {
-    const { writes, guards } = input as CheckedInputOf<"state.update">;
-    return { operation, writes, guards, id };
-  }
-  if (operation !== "state.set" && operation !== "state.delete") return null;
-  const { key, value, ifVersion, guard, ttlMs } = input as CheckedInputOf<"state.set">;
-  const condition = ifVersion === undefined ? {} : { ifVersion };
-  const write: Write =
-    operation === "state.set"
-      ? { op: "set", key, value, ...condition, ...(ttlMs === undefined ? {} : { ttlMs }) }
-      : { op: "delete", key, ...condition };
-  return { operation, writes: [write], guards: guard ? [guard] : [], id };
+function updateOf(name: string, input: object): Update | null {
+  if (name !== "state.update" && name !== "state.set" && name !== "state.delete") return null;
+  const { by = "", requestId, guard, guards = guard ? [guard] : [] } = input as Written;
+  return { guards, id: `${name} ${by} ${requestId}` };
 }
+
+type Written = Partial<Pick<CheckedInputOf<"state.set">, "by" | "requestId" | "guard"> & Pick<Update, "guards">>;

@@ -153,7 +153,7 @@ export class TaskAnswers {
   #checkClaim(claimed: ClaimedTask, { chat, incarnation, requestId }: Asked): void {
     const sim: Sim = this.#sim;
     const { hostNow: now } = sim;
-    const { task, claim, attempt } = claimed;
+    const { task, claim } = claimed;
     const known = this.#ledger.tasks.get(task);
     const isHeld = known?.isHeldBy(chat, incarnation, claim, now) ?? false;
     sim.must(isHeld, "one-claim", () => `${chat} got task ${task}, and has it not (claim ${claim})`);
@@ -163,7 +163,6 @@ export class TaskAnswers {
     const { input, held } = known;
     const isStarted = known.state === "running";
     const expected: Partial<Record<keyof ClaimedTask, unknown>> = {
-      attempt: known.failures + 1,
       payload: input.payload,
       isStarted,
       progress: JSON.parse(known.progress ?? "null"),
@@ -175,7 +174,6 @@ export class TaskAnswers {
       const [want, got] = [value, claimed[name as keyof ClaimedTask]].map((one) => JSON.stringify(one));
       sim.must(want === got, "task", () => `${chat} got task ${task} with ${name} ${got}, not ${want}`);
     }
-    if (attempt > input.maxAttempts) sim.fail("task", `attempt ${attempt} of task ${task}`);
   }
 
   #called(name: string, input: ClaimedTaskReference, result: Reply): Check {

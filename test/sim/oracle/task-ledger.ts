@@ -37,9 +37,6 @@ export class KnownTask {
   readonly parent: number | null;
   state: TaskState = "blocked";
   reason: DeathReason | null = null;
-  failures = 0;
-  stalls = 0;
-  lostChats = 0;
   notBefore: number;
   queuedAt = 0;
   held: HeldClaim | null = null;
@@ -249,12 +246,12 @@ export class TaskLedger {
   }
 
   #stands(known: KnownTask, after: TaskFact, { now, settings }: Act): void {
-    const { state, reason, failures, stalls, lostChats, notBefore } = after;
+    const { state, reason, notBefore } = after;
     if (state === "queued") known.queuedAt = now;
     if (state === "queued") this.queued.set(known.task, known);
     else this.queued.delete(known.task);
     const wasEnded = known.isEnded;
-    Object.assign(known, { state, reason, failures, stalls, lostChats, notBefore });
+    Object.assign(known, { state, reason, notBefore });
     this.#open += Number(wasEnded) - Number(known.isEnded);
     const keepMs = state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs;
     known.keptUntil = known.isEnded ? now + keepMs : null;
