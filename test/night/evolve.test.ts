@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { aMachine, expectClean, seeded, testOf } from "#harness/evolution/sample-project.ts";
-import { failed, printed } from "#harness/machine/cli-home.ts";
+import { printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
 import type { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
@@ -57,7 +57,7 @@ function withWorker(machine: MachineHome, parts: readonly Omit<Part, "text">[]):
   return path;
 }
 
-it("seeded defects are fixed on branches, which a person accepts or rejects @night", async () => {
+it("seeded defects are fixed on branches, by the tools that the project has @night", async () => {
   const machine = aMachine(seeded);
   const { project } = machine;
   const head = git(project, "rev-parse", "HEAD");
@@ -73,24 +73,15 @@ it("seeded defects are fixed on branches, which a person accepts or rejects @nig
   expect(report.facts?.notes).toContain("1 need a worker, which is not set up.");
   expectClean(machine, 3);
   expect(git(project, "rev-parse", "HEAD")).toBe(head);
-  const [unused, used, lint] = ["knip", "no-unused", "no-var"].map((word) => {
-    const { task, branch } = report.tried.find(({ what }) => what.includes(word)) ?? {};
-    return { task: String(task), branch };
-  });
+  const unused = report.tried.find(({ what }) => what.includes("knip"));
   const left = git(project, "show", `${unused?.branch}:src/math.ts`);
   expect(left.match(/^(import|export) \S+ \w+/gm)).toEqual(["export function add", "export function sub"]);
   // Chats see it, too: the job's result is the report.
   const kept = { outcome: "kept" };
   const { result } = await machine.ask("task", "show", String(report.job));
   expect(result).toMatchObject({ job: report.job, tried: [kept, kept, kept] });
-  const decide = (...args: (string | undefined)[]) =>
-    machine.shim("code", "evolve", "review", ...args.map((one = "") => one));
-  expect(await decide("--accept", unused?.task)).toMatchObject(printed("is deleted"));
-  expect(await decide("--accept", used?.task)).toMatchObject({ code: 0 });
+  for (const { task } of report.tried) await machine.ask("code", "evolve", "review", "--accept", String(task));
   expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
-  expect(await decide("--reject", lint?.task)).toMatchObject(failed(2, "reason"));
-  await decide("--reject", lint?.task, "--reason", "we like var");
-  expect(await machine.ask("code", "evolve", "review")).toEqual({ offered: [] });
   // What has become unused in turn is the next run's.
   const next = await machine.shim("code", "evolve", "--trust", "--dry-run");
   expect(next).toMatchObject(printed("1 change to try", "exports in src/math.ts"));
@@ -123,32 +114,6 @@ it("a worker's change is kept if nothing gets worse; others are rejected, each f
   const again = await machine.shim("code", "evolve", "--trust", "--config", settings, "--dry-run");
   expect(again.out).toContain("0 changes to try");
   expect(again.out).toContain("2 findings are left out");
-});
-
-it("flaky tests, tests that fail and a project that is not trusted end it before any change @night", async () => {
-  const failing = aMachine({
-    ...seeded,
-    "src/bad.test.ts": 'import { test } from "node:test";\ntest("bad", () => { throw new Error("always"); });\n',
-  });
-  const failed = await failing.shim("code", "evolve", "--trust");
-  expect(failed.code).toBe(1);
-  expect(failed.err).toContain("the tests fail before any change");
-  const untrusted = await failing.shim("code", "evolve");
-  expect(untrusted.err).toContain("--trust");
-  const flag = join(failing.home, "flag");
-  const flaky = `import { test } from "node:test";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
-test("every other time", () => {
-  if (!existsSync(${JSON.stringify(flag)})) return writeFileSync(${JSON.stringify(flag)}, "");
-  rmSync(${JSON.stringify(flag)});
-  throw new Error("every other time");
-});
-`;
-  const machine = aMachine({ ...seeded, "src/flaky.test.ts": flaky });
-  const refused = await machine.shim("code", "evolve", "--trust");
-  expect(refused.err).toContain("the tests are flaky");
-  expect(refused.err).toContain("every other time");
-  expectClean(machine, 0);
 });
 
 it("a chat's task plans a run, and workers do it; no task chooses a program @night", async () => {

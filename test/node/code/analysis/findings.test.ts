@@ -13,8 +13,7 @@ import {
   type MergedFinding,
   type RawFinding,
 } from "#src/code/analysis/finding.ts";
-import { toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
-import { countTotals, findHotspots, Report, ToolRun } from "#src/code/analysis/report.ts";
+import { countTotals, findHotspots, Report, ToolRun, toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
 
 /**
  * What real tools printed for the files of `project`, whose folder was `/project`: TypeScript 7.0.2, ESLint 10.15.0,
@@ -91,10 +90,8 @@ it("the tools' findings in a real project are joined, and none is lost", () => {
 it("equal rules at another position, in another file, of another symbol or of one tool stay apart", () => {
   const tsc = { rule: "TS2304", range: { line: 1, column: 9 } };
   const eslint = { rule: "no-undef", range: { line: 1, column: 9, endLine: 1, endColumn: 12 } };
-  const [exported, unused] = [
-    { rule: "exports", symbol: "a", range: { line: 1 } },
-    { rule: "unused-export", symbol: "a", range: { line: 1 } },
-  ];
+  const exported = { rule: "exports", symbol: "a", range: { line: 1 } };
+  const unused = { ...exported, rule: "unused-export" };
   expect(
     [
       merged(["tsc", tsc], ["eslint", eslint]),
@@ -142,6 +139,11 @@ it("harmless lines anywhere and other indentation make nothing new, a bad line m
   );
 });
 
+/** A finding of the file as a whole. */
+function findWhole(file: string, text: string): Finding[] {
+  return fingerprinted({ [file]: text }, [aFinding({ file, range: null })]);
+}
+
 it("a renamed file brings nothing new, a copied one does; each entry stands for one finding", () => {
   const text = "bad()\nbad()";
   const baseline = toBaseline(findWord({ "old.ts": text }));
@@ -150,6 +152,10 @@ it("a renamed file brings nothing new, a copied one does; each entry stands for 
   expect(news({ "new.ts": text })).toBe(0);
   expect(news({ "old.ts": text, "copy.ts": text })).toBe(2);
   expect(news({ "new.ts": `${text}\nbad()` })).toBe(1);
+  expect(news({ "old.ts": "ok()", "new.ts": text })).toBe(2);
+  const known = toBaseline(findWhole("old.ts", "a"));
+  const found = ["a", "b"].flatMap((content) => compareWithBaseline(findWhole("new.ts", content), known, () => false));
+  expect(found.map(({ isNew }) => isNew)).toEqual([false, true]);
 });
 
 it("hotspots: complexity times commits", () => {

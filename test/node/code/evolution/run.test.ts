@@ -15,50 +15,61 @@ const files = {
   "check.js": 'if (!require("node:fs").readFileSync("src/b.js", "utf8").includes("debugger")) process.exit(1);\n',
   "src/a.js": "debugger;\na();\ndebugger;\n",
   "src/b.js": "debugger;\n",
-  "src/c.js": "debugger;\nc();\n",
+  "src/c.js": "debugger;\nexport const one = 1;\nexport const two = 2;\nexport const three = 3;\n",
   "src/d.js": "debugger;\nd();\n",
   "src/e.js": "debugger; // by hand\n",
 };
+
+/** Nobody uses what `c.js` exports. */
+const fakeKnip = `
+const lines = require("node:fs").readFileSync("src/c.js", "utf8").split("\\n");
+const names = lines.flatMap((text) => /^export const (\\w+)/.exec(text)?.[1] ?? []);
+const unused = names.map((name) => ({ name, line: 1, col: 1 }));
+console.log(JSON.stringify({ issues: [{ file: "src/c.js", exports: unused }] }));
+`;
 
 function anEvolvedHome() {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, files);
   install(home.project, "oxlint", fakeOxlint);
+  install(home.project, "knip", fakeKnip);
   const { signal } = new AbortController();
   const evolve = (options: string, io: Partial<Io> = {}, tests = "node check.js"): Promise<Ran> =>
     home.shimWith({ interrupted: () => signal, ...io }, `code evolve --trust ${options} --tests`, tests);
-  return Object.assign(home, { evolve });
-}
-
-type EvolvedHome = ReturnType<typeof anEvolvedHome>;
-
-async function planned(home: EvolvedHome, options = ""): Promise<string[]> {
-  const plan = (await home.evolve(`--dry-run --json ${options}`)).json() as unknown as Plan;
-  return plan.candidates.flatMap((one) => one.files);
+  const planned = async (options = ""): Promise<string[]> => {
+    const plan = (await evolve(`--dry-run --json ${options}`)).json() as unknown as Plan;
+    return plan.candidates.flatMap((one) => one.files);
+  };
+  return Object.assign(home, { evolve, planned });
 }
 
 it("a run keeps what the tests approve; what the judge or a person has rejected is not tried again", async () => {
   const home = anEvolvedHome();
   expect(await home.shim("code evolve")).toMatchObject(failed(1, "--trust"));
-  const report = (await home.evolve("--max-tasks 3 --json")).json() as unknown as EvolveReport;
+  const report = (await home.evolve("--max-tasks 4 --json")).json() as unknown as EvolveReport;
   expect(report.tried.map(({ outcome, what }) => `${outcome} ${what}`)).toEqual([
     "kept 2 × oxlint eslint(no-debugger) in src/a.js",
+    "kept 3 × knip exports in src/c.js",
     "rejected oxlint eslint(no-debugger) in src/b.js:1",
     "kept oxlint eslint(no-debugger) in src/c.js:1",
   ]);
-  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 6, afterAllKept: 3 } });
-  expect(report.tried[1]?.why).toContain("the tests fail: node check.js ended with exit code 1");
+  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 9, afterAllKept: 3 } });
+  expect(report.tried[2]?.why).toContain("the tests fail: node check.js ended with exit code 1");
   const notes = ["1 need a worker, which is not set up.", "1 more are worth a change than this run may try."];
   expect(report.facts?.notes).toEqual(expect.arrayContaining(notes));
-  expectClean(home, 2);
-  const [accepted, , rejected] = report.tried;
-  expect(git(home.project, "diff", "--name-only", "HEAD", String(accepted?.branch))).toBe("src/a.js\n");
-  expect(await home.shim(`code evolve review --accept ${accepted?.task}`)).toMatchObject(printed("is deleted"));
-  expect(await home.shim(`code evolve review --reject ${rejected?.task} --reason no`)).toMatchObject({ code: 0 });
+  expectClean(home, 3);
+  expect(await home.planned()).toEqual(["src/d.js"]);
+  expect(git(home.project, "diff", "--name-only", "HEAD", String(report.tried[0]?.branch))).toBe("src/a.js\n");
+  const review = (at: number, options: string): Promise<Ran> =>
+    home.shim(`code evolve review ${options} ${report.tried[at]?.task}`);
+  expect(await review(0, "--accept")).toMatchObject(printed("is deleted"));
+  expect(await review(1, "--reject")).toMatchObject(failed(2, "--reason"));
+  expect(await review(1, "--reason no --reject")).toMatchObject({ code: 0 });
+  expect(await review(3, "--accept")).toMatchObject(failed(1, "began with the work of task"));
+  expect(await review(3, "--reason no --reject")).toMatchObject({ code: 0 });
   expect(await home.json("code evolve review")).toEqual({ offered: [] });
-  expect(await planned(home)).toEqual(["src/d.js"]);
-  expect(await planned(home, "--retry")).toEqual(["src/b.js", "src/d.js"]);
+  expect(await home.planned("--retry")).toEqual(["src/b.js", "src/d.js"]);
 });
 
 it("Ctrl-C leaves a run, which the next command continues; its time and a person end it", async () => {
@@ -74,7 +85,7 @@ it("Ctrl-C leaves a run, which the next command continues; its time and a person
   home.now += 3_600_000;
   const report = (await home.evolve("--json")).json() as unknown as EvolveReport;
   expect(report).toMatchObject({ isEnded: true, stopped: "its time of 3600 s is over" });
-  expect(report.tried.map(({ outcome }) => outcome)).toEqual(["stopped", "stopped", "stopped", "stopped"]);
+  expect(report.tried.map(({ outcome }) => outcome)).toEqual(["stopped", "stopped", "stopped", "stopped", "stopped"]);
   await begin();
   expect(await home.shim("code evolve stop")).toMatchObject(printed("are cancelled"));
   expect(await home.shim("code evolve report")).toMatchObject(printed("has ended, since a person stopped the run"));

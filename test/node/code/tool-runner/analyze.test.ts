@@ -3,7 +3,6 @@ import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { parseReport } from "#src/code/analysis/mutants.ts";
 import { Report } from "#src/code/analysis/report.ts";
-import { isTrusted } from "#src/code/tool-runner/project-folder.ts";
 import { runTool } from "#src/code/tool-runner/run-tool.ts";
 import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
@@ -32,7 +31,7 @@ it("`shim code analyze` reports what the tools find, what was not analysed, and 
   const home = anAnalysedHome({ "tsconfig.json": "{}" }, { knip: "" });
   install(home.project, "typescript", "process.kill(process.pid, 'SIGSEGV')", "tsc");
   // Not the repository's.
-  install(home.folder, "fallow", "");
+  install(home.folder, "fallow", "console.log('{}')");
   const out = holding(
     "src/a.js:2:1  error  no debugger  [oxlint eslint(no-debugger)]\n",
     /tsc +9\.8\.7 +failed: exit code 139 without a report/,
@@ -155,33 +154,24 @@ it("Ctrl-C ends the tools, and the command with 130", async () => {
   expect(processesIn(home.project)).toEqual([]);
 });
 
-/** What this expression is in a tool. */
-async function seenByTool(value: string, env: NodeJS.ProcessEnv = {}) {
-  const diagnostic = `{ message: JSON.stringify(found), code: "x(y)", severity: "warning", filename: "a.js" }`;
-  const oxlint = `const found = ${value}; console.log(JSON.stringify({ diagnostics: [${diagnostic}] }))`;
-  const home = anAnalysedHome({}, { oxlint });
-  const report = Report.parse((await home.analyze("--json --only oxlint", env)).json());
-  const seen = JSON.parse(report.findings[0]?.message ?? "null") as Record<string, unknown>;
-  return { home, seen, notes: report.notes };
-}
-
-it("a tool gets no variable of the user's but those that programs need, and a home of its own", async () => {
+it("a tool gets only variables that programs need, no network and a home of its own, and nothing of it is left", async () => {
+  const endless = "['-e', 'setInterval(() => {}, 1000)']";
+  const child = `require('node:child_process').spawn(process.execPath, ${endless}, { stdio: 'ignore' }).unref()`;
+  const found = `{ env: process.env, network: Object.keys(require('node:os').networkInterfaces()), child: ${child} }`;
+  const diagnostic = `{ message: JSON.stringify(${found}), code: "x(y)", severity: "warning", filename: "a.js" }`;
+  const home = anAnalysedHome({}, { oxlint: `console.log(JSON.stringify({ diagnostics: [${diagnostic}] }))` });
   const ours = { LANG: "C", PATH: "/p/node_modules/.bin:bin:/usr/bin:/bin" };
   const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", ...ours };
-  const { home, seen: env } = await seenByTool("process.env", secret);
+  const { findings, notes } = Report.parse((await home.analyze("--json --only oxlint", secret)).json());
+  const seen = JSON.parse(findings[0]?.message ?? "") as { env: Record<string, string>; network: string[] };
+  const { env, network } = seen;
   expect(Object.keys(env)).toEqual(expect.not.arrayContaining(["GITHUB_TOKEN", "SHIM_TOKEN", "SHIM_HOME"]));
   const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`;
   expect(env).toMatchObject({ LANG: "C", PATH, NODE_OPTIONS: "--max-old-space-size=4096" });
   expect(env["HOME"]).not.toBe(home.folder);
-  expect(existsSync(String(env["HOME"]))).toBe(false);
-});
-
-it("a process that a tool leaves behind has ended, and no file of the run is left", async () => {
-  const endless = "['-e', 'setInterval(() => {}, 1000)']";
-  const child = `require('node:child_process').spawn(process.execPath, ${endless}, { stdio: 'ignore' }).unref()`;
-  const { home, seen } = await seenByTool(`{ scratch: process.env.HOME, child: ${child} }`);
+  expect(notes.includes("The network was NOT blocked for tools on this system.")).toBe(network.length > 0);
   expect(processesIn(home.project)).toEqual([]);
-  expect(existsSync(dirname(String(seen["scratch"])))).toBe(false);
+  expect(existsSync(dirname(String(env["HOME"])))).toBe(false);
 });
 
 it("a tool that prints without end is stopped @night", async () => {
@@ -189,11 +179,6 @@ it("a tool that prints without end is stopped @night", async () => {
   const home = anAnalysedHome({}, { fallow: endless });
   const { tools } = await home.report("--only fallow");
   expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
-});
-
-it("a tool has no network, or the report says so", async () => {
-  const { seen, notes } = await seenByTool("Object.keys(require('node:os').networkInterfaces())");
-  expect(notes.includes("The network was NOT blocked for tools on this system.")).toBe(Object.keys(seen).length > 0);
 });
 
 it("a process above the limit of memory ends, on Linux @night", async () => {
@@ -305,14 +290,5 @@ it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, i
   ];
   const text = JSON.stringify({ files: { "a.ts": { source: "x\na", mutants: [...mutants, first] } } });
   expect(parseReport(text, ["a.ts"])).toMatchObject({ ok: true, value: [{ counts, survivors }] });
-});
-
-it("a folder is trusted with all below it, and none whose name begins alike", () => {
-  const trusted = ["/a/proj", "/a/proj/b", "/a/project", "/a"].filter((folder) => isTrusted(folder, ["/a/proj"]));
-  expect(trusted).toEqual(["/a/proj", "/a/proj/b"]);
-});
-
-it("what is no report is refused", () => {
   expect(parseReport("<html>", [])).toEqual({ ok: false, error: "Stryker's report is no JSON" });
-  expect(parseReport("{}", []).ok).toBe(false);
 });

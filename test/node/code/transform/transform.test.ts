@@ -164,14 +164,6 @@ it("failing tests, no tests and tests of a project that is not trusted leave no 
   expect([home.branches(), home.leftovers()]).toEqual([[], []]);
 });
 
-it("code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted @night", async () => {
-  const home = aTransformHome();
-  const refusal = failed(1, "jscodeshift would run code of the project: a codemod is code", "analysis.trusted");
-  expect(await home.transform("codemods/no-var.cjs src")).toMatchObject(refusal);
-  write(home.paths.home, { "config.json": JSON.stringify({ analysis: { trusted: [home.folder] } }) });
-  await home.prints("codemods/no-var.cjs src", "jscodeshift");
-});
-
 it("a program that came with the repository is code of the project", async () => {
   const home = aTransformHome({ ".gitignore": "" });
   rmSync(join(home.project, "node_modules"), { recursive: true });
@@ -189,6 +181,8 @@ it("what is not committed is not included, and said", async () => {
   expect(ran).toMatchObject(printed("Not included: 2 paths of your tree with changes that are not committed."));
   expect(ran.out).not.toMatch(/dirty|fresh/);
   await home.refuses("rules src/new.ts", 2, "src/new.ts is not in the commit");
+  write(home.project, { "large.yml": "#".repeat(1_048_577) });
+  await home.refuses("large.yml", 2, "more than 1 MiB");
   await home.refuses("rules src ../other", 2, `${home.other} is not in ${home.project}.`);
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
 });
@@ -282,10 +276,8 @@ it("the worktree of a transform whose process was killed is removed by the next 
   const home = aTransformHome();
   const work = join(home.paths.home, "work");
   const repository = join(home.project, ".git");
-  const [killed, alive] = [
-    { boot: "boot-0", pid: 4_000_000, start: "s1" },
-    { boot: "boot-1", pid: process.pid, start: `s${process.pid}` },
-  ];
+  const killed = { boot: "boot-0", pid: 4_000_000, start: "s1" };
+  const alive = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
   const kept = { "task-7-00000bad": { task: 7, owner: killed }, "transform-000alive": { task: 0, owner: alive } };
   for (const [name, own] of Object.entries({ ...kept, "transform-0000dead": { task: 0, owner: killed } })) {
     const record = { repository, branch: `shim/${name}`, base: "HEAD", ...own };
@@ -335,8 +327,9 @@ function accepted(...payloads: object[]): boolean[] {
   return payloads.map((one) => TransformTask.safeParse(one).success);
 }
 
-it("a payload names no path out of the repository", () => {
+it("a payload names one change, and no path out of the repository", () => {
   expect(accepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toEqual([true]);
+  expect(accepted({}, { rule: "id: a", lintFix: true })).toEqual([false, false]);
   for (const path of ["/etc", "..", "a/../../b", "a/..", "a\nb", ""])
     expect([path, accepted({ codemod: path }, { lintFix: true, paths: [path] })]).toEqual([path, [false, false]]);
 });
