@@ -34,7 +34,6 @@ export class KnownTask {
   readonly task: number;
   readonly input: NewTask;
   readonly needs: readonly number[];
-  readonly parent: number | null;
   state: TaskState = "blocked";
   reason: DeathReason | null = null;
   notBefore: number;
@@ -47,11 +46,10 @@ export class KnownTask {
   keptUntil: number | null = null;
   readonly ends = new Map<number, EndedClaim>();
 
-  constructor(task: number, input: NewTask, needs: readonly number[], parent: number | null, at: number) {
+  constructor(task: number, input: NewTask, needs: readonly number[], at: number) {
     this.task = task;
     this.input = input;
     this.needs = needs;
-    this.parent = parent;
     this.notBefore = at + input.delayMs;
   }
 
@@ -311,10 +309,6 @@ export class TaskLedger {
     const isExcess = known.isEnded && this.tasks.size > settings.maxTasks;
     if (isExcess) sim.count("task went as one too many");
     sim.must(isExcess || (keptUntil !== null && keptUntil <= now), "task", () => `task ${task} is gone too early`);
-    for (const { needs, parent, isEnded, task: other } of this.tasks.values()) {
-      const isNeeded = !isEnded && (parent === task || needs.includes(task));
-      sim.must(!isNeeded, "task", () => `task ${task} is gone, and task ${other} needs it`);
-    }
     sim.count("task pruned");
     this.tasks.delete(task);
   }
@@ -348,8 +342,7 @@ function submitted({ request, result }: Commit, at: number): Map<number, KnownTa
     const answer = answers[index];
     if (!answer) continue;
     const needs = [...new Set(input.dependsOn.map(numberOf))];
-    const parent = input.parent === undefined ? null : numberOf(input.parent);
-    fresh.set(answer.task, new KnownTask(answer.task, input, needs, parent, at));
+    fresh.set(answer.task, new KnownTask(answer.task, input, needs, at));
   }
   return fresh;
 }
