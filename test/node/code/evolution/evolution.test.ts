@@ -48,8 +48,8 @@ it("a change that removes its findings is kept; one that does nothing, leaves it
   expect(judged({ changes: [] })).toEqual(["nothing was changed"]);
   const same = aMeasurement({ findings: [aFinding(), ...fine] });
   expect(judged({ after: same })[0]).toMatch(/^1 of 1 findings are still there/);
-  const fresh = aMeasurement({ findings: [...fine, aFinding({ rule: "new", range: { line: 9 } })] });
-  expect(judged({ after: fresh })).toEqual(["new findings: oxlint new in src/a.ts:9"]);
+  const fresh = aMeasurement({ findings: [...fine, aFinding({ tool: "knip", rule: "exports", range: { line: 9 } })] });
+  expect(judged({ after: fresh })).toEqual(["new findings: knip exports in src/a.ts:9"]);
   const failed = aMeasurement({ findings: fine, tools: [{ name: "oxlint", status: "failed", why: "it crashed" }] });
   expect(judged({ after: failed })).toEqual(["oxlint does not run any more: it crashed"]);
 });
