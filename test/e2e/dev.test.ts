@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
-import { DevServer, listeningPorts } from "#harness/edge/dev-server.ts";
+import { DevServer, listeningPorts } from "./dev-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
