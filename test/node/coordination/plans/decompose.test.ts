@@ -32,9 +32,11 @@ it("the score is 1 and the sum of its reasons, the largest first, and 10 at most
     ["fix", 0.5],
   ]);
   expect(score).toBe(9);
-  const kinds = ["refactor", "migrate", "test", "document"] as const;
-  expect(estimateComplexity(aJob({ files, kinds: [...kinds] })).score).toBe(10);
-  expect(estimateComplexity(aJob()).score).toBe(1);
+  const kinds: Job["kinds"] = ["refactor", "migrate", "test", "document"];
+  const text = "- do it\n".repeat(1_000);
+  // All kinds together count as three points.
+  const scores = [aJob(), aJob({ kinds }), aJob({ files, kinds, text })].map((job) => estimateComplexity(job).score);
+  expect(scores).toEqual([1, 4, 10]);
 });
 
 const byFile = SplitStrategy.parse({ by: "file" });
