@@ -3,7 +3,6 @@ import { killFigures } from "../test/harness/effects/kill-model.ts";
 import {
   isEnv,
   isIdentifier,
-  isOption,
   isPlain,
   type Families,
   type Notation,
@@ -28,20 +27,24 @@ const tokens = [
 ].flatMap((names) => names.split(", "));
 
 const notations: readonly Notation[] = [
-  ["ruby hash", (name, value) => (isIdentifier(name) ? `  :${name} => '${value}',` : null)],
-  ["kotlin", (name, value) => (isIdentifier(name) ? `private const val ${name} = "${value}"` : null)],
   ["powershell", (name, value) => (isIdentifier(name) ? `$env:${name} = "${value}"` : null)],
   ["terraform option", (name, value) => (isIdentifier(name) ? `terraform apply -var '${name}=${value}'` : null)],
-  ["compose list", (name, value) => (isEnv(name) ? `    environment:\n      - ${name}=${value}\n` : null)],
-  ["systemd unit", (name, value) => (isEnv(name) ? `[Service]\nEnvironment="${name}=${value}"\n` : null)],
   ["fragment", (name, value) => (isPlain(name) ? `https://app.acme.dev/cb#state=1&${name}=${value}&type=x` : null)],
-  ["python setdefault", (name, value) => (isPlain(name) ? `os.environ.setdefault("${name}", "${value}")` : null)],
-  ["list of arguments", (name, value) => (isOption(name) ? `["run", "--${name}", "${value}", "--all"]` : null)],
-  ["hocon", (name, value) => (isPlain(name) ? `db {\n  ${name} = "${value}"\n}` : null)],
   ["said", (name, value) => `For the tests: ${name} is ${value}`],
-  ["java call", (name, value) => (isIdentifier(name) ? `config.put("${name}", "${value}");` : null)],
   ["attribute", (name, value) => (isPlain(name) ? `<connection ${name}="${value}" port="25"/>` : null)],
-  ["escaped JSON", (name, value) => JSON.stringify({ log: JSON.stringify({ [name]: value, ok: true }) })],
+  ["csharp", (name, value) => (isIdentifier(name) ? `    public const string ${name} = "${value}";` : null)],
+  ["swift", (name, value) => (isIdentifier(name) ? `    let ${name}: String = "${value}"` : null)],
+  ["app settings", (name, value) => (isPlain(name) ? `<add key="${name}" value="${value}" />` : null)],
+  [
+    "kubectl literal",
+    (name, value) => (isPlain(name) ? `kubectl create secret generic app --from-literal=${name}=${value}` : null),
+  ],
+  ["elixir", (name, value) => (isIdentifier(name) ? `config :app, ${name}: "${value}"` : null)],
+  ["nix", (name, value) => (isPlain(name) ? `  services.app.${name} = "${value}";` : null)],
+  ["cmake", (name, value) => (isEnv(name) ? `set(${name} "${value}")` : null)],
+  ["command prompt", (name, value) => (isEnv(name) ? `C:\\app> set ${name}=${value}` : null)],
+  ["curl form", (name, value) => (isPlain(name) ? `curl -F ${name}=${value} https://app.acme.dev/login` : null)],
+  ["log line", (name, value) => (isPlain(name) ? `10:02:11 INFO boot: ${name}=${value} port=25` : null)],
 ];
 
 const heldOut: Families = { passwords, tokens, notations };
@@ -49,16 +52,14 @@ const heldOut: Families = { passwords, tokens, notations };
 const heldOutPlaceholders = "<value>, ${SECRET_VALUE}, xxxxxxxxxxxx, changeme, REDACTED, null, TODO".split(", ");
 
 const heldOutCode: readonly ((name: string, other: string) => string)[] = [
-  (name) => `def rotate(self, ${name}: str | None = None) -> None:`,
-  (name, other) => `assert ${other}.${name} is not None, "no ${name}"`,
-  (name) => `public void set(String ${name}) { this.${name} = ${name}; }`,
-  (name, other) => `let ${name} = ${other}.map(|one| one.${name}.clone());`,
-  (name, other) => `${name}: ${other}.${name} ?? defaults.${name},`,
-  (name) => `expect(result.${name}).toBe(undefined);`,
-  (name) => `<Input value={${name}} onChange={setValue} label="${name}" />`,
-  (name) => `log.info("the %s is missing", "${name}");`,
-  (name) => `{ "${name}": { "type": "string", "minLength": 12 } }`,
-  (name, other) => `for (const ${name} of ${other}.${name}s) check(${name});`,
+  (name) => `fn ${name}(&self) -> &str {`,
+  (name, other) => `${name} := ${other}.Get(ctx)`,
+  (name) => `private readonly ${name}: string;`,
+  (name) => `describe("${name}", () => {`,
+  (name) => `if ${name} is None: raise ValueError("${name}")`,
+  (name, other) => `CREATE TABLE t (${name} text NOT NULL, ${other} integer)`,
+  (name) => `<span className={styles.${name}}>{t("${name}")}</span>`,
+  (name, other) => `return ${name} ? ${other} : null;`,
 ];
 
 /** None of them was used while the rules were made. */

@@ -1,5 +1,6 @@
 import { isMarkerAt, matchAt, matchEnd, type Finding } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWord } from "./key-names.ts";
+import { literalAt } from "./literals.ts";
 import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
 import { isSecretValue, ValueReader, type Unquoted, type Value } from "./values.ts";
 
@@ -26,8 +27,9 @@ const aloneOnLine = /[^\s:={}[\]<>()"'`#,;-][^\s:={}[\]<>"'`,;]{5,63}[ \t]{0,8}(
 const notations: readonly Notation[] = [
   // name: Type = "value"
   {
-    starts: "\"'`?!:",
-    pattern: /["'`]?[?!]?:[ \t]{0,4}[A-Za-z_][A-Za-z_.<>|[\] ]{0,40}?=(?![=>])[ \t]{0,4}(?=["'`])/y,
+    starts: "\"'`?!: ",
+    pattern:
+      /["'`]?[?!]?(?:::?[ \t]{0,4}|[ \t]As[ \t])[A-Za-z_&[][\w.<>|[\]&'?*: ]{0,40}?=(?![=>])[ \t]{0,4}(?=(?:[\w$.:@]{0,40}[({[#=]{0,4}(?:\w{1,20}=)?)?["'`])/y,
   },
   // {"name": "DB_PASSWORD", "value": "..."}, in JSON, YAML and XML
   {
@@ -53,9 +55,9 @@ const notations: readonly Notation[] = [
   },
   // name = value, "name": "value", name["x"] := value, **name**: value, name 1: value, a list
   {
-    starts: "\\\"'`])}*?! \t:=：",
+    starts: "\\\"'`[])}*?! \t:=：<",
     pattern:
-      /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string|[ \t]\d{1,2})?[ \t]{0,20}(?::=|\?=|=>|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
+      /\\{0,8}["'`]?[\])}*]{0,2}(?:\[\d{0,4}\])?[?!]?(?:[ \t]string|[ \t]\d{1,2})?[ \t]{0,20}(?::=|\?=|=>|<-|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
     isLiteral: isLiteralValue,
   },
   // set("name", "value"), ["--name", "value"]
@@ -79,12 +81,15 @@ const notations: readonly Notation[] = [
     isHere: ({ before }) => /<[\w:.-]*$/.test(before),
     unquoted: "element",
   },
-  // WITH PASSWORD 'value', #define API_KEY "value", requirepass "value"
+  // std::string name{"value"}
+  { starts: "{", pattern: /(?=\{[ \t]?["'][^"'\n]{4,200}["'][ \t]?\})/y },
+  // WITH PASSWORD 'value', #define API_KEY "value", requirepass "value"; (def name "value")
   {
-    starts: " \t",
-    pattern: /[ \t]{1,4}(?=\\{0,8}["'])/y,
+    starts: " \t*",
+    pattern: /\*?[ \t]{1,4}(?=\\{0,8}["'])/y,
     isHere: (name) => {
       const { before, strength, word } = name;
+      if (/\((?:def[a-z]*|setq|setf|define)[ \t]+[\w*+-]*$|(?:^|[\s{(]):[\w-]*$/.test(before)) return true;
       if (word.includes(" ")) return /\b(?:user|grant|role)\b/i.test(before);
       return word === word.toUpperCase() || (strength === "password" && isFirstOnLine(name));
     },
@@ -229,16 +234,20 @@ function valuesAt(text: string, name: TellingName, reader: ValueReader): Finding
   if (phrase.length > 0) return phrase;
   const credentials = name.strength === "password" ? null : matchEnd(scheme, text, found.at);
   if (credentials !== null) return checkValue(text, reader.bare(credentials, "bare"), "authorization", false);
-  return readValues(text, found, reader).flatMap((value) => checkValue(text, value, name.strength, found.isClear));
+  return readValues(text, found, name.strength, reader).flatMap((value) =>
+    checkValue(text, value, name.strength, found.isClear),
+  );
 }
 
 /** Reads only as many items of a list as a person would write. */
-function readValues(text: string, found: ValueStart, reader: ValueReader): Value[] {
+function readValues(text: string, found: ValueStart, strength: Strength, reader: ValueReader): Value[] {
   const isList = /[[(]$/.test(text.slice(Math.max(0, found.at - 9), found.at).trimEnd());
   const values: Value[] = [];
   let at: number | null = found.at;
   while (at !== null && values.length < 50) {
-    const value = reader.read(at, found.unquoted);
+    // The bracket of a list is that of Lua's [[value]].
+    const opened: number = text.startsWith("[", at - 1) && /[[=]/.test(text.charAt(at)) ? at - 1 : at;
+    const value: Value | null = literalAt(text, opened, strength) ?? reader.read(at, found.unquoted);
     if (value) values.push(value);
     at = isList && value?.shape === "quoted" ? matchEnd(nextItem, text, value.end) : null;
   }

@@ -123,7 +123,7 @@ export function codeCases(names: Words, lines: readonly CodeLine[], seed: number
 /** A plain name: one word, nothing that a shell, a header or a URL would have to quote. */
 export const isPlain = (name: string): boolean => /^[\w.-]+$/.test(name);
 export const isIdentifier = (name: string): boolean => /^\w+$/.test(name);
-export const isOption = (name: string): boolean => /^[a-z-]+$/.test(name);
+const isOption = (name: string): boolean => /^[a-z-]+$/.test(name);
 export const isEnv = (name: string): boolean => /^[A-Z_]+$/.test(name);
 
 const passwords = [
@@ -185,6 +185,27 @@ const notations: readonly Notation[] = [
   ["hocon", (name, value) => (isPlain(name) ? `db {\n  ${name} = "${value}"\n}` : null)],
   ["java call", (name, value) => (isIdentifier(name) ? `config.put("${name}", "${value}");` : null)],
   ["escaped JSON", (name, value) => JSON.stringify({ log: JSON.stringify({ [name]: value, ok: true }) })],
+  ["rust static", (name, value) => (isEnv(name) ? `pub static ${name}: &'static str = "${value}";` : null)],
+  [
+    "type that may be empty",
+    (name, value) => (isIdentifier(name) ? `val ${name}: Option[String]? = '${value}'` : null),
+  ],
+  ["array of C", (name, value) => (isIdentifier(name) ? `static const char ${name}[] = "${value}";` : null)],
+  ["braces of C++", (name, value) => (isIdentifier(name) ? `std::string ${name}{"${value}"};` : null)],
+  ["raw string of C++", (name, value) => (isIdentifier(name) ? `auto ${name} = R"(${value})";` : null)],
+  ["raw string of Rust", (name, value) => (isIdentifier(name) ? `let ${name} = r#"${value}"#;` : null)],
+  ["prefix of Python", (name, value) => (isIdentifier(name) ? `${name} = rb'${value}'` : null)],
+  ["prefix of C#", (name, value) => (isIdentifier(name) ? `string ${name} = @"${value}";` : null)],
+  ["three quotes", (name, value) => (isIdentifier(name) ? `${name} = """\n${value}\n"""` : null)],
+  ["lua", (name, value) => (isIdentifier(name) ? `  ${name} = [==[${value}]==],` : null)],
+  ["ruby", (name, value) => (isIdentifier(name) ? `${name} = %q(${value})` : null)],
+  ["ocaml", (name, value) => (isIdentifier(name) ? `let ${name} = {|${value}|}` : null)],
+  ["visual basic", (name, value) => (isIdentifier(name) ? `Dim ${name} As String = "${value}"` : null)],
+  ["r", (name, value) => (isIdentifier(name) ? `${name} <- "${value}"` : null)],
+  ["lisp", (name, value) => (isPlain(name) ? `(defparameter *${name}* "${value}")` : null)],
+  ["keyword", (name, value) => (isPlain(name) ? `{:port 25 :${name} "${value}"}` : null)],
+  ["made from a string", (name, value) => (isIdentifier(name) ? `let ${name} = String::from("${value}");` : null)],
+  ["default of a field", (name, value) => (isIdentifier(name) ? `${name}: str = field(default="${value}")` : null)],
 ];
 
 export const tuned: Families = { passwords, tokens, notations };
@@ -217,4 +238,14 @@ export const codeLines: readonly CodeLine[] = [
   (name) => `log.info("the %s is missing", "${name}");`,
   (name) => `{ "${name}": { "type": "string", "minLength": 12 } }`,
   (name, other) => `for (const ${name} of ${other}.${name}s) check(${name});`,
+  (name) => `${name} = t("login.fields.${name}")`,
+  (name, other) => `const ${name} = ${other}.get("${name}", "none");`,
+  (name, other) => `const ${name} = ${other}.${name} || "default";`,
+  (name) => `${name}: [[Rotation of keys]] and [[Overview]]`,
+  (name) => `${name} = q(userInput)`,
+  (name) => `let ${name}: Option<String> = None;`,
+  (name) => `${name}: str = Field(description="What opens the account.")`,
+  (name) => `const ${name} = document.querySelector("#login-form input");`,
+  (name) => `${name} = open("config/app2.yml")`,
+  (name, other) => `(def ${name} ${other})`,
 ];
