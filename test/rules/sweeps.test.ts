@@ -3,6 +3,7 @@ import { defaultSettings, type Settings } from "#src/contract/workspaces.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
+  cancel,
   day,
   get,
   given,
@@ -14,6 +15,7 @@ import {
   refused,
   revision,
   set,
+  submitOne,
   toAll,
   waitForFullHour,
   Peer,
@@ -233,6 +235,34 @@ it("dedupe keys are limited as a whole submit; known keys still answer", async (
   }
   await ask(host, "tasks.submit", { tasks: keyed(10, 19) });
   expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
+});
+
+it("an ended task is kept as long as its end says, to the full hour, and no longer", async ({ host }) => {
+  await limit(host, { keepTasksMs: 2 * hour, keepDeadTasksMs: 5 * hour });
+  waitForFullHour(host);
+  host.wait(minute);
+  const [live, cancelled, dead] = [
+    await submitOne(host),
+    await submitOne(host),
+    await submitOne(host, { scheduleToStartMs: second }),
+  ];
+  await cancel(host, cancelled);
+  host.wait(second);
+  await host.ring();
+  const kept = async (): Promise<string[]> => {
+    await host.ring();
+    const found = [live, cancelled, dead].map((task) => host.call("tasks.get", { task }));
+    return (await Promise.all(found)).map((answer) => (answer.ok ? answer.value.state : "gone"));
+  };
+  expect(await kept()).toEqual(["queued", "cancelled", "dead"]);
+  host.wait(3 * hour - minute - 2 * second);
+  expect(await kept()).toEqual(["queued", "cancelled", "dead"]);
+  host.wait(second);
+  expect(await kept()).toEqual(["queued", "gone", "dead"]);
+  host.wait(3 * hour - second);
+  expect(await kept()).toEqual(["queued", "gone", "dead"]);
+  host.wait(second);
+  expect(await kept()).toEqual(["queued", "gone", "gone"]);
 });
 
 it("a chat has a number of leases and waits; renewals and repeats are not refused", async ({ host }) => {
