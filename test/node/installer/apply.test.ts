@@ -245,6 +245,12 @@ it("what the user changed between two installs stays, and all of SHIM goes", () 
   home.install();
   home.uninstall();
   expect(json.read(home.read(home.settings) ?? "")).toEqual({ theUsers: 1 });
+  // Emptied by the user: SHIM has nothing in it any more.
+  const other = aClientHome();
+  other.install();
+  other.write(other.settings, "{}");
+  other.uninstall();
+  expect(other.read(other.settings)).toBe("{}");
 });
 
 it.each([
