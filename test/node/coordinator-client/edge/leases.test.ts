@@ -114,7 +114,9 @@ it("a grant whose hint was lost is found by asking, and confirmed before it is t
   await edge.time.pass(1_000);
   edge.faults.loses = ({ text }) => text.includes("lease.granted");
   given(await edge.time.until(right.release()));
+  const since = edge.time.now;
   const mine = given(await edge.time.until(waiting));
+  expect(edge.time.now - since).toBeLessThanOrEqual(5_000);
   expect(mine.isTrusted() && (await isHeld(edge, mine))).toBe(true);
   const again = first.client.hold({ resource, ttlMs: 3_000, waitMs: 60_000 });
   await edge.time.pass(1_000);

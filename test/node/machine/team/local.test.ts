@@ -218,7 +218,7 @@ it.each<[number, Partial<ActivityFacts>]>([
   expect(minutes.filter((at) => keepsTasks(after(at, overrides)))).toEqual(minutes.slice(0, minute + 1));
 });
 
-it("a chat whose model hangs loses its task, though its process lives @night", async () => {
+it("a chat whose model hangs loses its task, though its process lives", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
