@@ -11,7 +11,7 @@ import { EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
 import { endByHand, seedExperiments } from "#harness/experiments/histories.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { patience } from "#harness/machine/host-rig.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { MachineHome } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";

@@ -5,6 +5,7 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
@@ -302,6 +303,6 @@ it("a message of the machine is shown by the service worker without the page's h
       "navigator.serviceWorker.ready.then((one) => one.getNotifications()).then((all) => all.map((one) => [one.title, one.body, one.tag, one.data].join(' ')).sort())",
     );
   await expect
-    .poll(texts)
+    .poll(texts, patience)
     .toEqual(["Payments waits for you May it run npm test? chat-1 /#/fleet", "SHIM A chat needs you. shim /"]);
 });

@@ -12,6 +12,7 @@ import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
+import { patience } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 import type { MachineInput } from "#src/contract/machine/operations.ts";
 import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
@@ -23,8 +24,6 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 
 export type Message = Record<string, unknown>;
 export const program = { version: "2.0.0", builtAt: 1 };
-/** How long a test waits for what comes by itself: no speed of the machine decides. */
-export const patience = { timeout: 120_000, interval: 20 };
 
 export async function aHost(
   runtime: TempRuntime = tempRuntime(),

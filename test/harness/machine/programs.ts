@@ -9,6 +9,9 @@ import { git, GIT_ENV, makeRepository, temporaryFolder } from "./git-project.ts"
 import { answered, built, startServer, storeOf } from "./mcp-process.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 
+/** How long a test waits for what comes by itself: no speed of the machine decides. */
+export const patience = { timeout: 120_000, interval: 20 };
+
 export interface Output {
   readonly code: number | null;
   readonly out: string;

@@ -12,6 +12,7 @@ import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, type Pairin
 import { PhoneBackend } from "#src/web/phone/phone-backend.ts";
 import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { madeWorkspace } from "../../../scripts/local-edge.ts";
 import { aSeededHome, edgeOf, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 
@@ -137,7 +138,7 @@ it("a phone that was paired sees the chats of its machine, and learns that they 
   const fleet = await page.call("page.fleet", {});
   expect(fleet).toMatchObject({ value: { rows: expect.arrayContaining([expect.objectContaining({ id: ids.dead })]) } });
   links.changed("sessions");
-  await vi.waitFor(() => expect(phone.changes.length).toBeGreaterThan(1));
+  await vi.waitFor(() => expect(phone.changes.length).toBeGreaterThan(1), patience);
   expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view /));
   expect(readPhones(home.runtime.paths.home).phones[0]?.seenAt).toBe(home.now);
 });

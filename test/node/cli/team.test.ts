@@ -6,7 +6,7 @@ import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, filesWith, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { patience } from "#harness/machine/host-rig.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";
 import { type Io, startGroup } from "#src/cli/io.ts";
 import type { InputOf } from "#src/contract/operations.ts";

@@ -12,6 +12,7 @@ import { untilFound } from "#harness/claude/claude-code.ts";
 import { childrenOf } from "#harness/machine/process-tree.ts";
 import { recording, recordings, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { limitOf } from "#src/machine/usage/at-limit.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -188,7 +189,7 @@ it("a dialog's decision from elsewhere is given to OpenCode, unless its user was
   await asked("per_2", { permission: "edit", patterns: ["a.ts"], metadata: { filepath: "/p/a.ts", diff: "-a\n+b" } });
   await asked("per_3", { permission: "webfetch", patterns: ["https://example.com"], metadata: {} });
   await hooks.event({ event: { type: "session.idle", properties: { sessionID: session } } });
-  await vi.waitUntil(() => sent.length === 3);
+  await vi.waitUntil(() => sent.length === 3, patience);
   expect(sent.map(({ payload }) => payload)).toMatchObject([
     { session_id: session, tool_name: "bash", tool_input: { command: "rm a" } },
     { tool_name: "edit", tool_input: { filePath: "/p/a.ts", diff: "-a\n+b" } },
@@ -199,7 +200,7 @@ it("a dialog's decision from elsewhere is given to OpenCode, unless its user was
   expect(sent.map(({ gone }) => gone?.aborted)).toEqual([false, false, true]);
   for (const [at, behavior] of ["allow", "deny", "allow"].entries())
     sent[at]?.answer({ hookSpecificOutput: { decision: { behavior } } });
-  await vi.waitUntil(() => replies.length === 2);
+  await vi.waitUntil(() => replies.length === 2, patience);
   expect(replies).toEqual([
     { path: { id: session, permissionID: "per_1" }, body: { response: "once" } },
     { path: { id: session, permissionID: "per_2" }, body: { response: "reject" } },

@@ -13,7 +13,7 @@ import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-p
 import { recordings } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
-import { outputOf, type Output } from "#harness/machine/programs.ts";
+import { outputOf, patience, type Output } from "#harness/machine/programs.ts";
 import { shimHookScript } from "../../../../scripts/programs.ts";
 
 it("an object that comes in any parts is complete at its end, with all of its fields", () => {
@@ -380,7 +380,7 @@ it("a signal to the group of the client ends the hook, and what was read is give
       const child = rig.start();
       child.stdin.write(input);
       // A script that waits has read what there was.
-      await (rig === asked ? isAsked : vi.waitUntil(() => isPolling(child.pid)));
+      await (rig === asked ? isAsked : vi.waitUntil(() => isPolling(child.pid), patience));
       process.kill(-(child.pid ?? 0), signal);
       expect((await outputOf(child, null)).code).toBe(0);
       const kept: unknown = JSON.parse(readFileSync(rig.given, "utf8"));
@@ -422,7 +422,7 @@ async function aHeldEvent() {
   const child = rig.start(request);
   const output = outputOf(child, hostile);
   const response = await held;
-  await vi.waitUntil(() => isPolling(child.pid));
+  await vi.waitUntil(() => isPolling(child.pid), patience);
   return { rig, child, output, response };
 }
 
@@ -431,7 +431,7 @@ it("a host that says it holds the event is waited for beyond the time of other e
   // Each is one second of the script's own clock.
   for (let second = 0; second < 5; second++) {
     child.kill("SIGALRM");
-    await vi.waitUntil(() => isPolling(child.pid));
+    await vi.waitUntil(() => isPolling(child.pid), patience);
   }
   response.end('{"decision":"x"}');
   expect(await output).toEqual(answered('{"decision":"x"}'));

@@ -5,7 +5,8 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { text as streamText } from "node:stream/consumers";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
-import { aFront, aFrontRig, aHost, ask, patience, settled } from "#harness/machine/host-rig.ts";
+import { patience } from "#harness/machine/programs.ts";
+import { aFront, aFrontRig, aHost, ask, settled } from "#harness/machine/host-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";

@@ -13,17 +13,8 @@ import { request } from "node:http";
 import { expect, it, vi, onTestFinished } from "vitest";
 import { nameOf, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
-import {
-  aFront,
-  aHost,
-  aReceiver,
-  ask,
-  open,
-  patience,
-  program,
-  settled,
-  statusOf,
-} from "#harness/machine/host-rig.ts";
+import { patience } from "#harness/machine/programs.ts";
+import { aFront, aHost, aReceiver, ask, open, program, settled, statusOf } from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
 import { tempRuntime, listCrashes } from "#harness/machine/temp-runtime.ts";
 import { join, dirname, resolve } from "node:path";
