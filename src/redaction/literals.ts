@@ -25,7 +25,7 @@ const forms: readonly Form[] = [
   // Python: r"value", f"value"; C#: @"value"; a shell: $'value'
   { pattern: new RegExp(String.raw`(?=[@$bBfFrRuUlL])${string}`, "y") },
   // C++ and JSX: {"value"}
-  { pattern: /(?<open>\{[ \t]?(?<quote>["'`]))(?<value>[^"'`\n\\]{4,400})\k<quote>[ \t]?\}/y },
+  { pattern: /(?<open>\{[ \t]?(?<quote>["'`]))(?<value>[^"'`\n\\]{4,400})\k<quote>[ \t]?\}/y, orElse: "name" },
   // Lua: [[value]]; OCaml: {|value|}; Ruby, Perl, Elixir: %q(value), q{value}, ~s(value)
   { pattern: /(?<open>\[(?<tag>={0,4})\[)(?<value>[^\s[\]]{4,400})\]\k<tag>\]/y, orElse: "name" },
   { pattern: /(?<open>\{(?<tag>[a-z_]{0,8})\|)(?<value>[^\s|]{4,400})\|\k<tag>\}/y, orElse: "name" },
@@ -55,12 +55,16 @@ const forms: readonly Form[] = [
   },
 ];
 
-/** @returns null: no such string begins at `at` */
+/** A pattern, or a template: `^[a-z]{8}$`, `{user}:{password}`. */
+const notPlain = /^\^|\[\w-\w|\\[dws]|\{\w*\}/;
+
+/** @returns null: no such string begins at `at`, or it is no plain text */
 export function literalAt(text: string, at: number, strength: Strength): Value | null {
   for (const { pattern, orElse } of forms) {
     const groups = matchAt(pattern, text, at)?.groups;
     if (!groups) continue;
     const { call = "", open: opened = "", value = "" } = groups;
+    if (notPlain.test(value)) return null;
     const start = at + call.length + opened.length;
     const isDoubtful = orElse === "label" && strength === "password" && !isHexOrUuid(value);
     const shape: Shape = isDoubtful ? "spaced" : orElse ? "bare" : "quoted";
