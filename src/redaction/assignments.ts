@@ -53,11 +53,11 @@ const notations: readonly Notation[] = [
     only: "password",
     pattern: /(?<=type\s?=\s?["']?\w{4,12})["']?[^<>"']{0,8}(?:["'][^<>]{0,200}?)?\svalue\s?=\s?(?=["'])/iy,
   },
-  // name = value, "name": "value", name["x"] := value, **name**: value, name 1: value, a list
+  // name = value, "name": "value", name["x"] := value, **name**: value, name 1: value; a list
   {
     starts: "\\\"'`[])}*?! \t:=：<",
     pattern:
-      /\\{0,8}["'`]?[\])}*]{0,2}(?:\[\d{0,4}\])?[?!]?(?:[ \t]string|[ \t]\d{1,2})?[ \t]{0,20}(?::=|\?=|=>|<-|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
+      /\\{0,8}["'`]?[\])}*]{0,2}(?:\[\d{0,4}\])?[?!]?(?:[ \t]string|[ \t]\d{1,2})?[ \t]{0,20}(?::=|\?=|=>|<-|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:(?:\(|\[(?!=*\[))\s{0,8})?/y,
     isLiteral: isLiteralValue,
   },
   // set("name", "value"), ["--name", "value"]
@@ -82,7 +82,7 @@ const notations: readonly Notation[] = [
     unquoted: "element",
   },
   // std::string name{"value"}
-  { starts: "{", pattern: /(?=\{[ \t]?["'][^"'\n]{4,200}["'][ \t]?\})/y },
+  { starts: "{", pattern: /(?=\{[ \t]?["'])/y },
   // WITH PASSWORD 'value', #define API_KEY "value", requirepass "value"; (def name "value")
   {
     starts: " \t*",
@@ -245,9 +245,7 @@ function readValues(text: string, found: ValueStart, strength: Strength, reader:
   const values: Value[] = [];
   let at: number | null = found.at;
   while (at !== null && values.length < 50) {
-    // The bracket of a list is that of Lua's [[value]].
-    const opened: number = text.startsWith("[", at - 1) && /[[=]/.test(text.charAt(at)) ? at - 1 : at;
-    const value: Value | null = literalAt(text, opened, strength) ?? reader.read(at, found.unquoted);
+    const value: Value | null = literalAt(text, at, strength) ?? reader.read(at, found.unquoted);
     if (value) values.push(value);
     at = isList && value?.shape === "quoted" ? matchEnd(nextItem, text, value.end) : null;
   }

@@ -10,7 +10,7 @@ interface Form {
   readonly orElse?: "name" | "label";
 }
 
-const open = String.raw`\\{0,8}["'${"`"}]`;
+const anyQuote = String.raw`\\{0,8}["'${"`"}]`;
 /** Letters and signs before a quote: `r"`, `b'`, `@"`, `$'`, `R"(`, `"""`. */
 const prefix = "(?:[@$]{1,2}|[bBfFrRuUlL]{1,2})?";
 const string = String.raw`(?<open>${prefix}(?<quote>["'${"`"}]))(?<value>(?:(?!\k<quote>)[^\n\\]){4,400})\k<quote>`;
@@ -18,7 +18,9 @@ const string = String.raw`(?<open>${prefix}(?<quote>["'${"`"}]))(?<value>(?:(?!\
 /** How languages write a string, other than in plain quotes. */
 const forms: readonly Form[] = [
   // Python, TOML, Java, Swift, Kotlin: """value"""; Nix: ''value''
-  { pattern: /(?<open>[bBfFrRuU]{0,2}(?<quote>"""|'''|'')\s{0,40})(?<value>[^\s"']{4,400})\s{0,40}\k<quote>/y },
+  { pattern: /(?<open>[bBfFrRuU]{0,2}(?<quote>"""|''')\s{0,40})(?<value>[^\s"']{4,400})\s{0,40}\k<quote>/y },
+  // An empty string, and what follows it, is none: password:'',token:''
+  { pattern: /(?<open>''\s{0,40})(?<value>\w[^\s"']{3,400})\s{0,40}''/y },
   // C++: R"(value)"; Rust: r#"value"#
   { pattern: /(?<open>R"(?<tag>[A-Za-z_]{0,16})\()(?<value>[^\n)]{4,400})\)\k<tag>"/y },
   { pattern: /(?<open>b?r(?<tag>#{1,4})")(?<value>[^\n"]{4,400})"\k<tag>/y },
@@ -48,7 +50,7 @@ const forms: readonly Form[] = [
   // a call: config.get("name", "value"), decode("value")
   {
     pattern: new RegExp(
-      String.raw`(?<call>(?:new[ \t])?[A-Za-z_$][\w$.:]{0,60}\((?:${open}[\w.:-]{1,60}${open},[ \t]?|\w{1,20}[ \t]?[:=][ \t]?)?)${string}`,
+      String.raw`(?<call>(?:new[ \t])?[A-Za-z_$][\w$.:]{0,60}\((?:${anyQuote}[\w.:-]{1,60}${anyQuote},[ \t]?|\w{1,20}[ \t]?[:=][ \t]?)?)${string}`,
       "y",
     ),
     orElse: "label",

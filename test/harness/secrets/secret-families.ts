@@ -246,6 +246,7 @@ export const codeLines: readonly CodeLine[] = [
   (name) => `${name} = r"^[a-z0-9]{8,}$"`,
   (name) => `${name} = f"{user}:{pw}"`,
   (name) => `${name}: {"type"}`,
+  (name, other) => `{${name}:'',${other}:''}`,
   (name) => `let ${name}: Option<String> = None;`,
   (name) => `${name}: str = Field(description="What opens the account.")`,
   (name) => `const ${name} = document.querySelector("#login-form input");`,
