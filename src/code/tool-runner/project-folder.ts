@@ -227,7 +227,7 @@ export async function copyCommit({ git, top, prefix }: Repository, commit: strin
 }
 
 /** @param path normal, relative to a folder, with `/` */
-function isForeign(path: string): boolean {
+export function isForeign(path: string): boolean {
   return path === ".." || path.startsWith("../") || isAbsolute(path);
 }
 

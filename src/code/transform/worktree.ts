@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, symlinkSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { lines, quoteFolder, run, type Git } from "../../snapshots/git.ts";
 import {
   createWorktree,
@@ -11,6 +11,7 @@ import {
   type RemovalDeps,
   type WorktreeDeps,
 } from "../../snapshots/worktrees.ts";
+import { isForeign } from "../tool-runner/project-folder.ts";
 
 export interface WorktreeSource {
   /** Top of the user's work tree. */
@@ -167,7 +168,6 @@ function linkPackages(trees: Trees, source: string, target: string): void {
 
 /** A package of the same workspace is the one in the worktree. */
 function redirect({ top, tree }: Trees, path: string): string {
-  const inside = relative(top, realpathSync(path));
-  const isForeign = inside.startsWith("..") || isAbsolute(inside);
-  return isForeign || inside.split(sep).includes(modules) ? path : join(tree, inside);
+  const inside = relative(top, realpathSync(path)).split(sep).join("/");
+  return isForeign(inside) || inside.split("/").includes(modules) ? path : join(tree, inside);
 }
