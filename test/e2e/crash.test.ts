@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import {
   answered,
@@ -16,7 +17,7 @@ import { seededRandom } from "#harness/clock/fake-time.ts";
 /** `npm run stress -- crash --rounds 1000` */
 const rounds = setting("SHIM_CRASH_ROUNDS", 4);
 const seed = setting("SHIM_CRASH_SEED", 1);
-const polling = { timeout: 120_000, interval: 5 };
+const polling = { ...patience, interval: 5 };
 
 /** A client that saves as fast as it is answered, until it is killed; the step under way may then be stored or not. */
 function saving(server: McpConnection, name: string, random: () => number) {

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { addDemo } from "../../demo/chat-command.ts";
 import type { DemoResult } from "../../demo/chat-demo.ts";
 import { TeamDemo } from "../../demo/team-demo.ts";
@@ -46,7 +47,7 @@ it("what does not come back in the demo is named, and the exit code is 1 @night"
     holding(/^ {2}LOST {2}goal /m, /^ {2}back {2}files of the snapshot /m, /did not come back\.$/m),
   );
   expect(readdirSync(scratch)).toEqual([]);
-  await vi.waitUntil(() => processesIn(scratch).length === 0, { timeout: 120_000 });
+  await vi.waitUntil(() => processesIn(scratch).length === 0, patience);
 });
 
 it("the demo of a team: three workers do six tasks once, while a worker, the runtime and the queue fail @night", async () => {
@@ -71,7 +72,7 @@ it("the demo of a team: three workers do six tasks once, while a worker, the run
   await demo.close();
   isClosed = true;
   expect(existsSync(scene.root)).toBe(false);
-  await vi.waitFor(() => expect(processesIn(scene.root)).toEqual([]), { timeout: 120_000 });
+  await vi.waitFor(() => expect(processesIn(scene.root)).toEqual([]), patience);
 });
 
 it.each([
@@ -90,7 +91,7 @@ it.each([
   const ended = new Promise<number | null>((resolve) => void child.once("close", resolve));
   let shown = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (shown += text));
-  await vi.waitUntil(() => shown.includes(sign), { timeout: 120_000, interval: 20 });
+  await vi.waitUntil(() => shown.includes(sign), patience);
   const started = descendantsOf(child.pid ?? 0).map((pid) => identify(systemProcesses, pid));
   expect(started.length).toBeGreaterThan(3);
   process.kill(-(child.pid ?? 0), "SIGINT");

@@ -6,6 +6,7 @@ import { getMcpConfigForManifest, MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, expect, it, onTestFinished, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { hostsOf } from "#harness/machine/process-tree.ts";
@@ -139,7 +140,7 @@ it("it starts git and nothing else, and git is given no secret @night", async ()
   await running.ask("shim_force_checkpoint", { ...work, project });
   for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
     await running.ask(tool, { project });
-  await expect.poll(() => existsSync(list), { timeout: 120_000 }).toBe(true);
+  await expect.poll(() => existsSync(list), patience).toBe(true);
   await running.close();
   const lines = readFileSync(list, "utf8").trim().split("\n");
   const started = lines.map((line) => JSON.parse(line) as { file: string; names: string[] });
@@ -164,8 +165,6 @@ it("the settings reach the server as its environment; empty ones count as not gi
   expect(existsSync(join(own, "shim.db"))).toBe(true);
 });
 
-const polling = { timeout: 120_000, interval: 5 };
-
 async function aDesktop({ home }: Paths) {
   return connected(await startOf(folder, { home }));
 }
@@ -181,7 +180,7 @@ async function nextHost(paths: Paths, pid: number): Promise<HostStatus> {
   return vi.waitUntil(async () => {
     const host = await runningHost(paths).catch(() => null);
     return host !== null && host.pid !== pid && host;
-  }, polling);
+  }, patience);
 }
 
 it("the process of Claude Desktop is the host of other chats, which go on at the next host when it is killed @night", async () => {

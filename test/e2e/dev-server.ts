@@ -4,6 +4,7 @@ import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { onTestFinished, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { freePort } from "#harness/edge/edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
@@ -15,7 +16,6 @@ interface DevOptions {
   readonly isAwaited?: boolean;
 }
 
-const patience = { timeout: 120_000, interval: 1 };
 const script = join(import.meta.dirname, "..", "..", "scripts", "dev.ts");
 
 /** `npm run dev` without npm, in a process group of its own; what is left of it ends with the test. */

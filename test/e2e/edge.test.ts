@@ -1,4 +1,5 @@
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
@@ -10,7 +11,6 @@ const rounds = setting("SHIM_EDGE_CRASH_ROUNDS", 10);
 const writers = 8;
 
 /** Longer than the client's longest pause between two tries of a connection, which many kills in a row lead to. */
-const patience = { timeout: 120_000, interval: 50 };
 
 it(
   `kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, what was due happens, a client continues @night`,
@@ -31,7 +31,7 @@ it(
       const isOver = { now: false };
       const working = Array.from({ length: writers }, (_, n) => write(edge, `${round}/${n}`, acknowledged, isOver));
       const target = acknowledged.size + writers + ((round * 37) % 50);
-      await vi.waitUntil(() => acknowledged.size > target, { timeout: 120_000, interval: 1 });
+      await vi.waitUntil(() => acknowledged.size > target, { ...patience, interval: 1 });
       kills += edge.kill();
       isOver.now = true;
       await Promise.all(working);

@@ -13,7 +13,7 @@ import {
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
-import { lacking, MachineHome } from "#harness/machine/programs.ts";
+import { lacking, MachineHome, patience } from "#harness/machine/programs.ts";
 import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
@@ -23,8 +23,6 @@ import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses } from "#src/platform/processes.ts";
 import * as spool from "#src/store/spool.ts";
-
-const polling = { timeout: 120_000, interval: 5 };
 
 function toolEnd(server: McpConnection, id: string): Promise<Message> {
   const tool = { session_id: "s1", prompt_id: "p1", tool_name: "Bash", tool_use_id: id, "tool_input.command": id };
@@ -44,7 +42,7 @@ async function startHost(paths: Paths): Promise<void> {
   const env = envOf(paths, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli", SHIM_TASK: "of another chat" });
   const child = spawn(process.execPath, [join(dist, "mcp-host.cjs")], { env, stdio: "ignore" });
   onTestFinished(() => void child.kill("SIGKILL"));
-  await vi.waitUntil(() => existsSync(join(paths.home, "host.sock")), polling);
+  await vi.waitUntil(() => existsSync(join(paths.home, "host.sock")), patience);
 }
 
 /** A copy of the built programs, with another time of its build. @returns its `mcp.cjs` */
@@ -84,7 +82,7 @@ it("a command that changes something ends a host that is stopped, says so, and i
   const { code, err } = await machine.shim("pause");
   expect([code, err]).toEqual([0, expect.stringContaining("did not answer for five seconds, and was ended")]);
   expect(isAlive(systemProcesses, first)).toBe(false);
-  await vi.waitFor(() => expect(hostsOf(machine.paths.home)).toHaveLength(1), polling);
+  await vi.waitFor(() => expect(hostsOf(machine.paths.home)).toHaveLength(1), patience);
 });
 
 it("a home that is copied while its host lives is another home: both go on, each with its own host @night", async () => {
@@ -103,7 +101,7 @@ it("a home that is copied while its host lives is another home: both go on, each
   expect(nextStepOf(store, String(savedThere["checkpoint"]))).toBeNull();
   expect([integrityOf(store), integrityOf(storeThere), storedEnds(paths)]).toEqual([["ok"], ["ok"], ["end:t1"]]);
   const counts = (): number[] => [hostsOf(paths.home).length, hostsOf(copy.home).length];
-  await vi.waitFor(() => expect(counts()).toEqual([1, 1]), polling);
+  await vi.waitFor(() => expect(counts()).toEqual([1, 1]), patience);
 });
 
 const lackings = { locks: "its file system has no locks", sockets: "no socket can be made at" } as const;
@@ -116,7 +114,7 @@ for (const what of ["locks", "sockets"] as const)
       stdout: expect.stringContaining("host.log"),
     });
     const log = join(paths.home, "host.log");
-    await vi.waitFor(() => expect(readFileSync(log, "utf8")).toContain(lackings[what]), polling);
+    await vi.waitFor(() => expect(readFileSync(log, "utf8")).toContain(lackings[what]), patience);
     expect(spool.survey(paths.spool).waiting).toHaveLength(1);
   });
 
@@ -129,7 +127,7 @@ it("in a home that became read-only a chat and its events learn the reason, and 
   await first.ended;
   await killHosts(paths.home);
   // A disk that a process still writes to stays as it is.
-  await vi.waitFor(() => remount(disk, "ro"), polling);
+  await vi.waitFor(() => remount(disk, "ro"), patience);
   const server = spawnServer(paths);
   await expect(server.initialize("e2e")).rejects.toThrow(/host cannot be started .*(read-only|EROFS)/);
   expect(prompt(paths)).toMatchObject({ status: 0, stdout: expect.stringMatching(/cannot save.*(read-only|EROFS)/) });
@@ -155,10 +153,10 @@ it("an upgrade and a downgrade while chats live lose no event: the newer build's
     }
   };
   const hostIs = (program: string): Promise<boolean> =>
-    vi.waitUntil(() => hostsOf(paths.home).some(({ pid }) => isBuild(pid, program)), polling);
+    vi.waitUntil(() => hostsOf(paths.home).some(({ pid }) => isBuild(pid, program)), patience);
   const more = (count: number): Promise<boolean> => {
     const target = ids.length + count;
-    return vi.waitUntil(() => ids.length > target, polling);
+    return vi.waitUntil(() => ids.length > target, patience);
   };
   const one = await startServer(paths, { args: [older] });
   const working = [work(one, "older")];
@@ -175,7 +173,7 @@ it("an upgrade and a downgrade while chats live lose no event: the newer build's
   }
   over.abort();
   await Promise.all(working);
-  await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
+  await vi.waitUntil(() => spool.isEmpty(paths.spool), patience);
   expect(storedEnds(paths)).toHaveLength(ids.length);
   expect(new Set(storedEnds(paths))).toEqual(new Set(ids));
 });
@@ -217,7 +215,7 @@ it("where no host can be started events wait in the spool, redacted, and the use
       /SHIM cannot save: no host has started .* Events wait in the spool until it can\./,
     );
   }
-  await vi.waitUntil(() => hostsOf(paths.home).length === 0, polling);
+  await vi.waitUntil(() => hostsOf(paths.home).length === 0, patience);
   const waiting = readdirSync(paths.spool).map((name) => readFileSync(join(paths.spool, name), "utf8"));
   expect(waiting).toHaveLength(2);
   expect(waiting.join("")).not.toContain("0aB0aB");

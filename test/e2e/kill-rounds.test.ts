@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import {
@@ -30,7 +31,7 @@ const seed = setting("SHIM_HOST_KILL_SEED", 1);
 
 /** A home's store stays small enough to be checked after each round. */
 const roundsOfHome = 100;
-const polling = { timeout: 120_000, interval: 5 };
+const polling = { ...patience, interval: 5 };
 const script = join(dirname(built.hook), "shim-hook");
 const kinds = ["host", "front", "hook", "client"] as const;
 

@@ -1,6 +1,7 @@
 import { readlinkSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
@@ -19,7 +20,6 @@ import { tempHome } from "#harness/store/store-test.ts";
 
 /** `npm run stress -- processes --starts 1000` */
 const starts = setting("SHIM_PROCESS_STARTS", 24);
-const polling = { timeout: 120_000, interval: 5 };
 
 /** A client that is a process of its own, so that it can be killed: the server is its child, and reads what it reads. */
 const client = `const { spawn } = require("node:child_process");
@@ -73,7 +73,7 @@ function familyWithoutHosts({ pid }: McpConnection, { home }: Paths): ProcessIde
 }
 
 async function untilGone(family: readonly ProcessIdentity[]): Promise<void> {
-  await vi.waitUntil(() => !family.some((one) => isAlive(systemProcesses, one)), polling);
+  await vi.waitUntil(() => !family.some((one) => isAlive(systemProcesses, one)), patience);
 }
 
 it(
@@ -92,7 +92,7 @@ it(
       const { code, signal } = await server.ended;
       await untilGone(family).catch(() => expect.fail(`${name}: a process is left`));
       await vi
-        .waitUntil(() => storedSession({ store }, String(session)).detachedAt !== null, polling)
+        .waitUntil(() => storedSession({ store }, String(session)).detachedAt !== null, patience)
         .catch(() => expect.fail(`${name}: not detached`));
       expect([code, signal], name).toEqual(way.code === null ? [null, "SIGKILL"] : [way.code, null]);
       expect([server.stray, server.errors], name).toEqual([[], ""]);

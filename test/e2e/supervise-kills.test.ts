@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { type EventProcess, MachineHome } from "#harness/machine/programs.ts";
+import { type EventProcess, MachineHome, patience } from "#harness/machine/programs.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
@@ -111,7 +111,7 @@ const quick = { firstMs: 10, mostMs: 50, loopCrashes: 1_000_000 };
 
 /** Nothing of a run is left. */
 function gone({ pids }: ClaudeRun): Promise<void> {
-  return vi.waitFor(() => expect(pids.filter(isThere)).toEqual([]), { timeout: 120_000, interval: 20 });
+  return vi.waitFor(() => expect(pids.filter(isThere)).toEqual([]), patience);
 }
 
 /** Kills Claude Code itself, the process that keeps it, all of its group, or first its tools. */

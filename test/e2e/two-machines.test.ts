@@ -5,10 +5,10 @@ import { CutProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { answered, startServer } from "#harness/machine/mcp-process.ts";
-import { MachineHome } from "#harness/machine/programs.ts";
+import { MachineHome, patience } from "#harness/machine/programs.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 
-const patience = { timeout: 120_000, interval: 200 };
+const polling = { ...patience, interval: 200 };
 
 interface Joined {
   readonly machine: MachineHome;
@@ -60,7 +60,7 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
   a.proxy.cut();
   one.server.process.kill("SIGKILL");
   await one.server.ended;
-  await vi.waitFor(async () => expect(await stateOf(edge, 1)).toBe("queued"), patience);
+  await vi.waitFor(async () => expect(await stateOf(edge, 1)).toBe("queued"), polling);
 
   const other = await aChat(b, "hello");
   const found = await vi.waitFor(async () => {
@@ -68,7 +68,7 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
     const answer = await answered(other.server, "shim_check_recovery", { project });
     expect(answer["brief"]).toContain(one.session);
     return String(answer["brief"]);
-  }, patience);
+  }, polling);
   for (const part of ["on another machine (desktop)", "half of the lexer", "not synced: whatever it did after"])
     expect(found).toContain(part);
   await answered(other.server, "shim_check_recovery", { of: one.session, take: true });

@@ -8,7 +8,7 @@ import { basename, delimiter, dirname, join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
 import { servedInTest } from "#harness/edge/real-server.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { outputOf, type Output } from "#harness/machine/programs.ts";
+import { outputOf, type Output, patience } from "#harness/machine/programs.ts";
 
 const scratch = fs.mkdtempSync(join(tmpdir(), "shim-pack-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -138,7 +138,7 @@ async function chat(machine: BareMachine, shim: string): Promise<void> {
   await hook(machine, "SessionStart", { source: "startup" });
   // However long the first start takes, the prompt is given to the host.
   const socket = join(machine.home, ".local", "share", "shim", "host.sock");
-  await vi.waitUntil(() => existsSync(socket), { timeout: 120_000, interval: 20 });
+  await vi.waitUntil(() => existsSync(socket), patience);
   await hook(machine, "UserPromptSubmit", { prompt: "keep this prompt" });
   const { out } = good(await machine.run(shim, ["sessions", "show", "a-chat"]));
   expect(out).toContain("keep this prompt");

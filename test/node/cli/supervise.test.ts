@@ -4,6 +4,7 @@ import { chmodSync, existsSync, readFileSync, realpathSync, writeFileSync } from
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import type { Io } from "#src/cli/io.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
@@ -243,7 +244,7 @@ it("what opens a terminal runs in the chat's folder, in a group of its own, and 
   const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;
   await openTerminal(process.execPath, ["-e", script], folder);
   const path = join(folder, "pid.txt");
-  const pid = await vi.waitUntil(() => existsSync(path) && Number(readFileSync(path, "utf8")), { timeout: 120_000 });
+  const pid = await vi.waitUntil(() => existsSync(path) && Number(readFileSync(path, "utf8")), patience);
   // The whole group, so it leads one.
   expect(process.kill(-pid, "SIGKILL")).toBe(true);
   await expect(openTerminal("shim-no-such-program", [], folder)).rejects.toMatchObject({ code: "ENOENT" });

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { failed, holding, printed, type Ran } from "#harness/machine/cli-home.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
@@ -94,7 +95,7 @@ it("Ctrl-C ends the tests and all their processes: nothing is left or stored", a
   const work = join(rig.home.folder, "shim", "work");
   const hasBegun = (): boolean =>
     existsSync(work) && readdirSync(work).some((name) => existsSync(join(work, name, "tree", "begun")));
-  await vi.waitFor(() => expect(hasBegun()).toBe(true), { timeout: 120_000, interval: 50 });
+  await vi.waitFor(() => expect(hasBegun()).toBe(true), patience);
   stop.abort();
   expect(await running).toMatchObject(failed(130, "the tests were stopped. Nothing was stored."));
   expectNothingLeft(rig);

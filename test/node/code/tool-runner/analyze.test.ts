@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { parseReport } from "#src/code/analysis/mutants.ts";
 import { Report } from "#src/code/analysis/report.ts";
 import { runTool } from "#src/code/tool-runner/run-tool.ts";
@@ -148,7 +149,7 @@ it("Ctrl-C ends the tools, and the command with 130", async () => {
   install(home.project, "fallow", `${begin} setInterval(() => {}, 50)`);
   const stop = new AbortController();
   const ran = home.shimWith({ interrupted: () => stop.signal }, "code analyze --only fallow");
-  await expect.poll(() => existsSync(started), { timeout: 120_000 }).toBe(true);
+  await expect.poll(() => existsSync(started), patience).toBe(true);
   stop.abort();
   expect((await ran).code).toBe(130);
   expect(processesIn(home.project)).toEqual([]);

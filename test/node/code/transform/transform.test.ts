@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, rmSync, symlinkSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import { TransformTask, type Change, transformersFor } from "#src/code/transform/transformers.ts";
 import type { Io } from "#src/cli/io.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
@@ -215,7 +216,7 @@ it("Ctrl-C ends a transform, and leaves nothing @night", async () => {
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
   const work = join(home.paths.home, "work");
   const hasBegun = (): boolean => home.leftovers().some((name) => existsSync(join(work, name, "tree", "begun")));
-  await vi.waitFor(() => expect(hasBegun()).toBe(true), { timeout: 120_000, interval: 50 });
+  await vi.waitFor(() => expect(hasBegun()).toBe(true), patience);
   stop.abort();
   expect(await running).toMatchObject(failed(130, "the transform was stopped"));
   nothingLeft(home);

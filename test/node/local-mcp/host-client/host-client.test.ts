@@ -73,8 +73,6 @@ it("an error of the system keeps what a command line explains it by", async () =
   await expect(ask()).rejects.toMatchObject(error);
 });
 
-const polling = { timeout: 120_000, interval: 5 };
-
 /** Writes its variables and its number, and stays. */
 const program = `const fs = require("node:fs"); fs.writeFileSync("env", Object.keys(process.env).join());
   fs.appendFileSync("started", process.pid + "\\n"); setInterval(() => {}, 1e6);`;
@@ -107,11 +105,11 @@ function isRunning(pid: number): boolean {
 it("a host that was killed in its start is followed by another at once, one that ended by itself after a while; none inherits what names a chat", async () => {
   const { home, start, pids } = aHome();
   const startAll = (): void => [1, 2, 3].forEach(start);
-  const started = (count: number): Promise<unknown> => vi.waitUntil(() => pids().length === count, polling);
+  const started = (count: number): Promise<unknown> => vi.waitUntil(() => pids().length === count, patience);
   const kill = async (pid = 0): Promise<void> => {
-    await vi.waitUntil(() => readFileSync(startMark(home), "utf8") === `${pid}\n`, polling);
+    await vi.waitUntil(() => readFileSync(startMark(home), "utf8") === `${pid}\n`, patience);
     process.kill(pid, "SIGKILL");
-    await vi.waitUntil(() => !isRunning(pid), polling);
+    await vi.waitUntil(() => !isRunning(pid), patience);
   };
   startAll();
   await started(1);

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { patience } from "#harness/machine/programs.ts";
 import type { Progress } from "#src/contract/tasks.ts";
 import { endGroup, groupOf, runProgram, type Program } from "#src/platform/run-program.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
@@ -44,7 +45,7 @@ function begin(script: string, overrides: Partial<Program> = {}) {
   /** The first line that begins so; its rest. */
   const printed = (start: string): Promise<string> => {
     const find = (): string | undefined => lines.find((line) => line.startsWith(start));
-    return vi.waitUntil(find, { timeout: 120_000, interval: 10 }).then((line) => line.slice(start.length));
+    return vi.waitUntil(find, patience).then((line) => line.slice(start.length));
   };
   return { lines, ended, printed };
 }
@@ -114,7 +115,7 @@ it("a worker that is killed with -9 leaves nothing of its programs behind", asyn
   }
   expect(pids.map(isAlive)).toEqual([true, true]);
   worker.kill("SIGKILL");
-  await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), { timeout: 120_000, interval: 20 });
+  await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), patience);
 });
 
 const task = aClaim({
