@@ -374,7 +374,9 @@ const blank = fc.constantFrom("\0", "\0\0\0", "\u{FEFF}", " ", "\t", "\r", "\0 \
 const between = fc.constantFrom("\n", "\r\n", "\0\n", "\n\r\n\0\0\n", "", " \0\u{FEFF}");
 
 it("messages are found wherever the chunks are cut, with any text in them, without line breaks between them, and with NULs, blanks and byte order marks around them", async () => {
-  const text = fc.oneof(fc.jsonValue(), fc.constantFrom("}{", '"}{"id":9}', "\\", "a\nb", "\u2028"));
+  // JSON has no -0.
+  const value = fc.json().map((json): unknown => JSON.parse(json));
+  const text = fc.oneof(value, fc.constantFrom("}{", '"}{"id":9}', "\\", "a\nb", "\u2028"));
   const part = fc.tuple(fc.array(blank, { maxLength: 2 }), text, between);
   await fc.assert(
     fc.asyncProperty(fc.array(part, { maxLength: 4 }), cuts, async (parts, places) => {
