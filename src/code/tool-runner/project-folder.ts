@@ -191,11 +191,17 @@ export async function hasTrackedFiles({ git }: Pick<Repository, "git">, folder: 
 
 /** @returns those that git ignores, and does not track */
 export async function ignoredFiles({ git, prefix }: Repository, files: readonly string[]): Promise<Set<string>> {
-  // Git refuses all of them for one outside the repository.
   const inside = files.filter((file) => file !== "" && !isForeign(posix.join(prefix, file)));
-  // 128: a path behind a link, or in a module.
-  const { code, stdout } = await run(git, ["check-ignore", "-z", "--stdin"], inside.join("\0"), [0, 1, 128]);
-  return new Set(code === 0 ? stdout.toString("utf8").split("\0") : []);
+  return new Set(await ignoredIn(git, [...Map.groupBy(inside, (file) => posix.dirname(file)).values()]));
+}
+
+/** Git refuses all files for one behind a link or in a submodule, where all of its folder are. */
+async function ignoredIn(git: Git, folders: readonly (readonly string[])[]): Promise<string[]> {
+  const { code, stdout } = await run(git, ["check-ignore", "-z", "--stdin"], folders.flat().join("\0"), [0, 1, 128]);
+  if (code !== 128) return stdout.toString("utf8").split("\0");
+  if (folders.length <= 1) return [];
+  const half = folders.length >> 1;
+  return [...(await ignoredIn(git, folders.slice(0, half))), ...(await ignoredIn(git, folders.slice(half)))];
 }
 
 /**

@@ -46,13 +46,17 @@ it("`shim code analyze` reports what the tools find, what was not analysed, and 
   expect(await home.analyze()).toMatchObject({ code: 1, out });
 });
 
-it("neither packages nor what git ignores have findings, also beside one outside the repository", async () => {
-  const files = ["src/a.js", "ignored.js", "../ignored.js", "node_modules/b/c.js", "../../beside.js"];
+it("neither packages nor what git ignores have findings, also beside a file that git refuses", async () => {
+  const unknown = ["../../beside.js", "../link/b.js", "../module/b.js"];
+  const files = ["src/a.js", "ignored.js", "../ignored.js", "node_modules/b/c.js", ...unknown];
   const found = files.map((filename) => ({ code: "x(y)", severity: "error", message: "", filename }));
   const oxlint = `console.log(${JSON.stringify(JSON.stringify({ diagnostics: found }))})`;
   const home = anAnalysedHome({ ".gitignore": "ignored.js\n", "app/package.json": "{}" }, { oxlint });
+  makeRepository(join(home.project, "module"), { "b.js": "" });
+  git(home.project, "add", "module");
+  symlinkSync("app", join(home.project, "link"));
   const report = await home.report("app --only oxlint");
-  expect(report.findings.map(({ file }) => file)).toEqual(["../../beside.js", "src/a.js"]);
+  expect(report.findings.map(({ file }) => file)).toEqual([...unknown, "src/a.js"]);
 });
 
 it("a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
