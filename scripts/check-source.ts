@@ -1,4 +1,4 @@
-/** `npm run lint` runs it: names, comments and imports of `src` that no linter checks. Prints each fault as `file:line: why`. */
+/** `npm run lint` runs it: names, comments and imports of `src`, and waits of `test`, that no linter checks. Prints each fault as `file:line: why`. */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -210,6 +210,30 @@ export function clientFaults(path: string, source: string): string[] {
   return [`${path}:${line}: names the client ${found[0]}; what is of one client is in src/clients`];
 }
 
+const wait = /\b(?:vi\s*\.wait(?:For|Until)|expect\s*\.poll)\(/g;
+
+/** Waits of a test that end after a second, as vitest's default is: on a loaded machine they would measure time. */
+export function waitFaults(path: string, source: string): string[] {
+  const code = source.replaceAll(comment, blank).replaceAll(text, blank);
+  return [...code.matchAll(wait)].flatMap(({ index }) => {
+    const line = code.slice(0, index).split("\n").length;
+    const isPatient = /\b(?:patience|polling)\b[^()]*$/.test(callAt(code, index));
+    return isPatient
+      ? []
+      : [`${path}:${line}: waits without \`patience\`, declared in test/harness/machine/programs.ts`];
+  });
+}
+
+/** From a name to the bracket that ends its call, without that bracket. */
+function callAt(code: string, index: number): string {
+  let depth = 0;
+  for (let end = index; end < code.length; end++) {
+    if (code[end] === "(") depth += 1;
+    if (code[end] === ")" && --depth === 0) return code.slice(index, end);
+  }
+  return code.slice(index);
+}
+
 /** Tools of a chat: views of what the chat and the host do. */
 const tool = /^src\/local-mcp\/mcp\/tools\//;
 const state = /^src\/(?:store|coordination|snapshots)\/|^src\/shared\/sql\.ts$/;
@@ -241,6 +265,7 @@ if (import.meta.main) {
     path,
     source: readFileSync(join(root, path), "utf8"),
   }));
+  const tests = globSync("test/**/*.ts", { cwd: root });
   const imports = new Map(files.map(({ path, source }) => [path, importsOf(path, source)]));
   const cycles = folderCycles(imports);
   const faults = [
@@ -251,6 +276,7 @@ if (import.meta.main) {
     ...arrowFaults(imports),
     ...boundaryFaults(imports),
     ...files.flatMap(({ path, source }) => toolFaults(path, source, imports.get(path) ?? [])),
+    ...tests.flatMap((path) => waitFaults(path, readFileSync(join(root, path), "utf8"))),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);

@@ -1,6 +1,13 @@
 import { expect, it } from "vitest";
 import { expressionsOf, faultOf } from "../../../scripts/check-expressions.ts";
-import { arrowFaults, clientFaults, commentFaults, folderCycles, namingFaults } from "../../../scripts/check-source.ts";
+import {
+  arrowFaults,
+  clientFaults,
+  commentFaults,
+  folderCycles,
+  namingFaults,
+  waitFaults,
+} from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -71,6 +78,17 @@ it("a client's name outside the folders of clients is a fault; comments and impo
   expect(clientFaults("src/clients/qwen/qwen.ts", source)).toEqual([]);
   expect(clientFaults("src/a/b.ts", 'const isOpenCodeId = "";')).toHaveLength(1);
   expect(clientFaults("src/a/b.ts", "const copilots = 1; const decodeX = 2;")).toHaveLength(1);
+});
+
+it("a wait that ends after a second is a fault; one with the patience of tests is none", () => {
+  const hasty = ["vi.waitFor(() => f(patience))", "vi.waitUntil(f, { interval: 5 })", "expect\n  .poll(f)"];
+  for (const call of hasty) expect(waitFaults("test/a.test.ts", `\nawait ${call};`)).toHaveLength(1);
+  const patient = [
+    "vi.waitFor(() => f(1), patience)",
+    "vi.waitUntil(f, { ...patience, interval: 5 })",
+    "page.waitFor(f)",
+  ];
+  for (const call of patient) expect(waitFaults("test/a.test.ts", `await ${call};`)).toEqual([]);
 });
 
 function fault({ source, flags }: RegExp, bound: number | null = null): string | null {
