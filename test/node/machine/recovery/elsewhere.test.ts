@@ -15,6 +15,7 @@ import { dismiss } from "#src/machine/recovery/marks.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { given } from "#harness/coordinator/peers.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-process.ts";
 import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace } from "#harness/sync/sync-machine.ts";
@@ -85,7 +86,7 @@ it("one that ended, was recovered or dismissed where it ran, or holds nothing, i
 it("its files are compared with the project here: the same, different, or not here; others are named", async () => {
   const one = await aWorld();
   const { dead, chat, here, there } = one;
-  const outside = "/tmp/shim-outside-of-the-project.txt";
+  const outside = join(temporaryFolder(), "notes.txt");
   mkdirSync(join(dead.cwd, "src"));
   dead.write(join(dead.cwd, "src/lexer.ts"), "lexer");
   dead.write(join(dead.cwd, "gone.ts"), "gone");
