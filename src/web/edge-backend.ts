@@ -124,7 +124,7 @@ function toReceived({ target, text, isClipped, expiresInMs, ...one }: ListedMess
 function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   let isOpen = false;
-  const ping = setInterval(() => isOpen && socket.send("ping"), pingMs);
+  const ping = setInterval(() => socket.readyState === socket.OPEN && socket.send("ping"), pingMs);
   socket.addEventListener("open", () => {
     isOpen = true;
     onState(true);

@@ -17,7 +17,7 @@ const retryMs = { base: 1_000, most: 30_000 };
 
 type Cancel = () => void;
 
-export type PhoneSocket = Pick<WebSocket, "send" | "close" | "addEventListener">;
+export type PhoneSocket = Pick<WebSocket, "send" | "close" | "addEventListener" | "readyState" | "OPEN">;
 
 /** The parts of the browser that the backend uses. */
 export interface PhoneDeps {
@@ -145,7 +145,7 @@ export class PhoneBackend implements Backend {
   #pingIn(ms: number): void {
     this.#cancelPing();
     this.#cancelPing = this.#deps.after(ms, () => {
-      this.#socket?.send(pingText);
+      this.#sendText(pingText);
       this.#cancelPing = this.#deps.after(silentMs, this.#drop);
     });
   }
@@ -174,7 +174,7 @@ export class PhoneBackend implements Backend {
     this.#isAway = false;
     this.#isAnswered = false;
     this.#asked = randomText(16);
-    this.#socket?.send(textOf({ open: this.#asked }));
+    this.#sendText(textOf({ open: this.#asked }));
     this.#cancelOpening();
     this.#cancelOpening = this.#deps.after(openAgainMs, () => this.#ask());
   }
@@ -206,9 +206,17 @@ export class PhoneBackend implements Backend {
     if (channel === null) return;
     pending.sentIn = channel;
     const frame = await channel.seal({ id, ...pending.content });
+    if (this.#channel === channel && this.#sendText(textOf(frame))) return;
     // The next session sends it.
-    if (this.#channel === channel) this.#socket?.send(textOf(frame));
-    else if (pending.sentIn === channel) pending.sentIn = null;
+    if (pending.sentIn === channel) pending.sentIn = null;
+  }
+
+  /** @returns false: the connection has closed or does so, and takes no more */
+  #sendText(text: string): boolean {
+    const socket = this.#socket;
+    if (socket === null || socket.readyState !== socket.OPEN) return false;
+    socket.send(text);
+    return true;
   }
 
   async #request(content: object, isRepeatable: boolean): Promise<Answer<never>> {

@@ -136,6 +136,8 @@ it("a phone names itself by its model and its browser", () => {
 /** The phone's end of a connection; the test is the coordinator. */
 class FakeSocket extends EventTarget implements PhoneSocket {
   readonly sent: string[] = [];
+  readonly OPEN = 1;
+  readyState = 1;
   readonly #onSend: (text: string) => void;
 
   constructor(onSend: (text: string) => void) {
@@ -413,6 +415,21 @@ it("an action whose answer was lost is sent again in the next session under its 
   ]);
   await rig.answer({ id: rig.requests[2]?.id, value: {} });
   expect(await action).toEqual({ ok: true, value: {} });
+});
+
+it("what is asked while a connection closes is not given to it, and is sent over the next one", async () => {
+  const rig = await PhoneRig.inSession();
+  const sent = rig.last.sent.length;
+  rig.last.readyState = 2;
+  void rig.backend.call("page.fleet", {});
+  await rig.pass(5_000);
+  expect(rig.last.sent).toHaveLength(sent);
+  rig.last.emit("close", { code: 1006 });
+  await settled();
+  await rig.pass(1_000);
+  rig.last.emit("open");
+  await rig.relay({ isThere: true });
+  expect(rig.requests.map(({ name }) => name)).toEqual(["page.fleet"]);
 });
 
 it("a broken connection is made again after longer and longer waits, at once when the page is shown", async () => {
