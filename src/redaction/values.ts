@@ -5,7 +5,7 @@ import { entropy, isGibberish, isHexOrUuid, isRandom, isWordy } from "./randomne
 /** Labels, types, states, and what examples write. Compared whole, in lower case. */
 const words = new Set(
   `pass password passwd passphrase passcode pwd secret token key apikey auth authorization credential credentials bearer
-  passwort contraseña senha wachtwoord пароль 密码 パスワード motdepasse
+  passwort kennwort contraseña senha wachtwoord adgangskode passord salasana heslo geslo lozinka parola sandi motdepasse
   string str number integer boolean bool bytes object any unknown text varchar char null nil none undefined void never
   true false yes no on off required optional hidden invalid missing empty unset default disabled enabled public private
   expired revoked valid masked hashed encrypted plaintext plain field input label value values test testing tests demo
@@ -171,8 +171,11 @@ const checksByStrength: Readonly<Record<Exclude<Strength, "cookie">, (value: str
 };
 
 function isPassword(value: string, shape: Shape): boolean {
-  if (value.length < 4 || isNameOfSecret(value)) return false;
+  // Code after `prompt("Password: "`.
+  if (value.length < 4 || isNameOfSecret(value) || /^\)[;,.)\s\\]/.test(value)) return false;
   if (/\s/.test(value)) return shape === "quoted" && /\d/.test(value) && !sentence.test(value);
+  // A label in another language: letters, not all of them ASCII, and its punctuation.
+  if (/^[\p{L}\p{M}\u3000-\u303f\uff00-\uff0f:?.-]+$/u.test(value) && /[^\p{ASCII}]/u.test(value)) return false;
   return shape !== "bare" || isBarePassword(value);
 }
 

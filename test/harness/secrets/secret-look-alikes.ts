@@ -160,8 +160,18 @@ const code: readonly string[] = [
   "I forgot my password, the token is invalid, and the secret is that there is no key to the api.",
 ];
 
+/** A form a line, of those that a secret may have; ⏎ is a line end. */
+const forms = `
+"password": "パスワードを入力してください",
+"password": "Kennwort",
+password: "Введите-пароль",`;
+const inForms = forms
+  .split("\n")
+  .filter(Boolean)
+  .map((line) => line.replaceAll("⏎", "\n"));
+
 export function lookAlikes(seed: number): LookAlike[] {
   const d = draw(seed);
   const texts = [...hashes, ...encoded, ...others].map((pattern) => drawn(d, pattern));
-  return [...texts, ...placeholders, ...code].map((text) => ({ name: text.slice(0, 60), text }));
+  return [...texts, ...placeholders, ...code, ...inForms].map((text) => ({ name: text.slice(0, 60), text }));
 }
