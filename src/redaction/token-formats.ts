@@ -59,6 +59,12 @@ const markedFormats = [
     before: 4,
     token: /(?<![_~.-])[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}(?![\w~-])/y,
   },
+  {
+    kind: "ansible-vault",
+    mark: "$ANSIB",
+    before: 0,
+    token: /\$ANSIBLE_VAULT;[\d.]{1,5};AES256(?:;[\w.-]{1,64})?(?:(?:\s|\\{1,8}[nr]){1,40}[0-9a-f]{20,80}){1,2000}/y,
+  },
   { kind: "terraform-token", mark: ".atlas", before: 14, token: /[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}/y },
 ];
 

@@ -65,10 +65,10 @@ function endBefore(pattern: RegExp, text: string): number | null {
 
 const commands = ["curl", "wget", "http ", "https "];
 /** A backslash or an open list continues the line. The bound keeps it cheap. */
-const command = /(?<![\w.-])(?:curl|wget|https?)(?=["' \t])(?:\\\r?\n|[,([][ \t]{0,8}\r?\n|[^\r\n|]){1,2000}/y;
+const command = /(?<![\w.-])(?:curl|wget|https?)(?=\\{0,8}["' \t])(?:\\\r?\n|[,([][ \t]{0,8}\r?\n|[^\r\n|]){1,2000}/y;
 /** Reads at most 2,001 characters: a command. */
 const user =
-  /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:["'],\s{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)([^\s"'\\]{3,256})/g;
+  /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:\\{0,8}["'],\s{0,8}\\{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)["']?([^\s"'\\]{3,256})/g;
 
 /** `curl -u user:password` */
 export function webCommands(text: string): Finding[] {
@@ -109,30 +109,41 @@ const programs: readonly Program[] = [
   { name: /(?<![\w.-])(?:mysql|mariadb)[\w-]{0,20}\s/, option: /-p(?=\S)(?!\d+:\d)/y },
   { name: /(?<![\w.-])sshpass\s{1,4}$/, option: /-p[ \t]{0,4}/y },
   {
-    name: /(?<![\w.-])(?:(?:docker|podman|nerdctl|buildah|skopeo|oras|crane|oc|az|helm registry) login|mongo[a-z]{0,10})\s/,
+    name: /(?<![\w.-])(?:(?:docker|podman|nerdctl|buildah|skopeo|oras|crane|oc|az|helm registry) login|az (?:sql|mysql|postgres)|mongo[a-z]{0,10})\s/,
     option: /-p[ \t]{1,4}/y,
   },
   { name: /(?<![\w.-])(?:redis|valkey|keydb)-cli\s/, option: /-a[ \t]{1,4}/y },
   { name: /(?<![\w.-])ldap[a-z]{3,10}\s/, option: /-w[ \t]{0,4}/y },
-  { name: /(?<![\w.-])(?:sqlcmd|bcp|unzip|zip|ipmitool)\s/, option: /-P[ \t]{0,4}/y },
+  { name: /(?<![\w.-])(?:sqlcmd|bcp|unzip|zip|ipmitool|mosquitto_[a-z]{2,4})\s/, option: /-P[ \t]{0,4}/y },
+  { name: /(?<![\w.-])(?:7z[ar]{0,2}|unrar|rar)\s/, option: /-p(?=\S)/y },
+  { name: /(?<![\w.-])(?:useradd|usermod|ncftp[a-z]{0,4})\s/, option: /-p[ \t]{1,4}/y },
+  { name: /(?<![\w.-])lftp\s/, option: /-u[ \t]{0,4}["']?[^\s"',]{1,64},/y },
+  { name: /(?<![\w.-])snmp[a-z]{3,10}\s/, option: /-[AX][ \t]{1,4}/y },
+  { name: /(?<![\w.-])security add-(?:generic|internet)-password\s/, option: /-w[ \t]{1,4}/y },
+  { name: /(?<![\w.-])openssl enc\s/, option: /-k[ \t]{1,4}/y },
+  { name: /(?<![\w.-])gh secret set\s/, option: /-(?:b[ \t]{0,4}|-body[ =])/y },
+  { name: /(?<![\w.-])(?:az keyvault secret set|aws ssm put-parameter)\s/, option: /--value[ =]/y },
   { name: /(?<![\w.-])(?:smbclient|rpcclient|smbget)\s/, option: /-U[ \t]{0,4}["']?[^\s"'%]{1,64}%/y },
   { name: /(?<![\w.-])curl\s/, option: /-b[ \t]{0,4}/y, strength: "cookie" },
 ];
 
-/** One pass for both rules. The option has a blank before it. */
-const beginning = /-[pawbPU](?<=[ \t]-[a-zA-Z])|:oracle:|sqlplus /g;
+/** One pass for all of these rules. An option has a blank before it. */
+const beginning =
+  /-(?:[APUXabkpuw]|-body|-value)(?<=[ \t]-(?:[a-zA-Z]|-[a-z]{4,5}))|\((?<=@(?:tcp|unix)\(|(?:mysqli_connect|mysqli|PDO|getConnection|connect(?<=(?:DBI->|MySQLdb\.|pymysql\.)connect)|WiFi\.begin|login|\.basic|create_user|createHmac|jwt\.(?:sign|verify))\()|<<<(?<=(?:--password-stdin|--with-token|sudo -S|secret (?:create|put|set)|pass insert|env add)[^\n|;&]{0,80}<<<)|:(?:5432|oracle):|(?:htpasswd(?= -)|net(?= use)|wpa_passphrase|rabbitmqctl|echo|printf|sqlplus|ConvertTo-SecureString) /g;
 /** Separates commands; a backslash continues a line. */
 const commandEnd = /(?<!\\\r?)\n|[|;&]|(?<!\\)\\n/;
 const maxCommandChars = 300;
 
-/** `mysql -pvalue`, `docker login -p value`, `jdbc:oracle:thin:user/value@host` */
+/** `mysql -pvalue`, `echo value | docker login --password-stdin`, `sqlplus user/value@host` */
 export function passwordOptions(text: string): Finding[] {
   const findings: Finding[] = [];
   const reader = new ValueReader(text);
-  for (const { 0: found, index } of text.matchAll(beginning)) {
-    findings.push(
-      ...(found.startsWith("-") ? optionAt(text, index, reader) : oraclePassword(text, index + found.length)),
-    );
+  for (const { 0: mark, index } of text.matchAll(beginning)) {
+    const end = index + mark.length;
+    if (mark.startsWith("-")) findings.push(...optionAt(text, index, reader));
+    else if (mark === "(") findings.push(...argumentOf(text, index));
+    else if (marked[mark]) findings.push(...valueBehind(text, end, marked[mark]));
+    else findings.push(...oraclePassword(text, end));
   }
   return findings;
 }
@@ -159,4 +170,51 @@ function oraclePassword(text: string, from: number): Finding[] {
   const end = start === null ? null : matchEnd(beforeHost, text, start);
   if (start === null || end === null || isPlaceholder(text.slice(start, end))) return [];
   return [{ start, end, kind: "url-password" }];
+}
+
+const word = String.raw`[\w.@-]{1,64}`;
+const quote = String.raw`\\{0,8}["']?`;
+const behind = (open: string, after = ""): RegExp =>
+  new RegExp(String.raw`(?<open>${open}${quote})(?<value>[^\s"'|:;,\\()<>]{4,200})${after}`, "y");
+const reads = String.raw`[^|;&\n]{0,100}(?:--password-stdin|--with-token|--data-file=-|passwd --stdin|secrets? (?:create|put|set|versions add)\b)|(?:sudo )?(?:chpasswd|sudo -\w{0,3}S)\b`;
+const encodes = String.raw`base64\b(?<=:[^\s:|]{4,200}[ \t]{0,4}\|[ \t]{0,4}base64)`;
+const file = String.raw`>{1,2}[ \t]?[^\s|;&<>]{0,80}(?:passw(?:or)?d|secret|token)s?(?:\.(?!log\b)\w{1,8})?(?=[\s"'\\;&]|$)`;
+const printed = behind(
+  String.raw`(?:-[a-zA-Z]{1,3}[ \t]{1,4}){0,2}(?:${quote}%s(?:\\{1,8}n)?${quote}[ \t])?${quote}(?:${word}:)?`,
+  String.raw`(?=${quote}[ \t]{0,4}(?:\|[ \t]{0,4}(?:${reads}|${encodes})|${file}))`,
+);
+/** From a mark to the end of the value. */
+const marked: Readonly<Record<string, RegExp>> = {
+  "echo ": printed,
+  "printf ": printed,
+  "htpasswd ": behind(String.raw`-\w{0,3}b\w{0,3}[ \t](?:[^\s-]\S{0,100}[ \t])?${word}[ \t]`),
+  "wpa_passphrase ": behind(String.raw`(?:"[^"\n]{1,32}"|${word})[ \t]`),
+  "rabbitmqctl ": behind(String.raw`(?:add_user|change_password) ${word}[ \t]`),
+  "<<<": behind("[ \\t]?"),
+  "ConvertTo-SecureString ": behind(String.raw`(?:-\w{5,12} ){0,3}`),
+  "net ": behind(String.raw`use(?:r ${word}|[^\n|&]{0,120}/user:\S{1,64})[ \t]`),
+  // A line of .pgpass
+  ":5432:": behind(String.raw`[\w*-]{1,64}:[\w*.-]{1,64}:`),
+};
+
+function valueBehind(text: string, at: number, pattern: RegExp): Finding[] {
+  const { open = "", value = "" } = matchAt(pattern, text, at)?.groups ?? {};
+  const start = at + open.length;
+  return value === "" ? [] : checkValue(text, { start, end: start + value.length, shape: "bare" }, "password", true);
+}
+
+const lastArgument =
+  /\((?:\s{0,20}(?:\\{0,8}["'][^"'\n]{0,200}["']|[\w.$&]{1,64})\s{0,4},){1,2}\s{0,20}\\{0,8}["']([^"'\n\\]{4,200})(?=\\{0,8}["'])/y;
+/** Reads at most 200 characters: what stands before the address. */
+const userBefore = /(?:^|[^\w.-])[\w.-]{1,64}:([^\s"'`@[\]]{1,128})@(?:tcp|unix)$/;
+
+/** `mysqli_connect("host", "user", "value")`, `user:value@tcp(host)` */
+function argumentOf(text: string, at: number): Finding[] {
+  const value = matchAt(lastArgument, text, at)?.[1] ?? "";
+  const end = lastArgument.lastIndex;
+  if (value !== "") return checkValue(text, { start: end - value.length, end, shape: "doubtful" }, "password", false);
+  const password = userBefore.exec(text.slice(Math.max(0, at - 200), at))?.[1];
+  if (password === undefined || isPlaceholder(password)) return [];
+  const before = at - (text.startsWith("@tcp", at - 4) ? 4 : 5);
+  return [{ start: before - password.length, end: before, kind: "url-password" }];
 }

@@ -33,10 +33,10 @@ export function isPlaceholder(value: string): boolean {
 
 /**
  * literal: no variables, as in an env file. element: XML text. bare: may be a name in code. spaced:
- * only a blank precedes it, as in prose.
+ * only a blank precedes it, as in prose. doubtful: in quotes, and as likely a label or a name.
  */
-export type Shape = "quoted" | "literal" | "element" | "bare" | "spaced";
-export type Unquoted = Exclude<Shape, "quoted">;
+export type Shape = "quoted" | "literal" | "element" | "bare" | "spaced" | "doubtful";
+export type Unquoted = Exclude<Shape, "quoted" | "doubtful">;
 
 export interface Value {
   readonly start: number;
@@ -140,7 +140,10 @@ const maxJudged = 256;
 function isSecretText(short: string, strength: Exclude<Strength, "cookie">, shape: Shape, isClear: boolean): boolean {
   if (isPlaceholder(short) || algorithm.test(short)) return false;
   if (isClear && isChosen(short, strength)) return true;
-  return shape === "spaced" ? isMixedCharacters(short) : checksByStrength[strength](short, shape);
+  if (shape === "spaced") return isMixedCharacters(short);
+  if (shape !== "doubtful") return checksByStrength[strength](short, shape);
+  if (strength !== "password") return checksByStrength[strength](short, "bare");
+  return isMixedCharacters(short) || (isChosen(short, strength) && !isNameOfSecret(short.replace(/[-_]?\d$/, "")));
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

@@ -176,8 +176,47 @@ const placed: readonly Sample[] = [
   ["GCS address", "«hex 256»", "GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=§"],
   ["amqp address with @ in the password", "«base62 6»@«base62 8»", "AMQP_URL=amqps://worker:§@mq.internal:5671/vhost"],
   ["oct JWK", "«url 43»", '{ "kty": "oct", "alg": "HS256", "k": "§" }'],
+  ["ansible vault", "«hex 80»", "password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  «hex 80»\n  §\nport: 1"],
   ["wireguard", "«base64 43»=", "[Interface]\nAddress = 10.0.0.2/24\nPrivateKey = §\n"],
 ];
+
+/** A form a line; ⏎ is a line end. What a name is given, compared with, called with or falls back to, and by what command. */
+const forms = String.raw`
+$password = ConvertTo-SecureString "§" -AsPlainText -Force
+new PDO("mysql:host=db", "ann", "§")
+echo "§" | docker login -u a --password-stdin
+printf '§' | docker secret create db_password -
+echo 'root:§' | chpasswd
+echo § | sudo -S apt update
+htpasswd -bc f ann §
+wpa_passphrase Home §
+rabbitmqctl add_user ann §
+net user ann § /add
+net use Z: //nas/share /user:ann §
+usermod -p '§' ann
+7z x -p"§" x.7z
+lftp -u ann,§ ftp.acme.dev
+snmpwalk -v3 -u ann -A § host
+openssl enc -aes-256-cbc -k § -in a
+gh secret set DB_PASSWORD -b"§"
+aws ssm put-parameter --name /db/password --value "§"
+db.internal:5432:shop:app:§
+dsn := "app:§@tcp(db:3306)/shop"
+Credentials.basic("ann", "§")
+jwt.sign(payload, "§")
+createHmac("sha256", "§")
+curl -u ann:'§' https://acme.dev
+echo -n 'ann:§' | base64
+echo "§" > /run/secrets/db_password
+printf '%s' "§" | podman secret create pw -
+docker login -u a --password-stdin <<< "§"
+security add-generic-password -a ann -w '§'
+mosquitto_pub -u a -P '§' -t x
+Set-ADAccountPassword -NewPassword (ConvertTo-SecureString -AsPlainText "§" -Force)`;
+const inForms = forms
+  .split("\n")
+  .filter(Boolean)
+  .map((line): Sample => [line, "«lower 6»«digits 1»«lower 3»", line.replaceAll("⏎", "\n")]);
 
 type KeyForm = readonly [name: string, change: (key: string) => string, around: Around];
 const numbers = (text: string): string => numbered(text, (at) => `${String(at).padStart(6)}\t`);
@@ -233,7 +272,7 @@ export function secretSamples(seed: number): SecretSample[] {
     const around = kind === "azure-secret" ? "export X=§\n" : pick(d, anywhere);
     return [`${kind} ${pattern.slice(0, 9)}`, pattern, around];
   });
-  return [...issued, ...keys, ...placed].map(([name, pattern, around]) => {
+  return [...issued, ...keys, ...placed, ...inForms].map(([name, pattern, around]) => {
     const secret = drawn(d, pattern);
     // An address keeps the name of its signature.
     const value = name.startsWith("url-signature") ? secret.slice(secret.indexOf("=") + 1) : secret;

@@ -162,9 +162,61 @@ const code: readonly string[] = [
 
 /** A form a line, of those that a secret may have; ⏎ is a line end. */
 const forms = `
+echo "$PASSWORD" | docker login --password-stdin
+echo "hello" | sudo tee /etc/x2
+echo test1234 | grep password
+cat pw1.txt | docker login --password-stdin
+echo "root:$PASS" | chpasswd
+htpasswd -bc f ann "$PASSWORD"
+wpa_passphrase "$SSID" "$PSK"
+rabbitmqctl add_vhost vhost2024
+usermod -aG docker2 ann
+7z x -p archive2.7z
+7z a -mx9 out2024.7z dir
+lftp -u "$USER,$PASS" sftp://x
+snmpwalk -v2c -c public host
+openssl enc -aes-256-cbc -k $KEY1 -in a
+gh secret set TOKEN -b"$TOKEN"
+gh pr create -b "body2024"
+aws ssm get-parameter --name /db/password2 --with-decryption
+tool --value abc1234
+localhost:5432/shop2024
+0.0.0.0:5432->5432/tcp
+dsn := "user:password@tcp(db:3306)/shop"
+dsn := fmt.Sprintf("%s:%s@tcp(%s)/%s", u, p, h, d)
+new PDO("mysql:host=db1", $user, $pass)
+mysqli_connect("db1", "app", getenv("PW1"), "shop2")
+router.begin("Home", "page2024")
+app.login("/login", "post")
+User.objects.create_user("ann", "ann2024@acme.dev", password)
+getConnection("primary2", "replica")
+await connect("db1", "replica2")
+ConvertTo-SecureString $env:PW1 -AsPlainText -Force
 "password": "パスワードを入力してください",
 "password": "Kennwort",
-password: "Введите-пароль",`;
+password: "Введите-пароль",
+echo "hello2024" > out.txt
+echo "$TOKEN" > token.txt
+echo 'user:pass' | base64
+printf '%s' "$PASS" | docker login --password-stdin
+docker login --password-stdin <<< "$PASS"
+cat <<< "text2024"
+jwt.sign(payload, secret)
+jwt.sign(payload, process.env.JWT_SECRET)
+jwt.verify(token, "RS256")
+createHmac("sha256", key)
+createHmac("sha256", "key")
+pymysql.connect("db1", "app", password)
+login("github", "oauth2")
+login("ann", password)
+Credentials.basic("ann", password)
+mosquitto_pub -P "$PW1"
+security add-generic-password -a ann2024 -s svc
+az sql server list -p 1
+echo "::add-mask::$PASSWORD"
+echo "done2024" >> passwords.log && x
+echo enabled > /proc/sys/secret1/token
+echo "abc12345" >> $GITHUB_STEP_SUMMARY`;
 const inForms = forms
   .split("\n")
   .filter(Boolean)
