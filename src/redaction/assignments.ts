@@ -3,19 +3,35 @@ import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWo
 import { literalAt } from "./literals.ts";
 import { valueStart, type TellingName, type ValueStart } from "./notations.ts";
 import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
+import { unescape } from "./unescape.ts";
 import { isSecretValue, ValueReader, type Value } from "./values.ts";
 
 const scheme = /\\{0,8}["'`]?(?:Bearer|Basic|Token|Digest|Api-?Key|Key|OAuth|JWT|SSWS|Splunk)(?:[ \t]|%20){1,4}/iy;
 const nextItem = /\\{0,8}["'`]\s{0,4},\s{0,40}(?=\\{0,8}["'`])/y;
 
+/** Searched as given, and as code was before it became a JSON string. */
 export function assignments(text: string): Finding[] {
+  if (!tellingWordFrom(text, 0)) return [];
+  const findings = assignmentsIn(text);
+  const plain = unescape(text);
+  if (!plain) return findings;
+  const inside = assignmentsIn(plain.text, ({ start, end }) => plain.isChanged(start - 160, end + 400));
+  for (const { start, end, kind } of inside) {
+    // A quote that is escaped inside of a string does not end it.
+    const isInQuotes = /["'`]/.test(plain.text.charAt(start - 1));
+    if (isInQuotes && plain.charsAt(start - 1) !== plain.charsAt(end)) continue;
+    findings.push({ start: plain.given(start), end: plain.given(end), kind });
+  }
+  return findings;
+}
+
+function assignmentsIn(text: string, isSearched: (word: TellingWord) => boolean = () => true): Finding[] {
   const findings: Finding[] = [];
-  let next = tellingWordFrom(text, 0);
-  if (!next) return findings;
   const reader = new ValueReader(text);
   let scannedUntil = 0;
+  let next = tellingWordFrom(text, 0);
   for (; next; next = tellingWordFrom(text, Math.max(next.end, scannedUntil))) {
-    const values = next.start < scannedUntil ? [] : valuesFrom(text, next, reader);
+    const values = next.start < scannedUntil || !isSearched(next) ? [] : valuesFrom(text, next, reader);
     findings.push(...values);
     scannedUntil = values.at(-1)?.end ?? scannedUntil;
   }

@@ -7,7 +7,7 @@ const endMark = "-----END ";
 /** A 16,384-bit RSA key has about 12,700 characters, plus escapes, line numbers and margins. */
 const maxKeyChars = 32_768;
 /** `12→`, `12->`, `file:12:`, `> `, `+` */
-const margin = String.raw`(?:[\w./-]{1,100}:)?(?:\d{1,6}(?:\t|→|->|[:|-]))?[ \t>+#*/|-]{0,12}`;
+const margin = String.raw`(?:[\w./-]{1,100}:)?(?:\d{1,6}(?:\t|\\{1,8}t|→|->|[:|-]))?[ \t>+#*/|-]{0,12}`;
 /** Line ends may be escaped once or more. */
 const line = new RegExp(
   String.raw`(?:\s|\\+[nrt]|["',+]){0,40}${margin}(?:[A-Z][A-Za-z-]{2,12}: [^\n\\]{1,80}|[A-Za-z0-9+/=]{16,})`,
