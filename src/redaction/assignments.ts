@@ -1,13 +1,16 @@
 import { isMarkerAt, matchAt, matchEnd, type Finding } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWord } from "./key-names.ts";
-import { literalAt } from "./literals.ts";
+import { literalAt, stringsIn } from "./literals.ts";
 import { valueStart, type TellingName, type ValueStart } from "./notations.ts";
 import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
 import { unescape } from "./unescape.ts";
 import { isSecretValue, ValueReader, type Value } from "./values.ts";
 
 const scheme = /\\{0,8}["'`]?(?:Bearer|Basic|Token|Digest|Api-?Key|Key|OAuth|JWT|SSWS|Splunk)(?:[ \t]|%20){1,4}/iy;
+const nextLine = /["']?\r?\n[ \t]{0,40}-[ \t]{1,4}/y;
 const nextItem = /\\{0,8}["'`]\s{0,4},\s{0,40}(?=\\{0,8}["'`])/y;
+
+const continued = /\s{0,40}(?:[?:|&=!]|(?:if|unless|or|and|else)\b)/y;
 
 /** Searched as given, and as code was before it became a JSON string. */
 export function assignments(text: string): Finding[] {
@@ -47,6 +50,10 @@ function valuesFrom(text: string, word: TellingWord, reader: ValueReader): Findi
 }
 
 function valuesAt(text: string, name: TellingName, reader: ValueReader): Finding[] {
+  return [...valueBefore(text, name), ...valuesAfter(text, name, reader)];
+}
+
+function valuesAfter(text: string, name: TellingName, reader: ValueReader): Finding[] {
   const found = valueStart(text, name);
   if (!found) return findInProse(text, name);
   if (found.unquoted === "spaced") {
@@ -58,22 +65,40 @@ function valuesAt(text: string, name: TellingName, reader: ValueReader): Finding
   if (phrase.length > 0) return phrase;
   const credentials = name.strength === "password" ? null : matchEnd(scheme, text, found.at);
   if (credentials !== null) return checkValue(text, reader.bare(credentials, "bare"), "authorization", false);
-  return readValues(text, found, name.strength, reader).flatMap((value) =>
-    checkValue(text, value, name.strength, found.isClear),
-  );
+  return readValues(text, found, reader).flatMap((value) => checkValue(text, value, found.strength, found.isClear));
 }
 
 /** Reads only as many items of a list as a person would write. */
-function readValues(text: string, found: ValueStart, strength: Strength, reader: ValueReader): Value[] {
-  const isList = /[[(]$/.test(text.slice(Math.max(0, found.at - 9), found.at).trimEnd());
+function readValues(text: string, found: ValueStart, reader: ValueReader): Value[] {
+  const before = text.slice(Math.max(0, found.at - 9), found.at).trimEnd();
+  const isList = (found.isDoubtful ? /[[(,-]$/ : /[[(]$/).test(before);
   const values: Value[] = [];
   let at: number | null = found.at;
   while (at !== null && values.length < 50) {
-    const value: Value | null = literalAt(text, at, strength) ?? reader.read(at, found.unquoted);
-    if (value) values.push(value);
-    at = isList && value?.shape === "quoted" ? matchEnd(nextItem, text, value.end) : null;
+    const value: Value | null = literalAt(text, at) ?? reader.read(at, found.unquoted);
+    if (value) values.push(found.isDoubtful ? { ...value, shape: "doubtful" } : value);
+    at = isList && value ? matchEnd(value.shape === "quoted" ? nextItem : nextLine, text, value.end) : null;
   }
-  return values;
+  if (!found.isExpression) return values;
+  const last = values.at(-1);
+  if (text.startsWith("{{", found.at + 1)) return [...values, ...stringsIn(text, found.at + 1, found.strength)];
+  if (last?.shape !== "quoted") return [...values, ...stringsIn(text, found.at, found.strength)];
+  const rest = last.end + 1;
+  return matchEnd(continued, text, rest) === null ? values : [...values, ...stringsIn(text, rest, found.strength)];
+}
+
+/** Reads at most 160 characters: what stands before a name. */
+const stringBefore =
+  /(?:(?<compares>(?:assert\w*|\w*cmp|\w*[eE]quals?)!?\(\s?(?:\w{1,8},\s)?))?(?<quote>["'])(?<value>(?:(?!\k<quote>)[^\n\\]){4,80})\k<quote>(?:\s?[=!]==?\s|\.equals\w{0,12}\(|(?<comma>,\s))[\w.$>-]{0,40}$/;
+
+/** `if ("value" == name)`, `assertEquals("value", name)` */
+function valueBefore(text: string, { before, strength, end, word }: TellingName): Finding[] {
+  if (strength === "cookie" || !/[=(,]\s?[\w.$>-]{0,40}$/.test(before)) return [];
+  const groups = stringBefore.exec(before)?.groups;
+  if (!groups || (groups["comma"] !== undefined && groups["compares"] === undefined)) return [];
+  const { value = "", quote = "" } = groups;
+  const start = end - word.length - before.length + before.lastIndexOf(quote + value + quote) + 1;
+  return checkValue(text, { start, end: start + value.length, shape: "doubtful" }, strength, false);
 }
 
 export function checkValue(text: string, value: Value | null, strength: Strength, isClear: boolean): Finding[] {
@@ -88,7 +113,7 @@ export function checkValue(text: string, value: Value | null, strength: Strength
 
 /** `password=other,` is an argument in code, even at the start of a line. */
 function codeValue(text: string, { start, end, shape }: Value): Value {
-  return shape === "literal" && /[,;)]/.test(text.charAt(end - 1))
+  return shape === "literal" && /[,;()]/.test(text.charAt(end - 1))
     ? { start, end: end - 1, shape: "bare" }
     : { start, end, shape };
 }
@@ -107,7 +132,8 @@ function phraseAt(text: string, at: number): Finding[] {
   return words === undefined ? [] : [{ start: end - words.length, end, kind: "mnemonic" }];
 }
 
-const statedPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|es)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
+const statedPassword =
+  /s?(?: (?:is|was|has been)(?: (?:generated|created|set|reset|changed))?)?(?: for [\w.@-]{1,40})?(?: (?:is|was|to|=|lautet|ist|est|es)(?: now)?:?|:) ["'`]?(?=[^\s"'`]{5})/iy;
 const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{16})/y;
 const tokenRun = /[\w+/.~-]+={0,2}/y;
 

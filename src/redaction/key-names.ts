@@ -14,7 +14,7 @@ export type Strength =
 
 /** Rare parts of telling words: searching for these, in few alternatives, halves V8's time. */
 const rareParts =
-  /p(?:ass|wd?|sk|at(?<=[-_]pat)|i(?<=art-api))|c(?:ret(?<=secret)|redential|ookie|ontraseña)|k(?:en(?<=token)|ey)|uth(?<=auth)|b(?:earer|y(?<=identified by))|mnemonic|s(?:e(?:ss(?=(?:ion)?[-_ .]?id)|ed)|ignature)|пароль|密码|パスワード/gi;
+  /p(?:ass|wd?|sk|at(?<=[-_]pat)|i(?<=art-api))|c(?:ret(?<=secret)|redential|ookie|ontraseña)|k(?:en(?<=token)|ey)|uth(?<=auth)|b(?:earer|y(?<=identified (?:with \w{1,40} )?by))|mnemonic|s(?:e(?:ss(?=(?:ion)?[-_ .]?id)|ed)|ignature)|пароль|密码|パスワード/gi;
 const beforePart: Readonly<Record<string, string>> = {
   cret: "se",
   ken: "to",
@@ -46,7 +46,7 @@ const sessionStem = /(?:ion)?[-_ .]?id/iy;
 const restOfName = /[A-Za-z0-9_-]{1,40}/y;
 /** Suffixes that do not change what the name means. */
 const neutralEnd =
-  /^(?:s|[-_]?(?<!\d)\d{1,3}(?!\d)|[-_]?(?:value|string|str|text|plain|raw|data|base|base64|b64|hex|pair|prod|production|dev|development|staging|stage|test|live|default|old|new|prev|previous|current|primary|secondary|main|backup|admin|root|user|db|v\d))*$/i;
+  /^(?:s|[-_]?(?<!\d)\d{1,3}(?!\d)|[-_]?(?:value|string|str|text|plain|raw|data|base|base64|b64|hex|pair|prod|production|dev|development|staging|stage|test|live|default|old|new|prev|previous|current|primary|secondary|main|backup|admin|root|user|db|confirm(?:ation)?|repeat|again|v\d))*$/i;
 /** Secret whatever the value is. */
 const secretKinds =
   /(?:api|access|priv(?:ate)?|secret|sign(?:ing)?|encrypt(?:ion)?|decrypt(?:ion)?|account|master|auth|service|shared|pre[-_]?shared|admin|app|application|license|storage|webhook|session|hmac|jwt|ssh|deploy|subscription|functions?|host|sas|aes|crypto|cipher|fernet|server|write|ingest|unseal|recovery|consumer|sdk|nonce|logged[-_]in|(?<![a-z])[sp])[-_ .]?$/i;
@@ -89,7 +89,7 @@ export function keyNameAt(text: string, { start, word }: TellingWord): KeyName |
   if (wholeWords.has(word) && isLetterAt(text, stem)) return null;
   const rest = text.slice(stem, matchEnd(restOfName, text, stem) ?? stem);
   const isSalt = word === "auth" && rest === "_SALT";
-  if (rest !== "" && !neutralEnd.test(rest) && !isSalt) return null;
+  if (rest !== "" && !neutralEnd.test(rest) && !isSalt && matchEnd(roleOfName, text, stem) === null) return null;
   if (isInMarker(text, start)) return null;
   const before = text.slice(Math.max(0, start - 16), start);
   // A word without an entry is a password in another language.
@@ -105,6 +105,9 @@ function isInMarker(text: string, start: number): boolean {
 
 const stems: Readonly<Record<string, RegExp>> = { pass: passStem, auth: authStem, seed: seedStem, sess: sessionStem };
 /** Not a prefix of another word: `patch`, `seeds`, `session`. */
+/** `passwordField.fill("value")`, `PasswordAuthentication("user", "value")` */
+const roleOfName =
+  /[-_]?(?:field|input|box|entry|element|locator|textbox)(?=[.,])|_(?:hash|verify)(?=\()|Authentication\w{0,10}(?=\()/iy;
 const wholeWords = new Set(["pw", "psk", "seed", "sess", "_pat", "-pat"]);
 
 interface NameContext {
@@ -130,7 +133,7 @@ const strengths: Readonly<Record<string, (context: NameContext) => Strength | nu
           : null,
   pass: passStrength,
   pwd: passStrength,
-  pw: (context) => (isSeparateWord(context) ? "password" : null),
+  pw: (context) => (isSeparateWord(context) || settingOfPassword.test(context.before) ? "password" : null),
   psk: (context) => (isSeparateWord(context) ? "password" : null),
   secret: () => "secret",
   credential: () => "secret",
@@ -145,12 +148,13 @@ const strengths: Readonly<Record<string, (context: NameContext) => Strength | nu
   _pat: () => "token",
 };
 
-/** `requirepass`, `-storepass`, `masterauth` */
-const settingOfPassword = /(?<![A-Za-z])(?:require|store|key|master)$/;
+/** `requirepass`, `-storepass`, `masterauth`, `bindpw` */
+const settingOfPassword = /(?<![A-Za-z])(?:require|store|key|master|(?:olc)?root|bind|ssh)$/i;
 
 function passStrength(context: NameContext): Strength | null {
   // `--- PASS: TestName`, as Go reports a test.
   if (context.word === "PASS" && context.before.endsWith("--- ")) return null;
+  if (context.word === "passwd" && /(?<![A-Za-z])(?:ht|ch|smb|vnc)$/.test(context.before)) return null;
   if (settingOfPassword.test(context.before)) return "password";
   if (context.word.length > "pass".length || isSeparateWord(context)) return "password";
   return isCompound(context) && !notPassword.test(context.before) ? "token" : null;
@@ -173,7 +177,7 @@ function isQualifiedKey({ before, word }: NameContext): boolean {
 
 /** Not `compass`, `oauth`, but `dbPass`, `db_pass`. `PWD` alone is the shell's folder. */
 function isSeparateWord({ before, word }: NameContext): boolean {
-  if (word === "PWD") return /[A-Za-z][_-]$/.test(before);
+  if (word === "PWD") return /[A-Za-z][_-]$|;\s?$/.test(before);
   return !/[A-Za-z0-9]$/.test(before) || (/[a-z0-9]$/.test(before) && /^[A-Z]/.test(word));
 }
 

@@ -182,8 +182,95 @@ const placed: readonly Sample[] = [
 
 /** A form a line; ⏎ is a line end. What a name is given, compared with, called with or falls back to, and by what command. */
 const forms = String.raw`
+password = var.prod ? "§" : "other"
+db_password = var.env == "prod" ? var.db_password : "§"
+const password = isProd⏎  ? "§"⏎  : other;
+password = os.environ["PW"] if prod else "§"
+val password = if (prod) "§" else other
+let password = if prod { "§" } else { other };
+const password = isLocal && "§";
+password = ENV.fetch('DB_PASSWORD') { '§' }
+$password = getenv('PW') ?: '§';
+let password = env::var("DB_PASSWORD").unwrap_or_else(|_| "§".to_string());
+String password = Optional.ofNullable(env).orElse("§");
+password: z.string().default("§"),
+password = coalesce(var.password, "§")
+password = lib.mkDefault "§";
+password = T.pack "§"
 $password = ConvertTo-SecureString "§" -AsPlainText -Force
+password: {{ .Values.password | default "§" | quote }}
+password: "{{ '§' | password_hash('sha512') }}"
+getPassword() { return "§"; }
+const getPassword = () => "§";
+def get_password(self):⏎    return "§"
+let(:password) { '§' }
+process.env["DB_PASSWORD"] ??= "§";
+@password ||= "§"
+password:: '§',
+if (password !== "§") return;
+if ("§" === password) {
+if ($password -eq "§") { exit }
+password.equals("§")
+assertEquals("§", password)
+if (strcmp(password, "§") == 0)
+expect(config.password).toBe("§");
+expect(user.password).to eq('§')
+assert_eq!(config.password, "§");
+password.set("§")
+passwordField.setText("§");
+driver.findElement(By.id("password")).sendKeys("§");
+await page.fill('#password', '§');
+cy.get('input[name=password]').type('§')
+fill_in 'Password', with: '§'
+client.auth("user", "§")
+req.SetBasicAuth(user, "§")
+new PasswordAuthentication("ann", "§".toCharArray())
+user.setPassword(user, "§")
 new PDO("mysql:host=db", "ann", "§")
+Map.of("password", "§")
+"password" to "§"
+setattr(self, "password", "§")
+("password", "§"),
+(setenv "DB_PASSWORD" "§")
+parser.add_argument("--password", default="§")
+password: { type: String, default: "§" }
+variable "db_password" {⏎  type = string⏎  default = "§"⏎}
+variables:⏎  DB_PASSWORD:⏎    description: x⏎    value: §
+password: !!str §
+password: !unsafe "§"
+password: &first "§"
+password: |⏎  §⏎port: 1
+password: !!str >-⏎    §⏎port: 1
+- name: DB_PASSWORD⏎  value: |⏎    §⏎
+passwords:⏎  - "§"⏎  - "winter7341"
+password:⏎  "§"
+password = <<EOT⏎§⏎EOT
+-define(PASSWORD, "§").
+{db_password, <<"§">>}.
+#{password => <<"§">>}
+#define dbPassword L"§"
+set password {§}
+set ::db::password "§"
+Password : constant String := "§";
+const password = <string>"§";
+password := []byte("§")
+password: .asciz "§"
+public string Password { get; set; } = "§";
+array(1) {⏎  ["password"]=>⏎  string(10) "§"⏎}
+<property name="hibernate.connection.password">§</property>
+<setting name="Password"><value>§</value></setting>
+<password><![CDATA[§]]></password>
+CREATE LOGIN app WITH PASSWORD = N'§';
+ALTER USER 'a'@'%' IDENTIFIED WITH caching_sha2_password BY '§';
+CREATE USER app IDENTIFIED BY §;
+OPTIONS (user 'a', password '§');
+poll x proto imap user "a" password "§"
+New password for root: §
+The root password has been set to "§"
+A temporary password is generated for root@localhost: §
+host 10.0.0.5⏎bindpw §⏎
+SSHPASS=§ sshpass -e ssh a
+read -r password <<< "§"
 echo "§" | docker login -u a --password-stdin
 printf '§' | docker secret create db_password -
 echo 'root:§' | chpasswd
@@ -202,17 +289,42 @@ gh secret set DB_PASSWORD -b"§"
 aws ssm put-parameter --name /db/password --value "§"
 db.internal:5432:shop:app:§
 dsn := "app:§@tcp(db:3306)/shop"
+String password = System.getenv().getOrDefault("DB_PASSWORD", "§");
+if (user.getPassword().equals("§")) {
 Credentials.basic("ann", "§")
+password = when (env) { "prod" -> "§" else -> other }
+pflag.StringVar(&password, "password", "§", "the password")
+require.Equal(t, "§", cfg.Password)
+keyring.set_password("svc", "ann", "§")
 jwt.sign(payload, "§")
 createHmac("sha256", "§")
+await user.type(screen.getByLabelText("Password"), "§");
+fireEvent.change(passwordInput, { target: { value: "§" } });
+cy.findByLabelText(/password/i).type("§");
+document.getElementById("password").value = "§";
+<input type="password" defaultValue="§" />
+const [password, setPassword] = useState("§");
+User.create!(email: "a@x.dev", password_confirmation: "§")
+password_verify('§', $hash)
+'password' => Hash::make('§'),
+let password = env::var("PW").unwrap_or_else(|_| String::from("§"));
+DECLARE @password NVARCHAR(50) = N'§'
+v_password CONSTANT varchar2(30) := '§';
 curl -u ann:'§' https://acme.dev
 echo -n 'ann:§' | base64
+PASSWORD=${"$"}{1:-§}
 echo "§" > /run/secrets/db_password
 printf '%s' "§" | podman secret create pw -
 docker login -u a --password-stdin <<< "§"
 security add-generic-password -a ann -w '§'
 mosquitto_pub -u a -P '§' -t x
-Set-ADAccountPassword -NewPassword (ConvertTo-SecureString -AsPlainText "§" -Force)`;
+Set-ADAccountPassword -NewPassword (ConvertTo-SecureString -AsPlainText "§" -Force)
+<password type="plain">§</password>
+@ConfigProperty(name = "db.password", defaultValue = "§")
+Parameters:⏎  DbPassword:⏎    NoEcho: true⏎    Default: "§"
+vars_prompt:⏎  - name: db_password⏎    default: "§"
+password: "{{ pw | default('§') }}"
+Driver={x};Server=db;UID=a;PWD=§`;
 const inForms = forms
   .split("\n")
   .filter(Boolean)

@@ -205,6 +205,16 @@ const notations: readonly Notation[] = [
   ["lisp", (name, value) => (isPlain(name) ? `(defparameter *${name}* "${value}")` : null)],
   ["keyword", (name, value) => (isPlain(name) ? `{:port 25 :${name} "${value}"}` : null)],
   ["made from a string", (name, value) => (isIdentifier(name) ? `let ${name} = String::from("${value}");` : null)],
+  ["ternary", (name, value) => (isIdentifier(name) ? `const ${name} = isProd ? "${value}" : other;` : null)],
+  ["else", (name, value) => (isIdentifier(name) ? `${name} = other if is_prod else "${value}"` : null)],
+  ["comparison", (name, value) => (isIdentifier(name) ? `if (${name} !== "${value}") return;` : null)],
+  ["tag of YAML", (name, value) => `${name}: !!str ${value}\n`],
+  ["block of YAML", (name, value) => `${name}: |-\n  ${value}\n`],
+  [
+    "code in JSON in JSON",
+    (name, value) =>
+      isIdentifier(name) ? JSON.stringify(JSON.stringify(`let ${name} = String::from("${value}");\n`)) : null,
+  ],
   ["default of a field", (name, value) => (isIdentifier(name) ? `${name}: str = field(default="${value}")` : null)],
 ];
 

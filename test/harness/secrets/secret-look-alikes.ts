@@ -162,11 +162,109 @@ const code: readonly string[] = [
 
 /** A form a line, of those that a secret may have; ⏎ is a line end. */
 const forms = `
+type={showPassword ? "text" : "password"}
+const label = isNew ? "newPassword1" : "password2";
+password = var.prod ? var.prod_password : var.dev_password
+password = use_vault ? data.vault_secret.db.data["password"] : ""
+const password = isProd ? process.env.DB_PASSWORD : config.password;
+auth: isOAuth ? "oauth2" : "basic",
+{password ? "Hide password" : "Show password"}
+token = cond ? "access_token" : "id_token2"
+password.equals(other)
+password.equals("password")
+expect(password).toBe("")
+expect(errors.password).toBe("Password is too short")
+expect(screen.getByLabelText("Password").type).toBe("text")
+expect(sha256("password")).toBe("5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
+password.setCustomValidity("Passwords don't match 2")
+passwordInput.fill(process.env.PW)
+await page.fill("#password", password);
+cy.get("#password1").should("have.attr", "type", "password")
+cy.get("#password").type("{enter}")
+fill_in 'Password', with: user.password
+client.auth("user", password)
+client.auth("google", "oauth2")
+req.SetBasicAuth(user, pass)
+passport.authenticate("jwt", "local2")
+strcmp(password, stored)
+strcmp(argv[1], "--password2")
+bcrypt.compare(password, user.password)
+assertEquals("password", field.name)
+if (type !== "password") return;
+if (password !== confirmPassword) throw new Error("no match 12");
+if ("password" === field) {
+case "password": return "string12";
+Map.of("password", "string")
+Map.of("username", "password")
+("password", "varchar(255)")
+["password", "address1"]
+["username", "password", "email2"]
+t("login.password", "Your password 1")
+$table->string('password', 60);
+cleaned_data.get("password2")
+formData.get("newPassword1")
+setattr(self, "password", value)
+os.environ.get("DB_PASSWORD", "")
+os.getenv("DB_PASSWORD", "changeme")
+parser.add_argument("--password", help="the password of user1")
+parser.add_argument("--password", default="", help="v2")
+password: { type: "string", minLength: 8, default: "" }
+"password": {"type": "string", "format": "password", "title": "Password"}
+variable "password" {⏎  description = "Password for db1"⏎  default = ""⏎}
+DB_PASSWORD:⏎    description: The password of db1
+password:⏎  - required⏎  - min:8
+passwords:⏎  - changeme
+secrets:⏎  - source: db_password2⏎    target: x
+password:⏎  "type": "string"
+password:⏎    "The password must have 8 characters"
+password: !Sub "{{resolve:secretsmanager:\${Secret}:SecretString:password}}"
+password: !GetAtt Db.Password1
+password: !secret db_password1
+password: !ENV \${DB_PASSWORD1}
+password: !!binary |
+password: &anchor \${DB_PASSWORD}
+password: |⏎  {{ vault_password }}
+description: >⏎  The password of user1
+secret: |⏎  The secret is kept in vault2
+password = <<EOT⏎\${var.password}⏎EOT
+-define(PASSWORD, os:getenv("DB_PASSWORD")).
+-define(PASSWORD_KEY, "password").
+{password, Password}
+{password, undefined}.
+#define PASSWORD_MAX "64"
+#define PASSWORD_KEY "password"
+set password $argv
+set password [lindex $argv 0]
+set password ""
+git set password policy2
+Password : constant String := Get_Password;
+public string Password { get; set; } = "";
+getPassword() { return this.password; }
+getPasswordLabel() { return "Passwort1234"; }
+validatePassword(v) { return v.length > 8 || "At least 8 characters"; }
+def get_password(self):⏎    return os.environ["PW1"]
+let(:password) { SecureRandom.hex(12) }
+<property name="password">\${db.password}</property>
+<string name="login_password">Passwort eingeben</string>
+<string name="hint_password">Mindestens 8 Zeichen</string>
+<label for="password">Kennwort1</label>
+<input id="password" type="password" placeholder="Passwort"/><button>Submit12</button>
+<password><![CDATA[]]></password>
+CREATE USER app IDENTIFIED BY ?;
+CREATE USER app IDENTIFIED BY '$DB_PASSWORD';
+the user is identified by email2 and name
+the field "password" "is required"
+log in with the password "your-password1"
+The password has been reset for user ann@acme.dev.
+A temporary password is sent to ann2024@acme.dev
+Password for ann@acme.dev:
+the password is set by environment2
 echo "$PASSWORD" | docker login --password-stdin
 echo "hello" | sudo tee /etc/x2
 echo test1234 | grep password
 cat pw1.txt | docker login --password-stdin
 echo "root:$PASS" | chpasswd
+htpasswd -c .htpasswd alice2020
 htpasswd -bc f ann "$PASSWORD"
 wpa_passphrase "$SSID" "$PSK"
 rabbitmqctl add_vhost vhost2024
@@ -192,9 +290,50 @@ User.objects.create_user("ann", "ann2024@acme.dev", password)
 getConnection("primary2", "replica")
 await connect("db1", "replica2")
 ConvertTo-SecureString $env:PW1 -AsPlainText -Force
+password=$(pass show db) || echo "failed12"
+PASSWORD=\${PASSWORD:-} ./run "arg1234"
+password: foo bar "Vault2024x"
+Password: see "Section12a" of the book
+secret = lookup("secret", "v1", "ns2")
+password = random_string("alnum2", 12)
+password = hash(input, "sha512")
+password = password.encode("latin1")
+password = data["field2"]
+password = document.getElementById("input1").value
+password: z.string().regex(/[0-9]/, "needs 1 digit")
+password: faker.internet.password({ length: 12, pattern: "v2x9" })
+password: yup.string().oneOf([ref("password2")], "no match1")
+password: Joi.string().alphanum().label("Password12")
+password: opts.password || "changeme"
+passwordHash: user.hash || "md5"
+password != null && password.length
+| password | varchar255 |
+Password - at least 8 characters
+password <<< "$PW1"
 "password": "パスワードを入力してください",
 "password": "Kennwort",
 password: "Введите-пароль",
+describe("password", "auth2")
+log.info("password", "changed2")
+useState("password1")
+<Trans i18nKey="password">Password2</Trans>
+user.type(screen.getByLabelText("Password"), password);
+user.type(getByLabelText(/password/i), "{enter}");
+fireEvent.change(passwordInput, { target: { value: "" } });
+document.getElementById("password").value = "";
+passwordInput.value = other;
+passwordInput.type = "text12ab";
+@ConfigProperty(name = "db.password", defaultValue = "")
+DbPassword:⏎    Type: String⏎    NoEcho: true⏎    MinLength: 8
+Parameters:⏎  DbPassword:⏎    Type: AWS::SSM::Parameter1
+- name: db_password⏎  default: ""
+- name: password⏎  default: none
+password varchar(255) NOT NULL
+password varchar(255) = ''
+password_hash($input, PASSWORD_BCRYPT)
+password_confirmation: "Wiederholung"
+passwordConfirm: "Repeat it"
+cd x;PWD=/var/www2
 echo "hello2024" > out.txt
 echo "$TOKEN" > token.txt
 echo 'user:pass' | base64
@@ -210,9 +349,28 @@ pymysql.connect("db1", "app", password)
 login("github", "oauth2")
 login("ann", password)
 Credentials.basic("ann", password)
+pflag.StringVar(&password, "password", "", "the password2")
+PASSWORD=\${1:-$DEFAULT1}
+password: "{{ pw | default('') }}"
+password: "{{ lookup('env', 'PW2') }}"
+password: {{ .Values.pw1 | default .Values.pw2 }}
+<password-field label="x2y3z4">Text12</password-field>
+<Password label="x">Kennwort</Password>
+<password type="plain"></password>
 mosquitto_pub -P "$PW1"
 security add-generic-password -a ann2024 -s svc
 az sql server list -p 1
+const [password, setPassword] = useState("password");
+require.Equal(t, "password", cfg.Field)
+require.Equal(t, http.StatusOK, token)
+when (kind) { "password" -> "text12" }
+expect(getPassword()).toBe("")
+if (user.getPassword().equals(other)) {
+password CONSTANT varchar(30) := '';
+@password NVARCHAR(50) = NULL
+expect(login("ann", "wrong")).toBe(false)
+password: when(env) { else -> System.getenv("PW2") }
+secret: \${SECRET:?}
 echo "::add-mask::$PASSWORD"
 echo "done2024" >> passwords.log && x
 echo enabled > /proc/sys/secret1/token

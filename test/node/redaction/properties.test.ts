@@ -10,7 +10,7 @@ const seeds = fc.integer({ min: 0, max: 2 ** 31 });
 
 /** Pieces of what the rules look for, so that random texts hit their edges. */
 const piece = fc.constantFrom(
-  ...'password|PASSWORD=|secret|token|api_key|Bearer |Basic |auth|Cookie: |: |=|"|\'|`|\\|\\n|\\"|\n| |,|;|@|://|user:|/|(|[|]|{|}|<|>|--token |-u |sk-|ghp_|eyJ|.|AKIA|hunter2|a1B2c3D4e5F6g7H8i9J0k|-----BEGIN PRIVATE KEY-----|-----END PRIVATE KEY-----|<private>|</private>|[redacted:password]|[redacted:|[private]|value|${X}|Q~|curl |login x |is |xoxb-'
+  ...'password|PASSWORD=|secret|token|api_key|Bearer |Basic |auth|Cookie: |: |=|"|\'|`|\\|\\n|\\"|\n| |,|;|@|://|user:|/|(|[|]|{|}|<|>|--token |-u |sk-|ghp_|eyJ|.|AKIA|hunter2|a1B2c3D4e5F6g7H8i9J0k|-----BEGIN PRIVATE KEY-----|-----END PRIVATE KEY-----|<private>|</private>|[redacted:password]|[redacted:|[private]|value|${X}|Q~|curl |login x |is |xoxb-| ? "| else |.set("|f(a, |${|{{|: >|!!str |echo |-stdin <<< |@tcp(|\\\\"'
     .split("|")
     .filter((part) => part !== ""),
   "|",
@@ -85,6 +85,16 @@ const nearMisses = [
   ..."seed phrase: a |mnemonic: abandon |sess|session_id=|Signature=|--token |token is |define('AUTH_KEY', ".split("|"),
   ..."key_|.atlasv1.|Q~|shim_|cio|dapi|eyJ|oy2|sk.|M.aaaaaa.|A3-|\\n\\n|\\\\\\\\n".split("|"),
   ..."mysql -p |docker login -p |-p |:oracle:a/|sqlplus |Password for |Unseal Key 1|--set a.token=|curl -b ".split("|"),
+  ...'password = a ? "|password = "" ?? |password = {{ |password = f(x,|password: { default|password: |\n|password:\n  a: b\n'.split(
+    "|",
+  ),
+  ...'"a" == password |assertEq("a", password |password() {|password(a,|password") |<a name="password">|password <<< '.split(
+    "|",
+  ),
+  ...'echo aaaaaaa |echo a > |(mysqli("a", |login("a","b"|@tcp(|htpasswd -b a |:5432:a:|$ANSIBLE_VAULT;1.1;AES256\n'.split(
+    "|",
+  ),
+  ...'password = \\"|\\"password\\" |{"a":"password = \\"|\\\\\\"'.split("|"),
   "abandon ability able about above absent absorb abstract ",
   "a".repeat(39),
 ];
