@@ -32,6 +32,7 @@ export function stripPrivate(text: string): RedactResult {
   let keptUntil = 0;
   let depth = 0;
   let count = 0;
+  let lastClosing: number | null = null;
   tag.lastIndex = 0;
   for (let match = tag.exec(text); match; match = tag.exec(text)) {
     if (match[1] !== undefined) {
@@ -39,6 +40,8 @@ export function stripPrivate(text: string): RedactResult {
       depth -= 1;
       if (depth === 0) keptUntil = match.index + match[0].length;
     } else {
+      lastClosing ??= text.toLowerCase().lastIndexOf("/private");
+      if (lastClosing < match.index && isTypeArgument(text, match)) continue;
       if (depth === 0) {
         parts.push(text.slice(keptUntil, match.index), "[private]");
         count += 1;
@@ -49,6 +52,11 @@ export function stripPrivate(text: string): RedactResult {
   if (count === 0) return { text, count };
   if (depth === 0) parts.push(text.slice(keptUntil));
   return { text: parts.join(""), count };
+}
+
+/** `Options<Private>` */
+function isTypeArgument(text: string, { index, 0: found }: RegExpExecArray): boolean {
+  return found.includes("Private") && /[\w$]/.test(text.charAt(index - 1));
 }
 
 const rules = [privateKeys, knownTokens, urlCredentials, webCommands, passwordOptions, assignments];

@@ -65,7 +65,7 @@ it("what is no secret and no private tag stays", () => {
   const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
   for (const text of [
     versions.map((version) => `"@inquirer/password": "${version}",`),
-    ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private"],
+    ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private", "a: Options<Private>; b"],
     ["Use `curl -u user:password` or", "**`curl -u user:password`**, or", "Cookie: theme=dark; lang=en\n"],
     ["login({ password: correctHorse })", "    password=correct_horse,\n", '{"auth": "abcdefghijklmnop"}'],
     ["const token = winter1234;", "--tokenizer winter1234", "token winter1234: read", "cp -p winter1234 b"],
@@ -83,6 +83,7 @@ it("private text is replaced, tags included, and the rest stays: nested, with at
     [String.raw`1\u003cprivate\u003e2\u003c/private\u003E3`, "1[private]3"],
     [String.raw`1<private>2<\/private>3`, "1[private]3"],
     ["1<private>2\n3", "1[private]"],
+    ["1<Private>2</private>3 <Private>4", "1[private]3 [private]"],
     ["1<private>2<private>3</private>4", "1[private]"],
   ] as const)
     expect(redact(text).text).toBe(expected);
