@@ -267,6 +267,26 @@ export function lostOf(top: string, unsaved: readonly UnsavedFile[]): ExcludedFi
   });
 }
 
+/** Left out files that are there now, and that an earlier snapshot did not lack. */
+export function madeSince(
+  { leftOut, unsaved }: { readonly leftOut: readonly ExcludedFile[]; readonly unsaved: readonly UnsavedFile[] },
+  before: readonly UnsavedFile[],
+): ExcludedFile[] {
+  if (before.length >= maxListed) return [];
+  const [now, then] = [pathsOf(unsaved), pathsOf(before)];
+  const made = new Map<string, ExcludedFile>();
+  for (const { path, reason } of leftOut) {
+    const name = path.replace(/\/$/, "");
+    if (!now.has(name) || then.has(name)) continue;
+    made.set(name, { path, reason: `it was made or changed, and no snapshot has it: ${reason}` });
+  }
+  return [...made.values()];
+}
+
+function pathsOf(files: readonly UnsavedFile[]): ReadonlySet<string> {
+  return new Set(files.map(({ path }) => displayPath(path).replace(/\/$/, "")));
+}
+
 function parentOf(path: RawPath): RawPath {
   return path.slice(0, path.lastIndexOf("/", path.length - 2) + 1);
 }

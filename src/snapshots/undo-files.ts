@@ -5,9 +5,8 @@ import { displayPath, joinRaw, rawList, run, splitRaw, text, type Git, type RawP
 import { realPath } from "../platform/paths.ts";
 import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
-import { readStats, type ExcludedFile, lostOf, type UnsavedFile } from "./selection.ts";
+import { readStats, type ExcludedFile, lostOf, madeSince, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
-import { listAt } from "../shared/json-fields.ts";
 import { submoduleMode, type WorkTree } from "./work-tree.ts";
 
 /** End of a turn that runs: the files of now. */
@@ -214,9 +213,17 @@ async function findChanges(input: UndoInput, top: string, present: PresentFiles)
   await history.close(provenPaths(input));
   for (const [path, reason] of input.others) history.leave(path, reason);
   for (const { path, reason } of present.leftOut) history.leaveRaw(toBytes(path), reason);
-  const mayBeAny = what.steps.some((step) => "edited" in step && !step.isOnlyEdited);
-  const lost = mayBeAny ? lostOf(top, listAt(about, "unsaved") as readonly UnsavedFile[]) : [];
+  const turns = what.steps.filter((step) => "edited" in step && !step.isOnlyEdited) as readonly Turn[];
+  const leftOut = turns.flatMap((turn) => (turn.end === presentEnd ? present.leftOut : turn.leftOut));
+  const lost = turns.length > 0 ? missedOf(top, about.unsaved, { leftOut, unsaved: present.unsaved }) : [];
   return history.result(lost);
+}
+
+/** Files that the snapshots of these turns lack, and that are not as they were before. */
+function missedOf(top: string, before: unknown, now: Pick<PresentFiles, "leftOut" | "unsaved">): ExcludedFile[] {
+  if (!Array.isArray(before)) return [];
+  const unsaved = before as readonly UnsavedFile[];
+  return [...lostOf(top, unsaved), ...madeSince(now, unsaved)];
 }
 
 const otherForm: Found = {

@@ -4,7 +4,7 @@ import { utimesSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
-import { commitAll, contents, write } from "#harness/machine/git-project.ts";
+import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { aUserLine } from "#harness/machine/transcripts.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 
@@ -162,6 +162,26 @@ it("files that no snapshot has are named and stay: ignored, secret, outside", as
   expect(reasons(left)).toEqual({ out: "git ignores it", ".env": secret, [outside]: "it is not in the project" });
   expect(read(rig, "../outside", "out")).toEqual(["1\n", "1\n"]);
 });
+
+it.each([true, false])(
+  "what a command made or enlarged and no snapshot has is named, what was there is not (git: %s)",
+  async (isGit) => {
+    const rig = anUndoRig({ a: "0\n", grown: "0\n", ".env.old": "TOKEN=0\n" }, { isGit });
+    const { project } = rig;
+    const large = "x".repeat(2_000_000);
+    const making = command(() => {
+      write(project, { a: "1\n", grown: large, large, ".env": "TOKEN=1\n", "nested/n": "n\n" });
+      git(join(project, "nested"), "init", "-q");
+    });
+    await rig.turn("all", making);
+    write(project, { id_rsa: "made later by hand\n" });
+    const { changes, left } = await rig.undo();
+    expect(changes).toEqual([{ path: "a", now: "changed" }]);
+    expect(left.map(({ path }) => path).toSorted()).toEqual([".env", "grown", "large", "nested/"]);
+    const unsaved = "it was made or changed, and no snapshot has it: larger than 1048576 bytes";
+    expect(reasons(left)).toMatchObject({ large: unsaved });
+  },
+);
 
 it("git's index and history stay, and the moment before is a checkpoint", async () => {
   const rig = anUndoRig({ a: "0\n" });
