@@ -143,9 +143,10 @@ export function uncheckedVerdict({ config: { team } }: Runtime, { input }: Incom
 
 /** The commands of a call that cannot be undone; a late one runs no more where it ran. */
 export function effectsOf({ runtime, incoming, known: { project, cwd } }: IdentifiedEvent): EffectNote[] {
-  const { input, isLate = false } = incoming;
+  const { event, input, isLate = false } = incoming;
   const folder = input.cwd ?? cwd;
-  const where: CallFolder | null = isLate || folder === null ? null : { cwd: folder, project };
+  const isBefore = event === "PreToolUse" || event === "PermissionRequest";
+  const where: CallFolder | null = isLate || folder === null ? null : { cwd: folder, project, isBefore };
   return noteEffects(input, runtime.config.effects.commands, where);
 }
 

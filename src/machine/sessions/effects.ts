@@ -18,6 +18,7 @@ import { redactJson } from "../../redaction/redact.ts";
 import { codeOf } from "../../shared/error.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 import { type GitHead, projectRoot, readHead } from "../../snapshots/git-head.ts";
 import { simpleCommands, type Shown, shownThrough } from "./shell-commands.ts";
@@ -166,7 +167,12 @@ interface FoundEffect {
   /** Its target does it only once. */
   readonly isOnce: boolean;
   readonly check: string | null;
+  /** Moved, perhaps, by the commands before it in its call. */
+  readonly moved: Moved;
 }
+
+/** The commit of the branch, or also which branch it is. */
+type Moved = "nothing" | "commit" | "branch";
 
 interface Wanted {
   readonly program: WantedWord;
@@ -227,27 +233,53 @@ function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknow
   const found = findEntry(all, words) ?? findEntry(all, [toolName.toLowerCase().replaceAll(/[:./-]+/g, "_")]);
   if (!found) return [];
   const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
-  return [{ kind: found.entry.declared.kind, command, words, shows: "all", folders: [], isOnce: false, check: null }];
+  const { kind } = found.entry.declared;
+  return [{ kind, command, words, shows: "all", folders: [], isOnce: false, check: null, moved: "nothing" }];
 }
 
 const maxShells = 3;
 
-function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
+function effectsIn(
+  all: readonly Wanted[],
+  text: string,
+  isPowerShell: boolean,
+  depth = 0,
+  before: Moved = "nothing",
+): FoundEffect[] {
+  let moved = before;
   return simpleCommands(text, isPowerShell).flatMap((command): FoundEffect[] => {
     const words = withoutWrappers(command.words);
     const script = depth < maxShells ? scriptOf(words) : null;
-    if (script !== null)
-      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) =>
-        Object.assign(inner, shownThrough(command, inner)),
-      );
+    if (script !== null) {
+      const found = effectsIn(all, script, isPowerShell, depth + 1, moved);
+      moved = simpleCommands(script, isPowerShell).reduce((known, inner) => movedBy(inner.words, known), moved);
+      return found.map((inner) => Object.assign(inner, shownThrough(command, inner)));
+    }
     const lower = words.map((word) => word.toLowerCase());
     const found = findEntry(all, lower);
+    const behind = moved;
+    moved = movedBy(lower, moved);
     if (!found) return [];
     const { declared, once } = found.entry;
     const isOnce = matchesAny(lower, once);
     const check = declared.check === undefined ? null : checkFor(declared.check, words, found.rest);
-    return [{ ...command, kind: declared.kind, command: command.text, words, isOnce, check }];
+    return [{ ...command, kind: declared.kind, command: command.text, words, isOnce, check, moved: behind }];
   });
+}
+
+const committing = /^(?:commit|merge|pull|rebase|cherry-pick|revert|am|reset)$/;
+/** Commands of git that move neither; others may be aliases. */
+const still =
+  /^(?:add|blame|branch|clean|config|describe|diff|fetch|gc|grep|log|ls-\w+|mv|notes|push|remote|restore|rev-parse|rm|show|stash|status|submodule|tag)$/;
+/** Programs, and words of them, that make a commit of a new version. */
+const releasing = /^(?:version|release|bump\w*|standard-version|release-it|semantic-release)$/;
+
+function movedBy(words: readonly string[], known: Moved): Moved {
+  if (nameOf(words[0] ?? "") !== "git")
+    return known === "nothing" && words.slice(0, 3).some((word) => releasing.test(word)) ? "commit" : known;
+  const command = words.find((word, index) => index > 0 && !isOption(word) && !/^-[Cc]$/.test(words[index - 1] ?? ""));
+  if (known === "branch" || command === undefined || still.test(command)) return known;
+  return committing.test(command) ? "commit" : "branch";
 }
 
 /** @returns null where the word that it needs is missing, or would have to be quoted */
@@ -332,6 +364,8 @@ function scriptOf(words: readonly string[]): string | null {
 export interface CallFolder {
   readonly cwd: string;
   readonly project: string | null;
+  /** Its commands have not run yet. */
+  readonly isBefore?: boolean;
 }
 
 const maxNotes = 8;
@@ -373,14 +407,21 @@ export function asShownBy<Entry extends JournalEntry>(entry: Entry, client: stri
   return isHidden ? { ...entry, hidesFailure: true } : entry;
 }
 
-function positionOf(found: FoundEffect, { cwd, project }: CallFolder): Position {
+function positionOf(found: FoundEffect, { cwd, project, isBefore = false }: CallFolder): Position {
   if (found.folders === null) return {};
   const folder = resolve(cwd, ...found.folders, ...foldersOfOption(found.words));
   const inside = project === null ? folder : relative(project, folder);
   return {
     ...(inside === "" ? {} : { folder: inside.startsWith("..") ? folder : inside }),
-    ...subjectOf(found, folder),
+    ...unmoved(subjectOf(found, folder), isBefore ? found.moved : "nothing"),
   };
+}
+
+function unmoved({ subject, branch }: Position, moved: Moved): Position {
+  return omitUndefined({
+    subject: moved === "nothing" ? subject : undefined,
+    branch: moved === "branch" ? undefined : branch,
+  });
 }
 
 /** `git -C <folder>` */

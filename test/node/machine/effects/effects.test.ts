@@ -151,6 +151,23 @@ it("asks before what is known as done is repeated after a recovery, in other wor
   });
 });
 
+it.each([
+  ["git commit -qam two && git push --force origin main", "main", undefined],
+  ["sh -c 'git commit -qam two'; git push --force origin main", "main", undefined],
+  ["npm version patch && git push --force origin main", "main", undefined],
+  ["git checkout -qb next && git push --force origin main", undefined, undefined],
+  ["git add . && git status && git push --force origin main", "main", "a1".repeat(20)],
+])("before `%s` has ended, the branch of its push is %s and the commit %s", (command, branch, subject) => {
+  const { runtime, second } = recovered("on", (first) => void first.begin("Bash", { command }));
+  const [note] = stateOf(runtime, second.session)?.continues?.effects ?? [];
+  expect([note?.branch, note?.subject]).toEqual([branch, subject]);
+  const committed = "c3".repeat(20);
+  write(second.cwd, { ".git/refs/heads/main": `${committed}\n` });
+  expect(decisionOn(second, "git push --force origin main")).toBe(subject === undefined ? "ask" : undefined);
+  second.use("Bash", { command });
+  expect(stateOf(runtime, second.session)?.effects?.at(-1)?.subject).toBe(branch && committed);
+});
+
 it("is off by default, and asks of nothing in a chat that continues none", () => {
   expect(decisionOn(recovered("off", (first) => first.use("Bash", push)).second, push.command)).toBeUndefined();
   const { claude } = aChat({ config: { effects: { guard: "on" } } });
