@@ -1,11 +1,11 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../usage/at-limit.ts";
 import type { CallOperation, Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
-import { ok } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
@@ -289,6 +289,8 @@ export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
 export const pauseHandlers = {
   "pauses.list": async ({ runtime }) => ok({ pauses: listPauses(await runtime()) }),
   async "pauses.start"({ runtime: load }, { forMs, project }) {
+    if (project !== undefined && !statSync(project, { throwIfNoEntry: false })?.isDirectory())
+      return err({ code: "not_found", message: `there is no folder ${resolve(project)}. Nothing was paused.` });
     const runtime = await load();
     const now = runtime.now();
     const started = { project: projectOf(project), until: forMs === undefined ? null : now + forMs };

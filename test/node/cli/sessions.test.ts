@@ -311,4 +311,7 @@ it("a pause holds for a time or until --off, for all or for one project", async 
   home.now += 7_200_001;
   expect(paused(home.other)).toBe(false);
   expect((await home.shim("pause 1h --off")).code).toBe(2);
+  const missing = { code: 3, err: expect.stringContaining(`there is no folder ${join(home.project, "typo")}.`) };
+  expect(await home.shim("pause --project typo")).toMatchObject(missing);
+  expect((await home.shim("pause --off --project typo")).code).toBe(0);
 });
