@@ -133,7 +133,7 @@ function save(runtime: Runtime, input: CaptureInput): Result<CaptureResult, Capt
   const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
   if (!basis) return err({ code: "unknown_session" });
   markUnread(runtime, basis.unread);
-  const state = presentState(runtime, basis, input.notes);
+  const state = presentState(runtime, basis, input);
   if (isEmpty(state)) return err({ code: "nothing_to_save" });
   const fitted = fit(state, runtime.config.checkpoint.maxBytes);
   if (!fitted.ok) return fitted;
@@ -247,7 +247,9 @@ export function stateAt(sql: Sql, sessionId: string, journalSeq: number): PastSt
   return { state, checkpoint: base.journalSeq === 0 ? null : last };
 }
 
-function presentState(runtime: Runtime, basis: CaptureBasis, notes: WorkNotes | undefined): WorkState {
+function presentState(runtime: Runtime, basis: CaptureBasis, { trigger, notes }: CaptureInput): WorkState {
+  // The files of now may be a person's.
+  if (trigger === "undo") return basis.state;
   const now = runtime.now();
   const state = notes ? repeatWithinBudget((bound) => bound(() => withNotes(basis.state, notes, now))) : basis.state;
   const limits = { maxFileBytes: runtime.config.snapshots.maxFileBytes };
@@ -297,6 +299,8 @@ function largestField(state: WorkState): string {
 
 /** Triggers whose checkpoint needs the files of its moment, also for a known state. */
 const ownFiles: ReadonlySet<Trigger> = new Set(["turn", "undo", "give"]);
+/** Triggers that are no sign of life of the chat. */
+const byPersons: ReadonlySet<Trigger> = new Set(["undo", "give"]);
 
 function store(
   sql: Sql,
@@ -307,7 +311,8 @@ function store(
 ): CaptureResult | null {
   const { last } = basis;
   const now = runtime.now();
-  if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state))) return null;
+  const seenAt = byPersons.has(input.trigger) ? basis.session.lastSeenAt : now;
+  if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state), seenAt)) return null;
   markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged && !ownFiles.has(input.trigger)) {
     // The events since change nothing: they need not be folded, or counted as news, again.

@@ -74,13 +74,20 @@ export function readContent(sql: Sql, sessionId: string): SessionContent {
   };
 }
 
+/** For ORDER BY: an undo after an undo does not have the chat's files. */
+export const chatFilesFirst = `coalesce((
+  SELECT c.trigger = 'undo' AND 'undo' = (
+    SELECT p.trigger FROM checkpoints p WHERE p.session = c.session AND p.seq < c.seq ORDER BY p.seq DESC LIMIT 1)
+  FROM checkpoints c WHERE c.id = checkpointId), 0)`;
+
 /** The newest saved files of a session or a project. */
 export function newestSnapshot(
   sql: Sql,
   where: { readonly session: string } | { readonly project: string },
 ): StoredSnapshotRow | null {
   const [column, value] = "session" in where ? ["session", where.session] : ["project", where.project];
-  const rest = `WHERE ${column} = ? AND state = 'done' ORDER BY at DESC LIMIT 1`;
+  const first = "session" in where ? `${chatFilesFirst}, ` : "";
+  const rest = `WHERE ${column} = ? AND state = 'done' ORDER BY ${first}at DESC LIMIT 1`;
   return snapshotRows.select(sql, rest, value)[0] ?? null;
 }
 

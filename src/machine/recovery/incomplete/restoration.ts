@@ -19,7 +19,7 @@ import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/f
 import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { heldText } from "../../../shared/format.ts";
 import { causeOf, isDead } from "./detect.ts";
-import { type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
+import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
@@ -359,6 +359,6 @@ function withChanges(from: Restoration, changes: ProjectChanges | null): Restora
 const snapshotNotes = snapshots.pick("checkpointId", "state", "reason", "commit", "repository");
 
 function newestSnapshot(sql: Sql, sessionId: string): SnapshotNote | null {
-  const rest = "WHERE session = ? ORDER BY state = 'done' DESC, at DESC LIMIT 1";
+  const rest = `WHERE session = ? ORDER BY state = 'done' DESC, ${chatFilesFirst}, at DESC LIMIT 1`;
   return snapshotNotes.select(sql, rest, sessionId)[0] ?? null;
 }

@@ -6,6 +6,7 @@ import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { aUserLine } from "#harness/machine/transcripts.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 
 function command(work: () => void): ToolWork {
@@ -182,6 +183,23 @@ it.each([true, false])(
     expect(reasons(left)).toMatchObject({ large: unsaved });
   },
 );
+
+it("an undo and its redo change nothing of what is known of a dead chat, its files and its time", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ a: "0\n" }, { home });
+  await rig.turn("one", makes(rig, "1", "a"));
+  home.alive.delete(rig.claude.pid);
+  home.now += 3_600_000;
+  const brief = async () => (await home.shim(`resume ${rig.claude.session} --print`)).out.split("\n");
+  const known = (await brief()).filter((line) => /^SHIM|^how it stood|^- a |files as left/.test(line));
+  expect(known.join("\n")).toMatch(/1 of 1 files as left/);
+  await rig.undo();
+  await rig.undo({ redo: true });
+  expect(await brief()).toEqual(expect.arrayContaining(known));
+  write(rig.project, { a: "2\n" });
+  await home.shim(`restore ${rig.claude.session} --yes`);
+  expect(read(rig, "a")).toEqual(["1\n"]);
+});
 
 it("git's index and history stay, and the moment before is a checkpoint", async () => {
   const rig = anUndoRig({ a: "0\n" });
