@@ -118,11 +118,12 @@ export function gitNumber(versionText: string): number {
   return Number(major) * 1_000 + Number(minor);
 }
 
+export const noGit = "git is not installed, or not on the PATH of this process";
 const noRepository = "not a git repository";
 
 function skipReason(error: unknown, folder: string): string | null {
   if (!(error instanceof GitError)) return null;
-  if (error.fault === "missing") return "git is not installed, or not on the PATH of this process";
+  if (error.fault === "missing") return noGit;
   if (error.stderr.includes("must be run in a work tree"))
     return `${folder} is in a bare repository or a git folder: there is no work tree`;
   if (error.stderr.includes(noRepository)) return `${folder} is not in a git repository`;

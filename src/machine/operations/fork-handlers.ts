@@ -134,7 +134,7 @@ function noFiles(files: FilesOfSession, { number }: Moment): OperationResult<nev
   const numbers = nearest.filter((one) => one !== undefined);
   const others =
     numbers.length === 0
-      ? "Of no other prompt, either: the project is not in git, or snapshots are switched off."
+      ? "Of no other prompt, either: git is not installed, the project is too large, or snapshots are switched off."
       : `The nearest prompts with saved files: ${numbers.join(", ")}.`;
   const why = `no saved files are certain to be those of prompt ${number}`;
   return err({ code: "no_snapshot", message: `${why}: calls that may have changed files lie in between. ${others}` });

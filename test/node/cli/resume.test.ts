@@ -375,6 +375,11 @@ it("a prompt whose files no snapshot has for certain is refused with the nearest
   expect(await rig.home.shim("fork --at 5")).toMatchObject(failed(1, "with saved files: 4, 6."));
   expect(existsSync(join(rig.home.paths.home, "work"))).toBe(false);
   expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
+  const { PATH } = rig.home.runtime.env;
+  Object.assign(rig.home.runtime.env, { PATH: rig.home.folder });
+  const noGit = failed(1, "git is not installed, or not on the PATH of this process. Nothing was changed.");
+  expect(await rig.home.shim("fork --at 2")).toMatchObject(noGit);
+  Object.assign(rig.home.runtime.env, { PATH });
   const { runtime } = rig.home;
   const second = "SELECT journalSeq FROM checkpoints ORDER BY seq LIMIT 1 OFFSET 1";
   runtime.store.write((sql) => sql.run(`DELETE FROM journal WHERE seq < (${second})`));
