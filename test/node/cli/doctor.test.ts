@@ -89,6 +89,8 @@ it("an old Node, readable files, invalid settings and a broken client fail, and 
   expect(namesOf("fail")).toEqual(["claude-code:script_missing", "config", "node", "permissions"]);
   expect(lines.get("config")?.text).toContain("recovry");
   expect(lines.get("permissions")?.text).toBe(`others can read ${home.paths.home}, ${home.paths.database}`);
+  chmodSync(home.paths.home, 0o700);
+  expect((await doctor(home)).lines.get("permissions")).toMatchObject({ state: "ok" });
 });
 
 it("a store that cannot be opened or is damaged fails, with what to do", async () => {
