@@ -16,7 +16,7 @@ import { defineWork } from "../workspace-command.ts";
 import { addTransfer } from "./workspace-transfer.ts";
 
 const devPort = "8787";
-const devUrl = `http://127.0.0.1:${devPort}`;
+const devUrl = (port: string): string => `http://127.0.0.1:${port}`;
 
 interface JoinOptions extends CommonOptions {
   readonly url?: string;
@@ -30,7 +30,7 @@ export function addCommand(program: Command, cli: Cli): void {
   const create = workspace
     .command("create <name>")
     .description("make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine")
-    .option("--url <url>", `URL of the coordinator (default: ${devUrl})`);
+    .option("--url <url>", `URL of the coordinator (default: ${devUrl(devPort)})`);
   cli.define(addChoices(create), (options: JoinOptions, name: string) => createWorkspace(cli, options, name));
   const join = workspace
     .command("join <name>")
@@ -79,7 +79,7 @@ async function joinWorkspace(cli: Cli, options: JoinOptions, workspace: string):
 }
 
 async function createWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
-  const { url = devUrl, import: earlier } = options;
+  const { url = devUrl(cli.io.env["SHIM_DEV_PORT"] || devPort), import: earlier } = options;
   const input = { url, workspace, ...omitUndefined({ earlier, secret: adminSecret(cli, url) }) };
   const created = await callWithAnswers(cli, "workspace.create", input, options);
   if (!created.ok) return created;

@@ -153,6 +153,7 @@ it("the secret in .dev.vars is for the development server only, whatever this ma
     const tried = await home.shimWith({ env }, "workspace create team --url", url);
     expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
+  expect((await home.shimWith({ env }, "workspace create team")).err).toContain("http://127.0.0.1:9 does not answer");
 });
 
 it("a machine takes up the new signing secret with all its tokens, and works when the old one is gone", async () => {
