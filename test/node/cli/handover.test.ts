@@ -60,7 +60,12 @@ it("a session continues on another machine, with its brief and its uncommitted f
   const made = await taken(other, file, code);
   expect(made).toMatchObject({ session: rig.id, hasFiles: true, isAgain: false, notRestored: [] });
   expect(made.continued.brief).toEqual(
-    holding("the error must name the line", made.folder, /- \S*outside\.txt \(edited\)/),
+    holding(
+      "the error must name the line",
+      "how its chat ended is not known",
+      made.folder,
+      /- \S*outside\.txt \(edited\)/,
+    ),
   );
   expect(made.continued.brief).not.toContain(rig.home.project);
   expect(readFileSync(join(made.folder, "a.txt"), "utf8")).toBe("half of the parser\n");

@@ -265,5 +265,8 @@ const endsByReason: ReadonlyMap<string | null, { readonly cause: CrashCause; rea
     importOrigin,
     { cause: "unknown", causeDetail: "Its transcript was imported, which does not say how the chat ended." },
   ],
-  [givenOrigin, { cause: "closed", causeDetail: "It was handed over to this machine while its chat was still open." }],
+  [
+    givenOrigin,
+    { cause: "closed", causeDetail: "It was handed over to this machine, where how its chat ended is not known." },
+  ],
 ]);
