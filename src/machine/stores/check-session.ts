@@ -13,6 +13,7 @@ import {
   type StoreFinding,
   storedStates,
 } from "../../contract/machine/stores.ts";
+import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { pluralize } from "../../shared/format.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -80,7 +81,8 @@ class SessionSigns {
 
   #titleWith(one: TranscriptRow): string | null {
     this.#content.add([one]);
-    return this.#content.firstPrompt?.trim().split("\n")[0]?.slice(0, titleChars) ?? null;
+    const first = this.#content.firstPrompt?.trim().split("\n")[0];
+    return first === undefined ? null : redactAndClip(first, titleChars);
   }
 }
 

@@ -77,6 +77,12 @@ it("a row whose time is another text has lost a part, and says where", async () 
   expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ state: "damaged", text }] }]);
 });
 
+it("a secret in the first words is not shown", async () => {
+  const { home, path } = withOne("claude-code");
+  writeFileSync(path, readFileSync(path, "utf8").replace("the word is pear", "use DB_PASSWORD=sup3rS3cret99x"));
+  expect(await check(home)).toMatchObject([{ title: "use DB_PASSWORD=[redacted:password]" }]);
+});
+
 it("no damaged session is called whole, and its bytes are all accounted for", async () => {
   const home = aCliHome();
   const damages = fc.record({
