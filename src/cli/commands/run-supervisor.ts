@@ -12,6 +12,7 @@ import {
   SupervisorSettings,
   findMissing,
 } from "../../runner/supervisor/supervisor-state.ts";
+import { leftReason } from "../../runner/supervisor/auto-restarter.ts";
 import { supervise } from "../../runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../runner/supervisor/supervised-program.ts";
 import { type CliResult, notFound, wrongUsage } from "../answer.ts";
@@ -71,7 +72,11 @@ export async function showStatus(cli: Cli): Promise<CommandResult> {
   const watched = watchedStates(settings.value, state.value, now(), pid !== null);
   const head =
     pid === null ? "No supervisor is running; start it with `shim worker supervise`." : `Supervisor: pid ${pid}.`;
-  const table = cli.table(watched, { NAME: ({ name }) => name, KIND: ({ kind }) => kind, STATE: phaseText });
+  const table = cli.table(watched, {
+    NAME: ({ name }) => name,
+    KIND: ({ kind }) => kind,
+    STATE: stateText(pid !== null),
+  });
   return ok({ data: { pid, watched }, text: `${head}\n${table}` });
 }
 
@@ -136,9 +141,14 @@ interface PhaseFacts {
   readonly againInMs: number | null;
 }
 
-export function phaseText({ phase, reason, againInMs }: PhaseFacts): string {
+function stateText(isSupervised: boolean): (facts: PhaseFacts) => string {
+  return (facts) => phaseText(facts, isSupervised);
+}
+
+function phaseText({ phase, reason, againInMs }: PhaseFacts, isSupervised = reason !== leftReason): string {
   const why = reason === null ? "" : `: ${reason}`;
-  if (phase === "due") return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
+  const start = isSupervised ? startText(againInMs ?? 0) : "starts with the next one";
+  if (phase === "due") return `${reason ?? "not started yet"}; ${start}`;
   if (phase === "looping") return `stopped, since it crashed again and again${why}`;
   if (phase === "unwatched") return "not watched now";
   return phase === "running" ? phase : `${phase}${why}`;

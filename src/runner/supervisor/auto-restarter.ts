@@ -64,7 +64,7 @@ export const Restarts = z.object({
 export type Restarts = z.infer<typeof Restarts>;
 
 export const holdMs = 30_000;
-const leftReason = "it ended with its supervisor";
+export const leftReason = "it ended with its supervisor";
 
 export function initial(now: number): Restarts {
   return { phase: "due", since: now, waitMs: 0, failures: 0, limits: 0, crashes: [], reason: null };

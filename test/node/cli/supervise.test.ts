@@ -80,6 +80,8 @@ it("it does what supervisor.json says, reports it line by line, and ends when it
     { name: "idle", ...left },
   ];
   expect(await home.json("worker supervise status")).toMatchObject({ pid: null, watched });
+  const next = /^idle +claude +it ended with its supervisor; starts with the next one$/m;
+  expect(await home.shim("worker supervise status")).toMatchObject(printed("No supervisor is running", next));
 });
 
 const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
