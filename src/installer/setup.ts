@@ -200,7 +200,8 @@ export function connectionProblems(installation: Installation, plans: readonly P
       .filter(({ severity }) => severity === "error")
       .map(({ client, text, fix }) => {
         const { label } = target;
-        return { client, label, message: `${text.slice(`${label}: `.length)}. ${fix ?? ""}` };
+        const problem = text.slice(`${label}: `.length).replace(/\.$/, "");
+        return { client, label, message: `${problem}.${fix ? ` ${fix}` : ""}` };
       }),
   );
 }

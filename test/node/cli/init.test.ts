@@ -117,6 +117,16 @@ it("without a client it answers 3 with what any MCP client needs, and unsound se
   expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
 });
 
+it("a file that its client ignores is named, in one sentence", async () => {
+  const home = aCliHome();
+  write("/", { [withClients(home).settings]: '{ "model": "opus" } // mine\n' });
+  const said = /^Claude Code is not connected: .* ignores the whole file until you remove them\.$/m;
+  expect(await home.shim("init --yes --client claude-code")).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(said),
+  });
+});
+
 it("a copy that is not built connects nothing, but can be taken out", async () => {
   const home = aCliHome();
   withClients(home);
