@@ -32,6 +32,7 @@ import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
 import { isRead } from "../../shared/check-input.ts";
+import { StoreError, toStoreError } from "../../store/store-error.ts";
 
 /** A host answers within milliseconds unless it hangs. */
 const usualMs = 5_000;
@@ -286,7 +287,10 @@ export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => L
         if (result === null) throw new Error("the host's answer is not whole");
         return result as unknown as Result<OutputOf<Name>, CallError>;
       } catch (error) {
-        throw new CallLostError(messageOf(error), !(error instanceof NoHostError));
+        if (!(error instanceof NoHostError)) throw new CallLostError(messageOf(error), true);
+        const cause = toStoreError(error.cause, pathsIn(home.home).database);
+        const isReadOnly = cause instanceof StoreError && cause.code === "store_readonly";
+        throw isReadOnly ? cause : new CallLostError(messageOf(error), false);
       }
     },
     onCommit(listener) {

@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { askOperation } from "#src/local-mcp/host-client/host-client.ts";
+import { askOperation, hostCalls } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
@@ -10,6 +10,7 @@ import { patience } from "#harness/machine/programs.ts";
 import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 import { chmodSync, existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -152,4 +153,18 @@ it("a host reads its settings again when their file has changed; what cannot be 
     isOn.push((JSON.parse(body) as { result: { value: { isOn: boolean } } }).result.value.isOn);
   }
   expect(isOn).toEqual([false, false, true]);
+});
+
+it("a call of the coordinator in a read-only home ends with that reason, which no repetition changes", async (test) => {
+  const disk = smallDisk(test, 1);
+  remount(disk, "ro");
+  const home = { home: disk, launch: launchIn(disk), env: process.env };
+  const calls = hostCalls(
+    home,
+    () => true,
+    () => calls,
+  );
+  onTestFinished(() => calls.close());
+  const readOnly = { name: "StoreError", code: "store_readonly", message: expect.stringContaining("is read-only") };
+  await expect(calls.call("tasks.list", {}, 60_000)).rejects.toMatchObject(readOnly);
 });
