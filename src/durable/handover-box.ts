@@ -95,7 +95,7 @@ export class HandoverBox extends SealedBox<Facts> {
     const facts = this.facts();
     if (facts?.claimHash !== claimHash) return err(this.unknown);
     if (facts.taking === null || facts.taking.claimant === claimant) return ok(facts);
-    const message = `another machine (${facts.taking.by}) has taken it: ask for a new link`;
+    const message = `the machine ${facts.taking.by} has taken it already: ask for a new link`;
     return err({ code: "handover_taken", message });
   }
 

@@ -84,7 +84,7 @@ async function findSince(
   repository: Repository | null,
 ): Promise<Result<string | null, string>> {
   if (since === undefined) return ok(null);
-  if (repository === null) return err(`${folder} is in no git repository, which --since needs`);
+  if (repository === null) return err(`${folder} is in no git repository, or git is not installed: --since needs both`);
   const commit = await findCommit(repository.git, since);
   return commit === null ? err(`${since} is not a commit in ${folder}`) : ok(commit);
 }

@@ -214,7 +214,7 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   expect(await other.shim("take", link.slice(0, -3))).toMatchObject(failed(1, "not all of it: copy it again"));
   const { folder } = (await other.json("take", link)) as unknown as Taken;
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("half of the parser\n");
-  expect(await third.shim("take", link)).toMatchObject(failed(1, "has taken it: ask for a new link"));
+  expect(await third.shim("take", link)).toMatchObject(failed(1, "has taken it already: ask for a new link"));
   const { runtime } = rig.home;
   for (let times = 0; times < 2; times += 1) await checkGiven(runtime);
   const heard = runtime.store.read((sql) => news.undelivered(sql, rig.id, 10), []);
