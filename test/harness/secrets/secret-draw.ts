@@ -1,4 +1,6 @@
 /** Random characters from a seed, and what secrets and their look-alikes are made of. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { seededRandom } from "#src/shared/seeded-random.ts";
 
 export interface Draw {
@@ -112,4 +114,13 @@ function filled(d: Draw, pattern: string, secret: string): string {
   return pattern.replaceAll(/«([^» ]+)(?: (\d+))?»|§/g, (sign, kind: string, length?: string) =>
     sign === "§" ? secret : (values[kind]?.(d) ?? d.chars(alphabets[kind] ?? kind, Number(length))),
   );
+}
+
+/** A form a line; ⏎ is a line end. */
+export function formsIn(file: string): string[] {
+  const text = readFileSync(join(import.meta.dirname, file), "utf8");
+  return text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => line.replaceAll("⏎", "\n"));
 }
