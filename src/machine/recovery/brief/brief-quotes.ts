@@ -1,7 +1,7 @@
 import { defaults } from "../../../contract/config.ts";
 import type { Verification } from "../../../contract/verification.ts";
 import type { WorkState, EffectRun, EndedCall, ToolRun, UserPrompt } from "../../../contract/work-state.ts";
-import { age } from "../../../shared/format.ts";
+import { age, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
@@ -130,7 +130,7 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   const runs = shown.map((run) => `${begun(run)}; no result was seen${cause === null ? "" : afterDeath(run)})`);
   const hidden = runningTools.length - shown.length;
   const text = {
-    running: `in mid-turn, running ${runs.join("; ")}${hidden > 0 ? `; and ${hidden} calls more` : ""}`,
+    running: `in mid-turn, running ${runs.join("; ")}${hidden > 0 ? `; and ${pluralize(hidden, "more call")}` : ""}`,
     interrupted: "the user had interrupted the turn",
     waiting: "the turn was over, and the chat waited for the user",
     unanswered: "the user's last prompt had no answer yet",

@@ -4,7 +4,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
 import { missingFrom } from "#src/machine/recovery/brief/compaction.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
-import type { WorkState } from "#src/contract/work-state.ts";
+import type { UserPrompt, WorkState } from "#src/contract/work-state.ts";
 import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
@@ -167,12 +167,31 @@ it("one very long assignment keeps its beginning, what it forbids and its end, a
   expect(half).toMatch(/\[9000 characters; all of them: `shim sessions show 20487890-/);
 });
 
+const soil = (sentences: number) => ({ text: "The soil is dry. ".repeat(sentences).trim(), at: T0 });
+
+function isMarked(prompt: UserPrompt, ...later: string[]): boolean {
+  const [line = ""] = quotedPrompts(shown({ prompts: [prompt, ...prompts(...later)] }));
+  return line.includes(" characters; ");
+}
+
+it("a prompt of more than 1,500 characters says so where it does not stand whole", () => {
+  const later = "Water it. ".repeat(60);
+  const marks = [isMarked(soil(89)), isMarked(soil(88), later), isMarked(soil(89), later)];
+  expect([...marks, isMarked({ ...soil(1), chars: 1_600 })]).toEqual([false, false, true, true]);
+});
+
 it.each([
   ["Bash", "no result was seen; it may still run, or have finished)"],
   ["Edit", "no result was seen; it may have finished)"],
 ])("only a shell command may run on after the death of its client: %s", (name, text) => {
   const runningTools = [{ id: "a", name, input: "boat.ts", startedAt: T0 }];
   expect(shown({ runningTools }, { cause: "killed" })).toContain(text);
+});
+
+it("of more than five running calls the newest are named, and the others counted", () => {
+  const calls = [0, 1, 2, 3, 4, 5].map((n) => ({ id: `${n}`, name: "Read", input: `deck ${n}`, startedAt: T0 }));
+  const text = shown({ runningTools: calls });
+  expect(text).toMatch(/running Read deck 1 .*; Read deck 5 .*; and 1 more call$/m);
 });
 
 it("text that reads like an instruction stays inside the fence, without tags, roles and fences of its own", () => {
@@ -234,6 +253,89 @@ function folded(entries: readonly JournalEntry[]): WorkState {
   const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
   return fold(emptyState, rows);
 }
+
+it("words that the newest prompt answers stand with it, or have a line of their own once the chat has said more", () => {
+  const heading = "the chat's last words before the newest prompts:\n- 59 min ago: I begin.\n";
+  const [alone, beside] = [[], [{ ...said, text: "I paint." }]].map((more) =>
+    shown(folded([user, said, over, user, ...more])),
+  );
+  expect(alone).toContain('- 59 min ago: (after "I begin.") paint the boat\n');
+  expect([alone?.includes(heading), beside?.includes(heading)]).toEqual([false, true]);
+  expect(beside?.split("I begin.")).toHaveLength(2);
+});
+
+const sized = (name: string): string => `${name}Q is as long as the others`;
+const sizedAt = (name: string, second: number) => ({ text: sized(name), at: T0 + second * 1_000 });
+
+/** A session with each kind of line. @param later prompts since its plan, list and summary */
+function aFullSession(later: number, more: Partial<UserPrompt> = {}): Partial<WorkState> {
+  const calls = [{}, { error: "no" }, { output: "yes" }, {}];
+  return {
+    prompts: [
+      ...Array.from({ length: 20 }, (_, n) =>
+        sizedAt(n === 9 ? "a request that can be understood alone p9" : `p${n}`, n),
+      ),
+      ...Array.from({ length: later }, (_, n) => ({ ...sizedAt(`later${n}`, 40 + n), ...more })),
+    ],
+    goal: sized("goal"),
+    done: [sized("done")],
+    nextStep: sized("next"),
+    decisions: [sized("decision")],
+    state: { kept: sized("state") },
+    statedAt: { goal: T0, todos: T0 + 30_000, summary: T0 + 30_000, compaction: T0 },
+    clientGoal: sizedAt("client", 0),
+    plan: { text: [1, 2, 3, 4, 5].map((n) => sized(`plan${n}`)).join("\n"), at: T0 + 30_000 },
+    answers: [{ question: sized("question"), answer: "Yes.", at: T0 }],
+    compactSummary: sized("summary"),
+    recap: sizedAt("recap", 60),
+    earlierWords: [sizedAt("earlier1", 1), sizedAt("earlier2", 2)],
+    firstWords: [sizedAt("first", 61)],
+    words: [sizedAt("before", 62), sizedAt("last", 63)],
+    todos: [1, 2, 3].map((n) => ({ text: sized(`todo${n}`), status: n === 1 ? "in_progress" : "pending" })),
+    calls: calls.map((more, n) => Object.assign(more, { name: "Bash", input: sized(`call${n}`), at: T0 + 50_000 })),
+    results: [sizedAt("result1", 50), sizedAt("result2", 51)],
+    names: [sized("names")],
+    failure: sizedAt("failure", 63),
+    effects: [1, 2].map((n) => Object.assign(push(n), { command: sized(`push${n}`) })),
+  };
+}
+
+/** What a brief names that has so many needed lines besides. */
+function namedBeside(lines: number, state: Partial<WorkState>): string[] {
+  const file = { path: "/p/readQ", hash: "h", now: "same", action: "read" } as const;
+  const own = { ...file, action: "edited", isCommitted: true } as const;
+  const files = [...Array.from({ length: 7 }, (_, n) => ({ ...own, path: `/p/file${n}Q` })), file];
+  const notes = Array.from({ length: lines }, () => "one more line that fills the brief up to its end");
+  const fork = { prompt: 1, prompts: 1, project: null, notes };
+  const text = brief(aRestoration(state, { files, fork }), now, "fork");
+  return [...text.matchAll(/(\w+)Q/g)].map(([, name = ""]) => name);
+}
+
+it.each([
+  [
+    0,
+    139,
+    `earlier1 result1 call0 todo2 todo3 recap first before call1 result2 file0 read plan5 names plan4 call2
+     file6 file5 file4 file3 file2 file1 call3 push1 plan3 client goal plan2 done next decision state plan1
+     question summary earlier2 todo1 failure push2
+     p1 p2 p3 p0 p4 p5 p6 p7 p8 p10 p11 p12 p13 p14 p15 p16 p9 p17 p18`,
+  ],
+  [1, 40, "earlier1 summary call0 result1"],
+  [4, 40, "todo3 earlier1 todo2 summary todo1 plan5 plan3 plan4 plan2 plan1 call0 result1"],
+])("as a brief fills, lines of least worth go first, with %i prompts since the plan", (later, most, expected) => {
+  const state = aFullSession(later);
+  const all = namedBeside(0, state);
+  const gone = new Set<string>();
+  for (let lines = 1; lines < most; lines++) {
+    const left = namedBeside(lines, state);
+    for (const name of all) if (!left.includes(name)) gone.add(name);
+  }
+  expect([...gone]).toEqual(expected.split(/\s+/));
+});
+
+it("the words that the newest prompt answers stay in a full brief", () => {
+  expect(namedBeside(125, aFullSession(1, { answers: "so" }))).toContain("earlier2");
+});
 
 it("the client's own account of the session stands until the user asks again", () => {
   const recap: JournalEntry = { kind: "recap", text: "The hull is half painted." };
