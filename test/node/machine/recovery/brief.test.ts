@@ -206,7 +206,7 @@ it("files that are not as they were stand first, those beyond the room by name, 
   expect(text).toContain("\n- and 1 more\n- of those: /q/other.ts\n- read: seen.ts\n");
 });
 
-it("tests count only for all files of the newest snapshot, and the answer of a remote only for what was done before", () => {
+it("tests count only for all files of the newest snapshot, those that failed with more of their output, and the answer of a remote only for what was done before", () => {
   const push = { kind: "push", command: "git push", call: "c", at: T0 + 10 } as const;
   const ran = { at: T0, command: "npm test", exitCode: 0, trouble: null, ms: 1, output: "", commit: "c" };
   const remotes = [{ key: effectKey(push), text: "it is there" }];
@@ -217,6 +217,12 @@ it("tests count only for all files of the newest snapshot, and the answer of a r
   const isCovered = [0, 1].map((missing) => textOf(missing, T0).includes("what these tests do not cover"));
   expect(isCovered).toEqual([true, false]);
   expect([T0, T0 + 20].map((at) => textOf(0, at).includes("it is there"))).toEqual([false, true]);
+  const printed = [0, 1].map((exitCode) => {
+    const tests = { ...ran, exitCode, missingFiles: 0, output: "hull bow mast ".repeat(100) };
+    const text = brief(aRestoration({}, { snapshot, verification: { at: T0, tests, remotes } }), now, "ask");
+    return /; printed last: (.*)$/m.exec(text)?.[1]?.length;
+  });
+  expect(printed).toEqual([120, 500]);
   const isOlder = ["c", "before"].map((commit) => textOf(0, T0, commit).includes("tests of an OLDER snapshot"));
   expect(isOlder).toEqual([false, true]);
 });

@@ -230,6 +230,15 @@ it("however long and many prompts are, the first, the newest six and at most 60,
   );
 });
 
+it("of more than 300 prompts the oldest nod goes first, then the oldest after the first one", () => {
+  for (const gone of [[150], [1, 150, 200]]) {
+    const given = Array.from({ length: 300 + gone.length }, (_, index) => `paint boat ${index}`);
+    given.splice(150, 1, "yes");
+    given.splice(200, 1, "yes");
+    expect(texts(stateAfter(...given.map(user)))).toEqual(given.filter((_, index) => !gone.includes(index)));
+  }
+});
+
 it("fit a checkpoint a quarter of the prompts goes, never the first or the newest six", () => {
   let state: WorkState | null = stateAfter(...Array.from({ length: 60 }, (_, index) => user(`paint boat ${index}`)));
   let smallest = state;
