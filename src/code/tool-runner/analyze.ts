@@ -275,14 +275,9 @@ export function createAnalysis(deps: TaskDeps, settings: AnalyzeSettings): Execu
     run: async (run) => {
       const payload = readPayload(Payload, run.task.payload);
       if (!payload.ok) return payload.error;
-      try {
-        const report = await analyzeFolder(run, payload.value);
-        if (run.signal.aborted) return { kind: "stopped" };
-        return report.ok ? toOutcome(reports, run, report.value) : failed(report.error);
-      } catch (error) {
-        if (run.signal.aborted) return { kind: "stopped" };
-        throw error;
-      }
+      const report = await analyzeFolder(run, payload.value);
+      if (run.signal.aborted) return { kind: "stopped" };
+      return report.ok ? toOutcome(reports, run, report.value) : failed(report.error);
     },
   };
 }

@@ -5,7 +5,7 @@ import type { OperationContext } from "../../machine/operations/operation-contex
 import { withWorkspace } from "../../machine/operations/workspace.ts";
 import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
-import { displayPath, GitError, rawList } from "../../snapshots/git.ts";
+import { displayPath, rawList } from "../../snapshots/git.ts";
 import { changesSince } from "../../snapshots/work-tree.ts";
 import {
   hasTrackedFiles,
@@ -82,17 +82,11 @@ export async function runTransform(deps: WorkDeps, request: TransformRequest): P
   const keepsObjects = request.offer !== null;
   const worktree = await createThrowaway(deps, request.source, { keepsObjects, hasLinks: false });
   try {
-    return await transform(deps, request, worktree);
-  } catch (error) {
-    if (!(error instanceof GitError) || !request.signal.aborted) throw error;
-    return stopped();
+    const outcome = await transform(deps, request, worktree);
+    return request.signal.aborted ? fail("stopped", "the transform was stopped.") : outcome;
   } finally {
     await worktree.remove();
   }
-}
-
-function stopped(): Result<never, Failure> {
-  return fail("stopped", "the transform was stopped.");
 }
 
 async function transform(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree): Promise<Outcome> {
@@ -158,7 +152,6 @@ async function testCommit(
   if (!isTrusted) return fail("not_trusted", "the tests are code of the project.");
   await linkModulesInside(git(signal), { top: source.top, tree });
   const passed = await runTests(command, { folder, env, timeMs, signal });
-  if (signal.aborted) return stopped();
   return passed.ok ? ok({ command: command.join(" ") }) : fail("tests_failed", `${passed.error}.`);
 }
 
@@ -261,7 +254,6 @@ async function applyTool(
     const { words, started } = startOf(transformer, tool, command, [tree, scratch]);
     const options = { folder: view.root, scratch, env, timeMs: timeoutMs, signal };
     const output = await runTool({ ...options, tool: started, command: { args: words } });
-    if (signal.aborted) return stopped();
     if (!output.ok) return fail("tool_failed", `${transformer.name} ${output.error}.`);
     const { code, stdout, stderr } = output.value;
     if (!command.codes.includes(code))

@@ -80,7 +80,6 @@ function toChange({ rule, codemod }: TransformTask, tree: string): Result<Change
 
 /** The same transform may succeed later, when tests failed. */
 function toOutcome({ code, message: reason }: Failure): RunOutcome {
-  if (code === "stopped") return { kind: "stopped" };
   if (code === "reserved") return waitForFiles(reason);
   return failed(reason, code === "tests_failed");
 }

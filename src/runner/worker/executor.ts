@@ -164,7 +164,7 @@ export function readPayload<Schema extends z.ZodType>(schema: Schema, payload: J
 }
 
 export interface Executor {
-  /** Leaves no process when it settles. Throws only for bugs, never for a failed task. */
+  /** Leaves no process when it settles. Throws only for bugs, or once it is stopped. */
   run(run: TaskRun): Promise<RunOutcome>;
   /** Started by it, so they have to be there. */
   readonly programs?: readonly string[];

@@ -1,3 +1,4 @@
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
@@ -32,6 +33,8 @@ function anEvolvedHome() {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, files);
+  for (const name of ["a", "c"]) chmodSync(join(home.project, `src/${name}.js`), 0o755);
+  git(home.project, "commit", "--quiet", "--all", "--amend", "--no-edit");
   install(home.project, "oxlint", fakeOxlint);
   install(home.project, "knip", fakeKnip);
   const { signal } = new AbortController();
@@ -60,7 +63,11 @@ it("a run keeps what the tests approve; what the judge or a person has rejected 
   expect(report.facts?.notes).toEqual(expect.arrayContaining(notes));
   expectClean(home, 3);
   expect(await home.planned()).toEqual(["src/d.js"]);
-  expect(git(home.project, "diff", "--name-only", "HEAD", String(report.tried[0]?.branch))).toBe("src/a.js\n");
+  // A program stays one.
+  const changes = [0, 1].map((at) =>
+    git(home.project, "diff", "--numstat", "--summary", "HEAD", String(report.tried[at]?.branch)),
+  );
+  expect(changes).toEqual(["0\t2\tsrc/a.js\n", "0\t3\tsrc/c.js\n"]);
   const review = (at: number, options: string): Promise<Ran> =>
     home.shim(`code evolve review ${options} ${report.tried[at]?.task}`);
   expect(await review(0, "--accept")).toMatchObject(printed("is deleted"));

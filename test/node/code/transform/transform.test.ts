@@ -9,7 +9,8 @@ import { linkPackages } from "#harness/evolution/sample-project.ts";
 import { aCliHome, type CliHome, failed, holding, printed } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { commitAll, contents, git, leftIn, makeRepository, write } from "#harness/machine/git-project.ts";
-import { submit } from "#harness/worker/worker-rig.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
+import { releaseTask, submit } from "#harness/worker/worker-rig.ts";
 
 const varRule = `id: no-var
 language: TypeScript
@@ -154,7 +155,13 @@ it("files that another chat has reserved leave no branch; those of the user's ow
 it("failing tests, no tests and tests of a project that is not trusted leave no branch", async () => {
   const breaks = varRule.replace("var $A = $B", "console.log(a, b)").replace(/fix:.*/, 'fix: "log"');
   const home = aTransformHome({ "rules/breaks.yml": breaks });
-  await home.refuses("rules/breaks.yml --branch --trust", 1, "npm test ended with exit code 1", "No branch was left.");
+  await home.refuses(
+    "rules/breaks.yml --branch --trust",
+    1,
+    "npm test ended with exit code 1",
+    "> node check.js",
+    "No branch was left.",
+  );
   await home.refuses("rules/no-var.yml --branch", 1, "the tests are code of the project", "--trust");
   await home.refuses("rules/no-var.yml --branch --trust --tests no-such-program", 1, "no-such-program");
   await home.refuses("rules/no-var.yml --branch --trust --tests a|b", 2, "no shell parses");
@@ -188,7 +195,7 @@ it("what is not committed is not included, and said", async () => {
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
 });
 
-it("a new file with a secret is left out of the branch, and is not there for its tests; it is said @night", async () => {
+it("a new file with a secret is left out of the branch, and is not there for its tests; it is said", async () => {
   const key = ["AKIA", "IOSFODNN7", "QWERTYU"].join("");
   const codemod = `const fs = require("node:fs");
 module.exports = ({ source }) => { fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=${key}"); return source.replace("var b", "let b"); };`;
@@ -210,7 +217,7 @@ function nothingLeft(home: TransformHome): void {
   expect([home.leftovers(), home.branches(), git(home.project, "status", "--porcelain")]).toEqual([[], [], ""]);
 }
 
-it("Ctrl-C ends a transform, and leaves nothing @night", async () => {
+it("Ctrl-C ends a transform, and leaves nothing; a worker's task is given back", async () => {
   const home = aTransformHome(codemod('fs.writeFileSync("begun", ""); for (;;);'));
   const stop = new AbortController();
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
@@ -220,6 +227,11 @@ it("Ctrl-C ends a transform, and leaves nothing @night", async () => {
   stop.abort();
   expect(await running).toMatchObject(failed(130, "the transform was stopped"));
   nothingLeft(home);
+  set(home, "transform: { trust: true, tests: false }");
+  const task = await submit(home, "transform --payload", '{"codemod":"codemods/bad.cjs"}');
+  await releaseTask(home, "--config ../other/worker.yaml --once", hasBegun);
+  expect(await home.json("task show", task)).toMatchObject({ state: "queued" });
+  expect([processesIn(work), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
 });
 
 it("a codemod writes only in the worktree: no file elsewhere, no package, no link, no program @night", async () => {
