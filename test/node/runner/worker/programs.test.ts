@@ -206,7 +206,7 @@ it("another exit code is a failure, to be repeated, with the last line", async (
   expect(outcome).toMatchObject({ kind: "failed", isRetryable: true });
 });
 
-it("a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
+it("a stop that comes when the command has ended, and only what it left behind has not, takes no result back; what it says at a stop is none", async () => {
   const stop = new AbortController();
   const left = `process.on("SIGTERM", () => { console.error("bye"); setTimeout(() => process.exit(), 100); }); setInterval(() => 0, 1000); process.send("up");`;
   const script = `const away = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(left)}], { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
@@ -214,6 +214,10 @@ it("a stop that comes when the command has ended, and only what it left behind h
   const heed = (text: string): void => void (text.includes("bye") && stop.abort());
   const { outcome } = await execute(script, { signal: stop.signal, heed });
   expect([stop.signal.aborted, outcome]).toEqual([true, { kind: "done", result: "finished" }]);
+  const early = new AbortController();
+  const half = 'process.on("SIGTERM", () => process.exit(0)); setInterval(() => 0, 1000); console.log("half")';
+  const stopped = await execute(half, { signal: early.signal, heed: () => early.abort() });
+  expect(stopped.outcome).toEqual({ kind: "stopped" });
 });
 
 it("no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
