@@ -90,6 +90,7 @@ it("it never fails: a busy store costs nothing, a broken one is said", async () 
   expect(broken).toBe("SHIM: cannot save (internal error), run `shim doctor`\n");
 });
 
+const minuteMs = 60_000;
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 
 function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | null {
@@ -134,6 +135,36 @@ it.each(["AskUserQuestion", "ExitPlanMode"])("a call of %s marks the chat as wai
   expect(waiting(runtime, second)).toBeNull();
 });
 
+it("it counts chats that are stuck: in a turn, without work for 15 min, however many have ended, died or have no process", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const second = anotherClaude(runtime, first);
+  second.prompt("build it");
+  const { owner } = storedSession(runtime, second.session);
+  runtime.wait(1);
+  runtime.store.write((sql) => {
+    for (let n = 0; n < 300; n++) {
+      const seen = {
+        id: `s${n}`,
+        client: "claude-code",
+        origin: "startup",
+        owner: n < 200 ? owner : null,
+        isAlive: true,
+      };
+      sessions.recordSighting(sql, runtime.now(), seen);
+      if (n < 100) sessions.end(sql, runtime.now(), seen.id, "logout");
+      else if (n < 200) sessions.markDead(sql, seen.id);
+    }
+  });
+  const isCounted = (ms: number): boolean => {
+    runtime.wait(ms);
+    return statusFor(runtime, first).includes("| 1 stuck");
+  };
+  expect([isCounted(15 * minuteMs - 2), isCounted(1), isCounted(1)]).toEqual([false, true, true]);
+  second.tell("Notification", { message: "Signed in", notification_type: "auth_success" });
+  expect(isCounted(0)).toBe(true);
+});
+
 it.each<[HookEvent, Record<string, unknown>, boolean]>([
   ["UserPromptSubmit", { prompt: "yes" }, false],
   ["PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: {} }, false],
@@ -156,8 +187,6 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   claude.tell(event, fields);
   expect(waiting(runtime, claude) !== null).toBe(isLeft);
 });
-
-const minuteMs = 60_000;
 
 it("a session of another machine is what that machine and the coordinator say, and silence alone is no death", async () => {
   const { server, there, here } = await twoCliHomes(() => undefined);
