@@ -26,11 +26,11 @@ export function hasSeveral(sql: Sql, client: ProcessIdentity): boolean {
   return listOpen(sql, client).length > 1;
 }
 
-/** Newest first. */
+/** A client has one fork of a session at most. */
 function listOpen(sql: Sql, client: ProcessIdentity): RowOf<typeof familyOf>[] {
   return familyOf.select(
     sql,
-    "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL AND owner = ? ORDER BY startedAt DESC",
+    "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL AND owner = ?",
     JSON.stringify(identityOf(client)),
   );
 }

@@ -251,14 +251,15 @@ it("the user's words that a chat without hooks passes count like prompts, each o
 });
 
 const [one, two] = ["01a2045b-7370-7310-ae86-759c5ba1215d", "01a2045b-738d-7bd2-87af-c202c9d1a215"] as const;
+const three = "01a2045b-738d-7bd2-87af-c202c9d1a999";
 
 /** A process of Codex, whose threads report their events in any order. */
-function aCodex(runtime: TempRuntime): (thread: string, event: string, fields?: object) => void {
+function aCodex(runtime: TempRuntime, pid = 400): (thread: string, event: string, fields?: object) => void {
   const cwd = aProject();
-  runtime.processes.start(400, 1);
+  runtime.processes.start(pid, 1);
   return (thread, event, fields = {}) => {
     const input = { session_id: thread, turn_id: `turn-${thread}`, cwd, ...fields };
-    answerHook(runtime, event, () => JSON.stringify(input), 400, codex);
+    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
   };
 }
 
@@ -290,7 +291,6 @@ it("threads of one process that take turns are a session each, and each has its 
 it("when the process is gone, a thread that the user has left is closed, and those that worked have died", () => {
   const runtime = tempRuntime();
   const tell = aCodex(runtime);
-  const three = "01a2045b-738d-7bd2-87af-c202c9d1a999";
   for (const id of [one, two, three]) begin(tell, id);
   tell(one, "Stop", { last_assistant_message: "Done." });
   tool(tell, two, "PreToolUse");
@@ -305,6 +305,7 @@ it("each of its servers serves the thread that its calls name, and before that n
   const runtime = tempRuntime();
   const tell = aCodex(runtime);
   begin(tell, one);
+  begin(aCodex(runtime, 401), three);
   const name = "codex-mcp-client";
   const ofOne = await connect(runtime, { name, era: "legacy", serverPid: 500 });
   const ofTwo = await connect(runtime, { name, era: "legacy", serverPid: 501 });
@@ -320,4 +321,8 @@ it("each of its servers serves the thread that its calls name, and before that n
   expect(await ask(ofOne, one)).toMatchObject({ session: one });
   expect(await ask(ofTwo, two)).toMatchObject({ session: two });
   expect([ofOne.chat.servedSessions(), ofTwo.chat.servedSessions()]).toEqual([[one], [two]]);
+  tell(one, "SessionEnd", { reason: "prompt_input_exit" });
+  const later = await connect(runtime, { name, era: "legacy", serverPid: 502 });
+  await later.client.listTools();
+  expect(later.chat.servedSessions()).toEqual([two]);
 });
