@@ -193,6 +193,7 @@ export interface LiveChat {
   readonly id: string;
   readonly pid: number;
   readonly prompt?: string;
+  readonly client?: string;
   /** Null: it has none. */
   readonly transcript?: string | null;
   /** Default: a folder of its own. */
@@ -201,14 +202,14 @@ export interface LiveChat {
 
 /** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. */
 export function aLiveChat(runtime: TempRuntime, chat: LiveChat): void {
-  const { id, pid, prompt = "make the parser accept empty input" } = chat;
+  const { id, pid, prompt = "make the parser accept empty input", client = "claude-code" } = chat;
   const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
   const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;
   const transcriptPath = transcript === null ? null : join(folder, "transcript.jsonl");
   mkdirSync(folder, { recursive: true });
   if (transcriptPath !== null) writeFileSync(transcriptPath, transcript ?? "");
   const owner = runtime.processes.start(pid);
-  const seen = { id, client: "claude-code", origin: "startup", project: folder, cwd: folder, transcriptPath };
+  const seen = { id, client, origin: "startup", project: folder, cwd: folder, transcriptPath };
   const at = runtime.now();
   runtime.store.write((sql) => {
     sessions.recordSighting(sql, at, { ...seen, parentId: null, owner, isAlive: true });

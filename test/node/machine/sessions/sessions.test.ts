@@ -22,7 +22,13 @@ import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession } from "
 import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { addSession } from "#harness/store/store-test.ts";
-import { aLiveChat, checkpointsOf, SupervisorRig, type LiveChat } from "#harness/supervisor/supervisor-rig.ts";
+import {
+  aLiveChat,
+  checkpointsOf,
+  SupervisorRig,
+  valueAfter,
+  type LiveChat,
+} from "#harness/supervisor/supervisor-rig.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
@@ -349,17 +355,25 @@ it("a chat that was silent for 30 days before the supervisor began is followed, 
   }
 });
 
-it("what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
+it("what ended well, or another process continues, is no death; what was never seen alive, is of another client or a program of the supervisor is not watched", async () => {
   const rig = await aRig(reopening);
   rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
   aLiveChat(rig.runtime, { id: second, pid: 701 });
   aLiveChat(rig.runtime, { id: "cccc3333-0000-4000-8000-000000000003", pid: 702 });
   rig.runtime.processes.kill(702);
+  aLiveChat(rig.runtime, { id: "dddd4444-0000-4000-8000-000000000004", pid: 704, client: "codex" });
   await rig.pass(2_000);
-  rig.runtime.processes.kill(701);
+  for (const pid of [701, 704]) rig.runtime.processes.kill(pid);
   aLiveChat(rig.runtime, { id: second, pid: 703 });
   await die(rig);
   expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
+  const fix = { kind: "claude", folder: ".", prompt: "Fix it." };
+  const own = await SupervisorRig.begun({ watch: { ...watching.watch, fix } });
+  await own.until(() => own.runs.length > 0);
+  aLiveChat(own.runtime, { id: valueAfter(own, "--session-id") ?? "", pid: 701 });
+  await own.pass(2_000);
+  await die(own, 701);
+  expect(own.emitted("died")).toEqual([]);
 });
 
 it("with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
