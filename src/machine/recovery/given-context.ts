@@ -99,7 +99,11 @@ export function compactionOf(client: string): NonNullable<ClientAdapter["compact
   return adapterOf(client)?.compaction ?? unknownCompaction;
 }
 
-/** @param key of the journal's entry of the summary */
+/**
+ * A client that shows no summary has none of these: the start that follows gives it back.
+ *
+ * @param key of the journal's entry of the summary
+ */
 export function noteCompaction(sql: Sql, now: number, session: string, key: string): void {
   news.add(sql, now, session, key, { kind: "compaction" });
 }
@@ -109,10 +113,8 @@ export function giveBack(sql: Sql, now: number, id: string): string | null {
   const waiting = news.undeliveredOf(sql, id, "compaction", -1);
   if (waiting.length === 0) return null;
   news.markDelivered(sql, now, waiting);
-  const client = sessions.get(sql, id)?.client ?? "";
-  const { keepsPrompts, showsSummary } = compactionOf(client);
-  // The start after the compaction has given it back already.
-  const state = showsSummary ? currentState(sql, id) : null;
+  const { keepsPrompts } = compactionOf(sessions.get(sql, id)?.client ?? "");
+  const state = currentState(sql, id);
   const text = state && missingFrom({ state }, state.compactSummary, keepsPrompts);
   if (text !== null) recordGivenBack(sql, now, id, text);
   return text;
