@@ -254,7 +254,7 @@ it("a result that comes too late is thrown away, which is said", async () => {
   await rig.time.pass(11_000);
   const reason = expect.stringMatching(/has ended/) as string;
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "thrown_away", reason });
-  expect(rig.ends(task)).toEqual(["stalled"]);
+  expect([rig.ends(task), made.place.done.at(-1)]).toEqual([["stalled"], "left"]);
 });
 
 it("what no coordinator takes as a result ends the task with that reason; an executor that throws fails the attempt", async () => {
@@ -271,13 +271,15 @@ it("what no coordinator takes as a result ends the task with that reason; an exe
   expect(rig.call("tasks.get", { task: thrown })).toMatchObject({ state: "dead", detail: why });
 });
 
-it("what is reported of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
+it("what is reported of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before; what had no answer is sent again", async () => {
   const { rig, task, made } = await aTaskBegun({ maxAttempts: 1 });
   const { run, end } = made.executor.last;
   run.onCheckpoint({ step: 1 });
   const note = `key sk-ant-api03-${"a1B2".repeat(24)} ${"n".repeat(900)}`;
   run.onProgress({ percent: 180, note, data: "d".repeat(9_000) });
+  made.link.cut = "before";
   await rig.time.pass(2_000);
+  made.link.cut = "no";
   run.onCheckpoint({ blob: "b".repeat(70_000) });
   await rig.time.pass(3_000);
   const found = rig.call("tasks.get", { task });
