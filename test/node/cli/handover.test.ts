@@ -309,7 +309,7 @@ async function linkOf(rig: ForkRig): Promise<string> {
   return ((await rig.home.json("give")) as unknown as Given).link ?? "";
 }
 
-async function heldAt(edge: EdgeRuntime, chat: string): Promise<unknown> {
+async function heldAt(edge: EdgeRuntime, chat: string): Promise<unknown[]> {
   const { leases } = await edge.call("leases.list", { holder: chat });
   const { tasks } = await edge.call("tasks.list", {});
   const resources = leases.map(({ resource }) => resource).filter((resource) => !resource.startsWith("session:"));
@@ -335,8 +335,17 @@ it("in the same workspace what the chat held goes with its session: nothing befo
   markTaken(other.runtime, { session: rig.id, to: next.session, score: null });
   await next.chat.settleHandedOver();
   expect([await heldAt(edge, rig.id), await heldAt(edge, next.session)]).toEqual([all, nothing]);
-  for (const one of giver.chat.tasks.list().slice(1)) await giver.chat.tasks.complete(one, "done");
+  for (const one of giver.chat.tasks.list().slice(1)) {
+    await giver.chat.tasks.complete(one, "done");
+    // A round of renewals was under way.
+    await giver.chat.renew(one);
+  }
+  expect(giver.news()).not.toContain("claim_lost");
   expect(await checkGiven(rig.home.runtime)).toBe(true);
+  const unreachable = { ok: false, error: { code: "unreachable", message: "no answer" } } as const;
+  const spy = vi.spyOn(giver.chat.openedLink.link, "call").mockResolvedValueOnce(unreachable);
+  await giver.team.onHandedOver();
+  expect([spy.mock.calls[0]?.[0], (await heldAt(edge, rig.id))[0]]).toEqual(["leases.list", leases.slice(0, 2)]);
   await giver.team.onHandedOver();
   expect(await heldAt(edge, rig.id)).toEqual(nothing);
   expect(giver.chat.tasks.list()).toEqual([]);

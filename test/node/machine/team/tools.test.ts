@@ -72,7 +72,7 @@ function reserve(...paths: string[]): Record<string, unknown> {
   return { action: "reserve", paths };
 }
 
-it("several paths are reserved all or none, and the holder of one is named", async () => {
+it("several paths are reserved all or none, the holder of one is named, and what was held before stays", async () => {
   const { one, other } = await twoChats();
   await one.ask("shim_files", reserve("src/**"));
   expect(await other.refusal("shim_files", reserve("b.ts", "src/x.ts"))).toMatch(
@@ -84,7 +84,7 @@ it("several paths are reserved all or none, and the holder of one is named", asy
   const reserved = await other.ask("shim_files", reserve("b.ts", "src/x.ts"));
   expect(reserved.output["files"]).toMatchObject([{ path: "b.ts" }, { path: "src/x.ts" }]);
   await other.ask("shim_files", reserve("b.ts"));
-  expect(await other.refusal("shim_files", reserve("src/*"))).toBe(
+  expect(await other.refusal("shim_files", reserve("b.ts", "src/*"))).toBe(
     "lease_held: This chat already holds src/x.ts, which overlaps. Release it first, then reserve both.",
   );
   expect((await other.ask("shim_files", { action: "release" })).text).toBe("Released: b.ts, src/x.ts.");
