@@ -158,6 +158,8 @@ it("Ctrl-C ends the tools, and the command with 130; the second one gives a work
   expect((await ran).code).toBe(130);
   expect(processesIn(home.project)).toEqual([]);
   rmSync(started);
+  // Without git, which is ended as well.
+  rmSync(join(home.project, ".git"), { recursive: true });
   workerSettings(home, "{}");
   const task = await submit(home, "analyze --payload", '{"only":["fallow","oxlint"]}');
   // What has run by then is no result.
