@@ -105,9 +105,9 @@ class ChatWatch {
     const { isSupervised, runtime } = this.#options;
     const { store, processes, now } = runtime;
     return store.read((sql) => {
-      for (const { id, client, owner, deathAt, lastSeenAt } of sessions.listOpen(sql)) {
+      for (const { id, client, owner, lastSeenAt } of sessions.listOpen(sql)) {
         if (now() - lastSeenAt > maxSilenceMs) break;
-        if (deathAt !== null || client !== "claude-code" || this.#living.has(id)) continue;
+        if (client !== "claude-code" || this.#living.has(id)) continue;
         if (owner && isAlive(processes, owner)) this.#living.add(id);
       }
       return [...this.#living].flatMap((id) => {
