@@ -112,8 +112,9 @@ it("a restored home does not undo what it did after its backup, and continues fr
   expect(await checkpoints()).toBe(2);
 });
 
-it("what the coordinator has lost is sent again, after a purge and after its own restore", async () => {
-  const { world, one } = await aMachine();
+it("what the coordinator has lost is sent again, after a purge and after its own restore, and others read all again", async () => {
+  const { world, one, two } = twoMachines();
+  await expectAllSent(one);
   await world.host.call("sync.purge", { device: one.device });
   one.work("s2", "after the coordinator has lost it");
   await expectAllSent(one);
@@ -123,7 +124,9 @@ it("what the coordinator has lost is sent again, after a purge and after its own
   await expectAllSent(one);
   // Restored without that, which its numbers show.
   await world.host.run("DELETE FROM sync_contents");
+  await two.sync.syncNow();
   await world.host.run("UPDATE sync_totals SET revision = revision - 5");
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null });
   one.work("s2", "and again");
   await expectAllSent(one);
 });
