@@ -1,10 +1,11 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
 import { expectClean } from "#harness/evolution/sample-project.ts";
 import { aCliHome, failed, holding, printed, type Ran } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
+import { patience } from "#harness/machine/programs.ts";
 import type { Io } from "#src/cli/io.ts";
 import type { Plan } from "#src/code/evolution/evolve-executor.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
@@ -79,7 +80,7 @@ it("a run keeps what the tests approve; what the judge or a person has rejected 
   expect(await home.planned("--retry")).toEqual(["src/b.js", "src/d.js"]);
 });
 
-it("Ctrl-C leaves a run, which the next command continues; its time and a person end it", async () => {
+it("Ctrl-C leaves a run, also while it judges, which the next command continues; its time and a person end it", async () => {
   const home = anEvolvedHome();
   expect(await home.shim("code evolve report")).toMatchObject(failed(3, "there is no run"));
   const begin = async (): Promise<void> => {
@@ -88,11 +89,22 @@ it("Ctrl-C leaves a run, which the next command continues; its time and a person
     const ran = await home.evolve("--time-limit 1h --budget-cost 2.5", { stderr, interrupted: () => stop.signal });
     expect(ran).toMatchObject({ code: 130, out: holding("is not finished") });
   };
-  await begin();
+  // Once the first change is made, its tests wait.
+  const judging = join(home.folder, "judging");
+  const isChanged = 'if (!fs.readFileSync("src/a.js", "utf8").includes("debugger"))';
+  const waits = `{ fs.writeFileSync(${JSON.stringify(judging)}, ""); setInterval(() => 0, 1_000); }`;
+  write(home.folder, { "waits.cjs": `const fs = require("node:fs"); ${isChanged} ${waits}` });
+  const stop = new AbortController();
+  const tests = `node ${join(home.folder, "waits.cjs")}`;
+  const stopped = home.evolve("--time-limit 1h", { interrupted: () => stop.signal }, tests);
+  await vi.waitFor(() => expect(existsSync(judging)).toBe(true), patience);
+  stop.abort();
+  expect(await stopped).toMatchObject({ code: 130, out: holding("is not finished") });
   home.now += 3_600_000;
   const report = (await home.evolve("--json")).json() as unknown as EvolveReport;
   expect(report).toMatchObject({ isEnded: true, stopped: "its time of 3600 s is over" });
   expect(report.tried.map(({ outcome }) => outcome)).toEqual(["stopped", "stopped", "stopped", "stopped", "stopped"]);
+  expect((await home.planned())[0]).toBe("src/a.js");
   await begin();
   expect(await home.shim("code evolve stop")).toMatchObject(printed("are cancelled"));
   expect(await home.shim("code evolve report")).toMatchObject(printed("has ended, since a person stopped the run"));
