@@ -86,7 +86,7 @@ export class TaskWorktrees implements TaskFolders {
     const recordFolder = dirname(previous.folder);
     const isHere = previous.machine === machine && dirname(recordFolder) === home;
     const record = isHere && worktreePath(recordFolder) === previous.folder ? readRecord(recordFolder) : null;
-    if (!record || record.task !== task.task || record.repository !== repository) return null;
+    if (record?.task !== task.task) return null;
     if (worktreeAdminFolder(repository, previous.folder) === null) return null;
     if (!(await isFolderFree(processes, recordFolder, record))) return null;
     const ownedRecord = { ...record, owner: self };

@@ -186,6 +186,8 @@ it("no folder that a checkpoint names is entered but a worktree of the same task
     expect(place.folder).not.toBe(own.folder);
   }
   expect((await rig.open(aTask({ work: own.location() }, 8))).folder).not.toBe(own.folder);
+  const { repository } = new RepositoryRig();
+  expect((await rig.open(aTask({ work: own.location() }), { repository })).folder).not.toBe(own.folder);
 });
 
 it("nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
@@ -238,7 +240,12 @@ it("the worktrees of ended tasks are removed, and their branches where they hold
   const open = await rig.open(aTask(null, 11), { pid: 2 });
   rig.processes.kill(2);
   const ended = { repository: join(rig.repository, ".git"), tasks: new Set([7, 8, 9, 10]), since: 0 };
-  await removeEnded({ home: rig.home, env: GIT_ENV, processes: rig.processes }, ended);
+  const own = { home: rig.home, env: GIT_ENV, processes: rig.processes };
+  for (const others of [{ repository: rig.home }, { since: Date.now() + 60_000 }]) {
+    await removeEnded(own, { ...ended, ...others });
+    expect(existsSync(unused.folder)).toBe(true);
+  }
+  await removeEnded(own, ended);
   const folders = [done, merge, unused, used, open].map(({ folder }) => existsSync(folder));
   expect(folders).toEqual([false, false, false, true, true]);
   const kept = [work?.branch, ...[merge, used, open].map((place) => whereOf(place).branch)];
