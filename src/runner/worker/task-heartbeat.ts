@@ -16,6 +16,7 @@ import type { Stop } from "./executor.ts";
 export interface TaskHeartbeatDeps {
   readonly link: Pick<CoordinatorClient, "call">;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
+  /** Only the first counts. */
   readonly onStop: (stop: Stop) => void;
   /** Gets a text for people. */
   readonly warn: (message: string) => void;
@@ -57,8 +58,7 @@ export class TaskHeartbeat {
   #sentAt: Instant;
   #usageSentAt: Instant;
   #isBeatRequested = false;
-  /** The first reason; only a lost claim replaces it. */
-  #stop: Stop | null = null;
+  #isStopping = false;
   #budgetReason: string | null = null;
   #usage: Usage = zeroUsage;
   #checkpoint: Checkpoint;
@@ -172,7 +172,7 @@ export class TaskHeartbeat {
       this.#requestStop({ kind: "lost", message: `no heartbeat was answered for ${(silentMs / 1_000).toFixed(1)} s` });
     else if (timeLeftMs <= 0) this.#requestStop({ kind: "time", message: "the time limit of the attempt has passed" });
     else if (budgetLeftMs <= 0) this.#requestStop({ kind: "budget", message: "its time budget is used up" });
-    const ends = this.#stop ? [trustedForMs] : [trustedForMs, timeLeftMs, budgetLeftMs];
+    const ends = this.#isStopping ? [trustedForMs] : [trustedForMs, timeLeftMs, budgetLeftMs];
     const sinceMs = elapsedMs(this.#sentAt, now);
     const dueMs = this.#hasUnsent ? Math.min(minUnsentIntervalMs, this.#everyMs) : this.#everyMs;
     const isDue = this.#isBeatRequested || sinceMs >= dueMs;
@@ -191,8 +191,7 @@ export class TaskHeartbeat {
   /** The claim is kept alive until the work is saved. */
   #requestStop(stop: Stop): void {
     if (stop.kind === "lost") this.end();
-    else if (this.#stop) return;
-    this.#stop = stop;
+    this.#isStopping = true;
     this.#deps.onStop(stop);
   }
 
@@ -215,7 +214,7 @@ export class TaskHeartbeat {
       // Newer data takes precedence.
       this.#unsent = { ...unsent, ...this.#unsent };
       const { error } = answer;
-      if (!isTransient(error) && !this.#renewal.isStopped) this.#requestStop({ kind: "lost", message: error.message });
+      if (!isTransient(error)) this.#requestStop({ kind: "lost", message: error.message });
     }
     return answer;
   }
@@ -225,9 +224,7 @@ export class TaskHeartbeat {
     if (isOverBudget) {
       this.end();
       this.#budgetReason = reason ?? "its budget is used up";
-      this.#stop = { kind: "budget", message: this.#budgetReason };
-      this.#deps.onStop(this.#stop);
-    } else if (isCancelled && !this.#renewal.isStopped)
-      this.#requestStop({ kind: "cancelled", message: reason ?? "cancelled" });
+      this.#requestStop({ kind: "budget", message: this.#budgetReason });
+    } else if (isCancelled) this.#requestStop({ kind: "cancelled", message: reason ?? "cancelled" });
   }
 }

@@ -65,9 +65,14 @@ class FakeTaskFolder implements TaskFolder {
     this.done.push("saved");
   }
 
-  finish(): Promise<FinishedWork> {
+  problem: string | null = null;
+  /** Why its work cannot be saved. */
+  failure: Error | null = null;
+
+  async finish(): Promise<FinishedWork> {
     this.done.push("finished");
-    return Promise.resolve({ work: null, problem: null, note: null });
+    if (this.failure) throw this.failure;
+    return { work: null, problem: this.problem, note: null };
   }
 
   release(isOpen: boolean): Promise<null> {
@@ -185,7 +190,7 @@ export async function aTaskBegun(...[task]: Parameters<WorkerRig["submit"]>) {
 interface Cuts {
   readonly asked: string[];
   readonly checkpoints: unknown[];
-  cut: "no" | "before" | "answers";
+  cut: "no" | "before" | "answers" | "forbidden";
   alter: (name: string, given: object) => object;
 }
 
@@ -197,6 +202,7 @@ function cutsOf(link: WorkspaceClient): Cuts {
     cuts.asked.push(name);
     if ("checkpoint" in given && given.checkpoint !== undefined) cuts.checkpoints.push(given.checkpoint);
     if (cuts.cut === "before") return lost;
+    if (cuts.cut === "forbidden") return { ok: false, error: { code: "forbidden", message: "not in its scope" } };
     const answer = await call(name, cuts.alter(name, given) as typeof given, deadlineMs);
     return cuts.cut === "answers" ? lost : answer;
   };

@@ -244,6 +244,20 @@ it("a result is reported until it is accepted, and counts once", async () => {
   expect([rig.call("tasks.get", { task }).result, rig.ends(task)]).toEqual(["r", ["done"]]);
 });
 
+it("work that cannot be its result, or cannot be saved, fails the attempt", async () => {
+  const problem = "the conflict of its inputs is not resolved";
+  for (const [state, detail] of [
+    [{ problem }, problem],
+    [{ failure: new Error("no space") }, "its work could not be saved: no space"],
+  ] as const) {
+    const { rig, task, made } = await aTaskBegun({ maxAttempts: 1 });
+    Object.assign(made.place, state);
+    made.executor.last.end(done());
+    await rig.time.pass(100);
+    expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", detail });
+  }
+});
+
 it("a result that comes too late is thrown away, which is said", async () => {
   const { rig, task, made } = await aTaskBegun({ heartbeatMs: 10_000 });
   await rig.time.pass(100);
@@ -344,6 +358,24 @@ it("what does not end in time is stopped and given back with its checkpoint; ask
     expect([way, ...left]).toEqual([way, "queued", ["released"], "left open"]);
     expect(rig.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 9 } });
   }
+});
+
+it("a task that comes while a worker ends is given back; a worker whose token is not enough ends", async () => {
+  const rig = new WorkerRig();
+  const made = rig.worker();
+  await rig.time.pass(10);
+  made.link.alter = (name, given) => {
+    if (name === "tasks.claim") made.worker.stopNow("asked");
+    return given;
+  };
+  const task = rig.submit();
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { released: 1 } });
+  expect(rig.state(task)).toBe("queued");
+  const refused = await rig.begun();
+  refused.link.cut = "forbidden";
+  refused.executor.last.end(done());
+  const error = { code: "chat_lost", message: "not in its scope" };
+  expect(await rig.time.until(refused.ended)).toEqual({ ok: false, error });
 });
 
 it("a worker without answers ends nevertheless, and says what was not reported", async () => {
