@@ -302,6 +302,17 @@ it("a living chat whose server is gone is kept by its last process, until its cl
   expect(await stateAt(rig, session)).toBe("offline: attested");
 });
 
+it("the next server of a chat takes over from one that is gone, and nothing is lost", async () => {
+  const { rig, one } = await twoChats({ hasKey: false });
+  await rig.time.until(one.ask("shim_submit", { tasks: [{ type: "a" }] }));
+  await rig.time.until(one.ask("shim_next"));
+  await rig.time.until(one.team.end("server_gone"));
+  const next = await rig.attach(tempRuntime({ beside: rig.base }), one.claude, 9_001);
+  await rig.time.until(next.tick());
+  await rig.time.pass(1_000);
+  expect(await rig.time.until(next.news())).toEqual([]);
+});
+
 it("another process of the machine keeps a living chat whose processes were killed, and attests its death in two seconds", async () => {
   const { rig, one, other } = await twoChats({ hasKey: false });
   const { session } = one.claude;

@@ -294,20 +294,24 @@ it("a client that was killed is attested dead: its task and its files are free a
   expect(output["task"]).toMatchObject({ task: 1, checkpoint: { session: one.claude.session } });
 });
 
-it("what a chat had kept when its process died is sent for it by the next one of the machine", async () => {
-  const { rig, one, other, ask, cut } = await atEdge();
-  cut();
-  await ask(one, "shim_send", { to: other.claude.session, text: "my last words" });
-  one.claude.kill();
-  await rig.time.until(one.team.end("client_gone"));
-  rig.edge.faults.isUnreachable = false;
-  await rig.time.pass(60_000);
-  expect(rowCount(rig.base, "team_calls")).toBe(1);
-  await rig.time.until(other.tick());
-  expect(["team_calls", "team_chats"].map((table) => rowCount(rig.base, table))).toEqual([0, 1]);
-  const message = { kind: "message", from: one.claude.session, text: "my last words" };
-  expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
-});
+it.each(["died", "ended"])(
+  "what a chat had kept when it %s is sent for it by the next one of the machine",
+  async (how) => {
+    const { rig, one, other, ask, cut } = await atEdge();
+    cut();
+    await ask(one, "shim_send", { to: other.claude.session, text: "my last words" });
+    if (how === "ended") one.claude.end("prompt_input_exit");
+    one.claude.kill();
+    await rig.time.until(one.team.end("client_gone"));
+    rig.edge.faults.isUnreachable = false;
+    await rig.time.pass(60_000);
+    expect(rowCount(rig.base, "team_calls")).toBe(1);
+    await rig.time.until(other.tick());
+    expect(["team_calls", "team_chats"].map((table) => rowCount(rig.base, table))).toEqual([0, 1]);
+    const message = { kind: "message", from: one.claude.session, text: "my last words" };
+    expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
+  },
+);
 
 function fail(): never {
   throw new StoreError("store_full", "the disk is full");
