@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { pause } from "#src/store/pause.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { aProject, anotherClaude, Claude, type Printed, aChat } from "#harness/machine/claude.ts";
 import { reservationReceived, joinTeam } from "#harness/team/team-rig.ts";
@@ -264,8 +265,13 @@ it("both chats learn of a conflict before either commits, once, with file and ow
   expect(await watch.check()).toBe(0);
   expect(JSON.stringify([heard(runtime), open(runtime)])).not.toContain("password");
   const off = twoChats({ config: { team: { conflicts: false } } });
-  for (const chat of [off.a, off.b]) editFile(chat, "a.txt", replaced(7, chat.session));
-  expect([await off.watch.check(), open(off.runtime)]).toEqual([0, []]);
+  const paused = twoChats();
+  paused.runtime.store.write((sql) => pause(sql, paused.runtime.now(), null, paused.other));
+  paused.runtime.wait(1);
+  for (const none of [off, paused]) {
+    for (const chat of [none.a, none.b]) editFile(chat, "a.txt", replaced(7, chat.session));
+    expect([await none.watch.check(), open(none.runtime)]).toEqual([0, []]);
+  }
 });
 
 it.each(["ends", "is killed"])("no chat learns of the conflict of one that %s before", async (how) => {
