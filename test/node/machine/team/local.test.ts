@@ -6,6 +6,7 @@ import { rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { connect, desktop, type ConnectOptions } from "#harness/machine/mcp-process.ts";
 import { lateTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
+import { teamChats } from "#src/store/team-tables.ts";
 import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { Holdings, type Holder } from "#src/machine/team/holdings.ts";
@@ -323,8 +324,13 @@ it("another process of the machine keeps a living chat whose processes were kill
   await one.team.end("goes_on");
   for (let times = 0; times < 60; times++) await pass();
   expect(await stateAt(rig, session)).toBe("alive");
+  // Another container has a host of its own.
+  const far = { chat: "far", session: "far", process: JSON.stringify(["boot-1 in a container", 1, "1"]) };
+  given(await rig.edge.host.call("chats.register", { ...far, machine: "m1", client: "test" }));
+  const row = { ...far, workspace: "w1", incarnation: 1, at: rig.base.now() };
+  rig.base.store.write((sql) => teamChats.put(sql, row));
   one.claude.kill();
   await pass();
-  expect(await stateAt(rig, session)).toBe("offline: attested");
+  expect([await stateAt(rig, session), await stateAt(rig, "far")]).toEqual(["offline: attested", "alive"]);
   expect(storedSession(rig.base, session).deathAt).not.toBeNull();
 });

@@ -260,6 +260,18 @@ it("a report that is made without network counts once, also when its first answe
   expect(await rig.time.until(other.news())).toEqual([]);
 });
 
+it("a renewal without an answer gives up no term", async () => {
+  const { rig, one, ask, cut, mend } = await atEdge();
+  await ask(one, "shim_state_set", { key, value: true });
+  cut();
+  await rig.time.pass(25_000);
+  await mend();
+  await rig.time.pass(60_000);
+  const { output } = await ask(one, "shim_state_set", { key });
+  expect(output["leader"]).toMatchObject({ isSelf: true });
+  expect(JSON.stringify(await rig.time.until(one.news()))).not.toContain("no longer leads");
+});
+
 it("what is said without network is kept, and takes effect once, in its order", async () => {
   const { rig, one, other, ask, cut, mend, sent } = await atEdge();
   cut();
