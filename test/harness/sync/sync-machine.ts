@@ -40,7 +40,7 @@ import { isEngineOperation } from "#src/coordination/engine.ts";
 import { health, readRequest, servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 
-export type Weather = "good" | "unreachable" | "lost";
+export type Weather = "good" | "unreachable" | "lost" | "busy";
 
 let keys = 0;
 let machines = 0;
@@ -84,6 +84,7 @@ export class SyncWorld {
         });
       const weather = signal?.aborted ? "unreachable" : this.weather(what);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
+      if (weather === "busy") return err({ code: "overloaded", message: "busy", retryAfterMs: 300_000 });
       const answer = await this.host.call(name as "sync.put", input as never, { machine, isAdmin: false });
       if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
       if (!answer.ok) return answer;

@@ -96,7 +96,7 @@ it("a round's own writes start no further one, and neither does a session that w
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
+it("without a network it tries less and less, says since when, and continues within a minute of its return; one that is busy it leaves alone as long as it asks", async () => {
   const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";
   machine.work("s1", "offline");
@@ -114,6 +114,11 @@ it("without a network it tries less and less, says since when, and continues wit
   await world.time.pass(62_000);
   expect(await machine.mirrored()).toEqual(machine.kept());
   expect(notes().trouble).toBeNull();
+  world.weather = () => "busy";
+  machine.work("s1", "while it is busy");
+  const before = pushes(world);
+  await world.time.pass(300_000);
+  expect(pushes(world) - before).toBe(1);
 });
 
 it("what is forgotten while its last version is under way is deleted at the coordinator", async () => {

@@ -110,6 +110,11 @@ it("a restored home does not undo what it did after its backup, and continues fr
   restored.work("s1", "another second");
   expect(await restored.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
   expect(await checkpoints()).toBe(2);
+  // Its clock is set back.
+  restored.runtime.clock.now -= 3_600_000;
+  restored.work("s1", "another third");
+  expect(await restored.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await checkpoints()).toBe(3);
 });
 
 it("what the coordinator has lost is sent again, after a purge and after its own restore, and others read all again", async () => {
