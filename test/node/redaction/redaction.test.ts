@@ -65,7 +65,14 @@ it("what is no secret and no private tag stays", () => {
   const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
   for (const text of [
     versions.map((version) => `"@inquirer/password": "${version}",`),
-    ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private", "a: Options<Private>; b"],
+    [
+      "a </private> b",
+      "<privately>x</privately>",
+      "<private/> a",
+      "private <b>x</b>",
+      "<private",
+      "a: Options<Private>; b",
+    ],
     ["Use `curl -u user:password` or", "**`curl -u user:password`**, or", "Cookie: theme=dark; lang=en\n"],
     ["login({ password: correctHorse })", "    password=correct_horse,\n", '{"auth": "abcdefghijklmnop"}'],
     ["const token = winter1234;", "--tokenizer winter1234", "token winter1234: read", "cp -p winter1234 b"],
