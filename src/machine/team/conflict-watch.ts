@@ -164,7 +164,6 @@ export class ConflictWatch {
     const busy = all.filter(
       ({ chats: own, others }) => own.some(({ session }) => active.has(session.id)) || others.some(isFresh),
     );
-    if (busy.length === 0) return 0;
     store.write((sql) => {
       closeEnded(sql, [...chats, ...elsewhere]);
       for (const repository of busy) meetInTrees(sql, this.#runtime, repository);

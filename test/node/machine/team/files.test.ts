@@ -264,6 +264,10 @@ it("both chats learn of a conflict before either commits, once, with file and ow
   a.use("Read", { file_path: join(a.cwd, "a.txt") });
   expect(await watch.check()).toBe(0);
   expect(JSON.stringify([heard(runtime), open(runtime)])).not.toContain("password");
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, other));
+  runtime.wait(1);
+  editFile(a, "a.txt", replaced(7, "mine, last"));
+  expect([await watch.check(), open(runtime)]).toEqual([0, []]);
   const off = twoChats({ config: { team: { conflicts: false } } });
   const paused = twoChats();
   paused.runtime.store.write((sql) => pause(sql, paused.runtime.now(), null, paused.other));
