@@ -68,12 +68,13 @@ type SessionOrCheckpoint =
   | { readonly id: string; readonly session: sessions.Session; readonly checkpoint?: undefined }
   | { readonly id: string; readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
 
-/** An id of a session and a checkpoint is ambiguous; `cp_` in front decides. */
+/** What may begin both is a session: its id is shown without `cp_`, and may be of the same minute. */
 export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): OperationResult<SessionOrCheckpoint> {
-  const found: SessionOrCheckpoint[] = [
-    ...sessionsBy(runtime, idOrPrefix).map((session) => ({ id: session.id, session })),
-    ...checkpointsBy(runtime, idOrPrefix).map((checkpoint) => ({ id: checkpoint.id, checkpoint })),
-  ];
+  const ofSessions = sessionsBy(runtime, idOrPrefix).map((session) => ({ id: session.id, session }));
+  const found: SessionOrCheckpoint[] =
+    ofSessions.length > 0
+      ? ofSessions
+      : checkpointsBy(runtime, idOrPrefix).map((checkpoint) => ({ id: checkpoint.id, checkpoint }));
   return pickOne(found, idOrPrefix, {
     what: "session or checkpoint",
     list: "shim sessions",

@@ -147,6 +147,16 @@ it("sessions are shown with as many characters as are unique, and what is shown 
   expect((await home.shim("up --once")).out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
 });
 
+it("a session's short id means the session, though a checkpoint was saved in the same minute", async () => {
+  const home = aCliHome();
+  // Codex makes ids of the same form as those of checkpoints.
+  addSession(home, { id: "other", pid: 200 });
+  const ofTheMinute = checkpointOf(home, "other").slice("cp_".length, -1);
+  addSession(home, { id: `${ofTheMinute}z`, pid: 300 });
+  const shown = /^[\da-f]{8}/m.exec((await home.shim("sessions")).out)?.[0] ?? "none";
+  expect((await home.shim("sessions show", shown)).out).toContain(`${ofTheMinute}z`);
+});
+
 it("a short id has at least 8 characters behind its prefix, does not end in a hyphen, and may be the whole id", () => {
   const whole = ["01a1fbb6-1111-7aaa", "01a1fbb6-1112-7bbb", "ses_018bcfe5-6800", "ffffffff-1", "s1", "abcdefghij"];
   const short = ["01a1fbb6-1111", "01a1fbb6-1112", "ses_018bcfe5", "ffffffff", "s1", "abcdefgh"];
