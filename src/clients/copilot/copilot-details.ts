@@ -139,6 +139,16 @@ const copilotSessions: SessionFiles = {
   home: [".copilot", "COPILOT_HOME"],
   files: ["session-state/{id}/events.jsonl"],
   store: copilotStore,
+  head: {
+    is: (row) => row["type"] === "session.start",
+    isAnywhere: true,
+    make(sessionId, cwd, at) {
+      const timestamp = new Date(at).toISOString();
+      // Copilot CLI takes no such row without these fields; no other row names its id.
+      const start = { sessionId, version: 1, producer: "copilot-agent", copilotVersion: "0.0.0", startTime: timestamp };
+      return { type: "session.start", data: { ...start, context: { cwd } }, id: sessionId, timestamp, parentId: null };
+    },
+  },
   accepts(row) {
     if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
     const data = objectAt(row, "data");

@@ -182,6 +182,8 @@ class Reading {
   #rowBytes = 0;
   #newestAt: number | null = null;
   #oldestAt: number | null = null;
+  /** The first line is a row. */
+  #isBegun = false;
   #hasHead = false;
   readonly #damages: FoundDamage[] = [];
 
@@ -194,8 +196,10 @@ class Reading {
     const { line, row } = one;
     this.#last = one;
     this.#account(one);
+    if (line === 1) this.#isBegun = row !== null && one.isAlone;
     if (row === null) return;
-    if (line === 1 && one.isAlone) this.#hasHead = this.#client.head?.is(row) === true;
+    if (this.#isBegun && one.isAlone && (line === 1 || this.#client.head?.isAnywhere === true))
+      this.#hasHead ||= this.#client.head?.is(row) === true;
     if (!one.isAlone) return this.#addFused(line, row);
     this.#readable += 1;
     if (isRefused(this.#client, one)) return void (this.#refused ??= line);

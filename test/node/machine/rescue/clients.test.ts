@@ -43,6 +43,9 @@ const noTime = breaks.rows((row, at) => (at === 1 ? { ...row, timestamp: "now" }
 const noText = lastAnswer((line) => line.replace('"Ran one."', "null"));
 const noId = lastAnswer((line) => line.replace(/"id":"[^"]+","timestamp"/, '"id":"x","timestamp"'));
 
+const cutFirst = edit(([first = "", ...others]) => [first.slice(0, 40), ...others]);
+const secondFirst = edit(([first = "", second = "", ...others]) => [second, first, ...others]);
+
 /** A client, what is wrong, the reason, what is offered, and what a copy holds and lacks. */
 type Kind = [string, string, change: Break, reason: string, offers: string, holds?: string, lacks?: string];
 
@@ -68,6 +71,8 @@ const kinds: Kind[] = [
   ["copilot", "a prompt without its time", noTime, "unreadable", "copy brief", "Ran one.", "pear"],
   ["copilot", "an answer without text", noText, "unreadable", "copy brief", "pear", "null,"],
   ["copilot", "an event without its id", noId, "unreadable", "copy brief", "pear", "Ran one."],
+  ["copilot", "its first row is lost", edit((all) => all.slice(1)), "unreadable", "copy brief", "Ran one."],
+  ["copilot", "a first row that is cut", cutFirst, "unreadable", "copy brief", "Ran one."],
 ];
 
 it.each(kinds)("%s, %s: named, and what works is offered", async (client, _, change, reason, offers, holds, lacks) => {
@@ -104,6 +109,7 @@ const harmless: [client: string, what: string, change: Break, lost?: 1][] = [
   ...clients
     .filter((client) => client !== "qwen")
     .map((client): (typeof harmless)[number] => [client, "a last line that is cut", breaks.cut, 1]),
+  ["copilot", "its first row behind another", secondFirst],
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...withRows.flatMap((client): typeof harmless => [
     [client, "a limit, met twice", refuse(429, 429)],
