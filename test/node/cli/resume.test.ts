@@ -18,6 +18,7 @@ import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { Io } from "#src/cli/io.ts";
 import { codex } from "#src/clients/codex/codex.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Fork } from "#src/contract/machine/forks.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { checkTranscript } from "#src/machine/recovery/relaunch.ts";
@@ -49,6 +50,18 @@ function withTranscript(home: CliHome, text = `${JSON.stringify({ type: "user", 
   writeFileSync(path, text);
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcriptPath = ? WHERE id = ?", path, ids.dead));
 }
+
+it("the brief of a session that ended in order does not say that it died, whether its client reports its end or not", async () => {
+  const home = aSeededHome();
+  const turn: JournalEntry[] = [{ kind: "prompt", text: "go" }, { kind: "turn_end" }];
+  addSession(home, { id: "eeee5555", client: "qwen", pid: 500, entries: turn });
+  home.runtime.store.write((sql) => sessions.close(sql, home.now, "eeee5555", "stdin_end"));
+  for (const id of [ids.finished, "eeee5555"]) {
+    const { out } = await home.shim("resume --print", id);
+    expect(out).toContain("SHIM: an earlier session ended ");
+    expect(out).not.toContain("died");
+  }
+});
 
 it("without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
   const home = aSeededHome();

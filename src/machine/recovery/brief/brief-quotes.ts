@@ -127,7 +127,8 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   const maxCall = Math.max(chars.leastCall, chars.call * scale);
   const begun = ({ startedAt, ...call }: ToolRun): string =>
     `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}`;
-  const runs = shown.map((run) => `${begun(run)}; no result was seen${cause === null ? "" : afterDeath(run)})`);
+  const isOpen = cause === null && session.endedAt === null;
+  const runs = shown.map((run) => `${begun(run)}; no result was seen${isOpen ? "" : afterDeath(run)})`);
   const hidden = runningTools.length - shown.length;
   const text = {
     running: `in mid-turn, running ${runs.join("; ")}${hidden > 0 ? `; and ${pluralize(hidden, "more call")}` : ""}`,

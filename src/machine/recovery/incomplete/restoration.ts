@@ -18,7 +18,7 @@ import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from
 import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { heldText } from "../../../shared/format.ts";
-import { causeOf, isDead } from "./detect.ts";
+import { causeOf, isDead, withSilentEnd } from "./detect.ts";
 import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
@@ -61,7 +61,7 @@ export interface RestoredFile extends FileNote {
 
 export interface Restoration {
   readonly session: Session;
-  /** Null while the session lives. */
+  /** Null while the session lives, and where it ended in order. */
   readonly cause: CrashCause | null;
   readonly causeDetail: string;
   readonly state: WorkState;
@@ -114,11 +114,12 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
   if (!state) return null;
   const { files, ...work } = workOf(sql, session, state);
   const received = session.origin === sessions.givenOrigin ? heldAtHandOver.read(sql, session.id) : null;
-  const { cause, causeDetail } = isDead(session, processes, now())
-    ? causeOf(sql, session, processes)
-    : { cause: null, causeDetail: "" };
+  const isOver = isDead(session, processes, now());
+  const seen = isOver ? withSilentEnd(sql, session) : session;
+  const { cause, causeDetail } =
+    isOver && seen.endedAt === null ? causeOf(sql, seen, processes) : { cause: null, causeDetail: "" };
   return {
-    session,
+    session: seen,
     cause,
     causeDetail,
     state,
