@@ -33,7 +33,8 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   if (reason === "left" || reason === "attested") released = leases.releaseAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
   requeueAllOf(tx, row.chat, reason);
-  const seenAt = chatRows.lastSeen(tx, row);
+  // Of a process that is seen to live, presence is sure for some time to come.
+  const seenAt = Math.min(tx.now, chatRows.lastSeen(tx, row));
   const lease = grants.expireHeldBy(tx, row.chat);
   tx.sql.run(
     `UPDATE chats SET status = 'offline', reason = ?, statusAt = ?, isConnected = 0, graceUntil = NULL, lastSeenAt = ?,

@@ -73,7 +73,9 @@ it("a living process needs no heartbeat: its chat stays, and so does what is bou
   expect(machine.open().call("leases.list", {})).toMatchObject({ value: { leases: [{ resource: "x", holder: "a" }] } });
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "idle" } });
   given(at.call("chats.unregister", { self }));
-  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", isConnected: false } });
+  machine.now += 120_000;
+  const left = { status: "offline", isConnected: false, lastSeenAgeMs: 120_000 };
+  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: left });
 });
 
 it("a chat whose process is gone is attested dead by the next caller, and what it held is free at once", () => {
