@@ -130,7 +130,7 @@ function assessEdit(
   const where = isHere ? "in this checkout" : `in another checkout (${JSON.stringify(clip(reservation.machine, 80))})`;
   const since = age(now - reservation.since);
   const pattern = clip(reservation.resource.slice(reservation.resource.indexOf("/") + 1), 200);
-  const subject = `${clip(path, 200)} is reserved ${where} by ${formatChat(reservation.holderName, reservation.holder)}, since ${since} (${pattern}).`;
+  const subject = `${clip(path, 200)} is reserved ${where} by ${formatChat(reservation.holderName, reservation.holder.slice(0, 13))}, since ${since} (${pattern}).`;
   const advice = `Ask with shim_send to ${JSON.stringify(clip(reservation.holder, 128))}; shim_files list shows what is reserved.`;
   if (isHere || isStrict) {
     return { kind: "refused", reason: `SHIM: ${subject} Do not edit it by other means, either. ${advice}` };

@@ -62,7 +62,7 @@ function formatLeader({ leader, isSelf }: Extract<News, { kind: "leader_changed"
 }
 
 export function formatChat(name: string, id: string): string {
-  return `"${quotable(name, maxChars.name)}" (chat ${quotable(id, maxChars.name).slice(0, 13)})`;
+  return `"${quotable(name, maxChars.name)}" (chat ${quotable(id, maxChars.name)})`;
 }
 
 /** Untrusted text: one line, nothing that ends a quotation. */
