@@ -1,13 +1,7 @@
-import { resolve } from "node:path";
+import { isAbsolute, join } from "node:path";
 import type { ReservedFile } from "../../contract/machine/team.ts";
 import { err, ok } from "../../shared/result.ts";
-import {
-  formatResource,
-  resolveLinks,
-  toLeasePath,
-  FileReservations,
-  type ReservationError,
-} from "../team/file-reservations.ts";
+import { formatResource, toRealLeasePath, FileReservations, type ReservationError } from "../team/file-reservations.ts";
 import type { Reservation } from "../team/reservation-table.ts";
 import type { HandlerContext, Handlers, OperationResult, OperationError } from "./operation-context.ts";
 import type { CallError } from "../../contract/errors.ts";
@@ -76,7 +70,7 @@ async function withPaths<T>(
   if (!workspace.ok) return workspace;
   const leasePaths = toLeasePaths(
     folder,
-    given.map((path) => resolve(folder, path)),
+    given.map((path) => (isAbsolute(path) ? path : join(folder, path))),
   );
   if (!leasePaths.ok) return leasePaths;
   const opened = await workspace.value.reservations(folder, () => workspace.value.self());
@@ -163,9 +157,9 @@ export function toLeasePaths(folder: string, paths: readonly string[]): Operatio
   const root = projectRoot(folder) ?? folder;
   const found: string[] = [];
   for (const one of paths) {
-    const path = toLeasePath(root, one);
+    const path = toRealLeasePath(root, one);
     if (!path.ok) return err({ code: "bad_input", message: `${path.error}.` });
-    found.push(resolveLinks(root, path.value));
+    found.push(path.value);
   }
   return ok(found);
 }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import type { CallError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
@@ -28,12 +29,26 @@ function findProblem(root: string, path: string): string | null {
   return /\p{Cc}/u.test(path) || path.length > maxChars ? "cannot be reserved" : null;
 }
 
-/** Follows links unless they lead out of the project. */
-export function resolveLinks(root: string, path: string): string {
+/**
+ * Follows links unless they lead out of the project. Refuses a folder: what is below it would not be reserved.
+ *
+ * @param input what was given for the path
+ */
+export function toRealLeasePath(root: string, input: string): Result<string, string> {
+  const given = toLeasePath(root, input);
+  if (!given.ok) return given;
+  const path = given.value;
   const [range = ""] = /(^|\/)\*\*?$/.exec(path) ?? [];
-  const real = relative(realPath(root), realPath(resolve(root, path.slice(0, path.length - range.length))));
+  const full = realPath(resolve(root, path.slice(0, path.length - range.length)));
+  if (range === "" && (/[\\/]$/.test(input) || isFolder(full)))
+    return err(`"${input}" is a folder; "${path}/**" reserves what is below it`);
+  const real = relative(realPath(root), full);
   const leasePath = toLeasePath(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
-  return leasePath.ok ? leasePath.value : path;
+  return leasePath.ok ? leasePath : given;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Resources of leases on files: "file:<project>/<path>". */

@@ -116,6 +116,7 @@ it("what cannot be reserved is wrong usage, and nothing is", async () => {
   await home.misuses("team files", [
     ["reserve ../other/x", /is not below/],
     ["reserve .", /"\*\*" reserves that/],
+    ["reserve new/", /new\/" is a folder; "new\/\*\*" reserves what is below it/],
     ["reserve a.ts s*c/b", /has \* somewhere other than in its last part/],
     ["reserve a.ts --for 2h", /1s to 1h/],
     ["reserve", /missing required argument/],

@@ -1,11 +1,6 @@
 import type { Leader } from "../../../contract/leases.ts";
 import type { Json } from "../../../contract/values.ts";
-import {
-  type ReservationError,
-  formatResource,
-  resolveLinks,
-  toLeasePath,
-} from "../../../machine/team/file-reservations.ts";
+import { type ReservationError, formatResource, toRealLeasePath } from "../../../machine/team/file-reservations.ts";
 import type { Reservation } from "../../../machine/team/reservation-table.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { age } from "../../../shared/format.ts";
@@ -128,7 +123,7 @@ async function projectPathsOf(
   if (root === null) {
     return err({ code: "no_project", message: 'SHIM does not know the project of this chat: pass "project".' });
   }
-  const paths = given.map((path) => toLeasePath(root, path));
+  const paths = given.map((path) => toRealLeasePath(root, path));
   const invalidPath = paths.find((path) => !path.ok);
   if (invalidPath && !invalidPath.ok)
     return err({ code: "bad_path", message: `${invalidPath.error}. Nothing was changed.` });
@@ -136,7 +131,7 @@ async function projectPathsOf(
   if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
   return ok({
     project: named.value,
-    paths: paths.flatMap((path) => (path.ok ? [resolveLinks(root, path.value)] : [])),
+    paths: paths.flatMap((path) => (path.ok ? [path.value] : [])),
   });
 }
 

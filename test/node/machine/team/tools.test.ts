@@ -114,6 +114,8 @@ it("a reservation by a link holds where the link leads, so an edit by either nam
     expect(other.claude.tell("PreToolUse", edit)).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
   }
   expect((await one.ask("shim_files", { action: "release", paths: ["link/**"] })).text).toBe("Released: src/**.");
+  for (const folder of ["src", "link/", "new/"])
+    await expect(one.ask("shim_files", reserve(folder))).rejects.toThrow(/is a folder; "\w+\/\*\*" reserves what is/);
 });
 
 function pathOf(given: string): string | false {
