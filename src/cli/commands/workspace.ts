@@ -204,7 +204,7 @@ function keyLines(code: string | null): string[] {
 
 function coordinatorLine(status: MachineOutput<"workspace.status">): string {
   const { where, unreachable, chats = 0, revision = 0, overdueRows = 0, sockets = 0, storage } = status;
-  if (unreachable !== undefined) return `Coordinator: ${where}, which does not answer: ${unreachable}`;
+  if (unreachable !== undefined) return `Coordinator: ${where}, which cannot be used now: ${unreachable}`;
   const late =
     overdueRows > 0
       ? `, late with ${pluralize(overdueRows, "change")} that ${overdueRows === 1 ? "is" : "are"} due`

@@ -58,9 +58,13 @@ interface CallDeps {
 export class Calls {
   readonly #deps: CallDeps;
   #waiting = 0;
+  #closedBecause = "the client is closed";
 
   constructor(deps: CallDeps) {
     this.#deps = deps;
+    deps.events.on((event) => {
+      if (event.type === "state" && event.state === "closed") this.#closedBecause = event.reason;
+    });
   }
 
   newId(): string {
@@ -149,7 +153,22 @@ export class Calls {
         if (isUp(connection.state)) await sleep(platform, Math.min(ms, this.#remainingMs(request)));
       },
     );
-    return outcome ? this.#toAnswer(request, outcome) : this.#failedAnswer(unansweredError(request, waitResult));
+    return outcome ? this.#toAnswer(request, outcome) : this.#failedAnswer(this.#unansweredError(request, waitResult));
+  }
+
+  #unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): CallError {
+    const { mayHaveHappened, reason } = request;
+    if (mayHaveHappened)
+      return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
+    switch (waitResult) {
+      case "full":
+        return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
+      case "closed":
+        return { code: "closed", ...errorFields(request, this.#closedBecause) };
+      case "up":
+      case "late":
+        return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
+    }
   }
 
   #upNow(): WaitResult | null {
@@ -198,13 +217,13 @@ export class Calls {
   ): CallAnswer<Name> {
     if (outcome.kind === "garbled")
       return this.#failedAnswer({ code: "bad_answer", ...errorFields(request, outcome.message) });
-    if (outcome.kind === "lost") return this.#failedAnswer(unansweredError(request, "late"));
+    if (outcome.kind === "lost") return this.#failedAnswer(this.#unansweredError(request, "late"));
     const { result, sentAt } = outcome;
     if (result.ok) return { result, sentAt };
     const self = "self" in request.input ? Self.safeParse(request.input.self).data : null;
     this.#deps.connection.handleRefusal(self ?? null, result.error);
     const isUnknown = request.mayHaveHappened && isTransient(result.error);
-    return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt };
+    return isUnknown ? this.#failedAnswer(this.#unansweredError(request, "late")) : { result, sentAt };
   }
 
   #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant } {
@@ -227,20 +246,6 @@ function errorFields(
   reason: string,
 ): { message: string; requestId?: string } {
   return { message: `${name}: ${reason}`, ...(requestId === undefined ? {} : { requestId }) };
-}
-
-function unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): CallError {
-  const { mayHaveHappened, reason } = request;
-  if (mayHaveHappened) return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
-  switch (waitResult) {
-    case "full":
-      return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
-    case "closed":
-      return { code: "closed", ...errorFields(request, "the client is closed") };
-    case "up":
-    case "late":
-      return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
-  }
 }
 
 export type RequestOutcome<Output> =

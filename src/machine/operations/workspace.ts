@@ -155,7 +155,7 @@ export class Workspace {
 
   toOperationError(error: CallError): OperationError {
     const { code, message, retryAfterMs } = error;
-    if (code.startsWith("store_")) return { code, message };
+    if (code.startsWith("store_") || code === "closed") return { code, message };
     if (!isRefusal(error)) {
       const lost = `${this.#answerer} did not answer: ${message}`;
       return { code: "edge_unreachable", message: lost, isTransient: isTransient(error) };

@@ -171,6 +171,7 @@ it("a token that is revoked closes the client at once, over a socket and over HT
   await edge.time.pass(100);
   const reason: unknown = expect.stringContaining("revoked");
   expect(ofType(connected, "state").at(-1)).toMatchObject({ state: "closed", reason });
+  expect(await connected.call("state.get", { key: "a" })).toMatchObject({ error: { code: "closed", message: reason } });
   edge.revoked.clear();
   edge.faults.refusesSockets = true;
   const byHttp = aClient(edge);
