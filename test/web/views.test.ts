@@ -4,9 +4,10 @@ import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { aFleetPage, axeFaults, closeBrowser, go, openTab } from "#harness/web/browser.ts";
 import { seedExperiments } from "#harness/experiments/histories.ts";
-import { fleetIds, seedFleet, type SeededTeam } from "#harness/web/seeds.ts";
+import { fleetIds, joinTeam, seedFleet, type SeededTeam } from "#harness/web/seeds.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
+import { given } from "#harness/coordinator/peers.ts";
 import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
@@ -49,6 +50,16 @@ it.each([
     expect(faults).toEqual([]);
   },
 );
+
+it("chats whose ids begin alike are told apart by what is shown of them", async () => {
+  const { home, page, team } = await aFleetPage();
+  for (const [at, chat] of ["ses_01a223bd-461c-7f72", "ses_01a223bd-4625-76d0"].entries()) {
+    const self = joinTeam(home, team.coordinator, chat, 4_000 + at);
+    given(team.coordinator.call("leases.acquire", { self, resource: `file:p1/${at}.ts`, requestId: `r${at}` }));
+  }
+  await go(page, "files", "ses_01a223bd-461");
+  await page.getByText("ses_01a223bd-462", { exact: true }).waitFor();
+});
 
 it("at 1440 x 900 twelve chats of three projects are above the fold, what needs the user first, each once", async () => {
   const home = aCliHome();

@@ -1,10 +1,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Lease } from "../../contract/leases.ts";
+import { shortIds } from "../../contract/short-id.ts";
 import { plain } from "../format.ts";
 import { call, linkTo } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Empty, Head, Left, Read, Table } from "../parts/pieces.tsx";
+import { Age, Empty, Head, Left, Read, Table, type Column } from "../parts/pieces.tsx";
 
 /** Leases: files of a project, and everything else that one chat at a time may have. */
 export function FilesView(): JSX.Element {
@@ -25,22 +26,7 @@ export function FilesView(): JSX.Element {
               keyOf={({ resource }) => resource}
               textsOf={({ resource, holder }) => [resource, holder]}
               none={none}
-              columns={[
-                {
-                  head: isAll ? "File or lock" : "File",
-                  cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span>,
-                },
-                {
-                  head: "Reserved by",
-                  cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 8))}</a>,
-                },
-                { head: "For", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
-                {
-                  head: "Ends in",
-                  cell: (one) => (one.isBound ? "as long as its chat lives" : <Left ms={one.remainingMs} at={at} />),
-                },
-                { head: "", cell: (lease) => <ActionButton action={forceRelease(lease)} label="Release" /> },
-              ]}
+              columns={leaseColumns(leases, isAll, at)}
             />
             {cursor !== null && <p class="muted">Only the first 200 by name are shown.</p>}
           </>
@@ -48,6 +34,26 @@ export function FilesView(): JSX.Element {
       </Read>
     </>
   );
+}
+
+function leaseColumns(leases: readonly Lease[], isAll: boolean, at: number): readonly Column<Lease>[] {
+  const short = shortIds(leases.map(({ holder }) => holder));
+  return [
+    {
+      head: isAll ? "File or lock" : "File",
+      cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span>,
+    },
+    {
+      head: "Reserved by",
+      cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(short(holder))}</a>,
+    },
+    { head: "For", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
+    {
+      head: "Ends in",
+      cell: (one) => (one.isBound ? "as long as its chat lives" : <Left ms={one.remainingMs} at={at} />),
+    },
+    { head: "", cell: (lease) => <ActionButton action={forceRelease(lease)} label="Release" /> },
+  ];
 }
 
 const none = (

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import type { ReceivedMessage } from "../../contract/machine/page.ts";
+import { shortIds } from "../../contract/short-id.ts";
 import { plain, words } from "../format.ts";
 import { linkTo } from "../page-state.ts";
 import { Age, Badge, Empty, First, Found, Head, Read } from "../parts/pieces.tsx";
@@ -21,17 +22,7 @@ export function MessagesView(): JSX.Element {
               </Empty>
             }
           >
-            {(fitting) => (
-              <First items={fitting}>
-                {(shown) => (
-                  <ul class="cards">
-                    {shown.map((one) => (
-                      <MessageCard key={one.id} message={one} at={at} />
-                    ))}
-                  </ul>
-                )}
-              </First>
-            )}
+            {(fitting) => <First items={fitting}>{(shown) => <Cards messages={shown} at={at} />}</First>}
           </Found>
         )}
       </Read>
@@ -39,14 +30,31 @@ export function MessagesView(): JSX.Element {
   );
 }
 
-function MessageCard({ message, at }: { message: ReceivedMessage; at: number }): JSX.Element {
+function Cards({ messages, at }: { messages: readonly ReceivedMessage[]; at: number }): JSX.Element {
+  const short = shortIds(messages.flatMap(({ to }) => to ?? []));
+  return (
+    <ul class="cards">
+      {messages.map((one) => (
+        <MessageCard key={one.id} message={one} short={short} at={at} />
+      ))}
+    </ul>
+  );
+}
+
+interface CardProps {
+  readonly message: ReceivedMessage;
+  readonly short: (chat: string) => string;
+  readonly at: number;
+}
+
+function MessageCard({ message, short, at }: CardProps): JSX.Element {
   const { kind, from, topic, to, toTitle, text, ageMs, isDelivered, status } = message;
   return (
     <li class="card">
       <p class="line">
         <strong>{plain(from ?? words(kind))}</strong>
         <span>
-          to {to === null ? "all who listen" : <a href={linkTo("chat", to)}>{plain(toTitle ?? to.slice(0, 8))}</a>}
+          to {to === null ? "all who listen" : <a href={linkTo("chat", to)}>{plain(toTitle ?? short(to))}</a>}
         </span>
         {topic !== null && <span class="muted">{plain(topic)}</span>}
         <Age ms={ageMs} at={at} />

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
 import { age } from "../../contract/age.ts";
-import { shortIds } from "../../contract/short-id.ts";
+import { shortIdAmong, shortIds } from "../../contract/short-id.ts";
 import { dollars, plain, words } from "../format.ts";
 import { call, linkTo } from "../page-state.ts";
 import { ActionButtons, type Action } from "../parts/confirm.tsx";
@@ -34,7 +34,10 @@ function Detail({ task, at }: { task: Task; at: number }): JSX.Element {
           ["Age", <Age ms={task.ageMs} at={at} suffix="" />],
           ["Priority", String(task.priority)],
           ["Failed tries", `${task.failures} of ${task.maxAttempts}`],
-          ["Chat", task.chat === null ? "-" : <a href={linkTo("chat", task.chat)}>{plain(task.chat.slice(0, 8))}</a>],
+          [
+            "Chat",
+            task.chat === null ? "-" : <a href={linkTo("chat", task.chat)}>{plain(shortIdAmong(task.chat, []))}</a>,
+          ],
           ["Used", `${age(task.used.wallMs)}, ${dollars(task.used.costMicros / 1e6)}`],
           ["Time left", task.running ? <Left ms={task.running.remainingMs} at={at} /> : "-"],
           ["Tags", plain(task.tags.join(", ") || "-")],

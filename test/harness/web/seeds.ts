@@ -10,7 +10,7 @@ import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 
 /** A live chat of this machine's team, whose process is this number. */
-function joinTeam(home: CliHome, coordinator: LocalCoordinator, chat: string, pid: number): Self {
+export function joinTeam(home: CliHome, coordinator: LocalCoordinator, chat: string, pid: number): Self {
   home.alive.add(pid);
   const process = processKey({ boot: "boot-1", pid, start: `s${pid}` });
   const about = { chat, session: chat, process, machine: "here", client: "claude-code", capacity: 50 };
