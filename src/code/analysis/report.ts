@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { compare } from "../../shared/compare.ts";
-import { oneLine } from "../../shared/format.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { kinds, toolNames, type FileComplexity, type Kind } from "./adapter.ts";
 import { Finding, conceptOf, type Position } from "./finding.ts";
@@ -101,14 +101,18 @@ function shownFindings({ findings, comparedWith }: Report): readonly Finding[] {
 }
 
 function totalsLine({ totals, comparedWith }: Report): string {
-  const all = `${totals.error} errors, ${totals.warning} warnings, ${totals.note} notes`;
+  const all = [
+    pluralize(totals.error, "error"),
+    pluralize(totals.warning, "warning"),
+    pluralize(totals.note, "note"),
+  ].join(", ");
   if (comparedWith === null) return all;
   const name = comparedWith.kind === "commit" ? comparedWith.name : `the baseline ${comparedWith.name}`;
   return `${totals.new ?? 0} new since ${name}; ${all} in all`;
 }
 
 function toolState({ status, why, findings, ms }: ToolRun): string {
-  if (status === "ran") return `${findings} findings in ${(ms / 1_000).toFixed(1)} s`;
+  if (status === "ran") return `${pluralize(findings, "finding")} in ${(ms / 1_000).toFixed(1)} s`;
   return `${status === "untrusted" ? "not run" : status}: ${why ?? ""}`;
 }
 

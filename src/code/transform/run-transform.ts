@@ -152,7 +152,9 @@ async function testCommit(
   if (!isTrusted) return fail("not_trusted", "the tests are code of the project.");
   await linkModulesInside(git(signal), { top: source.top, tree });
   const passed = await runTests(command, { folder, env, timeMs, signal });
-  return passed.ok ? ok({ command: command.join(" ") }) : fail("tests_failed", `${passed.error}.`);
+  if (passed.ok) return ok({ command: command.join(" ") });
+  // The output of the tests ends with a line of its own.
+  return fail("tests_failed", passed.error.endsWith("\n") ? passed.error : `${passed.error}. `);
 }
 
 interface ReadyTool {

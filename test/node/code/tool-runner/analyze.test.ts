@@ -36,12 +36,12 @@ it("`shim code analyze` reports what the tools find, what was not analysed, and 
   const out = holding(
     "src/a.js:2:1  error  no debugger  [oxlint eslint(no-debugger)]\n",
     /tsc +9\.8\.7 +failed: exit code 139 without a report/,
-    /oxlint +9\.8\.7 +1 findings in/,
+    /oxlint +9\.8\.7 +1 finding in/,
     /knip .* is not trusted \(--trust\)/,
     "Not analysed: types. A tool that does: npm install --save-dev typescript\n",
     "Not analysed: duplicates. A tool that does: npm install --save-dev fallow\n",
     "Not analysed: dead code. A tool that does: npm install --save-dev fallow\n",
-    "1 errors, 0 warnings, 0 notes\n",
+    "1 error, 0 warnings, 0 notes\n",
   );
   expect(await home.analyze()).toMatchObject({ code: 1, out });
 });

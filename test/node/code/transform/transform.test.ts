@@ -160,7 +160,7 @@ it("failing tests, no tests and tests of a project that is not trusted leave no 
     1,
     "npm test ended with exit code 1",
     "> node check.js",
-    "No branch was left.",
+    "\nNo branch was left.",
   );
   await home.refuses("rules/no-var.yml --branch", 1, "the tests are code of the project", "--trust");
   await home.refuses("rules/no-var.yml --branch --trust --tests no-such-program", 1, "no-such-program");
