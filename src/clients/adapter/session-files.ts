@@ -64,7 +64,7 @@ export interface SessionFiles {
   /** The first row, without which the client opens no file. */
   readonly head?: {
     is(row: JsonObject): boolean;
-    /** It may stand behind others, where the first line is a row. */
+    /** The row may stand behind others, where the first line is a row. */
     readonly isAnywhere?: true;
     /** @param at time of the session's beginning, in epoch ms */
     make(id: string, cwd: string, at: number): JsonObject;

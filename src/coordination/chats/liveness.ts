@@ -33,7 +33,7 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   if (reason === "left" || reason === "attested") released = leases.releaseAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
   requeueAllOf(tx, row.chat, reason);
-  // Of a process that is seen to live, presence is sure for some time to come.
+  // The presence of a process that is seen to live is sure for some time to come.
   const seenAt = Math.min(tx.now, chatRows.lastSeen(tx, row));
   const lease = grants.expireHeldBy(tx, row.chat);
   tx.sql.run(

@@ -68,7 +68,7 @@ type SessionOrCheckpoint =
   | { readonly id: string; readonly session: sessions.Session; readonly checkpoint?: undefined }
   | { readonly id: string; readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
 
-/** What may begin both is a session: its id is shown without `cp_`, and may be of the same minute. */
+/** A text that begins both ids means the session: ids of one minute may begin alike. */
 export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): OperationResult<SessionOrCheckpoint> {
   const ofSessions = sessionsBy(runtime, idOrPrefix).map((session) => ({ id: session.id, session }));
   const found: SessionOrCheckpoint[] =

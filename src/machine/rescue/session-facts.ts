@@ -196,10 +196,8 @@ class Reading {
     const { line, row } = one;
     this.#last = one;
     this.#account(one);
-    if (line === 1) this.#isBegun = row !== null && one.isAlone;
+    this.#findHead(one);
     if (row === null) return;
-    if (this.#isBegun && one.isAlone && (line === 1 || this.#client.head?.isAnywhere === true))
-      this.#hasHead ||= this.#client.head?.is(row) === true;
     if (!one.isAlone) return this.#addFused(line, row);
     this.#readable += 1;
     if (isRefused(this.#client, one)) return void (this.#refused ??= line);
@@ -208,6 +206,14 @@ class Reading {
     if (messages === null) return this.#addRow(line - 1, row);
     this.#reader = new ConversationReader();
     for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
+  }
+
+  #findHead({ line, row, isAlone }: TranscriptRow): void {
+    const { head } = this.#client;
+    const isRow = row !== null && isAlone;
+    if (line === 1) this.#isBegun = isRow;
+    if (!head || !isRow || !this.#isBegun) return;
+    if (line === 1 || head.isAnywhere) this.#hasHead ||= head.is(row);
   }
 
   #account({ row, damage, position, bytes, line }: TranscriptRow): void {

@@ -30,7 +30,8 @@ function findProblem(root: string, path: string): string | null {
 }
 
 /**
- * Follows links unless they lead out of the project. Refuses a folder: what is below it would not be reserved.
+ * Follows links unless they lead out of the project. Refuses a folder: what is below it would
+ * not be reserved.
  *
  * @param input what was given for the path
  */
