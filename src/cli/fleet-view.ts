@@ -179,7 +179,7 @@ function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): strin
 /** Chats, tasks and files with their holders; empty where there is no team. */
 function teamLines(team: TeamView, { paint }: OverviewStyle): string[] {
   const { where, trouble, names, tasks, chats, underWay, files } = team;
-  if (trouble !== null) return [paint("yellow", `Team: ${where} did not answer: ${trouble}`), ""];
+  if (trouble !== null) return [paint("yellow", `Team: ${where} cannot be used now: ${trouble}`), ""];
   if (!hasTeam(team)) return [];
   const nameOf = (chat: string): string => names[chat]?.shortId ?? chat;
   const members = chats.map((one) => {
@@ -197,7 +197,7 @@ function teamLines(team: TeamView, { paint }: OverviewStyle): string[] {
       `${resource.replace(/^file:[^/]*\//, "")}  reserved by ${nameOf(holder)} for ${age(heldForMs)}`,
   );
   const { queuedTasks = 0, inProgressTasks = 0, completedTasks = 0, totalTasks = 0 } = tasks ?? {};
-  const sum = `tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
+  const sum = `tasks: ${queuedTasks} waiting, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
   const sums = totalTasks > 0 ? [sum] : [];
   const rows = [...members, ...sums, ...running, ...reserved];
   return rows.length === 0 ? [] : [paint("bold", `Team (${where})`), ...rows.map((row) => `  ${row}`), ""];

@@ -71,10 +71,17 @@ function addList(task: Command, cli: Cli): void {
       return tableView<OutputOf<"tasks.list">, TaskLine>({
         rows: ({ tasks }) => tasks,
         columns: ({ tasks }) => ({ ...firstColumns(tasks), ...(isDead ? deadColumns : taskColumns(label)) }),
-        empty: isDead ? "No dead tasks." : `No tasks at ${link.where}.`,
+        empty: emptyText(input, link.where),
       })(output, cli, input);
     },
   });
+}
+
+/** Tasks that the filters leave out are there nevertheless. */
+function emptyText({ limit: _, ...filters }: InputOf<"tasks.list">, where: string): string {
+  const [filter, ...others] = Object.entries(filters).filter(([, value]) => value !== undefined);
+  if (filter === undefined) return `No tasks at ${where}.`;
+  return filters.state === "dead" && others.length === 0 ? "No dead tasks." : "No task fits.";
 }
 
 /** The schedule, where any of the tasks has one. */

@@ -226,7 +226,7 @@ it("the view shows the chats, the tasks with their chats, and the files with the
   new Worker(home).take().beat(50, "half of it");
   await home.shim("team files reserve src/parser/**");
   const chats = ["Team (this machine)\n", "w  test  m1  idle\n"];
-  const tasks = ["tasks: 1 queued, 1 under way, 0 done, 2 in all", / test {2}running by w: half of it\n/];
+  const tasks = ["tasks: 1 waiting, 1 under way, 0 done, 2 in all", / test {2}running by w: half of it\n/];
   const files = /src\/parser\/\*\* {2}reserved by \S+ for 0 s/;
   expect(await home.shim("up --once")).toMatchObject(printed(...chats, ...tasks, files));
 });
@@ -234,7 +234,7 @@ it("the view shows the chats, the tasks with their chats, and the files with the
 it("a coordinator that does not answer is named, and the sessions are shown", async () => {
   const home = aSeededHome();
   home.join("http://127.0.0.1:9");
-  const lost = "Team: http://127.0.0.1:9, workspace team did not answer: ";
+  const lost = "Team: http://127.0.0.1:9, workspace team cannot be used now: ";
   expect(await home.shim("up --once")).toMatchObject(printed(lost, "~/project (1)"));
 });
 

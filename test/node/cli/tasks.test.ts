@@ -85,6 +85,8 @@ it("dead tasks are listed with their reason, replayed with another payload, or d
   const home = aCliHome();
   const task = await submit(home, "build --payload 1");
   expect((await home.shim("task list --state dead")).out).toBe("No dead tasks.\n");
+  for (const filter of ["--schedule nightly", "--state dead --type test"])
+    expect((await home.shim(`task list ${filter}`)).out).toBe("No task fits.\n");
   expect(await home.shim("task replay", task)).toMatchObject({ code: 1 });
   const worker = new Worker(home);
   worker.take().failed("no\ndisk");

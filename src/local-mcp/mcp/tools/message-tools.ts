@@ -39,7 +39,7 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
   const listed = known.filter((one) => all === true || isPresent(one));
   const conflicts = readConflicts(runtime);
-  const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
+  const counts = `${tasks.queuedTasks} waiting, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
   return ok({
     message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
     quoted: {

@@ -220,7 +220,8 @@ it("at an edge chats work together, and it sees of their folder only hashes and 
   const saved = await ask(other, "shim_force_checkpoint", notes);
   await ask(other, "shim_next");
   await ask(other, "shim_report", { outcome: "progress", note: "half" });
-  const { output } = await ask(one, "shim_chats");
+  const { output, text } = await ask(one, "shim_chats");
+  expect(text).toMatch(/^Tasks: 0 waiting, 1 in progress, 0 done, of 1\./);
   expect(output["chats"]).toMatchObject([
     { name: "plan it", machine: "m1", isSelf: true },
     { name: "build it", machine: "m1", tasks: [{ task: 1, note: "half" }] },
