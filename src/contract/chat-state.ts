@@ -176,7 +176,7 @@ const waitsForWords: Readonly<Record<WaitsFor, string>> = {
   prompt: "your next prompt",
 };
 
-const offlineWords: Readonly<Record<OfflineReason, string>> = {
+export const offlineWords: Readonly<Record<OfflineReason, string>> = {
   left: "left",
   closed: "connection closed",
   timeout: "no sign of life",

@@ -353,7 +353,12 @@ taskTest("tasks of a silent chat are queued again; after maxLostChats dead", asy
     await pass(host, 2 * second);
     expect(await stateOf(host, task)).toBe(expected);
   }
-  expect(await taskOf(host, task)).toMatchObject({ stalls: 0, failures: 0, lostChats: 3 });
+  expect(await taskOf(host, task)).toMatchObject({
+    stalls: 0,
+    failures: 0,
+    lostChats: 3,
+    detail: "chat c2: no sign of life",
+  });
   expect(await endsOf(host, task)).toEqual(["chat_offline", "chat_offline", "chat_offline"]);
 });
 

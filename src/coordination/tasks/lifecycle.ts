@@ -1,3 +1,4 @@
+import { offlineWords } from "../../contract/chat-state.ts";
 import type { OfflineReason } from "../../contract/chats.ts";
 import type { Json } from "../../contract/values.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
@@ -224,7 +225,7 @@ export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void 
     const lossReason = reason === "left" ? "chat_left" : "chat_offline";
     requeue(tx, row, {
       ended: row.state === "running" ? lossReason : "not_started",
-      reason: `chat ${chat}: ${reason}`,
+      reason: `chat ${chat}: ${offlineWords[reason]}`,
     });
   }
 }
