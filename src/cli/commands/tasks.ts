@@ -78,7 +78,7 @@ function addList(task: Command, cli: Cli): void {
 }
 
 /** Tasks that the filters leave out are there nevertheless. */
-function emptyText({ limit: _, ...filters }: InputOf<"tasks.list">, where: string): string {
+function emptyText({ limit: _limit, ...filters }: InputOf<"tasks.list">, where: string): string {
   const [filter, ...others] = Object.entries(filters).filter(([, value]) => value !== undefined);
   if (filter === undefined) return `No tasks at ${where}.`;
   return filters.state === "dead" && others.length === 0 ? "No dead tasks." : "No task fits.";
