@@ -95,7 +95,7 @@ export function recordTranscript(
   options: RecordOptions = {},
 ): number {
   if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
-  recordTexts(sql, session.id, now, part, options.prompt?.trim());
+  recordTexts(sql, session, now, part, options.prompt?.trim());
   recordPlans(sql, session.id, part);
   for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
@@ -130,9 +130,11 @@ export function recordUnreadPart(
 }
 
 /** Runs before the hook's event is stored: the transcript describes what came before. */
-function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart, prompt?: string): void {
+function recordTexts(sql: Sql, session: Session, now: number, part: TranscriptPart, prompt?: string): void {
+  const { id: sessionId } = session;
   for (const text of part.texts) {
     if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
+    else if (isBeforeShim(session, text)) recordPrompt(sql, sessionId, text.at ?? now, text);
     else if (text.startsNoTurn === "queued" && text.text !== prompt) recordQueued(sql, sessionId, now, text);
   }
   for (const { uuid, text, at, limit } of part.apiErrors)
@@ -178,6 +180,17 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 
 /** Between the event of a prompt and its row. */
 const reportedMs = 5_000;
+
+/** The session was first seen when its client resumed it: no event told of its earlier prompts. */
+function isBeforeShim({ origin, startedAt }: Session, { at, startsNoTurn }: TranscriptText): boolean {
+  return origin === "resume" && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
+}
+
+function recordPrompt(sql: Sql, sessionId: string, at: number, { text, uuid }: TranscriptText): void {
+  const input = { session_id: sessionId, prompt: text };
+  for (const { key, entry } of entriesOf("UserPromptSubmit", input, () => `read:${idOf(uuid)}`))
+    journal.append(sql, sessionId, at, key, entry);
+}
 
 /** A prompt that the model got in its turn may have no event. */
 function recordQueued(sql: Sql, sessionId: string, now: number, { text, uuid, at: typedAt }: TranscriptText): void {

@@ -50,6 +50,19 @@ it("a prompt that the model got in its turn is taken from the transcript, and on
   expect(promptsOf(runtime, claude)).toEqual(["rename it", "also the tests", "and the docs", "then commit"]);
 });
 
+it("the prompts of a chat that began before SHIM was there are taken from the transcript, once", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: dirname(runtime.paths.home) });
+  for (const prompt of ["rename it", "go on"])
+    claude.transcribe(aUserLine(prompt, { uuid: prompt, ...timeOf(runtime) }));
+  runtime.wait(60_000);
+  claude.start("resume");
+  claude.prompt("go on");
+  claude.transcribe(aUserLine("go on", { uuid: "again", ...timeOf(runtime) }));
+  claude.use("Bash", { command: "ls" });
+  expect(promptsOf(runtime, claude)).toEqual(["rename it", "go on", "go on"]);
+});
+
 it("the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "rename it");
