@@ -153,7 +153,8 @@ const geminiSessions: SessionFiles = {
     return name && join(root, "tmp", name, "chats");
   },
   rowOf(row) {
-    if (row["type"] === "user") return { kind: "prompt" };
+    // Results of calls, and what the client itself says, are messages of the user too.
+    if (row["type"] === "user") return { kind: userWords(textOf(row)) === "" ? "input" : "prompt" };
     return row["type"] === "gemini" ? { kind: "answer", of: textAt(row, "id") } : null;
   },
 };

@@ -184,6 +184,17 @@ it("backups of files that are gone are counted, and the session is whole all the
   expect(await check(home)).toMatchObject([{ state: "whole", findings: [{ state: "whole", text }] }]);
 });
 
+it("a prompt of Gemini CLI is what the user said, not the result of a call or the client's context", async () => {
+  const { home, session } = withOne("gemini");
+  const others = [
+    { functionResponse: { id: "c1", response: { output: "one" } } },
+    { text: "<session_context>x</session_context>" },
+  ];
+  const rows = others.map((part, at) => ({ ...session.rows[1], id: `other-${at}`, content: [part] }));
+  write(home, session, [...session.rows, ...rows]);
+  expect(await check(home)).toMatchObject([{ state: "whole", prompts: 1 }]);
+});
+
 it("Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
   const { home, path } = withOne("gemini");
   const beside = (end: string): string => join(dirname(path), `session-2026-11-24T09-00-${end}`);
