@@ -181,7 +181,7 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 /** Between the event of a prompt and its row. */
 const reportedMs = 5_000;
 
-/** The session was first seen when its client resumed it: no event told of its earlier prompts. */
+/** First seen when its client resumed it: none of its earlier prompts had an event. */
 function isBeforeShim({ origin, startedAt }: Session, { at, startsNoTurn }: TranscriptText): boolean {
   return origin === "resume" && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
 }
