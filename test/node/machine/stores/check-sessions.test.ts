@@ -190,7 +190,7 @@ it("a prompt of Gemini CLI is what the user said, not the result of a call or th
     { functionResponse: { id: "c1", response: { output: "one" } } },
     { text: "<session_context>x</session_context>" },
   ];
-  const rows = others.map((part, at) => ({ ...session.rows[1], id: `other-${at}`, content: [part] }));
+  const rows = others.map((part, at) => Object.assign({}, session.rows[1], { id: `other-${at}`, content: [part] }));
   write(home, session, [...session.rows, ...rows]);
   expect(await check(home)).toMatchObject([{ state: "whole", prompts: 1 }]);
 });
