@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { isAbsolute, sep, dirname, join } from "node:path";
 import envPaths from "env-paths";
 
@@ -57,6 +57,11 @@ export function realPath(path: string): string {
       if (dirname(at) === at) return path;
     }
   }
+}
+
+/** Follows links. False for a path that is not there. */
+export function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Pure. Whether a text is an absolute path of Windows: with a drive, or of a share. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import * as z from "zod";
@@ -7,6 +7,7 @@ import { Baseline, toBaseline } from "../../code/analysis/finding.ts";
 import { toMarkdown, toSarif, toText, type Report } from "../../code/analysis/report.ts";
 import { parseReport, type FileMutants } from "../../code/analysis/mutants.ts";
 import { Duration, File, Folder } from "../../contract/machine/operation.ts";
+import { isFolder } from "../../platform/paths.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -117,7 +118,7 @@ function checkInput(
 ): CliResult<CheckedInput> {
   if (since !== undefined && (isWritten || given !== undefined))
     return wrongUsage("--since cannot be used with a baseline.");
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return wrongUsage(`there is no folder ${folder}.`);
+  if (!isFolder(folder)) return wrongUsage(`there is no folder ${folder}.`);
   const path = given ?? join(folder, defaultBaseline);
   const baseline = given !== undefined && !isWritten ? readBaseline(path) : ok(null);
   if (!baseline.ok) return baseline;

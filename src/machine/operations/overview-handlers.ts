@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../usage/at-limit.ts";
@@ -32,7 +32,7 @@ import { findSession, readSession } from "./resolve-id.ts";
 import * as news from "../sessions/news.ts";
 import { newsText } from "../team/team-news.ts";
 import { openConflicts } from "../team/conflicts.ts";
-import { realPath } from "../../platform/paths.ts";
+import { isFolder, realPath } from "../../platform/paths.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
@@ -289,7 +289,7 @@ export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
 export const pauseHandlers = {
   "pauses.list": async ({ runtime }) => ok({ pauses: listPauses(await runtime()) }),
   async "pauses.start"({ runtime: load }, { forMs, project }) {
-    if (project !== undefined && !statSync(project, { throwIfNoEntry: false })?.isDirectory())
+    if (project !== undefined && !isFolder(project))
       return err({ code: "not_found", message: `there is no folder ${resolve(project)}. Nothing was paused.` });
     const runtime = await load();
     const now = runtime.now();

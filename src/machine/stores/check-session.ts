@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type SessionFiles, type HiddenSession, rootOf } from "../../clients/adapter/session-files.ts";
 import { titleOf } from "../../clients/adapters.ts";
@@ -13,6 +13,7 @@ import {
   type StoreFinding,
   storedStates,
 } from "../../contract/machine/stores.ts";
+import { isFolder } from "../../platform/paths.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { pluralize } from "../../shared/format.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -334,7 +335,7 @@ async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<
 
 /** Transcripts, also those of sub-agents that sub-agents have started. */
 function transcriptsBelow(folder: string): string[] {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
+  if (!isFolder(folder)) return [];
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
     .map((name) => join(folder, name))

@@ -1,11 +1,10 @@
-import { statSync } from "node:fs";
 import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import type { CallError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import { overlap } from "../../contract/resource-paths.ts";
 import type { Self } from "../../contract/values.ts";
 import { type CoordinatorClient, fetchPages } from "../../coordinator-client/coordinator-client.ts";
-import { realPath } from "../../platform/paths.ts";
+import { isFolder, realPath } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { ChatIdentity } from "./chat-directory.ts";
@@ -46,10 +45,6 @@ export function toRealLeasePath(root: string, input: string): Result<string, str
   const real = relative(realPath(root), full);
   const leasePath = toLeasePath(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
   return leasePath.ok ? leasePath : given;
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Resources of leases on files: "file:<project>/<path>". */

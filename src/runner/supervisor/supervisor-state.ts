@@ -1,4 +1,4 @@
-import { statSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
@@ -6,6 +6,7 @@ import type { Sample } from "../../contract/metrics.ts";
 import { Json } from "../../contract/values.ts";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { digest } from "../../machine/sessions/entries.ts";
+import { isFolder } from "../../platform/paths.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { isOnPath } from "../../platform/program-path.ts";
@@ -88,8 +89,7 @@ export function findMissing({ watch }: SupervisorSettings, home: string, env: No
     if (program !== null && !isOnPath(program, env)) return `${name}: there is no program ${program}`;
     if (!isProgram(watched) || watched.folder === undefined) continue;
     const folder = resolve(home, watched.folder);
-    const isThere = statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
-    if (!isThere) return `${name}: there is no folder ${folder}`;
+    if (!isFolder(folder)) return `${name}: there is no folder ${folder}`;
   }
   return null;
 }

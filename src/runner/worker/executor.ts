@@ -1,5 +1,5 @@
-import { statSync } from "node:fs";
 import type * as z from "zod";
+import { isFolder } from "../../platform/paths.ts";
 import { formatIssues } from "../../shared/check-input.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
@@ -73,7 +73,7 @@ export const noMergedInputs: MergedInputs = { tasks: [], conflicts: [] };
 export function fixedFolder(folder: string, machine: string): { open: (task: ClaimedTask) => Promise<TaskFolder> } {
   return {
     open: async ({ checkpoint }) => {
-      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new Error(`there is no folder ${folder}`);
+      if (!isFolder(folder)) throw new Error(`there is no folder ${folder}`);
       return {
         folder,
         isContinued: checkpoint !== null,

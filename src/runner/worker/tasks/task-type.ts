@@ -1,7 +1,7 @@
-import { statSync } from "node:fs";
 import { resolve, join } from "node:path";
 import * as z from "zod";
 import { type Workspace, withWorkspace } from "../../../machine/operations/workspace.ts";
+import { isFolder } from "../../../platform/paths.ts";
 import { isOnPath } from "../../../platform/program-path.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { fail, type Failure, ok, type Result } from "../../../shared/result.ts";
@@ -95,10 +95,7 @@ async function findRoot(
   from: string,
 ): Promise<Result<string, Failure>> {
   const path = resolve(from, folder ?? repository);
-  if (folder !== undefined) {
-    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-    return isThere ? ok(path) : fail("bad_input", `there is no folder ${path}.`);
-  }
+  if (folder !== undefined) return isFolder(path) ? ok(path) : fail("bad_input", `there is no folder ${path}.`);
   try {
     const { top, git } = await openRepository(env, path);
     if ((await findCommit(git, base)) === null)
