@@ -358,22 +358,22 @@ function isFirstOnLine({ before }: TellingName): boolean {
 /** `--target-token`, `-storepass`, `-H "X-Api-Key`, `--set app.token`, `nmcli ... password`. */
 function isOptionOrHeader({ before }: TellingName): boolean {
   if (/(?<![\w.-])nmcli [^\n|;&]{0,120}$/.test(before)) return true;
-  const own = endOfName(before);
-  const rest = before.slice(0, before.length - own.length);
-  return own.startsWith("-") || /[ \t]-(?:H|-?[a-z][\w-]{0,30}[ =]|H )\\{0,8}["']?$/.test(rest.slice(-48));
+  const nameStart = startOfName(before);
+  const rest = before.slice(0, before.length - nameStart.length);
+  return nameStart.startsWith("-") || /[ \t]-(?:H|-?[a-z][\w-]{0,30}[ =]|H )\\{0,8}["']?$/.test(rest.slice(-48));
 }
 
 /** Env files, shell and ini lines, connection strings. */
 function isLiteralValue({ before, word, end }: TellingName, text: string): boolean {
   if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
-  const own = endOfName(before);
-  const rest = before.slice(0, before.length - own.length);
-  if (/^[A-Z0-9_]+$/.test(own + word)) return !/[?&]$/.test(rest);
+  const nameStart = startOfName(before);
+  const rest = before.slice(0, before.length - nameStart.length);
+  if (/^[A-Z0-9_]+$/.test(nameStart + word)) return !/[?&]$/.test(rest);
   return lineStart.test(rest) || (/;\s?$/.test(rest) && connection.test(rest));
 }
 
-/** Walks back, since a pattern would start at each character. */
-function endOfName(text: string): string {
+/** The letters of a name before its telling word. A pattern would start at each character. */
+function startOfName(text: string): string {
   let start = text.length;
   while (start > 0 && /[\w.-]/.test(text.charAt(start - 1))) start -= 1;
   const isEscape = text.charAt(start - 1) === "\\" && /[nrt]/.test(text.charAt(start));

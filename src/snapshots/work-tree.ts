@@ -36,7 +36,9 @@ export function isContentSetting(setting: string): boolean {
   return contentSetting.test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
 }
 
-type Discovery = { readonly found: WorkTree } | { readonly skipped: string; readonly isPlain?: boolean };
+type Discovery =
+  | { readonly found: WorkTree }
+  | { readonly skipped: string; readonly isPlain?: boolean; readonly isWithoutGit?: boolean };
 
 /** GIT_CONFIG_GLOBAL, which excludes the user's commands, needs this release (June 2021). */
 const minGitVersion = [2, 32] as const;
@@ -64,9 +66,11 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
     // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
     return isAboveHome(env, tree.top) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
   } catch (error) {
+    if (!(error instanceof GitError)) throw error;
     const reason = skipReason(error, folder);
     if (reason === null) throw error;
-    return { skipped: reason, isPlain: error instanceof GitError && error.stderr.includes(noRepository) };
+    const { fault, stderr } = error;
+    return { skipped: reason, isPlain: stderr.includes(noRepository), isWithoutGit: fault === "missing" };
   }
 }
 
@@ -118,12 +122,10 @@ export function gitNumber(versionText: string): number {
   return Number(major) * 1_000 + Number(minor);
 }
 
-export const noGit = "git is not installed, or not on the PATH of this process";
 const noRepository = "not a git repository";
 
-function skipReason(error: unknown, folder: string): string | null {
-  if (!(error instanceof GitError)) return null;
-  if (error.fault === "missing") return noGit;
+function skipReason(error: GitError, folder: string): string | null {
+  if (error.fault === "missing") return "git is not installed, or not on the PATH of this process";
   if (error.stderr.includes("must be run in a work tree"))
     return `${folder} is in a bare repository or a git folder: there is no work tree`;
   if (error.stderr.includes(noRepository)) return `${folder} is not in a git repository`;

@@ -33,7 +33,7 @@ import {
   type RestoreResult,
 } from "./restore-files.ts";
 import { gitInFolder } from "./user-repository.ts";
-import { discover, noGit, type WorkTree } from "./work-tree.ts";
+import { discover, type WorkTree } from "./work-tree.ts";
 
 /**
  * Located by the repository, since a program may have replaced the worktree's `.git`.
@@ -326,7 +326,7 @@ async function makeWorktree(
   const work = async (signal: AbortSignal): Promise<WorktreeOutcome> => {
     const tree = await discover(env, project, signal);
     if ("skipped" in tree)
-      return err({ code: tree.skipped === noGit ? "restore_failed" : "not_a_work_tree", message: tree.skipped });
+      return err({ code: tree.isWithoutGit ? "restore_failed" : "not_a_work_tree", message: tree.skipped });
     if (head === null)
       return err({ code: "commit_missing", message: "there was no commit then that a branch could begin at" });
     const own = repositoryGit(env, { gitDir: tree.found.gitDir }, signal);

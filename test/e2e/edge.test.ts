@@ -10,8 +10,6 @@ import { omitUndefined } from "#src/shared/omit-undefined.ts";
 const rounds = setting("SHIM_EDGE_CRASH_ROUNDS", 10);
 const writers = 8;
 
-/** Longer than the client's longest pause between two tries of a connection, which many kills in a row lead to. */
-
 it(
   `kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, what was due happens, a client continues @night`,
   { timeout: 240_000 + rounds * 6_000 },

@@ -75,7 +75,7 @@ export async function showStatus(cli: Cli): Promise<CommandResult> {
   const table = cli.table(watched, {
     NAME: ({ name }) => name,
     KIND: ({ kind }) => kind,
-    STATE: stateText(pid !== null),
+    STATE: (facts) => phaseText(facts, pid !== null),
   });
   return ok({ data: { pid, watched }, text: `${head}\n${table}` });
 }
@@ -139,10 +139,6 @@ interface PhaseFacts {
   readonly phase: WatchedState["phase"];
   readonly reason: string | null;
   readonly againInMs: number | null;
-}
-
-function stateText(isSupervised: boolean): (facts: PhaseFacts) => string {
-  return (facts) => phaseText(facts, isSupervised);
 }
 
 function phaseText({ phase, reason, againInMs }: PhaseFacts, isSupervised = reason !== leftReason): string {

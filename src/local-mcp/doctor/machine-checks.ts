@@ -94,15 +94,15 @@ function schema({ store }: Runtime): Found {
   return warn(text, "It works; update this copy when you can.");
 }
 
-function isOpen(path: string): boolean {
+function isOpenToOthers(path: string): boolean {
   return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0;
 }
 
 function permissions({ paths: { home } }: Runtime): Found {
   if (process.platform === "win32") return pass("inherited from your user folder");
   // Behind a closed folder no one reaches a file that an editor has made.
-  const paths = isOpen(home) ? [home, ...readdirSync(home).map((name) => join(home, name))] : [];
-  const tooOpen = paths.filter(isOpen);
+  const paths = isOpenToOthers(home) ? [home, ...readdirSync(home).map((name) => join(home, name))] : [];
+  const tooOpen = paths.filter(isOpenToOthers);
   if (tooOpen.length === 0) return pass(`only you can read ${home}`);
   return fail(`others can read ${tooOpen.join(", ")}`, `chmod -R go= ${home}`);
 }

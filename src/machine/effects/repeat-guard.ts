@@ -24,19 +24,18 @@ export function reasonToAsk(
   const answeredAt = isAsking ? 0 : (state.prompts.at(-1)?.at ?? 0);
   for (const note of notes) {
     const key = effectKey(note);
-    const unknown = effectKey({ ...note, subject: "" });
-    const known = before.findLast((run) => effectKey(run) === key || (isOpen(run) && effectKey(run) === unknown));
+    // The commit or version of a run without a known outcome may not be known, either.
+    const keyWithoutSubject = effectKey({ ...note, subject: "" });
+    const known = before.findLast((run) => {
+      const ofRun = effectKey(run);
+      return ofRun === key || (ofRun === keyWithoutSubject && outcomeOf(run) === "unknown");
+    });
     if (!known || !isGuarded(known, note)) continue;
     const last = here.findLast((run) => effectKey(run) === key);
     if (last && isAnswered(last, isAsking, answeredAt)) continue;
     return reasonFor(known, isAsking, now);
   }
   return null;
-}
-
-/** Its commit or version may not be known. */
-function isOpen(run: EffectRun): boolean {
-  return outcomeOf(run) === "unknown";
 }
 
 /** Where its target does it only once, a repetition of what is perhaps done already is harmless. */

@@ -61,7 +61,7 @@ export interface RestoredFile extends FileNote {
 
 export interface Restoration {
   readonly session: Session;
-  /** Null while the session lives, and where it ended in order. */
+  /** Cause of the death; null while the session lives, and where it ended in order. */
   readonly cause: CrashCause | null;
   readonly causeDetail: string;
   readonly state: WorkState;
