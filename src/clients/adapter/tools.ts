@@ -55,9 +55,13 @@ export function subagentTool(name: string): string {
   return name + subagentMark;
 }
 
+export function isBySubagent(name: string): boolean {
+  return name.endsWith(subagentMark);
+}
+
 /** Name of a tool without the mark of a sub-agent. */
 function toolOf(name: string): string {
-  return name.endsWith(subagentMark) ? name.slice(0, -subagentMark.length) : name;
+  return isBySubagent(name) ? name.slice(0, -subagentMark.length) : name;
 }
 
 /** @param name as a call or the journal has it */

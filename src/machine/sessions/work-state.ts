@@ -1,3 +1,4 @@
+import { isBySubagent } from "../../clients/adapter/tools.ts";
 import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type {
@@ -239,13 +240,12 @@ function changeTodo(todos: readonly TodoItem[], change: Partial<TodoItem> & { re
 
 /** Calls that begin within it may run side by side. */
 const batchMs = 2_000;
-const ofSubagent = / \(subagent\)$/;
 
 /** A call that was followed by a later one of its chat has ended, though its end was not seen. */
 function stillRunning({ runningTools }: WorkState, { id, name, startedAt }: ToolRun): ToolRun[] {
   const others = runningTools.filter((one) => one.id !== id);
-  if (ofSubagent.test(name)) return others;
-  return others.filter((one) => ofSubagent.test(one.name) || one.startedAt >= startedAt - batchMs);
+  if (isBySubagent(name)) return others;
+  return others.filter((one) => isBySubagent(one.name) || one.startedAt >= startedAt - batchMs);
 }
 
 /** State shows what these have changed unless they failed; SHIM's own calls are no work. */

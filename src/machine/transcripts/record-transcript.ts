@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
+import { isBySubagent } from "../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
 import type {
@@ -12,6 +13,7 @@ import type {
 } from "../../clients/transcript/transcript-draft.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookInput } from "../../contract/hooks.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt } from "../../shared/json-fields.ts";
@@ -228,12 +230,18 @@ export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd
  */
 export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
   const prompt = turnEnd && journal.newestPrompt(sql, sessionId);
-  if (!prompt || turnEnd.at === null || turnEnd.at < prompt.at || turnEnd.at > now || !isTurnOpen(sql, sessionId))
-    return;
+  if (!prompt || turnEnd.at === null || turnEnd.at < prompt.at || turnEnd.at > now) return;
+  const [last] = journal.newest(sql, sessionId, turnKinds, 1);
+  if (!last || ends.has(last.entry.kind) || (isOwnCall(last.entry) && last.at > turnEnd.at)) return;
   // Stop has the text without the blanks around it.
   const input = { session_id: sessionId, last_assistant_message: turnEnd.text.trim() };
   for (const { key, entry } of entriesOf("Stop", input, () => turnOf(prompt)))
     journal.append(sql, sessionId, turnEnd.at, key, entry);
+}
+
+/** Words before a call that runs may stand in the transcript without it: they end no turn. */
+function isOwnCall(entry: JournalEntry): boolean {
+  return "name" in entry && !isBySubagent(entry.name);
 }
 
 /** The client's id of the turn stands in the key of its prompt. */

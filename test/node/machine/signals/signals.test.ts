@@ -156,10 +156,20 @@ it("the end of a turn counts once, also when its event comes after all, and neve
   claude.prompt("write the parser");
   write(words("I test it.", 1, "tool_use"), words("It is written. \n", 2));
   runtime.wait(3_000);
-  claude.begin("Bash", { command: "a call of a sub-agent, say" });
+  claude.tell("PreToolUse", { tool_name: "Bash", tool_use_id: "t", agent_id: "a" });
   expect(kinds()).not.toContain("turn_end");
   for (const tell of [readOn, () => claude.stop("It is written."), () => claude.end()]) tell();
   expect(kinds()).toEqual(["prompt", "assistant", "assistant", "tool_start", "turn_end", "end"]);
+});
+
+it("words before a call that still runs end no turn, though the transcript has nothing of the call", () => {
+  const { claude, runtime, write, readOn, state } = aChatWithoutEvents();
+  claude.prompt("write the parser");
+  write(words("I test it.", 1));
+  runtime.wait(2_000);
+  claude.begin("Bash", { command: "npm test" });
+  readOn();
+  expect(state()).toMatchObject({ turnEndedAt: null, runningTools: [{ name: "Bash" }] });
 });
 
 type Line = (overrides: { readonly timestamp: string }) => string;
