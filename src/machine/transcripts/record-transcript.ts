@@ -5,6 +5,7 @@ import { isBySubagent } from "../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
 import type {
+  Damage,
   TranscriptContent,
   TranscriptText,
   TranscriptToolCall,
@@ -103,7 +104,10 @@ export function recordTranscript(
   countResponses(sql, session, part, now, options.prices);
   const missed = recordMissedTools(sql, session, now, part, options);
   recordInterruptions(sql, session.id, part);
-  recordDamages(sql, session.id, now, `${part.offset}`, part);
+  recordDamages(sql, session.id, now, `${part.offset}`, {
+    ...part,
+    damages: [...unreadStart(session, part), ...part.damages],
+  });
   return missed;
 }
 
@@ -186,6 +190,12 @@ const reportedMs = 5_000;
 /** First seen when its client resumed it: none of its earlier prompts had an event. */
 function isBeforeShim({ origin, startedAt }: Session, { at, startsNoTurn }: TranscriptText): boolean {
   return origin === "resume" && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
+}
+
+/** The first reading takes only the end of what came before SHIM. */
+function unreadStart({ origin, transcriptOffset }: Session, { skippedBytes }: TranscriptPart): Damage[] {
+  const isStart = origin === "resume" && transcriptOffset === 0 && skippedBytes > 0;
+  return isStart ? [{ kind: "headless", at: null, position: 0, bytes: skippedBytes }] : [];
 }
 
 function recordPrompt(sql: Sql, sessionId: string, at: number, { text, uuid }: TranscriptText): void {

@@ -341,10 +341,12 @@ function sanitized(line: BriefLine): BriefLine {
 
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   const { session, cause, causeDetail, elsewhere, tasks = [], held, fork } = from;
+  // The client's record of a chat may be older than SHIM's.
+  const begin = session.origin === "resume" ? "first seen by SHIM" : "started";
   const started = isKnownTime(from.knownUntil) ? formatAgo(context.now, session.startedAt) : "at an unknown time";
   const room = Math.max(about.least, Math.floor(about.most * context.scale));
   const texts = [
-    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(projectText(session), room)}; started ${started}${fork ? "" : `; ${callsText(session)}`}`,
+    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(projectText(session), room)}; ${begin} ${started}${fork ? "" : `; ${callsText(session)}`}`,
     ...(fork?.notes.map((note) => oneLine(note, 2 * room)) ?? []),
     ...(elsewhere
       ? [

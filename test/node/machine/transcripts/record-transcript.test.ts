@@ -2,7 +2,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { aLiveClaude, Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { aLiveClaude, aProject, Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine, aToolUse } from "#harness/machine/transcripts.ts";
 import { anApiErrorLine, aTranscript, T0 } from "#harness/machine/transcripts.ts";
@@ -61,6 +61,22 @@ it("the prompts of a chat that began before SHIM was there are taken from the tr
   claude.transcribe(aUserLine("go on", { uuid: "again", ...timeOf(runtime) }));
   claude.use("Bash", { command: "ls" });
   expect(promptsOf(runtime, claude)).toEqual(["rename it", "go on", "go on"]);
+});
+
+it("the brief of a chat that began before SHIM was there says so, and what it does not have of a long transcript", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  for (const prompt of ["rename it", `read ${"this ".repeat(250_000)}`, "go on"])
+    claude.transcribe(aUserLine(prompt, { uuid: prompt.slice(0, 9), ...timeOf(runtime) }));
+  runtime.wait(60_000);
+  claude.start("resume");
+  claude.turn("and the docs");
+  claude.kill();
+  const from = restoreById(runtime, claude.session);
+  const text = from && brief(from, runtime.now(), "brief");
+  expect(text).toContain("first seen by SHIM 0 s ago; 1 tool call, 0 failed");
+  expect(text).toContain("1 part of its transcript could not be read or is missing (at its beginning)");
+  expect(text).toContain("2 of at least 2 prompts quoted");
 });
 
 it("the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
