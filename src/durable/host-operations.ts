@@ -9,6 +9,7 @@ import * as changes from "../coordination/kernel/changes.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../coordination/kernel/tx.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
+import { remainingMs } from "../coordination/workspace/freeze.ts";
 import { addWrittenRows, rowsWrittenInMonth, hostSamples } from "../coordination/workspace/metrics.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import { isWithin } from "../shared/known-time.ts";
@@ -178,6 +179,7 @@ export class HostOperations {
         state: this.#options.engine.tx().isFull === true ? "full" : "normal",
       },
       rowsThisMonth: rowsWrittenInMonth(tx) + this.#options.sql.written - this.#counted,
+      frozenForMs: remainingMs(tx),
     };
   }
 }

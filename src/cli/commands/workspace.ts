@@ -203,14 +203,25 @@ function keyLines(code: string | null): string[] {
 }
 
 function coordinatorLine(status: MachineOutput<"workspace.status">): string {
-  const { where, unreachable, chats = 0, revision = 0, overdueRows = 0, sockets = 0, storage } = status;
+  const {
+    where,
+    unreachable,
+    chats = 0,
+    revision = 0,
+    overdueRows = 0,
+    sockets = 0,
+    storage,
+    frozenForMs = 0,
+  } = status;
   if (unreachable !== undefined) return `Coordinator: ${where}, which cannot be used now: ${unreachable}`;
   const late =
     overdueRows > 0
       ? `, late with ${pluralize(overdueRows, "change")} that ${overdueRows === 1 ? "is" : "are"} due`
       : "";
   const full = storage?.state === "full" ? ", its storage is full: delete what is not needed" : "";
-  return `Coordinator: ${where}; ${pluralize(chats, "chat")}, revision ${revision}, ${pluralize(sockets, "connection")}${late}${full}.`;
+  const frozen =
+    frozenForMs > 0 ? `, read only for another ${age(frozenForMs)} (\`shim workspace thaw\` ends that)` : "";
+  return `Coordinator: ${where}; ${pluralize(chats, "chat")}, revision ${revision}, ${pluralize(sockets, "connection")}${late}${full}${frozen}.`;
 }
 
 function syncStateLines(cli: Cli, { key, problem, sendsFiles, status }: SyncState): Lines {

@@ -21,6 +21,11 @@ export function isFrozen({ frozenUntil, now }: Tx): boolean {
   return frozenUntil > now;
 }
 
+/** 0: it is not frozen. */
+export function remainingMs({ frozenUntil, now }: Tx): number {
+  return Math.max(0, frozenUntil - now);
+}
+
 /** Rows changed over this connection since it was opened. */
 function countChanges(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;

@@ -10,7 +10,7 @@ import * as chatRows from "../../coordination/kernel/chat-rows.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
-import { unlessFrozen } from "../../coordination/workspace/freeze.ts";
+import { remainingMs, unlessFrozen } from "../../coordination/workspace/freeze.ts";
 import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { type LocalCalls, CallLostError } from "../../runtime/runtime.ts";
@@ -143,7 +143,7 @@ export class LocalCoordinator {
   }
 
   #health(): OutputOf<"health"> {
-    const empty = { overdueRows: 0, chats: 0, schemaVersion: 0, epoch: 0, revision: 0 };
+    const empty = { overdueRows: 0, chats: 0, schemaVersion: 0, epoch: 0, revision: 0, frozenForMs: 0 };
     const figures = this.#options.store.read((sql) => {
       const tx = this.#tx(sql);
       return {
@@ -152,6 +152,7 @@ export class LocalCoordinator {
         schemaVersion: schemaState(sql).version,
         epoch: tx.epoch,
         revision: changes.readTotals(sql).revision,
+        frozenForMs: remainingMs(tx),
       };
     }, empty);
     return {

@@ -166,7 +166,9 @@ it("--keep-frozen leaves the workspace read only, also after another export, and
   expect(ran).toMatchObject(printed("read only for 7 d"));
   expect(await run(home, "workspace export", "again")).toMatchObject(printed("read only for"));
   expect(await home.shim("team state set", "k", "1")).toMatchObject(failed(1, "read only until"));
+  expect(await home.shim("workspace status")).toMatchObject(printed("read only for another 7 d"));
   expect(await home.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
   expect(await home.shim("workspace thaw")).toMatchObject(printed("takes changes again"));
+  expect((await home.shim("workspace status")).out).not.toContain("read only");
   expect(await home.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
 });
