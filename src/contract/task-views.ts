@@ -3,7 +3,7 @@ import { Ran } from "./model-routes.ts";
 import { Budget, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
 import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
-import { Json, limitedJson, counter, Cursor, durationMs, Id, Label, limit } from "./values.ts";
+import { Json, limitedJson, counter, NumberCursor, durationMs, Id, Label, limit } from "./values.ts";
 
 const taskLine = {
   task: counter,
@@ -157,10 +157,10 @@ export const taskViewOperations = {
       schedule: Id.optional(),
       parent: counter.optional(),
       limit: limit(200, 50),
-      cursor: Cursor.optional(),
+      cursor: NumberCursor.optional(),
     }),
     /** A page may be short or empty without being the last. */
-    output: z.object({ tasks: z.array(TaskLine), cursor: Cursor.nullable() }),
+    output: z.object({ tasks: z.array(TaskLine), cursor: NumberCursor.nullable() }),
     summary: "Lists tasks by number, page by page.",
     effect: "read",
     surfaces: ["page", "remote"],
@@ -190,8 +190,8 @@ export const taskViewOperations = {
     example: { task: 1 },
   }),
   "tasks.history": operation("GET /tasks/history", "observe", {
-    input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
-    output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
+    input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: NumberCursor.optional() }),
+    output: z.object({ attempts: z.array(Attempt), cursor: NumberCursor.nullable().default(null) }),
     errors: ["unknown_task"],
     summary: "Lists the ended attempts of a task.",
     effect: "read",

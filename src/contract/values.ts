@@ -23,6 +23,8 @@ export const durationMs = z.int().min(0);
 export const counter = z.int().min(0);
 
 export const Cursor = z.string().max(600);
+/** Number of the last row of a page. */
+export const NumberCursor = z.string().regex(/^\d{1,15}$/, "the cursor of an answer");
 export const limit = (max: number, defaultLimit: number) => z.int().min(1).max(max).default(defaultLimit);
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
-import { Json, counter, durationMs, Id, Label, limit } from "./values.ts";
+import { Json, counter, durationMs, Id, Label, limit, NumberCursor } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
 
@@ -94,9 +94,6 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-/** Number of an entry. */
-const AuditCursor = z.string().regex(/^\d{1,16}$/, "the cursor of an answer");
-
 const TokenInfo = z.object({
   id: Id,
   machine: z.string(),
@@ -165,10 +162,10 @@ export const workspaceOperations = {
       subject: z.string().max(520).optional().describe("only entries whose subject begins with it"),
       actor: z.string().max(200).optional().describe("only entries whose actor begins with it"),
       maxAgeMs: durationMs.optional().meta({ form: "duration", description: "only entries that are not older" }),
-      cursor: AuditCursor.optional(),
+      cursor: NumberCursor.optional(),
       limit: limit(500, 100),
     }),
-    output: z.object({ entries: z.array(AuditEntry), cursor: AuditCursor.nullable() }),
+    output: z.object({ entries: z.array(AuditEntry), cursor: NumberCursor.nullable() }),
     summary: "Lists who acquired, lost, changed and ended what, newest first.",
     effect: "read",
     surfaces: ["page"],

@@ -69,8 +69,7 @@ export const handlers = {
 
   /** Sorted by number; the cursor is the last task examined. */
   "tasks.list"(tx, { limit, cursor, ...filter }) {
-    const after = Number(cursor ?? 0);
-    const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
+    const scanned = scanRows(tx, filter, Number(cursor ?? 0));
     const fitting = scanned.filter((row) => matches(row, filter));
     const listed = page(
       fitting,
@@ -101,8 +100,7 @@ export const handlers = {
   "tasks.history"(tx, { task, limit, cursor }) {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
-    const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
-    const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
+    const left = attemptRows.sizes(tx, task, Number(cursor ?? Number.MAX_SAFE_INTEGER), limit + 1);
     const listed = page(left, limit, ({ bytes }) => bytes);
     const attempts = listed.flatMap(({ claim }) => {
       const row = attemptRows.find(tx, task, claim);

@@ -55,6 +55,7 @@ it("tasks are listed by state, type, chat and tag, over as many pages as it take
   for (const filter of ["--state running", "--chat w"])
     expect(await home.shim(`task list ${filter}`)).toMatchObject(running);
   expect((await home.shim("task list --limit 210")).out).toMatch(/\nThere are more: --cursor \d+\n$/);
+  expect(await home.shim("task list --cursor nonsense")).toMatchObject(failed(2, "cursor"));
 });
 
 it("a cancelled task ends, the chat that runs one is notified, and what has ended stays", async () => {
