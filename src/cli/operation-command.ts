@@ -14,7 +14,7 @@ import { formatIssues } from "../shared/check-input.ts";
 import { ok } from "../shared/result.ts";
 import { type CliResult, type ExitCode, exitCodes, wrongUsage, type View } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
-import { parseDuration, parseTime } from "./option-values.ts";
+import { durationText, parseDuration, parseTime } from "./option-values.ts";
 
 export interface OperationCommand<Name extends MachineOperationName> {
   readonly operation: Name;
@@ -181,12 +181,17 @@ function optionOf(cli: Cli, field: string, schema: InputField): Option {
   // A default of commander would hide what is given to a subcommand with the same option.
   const words = [
     description ?? [],
-    usual === undefined || usual === null ? [] : `(default: ${JSON.stringify(usual).replaceAll('"', "")})`,
+    usual === undefined || usual === null ? [] : `(default: ${defaultText(usual, form)})`,
   ];
   const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, words.flat().join(" "));
   if (choices) return option.choices(choices);
   if (type === undefined && schema.anyOf === undefined) return option.argParser(parseJson);
   return form === undefined ? option : option.argParser((text) => parse(cli, form, text));
+}
+
+function defaultText(usual: unknown, form: Form | undefined): string {
+  if (form === "duration" && typeof usual === "number") return durationText(usual);
+  return JSON.stringify(usual).replaceAll('"', "");
 }
 
 function flagOf(name: string): string {

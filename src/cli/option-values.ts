@@ -8,8 +8,8 @@ import type { Cli } from "./cli.ts";
 
 const units: Readonly<Record<string, number>> = {
   s: 1_000,
-  m: 60_000,
   min: 60_000,
+  m: 60_000,
   h: 3_600_000,
   d: 86_400_000,
   w: 604_800_000,
@@ -22,6 +22,12 @@ export function parseDuration(text: string): number | null {
   const parts = [...trimmed.matchAll(/(?<![\d.])([\d.]+)(s|min|m|h|d|w)/g)];
   const total = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ""] ?? 0), 0);
   return total > 0 ? Math.round(total) : null;
+}
+
+/** Text that {@link parseDuration} reads, in the largest unit that divides the time. */
+export function durationText(ms: number): string {
+  const [unit, unitMs] = Object.entries(units).findLast(([, size]) => ms % size === 0) ?? ["s", 1_000];
+  return `${ms / unitMs}${unit}`;
 }
 
 /**

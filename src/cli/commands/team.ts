@@ -25,7 +25,7 @@ import {
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { durationUpTo } from "../option-values.ts";
+import { durationText, durationUpTo } from "../option-values.ts";
 import { defineWork, findChat, type Work } from "../workspace-command.ts";
 import { addBudget, addSettings, addState } from "./team-state.ts";
 
@@ -323,11 +323,15 @@ function addLockRun(locks: Command, cli: Cli): void {
     .command("run <resource> <command...>")
     .description("run a command while this lease is held: `shim team locks run db -- npm run migrate`")
     .option("--wait <duration>", "how long to wait for it (default: not at all)", durationUpTo(0))
-    .option("--ttl <duration>", "how long the lease outlives this process if it is killed", durationUpTo(1), 60_000);
+    .addOption(ttlOption("how long the lease outlives this process if it is killed", durationUpTo(1), 60_000));
   cli.define(command, async ({ wait = 0, ttl }: HoldOptions, resource: string, words: CommandWords) => {
     if (words[0] === "") return wrongUsage("give the command after --: `shim team locks run <resource> -- npm test`.");
     return runHolding(cli, { kind: "lock", name: resource, ttlMs: ttl, waitMs: wait }, words, false);
   });
+}
+
+function ttlOption(description: string, parse: (text: string) => number, ms: number): Option {
+  return new Option("--ttl <duration>", description).argParser(parse).default(ms, durationText(ms));
 }
 
 function addLeaderRun(leaders: Command, cli: Cli): void {
@@ -336,12 +340,7 @@ function addLeaderRun(leaders: Command, cli: Cli): void {
     .description("run a command while this process leads an election: `shim team leaders run deploy -- ./deployer`")
     .option("--once", "exit when leadership is lost (default: campaign again)")
     .option("--wait <duration>", "exit when it does not lead by then (default: no limit)", durationUpTo(0))
-    .option(
-      "--ttl <duration>",
-      "how long a term outlives this process when that is killed",
-      durationUpTo(1, 10),
-      30_000,
-    );
+    .addOption(ttlOption("how long a term outlives this process when that is killed", durationUpTo(1, 10), 30_000));
   cli.define(command, async ({ wait, ttl, once }: HoldOptions, name: string, words: CommandWords) => {
     if (!Id.safeParse(name).success)
       return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);

@@ -120,6 +120,9 @@ it("`shim help --all` lists every command, and a command with others below it pr
   const names = withSubcommands(program).flatMap((one) => (one === program ? [] : wordsOf(one).join(" ")));
   expect(names.length).toBeGreaterThan(100);
   expect(names.filter((name) => !out.includes(`\n  ${name} `))).toEqual([]);
+  // A default is shown as it is typed.
+  const helps = withSubcommands(program).map((one) => one.helpInformation());
+  expect(helps.filter((help) => /<duration>[^-]*default:\s\d+\)/.test(help))).toEqual([]);
   for (const group of ["task", "team locks", "workspace", "workspace token"]) {
     const help = await home.shim(group, "--help");
     expect(await home.shim(group)).toMatchObject({ code: 0, out: help.out, err: "" });
