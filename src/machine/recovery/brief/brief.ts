@@ -215,7 +215,7 @@ function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
   const attempt = (context: BriefContext): FittedLines => {
     const { shown, tokens } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
-    const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
+    const known = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const lines = [...withHeadings(shown), scoreLine(known, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
     return { lines, score: known, tokens, chars };

@@ -1,6 +1,7 @@
 import type { DamagedParts, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
+import type { Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "./brief-quotes.ts";
 
@@ -22,22 +23,34 @@ export interface RestoreScore {
   readonly parts: readonly ScorePart[];
 }
 
+interface ScoredSession {
+  readonly session: Pick<Session, "origin" | "startedAt">;
+  readonly state: WorkState;
+  readonly files: readonly ComparedFile[];
+}
+
 /**
  * Pure.
  * @param quoted positions in `state.prompts` of those that the brief quotes
  */
-export function score(state: WorkState, files: readonly ComparedFile[], quoted: ReadonlySet<number>): RestoreScore {
-  const parts = [...promptsPart(state, quoted), ...endPart(state), ...filesPart(files)];
+export function score(from: ScoredSession, quoted: ReadonlySet<number>): RestoreScore {
+  const parts = [...promptsPart(from, quoted), ...endPart(from.state), ...filesPart(from.files)];
   const sum = parts.reduce((all, { share }) => all + share, 0);
   return { total: parts.length === 0 ? 0 : Math.round((100 * sum) / parts.length), parts };
 }
 
 /** Each part that could not be read may hold a prompt. */
-function promptsPart({ prompts, droppedPrompts, damaged }: WorkState, quoted: ReadonlySet<number>): ScorePart[] {
+function promptsPart({ session, state }: ScoredSession, quoted: ReadonlySet<number>): ScorePart[] {
+  const { prompts, droppedPrompts, damaged } = state;
   const made = prompts.length + droppedPrompts;
-  const unread = damaged?.count ?? 0;
+  const unread = (damaged?.count ?? 0) + (isBeginUnread(session, state) ? 1 : 0);
   const text = `${quoted.size} of ${unread > 0 ? "at least " : ""}${made} prompts quoted`;
   return made === 0 ? [] : [{ name: "prompts", share: quoted.size / (made + unread), text }];
+}
+
+/** SHIM first saw the session when its client resumed it, and its first prompts were not read. */
+function isBeginUnread({ origin, startedAt }: ScoredSession["session"], { prompts }: WorkState): boolean {
+  return origin === "resume" && prompts.every(({ at }) => at >= startedAt);
 }
 
 const ended: ReadonlySet<Standing> = new Set<Standing>(["waiting", "interrupted"]);

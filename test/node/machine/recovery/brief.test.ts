@@ -131,14 +131,14 @@ it.each([
 const words = [{ text: "Painted.", at: T0 + 9_000 }];
 
 it("it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
-  const state = aState({ prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 });
+  const state = { prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 };
   const files = [
-    { now: "same", action: "edited", hash: "h" },
-    { now: "deleted", action: "created", hash: null },
-    { now: "changed", action: "edited", hash: "h" },
-    { now: "unknown", action: "noted", hash: null },
+    { path: "/p/a", now: "same", action: "edited", hash: "h" },
+    { path: "/p/a", now: "deleted", action: "created", hash: null },
+    { path: "/p/a", now: "changed", action: "edited", hash: "h" },
+    { path: "/p/a", now: "unknown", action: "noted", hash: null },
   ] as const;
-  expect(score(state, files, new Set([0, 2]))).toEqual({
+  expect(score(aRestoration(state, { files }), new Set([0, 2]))).toEqual({
     total: 67,
     parts: [
       { name: "prompts", share: 0.5, text: "2 of 4 prompts quoted" },
@@ -150,7 +150,7 @@ it("it counts prompts quoted of prompts made, the end of the conversation, and f
 
 it("parts that could not be read lower the score", () => {
   const damaged = { parts: [{ at: null, bytes: 9 }], count: 2, isAtEnd: true } as const;
-  const { parts } = score(aState({ prompts: prompts("one", "two"), words, damaged }), [], new Set([0, 1]));
+  const { parts } = score(aRestoration({ prompts: prompts("one", "two"), words, damaged }), new Set([0, 1]));
   expect(parts.map(({ share }) => share)).toEqual([0.5, 0]);
 });
 
@@ -158,7 +158,7 @@ const asked = { prompts: prompts("one", "two"), words };
 const lostAt = (at: number | null) => ({ damaged: { parts: [{ at, bytes: 9 }], count: 1 } });
 const edited = { path: "/p/a", hash: "h", action: "edited", now: "same" } as const;
 
-it.each<[string, Partial<WorkState>, Restoration["files"]?]>([
+it.each<[string, Partial<WorkState>, Partial<Restoration>?]>([
   ["nothing of the conversation is known", {}],
   ["0 of 3 prompts quoted", { droppedPrompts: 3 }],
   ["2 of 2 prompts quoted; no words of the chat are known", { ...asked, words: [] }],
@@ -168,30 +168,36 @@ it.each<[string, Partial<WorkState>, Restoration["files"]?]>([
     "2 of at least 2 prompts quoted; the end of the conversation could not be read",
     { ...asked, ...lostAt(T0 + 1_000) },
   ],
+  ["2 of at least 2 prompts quoted; the chat", asked, { session: aSession({ origin: "resume" }) }],
+  ["2 of 2 prompts quoted; the chat", asked, { session: aSession({ origin: "resume", startedAt: T0 + 1 }) }],
   ["1 of at least 1 prompts quoted; the end of", { prompts: [{ text: "one", at: 1 }], words, ...lostAt(null) }],
   [
     "2 files not verified",
     {},
-    [
-      { ...edited, now: "unknown" },
-      { ...edited, now: "unknown" },
-    ],
+    {
+      files: [
+        { ...edited, now: "unknown" },
+        { ...edited, now: "unknown" },
+      ],
+    },
   ],
   [
     "4 of 5 files as left (compared: 2 by date, 1 by size and time, 1 by existence, 1 by content)",
     {},
-    [
-      { ...edited, action: "read" },
-      { ...edited, isCommitted: true },
-      { ...edited, stamp: { bytes: 1, modifiedMs: 1 } },
-      { ...edited, hash: null, skipped: absentReason, now: "changed" },
-      { ...edited, isByDate: true },
-      { ...edited, isByDate: true },
-      { ...edited, hash: null },
-    ],
+    {
+      files: [
+        { ...edited, action: "read" },
+        { ...edited, isCommitted: true },
+        { ...edited, stamp: { bytes: 1, modifiedMs: 1 } },
+        { ...edited, hash: null, skipped: absentReason, now: "changed" },
+        { ...edited, isByDate: true },
+        { ...edited, isByDate: true },
+        { ...edited, hash: null },
+      ],
+    },
   ],
-])("its figures say what it has of the session: %s", (line, state, files = []) => {
-  expect(brief(aRestoration(state, { files }), now, "ask")).toContain(`\nof the session: ${line}`);
+])("its figures say what it has of the session: %s", (line, state, more = {}) => {
+  expect(brief(aRestoration(state, more), now, "ask")).toContain(`\nof the session: ${line}`);
 });
 
 it("files that are not as they were stand first, those beyond the room by name, those only read last", () => {
