@@ -5,6 +5,7 @@ import { readdirSync, rmSync, existsSync, readFileSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { dismiss } from "#src/machine/recovery/marks.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
@@ -96,6 +97,23 @@ it("files whose checkpoint is forgotten between two parts do not arrive", async 
   expect(await notReceived(two, await heard(two))).toBe("not_found");
 });
 
+it("files that were under way when the key changed are sent under the new one", async () => {
+  const both = twoMachines();
+  const { world, one, project } = both;
+  write(project, { "x.bin": randomBytes(500_000) });
+  await save(both, "first");
+  world.weather = (name) => (name === "files" && world.filePuts === 2 ? "unreachable" : "good");
+  expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
+  const { keyId } = given(await world.host.call("sync.status", {}));
+  const next = createKey((bytes) => new Uint8Array(bytes).fill(99));
+  await world.host.call("sync.rekey", { keyId: next.id, from: keyId });
+  one.take(next);
+  for (const files of [0, 1]) {
+    await world.time.pass(31_000);
+    expect(await one.sync.syncNow()).toMatchObject({ files, trouble: null });
+  }
+});
+
 it("files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay @night", async () => {
   const both = await aSentFile({ config: { sync: { files: true, maxFilesBytes: 20_000 } } });
   const { world, one, two, project, first } = both;
@@ -124,7 +142,7 @@ it("files that are too large, or that the workspace has no room for, are not sen
   expect((await received(two)).header.checkpoint).toBe(third);
 });
 
-it("files go at the coordinator when their session is forgotten, ends, is dismissed or is too old", async () => {
+it("files go at the coordinator when their session is forgotten, ends, is dismissed, continued or too old", async () => {
   const both = twoMachines();
   const { world, one, two } = both;
   const { runtime } = one;
@@ -132,6 +150,10 @@ it("files go at the coordinator when their session is forgotten, ends, is dismis
     (session) => runtime.store.write((sql) => void forget(sql, { session })),
     (session) => one.end(session),
     (session) => dismiss(runtime, session),
+    (session) => {
+      one.work("next", "continues it");
+      runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), session, "recovered", "next"));
+    },
     async (session) => {
       one.end(session);
       await world.time.pass(40 * dayMs);

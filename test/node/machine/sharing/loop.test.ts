@@ -58,6 +58,20 @@ it("a checkpoint is at the coordinator within two seconds, a session without a c
   expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
 });
 
+it("a death that is known while a pull is under way is pulled at once after it", async () => {
+  const { world, machine } = await begun();
+  await world.time.pass(3_000);
+  world.requestMs = 100;
+  world.asked.length = 0;
+  machine.sync.pullSoon(true);
+  await world.time.pass(50);
+  machine.sync.pullSoon(true);
+  await world.time.pass(150);
+  const pulls = [...world.asked];
+  await world.time.pass(10_000);
+  expect(pulls).toEqual(["m1 sync.list", "m1 sync.list"]);
+});
+
 it("commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
   const { world, machine } = await begun();
   world.requestMs = 30;

@@ -89,6 +89,40 @@ it("a copied home stores beside the first one, and with a token of another machi
   }
 });
 
+it("a machine that leaves while it is refused does not join again, and one that never sent is refused as it is", async () => {
+  const { world, one } = await aMachine();
+  const copy = new SyncMachine(world, { name: "m2", copyOf: one });
+  copy.work("s2", "on");
+  world.weather = (name) => {
+    if (name === "sync.put") copy.runtime.store.write((sql) => devices.leave(sql));
+    return "good";
+  };
+  expect(await copy.sync.syncNow()).toMatchObject({ trouble: { code: "no_edge" } });
+  expect(copy.device).toBe("none");
+  world.weather = () => "good";
+  const device = "dev_without_a_put";
+  copy.runtime.store.write((sql) => devices.join(sql, "team", device, 0));
+  const { keyId } = given(await world.host.call("sync.status", {}));
+  const forgotten = [{ session: "none" }];
+  await world.host.call("sync.put", { device, keyId: String(keyId), forgotten }, { machine: "m3", isAdmin: false });
+  expect(await copy.sync.syncNow()).toMatchObject({ trouble: { code: "forbidden" } });
+  expect(copy.device).toBe(device);
+});
+
+it("what a device of before is answered does not count for the next one", async () => {
+  const { world, one } = await aMachine();
+  one.work("s1", "under way");
+  world.weather = (name) => {
+    if (name === "sync.put" && one.device !== "dev_next")
+      one.runtime.store.write((sql) => devices.join(sql, "team", "dev_next", 0));
+    return "good";
+  };
+  await one.sync.syncNow();
+  world.asked.length = 0;
+  await expectAllSent(one);
+  expect(world.asked.filter((name) => name.endsWith("sync.put"))).toHaveLength(1);
+});
+
 it("a restored home does not undo what it did after its backup, and continues from there", async () => {
   const { world, one, two } = twoMachines();
   const checkpoints = async (): Promise<number | undefined> => {
@@ -210,6 +244,14 @@ it("another key than the workspace's is not used: changes wait until the right o
   expect(said()).toEqual([]);
   expect(await two.mirrored()).toEqual(two.kept());
   expect(await one.sync.syncNow()).toMatchObject({ refused: 0, received: 1 });
+  // The key that it waits for is replaced, too.
+  const [third, last] = [aKey(), aKey()];
+  await world.host.call("sync.rekey", { keyId: third.id, from: next.id });
+  two.work("s2", "further");
+  expect((await two.sync.syncNow()).trouble?.code).toBe("wrong_key");
+  await world.host.call("sync.rekey", { keyId: last.id, from: third.id });
+  two.take(last);
+  await expectAllSent(two);
 });
 
 it("hosts of containers that share a home send nothing twice", async () => {
