@@ -24,6 +24,8 @@ it("a client connects at its first use, with its token in a header, and asks ove
   expect(given(await call("state.get", { key: "a" }))).toMatchObject({ entry: { value: 1 } });
   expect(statesOf(made)).toEqual(["connecting", "connected"]);
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["socket state.set", "socket state.get"]);
+  made.client.close();
+  await edge.time.pass(60_000);
   expect(edge.upgrades).toEqual([{ url: "wss://edge.example/v1/workspaces/w1/connect", headers }]);
 });
 
@@ -162,6 +164,9 @@ it("when HTTP stops as well it is disconnected, until the coordinator answers ag
   edge.faults.isUnreachable = false;
   await edge.time.untilTrue(() => made.client.state === "fallback");
   expect(given(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
+  made.client.close();
+  await edge.time.pass(60_000);
+  expect(edge.time.timers).toBe(0);
 });
 
 it("a token that is revoked closes the client at once, over a socket and over HTTP", async () => {

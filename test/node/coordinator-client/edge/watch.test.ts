@@ -71,4 +71,11 @@ it("closing a watch ends its events, and nothing more is sent", async () => {
   await edge.time.pass(10_000);
   expect(events).toEqual([null]);
   expect(edge.connections[0]?.isWatching("k/")).toBe(false);
+  const later = await followed();
+  later.edge.faults.refusesSockets = true;
+  later.edge.closeAll();
+  await later.edge.time.pass(10_000);
+  later.close();
+  await later.edge.time.pass(1_000);
+  expect(later.edge.count("state.unwatch")).toBe(0);
 });
