@@ -263,6 +263,30 @@ it("a report that is made without network counts once, also when its first answe
   expect(await rig.time.until(other.news())).toEqual([]);
 });
 
+it("a report that comes after the coordinator gave its task up is refused, and its chat learns of that once", async () => {
+  const { rig, one, other, ask, cut, mend } = await atEdge();
+  await ask(one, "shim_submit", { tasks: [{ type: "a" }] });
+  await ask(other, "shim_next");
+  cut();
+  await ask(other, "shim_report", { outcome: "failed", note: "no compiler" });
+  await rig.time.pass(300_000);
+  expect(await rig.edge.host.call("tasks.get", { task: 1 })).toMatchObject({ value: { state: "queued" } });
+  await mend();
+  expect(await rig.time.until(other.news())).toMatchObject([{ kind: "report_refused", task: 1 }]);
+});
+
+it("a task that the chat takes while it is searched for is not announced to it", async () => {
+  const { rig, one, ask } = await atEdge();
+  await ask(one, "shim_next", { types: ["tests"] });
+  await rig.time.pass(5_000);
+  await rig.edge.host.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  const before = rig.edge.count("tasks.list");
+  await rig.time.untilTrue(() => rig.edge.count("tasks.list") > before);
+  expect((await ask(one, "shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 1 });
+  await rig.time.pass(30_000);
+  expect(await rig.time.until(one.news())).toEqual([]);
+});
+
 it("a renewal without an answer gives up no term", async () => {
   const { rig, one, ask, cut, mend } = await atEdge();
   await ask(one, "shim_state_set", { key, value: true });
