@@ -25,6 +25,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../../store/meta.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
+import { clearWrongKeyNotice } from "../sharing/sync-status.ts";
 import {
   addKey,
   readKeys,
@@ -122,10 +123,11 @@ export async function adoptKey(
     if (!found.ok) return found;
     const saved = await saveKey(context, edge, link, found.value);
     if (!saved.ok) return saved;
-    const { store } = await context.runtime();
+    const { store, now } = await context.runtime();
     store.write((sql) => {
       const preferences = joinPreferences.read(sql, edge.workspace);
       if (preferences?.isSynced === false) joinPreferences.write(sql, { ...preferences, isSynced: true });
+      clearWrongKeyNotice(sql, now());
     });
     const { key, isNew } = found.value;
     return ok({ keyId: key.id, key: isNew ? formatCode(key) : null });

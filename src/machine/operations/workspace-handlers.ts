@@ -4,7 +4,7 @@ import { err, ok } from "../../shared/result.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { readKeys } from "../sharing/key-ring.ts";
-import { forgetNotes, syncStatus } from "../sharing/sync-status.ts";
+import { clearWrongKeyNotice, forgetNotes, syncStatus } from "../sharing/sync-status.ts";
 import type { Handlers, OperationContext, OperationResult } from "./operation-context.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syncNow } from "./membership.ts";
 
@@ -40,11 +40,12 @@ export const workspaceHandlers = {
     const purged = edge && device !== null && forget ? await purge(context, edge, device) : ok(null);
     if (!purged.ok) return purged;
     removeEdgeConfig(context.paths.home);
-    const { store } = await context.runtime();
+    const { store, now } = await context.runtime();
     if (store.exists())
       store.write((sql) => {
         devices.leave(sql);
         forgetNotes(sql);
+        clearWrongKeyNotice(sql, now());
         joinPreferences.forget(sql);
       });
     const left = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";

@@ -56,9 +56,11 @@ export function addWrongKeyNotice(sql: Sql, now: number, message: string): void 
   addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
 }
 
+/** The next round says again what is still wrong. */
 export function clearWrongKeyNotice(sql: Sql, now: number): void {
   for (const { id } of notices.list(sql).filter(({ kind }) => kind === "sync_wrong_key"))
     notices.acknowledge(sql, now, id);
+  if (readNotes(sql).trouble?.code === "wrong_key") writeNotes(sql, { trouble: null });
 }
 
 function addOnce(sql: Sql, now: number, kind: string, text: string): void {

@@ -231,6 +231,25 @@ it("another machine gives the key; without it, or with another one, nothing is c
   expect(await third.shimWith(line, "workspace key set")).toMatchObject(printed("This machine has key"));
 });
 
+it("a wrong key is no more said once the right one is set, or the workspace is left", async () => {
+  const { server, code, home } = await aSecond();
+  const first = aCliHome();
+  for (const one of [first, home]) {
+    expect(await joinAs(one, server, [code], "--import")).toMatchObject({ code: 0 });
+    addSession(one, { id: one === home ? ids.dead : ids.elsewhere });
+  }
+  for (const command of ["set", "leave"] as const) {
+    const [next = ""] = aCode.exec((await first.shim("workspace key rotate --yes")).out) ?? [];
+    home.now += 1_000;
+    addSession(home, { id: command === "set" ? ids.dead : ids.finished });
+    expect((await home.shim("workspace sync")).err).toContain("the workspace has a new key");
+    expect((await home.shim("sessions")).err).toContain("Nothing of this machine is synced");
+    const line = { readInput: () => Promise.resolve(next) };
+    const ended = command === "set" ? home.shimWith(line, "workspace key set") : home.shim("workspace leave --yes");
+    expect(await ended).toMatchObject({ code: 0, err: "" });
+  }
+});
+
 it("in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
   const { server, code, home } = await aSecond();
   home.alive.add(process.pid);

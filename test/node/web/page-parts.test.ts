@@ -13,6 +13,8 @@ it("characters that hide or reorder text are shown as a mark; lines and ordinary
   expect(format.plain("abc\u202Etxt.exe\u2066\u200B")).toBe("abc�txt.exe��");
   expect(format.plain("a\u001B[31mb\u0000\u007F")).toBe("a [31mb  ");
   expect(format.plain("tag \u{E0041}")).toBe("tag �");
+  const emoji = "👩‍👩‍👧 🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F} ❤️ 🏳️‍🌈";
+  expect(format.plain(`${emoji} a\u200Db`)).toBe(`${emoji} a�b`);
   expect(format.plain("line\n\tnext <b>äöü 中文 🙂</b>")).toBe("line\n\tnext <b>äöü 中文 🙂</b>");
 });
 
