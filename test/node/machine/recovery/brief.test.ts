@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { brief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import { type Restoration, restore, restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
-import { aRestoration, aSession, prompts, aState, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aRestoration, aSession, prompts, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { score } from "#src/machine/recovery/brief/score.ts";
 import { effectKey } from "#src/machine/sessions/effects.ts";
