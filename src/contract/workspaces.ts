@@ -346,8 +346,8 @@ export const workspaceOperations = {
         .default(null),
       /** Rows written in the present month (UTC), which Cloudflare bills; null: not counted. */
       rowsThisMonth: counter.nullable().default(null),
-      /** Time for which the workspace is read only; 0: it is not. */
-      frozenForMs: durationMs.default(0),
+      /** Time for which the workspace is read only; 0: it is not; null: until its import is complete. */
+      frozenForMs: durationMs.nullable().default(0),
     }),
     summary: "Returns the armed alarm, overdue rows, sockets and versions.",
     effect: "read",

@@ -219,9 +219,12 @@ function coordinatorLine(status: MachineOutput<"workspace.status">): string {
       ? `, late with ${pluralize(overdueRows, "change")} that ${overdueRows === 1 ? "is" : "are"} due`
       : "";
   const full = storage?.state === "full" ? ", its storage is full: delete what is not needed" : "";
-  const frozen =
-    frozenForMs > 0 ? `, read only for another ${age(frozenForMs)} (\`shim workspace thaw\` ends that)` : "";
-  return `Coordinator: ${where}; ${pluralize(chats, "chat")}, revision ${revision}, ${pluralize(sockets, "connection")}${late}${full}${frozen}.`;
+  return `Coordinator: ${where}; ${pluralize(chats, "chat")}, revision ${revision}, ${pluralize(sockets, "connection")}${late}${full}${frozenText(frozenForMs)}.`;
+}
+
+function frozenText(ms: number | null): string {
+  if (ms === null) return ", read only until its import is complete";
+  return ms > 0 ? `, read only for another ${age(ms)} (\`shim workspace thaw\` ends that)` : "";
 }
 
 function syncStateLines(cli: Cli, { key, problem, sendsFiles, status }: SyncState): Lines {

@@ -21,9 +21,9 @@ export function isFrozen({ frozenUntil, now }: Tx): boolean {
   return frozenUntil > now;
 }
 
-/** 0: it is not frozen. */
-export function remainingMs({ frozenUntil, now }: Tx): number {
-  return Math.max(0, frozenUntil - now);
+/** 0: it is not frozen; null: it is until its import is complete. */
+export function remainingMs({ frozenUntil, now }: Tx): number | null {
+  return frozenUntil === meta.untilImported ? null : Math.max(0, frozenUntil - now);
 }
 
 /** Rows changed over this connection since it was opened. */

@@ -138,6 +138,19 @@ it("Ctrl-C ends an export, and the same command continues it", async () => {
   expect(linesIn(home).slice(0, before.length)).toEqual(before);
 });
 
+it("an interrupted import leaves the workspace read only, as its status says, until the import is complete", async () => {
+  const text = await exportedFrom(await filled());
+  const other = aCliHome();
+  writeFileSync(join(other.project, file), text);
+  const stopped = { interrupted: () => AbortSignal.abort() };
+  expect(await other.shimWith(stopped, "workspace import", file, "--yes")).toMatchObject({ code: 130 });
+  const { out } = await other.shim("workspace status");
+  expect(out).toContain("read only until its import is complete");
+  expect(out).not.toContain("workspace thaw");
+  expect(await run(other, "workspace import", file, "--yes")).toMatchObject({ code: 0 });
+  expect((await other.shim("workspace status")).out).not.toContain("read only");
+});
+
 it("a file that is cut, changed or another one is refused before anything is imported", async () => {
   const text = await exportedFrom(await filled());
   const lines = text.split("\n");
