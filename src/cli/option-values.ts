@@ -6,6 +6,7 @@ import { ok } from "../shared/result.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
+/** From the smallest up; of two names of one unit, a help shows the last. */
 const units: Readonly<Record<string, number>> = {
   s: 1_000,
   min: 60_000,

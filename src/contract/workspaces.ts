@@ -346,7 +346,7 @@ export const workspaceOperations = {
         .default(null),
       /** Rows written in the present month (UTC), which Cloudflare bills; null: not counted. */
       rowsThisMonth: counter.nullable().default(null),
-      /** Time for which the workspace is read only; 0: it is not; null: until its import is complete. */
+      /** Time for which it is read only; 0: it is not; null: until its import is complete. */
       frozenForMs: durationMs.nullable().default(0),
     }),
     summary: "Returns the armed alarm, overdue rows, sockets and versions.",

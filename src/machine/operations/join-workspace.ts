@@ -25,7 +25,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../../store/meta.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
-import { clearWrongKeyNotice } from "../sharing/sync-status.ts";
+import { clearWrongKey } from "../sharing/sync-status.ts";
 import {
   addKey,
   readKeys,
@@ -127,7 +127,7 @@ export async function adoptKey(
     store.write((sql) => {
       const preferences = joinPreferences.read(sql, edge.workspace);
       if (preferences?.isSynced === false) joinPreferences.write(sql, { ...preferences, isSynced: true });
-      clearWrongKeyNotice(sql, now());
+      clearWrongKey(sql, now());
     });
     const { key, isNew } = found.value;
     return ok({ keyId: key.id, key: isNew ? formatCode(key) : null });

@@ -4,7 +4,7 @@ import { err, ok } from "../../shared/result.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { readKeys } from "../sharing/key-ring.ts";
-import { clearWrongKeyNotice, forgetNotes, syncStatus } from "../sharing/sync-status.ts";
+import { clearWrongKey, forgetNotes, syncStatus } from "../sharing/sync-status.ts";
 import type { Handlers, OperationContext, OperationResult } from "./operation-context.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syncNow } from "./membership.ts";
 
@@ -45,7 +45,7 @@ export const workspaceHandlers = {
       store.write((sql) => {
         devices.leave(sql);
         forgetNotes(sql);
-        clearWrongKeyNotice(sql, now());
+        clearWrongKey(sql, now());
         joinPreferences.forget(sql);
       });
     const left = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";

@@ -89,6 +89,11 @@ export function isOnlyImported({ origin, owner }: Pick<Session, "origin" | "owne
   return (origin === importOrigin || origin === givenOrigin) && owner === null;
 }
 
+/** Its chat began before SHIM was there: the client's resume was the first event. */
+export function isFirstSeenResumed({ origin }: Pick<Session, "origin">): boolean {
+  return origin === "resume";
+}
+
 /** For a session of which no event comes any more. */
 export function touch(sql: Sql, now: number, id: string): void {
   sql.run("UPDATE sessions SET lastSeenAt = max(lastSeenAt, ?) WHERE id = ? AND deathAt IS NULL", now, id);

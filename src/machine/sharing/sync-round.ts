@@ -13,7 +13,7 @@ import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
 import { RecordSender, type SyncTarget } from "./record-sender.ts";
-import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes } from "./sync-status.ts";
+import { addWrongKeyNotice, clearWrongKey, readNotes, writeNotes } from "./sync-status.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
@@ -168,7 +168,7 @@ export class SyncRound {
     store.write((sql) => {
       writeNotes(sql, { ...syncedAtField, trouble: problem, refused: this.#refusedCount(readNotes(sql)) });
       if (error?.code === "wrong_key") addWrongKeyNotice(sql, now(), error.message);
-      if (error === null) clearWrongKeyNotice(sql, now());
+      if (error === null) clearWrongKey(sql, now());
     });
   }
 }

@@ -57,7 +57,7 @@ export function addWrongKeyNotice(sql: Sql, now: number, message: string): void 
 }
 
 /** The next round says again what is still wrong. */
-export function clearWrongKeyNotice(sql: Sql, now: number): void {
+export function clearWrongKey(sql: Sql, now: number): void {
   for (const { id } of notices.list(sql).filter(({ kind }) => kind === "sync_wrong_key"))
     notices.acknowledge(sql, now, id);
   if (readNotes(sql).trouble?.code === "wrong_key") writeNotes(sql, { trouble: null });

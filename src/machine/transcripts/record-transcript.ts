@@ -188,13 +188,14 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 const reportedMs = 5_000;
 
 /** First seen when its client resumed it: none of its earlier prompts had an event. */
-function isBeforeShim({ origin, startedAt }: Session, { at, startsNoTurn }: TranscriptText): boolean {
-  return origin === "resume" && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
+function isBeforeShim(session: Session, { at, startsNoTurn }: TranscriptText): boolean {
+  const { startedAt } = session;
+  return sessions.isFirstSeenResumed(session) && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
 }
 
 /** The first reading takes only the end of what came before SHIM. */
-function unreadStart({ origin, transcriptOffset }: Session, { skippedBytes }: TranscriptPart): Damage[] {
-  const isStart = origin === "resume" && transcriptOffset === 0 && skippedBytes > 0;
+function unreadStart(session: Session, { skippedBytes }: TranscriptPart): Damage[] {
+  const isStart = sessions.isFirstSeenResumed(session) && session.transcriptOffset === 0 && skippedBytes > 0;
   return isStart ? [{ kind: "headless", at: null, position: 0, bytes: skippedBytes }] : [];
 }
 
@@ -222,8 +223,13 @@ const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end",
 const ends: ReadonlySet<string> = new Set(["turn_end", "interrupted", "failure"]);
 
 export function isTurnOpen(sql: Sql, sessionId: string): boolean {
+  return newestOfOpenTurn(sql, sessionId) !== null;
+}
+
+/** The newest row of a turn that is not over; null where there is none. */
+function newestOfOpenTurn(sql: Sql, sessionId: string): journal.JournalRow | null {
   const [last] = journal.newest(sql, sessionId, turnKinds, 1);
-  return last !== undefined && !ends.has(last.entry.kind);
+  return last === undefined || ends.has(last.entry.kind) ? null : last;
 }
 
 /** Holds the last line of nearly every turn. */
@@ -241,15 +247,16 @@ export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd
 export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
   const prompt = turnEnd && journal.newestPrompt(sql, sessionId);
   if (!prompt || turnEnd.at === null || turnEnd.at < prompt.at || turnEnd.at > now) return;
-  const [last] = journal.newest(sql, sessionId, turnKinds, 1);
-  if (!last || ends.has(last.entry.kind) || (isOwnCall(last.entry) && last.at > turnEnd.at)) return;
+  const last = newestOfOpenTurn(sql, sessionId);
+  // Words before a call may stand in the transcript without it.
+  if (!last || (isOwnCall(last.entry) && last.at > turnEnd.at)) return;
   // Stop has the text without the blanks around it.
   const input = { session_id: sessionId, last_assistant_message: turnEnd.text.trim() };
   for (const { key, entry } of entriesOf("Stop", input, () => turnOf(prompt)))
     journal.append(sql, sessionId, turnEnd.at, key, entry);
 }
 
-/** Words before a call that runs may stand in the transcript without it: they end no turn. */
+/** Not a sub-agent's, which may run on after the turn. */
 function isOwnCall(entry: JournalEntry): boolean {
   return "name" in entry && !isBySubagent(entry.name);
 }

@@ -5,7 +5,7 @@ import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import { unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
-import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
+import { type Session, givenOrigin, importOrigin, isFirstSeenResumed } from "../../sessions/sessions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { bothEnds, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
@@ -176,13 +176,13 @@ export function composeBrief(from: Restoration, now: number): Brief {
   const widest = occasionsOf(from)
     .map((occasion) => frameOf(from, now, occasion).join("\n"))
     .reduce(longer);
-  const { lines, score: known } =
+  const { lines, score: restoreScore } =
     interpret(() => fit(from, now, widest)) ?? fit({ ...from, state: emptyState }, now, widest);
   const text = (occasion: Occasion): string => {
     const [lead, opening, ...rest] = frameOf(from, now, occasion);
     return [lead, opening, ...lines, ...rest].join("\n");
   };
-  return { from, score: known, text };
+  return { from, score: restoreScore, text };
 }
 
 export function brief(from: Restoration, now: number, occasion: Occasion): string {
@@ -215,10 +215,10 @@ function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
   const attempt = (context: BriefContext): FittedLines => {
     const { shown, tokens } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
-    const known = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
-    const lines = [...withHeadings(shown), scoreLine(known, isTested(from))];
+    const restoreScore = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
+    const lines = [...withHeadings(shown), scoreLine(restoreScore, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
-    return { lines, score: known, tokens, chars };
+    return { lines, score: restoreScore, tokens, chars };
   };
   for (let scale = 1; ; scale *= 0.75) {
     const made = attempt({ now, scale });
@@ -341,8 +341,7 @@ function sanitized(line: BriefLine): BriefLine {
 
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   const { session, cause, causeDetail, elsewhere, tasks = [], held, fork } = from;
-  // The client's record of a chat may be older than SHIM's.
-  const begin = session.origin === "resume" ? "first seen by SHIM" : "started";
+  const begin = isFirstSeenResumed(session) ? "first seen by SHIM" : "started";
   const started = isKnownTime(from.knownUntil) ? formatAgo(context.now, session.startedAt) : "at an unknown time";
   const room = Math.max(about.least, Math.floor(about.most * context.scale));
   const texts = [

@@ -1,7 +1,7 @@
 import type { DamagedParts, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
-import type { Session } from "../../sessions/sessions.ts";
+import { isFirstSeenResumed, type Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "./brief-quotes.ts";
 
@@ -48,9 +48,9 @@ function promptsPart({ session, state }: ScoredSession, quoted: ReadonlySet<numb
   return made === 0 ? [] : [{ name: "prompts", share: quoted.size / (made + unread), text }];
 }
 
-/** SHIM first saw the session when its client resumed it, and its first prompts were not read. */
-function isBeginUnread({ origin, startedAt }: ScoredSession["session"], { prompts }: WorkState): boolean {
-  return origin === "resume" && prompts.every(({ at }) => at >= startedAt);
+/** No prompt is known of the time before SHIM was there. */
+function isBeginUnread(session: ScoredSession["session"], { prompts }: WorkState): boolean {
+  return isFirstSeenResumed(session) && prompts.every(({ at }) => at >= session.startedAt);
 }
 
 const ended: ReadonlySet<Standing> = new Set<Standing>(["waiting", "interrupted"]);
