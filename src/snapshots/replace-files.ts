@@ -1,5 +1,7 @@
 import {
+  accessSync,
   chmodSync,
+  constants,
   copyFileSync,
   existsSync,
   lstatSync,
@@ -49,21 +51,41 @@ export async function withStaging<T>(work: (folder: string) => Promise<T>): Prom
  * only the project has are none of them.
  *
  * @param chosen paths of files and folders, relative to the project; empty: all
+ * @returns `notCompared` are those whose file of now cannot be read
  */
 export function changesOf(
   { folder, project }: Staged,
   chosen: readonly string[],
-): { readonly compared: number; readonly changes: FileChange[] } {
+): { readonly compared: number; readonly changes: FileChange[]; readonly notCompared: ExcludedFile[] } {
   const isChosen = (path: string): boolean =>
     chosen.length === 0 || chosen.some((one) => path === one || path.startsWith(`${one}/`));
   const paths = filesIn(folder, "").filter(isChosen);
-  const changes = paths.flatMap((path): FileChange[] => {
-    const [then, now] = [statsOf(join(folder, path)), statsOf(join(project, path))];
-    if (!then) return [];
-    if (!now) return [{ path, now: "missing" }];
-    return isSame(join(folder, path), then, join(project, path), now) ? [] : [{ path, now: "changed" }];
-  });
-  return { compared: paths.length, changes };
+  const changes: FileChange[] = [];
+  const notCompared: ExcludedFile[] = [];
+  for (const path of paths) {
+    try {
+      const now = compareFile(join(folder, path), join(project, path));
+      if (now !== "same") changes.push({ path, now });
+    } catch (error) {
+      notCompared.push({ path, reason: messageOf(error) });
+    }
+  }
+  return { compared: paths.length - notCompared.length, changes, notCompared };
+}
+
+/** @throws {Error} when the file of now cannot be read */
+function compareFile(one: string, other: string): "same" | "changed" | "missing" {
+  const [then, now] = [lstatSync(one), statsOf(other)];
+  if (!now) return "missing";
+  if (now.isFile()) accessSync(other, constants.R_OK);
+  requireOrdinary(now);
+  return isSame(one, then, other, now) ? "same" : "changed";
+}
+
+/** Reading a pipe would wait for its writer. */
+function requireOrdinary(now: Stats): void {
+  if (now.isFile() || now.isSymbolicLink() || now.isDirectory()) return;
+  throw new Error("there is a pipe, a socket or a device of this name");
 }
 
 function filesIn(folder: string, above: string): string[] {
@@ -162,7 +184,9 @@ function requireInside(project: string, target: string): void {
   while (!existsSync(parent)) parent = dirname(parent);
   const [top, real] = [realPath(project), realPath(parent)];
   if (real !== top && !real.startsWith(top + sep)) throw new Error("its folder is a link out of the project");
-  if (statsOf(target)?.isDirectory()) throw new Error("there is a folder of this name");
+  const stats = statsOf(target);
+  if (stats?.isDirectory()) throw new Error("there is a folder of this name");
+  if (stats) requireOrdinary(stats);
 }
 
 function replace(from: string, target: string): void {

@@ -42,8 +42,12 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
   const compared = await cli.call("files.diff", selection);
   if (!compared.ok) return compared;
   const { value: data } = compared;
-  if (data.changes.length === 0) return ok({ data, text: nothingLines(cli, data) });
-  if (diff) return ok({ data, text: data.diff, isVerbatim: true });
+  if (data.changes.length === 0)
+    return ok({ data, text: nothingLines(cli, data), isFailed: data.notRestored.length > 0 });
+  if (diff) {
+    for (const line of listOf("Not restored", data.notRestored)) cli.progress(line);
+    return ok({ data, text: data.diff, isVerbatim: true });
+  }
   const refused = await confirm(cli, data);
   // Another checkpoint may be the newest by now.
   return refused ?? restoreFiles(cli, { ...selection, id: data.checkpoint });
@@ -79,7 +83,8 @@ function savedText(cli: Cli, { session, savedAt, checkpoint, origin, project }: 
 function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
   return cli.show("files.restore", input, (restored) => {
     const { project, into, written, differing, backup } = restored;
-    if (differing === 0) return { text: nothingLines(cli, restored) };
+    const isFailed = restored.notRestored.length > 0;
+    if (differing === 0) return { text: nothingLines(cli, restored), isFailed };
     const isInProject = differing !== null;
     const text = [
       `${savedText(cli, restored)}.`,
@@ -87,12 +92,13 @@ function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<C
       backup !== null && `What they replaced is in ${backup}.`,
       ...listsOf(restored),
     ];
-    return { text, isFailed: isInProject && written.length === 0 };
+    return { text, isFailed };
   });
 }
 
 function nothingLines(cli: Cli, saved: Saved): string[] {
-  const nothing = `The files in ${saved.project} are as they were saved: nothing to restore.`;
+  const which = saved.notRestored.length > 0 ? "All other files" : "The files";
+  const nothing = `${which} in ${saved.project} are as they were saved: nothing to restore.`;
   return [`${savedText(cli, saved)}.`, nothing, ...listsOf(saved)];
 }
 

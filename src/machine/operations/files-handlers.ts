@@ -93,8 +93,8 @@ async function compare<T>(
     const unknown = chosen.value.find((path) => !lstatSync(join(staged.folder, path), { throwIfNoEntry: false }));
     if (unknown !== undefined)
       return err({ code: "not_found", message: `${unknown} is not among the saved files. Nothing was restored.` });
-    const { compared, changes } = changesOf(staged, chosen.value);
-    return act(found.value, { staged, compared, changes, notRestored: written.value.notRestored });
+    const { compared, changes, notCompared } = changesOf(staged, chosen.value);
+    return act(found.value, { staged, compared, changes, notRestored: [...written.value.notRestored, ...notCompared] });
   });
 }
 

@@ -1,4 +1,5 @@
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
@@ -84,6 +85,28 @@ it("a folder that is a link now leads no file out of the project", async () => {
   const ran = await home.shim("restore --yes --json");
   expect([ran.code, ran.json()]).toMatchObject([1, { written: [], notRestored }]);
   expect(contents(home.other)).toEqual({});
+});
+
+it("a pipe in place of a file is named and stays, and the other files are put back", async () => {
+  const { home, id } = await withLaterFolder();
+  const pipe = join(home.project, "d", "b.txt");
+  rmSync(pipe);
+  execFileSync("mkfifo", [pipe]);
+  const reason = "there is a pipe, a socket or a device of this name";
+  const named = `Not restored:\n  d/b.txt: ${reason}`;
+  const same = new RegExp(`All other files in .* are as they were saved: nothing to restore\\.\n${named}`);
+  for (const flag of ["--diff", "--yes"]) {
+    const ran = await home.shim("restore", flag);
+    expect([ran.code, ran.out]).toEqual([1, expect.stringMatching(same)]);
+  }
+  write(home.project, { "a.txt": "three\n" });
+  const shown = await home.shim(`restore ${id} --diff`);
+  expect([shown.code, shown.out]).toEqual([0, expect.stringContaining("-three\n+two\n")]);
+  const diff = await home.shim("restore --diff");
+  expect([diff.code, diff.err]).toEqual([0, expect.stringContaining(named)]);
+  const ran = await home.shim("restore --yes --json");
+  expect([ran.code, ran.json()]).toMatchObject([1, { written: ["a.txt"], notRestored: [{ path: "d/b.txt", reason }] }]);
+  expect(lstatSync(pipe).isFIFO()).toBe(true);
 });
 
 it("a checkpoint without files says why, and names the session's newest that has them @night", async () => {
