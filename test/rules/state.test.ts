@@ -136,7 +136,12 @@ it("more than maxKeys is refused as a whole; deletions never are", async ({ host
   expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxKeys") as string });
   const gone = { op: "delete" as const, key: "a" };
   const [one, two] = ["c", "d"].map((key) => ({ op: "set" as const, key, value: 1 })) as [never, never];
-  expect((await refusal(host, "state.update", { writes: [gone, one, two] })).code).toBe("quota_exceeded");
+  const check = { op: "check" as const, key: "b", ifVersion: 2 };
+  for (const writes of [
+    [gone, one, two],
+    [check, one],
+  ])
+    expect((await refusal(host, "state.update", { writes })).code).toBe("quota_exceeded");
   await set(host, "a", 2);
   await ask(host, "state.update", { writes: [one, gone] });
   expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["b", "c"]);

@@ -223,6 +223,7 @@ taskTest("a job is split above the threshold, where it is asked for, and as it i
   expect(plain).toMatchObject({ complexity: { score: 1, threshold: 8, isAboveThreshold: false }, parts: null });
   const complex = await ask(host, "plans.estimate", { job: large });
   expect(complex.complexity).toMatchObject({ score: 10, isAboveThreshold: true });
+  expect(complex.complexity.reasons[0]?.points).toBeGreaterThan(0);
   expect(complex.parts).toHaveLength(8);
   const forced = await ask(host, "plans.estimate", { job: small, isForced: true });
   expect(forced.parts?.map(({ name }) => name)).toEqual(["analyse", "change", "test", "document"]);
@@ -314,13 +315,14 @@ taskTest("done parts are joined by the rule; no chat claims the join", async ({ 
 });
 
 taskTest("with `ignore` a join names missing parts; else it dies with them", async ({ host, a }) => {
-  const [good, bad, gone, all, strict] = await submit(
+  const [good, bad, gone, all, strict, count] = await submit(
     host,
     { type: "x", ref: "good" },
     { type: "x", ref: "bad" },
     { type: "y", ref: "gone" },
     { type: "join", dependsOn: ["good", "bad", "gone"], joinRule: "collect", onDependencyDeath: "ignore" },
     { type: "join", dependsOn: ["good", "bad", "gone"], joinRule: "collect" },
+    { type: "join", dependsOn: ["good", "bad", "gone"], joinRule: "count", onDependencyDeath: "ignore" },
   );
   await a.ack(await a.take(), 1);
   await a.nack(await a.take({ types: ["x"] }), { isRetryable: false, reason: "does not compile" });
@@ -335,6 +337,8 @@ taskTest("with `ignore` a join names missing parts; else it dies with them", asy
       { part: "gone", state: "cancelled", reason: "not needed" },
     ],
   });
+  const value = { parts: 3, done: 1, dead: 1, cancelled: 1 };
+  expect((await taskOf(host, count)).result).toMatchObject({ value, isComplete: false });
   expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
 });
 

@@ -183,6 +183,14 @@ it("a frame of one operation costs few statements, and leaves what its requests 
     [...leases, ...leases.slice(0, 1)].map(({ resource, token }) => ({ self, resource, token })),
   );
   await both("leases.acquire", acquire.slice(20));
+  // So are the last request ids that a machine may use.
+  for (const workspace of [together, apart])
+    await workspace.ask("settings.set", { settings: { maxRequestIdsPerMachine: 100 } });
+  const fresh = await both(
+    "state.set",
+    range(60, (n) => ({ key: "k", value: n, requestId: `u${n}` })),
+  );
+  expect(codesOf(fresh).filter(([, code]) => code === "throttled")).toHaveLength(10);
   // And ends of tasks, of which one comes twice, one is over, and one asks for more.
   const claims: InputOf<"tasks.ack">[][] = [];
   for (const [at, { connection }] of [one, other].entries()) {
