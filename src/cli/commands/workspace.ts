@@ -281,7 +281,7 @@ function addLeave(workspace: Command, cli: Cli): void {
       `Left ${left}; this machine is its own coordinator again.`,
       purged &&
         `${pluralize(purged.sessions, "session")} and ${pluralize(purged.checkpoints, "checkpoint")} of this machine were deleted there.`,
-      leavesCopies && "Its sessions stay there until they are too old; the key stays on this machine.",
+      leavesCopies && "Its sessions were not deleted there; the key stays on this machine.",
     ],
   });
 }

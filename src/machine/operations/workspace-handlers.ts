@@ -89,6 +89,8 @@ async function purge(
 ): Promise<OperationResult<{ readonly sessions: number; readonly checkpoints: number }>> {
   const purged = await onWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
   if (purged.ok) return purged;
+  // A deleted workspace has none.
+  if (purged.error.code === "unknown_workspace") return ok({ sessions: 0, checkpoints: 0 });
   const message = `the copies were not deleted, so this machine has not left: ${purged.error.message} Without --forget it leaves, and they stay.`;
   return err({ ...purged.error, message });
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { servedAs } from "#harness/edge/fake-edge.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import {
   aCliHome,
@@ -19,6 +20,7 @@ import { edgeConfigPath, readEdgeConfig, removeEdgeConfig } from "#src/coordinat
 import * as devices from "#src/machine/sharing/device.ts";
 import { addKey, createKey, formatCode, keyFilePath } from "#src/machine/sharing/key-ring.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
+import { err } from "#src/shared/result.ts";
 import * as meta from "#src/store/meta.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
@@ -340,6 +342,19 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
   expect(home.runtime.store.read(devices.get, null)).toBeNull();
+});
+
+it("a machine leaves a workspace that is deleted, where no copies are", async () => {
+  const server = await SyncServer.listen();
+  const home = aCliHome();
+  addSession(home, { id: ids.dead });
+  await create(server, home, "--import");
+  await home.shim("workspace sync");
+  const { status, body } = servedAs(err({ code: "unknown_workspace", message: "there is no such workspace" }));
+  server.http.answer = (_request, response) => void response.writeHead(status).end(body);
+  const left = await home.shim("workspace leave --yes --forget");
+  expect(left).toMatchObject(printed("0 sessions and 0 checkpoints of this machine were deleted there"));
+  expect(existsSync(edgeConfigPath(home.paths.home))).toBe(false);
 });
 
 it("a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
