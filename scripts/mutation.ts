@@ -32,7 +32,10 @@ const [lines = "100", seed = new Date().toISOString().slice(0, 10)] = process.ar
 if (!/^[1-9]\d*$/.test(lines)) throw new Error(`the number of lines is a whole number from 1, not ${lines}`);
 for (const [folder, tests] of Object.entries(tested)) {
   console.log(`src/${folder}: mutants of ${lines} lines, drawn by ${seed}`);
-  const { status } = spawnSync("stryker", ["run", "--mutate", drawLines(folder, Number(lines), seed).join(",")], {
+  // What runs on import meets all tests, which takes hours in a folder of many; the patterns of secrets are of this kind.
+  const options = folder === "redaction" ? [] : ["--ignoreStatic"];
+  const mutated = ["--mutate", drawLines(folder, Number(lines), seed).join(",")];
+  const { status } = spawnSync("stryker", ["run", ...mutated, ...options], {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, SHIM_MUTATION_TESTS: tests.join(",") },
