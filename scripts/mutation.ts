@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, "..");
 /** All their mutants, about one a line, would take days. */
 const tested = {
   coordination: ["test/node/coordination", "test/rules"],
-  machine: ["test/node/machine"],
+  machine: ["test/node/machine", "test/node/cli", "test/node/local-mcp"],
   redaction: ["test/node/redaction"],
 };
 

@@ -225,8 +225,16 @@ it("a damaged or looped sub-agent, rows in a loop, and a session that the API re
   put(subagent, `${JSON.stringify({ ...first, parentUuid: first?.["uuid"], isSidechain: true })}\n`);
   await found("agent-a1.jsonl: a row names itself");
   fs.rmSync(subagent);
-  write(home, session, [{ ...first, parentUuid: session.rows[2]?.["uuid"] }, ...session.rows.slice(1)]);
+  const looped = { ...first, parentUuid: session.rows[2]?.["uuid"] };
+  write(home, session, [looped, ...session.rows.slice(1)]);
   await found("3 rows name each other in a loop");
+  // A row that names a later one is in no loop, and one that leads into a loop makes no second one.
+  const into = { ...first, uuid: "5f0e0e5e-0000-4000-8000-00000000000a", parentUuid: session.rows[2]?.["uuid"] };
+  write(home, session, [into, ...session.rows]);
+  expect(await check(home, "--client claude-code")).toMatchObject([{ state: "whole", findings: [] }]);
+  write(home, session, [looped, into, ...session.rows.slice(1)]);
+  const findings = [{ text: holding("3 rows name each other in a loop") }];
+  expect(await check(home, "--client claude-code")).toMatchObject([{ state: "damaged", findings }]);
   const poisoned = invented("codex", home.project);
   write(home, poisoned, [...poisoned.rows, ...poisoned.refused(1, 400), ...poisoned.refused(2, 400)]);
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
