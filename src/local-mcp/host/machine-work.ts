@@ -4,7 +4,7 @@ import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-c
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
 import { timerTrigger } from "../../learning/policy/risk.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
-import { prune } from "../../machine/keeping/retention.ts";
+import { prune, pruneTime } from "../../machine/keeping/retention.ts";
 import { reviewIfDue } from "../../machine/learning/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
 import * as clients from "../../machine/sessions/clients.ts";
@@ -100,8 +100,9 @@ class Upkeep {
     // Pruning a session keeps the record of its death. A chat of this host records its own.
     recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {
-      prune(sql, now, config.retention, 200);
-      clients.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
+      const by = pruneTime(sql, now);
+      prune(sql, by, config.retention, 200);
+      clients.prune(sql, this.#runtime.processes.boot(), by - processRowsMs);
     });
     void attempt(log, "experiments", async () => {
       // Statistics are a large part of the program.

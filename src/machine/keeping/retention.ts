@@ -1,6 +1,8 @@
+import * as meta from "../../store/meta.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import type { Config } from "../../contract/config.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import { forgetUnit } from "../sessions/session-settings.ts";
@@ -37,6 +39,21 @@ const sentMs = 90 * 86_400_000;
 const incompleteSql = `(sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
   AND sessions.detachReason IS NOT '${closedReason(false)}')`;
 const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session = checkpoints.session)";
+
+/** A longer time without a run counts as a jump of the clock; so does one back. */
+const maxGapMs = 7 * dayMs;
+const settleMs = 3_600_000;
+
+/**
+ * The time by which rows are old: 0, when none is, until an hour after a jump of the clock. Ahead
+ * for a minute, it would have everything deleted. Notes the time for the next call.
+ */
+export function pruneTime(sql: Sql, now: number): number {
+  const [heldSince = 0, last = 0] = (meta.read(sql, "clock") ?? "").split(" ").map(Number);
+  const since = isWithin(now - last, maxGapMs) ? heldSince : now;
+  meta.write(sql, "clock", `${since} ${now}`);
+  return now - since >= settleMs ? now : 0;
+}
 
 /**
  * Keeps unfolded journal rows and the newest checkpoint of a session that is incomplete or

@@ -5,7 +5,7 @@ import { readdirSync, statSync, existsSync, mkdirSync, readFileSync, writeFileSy
 import { expect } from "vitest";
 import type { Config } from "#src/contract/config.ts";
 import { forget, isPurgePending, purge } from "#src/machine/keeping/forget.ts";
-import { prune } from "#src/machine/keeping/retention.ts";
+import { prune, pruneTime } from "#src/machine/keeping/retention.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
 import type { Store } from "#src/store/store.ts";
@@ -20,6 +20,7 @@ import { join } from "node:path";
 import { hasPending, rebuild } from "#src/store/text-index.ts";
 
 const DAY = 86_400_000;
+const HOUR = DAY / 24;
 const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };
 
 function pruned(store: Store, now: number, limits: Partial<typeof LIMITS> = {}): ReturnType<typeof prune> {
@@ -72,6 +73,19 @@ it("never the newest checkpoint of an incomplete session, however old, many or l
   expect(found(store, "SELECT id FROM checkpoints ORDER BY id")).toEqual(["open null 2", "open offered 2"]);
   expect(found(store, "SELECT count(*) FROM sessions")).toEqual([2]);
   expect(found(store, "SELECT key FROM journal")).toEqual(["k2", "k2"]);
+});
+
+it("a clock that is a year ahead for some minutes has nothing deleted by its age", ({ store }) => {
+  store.write((sql) => addSession(sql, { id: "ended", endedAt: T0 }));
+  const isKept = (now: number): boolean => {
+    const time = store.write((sql) => pruneTime(sql, now));
+    pruned(store, time);
+    return found(store, "SELECT id FROM sessions").length > 0;
+  };
+  const ahead = T0 + 365 * DAY;
+  for (const now of [T0, T0 + HOUR, ahead, ahead + HOUR / 2, T0 + 2 * HOUR]) expect(isKept(now)).toBe(true);
+  for (let day = 1; day <= 30; day++) expect(isKept(T0 + day * DAY)).toBe(true);
+  expect(isKept(T0 + 31 * DAY)).toBe(false);
 });
 
 it("a session without an end in which nothing ever happened goes when it is old", ({ store }) => {
