@@ -135,8 +135,11 @@ export function nextName(folder: string, now: number): string {
 /** SQLite's default page size in bytes; SHIM uses no other. */
 export const pageBytes = 4_096;
 
+/** Counts what is no file, such as a folder, as truncated: it holds no page. */
 export function isTruncated(database: string): boolean {
-  const { size } = statSync(database);
+  const stats = statSync(database);
+  if (!stats.isFile()) return true;
+  const { size } = stats;
   const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
   return size === 0 || (size % pageBytes !== 0 && !hasLog);
 }

@@ -67,7 +67,8 @@ export function openReadOnly(context: StoreContext): OpenedDatabase {
 
 /** SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkLength(path: string): void {
-  if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} is truncated`);
+  if (!isTruncated(path)) return;
+  throw new StoreError("store_corrupt", `${path} is ${statSync(path).isFile() ? "truncated" : "no file"}`);
 }
 
 /**

@@ -59,8 +59,10 @@ function readDamaged(context: StoreContext, damaged: string, target: Connection)
     return readFile(context, copy, target, (source) => !isWithSchema || isAlike(source, target));
   };
   try {
+    const stats = statSync(damaged);
+    if (!stats.isFile()) return null;
     // SQLite deletes the log of an empty database, and the log may hold the newest rows.
-    const found = statSync(damaged).size === 0 ? null : readFile(context, damaged, target, () => true);
+    const found = stats.size === 0 ? null : readFile(context, damaged, target, () => true);
     return found ?? readCopy(false) ?? readCopy(true);
   } finally {
     removeDatabase(copy);

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import * as notices from "#src/store/notices.ts";
 import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { truncateSync, writeFileSync } from "node:fs";
@@ -31,6 +32,17 @@ it("a file of rubbish is set aside, the newest good backup restored and named", 
   expect(readFileSync(join(paths.setAside, folder ?? "", "shim.db"), "utf8")).toContain("rubbish");
   expect(statSync(join(paths.setAside, folder ?? "")).mode & 0o777).toBe(0o700);
   expect(readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
+});
+
+it("a folder or a pipe that stands in its place is set aside, too", ({ store, paths }) => {
+  for (const make of ["mkdir", "mkfifo"]) {
+    store.write((sql) => addSession(sql, { id: make }));
+    store.close();
+    rmSync(paths.database);
+    execFileSync(make, [paths.database]);
+    expect(found(store, "SELECT count(*) FROM sessions")).toEqual([0]);
+    expect(store.read(notices.list, [])[0]?.text).toMatch(/shim\.db is no file.*Nothing could be read/);
+  }
 });
 
 it("damaged and unfinished backups, and those of a newer program, are skipped", async ({ store, paths }) => {
