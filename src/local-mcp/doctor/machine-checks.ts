@@ -48,7 +48,7 @@ async function storeChecks(context: OperationContext): Promise<Check[]> {
   const loaded = await context.loaded();
   const { runtime } = loaded;
   const opened = await runAll({ sqlite, store: integrity }, loaded);
-  const isThere = lstatSync(runtime.store.path, { throwIfNoEntry: false }) !== undefined;
+  const isThere = isBegun(runtime.store);
   const isOpen = isThere && opened.every(({ state }) => state !== "fail");
   return [
     ...opened,
@@ -63,9 +63,14 @@ function sqlite({ driver, fallbackReason }: LoadedRuntime): Found {
   return warn(`${driver}, the fallback: ${fallbackReason}`, fix);
 }
 
+/** A damaged file may be away already, and the one that replaces it not there yet. */
+function isBegun({ path, context: { files } }: Runtime["store"]): boolean {
+  return [path, files.swap].some((file) => lstatSync(file, { throwIfNoEntry: false }) !== undefined);
+}
+
 function integrity({ runtime }: LoadedRuntime): Found {
   const { path } = runtime.store;
-  if (!lstatSync(path, { throwIfNoEntry: false })) return pass(`nothing is stored yet (${path})`);
+  if (!isBegun(runtime.store)) return pass(`nothing is stored yet (${path})`);
   // Throws for a file made by a newer shim.
   runtime.store.read(() => null, null);
   const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");

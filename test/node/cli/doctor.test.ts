@@ -59,6 +59,15 @@ it("a healthy machine has only ok lines, and answers 0", async () => {
   expect(await home.shim("doctor")).toMatchObject(healthy);
 });
 
+it("a damaged store whose repair cannot end is a failure, and not called new, however often it is asked", async () => {
+  const home = aSeededHome();
+  home.runtime.store.close();
+  write(home.paths.home, { "shim.db": "x", backups: "no folder" });
+  await doctor(home);
+  const { lines } = await doctor(home);
+  expect(lines.get("store")).toMatchObject({ state: "fail", text: holding("not a directory") });
+});
+
 it("it warns of what needs attention, each with what to do", async () => {
   const home = aSeededHome();
   answerHook(home.runtime, "UserPromptSubmit", () => "no json", 1);
