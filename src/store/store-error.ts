@@ -71,9 +71,10 @@ export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
   // Leaves errors about a caller's own files unexplained.
   const isOurs = !("path" in error) || (typeof error.path === "string" && error.path.startsWith(dirname(path)));
-  // SQLite reports an unknown format in a damaged header with the code of a wrong statement.
-  const isUnknownFormat = error.message === "unsupported file format";
-  const ofResult = isUnknownFormat ? "store_corrupt" : resultCodes.find(([n, name]) => isResult(error, n, name))?.[2];
+  // SQLite reports an unknown format in a damaged header with the code of a wrong statement. A
+  // migration finds its tables in another program's file, and where the list of migrations is lost.
+  const isOtherFile = /^unsupported file format$|^table \S+ already exists$/.test(error.message);
+  const ofResult = isOtherFile ? "store_corrupt" : resultCodes.find(([n, name]) => isResult(error, n, name))?.[2];
   const knownCode = ofResult ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
   if (!knownCode) return error;
   // SQLite cannot open its companions (-wal, -shm) in a read-only folder, or on a full disk.

@@ -45,6 +45,22 @@ it("a folder or a pipe that stands in its place is set aside, too", ({ store, pa
   }
 });
 
+it("another program's database, and one without its list of migrations, is set aside with the rows that fit", async ({
+  store,
+  paths,
+}) => {
+  store.write((sql) => fill(sql, 2));
+  store.write((sql) => sql.run("DELETE FROM migrations"));
+  expect(found(openStore(driver, paths), "SELECT count(*) FROM checkpoints")).toEqual([2]);
+  store.close();
+  await backUp(store, T0, 5);
+  store.close();
+  rmSync(paths.database);
+  new Database(paths.database).exec("CREATE TABLE sessions (a INTEGER)").close();
+  expect(found(store, "SELECT count(*) FROM checkpoints")).toEqual([2]);
+  expect(store.read(notices.list, []).at(-1)?.text).toContain("table sessions already exists");
+});
+
 it("damaged and unfinished backups, and those of a newer program, are skipped", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 1));
   const good = await backUp(store, T0, 9);
