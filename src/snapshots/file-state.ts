@@ -90,7 +90,9 @@ function readFacts(path: string, maxFileBytes: number): FileFacts {
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     const code = codeOf(error);
-    const isThere = code === "ENOENT" || code === "ENOTDIR" ? false : code === "ENXIO" ? true : null;
+    // A client writes U+FFFD for bytes of a path that are no text.
+    const isAbsent = (code === "ENOENT" || code === "ENOTDIR") && !path.includes("\uFFFD");
+    const isThere = isAbsent ? false : code === "ENXIO" ? true : null;
     const skipped = isThere === false ? absentReason : isThere ? "not a regular file" : "unreadable";
     return { isThere, hash: null, skipped, bytes: 0 };
   }

@@ -167,6 +167,15 @@ it("does not read secrets, pipes, folders, devices that never end, and relative 
   expect(noteFile(join(at, "link"), "noted", LIMITS).hash).toBe(sha256("x"));
 });
 
+it("a file whose path is not UTF-8, as its client tells it, is not called absent", () => {
+  const folder = Buffer.concat([Buffer.from(`${temporaryFolder()}/caf`), Buffer.from([0xe9])]);
+  mkdirSync(folder);
+  const told = `${folder.toString()}/a.txt`;
+  writeFileSync(Buffer.concat([folder, Buffer.from("/a.txt")]), "x");
+  const note = noteFile(told, "edited", LIMITS);
+  expect([note.skipped, compareFiles([note])[0]?.now]).toEqual(["unreadable", "unknown"]);
+});
+
 it("distinguishes same, changed and missing files, and what it cannot know", () => {
   const at = temporaryFolder();
   write(at, { same: "s", changed: "c", gone: "g", back: "b", ".env": "A=1", ".env.gone": "A=1" });
