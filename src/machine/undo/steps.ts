@@ -287,11 +287,15 @@ export function changingTurns(
 function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {
   const moments = listMoments(sql, session.id);
   const turns = new Map<Moment, ChangingTurn>();
+  // The clock may have been ahead in an earlier turn.
+  let after = Infinity;
   for (const { seq, at, entry } of journal.newest(sql, session.id, ["tool_start", "tool_end"], maxRows)) {
     const isChange =
       entry.kind === "tool_end" ? isEdited(entry) : entry.kind === "tool_start" && mayChangeFiles(entry.name);
     const prompt = isChange ? moments.findLast((one) => (one.seq ?? 0) < seq) : undefined;
-    if (prompt && !turns.has(prompt)) turns.set(prompt, { session, prompt, at });
+    if (!prompt || turns.has(prompt)) continue;
+    after = Math.min(after, at);
+    turns.set(prompt, { session, prompt, at: after });
   }
   return [...turns.values()];
 }

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } f
 import { utimesSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
+import { listMoments } from "#src/machine/checkpoints/moments.ts";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { aUserLine } from "#harness/machine/transcripts.ts";
@@ -115,6 +116,23 @@ it("what was changed after the undo stays when the undo is taken back", async ()
   const left = [{ path: "a", reason: "it was changed after the undo" }];
   expect(await rig.undo({ redo: true })).toMatchObject({ changes: [{ path: "b", now: "changed" }], left });
   expect(read(rig, "a", "b")).toEqual(["by hand\n", "1\n"]);
+});
+
+it.each([-3_600_000, 31_536_000_000])("a jump of the clock by %d ms changes the order of no turns", async (jump) => {
+  const rig = anUndoRig({ a: "0\n" });
+  const { runtime, claude } = rig;
+  await rig.turn("first", makes(rig, "1", "a"));
+  runtime.wait(jump);
+  await rig.turn("second", makes(rig, "2", "a"));
+  runtime.wait(-jump);
+  await rig.turn("third", makes(rig, "3", "a"));
+  expect(runtime.store.read((sql) => listMoments(sql, claude.session), []).map(({ text }) => text)).toEqual([
+    "first",
+    "second",
+    "third",
+  ]);
+  for (const text of ["third", "second"]) expect((await rig.undo()).prompt).toMatchObject({ text });
+  expect(read(rig, "a")).toEqual(["1\n"]);
 });
 
 it("what an undo has left is not taken again: the next one takes the turn before", async () => {
