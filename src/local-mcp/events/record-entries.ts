@@ -33,8 +33,8 @@ export function recordEntries(
 ): RecordedEntries {
   const { sql, runtime, session } = recording;
   const { id } = session;
-  const now = runtime.now();
   const { event, input, isLate = false } = withLimit(withFailure(recording, verdict));
+  const now = isLate ? runtime.now() : timeInOrder(sql, id, runtime.now());
   const entries = entriesOf(event, input, () => turnId(sql, { event, input }, id), effects);
   const words = carriesWords.has(event) ? (input.last_assistant_message ?? "") : "";
   const change: { toolCalls?: number; toolErrors?: number; title?: string | null } = {};
@@ -51,6 +51,12 @@ export function recordEntries(
     Object.assign(change, sessionChange(entry));
   }
   return { isNew, change };
+}
+
+/** After a clock was set back an event comes behind the turn before it all the same. */
+function timeInOrder(sql: Sql, id: string, now: number): number {
+  const [last] = journal.newest(sql, id, ["prompt", "turn_end", "failure"], 1);
+  return last && now < last.at ? last.at + 1 : now;
 }
 
 /**

@@ -12,6 +12,8 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { findStoredSession } from "#src/machine/sessions/session-identity.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
+import { emptyState } from "#src/machine/sessions/work-state.ts";
+import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import * as totals from "#src/store/metric-totals.ts";
@@ -43,6 +45,30 @@ it("four letters of an id name a session, fewer none, and of several none is cho
   expect(find("wxy")).toEqual({ ok: true, value: null });
   expect(find("abcd")).toMatchObject({ ok: false, error: { code: "ambiguous_session" } });
 });
+
+it.each([-86_400_000, 31_536_000_000])(
+  "a jump of the clock by %d ms, and back, changes the order of nothing that was said",
+  (jump) => {
+    const { runtime, claude } = aChat();
+    const standing = (): string => standingOf(stateOf(runtime, claude.session) ?? emptyState);
+    claude.turn("one", "said one");
+    runtime.wait(jump);
+    claude.prompt("two");
+    expect(standing()).toBe("unanswered");
+    claude.use("Bash", { command: "npm test" });
+    claude.stop("said two");
+    runtime.wait(-jump);
+    claude.prompt("three");
+    expect(standing()).toBe("unanswered");
+    claude.use("Bash", { command: "npm test" });
+    expect(standing()).toBe("working");
+    claude.stop("said three");
+    expect(standing()).toBe("waiting");
+    const { prompts = [], words = [] } = stateOf(runtime, claude.session) ?? {};
+    expect(prompts.map(({ text }) => text)).toEqual(["one", "two", "three"]);
+    expect(words.map(({ text }) => text)).toEqual(["said one", "said two", "said three"]);
+  },
+);
 
 it("the first sign of life makes the session, later ones refresh it; its project and origin stay", () => {
   const runtime = tempRuntime();
