@@ -308,6 +308,8 @@ class History {
   /** Newest files that are known, and those that an undo has put back since. */
   #at: string | null = null;
   #undone = new Map<RawPath, FileEntry>();
+  /** Files as they were before their newest undo. */
+  readonly #replaced = new Map<RawPath, FileEntry>();
   /** Why it is not known whose changes since then are; null: they are not the chat's. */
   #doubt: string | null = null;
   /** Whether its edits are proven all the same. */
@@ -322,8 +324,7 @@ class History {
   async add(step: UndoStep): Promise<void> {
     if (step.start !== null) await this.#pass(step.start);
     if ("undone" in step) {
-      // An undo of what was before is no change of the chat.
-      for (const { path, before, after } of step.undone) if (this.#files.has(path)) this.#change(path, before, after);
+      for (const undone of step.undone) this.#addUndone(undone);
       this.#undone = new Map(step.undone.map(({ path, after }) => [path, after]));
       return;
     }
@@ -334,6 +335,16 @@ class History {
     this.#isProvable &&= step.unsaved === null;
     this.#doubt = step.unsaved ?? (step.isWhole ? null : notSaved);
     for (const { path, reason } of step.leftOut) this.leaveRaw(toBytes(path), `it is not in the snapshots: ${reason}`);
+  }
+
+  /** An undo of what was before is no change of the chat. */
+  #addUndone({ path, before, after }: UndoneFile): void {
+    // A redo takes back the undo before it.
+    const isRedo = this.#replaced.get(path) === after;
+    this.#replaced.set(path, before);
+    const known = this.#files.get(path);
+    if (known?.base === before && known.reason === null && !isRedo) this.#files.delete(path);
+    else if (known) this.#change(path, before, after);
   }
 
   async #follow(step: Turn, end: string | null): Promise<void> {

@@ -143,6 +143,17 @@ it("what an undo has left is not taken again: the next one takes the turn before
   for (const path of ["b", "a"]) expect((await rig.undo()).changes).toMatchObject([{ path }]);
 });
 
+it("one undo after the other takes back one turn more, and none puts a turn back", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  for (const text of ["1", "2", "3"]) await rig.turn(text, makes(rig, text, "a"));
+  for (const text of ["3", "2", "1"]) expect((await rig.undo()).prompt).toMatchObject({ text });
+  expect(read(rig, "a")).toEqual(["0\n"]);
+  expect((await rig.undo()).changes).toEqual([]);
+  await rig.undo({ redo: true });
+  expect(read(rig, "a")).toEqual(["1\n"]);
+  expect((await rig.undo()).prompt).toMatchObject({ text: "1" });
+});
+
 it("a prompt that fits several or none, and a path outside of the project, are refused", async () => {
   const rig = anUndoRig({ a: "0\n" });
   for (const text of ["fix the parser", "fix the tests"]) await rig.turn(text, makes(rig, text, "a"));
