@@ -87,6 +87,6 @@ export const problemEvents: ReadonlySet<string> = new Set(["SessionStart", "User
 /** @param isLater whether the event waits in the spool */
 export function problemText(source: CommandSource, reason: string, isLater: boolean): string {
   const consequence = isLater ? "Events wait in the spool until it can." : "Events are lost until it can.";
-  const text = `SHIM cannot save: ${reason} ${consequence} Run \`shim doctor\`.`;
+  const text = `SHIM cannot save: ${reason.replace(/[^.]$/, "$&.")} ${consequence} Run \`shim doctor\`.`;
   return withShimCommand(text, () => shimCommand(source));
 }

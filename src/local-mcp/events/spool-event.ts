@@ -110,6 +110,6 @@ export function spoolUnanswered({ home, env, launch }: HostHome, unanswered: Una
   const { client, events, isLater } = spoolGiven({ processes: systemProcesses, env, paths, now: Date.now, log }, given);
   const isShown = (problem !== null || !isLater) && events.some((one) => problemEvents.has(one.event));
   if (!isShown) return "";
-  const reason = (problem ?? "the host does not answer").replace(/[^.]$/, "$&.");
+  const reason = problem ?? "the host does not answer";
   return JSON.stringify(client.answer(event, { systemMessage: problemText({ env, launch }, reason, isLater) }));
 }

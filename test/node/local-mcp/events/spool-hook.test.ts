@@ -211,7 +211,7 @@ it("the user is notified when nothing can be saved, once a turn; a short lock is
   const { disk, claude } = aFailingDisk();
   claude.start();
   disk.error = sqliteError("SQLITE_FULL");
-  expect(claude.prompt("one").systemMessage).toMatch(/SHIM cannot save: .*disk is full.*shim doctor/s);
+  expect(claude.prompt("one").systemMessage).toMatch(/SHIM cannot save: .*disk is full.*\)\. Events .*shim doctor/s);
   expect([claude.use("Bash"), claude.stop()]).toEqual([{}, {}]);
   disk.error = sqliteError("SQLITE_BUSY");
   expect(claude.prompt("two")).toEqual({});
