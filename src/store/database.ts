@@ -166,15 +166,16 @@ type LockMode = "shared" | "exclusive";
 
 /** Returns null when the lock file was replaced: no other process checks the old one. */
 function tryAcquire({ files, driver, busyMs }: StoreContext, mode: LockMode): Connection | null {
-  createPrivateFile(files.lock);
-  const inode = inodeOf(files.lock);
-  const connection = driver({ path: files.lock, readOnly: false, busyMs });
+  let connection: Connection | null = null;
   try {
+    createPrivateFile(files.lock);
+    const inode = inodeOf(files.lock);
+    connection = driver({ path: files.lock, readOnly: false, busyMs });
     connection.run(mode === "exclusive" ? "BEGIN EXCLUSIVE" : "BEGIN");
     if (mode === "shared") connection.all("SELECT count(*) AS n FROM sqlite_schema");
     if (inode !== null && inodeOf(files.lock) === inode) return connection;
   } catch (error) {
-    connection.close();
+    connection?.close();
     const mapped = toStoreError(error, files.lock);
     if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt") throw mapped;
     rmSync(files.lock, { force: true });

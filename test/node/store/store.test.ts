@@ -90,6 +90,15 @@ it("a writer that waits longer than it may gets a clear, retryable error", ({ st
   expect(store.read(count, -1)).toBe(2);
 });
 
+it("where the lock of the upkeep cannot be opened, the error names it and not the store", ({ store, paths }) => {
+  mkdirSync(`${paths.home}/maintenance.db`, { recursive: true });
+  const { code, message } = refusal(() => store.write(() => null));
+  expect([code, message]).toEqual([
+    "store_unavailable",
+    expect.stringContaining("/maintenance.db: the file cannot be"),
+  ]);
+});
+
 it("a file that cannot be reached is a clear error", ({ store, paths }) => {
   mkdirSync(dirname(paths.home), { recursive: true });
   writeFileSync(paths.home, "a file where the folder should be");
