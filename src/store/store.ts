@@ -240,8 +240,9 @@ export class Store {
   /** @throws the error, unless nothing can be written and a copy may be read */
   #copyInstead(error: unknown): Connection {
     const mapped = toStoreError(error, this.path);
-    const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
-    if (!isReadOnly || this.#options.isReadOnly !== true) throw error;
+    // On a full disk SQLite has no room for its companions.
+    const isUnwritable = mapped instanceof StoreError && ["store_readonly", "store_full"].includes(mapped.code);
+    if (!isUnwritable || this.#options.isReadOnly !== true) throw error;
     return (this.#copy ??= openCopy(this.context));
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
+import { appendFileSync, existsSync, lstatSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
@@ -16,6 +16,8 @@ import type { Io } from "#src/cli/io.ts";
 import { hostClientWith } from "#harness/machine/host-rig.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
+import { smallDisk } from "#harness/store/small-disk.ts";
+import { pathsIn } from "#src/platform/paths.ts";
 import { addSession, found, T0, tempHome, tempStore } from "#harness/store/store-test.ts";
 
 /** SQLite on a disk that takes no write: nothing below `home` can be opened. */
@@ -69,6 +71,20 @@ it("on a read-only disk everything that is stored can be read, also after an upd
   const written = withRuntime({ ...runtime, store: new Store(options) });
   expect((await home.shimWith(written, "sessions name", ids.dead, "new name")).err).toContain("read-only");
   expect(scratch()).toEqual(before);
+});
+
+it("on a full disk what is stored can be read, also where its log is closed", (test) => {
+  const paths = pathsIn(smallDisk(test, 2));
+  const options = { path: paths.database, driver: openBetterSqlite3, now: () => T0, busyMs: 0 };
+  const store = new Store(options);
+  store.write((sql) => addSession(sql, { id: "kept" }));
+  store.close();
+  expect(() => {
+    for (;;) appendFileSync(join(paths.home, "filler"), Buffer.alloc(4_096));
+  }).toThrow("ENOSPC");
+  const reader = new Store({ ...options, isReadOnly: true });
+  expect(found(reader, "SELECT id FROM sessions")).toEqual(["kept"]);
+  reader.close();
 });
 
 it("a process that only reads has the newest commit of the host, and writes nothing", () => {
