@@ -45,13 +45,23 @@ export type UndoStep =
       /** Files that its snapshots lack. */
       readonly leftOut: readonly ExcludedFile[];
     }
-  | { readonly start: string; readonly undone: readonly UndoneFile[] };
+  | {
+      readonly start: string;
+      readonly undone: readonly UndoneFile[];
+      /** True: of its files it has changed those that are as it would have left them. */
+      readonly isUnfinished: boolean;
+    };
 
 type Turn = Extract<UndoStep, { readonly edited: unknown }>;
 
 export interface UndoInput extends SnapshotInput {
-  /** Oldest first; or the undo that is taken back. */
-  readonly what: { readonly steps: readonly UndoStep[] } | { readonly redo: readonly UndoneFile[] };
+  /**
+   * Oldest first; or the undo that is taken back. `isBegun`: a change that may have been made in
+   * part, to which files belong that are already as it leaves them.
+   */
+  readonly what:
+    | { readonly steps: readonly UndoStep[] }
+    | { readonly redo: readonly UndoneFile[]; readonly isBegun?: boolean };
   /** Files as the chat's last edit left them, by absolute path. */
   readonly stamps: readonly (readonly [path: string, stamp: FileStamp])[];
   /** Files that others have edited, by absolute path, with the reason to leave them. */
@@ -60,6 +70,8 @@ export interface UndoInput extends SnapshotInput {
   readonly chosen: readonly string[];
   /** False: only says what it would change. */
   readonly isApplied: boolean;
+  /** True: saves the files of now, as it does before it changes one, and changes none. */
+  readonly isOnlySaved?: boolean;
 }
 
 export type UndoneFiles =
@@ -87,7 +99,10 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
       const { ready, missing } = await split(opened, present, wanted);
       const stays = [...left, ...missing];
-      if (input.isApplied && ready.length > 0) return apply(input, { opened, tree, present }, ready, stays);
+      if (input.isApplied && ready.length > 0) {
+        const begun = found.begun.filter(({ path }) => isChosen(input.chosen, path));
+        return apply(input, { opened, tree, present }, { ready, begun, left: stays });
+      }
       const diff = ready.length === 0 || input.isApplied ? "" : await diffOf(opened, present, ready);
       return { state: "done", changes: ready.map(toFileChange), left: stays, diff, applied: null };
     },
@@ -101,12 +116,21 @@ interface Opened {
   readonly present: PresentFiles;
 }
 
-function apply(
+async function apply(
   input: UndoInput,
   { opened, tree, present }: Opened,
-  ready: readonly UndoneFile[],
-  left: readonly ExcludedFile[],
+  { ready, begun, left }: Record<"ready" | "begun", readonly UndoneFile[]> & Pick<Found, "left">,
 ): Promise<UndoneFiles> {
+  const answer = (
+    snapshot: Snapshot,
+    own: readonly UndoneFile[],
+    notRestored: readonly ExcludedFile[],
+  ): UndoneFiles => {
+    const undone = [...begun, ...own];
+    const changes = undone.map(toFileChange);
+    return { state: "done", changes, left: [...left, ...notRestored], diff: "", applied: { snapshot, undone } };
+  };
+  if (input.isOnlySaved === true) return answer(await adopt(opened, tree, present, input), ready, []);
   return withStaging(async (scratch) => {
     const staged = { folder: join(scratch, "files"), project: tree.top };
     await stageFiles(opened, [tree.objects], present, ready, staged.folder);
@@ -115,8 +139,7 @@ function apply(
     const { written, notRestored } = replaceFiles(staged, ready.map(toFileChange), null);
     const isWritten = new Set(written);
     const undone = ready.filter(({ path }) => isWritten.has(displayPath(path)));
-    const changes = undone.map(toFileChange);
-    return { state: "done", changes, left: [...left, ...notRestored], diff: "", applied: { snapshot, undone } };
+    return answer(snapshot, undone, notRestored);
   });
 }
 
@@ -198,18 +221,20 @@ interface Known {
 
 interface Found {
   readonly changes: readonly UndoneFile[];
+  /** Files that a killed undo has changed already. */
+  readonly begun: readonly UndoneFile[];
   readonly left: readonly ExcludedFile[];
 }
 
 async function findChanges(input: UndoInput, top: string, present: PresentFiles): Promise<Found> {
   const { what } = input;
-  if ("redo" in what) return findRedo(what.redo, present);
+  if ("redo" in what) return findRedo(what, present);
   const history = new History(present, top, (path) => toRaw(input.project, top, path));
   const [first] = what.steps;
   const start = first?.start ?? null;
   const about = start === null ? {} : await readAbout(present.reader, start);
   if (about.isInGitsForm !== undefined && about.isInGitsForm !== present.isInGitsForm) return otherForm;
-  for (const step of what.steps) await history.add(step);
+  for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close(provenPaths(input));
   for (const [path, reason] of input.others) history.leave(path, reason);
   for (const { path, reason } of present.leftOut) history.leaveRaw(toBytes(path), reason);
@@ -228,6 +253,7 @@ function missedOf(top: string, before: unknown, now: Pick<PresentFiles, "leftOut
 
 const otherForm: Found = {
   changes: [],
+  begun: [],
   left: [
     {
       path: "*",
@@ -237,19 +263,34 @@ const otherForm: Found = {
   ],
 };
 
-/** A file that is not as the undo left it is later work. */
-async function findRedo(undone: readonly UndoneFile[], { reader, root }: PresentFiles): Promise<Found> {
-  const now = await entriesAt(
-    reader,
-    root,
-    undone.map(({ path }) => path),
-  );
-  const isAsLeft = ({ path, after }: UndoneFile): boolean => (now.get(path) ?? null) === after;
-  const left = undone.filter((one) => !isAsLeft(one));
-  return {
-    changes: undone.filter(isAsLeft).map(({ path, before, after }) => ({ path, before: after, after: before })),
-    left: left.map(({ path }) => ({ path: displayPath(path), reason: "it was changed after the undo" })),
-  };
+/** A file that is neither as the undo left it nor as it was before is later work. */
+async function findRedo(
+  { redo, isBegun = false }: Extract<UndoInput["what"], { readonly redo: unknown }>,
+  { reader, root }: PresentFiles,
+): Promise<Found> {
+  const back = redo.map(reversed);
+  const [ready, rest] = await splitAt(reader, root, back, "before");
+  const [done, later] = await splitAt(reader, root, rest, "after");
+  const reason = "it was changed after the undo";
+  const left = later.map(({ path }) => ({ path: displayPath(path), reason }));
+  return { changes: ready, begun: isBegun ? done : [], left };
+}
+
+export function reversed({ path, before, after }: UndoneFile): UndoneFile {
+  return { path, before: after, after: before };
+}
+
+/** Those of which a commit has what was before, or after; and the others. */
+async function splitAt(
+  git: Git,
+  commit: string,
+  undone: readonly UndoneFile[],
+  side: "before" | "after",
+): Promise<[UndoneFile[], UndoneFile[]]> {
+  const paths = undone.map(({ path }) => path);
+  const now = await entriesAt(git, commit, paths);
+  const isThere = (one: UndoneFile): boolean => (now.get(one.path) ?? null) === one[side];
+  return [undone.filter(isThere), undone.filter((one) => !isThere(one))];
 }
 
 async function entriesAt(git: Git, commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, string>> {
@@ -303,6 +344,7 @@ class History {
   readonly #toRaw: (path: string) => RawPath | null;
   readonly #files = new Map<RawPath, Known>();
   readonly #unseen: ExcludedFile[] = [];
+  readonly #begun: UndoneFile[] = [];
   /** Absolute paths of all edits. */
   readonly #edited = new Set<string>();
   /** Newest files that are known, and those that an undo has put back since. */
@@ -321,11 +363,13 @@ class History {
     this.#toRaw = toRawPath;
   }
 
-  async add(step: UndoStep): Promise<void> {
+  /** @param later steps after it */
+  async add(step: UndoStep, later: readonly UndoStep[]): Promise<void> {
     if (step.start !== null) await this.#pass(step.start);
     if ("undone" in step) {
-      for (const undone of step.undone) this.#addUndone(undone);
-      this.#undone = new Map(step.undone.map(({ path, after }) => [path, after]));
+      const undone = step.isUnfinished ? await this.#begunOf(step.undone, later) : step.undone;
+      for (const one of undone) this.#addUndone(one);
+      this.#undone = new Map(undone.map(({ path, after }) => [path, after]));
       return;
     }
     for (const path of step.edited) this.#edited.add(path);
@@ -345,6 +389,15 @@ class History {
     const known = this.#files.get(path);
     if (known?.base === before && known.reason === null && !isRedo) this.#files.delete(path);
     else if (known) this.#change(path, before, after);
+  }
+
+  /** Files of a killed undo that were as it leaves them when the next files were saved. */
+  async #begunOf(undone: readonly UndoneFile[], later: readonly UndoStep[]): Promise<readonly UndoneFile[]> {
+    const saved = later.map((step) => step.start ?? ("end" in step ? step.end : null));
+    const next = saved.find((commit) => commit !== null && commit !== presentEnd);
+    const [begun] = await splitAt(this.#present.reader, next ?? this.#present.root, undone, "after");
+    if (later.length === 0) this.#begun.push(...begun);
+    return begun;
   }
 
   async #follow(step: Turn, end: string | null): Promise<void> {
@@ -422,6 +475,7 @@ class History {
     const isNamed = new Set(named.map(({ path }) => path));
     return {
       changes: own.map(([path, { base, last }]) => ({ path, before: last, after: base })),
+      begun: this.#begun,
       left: [...named, ...lost.filter(({ path }) => !isNamed.has(path))],
     };
   }

@@ -1,10 +1,12 @@
 import { existsSync } from "node:fs";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { runApart, type Runtime } from "../../runtime/runtime.ts";
+import { messageOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
-import { undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { reversed, undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { capture } from "../checkpoints/capture.ts";
@@ -24,7 +26,7 @@ type Facts = Omit<MachineOutput<"undo.preview">, "diff">;
 export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
   "undo.preview": (context, input) =>
     onChat(context, input, async (runtime, chat) => {
-      const done = await run(runtime, chat, "preview", false);
+      const done = await run(runtime, chat, "preview", "preview");
       return done.ok ? ok({ ...factsOf(runtime, chat, done.value), diff: done.value.diff }) : done;
     }),
   "undo.apply": async (context, input) => {
@@ -40,7 +42,10 @@ function readInterruption({ store, now }: Runtime, { id }: sessions.Session): vo
   });
 }
 
-/** The files of now are stored first, so that a redo is an undo of what the undo has done. */
+/**
+ * The files of now are stored first, so that a redo is an undo of what the undo did. So is what
+ * is about to change: an undo that is killed can be completed, and taken back.
+ */
 async function apply(
   runtime: Runtime,
   chat: ChosenChat,
@@ -51,25 +56,54 @@ async function apply(
   if (!saved.ok)
     return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
   const { id: checkpoint } = saved.value.checkpoint;
-  const done = await run(runtime, chat, checkpoint, true);
+  const planned = await run(runtime, chat, checkpoint, "save");
+  if (planned.ok)
+    runtime.store.write((sql) => record(sql, checkpoint, planned.value, chat.prompt === null ? "redo" : "undo"));
+  const done = planned.ok ? await putBack(runtime, chat, checkpoint, planned.value) : planned;
   const applied = done.ok ? done.value.applied : null;
-  const rows = applied?.undone.length ?? 0;
+  const rows = done.ok ? done.value.changes.length : 0;
   const result = done.ok ? "done" : done.error.code;
   const kind = chat.prompt === null ? "files.redone" : "files.undone";
   runtime.store.write((sql) => {
     if (rows > 0 || !done.ok) audit.append(sql, runtime.now(), { kind, session: session.id, by, result, rows });
-    if (!done.ok || applied?.snapshot.state !== "done") {
+    if (!done.ok && done.error.code === "outcome_unknown") return;
+    if (!done.ok || !record(sql, checkpoint, done.value, null)) {
       snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });
       return;
     }
-    const { state, repository, head, branch, commit, ...detail } = applied.snapshot;
-    const change = { state, repository, head, branch, commit, detail: { ...detail, undone: applied.undone } };
-    snapshots.update(sql, { checkpointId: checkpoint }, change);
     const text = newsOf(chat, done.value);
     news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, { kind: "notice", text });
   });
   if (!done.ok) return done;
   return ok({ ...factsOf(runtime, chat, done.value), checkpoint: applied === null ? null : checkpoint });
+}
+
+/** @param unfinished what it is, until it is over @returns false: nothing is to be recorded */
+function record(sql: Sql, checkpointId: string, { applied }: DoneFiles, unfinished: "undo" | "redo" | null): boolean {
+  if (applied?.snapshot.state !== "done") return false;
+  const { state, repository, head, branch, commit, ...rest } = applied.snapshot;
+  const detail = { ...rest, undone: applied.undone, ...(unfinished && { unfinished }) };
+  return snapshots.update(sql, { checkpointId }, { state, repository, head, branch, commit, detail }) > 0;
+}
+
+/** Files that have changed since they were saved stay. */
+async function putBack(
+  runtime: Runtime,
+  chat: ChosenChat,
+  checkpointId: string,
+  planned: DoneFiles,
+): Promise<OperationResult<DoneFiles>> {
+  if (planned.applied === null) return ok(planned);
+  const what = { redo: planned.applied.undone.map(reversed), isBegun: true };
+  try {
+    const done = await run(runtime, { ...chat, what }, checkpointId, "apply");
+    return done.ok ? ok({ ...done.value, left: [...planned.left, ...done.value.left] }) : done;
+  } catch (error) {
+    const again =
+      chat.prompt === null ? "`shim undo --redo`" : "`shim undo --redo` takes back what it did, and `shim undo`";
+    const message = `it ended before it was done (${messageOf(error)}). It may have put files back: ${again} completes it.`;
+    return err({ code: "outcome_unknown", message });
+  }
 }
 
 const maxNamed = 10;
@@ -167,7 +201,7 @@ async function newestUndoable(runtime: Runtime, of: Chats, chosen: readonly stri
     const given = readTurns(runtime, session, String(prompt.number));
     if (!own.ok || !given.ok) continue;
     const chat = { session: own.value, chosen, ...given.value };
-    const done = await run(runtime, chat, "preview", false);
+    const done = await run(runtime, chat, "preview", "preview");
     if (!done.ok) continue;
     const isUndone = runtime.store.read((sql) => newestUndoOf(sql, { session: session.id })?.at ?? 0, 0) >= at;
     if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return chat;
@@ -202,8 +236,11 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
 }
 
 function readUndo(detail: string): Given {
-  const undone = listAt(asObject(JSON.parse(detail)), "undone") as readonly UndoneFile[];
-  return { prompt: null, what: { redo: undone }, stamps: [], others: [] };
+  const stored = asObject(JSON.parse(detail));
+  const undone = listAt(stored, "undone") as readonly UndoneFile[];
+  // A redo that was killed is completed.
+  const isBegun = stored?.["unfinished"] === "redo";
+  return { prompt: null, what: { redo: isBegun ? undone.map(reversed) : undone, isBegun }, stamps: [], others: [] };
 }
 
 type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;
@@ -212,11 +249,11 @@ async function run(
   runtime: Runtime,
   { session, what, stamps, others, chosen }: ChosenChat,
   checkpointId: string,
-  isApplied: boolean,
+  how: "preview" | "save" | "apply",
 ): Promise<OperationResult<DoneFiles>> {
   const { env, paths, config } = runtime;
   const project = { project: session.project, snapshots: paths.snapshots, limits: config.snapshots };
-  const work = { what, stamps, others, chosen, isApplied };
+  const work = { what, stamps, others, chosen, isApplied: how !== "preview", isOnlySaved: how === "save" };
   const input = { env: { ...env }, ...project, checkpointId, now: runtime.now(), ...work };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
   if (done.state === "done") return ok(done);

@@ -140,12 +140,13 @@ class Steps {
 
   #addUndo(row: CheckpointRow): void {
     const turn = this.#turn;
-    const undone = listAt(asObject(parsed(row.detail)), "undone") as readonly UndoneFile[];
+    const detail = asObject(parsed(row.detail));
+    const undone = listAt(detail, "undone") as readonly UndoneFile[];
     if (row.state !== "done" || row.commit === null || undone.length === 0) return;
     const isInTurn = turn !== null && turn.end === null && (turn.over === null || turn.over > row.journalSeq);
     if (turn !== null && isInTurn) turn.end = row;
     this.#endTurn(row);
-    this.#steps.push({ start: row.commit, undone });
+    this.#steps.push({ start: row.commit, undone, isUnfinished: detail?.["unfinished"] !== undefined });
     if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, newest: null, end: null };
   }
 

@@ -8,6 +8,8 @@ import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { aUserLine } from "#harness/machine/transcripts.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
+import type { Job } from "#src/runtime/runtime.ts";
+import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 
 function command(work: () => void): ToolWork {
@@ -75,6 +77,36 @@ it.each([true, false])(
     }
   },
 );
+
+/** The host's process for it is killed when it has put the first file back. */
+async function undoKilled({ runtime, undo }: UndoRig, input: Parameters<UndoRig["undo"]>[0] = {}): Promise<void> {
+  const startJob = async ({ input: given }: Job): Promise<unknown> => {
+    const job = { ...given, processes: runtime.processes } as unknown as UndoInput;
+    if (!job.isApplied || job.isOnlySaved === true) return undoFiles(job);
+    await undoFiles({ ...job, chosen: ["a"] });
+    throw new Error("killed");
+  };
+  Object.assign(runtime, { startJob });
+  await expect(undo(input)).rejects.toThrow("`shim undo --redo`");
+  Object.assign(runtime, { startJob: undefined });
+}
+
+it("an undo that was killed is completed by the next one, or taken back; so is a redo", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
+  const contentsNow = (): string => read(rig, "a", "b").join("").replaceAll("\n", "");
+  await rig.turn("both", makes(rig, "1", "a", "b"));
+  await undoKilled(rig);
+  expect(contentsNow()).toBe("01");
+  expect(await rig.undo()).toMatchObject({ changes: { length: 2 }, left: [] });
+  expect(contentsNow()).toBe("00");
+  await undoKilled(rig, { redo: true });
+  expect(contentsNow()).toBe("10");
+  expect(await rig.undo({ redo: true })).toMatchObject({ changes: { length: 2 }, left: [] });
+  expect(contentsNow()).toBe("11");
+  await undoKilled(rig);
+  expect(await rig.undo({ redo: true })).toMatchObject({ changes: [{ path: "a" }], left: [] });
+  expect(contentsNow()).toBe("11");
+});
 
 it("what others changed since, between the turns, or beside the chat is left and named", async () => {
   const rig = anUndoRig({ mine: "0\n", since: "0\n", between: "0\n", theirs: "0\n", beside: "0\n" });
