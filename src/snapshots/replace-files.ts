@@ -20,6 +20,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { realPath } from "../platform/paths.ts";
+import { isRunning } from "../platform/processes.ts";
 import { run, userGit } from "./git.ts";
 import type { ExcludedFile } from "./selection.ts";
 
@@ -38,11 +39,34 @@ export interface FileChange {
 
 /** Runs `work` with an empty private folder, which is gone afterwards. */
 export async function withStaging<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "shim-restore-"));
+  removeLeftovers(tmpdir(), /^shim-restore-(\d+)-/);
+  const folder = mkdtempSync(join(tmpdir(), `shim-restore-${process.pid}-`));
   try {
     return await work(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param ofProcess matches names of what a killed process leaves; its group is the process */
+function removeLeftovers(folder: string, ofProcess: RegExp): void {
+  for (const name of namesIn(folder)) {
+    const pid = Number(ofProcess.exec(name)?.[1] ?? 0);
+    if (pid === 0 || isRunning(pid)) continue;
+    try {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    } catch {
+      // Another user's.
+    }
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // Not there, or not to be read.
+    return [];
   }
 }
 
@@ -153,6 +177,7 @@ export function replaceFiles(staged: Staged, changes: readonly FileChange[], bac
   const { folder, project } = staged;
   const written: string[] = [];
   const notRestored: ExcludedFile[] = [];
+  const cleared = new Set<string>();
   // A file may stand where a folder of created ones is, and the other way round.
   const removedFirst = changes.toSorted(
     (one, other) => Number(other.now === "created") - Number(one.now === "created"),
@@ -161,6 +186,9 @@ export function replaceFiles(staged: Staged, changes: readonly FileChange[], bac
     try {
       const target = join(project, path);
       requireInside(project, target);
+      const parent = dirname(target);
+      if (!cleared.has(parent)) removeLeftovers(parent, /^\..+\.shim-(\d+)\.tmp$/);
+      cleared.add(parent);
       if (backup !== null) copyIfFile(target, join(backup, path));
       if (now === "created") remove(project, target);
       else replace(join(folder, path), target);

@@ -1,5 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
@@ -75,6 +76,18 @@ it("a session, or nothing at all, stands for its newest saved files; names of fi
   expect((await home.json("restore --yes"))["written"]).toEqual(["a.txt"]);
   expect((await home.shimWith({ cwd: home.other }, "restore --yes")).code).toBe(3);
   expect(await home.codes(`restore ${id} a.txt --into x`, "restore nope")).toEqual([2, 3]);
+});
+
+it("what a restore that was killed has left, in the project and beside it, goes with the next one", async () => {
+  const { home } = await withSnapshot();
+  const { pid } = spawnSync("true");
+  const staged = join(tmpdir(), `shim-restore-${pid}-left`);
+  const mine = `.mine.shim-${process.pid}.tmp`;
+  write(staged, { "files/a.txt": "two\n" });
+  write(home.project, { "a.txt": "three\n", [`.a.txt.shim-${pid}.tmp`]: "tw", [mine]: "in use" });
+  expect((await home.shim("restore --yes")).code).toBe(0);
+  expect(Object.keys(contents(home.project)).toSorted()).toEqual([".env", mine, "a.txt"].toSorted());
+  expect(existsSync(staged)).toBe(false);
 });
 
 it("a folder that is a link now leads no file out of the project", async () => {
