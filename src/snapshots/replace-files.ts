@@ -17,10 +17,10 @@ import {
   type Stats,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { realPath } from "../platform/paths.ts";
-import { isRunning } from "../platform/processes.ts";
+import { removeLeftovers, temporaryBeside, temporaryNames } from "../platform/leftovers.ts";
 import { run, userGit } from "./git.ts";
 import type { ExcludedFile } from "./selection.ts";
 
@@ -45,28 +45,6 @@ export async function withStaging<T>(work: (folder: string) => Promise<T>): Prom
     return await work(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** @param ofProcess matches names of what a killed process leaves; its group is the process */
-function removeLeftovers(folder: string, ofProcess: RegExp): void {
-  for (const name of namesIn(folder)) {
-    const pid = Number(ofProcess.exec(name)?.[1] ?? 0);
-    if (pid === 0 || isRunning(pid)) continue;
-    try {
-      rmSync(join(folder, name), { recursive: true, force: true });
-    } catch {
-      // Another user's.
-    }
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    // Not there, or not to be read.
-    return [];
   }
 }
 
@@ -187,7 +165,7 @@ export function replaceFiles(staged: Staged, changes: readonly FileChange[], bac
       const target = join(project, path);
       requireInside(project, target);
       const parent = dirname(target);
-      if (!cleared.has(parent)) removeLeftovers(parent, /^\..+\.shim-(\d+)\.tmp$/);
+      if (!cleared.has(parent)) removeLeftovers(parent, temporaryNames);
       cleared.add(parent);
       if (backup !== null) copyIfFile(target, join(backup, path));
       if (now === "created") remove(project, target);
@@ -219,7 +197,7 @@ function requireInside(project: string, target: string): void {
 
 function replace(from: string, target: string): void {
   mkdirSync(dirname(target), { recursive: true });
-  const temporary = join(dirname(target), `.${basename(target)}.shim-${process.pid}.tmp`);
+  const temporary = temporaryBeside(target);
   try {
     rmSync(temporary, { force: true });
     copy(from, temporary);

@@ -2,6 +2,7 @@ import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { LinkRules, SessionFiles } from "../../clients/adapter/session-files.ts";
 import { TranscriptBytes, compressedEnd } from "../../clients/transcript/transcript-file.ts";
+import { removeLeftovers, temporaryBeside, temporaryNames } from "../../platform/leftovers.ts";
 import { requireAbsent } from "../../platform/private-files.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { Parents } from "./row-chain.ts";
@@ -161,7 +162,8 @@ export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promis
   const path = join(folder, basename(renamed));
   requireAbsent(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const partial = `${path}.shim-partial`;
+  removeLeftovers(folder, temporaryNames);
+  const partial = temporaryBeside(path);
   try {
     const target = await open(partial, "wx", 0o600);
     try {

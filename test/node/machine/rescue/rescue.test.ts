@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { expect, it, onTestFinished } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -77,6 +77,15 @@ it("OpenCode's own export and import make the copy, with ids that it has not, al
   const text = readFileSync(join(home.folder, "imported.json"), "utf8");
   expect(text).toContain("pear");
   for (const absent of [openCodeId, "Ran one.", "refused", "msg_a100000000"]) expect(text).not.toContain(absent);
+});
+
+it("a part of a copy whose process was killed goes with the next copy", async () => {
+  const { home, id, path } = written("claude-code", true);
+  const { pid } = spawnSync("true");
+  const left = join(dirname(path), `.copy.jsonl.shim-${pid}.tmp`);
+  writeFileSync(left, "{");
+  const { file } = await rescued(home, id);
+  expect(readdirSync(dirname(file)).toSorted()).toEqual([basename(path), basename(file)].toSorted());
 });
 
 it("a chat that still runs is named, and neither copied nor replaced", async () => {

@@ -1,0 +1,33 @@
+import { readdirSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { isRunning } from "./processes.ts";
+
+/** Names that {@link temporaryBeside} gives. */
+export const temporaryNames = /^\..+\.shim-(\d+)\.tmp$/;
+
+/** Where this process writes a file before it takes its name. */
+export function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
+}
+
+/** @param ofProcess matches names of what a killed process leaves; its group is the process */
+export function removeLeftovers(folder: string, ofProcess: RegExp): void {
+  for (const name of namesIn(folder)) {
+    const pid = Number(ofProcess.exec(name)?.[1] ?? 0);
+    if (pid === 0 || isRunning(pid)) continue;
+    try {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    } catch {
+      // Another user's.
+    }
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // Not there, or not to be read.
+    return [];
+  }
+}
