@@ -177,5 +177,6 @@ export function toCliResult<T>(answer: OperationResult<T>): CliResult<T> {
   const { code, message, candidates = [] } = answer.error;
   if (code === "bad_input") return wrongUsage(message);
   if (code === "not_found") return notFound(message);
+  if (code === "interrupted") return err({ code, message, exit: exitCodes.interrupted });
   return code === "ambiguous" ? ambiguous(message, candidates) : failed(code, message);
 }

@@ -124,6 +124,7 @@ export class Cli {
           return hostClient.call(asked, reports);
         },
       },
+      onInterrupt: (listener) => io.onInterrupt(listener),
       progress: (text) => this.progress(text),
       passing: (text) => this.passing(text),
       onSecretsRemoved: (count) => this.progress(`Secrets removed: ${count}.`),

@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, sep } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { realPath } from "../platform/paths.ts";
 import { removeLeftovers, temporaryBeside, temporaryNames } from "../platform/leftovers.ts";
@@ -150,8 +151,14 @@ export interface ReplacedFiles {
  * a folder that is empty then.
  *
  * @param backup a folder that does not exist; null: a snapshot has what is replaced
+ * @param isStopped asked before each file; true: the rest stays as it is
  */
-export function replaceFiles(staged: Staged, changes: readonly FileChange[], backup: string | null): ReplacedFiles {
+export async function replaceFiles(
+  staged: Staged,
+  changes: readonly FileChange[],
+  backup: string | null,
+  isStopped = (): boolean => false,
+): Promise<ReplacedFiles> {
   const { folder, project } = staged;
   const written: string[] = [];
   const notRestored: ExcludedFile[] = [];
@@ -160,7 +167,10 @@ export function replaceFiles(staged: Staged, changes: readonly FileChange[], bac
   const removedFirst = changes.toSorted(
     (one, other) => Number(other.now === "created") - Number(one.now === "created"),
   );
-  for (const { path, now } of removedFirst) {
+  for (const [at, { path, now }] of removedFirst.entries()) {
+    // Signals arrive between two turns of the event loop.
+    if (at % filesPerTurn === 0) await setImmediate();
+    if (isStopped()) break;
     try {
       const target = join(project, path);
       requireInside(project, target);
@@ -177,6 +187,8 @@ export function replaceFiles(staged: Staged, changes: readonly FileChange[], bac
   }
   return { written, notRestored, backup: backup !== null && existsSync(backup) ? backup : null };
 }
+
+const filesPerTurn = 50;
 
 function remove(project: string, target: string): void {
   rmSync(target);

@@ -136,7 +136,7 @@ async function apply(
     await stageFiles(opened, [tree.objects], present, ready, staged.folder);
     // First: what is replaced comes back from it.
     const snapshot = await adopt(opened, tree, present, input);
-    const { written, notRestored } = replaceFiles(staged, ready.map(toFileChange), null);
+    const { written, notRestored } = await replaceFiles(staged, ready.map(toFileChange), null);
     const isWritten = new Set(written);
     const undone = ready.filter(({ path }) => isWritten.has(displayPath(path)));
     return answer(snapshot, undone, notRestored);

@@ -51,7 +51,12 @@ async function undo(
   if (refused) return refused;
   // Another turn may be the newest by now.
   const shown = data.prompt === null ? {} : { prompt: String(data.prompt.number) };
+  const leave = cli.io.onInterrupt(() => {
+    leave();
+    cli.progress("The host of this machine completes what it has begun. Ctrl-C again does not wait for it.");
+  });
   const done = await cli.call("undo.apply", { ...input, session: data.session, ...shown });
+  leave();
   if (!done.ok) return done;
   const { changes, checkpoint } = done.value;
   const text = [

@@ -74,6 +74,7 @@ export const fileOperations = {
       "commit_missing",
       "bundle_unusable",
       "restore_failed",
+      "interrupted",
     ],
     effect: "write",
     doneBy: "caller",

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync } from "node:fs";
 import { join } from "node:path";
-import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
+import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { err, ok } from "../../shared/result.ts";
 import {
   changesOf,
@@ -8,6 +8,7 @@ import {
   replaceFiles,
   withStaging,
   type FileChange,
+  type ReplacedFiles,
   type Staged,
 } from "../../snapshots/replace-files.ts";
 import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
@@ -15,7 +16,7 @@ import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { age } from "../../shared/format.ts";
+import { age, pluralize } from "../../shared/format.ts";
 import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
@@ -51,15 +52,35 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   },
 };
 
-function restoreIntoProject(context: HandlerContext, input: Selection) {
-  return compare(context, input, async ({ facts, short }, { staged, changes, notRestored }) => {
+/** Ctrl-C stops it between two files, and what was done until then is said. */
+async function restoreIntoProject(
+  context: HandlerContext,
+  input: Selection,
+): Promise<OperationResult<MachineOutput<"files.restore">>> {
+  let isStopped = false;
+  const forget = context.onInterrupt?.(() => (isStopped = true));
+  const done = await compare(context, input, async ({ facts, short }, { staged, changes, notRestored }) => {
     const folder = `${facts.project}-before-${short}`;
     let backup = folder;
     for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
-    const replaced = replaceFiles(staged, changes, backup);
+    const replaced = await replaceFiles(staged, changes, backup, () => isStopped);
+    const count = replaced.written.length;
+    if (count + replaced.notRestored.length < changes.length) return err(stopped(replaced, changes, facts.project));
     const all = [...notRestored, ...replaced.notRestored];
     return ok({ ...facts, ...replaced, notRestored: all, into: null, differing: changes.length });
   });
+  forget?.();
+  // Ctrl-C ends git, too.
+  return isStopped && !done.ok && done.error.code !== "interrupted" ? err(stoppedBefore) : done;
+}
+
+const stoppedBefore = { code: "interrupted", message: "it was stopped. Nothing was restored." } as const;
+
+function stopped({ written, backup }: ReplacedFiles, { length }: readonly FileChange[], project: string) {
+  if (written.length === 0) return stoppedBefore;
+  const where = backup === null ? "" : ` What they replaced is in ${backup}.`;
+  const message = `it was stopped: ${written.length} of ${pluralize(length, "file")} were restored in ${project}.${where} The same command restores the rest.`;
+  return { code: "interrupted", message } as const;
 }
 
 type Selection = CheckedMachineInput<"files.diff">;

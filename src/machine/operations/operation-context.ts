@@ -98,6 +98,8 @@ export interface OperationContext {
   readonly onSecretsRemoved?: (count: number) => void;
   /** For the audit log; default: the command line. */
   readonly by?: CallerSurface;
+  /** Ctrl-C then does not end the process; absent in the host. @returns undoes that */
+  readonly onInterrupt?: (listener: () => void) => () => void;
   /** Shows a line to a person who waits for the answer. */
   readonly progress?: (text: string) => void;
   /** Shows how far the work is, in place of the last such text; empty: removes it. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, checkpointOf, type CliHome } from "#harness/machine/cli-home.ts";
-import { failed, ids, printed } from "#harness/machine/cli-home.ts";
+import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -88,6 +88,52 @@ it("what a restore that was killed has left, in the project and beside it, goes 
   expect((await home.shim("restore --yes")).code).toBe(0);
   expect(Object.keys(contents(home.project)).toSorted()).toEqual([".env", mine, "a.txt"].toSorted());
   expect(existsSync(staged)).toBe(false);
+});
+
+/** Ctrl-C in the turn of the event loop in which it is time. */
+const stoppedWhen = (isTime: () => boolean): Pick<Io, "onInterrupt"> => ({
+  onInterrupt: (listener) => {
+    let isOver = false;
+    const look = (): void => {
+      if (isTime()) listener();
+      else if (!isOver) setImmediate(look);
+    };
+    setImmediate(look);
+    return () => void (isOver = true);
+  },
+});
+
+it("Ctrl-C stops a restore between two files and says what it did; the host completes an undo, and that is said", async () => {
+  const { home } = await withLaterFolder();
+  const { project } = home;
+  const many = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`many/${at}`, "one\n"]));
+  write(project, many);
+  home.now += 1_000;
+  addSession(home, { id: ids.elsewhere, pid: 400 });
+  await takePending(home.runtime, [ids.elsewhere], new AbortController().signal);
+  write(project, Object.fromEntries(Object.keys(many).map((name) => [name, "two\n"])));
+  expect(
+    await home.shimWith(
+      stoppedWhen(() => true),
+      "restore --yes",
+    ),
+  ).toMatchObject(failed(130, "Nothing was restored"));
+  const hasBegun = (): boolean => readdirSync(home.folder).some((name) => name.includes("-before-"));
+  const done = /stopped: 50 of 200 files were restored in .* What they replaced is in .*-before-\S+\. The same/;
+  expect(await home.shimWith(stoppedWhen(hasBegun), "restore --yes")).toMatchObject(failed(130, done));
+  expect(await home.json("restore --yes")).toMatchObject({ written: { length: 150 }, notRestored: [] });
+  const undone = aCliHome();
+  const rig = anUndoRig({ "a.txt": "one\n" }, { home: undone });
+  await rig.turn("edit it", { tool: "Bash", work: () => write(undone.project, { "a.txt": "two\n" }) });
+  const ran = await undone.shimWith(
+    stoppedWhen(() => true),
+    "undo --yes",
+  );
+  expect([ran.code, ran.out, ran.err]).toEqual([
+    0,
+    holding("Took back 1 file"),
+    holding("The host of this machine completes"),
+  ]);
 });
 
 it("a folder that is a link now leads no file out of the project", async () => {

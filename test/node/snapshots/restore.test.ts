@@ -72,7 +72,7 @@ it("names exactly the borrowed files that the project has lost, and brings the r
   expect(Object.keys(contents(into))).toEqual(["a.txt", "new.txt", "small.txt"]);
 });
 
-it("files are put back whole, what they replace is copied first, and none goes through a link out of the project", () => {
+it("files are put back whole, what they replace is copied first, and none goes through a link out of the project", async () => {
   const root = temporaryFolder();
   const [folder, project, backup] = [join(root, "staged"), join(root, "project"), join(root, "backup")];
   write(folder, { a: "then", "out/b": "then" });
@@ -83,7 +83,7 @@ it("files are put back whole, what they replace is copied first, and none goes t
   linkSync(join(project, "a"), join(root, "kept"));
   const changes = ["a", "out/b"].map((path) => ({ path, now: "changed" as const }));
   const notRestored = [{ path: "out/b", reason: "its folder is a link out of the project" }];
-  expect(replaceFiles({ folder, project }, changes, backup)).toEqual({ written: ["a"], notRestored, backup });
+  expect(await replaceFiles({ folder, project }, changes, backup)).toEqual({ written: ["a"], notRestored, backup });
   const texts = ["project/a", "backup/a", "kept", "elsewhere/b"].map((name) => readFileSync(join(root, name), "utf8"));
   expect(texts).toEqual(["then", "now", "now", "mine"]);
 });
