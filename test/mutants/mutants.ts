@@ -65,8 +65,8 @@ export const mutants: readonly Mutant[] = [
     "sharedWith: null,",
   ]),
   defect(31, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
-    "(now.get(path) ?? null) === after;",
-    "now.get(path) !== undefined || after === null;",
+    "changes: ready, begun: isBegun",
+    "changes: [...ready, ...later], begun: isBegun",
   ]),
   defect(35, "src/machine/effects/repeat-guard.ts", "a command that has perhaps run is repeated without a question", [
     'return outcome === "done" || (outcome === "unknown" && !isOnce);',
