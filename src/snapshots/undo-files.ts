@@ -383,10 +383,12 @@ class History {
 
   /** An undo of what was before is no change of the chat. */
   #addUndone({ path, before, after }: UndoneFile): void {
+    const known = this.#files.get(path);
+    // One that was killed has done it already.
+    if (known?.last === after) return;
     // A redo takes back the undo before it.
     const isRedo = this.#replaced.get(path) === after;
     this.#replaced.set(path, before);
-    const known = this.#files.get(path);
     if (known?.base === before && known.reason === null && !isRedo) this.#files.delete(path);
     else if (known) this.#change(path, before, after);
   }

@@ -190,7 +190,7 @@ it("a frame of one operation costs few statements, and leaves what its requests 
     "state.set",
     range(60, (n) => ({ key: "k", value: n, requestId: `u${n}` })),
   );
-  expect(codesOf(fresh).filter(([, code]) => code === "throttled")).toHaveLength(10);
+  expect(fresh.filter(({ error }) => error?.data.code === "throttled")).toHaveLength(10);
   // And ends of tasks, of which one comes twice, one is over, and one asks for more.
   const claims: InputOf<"tasks.ack">[][] = [];
   for (const [at, { connection }] of [one, other].entries()) {

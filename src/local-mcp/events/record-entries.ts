@@ -55,7 +55,7 @@ export function recordEntries(
 
 /** After a clock was set back an event comes behind the turn before it all the same. */
 function timeInOrder(sql: Sql, id: string, now: number): number {
-  const [last] = journal.newest(sql, id, ["prompt", "turn_end", "failure"], 1);
+  const [last] = journal.newestTurns(sql, id, 1);
   return last && now < last.at ? last.at + 1 : now;
 }
 

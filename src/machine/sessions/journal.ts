@@ -70,9 +70,13 @@ const turnBounds = journal.pick("at", "kind");
 const maxTurnBounds = 1_000;
 
 /** Begins and ends of the newest turns, oldest first; the index has just these kinds. */
-export function newestTurns(sql: Sql, sessionId: string): { at: number; kind: "prompt" | "turn_end" | "failure" }[] {
+export function newestTurns(
+  sql: Sql,
+  sessionId: string,
+  limit = maxTurnBounds,
+): { at: number; kind: "prompt" | "turn_end" | "failure" }[] {
   const rest = "WHERE session = ? AND kind IN ('prompt', 'turn_end', 'failure') ORDER BY seq DESC LIMIT ?";
-  return turnBounds.select(sql, rest, sessionId, maxTurnBounds).toReversed() as ReturnType<typeof newestTurns>;
+  return turnBounds.select(sql, rest, sessionId, limit).toReversed() as ReturnType<typeof newestTurns>;
 }
 
 const searched = 5_000;
