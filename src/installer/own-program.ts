@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { basename, dirname, join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { type Launch, isTemporary, findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
-import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import { createPrivateFolder, temporaryBeside, writeAtomically } from "../platform/private-files.ts";
 import { messageOf } from "../shared/error.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -115,7 +115,7 @@ export function applyLink({ action, path, target }: LinkPlan, home: string): str
     mkdirSync(home, { recursive: true, mode: 0o700 });
     // Record first: a link without a record would never be removed.
     writeAtomically(file, `${JSON.stringify(record)}\n`);
-    const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
+    const temporary = temporaryBeside(path);
     rmSync(temporary, { force: true });
     symlinkSync(target, temporary);
     renameSync(temporary, path);

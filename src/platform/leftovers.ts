@@ -1,14 +1,9 @@
 import { readdirSync, rmSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { isRunning } from "./processes.ts";
 
-/** Names that {@link temporaryBeside} gives. */
+/** Names that `temporaryBeside` gives. */
 export const temporaryNames = /^\..+\.shim-(\d+)\.tmp$/;
-
-/** Where this process writes a file before it takes its name. */
-export function temporaryBeside(path: string): string {
-  return join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
-}
 
 /** @param ofProcess matches names of what a killed process leaves; its group is the process */
 export function removeLeftovers(folder: string, ofProcess: RegExp): void {

@@ -32,6 +32,11 @@ export function createPrivateFolder(path: string): void {
   for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
+/** Where this process writes a file before it takes its name: another one may do so, too. */
+export function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
+}
+
 /**
  * Replaces a small file atomically and durably, and keeps its owner.
  * @param path not a symbolic link
@@ -46,8 +51,7 @@ export function writeAtomically(
 ): void {
   if (options.isNew) requireAbsent(path);
   const present = statSync(path, { throwIfNoEntry: false });
-  // Other processes may replace the same file at the same moment.
-  const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
+  const temporary = temporaryBeside(path);
   try {
     // Left by a killed process with the same pid.
     rmSync(temporary, { force: true });

@@ -21,7 +21,8 @@ import { dirname, join, sep } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { realPath } from "../platform/paths.ts";
-import { removeLeftovers, temporaryBeside, temporaryNames } from "../platform/leftovers.ts";
+import { removeLeftovers, temporaryNames } from "../platform/leftovers.ts";
+import { temporaryBeside } from "../platform/private-files.ts";
 import { run, userGit } from "./git.ts";
 import type { ExcludedFile } from "./selection.ts";
 

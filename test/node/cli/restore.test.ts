@@ -94,11 +94,11 @@ it("what a restore that was killed has left, in the project and beside it, goes 
 const stoppedWhen = (isTime: () => boolean): Pick<Io, "onInterrupt"> => ({
   onInterrupt: (listener) => {
     let isOver = false;
-    const look = (): void => {
+    const poll = (): void => {
       if (isTime()) listener();
-      else if (!isOver) setImmediate(look);
+      else if (!isOver) setImmediate(poll);
     };
-    setImmediate(look);
+    setImmediate(poll);
     return () => void (isOver = true);
   },
 });
