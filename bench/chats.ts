@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { isRunning } from "../src/platform/processes.ts";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { scaled } from "./measure.ts";
@@ -42,22 +43,24 @@ async function idle(count: number) {
 type Processes = readonly { readonly pid: number }[];
 
 async function wakeUpRate(processes: Processes, forMs: number): Promise<number> {
-  const before = wakeUps(processes);
+  const before = processes.map(wakeUps);
   await pause(forMs);
-  return (wakeUps(processes) - before) / (forMs / 1_000);
+  // Of two hosts that began at once one has ended.
+  const added = processes.map((one, at) => (isRunning(one.pid) ? wakeUps(one) - (before[at] ?? 0) : 0));
+  return added.reduce((total, count) => total + count, 0) / (forMs / 1_000);
 }
 
 /** proc(5): a thread that wakes up has left the processor of its own accord before. */
-function wakeUps(processes: Processes): number {
-  const tasks = processes.flatMap(({ pid }) =>
-    readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/status`),
-  );
+function wakeUps({ pid }: Processes[number]): number {
+  if (!isRunning(pid)) return 0;
+  const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/status`);
   const switches = /^voluntary_ctxt_switches:\s+(\d+)/m;
   return tasks.reduce((total, path) => total + Number(switches.exec(readFileSync(path, "utf8"))?.[1]), 0);
 }
 
 /** In bytes; what processes share is counted in parts: proc(5), "Pss". */
 function memoryOf(processes: Processes): number {
-  const all = processes.map(({ pid }) => readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+  const running = processes.filter(({ pid }) => isRunning(pid));
+  const all = running.map(({ pid }) => readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
   return all.reduce((total, text) => total + Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) * 1_024, 0);
 }

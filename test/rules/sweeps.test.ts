@@ -77,7 +77,10 @@ it("a kind whose sweep fails is put off, undone, and blocks nothing else", async
   const repairOther = await poison(host, "BEFORE DELETE ON changes", "other");
   host.wait(2 * day);
   const before = await revision(host);
-  expect(await host.sweep(100)).toEqual(["state", "changes"].map((kind) => `${kind}: this row is damaged`));
+  const problems = ["state", "changes"].map(
+    (kind) => expect.stringContaining(`${kind}: this row is damaged`) as string,
+  );
+  expect(await host.sweep(100)).toEqual(problems);
   expect(await revision(host)).toBeLessThan(before + 2);
   expect(await host.rows("SELECT key FROM idempotency")).toEqual([]);
   expect(await host.rows("SELECT id FROM messages")).toHaveLength(1);
@@ -381,7 +384,7 @@ it("a machine that is alone may have all chats, one among others half of them", 
   expect(refused(await join(host, "c0", "m3")).message).toContain("maxConcurrentChats");
   for (const chat of ["b0", "b1", "b2"]) await ask(host, "chats.unregister", { self: { chat, incarnation: 1 } });
   // m1 is alone.
-  await host.run("UPDATE tokens SET revokedAt = 1");
+  await host.run("UPDATE tokens SET revokedAt = 1 WHERE machine <> 'm1'");
   for (let at = 0; at < 6; at++) given(await join(host, `a${at}`, "m1"));
   expect(refused(await join(host, "a6", "m1")).message).toContain("maxConcurrentChats");
 });

@@ -100,9 +100,8 @@ class Upkeep {
     // Pruning a session keeps the record of its death. A chat of this host records its own.
     recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {
-      const by = pruneTime(sql, now);
-      prune(sql, by, config.retention, 200);
-      clients.prune(sql, this.#runtime.processes.boot(), by - processRowsMs);
+      prune(sql, pruneTime(sql, now), config.retention, 200);
+      clients.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
     });
     void attempt(log, "experiments", async () => {
       // Statistics are a large part of the program.

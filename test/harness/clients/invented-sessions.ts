@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
-import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import type { CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { T0 } from "#harness/store/store-test.ts";
 
@@ -264,10 +264,6 @@ export function filesOf({ folder: home }: CliHome): Map<string, string | null> {
   const names = fs.readdirSync(home, { recursive: true, encoding: "utf8" });
   const ofClients = names.filter((name) => /^\.(claude|codex|copilot|qwen|gemini)\//.test(name));
   return new Map(ofClients.map((name) => [name, contentOf(join(home, name))]));
-}
-
-export function known(home: CliHome, { id, client, file }: InventedSession): void {
-  addSession(home, { id, client, pid: 77, transcriptPath: join(home.folder, file) });
 }
 
 export type Break = (path: string, session: InventedSession) => void;

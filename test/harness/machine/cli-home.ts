@@ -1,3 +1,4 @@
+import type { InventedSession } from "#harness/clients/invented-sessions.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -272,6 +273,11 @@ export function addSession(home: CliHome, seed: SessionSeed): void {
     entries.forEach((entry, at) => journal.append(sql, seed.id, home.now, `k${at}`, entry));
   });
   if (seed.entries?.length !== 0) capture(runtime, { sessionId: seed.id, trigger: "on_demand" });
+}
+
+/** SHIM knows the chat whose file it is. */
+export function known(home: CliHome, { id, client, file }: InventedSession): void {
+  addSession(home, { id, client, pid: 77, transcriptPath: join(home.folder, file) });
 }
 
 export function seed(home: CliHome): void {

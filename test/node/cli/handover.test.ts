@@ -2,7 +2,16 @@ import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
-import { aCliHome, addSession, failed, holding, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import {
+  aCliHome,
+  addSession,
+  failed,
+  holding,
+  printed,
+  type CliHome,
+  type Ran,
+  known,
+} from "#harness/machine/cli-home.ts";
 import { fromFileText, openHandover, parseHandoverCode } from "#src/machine/handover/package.ts";
 import { checkGiven, rememberGiven } from "#src/machine/handover/watch.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
@@ -15,7 +24,7 @@ import * as news from "#src/machine/sessions/news.ts";
 import { sessions as sessionRows } from "#src/store/session-tables.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
-import { invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
+import { invented, writeSession } from "#harness/clients/invented-sessions.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";

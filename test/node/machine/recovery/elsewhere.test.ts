@@ -22,8 +22,8 @@ import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace }
 import type { Io } from "#src/cli/io.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { fakeOpenCode, filesOf, invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
-import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { fakeOpenCode, filesOf, invented, writeSession } from "#harness/clients/invented-sessions.ts";
+import { aCliHome, addSession, failed, holding, printed, type CliHome, known } from "#harness/machine/cli-home.ts";
 
 async function found({ reach }: { readonly reach: Reach }): Promise<string[]> {
   return (await findElsewhere(reach, project)).map(({ row }) => row.id);

@@ -1,9 +1,9 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, printed, type CliHome, known } from "#harness/machine/cli-home.ts";
 import * as breaks from "#harness/clients/invented-sessions.ts";
-import { edit, filesOf, invented, known, lines, refuse, writeSession } from "#harness/clients/invented-sessions.ts";
+import { edit, filesOf, invented, lines, refuse, writeSession } from "#harness/clients/invented-sessions.ts";
 import type { Break, InventedSession } from "#harness/clients/invented-sessions.ts";
 
 const withRows = ["claude-code", "codex", "copilot", "qwen"];
