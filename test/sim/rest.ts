@@ -159,8 +159,8 @@ async function giveBack(world: World): Promise<void> {
 }
 
 function checkChats({ sim, host, clients }: World): void {
-  for (const { identity, name, isLeaving } of clients) {
-    const isGone = !isLeaving && host.statusOf(identity.chat) === "offline";
+  for (const { identity, name, isLeaving, isRefused } of clients) {
+    const isGone = !isLeaving && !isRefused && host.statusOf(identity.chat) === "offline";
     if (isGone) sim.fail("due", `${name} runs, and counts as gone`);
   }
 }

@@ -183,6 +183,11 @@ export class Client {
     this.run(() => this.call(name, given));
   }
 
+  /** Asks again until it is registered, or ends: an earlier process of its session may still count as there. */
+  get isRefused(): boolean {
+    return this.#refusals > 0;
+  }
+
   async registerAgain(): Promise<void> {
     if (this.isUp) await this.#register();
   }
