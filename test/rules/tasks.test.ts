@@ -466,3 +466,13 @@ taskTest("at the day's limit no task begins until it is raised or UTC midnight",
   expect(dayEndsInMs).toBeGreaterThan(0);
   expect(dayEndsInMs).toBeLessThanOrEqual(day);
 });
+
+taskTest("a shorter life of chats counts at once, also for what a silent chat holds already", async ({ host, a }) => {
+  await ask(host, "settings.set", { settings: { chatTtlMs: 40_000 } });
+  const task = await submitOne(host);
+  await a.take();
+  await ask(host, "settings.set", { settings: { chatTtlMs: 20_000 } });
+  host.wait(20_000);
+  await host.ring();
+  expect(await stateOf(host, task)).toBe("queued");
+});

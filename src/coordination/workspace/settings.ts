@@ -2,6 +2,7 @@ import type { Budget, BudgetChanges, Budgets } from "../../contract/budgets.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
 import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
@@ -28,6 +29,7 @@ export const handlers = {
     const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
     const next: Settings = { ...tx.settings, ...changed, budgets };
     meta.write(tx.sql, "settings", JSON.stringify(next));
+    if (next.chatTtlMs < tx.settings.chatTtlMs) chatRows.checkEarlier(tx, tx.settings.chatTtlMs - next.chatTtlMs);
     const subject = Object.keys(changed).join(" ");
     const detail = omitUndefined({ reason });
     audit.append(tx, { kind: "settings.changed", subject, actor: actor.machine, detail });
