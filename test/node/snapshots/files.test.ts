@@ -167,12 +167,12 @@ it("does not read secrets, pipes, folders, devices that never end, and relative 
   expect(noteFile(join(at, "link"), "noted", LIMITS).hash).toBe(sha256("x"));
 });
 
-it("a file whose path is not UTF-8, as its client tells it, is not called absent", () => {
+it("a file whose path is not UTF-8, as its client names it, is not called absent", () => {
   const folder = Buffer.concat([Buffer.from(`${temporaryFolder()}/caf`), Buffer.from([0xe9])]);
   mkdirSync(folder);
-  const told = `${folder.toString()}/a.txt`;
+  const named = `${folder.toString()}/a.txt`;
   writeFileSync(Buffer.concat([folder, Buffer.from("/a.txt")]), "x");
-  const note = noteFile(told, "edited", LIMITS);
+  const note = noteFile(named, "edited", LIMITS);
   expect([note.skipped, compareFiles([note])[0]?.now]).toEqual(["unreadable", "unknown"]);
 });
 
