@@ -135,13 +135,13 @@ export function nextName(folder: string, now: number): string {
 /** SQLite's default page size in bytes; SHIM uses no other. */
 export const pageBytes = 4_096;
 
-/** Counts what is no file, such as a folder, as truncated: it holds no page. */
-export function isTruncated(database: string): boolean {
+/** Why it holds no whole pages, as far as its type and length tell; null: it may hold them. */
+export function lengthProblem(database: string): "no file" | "truncated" | null {
   const stats = statSync(database);
-  if (!stats.isFile()) return true;
+  if (!stats.isFile()) return "no file";
   const { size } = stats;
   const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
-  return size === 0 || (size % pageBytes !== 0 && !hasLog);
+  return size === 0 || (size % pageBytes !== 0 && !hasLog) ? "truncated" : null;
 }
 
 /**

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect, transaction, type Connection } from "./driver.ts";
-import { buildNext, isTruncated, migrateOlder, withMaintenanceLock, type StoreContext } from "./database.ts";
+import { buildNext, lengthProblem, migrateOlder, withMaintenanceLock, type StoreContext } from "./database.ts";
 import * as notices from "./notices.ts";
 import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
 import { NeedsHostError, StoreError } from "./store-error.ts";
@@ -67,8 +67,8 @@ export function openReadOnly(context: StoreContext): OpenedDatabase {
 
 /** SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkLength(path: string): void {
-  if (!isTruncated(path)) return;
-  throw new StoreError("store_corrupt", `${path} is ${statSync(path).isFile() ? "truncated" : "no file"}`);
+  const problem = lengthProblem(path);
+  if (problem !== null) throw new StoreError("store_corrupt", `${path} is ${problem}`);
 }
 
 /**

@@ -5,7 +5,7 @@ import { connect, withConnection } from "./driver.ts";
 import {
   buildNext,
   isSound,
-  isTruncated,
+  lengthProblem,
   nextName,
   withMaintenanceLock,
   type StoreContext,
@@ -57,7 +57,7 @@ export function setAside(context: StoreContext, damage: Damage): void {
 function isUsable(context: StoreContext, damage: Damage): boolean {
   const { database } = context.files;
   // SQLite would delete the log of an empty database, and overwrite a file below one page.
-  if (isTruncated(database)) return false;
+  if (lengthProblem(database) !== null) return false;
   try {
     return withConnection(connect(context.driver, database, context.busyMs), (connection) => {
       if (damage.isIndexOnly) {

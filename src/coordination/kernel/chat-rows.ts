@@ -97,7 +97,7 @@ export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
   tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ? AND (dueAt IS NULL OR dueAt > ?)", at, row.chat, at);
 }
 
-/** Where chats live shorter from now on, their ends are not noticed later for it. */
+/** For a lower `chatTtlMs`: the next check of each chat comes so many ms earlier. */
 export function checkEarlier({ sql }: Pick<Tx, "sql">, ms: number): void {
   sql.run("UPDATE chats SET dueAt = dueAt - ? WHERE dueAt IS NOT NULL", ms);
 }

@@ -27,9 +27,7 @@ export function listMoments(sql: Sql, session: string): Moment[] {
   const own = rows.flatMap(({ seq, at, entry }) =>
     entry.kind === "prompt" && isRequest(entry.text) ? [{ seq, at, text: entry.text }] : [],
   );
-  // The clock may have been set back since the first one.
-  const times = new Set(own.map(({ at }) => at));
-  const pruned = prompts.filter(({ at }) => at < (own[0]?.at ?? Infinity) && !times.has(at));
+  const pruned = prompts.filter(({ at }) => at < (own[0]?.at ?? Infinity));
   const before = Math.max(pruned.length, prompts.length + droppedPrompts - own.length);
   return [
     // Prompts that made room for newer ones stood between the first and the others.

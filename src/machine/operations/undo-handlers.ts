@@ -6,7 +6,8 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { reversed, undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { reversed, undoFiles, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { capture } from "../checkpoints/capture.ts";
@@ -249,11 +250,11 @@ async function run(
   runtime: Runtime,
   { session, what, stamps, others, chosen }: ChosenChat,
   checkpointId: string,
-  how: "preview" | "save" | "apply",
+  how: UndoInput["how"],
 ): Promise<OperationResult<DoneFiles>> {
   const { env, paths, config } = runtime;
   const project = { project: session.project, snapshots: paths.snapshots, limits: config.snapshots };
-  const work = { what, stamps, others, chosen, isApplied: how !== "preview", isOnlySaved: how === "save" };
+  const work = { what, stamps, others, chosen, how };
   const input = { env: { ...env }, ...project, checkpointId, now: runtime.now(), ...work };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
   if (done.state === "done") return ok(done);

@@ -4,7 +4,8 @@ import type { FileStamp } from "../../contract/work-state.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import { presentEnd, type UndoInput, type UndoneFile, type UndoStep } from "../../snapshots/undo-files.ts";
+import type { UndoInput } from "../../snapshots/undo-files.ts";
+import { presentEnd, type UndoneFile, type UndoStep } from "../../snapshots/undo-history.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -288,15 +289,11 @@ export function changingTurns(
 function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {
   const moments = listMoments(sql, session.id);
   const turns = new Map<Moment, ChangingTurn>();
-  // The clock may have been ahead in an earlier turn.
-  let after = Infinity;
   for (const { seq, at, entry } of journal.newest(sql, session.id, ["tool_start", "tool_end"], maxRows)) {
     const isChange =
       entry.kind === "tool_end" ? isEdited(entry) : entry.kind === "tool_start" && mayChangeFiles(entry.name);
     const prompt = isChange ? moments.findLast((one) => (one.seq ?? 0) < seq) : undefined;
-    if (!prompt || turns.has(prompt)) continue;
-    after = Math.min(after, at);
-    turns.set(prompt, { session, prompt, at: after });
+    if (prompt && !turns.has(prompt)) turns.set(prompt, { session, prompt, at });
   }
   return [...turns.values()];
 }

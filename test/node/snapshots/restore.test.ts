@@ -400,7 +400,7 @@ function tolerated(act: () => void): void {
 
 function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): ReturnType<typeof undoFiles> {
   const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS };
-  return undoFiles({ ...input, ...undone, ...more, isApplied: true });
+  return undoFiles({ ...input, ...undone, ...more, how: "apply" });
 }
 
 it("a file whose line endings alone have changed comes back, which git calls unchanged", async () => {

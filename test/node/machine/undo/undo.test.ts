@@ -82,7 +82,7 @@ it.each([true, false])(
 async function undoKilled({ runtime, undo }: UndoRig, input: Parameters<UndoRig["undo"]>[0] = {}): Promise<void> {
   const startJob = async ({ input: given }: Job): Promise<unknown> => {
     const job = { ...given, processes: runtime.processes } as unknown as UndoInput;
-    if (!job.isApplied || job.isOnlySaved === true) return undoFiles(job);
+    if (job.how !== "apply") return undoFiles(job);
     await undoFiles({ ...job, chosen: ["a"] });
     throw new Error("killed");
   };
