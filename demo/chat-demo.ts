@@ -96,7 +96,7 @@ class Demo {
     const asSaved = filesIn(this.#scene.project);
     const tool = await first.play("hang");
     progress(`kill -9 of the client, its MCP process and the host, while \`${story.slowCommand}\` runs ...`);
-    await this.#noteHost("GET", "/status");
+    await this.#noteHost();
     const killedAt = performance.now();
     this.#killHost();
     await first.kill(Number(server));
@@ -125,8 +125,8 @@ class Demo {
   }
 
   /** A host that the demo has started is one of its processes. */
-  async #noteHost(...question: ["GET", "/status"] | ["POST", "/stop"]): Promise<void> {
-    const asked = await runningHost({ paths: this.#scene.paths }, ...question);
+  async #noteHost(): Promise<void> {
+    const asked = await runningHost({ paths: this.#scene.paths }, "GET", "/status");
     const pid = asked.ok ? asked.value.host?.pid : undefined;
     const host = pid === undefined ? null : identify(systemProcesses, pid);
     if (host) this.#started.push(host);
@@ -141,18 +141,10 @@ class Demo {
   /** A running hook would recreate its files after the removal, so clients may finish first. */
   async endAll(): Promise<void> {
     const closed = Promise.all(this.#clients.map((client) => client.close()));
+    await this.#noteHost();
     await Promise.race([closed, pause(maxWaitMs, undefined, { ref: false })]);
-    try {
-      // Killed, it would leave its git, which writes on.
-      await this.#noteHost("POST", "/stop");
-      await this.#until(
-        "the host has ended",
-        () => this.#host === null || !isAlive(systemProcesses, this.#host) || null,
-      );
-    } finally {
-      this.#kill(() => true);
-      await this.#untilQuiet();
-    }
+    this.#kill(() => true);
+    await this.#untilQuiet();
   }
 
   #client(session: string): ClientProcess {
@@ -239,7 +231,7 @@ class Demo {
     const lines = Array.isArray(stray) ? stray : [];
     this.#check("clean stdout", lines.length === 0, "nothing but the protocol", lines.join("; "));
     await client.close();
-    await this.#noteHost("GET", "/status");
+    await this.#noteHost();
     await runningHost({ paths: this.#scene.paths }, "POST", "/stop");
     const isQuiet = await this.#untilQuiet().catch(() => false);
     this.#check("no process left", isQuiet, "by pid and start time", JSON.stringify(this.#alive()));
