@@ -52,8 +52,10 @@ export class FileSaver {
     return Promise.resolve();
   }
 
-  stop(): void {
+  /** Begins no other save but the last one, and resolves when what has begun is over. */
+  stop(): Promise<void> {
     this.#abort.abort();
+    return this.#running;
   }
 
   saveLast(): Promise<void> {
@@ -203,7 +205,8 @@ export class ServedChat {
     if (this.#endReason !== null) await this.#mayLeave.promise;
     if (!this.#isOver) {
       this.#isOver = true;
-      this.#files.stop();
+      // Else its snapshot would count as being taken, and its process outlive the host.
+      await this.#files.stop();
       await this.#leaveTeam("goes_on");
     }
     machine.remove(this);
@@ -217,7 +220,7 @@ export class ServedChat {
     if (before !== null || this.#isOver) return;
     const { runtime, connection } = this.#options;
     const limit = this.#limitEnd();
-    this.#files.stop();
+    void this.#files.stop();
     runtime.fronts.disconnect(this, isKilled && this.isSettled);
     // Node reports the end of stdin before a signal that preceded it.
     await nextTurn();

@@ -49,6 +49,8 @@ async function twoFronts(host: HostRig): Promise<[FrontOfChat, FrontOfChat]> {
   return [await aFront(host, { pid: 101, clientPid: 100 }), await aFront(host, { pid: 201, clientPid: 200 })];
 }
 
+const clientPid = 4_000_000;
+
 /** The front says why it ends. */
 function end(front: FrontOfChat, reason: string): void {
   front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
@@ -231,6 +233,29 @@ it("a host that stops waits for the operations that run", async () => {
   await ended;
 });
 
+it("a host that stops waits for a snapshot that it has begun, which the next host takes", async () => {
+  const runtime = tempRuntime({ env: { PATH: process.env["PATH"] } });
+  const project = aProject();
+  const [begun, answer] = [Promise.withResolvers<AbortSignal | undefined>(), Promise.withResolvers<unknown>()];
+  const startJob: Runtime["startJob"] = (_, signal) => {
+    begun.resolve(signal);
+    return answer.promise;
+  };
+  const host = await aHost(Object.assign(runtime, { startJob }));
+  const front = await aFront(host, { pid: 101, clientPid });
+  await front.call("shim_force_checkpoint", { goal: "fix it", project });
+  const signal = await begun.promise;
+  let isOver = false;
+  void host.ended.then(() => (isOver = true));
+  host.host.stop();
+  await settled();
+  expect([signal?.aborted, isOver]).toEqual([true, false]);
+  answer.resolve({ state: "failed", reason: "aborted" });
+  await host.ended;
+  const states = tempRuntime({ beside: runtime }).store.read((sql) => column(sql, "SELECT state FROM snapshots"), []);
+  expect(states).toEqual(["pending"]);
+});
+
 it("a host syncs for the workspace of the caller only", async () => {
   const host = await aHost();
   const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
@@ -239,8 +264,6 @@ it("a host syncs for the workspace of the caller only", async () => {
   const { body } = await ask(host.socket, "POST", "/call/workspace.sync", { input: {}, env, by: "command line" });
   expect(JSON.parse(body)).toMatchObject({ result: { ok: false, error: { code: "other_workspace" } } });
 });
-
-const clientPid = 4_000_000;
 
 it("a client that is killed in the middle of a tool has died then, not at its last event", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
