@@ -9,6 +9,13 @@ export function list(sql: Sql): Notice[] {
   return notices.select(sql, "WHERE acknowledgedAt IS NULL ORDER BY id");
 }
 
+/** Epoch ms; null where this store never replaced a damaged one. */
+export function storeDamagedAt(sql: Sql): number | null {
+  return (
+    sql.all<{ at: number | null }>("SELECT max(at) AS at FROM notices WHERE kind = 'store_damaged'")[0]?.at ?? null
+  );
+}
+
 export function add(sql: Sql, now: number, kind: string, text: string): number {
   return notices.append(sql, { at: now, kind, text });
 }

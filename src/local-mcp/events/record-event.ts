@@ -41,6 +41,7 @@ import { limitLine } from "../../machine/usage/at-limit.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
+import * as notices from "../../store/notices.ts";
 import { readHead } from "../../snapshots/git-head.ts";
 import { decide, decideUnread, dueTrigger, effectsOf, guardReason } from "./hook-answer.ts";
 import { isWithoutUser, recordEnd, type StartedSession } from "./session-bounds.ts";
@@ -253,7 +254,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
     transcriptPath: path && pathOf(path),
     transcriptOffset: before ? 0 : transcriptMark(sql, id),
     client: clientName,
-    origin: parentId ? "fork" : startSource(incoming),
+    origin: parentId ? "fork" : originOf(identified),
     parentId,
     owner: client,
     isAlive: isSignOfLife && before !== null && sessions.isOver(before),
@@ -262,6 +263,12 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
   if (!isLate) updateWaiting(sql, now, event, input, session);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
   return { session, before };
+}
+
+/** A chat without a row that works already was there before a damaged store was replaced. */
+function originOf({ sql, incoming }: IdentifiedEvent): string {
+  const isRowLost = incoming.event !== "SessionStart" && notices.storeDamagedAt(sql) !== null;
+  return isRowLost ? "resume" : startSource(incoming);
 }
 
 function startSource({ input }: IncomingEvent): string {

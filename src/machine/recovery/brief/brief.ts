@@ -104,16 +104,25 @@ function quotedAt({ at }: Remark, now: number, text: string): string {
 /** Points of the transcript that a brief names. */
 const maxPoints = 4;
 
-/** Pure. Parts of the transcript that are unknown, and where they stand. */
-function damageLines({ state }: Pick<Restoration, "state">, { now }: BriefContext): BriefLine[] {
-  const { damaged } = state;
+/** Pure. Parts of its records that are unknown, and where they stand. */
+function damageLines({ state, storeDamagedAt }: Restoration, { now }: BriefContext): BriefLine[] {
+  const store =
+    storeDamagedAt === undefined
+      ? []
+      : [
+          `SHIM's store was found damaged ${formatAgo(now, storeDamagedAt)}: parts of this session from before may be lost`,
+        ];
+  return [...store, ...transcriptDamage(state, now)].map((text) => ({ text, rank: 0 }));
+}
+
+function transcriptDamage({ damaged }: WorkState, now: number): string[] {
   if (!damaged) return [];
   const { count, isBranched } = damaged;
   const them = count === 1 ? "it" : "them";
   const unread = `${unreadParts(count, "of its transcript")} (${pointsOf(damaged, now)}): what stood in ${them} is unknown`;
   const branches =
     "its transcript goes on along two branches, as when two chats write one session: both are quoted here, and its client continues only the newer one";
-  return [...(count > 0 ? [unread] : []), ...(isBranched ? [branches] : [])].map((text) => ({ text, rank: 0 }));
+  return [...(count > 0 ? [unread] : []), ...(isBranched ? [branches] : [])];
 }
 
 function pointsOf({ parts, count, isAtEnd }: DamagedParts, now: number): string {

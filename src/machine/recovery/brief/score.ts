@@ -27,6 +27,7 @@ interface ScoredSession {
   readonly session: Pick<Session, "origin" | "startedAt">;
   readonly state: WorkState;
   readonly files: readonly ComparedFile[];
+  readonly storeDamagedAt?: number;
 }
 
 /**
@@ -34,16 +35,17 @@ interface ScoredSession {
  * @param quoted positions in `state.prompts` of those that the brief quotes
  */
 export function score(from: ScoredSession, quoted: ReadonlySet<number>): RestoreScore {
-  const parts = [...promptsPart(from, quoted), ...endPart(from.state), ...filesPart(from.files)];
+  const parts = [...promptsPart(from, quoted), ...endPart(from), ...filesPart(from.files)];
   const sum = parts.reduce((all, { share }) => all + share, 0);
   return { total: parts.length === 0 ? 0 : Math.round((100 * sum) / parts.length), parts };
 }
 
-/** Each part that could not be read may hold a prompt. */
-function promptsPart({ session, state }: ScoredSession, quoted: ReadonlySet<number>): ScorePart[] {
+/** Each part that could not be read, or that the store may have lost, may hold a prompt. */
+function promptsPart({ session, state, storeDamagedAt }: ScoredSession, quoted: ReadonlySet<number>): ScorePart[] {
   const { prompts, droppedPrompts, damaged } = state;
   const made = prompts.length + droppedPrompts;
-  const unread = (damaged?.count ?? 0) + (isBeginUnread(session, state) ? 1 : 0);
+  const lost = [isBeginUnread(session, state), storeDamagedAt !== undefined].filter(Boolean).length;
+  const unread = (damaged?.count ?? 0) + lost;
   const text = `${quoted.size} of ${unread > 0 ? "at least " : ""}${made} prompts quoted`;
   return made === 0 ? [] : [{ name: "prompts", share: quoted.size / (made + unread), text }];
 }
@@ -56,11 +58,13 @@ function isBeginUnread(session: ScoredSession["session"], { prompts }: WorkState
 const ended: ReadonlySet<Standing> = new Set<Standing>(["waiting", "interrupted"]);
 
 /** The end is there where the turn was over by the client's word, and all was read. */
-function endPart(state: WorkState): ScorePart[] {
+function endPart({ state, storeDamagedAt = 0 }: ScoredSession): ScorePart[] {
   const { prompts, words, damaged } = state;
   if (prompts.length === 0) return [];
   if (damaged && isEndUnread(damaged, prompts.at(-1)?.at ?? 0))
     return [end(0, "the end of the conversation could not be read")];
+  const newest = Math.max(...[...prompts, ...words].map(({ at }) => at));
+  if (newest <= storeDamagedAt) return [end(0, "the store may have lost the end of the conversation")];
   if (words.length === 0) return [end(0, "no words of the chat are known")];
   if (ended.has(standingOf(state))) return [end(1, "the end of the conversation is there")];
   return [end(1, "the chat's newest words are there, the end of its turn is not")];

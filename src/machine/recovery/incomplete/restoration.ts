@@ -10,6 +10,7 @@ import { currentState } from "../../checkpoints/capture.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { isEdited } from "../../sessions/work-state.ts";
 import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
+import * as notices from "../../../store/notices.ts";
 import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -66,6 +67,8 @@ export interface Restoration {
   readonly causeDetail: string;
   readonly state: WorkState;
   readonly checkpoint: checkpoints.Checkpoint | null;
+  /** Time at which the store was found damaged since it began, epoch ms: entries until then may be lost. */
+  readonly storeDamagedAt?: number;
   /** Time of the newest known event, epoch ms; 0: its transcript has no times. */
   readonly knownUntil: number;
   readonly files: readonly RestoredFile[];
@@ -118,6 +121,7 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
   const seen = isOver ? withSilentEnd(sql, session) : session;
   const { cause, causeDetail } =
     isOver && seen.endedAt === null ? causeOf(sql, seen, processes) : { cause: null, causeDetail: "" };
+  const storeDamagedAt = notices.storeDamagedAt(sql) ?? 0;
   return {
     session: seen,
     cause,
@@ -131,6 +135,7 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
     knownUntil: isUndated(state, now()) ? 0 : session.lastSeenAt,
     snapshot: newestSnapshot(sql, session.id),
     tasks: tasksOf(sql, session.id),
+    ...(storeDamagedAt >= session.startedAt ? { storeDamagedAt } : {}),
     ...(received ? { held: heldText(received, received.goesTo) } : {}),
     ...omitUndefined({ verification: verifications.find(sql, { session: session.id }) ?? undefined }),
   };

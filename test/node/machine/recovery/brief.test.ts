@@ -165,6 +165,16 @@ it.each<[string, Partial<WorkState>, Partial<Restoration>?]>([
   ["2 of 2 prompts quoted; the end of the conversation is there", { ...asked, interruptedAt: T0 + 10_000 }],
   ["2 of at least 2 prompts quoted; the chat's newest words are there", { ...asked, ...lostAt(T0 + 999) }],
   [
+    "2 of at least 2 prompts quoted; the store may have lost the end of the conversation",
+    { ...asked, turnEndedAt: T0 + 9_000 },
+    { storeDamagedAt: T0 + 9_500 },
+  ],
+  [
+    "2 of at least 2 prompts quoted; the end of the conversation is there",
+    { ...asked, turnEndedAt: T0 + 9_000 },
+    { storeDamagedAt: T0 + 500 },
+  ],
+  [
     "2 of at least 2 prompts quoted; the end of the conversation could not be read",
     { ...asked, ...lostAt(T0 + 1_000) },
   ],
