@@ -56,12 +56,13 @@ export async function loadDriver(preferred: DriverName = "better-sqlite3"): Prom
  */
 export function lockFile(path: string, open: Driver): Connection | null {
   createPrivateFile(path);
-  const lock = open({ path, readOnly: false, busyMs: 0 });
+  let lock: Connection | null = null;
   try {
+    lock = open({ path, readOnly: false, busyMs: 0 });
     lock.script("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     return lock;
   } catch (error) {
-    lock.close();
+    lock?.close();
     const mapped = toStoreError(error, path);
     // SQLite takes a file system without locks for a lock that is held.
     if (mapped instanceof StoreError && mapped.code === "store_locked") return null;

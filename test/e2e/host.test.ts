@@ -104,6 +104,17 @@ it("a home that is copied while its host lives is another home: both go on, each
   await vi.waitFor(() => expect(counts()).toEqual([1, 1]), patience);
 });
 
+it("where no host can be started the chat learns the host's own reason, also on a full disk", async (test) => {
+  const paths = tempHome();
+  mkdirSync(hostLock(paths.home, systemProcesses.boot()), { recursive: true });
+  await expect(startServer(paths)).rejects.toThrow(/cannot be started \(.*host-.*\.lock/);
+  const disk = smallDisk(test, 1);
+  const full = pathsIn(join(disk, "home"));
+  mkdirSync(full.home);
+  execFileSync("sh", ["-c", "cat /dev/zero > fill || true"], { cwd: disk, stdio: "ignore" });
+  await expect(startServer(full)).rejects.toThrow(/cannot be started \(.*the disk is full; free/);
+});
+
 const lackings = { locks: "its file system has no locks", sockets: "no socket can be made at" } as const;
 
 for (const what of ["locks", "sockets"] as const)
@@ -212,7 +223,7 @@ it("where no host can be started events wait in the spool, redacted, and the use
   mkdirSync(lock, { recursive: true });
   for (const n of [1, 2]) {
     expect(prompt(paths, n).stdout).toMatch(
-      /SHIM cannot save: no host has started .* Events wait in the spool until it can\./,
+      /SHIM cannot save: .*host[.-].* Events wait in the spool until it can\./,
     );
   }
   await vi.waitUntil(() => hostsOf(paths.home).length === 0, patience);

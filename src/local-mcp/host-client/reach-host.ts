@@ -8,6 +8,7 @@ import { requestHost, type HostRequest } from "../../platform/local-http.ts";
 import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
+import { toStoreError } from "../../store/store-error.ts";
 
 /** How long a host may take from its start until it can be reached, in ms. */
 export const maxStartMs = 10_000;
@@ -31,8 +32,9 @@ const startEveryMs = 1_000;
 const markName = "host.starting";
 
 /**
- * There while a host starts, with its process id. One that can be reached removes it; one that ends
- * by itself empties it. So a host that was killed is followed by the next one at once.
+ * There while a host starts, with its process id. One that can be reached removes it; one that fails
+ * writes why, and another that ends by itself empties it. So a host that was killed is followed by
+ * the next one at once.
  */
 export function startMark(home: string): string {
   return `${home}/${markName}`;
@@ -59,6 +61,7 @@ export interface HostStart {
  * Starts a host unless another process has just done it.
  *
  * @throws {SocketFolderError} where others may enter the folder of the socket
+ * @throws {Error} the reason of the last start, if it failed: the next call starts another host
  */
 export function startHost({ home, socket, program, env }: HostStart): void {
   prepareSocketFolder(home, socket);
@@ -91,13 +94,19 @@ function withoutChat(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 function takeTurn(mark: string): boolean {
   try {
-    closeSync(openSync(mark, "wx", 0o600));
+    // A full disk is found here, and not in each host.
+    writeFileSync(mark, unknownStarter, { flag: "wx", mode: 0o600 });
     return true;
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
+    if (codeOf(error) !== "EEXIST") throw toStoreError(error, mark);
     const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    const starter = starterOf(mark);
+    const content = readMark(mark);
+    const starter = Number(content) || 0;
     if (starter === process.pid) return true;
+    if (Number.isNaN(Number(content))) {
+      rmSync(mark, { force: true });
+      throw new Error(content, { cause: error });
+    }
     // A start that failed is repeated; a mark of the future is of another clock.
     const maxMs = starter > 0 ? maxStartMs : startEveryMs;
     if (Math.abs(Date.now() - since) > maxMs || hasEnded(starter)) rmSync(mark, { force: true });
@@ -105,11 +114,13 @@ function takeTurn(mark: string): boolean {
   }
 }
 
-function starterOf(mark: string): number {
+const unknownStarter = "0";
+
+function readMark(mark: string): string {
   try {
-    return Number(readFileSync(mark, "utf8")) || 0;
+    return readFileSync(mark, "utf8");
   } catch {
-    return 0;
+    return "";
   }
 }
 

@@ -1,11 +1,11 @@
 /** The host of a machine: a front that finds none starts it, and it ends by itself. */
-import { statSync, truncateSync, utimesSync } from "node:fs";
+import { statSync, utimesSync, writeFileSync } from "node:fs";
 import { flushCompileCache, registerHooks } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
-import { stackOf } from "../../shared/error.ts";
+import { messageOf, stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { startMark } from "../host-client/reach-host.ts";
 import { hostHere } from "./host-process.ts";
@@ -41,19 +41,19 @@ async function main(home: string): Promise<void> {
   const driver = await loadDriver();
   const startJob = jobsOf(join(folder, "mcp-jobs.cjs"));
   const host = hostHere({ ...driver, home, self, startJob, onEnded: () => process.exit(0) });
-  if (host === null) return emptyMark(home);
+  if (host === null) return fillMark(home, "");
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => host.stop());
   process.on("SIGHUP", () => undefined);
   // A host that is killed would leave no compiled code to the next one.
   setTimeout(flushCompileCache, cacheAfterMs).unref();
 }
 
-/** The next start waits, as after any that failed. */
-function emptyMark(home: string): void {
+/** @param reason of a failed start; empty: the next start waits for a while */
+function fillMark(home: string, reason: string): void {
   try {
     const mark = startMark(home);
     const { mtime } = statSync(mark);
-    truncateSync(mark);
+    writeFileSync(mark, reason, { flag: "r+" });
     utimesSync(mark, mtime, mtime);
   } catch {
     // A host that can be reached has removed it.
@@ -62,7 +62,7 @@ function emptyMark(home: string): void {
 
 const home = homeFrom(process.env);
 main(home).catch((error: unknown) => {
-  emptyMark(home);
+  fillMark(home, messageOf(error));
   process.stderr.write(`${stackOf(error)}\n`);
   process.exitCode = 1;
 });
