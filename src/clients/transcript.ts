@@ -18,7 +18,7 @@ export interface TranscriptPart extends TranscriptContent {
   /** Start of the next read, in bytes. */
   readonly offset: number;
   readonly size: number;
-  /** Bytes skipped unread, or of a line whose start was skipped. */
+  /** Bytes passed over as too many, with the rest of the line in which they end. */
   readonly skippedBytes: number;
   /** The file became smaller than the offset: it was cut or replaced. */
   readonly isRestarted: boolean;
@@ -45,7 +45,9 @@ export interface ReadLimits {
 
 const newline = 0x0a;
 /** About 5 ms of reading and parsing; a turn between two hooks is seldom over a tenth of it. */
-const defaultMaxBytes = 1_048_576;
+const megabyte = 1_048_576;
+/** More than a chat writes while no host runs. */
+const defaultMaxBytes = 32 * megabyte;
 
 /** Beside other chats: with what it leads to in the store, some ms. */
 export const stepBytes = 65_536;
@@ -85,7 +87,7 @@ function readPart(
   const isInsideLine = start > 0 && begin === 0;
   const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
   // An import reads all of a file at once.
-  const megabytes = Math.max(1, part.length / defaultMaxBytes);
+  const megabytes = Math.max(1, part.length / megabyte);
   const read = (): TranscriptContent =>
     readRows(isInsideLine ? [] : rowsIn(part.subarray(begin, end), base + begin), isExcluded, format);
   const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
@@ -94,7 +96,7 @@ function readPart(
     isOverBudget: content === null,
     offset: Math.max(from, base + end),
     size,
-    skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),
+    skippedBytes: start > from ? base + (isInsideLine ? end : begin) - from : 0,
     isRestarted,
     unreadable: null,
   };

@@ -16,7 +16,7 @@ import {
 } from "../../machine/sessions/session-settings.ts";
 import { isHeldByAnother, newSessionId } from "../../machine/sessions/session-identity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
+import { firstReadLimit, isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
 import { identify as identifyProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -191,7 +191,7 @@ export function readTranscript(identified: IdentifiedEvent): EventTranscript {
   // An event from before a pause: its transcript may hold more.
   const isSkipped = isLate && known.has.pauses > 0 && isPausedAt(sql, runtime.store.context.now(), known);
   if (isSkipped || (isTooLong && !isBetween && !isLate)) return { part: null, turnEnd: null, isBehind: true };
-  const options = { ...limits, format: transcriptFormat(incoming.clientName) };
+  const options = { ...limits, ...firstReadLimit(known.row), format: transcriptFormat(incoming.clientName) };
   const part = readAppended(path, from, options);
   const tail = (): TranscriptTurnEnd | null => (isTurnOpen(sql, known.id) ? readTurnEnd(path, options) : null);
   return { part, turnEnd: isBetween ? (part.turnEnd ?? tail()) : null, isBehind: false };

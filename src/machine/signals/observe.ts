@@ -16,7 +16,7 @@ import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { unsavedOf } from "../sessions/session-content.ts";
-import { recordWithinBudget } from "../transcripts/record-transcript.ts";
+import { firstReadLimit, recordWithinBudget } from "../transcripts/record-transcript.ts";
 
 export interface Observation {
   readonly risk: Risk;
@@ -56,9 +56,10 @@ export async function readInSteps(runtime: Runtime, sessionId: string): Promise<
 
 function readOn(runtime: Runtime, session: sessions.Session, step = Infinity): TranscriptPart | null {
   const { transcriptPath: path, transcriptOffset: from, client } = session;
+  const first = firstReadLimit(session);
   if (path === null) return null;
   const limits = runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
-  return readAppended(path, from, { ...limits, format: transcriptFormat(client), stepBytes: step });
+  return readAppended(path, from, { ...limits, ...first, format: transcriptFormat(client), stepBytes: step });
 }
 
 /** @returns false: a hook has read the same part meanwhile */

@@ -69,7 +69,11 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath || sessions.isOnlyImported(session)) return;
   const { transcriptPath: path } = session;
-  const limits = { ...pauseReadLimits(sql, path, session), format: transcriptFormat(session.client) };
+  const limits = {
+    ...pauseReadLimits(sql, path, session),
+    ...firstReadLimit(session),
+    format: transcriptFormat(session.client),
+  };
   const part = readAppended(path, session.transcriptOffset, limits);
   // Text from a pause is skipped even after the pause has ended.
   const isPaused = isSessionPaused(sql, now, session);
@@ -106,7 +110,7 @@ export function recordTranscript(
   recordInterruptions(sql, session.id, part);
   recordDamages(sql, session.id, now, `${part.offset}`, {
     ...part,
-    damages: [...unreadStart(session, part), ...part.damages],
+    damages: [...skippedPart(session, part, now), ...part.damages],
   });
   return missed;
 }
@@ -193,10 +197,21 @@ function isBeforeShim(session: Session, { at, startsNoTurn }: TranscriptText): b
   return sessions.isFirstSeenResumed(session) && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
 }
 
-/** The first reading takes only the end of what came before SHIM. */
-function unreadStart(session: Session, { skippedBytes }: TranscriptPart): Damage[] {
-  const isStart = sessions.isFirstSeenResumed(session) && session.transcriptOffset === 0 && skippedBytes > 0;
-  return isStart ? [{ kind: "headless", at: null, position: 0, bytes: skippedBytes }] : [];
+/** In bytes: the first reading takes only the end of what came before SHIM. */
+const maxFirstBytes = 1_048_576;
+
+/** @param session null: it has no row yet */
+export function firstReadLimit(session: Pick<Session, "origin" | "transcriptOffset"> | null): { maxBytes?: number } {
+  const isFirst = session === null || (session.transcriptOffset === 0 && session.origin !== "startup");
+  return isFirst ? { maxBytes: maxFirstBytes } : {};
+}
+
+/** The start of a fork is that of another session. */
+function skippedPart(session: Session, { skippedBytes: bytes }: TranscriptPart, now: number): Damage[] {
+  const { transcriptOffset: position } = session;
+  const isStart = position === 0;
+  if (bytes === 0 || (isStart && !sessions.isFirstSeenResumed(session))) return [];
+  return [{ kind: "headless", at: isStart ? null : now, position, bytes }];
 }
 
 function recordPrompt(sql: Sql, sessionId: string, at: number, { text, uuid }: TranscriptText): void {

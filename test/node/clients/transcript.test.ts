@@ -65,13 +65,15 @@ it("each line is read once, whenever the file is read, also where it ends within
   );
 });
 
+const maxBytes = 1_048_576;
+
 it("a transcript of 200 MB costs no more than the limit, and says what was passed over", () => {
   const path = aFile();
   truncateSync(path, 200_000_000);
   const tail = `\n${aTranscript(aUserLine("the newest"))}`;
   appendFileSync(path, tail);
   const { open, bytes } = counted();
-  const first = readAppended(path, 0, { open });
+  const first = readAppended(path, 0, { open, maxBytes });
   expect(textsOf(first)).toEqual(["the newest"]);
   expect(bytes()).toBeLessThanOrEqual(1_048_577);
   expect(first).toMatchObject({ skippedBytes: 200_000_001, offset: first.size, damages: [] });
@@ -85,11 +87,11 @@ it("a line of 10 MB is passed over while it is written and when it is done; what
   const long = aUserLine("x".repeat(10_000_000));
   const path = aFile(aTranscript(aUserLine("before")) + long.slice(0, 5_000_000));
   const { open, bytes } = counted();
-  const one = readAppended(path, 0, { open });
+  const one = readAppended(path, 0, { open, maxBytes });
   expect(textsOf(one)).toEqual([]);
   expect(one).toMatchObject({ offset: one.size, skippedBytes: one.size, damages: [] });
   appendFileSync(path, `${long.slice(5_000_000)}\n`);
-  const two = readAppended(path, one.offset, { open });
+  const two = readAppended(path, one.offset, { open, maxBytes });
   expect(two).toMatchObject({ texts: [], offset: two.size, damages: [] });
   appendFileSync(path, aTranscript(aUserLine("after")));
   expect(textsOf(readAppended(path, two.offset, { open }))).toEqual(["after"]);

@@ -80,6 +80,22 @@ it("the brief of a chat that began before SHIM was there says so, and what it do
   expect(text).toContain("2 of at least 2 prompts quoted");
 });
 
+it("what a chat wrote while no host ran is read as a whole; a part that is too long for that is named", () => {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime, "rename it");
+  claude.transcribe(anAssistantLine({ content: [{ type: "text", text: "I begin with the tests." }] }, timeOf(runtime)));
+  claude.transcribe(aToolResultLine("t1", "x".repeat(3_000_000), false, timeOf(runtime)));
+  claude.use("Bash", { command: "ls" });
+  const briefed = (): string => {
+    const from = restoreById(runtime, claude.session);
+    return from ? brief(from, runtime.now(), "brief") : "";
+  };
+  expect(briefed()).toMatch(/I begin with the tests[^]*1 of 1 prompts quoted/);
+  claude.transcribe(aToolResultLine("t1", "x".repeat(33 * 1_048_576), false, timeOf(runtime)));
+  claude.use("Bash", { command: "ls" });
+  expect(briefed()).toMatch(/1 part of its transcript could not be read or is missing \(0 s ago\)/);
+});
+
 it("where a damaged store was replaced, the brief claims no whole chat, and has what the transcript has", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
