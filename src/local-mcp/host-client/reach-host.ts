@@ -32,9 +32,9 @@ const startEveryMs = 1_000;
 const markName = "host.starting";
 
 /**
- * There while a host starts, with its process id. One that can be reached removes it; one that fails
- * writes why, and another that ends by itself empties it. So a host that was killed is followed by
- * the next one at once.
+ * There while a host starts, with its process id. One that can be reached removes it; one that
+ * fails writes why, and another that ends by itself empties it. So a host that was killed is
+ * followed by the next one at once.
  */
 export function startMark(home: string): string {
   return `${home}/${markName}`;

@@ -67,7 +67,7 @@ export interface Restoration {
   readonly causeDetail: string;
   readonly state: WorkState;
   readonly checkpoint: checkpoints.Checkpoint | null;
-  /** Time at which the store was found damaged since it began, epoch ms: entries until then may be lost. */
+  /** When the store was found damaged since it began, epoch ms: entries until then may be lost. */
   readonly storeDamagedAt?: number;
   /** Time of the newest known event, epoch ms; 0: its transcript has no times. */
   readonly knownUntil: number;

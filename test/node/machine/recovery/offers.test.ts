@@ -1,11 +1,16 @@
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import { take, undo } from "#src/machine/recovery/marks.ts";
 import { quotedTitle } from "#src/shared/format.ts";
-import { anotherClaude, Claude, journalKinds, storedSession, aChat, aDeadClaude } from "#harness/machine/claude.ts";
+import { brief } from "#src/machine/recovery/brief/brief.ts";
+import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
+import * as notices from "#src/store/notices.ts";
+import { aLiveClaude, anotherClaude, Claude, journalKinds, storedSession } from "#harness/machine/claude.ts";
+import { aChat, aDeadClaude } from "#harness/machine/claude.ts";
+import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const hour = 3_600_000;
@@ -264,4 +269,50 @@ it("a chat that does a task of a worker is offered no dead session, under no set
     second.turn("do the task");
     expect(storedSession(runtime, first.session).recovery).toBeNull();
   }
+});
+
+function stampOf(runtime: TempRuntime): { readonly timestamp: string } {
+  return { timestamp: new Date(runtime.now()).toISOString() };
+}
+
+function briefOf(runtime: TempRuntime, { session }: Claude): string {
+  const from = restoreById(runtime, session);
+  return from ? brief(from, runtime.now(), "brief") : "";
+}
+
+it("what a chat wrote while no host ran is read as a whole; a part that is too long for that is named", () => {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime, "rename it");
+  claude.transcribe(
+    anAssistantLine({ content: [{ type: "text", text: "I begin with the tests." }] }, stampOf(runtime)),
+  );
+  claude.transcribe(aToolResultLine("t1", "x".repeat(3_000_000), false, stampOf(runtime)));
+  claude.use("Bash", { command: "ls" });
+  expect(briefOf(runtime, claude)).toMatch(/I begin with the tests[^]*1 of 1 prompts quoted/);
+  claude.transcribe(aToolResultLine("t1", "x".repeat(33 * 1_048_576), false, stampOf(runtime)));
+  claude.use("Bash", { command: "ls" });
+  expect(briefOf(runtime, claude)).toMatch(/1 part of its transcript could not be read or is missing \(0 s ago\)/);
+});
+
+it("where a damaged store was replaced, the brief claims no whole chat, and has what the transcript has", () => {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
+  for (const prompt of ["rename it", "and the docs"]) {
+    claude.transcribe(aUserLine(prompt, { uuid: prompt, ...stampOf(runtime) }));
+    claude.turn(prompt);
+    runtime.wait(60_000);
+  }
+  runtime.store.close();
+  writeFileSync(runtime.paths.database, "rubbish ".repeat(2_000));
+  claude.turn("then commit");
+  expect(briefOf(runtime, claude)).toMatch(
+    /first seen by SHIM 0 s ago[^]*rename it[^]*3 of at least 3 prompts quoted; the end of/,
+  );
+  runtime.wait(60_000);
+  runtime.store.write((sql) => notices.add(sql, runtime.now(), "store_damaged", "damaged again"));
+  runtime.wait(60_000);
+  expect(briefOf(runtime, claude)).toContain(
+    "store was found damaged 60 s ago: parts of this session from before may be lost",
+  );
+  expect(briefOf(runtime, claude)).toContain("3 of at least 3 prompts quoted; the store may have lost the end");
 });

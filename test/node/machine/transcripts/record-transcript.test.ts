@@ -1,4 +1,3 @@
-import * as notices from "#src/store/notices.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
@@ -78,45 +77,6 @@ it("the brief of a chat that began before SHIM was there says so, and what it do
   expect(text).toContain("first seen by SHIM 0 s ago; 1 tool call, 0 failed");
   expect(text).toContain("1 part of its transcript could not be read or is missing (at its beginning)");
   expect(text).toContain("2 of at least 2 prompts quoted");
-});
-
-it("what a chat wrote while no host ran is read as a whole; a part that is too long for that is named", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
-  claude.transcribe(anAssistantLine({ content: [{ type: "text", text: "I begin with the tests." }] }, timeOf(runtime)));
-  claude.transcribe(aToolResultLine("t1", "x".repeat(3_000_000), false, timeOf(runtime)));
-  claude.use("Bash", { command: "ls" });
-  const briefed = (): string => {
-    const from = restoreById(runtime, claude.session);
-    return from ? brief(from, runtime.now(), "brief") : "";
-  };
-  expect(briefed()).toMatch(/I begin with the tests[^]*1 of 1 prompts quoted/);
-  claude.transcribe(aToolResultLine("t1", "x".repeat(33 * 1_048_576), false, timeOf(runtime)));
-  claude.use("Bash", { command: "ls" });
-  expect(briefed()).toMatch(/1 part of its transcript could not be read or is missing \(0 s ago\)/);
-});
-
-it("where a damaged store was replaced, the brief claims no whole chat, and has what the transcript has", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  for (const prompt of ["rename it", "and the docs"]) {
-    claude.transcribe(aUserLine(prompt, { uuid: prompt, ...timeOf(runtime) }));
-    claude.turn(prompt);
-    runtime.wait(60_000);
-  }
-  runtime.store.close();
-  writeFileSync(runtime.paths.database, "rubbish ".repeat(2_000));
-  const briefed = (): string => {
-    const from = restoreById(runtime, claude.session);
-    return from ? brief(from, runtime.now(), "brief") : "";
-  };
-  claude.turn("then commit");
-  expect(briefed()).toMatch(/first seen by SHIM 0 s ago[^]*rename it[^]*3 of at least 3 prompts quoted; the end of/);
-  runtime.wait(60_000);
-  runtime.store.write((sql) => notices.add(sql, runtime.now(), "store_damaged", "damaged again"));
-  runtime.wait(60_000);
-  expect(briefed()).toContain("store was found damaged 60 s ago: parts of this session from before may be lost");
-  expect(briefed()).toContain("3 of at least 3 prompts quoted; the store may have lost the end");
 });
 
 it("the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
