@@ -26,7 +26,7 @@ import {
 /** @returns why it cannot be read */
 export async function readConversation(path: string, driver: Driver): Promise<Result<Conversation, string>> {
   let recorder = new Recorder();
-  const read = await readTranscript(path, driver, (client) => {
+  const read = await readTranscript(path, driver, ({ client }) => {
     recorder = new Recorder();
     return recorder.formatOf(client);
   });

@@ -112,13 +112,13 @@ interface WholeTranscript {
   readonly bytes: number;
 }
 
-type FormatOf = (client: HookClient) => LineFormat;
-const ownFormat: FormatOf = (client) => details[client].readRow;
+type FormatOf = (head: TranscriptHead) => LineFormat;
+const ownFormat: FormatOf = ({ client }) => details[client].readRow;
 
 /**
  * Reads all of a file, also a last line without its end. Returns why that is impossible.
  *
- * @param formatOf makes a reader of a client's rows, which begins at the first one
+ * @param formatOf makes a reader of a file's rows, which begins at the first one
  */
 export async function readTranscript(
   path: string,
@@ -161,7 +161,7 @@ async function readFile(
   file: TranscriptBytes,
   formatOf: FormatOf,
 ): Promise<Result<ReadContent, string>> {
-  const reader = await readAll(head.client, file, formatOf);
+  const reader = await readAll(head, file, formatOf);
   if (reader === null) return err(tooLongText);
   const content = reader.content(true);
   const damages = [...content.damages];
@@ -179,11 +179,11 @@ function budgetOf(bytes: number): number {
 }
 
 /** Returns null if it takes too long. An interrupted reading has lost rows, so it begins again. */
-async function readAll(client: HookClient, file: TranscriptBytes, formatOf: FormatOf): Promise<ContentReader | null> {
-  const { fold } = details[client];
+async function readAll(head: TranscriptHead, file: TranscriptBytes, formatOf: FormatOf): Promise<ContentReader | null> {
+  const { fold } = details[head.client];
   try {
     return await repeatPartsWithinBudget(async (bound) => {
-      const reader = new ContentReader(formatOf(client));
+      const reader = new ContentReader(formatOf(head));
       let spentMs = 0;
       for await (const rows of fold ? foldAll(file.rows(), fold) : file.rows()) {
         const before = process.cpuUsage();
@@ -246,7 +246,7 @@ function readMessages(
     const row = rowOf(message, head.client);
     return { row, damage: row === null ? "foreign" : null, position, bytes: 0 };
   });
-  const content = readRows(rows, undefined, formatOf(head.client));
+  const content = readRows(rows, undefined, formatOf(head));
   const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
   const found = damages.map((damage) => ({ ...damage, at: until }));
   const isEndDamaged = content.isEndDamaged || found.length > 0;

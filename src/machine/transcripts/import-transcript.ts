@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 import { callsOfPatch, withClaudeTool } from "../../clients/adapter/client-adapter.ts";
-import type { JsonObject } from "../../shared/json-fields.ts";
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOfThisSystem } from "../../platform/this-system.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
+import { pauseLookup } from "../../store/pause.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { recordDamages } from "./record-transcript.ts";
 import { asShownBy } from "../sessions/effects.ts";
@@ -18,6 +19,7 @@ import * as journal from "../sessions/journal.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type {
+  LineFormat,
   TranscriptCompaction,
   TranscriptContent,
   TranscriptText,
@@ -25,6 +27,7 @@ import type {
   TranscriptToolEnd,
 } from "../../clients/transcript/transcript-draft.ts";
 import type { TranscriptHead } from "../../clients/transcript/transcript-file.ts";
+import { details } from "../../clients/details.ts";
 import { readTranscript } from "../../clients/read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {
@@ -43,7 +46,10 @@ export async function importTranscript(
   runtime: Runtime,
   { path, folder }: { readonly path: string; readonly folder: string },
 ): Promise<Result<ImportedTranscript, string>> {
-  const read = await readTranscript(path, runtime.store.context.driver);
+  const isInPause = runtime.store.read(pauseLookup, null);
+  const formatOf = (head: TranscriptHead) =>
+    outsideOfPauses(details[head.client].readRow, head.cwd ?? folder, isInPause);
+  const read = await readTranscript(path, runtime.store.context.driver, formatOf);
   if (!read.ok) return read;
   const { content, bytes } = read.value;
   const { parent } = read.value.head;
@@ -53,8 +59,18 @@ export async function importTranscript(
   const isNamed = cwd !== null || read.value.head.folderHash === createHash("sha256").update(folder).digest("hex");
   const head = { ...read.value.head, session: idOf(session), cwd: cwd ?? folder };
   const isSaid = [content.texts, content.toolCalls, content.apiErrors].some(({ length }) => length > 0);
-  if (!isSaid) return err("nothing was said in it");
+  if (!isSaid) return err(`nothing was said in it${isInPause ? " outside of a pause" : ""}`);
   return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes, isNamed })));
+}
+
+/** A row without a time is of the row before it. */
+function outsideOfPauses(readRow: LineFormat, folder: string, isInPause: ReturnType<typeof pauseLookup>): LineFormat {
+  if (!isInPause) return readRow;
+  let newest: number | null = null;
+  return (draft, row, origin) => {
+    newest = origin.at ?? newest;
+    if (newest === null || !isInPause(newest, [textAt(row, "cwd", 4_096), folder])) readRow(draft, row, origin);
+  };
 }
 
 interface Reading {

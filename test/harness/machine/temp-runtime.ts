@@ -125,7 +125,7 @@ export function storedBytes(paths: Paths): string {
 }
 
 /** Which of these texts can be read from what is stored, packed states and escaped JSON included. */
-export function leaked(runtime: TempRuntime, texts: readonly string[]): string[] {
+export function leaked(runtime: Pick<TempRuntime, "store" | "paths">, texts: readonly string[]): string[] {
   const states = runtime.store.read(
     (sql) => column(sql, "SELECT seq FROM checkpoints").map((seq) => requireState(sql, Number(seq))),
     [],

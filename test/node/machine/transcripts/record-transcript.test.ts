@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import { aLiveClaude, aProject, Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine, aToolUse } from "#harness/machine/transcripts.ts";
 import { anApiErrorLine, aTranscript, T0 } from "#harness/machine/transcripts.ts";
 import { appendFileSync, mkdirSync, writeFileSync, statSync, utimesSync } from "node:fs";
@@ -16,6 +16,7 @@ import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as invented from "#harness/clients/invented-transcripts.ts";
 import { sessionDocument } from "#src/machine/transcripts/session-document.ts";
 import { codexRow, openCodeDocument } from "#harness/clients/invented-transcripts.ts";
+import { pause } from "#src/store/pause.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 
@@ -381,6 +382,17 @@ it("an import again has what was added, once, and so has a resume by the id", as
   expect(again.out).toMatch(/2 tool calls, 1 failed[^]*Then bump the version\.[^]*3 of 3 prompts quoted/);
   writeFileSync(path, aTranscript(...lines, ...more));
   expect((await home.shim(`resume --print ${session}`)).out).toMatch(/And tag it\.[^]*4 of 4 prompts quoted/);
+});
+
+it("what was said in a pause of all projects, or of its folder, is not imported later", async () => {
+  for (const paused of [null, "/home/ann/app", "/home/ann"]) {
+    const { home, path, command } = aHome(aTranscript(...lines));
+    home.runtime.store.write((sql) => pause(sql, T0 + 6_500, T0 + 7_500, paused));
+    expect((await home.shim(`${command} --print`)).out).toContain("Next I will rename parseLine.");
+    expect(leaked(home.runtime, ["for the release", "Refactor the parser."])).toEqual(["Refactor the parser."]);
+    writeFileSync(path, aTranscript(...lines.slice(6, 7)));
+    expect(await home.shim(command)).toMatchObject(failed(1, "nothing was said in it outside of a pause"));
+  }
 });
 
 it("a file that is no transcript, is empty, or is missing stores nothing, and says why", async () => {
