@@ -141,8 +141,10 @@ function ownFolders(
   const stored = deletesData
     ? { path: home, what: "deletes everything that SHIM has stored" }
     : { path: programFolder(home), what: "removes the copy of SHIM" };
+  const what = "deletes the worktrees of forks and workers, with what is not committed in them";
+  const worktrees = deletesData ? [{ path: join(home, "work"), what }] : [];
   const cache = { path: codeCache(machine), what: "removes the compiled code" };
-  return [stored, cache].filter(({ path }) => existsSync(path));
+  return [stored, ...worktrees, cache].filter(({ path }) => existsSync(path));
 }
 
 /** V8's compiled code of SHIM's programs, where scripts/build.mjs puts it. */

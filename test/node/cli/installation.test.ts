@@ -83,7 +83,9 @@ it("uninstall --data deletes what is stored, but not under a chat that runs, nor
   expect(await remove("--yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
   expect(existsSync(home.paths.database)).toBe(true);
   home.alive.clear();
-  expect(await remove("--dry-run")).toMatchObject(printed("deletes everything that SHIM has stored"));
+  write(home.paths.home, { "work/fork-1/project/a.ts": "not committed\n" });
+  const worktrees = "work: deletes the worktrees of forks and workers, with what is not committed in them.";
+  expect(await remove("--dry-run")).toMatchObject(printed("deletes everything that SHIM has stored", worktrees));
   expect(await remove("--yes")).toMatchObject(printed("Everything that SHIM has stored is deleted."));
   expect(existsSync(home.paths.home)).toBe(false);
 });
