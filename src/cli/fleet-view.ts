@@ -95,7 +95,7 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
     ...notices.map((one) => `notice ${one.id}: ${one.text}`),
     ...pauses.map(({ project, until }) => {
       const end = until === null ? "" : ` until ${localTime(until)}`;
-      return `paused: ${project ?? "every project"}${end}`;
+      return `paused: ${project ?? "all projects"}${end}`;
     }),
   ];
   return [

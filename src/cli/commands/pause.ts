@@ -32,7 +32,7 @@ function start(cli: Cli, folder: string | undefined, forMs: number | undefined):
   return cli.show("pauses.start", omitUndefined({ project: folder, forMs }), ({ pauses, started }) => {
     const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
     const until = started.until === null ? "you say so" : localTime(started.until);
-    const line = `Nothing is stored for ${projectText(started)} until ${until}; ${off}.`;
+    const line = `Nothing is stored for ${started.project ?? "any project"} until ${until}; ${off}.`;
     return { text: [line, ...otherPauses(pauses, started.project)] };
   });
 }
@@ -45,7 +45,7 @@ function end(cli: Cli, folder: string | undefined): Promise<CommandResult> {
 }
 
 function projectText({ project }: Pick<Pause, "project">): string {
-  return project ?? "every project";
+  return project ?? "all projects";
 }
 
 function otherPauses(pauses: readonly Pause[], project: string | null): string[] {

@@ -138,9 +138,10 @@ const contents: Checks<Runtime> = {
     notices.list(sql).map(({ text }) => warn(text, "When you have read it: `shim doctor --acknowledge`.")),
   ),
   paused: inStore((sql, { now }) =>
-    pauses
-      .list(sql, now())
-      .map(({ project }) => warn(`nothing is stored for ${project ?? "every project"}`, "`shim pause --off` ends it.")),
+    pauses.list(sql, now()).map(({ project }) => {
+      const command = `shim pause --off${project === null ? "" : ` --project ${project}`}`;
+      return warn(`nothing is stored for ${project ?? "any project"}`, `\`${command}\` ends it.`);
+    }),
   ),
   forget: inStore((sql) => {
     const fix = "Repeat `shim forget ...` with the same argument.";

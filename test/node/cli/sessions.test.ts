@@ -212,7 +212,7 @@ it("the view shows sessions with risk and last checkpoint, what died, notices an
   });
   const works = "aaaa1111  work of aaaa  works, saved 60 s ago, risk 0.3 warning (contextFill), context 90 %";
   const died = "bbbb2222  ~/project  work of bbbb  died (killed), 60 s ago: shim resume bbbb2222";
-  const others = ["Needs you (2)\n", "1 ended in the last day", "the store was damaged", "paused: every project\n"];
+  const others = ["Needs you (2)\n", "1 ended in the last day", "the store was damaged", "paused: all projects\n"];
   expect(await home.shim("up --once")).toMatchObject(printed(`~/project (1)\n  ${works}`, died, ...others));
   const { sessions: all } = (await home.json("up")) as { sessions: { id: string }[] };
   expect(all.map(({ id }) => id)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
@@ -308,15 +308,18 @@ it("a pause holds for a time or until --off, for all or for one project", async 
   const home = aCliHome();
   const paused = (project: string | null): boolean =>
     home.runtime.store.read((sql) => isPaused(sql, home.now, project), false);
-  expect((await home.shim("pause --off")).out).toBe("There was no pause for every project.\n");
+  expect((await home.shim("pause --off")).out).toBe("There was no pause for all projects.\n");
   expect(existsSync(home.paths.database)).toBe(false);
   const timed = { pauses: [{ project: home.other, until: home.now + 7_200_000 }] };
   expect(await home.json("pause 2h --project ../other")).toMatchObject(timed);
   expect([home.other, home.project, null].map(paused)).toEqual([true, false, false]);
-  const all = "Nothing is stored for every project until you say so; `shim pause --off` ends it.";
+  const all = "Nothing is stored for any project until you say so; `shim pause --off` ends it.";
   expect((await home.shim("pause")).out).toEqual(holding(all, `Also paused: ${home.other} until `));
   expect(paused(home.project)).toBe(true);
-  expect((await home.shim("pause --off")).out).toContain("Saving again for every project.");
+  const advice = ["nothing is stored for any project", "`shim pause --off` ends it"];
+  const other = [`nothing is stored for ${home.other}`, `\`shim pause --off --project ${home.other}\` ends it`];
+  expect((await home.shim("doctor")).out).toEqual(holding(...advice, ...other));
+  expect((await home.shim("pause --off")).out).toContain("Saving again for all projects.");
   expect([paused(home.other), paused(home.project)]).toEqual([true, false]);
   home.now += 7_200_001;
   expect(paused(home.other)).toBe(false);

@@ -289,7 +289,7 @@ export class Chat {
 
 const pausedError: ToolError = {
   code: "paused",
-  message: "SHIM is paused: nothing is stored. `shim pause --off` ends it.",
+  message: "SHIM is paused: nothing is stored. `shim doctor` says how to end that.",
 };
 
 /** Signs of life closer together than this are not stored, in ms. */
