@@ -164,8 +164,11 @@ function change(
   return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
 }
 
+/** A map that is empty by default is not among the defaults' keys. */
+const settingKeys: readonly string[] = [...listKeys(defaults), "usage.prices"];
+
 function unknownKey(key: string): OperationResult<never> {
-  return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
+  return err({ code: "bad_input", message: unknownKeyText(key, settingKeys) });
 }
 
 const handlers: Handlers = {

@@ -57,6 +57,7 @@ it("settings are read whole or one by one, with defaults for what is not set", a
   const value = { warning: 0.3, danger: 0.6, critical: 0.8 };
   expect(await home.json("config get risk.levels")).toEqual({ key: "risk.levels", value });
   expect(await home.shim("config get risk.level")).toMatchObject(failed(2, "risk.levels.danger"));
+  expect(await home.shim("config get usage.price")).toMatchObject(failed(2, "Did you mean usage.prices?"));
   expect((await home.shim("config get recovery.x")).code).toBe(2);
 });
 
