@@ -312,7 +312,8 @@ async function importFrom(cli: Cli, options: ImportOptions, file: string): Promi
       data: { rows, epoch },
       text: [
         `${pluralize(rows, "row")} are imported, each table counted, with epoch ${epoch}.`,
-        "No lease is granted for ten minutes, since a chat may still trust one of before. Other machines join with a token of this workspace and the key that they have.",
+        "No lease is granted for ten minutes, since a chat may still trust one of before. Other machines join with a token of this workspace.",
+        "Sealed sessions keep the key of before: set it here with `shim workspace key set`, and give it where other machines join.",
       ],
     });
   });
