@@ -327,6 +327,8 @@ export class Registration {
   #current: RegisteredChat | null = null;
   #resolveFirst: ((result: Result<RegisteredChat, CallError>) => void) | null = null;
   #isSent = false;
+  /** The last answer, where the coordinator has refused the chat for now. */
+  #refusal: CallError | null = null;
   /** Changes with whatever makes an answer outdated. */
   #round = 0;
   #attempt = 0;
@@ -369,6 +371,7 @@ export class Registration {
   }
 
   #timeoutError(): CallError {
+    if (this.#refusal) return this.#refusal;
     const message = "chats.register: the coordinator was not reached in time";
     return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
   }
@@ -378,6 +381,7 @@ export class Registration {
     this.unbind();
     if (!chatInput) return null;
     const round = this.#round;
+    this.#refusal = null;
     const outcome = await ask("chats.register", chatInput, registerTimeoutMs);
     this.#isSent ||= outcome.kind !== "lost" || outcome.isSent;
     if (round !== this.#round) return outcome;
@@ -428,6 +432,7 @@ export class Registration {
     // The process that took over the session will not give it up.
     const isFinal = isRefusal(error) && !isRetryable(error.code);
     if (error.code === "session_in_use" || isFinal) return this.lose(error);
+    this.#refusal = isRefusal(error) ? error : null;
     this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
     this.#scheduleRetry(error.retryAfterMs ?? 0, retry);
   }

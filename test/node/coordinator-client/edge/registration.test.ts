@@ -142,3 +142,12 @@ it("without a coordinator a registration ends at its deadline, and says whether 
   expect(codeOf(await edge.time.until(client.register(aChat("a"), 40_000)))).toBe("outcome_unknown");
   expect(client.self).toBeNull();
 });
+
+it("a registration that is refused for now until its deadline says why", async () => {
+  const { edge, client } = aClient();
+  await edge.host.call("workspace.freeze", { ms: 60_000 }, admin);
+  expect(await edge.time.until(client.register(aChat("a"), 5_000))).toMatchObject({
+    error: { code: "frozen", message: expect.stringContaining("read only until") as string },
+  });
+  expect(client.self).toBeNull();
+});
