@@ -5,6 +5,7 @@ import { Option, type Command } from "commander";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/workspaces.ts";
+import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -372,6 +373,22 @@ function addTokens(workspace: Command, cli: Cli): void {
     operation: "tokens.revoke",
     args: ["id"],
     isAsked: false,
-    view: (_revoked, _cli, { input: { id } }) => [`${id} is revoked, and its connections are closed.`],
+    async run({ link, call, input }) {
+      const id = await findToken(link, input.id);
+      if (!id.ok) return id;
+      const revoked = await call({ id: id.value });
+      return revoked.ok ? ok({ ...revoked.value, id: id.value }) : revoked;
+    },
+    view: ({ id }) => [`${id} is revoked, and its connections are closed.`],
   });
+}
+
+/** Resolves a prefix of a token's id; the coordinator answers for an unknown one. */
+async function findToken(link: Workspace, given: string): Promise<CliResult<string>> {
+  const listed = await link.call("tokens.list", {});
+  if (!listed.ok) return listed;
+  const candidates = listed.value.tokens.map(({ id }) => id).filter((id) => id.startsWith(given));
+  if (candidates.length > 1)
+    return err({ code: "ambiguous", message: `several tokens begin with "${given}".`, candidates });
+  return ok(candidates[0] ?? given);
 }

@@ -93,6 +93,20 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
 
+it("a token is revoked by a unique prefix of its id", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  const about = { machine: "m2", scope: "work", ageMs: 0, signedAgoMs: 0, expiresInMs: null, isRevoked: false };
+  const tokens = ["tok_aa1", "tok_ab2"].map((id) => ({ id, ...about }));
+  server.answer = ({ url }, response) => {
+    response.end(JSON.stringify(url.endsWith("/revoke") ? { isRevoked: true } : { tokens }));
+  };
+  home.join(server.url, { adminToken: "shim_c.d" });
+  expect(await home.shim("workspace token revoke tok_a")).toMatchObject(failed(2, "several tokens begin with"));
+  expect(await home.shim("workspace token revoke tok_ab")).toMatchObject(printed("tok_ab2 is revoked"));
+  expect(server.seen.at(-1)?.body).toContain('"id":"tok_ab2"');
+});
+
 it("a workspace is put back or deleted after a yes only, and what would be lost is shown before", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
