@@ -41,10 +41,17 @@ export function adopt(
   return runtime.store.write((sql) => {
     const before = sessions.get(sql, given.id);
     if (before && !sessions.isOnlyImported(before)) return err(`this machine has session ${given.id} itself`);
-    if (before) clearImport(sql, given.id);
+    if (before) clearEarlier(sql, before, folder);
     store(sql, runtime, given, folder);
     return ok({ session: given.id, isAgain: before !== null });
   });
+}
+
+/** The first project of a session stays otherwise, and its counts are added to. */
+function clearEarlier(sql: Sql, { id, toolCalls, toolErrors }: sessions.Session, { project }: AdoptedFolder): void {
+  clearImport(sql, id);
+  sessions.moveTo(sql, id, project);
+  sessions.update(sql, id, { toolCalls: -toolCalls, toolErrors: -toolErrors });
 }
 
 function store(sql: Sql, runtime: Runtime, { id, session, machine, held }: HandedOver, folder: AdoptedFolder): void {

@@ -104,6 +104,11 @@ export function rename(sql: Sql, id: string, name: string | null): void {
   sessions.update(sql, { id }, { name });
 }
 
+/** Its project is another folder from now on. */
+export function moveTo(sql: Sql, id: string, project: string | null): void {
+  sessions.update(sql, { id }, { project });
+}
+
 export interface SessionFilter {
   readonly project?: string;
   readonly since?: number;

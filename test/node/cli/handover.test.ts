@@ -84,8 +84,9 @@ it("a session continues on another machine, with its brief and its uncommitted f
   expect(await other.shim("sessions --incomplete")).toMatchObject(printed(/died +closed .*take-bbbb2222-1/));
 });
 
-it("a second hand-over of the session replaces the first; where the session is at home it is refused", async () => {
+it("a second hand-over of the session replaces the first, with its folder and its counts; where the session is at home it is refused", async () => {
   const { rig, other } = await twoMachines();
+  rig.home.runtime.store.write((sql) => sessionRows.update(sql, { id: rig.id }, { toolCalls: 2 }));
   const first = await give(rig.home);
   expect(await take(rig.home, first.file, first.code)).toMatchObject(failed(1, "this machine has session", "resume"));
   // The clock of the other machine is behind.
@@ -98,7 +99,8 @@ it("a second hand-over of the session replaces the first; where the session is a
   const second = await give(rig.home, "", "later.shim");
   const again = { session: rig.id, isAgain: true, branch: holding(/-2$/) };
   expect(await taken(other, second.file, second.code)).toMatchObject(again);
-  expect(await other.shim("resume bbbb2222 --print")).toMatchObject(printed("And the lexer"));
+  const brief = printed("And the lexer", /project: \S*take-bbbb2222-2\/project; .*; 2 tool calls, 0 failed/);
+  expect(await other.shim("resume bbbb2222 --print")).toMatchObject(brief);
   expect(await other.json("sessions show", rig.id)).toMatchObject({ checkpoints: { length: 1 } });
 });
 
