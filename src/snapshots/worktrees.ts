@@ -109,7 +109,8 @@ async function addWorktree(git: Git, { tree, start, branch, isEmpty = false }: N
 
 /** @throws {GitError} if something in it is not committed, unless forced */
 export async function removeWorktree(git: Git, tree: string, { isForced = false } = {}): Promise<void> {
-  await worktreeCommand(git, ["remove", ...(isForced ? ["--force"] : []), tree]);
+  // Twice: one that was never finished is locked.
+  await worktreeCommand(git, ["remove", ...(isForced ? ["--force", "--force"] : []), tree]);
 }
 
 /** Parts of this machine that worktrees of SHIM need. */
@@ -239,8 +240,12 @@ export function withoutLinks(git: Git): Git {
  * Removes a worktree with all that is in it, and its private folder. Git needs the folder and its
  * `.git` as they were, which a program may have changed.
  */
-export async function removeByForce(env: NodeJS.ProcessEnv, repository: string, folder: string): Promise<void> {
-  const tree = worktreePath(folder);
+export async function removeByForce(
+  env: NodeJS.ProcessEnv,
+  repository: string,
+  folder: string,
+  tree = worktreePath(folder),
+): Promise<void> {
   mkdirSync(tree, { recursive: true });
   const adminFolder = worktreeAdminFolder(repository, tree);
   if (adminFolder !== null) {
@@ -313,6 +318,33 @@ export async function restoreReceivedWorktree(input: ReceivedWorktreeInput): Pro
       return (await unpack(opened, found, input)) ?? ok(await writeWorktree(opened, input, git));
     }),
   );
+}
+
+export interface HalfMadeWorktree extends Pick<WorktreeInput, "env" | "project" | "head" | "folder" | "branch"> {
+  readonly owner: ProcessIdentity;
+}
+
+/**
+ * Removes a worktree that a killed process was making, its branch, and the folder around it.
+ *
+ * @returns whether nothing is left: a branch with commits of its own stays
+ */
+export async function removeHalfMade(left: HalfMadeWorktree): Promise<boolean> {
+  const { env, project, head, folder, branch, owner } = left;
+  await endMarked(toMark(owner));
+  const work = async (signal: AbortSignal): Promise<boolean> => {
+    const tree = await discover(env, project, signal);
+    if ("skipped" in tree) return false;
+    const git = repositoryGit(env, { gitDir: tree.found.gitDir }, signal);
+    const ref = `refs/heads/${branch}`;
+    const { stdout } = await run(git, ["rev-parse", "--verify", "--quiet", ref], "", [0, 1]);
+    const at = stdout.toString().trim();
+    if (at !== "" && at !== head) return false;
+    await removeByForce(env, tree.found.commonDir, dirname(folder), folder);
+    if (at !== "") await run(git, ["update-ref", "-d", ref, at]);
+    return true;
+  };
+  return withTimeLimit({ timeoutMs: cleanUpMs }, work, () => false);
 }
 
 type NewFilesWorktree = Omit<WorktreeInput, "repository">;

@@ -124,3 +124,43 @@ it("none of a hundred marked words of a chat's work is in what the coordinator h
   // These are the bytes that are stored.
   expect(stored).toContain("READABLE");
 });
+
+/** A git that dies, with the host that has started it, where `KILL_AT` says; the second is how git leaves it then. */
+const dyingGit = `#!/bin/bash
+real() { PATH="\${PATH#*:}" git "$@"; }
+case "$KILL_AT $*" in
+  "files "*checkout-index*) kill -9 $PPID ;;
+  "worktree "*worktree\\ add*)
+    real "$@"
+    for folder in "$PROJECT"/.git/worktrees/*; do
+      echo 0000000000000000000000000000000000000000 > "$folder/HEAD"
+      echo initializing > "$folder/locked"
+    done
+    kill -9 $PPID ;;
+esac
+PATH="\${PATH#*:}" exec git "$@"
+`;
+
+it("a take that was killed is done by the next one, in its place", async () => {
+  const { root: folder, project: origin } = makeProject({ "one.ts": "export {};\n" });
+  const [a, b] = ["desktop", "laptop"].map((name) => new MachineHome(name, { folder, origin })) as [
+    MachineHome,
+    MachineHome,
+  ];
+  const session = await a.loseAChat("the parser");
+  const file = join(folder, "given.shim");
+  const { sealed } = await a.ask("give", session, "--file", file);
+  writeFileSync(join(b.home, "code"), (sealed as { code: string }).code);
+  writeFileSync(join(b.home, "bin", "git"), dyingGit, { mode: 0o755 });
+  const take = `shim take ${file} --json < "$HOME/code"`;
+  for (const at of ["worktree", "files"]) {
+    await b.run([`! ${take}`], { KILL_AT: at, PROJECT: b.project });
+    expect(git(b.project, "branch", "--list", "shim/*")).toMatch(/-1\n$/);
+  }
+  const [taken, again] = [JSON.parse(await b.run([take])), JSON.parse(await b.run([take]))];
+  expect(taken).toMatchObject({ branch: expect.stringMatching(/-1$/), isRepeated: false, isAgain: false });
+  expect(again).toMatchObject({ folder: taken.folder, isRepeated: true });
+  expect(readFileSync(join(taken.folder, "one.ts"), "utf8")).toBe("export {};\n");
+  expect(git(b.project, "branch", "--list", "shim/*").trim().split("\n")).toHaveLength(1);
+  expect(git(b.project, "worktree", "list").trim().split("\n")).toHaveLength(2);
+});

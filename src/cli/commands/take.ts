@@ -69,13 +69,15 @@ function takenLines({
   hasFiles,
   leftOut,
   notRestored,
+  isRepeated,
   isAgain,
   held,
 }: Taken): string[] {
+  const how = isRepeated ? ": nothing new was made" : isAgain ? ", in place of an earlier hand-over" : "";
   const missing = [...leftOut, ...notRestored];
   const files = branch === null ? `Its files are in ${folder}.` : `Its files are in ${folder}, on branch ${branch}.`;
   return [
-    `${quotedTitle(title)} (${shortId}) came from ${from}${isAgain ? ", in place of an earlier hand-over" : ""}.`,
+    `${quotedTitle(title)} (${shortId}) ${isRepeated ? "was taken already" : "came"} from ${from}${how}.`,
     hasFiles ? files : "No uncommitted files came with it.",
     ...(missing.length === 0
       ? []

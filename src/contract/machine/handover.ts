@@ -44,6 +44,8 @@ const Taken = Named.extend({
   from: z.string(),
   /** Epoch ms, by the clock of that machine. */
   givenAt: z.int(),
+  /** This machine had taken this very hand-over: nothing new was made. */
+  isRepeated: z.boolean(),
   /** An earlier hand-over of the session was replaced. */
   isAgain: z.boolean(),
   /** Folder in which its chat continues. */

@@ -32,6 +32,19 @@ export function refusalOf(runtime: Runtime, { until, id, machine }: HandedOver):
   return `this machine has session ${id} itself: \`shim resume ${id}\` continues it`;
 }
 
+/** Whether this hand-over was taken already, and its chat is to continue in this folder. */
+export function hasTaken({ store }: Runtime, given: HandedOver, { project, cwd }: AdoptedFolder): boolean {
+  return store.read((sql) => {
+    const known = sessions.get(sql, given.id);
+    return known?.project === project && known.cwd === cwd && journal.has(sql, given.id, startKey(given));
+  }, false);
+}
+
+/** One machine may hand a session over several times. */
+function startKey({ machine, givenAt }: Pick<HandedOver, "machine" | "givenAt">): string {
+  return `start:${sessions.givenOrigin}:${machine}:${givenAt}`;
+}
+
 /** Stores the session, in place of an earlier hand-over of it, as one that can be continued. */
 export function adopt(
   runtime: Runtime,
@@ -54,7 +67,8 @@ function clearEarlier(sql: Sql, { id, toolCalls, toolErrors }: sessions.Session,
   sessions.update(sql, id, { toolCalls: -toolCalls, toolErrors: -toolErrors });
 }
 
-function store(sql: Sql, runtime: Runtime, { id, session, machine, held }: HandedOver, folder: AdoptedFolder): void {
+function store(sql: Sql, runtime: Runtime, given: HandedOver, folder: AdoptedFolder): void {
+  const { id, session, held } = given;
   const now = runtime.now();
   // The other clock may be ahead.
   const lastSeenAt = Math.min(session.lastSeenAt, now);
@@ -72,7 +86,7 @@ function store(sql: Sql, runtime: Runtime, { id, session, machine, held }: Hande
     isAlive: false,
   });
   const start = { kind: "start", source: sessions.givenOrigin } as const;
-  journal.append(sql, id, startedAt, `start:${sessions.givenOrigin}:${machine}`, start);
+  journal.append(sql, id, startedAt, startKey(given), start);
   const [row] = journal.list(sql, id, 0, 1);
   const state = stateHere(session, folder);
   checkpoints.insert(sql, {

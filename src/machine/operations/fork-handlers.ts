@@ -53,7 +53,7 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
     const saved = filesAt(files, moment.value);
     if (saved === null) return noFiles(files, moment.value);
     context.progress?.("Writing the files ...");
-    const written = await writeFork(context, runtime, { session, saved, into: input.into });
+    const written = await writeFork(runtime, { session, saved, into: input.into });
     if (!written.ok) return err({ ...written.error, message: `${written.error.message}${hintOf(written.error.code)}` });
     return ok(
       forkOf(runtime, { session, files, past, moment: moment.value, saved, written: written.value }, into.value),
@@ -148,7 +148,6 @@ interface ForkTarget {
 
 /** A worktree beside those of tasks, or a copy in the folder that was named. */
 async function writeFork(
-  { paths }: HandlerContext,
   runtime: Runtime,
   { session, saved, into }: ForkTarget,
 ): Promise<OperationResult<WrittenFiles>> {
@@ -161,8 +160,8 @@ async function writeFork(
     return ok({ folder: realpathSync(into), branch: null, notRestored: written.value.notRestored });
   }
   const name = `fork-${shortSession(runtime, session.id)}`;
-  return inNewWorktree(paths.home, { name, project }, (folder, branch) =>
-    restoreWorktree({ ...input, project, head, folder, branch }),
+  return inNewWorktree(runtime, { name, of: null, project, head }, (folder, branch, marked) =>
+    restoreWorktree({ ...input, env: marked, project, head, folder, branch }),
   );
 }
 

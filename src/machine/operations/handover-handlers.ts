@@ -13,7 +13,7 @@ import { restoreReceivedWorktree } from "../../snapshots/worktrees.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
-import { adopt, refusalOf } from "../handover/adopt.ts";
+import { adopt, hasTaken, refusalOf } from "../handover/adopt.ts";
 import { collectHandover, type Collected } from "../handover/collect.ts";
 import {
   fromFileText,
@@ -78,7 +78,7 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     const carried = input.native ? conversationFor(context, given, input.client) : ok(null);
     if (!carried.ok) return carried;
     context.progress?.("Writing the files ...");
-    const written = await writeGivenFiles(context, runtime, given, input);
+    const written = await writeGivenFiles(runtime, given, input);
     if (!written.ok) return err({ ...written.error, message: `${written.error.message}. Nothing was taken.` });
     const taken = await store(context, runtime, { given, written: written.value, carried: carried.value });
     if (taken.ok) await finish();
@@ -107,9 +107,10 @@ async function store(
   { given, written, carried }: Taking,
 ): Promise<OperationResult<Taken>> {
   const { files, adopted: folder } = written;
-  const adopted = adopt(runtime, given, folder);
+  const isRepeated = hasTaken(runtime, given, folder);
+  const adopted = isRepeated ? ok({ isAgain: false }) : adopt(runtime, given, folder);
   if (!adopted.ok) return refuseTake(adopted.error);
-  record(context, runtime, "session.taken", given.id);
+  if (!isRepeated) record(context, runtime, "session.taken", given.id);
   const session = runtime.store.read((sql) => sessions.get(sql, given.id), null);
   if (session === null) return refuseTake("it was deleted meanwhile");
   const native = carried === null ? ok(null) : await makeNative(runtime, { session, ...carried, cwd: folder.cwd });
@@ -119,6 +120,7 @@ async function store(
     machine: null,
     from: given.machine,
     givenAt: given.givenAt,
+    isRepeated,
     isAgain: adopted.value.isAgain,
     folder: folder.cwd,
     branch: files?.branch ?? null,
@@ -265,21 +267,25 @@ interface AdoptedFiles {
 
 /** In a worktree of the folder's project, or as a copy in a folder that was named. */
 async function writeGivenFiles(
-  { paths }: HandlerContext,
   runtime: Runtime,
-  { id, session, files, head, bundle }: HandedOver,
+  given: HandedOver,
   { folder, into }: Input,
 ): Promise<OperationResult<AdoptedFiles>> {
+  const { id, session, machine, givenAt, files, head, bundle } = given;
   const project = projectRoot(folder) ?? folder;
-  if (files === null || bundle === null)
-    return ok({ files: null, adopted: { project, cwd: movedTo(session, project) } });
-  const { env, processes } = runtime;
+  const adoptedIn = (root: string) => ({ project: root, cwd: movedTo(session, root) });
+  if (files === null || bundle === null) return ok({ files: null, adopted: adoptedIn(project) });
+  const copy = into !== undefined && existsSync(into) ? realpathSync(into) : null;
+  if (copy !== null && hasTaken(runtime, given, adoptedIn(copy)))
+    return ok({ files: { folder: copy, branch: null, notRestored: [] }, adopted: adoptedIn(copy) });
+  const { env, processes, paths } = runtime;
   const { commit, needs } = files;
+  const of = `${id} of ${machine} at ${givenAt}`;
   const received = { env, processes, snapshots: paths.snapshots, commit, bundle, needs, project };
   const limits = { timeoutMs: filesTimeoutMs };
   const written = await (into === undefined
-    ? inNewWorktree(paths.home, { name: `take-${id.slice(0, 8)}`, project }, (target, branch) =>
-        restoreReceivedWorktree({ ...received, ...limits, head, folder: target, branch }),
+    ? inNewWorktree(runtime, { name: `take-${id.slice(0, 8)}`, of, project, head }, (target, branch, marked) =>
+        restoreReceivedWorktree({ ...received, ...limits, env: marked, head, folder: target, branch }),
       )
     : copyInto(into, () => restoreReceived({ ...received, ...limits, into })));
   if (!written.ok) {
@@ -287,8 +293,7 @@ async function writeGivenFiles(
     const hint = code === "not_a_work_tree" ? `: run this in a clone of the project${nameOf(session.project)}` : "";
     return err({ code, message: `${message}${hint}` });
   }
-  const root = written.value.folder;
-  return ok({ files: written.value, adopted: { project: root, cwd: movedTo(session, root) } });
+  return ok({ files: written.value, adopted: adoptedIn(written.value.folder) });
 }
 
 async function copyInto(

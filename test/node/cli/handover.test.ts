@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
@@ -165,6 +165,21 @@ it("without a clone, or a commit that the files need, the refusal says what to d
     hasFiles: true,
   });
   expect(readFileSync(join(into, "b.txt"), "utf8")).toBe("more\n");
+  expect(await taken(other, file, code, "--into", into)).toMatchObject({ folder: holding(/copy$/), isRepeated: true });
+});
+
+it("a hand-over that is taken again makes nothing new, and says so; a chat has its files as they are", async () => {
+  const { rig, other } = await twoMachines();
+  const { file, code } = await give(rig.home);
+  const { folder, branch } = await taken(other, file, code);
+  write(folder, { "a.txt": "all of the parser\n" });
+  const again = await take(other, file, code);
+  expect(again.err).toContain("was taken already");
+  expect(again.err).toContain(`Its files are in ${folder}, on branch ${branch}.`);
+  expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("all of the parser\n");
+  expect(readdirSync(join(other.paths.home, "work"))).toHaveLength(1);
+  git(other.project, "worktree", "remove", "--force", folder);
+  expect(await taken(other, file, code)).toMatchObject({ isRepeated: false, isAgain: true, branch: holding(/-2$/) });
 });
 
 it("a file that is there is never replaced, and a session without events is not given", async () => {
