@@ -194,6 +194,12 @@ export function diffExcerpt(diff: string): string[] {
   return more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
 }
 
+/** On one line: a line break or another control character in a path is escaped. */
+export function shownPath(path: string): string {
+  return path.replaceAll(/\p{Cc}/gu, (found) => JSON.stringify(found).slice(1, -1));
+}
+
 export function shortPath(path: string, home: string): string {
-  return home !== "" && (path === home || path.startsWith(`${home}/`)) ? `~${path.slice(home.length)}` : path;
+  const isInHome = home !== "" && (path === home || path.startsWith(`${home}/`));
+  return shownPath(isInHome ? `~${path.slice(home.length)}` : path);
 }

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Check } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { shownPath } from "../screen-text.ts";
 import type { ListenAddress } from "./metrics.ts";
 
 interface DoctorOptions extends CommonOptions {
@@ -33,7 +34,7 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
     const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
     const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}`;
     const lines = checks.flatMap(({ state, name, text, fix }) => [
-      `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}`,
+      `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${shownPath(text)}`,
       fix !== null && `      fix: ${fix}`,
     ]);
     return { text: [...lines, sum], isFailed: !isHealthy };

@@ -6,7 +6,7 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { confirmShown, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { diffExcerpt } from "../screen-text.ts";
+import { diffExcerpt, shownPath } from "../screen-text.ts";
 
 type Compared = MachineOutput<"files.diff">;
 
@@ -55,13 +55,14 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
 
 /** Says first which files of which session these are. */
 function confirm(cli: Cli, compared: Compared): Promise<CommandResult | null> {
-  const { diff, changes, project } = compared;
+  const { diff, changes } = compared;
+  const project = shownPath(compared.project);
   const count = pluralize(changes.length, "file");
   const verb = changes.length === 1 ? "differs" : "differ";
   const heading = `${savedText(cli, compared)}. ${count} of ${compared.compared} ${verb} from ${project}:`;
   const names = changes
     .slice(0, maxNamed)
-    .map(({ path, now }) => `  ${path}: ${now === "missing" ? "comes back" : "put back"}`);
+    .map(({ path, now }) => `  ${shownPath(path)}: ${now === "missing" ? "comes back" : "put back"}`);
   const more = changes.length > maxNamed ? [`  and ${changes.length - maxNamed} more: --diff shows all`] : [];
   const shown = [...diffExcerpt(diff.trimEnd()), "", heading, ...names, ...more];
   const command = `\`shim restore ${compared.checkpoint} --yes\``;
@@ -77,7 +78,7 @@ const maxNamed = 20;
 function savedText(cli: Cli, { session, savedAt, checkpoint, origin, project }: Saved): string {
   const where = origin === null ? "" : ` on ${origin.machine}`;
   const title = oneLine(session.title ?? "untitled", 60);
-  return `Files of ${project} as session ${session.shortId} (${title})${where} had them ${cli.ago(savedAt)} (checkpoint ${checkpoint})`;
+  return `Files of ${shownPath(project)} as session ${session.shortId} (${title})${where} had them ${cli.ago(savedAt)} (checkpoint ${checkpoint})`;
 }
 
 function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
@@ -88,8 +89,8 @@ function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<C
     const isInProject = differing !== null;
     const text = [
       `${savedText(cli, restored)}.`,
-      `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${into ?? project}.`,
-      backup !== null && `What they replaced is in ${backup}.`,
+      `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${shownPath(into ?? project)}.`,
+      backup !== null && `What they replaced is in ${shownPath(backup)}.`,
       ...listsOf(restored),
     ];
     return { text, isFailed };
@@ -98,7 +99,7 @@ function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<C
 
 function nothingLines(cli: Cli, saved: Saved): string[] {
   const which = saved.notRestored.length > 0 ? "All other files" : "The files";
-  const nothing = `${which} in ${saved.project} are as they were saved: nothing to restore.`;
+  const nothing = `${which} in ${shownPath(saved.project)} are as they were saved: nothing to restore.`;
   return [`${savedText(cli, saved)}.`, nothing, ...listsOf(saved)];
 }
 
@@ -107,6 +108,6 @@ function listsOf({ notRestored, leftOut }: Saved): string[] {
 }
 
 function listOf(title: string, files: Saved["leftOut"]): string[] {
-  const lines = files.map(({ path, reason }) => `  ${path}: ${reason}`);
+  const lines = files.map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
   return lines.length === 0 ? [] : [`${title}:`, ...lines];
 }

@@ -6,7 +6,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { confirmShown, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { diffExcerpt } from "../screen-text.ts";
+import { diffExcerpt, shownPath } from "../screen-text.ts";
 
 const UndoInput = z.strictObject({
   prompt: z.string().optional(),
@@ -60,7 +60,7 @@ async function undo(
   if (!done.ok) return done;
   const { changes, checkpoint } = done.value;
   const text = [
-    `${redo ? "Put back" : "Took back"} ${pluralize(changes.length, "file")} in ${data.project}: ${chatOf(data)}, ${sinceOf(cli, data)}.`,
+    `${redo ? "Put back" : "Took back"} ${pluralize(changes.length, "file")} in ${shownPath(data.project)}: ${chatOf(data)}, ${sinceOf(cli, data)}.`,
     ...leftLines(done.value.left),
     checkpoint !== null && "`shim undo --redo` takes this back.",
   ];
@@ -71,12 +71,12 @@ function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
   const heading = [
     `${chatOf(preview)}, ${sinceOf(cli, preview)}:`,
-    ...changes.map(({ path, now }) => `  ${path}: ${verbs[now]}`),
+    ...changes.map(({ path, now }) => `  ${shownPath(path)}: ${verbs[now]}`),
   ];
   const count = pluralize(changes.length, "file");
   return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...leftLines(left)], {
-    question: `Put ${count} in ${project} back? --redo takes it back.`,
-    unasked: `this would change ${count} in ${project}. Add --yes, or --diff to see it.`,
+    question: `Put ${count} in ${shownPath(project)} back? --redo takes it back.`,
+    unasked: `this would change ${count} in ${shownPath(project)}. Add --yes, or --diff to see it.`,
     unchanged: { data: { isUndone: false }, text: "Nothing was changed.\n" },
   });
 }
@@ -97,7 +97,7 @@ const maxLeft = 50;
 
 function leftLines(left: Preview["left"]): string[] {
   const more = left.length > maxLeft ? [`  and ${left.length - maxLeft} more: \`--json\` lists all`] : [];
-  const lines = left.slice(0, maxLeft).map(({ path, reason }) => `  ${path}: ${reason}`);
+  const lines = left.slice(0, maxLeft).map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
   return lines.length === 0 ? [] : ["Not put back:", ...lines, ...more];
 }
 
@@ -105,6 +105,6 @@ function nothingLines(cli: Cli, preview: Preview): string[] {
   const { prompt, left, project } = preview;
   const isFirst = prompt === null || prompt.number === 1;
   const earlier = isFirst ? [] : [`\`shim undo ${prompt.number - 1}\` begins one prompt earlier.`];
-  const what = `Nothing to put back in ${project}: ${chatOf(preview)}, ${sinceOf(cli, preview)}.`;
+  const what = `Nothing to put back in ${shownPath(project)}: ${chatOf(preview)}, ${sinceOf(cli, preview)}.`;
   return [what, ...leftLines(left), ...earlier];
 }

@@ -63,6 +63,21 @@ it("without a flag the files are put back in place after a yes, with a copy of w
   expect(statSync(join(home.project, "a.txt")).mode & 0o111).toBe(0);
 });
 
+it("a line break in the name of a file or of a project is escaped where a line names it", async () => {
+  const home = aCliHome();
+  const project = join(home.folder, "two\nlines");
+  const rig = anUndoRig({ "a\nb.txt": "one\n" }, { home: Object.assign(home, { project }) });
+  await rig.turn("edit it", { tool: "Bash", work: () => write(project, { "a\nb.txt": "two\n" }) });
+  write(project, { "a\nb.txt": "three\n" });
+  const file = String.raw`  a\nb.txt: `;
+  const folder = String.raw`two\nlines`;
+  expect(await home.shim("restore")).toMatchObject(failed(1, `${file}put back`, `${folder}:\n`));
+  expect(await home.shim("undo")).toMatchObject(
+    printed(`${file}it was changed`, `put back in ${home.folder}/${folder}:`),
+  );
+  expect(await home.shim("restore --yes")).toMatchObject(printed(`in ${home.folder}/${folder}.`));
+});
+
 it("a session, or nothing at all, stands for its newest saved files; names of files restore those alone", async () => {
   const { home, id } = await withLaterFolder();
   write(home.project, { "a.txt": "three\n", "d/b.txt": "three\n" });

@@ -24,6 +24,16 @@ function statesOf(json: Record<string, unknown>): Record<string, string> {
   return Object.fromEntries(list.map((one) => [one.id, stateText(one)]));
 }
 
+it("a line break or another control character in a project's path is escaped, so that a session stays one row", async () => {
+  const home = aCliHome();
+  const project = join(home.folder, "two\nlines \u001b[31mred\t");
+  addSession(home, { id: ids.dead, pid: 200, project });
+  const shown = String.raw`two\nlines \u001b[31mred\t`;
+  for (const command of ["sessions", "up"])
+    expect(await home.shim(command)).toMatchObject(printed(`/${shown}  work of bbbb`));
+  expect(await home.json("sessions")).toMatchObject({ sessions: [{ project }] });
+});
+
 it("each session has one state, with why", async () => {
   const home = aSeededHome();
   addSession(home, { id: "dddd", pid: 500, entries: [] });
