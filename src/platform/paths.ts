@@ -1,4 +1,4 @@
-import { realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { isAbsolute, sep, dirname, join } from "node:path";
 import envPaths from "env-paths";
 
@@ -57,6 +57,16 @@ export function realPath(path: string): string {
       if (dirname(at) === at) return path;
     }
   }
+}
+
+/**
+ * Why nothing of a path can be read: a program gets U+FFFD in place of bytes that are no UTF-8.
+ * Null: that is not the cause.
+ */
+export function notUtf8(path: string): string | null {
+  if (!path.includes("\uFFFD") || existsSync(path)) return null;
+  const cure = "rename it, and what is changed from then on is saved";
+  return `the path ${path} has bytes that are not valid UTF-8, so none of its files were saved: ${cure}`;
 }
 
 /** Follows links. False for a path that is not there. */

@@ -16,6 +16,7 @@ import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { notUtf8 } from "../../platform/paths.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
@@ -158,7 +159,8 @@ function findNewest(runtime: Runtime, folder: string): OperationResult<SavedRow>
   const root = projectRoot(folder);
   const row = root === null ? null : newestOf(runtime, { project: root });
   if (isSaved(row)) return ok(row);
-  const message = "no files of this project are saved. `shim sessions` lists the sessions.";
+  const what = notUtf8(folder) ?? "no files of this project are saved";
+  const message = `${what}. \`shim sessions\` lists the sessions.`;
   return err({ code: "not_found", message });
 }
 

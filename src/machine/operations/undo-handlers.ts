@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { notUtf8 } from "../../platform/paths.ts";
 import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
@@ -156,8 +157,8 @@ function withProject(runtime: Runtime, session: sessions.Session): OperationResu
   const { project } = session;
   if (project !== null && existsSync(project)) return ok({ ...session, project });
   const chat = nameOf(runtime, session);
-  const message =
-    project === null ? `${chat} works in no project.` : `the project ${project} of ${chat} does not exist.`;
+  const why = project && (notUtf8(project) ?? `the project ${project} of ${chat} does not exist`);
+  const message = why === null ? `${chat} works in no project.` : `${why}.`;
   return err({ code: "no_project", message });
 }
 

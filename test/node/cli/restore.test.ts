@@ -78,6 +78,15 @@ it("a line break in the name of a file or of a project is escaped where a line n
   expect(await home.shim("restore --yes")).toMatchObject(printed(`in ${home.folder}/${folder}.`));
 });
 
+it("a project whose path is not valid UTF-8 has no saved files, and restore and undo say why", async () => {
+  const home = aCliHome();
+  const cwd = join(home.folder, "pro\uFFFDject");
+  const why = [`${cwd} has bytes that are not valid UTF-8`, "rename it"];
+  expect(await home.shimWith({ cwd }, "restore")).toMatchObject(failed(3, ...why));
+  addSession(home, { id: ids.dead, pid: 200, project: cwd });
+  expect(await home.shimWith({ cwd }, "undo --session", ids.dead)).toMatchObject(failed(1, ...why));
+});
+
 it("a session, or nothing at all, stands for its newest saved files; names of files restore those alone", async () => {
   const { home, id } = await withLaterFolder();
   write(home.project, { "a.txt": "three\n", "d/b.txt": "three\n" });
