@@ -47,8 +47,7 @@ export async function importTranscript(
   { path, folder }: { readonly path: string; readonly folder: string },
 ): Promise<Result<ImportedTranscript, string>> {
   const isInPause = runtime.store.read(pauseLookup, null);
-  const formatOf = (head: TranscriptHead) =>
-    outsideOfPauses(details[head.client].readRow, head.cwd ?? folder, isInPause);
+  const formatOf = (head: TranscriptHead) => withoutPauses(details[head.client].readRow, head.cwd ?? folder, isInPause);
   const read = await readTranscript(path, runtime.store.context.driver, formatOf);
   if (!read.ok) return read;
   const { content, bytes } = read.value;
@@ -64,7 +63,7 @@ export async function importTranscript(
 }
 
 /** A row without a time is of the row before it. */
-function outsideOfPauses(readRow: LineFormat, folder: string, isInPause: ReturnType<typeof pauseLookup>): LineFormat {
+function withoutPauses(readRow: LineFormat, folder: string, isInPause: ReturnType<typeof pauseLookup>): LineFormat {
   if (!isInPause) return readRow;
   let newest: number | null = null;
   return (draft, row, origin) => {

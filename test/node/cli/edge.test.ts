@@ -97,7 +97,7 @@ it("a token is revoked by a unique prefix of its id", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const about = { machine: "m2", scope: "work", ageMs: 0, signedAgoMs: 0, expiresInMs: null, isRevoked: false };
-  const tokens = ["tok_aa1", "tok_ab2"].map((id) => ({ id, ...about }));
+  const tokens = ["tok_aa1", "tok_ab2"].map((id) => Object.assign({ id }, about));
   server.answer = ({ url }, response) => {
     response.end(JSON.stringify(url.endsWith("/revoke") ? { isRevoked: true } : { tokens }));
   };
