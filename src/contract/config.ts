@@ -68,7 +68,14 @@ function isWebhook(text: string): boolean {
 function notifyShape() {
   return {
     desktop: z.boolean(),
-    webhook: z.nullable(z.string().check(z.maxLength(2_000), z.refine(isWebhook))),
+    webhook: z.nullable(
+      z
+        .string()
+        .check(
+          z.maxLength(2_000),
+          z.refine(isWebhook, { error: "an https address, or an http address of this machine" }),
+        ),
+    ),
     events: z.readonly(z.array(z.enum(notifyEvents))),
   };
 }

@@ -36,6 +36,11 @@ function formatIssue(issue: z.core.$ZodIssue): string {
   if (issue.code === "too_big") return `${name} must be at most ${issue.maximum}`;
   if (issue.code === "too_small")
     return `${name} must be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+  if (issue.code === "custom") return `${name}: ${issue.message}`;
+  if (issue.code === "invalid_union") {
+    const [nearest = []] = issue.errors.toSorted((one, other) => one.length - other.length);
+    return nearest.map((inner) => formatIssue({ ...inner, path: [...issue.path, ...inner.path] })).join("; ");
+  }
   return `${name} is not valid`;
 }
 

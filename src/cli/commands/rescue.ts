@@ -43,7 +43,7 @@ async function rescue(cli: Cli, options: RescueOptions, id: string | undefined):
 function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
   const [first] = healthy;
   if (!first)
-    return `SHIM has recorded no session of ${folder}. \`shim rescue <id>\` searches the clients' own files.\n`;
+    return `SHIM has recorded no session of ${folder}. If the folder was moved, \`shim sessions\` lists those of before; \`shim rescue <id>\` also searches the clients' own files.\n`;
   const sessions = healthy.length === 1 ? "session" : pluralize(healthy.length, "session");
   const lines = healthy.map(({ shortId, title, why, lost }) => {
     const gone = lost === 0 ? "" : `; ${lostText(lost)}`;

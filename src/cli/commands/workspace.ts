@@ -239,7 +239,7 @@ function syncStateLines(cli: Cli, { key, problem, sendsFiles, status }: SyncStat
     `Device ${device}, key ${key}${other}.`,
     `Synced: ${synced}; ${pluralize(backlog, "change")} ${backlog === 1 ? "waits" : "wait"}${oldest}.`,
     notes.trouble ? `Last problem, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}` : null,
-    notes.refused ? `${notes.refused} envelopes of other machines were refused; shim.log names them.` : null,
+    notes.refused ? refusedText(notes.refused) : null,
     notes.keptHere ? `${notes.keptHere} checkpoints could not be sent, and are here only.` : null,
     filesLine(sendsFiles, files),
   ];
@@ -255,11 +255,16 @@ function filesLine(sendsFiles: boolean, { sessions, bytes, notSent, reason }: Sy
   return sessions > 0 && `Uncommitted files are not sent any more; ${sent}.`;
 }
 
+function refusedText(count: number): string {
+  const what = count === 1 ? "1 record of other machines was" : `${count} records of other machines were`;
+  return `${what} refused: this machine may lack their key (\`shim workspace key set\`). shim.log names them.`;
+}
+
 function syncLines({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncCounts): Lines {
   const withFiles = files > 0 ? `, uncommitted files of ${pluralize(files, "session")}` : "";
   return [
     `Sent: ${pluralize(sessions, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(forgotten, "deletion")}${withFiles}. Received: ${pluralize(received, "session")} of other machines.`,
-    refused > 0 && `${refused} envelopes of other machines were refused; shim.log names them.`,
+    refused > 0 && refusedText(refused),
     left > 0 && `Left: ${pluralize(left, "change")}.`,
   ];
 }

@@ -116,13 +116,13 @@ it("a rule that cannot be followed is refused when it is set, and reported by do
   const set = (value: string) => home.shim("config set atLimit", value);
   for (const [value, why] of [
     [ruleOf(home, [{ client: "qwen" }]), "Qwen Code is not installed: there is no program qwen"],
-    [ruleOf(home, [{ client: "cursor" }]), "atLimit"],
+    [ruleOf(home, [{ client: "cursor" }]), "atLimit.0.order.0"],
     [ruleOf(home, [{ client: "claude-code" }]), "Claude Code is the client at its limit"],
     [ruleOf(home, [{ model: "gpt-5" }]), '"gpt-5" is no model of Claude Code'],
-    [ruleOf(home, ["wait", { client: "codex" }]), "atLimit"],
-    [ruleOf(home, [{ client: "codex" }], { mostUsd: 5 }), "atLimit"],
-    [ruleOf({ ...home, project: "app" }, ["wait"]), "atLimit"],
-    [ruleOf(home, "never"), "atLimit"],
+    [ruleOf(home, ["wait", { client: "codex" }]), "atLimit.0.order: nothing comes after `wait`"],
+    [ruleOf(home, [{ client: "codex" }], { mostUsd: 5 }), "atLimit.0.mostHours must be of type number"],
+    [ruleOf({ ...home, project: "app" }, ["wait"]), "atLimit.0.folder: a rule names an absolute folder"],
+    [ruleOf(home, "never"), "atLimit.0.order must be of type array"],
   ] as const) {
     expect([value, await set(value)]).toMatchObject([value, failed(2, why)]);
   }
