@@ -1,4 +1,5 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
+import { homedir } from "node:os";
 import { isAbsolute, sep, dirname, join } from "node:path";
 import envPaths from "env-paths";
 
@@ -37,15 +38,28 @@ export class HomeError extends Error {
   override readonly name = "HomeError";
 }
 
-/** @throws {HomeError} for a relative path, which would be another store in each folder */
+/**
+ * @throws {HomeError} for a relative path, which would be another store in each folder, for a file,
+ * and for a folder that holds the user's own files: SHIM sets permissions in its own, and deletes it
+ */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
   const given = env["SHIM_HOME"];
   const home = given || envPaths("shim", { suffix: "" }).data;
-  if (isAbsolute(home)) return home;
   const name = given ? "SHIM_HOME" : "XDG_DATA_HOME";
-  throw new HomeError(
-    `${name} gives "${home}", which is not an absolute path. Set ${name} to one, or remove it. Nothing was stored.`,
-  );
+  const refuse = (fault: string, cure: string): never => {
+    const message = `${name} gives "${home}", which ${fault}. Set ${name} to ${cure}, or remove it. Nothing was stored.`;
+    throw new HomeError(message);
+  };
+  if (!isAbsolute(home)) refuse("is not an absolute path", "one");
+  if (existsSync(home) && !isFolder(home)) refuse("is not a folder", "one");
+  if (!isShimsAlone(home, env["HOME"] || homedir())) refuse("holds your own files, too", "a folder of SHIM's own");
+  return home;
+}
+
+/** False for a root, the user's folder and those above it. */
+function isShimsAlone(home: string, userHome: string): boolean {
+  const bare = home.replace(/[/\\]+$/, "");
+  return !/^(?:[a-z]:)?$/i.test(bare) && !`${userHome}${sep}`.startsWith(`${bare}${sep}`);
 }
 
 /** Resolves a missing file by its nearest folder. @param path absolute */

@@ -118,11 +118,13 @@ it("a folder that is none fails before anything is stored, as nothing can be sav
   const home = aCliHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
-  for (const SHIM_HOME of [file, join(file, "deeper", "shim")]) {
-    const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME } });
-    const fault = { state: "fail", text: holding(`${file} is not a folder`), fix: holding("SHIM_HOME") };
-    expect([code, lines.get("folder")]).toMatchObject([1, fault]);
-  }
+  const at = (SHIM_HOME: string) => ({ env: { ...home.runtime.env, SHIM_HOME } });
+  const { code, lines } = await doctor(home, at(join(file, "deeper", "shim")));
+  const fault = { state: "fail", text: holding(`${file} is not a folder`), fix: holding("SHIM_HOME") };
+  expect([code, lines.get("folder")]).toMatchObject([1, fault]);
+  const refused = failed(2, `SHIM_HOME gives "${file}", which is not a folder. Set SHIM_HOME to one`);
+  for (const command of ["doctor", "sessions", "pause 1m"])
+    expect(await home.shimWith(at(file), command)).toMatchObject(refused);
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
 });
 

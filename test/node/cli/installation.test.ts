@@ -117,15 +117,16 @@ it("uninstall --data removes nothing while a supervisor runs, also one that bega
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("a folder that is the user's own, or holds it, is not deleted", async () => {
+it("a folder that is the user's own, or holds it, is not used for data, and so never deleted", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
-  for (const SHIM_HOME of [home.folder, "/"]) {
-    const env = { ...home.runtime.env, SHIM_HOME };
-    const refused = failed(1, "holds your own files, too");
-    expect(await home.shimWith({ env }, "init --remove --data --yes")).toMatchObject(refused);
-  }
-  expect(existsSync(home.project)).toBe(true);
+  const before = readdirSync(home.folder);
+  for (const SHIM_HOME of [home.folder, `${home.folder}/`, dirname(home.folder), "/"])
+    for (const command of ["init --remove --data --yes", "sessions", "pause 1m"]) {
+      const refused = failed(2, "holds your own files, too. Set SHIM_HOME to a folder of SHIM's own");
+      expect(await home.shimWith({ env: { ...home.runtime.env, SHIM_HOME } }, command)).toMatchObject(refused);
+    }
+  expect(readdirSync(home.folder)).toEqual(before);
 });
 
 it("what ps prints on macOS gives parent, start, memory and command", () => {
