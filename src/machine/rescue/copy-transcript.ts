@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { LinkRules, SessionFiles } from "../../clients/adapter/session-files.ts";
@@ -161,9 +162,11 @@ export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promis
   const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
   const path = join(folder, basename(renamed));
   requireAbsent(path);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  removeLeftovers(folder, temporaryNames);
-  const partial = temporaryBeside(path);
+  // A client may list each folder as a session: a new one is made once the copy is whole.
+  const isNew = !existsSync(folder);
+  const partial = temporaryBeside(isNew ? folder : path);
+  await mkdir(dirname(partial), { recursive: true, mode: 0o700 });
+  removeLeftovers(dirname(partial), temporaryNames);
   try {
     const target = await open(partial, "wx", 0o600);
     try {
@@ -176,6 +179,7 @@ export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promis
     } finally {
       await target.close();
     }
+    if (isNew) await mkdir(folder, { mode: 0o700 });
     await rename(partial, path);
   } catch (error) {
     await rm(partial, { force: true });

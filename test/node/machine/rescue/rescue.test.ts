@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { detailsOf } from "#src/clients/details.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { fakeOpenCode, filesOf, invented, refuse, writeSession } from "#harness/clients/invented-sessions.ts";
 import type { InventedSession } from "#harness/clients/invented-sessions.ts";
@@ -86,6 +87,29 @@ it("a part of a copy whose process was killed goes with the next copy", async ()
   writeFileSync(left, "{");
   const { file } = await rescued(home, id);
   expect(readdirSync(dirname(file)).toSorted()).toEqual([basename(path), basename(file)].toSorted());
+});
+
+it("where a client has a folder for each session, that of a copy is there once the copy is whole", async () => {
+  const { home, id, path } = written("copilot", true);
+  const all = dirname(dirname(path));
+  const { pid } = spawnSync("true");
+  writeFileSync(join(all, `.copy.shim-${pid}.tmp`), "{");
+  const folders = (): string[] =>
+    readdirSync(all, { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? [one.name] : []));
+  const seen = new Set<string>();
+  const files = detailsOf("copilot")?.sessions;
+  if (!files?.accepts) throw new Error("it accepts every row");
+  const { accepts } = files;
+  const watch = (row: Parameters<typeof accepts>[0]): boolean => {
+    for (const name of folders()) seen.add(name);
+    return accepts(row);
+  };
+  const spy = vi.spyOn(files as Required<typeof files>, "accepts").mockImplementation(watch);
+  onTestFinished(() => spy.mockRestore());
+  const { session, file } = await rescued(home, id);
+  expect([...seen]).toEqual([id]);
+  expect(readdirSync(all).toSorted()).toEqual([id, session].toSorted());
+  expect(readdirSync(dirname(file))).toEqual([basename(file)]);
 });
 
 it("a chat that still runs is named, and neither copied nor replaced", async () => {
