@@ -1,6 +1,17 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import type { OperationErrorCode } from "../contract/errors.ts";
+import { removeLeftovers, temporaryNames } from "../platform/leftovers.ts";
+import { temporaryBeside } from "../platform/private-files.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { discover, indexEntries, isContentSetting, submoduleMode, type WorkTree } from "./work-tree.ts";
 import {
@@ -67,10 +78,21 @@ async function putBack(
   const missing = await findMissingSnapshot(opened, commit);
   if (missing !== null) return err(missing);
   const existing = lstatSync(folder, { throwIfNoEntry: false });
-  if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
+  const partial = temporaryBeside(existing ? join(folder, "files") : folder);
+  const isUsable = !existing || existing.isDirectory();
+  if (isUsable) removeLeftovers(dirname(partial), temporaryNames);
+  if (!isUsable || (existing && readdirSync(folder).length > 0))
     return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return ok(await writeFiles(await readSnapshot(opened, commit), realpathSync(folder)));
+  mkdirSync(partial, { recursive: true, mode: 0o700 });
+  try {
+    const result = await writeFiles(await readSnapshot(opened, commit), realpathSync(partial));
+    // A folder that is there stays: a shell may be in it.
+    if (!existing) renameSync(partial, folder);
+    else for (const name of readdirSync(partial)) renameSync(join(partial, name), join(folder, name));
+    return ok(result);
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+  }
 }
 
 export async function findMissingSnapshot(opened: OpenRepository, commit: string): Promise<RestoreRefusal | null> {

@@ -48,7 +48,11 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
     if (!found.ok) return found;
     const { facts, write } = found.value;
     context.progress?.("Restoring the files ...");
-    const written = withReason(await write(into));
+    const stop = new AbortController();
+    const forget = context.onInterrupt?.(() => stop.abort());
+    const written = withReason(await write(into, stop.signal));
+    forget?.();
+    if (stop.signal.aborted && !written.ok) return err(stoppedBefore);
     return written.ok ? ok({ ...facts, ...written.value, into, differing: null, backup: null }) : written;
   },
 };
@@ -132,7 +136,7 @@ interface SavedFiles {
   readonly facts: Omit<Saved, "notRestored">;
   /** Names the folder of the replaced files. */
   readonly short: string;
-  readonly write: (into: string) => Promise<RestoreOutcome>;
+  readonly write: (into: string, signal?: AbortSignal) => Promise<RestoreOutcome>;
 }
 
 /** Files of this machine, else of another one. */
@@ -195,7 +199,7 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): S
       origin: null,
     },
     short: shortCheckpoint(runtime, row.checkpointId),
-    write: (into) => restoreFiles({ ...limits, repository, commit, into }),
+    write: (into, signal) => restoreFiles({ ...limits, repository, commit, into, signal }),
   };
 }
 
@@ -247,6 +251,6 @@ async function receive(
   return ok({
     facts: { project: here.root, checkpoint, leftOut, session: named, savedAt, origin: { machine } },
     short,
-    write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into }),
+    write: (into, signal) => restoreReceived({ ...clone, commit, needs, bundle, into, signal }),
   });
 }

@@ -1,6 +1,16 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
-import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
@@ -159,6 +169,25 @@ it("Ctrl-C stops a restore between two files and says what it did; the host comp
     holding("The host of this machine completes"),
   ]);
 });
+
+it.each(["new", "empty"])(
+  "a restore into a folder that is %s, stopped or killed, leaves nothing in the way of the next one",
+  async (kind) => {
+    const { home } = await withLaterFolder();
+    const into = join(home.folder, "into");
+    if (kind === "empty") mkdirSync(into);
+    const around = kind === "empty" ? into : home.folder;
+    const before = contents(around);
+    const isWriting = (): boolean => readdirSync(around).some((name) => name.endsWith(".tmp"));
+    const stopped = await home.shimWith(stoppedWhen(isWriting), "restore --into", into);
+    expect(stopped).toMatchObject(failed(130, "it was stopped. Nothing was restored."));
+    expect([contents(around), existsSync(into)]).toEqual([before, kind === "empty"]);
+    write(join(around, `.into.shim-${spawnSync("true").pid}.tmp`), { "a.txt": "half" });
+    expect((await home.shim("restore --into", into)).code).toBe(0);
+    expect(textsOf(into, "a.txt", "d/b.txt")).toEqual(["two\n", "two\n"]);
+    expect([readdirSync(into).length, isWriting()]).toEqual([2, false]);
+  },
+);
 
 it("a folder that is a link now leads no file out of the project", async () => {
   const { home } = await withLaterFolder();
