@@ -40,7 +40,7 @@ export class HomeError extends Error {
 
 /**
  * @throws {HomeError} for a relative path, which would be another store in each folder, for a file,
- * and for a folder that holds the user's own files: SHIM sets permissions in its own, and deletes it
+ * and for a folder that holds the user's own files, since SHIM may delete the whole of its own
  */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
   const given = env["SHIM_HOME"];

@@ -26,7 +26,7 @@ const FilesRecord = z.object({
   head: z.nullable(z.string()),
   folder: z.string(),
   owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }),
-  /** Files that could not be written; null: not all were tried. */
+  /** Absent (null) until all files are written. */
   notRestored: z.nullable(excluded),
 });
 type FilesRecord = z.infer<typeof FilesRecord>;
