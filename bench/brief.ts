@@ -47,7 +47,7 @@ export async function brief() {
 /** A chat that has been sent its first prompt. */
 async function aChat(home: string, project: string, session: string) {
   const path = process.env["PATH"] ?? "";
-  const env = { PATH: path, HOME: home, SHIM_HOME: home, CLAUDECODE: "1", CLAUDE_CODE_SESSION_ID: session };
+  const env = { PATH: path, HOME: tmpdir(), SHIM_HOME: home, CLAUDECODE: "1", CLAUDE_CODE_SESSION_ID: session };
   const args = [resolve("bench/brief.ts")];
   const client = new McpConnection({ command: process.execPath, args, env, cwd: process.cwd() });
   await client.initialize("bench");

@@ -188,7 +188,7 @@ ${settingsTable()}
 
 | variable | meaning |
 | --- | --- |
-| \`SHIM_HOME\` | the folder of everything that SHIM stores; an absolute path |
+| \`SHIM_HOME\` | the folder of everything that SHIM stores: the absolute path of one of its own |
 | \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/two-machines.md#without-shim-workspace-join), before \`edge.json\` |
 | \`SHIM_MACHINE\`, \`SHIM_WORKSPACE_KEY\` | with them: the machine's name, the workspace key |
 | \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md#tokens-and-secrets) of a deployment |
