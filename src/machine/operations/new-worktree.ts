@@ -97,6 +97,7 @@ async function filesThere(
   const { folder } = before;
   if (notRestored !== null) return isSame && existsSync(folder) ? ok({ folder, branch, notRestored }) : null;
   if (!mayBeAlive(processes, owner)) await removeHalfMade({ ...before, owner, env, branch });
-  else if (isSame) return err({ code: "restore_failed", message: `${folder} is being written just now` });
+  else if (isSame)
+    return err({ code: "restore_failed", message: `${folder} is being written just now: repeat this later` });
   return null;
 }
