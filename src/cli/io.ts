@@ -11,7 +11,15 @@ import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
 import { systemSite } from "../local-mcp/host/operation-runner.ts";
 import type { SystemSite, LoadedRuntime, HostClient } from "../machine/operations/operation-context.ts";
 import type { Log } from "../platform/log-file.ts";
-import { endGroup, exitCode, groupOf, hasGroups } from "../platform/run-program.ts";
+import {
+  endGroup,
+  exitCode,
+  groupOf,
+  markName,
+  processMark,
+  readReport,
+  startWatched,
+} from "../platform/run-program.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
@@ -224,7 +232,10 @@ async function makeRuntime(env: NodeJS.ProcessEnv): Promise<LoadedRuntime> {
 /** Forwarded to the group; a second Ctrl-C must not leave it running. */
 const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
 
-/** Runs without a shell. Windows has no groups: there only the program itself is ended. */
+/**
+ * Runs without a shell, and not longer than this process. Windows has no groups: there only the
+ * program itself is ended.
+ */
 export function startGroup({
   command,
   args,
@@ -233,10 +244,15 @@ export function startGroup({
 }: ProcessStart & { readonly env: NodeJS.ProcessEnv }): ProcessGroup {
   const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
   const listen = onSignals(forwardedSignals, () => undefined);
-  const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
+  const child = startWatched({ command, args, cwd, env: { [markName]: processMark(), ...env } }, "inherit");
   const group = child.pid === undefined ? null : groupOf(child.pid);
+  const report = group && readReport(child);
   child.on("error", reject);
-  child.on("exit", (code, signal) => resolve(exitCode(code, signal)));
+  child.on("close", (code, signal) => {
+    const end = report?.() ?? { code, signal };
+    if ("message" in end) reject(Object.assign(new Error(end.message), { code: end.code }));
+    else resolve(exitCode(end.code, end.signal));
+  });
   let ending = Promise.resolve();
   const whole = async (): Promise<number> => {
     try {

@@ -157,22 +157,16 @@ const maxReportChars = 10_000;
  * left it. The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {
-  const { command, env, dialog } = program;
+  const { env, dialog } = program;
   if (program.signal.aborted) return { kind: "not_started", message: "stopped before it was started" };
-  const child = spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...program.args], {
-    cwd: program.cwd,
-    env: { ...env, [markName]: processMark() },
-    stdio: ["pipe", "pipe", "pipe", "pipe"],
-    detached: hasGroups,
-    windowsHide: true,
-  });
+  const child = startWatched({ ...program, env: { ...env, [markName]: processMark() } }, "pipe");
   if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
   const group = groupOf(child.pid);
   program.onStart?.(group.pid);
   let groupEnd: Promise<void> | null = null;
   const interrupt = (): boolean => {
-    const isWritten = dialog !== undefined && child.stdin.writable;
-    if (isWritten) child.stdin.write(`${dialog.interruptLine}\n`);
+    const isWritten = dialog !== undefined && child.stdin?.writable === true;
+    if (isWritten) child.stdin?.write(`${dialog.interruptLine}\n`);
     return isWritten;
   };
   const stop = (): void => {
@@ -181,10 +175,7 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
   program.signal.addEventListener("abort", stop, { once: true });
   const closed = once(child, "close");
   readOutput(child, program);
-  let report = "";
-  const watchdog = child.stdio[3] as Readable;
-  watchdog.setEncoding("utf8").on("data", (part: string) => (report = (report + part).slice(0, maxReportChars)));
-  watchdog.on("error", () => undefined);
+  const report = readReport(child);
   const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
   program.onEnd?.();
   program.signal.removeEventListener("abort", stop);
@@ -192,12 +183,39 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
   await endMarked(`${processMark()}-${group.pid}`);
   await Promise.race([closed, pause(outputDrainMs)]);
   for (const stream of [child.stdout, child.stderr]) stream?.destroy();
-  const ended = report.endsWith("\n") ? (JSON.parse(report) as WatchdogReport) : { code, signal };
+  const ended = report() ?? { code, signal };
   if ("message" in ended) return { kind: "not_started", message: ended.message };
   return { kind: "exited", code: exitCode(ended.code, ended.signal) };
 }
 
-function processMark(): string {
+/**
+ * Starts a program without a shell, in a group of its own. The program never outlives this process.
+ *
+ * @param env has a mark under `markName`
+ */
+export function startWatched(
+  { command, args, cwd, env }: Pick<Program, "command" | "args" | "cwd" | "env">,
+  stdio: "inherit" | "pipe",
+): ChildProcess {
+  return spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...args], {
+    cwd,
+    env,
+    stdio: [stdio, stdio, stdio, "pipe"],
+    detached: hasGroups,
+    windowsHide: true,
+  });
+}
+
+/** @returns null until the watchdog has said how its program has ended, and where it was killed */
+export function readReport(child: ChildProcess): () => WatchdogReport | null {
+  let report = "";
+  const watchdog = child.stdio[3] as Readable;
+  watchdog.setEncoding("utf8").on("data", (part: string) => (report = (report + part).slice(0, maxReportChars)));
+  watchdog.on("error", () => undefined);
+  return () => (report.endsWith("\n") ? (JSON.parse(report) as WatchdogReport) : null);
+}
+
+export function processMark(): string {
   return toMark(groupOf(process.pid));
 }
 
@@ -282,10 +300,10 @@ function readEnvironment(pid: string): string[] {
 }
 
 /**
- * Leads a program's group and holds one end of a pipe. When the pipe closes the worker is
- * gone (even by kill -9): TERM to the group, then KILL 2 s later or at the program's end, also to
- * itself and (Linux) to processes that left the group. Writes a `WatchdogReport` to descriptor 3 as
- * one line of JSON.
+ * Leads a program's group and holds one end of a pipe. When the pipe closes the process that
+ * started it is gone (even by kill -9): TERM to the group, then KILL 2 s later or at the program's
+ * end, also to itself and (Linux) to processes that left the group. Writes a `WatchdogReport` to
+ * descriptor 3 as one line of JSON.
  */
 const watchdogScript = `"use strict";
 const { spawn } = require("node:child_process");
@@ -333,10 +351,10 @@ function tell(ended) {
 }
 for (const event of ["end", "close", "error"]) worker.once(event, endAll);
 worker.resume();
-program.once("error", ({ message }) => tell({ message }));
+program.once("error", ({ code, message }) => tell({ code, message }));
 program.once("exit", (code, signal) => tell({ code, signal }));
 `;
 
 type WatchdogReport =
   | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
-  | { readonly message: string };
+  | { readonly code?: string; readonly message: string };

@@ -1,11 +1,15 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, it, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, filesWith, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { write } from "#harness/machine/git-project.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { unlessGone } from "#harness/machine/process-tree.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";
 import { type Io, startGroup } from "#src/cli/io.ts";
@@ -239,6 +243,24 @@ it("a command whose lease is lost is ended with all of its processes, and answer
   expect(ran.err).toContain("the lease on db was lost");
   // KILL follows, since one of them ignores TERM.
   expect(rig.graces).toEqual([5_000]);
+});
+
+/** A process that runs one command as those with a lease do: arguments are the folder and the script. */
+const holder = `import { startGroup } from ${JSON.stringify(import.meta.resolve("#src/cli/io.ts"))};
+  const [cwd, script] = process.argv.slice(1);
+  startGroup({ command: process.execPath, args: ["-e", script], cwd, env: process.env });`;
+
+it("a command ends with the process that holds its lease, also where that is killed with -9", async () => {
+  const script = "console.log(process.pid); setInterval(() => 0, 1000);";
+  const args = ["--input-type=module", "-e", holder, temporaryFolder(), script];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+  const pid = Number(line);
+  onTestFinished(() => void unlessGone(() => process.kill(pid, "SIGKILL"), null));
+  expect(systemProcesses.facts(pid)).not.toBeNull();
+  child.kill("SIGKILL");
+  await vi.waitFor(() => expect(systemProcesses.facts(pid)).toBeNull(), patience);
 });
 
 it("Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
