@@ -388,12 +388,16 @@ function addTokens(workspace: Command, cli: Cli): void {
   });
 }
 
+const maxCandidates = 8;
+
 /** Resolves a prefix of a token's id; the coordinator answers for an unknown one. */
 async function findToken(link: Workspace, given: string): Promise<CliResult<string>> {
   const listed = await link.call("tokens.list", {});
   if (!listed.ok) return listed;
-  const candidates = listed.value.tokens.map(({ id }) => id).filter((id) => id.startsWith(given));
-  if (candidates.length > 1)
-    return err({ code: "ambiguous", message: `several tokens begin with "${given}".`, candidates });
-  return ok(candidates[0] ?? given);
+  const found = listed.value.tokens.filter(({ id }) => id.startsWith(given));
+  const [first, second] = found;
+  if (!second) return ok(first?.id ?? given);
+  const lines = found.slice(0, maxCandidates).map(({ id, machine }) => `\n  ${id}  ${machine}`);
+  const message = `"${given}" matches several tokens; give more of the id:${lines.join("")}`;
+  return err({ code: "ambiguous", message, candidates: found.map(({ id }) => id) });
 }

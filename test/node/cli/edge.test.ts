@@ -102,7 +102,9 @@ it("a token is revoked by a unique prefix of its id", async () => {
     response.end(JSON.stringify(url.endsWith("/revoke") ? { isRevoked: true } : { tokens }));
   };
   home.join(server.url, { adminToken: "shim_c.d" });
-  expect(await home.shim("workspace token revoke tok_a")).toMatchObject(failed(2, "several tokens begin with"));
+  expect(await home.shim("workspace token revoke tok_a")).toMatchObject(
+    failed(2, "matches several tokens", "tok_aa1  m2"),
+  );
   expect(await home.shim("workspace token revoke tok_ab")).toMatchObject(printed("tok_ab2 is revoked"));
   expect(server.seen.at(-1)?.body).toContain('"id":"tok_ab2"');
 });
