@@ -49,8 +49,10 @@ export function judge(run: ClientEnd, client: string | null): Judged {
   const { end } = state;
   if (exit.kind === "not_started") return broken(`the client cannot be started: ${exit.message}`);
   const isBroken = client !== null && exit.code !== 0 && !end?.isError;
-  if (!end || isBroken)
-    return { ...broken(`the client ended with ${exit.code} and no result. ${stderr}`), ...byUser(exit, end) };
+  if (!end || isBroken) {
+    const why = stderr && `. ${stderr}`;
+    return { ...broken(`the client ended with ${exit.code} and no result${why}`), ...byUser(exit, end) };
+  }
   if (end.isError || userLimits.has(end.subtype)) return judgeError(run, end);
   const { tokens, costMicros } = run.usage;
   const cost = run.isCostMeasured ? "measured" : "unknown";

@@ -77,6 +77,8 @@ it("a full session is not resumed, and a run without a result has failed", async
   const broken = new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]);
   const reason = "the client ended with 1 and no result. error: unknown option";
   expect((await broken.run()).outcome).toEqual({ kind: "failed", reason, isRetryable: true });
+  const silent = (await new FakeClaude([{ text: "", code: 1 }]).run()).outcome;
+  expect(silent).toMatchObject({ reason: "the client ended with 1 and no result" });
   const missing = await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } });
   const why = expect.stringContaining("ENOENT") as string;
   expect(missing.outcome).toMatchObject({ kind: "failed", isRetryable: true, reason: why });
