@@ -262,7 +262,7 @@ export interface FoundClient {
 export function foundClients(installation: Installation, targets: readonly ClientTarget[]): FoundClient[] {
   return targets.map((target) => ({
     label: target.label,
-    version: /\d+\.\d+\.\d+/.exec(versionText(installation, target) ?? "")?.[0] ?? null,
+    version: /\d{1,9}\.\d{1,9}\.\d{1,9}/.exec(versionText(installation, target) ?? "")?.[0] ?? null,
     hasHooks: target.settingsFile !== null,
     presence: presenceOf(installation, target),
   }));

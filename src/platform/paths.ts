@@ -58,7 +58,7 @@ export function homeFrom(env: NodeJS.ProcessEnv): string {
 
 /** False for a root, the user's folder and those above it. */
 function isShimsAlone(home: string, userHome: string): boolean {
-  const bare = home.replace(/[/\\]+$/, "");
+  const bare = home.replace(/(?<![/\\])[/\\]+$/, "");
   return !/^(?:[a-z]:)?$/i.test(bare) && !`${userHome}${sep}`.startsWith(`${bare}${sep}`);
 }
 

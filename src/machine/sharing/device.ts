@@ -1,7 +1,9 @@
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { epochOf } from "../../store/meta.ts";
+import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { readTokenClaim } from "../../coordinator-client/edge/address.ts";
+import * as meta from "../../store/meta.ts";
 import { syncDevice } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import { removeNames } from "./find-project.ts";
@@ -18,12 +20,43 @@ export function get(sql: Sql): Device | null {
   return syncDevice.select(sql, "LIMIT 1")[0] ?? null;
 }
 
-/** Starts recording changes and forgets other workspaces. `since`: {@link Device.joinedAt}. */
-export function join(sql: Sql, workspace: string, device: string, since: number): void {
+type Member = Pick<EdgeConfig, "workspace" | "token">;
+
+/**
+ * Starts recording changes and forgets other workspaces. A machine that comes back to a workspace
+ * is the same device again, so that it can still delete what it had stored there.
+ *
+ * @param fresh id of the device if the machine was not there before
+ * @param since see {@link Device.joinedAt}
+ */
+export function join(sql: Sql, member: Member, fresh: string, since: number): void {
+  const before = JSON.parse(meta.read(sql, deviceKey(member)) ?? "{}") as Partial<Membership>;
+  const isSame = before.machine === machineOf(member);
+  joinAs(sql, member, isSame ? (before.device ?? fresh) : fresh, since);
+}
+
+export function joinAs(sql: Sql, member: Member, device: string, since: number): void {
+  const { workspace } = member;
   leave(sql);
   const nothingSent = { keyId: "", since: 0, revision: 0 };
-  syncDevice.insert(sql, { workspace, device, ...nothingSent, storeEpoch: epochOf(sql), joinedAt: since });
+  syncDevice.insert(sql, { workspace, device, ...nothingSent, storeEpoch: meta.epochOf(sql), joinedAt: since });
+  meta.write(sql, deviceKey(member), JSON.stringify({ machine: machineOf(member), device } satisfies Membership));
   changes.enqueueAll(sql, since);
+}
+
+/** Stored in meta, outlives the device's row: a home may be copied to another machine. */
+interface Membership {
+  /** As the token names it, and so the coordinator. */
+  readonly machine: string;
+  readonly device: string;
+}
+
+function machineOf({ token }: Member): string {
+  return readTokenClaim(token, "m") ?? "";
+}
+
+function deviceKey({ workspace }: Pick<Member, "workspace">): string {
+  return `sync_device:${workspace}`;
 }
 
 export function sendAll(sql: Sql): void {
@@ -38,7 +71,7 @@ export function leave(sql: Sql): void {
 
 /** Whether all has to be sent: under another key, or after a repair of the store. */
 export function mustSendAgain(sql: Sql, { keyId, storeEpoch }: Device, currentKey: string): boolean {
-  return keyId !== currentKey || storeEpoch !== epochOf(sql);
+  return keyId !== currentKey || storeEpoch !== meta.epochOf(sql);
 }
 
 /** Sends all that is kept: the coordinator may lack it, or has it under another key. */
@@ -48,5 +81,5 @@ export function sendAgain(sql: Sql, { workspace, keyId, joinedAt }: Device, curr
     sentRecords.forgetFiles(sql);
   }
   if (keyId !== currentKey) removeNames(sql, workspace);
-  sql.run("UPDATE sync_device SET keyId = ?, storeEpoch = ?", currentKey, epochOf(sql));
+  sql.run("UPDATE sync_device SET keyId = ?, storeEpoch = ?", currentKey, meta.epochOf(sql));
 }

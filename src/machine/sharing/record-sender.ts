@@ -115,7 +115,7 @@ export class RecordSender {
       if (!isGone) await this.#nameProjects(from, due);
       const batch = this.#seal(from, due);
       const answer = await putBatch(from, call, batch);
-      if (!answer.ok) return this.#onRefused(device, answer.error);
+      if (!answer.ok) return this.#onRefused(from, answer.error);
       const { taken, hasRoom } = answer.value;
       if (this.#onAnswer(from, batch, answer.value)) return "restart";
       counts.sessions += taken.length;
@@ -169,7 +169,7 @@ export class RecordSender {
   }
 
   /** A home copied to a machine with another token becomes a device of its own. */
-  #onRefused({ device, workspace, since, joinedAt }: Device, error: CallError): "restart" | CallError {
+  #onRefused({ edge, device: { device, since, joinedAt } }: Origin, error: CallError): "restart" | CallError {
     const { store, now, random } = this.#options.runtime;
     const requiredKeyId = error.details?.["keyId"];
     if (error.code === "wrong_key" && typeof requiredKeyId === "string" && requiredKeyId !== this.#requiredKeyId) {
@@ -178,7 +178,7 @@ export class RecordSender {
     }
     if (error.code !== "forbidden" || since === 0) return error;
     store.write((sql) => {
-      if (devices.get(sql)?.device === device) devices.join(sql, workspace, devices.newId(now(), random), joinedAt);
+      if (devices.get(sql)?.device === device) devices.joinAs(sql, edge, devices.newId(now(), random), joinedAt);
     });
     return "restart";
   }

@@ -122,13 +122,14 @@ export class SyncRound {
   }
 
   /** Inserts a missing device row: the store was lost, or older than the sync. */
-  #ensureDevice({ edge: { workspace } }: SyncTarget): void {
+  #ensureDevice({ edge }: SyncTarget): void {
+    const { workspace } = edge;
     const { store, now, random } = this.#options.runtime;
     if (store.read(devices.get, null)?.workspace === workspace) return;
     store.write((sql) => {
       if (devices.get(sql)?.workspace === workspace) return;
       const since = joinPreferences.read(sql, workspace)?.since ?? 0;
-      devices.join(sql, workspace, devices.newId(now(), random), since);
+      devices.join(sql, edge, devices.newId(now(), random), since);
     });
   }
 

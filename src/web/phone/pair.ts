@@ -30,7 +30,7 @@ const systems = ["iPhone", "iPad", "Android", "Macintosh", "Windows", "Linux"];
  * @param model as the browser says it beside its user agent
  */
 export function phoneName(userAgent: string, model = ""): string {
-  const [, android = ""] = /Android [^;)]*; ([^;)]+)/.exec(userAgent) ?? [];
+  const [, android = ""] = /Android [^;)]{0,40}; ([^;)]+)/.exec(userAgent) ?? [];
   const system = systems.find((one) => userAgent.includes(one)) ?? "a device";
   // Chrome calls each model "K", Firefox says what kind of device it is.
   const device = [model, android].map((one) => one.trim()).find((one) => !/^(?:.?|Mobile|Tablet)$/.test(one)) ?? system;

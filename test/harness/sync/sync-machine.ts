@@ -279,7 +279,9 @@ export class TeamMachine extends SyncMachine {
     this.#key = key;
     this.sealer = new Device(world.host, `dev_${name}`, { machine: name, isAdmin: false });
     this.sealer.keyId = key.id;
-    this.runtime.store.write((sql) => devices.join(sql, workspace, this.sealer.device, this.runtime.now()));
+    this.runtime.store.write((sql) =>
+      devices.join(sql, { workspace, token: tokenOf(name) }, this.sealer.device, this.runtime.now()),
+    );
   }
 
   get #platform() {

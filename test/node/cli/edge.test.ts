@@ -360,6 +360,22 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
   expect(home.runtime.store.read(devices.get, null)).toBeNull();
 });
 
+it("a machine that comes back still deletes what it had stored before it left", async () => {
+  const server = await SyncServer.listen();
+  const home = aCliHome();
+  addSession(home, { id: ids.dead });
+  const code = await create(server, home, "--import");
+  await home.shim("workspace sync");
+  await home.shim("workspace leave --yes");
+  const readInput = () => Promise.resolve(`${tokenOf("m1")}\n${code}\n`);
+  expect((await home.shimWith({ readInput }, "workspace join team --url", server.url)).code).toBe(0);
+  expect(await storedAt(server)).toMatchObject({ sessions: 1 });
+  await home.shim(`forget ${ids.dead} --yes`);
+  await home.shim(`forget ${ids.dead} --yes`);
+  await home.shim("workspace sync");
+  expect(await storedAt(server)).toMatchObject({ sessions: 0, checkpoints: 0 });
+});
+
 it("a machine leaves a workspace that is deleted, where no copies are", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
