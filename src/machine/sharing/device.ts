@@ -46,7 +46,7 @@ export function joinAs(sql: Sql, member: Member, device: string, since: number):
 
 /** Stored in meta, outlives the device's row: a home may be copied to another machine. */
 interface Membership {
-  /** As the token names it, and so the coordinator. */
+  /** Its name in the token, and so at the coordinator. */
   readonly machine: string;
   readonly device: string;
 }
