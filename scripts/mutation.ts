@@ -1,4 +1,4 @@
-/** `npm run test:mutation [-- <lines> <seed>]`: Stryker's mutants of lines that the seed draws, in each of three folders of `src`. */
+/** `npm run test:mutation [-- <lines> <seed> [folder...]]`: Stryker's mutants of lines that the seed draws, in each of three folders of `src`, or in those named. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { globSync, readFileSync } from "node:fs";
@@ -28,9 +28,10 @@ function drawLines(folder: string, count: number, seed: string): string[] {
     .map(({ range }) => range);
 }
 
-const [lines = "100", seed = new Date().toISOString().slice(0, 10)] = process.argv.slice(2);
+const [lines = "100", seed = new Date().toISOString().slice(0, 10), ...named] = process.argv.slice(2);
 if (!/^[1-9]\d*$/.test(lines)) throw new Error(`the number of lines is a whole number from 1, not ${lines}`);
 for (const [folder, tests] of Object.entries(tested)) {
+  if (named.length > 0 && !named.includes(folder)) continue;
   console.log(`src/${folder}: mutants of ${lines} lines, drawn by ${seed}`);
   // What runs on import meets all tests, which takes hours in a folder of many; the patterns of secrets are of this kind.
   const options = folder === "redaction" ? [] : ["--ignoreStatic"];

@@ -29,7 +29,7 @@ export function addEvolve(code: Command, cli: Cli): void {
   defineProgram(cli, command.command("report"), report, async ({ folder = cli.io.cwd }) => {
     const { newestReport } = await import("../../code/evolution/run-evolve.ts");
     const found = await newestReport(cli.context, folder);
-    return found.ok ? reported(found.value, false) : found;
+    return found.ok ? reported(cli, found.value, false) : found;
   });
   const stop = { input: FolderInput, summary: "Cancel the open tasks of the newest run.", args };
   defineProgram(cli, command.command("stop"), stop, async ({ folder = cli.io.cwd }) => {
@@ -58,7 +58,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
     emit: (event) => cli.progress(formatEvent(event)),
     onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
-  return done.ok ? answer(done.value) : done;
+  return done.ok ? answer(cli, done.value) : done;
 }
 
 /** The type that the file gives to evolve. */
@@ -72,14 +72,14 @@ async function readType(cli: Cli, file: string | undefined): Promise<CliResult<R
   return ok({ name, type });
 }
 
-function answer(done: Evolved): CommandResult {
-  if (done.kind === "reported") return reported(done.report, done.isInterrupted);
+function answer(cli: Cli, done: Evolved): CommandResult {
+  if (done.kind === "reported") return reported(cli, done.report, done.isInterrupted);
   return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
 }
 
-function reported(report: EvolveReport, isInterrupted: boolean): CommandResult {
+function reported(cli: Cli, report: EvolveReport, isInterrupted: boolean): CommandResult {
   const exit = isInterrupted ? exitCodes.interrupted : exitCodes.ok;
-  return ok({ data: report, text: reportLines(report), isVerbatim: true, exit });
+  return ok({ data: report, text: reportLines(cli, report), isVerbatim: true, exit });
 }
 
 /** Accepts, rejects, or lists what waits; in a terminal it asks for each. */
@@ -191,18 +191,18 @@ function factLines({ notes }: RunFacts): Lines {
   return notes.map((note) => `Note: ${note}`);
 }
 
-function reportLines(report: EvolveReport): Lines {
+function reportLines(cli: Cli, report: EvolveReport): Lines {
   const { tried, job, stopped, findings, used, ageMs, facts, isEnded } = report;
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
   const kept = count("kept");
-  const state = isEnded ? "has ended" : "is not finished; `shim code evolve` continues it";
+  const state = isEnded ? "has ended" : `is not finished; \`${cli.command} code evolve\` continues it`;
   return [
     `Run ${job} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.`,
     ...tried.flatMap(triedLines),
     findings.before !== null &&
       `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
-    kept > 0 && "`shim code evolve review` goes through the branches.",
+    kept > 0 && `\`${cli.command} code evolve review\` goes through the branches.`,
     ...(facts ? factLines(facts) : []),
   ];
 }

@@ -130,7 +130,7 @@ export class TaskWorktrees implements TaskFolders {
     const start = isContinued ? previous.commit : base;
     const lostNotes =
       previous && !isContinued
-        ? [`the work of the previous attempt is on ${previous.machine}, not here: the task starts again`]
+        ? [`the work of the previous attempt, on ${previous.machine}, is not in this repository: the task starts again`]
         : [];
     const works = await inputs();
     if (works.length === 0) return { commit: start, base, isContinued, notes: lostNotes };
