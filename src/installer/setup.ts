@@ -237,6 +237,11 @@ function isOriginalAgain(backups: readonly Backup[]): boolean {
     });
 }
 
+/** False: the folder holds the user's own files, too. */
+export function isShimsAlone(home: string, userHome: string): boolean {
+  return dirname(home) !== home && !`${userHome}${sep}`.startsWith(`${home}${sep}`);
+}
+
 /** Goes up to the user's folder, which stays. */
 function removeEmpty(folder: string, userHome: string): void {
   if (!folder.startsWith(`${userHome}${sep}`)) return;

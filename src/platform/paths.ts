@@ -1,5 +1,4 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { isAbsolute, sep, dirname, join } from "node:path";
 import envPaths from "env-paths";
 
@@ -40,7 +39,7 @@ export class HomeError extends Error {
 
 /**
  * @throws {HomeError} for a relative path, which would be another store in each folder, for a file,
- * and for a folder that holds the user's own files, since SHIM may delete the whole of its own
+ * and for a root
  */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
   const given = env["SHIM_HOME"];
@@ -52,14 +51,8 @@ export function homeFrom(env: NodeJS.ProcessEnv): string {
   };
   if (!isAbsolute(home)) refuse("is not an absolute path", "one");
   if (existsSync(home) && !isFolder(home)) refuse("is not a folder", "one");
-  if (!isShimsAlone(home, env["HOME"] || homedir())) refuse("holds your own files, too", "a folder of SHIM's own");
+  if (/^(?:[a-z]:)?[/\\]+$/i.test(home)) refuse("is the root of a disk", "a folder of SHIM's own");
   return home;
-}
-
-/** False for a root, the user's folder and those above it. */
-function isShimsAlone(home: string, userHome: string): boolean {
-  const bare = home.replace(/(?<![/\\])[/\\]+$/, "");
-  return !/^(?:[a-z]:)?$/i.test(bare) && !`${userHome}${sep}`.startsWith(`${bare}${sep}`);
 }
 
 /** Resolves a missing file by its nearest folder. @param path absolute */

@@ -9,6 +9,7 @@ import {
   changedClients,
   connectionProblems,
   hasChanges,
+  isShimsAlone,
   planSetup,
   type AppliedPlan,
   type SetupOutcome,
@@ -187,6 +188,10 @@ async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise
   if (action === "install") return wrongUsage("--data deletes what is stored, and needs --remove.");
   if (client !== undefined) return wrongUsage("--data removes SHIM from all clients; leave --client out.");
   if (!existsSync(home)) return null;
+  if (!isShimsAlone(home, cli.io.machine.homedir)) {
+    const advice = "Delete SHIM's files in it yourself, or name another folder in SHIM_HOME.";
+    return failed("not_shims_alone", `${home} holds your own files, too, so it is not deleted. ${advice}`);
+  }
   const overview = await cli.call("overview.get", {});
   if (!overview.ok) return overview;
   // Windows does not delete an open file.

@@ -117,16 +117,17 @@ it("uninstall --data removes nothing while a supervisor runs, also one that bega
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("a folder that is the user's own, or holds it, is not used for data, and so never deleted", async () => {
+it("a folder that is the user's own, or holds it, is not deleted; a root is not used at all", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
-  const before = readdirSync(home.folder);
-  for (const SHIM_HOME of [home.folder, `${home.folder}/`, dirname(home.folder), "/"])
-    for (const command of ["init --remove --data --yes", "sessions", "pause 1m"]) {
-      const refused = failed(2, "holds your own files, too. Set SHIM_HOME to a folder of SHIM's own");
-      expect(await home.shimWith({ env: { ...home.runtime.env, SHIM_HOME } }, command)).toMatchObject(refused);
-    }
-  expect(readdirSync(home.folder)).toEqual(before);
+  const at = (SHIM_HOME: string) => ({ env: { ...home.runtime.env, SHIM_HOME } });
+  for (const folder of [home.folder, dirname(home.folder)])
+    expect(await home.shimWith(at(folder), "init --remove --data --yes")).toMatchObject(
+      failed(1, "holds your own files, too"),
+    );
+  expect(existsSync(home.project)).toBe(true);
+  for (const command of ["init --remove --data --yes", "sessions", "pause 1m"])
+    expect(await home.shimWith(at("/"), command)).toMatchObject(failed(2, "which is the root of a disk"));
 });
 
 it("what ps prints on macOS gives parent, start, memory and command", () => {
