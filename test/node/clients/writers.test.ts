@@ -133,6 +133,20 @@ it("names and ids that an API refuses are made plain, also where calls and resul
 });
 
 it.each([
+  ["Bash", { command: "ls" }, { type: "function_call", name: "exec_command", arguments: '{"cmd":"ls"}' }],
+  ["AskUserQuestion", { a: 1 }, { type: "function_call", name: "request_user_input", arguments: '{"a":1}' }],
+  ["apply_patch", { input: "*** Begin" }, { type: "custom_tool_call", name: "apply_patch", input: "*** Begin" }],
+  ["exec", { a: 1 }, { type: "custom_tool_call", name: "exec", input: '{"a":1}' }],
+  ["wait", { ms: 9 }, { type: "function_call", name: "wait", arguments: '{"ms":9}' }],
+  ["write_stdin", { chars: "y" }, { type: "function_call", name: "write_stdin", arguments: '{"chars":"y"}' }],
+])("a rollout has Codex's own form of a call: %s", (name, input, payload) => {
+  const { rows } = written("codex", [prompt("p"), call("c1", name, input), result("c1", "done")]);
+  expect(rows).toContainEqual(
+    expect.objectContaining({ payload: expect.objectContaining({ ...payload, call_id: "c1" }) }),
+  );
+});
+
+it.each([
   ["", "openai"],
   ['model_provider = "own"\n[profiles.p]\nmodel_provider = "other"\n', "own"],
   ['profile = "p"\nmodel_provider = "own"\n[profiles.p]\nmodel_provider = "other"\n', "other"],
