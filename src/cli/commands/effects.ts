@@ -27,7 +27,7 @@ export function addCommand(program: Command, cli: Cli): void {
       }),
       empty: "Nothing that cannot be undone is known.",
       notes: (_output, _cli, { check = false }) => [
-        !check && "`shim effects --check` asks the git remotes, the npm registry and GitHub.",
+        !check && "`shim effects --check` asks the git remotes, the npm registry, and GitHub or GitLab.",
       ],
     }),
   });
