@@ -10,7 +10,7 @@ import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
 import { analyzeTask } from "../../learning/routing/model-router.ts";
-import { age } from "../../shared/format.ts";
+import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { type CliResult, wrongUsage, type View, tableView } from "../answer.ts";
@@ -229,7 +229,7 @@ function pastText(type: string, routes: TypeRoutes | null): string {
   const { tasks = 0, accepted = 0, costMicros = 0 } = routes?.routed ?? {};
   if (accepted === 0) return `What a task of the type ${type} costs in all is not known: none was routed and accepted.`;
   const dollars = (costMicros / accepted / 1e6).toFixed(4);
-  return `Measured: ${tasks} routed tasks of the type ${type} cost $${dollars} for each accepted one.`;
+  return `Measured: ${pluralize(tasks, "routed task")} of the type ${type} cost $${dollars} for each accepted one.`;
 }
 
 const { cron, overlap } = scheduleOperations["schedules.create"].input.shape;
