@@ -16,7 +16,7 @@ import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, checkpointOf, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { anUndoRig } from "#harness/machine/cli-rigs.ts";
+import { anUndoRig, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
@@ -273,4 +273,59 @@ it("`shim undo` and `shim undo last` take the turn that changed files last, whic
   const shown = failed(1, /chat \S+ \(edit it\), since prompt 1, "edit it" \(.* ago\):/, "a.txt: put back");
   for (const words of [[], ["last"]]) expect(await home.shim("undo", ...words)).toMatchObject(shown);
   expect(await home.shim("undo nowhere")).toMatchObject(failed(3, 'no prompt begins with "nowhere"'));
+});
+
+/** A chat died on "desk" after its files were saved there; "laptop" has a clone of its project. */
+async function withFilesElsewhere(areSent = true): Promise<CliMachines> {
+  const machines = await twoCliHomes((...homes) => {
+    for (const { folder, project, runtime } of homes) {
+      Object.assign(runtime.env, { PATH: `${join(folder, "path")}:${process.env["PATH"]}` });
+      const { config } = runtime;
+      Object.assign(runtime, { config: { ...config, sync: { ...config.sync, files: areSent } } });
+      git(project, "init", "-q", "-b", "main");
+      git(project, "remote", "add", "origin", "git@example.com:ann/app.git");
+    }
+  });
+  const { there, here } = machines;
+  write(there.project, { "a.txt": "one\n" });
+  commitAll(there.project, "first");
+  git(here.project, "pull", "-q", there.project, "main");
+  write(there.project, { "a.txt": "two\n", "new.txt": "new\n" });
+  await loseSession(machines, async () => {
+    await takePending(there.runtime, [ids.dead], new AbortController().signal);
+    await sync(there);
+  });
+  return machines;
+}
+
+it("files of a chat of another machine are put back here from the workspace, in place or into a folder, and stay where they cannot be", async () => {
+  const { here, server } = await withFilesElsewhere();
+  const origin =
+    /^Files of \S+ as session bbbb2222 \(fix the parser\) on desk had them .* ago \(checkpoint cp_\S+\)\.\n/;
+  const diff = await here.shim("restore", ids.dead, "--diff");
+  expect(diff).toMatchObject({
+    ...printed("-one\n+two\n", "+new\n"),
+    err: holding("Fetching the files from the workspace"),
+  });
+  expect(textsOf(here.project, "a.txt")).toEqual(["one\n"]);
+  const copied = printed(origin, `Restored 2 files into ${here.folder}/copy.\n`);
+  expect(await here.shim("restore", "bbbb2222", "--into", join(here.folder, "copy"))).toMatchObject(copied);
+  expect(textsOf(join(here.folder, "copy"), "a.txt", "new.txt")).toEqual(["two\n", "new\n"]);
+  server.isDown = true;
+  const down = await here.shim("restore", ids.dead, "--yes", "--json");
+  expect(down).toMatchObject({ code: 1, out: holding(". Nothing was restored."), error: "edge_unreachable" });
+  server.isDown = false;
+  const elsewhere = await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes");
+  const folder =
+    /^shim: this folder is not the project of bbbb2222\S+ \(\S+ on desk\): run this in that project's folder on this machine\.\n$/;
+  expect(elsewhere).toMatchObject(failed(1, folder));
+  expect(textsOf(here.project, "a.txt")).toEqual(["one\n"]);
+  const backup = `${here.project}-before-bbbb2222`;
+  const put = printed(origin, `Restored 1 file in ${here.project}.\nWhat they replaced is in ${backup}.\n`);
+  expect(await here.shim("restore", ids.dead, "a.txt", "--yes")).toMatchObject(put);
+  expect([...textsOf(here.project, "a.txt"), ...textsOf(backup, "a.txt")]).toEqual(["two\n", "one\n"]);
+  expect(existsSync(join(here.project, "new.txt"))).toBe(false);
+  const unsent = await withFilesElsewhere(false);
+  const none = failed(1, `the workspace has no files of ${ids.dead}: desk has sent none. Nothing was restored.\n`);
+  expect(await unsent.here.shim("restore", ids.dead, "--yes")).toMatchObject(none);
 });
