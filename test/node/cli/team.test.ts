@@ -98,6 +98,68 @@ it("`shim team conflicts` shows what is open between living chats", async () => 
   expect(await home.json("team conflicts")).toEqual({ isOn: true, conflicts: [] });
 });
 
+it("each kind of conflict says what both did and what to do, once for each pair of chats", async () => {
+  const home = aCliHome();
+  for (const pid of [100, 200]) home.alive.add(pid);
+  const call = { id: "t1", name: "Write", input: "a.ts" };
+  const edited = { kind: "tool_end", ...call, path: join(home.project, "a.ts"), action: "edited" } as const;
+  addSession(home, { id: ids.alive, pid: 100, entries: [{ kind: "tool_start", ...call }, edited] });
+  addSession(home, { id: ids.dead, pid: 200 });
+  const add = (kind: "file" | "tree" | "apart", path: string, otherRoot = home.project) => {
+    const files = { root: home.project, otherRoot, did: "changed", otherDid: "changed", path } as const;
+    const row = { kind, session: ids.alive, other: ids.dead, ...files, lines: null, otherLines: "3", at: home.now };
+    home.runtime.store.write((sql) => teamConflicts.insert(sql, row));
+    home.now += 60_000;
+  };
+  add("tree", home.project);
+  const blocks = async () =>
+    (await home.shim("team conflicts")).out
+      .trimEnd()
+      .split("\n\n")
+      .map((text) => text.split("\n"));
+  const [one, two] = ["aaaa1111", "bbbb2222"].map((id) => `  ${id} "work of ${id.slice(0, 4)}" (Claude Code) in ~/`);
+  expect(await blocks()).toEqual([
+    [
+      "Both write one work tree, without reservations (60 s ago):",
+      `${one}project: a.ts`,
+      `${two}project: no file known`,
+      "What to do: give one of them a work tree of its own, or let each reserve its files: `shim team files reserve <path>`.",
+    ],
+  ]);
+  add("apart", "its commit is not here", home.other);
+  for (const path of ["a.ts", "b.ts"]) add("file", path);
+  expect(await blocks()).toEqual([
+    [
+      "Both have edited the same file, and it is not committed (2 min ago):",
+      `${one}project`,
+      `${two}project`,
+      "  b.ts",
+      "  a.ts",
+      "What to do: let one finish and commit before the other goes on, or ask one to wait: `shim team send bbbb2222 <text>`.",
+    ],
+    [
+      "Not compared (3 min ago):",
+      `${one}project`,
+      `${two}other`,
+      "  its commit is not here",
+      "What to do: fetch that commit in ~/project.",
+    ],
+  ]);
+  const { config } = home.runtime;
+  Object.assign(home.runtime, { config: { ...config, team: { ...config.team, conflicts: false } } });
+  const off = "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
+  expect((await home.shim("team conflicts")).out).toBe(off);
+});
+
+it("the audit log says what changed, newest first, with its details in words", async () => {
+  const home = aCliHome();
+  expect((await home.shim("team audit")).out).toBe("No entries.\n");
+  await home.shim("team settings set maxTasks 100");
+  given(home.coordinator().call("epoch.raise", { reason: "a restore" }));
+  const rows = /^NUMBER .*\n2 .*\bepoch\.raised +\d .* reason a restore\n1 .*\bsettings\.changed +maxTasks .* -\n$/;
+  expect((await home.shim("team audit")).out).toMatch(rows);
+});
+
 it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
   const home = aCliHome();
   for (const folder of [".git", "src"]) mkdirSync(join(home.project, folder));
@@ -109,6 +171,9 @@ it("shim team files reserves, lists and releases files of the project, by paths 
     project: home.project,
     files: [{ path: "docs/**", name: "shim command line", heldForMs: 120_000 }, { path: "src/lexer.ts" }],
   });
+  const rows =
+    /^PATH +RESERVED BY +CHAT +MACHINE +SINCE\ndocs\/\*\* +shim command line +cli-\S+ +\S+ +2 min ago\nsrc\/lexer\.ts /;
+  expect((await home.shim("team files list")).out).toMatch(rows);
   expect((await home.shimWith(below, "team files release lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
   expect(await home.json("team files release")).toEqual({ released: ["docs/**"] });
   expect(await home.shim("team files release")).toMatchObject({ code: 3 });
