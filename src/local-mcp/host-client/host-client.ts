@@ -56,8 +56,7 @@ export async function runningHost(
     checkSocketFolder(home, socket);
     const signal = AbortSignal.timeout(usualMs);
     const answer = await requestHost(socket, requestOf({ method, path, signal }));
-    const described = answer && parseJson(await text(answer));
-    return ok({ host: HostStatus.nullable().parse(described ?? null) });
+    return ok({ host: answer && HostStatus.parse(parseJson(await text(answer))) });
   } catch (error) {
     if (error instanceof SocketFolderError) return unusable(error.message);
     return unusable(

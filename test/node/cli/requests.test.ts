@@ -1,0 +1,107 @@
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { createServer } from "node:http";
+import { expect, it, onTestFinished } from "vitest";
+import { aCliHome, addSession, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aFront, aHost } from "#harness/machine/host-rig.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import { hostSocket } from "#src/platform/host-socket.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import type { GivenDecision, PermissionRequest } from "#src/runtime/permission-requests.ts";
+
+/** A chat works, and answers from the command line are on. */
+function answering(): CliHome {
+  const home = aCliHome();
+  const { runtime } = home;
+  Object.assign(runtime, { config: { ...runtime.config, answers: { ...runtime.config.answers, isEnabled: true } } });
+  home.alive.add(100);
+  addSession(home, { id: ids.alive, pid: 100 });
+  return home;
+}
+
+function asks(home: CliHome, id: string, more: Partial<PermissionRequest> = {}): Promise<GivenDecision | null> {
+  const { now } = home;
+  const request = { session: ids.alive, agent: null, tool: "Bash", toolInput: {}, text: "rm -r build\n# Clean" };
+  return home.runtime.permissions.open({ ...request, id, reason: null, askedAt: now, endsAt: now + 570_000, ...more });
+}
+
+it("open requests are listed with their end, and one is allowed or denied from here, once and by its user alone", async () => {
+  const home = answering();
+  expect((await home.shim("requests")).out).toBe("No chat asks for a permission.\n");
+  const [one, two] = [asks(home, "ab1"), asks(home, "ab2")];
+  void asks(home, "cd3", { tool: "Write", text: "a.txt", reason: "it asks a question" });
+  home.now += 30_000;
+  expect((await home.shim("requests")).out.replaceAll(/ {2,}/g, " | ").split("\n")).toEqual([
+    "REQUEST | SESSION | TOOL | ENDS IN | TEXT",
+    "ab1 | aaaa1111 | Bash | 9 min | rm -r build # Clean",
+    "ab2 | aaaa1111 | Bash | 9 min | rm -r build # Clean",
+    "cd3 | aaaa1111 | Write | 9 min | a.txt (it asks a question)",
+    "",
+  ]);
+  const env = { ...home.runtime.env, CLAUDE_CODE_SESSION_ID: ids.alive };
+  const byChat = "a chat has started this command: only its user may answer, or write to chats.";
+  for (const command of ["requests answer ab1 allow", "requests message aaaa1111 hi"])
+    expect(await home.shimWith({ env }, command)).toMatchObject(failed(1, byChat));
+  expect((await home.shim("requests answer ab1 allow")).out).toBe("Allowed: Bash (ab1).\n");
+  expect((await home.shim("requests answer ab2 deny --message no")).out).toBe("Denied: Bash (ab2).\n");
+  expect([await one, await two]).toEqual([{ behavior: "allow" }, { behavior: "deny", message: "no" }]);
+  for (const [args, code, why] of [
+    ["ab2 allow", 1, "the request ab2 is over: the terminal has answered it"],
+    ["cd3 allow", 1, "this request is its terminal's alone: it asks a question.\n"],
+    ["nope allow", 3, 'no request "nope" is open. `shim requests` lists those that are.\n'],
+    ["cd3 maybe", 2, "decision: one of allow, deny.\n"],
+    ["cd3", 2, "missing required argument 'decision'"],
+  ] as const)
+    expect([args, await home.shim(`requests answer ${args}`)]).toMatchObject([args, failed(code, why)]);
+  expect((await home.json("requests"))["requests"]).toMatchObject([{ id: "cd3", canAnswer: false }]);
+});
+
+it("a message comes to a chat at the end of its turn or with its next prompt, and none while answers are off", async () => {
+  const home = answering();
+  const ended: JournalEntry[] = [{ kind: "prompt", text: "say hello" }, { kind: "turn_end" }];
+  home.alive.add(200);
+  addSession(home, { id: ids.dead, pid: 200, entries: ended });
+  const inTurn = await home.shim("requests message aaaa1111 commit first");
+  expect(inTurn.out).toBe("The chat reads it when its turn ends.\n");
+  const idle = await home.shim("requests message bbbb2222 go on");
+  expect(idle.out).toBe("The chat reads it with the next prompt that its terminal sends.\n");
+  home.alive.delete(200);
+  const texts = home.runtime.store.read((sql) => sql.all<{ entry: string }>("SELECT * FROM team_news"), []);
+  expect(JSON.stringify(texts)).toMatch(/commit first.*go on/);
+  const gone = "no client works in this session, so no chat would read the message.";
+  expect(await home.shim("requests message bbbb2222 hi")).toMatchObject(failed(1, gone));
+  expect(await home.codes("requests message zzzz hi", "requests message aaaa1111")).toEqual([3, 2]);
+  const off = aCliHome();
+  const how = "`shim config set answers.isEnabled true` allows them.\n";
+  expect((await off.shim("requests")).out).toBe(`Answers from here are off: ${how}`);
+  for (const command of ["requests answer ab1 allow", "requests message aaaa hi"])
+    expect(await off.shim(command)).toMatchObject(failed(1, `answers from elsewhere are off. ${how}`));
+});
+
+it("the host of this machine says how many chats it serves, is ended, and one that answers nonsense is named", async () => {
+  const home = aCliHome();
+  const runtime = tempRuntime({ paths: home.paths });
+  Object.assign(runtime.processes, { boot: () => systemProcesses.boot() });
+  expect((await home.shim("host status")).out).toBe("No host runs. The next chat starts one.\n");
+  const host = await aHost(runtime);
+  const name = "The host (process 7000, SHIM 2.0.0)";
+  expect((await home.shim("host status")).out).toBe(`${name} runs, started 0 s ago: 0 chats connected.\n`);
+  await aFront(host, { pid: 101, clientPid: 100 });
+  home.now += 60_000;
+  expect((await home.shim("host status")).out).toBe(`${name} runs, started 60 s ago: 1 chat connected.\n`);
+  const chats = [{ front: 101, client: 100, isConnected: true }];
+  expect(await home.json("host status")).toMatchObject({ host: { pid: 7_000, chats } });
+  expect((await home.shim("host stop")).out).toBe(`${name} ends. Open chats continue with the next one.\n`);
+  await host.ended;
+  expect((await home.shim("host stop")).out).toBe("No host runs.\n");
+  const other = aCliHome();
+  mkdirSync(other.paths.home, { recursive: true });
+  const socket = hostSocket(other.paths.home, systemProcesses.boot());
+  const server = createServer((_request, response) => void response.end("nonsense")).listen(socket);
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const silent = failed(1, `The host at ${socket} does not answer. The next message of a chat`);
+  for (const command of ["host status", "host stop"])
+    expect([command, await other.shim(command)]).toMatchObject([command, silent]);
+});
