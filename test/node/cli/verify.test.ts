@@ -5,6 +5,8 @@ import { patience } from "#harness/machine/programs.ts";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { failed, holding, printed, type Ran } from "#harness/machine/cli-home.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 
 const passes = { "package.json": JSON.stringify({ scripts: { test: "node check.js" } }) };
 /** Passes where the file of the snapshot is there, and prints where it ran. */
@@ -71,6 +73,22 @@ it("the tests are those of the folder of the chat, or of the nearest above it, a
   const ran = await resume(rig);
   expect(ran).toMatchObject(printed("`npm test` ended with exit code 0", "at the end"));
   expect(ran.err).toContain("without 1 file that could not be written");
+});
+
+it("what cannot be undone is asked of its remote, and the brief says what that answered", async () => {
+  const rig = await aSavedChat();
+  const { project, runtime } = rig.home;
+  git(project, "init", "-q", "--bare", "-b", "main", "../remote");
+  git(project, "remote", "add", "origin", "../remote");
+  const call = { id: "p1", name: "Bash", input: "git push origin main" };
+  const effect = { kind: "push", command: call.input, shows: "all", branch: "main" } as const;
+  const start: JournalEntry = { kind: "tool_start", ...call, effects: [effect] };
+  runtime.store.write((sql) => journal.append(sql, rig.id, rig.home.now, "p1", start));
+  await rig.turnEnd();
+  const line = "git push origin main: unknown (no end of it was seen); to find out: git ls-remote origin main";
+  expect(await resume(rig, "--print")).toMatchObject(printed(`${line}\n`));
+  const answered = /to find out: git ls-remote origin main; asked [^\n]* ago: origin has no main\n/;
+  expect(await resume(rig)).toMatchObject(printed(answered));
 });
 
 it("where there is nothing to test the brief says why", async () => {

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { git, GIT_ENV, makeProject } from "#harness/machine/git-project.ts";
 import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-process.ts";
 import { listCrashes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
@@ -51,6 +52,35 @@ it("where hooks or the environment know the session, the tools work on it, also 
   const bare = tempRuntime({ env: { CLAUDE_CODE_SESSION_ID: "from-the-environment", CLAUDE_PROJECT_DIR: project } });
   const { output } = await (await connect(bare)).ask("shim_session_status");
   expect(output).toMatchObject({ session: "from-the-environment", project });
+});
+
+it("a detailed status names the newest five effects that cannot be undone, each with what its remote answers now", async () => {
+  const { root, project: cwd } = makeProject({ "a.txt": "a" });
+  git(root, "init", "-q", "--bare", "-b", "main", "remote");
+  git(cwd, "remote", "add", "origin", "../remote");
+  const runtime = tempRuntime({ env: GIT_ENV });
+  const claude = new Claude(runtime, { cwd, pid: 400 });
+  claude.start();
+  claude.prompt("release it");
+  for (const command of [
+    "fly deploy",
+    "vercel deploy",
+    "fly deploy",
+    "netlify deploy",
+    "fly deploy",
+    "git push origin main",
+  ])
+    claude.use("Bash", { command });
+  claude.stop();
+  const { ask } = await connect(runtime, { clientPid: 400 });
+  expect((await ask("shim_session_status")).output).not.toHaveProperty("effects");
+  const { output } = await ask("shim_session_status", { detail: "detailed" });
+  const effects = (output["effects"] as string[]).map((line) => line.replace(/^.* ago: /, ""));
+  const commit = `(commit ${git(cwd, "rev-parse", "HEAD").slice(0, 12)})`;
+  expect(effects).toEqual([
+    `git push origin main ${commit}: done; asked now: origin has no main`,
+    ...["fly", "netlify", "fly", "vercel"].map((program) => `${program} deploy ${commit}: done`),
+  ]);
 });
 
 it("behind wrappers the tools follow the client's /clear; a process that is no ancestor is not taken for it", async () => {
