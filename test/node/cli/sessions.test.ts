@@ -111,6 +111,75 @@ it("`sessions show` gives one timeline of journal, signals, checkpoints, snapsho
   expect(await home.shim("sessions show", ids.dead)).toMatchObject(printed(...lines));
 });
 
+const anEffect = { kind: "push", command: "git push", shows: "all", subject: "a".repeat(40) } as const;
+const aPush = { id: "p1", name: "Bash", input: "git push" };
+const damage = { kind: "damaged", parts: [{ at: null, bytes: 9 }] } as const;
+
+const told: readonly (readonly [JournalEntry, line: string])[] = [
+  [{ kind: "start", source: "startup" }, "started (startup)"],
+  [{ kind: "continues", session: "s0", prompts: [] }, "continues session s0 of another machine"],
+  [{ kind: "prompt", text: `two\nlines ${"x".repeat(200)}` }, `prompt 1, user: two lines ${"x".repeat(147)}...`],
+  [{ kind: "assistant", text: "It is done." }, "assistant: It is done."],
+  [{ kind: "subagent_end", text: "found it" }, "subagent ended: found it"],
+  [{ kind: "exited", id: "t1", exitCode: 2 }, "call t1 had ended with exit code 2"],
+  [{ kind: "background_end", id: "b1" }, "background task ended: b1"],
+  [{ kind: "recap", text: "half of it" }, "the client's account: half of it"],
+  [{ kind: "named", names: ["ABC-1", "worktree ../w"] }, "linked by the client: ABC-1, worktree ../w"],
+  [{ kind: "failure", text: "overloaded" }, "failed: overloaded"],
+  [{ kind: "unread", of: "Stop", text: "{}" }, "not interpreted, since it took too long (Stop): {}"],
+  [{ ...damage, count: 0, isBranched: true }, "the transcript goes on along two branches"],
+  [{ ...damage, count: 1 }, "1 part of the transcript could not be read or is missing"],
+  [
+    { ...damage, count: 2, isBranched: true },
+    "2 parts of the transcript could not be read or are missing; the transcript goes on along two branches",
+  ],
+  [{ kind: "turn_end" }, "answer complete"],
+  [{ kind: "interrupted" }, "interrupted by the user"],
+  [{ kind: "plan", text: "first the parser" }, "user approved a plan: first the parser"],
+  [
+    {
+      kind: "answers",
+      answers: [
+        { question: "Which?", answer: "both" },
+        { question: "Now?", answer: "no" },
+      ],
+    },
+    "user chose: Which? -> both; Now? -> no",
+  ],
+  [{ kind: "compacting", trigger: "auto" }, "compaction begins (auto)"],
+  [{ kind: "compacted", summary: "" }, "compacted"],
+  [{ kind: "compacted", summary: "the parser" }, "compacted: the parser"],
+  [{ kind: "given_back", text: "the goal" }, "SHIM gave back what the compaction had dropped: the goal"],
+  [
+    {
+      kind: "todos",
+      todos: [
+        { text: "lex", status: "completed" },
+        { text: "parse", status: "pending" },
+      ],
+    },
+    "tasks: lex (completed); parse (pending)",
+  ],
+  [{ kind: "todo", todo: { id: "7", text: "parse", status: "in_progress" } }, "task 7: parse, in_progress"],
+  [{ kind: "todo", todo: { id: "7", status: "completed" } }, "task 7: completed"],
+  [{ kind: "todo_removed", id: "7" }, "task 7 removed"],
+  [{ kind: "tool_start", ...aPush, effects: [anEffect] }, "tool began: Bash git push"],
+  [{ kind: "tool_error", ...aPush, text: "rejected", durationMs: 3.4 }, "tool failed: Bash git push (3 ms): rejected"],
+  [{ kind: "tool_end", id: "e1", name: "Edit", input: "a.ts", path: "a.ts" }, "tool ended: Edit a.ts [noted a.ts]"],
+  [{ kind: "detached", reason: "stdin_end" }, "cut off (stdin_end)"],
+  [{ kind: "end", reason: "logout" }, "ended (logout)"],
+  [{ kind: "of a newer SHIM" } as unknown as JournalEntry, "of a newer SHIM"],
+];
+
+it("`sessions show` has a line for each kind of journal entry, and one for each command that cannot be undone", async () => {
+  const home = aCliHome();
+  addSession(home, { id: ids.dead, pid: 200, entries: told.map(([entry]) => entry) });
+  const { out } = await home.shim("sessions show", ids.dead);
+  const lines = out.split("\n").flatMap((line) => /^.{19}  (\w+) +(.+)$/.exec(line)?.slice(1, 3).join(": ") ?? []);
+  const undone = "effect: cannot be undone: git push (commit aaaaaaaaaaaa): FAILED: rejected";
+  expect(lines.slice(0, told.length + 1)).toEqual([...told.map(([, line]) => `journal: ${line}`), undone]);
+});
+
 it("checkpoints are searched by words, session, project and time", async () => {
   const home = aSeededHome();
   const found = async (command: string, ...args: string[]): Promise<string[]> =>

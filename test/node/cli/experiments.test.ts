@@ -1,0 +1,86 @@
+import { expect, it } from "vitest";
+import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
+import { aCliHome, aSeededHome, failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
+import { offer } from "#src/machine/recovery/offers.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+
+const aCall = { name: "Bash", input: "npm test" };
+
+it("an experiment is started, listed, shown, stopped once, and another takes its place", async () => {
+  const home = aSeededHome();
+  pastChats(home.runtime);
+  const none = "No experiment yet. `shim report opportunities` says what to try.\n";
+  expect(await home.shim("experiment list")).toMatchObject({ code: 0, out: none });
+  const begun = await home.shim("experiment start checkpoint.everyMs 250000 --reason", "to see");
+  const id = /^exp_[\da-f]{8}(?=: canary\. 50 % of new sessions)/.exec(begun.out)?.[0] ?? begun.err;
+  home.now += 60_000;
+  const row = `\n${id}  checkpoint.everyMs: 300000 -> 250000  canary  0         60 s ago\n`;
+  expect((await home.shim("experiment list")).out).toEqual(holding(/^ID +SETTING +STATE +SESSIONS +SINCE\n/, row));
+  const when = new Date(home.now - 60_000).toISOString().slice(0, 16);
+  const head = `${id}: checkpoint.everyMs from 300000 to 250000, canary\nWhy: to see\n`;
+  const sessions = "Sessions: 0 with the new value, 0 without.\n";
+  const steps = [`\n  ${when}  proposed: to see\n`, `\n  ${when}  canary: 50 % of new sessions, `];
+  expect(await home.shim("experiment show", id.slice(4))).toMatchObject(printed(head + sessions.trim(), ...steps));
+  const second = "experiment start checkpoint.everyToolCalls 8";
+  expect(await home.shim(second)).toMatchObject(failed(1, id, "Stop it first"));
+  expect((await home.shim("experiment stop", id.slice(0, 8))).out).toBe(`${id}: stopped. stopped by hand\n`);
+  expect(await home.shim("experiment stop", id)).toMatchObject(failed(1, `${id} has ended: stopped.`));
+  expect(await home.shim(second)).toMatchObject(printed(/^exp_\w+: canary\. /));
+  const { experiments } = (await home.json("experiment list")) as { experiments: { id: string; state: string }[] };
+  expect(experiments.map(({ state }) => state)).toEqual(["stopped", "canary"]);
+  expect(await home.shim("experiment show exp_")).toMatchObject(failed(2, `${id}  checkpoint.everyMs: 250000`));
+});
+
+it("all are stopped at once, none starts before they are allowed again, and a kept value is taken back", async () => {
+  const home = aSeededHome();
+  const { running, kept } = seedExperiments(home.runtime);
+  for (const args of ["", `${running} --all`])
+    expect(await home.shim(`experiment stop ${args}`)).toMatchObject(failed(2, "name an experiment, or --all."));
+  for (const command of ["stop", "show", "revert"])
+    expect(await home.shim(`experiment ${command} exp_none`)).toMatchObject(failed(3, "`shim experiment list`"));
+  const stopped = `${running}: stopped. stopped by hand, with all\n`;
+  const none = "1 experiment stopped; none starts until `shim experiment allow`.\n";
+  expect((await home.shim("experiment stop --all")).out).toBe(stopped + none);
+  home.now += 60_000;
+  const off = "Switched off 60 s ago. `shim experiment allow` lets them start again.\n";
+  expect(await home.shim("experiment list")).toMatchObject(printed(off, running, `${kept}  `));
+  const again = "experiment start checkpoint.everyMs 250000";
+  expect(await home.shim(again)).toMatchObject(failed(1, "switched off"));
+  expect((await home.shim("experiment stop --all")).out).toBe(none.replace("1 experiment", "0 experiments"));
+  expect((await home.shim("experiment allow")).out).toBe("Experiments may start again.\n");
+  expect((await home.shim("experiment list")).out).not.toContain("Switched off");
+  expect(await home.shim(again)).toMatchObject(printed("canary"));
+  expect(await home.shim("experiment revert", kept)).toMatchObject(printed(`${kept}: rolled back. reverted by hand`));
+  expect(await home.shim("experiment revert", kept)).toMatchObject(failed(1, `${kept} has ended: rolled back.`));
+});
+
+it("replay says what a death would lose with the present value and with others, and leaves out what it cannot know", async () => {
+  const home = aSeededHome();
+  home.runtime.store.write((sql) => {
+    for (let n = 0; n < 20; n++)
+      journal.append(sql, ids.dead, (home.now += 60_000), `c${n}`, { ...aCall, kind: "tool_end", id: `c${n}` });
+    sessions.update(sql, ids.finished, { toolCalls: 5 });
+  });
+  offer(home.runtime, ids.alive, { project: home.project });
+  const { out } = await home.shim("experiment replay");
+  const left = "1 older session without their events left out.\n";
+  const now = /would lose there, on average, (\S+) tool calls and the last (\S+) s, for (\S+) checkpoints an hour\.\n/;
+  const figures = (pattern: RegExp): number[] => pattern.exec(out)?.slice(1).map(Number) ?? [];
+  expect(out).toEqual(holding(`3 sessions, 0.3 active hours, 1 death. ${left}`, "makes 100 % of the 3 checkpoints"));
+  expect(out).toContain("the journal keeps what checkpoints lack (1 tool call in the deaths here).\n");
+  expect(out).toMatch(/^SETTING +CALLS LOST +SECONDS LOST +SAVES\/H +AGAINST NOW$/m);
+  const row = / -> 133334 +(\S+) +(\S+) +(\S+) +too few to say$/m;
+  const [[calls = 0, seconds = 0, saves = 0], [fewer = 9, sooner = 99, more = 0]] = [figures(now), figures(row)];
+  expect([fewer < calls, sooner < seconds, more > saves]).toEqual([true, true, true]);
+  const one = /NOW\ncheckpoint\.everyMs: 300000 -> 250000 +0\.\d\d +\d+ +\d+\.\d +too few to say\n$/;
+  expect(await home.shim("experiment replay --set checkpoint.everyMs=250000")).toMatchObject(printed(one));
+  await home.misuses("experiment replay", [
+    ["--set redaction=1", "cannot be replayed"],
+    ["--set checkpoint.everyMs=often", "no such value"],
+  ]);
+  const none = "No recorded session has its events. Sessions keep them for seven days.\n";
+  home.now += 60_000;
+  expect((await home.shim("experiment replay --since 10s")).out).toBe(none);
+  expect((await aCliHome().shim("experiment replay")).out).toBe(none);
+});
