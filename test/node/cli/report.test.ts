@@ -1,0 +1,139 @@
+import { writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { given } from "#harness/coordinator/peers.ts";
+import { seedExperiments } from "#harness/experiments/histories.ts";
+import { aCliHome, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
+import { offer } from "#src/machine/recovery/offers.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import { countCost } from "#src/machine/usage/ledger.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+
+const dayMs = 86_400_000;
+
+/** Offers of dead sessions, all dismissed. */
+function dismissOffers(home: CliHome, count: number): void {
+  home.runtime.store.write((sql) => {
+    for (let at = 0; at < count; at++) {
+      const session = `dddd${1_000 + at}`;
+      recoveries.add(sql, { at: home.now - 60_000, session, action: "offered" });
+      recoveries.add(sql, { at: home.now, session, action: "dismissed" });
+    }
+  });
+}
+
+/** Tasks whose first attempt stalls and that are then done. */
+function stallOnce(home: CliHome, type: string, count: number): void {
+  const coordinator = home.coordinator();
+  home.alive.add(700);
+  const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
+  const chat = { chat: "c0ffee11", session: "c0ffee11", process, machine: "here", client: "claude-code", capacity: 50 };
+  const { incarnation } = given(coordinator.call("chats.register", chat));
+  const self = { chat: chat.chat, incarnation };
+  const task = { type, backoff: { baseMs: 0 }, heartbeatMs: 1_000 };
+  given(coordinator.call("tasks.submit", { tasks: Array.from({ length: count }, () => task) }));
+  const claim = (requestId: string) => given(coordinator.call("tasks.claim", { self, requestId, limit: count })).claims;
+  expect(claim("first")).toHaveLength(count);
+  home.now += 2_000;
+  for (const { task: id, claim: held } of claim("second"))
+    given(coordinator.call("tasks.ack", { self, task: id, claim: held }));
+}
+
+it("the report of a week says in sentences what died, was saved, lost, paid for and changed", async () => {
+  const home = aSeededHome();
+  const { runtime } = home;
+  seedExperiments(runtime);
+  runtime.store.write((sql) => {
+    const lost = { kind: "tool_end", id: "t2", name: "Bash", input: "npm test" } as const;
+    journal.append(sql, ids.dead, home.now, "late", lost);
+    const chat = sessions.get(sql, ids.alive);
+    if (chat) countCost(sql, chat, 1.254, "claude-opus-5-5", home.now);
+  });
+  for (const project of [home.project, home.other]) offer(runtime, ids.alive, { project });
+  await home.shim("resume --dismiss", ids.dead);
+  const { out } = await home.shim("report");
+  const canary =
+    /\n- 2023-11-14: `checkpoint\.everyMs` 300000 -> 250000: canary \(50 % of new sessions, .*\)\. Why: to see\.\n/;
+  expect(out).toEqual(
+    holding("- 2023-11-14: `checkpoint.everyToolCalls` 10 -> 8: kept (after 40 sessions). Why: to see.\n", canary),
+  );
+  const sections = out.split(/\n\n## (.+)\n\n/);
+  const [head, ...rest] = sections;
+  expect(head).toBe(`# SHIM, 2023-W46
+
+2023-11-13 to 2023-11-19, UTC.
+
+**Of 4 chats 2 died: 0 continued by another chat, 0 resumed, 1 dismissed, 1 open.** They cost $1.25.`);
+  expect(rest.slice(0, 9)).toEqual([
+    "What died",
+    `| cause (of the last death) | chats | tool calls since the last checkpoint |
+| --- | ---: | ---: |
+| killed | 2 | 1 |`,
+    "What was saved",
+    holding(
+      "- 4 checkpoints of this week are kept, 0.0 MB before compression.\n",
+      /- 2 of the 2 chats that died were offered to 1 chat with a mean restore score of \d+ of 100 \(prompts quoted,/,
+    ),
+    "What was lost",
+    "- 1 tool call of the chats that died was in no checkpoint. On this machine the journal has them; another machine lacks them.",
+    "What it cost",
+    "- claude-opus-5-5: $1.25",
+    "What SHIM changed, and why",
+  ]);
+  expect(rest.slice(-2)).toEqual(["What could be better", "The records show nothing that should change.\n\n"]);
+});
+
+it("a week without chats is said to have none, one that is over is not examined, and one that is none is wrong usage", async () => {
+  const home = aSeededHome();
+  const { out } = await home.shim("report --week 2023-W01");
+  expect(out).toEqual(
+    holding(
+      "# SHIM, 2023-W01\n\n2023-01-02 to 2023-01-08, UTC.\n\n**No chat worked on this machine.**\n",
+      "## What died\n\nNothing.\n",
+      "- 0 of the 0 chats that died were offered to 0 chats.\n",
+      "## What it cost\n\nNo client reported a cost.\n",
+      "## What SHIM changed, and why\n\nNothing.\n",
+      "The records were not examined: `shim report opportunities` does.\n",
+    ),
+  );
+  expect(await home.shim("report")).toMatchObject(printed("**4 chats, and none died.**\n"));
+  await home.misuses("report", [
+    ["--week 2023-W99", '"2023-W99" is no week. Name one such as 2023-W46.'],
+    ["--week yesterday", '"yesterday" is no week.'],
+  ]);
+  const nothing = failed(3, "nothing is stored yet, so there is nothing to report.");
+  expect(await aCliHome().shim("report")).toMatchObject(nothing);
+});
+
+it("what could be better is said with its figures, what cannot be judged with the cases that it needs", async () => {
+  const home = aSeededHome();
+  const quiet = "Nothing found in 4 sessions of the last 30 d.\n\nNot judged, for want of cases:\n";
+  const cases = [/^PATTERN +SUBJECT +CASES +NEEDED$/m, /context_full_unseen +risk\.thresholds\.contextFill +0 +8\n/];
+  expect(await home.shim("report opportunities")).toMatchObject(printed(quiet, ...cases));
+  dismissOffers(home, 12);
+  stallOnce(home, "acme.deploy", 20);
+  const stalls = [
+    "Tasks of the type acme.deploy stall",
+    "20 of 20 ended tasks had an attempt without a heartbeat in time. That is 100 % (95 % interval 83 % to 100 %); up to 10 % is usual. Submit them with a longer heartbeatMs, or report progress more often.",
+  ] as const;
+  const dismissed = [
+    "Offers of dead sessions are dismissed",
+    "12 of 12 dead sessions that were offered were dismissed. That is 100 % (95 % interval 74 % to 100 %); up to 30 % is usual. They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask` asks before a brief is given.",
+  ] as const;
+  const found = [stalls, dismissed].map((one) => `\n${one.join("\n")}\n`).join("");
+  const { out } = await home.shim("report opportunities --since 7d");
+  expect(out.split("\nNot judged")[0]).toBe(`Found in 4 sessions of the last 7 d:\n${found}`);
+  const list = [stalls, dismissed].map((one) => `- ${one.join(". ")}\n`).join("");
+  expect((await home.shim("report run")).out).toBe(`2 findings.\n${list}`);
+  expect(await home.shim("report")).toMatchObject(printed(`## What could be better\n\n${list}`));
+  const counted = async () => (await home.json("experiment list"))["opportunities"];
+  expect(await counted()).toEqual(["task_stalls", "offers_dismissed"].map((pattern) => ({ pattern, n: 1 })));
+  writeFileSync(edgeConfigPath(home.paths.home), "{");
+  const alone = await home.shim("report opportunities");
+  expect(alone).toMatchObject(printed(/\nThe team was not examined: .*edge\.json/));
+  expect(alone.out).not.toContain("acme");
+  home.now += 31 * dayMs;
+  expect(await counted()).toEqual([]);
+});
