@@ -10,6 +10,13 @@ import { ok } from "#src/shared/result.ts";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
+import { someReadings } from "#harness/machine/temp-runtime.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { record } from "#src/machine/signals/crashes.ts";
+import { countCost } from "#src/machine/usage/ledger.ts";
+import * as notices from "#src/store/notices.ts";
+import { pause } from "#src/store/pause.ts";
 
 async function aPage(home: CliHome = aSeededHome()): Promise<ServedPage> {
   fakeBundle(home);
@@ -319,4 +326,49 @@ it("where the workspace's coordinator cannot be used, the sessions of this machi
   rmSync(join(home.paths.home, "edge.json"));
   // A request that has failed may be sent again.
   expect((await replay()).value).toMatchObject({ error: { code: "unknown_task" } });
+});
+
+it("the page has notices and pauses, a chat's cost by day and how full its context was, and what chats were told", async () => {
+  const home = aSeededHome();
+  const { now } = home;
+  const hour = 3_600_000;
+  home.runtime.store.write((sql) => {
+    notices.add(sql, now, "store_damaged", "the store was damaged");
+    pause(sql, now, null, null);
+    pause(sql, now, now + 2 * hour, "/elsewhere");
+    const chat = sessions.get(sql, ids.alive);
+    if (chat) countCost(sql, chat, 1.25, "claude-opus-5-5", now - 86_400_000);
+    if (chat) countCost(sql, chat, 1.75, "claude-opus-5-5", now);
+    for (let at = 0; at <= 200; at += 1) {
+      const readings = someReadings(at === 0 ? {} : { contextFill: at / 200 }, now);
+      const level = at % 2 === 0 ? "safe" : "warning";
+      record(sql, now - (200 - at) * 15_000, ids.alive, readings, { score: 0.3, level, reasons: [] });
+    }
+    const message = { kind: "message", id: 1, from: "c9", fromName: "Builder", topic: "build" } as const;
+    news.add(sql, now - hour, ids.alive, "m1", { ...message, text: `red \u001b[31m${"x".repeat(3_000)}` });
+    news.add(sql, now, ids.dead, "n1", { kind: "notice", text: "the leader has changed" });
+  });
+  const { call } = await signedIn(home);
+  expect((await call("page.fleet")).value).toMatchObject({
+    notices: [
+      "the store was damaged",
+      "Nothing is stored for any project: paused.",
+      "Nothing is stored for /elsewhere for another 2 h: paused.",
+    ],
+    costUsdToday: 0.5,
+    rows: [{ id: ids.alive, costUsdToday: 0.5 }, ...Array.from({ length: 3 }, () => ({ costUsdToday: null }))],
+  });
+  // Every second of the 200 with a reading, up to the newest.
+  const context = Array.from({ length: 100 }, (_, n) => ({ ageMs: (198 - 2 * n) * 15_000, share: (n + 1) / 100 }));
+  const page = (await call("page.session", { session: ids.alive })).value;
+  expect(page).toMatchObject({ context, costUsdByDay: [0, 0, 0, 0, 0, 1.25, 0.5] });
+  expect((await call("page.session", { session: ids.dead })).value).toMatchObject({ context: [], costUsdByDay: null });
+  const common = { isDelivered: false, status: "not shown yet" };
+  const notice = { kind: "notice", ageMs: 0, from: null, to: ids.dead, toTitle: "work of bbbb" };
+  const message = { kind: "message", ageMs: hour, from: "Builder", topic: "build", to: ids.alive };
+  const text = `red ${"x".repeat(1_996)}`;
+  expect((await call("page.messages")).value["messages"]).toMatchObject([
+    { ...common, ...notice, text: "the leader has changed" },
+    { ...common, ...message, text },
+  ]);
 });
