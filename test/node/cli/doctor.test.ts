@@ -22,7 +22,7 @@ import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { teamCalls } from "#src/store/team-tables.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import { given } from "#harness/coordinator/peers.ts";
-import { sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
+import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 
 interface Line {
@@ -278,4 +278,39 @@ it("the clock's difference is bounded by the round trip, and fails only where it
     const checks = await checksOf(home, { now: () => start + (passed.shift() ?? 500) });
     expect([ahead, checks.get("clock")]).toMatchObject([ahead, { state, text: holding(text) }]);
   }
+});
+
+function others(machine: string): string {
+  return `Update SHIM on ${machine}, or the coordinator; versions serve each other meanwhile.`;
+}
+
+it("the coordinator's version and size, the cost of a month and the versions of others are said with what to do", async () => {
+  const { server, home, say } = await aMember();
+  const storage = { bytes: 6e9, limitBytes: 10e9, state: "normal" } as const;
+  say({ rowsThisMonth: 72_000_000, storage });
+  for (const [chat, machine, more] of [
+    ["a", "m-a", { version }],
+    ["b", "m-b", { version: "0.0.1" }],
+    ["c", "m-c", {}],
+  ] as const) {
+    const row = { ...aChat(chat, machine), metadata: more };
+    given(await server.host.call("chats.register", row, { machine, isAdmin: false }));
+  }
+  const checks = await checksOf(home);
+  const row = (name: string) => [checks.get(name)?.state, checks.get(name)?.text, checks.get(name)?.fix ?? null];
+  // 22 million rows at a dollar a million, and 1 GB at 0.20 dollars.
+  const cost = "by an estimate, with its storage, 22.20 dollars beyond the plan's 5";
+  expect(row("rows")).toEqual(["ok", holding("72,000,000 rows written this month", cost), null]);
+  const own = `${server.url} answers in 0 ms: SHIM ${version}, deployment d1; this machine has SHIM ${version}`;
+  expect(row("coordinator")).toEqual(["ok", own, null]);
+  const listed = `machines with live chats: m-b 0.0.1, m-a ${version}, m-c unknown`;
+  expect(row("versions")).toEqual(["warn", listed, others("m-b")]);
+  server.fixed["/health"] = { shim: "0.0.1" };
+  say({ storage: { ...storage, state: "full" } });
+  const { out } = await home.shim("doctor --workspace");
+  const older = `SHIM 0.0.1; this machine has SHIM ${version}\n      fix: Update the older one: the coordinator by \`npm run`;
+  const full =
+    /fail {2}workspace:storage: 6,000 MB of 10,000 MB \(.*\): growth is refused\n {6}fix: Delete what is not/;
+  expect(out).toEqual(holding(older, full, `m-a ${version}, m-b 0.0.1, m-c unknown\n      fix: ${others("m-a")}\n`));
+  expect(out).not.toContain("workspace:clock");
 });

@@ -177,6 +177,36 @@ it("asked for recovery, a chat gets the newest session of its project, stays wit
   expect(await refusal("shim_check_recovery", { of: "unknown" })).toContain('Call without "of"');
 });
 
+async function listed({ ask }: Connected): Promise<string> {
+  return (await ask("shim_check_recovery", { list: true })).text;
+}
+
+function row(name: string, { session, cwd }: Claude, offered = ""): string {
+  return `\n- "${name}" (${session}) in ${cwd}, 0 s ago: killed${offered}`;
+}
+
+it("a list names each dead session with its place, cause and offer, and offers none; a brief says why its client cannot continue one", async () => {
+  const runtime = tempRuntime();
+  const client = await desktop(runtime);
+  expect(await listed(client)).toBe("No session died unfinished.");
+  const dead = aDeadClaude(runtime);
+  const other = aDeadClaude(runtime, 'the "other" project', { session: "5c1e0000-0000-4000-8000-000000000001" });
+  anotherClaude(runtime, dead, { pid: 400, session: "next-session" }).start();
+  const head = "Sessions that died unfinished:";
+  const apart = row("the 'other' project", other);
+  const toOther = row("fix the parser", dead, "; offered to chat next-session, 0 s ago");
+  expect(await listed(client)).toBe(head + apart + toOther);
+  // Those of its own project come first.
+  const here = row("fix the parser", dead, "; offered to this chat");
+  expect(await listed(await connect(runtime, { clientPid: 400 }))).toBe(head + here + apart);
+  expect(storedSession(runtime, other.session).recovery).toBeNull();
+  for (const more of [{ take: true }, { dismiss: true }, { of: dead.session }])
+    expect(await client.refusal("shim_check_recovery", { list: true, ...more })).toContain("Pass list alone");
+  const obstacle = `Its client cannot continue it (deleted): ${other.transcript} is no longer there, and Claude Code has no other file of it. The user can, in a terminal: \`shim rescue 5c1e0000\`.`;
+  const { text, output } = await client.ask("shim_check_recovery", { of: other.session });
+  expect([text.endsWith(`\n${obstacle}`), output["message"]]).toEqual([true, obstacle]);
+});
+
 it.each([
   ["only the dead chat names a project", { dead: ["p"], next: {} }, true],
   ["only the new chat names a project", { dead: [undefined], next: { project: "p" } }, true],

@@ -13,7 +13,7 @@ import {
   type ConnectOptions,
   desktop,
 } from "#harness/machine/mcp-process.ts";
-import { tempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
+import { someReadings, tempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
 import { slashCommands, type SlashCommandName } from "#src/contract/slash-commands.ts";
 import { userWords } from "#src/clients/adapter/harness-text.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
@@ -266,6 +266,22 @@ it("deleting needs the words of consent and a name; it takes only what is named,
     ["session.forgotten", "chat"],
     ["checkpoint.forgotten", "chat"],
   ]);
+});
+
+it("readings above their thresholds are reasons, each with its figures, its weight and how it is known", async () => {
+  const runtime = tempRuntime();
+  const { ask } = await desktop(runtime);
+  const quiet = await ask("shim_monitor_signals");
+  expect([quiet.text, quiet.output["reasons"]]).toEqual(["Risk 0 (safe). No reason above its threshold.", []]);
+  const id = String(quiet.output["session"]);
+  const readings = someReadings({ rateLimit: 0.954 }, runtime.now());
+  runtime.store.write((sql) => sessions.update(sql, id, { readings }));
+  const { text, output } = await ask("shim_monitor_signals", { contextTokens: 190_000 });
+  const reasons = ["contextTokens 190000 over 150000 (+0.3, reported)", "rateLimit 0.95 over 0.9 (+0.2, measured)"];
+  expect(text).toBe(`Risk 0.5 (warning). ${reasons.join("; ")}`);
+  expect(output).toEqual({ session: id, risk: 0.5, level: "warning", reasons });
+  expect((await ask("shim_auto_checkpoint", { detail: "detailed" })).output).toMatchObject({ risk: 0.5, reasons });
+  expect((await ask("shim_auto_checkpoint")).output).not.toHaveProperty("reasons");
 });
 
 it("while SHIM is paused the tools store nothing and say so; deleting is still possible", async () => {
