@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
@@ -7,14 +7,17 @@ import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#h
 import { checkpointOf, failed, filesWith, holding, ids, printed, seed } from "#harness/machine/cli-home.ts";
 import { aChat } from "#harness/machine/cli-rigs.ts";
 import { someReadings } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { submitPlan, Worker } from "#harness/worker/worker-rig.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { shortIds } from "#src/contract/short-id.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { record } from "#src/machine/signals/crashes.ts";
+import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import { backUp } from "#src/store/backup.ts";
 import * as notices from "#src/store/notices.ts";
 import { isPaused, pause } from "#src/store/pause.ts";
@@ -109,6 +112,31 @@ it("`sessions show` gives one timeline of journal, signals, checkpoints, snapsho
   );
   const lines = ["tool failed: Bash npm test (1200 ms): one test failed", `offered to session ${ids.alive}, `];
   expect(await home.shim("sessions show", ids.dead)).toMatchObject(printed(...lines));
+});
+
+it("in a timeline what was read late of a life comes before its death, and its next life after it", async () => {
+  const home = aSeededHome();
+  offer(home.runtime, ids.alive, { project: home.project });
+  const late: JournalEntry[] = [
+    { kind: "assistant", text: "late" },
+    { kind: "start", source: "resume" },
+    { kind: "assistant", text: "next life" },
+  ];
+  home.runtime.store.write((sql) =>
+    late.forEach((entry, at) => journal.append(sql, ids.dead, home.now - 50_000 + at, `late${at}`, entry)),
+  );
+  const { timeline } = await home.json("sessions show", ids.dead);
+  const shown = (timeline as { source: string; text: string }[])
+    .map(({ source, text }) => `${source} ${text}`)
+    .slice(-5);
+  const died =
+    "crash died: killed. Its process vanished; no orderly end was seen. At its death: last checkpoint 0 s before, 0 events and 0 tool calls after it.";
+  expect(shown.slice(0, 4)).toEqual([
+    "journal assistant: late",
+    died,
+    "journal started (resume)",
+    "journal assistant: next life",
+  ]);
 });
 
 const anEffect = { kind: "push", command: "git push", shows: "all", subject: "a".repeat(40) } as const;
@@ -406,4 +434,24 @@ it("a pause holds for a time or until --off, for all or for one project", async 
   const missing = { code: 3, err: expect.stringContaining(`there is no folder ${join(home.project, "typo")}.`) };
   expect(await home.shim("pause --project typo")).toMatchObject(missing);
   expect((await home.shim("pause --off --project typo")).code).toBe(0);
+});
+
+it("what a transcript got during a pause is not read after `pause --off`, even where its rows have no time", async () => {
+  const home = aCliHome();
+  home.alive.add(100);
+  const transcriptPath = join(home.project, "chat.jsonl");
+  const say = (text: string): void =>
+    appendFileSync(
+      transcriptPath,
+      `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp: undefined })}\n`,
+    );
+  addSession(home, { id: ids.alive, pid: 100, transcriptPath });
+  await home.shim("pause --project .");
+  say("words of the pause");
+  expect((await home.shim("pause --off --project .")).code).toBe(0);
+  say("words after it");
+  home.runtime.store.write((sql) => catchUp(sql, home.now, ids.alive));
+  const { out } = await home.shim("sessions show", ids.alive);
+  expect(out).toContain("assistant: words after it");
+  expect(out).not.toContain("words of the pause");
 });

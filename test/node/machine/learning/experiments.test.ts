@@ -315,9 +315,24 @@ it("a team is read with the rights of an observer", async () => {
   const call = async (name: EngineOperation, input: never) =>
     name === "audit.list" ? forbidden : host.call(name, input, admin);
   const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
-  await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
+  const { incarnation } = await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
+  const self = { chat: "c1", incarnation };
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
+  const { claims } = await ask(host, "tasks.claim", { self, requestId: "r1", limit: 1 });
+  const route = {
+    tier: "small",
+    model: "haiku",
+    effort: "high",
+    band: "usual",
+    reason: "chosen",
+    isCounted: true,
+  } as const;
+  for (const { task, claim } of claims)
+    await ask(host, "tasks.ack", { self, task, claim, route, usage: { tokens: 100, costMicros: 5_000 } });
   const team = given(await readTeam({ call: call as unknown as Workspace["call"] }, host.now()));
-  expect(team).toMatchObject({ models: [], chats: [{ capacity: 2, tasks: 0 }] });
+  const haiku = { type: "test, usual", model: "haiku (high)", tasks: 1, accepted: 1, costMicros: 5_000 };
+  expect(team).toMatchObject({ models: [haiku], chats: [{ capacity: 2, tasks: 1 }] });
+  const tasks = [{ at: host.now(), timeouts: 0, stalls: 0 }];
+  expect(team.taskTypes.find(({ type }) => type === "test")).toMatchObject({ tasks });
   expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({ type: "build", tasks: [], runP95Ms: null });
 });
