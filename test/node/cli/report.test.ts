@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
-import { seedExperiments } from "#harness/experiments/histories.ts";
+import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
 import { aCliHome, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
@@ -136,4 +136,19 @@ it("what could be better is said with its figures, what cannot be judged with th
   expect(alone.out).not.toContain("acme");
   home.now += 31 * dayMs;
   expect(await counted()).toEqual([]);
+});
+
+it("a review ends an experiment whose days are over, and says so once; a dry run says what it would do, and does nothing", async () => {
+  const home = aSeededHome();
+  pastChats(home.runtime);
+  const { id } = await home.json("experiment start checkpoint.everyMs 250000");
+  home.now += 29 * dayMs;
+  const dry = async () => (await home.shim("report run --dry-run")).out;
+  const nothing = "Would change nothing: `shim config set kaizen apply` allows trials.\n";
+  expect(await dry()).toBe(`0 findings.\n${nothing}`);
+  Object.assign(home.runtime, { config: { ...home.runtime.config, kaizen: "apply" } });
+  expect(await dry()).toBe("0 findings.\nWould try nothing.\n");
+  expect(await home.json("experiment list")).toMatchObject({ experiments: [{ id, state: "canary" }] });
+  expect((await home.shim("report run")).out).toBe(`0 findings.\n${String(id)}: decided: undecided.\n`);
+  expect((await home.shim("report run")).out).toBe("0 findings.\n");
 });
