@@ -280,6 +280,20 @@ it("the clock's difference is bounded by the round trip, and fails only where it
   }
 });
 
+it("of a machine that has joined no workspace it checks its own coordinator", async () => {
+  const home = aCliHome();
+  await home.json("task submit", "build");
+  home.now += 2 * hour;
+  const checks = await checksOf(home);
+  expect(checks.get("coordinator")).toMatchObject({ state: "ok", text: `this machine's own, SHIM ${version}` });
+  expect(checks.get("tasks")).toMatchObject({ state: "fail", text: "1 task queued, the oldest ready for 2 h" });
+  expect(checks.get("rows")).toMatchObject({
+    state: "ok",
+    text: "written rows are not counted, and cost nothing here",
+  });
+  for (const name of ["sync", "clock"]) expect([...checks.keys()]).not.toContain(name);
+});
+
 function others(machine: string): string {
   return `Update SHIM on ${machine}, or the coordinator; versions serve each other meanwhile.`;
 }
