@@ -81,7 +81,7 @@ function settingText({ key, from, to }: Pick<ExperimentView, "key" | "from" | "t
 
 function sessionLines({ sessions, incomplete, activeHours, made, remade, means, deaths }: Report): Lines {
   const { count, unsavedCalls } = deaths;
-  const left = incomplete > 0 ? ` ${pluralize(incomplete, "older session")} without their events left out.` : "";
+  const left = incomplete > 0 ? ` ${pluralize(incomplete, "older session")} without events left out.` : "";
   const remadeShare = Math.round((100 * remade) / made);
   const ofDeaths = count > 0 ? ` (${pluralize(unsavedCalls, "tool call")} in the deaths here)` : "";
   return [

@@ -64,7 +64,7 @@ it("replay says what a death would lose with the present value and with others, 
   });
   offer(home.runtime, ids.alive, { project: home.project });
   const { out } = await home.shim("experiment replay");
-  const left = "1 older session without their events left out.\n";
+  const left = "1 older session without events left out.\n";
   const now = /would lose there, on average, (\S+) tool calls and the last (\S+) s, for (\S+) checkpoints an hour\.\n/;
   const figures = (pattern: RegExp): number[] => pattern.exec(out)?.slice(1).map(Number) ?? [];
   expect(out).toEqual(holding(`3 sessions, 0.3 active hours, 1 death. ${left}`, "makes 100 % of the 3 checkpoints"));
