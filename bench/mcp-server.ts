@@ -37,6 +37,8 @@ export async function start() {
     keep("node", await timed(() => spawnSync(process.execPath, ["-e", "0"], { env })));
     keep("empty", await answered([empty], env));
     keep("host", await answered(["dist/mcp.cjs"], env));
+    // A chat begins with its start: a new host loads its parts then.
+    hook(byScript, "SessionStart", round, env);
     for (const event of startEvents) {
       keep(`script ${event}`, await timed(() => hook(byScript, event, round, env)));
       keep(`program ${event}`, await timed(() => hook(byProgram, event, round, env)));
