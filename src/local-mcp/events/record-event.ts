@@ -266,9 +266,9 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
 }
 
 /** A chat without a row that works already was there before a damaged store was replaced. */
-function originOf({ sql, incoming }: IdentifiedEvent): string {
-  const isRowLost = incoming.event !== "SessionStart" && notices.storeDamagedAt(sql) !== null;
-  return isRowLost ? "resume" : startSource(incoming);
+function originOf({ sql, incoming, known: { row } }: IdentifiedEvent): string {
+  const mayBeLost = row === null && incoming.event !== "SessionStart";
+  return mayBeLost && notices.storeDamagedAt(sql) !== null ? "resume" : startSource(incoming);
 }
 
 function startSource({ input }: IncomingEvent): string {
