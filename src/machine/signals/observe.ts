@@ -11,12 +11,11 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { afterCompaction, derive, merge, type ToolOutcome } from "../../learning/policy/readings.ts";
 import { fromTranscript } from "./context-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
-import { sessionConfig, isSessionPaused, pauseReadLimits } from "../sessions/session-settings.ts";
-import { transcriptFormat } from "../../clients/details.ts";
+import { sessionConfig, isSessionPaused } from "../sessions/session-settings.ts";
 import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { unsavedOf } from "../sessions/session-content.ts";
-import { firstReadLimit, recordWithinBudget } from "../transcripts/record-transcript.ts";
+import { readLimitsOf, recordWithinBudget } from "../transcripts/record-transcript.ts";
 
 export interface Observation {
   readonly risk: Risk;
@@ -55,11 +54,10 @@ export async function readInSteps(runtime: Runtime, sessionId: string): Promise<
 }
 
 function readOn(runtime: Runtime, session: sessions.Session, step = Infinity): TranscriptPart | null {
-  const { transcriptPath: path, transcriptOffset: from, client } = session;
-  const first = firstReadLimit(session);
+  const { transcriptPath: path, transcriptOffset: from } = session;
   if (path === null) return null;
-  const limits = runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
-  return readAppended(path, from, { ...limits, ...first, format: transcriptFormat(client), stepBytes: step });
+  const limits = runtime.store.read((sql) => readLimitsOf(sql, path, session), {});
+  return readAppended(path, from, { ...limits, stepBytes: step });
 }
 
 /** @returns false: a hook has read the same part meanwhile */

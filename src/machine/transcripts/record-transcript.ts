@@ -69,11 +69,7 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath || sessions.isOnlyImported(session)) return;
   const { transcriptPath: path } = session;
-  const limits = {
-    ...pauseReadLimits(sql, path, session),
-    ...firstReadLimit(session),
-    format: transcriptFormat(session.client),
-  };
+  const limits = readLimitsOf(sql, path, session);
   const part = readAppended(path, session.transcriptOffset, limits);
   // Text from a pause is skipped even after the pause has ended.
   const isPaused = isSessionPaused(sql, now, session);
@@ -195,6 +191,12 @@ const reportedMs = 5_000;
 function isBeforeShim(session: Session, { at, startsNoTurn }: TranscriptText): boolean {
   const { startedAt } = session;
   return sessions.isFirstSeenResumed(session) && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
+}
+
+/** Limits of the next reading of a session's own transcript. */
+export function readLimitsOf(sql: Sql, path: string, session: Session): ReadLimits {
+  const { client } = session;
+  return { ...pauseReadLimits(sql, path, session), ...firstReadLimit(session), format: transcriptFormat(client) };
 }
 
 /** In bytes: the first reading takes only the end of what came before SHIM. */
