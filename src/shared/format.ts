@@ -29,6 +29,11 @@ export function firstOf(texts: readonly string[], max: number): string {
   return `${texts.slice(0, max).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
+/** The command that ends the pause of a project; null: that of all. */
+export function pauseEndCommand(project: string | null): string {
+  return `shim pause --off${project === null ? "" : ` --project ${project}`}`;
+}
+
 /** @param of what they are parts of: "of its transcript" */
 export function unreadParts(count: number, of: string): string {
   return `${pluralize(count, "part")} ${of} could not be read or ${count === 1 ? "is" : "are"} missing`;

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { Duration, Folder } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { pauseEndCommand } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
@@ -30,7 +31,7 @@ export function addCommand(program: Command, cli: Cli): void {
 
 function start(cli: Cli, folder: string | undefined, forMs: number | undefined): Promise<CommandResult> {
   return cli.show("pauses.start", omitUndefined({ project: folder, forMs }), ({ pauses, started }) => {
-    const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
+    const off = `\`${pauseEndCommand(started.project)}\` ends it`;
     const until = started.until === null ? "you say so" : localTime(started.until);
     const line = `Nothing is stored for ${started.project ?? "any project"} until ${until}; ${off}.`;
     return { text: [line, ...otherPauses(pauses, started.project)] };

@@ -26,7 +26,7 @@ import { isOnPath } from "../../platform/program-path.ts";
 import { shellWord } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
-import { age, pluralize } from "../../shared/format.ts";
+import { age, pauseEndCommand, pluralize } from "../../shared/format.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -138,10 +138,11 @@ const contents: Checks<Runtime> = {
     notices.list(sql).map(({ text }) => warn(text, "When you have read it: `shim doctor --acknowledge`.")),
   ),
   paused: inStore((sql, { now }) =>
-    pauses.list(sql, now()).map(({ project }) => {
-      const command = `shim pause --off${project === null ? "" : ` --project ${project}`}`;
-      return warn(`nothing is stored for ${project ?? "any project"}`, `\`${command}\` ends it.`);
-    }),
+    pauses
+      .list(sql, now())
+      .map(({ project }) =>
+        warn(`nothing is stored for ${project ?? "any project"}`, `\`${pauseEndCommand(project)}\` ends it.`),
+      ),
   ),
   forget: inStore((sql) => {
     const fix = "Repeat `shim forget ...` with the same argument.";
