@@ -2,26 +2,10 @@ import { expect } from "vitest";
 import { type InputOf, operations } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { admin, m1, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  check,
-  codeOf,
-  holders,
-  chatOf,
-  pass,
-  Peer,
-  second,
-  statusOf,
-  successorOf,
-  changesBelow,
-  ask,
-  given,
-  pagesOf,
-  refused,
-  auditOf,
-  submitOne,
-  day,
-  hour,
-} from "#harness/coordinator/peers.ts";
+import { codeOf, Peer, successorOf, ask, given, refused } from "#harness/coordinator/peers.ts";
+import { submitOne } from "#harness/coordinator/tasks.ts";
+import { pass, second, day, hour } from "#harness/coordinator/times.ts";
+import { check, holders, chatOf, statusOf, changesBelow, pagesOf, auditOf } from "#harness/coordinator/views.ts";
 import { m2 } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 

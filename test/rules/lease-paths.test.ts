@@ -2,28 +2,12 @@ import * as fc from "fast-check";
 import { expect } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  isWithin,
-  meet,
-  resources,
-  auditOf,
-  check,
-  codeOf,
-  force,
-  holders,
-  type Lease,
-  pass,
-  Peer,
-  second,
-  changesBelow,
-  submitOne,
-  ask,
-  given,
-  refused,
-  set,
-  waitForFullHour,
-} from "#harness/coordinator/peers.ts";
-import { list, session } from "#harness/sync/sealed-content.ts";
+import { ask, codeOf, force, given, isWithin, meet, Peer, refused, resources } from "#harness/coordinator/peers.ts";
+import { submitOne } from "#harness/coordinator/tasks.ts";
+import { pass, second, waitForFullHour } from "#harness/coordinator/times.ts";
+import { auditOf, check, holders, changesBelow } from "#harness/coordinator/views.ts";
+import { session } from "#harness/sync/sealed-content.ts";
+import { list } from "#harness/sync/sealed-views.ts";
 import { it } from "./rule-test.ts";
 
 const anyResource = fc.constantFrom(...resources);
@@ -170,7 +154,7 @@ it("the delay covers what overlaps, and ends without an alarm", async ({ host, c
 });
 
 it("there is no delay when the holder gives it back, leaves or loses it", async ({ host, crew: { a, b } }) => {
-  for (const give of [(lease: Lease) => a.release(lease), () => force(host, "x"), () => a.leave()]) {
+  for (const give of [a.release.bind(a), () => force(host, "x"), () => a.leave()]) {
     await give(await a.hold("x", { lockDelayMs: 60 * second }));
     expect(codeOf(await b.acquire("x"))).toBe("ok");
     await b.leave();
@@ -274,7 +258,7 @@ it("after a raised epoch every number is above all that may be lost; the rest st
   await device.put(session("s1"));
   const epoch = await raise(host, 0);
   const numbers = {
-    version: await set(host, "k", 1),
+    version: (await ask(host, "state.set", { key: "k", value: 1 })).version,
     message: await send("after"),
     task: await submitOne(host),
     claim: (await a.take()).claim,

@@ -1,22 +1,8 @@
 import { expect } from "vitest";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  auditOf,
-  check,
-  codeOf,
-  holders,
-  leaderOf,
-  pass,
-  Peer,
-  second,
-  statusOf,
-  successorOf,
-  changesBelow,
-  ask,
-  given,
-  pagesOf,
-  refused,
-} from "#harness/coordinator/peers.ts";
+import { codeOf, Peer, successorOf, ask, given, refused } from "#harness/coordinator/peers.ts";
+import { pass, second } from "#harness/coordinator/times.ts";
+import { auditOf, check, holders, leaderOf, statusOf, changesBelow, pagesOf } from "#harness/coordinator/views.ts";
 import { it } from "./rule-test.ts";
 it("what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
   const lease = await a.hold("deploy", { ttlMs: 20 * second });

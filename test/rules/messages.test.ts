@@ -2,18 +2,8 @@ import { expect } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  day,
-  refusal,
-  refused,
-  toAll,
-  toChat,
-  toTopic,
-  Peer,
-  later,
-  waitForFullHour,
-} from "#harness/coordinator/peers.ts";
+import { ask, refusal, refused, toAll, toChat, toTopic, Peer } from "#harness/coordinator/peers.ts";
+import { day, later, waitForFullHour } from "#harness/coordinator/times.ts";
 import { it } from "./rule-test.ts";
 
 it("a message comes as data until acknowledged, with sender, target and age", async ({ c1: from, c2: to }) => {

@@ -2,23 +2,10 @@ import { expect } from "vitest";
 import { type InputOf, operationNames, operations } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
-import {
-  codeOf,
-  Peer,
-  later,
-  submit,
-  ask,
-  day,
-  get,
-  given,
-  happened,
-  refusal,
-  refused,
-  revision,
-  rowsWritten,
-  set,
-  toAll,
-} from "#harness/coordinator/peers.ts";
+import { codeOf, Peer, ask, given, refusal, refused, set, toAll } from "#harness/coordinator/peers.ts";
+import { submit } from "#harness/coordinator/tasks.ts";
+import { later, day } from "#harness/coordinator/times.ts";
+import { get, happened, revision, rowsWritten } from "#harness/coordinator/views.ts";
 import { it } from "./rule-test.ts";
 
 it("the same id with another request is refused and changes nothing", async ({ host }) => {

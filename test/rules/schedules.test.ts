@@ -1,7 +1,9 @@
 import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, day, hour, minute, refusal, cancel, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
+import { ask, refusal } from "#harness/coordinator/peers.ts";
+import { cancel, stateOf, submit, submitOne } from "#harness/coordinator/tasks.ts";
+import { day, hour, minute } from "#harness/coordinator/times.ts";
 import { nextTime } from "#src/coordination/schedules/schedule-rows.ts";
 import { it, taskTest } from "./rule-test.ts";
 

@@ -2,20 +2,9 @@ import * as fc from "fast-check";
 import { expect } from "vitest";
 import { maxValueChars } from "#src/contract/state.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  get,
-  happened,
-  hour,
-  listed,
-  minute,
-  pagesAfter,
-  refusal,
-  revision,
-  set,
-  waitForFullHour,
-  later,
-} from "#harness/coordinator/peers.ts";
+import { ask, refusal, set } from "#harness/coordinator/peers.ts";
+import { hour, minute, waitForFullHour, later } from "#harness/coordinator/times.ts";
+import { get, happened, listed, pagesAfter, revision } from "#harness/coordinator/views.ts";
 import { it } from "./rule-test.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 it("of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {

@@ -1,26 +1,10 @@
 import { expect } from "vitest";
 import { defaultSettings, type Settings } from "#src/contract/workspaces.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  cancel,
-  day,
-  get,
-  given,
-  happened,
-  hour,
-  minute,
-  pagesOf,
-  refusal,
-  refused,
-  revision,
-  set,
-  submitOne,
-  toAll,
-  waitForFullHour,
-  Peer,
-  second,
-} from "#harness/coordinator/peers.ts";
+import { ask, given, refusal, refused, set, toAll, Peer } from "#harness/coordinator/peers.ts";
+import { cancel, submitOne } from "#harness/coordinator/tasks.ts";
+import { day, hour, minute, waitForFullHour, second } from "#harness/coordinator/times.ts";
+import { get, happened, pagesOf, revision } from "#harness/coordinator/views.ts";
 import { it } from "./rule-test.ts";
 it("the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
   const start = host.now();

@@ -1,18 +1,11 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { given, hour, minute, pagesAfter } from "#harness/coordinator/peers.ts";
-import {
-  type Content,
-  Device,
-  filesOf,
-  forget,
-  list,
-  opened,
-  session,
-  status,
-  storedOf,
-} from "#harness/sync/sealed-content.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { hour, minute } from "#harness/coordinator/times.ts";
+import { pagesAfter } from "#harness/coordinator/views.ts";
+import { type Content, Device, filesOf, forget, session } from "#harness/sync/sealed-content.ts";
+import { list, opened, status, storedOf } from "#harness/sync/sealed-views.ts";
 import { it } from "./rule-test.ts";
 
 /** How often an arbitrary is drawn beside the others. */

@@ -2,32 +2,11 @@ import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  day,
-  given,
-  hour,
-  minute,
-  refused,
-  waitForFullHour,
-  ask,
-  pagesAfter,
-  Peer,
-} from "#harness/coordinator/peers.ts";
-import {
-  Device,
-  envelopes,
-  files,
-  filesOf,
-  forget,
-  key,
-  list,
-  m2,
-  otherKey,
-  part,
-  read,
-  session,
-  status,
-} from "#harness/sync/sealed-content.ts";
+import { given, refused, ask, Peer } from "#harness/coordinator/peers.ts";
+import { day, hour, minute, waitForFullHour } from "#harness/coordinator/times.ts";
+import { pagesAfter } from "#harness/coordinator/views.ts";
+import { Device, files, filesOf, forget, key, m2, otherKey, part, session } from "#harness/sync/sealed-content.ts";
+import { envelopes, list, read, status } from "#harness/sync/sealed-views.ts";
 import { it } from "./rule-test.ts";
 
 it("the answer names the same beginning until what the device stored is lost", async ({ host, device }) => {

@@ -1,22 +1,9 @@
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  pass,
-  cancel,
-  endsOf,
-  Peer,
-  type NewTask,
-  stateOf,
-  statesOf,
-  submit,
-  submitOne,
-  taskOf,
-  ask,
-  day,
-  minute,
-  refusal,
-} from "#harness/coordinator/peers.ts";
+import { Peer, type NewTask, ask, refusal } from "#harness/coordinator/peers.ts";
+import { cancel, endsOf, stateOf, statesOf, submit, submitOne, taskOf } from "#harness/coordinator/tasks.ts";
+import { pass, day, minute } from "#harness/coordinator/times.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {

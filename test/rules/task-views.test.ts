@@ -1,21 +1,10 @@
 import { expect } from "vitest";
 import type { MetricName } from "#src/contract/metrics.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  pass,
-  cancel,
-  Peer,
-  stateOf,
-  submit,
-  submitOne,
-  taskOf,
-  ask,
-  day,
-  hour,
-  minute,
-  refusal,
-  pagesOf,
-} from "#harness/coordinator/peers.ts";
+import { Peer, ask, refusal } from "#harness/coordinator/peers.ts";
+import { cancel, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/tasks.ts";
+import { pass, day, hour, minute } from "#harness/coordinator/times.ts";
+import { pagesOf } from "#harness/coordinator/views.ts";
 import { taskTest } from "./rule-test.ts";
 import type { Ran, Route, TypeRoutes } from "#src/contract/model-routes.ts";
 taskTest("tasks are listed by number, page by page, by any filter", async ({ host, a }) => {

@@ -1,22 +1,8 @@
 import { expect } from "vitest";
-import {
-  codeOf,
-  pass,
-  second,
-  endsOf,
-  Peer,
-  stateOf,
-  submit,
-  submitOne,
-  taskOf,
-  ask,
-  hour,
-  minute,
-  refusal,
-  refused,
-  rowsWritten,
-  day,
-} from "#harness/coordinator/peers.ts";
+import { codeOf, Peer, ask, refusal, refused } from "#harness/coordinator/peers.ts";
+import { endsOf, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/tasks.ts";
+import { pass, second, hour, minute, day } from "#harness/coordinator/times.ts";
+import { rowsWritten } from "#harness/coordinator/views.ts";
 import { taskTest } from "./rule-test.ts";
 import type { Budgets } from "#src/contract/budgets.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";

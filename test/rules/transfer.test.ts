@@ -1,8 +1,12 @@
 import { expect } from "vitest";
 import type { Rows } from "#src/contract/workspaces.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, get, minute, refusal, set, toAll, Peer, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
-import { Device, envelopes, session } from "#harness/sync/sealed-content.ts";
+import { ask, refusal, set, toAll, Peer } from "#harness/coordinator/peers.ts";
+import { stateOf, submit, submitOne } from "#harness/coordinator/tasks.ts";
+import { minute } from "#harness/coordinator/times.ts";
+import { get } from "#harness/coordinator/views.ts";
+import { Device, session } from "#harness/sync/sealed-content.ts";
+import { envelopes } from "#harness/sync/sealed-views.ts";
 import { it } from "./rule-test.ts";
 
 async function freeze(host: RuleHost, ms = 10 * minute): Promise<number> {

@@ -1,5 +1,4 @@
 import type { Refusal } from "#src/contract/errors.ts";
-import type { Change } from "#src/contract/state.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self, Json } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
@@ -8,8 +7,6 @@ import { admin, type Answered, type RuleHost } from "./engine-host.ts";
 import type { Target } from "#src/contract/messages.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 
-export const second = 1_000;
-
 export function codeOf(result: Result<unknown, { readonly code: string }>): string {
   return result.ok ? "ok" : result.error.code;
 }
@@ -17,7 +14,7 @@ export function codeOf(result: Result<unknown, { readonly code: string }>): stri
 type Registration = Partial<InputOf<"chats.register">>;
 type AcquireOptions = Partial<Omit<InputOf<"leases.acquire">, "self" | "resource">>;
 type Candidacy = Partial<Omit<InputOf<"elections.campaign">, "self" | "name">>;
-export type Lease = OutputOf<"leases.renew">;
+type Lease = OutputOf<"leases.renew">;
 
 export type NewTask = InputOf<"tasks.submit">["tasks"][number];
 export type Claimed = OutputOf<"tasks.claim">["claims"][number];
@@ -92,7 +89,7 @@ export class Peer {
   }
 
   async queue(resource: string, request: AcquireOptions = {}): Promise<number> {
-    const answer = given(await this.acquire(resource, { waitMs: 600 * second, ...request }));
+    const answer = given(await this.acquire(resource, { waitMs: 600_000, ...request }));
     if (answer.state !== "waiting") throw new Error(`${this.chat} got ${resource} at once`);
     return answer.position;
   }
@@ -201,50 +198,8 @@ export function successorOf(peer: Peer, more: Registration = {}): Peer {
   return new Peer(peer.host, peer.chat, { ...peer.registration, process: `boot:${peer.chat}:2`, ...more });
 }
 
-export async function chatOf(host: RuleHost, chat: string): Promise<OutputOf<"chats.get">> {
-  return given(await host.call("chats.get", { chat }));
-}
-
-export async function statusOf(host: RuleHost, chat: string): Promise<string> {
-  const { status, reason } = await chatOf(host, chat);
-  return status === "offline" ? `${status} ${reason}` : status;
-}
-
 export function force(host: RuleHost, resource: string) {
   return host.call("leases.force-release", { resource, reason: "asked by ana" }, admin);
-}
-
-export async function holders(host: RuleHost, prefix = ""): Promise<Record<string, string>> {
-  const { leases } = given(await host.call("leases.list", { prefix, limit: 200 }));
-  return Object.fromEntries(leases.map(({ resource, holder }) => [resource, holder]));
-}
-
-export async function check(host: RuleHost, resource: string, token: number): Promise<OutputOf<"leases.check">> {
-  return given(await host.call("leases.check", { resource, token }));
-}
-
-export async function leaderOf(host: RuleHost, name: string): Promise<OutputOf<"elections.observe">["leader"]> {
-  return given(await host.call("elections.observe", { name })).leader;
-}
-
-export async function changesBelow(host: RuleHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
-  const { changes } = given(await host.call("state.changes", { prefix, after: 0, limit: 500 }));
-  return changes.map(({ key, op, value }) => ({ key, op, value }));
-}
-
-export async function auditOf(host: RuleHost, kind: string): Promise<OutputOf<"audit.list">["entries"]> {
-  return given(await host.call("audit.list", { kind }, admin)).entries;
-}
-
-/** Time passes, and the alarm rings whenever it was set to. */
-export async function pass(host: RuleHost, ms: number): Promise<void> {
-  const end = host.now() + ms;
-  for (;;) {
-    const next = await host.ring();
-    if (next === null || next > end) break;
-    host.wait(next - host.now());
-  }
-  host.wait(end - host.now());
 }
 
 const names = ["a", "b", "b.", "b0", "ü"] as const;
@@ -288,58 +243,12 @@ export const resources: readonly string[] = [0, 1, 2]
   .flatMap((folder) => (folder === "p" ? ["p/*", "p/**"] : [folder, `${folder}/*`, `${folder}/**`]))
   .flatMap((path) => [`file:${path}`, `file:${path.replace(/^p/, "p0")}`]);
 
-export async function later(host: RuleHost, ms: number, ...chats: Peer[]): Promise<void> {
-  host.wait(ms);
-  for (const chat of chats) await chat.back();
-}
-
 /** A workspace in which chats live long without a word. */
 export async function calm<Host extends RuleHost>(open: () => Promise<Host>): Promise<Host> {
   const host = await open();
   await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
   return host;
 }
-
-export async function submit<Tasks extends NewTask[]>(
-  host: RuleHost,
-  ...tasks: Tasks
-): Promise<{ [At in keyof Tasks]: number }> {
-  const submitted = await ask(host, "tasks.submit", { tasks });
-  return submitted.tasks.map(({ task }) => task) as { [At in keyof Tasks]: number };
-}
-
-export async function submitOne(host: RuleHost, task: Partial<NewTask> = {}): Promise<number> {
-  const [number] = await submit(host, { type: "build", ...task });
-  return number;
-}
-
-export function taskOf(host: RuleHost, task: number): Promise<OutputOf<"tasks.get">> {
-  return ask(host, "tasks.get", { task });
-}
-
-export async function stateOf(host: RuleHost, task: number): Promise<string> {
-  const { state, reason } = await taskOf(host, task);
-  return reason === null ? state : `${state} ${reason}`;
-}
-
-export async function statesOf(host: RuleHost, tasks: readonly number[]): Promise<string[]> {
-  const states: string[] = [];
-  for (const task of tasks) states.push(await stateOf(host, task));
-  return states;
-}
-
-export async function endsOf(host: RuleHost, task: number): Promise<string[]> {
-  const { attempts } = await ask(host, "tasks.history", { task, limit: 100 });
-  return attempts.map(({ end }) => end).toReversed();
-}
-
-export async function cancel(host: RuleHost, task: number, reason = "not wanted"): Promise<string> {
-  return given(await host.call("tasks.cancel", { task, reason }, admin)).state;
-}
-
-export const minute = 60_000;
-export const hour = 3_600_000;
-export const day = 86_400_000;
 
 export function given<T>(result: Result<T, unknown>): T {
   if (!result.ok) throw new Error(`refused: ${JSON.stringify(result.error)}`);
@@ -368,54 +277,6 @@ export async function set(
   return (await ask(host, "state.set", { key, value, ...more })).version;
 }
 
-export async function get(host: RuleHost, key: string): Promise<OutputOf<"state.get">["entry"]> {
-  return (await ask(host, "state.get", { key })).entry;
-}
-
-export async function pagesOf<Page extends { readonly cursor: string | null }>(
-  next: (from: { cursor?: string }) => Promise<Page>,
-): Promise<Page[]> {
-  const pages = [await next({})];
-  for (let { cursor } = pages[0]!; cursor !== null;) {
-    const page = await next({ cursor });
-    pages.push(page);
-    ({ cursor } = page);
-  }
-  return pages;
-}
-
-export async function listed(host: RuleHost, prefix = "", limit = 500) {
-  const pages = await pagesOf((from) => ask(host, "state.list", { prefix, limit, ...from }));
-  return { entries: pages.flatMap(({ entries }) => entries), revision: pages[0]!.revision };
-}
-
-export async function pagesAfter<Page extends { readonly revision: number; readonly isMore: boolean }>(
-  next: (after: number) => Promise<Page>,
-  from = 0,
-): Promise<Page[]> {
-  const pages: Page[] = [];
-  for (let [after, isMore] = [from, true]; isMore;) {
-    const page = await next(after);
-    pages.push(page);
-    ({ revision: after, isMore } = page);
-  }
-  return pages;
-}
-
-export async function happened(host: RuleHost, prefix = "", after = 0) {
-  const pages = await pagesAfter((at) => ask(host, "state.changes", { prefix, after: at, limit: 500 }), after);
-  return pages.flatMap(({ changes }) => changes);
-}
-
-export async function revision(host: RuleHost): Promise<number> {
-  return (await ask(host, "state.list", { limit: 1 })).revision;
-}
-
-/** The next full hour, at which housekeeping is done. */
-export function waitForFullHour(host: RuleHost): void {
-  host.wait(hour - (host.now() % hour));
-}
-
 export const toAll = { to: "all" } as const;
 
 export function toChat({ chat }: { chat: string }): Target {
@@ -424,10 +285,4 @@ export function toChat({ chat }: { chat: string }): Target {
 
 export function toTopic(topic: string): Target {
   return { to: "topic", topic };
-}
-
-export async function rowsWritten(host: RuleHost, work: () => Promise<unknown>): Promise<number> {
-  const before = await host.rowsWritten();
-  await work();
-  return (await host.rowsWritten()) - before;
 }

@@ -82,36 +82,3 @@ export class Device {
     return refused(await this.tryPut(...contents));
   }
 }
-
-export async function list(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<OutputOf<"sync.list">> {
-  return given(await host.call("sync.list", input));
-}
-
-export async function envelopes(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<string[]> {
-  return (await list(host, input)).sessions.map(({ envelope }) => envelope);
-}
-
-export async function read(
-  host: RuleHost,
-  input: Omit<InputOf<"sync.read">, "device"> & { readonly device?: string },
-): Promise<string | null> {
-  const found = await host.call("sync.read", { device: "d1", ...input });
-  return found.ok ? found.value.envelope : null;
-}
-
-/** Envelope of the session's files, if they are of this checkpoint. */
-export async function opened(host: RuleHost, id: string, of: string, device = "d1"): Promise<string | null> {
-  const found = await host.call("sync.read", { session: of, device, kind: "files" });
-  return found.ok && found.value.checkpoint === id ? found.value.envelope : null;
-}
-
-/** Those of the given checkpoints of a session of which files are stored. */
-export async function storedOf(host: RuleHost, of: string, ids: readonly string[], device?: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const id of ids) if ((await opened(host, id, of, device)) !== null) found.push(id);
-  return found;
-}
-
-export async function status(host: RuleHost): Promise<OutputOf<"sync.status">> {
-  return given(await host.call("sync.status", {}));
-}

@@ -2,7 +2,9 @@ import { expect, test, vi } from "vitest";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import { ok } from "#src/shared/result.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { cancel, endsOf, Peer, second, submit, taskOf, ask, given, refused } from "#harness/coordinator/peers.ts";
+import { Peer, ask, given, refused } from "#harness/coordinator/peers.ts";
+import { cancel, endsOf, submit, taskOf } from "#harness/coordinator/tasks.ts";
+import { second } from "#harness/coordinator/times.ts";
 import { LocalHost, assignQueued, takersOf, tokens } from "#harness/coordinator/local-host.ts";
 
 const it = test.extend("host", () => new LocalHost(openBetterSqlite3));

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { onEdge, aChat, aClient, ofType, registered, statesOf } from "#harness/edge/edge-runtime.ts";
-import { chatOf, codeOf, given } from "#harness/coordinator/peers.ts";
+import { codeOf, given } from "#harness/coordinator/peers.ts";
+import { chatOf } from "#harness/coordinator/views.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
