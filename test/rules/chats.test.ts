@@ -55,9 +55,8 @@ export async function codesOf(
   actor = m1,
 ): Promise<Record<string, string>> {
   const codes: Record<string, string> = {};
-  for (const [name, input] of Object.entries(deeds)) {
+  for (const [name, input] of Object.entries(deeds))
     codes[name] = codeOf(await host.call(name as EngineOperation, input, actor));
-  }
   return codes;
 }
 

@@ -29,9 +29,8 @@ it("names that are no paths overlap only themselves", () => {
     ["files:a/**", "files:a/b"],
     ["File:a/**", "file:a/b"],
     ["*", "x"],
-  ] as const) {
+  ] as const)
     expect([overlap(one, other), overlap(other, one), overlap(one, one)]).toEqual([false, false, true]);
-  }
 });
 
 it("a request waits only for earlier ones that overlap it", async ({ runs, host, crew: { a, b, c } }) => {
@@ -86,18 +85,16 @@ it("a path may be as deep as its name can be long", async ({ host, crew: { a, b 
   expect(codeOf(await b.acquire(deep))).toBe("lease_held");
   await a.release(lease);
   await b.hold(deep);
-  for (const above of ["file:p/**", `file:p${"/d".repeat(120)}/**`]) {
+  for (const above of ["file:p/**", `file:p${"/d".repeat(120)}/**`])
     expect(codeOf(await a.acquire(above))).toBe("lease_held");
-  }
 });
 
 it("names of elections and ambiguous paths are refused", async ({ a }) => {
   const bad = ["", "leader:boss", "a\nb", "x".repeat(513), "file:", "file:/a", "file:a//b", "file:a/", "file:a/./b"];
   const worse = ["file:a/../b", "file:..", "file:a/*/b", "file:a/b*", "file:a/**/*", "file:*", "file:**", "file:a/***"];
   for (const resource of [...bad, ...worse]) expect(codeOf(await a.acquire(resource))).toBe("bad_input");
-  for (const resource of ["a*b", "file:a", "file:a/..b", "file:c/*", "file:b/**", "x/../y", "x".repeat(512)]) {
+  for (const resource of ["a*b", "file:a", "file:a/..b", "file:c/*", "file:b/**", "x/../y", "x".repeat(512)])
     expect(codeOf(await a.acquire(resource))).toBe("ok");
-  }
 });
 
 it("watches of $file/ receive grants and ends, also after a wait", async ({ host, crew: { a, b } }) => {

@@ -119,9 +119,8 @@ it("pings and calls renew a bound lease, which counts as held; renewals do not c
   expect(await counted()).toBe(2);
   await b.back();
   host.wait(4 * second);
-  for (const ttlMs of [second, 3_600 * second, undefined]) {
+  for (const ttlMs of [second, 3_600 * second, undefined])
     expect(given(await a.renew(lease, ttlMs))).toMatchObject({ isBound: true, ttlMs: 30_000, remainingMs: 30_000 });
-  }
   host.wait(second);
   await host.ping("a");
   await pass(host, 29_999);
@@ -196,9 +195,8 @@ it("leases are listed by name, in pages, by holder and by prefix", async ({ host
   for (const limit of [1, 2, 3, 200]) {
     expect(await all({}, limit)).toEqual(names);
     expect(await all({ holder: "b" }, limit)).toEqual(names.filter((_, at) => at % 2 === 1));
-    for (const prefix of ["file:p/", "x", "x_", "x%", "é\u{1F600}", "é", "nothing"]) {
+    for (const prefix of ["file:p/", "x", "x_", "x%", "é\u{1F600}", "é", "nothing"])
       expect(await all({ prefix }, limit)).toEqual(names.filter((name) => name.startsWith(prefix)));
-    }
     expect(await all({ prefix: "x", holder: "a" }, limit)).toEqual(["x%", "xy"]);
   }
 });
@@ -208,9 +206,8 @@ it("a repeated request keeps its position, and gets its grant", async ({ host, c
   expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
   expect(await c.queue("x")).toBe(2);
   host.wait(40 * second);
-  for (const waitMs of [0, 5 * second, 300 * second]) {
+  for (const waitMs of [0, 5 * second, 300 * second])
     expect(given(await b.acquire("x", { waitMs }))).toEqual({ state: "waiting", position: 1, waitMs: 60_000 });
-  }
   expect(await c.queue("x")).toBe(2);
   await a.release(lease);
   host.wait(15 * second);

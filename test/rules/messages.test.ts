@@ -144,12 +144,10 @@ it("a subscription begins with the next message; a repeat loses nothing, a remov
 });
 
 it("topics and patterns that are none are refused", async ({ c1: chat }) => {
-  for (const topic of ["", "a.", ".a", "a..b", "a b", "*", "a.*", "a/b", "é", "a".repeat(61), "a.".repeat(8) + "a"]) {
+  for (const topic of ["", "a.", ".a", "a..b", "a b", "*", "a.*", "a/b", "é", "a".repeat(61), "a.".repeat(8) + "a"])
     expect(refused(await chat.trySend(toTopic(topic), 1)).code).toBe("bad_input");
-  }
-  for (const pattern of ["", "a.**.b", "**.a", "a*", "a.", "***", "a.b*"]) {
+  for (const pattern of ["", "a.**.b", "**.a", "a*", "a.", "***", "a.b*"])
     expect((await refusal(chat.host, "messages.subscribe", { self: chat.self, pattern })).code).toBe("bad_input");
-  }
 });
 
 it("a body has at most 65,536 characters as JSON", async ({ c1: from, c2: to }) => {

@@ -50,23 +50,12 @@ const act = fc.oneof(
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
 
-interface Noted {
-  readonly note: Note;
-  readonly envelope: string;
-  readonly at: number;
-}
+type Noted = Readonly<{ note: Note; envelope: string; at: number }>;
 
 /** A home of SHIM: what it has noted and does not know to be stored, by name. */
-interface Home {
-  readonly device: Device;
-  readonly waiting: ReadonlyMap<string, Noted>;
-}
+type Home = Readonly<{ device: Device; waiting: ReadonlyMap<string, Noted> }>;
 
-interface Stored {
-  readonly envelope: string;
-  readonly version: number;
-  readonly at: number;
-}
+type Stored = Readonly<{ envelope: string; version: number; at: number }>;
 
 /** What is stored of one device, by the rules alone. */
 class Shelf {

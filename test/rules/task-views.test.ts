@@ -131,9 +131,8 @@ taskTest("a dead task begins anew, once, with its last checkpoint and a new payl
   expect(next.claim).toBeGreaterThan(held.claim);
   await a.ack(next);
   expect(await taskOf(host, task)).toMatchObject({ state: "done", payload: "new" });
-  for (const bad of [{}, { task, filter: {} }, { filter: {}, payload: 1 }]) {
+  for (const bad of [{}, { task, filter: {} }, { filter: {}, payload: 1 }])
     expect((await refusal(host, "tasks.replay", bad)).code).toBe("bad_input");
-  }
 });
 
 taskTest("fitting tasks are replayed behind their dependencies, or stay dead", async ({ host }) => {

@@ -11,12 +11,7 @@ import type { PutBack } from "./oracle/state-and-messages.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 
-export interface Run {
-  readonly seed: number;
-  readonly events: number;
-  readonly day?: number;
-  readonly trace?: (line: string) => void;
-}
+export type Run = Readonly<{ seed: number; events: number; day?: number; trace?: (line: string) => void }>;
 
 export interface Outcome {
   readonly violation: Violation | null;

@@ -66,11 +66,10 @@ export class Network {
 
   #arrives<Reply>(from: Client, exchange: Exchange<Reply>): void {
     const reply = from.isCut ? null : exchange.serve();
-    if (reply !== null && !this.isLost()) {
+    if (reply !== null && !this.isLost())
       return this.#sim.later(this.delay(), "reply", () =>
         from.isCut ? this.#fails(from, exchange) : from.deliver(() => exchange.onReply(reply)),
       );
-    }
     if (reply !== null) this.#sim.count("reply lost");
     this.#fails(from, exchange);
   }
@@ -200,13 +199,7 @@ function administer(world: World, rng: Rng): void {
   }
 }
 
-interface Hit {
-  readonly rng: Rng;
-  readonly world: World;
-  readonly faults: Faults;
-  readonly client: Client;
-  readonly machine: Machine;
-}
+type Hit = Readonly<{ rng: Rng; world: World; faults: Faults; client: Client; machine: Machine }>;
 
 type Fault = readonly [weight: number, run: (hit: Hit) => void];
 

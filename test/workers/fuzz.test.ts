@@ -47,10 +47,7 @@ function watchForChanges(name: "call" | "addToken"): void {
   });
 }
 
-interface Answered {
-  readonly status: number;
-  readonly text: string;
-}
+type Answered = Readonly<{ status: number; text: string }>;
 
 /** Well-formed, of the table, and with nothing in it that is nobody's business. */
 function check(name: OperationName | null, { status, text }: Answered, secrets: readonly string[]): void {

@@ -92,11 +92,7 @@ export async function connectAs(keeper: Keeper): Promise<Client> {
   return client;
 }
 
-export interface Tokens {
-  readonly access_token: string;
-  readonly refresh_token: string;
-  readonly scope: string;
-}
+export type Tokens = Readonly<{ access_token: string; refresh_token: string; scope: string }>;
 
 /** A client that sends what it likes to the endpoint for tokens. */
 export class HandmadeClient {

@@ -33,9 +33,8 @@ it("a request without a valid token is answered 401 with the metadata of the res
     const answer = await post(headers);
     expect([answer.status, answer.headers.get("www-authenticate")]).toEqual([401, expected]);
   }
-  for (const path of ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"]) {
+  for (const path of ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"])
     expect(await (await request(path)).json()).toMatchObject({ resource: `${origin}/mcp` });
-  }
 });
 
 const destructiveTools =
@@ -83,9 +82,8 @@ it("a refusal is an answer of the tool that says what is wrong, and changes noth
     ["tasks_submit", { tasks: [{ type: "a" }], by: "somebody" }, /^bad_input: tasks\.submit: no such field: "by"\.$/],
     ["messages_pull", { self: { chat: "a", incarnation: 1 } }, /no such field: "self"/],
     ["state_set", { key: "a", value: 1, ifVersion: 7 }, /^version_mismatch: /],
-  ] as const) {
+  ] as const)
     expect(await call(client, name, given)).toMatchObject({ isError: true, text: expect.stringMatching(text) });
-  }
   await expect(call(client, "tasks_claim")).rejects.toThrow('this token has no tool "tasks_claim"');
   expect((await workspace.ask("tasks.progress", {})).totalTasks).toBe(0);
 });

@@ -119,9 +119,8 @@ it("without a namespace or an address OAuth is off, and tokens in a header work"
   const log = vi.spyOn(console, "error").mockReturnValue();
   const wrongAddress = { ...bindings, SHIM_PUBLIC_URL: "shim.example" };
   for (const env of [withoutGrants, withoutAddress, wrongAddress] as Env[]) {
-    for (const path of ["/authorize", "/oauth/token", "/oauth/register", "/.well-known/oauth-authorization-server"]) {
+    for (const path of ["/authorize", "/oauth/token", "/oauth/register", "/.well-known/oauth-authorization-server"])
       expect([path, (await app.request(`${origin}${path}`, {}, env)).status]).toEqual([path, 404]);
-    }
     const metadata = await app.request(`${origin}/.well-known/oauth-protected-resource/mcp`, {}, env);
     expect(await metadata.json()).not.toHaveProperty("authorization_servers");
     for (const [token, status] of [

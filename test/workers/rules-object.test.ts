@@ -21,10 +21,7 @@ import { Connection, bindings, newName, stopClock, TestWorkspace, wait } from ".
 
 type Registration = InputOf<"chats.register">;
 
-interface Token extends tokens.NewToken {
-  readonly token: string;
-  readonly credentials: Credentials;
-}
+type Token = tokens.NewToken & Readonly<{ token: string; credentials: Credentials }>;
 
 /** Its key names the object's end of it. */
 type ChatLine = Readonly<{ line: Connection; key: string }>;
@@ -89,9 +86,8 @@ class ObjectHost implements RuleHost {
     for (let times = 0; times < 1_000; times++) {
       const now = this.now();
       const { next, alarm } = await this.#times();
-      if (next !== null && (alarm ?? Number.POSITIVE_INFINITY) > Math.max(next, now + leastPauseMs)) {
+      if (next !== null && (alarm ?? Number.POSITIVE_INFINITY) > Math.max(next, now + leastPauseMs))
         throw new Error(`nothing wakes the object at ${next}, when something is due: its alarm is set to ${alarm}`);
-      }
       const isDue = next !== null && next <= now;
       if (!isDue && (alarm === null || alarm > now)) return next;
       await this.#alarm();

@@ -167,10 +167,7 @@ export class TestWorkspace {
 
 export type Self = InputOf<"chats.heartbeat">["self"];
 
-export interface Joined {
-  readonly connection: Connection;
-  readonly self: Self;
-}
+export type Joined = Readonly<{ connection: Connection; self: Self }>;
 
 export function aChat(chat: string, more: Partial<InputOf<"chats.register">> = {}): InputOf<"chats.register"> {
   return { chat, session: `of-${chat}`, process: "boot-1/1/100", machine: "m1", client: "test", ...more };

@@ -139,9 +139,7 @@ it("in a crowd submits above the bound are refused; acks, heartbeats and reads a
   expect(await askTogether(workspace, [claim, beat], 4_000)).toMatchObject([{ code: "overloaded" }, null]);
 });
 
-interface Place extends Joined {
-  readonly workspace: TestWorkspace;
-}
+type Place = Joined & Readonly<{ workspace: TestWorkspace }>;
 
 async function place(): Promise<Place> {
   stopClock();

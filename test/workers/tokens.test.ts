@@ -23,12 +23,7 @@ function withoutObjects(): { env: Partial<Env>; asked: ReturnType<typeof vi.fn> 
   return { asked, env: { COORDINATOR: { getByName: asked } as never } };
 }
 
-interface Asked {
-  readonly method?: string;
-  readonly path: string;
-  readonly headers?: Record<string, string>;
-  readonly body?: object;
-}
+type Asked = Readonly<{ method?: string; path: string; headers?: Record<string, string>; body?: object }>;
 
 async function ask({ method = "GET", path, headers = {}, body }: Asked, env: Partial<Env> = {}) {
   const init = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };

@@ -20,10 +20,7 @@ export interface ClaudeOptions {
   readonly binary?: string;
 }
 
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
+export type Exit = Readonly<{ code: number | null; signal: NodeJS.Signals | null }>;
 
 export type Claude = ReturnType<typeof watch>;
 export type Terminal = ReturnType<typeof startTerminal>;

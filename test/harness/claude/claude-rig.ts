@@ -124,9 +124,7 @@ export class ClaudeRig extends ChatRig {
   }
 }
 
-interface TranscriptLine {
-  readonly attachment?: { readonly type: string; readonly content?: string };
-}
+type TranscriptLine = Readonly<{ attachment?: { readonly type: string; readonly content?: string } }>;
 
 function modelOf({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
   if (!existsSync(join(plugin, "dist", "hook.cjs"))) fail('The plugin is not built. Run "npm run build" first.');

@@ -27,11 +27,7 @@ type MakeStep = (request: ModelRequest) => Step;
 /** A function makes its step when the request is there; one function instead of a list makes all steps. */
 export type Steps = readonly (Step | MakeStep)[] | MakeStep;
 
-export interface Script {
-  readonly steps: Steps;
-  readonly summary?: string;
-  readonly onRequest?: () => void;
-}
+export type Script = Readonly<{ steps: Steps; summary?: string; onRequest?: () => void }>;
 
 export interface ModelRequest {
   readonly kind: "loop" | "aside" | "summary" | "count" | "unknown";
@@ -174,10 +170,7 @@ type Reply = ReturnType<typeof replyTo>;
 const usage = { input_tokens: 1_000, output_tokens: 20 };
 const total_tokens = 1_020;
 
-interface SentEvent {
-  readonly event: string | null;
-  readonly data: object | string;
-}
+type SentEvent = Readonly<{ event: string | null; data: object | string }>;
 
 /** How an API of models writes an answer. */
 interface WireFormat {

@@ -9,10 +9,7 @@ import { T0 } from "#harness/store/store-test.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export interface Turn {
-  readonly prompt: string;
-  readonly answer: string;
-}
+export type Turn = Readonly<{ prompt: string; answer: string }>;
 
 export interface InventedSession {
   readonly client: string;

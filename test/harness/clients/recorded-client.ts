@@ -6,10 +6,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-interface Recording {
-  readonly env: Readonly<Record<string, string>>;
-  readonly payload: Readonly<Record<string, unknown>>;
-}
+type Recording = Readonly<{ env: Readonly<Record<string, string>>; payload: Readonly<Record<string, unknown>> }>;
 
 function recorded(name: string): Readonly<Record<string, unknown>> {
   return JSON.parse(readFileSync(new URL(`recorded/${name}.json`, import.meta.url), "utf8"));

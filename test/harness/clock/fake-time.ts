@@ -1,11 +1,7 @@
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import { T0 } from "#harness/store/store-test.ts";
 
-interface FakeTimer {
-  readonly at: number;
-  readonly seq: number;
-  readonly work: () => void;
-}
+type FakeTimer = Readonly<{ at: number; seq: number; work: () => void }>;
 
 /** The time of the world: it passes only when the test says so, and nothing sleeps. */
 export class FakeTime {

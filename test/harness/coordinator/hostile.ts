@@ -155,9 +155,8 @@ function bent(value: unknown, { path: [at = 0, ...path], how, ...to }: Bend): un
 
 function objectFrom(entries: readonly (readonly [string, unknown])[]): object {
   const made = {};
-  for (const [name, value] of entries) {
+  for (const [name, value] of entries)
     Object.defineProperty(made, name, { value, enumerable: true, configurable: true, writable: true });
-  }
   return made;
 }
 

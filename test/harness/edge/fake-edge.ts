@@ -14,17 +14,9 @@ import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 type Reply = Result<unknown, Refusal>;
 
-interface Arrived {
-  readonly way: "http" | "socket";
-  readonly name: string;
-  readonly input: Readonly<Record<string, unknown>>;
-}
+type Arrived = Readonly<{ way: "http" | "socket"; name: string; input: Readonly<Record<string, unknown>> }>;
 
-export interface Passing {
-  readonly way: "http" | "socket";
-  readonly direction: "up" | "down";
-  readonly text: string;
-}
+export type Passing = Readonly<{ way: "http" | "socket"; direction: "up" | "down"; text: string }>;
 
 class Faults {
   isUnreachable = false;
@@ -171,11 +163,7 @@ export class FakeEdge {
   }
 }
 
-export interface Served {
-  readonly status: number;
-  readonly body: string;
-  readonly retryAfter: string | null;
-}
+export type Served = Readonly<{ status: number; body: string; retryAfter: string | null }>;
 
 export function servedAs(result: Reply): Served {
   if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };

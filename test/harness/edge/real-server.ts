@@ -7,12 +7,7 @@ import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
 import { once } from "node:events";
 
-export interface Seen {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
+export type Seen = Readonly<{ method: string; url: string; headers: IncomingHttpHeaders; body: string }>;
 
 /** A server on a port of this machine that speaks HTTP, and as much of WebSocket (RFC 6455) as short texts need. */
 export class RealServer {

@@ -66,11 +66,7 @@ export class ForkRig {
   }
 }
 
-export interface ToolWork {
-  readonly tool: string;
-  readonly path?: string;
-  readonly work: () => void;
-}
+export type ToolWork = Readonly<{ tool: string; path?: string; work: () => void }>;
 
 export type UndoRig = ReturnType<typeof anUndoRig>;
 

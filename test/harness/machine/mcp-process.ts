@@ -32,11 +32,7 @@ export const built = {
 const cache = fs.mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));
 afterAll(() => fs.rmSync(cache, { recursive: true, force: true }));
 
-export interface StartOptions {
-  readonly node?: string;
-  readonly args?: readonly string[];
-  readonly env?: NodeJS.ProcessEnv;
-}
+export type StartOptions = Readonly<{ node?: string; args?: readonly string[]; env?: NodeJS.ProcessEnv }>;
 
 /** Nothing of a client that the tests themselves run under. */
 export function envOf(paths: Paths, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
@@ -111,11 +107,7 @@ export function setting(name: string, usual: number): number {
 export const eras = ["1.x", "legacy", "modern"] as const;
 export type Era = (typeof eras)[number];
 
-export interface Answer {
-  readonly isError: boolean;
-  readonly text: string;
-  readonly output: Record<string, unknown>;
-}
+export type Answer = Readonly<{ isError: boolean; text: string; output: Record<string, unknown> }>;
 
 export type Connected = Awaited<ReturnType<typeof connect>>;
 

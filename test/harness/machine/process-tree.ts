@@ -44,10 +44,7 @@ export function readOrNull(path: string): string | null {
   return unlessGone(() => readFileSync(path, "utf8"), null);
 }
 
-export interface Child {
-  readonly pid: number;
-  readonly command: readonly string[];
-}
+export type Child = Readonly<{ pid: number; command: readonly string[] }>;
 
 export function commandOf(pid: string): string[] {
   return readOrNull(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1) ?? [];

@@ -12,11 +12,7 @@ import { untilFound } from "#harness/claude/claude-code.ts";
 /** How long a test waits for what comes by itself: no speed of the machine decides. */
 export const patience = { timeout: 120_000, interval: 20 };
 
-export interface Output {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
+export type Output = Readonly<{ code: number | null; out: string; err: string }>;
 
 /** What a process prints until its end. @param input null: its stdin stays open */
 export async function outputOf(child: ChildProcess, input: string | Uint8Array | null = ""): Promise<Output> {

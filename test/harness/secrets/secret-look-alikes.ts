@@ -1,10 +1,7 @@
 import { draw, drawn, encode, formsIn, lower, type Pattern } from "./secret-draw.ts";
 
 /** What looks like a secret and is none. It must stay character for character. */
-export interface LookAlike {
-  readonly name: string;
-  readonly text: string;
-}
+export type LookAlike = Readonly<{ name: string; text: string }>;
 
 const hashes: readonly Pattern[] = [
   "commit «hex 40»\nAuthor: Ann <ann@acme.dev>\n\n    fix token refresh",

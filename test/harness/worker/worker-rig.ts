@@ -18,10 +18,7 @@ import type { CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { patience } from "#harness/machine/programs.ts";
 
-interface AnAttempt {
-  readonly run: TaskRun;
-  readonly end: (outcome: RunOutcome) => void;
-}
+type AnAttempt = Readonly<{ run: TaskRun; end: (outcome: RunOutcome) => void }>;
 
 /** Does nothing by itself: the test says what comes of a task. */
 class FakeExecutor implements Executor {

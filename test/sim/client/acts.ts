@@ -6,11 +6,7 @@ import { chatName, type Client } from "./client.ts";
 import { leaseActs } from "./leasing.ts";
 
 /** Something that a process does by itself. All chance comes from the generator that it gets. */
-export interface Act {
-  readonly name: string;
-  readonly weight: number;
-  readonly run: (client: Client, rng: Rng) => void;
-}
+export type Act = Readonly<{ name: string; weight: number; run: (client: Client, rng: Rng) => void }>;
 
 const counters = ["count/a", "count/b", "count/c"];
 

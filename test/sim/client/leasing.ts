@@ -50,13 +50,7 @@ export class Watching {
   }
 }
 
-interface Wanted {
-  readonly resource: string;
-  readonly ttlMs: number;
-  readonly waitMs: number;
-  readonly lockDelayMs: number;
-  readonly isBound: boolean;
-}
+type Wanted = Readonly<{ resource: string; ttlMs: number; waitMs: number; lockDelayMs: number; isBound: boolean }>;
 
 /** Tokens of ended leases, kept to try what they still open. */
 const mostOldTokens = 8;

@@ -36,10 +36,7 @@ export type ChangeFact = Pick<RowOf<typeof changes>, (typeof changeColumns)[numb
 const taskColumns = ["task", "state", "reason", "claim", "chat", "incarnation", "notBefore"] as const;
 export type TaskFact = Pick<TaskRow, (typeof taskColumns)[number]>;
 
-export interface GrantContext {
-  readonly isHolderGone: boolean;
-  readonly living: readonly number[];
-}
+export type GrantContext = Readonly<{ isHolderGone: boolean; living: readonly number[] }>;
 
 interface WatchedTable {
   readonly columns: readonly string[];
@@ -119,10 +116,7 @@ function rowOf(names: readonly string[], values: readonly SqlValue[]): Readonly<
   return Object.fromEntries(names.map((name, index) => [name, values[index] ?? null] as const));
 }
 
-interface Prepared {
-  readonly run: (...values: SqlValue[]) => number;
-  readonly all: (...values: SqlValue[]) => unknown[];
-}
+type Prepared = Readonly<{ run: (...values: SqlValue[]) => number; all: (...values: SqlValue[]) => unknown[] }>;
 
 /** A database in memory that records its writes as facts. */
 export class RecordingSql implements Sql {
@@ -219,9 +213,8 @@ export class RecordingSql implements Sql {
 
   #recorded(query: string): Prepared {
     const statement = this.#db.prepare<SqlValue[]>(query);
-    if (statement.readonly) {
+    if (statement.readonly)
       return { all: (...values) => statement.all(...values), run: (...values) => statement.run(...values).changes };
-    }
     const isMeta = /\bmeta\b/.test(query);
     const isCheckTime = /^UPDATE (chats|tasks) SET dueAt/.test(query);
     const wrote = (): void => {

@@ -25,11 +25,7 @@ export interface Request<Name extends EngineOperation = EngineOperation> {
 
 export type Reply = Result<unknown, Refusal>;
 
-export interface Commit {
-  readonly request: Request | null;
-  readonly result: Reply;
-  readonly facts: readonly Fact[];
-}
+export type Commit = Readonly<{ request: Request | null; result: Reply; facts: readonly Fact[] }>;
 
 export type Readers = {
   readonly [Name in EngineOperation]?: (input: CheckedInputOf<Name>, value: OutputOf<Name>) => void;

@@ -58,9 +58,8 @@ export class Connections implements Presence {
   /** After a registration, over a connection or without one. A connection of another incarnation is replaced. */
   bind(chat: string, incarnation: number, connection: Connection | null): void {
     const old = this.#byChat.get(chat);
-    if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) {
+    if (old && old !== connection && (connection !== null || old.incarnation !== incarnation))
       this.end(chat, "chat.replaced");
-    }
     if (!connection) return;
     Object.assign(connection, { chat, incarnation, lastSeen: this.#sim.hostNow });
     this.#byChat.set(chat, connection);

@@ -101,13 +101,9 @@ function endOfTime(known: KnownTask): number | null {
   return queuedAt + input.scheduleToStartMs;
 }
 
-interface Held extends LeaseFact {
-  readonly mask: number;
-}
+type Held = LeaseFact & Readonly<{ mask: number }>;
 
-interface Waiter extends WaiterFact {
-  readonly mask: number;
-}
+type Waiter = WaiterFact & Readonly<{ mask: number }>;
 
 type FactReaders = {
   readonly [Kind in Fact["kind"]]?: (fact: Extract<Fact, { kind: Kind }>, request: Request | null) => void;
@@ -253,9 +249,8 @@ export class LeaseLedger {
     if (isBound === 1) return;
     const early = expiresAt - this.#sim.hostNow;
     this.#sim.must(early <= 0, "kept-while-trusted", () => `${resource} is free ${early} ms before its time`);
-    for (const index of lockDelayMs > 0 ? indexesOf(mask) : []) {
+    for (const index of lockDelayMs > 0 ? indexesOf(mask) : [])
       this.#closed[index] = Math.max(this.#closed[index] ?? 0, expiresAt + lockDelayMs);
-    }
   }
 
   #moved({ kind, resource, expiresAt }: Extract<Fact, { kind: "renewed" | "frozen" }>): void {

@@ -7,19 +7,9 @@ import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { ChangeFact } from "../host/recording-sql.ts";
 import type { LeaseLedger } from "./oracle.ts";
 
-interface Sent {
-  readonly id: number;
-  readonly from: string;
-  readonly target: Target;
-  readonly rank: number;
-  readonly body: string;
-  readonly expiresAt: number;
-}
+type Sent = Readonly<{ id: number; from: string; target: Target; rank: number; body: string; expiresAt: number }>;
 
-interface Box {
-  readonly pending: Map<number, Sent>;
-  readonly patterns: Map<string, number>;
-}
+type Box = Readonly<{ pending: Map<number, Sent>; patterns: Map<string, number> }>;
 
 const ranks = { low: 0, normal: 1, high: 2 } as const;
 /** Unread messages that the engine reads at most. */
@@ -299,10 +289,7 @@ function isSame({ revision, key, op, value }: ChangeFact, got: Change | undefine
   return isChange && JSON.stringify(got.value) === (value ?? "null");
 }
 
-interface Update {
-  readonly guards: readonly Guard[];
-  readonly id: string;
-}
+type Update = Readonly<{ guards: readonly Guard[]; id: string }>;
 
 /** Writes to the state: the leases judge their guards, and no request is done twice. */
 export class WriteModel {

@@ -12,12 +12,7 @@ const callsOnClaims: ReadonlySet<string> = new Set(["tasks.heartbeat", "tasks.ac
 type Check = () => void;
 const noCheck: Check = () => undefined;
 
-interface Asked {
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly requestId: string;
-  readonly request: ClaimOptions;
-}
+type Asked = Readonly<{ chat: string; incarnation: number; requestId: string; request: ClaimOptions }>;
 
 export class TaskAnswers {
   readonly #sim: Sim;

@@ -21,12 +21,7 @@ interface HeldClaim {
   seenAt: number;
 }
 
-interface EndedClaim {
-  readonly end: AttemptEnd;
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly became: TaskState;
-}
+type EndedClaim = Readonly<{ end: AttemptEnd; chat: string; incarnation: number; became: TaskState }>;
 
 const mostEnds = 100;
 
@@ -109,10 +104,7 @@ export function isAble({ capabilities }: Worker, { input }: KnownTask): boolean 
   return input.capabilities.every((one) => capabilities.has(one));
 }
 
-export interface Grant {
-  readonly known: KnownTask;
-  readonly chat: string;
-}
+export type Grant = Readonly<{ known: KnownTask; chat: string }>;
 
 /** Every accepted task that is kept. Each of its changes needs a cause that is known without the tables. */
 export class TaskLedger {
@@ -134,9 +126,8 @@ export class TaskLedger {
 
   committed(commit: Commit): void {
     const { request, result, facts } = commit;
-    if (request?.name === "epoch.raise" && result.ok) {
+    if (request?.name === "epoch.raise" && result.ok)
       this.#leastClaim = (result.value as { epoch: number }).epoch * numbersPerEpoch;
-    }
     this.grants = [];
     const fresh = submitted(commit, this.#sim.hostNow);
     let act: Act | null = null;

@@ -76,10 +76,7 @@ it("a fast failure is not preferred to a slow success, nor a little speed to a c
   expect(chosen([known("a", 1, 1), aCandidate("b")], anyTask)).toBe("b");
 });
 
-interface World {
-  readonly loads: readonly ChatLoad[];
-  readonly assigned: readonly AssignedTask[];
-}
+type World = Readonly<{ loads: readonly ChatLoad[]; assigned: readonly AssignedTask[] }>;
 
 /** Chats hold the tasks that are assigned to them, and sometimes more than they take. */
 const anyWorld: fc.Arbitrary<World> = fc

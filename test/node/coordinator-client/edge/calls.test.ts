@@ -168,9 +168,8 @@ it("an answer outside the contract is reported and not asked for again; one of a
 
 it("an unknown frame is reported as a problem, and the rest continues", async () => {
   const { edge, call, ...made } = await onEdge();
-  for (const text of ["{", '"x"', '{"jsonrpc":"2.0","method":"tea.ready","params":{}}', '{"id":77,"result":1}', "[]"]) {
+  for (const text of ["{", '"x"', '{"jsonrpc":"2.0","method":"tea.ready","params":{}}', '{"id":77,"result":1}', "[]"])
     edge.connections[0]?.sendText(text);
-  }
   edge.connections[0]?.sendText('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"not JSON"}}');
   await edge.time.pass(100);
   expect(ofType(made, "problem").length).toBe(4);
