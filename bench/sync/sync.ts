@@ -89,7 +89,7 @@ export class SyncRig {
     writeEdgeConfig(paths.home, { url, workspace, machine: name, token });
     taken(addKey(paths.home, { url, workspace }, this.key));
     const store = storeOf(paths);
-    store.write((sql) => devices.join(sql, { workspace, token }, devices.newId(Date.now(), randomBytes), 0));
+    store.write((sql) => devices.join(sql, { url, workspace, token }, devices.newId(Date.now(), randomBytes), 0, 0));
     store.close();
     const options = { edge: this.edge.url, workspace, token, connectsFor: "chat", signal: this.#ended.signal } as const;
     const { call } = taken(WorkspaceClient.open(options, nodePlatform()));

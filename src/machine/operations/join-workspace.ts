@@ -314,7 +314,7 @@ async function completeJoin(
     const since = earlier ? 0 : (known?.joinedAt ?? now());
     joinPreferences.write(sql, { workspace, isSynced: key !== null, since });
     if (!key) devices.leave(sql);
-    else if (!known) devices.join(sql, edge, devices.newId(now(), random), since);
+    else if (!known) devices.join(sql, edge, devices.newId(now(), random), since, now());
     else if (earlier) devices.sendAll(sql);
   });
   writeEdgeConfig(context.paths.home, edge);

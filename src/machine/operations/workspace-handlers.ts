@@ -43,7 +43,7 @@ export const workspaceHandlers = {
     const { store, now } = await context.runtime();
     if (store.exists())
       store.write((sql) => {
-        devices.leave(sql);
+        devices.leave(sql, purged.value === null);
         forgetNotes(sql);
         clearWrongKey(sql, now());
         joinPreferences.forget(sql);

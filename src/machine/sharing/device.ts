@@ -9,6 +9,7 @@ import * as changes from "./pending-changes.ts";
 import { removeNames } from "./find-project.ts";
 import * as elsewhere from "./sessions-elsewhere.ts";
 import * as sentRecords from "./sent-records.ts";
+import type { SharedSession } from "./sent-records.ts";
 
 export type Device = RowOf<typeof syncDevice>;
 
@@ -20,7 +21,7 @@ export function get(sql: Sql): Device | null {
   return syncDevice.select(sql, "LIMIT 1")[0] ?? null;
 }
 
-type Member = Pick<EdgeConfig, "workspace" | "token">;
+type Member = Pick<EdgeConfig, "workspace" | "token" | "url">;
 
 /**
  * Starts recording changes and forgets other workspaces. A machine that comes back to a workspace
@@ -29,26 +30,42 @@ type Member = Pick<EdgeConfig, "workspace" | "token">;
  * @param fresh id of the device if the machine was not there before
  * @param since see {@link Device.joinedAt}
  */
-export function join(sql: Sql, member: Member, fresh: string, since: number): void {
-  const before = JSON.parse(meta.read(sql, deviceKey(member)) ?? "{}") as Partial<Membership>;
+export function join(sql: Sql, member: Member, fresh: string, since: number, now: number): void {
+  const before = findMembership(sql, member);
   const isSame = before.machine === machineOf(member);
+  const shared = isSame && before.url === member.url ? (before.shared ?? []) : [];
   joinAs(sql, member, isSame ? (before.device ?? fresh) : fresh, since);
+  saveMembership(sql, member, { shared: sentRecords.stillHere(sql, shared) });
+  // Rows that a repair has lost were not forgotten: the coordinator's may be the only copies.
+  if (before.epoch === meta.epochOf(sql)) sentRecords.enqueueForgotten(sql, shared, now);
 }
 
 export function joinAs(sql: Sql, member: Member, device: string, since: number): void {
-  const { workspace } = member;
+  const { workspace, url } = member;
   leave(sql);
   const nothingSent = { keyId: "", since: 0, revision: 0 };
   syncDevice.insert(sql, { workspace, device, ...nothingSent, storeEpoch: meta.epochOf(sql), joinedAt: since });
-  meta.write(sql, deviceKey(member), JSON.stringify({ machine: machineOf(member), device } satisfies Membership));
+  saveMembership(sql, member, { machine: machineOf(member), device, url, shared: [] });
   changes.enqueueAll(sql, since);
 }
 
-/** Stored in meta, outlives the device's row: a home may be copied to another machine. */
+/** Stored in meta, outlives the device's row. Add fields as optional. */
 interface Membership {
-  /** Its name in the token, and so at the coordinator. */
+  /** Its name in the token, and so at the coordinator: a home may be copied to another machine. */
   readonly machine: string;
   readonly device: string;
+  readonly url?: string;
+  /** Records at the coordinator when it left, and {@link meta.epochOf} then. */
+  readonly shared?: readonly SharedSession[];
+  readonly epoch?: number;
+}
+
+function findMembership(sql: Sql, member: Pick<Member, "workspace">): Partial<Membership> {
+  return JSON.parse(meta.read(sql, deviceKey(member)) ?? "{}") as Partial<Membership>;
+}
+
+function saveMembership(sql: Sql, member: Pick<Member, "workspace">, change: Partial<Membership>): void {
+  meta.write(sql, deviceKey(member), JSON.stringify({ ...findMembership(sql, member), ...change }));
 }
 
 function machineOf({ token }: Member): string {
@@ -64,7 +81,14 @@ export function sendAll(sql: Sql): void {
   changes.enqueueAll(sql, 0);
 }
 
-export function leave(sql: Sql): void {
+/** @param keepsCopies false: nothing of this machine is left at the coordinator */
+export function leave(sql: Sql, keepsCopies = true): void {
+  const device = get(sql);
+  if (device) {
+    const { shared = [] } = findMembership(sql, device);
+    const left = keepsCopies ? sentRecords.listShared(sql, shared) : [];
+    saveMembership(sql, device, { shared: left, epoch: meta.epochOf(sql) });
+  }
   for (const table of ["sync_device", "sync_changes", "sync_sent"]) sql.run(`DELETE FROM ${table}`);
   elsewhere.removeAll(sql);
 }

@@ -48,7 +48,8 @@ export function enqueueAll(sql: Sql, since: number): void {
   );
 }
 
-export function enqueue(sql: Sql, session: string, at: number): void {
-  sql.run("DELETE FROM sync_changes WHERE deleted IS NULL AND session = ?", session);
-  syncChanges.insert(sql, { session, deleted: null, at, isUrgent: true });
+/** @param deleted see {@link syncChanges} */
+export function enqueue(sql: Sql, session: string, at: number, deleted: string | null = null): void {
+  sql.run("DELETE FROM sync_changes WHERE session = ? AND deleted IS ?", session, deleted);
+  syncChanges.insert(sql, { session, deleted, at, isUrgent: true });
 }

@@ -1,6 +1,6 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
-import { snapshots } from "../../store/session-tables.ts";
+import { checkpoints, sessions, snapshots } from "../../store/session-tables.ts";
 import { syncDevice, syncSent } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import type { NotSentFiles, SentFiles } from "./record-contents.ts";
@@ -11,6 +11,15 @@ export interface FilesRecord {
   readonly checkpoint: string | null;
   readonly sent: (SentFiles & { readonly tree: string; readonly head: string | null }) | null;
   readonly notSent: NotSentFiles | null;
+}
+
+/** A session that the coordinator has, or may have. Stored as JSON: add fields as optional. */
+export interface SharedSession {
+  readonly session: string;
+  /** Content of its newest checkpoint there; "": not known, null: there is none. */
+  readonly hash: string | null;
+  /** Checkpoint of its files there. */
+  readonly files: string | null;
 }
 
 export interface PendingFiles {
@@ -59,6 +68,36 @@ export function filesOf(sql: Sql, session: string): FilesRecord | null {
 /** Version of the session at the coordinator; 0: none is known. */
 export function versionOf(sql: Sql, session: string): number {
   return syncSent.find(sql, { session })?.version ?? 0;
+}
+
+/** @param before of an earlier membership, of which not all was sent again */
+export function listShared(sql: Sql, before: readonly SharedSession[]): SharedSession[] {
+  const all = new Map(before.map((one) => [one.session, one]));
+  const found = sql.all<SharedSession>(
+    `SELECT session, json_extract(files, '$.sent.checkpoint') AS files,
+       CASE WHEN version IS NULL THEN NULL WHEN session IN (SELECT session FROM sync_changes) THEN ''
+         ELSE (SELECT hash FROM checkpoints WHERE checkpoints.session = shared.session ORDER BY seq DESC LIMIT 1) END AS hash
+     FROM (SELECT session FROM sync_sent UNION SELECT session FROM sync_changes) AS shared
+     LEFT JOIN sync_sent USING (session)`,
+  );
+  for (const { session, hash, files } of found) {
+    const known = all.get(session);
+    all.set(session, { session, hash: hash ?? known?.hash ?? null, files: files ?? known?.files ?? null });
+  }
+  return [...all.values()];
+}
+
+export function stillHere(sql: Sql, shared: readonly SharedSession[]): SharedSession[] {
+  return shared.filter(({ session }) => sessions.has(sql, { id: session }));
+}
+
+/** Enqueues what was forgotten of these while no changes were recorded. */
+export function enqueueForgotten(sql: Sql, shared: readonly SharedSession[], now: number): void {
+  for (const { session, hash, files } of shared) {
+    if (files !== null && !checkpoints.has(sql, { id: files })) changes.enqueue(sql, session, now, files);
+    const isWhole = hash === null || checkpoints.has(sql, { session, hash });
+    if (!isWhole || !sessions.has(sql, { id: session })) changes.enqueue(sql, session, now);
+  }
 }
 
 /** Skips a session forgotten meanwhile. */

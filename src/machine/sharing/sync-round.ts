@@ -129,7 +129,7 @@ export class SyncRound {
     store.write((sql) => {
       if (devices.get(sql)?.workspace === workspace) return;
       const since = joinPreferences.read(sql, workspace)?.since ?? 0;
-      devices.join(sql, edge, devices.newId(now(), random), since);
+      devices.join(sql, edge, devices.newId(now(), random), since, now());
     });
   }
 

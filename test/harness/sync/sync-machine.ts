@@ -280,7 +280,7 @@ export class TeamMachine extends SyncMachine {
     this.sealer = new Device(world.host, `dev_${name}`, { machine: name, isAdmin: false });
     this.sealer.keyId = key.id;
     this.runtime.store.write((sql) =>
-      devices.join(sql, { workspace, token: tokenOf(name) }, this.sealer.device, this.runtime.now()),
+      devices.join(sql, { ...this.edge, workspace, token: tokenOf(name) }, this.sealer.device, this.runtime.now(), 0),
     );
   }
 

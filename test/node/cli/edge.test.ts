@@ -358,17 +358,24 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
   expect(home.runtime.store.read(devices.get, null)).toBeNull();
+  // What was deleted there is not sent again for what is forgotten here.
+  home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'another'"));
+  await joinAs(home, server, []);
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 0 sessions, 0 checkpoints, 0 deletions");
+  expect(await storedAt(server)).toMatchObject({ sessions: 0 });
 });
 
-it("a machine that comes back still deletes what it had stored before it left", async () => {
+it("a machine that comes back still deletes what it had stored before it left, also what it forgot while it was away", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
-  addSession(home, { id: ids.dead });
+  for (const id of [ids.dead, ids.elsewhere]) addSession(home, { id });
   const code = await create(server, home, "--import");
   await home.shim("workspace sync");
   await home.shim("workspace leave --yes");
+  await home.shim(`forget ${ids.elsewhere} --yes`);
   const readInput = () => Promise.resolve(`${tokenOf("m1")}\n${code}\n`);
   expect((await home.shimWith({ readInput }, "workspace join team --url", server.url)).code).toBe(0);
+  await home.shim("workspace sync");
   expect(await storedAt(server)).toMatchObject({ sessions: 1 });
   await home.shim(`forget ${ids.dead} --yes`);
   await home.shim(`forget ${ids.dead} --yes`);

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { forget } from "#src/machine/keeping/forget.ts";
+import { forget, type ForgetTarget } from "#src/machine/keeping/forget.ts";
+import * as devices from "#src/machine/sharing/device.ts";
+import { setEpoch } from "#src/store/meta.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";
@@ -170,6 +172,41 @@ it("files go at the coordinator when their session is forgotten, ends, is dismis
     await one.sync.syncNow();
     expect([row.id, await notReceived(two, row)]).toEqual([row.id, "not_found"]);
   }
+});
+
+it("what a machine forgot while it was away, or had not told, goes when it comes back; what a repair lost stays", async () => {
+  const { world, one, first } = await aSentFile();
+  const handed = ["untold", "gone", "edited", "kept", "lost"].map((id) => one.work(id, `${id} first`));
+  await world.time.pass(1_000);
+  one.work("s1", "after the files");
+  await one.sync.syncNow();
+  const { store } = one.runtime;
+  const erase = (target: ForgetTarget): void => void store.write((sql) => forget(sql, target));
+  const rejoin = async (url = one.edge.url): Promise<unknown> => {
+    const member = { ...one.edge, url };
+    store.write((sql) => devices.join(sql, member, "dev_other", one.runtime.now(), one.runtime.now()));
+    await one.sync.syncNow();
+    return (await one.mirrored()).sessions;
+  };
+  const leave = (): void => store.write((sql) => devices.leave(sql));
+  erase({ session: "untold" });
+  leave();
+  erase({ session: "gone" });
+  for (const checkpoint of [first, handed[2] ?? ""]) erase({ checkpoint });
+  expect(await rejoin()).toEqual(["edited", "kept", "lost", "s1"]);
+  const files = { device: one.device, session: "s1", kind: "files" } as const;
+  expect(await world.host.call("sync.read", files)).toMatchObject({ error: { code: "unknown_key" } });
+  expect((await one.mirrored()).checkpoints).toEqual(one.kept().checkpoints);
+  // It was not sent again.
+  leave();
+  erase({ session: "kept" });
+  expect(await rejoin()).toEqual(["edited", "lost", "s1"]);
+  leave();
+  store.write((sql) => [sql.run("DELETE FROM sessions WHERE id = 'lost'"), setEpoch(sql, 2)]);
+  expect(await rejoin()).toEqual(["edited", "lost", "s1"]);
+  leave();
+  erase({ session: "edited" });
+  expect(await rejoin("https://another.example.com")).toEqual(["edited", "lost", "s1"]);
 });
 
 it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session", async () => {

@@ -101,7 +101,7 @@ it("a machine that leaves while it is refused does not join again, and one that 
   expect(copy.device).toBe("none");
   world.weather = () => "good";
   const device = "dev_without_a_put";
-  copy.runtime.store.write((sql) => devices.joinAs(sql, { workspace: "team", token: tokenOf("m2") }, device, 0));
+  copy.runtime.store.write((sql) => devices.joinAs(sql, { ...copy.edge, token: tokenOf("m2") }, device, 0));
   const { keyId } = given(await world.host.call("sync.status", {}));
   const forgotten = [{ session: "none" }];
   await world.host.call("sync.put", { device, keyId: String(keyId), forgotten }, { machine: "m3", isAdmin: false });
@@ -114,7 +114,7 @@ it("what a device of before is answered does not count for the next one", async 
   one.work("s1", "under way");
   world.weather = (name) => {
     if (name === "sync.put" && one.device !== "dev_next")
-      one.runtime.store.write((sql) => devices.joinAs(sql, { workspace: "team", token: tokenOf("m1") }, "dev_next", 0));
+      one.runtime.store.write((sql) => devices.joinAs(sql, { ...one.edge, token: tokenOf("m1") }, "dev_next", 0));
     return "good";
   };
   await one.sync.syncNow();
