@@ -210,7 +210,8 @@ const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>
 };
 
 /** Says what the new session has, and what it lacks: nothing is dropped in silence. */
-function nativeText({ made, session, file, carried, lost, damages, redacted, foreignTools, start }: Native): string {
+function nativeText(native: Native): string {
+  const { made, session, file, isRepeated, carried, lost, damages, redacted, foreignTools, start } = native;
   const { prompts, answers, calls, summaries } = carried;
   const summary = summaries === 0 ? [] : [`${summaries} ${summaries === 1 ? "summary" : "summaries"}`];
   const has = [
@@ -222,7 +223,7 @@ function nativeText({ made, session, file, carried, lost, damages, redacted, for
   const parts = lost.map(({ part, count }) => `${count} ${lostNames[part][count === 1 ? 0 : 1]}`);
   const tools = foreignTools.map(({ name, count }) => `${name} (${count})`);
   const lines = [
-    `${made}${file === null ? "" : ` (${file})`} is a session of ${start.client} with the conversation of ${session}, which stays as it is: ${has.join(", ")}.`,
+    `${made}${file === null ? "" : ` (${file})`} ${isRepeated ? "was made already as" : "is"} a session of ${start.client} with the conversation of ${session}, which stays as it is: ${has.join(", ")}.`,
     ...(parts.length === 0 ? [] : [`Not carried over: ${parts.join(", ")}.`]),
     ...(damages === 0 ? [] : [`${unreadParts(damages, "of its transcript")}.`]),
     ...(tools.length === 0

@@ -245,6 +245,8 @@ export const Native = Named.extend({
   made: z.string(),
   /** File of the new session; null: its client keeps it otherwise. */
   file: z.string().nullable(),
+  /** The same hand-over had made it already: nothing was written. */
+  isRepeated: z.boolean(),
   /** Parts that the new session has. */
   carried: z.object({ prompts: z.int(), answers: z.int(), calls: z.int(), summaries: z.int() }),
   lost: z.array(z.object({ part: z.enum(lostParts), count: counted })),

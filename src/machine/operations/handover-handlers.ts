@@ -113,7 +113,10 @@ async function store(
   if (!isRepeated) record(context, runtime, "session.taken", given.id);
   const session = runtime.store.read((sql) => sessions.get(sql, given.id), null);
   if (session === null) return refuseTake("it was deleted meanwhile");
-  const native = carried === null ? ok(null) : await makeNative(runtime, { session, ...carried, cwd: folder.cwd });
+  const native =
+    carried === null
+      ? ok(null)
+      : await makeNative(runtime, { session, ...carried, cwd: folder.cwd, handedOver: given });
   if (!native.ok) return native;
   return ok({
     ...namesOf(runtime, session),
@@ -139,7 +142,7 @@ function receivedOf({ store }: Runtime, session: string): Taken["held"] {
   return { files, leads, tasks, goesTo };
 }
 
-type Carried = Omit<Parameters<typeof makeNative>[1], "session" | "cwd">;
+type Carried = Pick<Parameters<typeof makeNative>[1], "target" | "conversation">;
 type Input = CheckedMachineInput<"handover.take">;
 
 function newestOf(runtime: Runtime, folder: string): OperationResult<sessions.Session> {

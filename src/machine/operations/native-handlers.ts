@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto";
 import { existsSync, realpathSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { adapterOf, supportedClients, titleOf } from "../../clients/adapters.ts";
-import type { SessionWriter, Conversation, Item } from "../../clients/conversation/conversation.ts";
+import type { Conversation, Item, NewSession, SessionWriter } from "../../clients/conversation/conversation.ts";
 import { detailsOf, clientDetails } from "../../clients/details.ts";
 import { age } from "../../contract/age.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
@@ -14,6 +15,7 @@ import { uuidv4 } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
+import type { HandedOver } from "../handover/package.ts";
 import { redactConversation, readSource, writeSession } from "../recovery/native/native-session.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -80,6 +82,8 @@ interface Making {
   readonly conversation: Conversation;
   readonly target: Target;
   readonly cwd: string;
+  /** Hand-over with which it came; its repetition finds the session that the first one has made. */
+  readonly handedOver?: Pick<HandedOver, "machine" | "givenAt">;
 }
 
 export async function makeNative(runtime: Runtime, making: Making): Promise<OperationResult<Native>> {
@@ -87,11 +91,12 @@ export async function makeNative(runtime: Runtime, making: Making): Promise<Oper
   const { adapter, details } = target;
   const { conversation, count: redacted } = redactConversation(making.conversation);
   const { items, lost, damages } = conversation;
-  const uuid = (): string => uuidv4(runtime.random(16));
-  const to = { env: runtime.env, cwd, now: runtime.now(), uuid };
+  const to = { env: runtime.env, cwd, ...idsOf(runtime, making) };
   try {
     const model = (await details.modelOf?.(to)) ?? null;
-    const { id: made, file } = await writeSession(details, conversation, { ...to, model });
+    const mayBeThere = making.handedOver !== undefined;
+    const written = await writeSession(details, conversation, { ...to, model }, mayBeThere);
+    const { id: made, file, isRepeated } = written;
     const start = {
       kind: "resume" as const,
       client: adapter.title,
@@ -106,6 +111,7 @@ export async function makeNative(runtime: Runtime, making: Making): Promise<Oper
       machine: null,
       made,
       file,
+      isRepeated,
       carried: carriedBy(items),
       lost: [...lost].map(([part, count]) => ({ part, count })),
       damages,
@@ -116,6 +122,17 @@ export async function makeNative(runtime: Runtime, making: Making): Promise<Oper
   } catch (error) {
     return err({ code: "not_written", message: `${session.id}: ${messageOf(error)}. Nothing was changed.` });
   }
+}
+
+function idsOf(runtime: Runtime, { session, target, cwd, handedOver }: Making): Pick<NewSession, "now" | "uuid"> {
+  if (!handedOver) return { now: runtime.now(), uuid: () => uuidv4(runtime.random(16)) };
+  const { machine, givenAt } = handedOver;
+  let count = 0;
+  const bytes = (): Buffer => {
+    const name = JSON.stringify([session.id, machine, givenAt, target.adapter.name, cwd, (count += 1)]);
+    return createHash("sha256").update(name).digest().subarray(0, 16);
+  };
+  return { now: givenAt, uuid: () => uuidv4(bytes()) };
 }
 
 function carriedBy(items: readonly Item[]): Native["carried"] {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
@@ -24,7 +24,7 @@ import * as news from "#src/machine/sessions/news.ts";
 import { sessions as sessionRows } from "#src/store/session-tables.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
-import { invented, writeSession } from "#harness/clients/invented-sessions.ts";
+import { fakeOpenCode, filesOf, invented, writeSession } from "#harness/clients/invented-sessions.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
@@ -216,6 +216,30 @@ it("with --native the conversation comes along, redacted, and is written as a se
   const brief = await give(home, session.id, "brief.shim");
   const without = failed(2, "the conversation did not come with it");
   expect(await take(other, brief.file, brief.code, "--native")).toMatchObject(without);
+});
+
+it("a conversation that is taken again is the same session of its client, or is completed", async () => {
+  const [home, other] = [aCliHome(), aCliHome()];
+  const session = invented("claude-code", home.project);
+  writeSession(home.folder, session);
+  known(home, session);
+  const { file, code } = await give(home, `${session.id} --native`);
+  const native = async (client: string) => (await taken(other, file, code, "--native", "--in", client)).native;
+  const first = await native("codex");
+  expect(first).toMatchObject({ isRepeated: false });
+  expect(await native("codex")).toEqual({ ...first, isRepeated: true });
+  expect((await take(other, file, code, "--native", "--in", "codex")).out).toContain("was made already as a session");
+  expect([...filesOf(other).keys()].filter((name) => name.endsWith(".jsonl"))).toHaveLength(1);
+  fakeOpenCode(other.folder, null);
+  const [imported, exported] = ["imported.json", "opencode.json"].map((name) => join(other.folder, name));
+  const inOpenCode = await native("opencode");
+  renameSync(String(imported), String(exported));
+  expect(await native("opencode")).toEqual({ ...inOpenCode, isRepeated: true });
+  expect(existsSync(String(imported))).toBe(false);
+  // The import was cut short.
+  writeFileSync(String(exported), '{ "messages": [] }');
+  expect(await native("opencode")).toEqual(inOpenCode);
+  expect(readFileSync(String(imported), "utf8")).toContain("the word is pear");
 });
 
 it("by a link one machine outside of the workspace takes it, once, and the chat that gave it learns of it; a changed link and a second machine get nothing", async () => {

@@ -9,6 +9,7 @@ import { readConversation } from "../../../clients/read-conversation.ts";
 import { compressedEnd } from "../../../clients/transcript/transcript-file.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 import { redact, redactJson } from "../../../redaction/redact.ts";
+import { listAt, type JsonObject } from "../../../shared/json-fields.ts";
 import { err, type Result } from "../../../shared/result.ts";
 import type { Driver } from "../../../store/driver.ts";
 import type { Session } from "../../sessions/sessions.ts";
@@ -17,26 +18,35 @@ interface Made {
   readonly id: string;
   /** Path of the file; null: its client keeps the session otherwise. */
   readonly file: string | null;
+  /** An earlier call has written it: nothing was changed. */
+  readonly isRepeated: boolean;
 }
 
 /**
  * Writes a session as its client does, or has the client import it. Nothing is overwritten.
  *
+ * @param mayBeThere its id is not new: an earlier call may have written it
  * @throws a system error, or that of the client; then nothing is left
  */
 export async function writeSession(
   client: ClientDetails & { readonly writer: SessionWriter },
   conversation: Conversation,
   to: NewSession,
+  mayBeThere = false,
 ): Promise<Made> {
   const { id, path, rows } = client.writer.write(conversation, to);
   if (path === null) {
+    const known = mayBeThere ? await client.program?.exportSession(to, id) : null;
+    const isWhole = (document: JsonObject): boolean =>
+      listAt(known ?? null, "messages").length >= listAt(document, "messages").length;
+    if (known && rows.every(isWhole)) return { id, file: null, isRepeated: true };
     for (const document of rows) await client.program?.importDocument(to, document);
-    return { id, file: null };
+    return { id, file: null, isRepeated: false };
   }
+  if (mayBeThere && existsSync(path)) return { id, file: path, isRepeated: true };
   createPrivateFolder(dirname(path));
   writeAtomically(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""), { isNew: true });
-  return { id, file: path };
+  return { id, file: path, isRepeated: false };
 }
 
 interface Redacted {
