@@ -11,7 +11,7 @@ import type { ListedCheckpoint, SessionView, TimelineEntry } from "../../contrac
 import { storedStates, type CheckedSession } from "../../contract/machine/stores.ts";
 import { readFileLines } from "../../platform/data-files.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type Lines, type Columns, type Shown } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
@@ -132,6 +132,11 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
       file === null
         ? await cli.call("transcripts.import-session", { session, folder })
         : await cli.call("transcripts.import", { file, folder });
+    if (!done.ok && done.error.code === "interrupted") {
+      cli.passing("");
+      const message = `${at} of ${pluralize(sessions.length, "session")} were read; ${done.error.message}`;
+      return err({ ...done.error, message });
+    }
     if (!done.ok) {
       refused.push({ session, file, why: done.error.message.replace(`${file}: `, "") });
       continue;

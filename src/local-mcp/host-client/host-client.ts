@@ -91,10 +91,17 @@ const findEveryMs = 1_000;
  * is ended, as by a front, and the work's connection with it.
  *
  * @param onEnded called when it is ended
+ * @param stopped aborted when the answer is not waited for any more
  */
-async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: () => void): Promise<T> {
+async function whileWatched<T>(
+  home: string,
+  work: () => Promise<T>,
+  onEnded: () => void,
+  stopped?: AbortSignal,
+): Promise<T> {
   const boot = systemProcesses.boot();
   const over = new AbortController();
+  stopped?.addEventListener("abort", () => over.abort());
   let answered = Promise.resolve();
   const ping = async (): Promise<void> => {
     const { signal } = over;
@@ -153,6 +160,7 @@ export function askOperation(
     home.home,
     () => ask(home, asked, reports),
     () => reports.progress?.(endedText),
+    reports.signal,
   );
 }
 
@@ -163,7 +171,8 @@ async function ask(
   { name, ...body }: AskedOperation,
   reports: OperationReports,
 ): Promise<OperationResult<unknown>> {
-  const question = { method: "POST", path: `${callPath}${name}`, body, signal: new AbortController().signal } as const;
+  const { signal = new AbortController().signal } = reports;
+  const question = { method: "POST", path: `${callPath}${name}`, body, signal } as const;
   let line: AnswerLine | null;
   try {
     const answer = await callHost(home, question);

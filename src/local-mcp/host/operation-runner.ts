@@ -219,13 +219,14 @@ export class OperationRunner {
   ): Promise<OperationResult<MachineOutput<Name>>> {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
-    const { effect, doneBy }: MachineOperation = machineOperations[name];
-    const { hostClient, site, by = "command line", progress, onSecretsRemoved } = this.#context;
+    const { effect, doneBy, isLong }: MachineOperation = machineOperations[name];
+    const { hostClient, site, by = "command line", progress, onSecretsRemoved, onInterrupt } = this.#context;
     const askHost = async (one: HostClient): Promise<OperationResult<MachineOutput<Name>>> => {
       const asked = { name, input: checked.data, env: site.env, by };
-      return (await one.call(asked, omitUndefined({ progress, onSecretsRemoved }))) as OperationResult<
-        MachineOutput<Name>
-      >;
+      const ask = (signal?: AbortSignal): Promise<OperationResult<unknown>> =>
+        one.call(asked, omitUndefined({ progress, onSecretsRemoved, signal }));
+      const answer = await (isLong && onInterrupt ? untilInterrupted(onInterrupt, ask) : ask());
+      return answer as OperationResult<MachineOutput<Name>>;
     };
     const isDoneByHost = doneBy === "host" || (effect !== "read" && doneBy !== "caller");
     if (hostClient && isDoneByHost) return askHost(hostClient);
@@ -279,6 +280,22 @@ export class OperationRunner {
   close(): Promise<void> {
     return this.#context.workspace.close();
   }
+}
+
+/** Ctrl-C ends the wait for a host, and not what the host has begun. */
+function untilInterrupted<T>(
+  onInterrupt: NonNullable<OperationContext["onInterrupt"]>,
+  ask: (signal: AbortSignal) => Promise<OperationResult<T>>,
+): Promise<OperationResult<T>> {
+  const stop = new AbortController();
+  const { promise: stopped, resolve } = Promise.withResolvers<OperationResult<never>>();
+  const forget = onInterrupt(() => {
+    stop.abort();
+    const message =
+      "it was stopped. The host of this machine may still complete it: see `shim sessions`, or repeat the command.";
+    resolve(err({ code: "interrupted", message }));
+  });
+  return Promise.race([ask(stop.signal), stopped]).finally(forget);
 }
 
 const Asked = z.object({

@@ -81,7 +81,10 @@ export interface HostClient {
 }
 
 /** Gets what is reported before the result. */
-export type OperationReports = Partial<Pick<OperationContext, "progress" | "onSecretsRemoved">>;
+export interface OperationReports extends Partial<Pick<OperationContext, "progress" | "onSecretsRemoved">> {
+  /** Ends the wait for the result; the host completes what it has begun. */
+  readonly signal?: AbortSignal;
+}
 
 export interface OperationContext {
   readonly paths: Paths;

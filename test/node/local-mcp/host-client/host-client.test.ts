@@ -1,6 +1,7 @@
+import { EventEmitter } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { askOperation, hostCalls } from "#src/local-mcp/host-client/host-client.ts";
+import { askOperation, hostCalls, hostClientOf } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
@@ -8,7 +9,9 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { ask } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { OperationResult } from "#src/shared/result.ts";
-import { launchIn } from "#harness/machine/cli-home.ts";
+import type { Io } from "#src/cli/io.ts";
+import { invented, writeSession } from "#harness/clients/invented-sessions.ts";
+import { aCliHome, failed, launchIn } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { tempHome } from "#harness/store/store-test.ts";
@@ -72,6 +75,30 @@ it("an error of the system keeps what a command line explains it by", async () =
   const error = { message: "ENOSPC: no space left", stack: "there", code: "ENOSPC", syscall: "write", path: "/h/keys" };
   const { ask } = await askWith((response) => response.end(lines({ error })));
   await expect(ask()).rejects.toMatchObject(error);
+});
+
+it.each([
+  ["give", ""],
+  ["take it.shim", ""],
+  ["sessions import all.jsonl", ""],
+  ["sessions import --all", "0 of 1 session were read; "],
+])("Ctrl-C ends the wait of `shim %s` for a host, with what is known, and not its work", async (command, known) => {
+  const home = aCliHome();
+  writeSession(home.folder, invented("codex", home.project));
+  const terminal = new EventEmitter();
+  const { promise: left, resolve } = Promise.withResolvers<void>();
+  const asked = (response: ServerResponse): void => {
+    response.once("close", resolve);
+    terminal.emit("SIGINT");
+  };
+  await askWith(asked, home.paths.home);
+  const onInterrupt: Io["onInterrupt"] = (listener) => {
+    terminal.on("SIGINT", listener);
+    return () => terminal.off("SIGINT", listener);
+  };
+  const why = `shim: ${known}it was stopped. The host of this machine may still complete it: see \`shim sessions\``;
+  expect(await home.shimWith({ hostClient: hostClientOf, onInterrupt }, command)).toMatchObject(failed(130, why));
+  await left;
 });
 
 /** Writes its variables and its number, and stays. */
