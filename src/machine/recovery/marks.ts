@@ -40,11 +40,14 @@ export function undo({ store, now }: Runtime, session: string): boolean {
   });
 }
 
-/** Returns false for an unknown session. Retention deletes a dismissed one. */
+/** Returns false for an unknown session, and a dismissed one. Retention deletes a dismissed one. */
 export function dismiss(runtime: Runtime, session: string): boolean {
   const at = runtime.now();
   return runtime.store.write((sql) => {
-    if (sessions.get(sql, session) === null && findNewest(sql, session) === null) return false;
+    const known = sessions.get(sql, session);
+    const elsewhere = known ? null : findNewest(sql, session);
+    const isDismissed = elsewhere ? recoveries.isDismissed(sql, elsewhere) : known?.recovery === "dismissed";
+    if ((!known && !elsewhere) || isDismissed) return false;
     recordDeath(sql, runtime, session);
     sessions.setRecovery(sql, at, session, "dismissed", null);
     recoveries.add(sql, { at, session, action: "dismissed" });
