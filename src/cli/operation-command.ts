@@ -164,6 +164,7 @@ function argumentOf(cli: Cli, field: string, schema: InputField | undefined): Ar
   const form = schema && formOf(schema);
   const name = form === undefined ? field : placeholders[form];
   const argument = new Argument(schema?.isRequired ? `<${name}>` : `[${name}]`);
+  if (schema?.enum) return argument.choices(schema.enum);
   return form === undefined ? argument : argument.argParser((text) => parse(cli, form, text));
 }
 

@@ -50,7 +50,11 @@ it("open requests are listed with their end, and one is allowed or denied from h
     ["ab2 allow", 1, "the request ab2 is over: the terminal has answered it"],
     ["cd3 allow", 1, "this request is its terminal's alone: it asks a question.\n"],
     ["nope allow", 3, 'no request "nope" is open. `shim requests` lists those that are.\n'],
-    ["cd3 maybe", 2, "decision: one of allow, deny.\n"],
+    [
+      "cd3 maybe",
+      2,
+      "shim: command-argument value 'maybe' is invalid for argument 'decision'. Allowed choices are allow, deny.\n",
+    ],
     ["cd3", 2, "missing required argument 'decision'"],
   ] as const)
     expect([args, await home.shim(`requests answer ${args}`)]).toMatchObject([args, failed(code, why)]);
