@@ -85,6 +85,22 @@ export function isRandom(value: string): boolean {
   return digits >= length * 0.12 && changes >= length * 0.12;
 }
 
+/** Digits that stand for letters in a name. */
+const letterDigits: Readonly<Record<string, string>> = { 0: "o", 1: "i", 3: "e", 4: "a", 5: "s", 7: "t", 8: "b" };
+
+/** A part of 8 characters and more that no name has; not `jsmith2024` or `d4rkm4tter`. */
+export function hasRandomWord(value: string): boolean {
+  return value.split(/[^A-Za-z0-9]+/).some(isRandomWord);
+}
+
+function isRandomWord(part: string): boolean {
+  const spelled = part.replaceAll(/(?<=[A-Za-z])[0134578](?=[A-Za-z])/g, (digit) => letterDigits[digit] ?? digit);
+  if (part.length < 8 || isWordy(part) || isWordy(spelled)) return false;
+  const { lower, upper, digits, changes } = countCharacters(part);
+  if (lower > 0 && upper > 0) return changes >= part.length * (digits > 0 ? 0.3 : 0.42);
+  return digits >= 3 && digits < part.length && changes >= part.length * 0.25;
+}
+
 /** Commits, digests and ids are as likely as secrets. */
 export function isHexOrUuid(value: string): boolean {
   return /^(?:0x)?[0-9a-fA-F-]+$/.test(value);

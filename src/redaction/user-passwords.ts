@@ -2,12 +2,12 @@ import { checkValue } from "./assignments.ts";
 import { isMarkerAt, matchAt, type Finding, matchEnd } from "./findings.ts";
 import type { Strength } from "./key-names.ts";
 import { isPlaceholder, isSecretValue, ValueReader } from "./values.ts";
-import { isRandom } from "./randomness.ts";
+import { hasRandomWord, isRandom } from "./randomness.ts";
 
 const userPart = /([^\s:@/?#"'`<>\\[\]]{0,256}):(?=[^\s"'`<>\\[\]])/y;
 const restOfAddress = /(?:(?!:\/\/)[^\s"'`<>\\[\]]){1,600}/y;
 /** A token as sole user, as in a git remote; not the public key of a Sentry address. */
-const userOnly = /([\w.~-]{20,256})@(?=[\w.-])(?!\w+\.ingest\.|[\w.]*sentry\.)/y;
+const userOnly = /([\w.~-]{8,256})@(?=[\w.-])(?!\w+\.ingest\.|[\w.]*sentry\.)/y;
 
 /** A host or a variable; clear: nothing else has this form. */
 const host = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::\d{1,5})?(?=[/?#,;)&|]|$)|[$%{])/;
@@ -26,9 +26,16 @@ export function urlCredentials(text: string): Finding[] {
       continue;
     }
     const token = matchAt(userOnly, text, at + 3)?.[1];
-    if (token && isRandom(token)) findings.push({ start: at + 3, end: at + 3 + token.length, kind: "url-token" });
+    if (token && isToken(token, text.slice(Math.max(0, at - 5), at)))
+      findings.push({ start: at + 3, end: at + 3 + token.length, kind: "url-token" });
   }
   return findings;
+}
+
+/** Names of users are short; those of SSH are never passwords. */
+function isToken(user: string, scheme: string): boolean {
+  if (user.length >= 20) return isRandom(user);
+  return !/s(?:sh|cp|ftp)$/i.test(scheme) && hasRandomWord(user) && !isPlaceholder(user);
 }
 
 function passwordAt(text: string, from: number): { readonly start: number; readonly end: number } | null {

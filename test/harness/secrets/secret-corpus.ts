@@ -96,6 +96,8 @@ const placed: readonly Sample[] = [
   ["mongodb URL", "«base62 18»", 'mongoose.connect("mongodb+srv://shop:§@cluster0.ab1cd.mongodb.net/prod")'],
   ["redis URL", "«base62 24»", "redis://:§@cache.internal:6379/0"],
   ["token as git user", "«hex 40»", "git clone https://§@git.acme.dev/shop.git"],
+  ["short token as git user", "«base62 16»", "origin  https://§@git.acme.dev/shop.git (fetch)"],
+  ["hexadecimal token as git user", "«hex 16»", "url = https://ci-§@git.acme.dev/shop.git"],
   ["curl user", "«password»", "curl -sS -u admin:§ https://ci.acme.dev/api/json"],
   [".netrc", "«password»", "machine git.acme.dev login me password §\n"],
   ["docker auth", (d) => encode(`ci:${password(d)}`), '{"auths": {"registry.acme.dev": {"auth": "§"}}}'],
