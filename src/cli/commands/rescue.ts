@@ -100,8 +100,8 @@ function diagnosisText({ reason, why, file, shortId, isRead, lost, isAlive, ...n
 }
 
 function lostText(parts: number): string {
-  const verb = parts === 1 ? "holds" : "hold";
-  return `${pluralize(parts, "part")} of its file ${verb} no row, and what stood there is lost`;
+  const verb = parts === 1 ? "is" : "are";
+  return `${pluralize(parts, "part")} of its file ${verb} damaged or missing, and what stood there is lost`;
 }
 
 async function doOffer(

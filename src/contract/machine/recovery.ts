@@ -312,7 +312,7 @@ const Diagnosis = Named.extend({
   why: z.string(),
   /** Ways to continue it, cheapest first. */
   offers: z.array(RescueOffer).readonly(),
-  /** Parts of the file that hold no row, or not as it was written. */
+  /** Parts of the file that hold no row, or not as it was written, and rows that are missing. */
   lost: z.int(),
   /** SHIM has read what its client keeps of it. */
   isRead: z.boolean(),

@@ -14,6 +14,7 @@ import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
+import type { TranscriptFacts } from "../rescue/session-facts.ts";
 import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { checkStores, listStored } from "../stores/check-stores.ts";
@@ -116,10 +117,14 @@ function toDiagnosis(
     why,
     offers: [...offers],
     isRead: facts !== null,
-    lost: facts === null ? 0 : facts.damages.length + (facts.isUnended ? 1 : 0),
+    lost: facts === null ? 0 : lostParts(facts),
     isAlive: isAlive(runtime, session),
     command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
   };
+}
+
+function lostParts({ damages, isUnended, unlinked }: TranscriptFacts): number {
+  return damages.length + (isUnended ? 1 : 0) + (unlinked?.count ?? 0);
 }
 
 interface Broken {

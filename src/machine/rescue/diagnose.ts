@@ -331,22 +331,29 @@ function untilOf(facts: TranscriptFacts | null): number | null {
 /** Says what was read where no reason was found. */
 function checkedText({ facts, title, file, document }: Evidence): string {
   if (facts === null) return `SHIM has not read what ${title} keeps of it`;
-  const { lines, rows, prompts, unreadable, sent } = facts;
+  const { lines, rows, prompts, unreadable, unlinked, sent } = facts;
   const isWhole = document !== null || (file !== null && isDocument(file));
   const count = isWhole ? rows : lines - unreadable;
   const read = `${pluralize(count, isWhole ? "message" : "row")} ${count === 1 ? "was" : "were"} read`;
   const none = unreadable === 0 ? "" : `, ${pluralize(unreadable, "line")} ${unreadable === 1 ? "holds" : "hold"} none`;
   const found =
-    sent === null ? `${pluralize(prompts, "prompt")}, and nothing that stops ${title}` : sentText(sent, title);
+    sent === null
+      ? `${pluralize(prompts, "prompt")}, and nothing that stops ${title}`
+      : `${unlinked === null ? linkedText : unlinkedText(unlinked)}, and ${title} sends ${sentText(sent)}`;
   return `its ${read}${none}: ${found}${passingText(facts)}`;
 }
 
-function sentText({ prompts, sent }: Sent, title: string): string {
-  const linked = "each names one that is there";
-  if (sent === prompts)
-    return `${linked}, and ${title} sends ${prompts === 1 ? "its prompt" : `all ${prompts} prompts`}`;
-  const others = "the others stand before a compaction, or were taken back";
-  return `${linked}, and ${title} sends ${sent} of ${pluralize(prompts, "prompt")} (${others})`;
+const linkedText = "each of the conversation names one that is there";
+
+/** A missing row: its client may find another way to those before it, not what stood in it. */
+export function unlinkedText({ count, line }: NonNullable<TranscriptFacts["unlinked"]>): string {
+  const rows = count === 1 ? "1 row is missing" : `${count} rows are missing`;
+  return `${rows}, which others name (the first one in line ${line})`;
+}
+
+function sentText({ prompts, sent }: Sent): string {
+  if (sent === prompts) return prompts === 1 ? "its prompt" : `all ${prompts} prompts`;
+  return `${sent} of ${pluralize(prompts, "prompt")} (the others stand before a compaction, or in another branch)`;
 }
 
 function passingText({ refusals }: TranscriptFacts): string {

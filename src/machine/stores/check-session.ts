@@ -18,7 +18,7 @@ import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { pluralize } from "../../shared/format.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
+import { examineRead, judge, unlinkedText, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { readSessionFacts, type FoundDamage, type TranscriptFacts } from "../rescue/session-facts.ts";
 import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
 
@@ -141,7 +141,8 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
       blank: facts.readBytes - facts.rowBytes - damaged + subagents.blank,
     },
     lines: facts.lines,
-    prompts: facts.prompts,
+    // A row that stands twice is one prompt to its client.
+    prompts: facts.sent?.prompts ?? facts.prompts,
     sent: facts.sent?.sent ?? null,
     subagents: subagents.files,
     kept: null,
@@ -230,12 +231,9 @@ async function findingsOfClient(
   ];
 }
 
-/** A missing row: its client may find another way to those before it, not what stood in it. */
 function unlinkedRows({ unlinked, sent }: TranscriptFacts): StoreFinding[] {
   if (unlinked === null || sent?.lost) return [];
-  const { count, line } = unlinked;
-  const rows = count === 1 ? "1 row is missing" : `${count} rows are missing`;
-  return [{ state: "damaged", text: `${rows}, which others name (the first one in line ${line})` }];
+  return [{ state: "damaged", text: unlinkedText(unlinked) }];
 }
 
 /** A part of a row that is lost can leave a row, with another value behind the name of its time. */
