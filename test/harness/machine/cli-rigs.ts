@@ -17,7 +17,7 @@ import { addKey, createKey } from "#src/machine/sharing/key-ring.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 
-function canRunGit({ alive, folder, runtime }: CliHome): void {
+export function canRunGit({ alive, folder, runtime }: CliHome): void {
   alive.add(process.pid);
   Object.assign(runtime.env, { PATH: `${join(folder, "path")}:${process.env["PATH"]}` });
 }

@@ -5,16 +5,8 @@ import { given } from "#harness/coordinator/peers.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { servedAs } from "#harness/edge/fake-edge.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
-import {
-  aCliHome,
-  addSession,
-  edgeOf,
-  failed,
-  holding,
-  ids,
-  printed,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, type CliHome, edgeOf, failed } from "#harness/machine/cli-home.ts";
+import { holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import { edgeConfigPath, readEdgeConfig, removeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import * as devices from "#src/machine/sharing/device.ts";
@@ -73,9 +65,8 @@ it("what cannot be used is refused with what to do, and shows no token", async (
 it("the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
-  server.answer = ({ url }, response) => {
-    response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
-  };
+  server.answer = ({ url }, response) =>
+    void response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
   home.join(server.url, { adminToken: "shim_c.d" });
   await home.shim("team locks list");
   expect((await home.shim("team locks force-release x --reason test --yes")).code).toBe(0);
@@ -87,8 +78,9 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   const health = JSON.stringify({ ...counts, alarmInMs: null, storage: null, protocol: 1 });
   server.answer = (_request, response) => void response.end(health);
   const token = tokenWith({ m: "m2", s: "work" });
-  const input = { readInput: () => Promise.resolve(token) };
-  expect((await home.shimWith(input, `workspace join team --url ${server.url}/ --no-sync`)).code).toBe(0);
+  expect(
+    (await home.shimWith({ readInput: async () => token }, `workspace join team --url ${server.url}/ --no-sync`)).code,
+  ).toBe(0);
   const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
@@ -98,13 +90,11 @@ it("a token is revoked by a unique prefix of its id", async () => {
   const server = await RealServer.listen();
   const about = { machine: "m2", scope: "work", ageMs: 0, signedAgoMs: 0, expiresInMs: null, isRevoked: false };
   const tokens = ["tok_aa1", "tok_ab2"].map((id) => Object.assign({ id }, about));
-  server.answer = ({ url }, response) => {
-    response.end(JSON.stringify(url.endsWith("/revoke") ? { isRevoked: true } : { tokens }));
-  };
+  server.answer = ({ url }, response) =>
+    void response.end(JSON.stringify(url.endsWith("/revoke") ? { isRevoked: true } : { tokens }));
   home.join(server.url, { adminToken: "shim_c.d" });
-  expect(await home.shim("workspace token revoke tok_a")).toMatchObject(
-    failed(2, "matches several tokens", "tok_aa1  m2"),
-  );
+  const several = failed(2, "matches several tokens", "tok_aa1  m2");
+  expect(await home.shim("workspace token revoke tok_a")).toMatchObject(several);
   expect(await home.shim("workspace token revoke tok_ab")).toMatchObject(printed("tok_ab2 is revoked"));
   expect(server.seen.at(-1)?.body).toContain('"id":"tok_ab2"');
 });
@@ -200,28 +190,38 @@ it("a machine takes up the new signing secret with all its tokens, and works whe
 
 const aCode = /shimkey-[\w-]{48}/;
 
-/** The first machine of a workspace. @returns the key's code */
-async function create(server: SyncServer, home = aCliHome(), ...more: string[]): Promise<string> {
+/** The first machine of a workspace. @returns the key's code, and what was printed */
+async function create(
+  server: SyncServer,
+  home = aCliHome(),
+  ...more: string[]
+): Promise<{ code: string; out: string }> {
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const made = await home.shimWith({ env }, "workspace create team --url", server.url, ...more);
-  expect([made.code, made.out]).toEqual([0, expect.stringContaining("This machine has joined team")]);
-  const [code] = aCode.exec(made.out) ?? [];
-  if (code === undefined) throw new Error(made.out);
-  return code;
+  expect(made).toMatchObject(printed("This machine has joined team", aCode));
+  return { code: aCode.exec(made.out)?.[0] ?? "", out: made.out };
 }
 
 function joinAs(home: CliHome, server: SyncServer, lines: readonly string[], ...more: string[]) {
   home.alive.add(process.pid);
-  const input = { readInput: () => Promise.resolve(`${[tokenOf("m2"), ...lines].join("\n")}\n`) };
-  return home.shimWith(input, "workspace join team --url", server.url, ...more);
+  const readInput = async () => `${[tokenOf("m2"), ...lines].join("\n")}\n`;
+  return home.shimWith({ readInput }, "workspace join team --url", server.url, ...more);
 }
 
 /** A second machine, which is not in the workspace yet. */
 async function aSecond(): Promise<{ server: SyncServer; code: string; home: CliHome }> {
   const server = await SyncServer.listen();
-  const code = await create(server);
-  return { server, code, home: aCliHome() };
+  return { server, code: (await create(server)).code, home: aCliHome() };
+}
+
+/** The first machine, which has synced these sessions. */
+async function aSynced(...sessions: string[]): Promise<{ server: SyncServer; code: string; home: CliHome }> {
+  const [server, home] = [await SyncServer.listen(), aCliHome()];
+  for (const id of sessions) addSession(home, { id });
+  const { code } = await create(server, home, "--import");
+  await home.shim("workspace sync");
+  return { server, code, home };
 }
 
 async function storedAt(server: SyncServer): Promise<OutputOf<"sync.status">> {
@@ -245,8 +245,8 @@ it("another machine gives the key; without it, or with another one, nothing is c
   expect(readFileSync(keyFilePath(home.paths.home), "utf8")).toContain(code);
   const third = aCliHome();
   expect(await joinAs(third, server, [], "--no-sync")).toMatchObject(printed("Nothing is synced"));
-  const line = { readInput: () => Promise.resolve(code) };
-  expect(await third.shimWith(line, "workspace key set")).toMatchObject(printed("This machine has key"));
+  const readInput = async () => code;
+  expect(await third.shimWith({ readInput }, "workspace key set")).toMatchObject(printed("This machine has key"));
 });
 
 it("a wrong key is no more said once the right one is set, or the workspace is left", async () => {
@@ -262,9 +262,8 @@ it("a wrong key is no more said once the right one is set, or the workspace is l
     addSession(home, { id: command === "set" ? ids.dead : ids.finished });
     expect((await home.shim("workspace sync")).err).toContain("the workspace has a new key");
     expect((await home.shim("sessions")).err).toContain("Nothing of this machine is synced");
-    const line = { readInput: () => Promise.resolve(next) };
-    const ended = command === "set" ? home.shimWith(line, "workspace key set") : home.shim("workspace leave --yes");
-    expect(await ended).toMatchObject({ code: 0, err: "" });
+    const words = command === "set" ? "workspace key set" : "workspace leave --yes";
+    expect(await home.shimWith({ readInput: async () => next }, words)).toMatchObject({ code: 0, err: "" });
   }
 });
 
@@ -286,8 +285,7 @@ it("in a terminal a join asks for what it lacks, and without an answer nothing i
 });
 
 it("a registration whose answer was lost is repeated with the same key", async () => {
-  const server = await SyncServer.listen();
-  const home = aCliHome();
+  const [server, home] = [await SyncServer.listen(), aCliHome()];
   server.losesAnswersOf = "/sync/rekey";
   expect((await joinAs(home, server, [])).code).toBe(1);
   server.losesAnswersOf = null;
@@ -336,17 +334,12 @@ it("with --no-sync nothing is sent though the key is here, and what was to stay 
   expect(await home.shim("workspace sync")).toMatchObject({ code: 1 });
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
-  const line = { readInput: () => Promise.resolve(code) };
-  expect(await home.shimWith(line, "workspace key set")).toMatchObject({ code: 0 });
+  expect(await home.shimWith({ readInput: async () => code }, "workspace key set")).toMatchObject({ code: 0 });
   expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
 it("a machine that leaves chooses what becomes of the copies; keys and sessions stay on the machine", async () => {
-  const server = await SyncServer.listen();
-  const home = aCliHome();
-  addSession(home, { id: ids.dead });
-  await create(server, home, "--import");
-  await home.shim("workspace sync");
+  const { server, home } = await aSynced(ids.dead);
   expect(await storedAt(server)).toMatchObject({ sessions: 1, checkpoints: 1 });
   server.isDown = true;
   expect(await home.shim("workspace leave --yes --forget")).toMatchObject(failed(1, "this machine has not left"));
@@ -366,29 +359,20 @@ it("a machine that leaves chooses what becomes of the copies; keys and sessions 
 });
 
 it("a machine that comes back still deletes what it had stored before it left, also what it forgot while it was away", async () => {
-  const server = await SyncServer.listen();
-  const home = aCliHome();
-  for (const id of [ids.dead, ids.elsewhere]) addSession(home, { id });
-  const code = await create(server, home, "--import");
-  await home.shim("workspace sync");
+  const { server, code, home } = await aSynced(ids.dead, ids.elsewhere);
   await home.shim("workspace leave --yes");
   await home.shim(`forget ${ids.elsewhere} --yes`);
-  const readInput = () => Promise.resolve(`${tokenOf("m1")}\n${code}\n`);
+  const readInput = async () => `${tokenOf("m1")}\n${code}\n`;
   expect((await home.shimWith({ readInput }, "workspace join team --url", server.url)).code).toBe(0);
   await home.shim("workspace sync");
   expect(await storedAt(server)).toMatchObject({ sessions: 1 });
-  await home.shim(`forget ${ids.dead} --yes`);
-  await home.shim(`forget ${ids.dead} --yes`);
+  for (let times = 0; times < 2; times++) await home.shim(`forget ${ids.dead} --yes`);
   await home.shim("workspace sync");
   expect(await storedAt(server)).toMatchObject({ sessions: 0, checkpoints: 0 });
 });
 
 it("a machine leaves a workspace that is deleted, where no copies are", async () => {
-  const server = await SyncServer.listen();
-  const home = aCliHome();
-  addSession(home, { id: ids.dead });
-  await create(server, home, "--import");
-  await home.shim("workspace sync");
+  const { server, home } = await aSynced(ids.dead);
   const { status, body } = servedAs(err({ code: "unknown_workspace", message: "there is no such workspace" }));
   server.http.answer = (_request, response) => void response.writeHead(status).end(body);
   const left = await home.shim("workspace leave --yes --forget");
@@ -397,9 +381,8 @@ it("a machine leaves a workspace that is deleted, where no copies are", async ()
 });
 
 it("a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
-  const server = await SyncServer.listen();
-  const home = aCliHome();
-  const code = await create(server, home);
+  const [server, home] = [await SyncServer.listen(), aCliHome()];
+  const { code } = await create(server, home);
   const present = async (): Promise<string> => (await home.shim("workspace key show --yes --json")).out;
   const there = async (): Promise<unknown> => (await storedAt(server)).keyId;
   // The workspace has taken the key, and the answer was lost.
@@ -417,13 +400,10 @@ it("a rekey that was cut short is repaired by the next one, and the shown code i
 });
 
 it("the first machine makes the key, shows it once, and says what the coordinator can read", async () => {
-  const server = await SyncServer.listen();
   const home = aCliHome();
-  const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const { out } = await home.shimWith({ env }, "workspace create team --url", server.url);
+  const { code, out } = await create(await SyncServer.listen(), home);
   expect(out).toEqual(holding("what is synced is lost too", "What the coordinator can read: tasks, messages, state"));
   expect(statSync(keyFilePath(home.paths.home)).mode & 0o777).toBe(0o600);
-  const code = aCode.exec(out)?.[0];
   expect((await home.shim("workspace status")).out).not.toContain(code);
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });

@@ -19,12 +19,8 @@ function addChat(home: CliHome, id: string, effects: readonly EffectNote[], end:
     done: [{ kind: "tool_end", ...call }],
     failed: [{ kind: "tool_error", ...call, text: "Exit code 1\nE403" }],
   };
-  const entries = [
-    { kind: "prompt", text: "release" },
-    { kind: "tool_start", ...call, effects },
-    ...ends[end],
-  ] as const;
-  addSession(home, { id, entries });
+  const prompt = { kind: "prompt", text: "release" } as const;
+  addSession(home, { id, entries: [prompt, { kind: "tool_start", ...call, effects }, ...ends[end]] });
   home.now += 60_000;
 }
 

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
-import { aCliHome, failed, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
 import { isTemporary } from "#src/platform/shim-command.ts";
 import { expect, it } from "vitest";
 import { parsePs } from "#src/platform/processes.ts";
-import { clientNames, detect, type ClientTarget } from "#src/installer/targets.ts";
+import { clientNames, detect } from "#src/installer/targets.ts";
 import { putCodexInto } from "#harness/machine/client-home.ts";
 
 it("a copy that npx made is known from the path of its launcher, on every system", () => {
@@ -73,11 +73,17 @@ it("copies of files that were changed since are kept with what is stored, and na
   expect([readFileSync(path, "utf8"), readdirSync(home.paths.home)]).toEqual(['{ "a": 2 }\n', ["client-backups"]]);
 });
 
-it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
+/** With Claude Code, which has SHIM, and sessions. */
+async function aUsedHome(): Promise<CliHome> {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   await home.shim("init --yes");
   seed(home);
+  return home;
+}
+
+it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
+  const home = await aUsedHome();
   const remove = (options: string) => home.shim(`init --remove --data ${options}`);
   expect(await remove("--client claude-code --yes")).toMatchObject(failed(2, "leave --client out"));
   expect(await remove("--yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
@@ -91,10 +97,7 @@ it("uninstall --data deletes what is stored, but not under a chat that runs, nor
 });
 
 it("uninstall --data removes nothing while a supervisor runs, also one that began during the question", async () => {
-  const home = aCliHome();
-  mkdirSync(join(home.folder, ".claude"));
-  await home.shim("init --yes");
-  seed(home);
+  const home = await aUsedHome();
   home.alive.clear();
   const state = (): unknown[] => [
     readdirSync(home.paths.home),
@@ -121,10 +124,9 @@ it("a folder that is the user's own, or holds it, is not deleted; a root is not 
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   const at = (SHIM_HOME: string) => ({ env: { ...home.runtime.env, SHIM_HOME } });
+  const own = failed(1, "holds your own files, too");
   for (const folder of [home.folder, dirname(home.folder)])
-    expect(await home.shimWith(at(folder), "init --remove --data --yes")).toMatchObject(
-      failed(1, "holds your own files, too"),
-    );
+    expect(await home.shimWith(at(folder), "init --remove --data --yes")).toMatchObject(own);
   expect(existsSync(home.project)).toBe(true);
   for (const command of ["init --remove --data --yes", "sessions", "pause 1m"])
     expect(await home.shimWith(at("/"), command)).toMatchObject(failed(2, "which is the root of a disk"));
@@ -139,17 +141,11 @@ it("what ps prints on macOS gives parent, start, memory and command", () => {
 
 const folders = ".claude .codex .copilot/hooks .config/Claude .config/opencode/plugin .qwen .gemini".split(" ");
 
-/** A machine with every client. */
-function aHomeWithClients(): { readonly home: CliHome; readonly targets: readonly ClientTarget[] } {
+it("while a client still has SHIM the command, its copy and the stored data stay, --data or not", async () => {
   const home = aCliHome();
   for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });
   const targets = detect(home.io().machine);
   expect(targets.map(({ client }) => client).toSorted()).toEqual(clientNames.toSorted());
-  return { home, targets };
-}
-
-it("while a client still has SHIM the command, its copy and the stored data stay, --data or not", async () => {
-  const { home, targets } = aHomeWithClients();
   const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
   const io = { env, machine: { ...home.io().machine, env } };
   expect((await home.shimWith(io, "init --yes --no-trust")).code).toBe(0);
@@ -157,8 +153,8 @@ it("while a client still has SHIM the command, its copy and the stored data stay
   const text = readFileSync(desktop, "utf8");
   writeFileSync(desktop, "{ broken = ");
   const link = join(home.folder, ".local", "bin", "shim");
-  const ran = await home.shimWith(io, "init --remove --yes --data");
-  expect([ran.code, ran.out]).toEqual([1, expect.stringContaining("removes the rest after that")]);
+  const left = { code: 1, out: holding("removes the rest after that") };
+  expect(await home.shimWith(io, "init --remove --yes --data")).toMatchObject(left);
   expect([existsSync(home.paths.home), readdirSync(dirname(link))]).toEqual([true, ["shim"]]);
   writeFileSync(desktop, text);
   expect((await home.shimWith(io, "init --remove --yes --data")).code).toBe(0);

@@ -212,10 +212,8 @@ it("the page may call what its views need: operations that show keys, write file
   const unknown = { status: 404, value: { error: { code: "unknown_operation" } } };
   for (const name of ["tokens.create", "tasks.submit", "state.set", "messages.send", "settings.set", ...ofMachine])
     expect([name, await call(name)]).toMatchObject([name, unknown]);
-  expect([await call("tasks.list", { limit: 0 }), await call("page.session")]).toMatchObject([
-    { status: 400 },
-    { status: 400 },
-  ]);
+  for (const wrong of [call("tasks.list", { limit: 0 }), call("page.session")])
+    expect(await wrong).toMatchObject({ status: 400 });
   const headers = ownHeaders(page, { authorization });
   for (const body of ["[]", "{", "null", '{"name":1}', `"${"x".repeat(1_100_000)}"`])
     expect((await sendRaw(page.port, { path: "/api/call", headers, body })).status).toBe(400);
@@ -223,19 +221,10 @@ it("the page may call what its views need: operations that show keys, write file
 
 it("the fleet has each chat with its figures and ages, and a session its timeline, brief and commands", async () => {
   const { call } = await signedIn();
-  const rows = Object.entries({
-    [ids.alive]: "works",
-    [ids.dead]: "died",
-    [ids.elsewhere]: "died",
-    [ids.finished]: "ended",
-  });
-  expect((await call("page.fleet")).value).toMatchObject({
-    where: "this machine",
-    trouble: null,
-    notices: [],
-    costUsdToday: null,
-    rows: rows.map(([id, state]) => ({ id, state, seenAgeMs: 60_000 })),
-  });
+  const states = { [ids.alive]: "works", [ids.dead]: "died", [ids.elsewhere]: "died", [ids.finished]: "ended" };
+  const rows = Object.entries(states).map(([id, state]) => ({ id, state, seenAgeMs: 60_000 }));
+  const fleet = { where: "this machine", trouble: null, notices: [], costUsdToday: null, rows };
+  expect((await call("page.fleet")).value).toMatchObject(fleet);
   const prompt = { kind: "prompt", text: "user: fix the parser", ageMs: 60_000, prompt: 1 };
   expect((await call("page.session", { session: ids.dead })).value).toMatchObject({
     row: { id: ids.dead, cause: "killed" },
@@ -285,15 +274,13 @@ it("actions on the team are the audited operations, with the request's id where 
   expect(rows).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
 });
 
+type Entry = Record<"subject" | "actor", string> & { detail: { result: string } };
+
 it("what the page and the command line do to sessions is in one log, once each, without the content", async () => {
   const home = aSeededHome();
   const { call } = await signedIn(home);
   const listed = async (kind: string): Promise<unknown> => {
-    const entries = (await call("page.audit", { kind })).value["entries"] as {
-      subject: string;
-      actor: string;
-      detail: { result: string };
-    }[];
+    const entries = (await call("page.audit", { kind })).value["entries"] as Entry[];
     return entries.map(({ subject, actor, detail }) => [subject, actor, detail.result]);
   };
   for (const name of ["recovery.dismiss", "recovery.dismiss", "recovery.undo"])

@@ -14,7 +14,7 @@ import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { madeWorkspace } from "../../../scripts/local-edge.ts";
-import { aSeededHome, edgeOf, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { aSeededHome, edgeOf, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A phone without a browser: what its page does, over the real coordinator. */
 class Phone {
@@ -104,13 +104,8 @@ function onRequests(pass: (method: string, send: () => Promise<Response>) => Pro
   onTestFinished(() => spy.mockRestore());
 }
 
-interface Pairing {
-  readonly ran: Ran;
-  readonly phone: Phone;
-}
-
 /** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
-async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome"): Promise<Pairing> {
+async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome") {
   const opened: Phone[] = [];
   let [asked, err] = ["", ""];
   const wait = async (): Promise<void> => {
@@ -129,12 +124,17 @@ async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9,
   return { ran: { ...ran, err }, phone };
 }
 
+/** A phone that is paired and connected. */
+async function aConnectedPhone() {
+  const machine = await aMachine();
+  const { ran, phone } = await pair(machine.home);
+  machine.links.refresh();
+  return { ...machine, ran, phone, page: await phone.connect() };
+}
+
 it("a phone that was paired sees the chats of its machine, and learns that they have changed", async () => {
-  const { home, links } = await aMachine();
-  const { ran, phone } = await pair(home);
+  const { home, links, ran, phone, page } = await aConnectedPhone();
   expect(ran).toMatchObject(printed("Pixel 9, Chrome is paired until"));
-  links.refresh();
-  const page = await phone.connect();
   const fleet = await page.call("page.fleet", {});
   expect(fleet).toMatchObject({ value: { rows: expect.arrayContaining([expect.objectContaining({ id: ids.dead })]) } });
   links.changed("sessions");
@@ -144,10 +144,7 @@ it("a phone that was paired sees the chats of its machine, and learns that they 
 });
 
 it("a phone calls nothing that its scope does not have, and nothing that the page does not have", async () => {
-  const { home, links } = await aMachine();
-  const { phone } = await pair(home);
-  links.refresh();
-  const page = await phone.connect();
+  const { page } = await aConnectedPhone();
   for (const name of ["sessions.forget", "recovery.dismiss", "config.set", "tokens.create", "phones.offer", "nothing"])
     expect([name, await page.call(name as never, {} as never)]).toMatchObject([name, { error: { code: "forbidden" } }]);
 });
@@ -189,10 +186,7 @@ it("a coordinator that names another phone after the user has compared the numbe
 });
 
 it("a phone that is removed is cut off at once, also where its coordinator or its workspace is another one now", async () => {
-  const { home, links, edge } = await aMachine();
-  const { phone } = await pair(home);
-  links.refresh();
-  await phone.connect();
+  const { home, links, edge, phone } = await aConnectedPhone();
   expect(await home.shim("phones remove Pixel")).toMatchObject(failed(3, "no phone is paired as Pixel"));
   expect(await home.shim("phones", "remove", "Pixel 9, Chrome")).toMatchObject(printed("is no longer paired"));
   links.refresh();
@@ -222,10 +216,7 @@ it("keys are in a file that its user alone reads; a phone whose time is over is 
 });
 
 it("a notification is chosen by the phone; it is listed, and ends with it", async () => {
-  const { home, links } = await aMachine();
-  const { phone } = await pair(home);
-  links.refresh();
-  const page = await phone.connect();
+  const { home, page } = await aConnectedPhone();
   const push = { endpoint: "https://push.example/1", keys: { p256dh: "a", auth: "b" } };
   expect(await page.setPush(push, ["waits", "died"])).toMatchObject({ value: {} });
   expect(await home.shim("phones list")).toMatchObject(printed("waits, died"));
@@ -239,8 +230,8 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
   const terminal = { isInteractive: true };
   expect(await home.shimWith(terminal, "pair")).toMatchObject(failed(1, "`shim workspace join <name>` joins one"));
   expect(await home.shimWith(terminal, "pair --for 2y")).toMatchObject({ code: 2 });
-  expect(await home.shimWith(terminal, "pair --for 400d")).toMatchObject(failed(2, "a minute to a year"));
-  expect(await home.shimWith(terminal, "pair --for 59s")).toMatchObject(failed(2, "a minute to a year"));
+  for (const time of ["400d", "59s"])
+    expect(await home.shimWith(terminal, `pair --for ${time}`)).toMatchObject(failed(2, "a minute to a year"));
 });
 
 it("a command that a chat has started pairs no phone: it might answer its own requests by it", async () => {
@@ -331,9 +322,8 @@ it("the list says what the coordinator says: a pairing that it no longer has, an
   }
   home.join(url, { workspace, machine: "m1", token });
   await new PhoneRelay({ url, workspace, token }).remove(phone.id);
-  expect(await home.shim("phones list")).toMatchObject(
-    printed("ended at the coordinator: remove the phone and pair it again"),
-  );
+  const ended = printed("ended at the coordinator: remove the phone and pair it again");
+  expect(await home.shim("phones list")).toMatchObject(ended);
   const removed = await home.shim("phones", "remove", "Pixel 9, Chrome");
   expect([removed.code, removed.out.includes("did not confirm")]).toEqual([0, false]);
 });

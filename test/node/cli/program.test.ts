@@ -130,10 +130,12 @@ it("`shim help --all` lists every command, and a command with others below it pr
   expect((await home.shim("--help")).out).toMatch(/Exit codes:[^]*`shim help --all` lists the rest/);
 });
 
-it("fields are read as the operation's schema says, and the answer is its output", async () => {
+it("fields are read as the operation's schema says, and the answer is its output; what takes something away is done after a yes only", async () => {
   const home = aCliHome();
   expect(await home.json("call state.set key=k --yes", 'value={"a":[1]}')).toEqual({ version: expect.any(Number) });
+  expect(await home.shim("call state.delete key=k")).toMatchObject(failed(1, "Confirm with --yes."));
   expect(await home.json("call state.get key=k")).toMatchObject({ entry: { key: "k", value: { a: [1] } } });
+  expect(await home.json("call state.delete key=k --yes")).toMatchObject({ isDeleted: true });
   writeFileSync(join(home.project, "task.json"), '{"tasks":[{"type":"12"}]}');
   await home.json("call tasks.submit --input task.json");
   const queued = { tasks: [{ type: "12", state: "queued" }] };
@@ -143,14 +145,6 @@ it("fields are read as the operation's schema says, and the answer is its output
   const set = { key: "risk.levels.danger", value: 0.7 };
   expect(await home.json("call config.set key=risk.levels.danger value=0.7")).toEqual(set);
   expect(await home.json("config get risk.levels.danger")).toEqual(set);
-});
-
-it("what takes something away is done after a yes only", async () => {
-  const home = aCliHome();
-  await home.json("call state.set key=k value=1 --yes");
-  expect(await home.shim("call state.delete key=k")).toMatchObject(failed(1, "Confirm with --yes."));
-  expect(await home.json("call state.get key=k")).toMatchObject({ entry: { value: 1 } });
-  expect(await home.json("call state.delete key=k --yes")).toMatchObject({ isDeleted: true });
 });
 
 it("wrong input is answered with an example, a wrong name with those like it, and a secret is no field", async () => {
@@ -184,10 +178,8 @@ it("a report of Stryker is read: survivors fail, and what is no report is refuse
   for (const [code, status] of ["Killed", "Survived"].entries()) {
     const report = { files: { "a.ts": { source: "x", mutants: [{ ...mutant, status }] } } };
     write(home.project, { "one.json": JSON.stringify(report) });
-    expect(await home.shim("code mutants --report one.json")).toMatchObject({
-      code,
-      out: holding(`a.ts: ${code} survived`),
-    });
+    const found = { code, out: holding(`a.ts: ${code} survived`) };
+    expect(await home.shim("code mutants --report one.json")).toMatchObject(found);
   }
 });
 
@@ -222,8 +214,7 @@ it("a duration is numbers with units; a moment is so long ago, a day, or ISO 860
 
 it("a program gets its arguments without a shell, in the folder that is named; its exit code is returned", async () => {
   const cwd = temporaryFolder();
-  const start = (script: string, ...args: string[]) =>
-    startProcess({ command: process.execPath, args: ["-e", script, ...args], cwd });
+  const start = (...args: string[]) => startProcess({ command: process.execPath, args: ["-e", ...args], cwd });
   const script = 'require("fs").writeFileSync("args", process.argv[1] + process.cwd()); process.exit(7)';
   const text = "$(touch hacked); \"quoted\" 'text'\nline";
   expect(await start(script, text)).toBe(7);
@@ -238,7 +229,7 @@ it("the runtime and the host of a command are those of its environment, whatever
   const own = temporaryFolder();
   const home = join(own, "shim");
   const env = { HOME: own, SHIM_HOME: home, PATH: process.env["PATH"], SHIM_TEST_MARK: own };
-  const bundle = pathToFileURL(join(import.meta.dirname, "..", "..", "..", "dist", "cli.cjs")).href;
+  const bundle = pathToFileURL(join(import.meta.dirname, "../../../dist/cli.cjs")).href;
   onTestFinished(() => killHosts(home));
   const io = { ...systemIo(bundle, env), stdout: () => undefined, stderr: () => undefined };
   expect((await io.makeRuntime()).runtime.paths.home).toBe(home);

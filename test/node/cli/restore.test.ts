@@ -1,22 +1,13 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, checkpointOf, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { anUndoRig, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-rigs.ts";
+import { anUndoRig, canRunGit, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
@@ -31,8 +22,7 @@ function textsOf(folder: string, ...names: string[]): string[] {
 /** A project in git with uncommitted work, a dead session, and the snapshot of its files. */
 async function withSnapshot(): Promise<{ home: CliHome; id: string; short: string }> {
   const home = aCliHome();
-  home.alive.add(process.pid);
-  Object.assign(home.runtime.env, { PATH: `${join(home.folder, "path")}:${process.env["PATH"]}` });
+  canRunGit(home);
   git(home.project, "init", "-q", "-b", "main");
   write(home.project, { "a.txt": "one\n" });
   commitAll(home.project, "first");
@@ -43,14 +33,18 @@ async function withSnapshot(): Promise<{ home: CliHome; id: string; short: strin
   return { home, id, short: home.runtime.store.read((sql) => shortCheckpointId(sql, id), "") };
 }
 
+/** Another session has saved the files, and these as well. */
+async function saveLater(home: CliHome, id: string, files: Record<string, string>): Promise<void> {
+  write(home.project, files);
+  home.now += 1_000;
+  addSession(home, { id, pid: 300 });
+  await takePending(home.runtime, [id], new AbortController().signal);
+}
+
 /** A second session has saved the same file, and one in a folder. */
 async function withLaterFolder(): ReturnType<typeof withSnapshot> {
   const saved = await withSnapshot();
-  const { home } = saved;
-  write(home.project, { "d/b.txt": "two\n" });
-  home.now += 1_000;
-  addSession(home, { id: ids.finished, pid: 300 });
-  await takePending(home.runtime, [ids.finished], new AbortController().signal);
+  await saveLater(saved.home, ids.finished, { "d/b.txt": "two\n" });
   return saved;
 }
 
@@ -82,9 +76,8 @@ it("a line break in the name of a file or of a project is escaped where a line n
   const file = String.raw`  a\nb.txt: `;
   const folder = String.raw`two\nlines`;
   expect(await home.shim("restore")).toMatchObject(failed(1, `${file}put back`, `${folder}:\n`));
-  expect(await home.shim("undo")).toMatchObject(
-    printed(`${file}it was changed`, `put back in ${home.folder}/${folder}:`),
-  );
+  const undone = printed(`${file}it was changed`, `put back in ${home.folder}/${folder}:`);
+  expect(await home.shim("undo")).toMatchObject(undone);
   expect(await home.shim("restore --yes")).toMatchObject(printed(`in ${home.folder}/${folder}.`));
 });
 
@@ -136,22 +129,15 @@ const stoppedWhen = (isTime: () => boolean): Pick<Io, "onInterrupt"> => ({
     return () => void (isOver = true);
   },
 });
+const atOnce = stoppedWhen(() => true);
 
 it("Ctrl-C stops a restore between two files and says what it did; the host completes an undo, and that is said", async () => {
   const { home } = await withLaterFolder();
   const { project } = home;
   const many = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`many/${at}`, "one\n"]));
-  write(project, many);
-  home.now += 1_000;
-  addSession(home, { id: ids.elsewhere, pid: 400 });
-  await takePending(home.runtime, [ids.elsewhere], new AbortController().signal);
+  await saveLater(home, ids.elsewhere, many);
   write(project, Object.fromEntries(Object.keys(many).map((name) => [name, "two\n"])));
-  expect(
-    await home.shimWith(
-      stoppedWhen(() => true),
-      "restore --yes",
-    ),
-  ).toMatchObject(failed(130, "Nothing was restored"));
+  expect(await home.shimWith(atOnce, "restore --yes")).toMatchObject(failed(130, "Nothing was restored"));
   const hasBegun = (): boolean => readdirSync(home.folder).some((name) => name.includes("-before-"));
   const done = /stopped: 50 of 200 files were restored in .* What they replaced is in .*-before-\S+\. The same/;
   expect(await home.shimWith(stoppedWhen(hasBegun), "restore --yes")).toMatchObject(failed(130, done));
@@ -159,15 +145,8 @@ it("Ctrl-C stops a restore between two files and says what it did; the host comp
   const undone = aCliHome();
   const rig = anUndoRig({ "a.txt": "one\n" }, { home: undone });
   await rig.turn("edit it", { tool: "Bash", work: () => write(undone.project, { "a.txt": "two\n" }) });
-  const ran = await undone.shimWith(
-    stoppedWhen(() => true),
-    "undo --yes",
-  );
-  expect([ran.code, ran.out, ran.err]).toEqual([
-    0,
-    holding("Took back 1 file"),
-    holding("The host of this machine completes"),
-  ]);
+  const completed = { ...printed("Took back 1 file"), err: holding("The host of this machine completes") };
+  expect(await undone.shimWith(atOnce, "undo --yes")).toMatchObject(completed);
 });
 
 it.each(["new", "empty"])(
@@ -207,15 +186,11 @@ it("a pipe in place of a file is named and stays, and the other files are put ba
   const reason = "there is a pipe, a socket or a device of this name";
   const named = `Not restored:\n  d/b.txt: ${reason}`;
   const same = new RegExp(`All other files in .* are as they were saved: nothing to restore\\.\n${named}`);
-  for (const flag of ["--diff", "--yes"]) {
-    const ran = await home.shim("restore", flag);
-    expect([ran.code, ran.out]).toEqual([1, expect.stringMatching(same)]);
-  }
+  for (const flag of ["--diff", "--yes"])
+    expect(await home.shim("restore", flag)).toMatchObject({ code: 1, out: holding(same) });
   write(home.project, { "a.txt": "three\n" });
-  const shown = await home.shim(`restore ${id} --diff`);
-  expect([shown.code, shown.out]).toEqual([0, expect.stringContaining("-three\n+two\n")]);
-  const diff = await home.shim("restore --diff");
-  expect([diff.code, diff.err]).toEqual([0, expect.stringContaining(named)]);
+  expect(await home.shim(`restore ${id} --diff`)).toMatchObject(printed("-three\n+two\n"));
+  expect(await home.shim("restore --diff")).toMatchObject({ code: 0, err: holding(named) });
   const ran = await home.shim("restore --yes --json");
   expect([ran.code, ran.json()]).toMatchObject([1, { written: ["a.txt"], notRestored: [{ path: "d/b.txt", reason }] }]);
   expect(lstatSync(pipe).isFIFO()).toBe(true);
@@ -258,10 +233,9 @@ it("`shim undo` shows files and difference, asks, can be taken back, and is in t
   expect(content()).toBe("one\n");
   expect((await home.shim("undo --redo --yes")).code).toBe(0);
   expect(content()).toBe("two\n");
-  const entry = { actor: "command line", detail: { result: "done", rows: 2 } };
-  const kinds = [{ kind: "files.redone" }, { kind: "files.undone" }];
-  expect(listNewest(home.runtime, 5)).toMatchObject(kinds);
-  expect(listNewest(home.runtime, 5)).toMatchObject([entry, entry]);
+  const detail = { result: "done", rows: 2 };
+  const entries = ["files.redone", "files.undone"].map((kind) => ({ kind, actor: "command line", detail }));
+  expect(listNewest(home.runtime, 5)).toMatchObject(entries);
 });
 
 it("`shim undo` and `shim undo last` take the turn that changed files last, whichever chat it was of", async () => {
@@ -302,22 +276,19 @@ it("files of a chat of another machine are put back here from the workspace, in 
   const { here, server } = await withFilesElsewhere();
   const origin =
     /^Files of \S+ as session bbbb2222 \(fix the parser\) on desk had them .* ago \(checkpoint cp_\S+\)\.\n/;
-  const diff = await here.shim("restore", ids.dead, "--diff");
-  expect(diff).toMatchObject({
-    ...printed("-one\n+two\n", "+new\n"),
-    err: holding("Fetching the files from the workspace"),
-  });
+  const fetched = { ...printed("-one\n+two\n", "+new\n"), err: holding("Fetching the files from the workspace") };
+  expect(await here.shim("restore", ids.dead, "--diff")).toMatchObject(fetched);
   expect(textsOf(here.project, "a.txt")).toEqual(["one\n"]);
   const copied = printed(origin, `Restored 2 files into ${here.folder}/copy.\n`);
   expect(await here.shim("restore", "bbbb2222", "--into", join(here.folder, "copy"))).toMatchObject(copied);
   expect(textsOf(join(here.folder, "copy"), "a.txt", "new.txt")).toEqual(["two\n", "new\n"]);
   server.isDown = true;
-  const down = await here.shim("restore", ids.dead, "--yes", "--json");
-  expect(down).toMatchObject({ code: 1, out: holding(". Nothing was restored."), error: "edge_unreachable" });
+  const down = { code: 1, out: holding(". Nothing was restored."), error: "edge_unreachable" };
+  expect(await here.shim("restore", ids.dead, "--yes", "--json")).toMatchObject(down);
   server.isDown = false;
-  const elsewhere = await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes");
   const folder =
     /^shim: this folder is not the project of bbbb2222\S+ \(\S+ on desk\): run this in that project's folder on this machine\.\n$/;
+  const elsewhere = await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes");
   expect(elsewhere).toMatchObject(failed(1, folder));
   expect(textsOf(here.project, "a.txt")).toEqual(["one\n"]);
   const backup = `${here.project}-before-bbbb2222`;

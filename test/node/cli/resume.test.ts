@@ -2,17 +2,8 @@ import { rmSync, writeFileSync, existsSync, readdirSync, readFileSync } from "no
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
-import {
-  addSession,
-  aSeededHome,
-  failed,
-  holding,
-  ids,
-  printed,
-  throwing,
-  withStore,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, type CliHome, failed, holding } from "#harness/machine/cli-home.ts";
+import { ids, printed, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { aChat, loseSession, sync, twoCliHomes, type CliMachines, ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
@@ -160,12 +151,8 @@ it("a session that runs, one of another client and one whose folder is gone are 
 
 it("what is in the spool or in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
   const home = aSeededHome();
-  append(home.paths.spool, {
-    at: home.now,
-    event: "UserPromptSubmit",
-    clientPid: 200,
-    input: { session_id: ids.dead, cwd: home.project, prompt: "waiting words", prompt_id: "p9" },
-  });
+  const input = { session_id: ids.dead, cwd: home.project, prompt: "waiting words", prompt_id: "p9" };
+  append(home.paths.spool, { at: home.now, event: "UserPromptSubmit", clientPid: 200, input });
   const content = [{ type: "text", text: "last words" }];
   withTranscript(home, aTranscript(anAssistantLine({ content }, { sessionId: ids.dead })));
   expect((await home.shim("resume")).out).toEqual(holding("waiting words", "last words"));
@@ -416,8 +403,8 @@ it("the client starts in the fork with the brief, as a chat that succeeds none",
   expect(start?.args[0]).toContain("this chat is a fork of session");
   expect(start?.env?.["SHIM_SUCCESSOR"]).toBeUndefined();
   expect((await rig.home.json("sessions show", rig.id))["session"]).toMatchObject({ offer: null });
-  const text = printed("Folder: ", "Branch: ", "git worktree remove --force", "<shim-recovered-session-");
-  expect(await rig.home.shimWith(own, "fork --at 2 --print")).toMatchObject(text);
+  const shown = printed("Folder: ", "Branch: ", "git worktree remove --force", "<shim-recovered-session-");
+  expect(await rig.home.shimWith(own, "fork --at 2 --print")).toMatchObject(shown);
   expect((await rig.home.shimWith(terminal, "fork")).code).toBe(2);
   expect(rig.home.started).toHaveLength(1);
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { checkpointOf, failed, filesWith, holding, ids, printed, seed } from "#harness/machine/cli-home.ts";
+import { checkpointOf, failed, filesWith, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { aChat } from "#harness/machine/cli-rigs.ts";
 import { someReadings } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
@@ -75,7 +75,8 @@ it("what a client did not report of a chat's end is seen before anything has sto
   expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
 });
 
-function addTraces(home: CliHome): void {
+it("`sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time, and with --stored every row that is stored, with its texts in full", async () => {
+  const home = aSeededHome();
   const { runtime } = home;
   addSnapshot(home, { reason: "no space" });
   runtime.store.write((sql) => {
@@ -87,11 +88,13 @@ function addTraces(home: CliHome): void {
   });
   home.now += 1_000;
   expect(offer(runtime, ids.alive, { project: home.project })?.brief.from.session.id).toBe(ids.dead);
-}
-
-it("`sessions show --stored` shows every row that is stored of a session, with its texts in full", async () => {
-  const home = aSeededHome();
-  addTraces(home);
+  const entries = (await home.json("sessions show", ids.dead))["timeline"] as { source: string; kind: string }[];
+  const journal = "journal:prompt journal:tool_start journal:tool_error journal:assistant checkpoint:on_demand";
+  expect(entries.map(({ source, kind }) => `${source}:${kind}`)).toEqual(
+    `${journal} crash:killed signal:warning snapshot:failed recovery:offered`.split(" "),
+  );
+  const lines = ["tool failed: Bash npm test (1200 ms): one test failed", `offered to session ${ids.alive}, `];
+  expect(await home.shim("sessions show", ids.dead)).toMatchObject(printed(...lines));
   const long = "word ".repeat(1_000).trim();
   addSession(home, { id: "eeee", entries: [{ kind: "prompt", text: long }] });
   const ran = await home.json("sessions show --stored", ids.dead);
@@ -100,18 +103,6 @@ it("`sessions show --stored` shows every row that is stored of a session, with i
   const others = ["killed", "offered", '"pid":200', '"contextFill":{"value":0.8', "one test failed", "no space"];
   expect((await home.shim("sessions show bbbb2 --stored")).out).toEqual(holding(ids.dead, ...others));
   expect((await home.shim("sessions show eeee --stored")).out).toContain(long);
-});
-
-it("`sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
-  const home = aSeededHome();
-  addTraces(home);
-  const entries = (await home.json("sessions show", ids.dead))["timeline"] as { source: string; kind: string }[];
-  const journal = "journal:prompt journal:tool_start journal:tool_error journal:assistant checkpoint:on_demand";
-  expect(entries.map(({ source, kind }) => `${source}:${kind}`)).toEqual(
-    `${journal} crash:killed signal:warning snapshot:failed recovery:offered`.split(" "),
-  );
-  const lines = ["tool failed: Bash npm test (1200 ms): one test failed", `offered to session ${ids.alive}, `];
-  expect(await home.shim("sessions show", ids.dead)).toMatchObject(printed(...lines));
 });
 
 it("in a timeline what was read late of a life comes before its death, and its next life after it", async () => {
@@ -126,14 +117,10 @@ it("in a timeline what was read late of a life comes before its death, and its n
     late.forEach((entry, at) => journal.append(sql, ids.dead, home.now - 50_000 + at, `late${at}`, entry)),
   );
   const { timeline } = await home.json("sessions show", ids.dead);
-  const shown = (timeline as { source: string; text: string }[])
-    .map(({ source, text }) => `${source} ${text}`)
-    .slice(-5);
-  const died =
-    "crash died: killed. Its process vanished; no orderly end was seen. At its death: last checkpoint 0 s before, 0 events and 0 tool calls after it.";
-  expect(shown.slice(0, 4)).toEqual([
+  const shown = (timeline as { source: string; text: string }[]).map(({ source, text }) => `${source} ${text}`);
+  expect(shown.slice(-5, -1)).toEqual([
     "journal assistant: late",
-    died,
+    "crash died: killed. Its process vanished; no orderly end was seen. At its death: last checkpoint 0 s before, 0 events and 0 tool calls after it.",
     "journal started (resume)",
     "journal assistant: next life",
   ]);
@@ -282,7 +269,7 @@ it("an ambiguous id is refused with short ids and titles, at most eight of them;
   expect(await home.shim("sessions show zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
 });
 
-it("a session is named, renamed, and loses its name again", async () => {
+it("a session is named, renamed, and loses its name again; a name is redacted and bounded, and wrong usage changes nothing", async () => {
   const home = aSeededHome();
   const named = printed('bbbb2222 is called "Parser work".\n');
   expect(await home.shim("sessions name bbbb2", "  Parser\n work  ")).toMatchObject(named);
@@ -291,10 +278,6 @@ it("a session is named, renamed, and loses its name again", async () => {
   expect(await home.json("sessions name bbbb2 Second")).toMatchObject({ session: ids.dead, name: "Second" });
   expect((await home.shim("sessions name bbbb2 --clear")).out).toContain('its title is "work of bbbb".\n');
   expect((await home.shim("sessions")).out).not.toContain("Second");
-});
-
-it("a name is redacted and bounded; wrong usage changes nothing", async () => {
-  const home = aSeededHome();
   const secret = `ghp_${"a1B2c3D4e5F6g7H8i9J0".repeat(2).slice(0, 36)}`;
   await home.shim("sessions name bbbb2", `token ${secret}`);
   const stored = (await home.shim("sessions show bbbb2 --stored")).out;
@@ -325,9 +308,8 @@ it("the view shows sessions with risk and last checkpoint, what died, notices an
   expect(all.map(({ id }) => id)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
 });
 
-it("the view shows the chats, the tasks with their chats, and the files with their holders", async () => {
-  const home = aCliHome();
-  seed(home);
+it("the view shows the chats, the tasks with their chats, and the files with their holders; a coordinator that does not answer is named, and the sessions are shown", async () => {
+  const home = aSeededHome();
   expect((await home.shim("up --once")).out).not.toContain("Team");
   await submitPlan(home, [{ type: "test" }, { type: "lint" }]);
   new Worker(home).take().beat(50, "half of it");
@@ -336,10 +318,6 @@ it("the view shows the chats, the tasks with their chats, and the files with the
   const tasks = ["tasks: 1 waiting, 1 under way, 0 done, 2 in all", / test {2}running by w: half of it\n/];
   const files = /src\/parser\/\*\* {2}reserved by \S+ for 0 s/;
   expect(await home.shim("up --once")).toMatchObject(printed(...chats, ...tasks, files));
-});
-
-it("a coordinator that does not answer is named, and the sessions are shown", async () => {
-  const home = aSeededHome();
   home.join("http://127.0.0.1:9");
   const lost = "Team: http://127.0.0.1:9, workspace team cannot be used now: ";
   expect(await home.shim("up --once")).toMatchObject(printed(lost, "~/project (1)"));
@@ -350,22 +328,12 @@ async function sessionsOf(home: CliHome): Promise<string[]> {
   return sessions.map(({ id }) => id).toSorted();
 }
 
-it("forgetting a session leaves none of it in any file: rows, index, log, backups", async () => {
+it("forgetting a session leaves none of it in any file: rows, index, log, backups, and nothing of an open chat's title with the coordinator of this machine", async () => {
   const home = aSeededHome();
   const entries = [{ kind: "prompt", text: "unforgettable words" } as const];
   addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries });
   await backUp(home.runtime.store, home.now, 5);
   expect(filesWith(home, "unforgettable").length).toBeGreaterThan(1);
-  const forgotten = await home.json("forget dddd --yes");
-  expect(forgotten).toMatchObject({ sessions: 1, checkpoints: 1 });
-  expect(filesWith(home, "unforgettable")).toEqual([]);
-  expect(await sessionsOf(home)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-  expect((await home.shim("forget dddd --yes")).code).toBe(3);
-});
-
-it("forgetting an open chat leaves nothing of its title with the coordinator of this machine either", async () => {
-  const home = aSeededHome();
-  addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries: [] });
   const coordinator = home.coordinator();
   for (const [chat, title] of [
     ["dddd", "unforgettable-title"],
@@ -376,8 +344,10 @@ it("forgetting an open chat leaves nothing of its title with the coordinator of 
     given(coordinator.call("chats.heartbeat", { self: { chat, incarnation }, status: "busy", progress: title }));
   }
   expect(filesWith(home, "unforgettable").some((path) => path.includes("coordination"))).toBe(true);
-  expect(await home.json("forget dddd --yes")).toMatchObject({ sessions: 1 });
+  expect(await home.json("forget dddd --yes")).toMatchObject({ sessions: 1, checkpoints: 1 });
   expect(filesWith(home, "unforgettable")).toEqual([]);
+  expect(await sessionsOf(home)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
+  expect((await home.shim("forget dddd --yes")).code).toBe(3);
   const kept = given(coordinator.call("chats.list", {})).chats.map(({ metadata }) => metadata);
   expect(kept).toEqual([{ checkout: "c" }, { title: "another-title", checkout: "c" }]);
 });
@@ -440,11 +410,10 @@ it("what a transcript got during a pause is not read after `pause --off`, even w
   const home = aCliHome();
   home.alive.add(100);
   const transcriptPath = join(home.project, "chat.jsonl");
-  const say = (text: string): void =>
-    appendFileSync(
-      transcriptPath,
-      `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp: undefined })}\n`,
-    );
+  const say = (text: string): void => {
+    const line = anAssistantLine({ content: [{ type: "text", text }] }, { timestamp: undefined });
+    appendFileSync(transcriptPath, `${line}\n`);
+  };
   addSession(home, { id: ids.alive, pid: 100, transcriptPath });
   await home.shim("pause --project .");
   say("words of the pause");

@@ -10,7 +10,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 
-it("settings are listed, read, changed and put back", async () => {
+it("settings are listed, read, changed and put back; a wrong key or value is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
   expect(await home.json("team settings set maxConcurrentChats 7")).toEqual({ key: "maxConcurrentChats", value: 7 });
   expect((await home.shim("team settings set budgets.day.costMicros 5000000")).code).toBe(0);
@@ -20,10 +20,6 @@ it("settings are listed, read, changed and put back", async () => {
     expect((await home.shim("team settings unset", key)).code).toBe(0);
     expect((await home.shim("team settings get", key)).out).toBe(`${value}\n`);
   }
-});
-
-it("a wrong key or value is wrong usage, and changes nothing", async () => {
-  const home = aCliHome();
   await home.misuses("team settings", [
     ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
     ["set maxConcurrentChats 0", /maxConcurrentChats/],
@@ -48,7 +44,7 @@ it("the audit log is filtered, and read page by page", async () => {
   expect(await home.codes("team audit --actor none", "team audit --max-age soon")).toEqual([0, 2]);
 });
 
-it("settings are read whole or one by one, with defaults for what is not set", async () => {
+it("settings are read whole or one by one, with defaults for what is not set; values and keys that are not valid are refused, and nothing is written", async () => {
   const home = aCliHome();
   expect((await home.shim("config path")).out).toBe(`${home.paths.config}\n`);
   const config = { recovery: "brief", checkpoint: { everyToolCalls: 10 } };
@@ -59,6 +55,10 @@ it("settings are read whole or one by one, with defaults for what is not set", a
   expect(await home.shim("config get risk.level")).toMatchObject(failed(2, "risk.levels.danger"));
   expect(await home.shim("config get usage.price")).toMatchObject(failed(2, "Did you mean usage.prices?"));
   expect((await home.shim("config get recovery.x")).code).toBe(2);
+  const wrong = ["recovery maybe", "risk.levels.danger 2", "checkpoint.everyToolCalls -1", "nonsense 1"];
+  for (const change of [...wrong, "risk.level.danger 1"])
+    expect([change, (await home.shim(`config set ${change}`)).code]).toEqual([change, 2]);
+  expect(existsSync(home.paths.config)).toBe(false);
 });
 
 it("a change keeps comments and other keys, and the file is private", async () => {
@@ -75,14 +75,6 @@ it("a change keeps comments and other keys, and the file is private", async () =
   expect(JSON.parse(readFileSync(fresh.paths.config, "utf8"))).toEqual({ risk: { levels: { danger: 0.5 } } });
   expect(statSync(fresh.paths.config).mode & 0o777).toBe(0o600);
   expect(statSync(fresh.paths.home).mode & 0o777).toBe(0o700);
-});
-
-it("values and keys that are not valid are refused, and nothing is written", async () => {
-  const home = aCliHome();
-  const wrong = ["recovery maybe", "risk.levels.danger 2", "checkpoint.everyToolCalls -1", "nonsense 1"];
-  for (const change of [...wrong, "risk.level.danger 1"])
-    expect([change, (await home.shim(`config set ${change}`)).code]).toEqual([change, 2]);
-  expect(existsSync(home.paths.config)).toBe(false);
 });
 
 it("a link to a file elsewhere stays a link; a folder instead of it is an error", async () => {
@@ -123,9 +115,8 @@ it("a rule that cannot be followed is refused when it is set, and reported by do
     [ruleOf(home, [{ client: "codex" }], { mostUsd: 5 }), "atLimit.0.mostHours must be of type number"],
     [ruleOf({ ...home, project: "app" }, ["wait"]), "atLimit.0.folder: a rule names an absolute folder"],
     [ruleOf(home, "never"), "atLimit.0.order must be of type array"],
-  ] as const) {
+  ] as const)
     expect([value, await set(value)]).toMatchObject([value, failed(2, why)]);
-  }
   expect((await home.json("config get atLimit"))["value"]).toEqual([]);
   const order = [{ model: "haiku" }, { client: "codex", args: ["--sandbox", "workspace-write"] }, "wait"];
   expect(await set(ruleOf(home, order))).toMatchObject({ code: 0 });

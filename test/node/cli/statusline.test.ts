@@ -143,17 +143,12 @@ it("it counts chats that are stuck: in a turn, without work for 15 min, however 
   const { owner } = storedSession(runtime, second.session);
   runtime.wait(1);
   runtime.store.write((sql) => {
+    const seen = { client: "claude-code", origin: "startup", isAlive: true };
     for (let n = 0; n < 300; n++) {
-      const seen = {
-        id: `s${n}`,
-        client: "claude-code",
-        origin: "startup",
-        owner: n < 200 ? owner : null,
-        isAlive: true,
-      };
-      sessions.recordSighting(sql, runtime.now(), seen);
-      if (n < 100) sessions.end(sql, runtime.now(), seen.id, "logout");
-      else if (n < 200) sessions.markDead(sql, seen.id);
+      const id = `s${n}`;
+      sessions.recordSighting(sql, runtime.now(), { ...seen, id, owner: n < 200 ? owner : null });
+      if (n < 100) sessions.end(sql, runtime.now(), id, "logout");
+      else if (n < 200) sessions.markDead(sql, id);
     }
   });
   const isCounted = (ms: number): boolean => {

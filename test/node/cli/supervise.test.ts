@@ -9,6 +9,7 @@ import type { Io } from "#src/cli/io.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aCliHome, failed, holding, linesOf, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { canRunGit } from "#harness/machine/cli-rigs.ts";
 import { systemdUnit } from "#src/installer/service.ts";
 import { formatEvent } from "#src/cli/commands/run-supervisor.ts";
 import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
@@ -34,11 +35,15 @@ const idle = "setInterval(() => 0, 1000);";
 
 function aHome(settings?: object | string): CliHome {
   const home = aCliHome();
-  home.alive.add(process.pid);
-  home.runtime.env["PATH"] = `${join(home.folder, "path")}:${process.env["PATH"]}`;
+  canRunGit(home);
   const text = typeof settings === "string" ? settings : JSON.stringify(settings);
   if (settings !== undefined) write(home.paths.home, { "supervisor.json": text });
   return home;
+}
+
+/** A supervisor that is this process has left its mark. */
+function own(home: CliHome, pid: number, boot = "boot-1"): void {
+  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot, pid, start: `s${pid}` }) });
 }
 
 /** A supervisor in this process: `until` sees all that it has printed, and says when it is asked to end. */
@@ -52,10 +57,7 @@ async function supervise(home: CliHome, until: (out: string) => boolean) {
     interrupt?.();
     interrupt = null;
   };
-  const onInterrupt: Io["onInterrupt"] = (asked) => {
-    interrupt = asked;
-    return () => undefined;
-  };
+  const onInterrupt: Io["onInterrupt"] = (asked) => ((interrupt = asked), () => undefined);
   const stdout = (text: string): void => void (out += text);
   const { code, err } = await home.shimWith({ wait, onInterrupt, stdout }, "worker supervise --json");
   const lines = code === 0 ? linesOf<{ event: string; name?: string }>(out) : [];
@@ -69,16 +71,14 @@ it("it does what supervisor.json says, reports it line by line, and ends when it
   expect(lines[0]).toMatchObject({ event: "supervising", pid: process.pid, watched: ["once", "idle"] });
   const output = { event: "output", name: "once", text: `made ${home.paths.home}` };
   expect(lines).toContainEqual(expect.objectContaining(output));
-  expect(lines.filter(({ event }) => event === "ended")).toMatchObject([
+  const [finished, due] = [
     { name: "once", phase: "finished" },
     { name: "idle", phase: "due" },
-  ]);
-  expect(lines.at(-1)).toEqual({ event: "over" });
-  const left = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
-  const watched = [
-    { name: "once", kind: "claude", phase: "finished" },
-    { name: "idle", ...left },
   ];
+  expect(lines.filter(({ event }) => event === "ended")).toMatchObject([finished, due]);
+  expect(lines.at(-1)).toEqual({ event: "over" });
+  const left = { ...due, reason: "it ended with its supervisor", againInMs: 0 };
+  const watched = [{ ...finished, kind: "claude" }, left];
   expect(await home.json("worker supervise status")).toMatchObject({ pid: null, watched });
   const next = /^idle +claude +it ended with its supervisor; starts with the next one$/m;
   expect(await home.shim("worker supervise status")).toMatchObject(printed("No supervisor is running", next));
@@ -113,19 +113,16 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
   expect(await home.shim("worker supervise retry a")).toMatchObject({ code: 0, out });
   const { lines } = await supervise(home, (text) => text.includes('"finished"'));
   expect(lines.filter(({ event }) => event === "started")).toHaveLength(1);
-  for (const name of ["chats", "b", "toString"]) {
-    const unknown = await home.shim("worker supervise retry", name);
-    expect(unknown).toMatchObject(failed(3, /no program ".*" is watched\. There are: a\./));
-  }
+  const unknown = failed(3, /no program ".*" is watched\. There are: a\./);
+  for (const name of ["chats", "b", "toString"])
+    expect(await home.shim("worker supervise retry", name)).toMatchObject(unknown);
   expect(await home.shim("worker supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
   home.alive.add(4_000);
   const state = join(home.paths.home, "supervisor", "state.json");
   writeFileSync(state, readFileSync(state, "utf8").replace('"finished"', '"running"'));
-  const owns = (boot: string, pid: number): void =>
-    write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot, pid, start: `s${pid}` }) });
-  owns("boot-1", 4_000);
+  own(home, 4_000);
   expect(await home.shim("worker supervise retry a")).toMatchObject(failed(1, /a is running; nothing was changed/));
-  owns("boot-1 pid:[2]", 1);
+  own(home, 1, "boot-1 pid:[2]");
   expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
 });
 
@@ -136,7 +133,7 @@ it("status names the supervisor that runs; stop asks it to end and waits until i
   home.alive.add(pid);
   const gone = once(child, "exit");
   void gone.then(() => home.alive.delete(pid));
-  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid, start: `s${pid}` }) });
+  own(home, pid);
   const status = printed(`Supervisor: pid ${pid}.\n`, /^a +claude +not started yet/m);
   expect(await home.shim("worker supervise status")).toMatchObject(status);
   const { signal } = new AbortController();
@@ -147,8 +144,8 @@ it("status names the supervisor that runs; stop asks it to end and waits until i
 
 it("of many that begin at once one supervises", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
-  // A dead one has left this.
-  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }) });
+  // A dead one.
+  own(home, 4_000);
   let refused = 0;
   const all = Array.from({ length: 5 }, async () => {
     const { code, err } = await supervise(home, () => refused === 4);
@@ -200,7 +197,7 @@ it("nothing is changed without consent, beside a running supervisor, with wrong 
   expect((await without.shim("install --yes")).err).toMatch(/systemctl was not found: nothing was changed/);
   const { home } = rig;
   home.alive.add(77);
-  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid: 77, start: "s77" }) });
+  own(home, 77);
   expect((await rig.shim("install --yes")).err).toMatch(/is already running, pid 77/);
   write(home.paths.home, { "supervisor.json": "{}" });
   expect((await rig.shim("install --yes")).code).toBe(2);

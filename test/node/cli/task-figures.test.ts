@@ -31,9 +31,8 @@ it("the tree has each task once, below what waits for it, and the tasks of a job
   const job = "5 code (join): blocked\n├─ 6 code (part-1): queued\n└─ 7 code (part-2): queued\n";
   expect((await home.shim("task tree")).out.endsWith(`(see above)\n${job}`)).toBe(true);
   given(home.coordinator().call("tasks.submit", { tasks: [{ type: "sub", parent: 4 }] }));
-  expect((await home.shim("task tree 4")).out).toMatch(
-    /^4 docs: blocked\n├─ 2 code .*\n│ {2}└─ 1 .*\n└─ 8 sub: queued\n$/,
-  );
+  const docs = /^4 docs: blocked\n├─ 2 code .*\n│ {2}└─ 1 .*\n└─ 8 sub: queued\n$/;
+  expect((await home.shim("task tree 4")).out).toMatch(docs);
   new Worker(home).take().failed("no disk");
   home.now += 8 * 86_400_000;
   home.coordinator().settle();
@@ -76,10 +75,8 @@ it("the figures of each type: how many wait, since when, and how long they waite
   expect(await figures()).toEqual([heading, `build | 0 | - | 0 | 1 | 1 | 1 | ${waits} | 20 s / 20 s`, lint]);
   home.now += 3_600_001;
   expect((await figures())[1]).toBe(`build | 0 | - | 0 | 1 | 1 | 0 | ${waits} | 20 s / 20 s`);
-  expect(await home.json("task stats --type lint")).toMatchObject({
-    types: [{ type: "lint", queued: 1 }],
-    isAll: true,
-  });
+  const types = [{ type: "lint", queued: 1 }];
+  expect(await home.json("task stats --type lint")).toMatchObject({ types, isAll: true });
   expect(await home.json("task stats --type other")).toEqual({ types: [], isAll: true });
 });
 
@@ -125,20 +122,17 @@ claude-opus-5-5, high | no route | 1 | 1 | $0.0025
 
 const text = "word ".repeat(1_000);
 const usual = "about 1,500 | 909 to 2,475 | ";
-const unset = (model: string) =>
-  `No price is set for ${model}: set it with its date in usage.prices and usage.pricesAsOf.`;
+const unnamed = "No price: name the model with --model.";
+const unset = "No price is set for gpt-5: set it with its date in usage.prices and usage.pricesAsOf.";
+const priced = "By your price of $4 for a million input tokens, as of 2026-11-01.";
 
 it.each([
-  ["a.txt", [`a.txt | ${usual}-`], "No price: name the model with --model."],
-  ["- a.txt", [`stdin | ${usual}-`, `a.txt | ${usual}-`], "No price: name the model with --model."],
-  ["a.txt --model gpt-5", ["a.txt | about 1,000 | 606 to 1,650 | -"], unset("gpt-5")],
-  [
-    "a.txt --model claude-opus-5-5-20261001",
-    [`a.txt | ${usual}about $0.0060`],
-    "By your price of $4 for a million input tokens, as of 2026-11-01.",
-  ],
+  ["a.txt", [`a.txt | ${usual}-`], unnamed],
+  ["- a.txt", [`stdin | ${usual}-`, `a.txt | ${usual}-`], unnamed],
+  ["a.txt --model gpt-5", ["a.txt | about 1,000 | 606 to 1,650 | -"], unset],
+  ["a.txt --model claude-opus-5-5-20261001", [`a.txt | ${usual}about $0.0060`], priced],
 ])(
-  "`shim cost tokens %s` prints the tokens with their range, and the user's price with its date",
+  "`shim cost tokens %s` prints tokens with their range, and the user's price with its date",
   async (args, rows, note) => {
     const home = withPrices();
     const { code, out } = await home.shimWith({ ...home.priced, readInput: async () => text }, `cost tokens ${args}`);

@@ -38,18 +38,15 @@ it("the payload comes from an argument, a file or stdin, and must be JSON", asyn
 it("tasks are listed by state, type, chat and tag, over as many pages as it takes", async () => {
   const home = aCliHome();
   const numbers = Array.from({ length: 230 }, (_, at) => at);
-  await submitPlan(
-    home,
-    numbers.map((at) => ({ type: at % 2 ? "odd" : "even", tags: at < 3 ? ["first"] : [] })),
-  );
+  const plan = numbers.map((at) => ({ type: at % 2 ? "odd" : "even", tags: at < 3 ? ["first"] : [] }));
+  await submitPlan(home, plan);
   new Worker(home).take();
-  const list = async (...args: string[]): Promise<OutputOf<"tasks.list">> =>
-    (await home.json("task list", ...args)) as OutputOf<"tasks.list">;
-  const all = await list("--limit", "1000");
+  const list = async (options = "") => (await home.json(`task list ${options}`)) as OutputOf<"tasks.list">;
+  const all = await list("--limit 1000");
   expect([all.tasks.length, all.cursor]).toEqual([230, null]);
   const first = await list();
   expect([first.tasks.length, typeof first.cursor]).toEqual([50, "string"]);
-  const filtered = (await list("--tag", "first", "--type", "even")).tasks.map(({ task }) => task);
+  const filtered = (await list("--tag first --type even")).tasks.map(({ task }) => task);
   expect(filtered).toEqual([all.tasks[0]?.task, all.tasks[2]?.task]);
   const running = printed(/^TASK +STATE .*\n\d+ +running +even +5 +w test +0\/3 .*\n$/);
   for (const filter of ["--state running", "--chat w"])
@@ -106,12 +103,8 @@ it("dead tasks are listed with their reason, replayed with another payload, or d
 
 it("dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
   const home = aCliHome();
-  const [a, b, c, d] = await submitPlan(home, [
-    { type: "build", tags: ["night"] },
-    { type: "build" },
-    { type: "test" },
-    { type: "test" },
-  ]);
+  const [build, test] = [{ type: "build" }, { type: "test" }];
+  const [a, b, c, d] = await submitPlan(home, [{ ...build, tags: ["night"] }, build, test, test]);
   const worker = new Worker(home);
   for (let n = 0; n < 4; n++) worker.take().failed("no disk");
   const replayed = async (options: string): Promise<number[]> =>
@@ -219,7 +212,7 @@ async function shown(home: CliHome): Promise<Record<string, unknown>[]> {
 
 it("the graph of the guide is submitted unchanged", async () => {
   const home = aCliHome();
-  const guide = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "guide", "tasks.md"), "utf8");
+  const guide = readFileSync(join(import.meta.dirname, "../../../docs/guide/tasks.md"), "utf8");
   const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? [];
   const rows = /^TASK .*\n\d+ +api +test +queued\n\d+ +web +test +queued\n\d+ +summary +report +blocked\n$/;
   expect(await plan(home, example)).toMatchObject({ ...printed(rows), err: "" });
@@ -342,8 +335,18 @@ it("a schedule is created with the options of a task, and its next three times a
   expect((await create(home, "--name local --json")).json()).toMatchObject({ schedule: { timeZone } });
 });
 
-it("a schedule is paused, resumed, run and deleted by its name", async () => {
+it("a schedule is paused, resumed, run and deleted by its name; what is none is wrong usage, with the reason", async () => {
   const home = aCliHome();
+  await home.misuses("task schedules add --type build", [
+    [["0 0 3 * * *"], "no field for seconds"],
+    [["0 25 * * *"], "hour"],
+    [["0 3 * * *", "--time-zone", "Nowhere/City"], "there is no time zone"],
+    [["0 3 * * *", "--overlap", "queue"], "skip, submit"],
+    [["0 3 * * *", "--name", "a b"], "1 to 128"],
+    [["0 3 * * *", "--payload", "{x"], "is not JSON"],
+    [["0 3 * * *", "--depends-on", "1"], "unknown option"],
+  ]);
+  expect(await list(home)).toEqual([]);
   await create(home);
   for (const [command, out] of [
     ["pause nightly", "Schedule nightly is paused.\n"],
@@ -358,18 +361,4 @@ it("a schedule is paused, resumed, run and deleted by its name", async () => {
   expect(await home.codes(...verbs.map((verb) => `task schedules ${verb} nightly`))).toEqual([3, 3, 3, 3]);
   expect((await create(home)).code).toBe(0);
   expect(await create(home)).toMatchObject(failed(1, "there is a schedule nightly already"));
-});
-
-it("what is no schedule is wrong usage, with the reason", async () => {
-  const home = aCliHome();
-  await home.misuses("task schedules add --type build", [
-    [["0 0 3 * * *"], "no field for seconds"],
-    [["0 25 * * *"], "hour"],
-    [["0 3 * * *", "--time-zone", "Nowhere/City"], "there is no time zone"],
-    [["0 3 * * *", "--overlap", "queue"], "skip, submit"],
-    [["0 3 * * *", "--name", "a b"], "1 to 128"],
-    [["0 3 * * *", "--payload", "{x"], "is not JSON"],
-    [["0 3 * * *", "--depends-on", "1"], "unknown option"],
-  ]);
-  expect(await list(home)).toEqual([]);
 });

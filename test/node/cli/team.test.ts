@@ -53,7 +53,7 @@ it("chats shows the present chats by short id, title and project, and counts the
   expect((await home.json("team chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
 });
 
-it("a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
+it("a chat may be named by the beginning of its id, its title or the start of it, where one alone has it; an ambiguous one is refused with titles", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
   const titles = ["-000000000001  works  fix the parser\n", "-000000000009  idle  the other\n"];
@@ -61,10 +61,6 @@ it("a chat may be named by the beginning of its id, and an ambiguous one is refu
   expect(await home.shim("team send aaaa hello")).toMatchObject(refused);
   const others = ["team send cccc hello", "task list --chat aaaa", "team send zzzz hello"];
   expect(await home.codes(...others)).toEqual([0, 2, 3]);
-});
-
-it("a chat may be named by its title or the start of it, where one alone has it", async () => {
-  const { home, coordinator } = aTeam();
   register(coordinator, "dddd1111-0000-4000-8000-000000000009", 700, { metadata: { title: "Fix the printer" } });
   for (const title of ["fix the parser", "Fix the PARSER", "fix the pr"])
     expect([title, (await home.shim("team send", title, "hello")).code]).toEqual([title, 0]);
@@ -112,38 +108,29 @@ it("each kind of conflict says what both did and what to do, once for each pair 
     home.now += 60_000;
   };
   add("tree", home.project);
-  const blocks = async () =>
-    (await home.shim("team conflicts")).out
-      .trimEnd()
-      .split("\n\n")
-      .map((text) => text.split("\n"));
+  const lines = async () => (await home.shim("team conflicts")).out.trimEnd().split("\n");
   const [one, two] = ["aaaa1111", "bbbb2222"].map((id) => `  ${id} "work of ${id.slice(0, 4)}" (Claude Code) in ~/`);
-  expect(await blocks()).toEqual([
-    [
-      "Both write one work tree, without reservations (60 s ago):",
-      `${one}project: a.ts`,
-      `${two}project: no file known`,
-      "What to do: give one of them a work tree of its own, or let each reserve its files: `shim team files reserve <path>`.",
-    ],
+  expect(await lines()).toEqual([
+    "Both write one work tree, without reservations (60 s ago):",
+    `${one}project: a.ts`,
+    `${two}project: no file known`,
+    "What to do: give one of them a work tree of its own, or let each reserve its files: `shim team files reserve <path>`.",
   ]);
   add("apart", "its commit is not here", home.other);
   for (const path of ["a.ts", "b.ts"]) add("file", path);
-  expect(await blocks()).toEqual([
-    [
-      "Both have edited the same file, and it is not committed (2 min ago):",
-      `${one}project`,
-      `${two}project`,
-      "  b.ts",
-      "  a.ts",
-      "What to do: let one finish and commit before the other goes on, or ask one to wait: `shim team send bbbb2222 <text>`.",
-    ],
-    [
-      "Not compared (3 min ago):",
-      `${one}project`,
-      `${two}other`,
-      "  its commit is not here",
-      "What to do: fetch that commit in ~/project.",
-    ],
+  expect(await lines()).toEqual([
+    "Both have edited the same file, and it is not committed (2 min ago):",
+    `${one}project`,
+    `${two}project`,
+    "  b.ts",
+    "  a.ts",
+    "What to do: let one finish and commit before the other goes on, or ask one to wait: `shim team send bbbb2222 <text>`.",
+    "",
+    "Not compared (3 min ago):",
+    `${one}project`,
+    `${two}other`,
+    "  its commit is not here",
+    "What to do: fetch that commit in ~/project.",
   ]);
   const { config } = home.runtime;
   Object.assign(home.runtime, { config: { ...config, team: { ...config.team, conflicts: false } } });
@@ -171,16 +158,16 @@ it("shim team files reserves, lists and releases files of the project, by paths 
     project: home.project,
     files: [{ path: "docs/**", name: "shim command line", heldForMs: 120_000 }, { path: "src/lexer.ts" }],
   });
-  const rows =
-    /^PATH +RESERVED BY +CHAT +MACHINE +SINCE\ndocs\/\*\* +shim command line +cli-\S+ +\S+ +2 min ago\nsrc\/lexer\.ts /;
-  expect((await home.shim("team files list")).out).toMatch(rows);
+  const head = /^PATH +RESERVED BY +CHAT +MACHINE +SINCE\ndocs/;
+  const rows = /\ndocs\/\*\* +shim command line +cli-\S+ +\S+ +2 min ago\nsrc\/lexer\.ts /;
+  expect(await home.shim("team files list")).toMatchObject(printed(head, rows));
   expect((await home.shimWith(below, "team files release lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
   expect(await home.json("team files release")).toEqual({ released: ["docs/**"] });
   expect(await home.shim("team files release")).toMatchObject({ code: 3 });
   expect((await home.shim("team files list")).out).toContain("Nothing is reserved");
 });
 
-it("what cannot be reserved is wrong usage, and nothing is", async () => {
+it("what cannot be reserved is wrong usage, and nothing is; on an edge the project's name needs the workspace's key: without it nothing is asked", async () => {
   const home = aCliHome();
   await home.misuses("team files", [
     ["reserve ../other/x", /is not below/],
@@ -192,10 +179,6 @@ it("what cannot be reserved is wrong usage, and nothing is", async () => {
   ]);
   expect(await home.shimWith({ cwd: "/" }, "team files list")).toMatchObject({ code: 2 });
   expect((await home.shim("team locks list")).out).toBe("No leases are held.\n");
-});
-
-it("on an edge the name of the project needs the workspace's key: without it nothing is asked", async () => {
-  const home = aCliHome();
   home.join("http://127.0.0.1:9");
   expect(await home.shim("team files reserve a.ts")).toMatchObject(failed(1, "no key of the workspace"));
 });

@@ -84,20 +84,21 @@ function linesIn(home: CliHome, name = file): string[] {
   return readFileSync(join(home.project, name), "utf8").split("\n");
 }
 
-async function exportedFrom(home: CliHome): Promise<string> {
+/** What was exported at home, in the folder of another machine. */
+async function aCopy() {
+  const [home, other] = [await filled(), aCliHome()];
   expect(await run(home, "workspace export", file)).toMatchObject(printed("rows in"));
-  return readFileSync(join(home.project, file), "utf8");
+  const text = readFileSync(join(home.project, file), "utf8");
+  writeFileSync(join(other.project, file), text);
+  return { home, other, text };
 }
 
 it("what a workspace has is written to a private file, and fills another one that then goes on", async () => {
-  const home = await filled();
-  const text = await exportedFrom(home);
+  const { home, text, other } = await aCopy();
   expect(statSync(join(home.project, file)).mode & 0o777).toBe(0o600);
   expect(existsSync(join(home.project, `${file}.part`))).toBe(false);
   expect(text).not.toContain('"table":"tokens"');
   expect(await home.json("team state set", "plan", "2")).toMatchObject({ version: expect.any(Number) });
-  const other = aCliHome();
-  writeFileSync(join(other.project, file), text);
   expect(await run(other, "workspace import", file)).toMatchObject(failed(1, "Confirm with --yes"));
   const imported = printed("each table counted", "keep the key of before: set it here with `shim workspace key set`");
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject(imported);
@@ -108,8 +109,8 @@ it("what a workspace has is written to a private file, and fills another one tha
 });
 
 it("an interrupted export continues behind its last whole line, and begins again when the freeze is over", async () => {
-  const home = await filled();
-  const lines = (await exportedFrom(home)).split("\n");
+  const { home, other, text } = await aCopy();
+  const lines = text.split("\n");
   const { freeze } = (await home.json("workspace freeze", "10m")) as { freeze: number };
   const header = JSON.stringify({ ...(JSON.parse(lines[0] ?? "") as object), freeze });
   const cut = [header, ...lines.slice(1, 12)].join("\n") + `\n${lines[12]?.slice(0, 20)}`;
@@ -117,7 +118,6 @@ it("an interrupted export continues behind its last whole line, and begins again
   expect(await run(home, "workspace export", "second")).toMatchObject(printed("rows in"));
   const second = linesIn(home, "second");
   expect(second.slice(0, 12)).toEqual([header, ...lines.slice(1, 12)]);
-  const other = aCliHome();
   writeFileSync(join(other.project, file), second.join("\n"));
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject({ code: 0 });
   writeFileSync(join(home.project, "third.part"), cut);
@@ -140,9 +140,7 @@ it("Ctrl-C ends an export, and the same command continues it", async () => {
 });
 
 it("an interrupted import leaves the workspace read only, as its status says, until the import is complete", async () => {
-  const text = await exportedFrom(await filled());
-  const other = aCliHome();
-  writeFileSync(join(other.project, file), text);
+  const { other } = await aCopy();
   const stopped = { interrupted: () => AbortSignal.abort() };
   expect(await other.shimWith(stopped, "workspace import", file, "--yes")).toMatchObject({ code: 130 });
   const { out } = await other.shim("workspace status");
@@ -153,9 +151,8 @@ it("an interrupted import leaves the workspace read only, as its status says, un
 });
 
 it("a file that is cut, changed or another one is refused before anything is imported", async () => {
-  const text = await exportedFrom(await filled());
+  const { text, other } = await aCopy();
   const lines = text.split("\n");
-  const other = aCliHome();
   for (const [content, why] of [
     ["", "it ends after line 0"],
     ["{}\n", "not that of an exported workspace"],

@@ -7,7 +7,7 @@ import { between, failed, holding, printed, seed, throwing, withStore } from "#h
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { emptyFleet, keysIn, press, withChats, type FleetState, type Key } from "#src/cli/fleet-keys.ts";
-import { chatsOf, groupsOf, type Overview } from "#src/cli/fleet-view.ts";
+import { chatsOf, groupsOf } from "#src/cli/fleet-view.ts";
 import type { Io } from "#src/cli/io.ts";
 import { textWidth, windowOf } from "#src/cli/screen-text.ts";
 import type { SessionView } from "#src/contract/machine/sessions.ts";
@@ -18,11 +18,9 @@ const left = "\u001b[?25h\u001b[?1049l";
 
 it("in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
   const home = aSeededHome();
-  const steps = between(
-    () => void home.alive.delete(100),
-    () => undefined,
-  );
-  const ran = await home.shimWith({ ...steps, isTty: true, size: () => ({ columns: 60, rows: 8 }) }, "up");
+  const steps = [() => void home.alive.delete(100), () => undefined];
+  const small = { isTty: true, size: () => ({ columns: 60, rows: 8 }) };
+  const ran = await home.shimWith({ ...between(...steps), ...small }, "up");
   expect(ran.code).toBe(0);
   const [live, dead] = [holding("Needs you (2)"), holding("Needs you (3)", "Ctrl-C ends this view")];
   expect(picturesOf(ran)).toEqual([live, dead, expect.anything()]);
@@ -53,8 +51,9 @@ it("a store that is busy for a moment is shown, and does not end the view; a bug
     return home.runtime.store.read(body, empty);
   };
   const runtime = withStore(home, { read });
+  const locked = new StoreError("store_locked", "another process is writing");
   const busy = between(
-    () => void (error = new StoreError("store_locked", "another process is writing")),
+    () => void (error = locked),
     () => void (error = null),
   );
   const ran = await home.shimWith({ ...busy, ...runtime, isTty: true }, "up");
@@ -144,14 +143,9 @@ it("another size of the window is drawn at once, and a failure of a key ends the
   let resize: (() => void) | null = null;
   const stop = new AbortController();
   const steps = [() => ((size = { columns: 50, rows: 12 }), resize?.()), () => stop.abort()];
-  const io: Partial<Io> = {
-    isTty: true,
-    size: () => size,
-    interrupted: () => stop.signal,
-    onResize: (listener) => ((resize = listener), () => undefined),
-    wait: async () => steps.shift()?.(),
-  };
-  const ran = await home.shimWith(io, "up");
+  const onResize: Io["onResize"] = (listener) => ((resize = listener), () => undefined);
+  const io = { isTty: true, size: () => size, interrupted: () => stop.signal, wait: async () => steps.shift()?.() };
+  const ran = await home.shimWith({ ...io, onResize }, "up");
   const widths = picturesOf(ran).map((picture) => Math.max(...picture.split("\n").map(textWidth)));
   expect([ran.code, widths.slice(1).every((width) => width <= 50)]).toEqual([0, true]);
   const sizes = [{ columns: 80, rows: 24 }];
@@ -175,22 +169,14 @@ it("a narrow window cuts titles by their width, and no command; the selected cha
   }
 });
 
+/** With what the views of these tests read. */
 function aSession(id: string, more: Partial<SessionView>): SessionView {
-  const times = { startedAt: 0, lastSeenAt: 0, savedAt: null, endedAt: null, waitingSince: null };
-  const counts = { checkpoints: 0, toolCalls: 0, toolErrors: 0, contextFill: null, risk: null, pid: null };
-  const texts = { detail: null, clientVersion: null, project: null, title: null, name: null, model: null };
-  const none = { cause: null, causeDetail: null, offer: null, machine: null };
-  const own = { id, shortId: id, client: "claude-code", isAlive: true, state: "works" as const };
-  return { ...times, ...counts, ...texts, ...none, ...own, ...more };
-}
-
-function aFleet(...all: SessionView[]): Pick<Overview, "sessions" | "team"> {
-  const team = { where: "here", isEdge: false, trouble: null, chats: [], tasks: null };
-  return { sessions: all, team: { ...team, underWay: [], names: {}, files: [], elsewhere: [] } };
+  const none = { project: null, machine: null, waitingSince: null, lastSeenAt: 0 };
+  return { id, shortId: id, isAlive: true, state: "works", ...none, ...more } as SessionView;
 }
 
 it("what needs its user is first: waits longest, died, stuck; the others are in their projects, without what ended", () => {
-  const fleet = aFleet(
+  const sessions = [
     aSession("ended", { state: "ended", isAlive: false }),
     aSession("idle", { state: "idle", project: "/home/me/app" }),
     aSession("works", { project: "/home/me/app" }),
@@ -199,7 +185,9 @@ it("what needs its user is first: waits longest, died, stuck; the others are in 
     aSession("died", { state: "died", isAlive: false }),
     aSession("waits-2", { state: "waits", waitingSince: 200 }),
     aSession("waits-1", { state: "waits", waitingSince: 100 }),
-  );
+  ];
+  const team = { where: "here", isEdge: false, trouble: null, chats: [], tasks: null };
+  const fleet = { sessions, team: { ...team, underWay: [], names: {}, files: [], elsewhere: [] } };
   const { needs, projects } = groupsOf(fleet, "/home/me");
   expect(needs.map(({ id }) => id)).toEqual(["waits-1", "waits-2", "died", "stuck"]);
   expect(projects.map(({ title, sessions: some }) => [title, some.map(({ id }) => id)])).toEqual([

@@ -9,21 +9,15 @@ import { commitAll, git, makeRepository, temporaryFolder, write } from "#harness
 
 const node = process.execPath;
 
-/** A home in which a worker needs no repository. */
-function aPlainHome(): CliHome {
+function aWorkerHome(isGit = true): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);
-  return home;
-}
-
-function aWorkerHome(): CliHome {
-  const home = aPlainHome();
-  makeRepository(home.project, { "a.txt": "one\n" });
+  if (isGit) makeRepository(home.project, { "a.txt": "one\n" });
   return home;
 }
 
 it("words behind -- are the worker's command, also where one is the name of a subcommand", async () => {
-  const home = aPlainHome();
+  const home = aWorkerHome(false);
   const number = await submit(home, "build");
   const folder = temporaryFolder();
   writeFileSync(join(folder, "service"), '#!/bin/sh\nprintf %s "$*" | tee ran.txt\n', { mode: 0o755 });
@@ -108,10 +102,7 @@ async function interrupted(by: "onInterrupt" | "onReaderGone", times: number): P
     // The program waits until this is opened.
     if (times === 1) void writeFile(gate, "");
   };
-  const onAsked = (asked: () => void): (() => void) => {
-    ask = asked;
-    return () => undefined;
-  };
+  const onAsked = (asked: () => void): (() => void) => ((ask = asked), () => undefined);
   const script = `console.log('{"shim":"progress","note":"half"}');
     require("node:fs").readFile(${JSON.stringify(gate)}, () => console.log("end"));`;
   const ran = await home.shimWith({ stdout, [by]: onAsked }, "worker --type build --", node, "-e", script);
@@ -140,7 +131,7 @@ function submitFiles(home: CliHome, files: Record<string, string>, ...more: stri
 async function work(home: CliHome, more: object = {}): Promise<number> {
   const settings = { types: { build: { command: [node, "-e", program], repository: home.project, ...more } } };
   writeFileSync(join(home.other, "worker.json"), JSON.stringify(settings));
-  return (await home.shim("worker --config", join(home.other, "worker.json"), "--once")).code;
+  return (await home.shim("worker --config ../other/worker.json --once")).code;
 }
 
 it("a task without a branch is reported with the reason, and so is one whose commit is not here @night", async () => {
