@@ -3,14 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { transcriptPath } from "#harness/claude/claude-code.ts";
 import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
-import {
-  Deployment,
-  poisonCommand,
-  refusingPoison,
-  shellWork,
-  undoesTheTurn,
-  written,
-} from "#harness/clients/chat-rig.ts";
+import { Deployment, poisonCommand, refusingPoison, shellWork, undoesTheTurn } from "#harness/clients/chat-rig.ts";
+import { written } from "#harness/clients/chat-rig.ts";
 import { runShim } from "#harness/clients/real-clients.ts";
 
 const instructions = {

@@ -4,17 +4,8 @@ import { expect, it } from "vitest";
 import { cleanEnv } from "#harness/claude/claude-code.ts";
 import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
 import { aModel, ClientRig, fail } from "#harness/clients/chat-rig.ts";
-import {
-  codex,
-  codexSettings,
-  connectClient,
-  environmentOf,
-  noModel,
-  opencode,
-  putProgram,
-  type RealClient,
-  runShim,
-} from "#harness/clients/real-clients.ts";
+import { codex, codexSettings, connectClient, environmentOf, noModel } from "#harness/clients/real-clients.ts";
+import { opencode, putProgram, type RealClient, runShim } from "#harness/clients/real-clients.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
 import { programOf } from "../../scripts/install-clients.ts";
 

@@ -3,16 +3,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symli
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import {
-  answered,
-  built,
-  envOf,
-  integrityOf,
-  nextStepOf,
-  spawnServer,
-  startServer,
-  storeOf,
-} from "#harness/machine/mcp-process.ts";
+import { answered, built, envOf, integrityOf, nextStepOf, spawnServer } from "#harness/machine/mcp-process.ts";
+import { startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { lacking, MachineHome, patience } from "#harness/machine/programs.ts";
 import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";

@@ -6,17 +6,8 @@ import { expect, it, vi } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import {
-  built,
-  envOf,
-  homeWithoutRetention,
-  integrityOf,
-  nextStepOf,
-  setAside,
-  setting,
-  spawnServer,
-  storeOf,
-} from "#harness/machine/mcp-process.ts";
+import { built, envOf, homeWithoutRetention, integrityOf, nextStepOf, setAside } from "#harness/machine/mcp-process.ts";
+import { setting, spawnServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-test.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";

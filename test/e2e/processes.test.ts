@@ -5,15 +5,8 @@ import { patience } from "#harness/machine/programs.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
-import {
-  answered,
-  built,
-  integrityOf,
-  setting,
-  startServer,
-  storeOf,
-  type StartOptions,
-} from "#harness/machine/mcp-process.ts";
+import { answered, built, integrityOf, setting, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { type StartOptions } from "#harness/machine/mcp-process.ts";
 import { storedSession } from "#harness/machine/claude.ts";
 import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
