@@ -112,10 +112,8 @@ const lackings = { locks: "its file system has no locks", sockets: "no socket ca
 for (const what of ["locks", "sockets"] as const)
   it(`a home on a disk without ${what} has no host: host.log says why, and events wait in the spool @night`, async (test) => {
     const paths = tempHome();
-    expect(prompt(paths, 1, lacking(test, what))).toMatchObject({
-      status: 0,
-      stdout: expect.stringContaining("host.log"),
-    });
+    const stdout = expect.stringContaining("host.log") as string;
+    expect(prompt(paths, 1, lacking(test, what))).toMatchObject({ status: 0, stdout });
     const log = join(paths.home, "host.log");
     await vi.waitFor(() => expect(readFileSync(log, "utf8")).toContain(lackings[what]), patience);
     expect(spool.survey(paths.spool).waiting).toHaveLength(1);
@@ -202,10 +200,8 @@ function prompt(paths: Paths, n = 1, more: NodeJS.ProcessEnv = {}) {
 }
 
 function prompts(paths: Paths): unknown[] {
-  const entries = storeOf(paths)
-    .read((sql) => journal.list(sql, session, 0), [])
-    .map(({ entry }) => entry);
-  return entries.flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : []));
+  const rows = storeOf(paths).read((sql) => journal.list(sql, session, 0), []);
+  return rows.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
 }
 
 it("where no host can be started events wait in the spool, redacted, and the user reads it; the next host records each once @night", async () => {

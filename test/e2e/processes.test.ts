@@ -5,8 +5,8 @@ import { patience } from "#harness/machine/programs.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
-import { answered, built, integrityOf, setting, startServer, storeOf } from "#harness/machine/mcp-process.ts";
-import { type StartOptions } from "#harness/machine/mcp-process.ts";
+import { answered, built, integrityOf, setting } from "#harness/machine/mcp-process.ts";
+import { startServer, storeOf, type StartOptions } from "#harness/machine/mcp-process.ts";
 import { storedSession } from "#harness/machine/claude.ts";
 import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/store-test.ts";
@@ -108,10 +108,8 @@ it("a server whose client died ends by itself, although another process holds th
   await untilGone(server);
   killEvery(family.filter((one) => isAlive(systemProcesses, one)));
   await connection.ended;
-  expect(storedSession({ store: storeOf(paths) }, String(session))).toMatchObject({
-    endedAt: null,
-    detachedAt: expect.any(Number),
-  });
+  const detached = { endedAt: null, detachedAt: expect.any(Number) as number };
+  expect(storedSession({ store: storeOf(paths) }, String(session))).toMatchObject(detached);
 });
 
 /** Spins for ever at this signal, in one regular expression. */

@@ -35,13 +35,10 @@ async function twoMachines(): Promise<{ edge: EdgeRuntime; a: Joined; b: Joined 
 
 async function aChat({ machine }: Joined, goal: string): Promise<{ server: McpConnection; session: string }> {
   const server = await startServer(machine.paths);
-  const saved = await answered(server, "shim_force_checkpoint", {
-    goal,
-    project: machine.project,
-    nextStep: `go on with ${goal}`,
-    files: [join(machine.project, "one.ts")],
-  });
-  return { server, session: String(saved["session"]) };
+  const { project } = machine;
+  const work = { goal, project, nextStep: `go on with ${goal}`, files: [join(project, "one.ts")] };
+  const { session } = await answered(server, "shim_force_checkpoint", work);
+  return { server, session: String(session) };
 }
 
 function stateOf(edge: EdgeRuntime, task: number): Promise<string> {
@@ -64,10 +61,9 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
 
   const other = await aChat(b, "hello");
   const found = await vi.waitFor(async () => {
-    const { project } = b.machine;
-    const answer = await answered(other.server, "shim_check_recovery", { project });
-    expect(answer["brief"]).toContain(one.session);
-    return String(answer["brief"]);
+    const { brief } = await answered(other.server, "shim_check_recovery", { project: b.machine.project });
+    expect(brief).toContain(one.session);
+    return String(brief);
   }, polling);
   for (const part of ["on another machine (desktop)", "half of the lexer", "not synced: whatever it did after"])
     expect(found).toContain(part);
@@ -143,10 +139,7 @@ PATH="\${PATH#*:}" exec git "$@"
 
 it("a take that was killed is done by the next one, in its place", async () => {
   const { root: folder, project: origin } = makeProject({ "one.ts": "export {};\n" });
-  const [a, b] = ["desktop", "laptop"].map((name) => new MachineHome(name, { folder, origin })) as [
-    MachineHome,
-    MachineHome,
-  ];
+  const [a, b] = [new MachineHome("desktop", { folder, origin }), new MachineHome("laptop", { folder, origin })];
   const session = await a.loseAChat("the parser");
   const file = join(folder, "given.shim");
   const { sealed } = await a.ask("give", session, "--file", file);

@@ -6,9 +6,8 @@ import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";
-import { aFleetPage, closeBrowser, go, openTab } from "#harness/web/browser.ts";
+import { aFleetPage, closeBrowser, go, openHome, openTab } from "#harness/web/browser.ts";
 import { failAll, fleetIds, submit } from "#harness/web/seeds.ts";
-import { servePage } from "#harness/web/live-page.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 afterAll(closeBrowser);
@@ -26,9 +25,10 @@ it("the page follows what other processes write, without a reload", async () => 
   const { home, page } = await aFleetPage();
   await page.getByText("live", { exact: true }).waitFor();
   home.alive.add(1_009);
-  addSession(home, { id: "99990000-0000-4000-8000-000000000009", pid: 1_009, title: "A new chat" });
+  const id = "99990000-0000-4000-8000-000000000009";
+  addSession(home, { id, pid: 1_009, title: "A new chat" });
   await page.getByText("A new chat").waitFor();
-  home.runtime.store.write((sql) => sessions.end(sql, home.now, "99990000-0000-4000-8000-000000000009", "other"));
+  home.runtime.store.write((sql) => sessions.end(sql, home.now, id, "other"));
   await page.getByText("2 ended in the last day").click();
   await page.getByText("A new chat").waitFor();
 });
@@ -43,33 +43,31 @@ it("a session is forgotten only after the question, and its page says that it is
 
 it("replay, discard and cancel show their effect, ask once, and change the task @night", async () => {
   const { team, page } = await aFleetPage();
-  const stateOf = (task: number): string => given(team.coordinator.call("tasks.get", { task })).state;
+  const get = (task: number) => given(team.coordinator.call("tasks.get", { task }));
   const [first = 0, second = 0] = team.dead;
   await go(page, `task/${first}`);
   expect(await confirm(page, "Replay", "Replay")).toContain("may happen a second time");
-  expect(stateOf(first)).toBe("queued");
+  expect(get(first).state).toBe("queued");
   await page.getByRole("button", { name: "Cancel task" }).waitFor();
   expect(await confirm(page, "Cancel task", "Cancel task")).toContain("No chat will start it.");
-  expect(stateOf(first)).toBe("cancelled");
+  expect(get(first).state).toBe("cancelled");
   await go(page, `task/${second}`, `Task #${second}`);
   await page.getByRole("button", { name: "Discard" }).click();
   await page.getByRole("button", { name: "Leave it" }).click();
-  expect(given(team.coordinator.call("tasks.get", { task: second })).reason).toBe("failed");
+  expect(get(second).reason).toBe("failed");
   expect(await confirm(page, "Discard", "Discard")).toContain("can never be replayed");
-  expect(given(team.coordinator.call("tasks.get", { task: second })).reason).toBe("discarded");
+  expect(get(second).reason).toBe("discarded");
 });
 
 it("dead letters are replayed by filter, and the rest stays dead @night", async () => {
   const { team, page } = await aFleetPage();
-  submit(
-    team.coordinator,
-    Array.from({ length: 60 }, () => ({ type: "mail", priority: 9 })),
-  );
+  const mail = { type: "mail", priority: 9 };
+  for (let n = 0; n < 60; n++) submit(team.coordinator, [mail]);
   failAll(team.coordinator, team.self, 60, "no route");
   await go(page, "dead", "63 dead tasks match");
   await page.getByLabel("Type").fill("mail");
   // What is half typed stays when the page reads again.
-  submit(team.coordinator, [{ type: "mail", priority: 9 }]);
+  submit(team.coordinator, [mail]);
   failAll(team.coordinator, team.self, 1, "no route");
   await page.getByText("64 dead tasks match").waitFor();
   await page.keyboard.press("Enter");
@@ -84,18 +82,13 @@ it("the chat's view shows what its last turn changed, asks, and takes it back @n
   const rig = anUndoRig({ "a.txt": "one\n" }, { home });
   const work = (): void => write(home.project, { "a.txt": "two\n", "new.txt": "new\n" });
   await rig.turn("rewrite it", { tool: "Bash", work });
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link());
+  const { page } = await openHome(home);
   await page.getByText("rewrite it").first().waitFor();
   await go(page, `chat/${rig.claude.session}`);
   await page.getByText("What its last turn changed, to take it back").click();
   await page.getByText("new.txt: is deleted").waitFor();
   expect(await page.getByText("-two").textContent()).toContain("+one");
-  await page.getByRole("button", { name: "Take back", exact: true }).click();
-  const dialog = page.getByRole("dialog");
-  expect(await dialog.textContent()).toContain("2 files");
-  await dialog.getByRole("button", { name: "Take back" }).click();
-  await dialog.waitFor({ state: "detached" });
+  expect(await confirm(page, "Take back", "Take back")).toContain("2 files");
   expect(readFileSync(join(home.project, "a.txt"), "utf8")).toBe("one\n");
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
   await page.getByText("Nothing of it can be put back.").waitFor();
@@ -122,8 +115,7 @@ it("markup, scripts and marks of direction in the text of a chat are shown, not 
   home.alive.add(1_001);
   const attack = `<img src=x onerror="document.title='owned'"><script>document.title="owned"</script>\u202Etxt.exe`;
   addSession(home, { id: fleetIds.works, pid: 1_001, title: attack, entries: [{ kind: "prompt", text: attack }] });
-  const served = await servePage(home, { isBuilt: true });
-  const { page, faults } = await openTab(served.link());
+  const { page, faults } = await openHome(home);
   const shown = page.getByRole("link", { name: "onerror" });
   expect(await shown.textContent()).toContain("<script>document.title");
   expect(await shown.textContent()).not.toContain("\u202E");

@@ -3,10 +3,11 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
-import { axeFaults, closeBrowser, openTab, type Tab } from "#harness/web/browser.ts";
+import { axeFaults, closeBrowser, go, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
 import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import type { Io } from "#src/cli/io.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
@@ -32,20 +33,17 @@ it("a pasted token signs in, stays out of the address and of what the browser ke
   await page.keyboard.press("Enter");
   await page.getByText("Work of chat-1").waitFor();
   expect(page.url()).toBe(`${edge.url}/`);
-  expect(await page.evaluate("JSON.stringify([document.cookie, localStorage.length, sessionStorage.length])")).toBe(
-    '["",0,0]',
-  );
+  const kept = await page.evaluate("JSON.stringify([document.cookie, localStorage.length, sessionStorage.length])");
+  expect(kept).toBe('["",0,0]');
   expect(await page.getByRole("link", { name: "Experiments" }).count()).toBe(0);
-  await page.evaluate('location.hash = "#/experiments"');
-  await page.getByText("only on the machine").waitFor();
-  await page.evaluate('location.hash = "#/files"');
+  await go(page, "experiments", "only on the machine");
+  await go(page, "files");
   await page.getByRole("button", { name: "Release" }).click();
   await page.getByRole("button", { name: "Force release" }).click();
   await page.getByRole("dialog").getByRole("alert").waitFor();
   expect((await edge.call("leases.list", {})).leases).toHaveLength(1);
   await page.keyboard.press("Escape");
-  await page.evaluate('location.hash = "#/tasks"');
-  await page.getByText("No task was submitted yet.").waitFor();
+  await go(page, "tasks", "No task was submitted yet.");
   await edge.call("tasks.submit", { tasks: [{ type: "build" }] });
   await page.getByText("0 % of 1 task done").waitFor();
   expect(faults).toEqual([]);
@@ -68,7 +66,7 @@ it("the page follows the workspace over its socket, opened with a ticket that is
   await register(edge, "chat-2");
   await page.getByText("Work of chat-2").waitFor();
   expect(addresses).toEqual([`${edge.url.replace("http", "ws")}/v1/workspaces/team/connect`]);
-  await page.evaluate('location.hash = "#/health"');
+  await go(page, "health");
   const { id } = await edge.call("tokens.create", { machine: "old-laptop", scope: "work" });
   await page.reload();
   await page.getByLabel("Access token").fill(edge.adminToken);
@@ -126,26 +124,24 @@ async function paired(words = "pair"): Promise<Paired> {
   let tab: Tab | null = null;
   let text = "";
   let beganAt = 0;
-  const ran = await home.shimWith(
-    {
-      isInteractive: true,
-      interrupted: () => new AbortController().signal,
-      stderr: (more) => void (text += more),
-      wait: async () => {
-        const [link = ""] = /http\S+#pair=\S+/.exec(text) ?? [];
-        beganAt = performance.now();
-        tab ??= await openTab(link, phone);
-        await tab.page.getByText("Compare with your terminal").waitFor();
-      },
-      ask: async (question) => {
-        const [number = "none"] = /\d{3} \d{3}/.exec(question) ?? [];
-        expect(question).toContain('"Pixel 9, Chrome" has opened the link');
-        await tab?.page.getByText(number).waitFor();
-        return "y";
-      },
+  const terminal: Partial<Io> = {
+    isInteractive: true,
+    interrupted: () => new AbortController().signal,
+    stderr: (more) => void (text += more),
+    wait: async () => {
+      const [link = ""] = /http\S+#pair=\S+/.exec(text) ?? [];
+      beganAt = performance.now();
+      tab ??= await openTab(link, phone);
+      await tab.page.getByText("Compare with your terminal").waitFor();
     },
-    words,
-  );
+    ask: async (question) => {
+      const [number = "none"] = /\d{3} \d{3}/.exec(question) ?? [];
+      expect(question).toContain('"Pixel 9, Chrome" has opened the link');
+      await tab?.page.getByText(number).waitFor();
+      return "y";
+    },
+  };
+  const ran = await home.shimWith(terminal, words);
   links.refresh();
   const { page, faults } = tab ?? (await openTab("about:blank"));
   await page.getByText("Payments").first().waitFor();
@@ -193,9 +189,8 @@ it("a permission that a chat asks for is shown with what it would do, and is ans
   await page.getByText("rm -r build").waitFor({ state: "detached" });
   if (process.env["SHIM_PHONE_TIMES"])
     process.stdout.write(`phone request ${shownMs.toFixed(0)} ms\nphone answer ${answerMs.toFixed(0)} ms\n`);
-  expect(listNewest(home.runtime, 5)).toContainEqual(
-    expect.objectContaining({ actor: "phone Pixel 9, Chrome", kind: "request.answered" }),
-  );
+  const audited = { actor: "phone Pixel 9, Chrome", kind: "request.answered" };
+  expect(listNewest(home.runtime, 5)).toContainEqual(expect.objectContaining(audited));
   expect(faults).toEqual([]);
 });
 

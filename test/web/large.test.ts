@@ -1,9 +1,8 @@
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
-import { closeBrowser, openTab } from "#harness/web/browser.ts";
+import { closeBrowser, go, openHome } from "#harness/web/browser.ts";
 import { fleetIds, seedFleet, seedTeam, submit } from "#harness/web/seeds.ts";
-import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
@@ -15,39 +14,27 @@ function aLargeHome(): CliHome {
   for (let at = 0; at < 496; at++) {
     home.now += 1;
     home.alive.add(5_000 + at);
-    addSession(home, {
-      id: `aaaa${String(at).padStart(4, "0")}-0000-4000-8000-000000000009`,
-      pid: 5_000 + at,
-      title: `Chat ${at}`,
-    });
+    const id = `aaaa${String(at).padStart(4, "0")}-0000-4000-8000-000000000009`;
+    addSession(home, { id, pid: 5_000 + at, title: `Chat ${at}` });
   }
-  for (let batch = 0; batch < 50; batch++)
-    submit(
-      team.coordinator,
-      Array.from({ length: 1_000 }, (_, at) => ({ type: `type-${at % 20}`, priority: 1 })),
-    );
+  const batch = Array.from({ length: 1_000 }, (_, at) => ({ type: `type-${at % 20}`, priority: 1 }));
+  for (let n = 0; n < 50; n++) submit(team.coordinator, batch);
   return home;
 }
 
 /** Calls that the page has made since the last look, in their order. */
 function watchCalls(page: Page): () => string[] {
-  let names: string[] = [];
+  const names: string[] = [];
   page.on("request", (request) => {
     if (request.url().endsWith("/api/call")) names.push((request.postDataJSON() as { name: string }).name);
   });
-  return () => {
-    const seen = names;
-    names = [];
-    return seen;
-  };
+  return () => names.splice(0);
 }
 
 const entries = 'document.querySelectorAll("main li, main tbody tr").length';
 
 it("with 500 chats and 50,000 tasks a view asks once for each part that it shows, a search asks nothing, and lists begin with few entries @night", async () => {
-  const home = aLargeHome();
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link());
+  const { page, served } = await openHome(aLargeHome());
   // Without hints each call is one of a view.
   await page.route("**/api/live", (route) => route.abort());
   await page.getByText("497 at work").waitFor();
@@ -61,7 +48,7 @@ it("with 500 chats and 50,000 tasks a view asks once for each part that it shows
   await page.getByLabel("Search chats").fill("aaaa0077");
   await page.getByText("1 at work").waitFor();
   expect(calls()).toEqual([]);
-  await page.evaluate('location.hash = "#/tasks"');
+  await go(page, "tasks");
   const list = page.locator("section[aria-labelledby=list] tbody");
   await list.getByText("running").waitFor();
   await page.getByText(/50,0\d\d tasks/).waitFor();
@@ -93,8 +80,7 @@ async function interaction(page: Page, act: string): Promise<number> {
 it.runIf(process.env["SHIM_PAGE_TIMES"] === "1")(
   "times of the page with 500 chats and 50,000 tasks @night",
   async () => {
-    const served = await servePage(aLargeHome(), { isBuilt: true });
-    const { page } = await openTab(served.link());
+    const { page } = await openHome(aLargeHome());
     await page.getByText("497 at work").waitFor();
     const paints: number[] = [];
     const fleets: number[] = [];

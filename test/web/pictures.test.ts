@@ -2,9 +2,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
-import { closeBrowser, openTab } from "#harness/web/browser.ts";
+import { closeBrowser, openHome } from "#harness/web/browser.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
-import { servePage } from "#harness/web/live-page.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
@@ -153,8 +152,7 @@ it.runIf(process.env["SHIM_PICTURES"] === "1")("pictures of the guide @night", a
   home.now = new Date(2026, 10, 27, 17, 40).getTime();
   const [asking = "", died = "", , , , , index = ""] = seedDay(home);
   seedTeam(home, index, 4_006);
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link(), { viewport: { width: 1_000, height: 700 } });
+  const { page } = await openHome(home, { viewport: { width: 1_000, height: 700 } });
   await page.clock.install({ time: home.now });
   // The folders of that day are on no machine, and Claude Code has no conversation of it.
   await page.route("**/api/call", (route) =>

@@ -2,13 +2,13 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
-import { aFleetPage, axeFaults, closeBrowser, go, openTab } from "#harness/web/browser.ts";
+import { aFleetPage, axeFaults, closeBrowser, go, openHome } from "#harness/web/browser.ts";
 import { seedExperiments } from "#harness/experiments/histories.ts";
 import { fleetIds, joinTeam, seedFleet, type SeededTeam } from "#harness/web/seeds.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { given } from "#harness/coordinator/peers.ts";
-import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
@@ -69,8 +69,7 @@ it("at 1440 x 900 twelve chats of three projects are above the fold, what needs 
     const project = join(home.folder, `project-${at % 3}`);
     addSession(home, { id: `bbbb000${at}-0000-4000-8000-000000000009`, pid: 3_000 + at, title: `Chat ${at}`, project });
   }
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link(), { viewport: { width: 1_440, height: 900 } });
+  const { page } = await openHome(home, { viewport: { width: 1_440, height: 900 } });
   await page.getByRole("link", { name: "Chat 8" }).waitFor();
   const headings = await page.getByRole("heading", { level: 2 }).allTextContents();
   expect(headings.toSorted()).toEqual(["Needs you", "project", "project-0", "project-1", "project-2"]);
@@ -88,25 +87,20 @@ it("a chat of two prompts and 80 saves is at most three screens of a phone, and 
   const home = aCliHome();
   const id = fleetIds.works;
   home.alive.add(1_002);
-  addSession(home, {
-    id,
-    pid: 1_002,
-    title: "Search",
-    entries: [
-      { kind: "prompt", text: "index new documents" },
-      { kind: "assistant", text: "Done, in the background." },
-      { kind: "turn_end" },
-      { kind: "prompt", text: "and measure it" },
-    ],
-  });
+  const entries: JournalEntry[] = [
+    { kind: "prompt", text: "index new documents" },
+    { kind: "assistant", text: "Done, in the background." },
+    { kind: "turn_end" },
+    { kind: "prompt", text: "and measure it" },
+  ];
+  addSession(home, { id, pid: 1_002, title: "Search", entries });
   for (let save = 0; save < 80; save++) {
     home.now += 1_000;
     const entry = { kind: "tool_end", id: `t${save}`, name: "Bash", input: "npm run bench" } as const;
     home.runtime.store.write((sql) => journal.append(sql, id, home.now, `s${save}`, entry));
     capture(home.runtime, { sessionId: id, trigger: "on_demand" });
   }
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link(), { viewport: { width: 375, height: 812 } });
+  const { page } = await openHome(home, { viewport: { width: 375, height: 812 } });
   await page.getByText("Search").first().waitFor();
   await go(page, `chat/${id}`, "and measure it");
   expect(await page.evaluate("document.documentElement.scrollHeight")).toBeLessThanOrEqual(3 * 812);
@@ -174,8 +168,7 @@ it("with the keyboard alone: skip to the view, find a chat, ask to dismiss it, a
 
 it("an empty machine says in each view what to do first @night", async () => {
   const home = aCliHome();
-  const served = await servePage(home, { isBuilt: true });
-  const { page, faults } = await openTab(served.link());
+  const { page, faults } = await openHome(home);
   const empty = [
     ["fleet", "Start Claude Code in a project"],
     ["day", "Choose a longer time"],

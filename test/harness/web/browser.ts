@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { AxeBuilder } from "@axe-core/playwright";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { onTestFinished } from "vitest";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { chromiumPath } from "./chromium.ts";
 import { servePage } from "./live-page.ts";
 import { fleetIds, seedFleet, seedTeam } from "./seeds.ts";
@@ -52,16 +52,21 @@ export async function openTab(link: string, options: BrowserContextOptions = {})
   return { page, faults };
 }
 
-/** The page of a machine that has a fleet and a team, signed in. */
+/** The page of a machine, signed in. */
+export async function openHome(home: CliHome, options: BrowserContextOptions = {}) {
+  const served = await servePage(home, { isBuilt: true });
+  const link = served.link();
+  return { served, link, ...(await openTab(link, options)) };
+}
+
+/** The page of a machine that has a fleet and a team. */
 export async function aFleetPage(options: BrowserContextOptions = {}) {
   const home = aCliHome();
   seedFleet(home);
   const team = seedTeam(home, fleetIds.works, 1_002);
-  const served = await servePage(home, { isBuilt: true });
-  const link = served.link();
-  const tab = await openTab(link, options);
-  await tab.page.getByText("Payments").first().waitFor();
-  return { home, team, served, link, ...tab };
+  const opened = await openHome(home, options);
+  await opened.page.getByText("Payments").first().waitFor();
+  return { home, team, ...opened };
 }
 
 /** Opens a view, and waits until it shows the text. */

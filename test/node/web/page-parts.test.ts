@@ -19,14 +19,8 @@ it("characters that hide or reorder text are shown as a mark; lines and ordinary
 });
 
 it("figures are short, in words a person uses", () => {
-  expect([0, -5, 119_999, 120_000, 7_200_000, 172_800_000].map(age)).toEqual([
-    "0 s",
-    "0 s",
-    "119 s",
-    "2 min",
-    "2 h",
-    "2 d",
-  ]);
+  const ages = [0, -5, 119_999, 120_000, 7_200_000, 172_800_000].map(age);
+  expect(ages).toEqual(["0 s", "0 s", "119 s", "2 min", "2 h", "2 d"]);
   expect([0, 0.004, 1.5].map(format.dollars)).toEqual(["$0.00", "< $0.01", "$1.50"]);
   expect([format.count(1, "task"), format.count(50_000, "task")]).toEqual(["1 task", "50,000 tasks"]);
   expect([format.words("contextFill"), format.words("budget_exceeded")]).toEqual(["context fill", "budget exceeded"]);
@@ -191,16 +185,13 @@ it("a stop ends it after the batch under way", async () => {
 });
 
 it("a refusal ends it with its reason, and what was replayed by then", async () => {
-  let calls = 0;
-  answering(() =>
-    (calls += 1) === 1
-      ? { ok: true, value: { tasks: Array.from({ length: 25 }, (_, task) => ({ task })) } }
-      : refused("quota_exceeded", "too many tasks"),
-  );
+  const value = { tasks: Array.from({ length: 25 }, (_, task) => ({ task })) };
+  const answers: Answer<unknown>[] = [{ ok: true, value }, refused("quota_exceeded", "too many tasks")];
+  answering(() => answers.shift() ?? expect.unreachable("it has ended"));
   expect((await run(100)).at(-1)).toEqual({ done: 25, isOver: true, trouble: "too many tasks" });
 });
 
-it("the preview reads on over pages that hold no match", async () => {
+it("the preview reads on over pages that hold no match, no page more than it needs, and at most sixty", async () => {
   const pages = [
     { tasks: [], cursor: "2000" },
     { tasks: [{ task: 2_001, reason: "failed" }], cursor: "4000" },
@@ -210,22 +201,18 @@ it("the preview reads on over pages that hold no match", async () => {
   const found = await findTasks({ state: "dead" }, 10, ({ reason }) => reason === "expired");
   expect(found).toEqual({ ok: true, value: { tasks: [{ task: 4_001, reason: "expired" }], cursor: null } });
   expect(asked.map(({ cursor }) => cursor)).toEqual([undefined, "2000", "4000"]);
-});
-
-it("the preview reads no page more than it needs, and at most sixty", async () => {
   for (const count of [1, 0]) {
     const tasks = Array.from({ length: count }, (_, task) => ({ task }));
-    const asked = answering(() => ({ ok: true, value: { tasks, cursor: "1" } }));
+    const pagesRead = answering(() => ({ ok: true, value: { tasks, cursor: "1" } }));
     await findTasks({}, 1);
-    expect(asked).toHaveLength(count === 1 ? 1 : 60);
+    expect(pagesRead).toHaveLength(count === 1 ? 1 : 60);
   }
 });
 
 it("what a hidden page has missed it reads when it is shown again, once", () => {
   vi.useFakeTimers();
-  onTestFinished(() => void vi.useRealTimers());
   vi.stubGlobal("document", { hidden: true });
-  onTestFinished(() => void vi.unstubAllGlobals());
+  onTestFinished(() => void vi.useRealTimers().unstubAllGlobals());
   const before = revision.value;
   changed();
   vi.advanceTimersByTime(10_000);
