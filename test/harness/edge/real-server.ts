@@ -142,14 +142,15 @@ export class CutProxy {
 }
 
 /** Serves on this machine until the test ends. @returns its address */
-export async function servedInTest(server: Server | RelayServer): Promise<string> {
-  server.listen(0, "127.0.0.1");
+/** @param socket absent: a free port of this machine. @returns the address, or the socket */
+export async function servedInTest(server: Server | RelayServer, socket?: string): Promise<string> {
+  server.listen(socket === undefined ? { port: 0, host: "127.0.0.1" } : { path: socket });
   await once(server, "listening");
   onTestFinished(() => {
     if ("closeAllConnections" in server) server.closeAllConnections();
     server.close();
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return socket ?? `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** Adds a token to each request: for programs that can send none of their own. @returns its address */

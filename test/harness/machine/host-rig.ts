@@ -41,7 +41,9 @@ export async function aHost(
     vi.useRealTimers();
   });
   await vi.waitUntil(() => existsSync(socket), patience);
-  return { runtime, host, socket, killed, ended };
+  const rig = { runtime, host, socket, killed, ended, isOver: false };
+  void ended.then(() => (rig.isOver = true));
+  return rig;
 }
 
 type HostRig = Awaited<ReturnType<typeof aHost>>;

@@ -19,9 +19,7 @@ const turns = [
 const claude = writtenRows("claude-code", turns);
 const [first = "", second = "", third = "", fourth = ""] = claude;
 
-function lines(...rows: readonly string[]): string {
-  return rows.map((line) => `${line}\n`).join("");
-}
+const lines = (...rows: readonly string[]): string => rows.map((line) => `${line}\n`).join("");
 
 /** The rows of a transcript of Claude Code with other times. */
 function timed(change: (time: number) => unknown): string {
@@ -73,10 +71,7 @@ const openCode2 = [
 /** What the brief has, and what it has not. */
 type Form = readonly [content: string | Uint8Array, has: readonly string[], lacks?: readonly string[], name?: string];
 
-function jsonLines(...all: readonly object[]): string {
-  return lines(...all.map((row) => JSON.stringify(row)));
-}
-
+const jsonLines = (...all: readonly object[]): string => lines(...all.map((row) => JSON.stringify(row)));
 const manyRows = Array.from({ length: 40_000 }, (_, n) => codexRow(4 + n, "event_msg/noise", { n: n * n }));
 const longRollout = zstdCompressSync(lines(head, ...rollout) + jsonLines(...manyRows));
 const answerOfTheOther = fourth.replace(uuidOf(fourth), "w").replace(uuidOf(third), "of-the-other-chat");

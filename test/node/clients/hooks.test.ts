@@ -369,9 +369,8 @@ it.each<[string, object[]]>([
   expect(refused(client, ...rows).notified()).toEqual([]);
 });
 
-function limitNow(runtime: TempRuntime, id = session): unknown {
-  return runtime.store.read((sql) => limitOf(sql, sessions.get(sql, id)!), null);
-}
+const limitNow = (runtime: TempRuntime, id = session): unknown =>
+  runtime.store.read((sql) => limitOf(sql, sessions.get(sql, id)!), null);
 
 it("the fuller of Codex's windows says when its limit ends, and then there is none", () => {
   const limits = { primary: aWindow(100, 2 * hourMs), secondary: aWindow(80, 100 * hourMs) };

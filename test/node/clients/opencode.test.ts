@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -9,6 +8,7 @@ import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { childrenOf } from "#harness/machine/process-tree.ts";
 import { recording, recordings, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -57,9 +57,8 @@ interface Call<Output> {
   readonly o: Output;
 }
 
-function call<Output>(name: string): Call<Output> {
-  return structuredClone(recording("opencode", name).payload) as unknown as Call<Output>;
-}
+const call = <Output>(name: string): Call<Output> =>
+  structuredClone(recording("opencode", name).payload) as unknown as Call<Output>;
 
 async function prompt({ hooks }: Pick<Chat, "hooks">, id = session, message: object = {}): Promise<readonly unknown[]> {
   const { o } = call<{ message: Record<string, unknown>; parts: unknown[] }>("chat.message");
@@ -243,12 +242,7 @@ function aHome(eventMs = limits.eventMs, command: readonly string[] = []) {
 async function aHost(home: string, answer: RequestListener): Promise<void> {
   const socket = hostSocket(home, systemProcesses.boot());
   prepareSocketFolder(home, socket);
-  const server = createServer(answer).listen(socket);
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  await servedInTest(createServer(answer), socket);
 }
 
 it("the plugin sends each event to the host, with what says who sends it, and starts no process", async () => {

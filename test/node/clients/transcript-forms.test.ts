@@ -26,10 +26,7 @@ function read(client: string, ...rows: readonly (string | object)[]): Transcript
 }
 
 const readClaude = (...rows: readonly (string | object)[]): TranscriptContent => read("claude-code", ...rows);
-
-function said({ texts }: TranscriptContent): string[] {
-  return texts.map(({ role, text }) => `${role}: ${text}`);
-}
+const said = ({ texts }: TranscriptContent): string[] => texts.map(({ role, text }) => `${role}: ${text}`);
 
 function calls({ toolCalls, toolEnds }: TranscriptContent): string[] {
   const ends = new Map(toolEnds.map(({ toolUseId, error }) => [toolUseId, error ?? "done"]));
@@ -286,9 +283,8 @@ it.each([
   },
 );
 
-function programRow(input: string): object {
-  return codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input });
-}
+const programRow = (input: string): object =>
+  codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input });
 
 function programOutput(...texts: readonly string[]): object {
   const output = ["Script completed\nWall time 1.2 seconds\nOutput:\n", ...texts].map((text) => ({

@@ -164,9 +164,7 @@ it("an answer that calls a tool ends no turn, and of what a command printed the 
   expect(read(printed).toolEnds[0]?.response?.["stdout"]).toBe(`${"x".repeat(99_997)}end`);
 });
 
-function read(...lines: readonly string[]): TranscriptContent {
-  return readRows(rowsIn(Buffer.from(lines.join("\n"))));
-}
+const read = (...lines: readonly string[]): TranscriptContent => readRows(rowsIn(Buffer.from(lines.join("\n"))));
 
 it("generated lines never throw @night", () => {
   const names = ["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"];

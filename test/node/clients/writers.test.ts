@@ -31,9 +31,7 @@ function written(client: string, items: readonly Item[], to = aTarget()): Writte
   return writer.write(conversationOf(items), to);
 }
 
-function textOf(rows: readonly object[]): string {
-  return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
-}
+const textOf = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 
 async function readText(text: string, name = "session.jsonl"): Promise<Conversation> {
   const path = join(temporaryFolder(), name);
@@ -44,9 +42,8 @@ async function readText(text: string, name = "session.jsonl"): Promise<Conversat
 }
 
 /** What the client's reader makes of it. */
-function readAgain(session: WrittenSession): Promise<Conversation> {
-  return readText(textOf(session.rows), session.path?.split("/").at(-1));
-}
+const readAgain = (session: WrittenSession): Promise<Conversation> =>
+  readText(textOf(session.rows), session.path?.split("/").at(-1));
 
 const at = (minute: number): number => begun + minute * 60_000;
 const prompt = (text: string, minute = 0): Item => ({ kind: "prompt", text, at: at(minute) });
@@ -186,9 +183,7 @@ const claudeRow = (type: string, content: unknown, more: JsonObject = {}): JsonO
   return { type, sessionId: "s1", cwd: "/p", timestamp: "2026-11-25T10:00:00.000Z", message, ...more };
 };
 
-function readRows(...rows: readonly JsonObject[]): Promise<Conversation> {
-  return readText(textOf(rows));
-}
+const readRows = (...rows: readonly JsonObject[]): Promise<Conversation> => readText(textOf(rows));
 
 it("a result moves up to its call, and a call without one gets one that says so", async () => {
   const use = (id: string) => claudeRow("assistant", [{ type: "tool_use", id, name: "Bash", input: { command: id } }]);

@@ -27,13 +27,8 @@ const rows: readonly Row[] = readFileSync(join(root, page), "utf8")
     return { now, setting, verdict };
   });
 
-function spansOf(cell: string): string[] {
-  return (cell.match(/`[^`]+`/g) ?? []).map((span) => span.slice(1, -1));
-}
-
-function readJson(path: string): unknown {
-  return JSON.parse(readFileSync(join(root, path), "utf8")) as unknown;
-}
+const spansOf = (cell: string): string[] => (cell.match(/`[^`]+`/g) ?? []).map((span) => span.slice(1, -1));
+const readJson = (path: string): unknown => JSON.parse(readFileSync(join(root, path), "utf8")) as unknown;
 
 const { scripts } = readJson("package.json") as { readonly scripts: Readonly<Record<string, string>> };
 const all = { ...operations, ...machineOperations, ...machineTools, ...teamTools };

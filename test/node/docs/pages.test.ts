@@ -20,9 +20,7 @@ const pages = ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md"].concat(
     .filter((page) => page.endsWith(".md") && !made.has(page)),
 );
 
-function read(page: string): string {
-  return made.get(page) ?? readFileSync(join(root, page), "utf8");
-}
+const read = (page: string): string => made.get(page) ?? readFileSync(join(root, page), "utf8");
 
 /** The anchors of a page's headings, made the way GitHub makes them. */
 function anchorsOf(page: string): string[] {

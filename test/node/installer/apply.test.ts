@@ -13,14 +13,8 @@ import { json, formatOf, listIn, objectIn, update, type Settings } from "#src/in
 
 const besides = ({ settings }: ClientHome): string[] => fs.readdirSync(dirname(settings));
 const mode = (path: string): number => fs.statSync(path).mode & 0o777;
-
-function contents(home: ClientHome): (string | null)[] {
-  return [home.servers, home.settings].map((path) => home.read(path));
-}
-
-function carryOut(home: ClientHome, plan: Plan): ReturnType<typeof apply> {
-  return apply(plan, home.backups, T0);
-}
+const contents = (home: ClientHome): (string | null)[] => [home.servers, home.settings].map((path) => home.read(path));
+const carryOut = (home: ClientHome, plan: Plan): ReturnType<typeof apply> => apply(plan, home.backups, T0);
 
 it("keeps a copy of each file before it changes it, for the user alone, and the mode of a file, and leaves no other file behind", () => {
   const home = aClientHome();

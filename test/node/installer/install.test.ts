@@ -199,9 +199,8 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
   };
 }
 
-function lookAt(home: ClientHome, overrides?: Partial<InspectContext>): Finding[] {
-  return inspect(home.code, aContext({ wantsBlocking: wantsBlocking(home.config), ...overrides }));
-}
+const lookAt = (home: ClientHome, overrides?: Partial<InspectContext>): Finding[] =>
+  inspect(home.code, aContext({ wantsBlocking: wantsBlocking(home.config), ...overrides }));
 
 /** The version of the client cannot be asked. */
 const unasked = { claudeVersion: null };

@@ -9,10 +9,7 @@ import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-
-function json(path: string): unknown {
-  return JSON.parse(readFileSync(join(root, path), "utf8"));
-}
+const json = (path: string): unknown => JSON.parse(readFileSync(join(root, path), "utf8"));
 
 /** The plugin's launcher in a folder of its own, with stand-ins for what is built: they print what they were given. */
 function aPlugin(built: readonly string[]): string {

@@ -107,15 +107,9 @@ it("a process that is there but whose start cannot be read counts as alive", () 
   expect(isAlive(portableProcesses("darwin"), { ...identity, pid: 2 ** 22 + 1 })).toBe(false);
 });
 
-function fail(): Promise<never> {
-  return Promise.reject(new Error("body"));
-}
-
+const fail = (): Promise<never> => Promise.reject(new Error("body"));
 const never = new AbortController().signal;
-
-function lockPath(): string {
-  return join(temporaryFolder(), "lock");
-}
+const lockPath = (): string => join(temporaryFolder(), "lock");
 
 /** Of a process that has ended. */
 const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });

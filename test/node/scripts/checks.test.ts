@@ -91,9 +91,8 @@ it("a wait that ends after a second is a fault; one with the patience of tests i
   for (const call of patient) expect(waitFaults("test/a.test.ts", `await ${call};`)).toEqual([]);
 });
 
-function fault({ source, flags }: RegExp, bound: number | null = null): string | null {
-  return faultOf({ path: "src/a.ts", line: 1, source, flags, bound });
-}
+const fault = ({ source, flags }: RegExp, bound: number | null = null): string | null =>
+  faultOf({ path: "src/a.ts", line: 1, source, flags, bound });
 
 it("an expression of more than linear time is a fault unless what it reads is short; an exponential one always is @night", () => {
   for (const exponential of [/^(?:a|嗯+|的)+$/, /^(?:s|\d{1,3}|old)*$/, /^(\w+\s?)*$/]) {

@@ -1,10 +1,10 @@
-import { once } from "node:events";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { createServer } from "node:net";
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import { unstable_readConfig } from "wrangler";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { keepRunning, type Kept } from "../../../scripts/keep-running.ts";
@@ -12,10 +12,7 @@ import { lock, makePrivate, secretsIn } from "../../../scripts/dev-folder.ts";
 import { declared } from "../../../scripts/local-runtime.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-
-function modeOf(...path: string[]): number {
-  return statSync(join(...path)).mode & 0o777;
-}
+const modeOf = (...path: string[]): number => statSync(join(...path)).mode & 0o777;
 
 /** A file that all may read. */
 function wide(text: string, ...path: string[]): string {
@@ -93,13 +90,10 @@ function devOn(port: string): { status: number | null; stderr: string } {
 }
 
 it("`npm run dev` on a port that is in use names SHIM_DEV_PORT with another port @night", async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  onTestFinished(() => void server.close());
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  const { status, stderr } = devOn(String(port));
+  const { port } = new URL(await servedInTest(createServer()));
+  const { status, stderr } = devOn(port);
   expect(stderr).toContain(`Port ${port} is in use`);
-  expect([status, stderr.includes(`SHIM_DEV_PORT=${port + 1} npm run dev`)]).toEqual([1, true]);
+  expect([status, stderr.includes(`SHIM_DEV_PORT=${Number(port) + 1} npm run dev`)]).toEqual([1, true]);
   expect(devOn("soon").stderr).toContain("SHIM_DEV_PORT must be a port");
 });
 

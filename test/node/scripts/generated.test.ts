@@ -25,9 +25,7 @@ interface Panel {
   readonly targets?: readonly { readonly expr: string; readonly refId: string }[];
 }
 
-function panelsOf(text: string): Panel[] {
-  return (JSON.parse(text) as { panels: Panel[] }).panels;
-}
+const panelsOf = (text: string): Panel[] => (JSON.parse(text) as { panels: Panel[] }).panels;
 
 const learning: ReadonlySet<string> = new Set(["Experiments", "Opportunities", "Routing"]);
 
@@ -61,9 +59,7 @@ it("a histogram is shown by its quantiles, each query under an id of its own", (
   for (const { targets = [] } of panels) expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length);
 });
 
-function read(path: string): unknown {
-  return parse(readFileSync(join(root, path), "utf8"));
-}
+const read = (path: string): unknown => parse(readFileSync(join(root, path), "utf8"));
 
 interface Alert {
   readonly alert: string;

@@ -163,9 +163,7 @@ function parse(text: string): Map<string, number> {
   );
 }
 
-function labels(name: MetricName): readonly string[] {
-  return Object.values(definitionOf(name).labels)[0] ?? [];
-}
+const labels = (name: MetricName): readonly string[] => Object.values(definitionOf(name).labels)[0] ?? [];
 
 it("the declared labels hold all values of the types they show", () => {
   expect(labels("shim_chats")).toEqual(ChatStatus.options);

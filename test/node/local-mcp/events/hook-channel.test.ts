@@ -61,9 +61,8 @@ function aChannel(
 
 const bash = { tool_name: "Bash", tool_use_id: "toolu_1", "tool_input.command": "npm test" };
 
-function entries(runtime: TempRuntime): unknown[] {
-  return runtime.store.read((sql) => journal.list(sql, session, 0), []).map(({ entry }) => entry);
-}
+const entries = (runtime: TempRuntime): unknown[] =>
+  runtime.store.read((sql) => journal.list(sql, session, 0), []).map(({ entry }) => entry);
 
 it("an event that the MCP process takes is stored as the same event of a hook process is, and of both once", async () => {
   const [byTool, byProcess] = [tempRuntime(), tempRuntime()];
@@ -182,9 +181,8 @@ function payload(event: string, fields: object = {}): object {
 }
 
 /** What a process of hooks of the client answers. */
-function byHook(runtime: TempRuntime, event: string, fields: object, pid: number, client = "claude-code"): string {
-  return answerHook(runtime, event, () => JSON.stringify(payload(event, fields)), pid, adapterOf(client) ?? undefined);
-}
+const byHook = (runtime: TempRuntime, event: string, fields: object, pid: number, client = "claude-code"): string =>
+  answerHook(runtime, event, () => JSON.stringify(payload(event, fields)), pid, adapterOf(client) ?? undefined);
 
 const nothing = { status: 200, body: "" };
 

@@ -9,8 +9,10 @@ import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
 import * as http from "node:http";
 import { createServer } from "node:net";
+import { text as textOf } from "node:stream/consumers";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { outputOf, patience, type Output } from "#harness/machine/programs.ts";
@@ -185,9 +187,8 @@ async function given(run: Promise<Output>): Promise<unknown> {
 }
 
 /** The program got the event as it was. @param more what the script adds */
-const asItWas = (args: readonly string[] = codexStop, more: object = {}): object => {
-  return { code: 0, err: "", args, input: hostile, ...more };
-};
+const asItWas = (args: readonly string[] = codexStop, more: object = {}): object =>
+  Object.assign({ code: 0, err: "", args, input: hostile }, more);
 
 /** The line by which the script describes itself, with its parent. */
 const stated = {
@@ -228,27 +229,18 @@ class ShimHookRig {
   }
 
   async host(answer: http.RequestListener): Promise<void> {
-    const server = http
-      .createServer((asked, response) => {
-        const parts: Buffer[] = [];
-        asked.on("data", (part: Buffer) => parts.push(part));
-        asked.on("end", () => {
-          const body = Buffer.concat(parts).toString();
-          this.posted.push({ url: `${asked.method} ${asked.url}`, headers: asked.headers, body });
-          answer(asked, response);
-        });
-      })
-      .listen(join(this.home, "host.sock"));
-    await once(server, "listening");
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
+    const receive = async (asked: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
+      const body = await textOf(asked);
+      this.posted.push({ url: `${asked.method} ${asked.url}`, headers: asked.headers, body });
+      answer(asked, response);
+    };
+    const server = http.createServer((asked, response) => void receive(asked, response));
+    await servedInTest(server, join(this.home, "host.sock"));
   }
 
   /** The script as a client starts it, in a process group of its own. */
   start(options: HookStart = {}): ChildProcess & { readonly stdin: NodeJS.WritableStream } {
-    const { args = ["Stop", "--client", "codex"], env = {}, shell = "/bin/sh", closed } = options;
+    const { args = codexStop, env = {}, shell = "/bin/sh", closed } = options;
     const script = [join(this.folder, "shim-hook"), process.execPath, ...args];
     const child = spawn(shell, closed ? ["-c", `exec "$0" "$@" ${closed}`, shell, ...script] : script, {
       env: { PATH: "/usr/bin:/bin", HOME: this.folder, SHIM_HOME: this.home, ...env },
@@ -345,9 +337,7 @@ it("an answer with another status than 200, and one that breaks off, is not prin
 /** A host that takes a connection and answers nothing. */
 async function hangingHost(): Promise<ShimHookRig> {
   const rig = new ShimHookRig({ isTimed: true });
-  const server = createServer().listen(join(rig.home, "host.sock"));
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
+  await servedInTest(createServer(), join(rig.home, "host.sock"));
   return rig;
 }
 
@@ -373,10 +363,8 @@ it("a signal to the group of the client ends the hook, and what was read is give
     const hanging = await hangingHost();
     const asked = new ShimHookRig();
     const isAsked = new Promise<void>((resolve) => void asked.host(() => resolve()));
-    for (const [rig, input] of [
-      [hanging, '{"prompt":"half'],
-      [asked, hostile],
-    ] as const) {
+    for (const rig of [hanging, asked]) {
+      const input = rig === asked ? hostile : '{"prompt":"half';
       const child = rig.start();
       child.stdin.write(input);
       // A script that waits has read what there was.
@@ -390,9 +378,8 @@ it("a signal to the group of the client ends the hook, and what was read is give
 });
 
 /** Whether a process waits in select(2), on x64 or arm64. */
-function isPolling(pid: number | undefined): boolean {
-  return /^(?:23|270|72) /.test(readFileSync(`/proc/${pid}/syscall`, "utf8"));
-}
+const isPolling = (pid: number | undefined): boolean =>
+  /^(?:23|270|72) /.test(readFileSync(`/proc/${pid}/syscall`, "utf8"));
 
 it("a client that reads no answer, and one that has closed stdin or stdout, gets the hook ended and its event kept", async () => {
   const rig = new ShimHookRig({ isTimed: true });
@@ -409,17 +396,12 @@ it("a client that reads no answer, and one that has closed stdin or stdout, gets
   expect(rig.posted.map(({ body }) => body)).toEqual([hostile, hostile, hostile, ""]);
 });
 
-const request = { args: ["PermissionRequest"], env: { CLAUDECODE: "1" } } as const;
-
 /** A host that says it holds the event. */
 async function aHeldEvent() {
   const rig = new ShimHookRig();
   const { promise: held, resolve } = Promise.withResolvers<http.ServerResponse>();
-  await rig.host((_asked, response) => {
-    response.writeProcessing();
-    resolve(response);
-  });
-  const child = rig.start(request);
+  await rig.host((_asked, response) => (response.writeProcessing(), resolve(response)));
+  const child = rig.start({ args: ["PermissionRequest"], env: { CLAUDECODE: "1" } });
   const output = outputOf(child, hostile);
   const response = await held;
   await vi.waitUntil(() => isPolling(child.pid), patience);

@@ -27,10 +27,9 @@ it("input that is none is logged, without a secret, and changes nothing", () => 
   expect(rowCount(runtime, "sessions")).toBe(0);
 });
 
-const fields = [
-  "session_id transcript_path cwd prompt_id agent_id agent_type source model prompt tool_name tool_use_id tool_input",
-  "tool_response duration_ms error trigger compact_summary last_assistant_message reason",
-].flatMap((names) => names.split(" "));
+const fields =
+  "session_id transcript_path cwd prompt_id agent_id agent_type source model prompt tool_name tool_use_id tool_input " +
+  "tool_response duration_ms error trigger compact_summary last_assistant_message reason";
 
 it("for any input a hook prints nothing or JSON that the client knows, and the store stays whole @night", () => {
   const runtime = tempRuntime();
@@ -43,9 +42,8 @@ it("for any input a hook prints nothing or JSON that the client knows, and the s
     fc.record({ todos: fc.array(any), subject: any, taskId: any, status: any }),
     fc.record({ task: any, type: any }),
   );
-  const input = fc.record(Object.fromEntries(fields.map((name) => [name, fc.oneof(hostile, fc.string(), names)])), {
-    requiredKeys: [],
-  });
+  const inputs = fields.split(" ").map((name) => [name, fc.oneof(hostile, fc.string(), names)]);
+  const input = fc.record(Object.fromEntries(inputs), { requiredKeys: [] });
   fc.assert(
     fc.property(fc.constantFrom(...hookEvents), input, fc.boolean(), fc.nat(2), (event, given, isNamed, pid) => {
       const text = JSON.stringify(isNamed ? { ...given, session_id: session } : given);
@@ -56,8 +54,7 @@ it("for any input a hook prints nothing or JSON that the client knows, and the s
     }),
     { numRuns: 400 },
   );
-  const rows = runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), []);
-  expect(rows).toEqual([{ integrity_check: "ok" }]);
+  expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
   expect(runtime.logged.filter((line) => !line.includes("the input of a hook could not be read"))).toEqual([]);
 });
 
@@ -66,12 +63,8 @@ const text = JSON.stringify(object);
 const none = { objects: [object], problem: null };
 
 it("byte order marks, NULs and blanks beside an object are not read, nor is a NUL within it", () => {
-  for (const [before, behind] of [
-    ["\ufeff", ""],
-    ["\0\0", "\0"],
-    ["\0\ufeff\n", "\n\0\ufeff"],
-  ] as const)
-    expect(readPayload(before + text + behind)).toEqual(none);
+  for (const given of [`\ufeff${text}`, `\0\0${text}\0`, `\0\ufeff\n${text}\n\0\ufeff`])
+    expect(readPayload(given)).toEqual(none);
   expect(readPayload(text.replaceAll(/\W/g, "\0$&\0"))).toEqual(none);
 });
 
@@ -102,14 +95,10 @@ it("of an object that is cut at any place the complete fields count, and of the 
     }),
     { numRuns: 500 },
   );
+  for (const part of ['{"session_id":"half', '{"duration_ms":12']) expect(readPayload(part).objects).toEqual([{}]);
+  expect(readPayload('{"prompt":"all of it"').objects).toEqual([{ prompt: "all of it" }]);
   const half = { prompt: "half [cut off: the rest did not arrive]" };
-  for (const [part, read] of [
-    ['{"session_id":"half', {}],
-    ['{"duration_ms":12', {}],
-    ['{"prompt":"all of it"', { prompt: "all of it" }],
-    ...["\\", "\\u", "\\u00e"].map((escape) => [`{"prompt":"half${escape}`, half] as const),
-  ] as const)
-    expect(readPayload(part).objects).toEqual([read]);
+  for (const escape of ["\\", "\\u", "\\u00e"]) expect(readPayload(`{"prompt":"half${escape}`).objects).toEqual([half]);
 });
 
 it("a field that is not JSON costs no other field, and no name of a field changes what an object is", () => {
@@ -140,13 +129,10 @@ function aRuntime(): TempRuntime {
   return runtime;
 }
 
-function send(runtime: TempRuntime, event: string, input: string, id?: string, client = claudeCode): string {
-  return answerHook(runtime, event, () => input, 7, client, id);
-}
+const send = (runtime: TempRuntime, event: string, input: string, id?: string, client = claudeCode): string =>
+  answerHook(runtime, event, () => input, 7, client, id);
 
-function files(folder: string): string[] {
-  return readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
-}
+const files = (folder: string): string[] => readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
 
 it("what is not read of an input is kept without its secrets, once, beside the event that is read of it", () => {
   const runtime = aRuntime();
@@ -180,13 +166,9 @@ it("of inputs that could not be read the last hundred are kept, and counted with
     send(runtime, "Stop", `no json ${n}`);
     runtime.wait(1_000);
   }
-  expect(summarizeUnread(runtime.paths.unread)).toEqual({
-    count: 100,
-    isFull: true,
-    firstAt: from + 3_000,
-    lastAt: from + 102_000,
-    last: "Stop of Claude Code: input is not JSON",
-  });
+  const times = { firstAt: from + 3_000, lastAt: from + 102_000 };
+  const last = "Stop of Claude Code: input is not JSON";
+  expect(summarizeUnread(runtime.paths.unread)).toEqual({ count: 100, isFull: true, ...times, last });
 });
 
 it("without a host an input that could not be read waits in the spool, and the next host keeps it at its time", () => {

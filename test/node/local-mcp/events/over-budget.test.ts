@@ -41,9 +41,8 @@ vi.mock("#src/machine/checkpoints/risky-commands.ts", () => ({
 
 type Chat = ReturnType<typeof aChat>;
 
-function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
-  return runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
-}
+const rows = ({ runtime, claude }: Chat): readonly journal.JournalRow[] =>
+  runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
 
 it("an event that takes too long is stored as it came, redacted and marked, an edit of a reserved file is refused all the same, and the session goes on @night", () => {
   const chat = aChat();
@@ -88,8 +87,7 @@ it("an entry that takes too long to fold is skipped, and by every later process;
   expect(unread).toMatchObject({ of: "prompt", text: expect.stringContaining('"text":"hang"') });
   const { calls } = bad;
   const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
-  expect(saved.ok).toBe(true);
-  expect(bad.calls).toBe(calls);
+  expect([saved.ok, bad.calls]).toEqual([true, calls]);
   expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
     prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
     calls: [{ error: expect.stringContaining("the oven is cold") }],

@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
 import { text as streamText } from "node:stream/consumers";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { aFront, aFrontRig, aHost, ask, settled } from "#harness/machine/host-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -29,7 +30,6 @@ afterEach(() => {
 });
 
 type Called = Record<string, unknown>;
-
 type Shown = MachineOutput<"requests.list">["requests"][number];
 
 /** A host with the front of one chat of Claude Code, and what a person does from elsewhere. */
@@ -74,10 +74,7 @@ async function aRig({
   return { runtime, host, front, event, call, answer, listed, open, first, held, waits };
 }
 
-function printed(reply: object): unknown {
-  const [block] = (reply as typeof undecided).content;
-  return JSON.parse(block?.text ?? "");
-}
+const printed = (reply: object): unknown => JSON.parse((reply as typeof undecided).content[0]?.text ?? "");
 
 function decided(decision: object): object {
   return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
@@ -230,11 +227,8 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   const { id, canAnswer, reason } = await shown();
   expect([canAnswer, reason]).toEqual([false, expect.stringContaining("SHIM itself")]);
   expect(await answer(id, "allow")).toMatchObject({ error: { code: "not_released" } });
-  const question = {
-    tool_name: "AskUserQuestion",
-    tool_input: JSON.stringify({ questions: [{ question: "Which?" }] }),
-  };
-  expect(await event("PermissionRequest", question)).toEqual(undecided);
+  const tool_input = JSON.stringify({ questions: [{ question: "Which?" }] });
+  expect(await event("PermissionRequest", { tool_name: "AskUserQuestion", tool_input })).toEqual(undecided);
   expect((await listed()).at(-1)).toMatchObject({ tool: "AskUserQuestion", canAnswer: false });
 });
 
@@ -252,8 +246,7 @@ it("the text says all that a call would do, without secrets, in at most 2,000 ch
   expect(edited).toMatch(/^\/p\/a\.ts\n- let a = 1;\n\+ let a = "/);
   expect(edited).not.toContain(secret);
   expect(built).toBe('make\n{"dangerouslyDisableSandbox":true}\nin /p');
-  expect(fetched).toBe("https://example.com/x\nRead it");
-  expect(queried).toBe('{"sql":"drop table users"}');
+  expect([fetched, queried]).toEqual(["https://example.com/x\nRead it", '{"sql":"drop table users"}']);
   expect(written).toMatch(/ \[cut, [\d,]+ more characters\]$/);
   expect(written?.length).toBeLessThan(2_050);
 });
@@ -308,18 +301,14 @@ it("a held hook of megabytes holds back no other message of its client", async (
 /** The program of hooks, and a host that holds its event. */
 async function aProgram() {
   const { home } = tempRuntime().paths;
-  mkdirSync(home, { recursive: true });
   const socket = hostSocket(home, systemProcesses.boot());
   prepareSocketFolder(home, socket);
   const { promise: held, resolve } = Promise.withResolvers<ServerResponse>();
-  const server = createServer((asked, response) => {
-    asked.resume().on("end", () => {
-      response.writeProcessing();
-      resolve(response);
-    });
-  }).listen(socket);
-  onTestFinished(() => void server.close());
-  await once(server, "listening");
+  const hold = (response: ServerResponse): void => (response.writeProcessing(), resolve(response));
+  await servedInTest(
+    createServer((asked, response) => void asked.resume().on("end", () => hold(response))),
+    socket,
+  );
   return { answer: posted(home), host: await held };
 }
 
@@ -370,9 +359,8 @@ async function aScript(config: Record<string, unknown>, client = "claude-code") 
   const sent = request({ socketPath: host.socket, method: "POST", path: `/hook/${client}/PermissionRequest`, headers });
   onTestFinished(() => void sent.destroy());
   sent.on("information", ({ statusCode }) => void heard.push(String(statusCode)));
-  const text = once(sent, "response")
-    .then(([response]) => streamText(response as IncomingMessage))
-    .catch(() => "");
+  const response = once(sent, "response") as Promise<IncomingMessage[]>;
+  const text = response.then(([one]) => streamText(one!)).catch(() => "");
   sent.end(JSON.stringify(body));
   return { ...rig, sent, heard, text };
 }

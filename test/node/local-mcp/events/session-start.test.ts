@@ -4,16 +4,8 @@ import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { undo } from "#src/machine/recovery/marks.ts";
-import {
-  aDeadClaude,
-  aProject,
-  anotherClaude,
-  journalKinds,
-  rowCount,
-  storedSession,
-  Claude,
-  aChat,
-} from "#harness/machine/claude.ts";
+import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
@@ -91,32 +83,30 @@ it("after each compaction the next prompt or tool call brings what its summary l
 });
 
 it("with every hook registered twice there is one brief and one row of each event", () => {
-  const runtimes = [tempRuntime(), tempRuntime()];
   const cwd = aProject();
-  const seen = runtimes.map((runtime, index) => {
-    const first = new Claude(runtime, { cwd, hooks: index + 1 });
+  const [once, twice] = [1, 2].map((hooks) => {
+    const runtime = tempRuntime();
+    const first = new Claude(runtime, { cwd, hooks });
     first.start();
     first.turn("fix the parser");
     first.fail("Bash", { command: "exit 3" }, "Exit code 3");
     first.begin("Bash", { command: "sleep 9" });
     first.kill();
     const second = anotherClaude(runtime, first);
-    const answers = Array.from({ length: index + 1 }, () => second.tellOnce("SessionStart", { source: "startup" }));
+    const answers = Array.from({ length: hooks }, () => second.tellOnce("SessionStart", { source: "startup" }));
     const { toolCalls, toolErrors } = storedSession(runtime, first.session);
     const briefs = answers.filter((answer) => answer.hookSpecificOutput).length;
     return { briefs, toolCalls, toolErrors, rows: rowCount(runtime, "journal") };
   });
-  expect(seen[0]).toMatchObject({ briefs: 1, toolErrors: 1 });
-  expect(seen[1]).toEqual(seen[0]);
+  expect(once).toMatchObject({ briefs: 1, toolErrors: 1 });
+  expect(twice).toEqual(once);
 });
 
 it("a successor that ends or dies without continuing it has not taken over: the next chat is offered it", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
-  const chats = ["second", "third", "fourth"].map((name, n) =>
-    anotherClaude(runtime, first, { session: `${name}-session`, pid: 3_000 + n }),
-  );
-  for (const [n, chat] of chats.entries()) {
+  for (let n = 0; n < 3; n++) {
+    const chat = anotherClaude(runtime, first, { session: `session-${n}`, pid: 3_000 + n });
     expect(chat.start()).toContain("ago: fix the parser");
     if (n === 0) chat.turn("something else first");
     if (n === 1) chat.kill();
@@ -139,17 +129,15 @@ function anOffer() {
   const dead = aDeadClaude(runtime);
   const chat = anotherClaude(runtime, dead);
   chat.start();
-  const isTaken = (): boolean =>
-    runtime.store.read((sql) => recoveries.isTaken(sql, dead.session, chat.session), false);
+  const isTaken = () => runtime.store.read((sql) => recoveries.isTaken(sql, dead.session, chat.session), false);
   return { runtime, dead, chat, isTaken };
 }
 
 it("a user who says to continue has the session without a tool call: the model and the user learn it, and the first checkpoint completes it", () => {
   const { runtime, dead, chat, isTaken } = anOffer();
   const { systemMessage, hookSpecificOutput } = chat.prompt("Yes, continue please.");
-  expect(systemMessage).toBe(
-    'SHIM: this chat continues "fix the parser" now. Not meant? `shim resume --undo 20487890`',
-  );
+  const line = 'SHIM: this chat continues "fix the parser" now. Not meant? `shim resume --undo 20487890`';
+  expect(systemMessage).toBe(line);
   const context = hookSpecificOutput?.additionalContext ?? "";
   expect(context).toContain(`the user continues session ${dead.session}, and this chat has it now`);
   expect(context).not.toContain("recovered data");
@@ -174,13 +162,13 @@ it("words that only say to continue, in any language, take the session that was 
 
 it("the answer to the model's question counts; in a chat that has begun other work, or has no offer, the words mean that", () => {
   const question = "Shall I go on with it?";
-  for (const [talk, words, expected] of [
-    [[["hello", question]], "yes", true],
-    [[["look at the lexer", question]], "yes", false],
-    [["a question", "another one"].map((said) => [said, "An answer."]), "go on", false],
+  for (const [talk, answer, words, expected] of [
+    [["hello"], question, "yes", true],
+    [["look at the lexer"], question, "yes", false],
+    [["a question", "another one"], "An answer.", "go on", false],
   ] as const) {
     const { chat, isTaken } = anOffer();
-    for (const [said = "", answer] of talk) {
+    for (const said of talk) {
       chat.prompt(said);
       if (said.includes("lexer")) chat.use("Read", { file_path: "lexer.ts" });
       chat.stop(answer);
@@ -304,10 +292,10 @@ it("the death of a front is reported once, with the next prompt, and only while 
   expect(claude.use("Bash").systemMessage).toBeUndefined();
   expect(warning("two")).toContain("MCP process has died");
   expect(warning("three")).toBeUndefined();
-  const endings = [serve(), serve()];
-  endings[0]?.(true);
+  const [die, leave] = [serve(), serve()];
+  die(true);
   expect(warning("four")).toBeUndefined();
-  endings[1]?.(false);
+  leave(false);
   expect(warning("five")).toBeUndefined();
 });
 

@@ -36,9 +36,10 @@ it("a budget at its limit denies tool calls while the store is locked, and none 
   claude.start();
   const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
   runtime.store.write((sql) => insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 }));
-  const decision = (tool_name: string): string | undefined =>
-    claude.tell("PreToolUse", { tool_name, tool_input: {}, tool_use_id: `toolu_${tool_name}` }).hookSpecificOutput
-      ?.permissionDecision;
+  const decision = (tool_name: string): string | undefined => {
+    const call = { tool_name, tool_input: {}, tool_use_id: `toolu_${tool_name}` };
+    return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
+  };
   const unlock = lock(runtime);
   expect([decision("Bash"), decision("mcp__shim__shim_report")]).toEqual(["deny", undefined]);
   unlock();
@@ -105,9 +106,7 @@ function aFailingDisk(cwd?: string) {
   return { disk, ...aChat({ driver, ...(cwd ? { cwd } : {}) }) };
 }
 
-function sqliteError(code: string): Error {
-  return Object.assign(new Error("refused"), { code });
-}
+const sqliteError = (code: string): Error => Object.assign(new Error("refused"), { code });
 
 it("an event that the store does not take waits in the spool, redacted, and is applied at its time", () => {
   const { disk, runtime, claude } = aFailingDisk();
@@ -179,12 +178,11 @@ it("a process that got the client's number since, also after a reboot, is not ta
 it("an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
   const { runtime, claude } = aChat();
   const input = { session_id: claude.session, prompt: "kept", prompt_id: "p1" };
-  const odd = [
-    { event: "Nonsense", input },
-    { event: "Stop", input: { session_id: 7 } },
-  ];
-  for (const entry of [...odd, { event: "UserPromptSubmit", input, clientPid: "none" }])
-    spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, ...entry });
+  const wait = (event: string, fields: object): void =>
+    spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, event, ...fields });
+  wait("Nonsense", { input });
+  wait("Stop", { input: { session_id: 7 } });
+  wait("UserPromptSubmit", { input, clientPid: "none" });
   expect(drainInto(runtime)).toBe(3);
   expect(journalKinds(runtime, claude.session)).toEqual(["prompt"]);
   expect(runtime.logged).toHaveLength(2);

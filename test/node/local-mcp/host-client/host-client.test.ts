@@ -6,6 +6,7 @@ import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { ask } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { OperationResult } from "#src/shared/result.ts";
@@ -23,11 +24,8 @@ import { startHost, startMark } from "#src/local-mcp/host-client/reach-host.ts";
 async function askWith(answer: (response: ServerResponse) => void, home = tempHome().home) {
   const socket = hostSocket(home, systemProcesses.boot());
   prepareSocketFolder(home, socket);
-  const server = createServer((request, response) => {
-    request.resume().once("end", () => answer(response));
-  });
-  await new Promise<void>((resolve) => server.listen(socket, resolve));
-  onTestFinished(() => void server.close());
+  const server = createServer((request, response) => void request.resume().once("end", () => answer(response)));
+  await servedInTest(server, socket);
   const heard: unknown[] = [];
   const hear = (one: unknown) => void heard.push(one);
   const asked = { name: "sessions.name", input: {}, env: {}, by: "command line" } as const;
@@ -36,9 +34,7 @@ async function askWith(answer: (response: ServerResponse) => void, home = tempHo
   return { ask, heard, socket };
 }
 
-function lines(...all: object[]): string {
-  return all.map((line) => `${JSON.stringify(line)}\n`).join("");
-}
+const lines = (...all: object[]): string => all.map((line) => `${JSON.stringify(line)}\n`).join("");
 
 it("progress and removed secrets are heard before the result, however the lines arrive", async () => {
   const text = lines({ progress: "Fetching" }, { secretsRemoved: 2 }, { result: { ok: true, value: { name: "ä" } } });
@@ -51,11 +47,11 @@ it("progress and removed secrets are heard before the result, however the lines 
 });
 
 it("an answer that ends early may have been done; one that is refused was not", async () => {
-  for (const answer of [
-    (response: ServerResponse) => void response.write(lines({ progress: "Working" }), () => response.destroy()),
-    (response: ServerResponse) => void response.end(),
-  ])
-    expect(await (await askWith(answer)).ask()).toMatchObject({ ok: false, error: { code: "outcome_unknown" } });
+  const unknown = { ok: false, error: { code: "outcome_unknown" } };
+  const text = lines({ progress: "Working" });
+  const broken = await askWith((response) => response.write(text, () => response.destroy()));
+  expect(await broken.ask()).toMatchObject(unknown);
+  expect(await (await askWith((response) => response.end())).ask()).toMatchObject(unknown);
   const refused = await askWith((response) => response.writeHead(404).end());
   const message = expect.stringContaining("Nothing was changed");
   expect(await refused.ask()).toEqual({ ok: false, error: { code: "host_unusable", message } });
@@ -122,13 +118,7 @@ function aHome() {
   return { home, start, pids };
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
+const isRunning = (pid: number): boolean => systemProcesses.facts(pid) !== null;
 
 it("a host that was killed in its start is followed by another at once, one that ended by itself after a while; none inherits what names a chat", async () => {
   const { home, start, pids } = aHome();
@@ -159,8 +149,7 @@ it("a host reads its settings again when their file has changed; what cannot be 
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   const { home, config } = tempHome();
   vi.stubEnv("SHIM_HOME", home);
-  const self = identify(systemProcesses, process.pid);
-  if (self === null) throw new Error("this process is not in the process table");
+  const self = identify(systemProcesses, process.pid)!;
   mkdirSync(home, { recursive: true });
   const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
   const host = hostHere({ home, self, open: openBetterSqlite3, fallbackReason: null, onEnded });

@@ -25,9 +25,7 @@ import * as spool from "#src/store/spool.ts";
 import { git, GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";
 import { column } from "#harness/store/store-test.ts";
 import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
-import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
-import type { Paths } from "#src/platform/paths.ts";
 import { type Runtime, runApart } from "#src/runtime/runtime.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
@@ -45,11 +43,13 @@ type HostRig = Awaited<ReturnType<typeof aHost>>;
 type FrontOfChat = Awaited<ReturnType<typeof aFront>>;
 
 /** Two chats of a host. */
-async function twoFronts(host: HostRig): Promise<[FrontOfChat, FrontOfChat]> {
-  return [await aFront(host, { pid: 101, clientPid: 100 }), await aFront(host, { pid: 201, clientPid: 200 })];
-}
+const twoFronts = async (host: HostRig): Promise<[FrontOfChat, FrontOfChat]> => [
+  await aFront(host, { pid: 101, clientPid: 100 }),
+  await aFront(host, { pid: 201, clientPid: 200 }),
+];
 
 const clientPid = 4_000_000;
+const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
 
 /** The front says why it ends. */
 function end(front: FrontOfChat, reason: string): void {
@@ -63,9 +63,8 @@ function pass({ runtime }: HostRig, ms: number): void {
 }
 
 /** The host has done all for its chats. */
-function withoutChats(host: HostRig): Promise<unknown> {
-  return vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
-}
+const withoutChats = (host: HostRig): Promise<unknown> =>
+  vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
 
 it("one host serves several chats at once, each with its own session and the variables of its client", async () => {
   const host = await aHost();
@@ -75,16 +74,9 @@ it("one host serves several chats at once, each with its own session and the var
   expect(statSync(host.socket).mode & 0o777).toBe(0o600);
   const [first, second] = await Promise.all([one.save("one"), two.save("two")]);
   expect(second).toBe("session-of-two");
-  expect([storedSession(host.runtime, first).owner?.pid, storedSession(host.runtime, second).owner?.pid]).toEqual([
-    101, 200,
-  ]);
-  expect(await statusOf(host)).toMatchObject({
-    pid: 7_000,
-    chats: [
-      { front: 101, client: 100, isConnected: true },
-      { front: 201, client: 200, isConnected: true },
-    ],
-  });
+  expect([first, second].map((id) => storedSession(host.runtime, id).owner?.pid)).toEqual([101, 200]);
+  const chats = [101, 201].map((front) => ({ front, client: front - 1, isConnected: true }));
+  expect(await statusOf(host)).toMatchObject({ pid: 7_000, chats });
 });
 
 it.each([
@@ -146,8 +138,6 @@ it("a command of an older version ends no host, however late it was built; one o
 it("a host ends ten minutes after its last connection, and not before", async () => {
   const host = await aHost();
   const { connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
-  let isOver = false;
-  void host.ended.then(() => (isOver = true));
   pass(host, 3_600_000);
   host.runtime.processes.kill(100);
   connection.destroy();
@@ -155,7 +145,7 @@ it("a host ends ten minutes after its last connection, and not before", async ()
   await withoutChats(host);
   pass(host, 0);
   pass(host, 590_000);
-  expect(isOver).toBe(false);
+  expect(host.isOver).toBe(false);
   pass(host, 20_000);
   await host.ended;
 });
@@ -195,16 +185,10 @@ it("while a program attends, the host stays without a chat, and notifies of deat
   // What died before the first look is not notified of.
   await vi.waitUntil(() => rowCount(host.runtime, "sent_notifications") > 0, patience);
   aDeadClaude(host.runtime);
-  await vi.waitUntil(() => {
-    pass(host, 10_000);
-    return receiver.bodies.length > 0;
-  }, patience);
+  await vi.waitUntil(() => (pass(host, 10_000), receiver.bodies.length > 0), patience);
   expect(receiver.bodies.map(({ event }) => event)).toEqual(["chat_died"]);
   program.destroy();
-  await vi.waitUntil(() => {
-    pass(host, 601_000);
-    return !existsSync(host.socket);
-  }, patience);
+  await vi.waitUntil(() => (pass(host, 601_000), !existsSync(host.socket)), patience);
   await host.ended;
 });
 
@@ -217,39 +201,32 @@ it("an operation is completed, although its caller has gone", async () => {
 });
 
 it("a host that stops waits for the operations that run", async () => {
-  const { host, socket, ended } = await aHost();
+  const host = await aHost();
   const { promise, resolve } = Promise.withResolvers<never>();
   const call = vi.spyOn(OperationRunner.prototype, "call").mockReturnValue(promise);
   onTestFinished(() => call.mockRestore());
-  const asked = ask(socket, "POST", "/call/pauses.list", { input: {}, env: {}, by: "command line" });
+  const asked = ask(host.socket, "POST", "/call/pauses.list", { input: {}, env: {}, by: "command line" });
   asked.catch(() => undefined);
   await vi.waitUntil(() => call.mock.calls.length > 0, patience);
-  let isOver = false;
-  void ended.then(() => (isOver = true));
-  host.stop();
+  host.host.stop();
   await settled();
-  expect(isOver).toBe(false);
+  expect(host.isOver).toBe(false);
   resolve({ ok: true, value: {} } as never);
-  await ended;
+  await host.ended;
 });
 
 it("a host that stops waits for a snapshot that it has begun, which the next host takes", async () => {
   const runtime = tempRuntime({ env: { PATH: process.env["PATH"] } });
   const project = aProject();
   const [begun, answer] = [Promise.withResolvers<AbortSignal | undefined>(), Promise.withResolvers<unknown>()];
-  const startJob: Runtime["startJob"] = (_, signal) => {
-    begun.resolve(signal);
-    return answer.promise;
-  };
+  const startJob: Runtime["startJob"] = (_, signal) => (begun.resolve(signal), answer.promise);
   const host = await aHost(Object.assign(runtime, { startJob }));
   const front = await aFront(host, { pid: 101, clientPid });
   await front.call("shim_force_checkpoint", { goal: "fix it", project });
   const signal = await begun.promise;
-  let isOver = false;
-  void host.ended.then(() => (isOver = true));
   host.host.stop();
   await settled();
-  expect([signal?.aborted, isOver]).toEqual([true, false]);
+  expect([signal?.aborted, host.isOver]).toEqual([true, false]);
   answer.resolve({ state: "failed", reason: "aborted" });
   await host.ended;
   const states = tempRuntime({ beside: runtime }).store.read((sql) => column(sql, "SELECT state FROM snapshots"), []);
@@ -258,7 +235,6 @@ it("a host that stops waits for a snapshot that it has begun, which the next hos
 
 it("a host syncs for the workspace of the caller only", async () => {
   const host = await aHost();
-  const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
   writeEdgeConfig(host.runtime.paths.home, edge);
   const env = { SHIM_EDGE_URL: edge.url, SHIM_WORKSPACE: "other", SHIM_TOKEN: edge.token };
   const { body } = await ask(host.socket, "POST", "/call/workspace.sync", { input: {}, env, by: "command line" });
@@ -326,14 +302,10 @@ it("at intervals the process updates its session, and each day it backs up the s
   await front.closed;
 });
 
-function aContext(runtime: () => Promise<Runtime>, paths: Paths): OperationContext {
-  const loaded = async () => ({ runtime: await runtime(), driver: "node:sqlite", fallbackReason: null }) as const;
+function aRunner(runtime = tempRuntime(), opened = (): Promise<Runtime> => Promise.resolve(runtime)): OperationRunner {
+  const loaded = async () => ({ runtime: await opened(), driver: "node:sqlite", fallbackReason: null }) as const;
   const site = aCliHome().io({ runQuietly: () => ({ code: 0, text: '"1.0.0"' }) });
-  return { paths, site, loaded, runtime };
-}
-
-function aRunner(runtime = tempRuntime()): OperationRunner {
-  const host = new OperationRunner(aContext(() => Promise.resolve(runtime), runtime.paths));
+  const host = new OperationRunner({ paths: runtime.paths, site, loaded, runtime: opened });
   onTestFinished(() => host.close());
   return host;
 }
@@ -360,14 +332,12 @@ it("a host refuses wrong input, an unusable file and a store that cannot be open
   expect(setting).toMatchObject(refused('there is no setting "recover"'));
   mkdirSync(dirname(runtime.paths.config), { recursive: true });
   writeFileSync(runtime.paths.config, "{");
-  expect(await aRunner(runtime).call("config.show", {})).toMatchObject({
-    ok: false,
-    error: { code: "config_invalid" },
-  });
+  const shown = await aRunner(runtime).call("config.show", {});
+  expect(shown).toMatchObject({ ok: false, error: { code: "config_invalid" } });
   const full = new StoreError("store_full", "the disk is full; free some space, then try again.");
-  const host = new OperationRunner(aContext(() => Promise.reject(full), runtime.paths));
   const error = { code: "store_full", message: full.message };
-  expect(await host.call("pauses.list", {})).toEqual({ ok: false, error });
+  const refusal = await aRunner(runtime, () => Promise.reject(full)).call("pauses.list", {});
+  expect(refusal).toEqual({ ok: false, error });
 });
 
 /** A project, and the program of long work, whose git first runs `script`. */
@@ -414,9 +384,7 @@ it("a process that dies at its work fails that snapshot alone, and holds up no l
 it("a caller that stops it has the reason, and nothing is left behind", async () => {
   const { from, take } = aRig(`[ -e "$ROOT/home/snapshots" ] && : > "$ROOT/works" && exec sleep 600`);
   const abort = new AbortController();
-  const watcher = watch(from.root, (_event, name) => {
-    if (name === "works") abort.abort();
-  });
+  const watcher = watch(from.root, (_event, name) => void (name === "works" && abort.abort()));
   const snapshot = await take(abort.signal);
   watcher.close();
   expect(snapshot).toEqual({ state: "failed", reason: "stopped before it was done" });
@@ -522,7 +490,6 @@ it("a connection with a phone's coordinator on which no ping is answered is made
 it("the connection with a phone ends with the time of its pairing", () => {
   const runtime = tempRuntime();
   const { home } = runtime.paths;
-  const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
   writeEdgeConfig(home, edge);
   const phone = { ...pixel, key: randomText(32), workspace: nameOf(edge), endsAt: runtime.now() + 60_000 };
   changePhones(home, runtime.now(), () => ({ pushKeys: null, offered: [], phones: [phone] }));

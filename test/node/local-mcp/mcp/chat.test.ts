@@ -8,13 +8,8 @@ import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 
-async function sessionOf({ call }: Connected): Promise<string> {
-  return named(await call("shim_session_status"));
-}
-
-function named({ output }: Answer): string {
-  return String(output["session"]);
-}
+const sessionOf = async ({ call }: Connected): Promise<string> => named(await call("shim_session_status"));
+const named = ({ output }: Answer): string => String(output["session"]);
 
 it("a client without session ids gets a handle with its first call, which lives as long as the process", async () => {
   const runtime = tempRuntime();
@@ -62,15 +57,9 @@ it("a detailed status names the newest five effects that cannot be undone, each 
   const claude = new Claude(runtime, { cwd, pid: 400 });
   claude.start();
   claude.prompt("release it");
-  for (const command of [
-    "fly deploy",
-    "vercel deploy",
-    "fly deploy",
-    "netlify deploy",
-    "fly deploy",
-    "git push origin main",
-  ])
-    claude.use("Bash", { command });
+  const programs = ["fly", "vercel", "fly", "netlify", "fly"];
+  for (const program of programs) claude.use("Bash", { command: `${program} deploy` });
+  claude.use("Bash", { command: "git push origin main" });
   claude.stop();
   const { ask } = await connect(runtime, { clientPid: 400 });
   expect((await ask("shim_session_status")).output).not.toHaveProperty("effects");
@@ -96,8 +85,7 @@ it("behind wrappers the tools follow the client's /clear; a process that is no a
   expect([await sessionOf(behind), await sessionOf(apart)]).toEqual([given, given]);
   claude.clear("5c1e0000-0000-4000-8000-000000000001");
   expect([await sessionOf(behind), await sessionOf(apart)]).toEqual([claude.session, given]);
-  expect(behind.chat.client?.pid).toBe(400);
-  expect(storedSession(runtime, claude.session).owner?.pid).toBe(400);
+  expect([behind.chat.client?.pid, storedSession(runtime, claude.session).owner?.pid]).toEqual([400, 400]);
 });
 
 it("a call that works on a session by its handle continues it: open again, and owned by this process", async () => {
@@ -126,13 +114,11 @@ it("a chat continues a dead session by its name, also one that another chat was 
   const { ask } = await connect(runtime, { clientPid: 400 });
   const take = { of: dead.session, take: true };
   expect((await ask("shim_check_recovery", take)).text).toContain("ago: fix the parser");
-  for (const [chat, recovery] of [
-    [offered, "offered"],
-    [claude, "recovered"],
-  ] as const) {
-    chat.turn("go on");
-    expect(storedSession(runtime, dead.session)).toMatchObject({ recovery, recoveryBy: "next-session" });
-  }
+  const recoveryBy = "next-session";
+  offered.turn("go on");
+  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "offered", recoveryBy });
+  claude.turn("go on");
+  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "recovered", recoveryBy });
   await ask("shim_check_recovery", take);
 });
 
@@ -177,13 +163,10 @@ it("asked for recovery, a chat gets the newest session of its project, stays wit
   expect(await refusal("shim_check_recovery", { of: "unknown" })).toContain('Call without "of"');
 });
 
-async function listed({ ask }: Connected): Promise<string> {
-  return (await ask("shim_check_recovery", { list: true })).text;
-}
+const listed = async ({ ask }: Connected): Promise<string> => (await ask("shim_check_recovery", { list: true })).text;
 
-function row(name: string, { session, cwd }: Claude, offered = ""): string {
-  return `\n- "${name}" (${session}) in ${cwd}, 0 s ago: killed${offered}`;
-}
+const row = (name: string, { session, cwd }: Claude, offered = ""): string =>
+  `\n- "${name}" (${session}) in ${cwd}, 0 s ago: killed${offered}`;
 
 it("a list names each dead session with its place, cause and offer, and offers none; a brief says why its client cannot continue one", async () => {
   const runtime = tempRuntime();

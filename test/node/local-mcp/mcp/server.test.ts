@@ -5,14 +5,7 @@ import { estimateTokens } from "#src/learning/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { rowCount, aChat, aProject, storedSession } from "#harness/machine/claude.ts";
-import {
-  aDeadChat,
-  connect,
-  eras,
-  type Connected,
-  type ConnectOptions,
-  desktop,
-} from "#harness/machine/mcp-process.ts";
+import { aDeadChat, connect, desktop, eras, type Connected } from "#harness/machine/mcp-process.ts";
 import { someReadings, tempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
 import { slashCommands, type SlashCommandName } from "#src/contract/slash-commands.ts";
 import { userWords } from "#src/clients/adapter/harness-text.ts";
@@ -46,8 +39,10 @@ it.each([
 ] as const)("%s, each complete, in few tokens, destructive where it deletes", async (_, expected, maxTokens) => {
   for (const era of eras) {
     const runtime = tempRuntime();
-    const open: ConnectOptions["team"] = (one, server) => openTeam(runtime, server, () => one);
-    const { client } = await connect(runtime, { era, team: expected === inTeam ? open : () => null });
+    const { client } = await connect(runtime, {
+      era,
+      team: (one, server) => (expected === inTeam ? openTeam(runtime, server, () => one) : null),
+    });
     const listed = await client.listTools();
     expect(listed.tools.map(({ name }) => name).sort(), era).toEqual(expected.map((name) => `shim_${name}`).sort());
     for (const { name, title, description, annotations = {}, inputSchema, outputSchema } of listed.tools) {
@@ -263,11 +258,8 @@ it("deleting needs the words of consent and a name; it takes only what is named,
   expect(rowCount(runtime, "checkpoints")).toBe(1);
   const left = { session: kept.output["session"], checkpoints: 1 };
   expect((await ask("shim_session_status")).output).toMatchObject(left);
-  const logged = audit.listNewest(runtime, 10).map(({ kind, actor }) => [kind, actor]);
-  expect(logged).toEqual([
-    ["session.forgotten", "chat"],
-    ["checkpoint.forgotten", "chat"],
-  ]);
+  const logged = audit.listNewest(runtime, 10).map(({ kind, actor }) => `${kind} by ${actor}`);
+  expect(logged).toEqual(["session.forgotten by chat", "checkpoint.forgotten by chat"]);
 });
 
 it("readings above their thresholds are reasons, each with its figures, its weight and how it is known", async () => {

@@ -1,18 +1,18 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
 import { deadTasks } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { servedInTest } from "#harness/edge/real-server.ts";
 import { aReceiver, looksOf } from "#harness/machine/host-rig.ts";
 import { someReadings, storedBytes, tempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { aMessage, hear, twoChats } from "#harness/team/team-rig.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import type { PushKind } from "#src/contract/phone-frames.ts";
 import { changePhones, readPhones, newPushKeys } from "#src/machine/phones/phone-file.ts";
@@ -130,19 +130,16 @@ it("a channel that fails is logged once until it works again, and holds up no ot
   expect([receiver.bodies.length, desktop.shown().length]).toEqual([4, 4]);
 });
 
+const isAllowed = (webhook: string): boolean => configSchema().safeParse({ notify: { webhook } }).success;
+
 it("a webhook is an https address, or one of this machine, without a password in it", () => {
   const allowed =
     "https://example.org/hook?x=1 https://example.org:8443 http://localhost:3000/hook http://127.0.0.1/hook http://[::1]:80/";
-  const refused = [
-    "http://example.org/hook http://localhost.example.org/ http://127.0.0.1.example.org/ ftp://localhost/",
-    "https://user:word@example.org/ http://localhost@example.org/ javascript:alert(1) ",
-  ].join(" ");
-  for (const [urls, isAllowed] of [
-    [allowed, true],
-    [refused, false],
-  ] as const)
-    for (const webhook of urls.split(" "))
-      expect([webhook, configSchema().safeParse({ notify: { webhook } }).success]).toEqual([webhook, isAllowed]);
+  const refused =
+    "http://example.org/hook http://localhost.example.org/ http://127.0.0.1.example.org/ ftp://localhost/ " +
+    "https://user:word@example.org/ http://localhost@example.org/ javascript:alert(1) ";
+  expect(allowed.split(" ").filter((url) => !isAllowed(url))).toEqual([]);
+  expect(refused.split(" ").filter(isAllowed)).toEqual([]);
 });
 
 it("the desktop gets the text as data, without a shell and without markup, and none of SHIM's secrets", async () => {
@@ -166,7 +163,7 @@ browser.generateKeys();
 const auth = randomBytes(16);
 
 interface Pushed {
-  readonly data: { readonly title: string; readonly body: string; readonly tag: string; readonly url: string };
+  readonly data: Readonly<Record<"title" | "body" | "tag" | "url", string>>;
   readonly raw: string;
   readonly headers: IncomingMessage["headers"];
 }
@@ -180,10 +177,8 @@ async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: 
     pushed.push({ data: opened(body) as Pushed["data"], raw: body.toString("latin1"), headers: request.headers });
     response.writeHead(answer.status, { location: answer.location }).end();
   };
-  const server = createServer((request, response) => void receive(request, response));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pushed, answer };
+  const url = await servedInTest(createServer((request, response) => void receive(request, response)));
+  return { url, pushed, answer };
 }
 
 /** RFC 8291 and RFC 8188: salt (16), record size (4), key length (1), key, one record. */

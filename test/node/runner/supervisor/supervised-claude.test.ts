@@ -232,9 +232,8 @@ it("a chat in a process of another environment gets the session by the brief in 
 });
 
 /** What has run, in order: a model named by the rule, or the program. */
-function ran(rig: SupervisorRig): string[] {
-  return rig.runs.map(({ program: { command, args } }) => (args.includes("haiku") ? "haiku" : command));
-}
+const ran = (rig: SupervisorRig): string[] =>
+  rig.runs.map(({ program: { command, args } }) => (args.includes("haiku") ? "haiku" : command));
 
 /** Time passes, and what runs then ends. */
 async function passToEnd(rig: SupervisorRig, ms: number): Promise<object | undefined> {
@@ -244,9 +243,7 @@ async function passToEnd(rig: SupervisorRig, ms: number): Promise<object | undef
   return lastEnd(rig);
 }
 
-function lastEnd(rig: SupervisorRig): object | undefined {
-  return rig.emitted("ended").at(-1);
-}
+const lastEnd = (rig: SupervisorRig): object | undefined => rig.emitted("ended").at(-1);
 
 /** A response of Codex as its transcript reports it. */
 function codexUses(rig: SupervisorRig, tokens: number): void {

@@ -206,9 +206,8 @@ it("nothing uncommitted is deleted: on another branch, or with a repository in i
 });
 
 /** By a worker so many days later. */
-function sweep({ home, processes }: RepositoryRig, days: number): Promise<string[]> {
-  return removeOldWorktrees({ home, env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
-}
+const sweep = ({ home, processes }: RepositoryRig, days: number): Promise<string[]> =>
+  removeOldWorktrees({ home, env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
 
 it("a worktree unused for a week is removed, unless something in it is not committed; one of a worker once that is dead", async () => {
   const rig = new RepositoryRig();

@@ -8,9 +8,7 @@ import type { TaskFolder } from "#src/runner/worker/executor.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
-function read(place: TaskFolder, name: string): string {
-  return readFileSync(join(place.folder, name), "utf8");
-}
+const read = (place: TaskFolder, name: string): string => readFileSync(join(place.folder, name), "utf8");
 
 it("no hook, driver, filter or signing program runs for a commit or a merge; git's own union driver does", async () => {
   const rig = new RepositoryRig();

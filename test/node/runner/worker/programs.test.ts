@@ -24,9 +24,7 @@ const withDeafChild = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
   deaf.stdout.once("data", () => { console.log("deaf " + deaf.pid); next(); });`;
 
-function isAlive(pid: number): boolean {
-  return systemProcesses.facts(pid) !== null;
-}
+const isAlive = (pid: number): boolean => systemProcesses.facts(pid) !== null;
 
 function begin(script: string, overrides: Partial<Program> = {}) {
   const lines: string[] = [];
@@ -173,9 +171,7 @@ it("a command gets its task as JSON on stdin, and its last line is the result", 
 });
 
 /** A program that says this. */
-function say(value: unknown): string {
-  return `console.log(${JSON.stringify(JSON.stringify(value))});`;
-}
+const say = (value: unknown): string => `console.log(${JSON.stringify(JSON.stringify(value))});`;
 
 it("lines for the worker are progress and checkpoints, not results; any other line is output @night", async () => {
   const half = say({ shim: "progress", percent: 50, note: "half" });
@@ -190,9 +186,7 @@ it("lines for the worker are progress and checkpoints, not results; any other li
   expect(broken.outcome).toEqual({ kind: "done", result: '{"shim": broken' });
 });
 
-function fail(code: number): string {
-  return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
-}
+const fail = (code: number): string => `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
 
 it("another exit code is a failure, to be repeated, with the last line", async () => {
   for (const [script, reason] of [

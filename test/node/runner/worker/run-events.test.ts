@@ -43,14 +43,12 @@ it("a line of any length and one without an end are read; what cannot be read is
   expect(output).toContain("3 lines of Claude Code could not be read\n");
 });
 
-function read(client: HookClient, ...lines: readonly JsonObject[]): RunEvent[] {
-  return lines.flatMap((line) => detailsOf(client)?.runOutput?.read(JSON.stringify(line)) ?? []);
-}
+const read = (client: HookClient, ...lines: readonly JsonObject[]): RunEvent[] =>
+  lines.flatMap((line) => detailsOf(client)?.runOutput?.read(JSON.stringify(line)) ?? []);
 
 /** The end of a run, without what only Claude Code reports. */
-function ended(failure: string | null, tokens: number | null = null): object {
-  return expect.objectContaining({ kind: "ended", isError: failure !== null, text: failure ?? "", tokens });
-}
+const ended = (failure: string | null, tokens: number | null = null): object =>
+  expect.objectContaining({ kind: "ended", isError: failure !== null, text: failure ?? "", tokens });
 
 const id = "f3c5fbe4-7f1c-45e1-922b-b7811bc83bf9";
 

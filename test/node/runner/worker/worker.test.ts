@@ -8,9 +8,8 @@ import { aTaskBegun, ofEvents, startWorker, WorkerRig, type WorkerAtWork } from 
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 
-function tasksOf({ executor }: Pick<WorkerAtWork, "executor">): number[] {
-  return executor.attempts.map(({ run }) => run.task.task);
-}
+const tasksOf = ({ executor }: Pick<WorkerAtWork, "executor">): number[] =>
+  executor.attempts.map(({ run }) => run.task.task);
 
 /** Once that many attempts were begun. */
 function begins(
@@ -421,9 +420,8 @@ function onEdge() {
   return { edge, worker, submit };
 }
 
-async function endsOf(edge: FakeEdge, task: number): Promise<string[]> {
-  return given(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
-}
+const endsOf = async (edge: FakeEdge, task: number): Promise<string[]> =>
+  given(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 
 it("on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
   const { edge, worker, submit } = onEdge();

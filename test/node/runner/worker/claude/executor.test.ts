@@ -22,13 +22,8 @@ function valuesAfter({ args }: Started, option: string): string[] {
   return end === -1 ? from : from.slice(0, end);
 }
 
-function valueAfter(started: Started, option: string): string | undefined {
-  return valuesAfter(started, option)[0];
-}
-
-function lastOf(claude: FakeClaude): Started {
-  return claude.started().at(-1)!;
-}
+const valueAfter = (started: Started, option: string): string | undefined => valuesAfter(started, option)[0];
+const lastOf = (claude: FakeClaude): Started => claude.started().at(-1)!;
 
 it("the command line holds what the type allows and nothing of the task", async () => {
   const claude = new FakeClaude([good]);
@@ -207,9 +202,8 @@ const route = { tiers, default: "medium" };
 const settings = { route };
 const clear = "Fix the bug in src/a.ts and add a test in test/a.test.ts.";
 
-function models(claude: FakeClaude): unknown[] {
-  return ["--model", "--effort"].map((option) => valueAfter(lastOf(claude), option));
-}
+const models = (claude: FakeClaude): unknown[] =>
+  ["--model", "--effort"].map((option) => valueAfter(lastOf(claude), option));
 
 it("a task of which nothing is known gets the default tier, which is reported first", async () => {
   const claude = new FakeClaude([good]);

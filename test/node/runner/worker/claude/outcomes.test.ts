@@ -8,9 +8,8 @@ import type { Part, TaskRun } from "#harness/claude/fake-claude.ts";
 import { recordedSession } from "#harness/clients/recorded-client.ts";
 import { T0 } from "#harness/machine/temp-runtime.ts";
 
-async function ended(...events: object[]): Promise<TaskRun> {
-  return new FakeClaude([{ text: lines(init(), ...events) }]).run();
-}
+const ended = async (...events: object[]): Promise<TaskRun> =>
+  new FakeClaude([{ text: lines(init(), ...events) }]).run();
 
 async function failed(problem: string, change: object): Promise<RunOutcome> {
   const { outcome } = await ended(
@@ -191,10 +190,7 @@ function codexDoes(text = answer): Part {
 }
 
 const env = { ANTHROPIC_API_KEY: "a", OPENAI_API_KEY: "o", CODEX_THREAD_ID: "outer", EXTRA: "e" };
-
-function aWorker(...parts: readonly Part[]): FakeClaude {
-  return new FakeClaude(parts, env);
-}
+const aWorker = (...parts: readonly Part[]): FakeClaude => new FakeClaude(parts, env);
 
 /** The other way is the same stand-in, started after Claude Code. */
 function withCodex(...parts: readonly Part[]): FakeClaude {
