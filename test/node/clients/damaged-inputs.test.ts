@@ -78,7 +78,6 @@ const answerOfTheOther = fourth.replace(uuidOf(fourth), "w").replace(uuidOf(thir
 const summaries = Array.from({ length: 100 }, (_, n) => ({ type: "summary", summary: `${n}` }));
 const ofOrigin = (row: string): string => row.replace(/"sessionId":"[^"]+"/, '"sessionId":"of-the-origin"');
 const copies = [first, second].map((row) => row.replace(uuidOf(first), "x1").replace(uuidOf(second), "x2"));
-const dayMs = 86_400_000;
 
 const forms: Readonly<Record<string, Form>> = {
   ...Object.fromEntries(
@@ -153,7 +152,7 @@ const forms: Readonly<Record<string, Form>> = {
   ],
   "times that are numbers": [timed((time) => time), [...both, "24 h"]],
   "times that are numbers of seconds": [timed((time) => time / 1_000), [...both, "24 h"]],
-  "times to come": [timed((time) => new Date(time + 2 * dayMs).toISOString()), ["at an unknown time"], [" s ago"]],
+  "times to come": [timed((time) => new Date(time + 2 * 86_400_000).toISOString()), ["at an unknown time"], [" s ago"]],
   "no times, and words that are said again": [
     timed(() => undefined) + timed(() => undefined).replaceAll("00000000-", "again-"),
     ["at an unknown time", "4 of 4 prompts quoted"],

@@ -230,9 +230,8 @@ it("Copilot CLI: a question to the user marks the chat as waiting, an API error 
   expect(chat.session(session)).toMatchObject({ waiting: { for: "permission" } });
   chat.send("ErrorOccurred", own);
   chat.send("ErrorOccurred", { ...own, error_context: "tool_execution" });
-  expect(chat.entries(session).slice(2)).toMatchObject([
-    { kind: "failure", text: expect.stringContaining("invalid_request_error") },
-  ]);
+  const text = expect.stringContaining("invalid_request_error");
+  expect(chat.entries(session).slice(2)).toMatchObject([{ kind: "failure", text }]);
   expect(chat.adapter.normalise("SessionStart", {}, {})).toBeNull();
 });
 
@@ -310,6 +309,8 @@ function aRuntime(): TempRuntime {
   return tempRuntime({ env: { PATH } });
 }
 
+const due = (runtime: TempRuntime) => runtime.store.read((sql) => dueNotifications(sql, runtime), []);
+
 /** A prompt whose request the API has refused, as the client's transcript says. */
 function refused(client: string, ...rows: readonly object[]) {
   const runtime = aRuntime();
@@ -322,7 +323,7 @@ function refused(client: string, ...rows: readonly object[]) {
   /** The texts of the notifications, after the timer of the host has read the transcript. */
   const notified = (): string[] => {
     refresh(runtime, chat.session(session)!, {});
-    return runtime.store.read((sql) => dueNotifications(sql, runtime), []).map(({ text }) => text);
+    return due(runtime).map(({ text }) => text);
   };
   /** What the user reads with the next prompt. */
   const next = (): unknown => chat.send("UserPromptSubmit", { ...own, prompt: "go on" })["systemMessage"];
@@ -400,11 +401,9 @@ it("Claude Code's row says that a limit was reached, and when it ends; its event
   const { notices } = statusOf(runtime, JSON.stringify({ session_id: claude.session }));
   expect(notices).toEqual([expect.stringContaining(goOn)]);
   const text = expect.stringContaining(`"fix the parser" reached a usage limit; ${goOn}`) as string;
-  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toMatchObject([
-    { event: "usage_limit", text },
-  ]);
+  expect(due(runtime)).toMatchObject([{ event: "usage_limit", text }]);
   expect(claude.prompt("go on").systemMessage).toMatch(new RegExp(`^SHIM: ${goOn}\`.*--in gemini\`$`));
-  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
+  expect(due(runtime)).toEqual([]);
   runtime.wait(hourMs);
   expect(claude.prompt("go on").systemMessage).toBeUndefined();
 });

@@ -6,14 +6,8 @@ import { transcriptFormat } from "#src/clients/details.ts";
 import { readRows } from "#src/clients/transcript.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
-import {
-  codexHead,
-  codexOfFunctions,
-  codexOfPrograms,
-  codexRow,
-  openCodeDocument,
-  secondOf,
-} from "#harness/clients/invented-transcripts.ts";
+import { codexHead, codexOfFunctions, codexOfPrograms, codexRow } from "#harness/clients/invented-transcripts.ts";
+import { openCodeDocument, secondOf } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient, recordedSession } from "#harness/clients/recorded-client.ts";
 import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -65,8 +59,7 @@ it("Codex 0.147: commands, patches and servers inside of a program, answers of a
   expect(content.toolCalls[0]?.input).toEqual({ command: 'make "all"' });
   expect(content.toolEnds.at(-1)?.response).toEqual({ answers: { "Which one?": ["the first"] } });
   expect(content.compactions.map(({ summary, at }) => [summary, secondOf(at)])).toEqual([[null, 9]]);
-  expect(content.interruptions.map(({ at }) => secondOf(at))).toEqual([15]);
-  expect(content.turnEnd).toBeNull();
+  expect([content.interruptions.map(({ at }) => secondOf(at)), content.turnEnd]).toEqual([[15], null]);
 });
 
 it("Codex 0.169: two rows of one prompt are one, the same words later are another; a failed call of a server", () => {
@@ -137,11 +130,7 @@ const ofCopilot = (name: string, text: string): string =>
 const reminders = "<system-reminder>x</system-reminder>\n".repeat(50_000);
 
 it.each([
-  [
-    "an editor's context",
-    "<ide_opened_file>a.ts</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it",
-    "fix it",
-  ],
+  ["an IDE's context", "<ide_opened_file>a.ts</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it", "fix it"],
   [
     "the files of an editor",
     "# Context from my IDE setup:\n\n## Active file: a.ts\n\n## My request for Codex:\nfix it",
@@ -179,6 +168,7 @@ it("a command keeps its name and the user's words; one that the client carries o
 });
 
 it("Claude Code: rows of the client, of hooks and of other chats are no prompts; summaries and interruptions are named", () => {
+  const summary = "This session is being continued: the plan.";
   const content = readClaude(
     aUserLine("Caveat: see below", { isMeta: true }),
     aUserLine("of a subagent", { isSidechain: true }),
@@ -186,13 +176,11 @@ it("Claude Code: rows of the client, of hooks and of other chats are no prompts;
     aUserLine("typed by hand", { origin: { kind: "human" } }),
     anAssistantLine({ model: "<synthetic>", content: [{ type: "text", text: "No response requested." }] }),
     aCompactBoundary(100_000),
-    aUserLine("This session is being continued: the plan.", { isCompactSummary: true }),
+    aUserLine(summary, { isCompactSummary: true }),
     aUserLine("[Request interrupted by user]"),
   );
   expect(said(content)).toEqual(["user: typed by hand"]);
-  expect(content.compactions).toMatchObject([
-    { summary: "This session is being continued: the plan.", trigger: "auto" },
-  ]);
+  expect(content.compactions).toMatchObject([{ summary, trigger: "auto" }]);
   expect(content.interruptions).toHaveLength(1);
 });
 
@@ -241,10 +229,8 @@ it("the words with which the user refuses a call are a prompt of its turn; what 
     aToolResultLine("read", `${how}no`, false),
     aToolResultLine("subagent", `${how}not that`, true, { isSidechain: true }),
   );
-  expect(content.texts.map(({ text, startsNoTurn }) => [text, startsNoTurn])).toEqual([
-    ["keep the old name", "queued"],
-    ["first the tests:\n\n- of the lexer", "queued"],
-  ]);
+  const words = content.texts.map(({ text, startsNoTurn }) => `${startsNoTurn}: ${text}`);
+  expect(words).toEqual(["queued: keep the old name", "queued: first the tests:\n\n- of the lexer"]);
   expect(content.toolEnds).toHaveLength(6);
 });
 
@@ -287,10 +273,8 @@ const programRow = (input: string): object =>
   codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input });
 
 function programOutput(...texts: readonly string[]): object {
-  const output = ["Script completed\nWall time 1.2 seconds\nOutput:\n", ...texts].map((text) => ({
-    type: "input_text",
-    text,
-  }));
+  const all = ["Script completed\nWall time 1.2 seconds\nOutput:\n", ...texts];
+  const output = all.map((text) => ({ type: "input_text", text }));
   return codexRow(2, "response_item/custom_tool_call_output", { call_id: "p1", output });
 }
 
@@ -308,6 +292,7 @@ it.each([
   expect(resultsIn(content)).toEqual([["npm test", error, response]]);
 });
 
+const parallel = 'await Promise.all([tools.exec_command({cmd:`ls ${dir}`}), tools.exec_command({cmd:"pwd"})]);';
 const loop = 'const cmds = ["ls"]; for (const cmd of cmds) await tools.exec_command({cmd});';
 const others = "await tools.mcp__db__query({}); await tools.web__run({});";
 const planned = [
@@ -317,11 +302,7 @@ const planned = [
 
 it.each([
   ['await tools.exec_command({"cmd":"npm run \\"all\\"","workdir":"/p"});', "Bash", { command: 'npm run "all"' }],
-  [
-    'await Promise.all([tools.exec_command({cmd:`ls ${dir}`}), tools.exec_command({cmd:"pwd"})]);',
-    "Bash",
-    { command: "ls ${dir}\npwd" },
-  ],
+  [parallel, "Bash", { command: "ls ${dir}\npwd" }],
   [`await tools.exec_command({cmd:"${"x".repeat(5_000)}"});`, "Bash", { command: "x".repeat(1_000) }],
   [loop, "Bash", { command: loop }],
   [
@@ -415,9 +396,8 @@ it.each([
   writeRow(2, "function_call_output", { call_id: "call_9", output: answers });
   chat.send("Stop", { ...common, turn_id: "second" });
   const entries = chat.entries(session);
-  expect(entries.filter(({ kind }) => kind === "answers")).toEqual([
-    { kind: "answers", answers: [{ question, answer: "the first, user_note: and fast" }] },
-  ]);
+  const kept = [{ question, answer: "the first, user_note: and fast" }];
+  expect(entries.filter(({ kind }) => kind === "answers")).toEqual([{ kind: "answers", answers: kept }]);
   const calls = entries.filter(({ kind }) => kind.startsWith("tool_")).map((entry) => "name" in entry && entry.name);
   expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
 });

@@ -9,14 +9,8 @@ import { openTranscript, type TranscriptFile } from "#src/clients/transcript/tra
 import { rowsIn, RowSplitter, type TranscriptRow } from "#src/clients/transcript/transcript-rows.ts";
 import { clientsWithRows, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import {
-  anAssistantLine,
-  aTranscript,
-  aUserLine,
-  T0,
-  aCompactBoundary,
-  aToolResultLine,
-} from "#harness/machine/transcripts.ts";
+import { aCompactBoundary, anAssistantLine, aToolResultLine } from "#harness/machine/transcripts.ts";
+import { aTranscript, aUserLine, T0 } from "#harness/machine/transcripts.ts";
 
 function aFile(content = ""): string {
   const path = join(temporaryFolder(), "session.jsonl");
@@ -117,8 +111,7 @@ it("a file that shrinks while it is read gives what is still there", () => {
     close: () => undefined,
   });
   const part = readAppended("any", 0, { open });
-  expect(textsOf(part)).toEqual(["kept"]);
-  expect(part.offset).toBe(kept);
+  expect([textsOf(part), part.offset]).toEqual([["kept"], kept]);
 });
 
 it("a missing file, a folder and a pipe are named and keep the offset", () => {
@@ -186,8 +179,7 @@ it("a compaction ends what was known of the context, and its summary is no messa
   const summary = aUserLine("We were fixing the parser.", { isCompactSummary: true });
   const compacted = [before, aCompactBoundary(180_000), summary];
   const part = read(...compacted);
-  expect(part.compactBoundary).toEqual({ at: T0 });
-  expect(part.contextUsage).toBeNull();
+  expect([part.compactBoundary, part.contextUsage]).toEqual([{ at: T0 }, null]);
   expect(textsOf(part)).toEqual(["Done."]);
   const after = read(...compacted, anAssistantLine({ id: "msg_after" }));
   expect(after.contextUsage?.messageId).toBe("msg_after");

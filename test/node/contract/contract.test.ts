@@ -14,16 +14,8 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { meet, resources } from "#harness/coordinator/peers.ts";
-import {
-  stateOf,
-  stateOfRegistered,
-  stateText,
-  waitingProgress,
-  workProgress,
-  type ChatFacts,
-  type Presence,
-  type RegisteredChat,
-} from "#src/contract/chat-state.ts";
+import { stateOf, stateOfRegistered, stateText, waitingProgress, workProgress } from "#src/contract/chat-state.ts";
+import type { ChatFacts, Presence, RegisteredChat } from "#src/contract/chat-state.ts";
 
 it("without a file all settings have their defaults; a file may give some, with comments", () => {
   const path = join(temporaryFolder(), "config.json");

@@ -50,10 +50,7 @@ it.each([
   ["a header in a text", 'text = """\n[mcp_servers.shim]\n"""\n[mcp_servers.other]\ncommand = "x"\n'],
 ])("a server is added beside others that are written as %s, and removed again", (_, text) => {
   const added = toml.set(text, ["mcp_servers", "shim"], { command: "n", args: ["a"] });
-  expect(toml.read(added)["mcp_servers"]).toEqual({
-    other: { command: "x" },
-    shim: { command: "n", args: ["a"] },
-  });
+  expect(toml.read(added)["mcp_servers"]).toEqual({ other: { command: "x" }, shim: { command: "n", args: ["a"] } });
   expect(toml.remove(added, ["mcp_servers", "shim"]).trimEnd()).toBe(text.trimEnd());
 });
 

@@ -19,14 +19,14 @@ const handler = (event: string, timeout = 10): object => ({
   timeout,
 });
 
+const server = { command: launch.node, args: [launch.script, "mcp"] };
+
 it("puts server, hooks and status line into a Claude Code without settings, and finds itself there", () => {
   const home = aClientHome();
   expect(lookAt(home)).toMatchObject([{ client: "claude-code", code: "not_installed", fix: "Run `shim init`." }]);
   home.install();
   expect(codes(lookAt(home))).toEqual(["ok installed"]);
-  expect(home.value(home.servers)).toEqual({
-    mcpServers: { shim: { type: "stdio", command: launch.node, args: [launch.script, "mcp"] } },
-  });
+  expect(home.value(home.servers)).toEqual({ mcpServers: { shim: { type: "stdio", ...server } } });
   const known = hookEvents.filter((event) => event !== "PreModelSwitch");
   const timeouts: Partial<Record<HookEvent, number>> = { SessionStart: 15, PermissionRequest: 600 };
   const hooks = known.map((event) => [event, [{ hooks: [handler(event, timeouts[event] ?? 10)] }]]);
@@ -41,8 +41,7 @@ it("puts server, hooks and status line into a Claude Code without settings, and 
 
 it("a client that knows hooks of a server gets them for tool events, under the server's name", () => {
   const home = aClientHome("2.1.118 (Claude Code)");
-  const mine = { command: launch.node, args: [launch.script, "mcp"] };
-  home.write(home.servers, JSON.stringify({ mcpServers: { mine } }));
+  home.write(home.servers, JSON.stringify({ mcpServers: { mine: server } }));
   home.install();
   const hooks = home.value(home.settings, "hooks") as Record<string, object[]>;
   for (const event of ["PreToolUse", "Stop"] as const) expect(hooks[event]).toEqual(hookToolGroups(event, "mine"));
@@ -69,26 +68,21 @@ it("corrects the entries of a clone that moved without moving them and leaves th
   const home = aClientHome();
   home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
   const moved = home.value(home.settings) as { hooks: Record<string, { hooks: object[] }[]> };
+  const own = { type: "command", command: "say done" };
   moved.hooks["Stop"] = [
-    { hooks: [{ type: "command", command: "say done" }, ...(moved.hooks["Stop"]?.[0]?.hooks ?? [])] },
+    { hooks: [own, ...(moved.hooks["Stop"]?.[0]?.hooks ?? [])] },
     { hooks: [{ type: "command", command: "/old/node", args: ["/old/dist/hook.cjs", "Stop"] }] },
   ];
   home.write(home.settings, JSON.stringify(moved));
   const shim = home.value(home.servers, "mcpServers", "shim") as object;
-  const own = { ...shim, env: { SHIM_HOME: "/data" }, timeout: 5000 };
-  home.write(home.servers, JSON.stringify({ mcpServers: { memory: own, shim: own } }));
+  const changed = { ...shim, env: { SHIM_HOME: "/data" }, timeout: 5000 };
+  home.write(home.servers, JSON.stringify({ mcpServers: { memory: changed, shim: changed } }));
   home.install();
-  expect(home.value(home.servers)).toEqual({
-    mcpServers: { memory: { ...own, command: launch.node, args: [launch.script, "mcp"] } },
-  });
-  expect(home.value(home.settings, "hooks", "Stop")).toEqual([
-    { hooks: [{ type: "command", command: "say done" }, handler("Stop")] },
-  ]);
+  expect(home.value(home.servers)).toEqual({ mcpServers: { memory: { ...changed, ...server } } });
+  expect(home.value(home.settings, "hooks", "Stop")).toEqual([{ hooks: [own, handler("Stop")] }]);
   expect(home.value(home.settings, "statusLine", "command")).toContain(launch.script);
   home.uninstall();
-  expect(home.value(home.settings)).toEqual({
-    hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] },
-  });
+  expect(home.value(home.settings)).toEqual({ hooks: { Stop: [{ hooks: [own] }] } });
 });
 
 it.each([
@@ -155,15 +149,13 @@ it("on Windows the command means the same to Git Bash and PowerShell, or is left
   expect(commandOf(node, "C:\\shim\\bin\\shim.mjs")).toBe("C:/node/node.exe C:/shim/bin/shim.mjs statusline");
   const command = commandOf("C:\\Program Files\\nodejs\\node.exe", "C:\\my code\\bin\\shim.mjs");
   expect(command).toBe("cd 'C:/Program Files/nodejs'; ./node.exe 'C:/my code/bin/shim.mjs' statusline");
-  expect(isOurStatusLine({ command })).toBe(true);
-  expect(commandOf(node, "C:\\it's $5\\bin\\shim.mjs")).toBeNull();
+  expect([isOurStatusLine({ command }), commandOf(node, "C:\\it's $5\\bin\\shim.mjs")]).toEqual([true, null]);
 });
 
 const hook = (command: string, args?: string[]): boolean => isOurHook({ type: "command", command, args }, "Stop");
 
 it("knows its own entries, of any clone, and no others", () => {
   const node = "C:\\Program Files\\nodejs\\node.exe";
-
   expect([
     isOurServer({ command: node, args: ["D:\\x\\bin\\shim.mjs", "mcp"] }),
     isOurServer({ command: "npx", args: ["-y", "shim-mcp@1.2.0", "mcp"] }),
@@ -296,7 +288,6 @@ it("finds the plugin by the settings, and warns when init is there too; one that
 
 const local = "C:\\Users\\me\\AppData\\Local";
 const store = `${local}\\Packages\\Claude_pzs8sxrjxfjjc\\LocalCache\\Roaming\\Claude`;
-
 const inLibrary = "/me/Library/Application Support/Claude";
 const desktopFile = "claude_desktop_config.json";
 
@@ -314,10 +305,10 @@ it.each<[NodeJS.Platform, string[], string[], Record<string, string>?]>([
   ["linux", ["/else"], ["/else/config.toml"], { CODEX_HOME: "/else" }],
 ])("on %s with %j the clients' files are %j", (platform, paths, files, env = {}) => {
   const separator = platform === "win32" ? "\\" : "/";
-  const list = (folder: string): string[] =>
-    paths.flatMap((path) =>
-      path.startsWith(`${folder}${separator}`) ? (path.slice(folder.length + 1).split(separator)[0] ?? []) : [],
-    );
+  const list = (folder: string): string[] => {
+    const inside = paths.filter((path) => path.startsWith(`${folder}${separator}`));
+    return inside.flatMap((path) => path.slice(folder.length + 1).split(separator)[0] ?? []);
+  };
   const homedir = platform === "win32" ? "C:\\Users\\me" : "/me";
   const found = detect({ platform, env, homedir, exists: (path) => paths.includes(path), list });
   expect(found.map(({ serversFile }) => serversFile)).toEqual(files);

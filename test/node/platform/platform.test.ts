@@ -71,10 +71,8 @@ it("versions come in the order of Semantic Versioning, and a later build of an o
   const ordered = [...rising, "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"];
   for (const [index, older] of ordered.entries())
     for (const version of ordered.slice(index + 1)) {
-      const [one, other] = [
-        { version, builtAt: 1 },
-        { version: older, builtAt: 2 },
-      ] as const;
+      const one = { version, builtAt: 1 };
+      const other = { version: older, builtAt: 2 };
       expect([isNewer(one, other), isNewer(other, one)], `${version} ${older}`).toEqual([true, false]);
     }
   expect(isNewer({ version: "1.0.0", builtAt: 2 }, { version: "1.0.0", builtAt: 1 })).toBe(true);

@@ -71,26 +71,17 @@ it("two records name the same process where boot, number and start agree, or a s
   for (const other of others)
     expect([isSameProcess(process, other), isSameProcess(other, process)]).toEqual([false, false]);
   const unread = { ...process, start: unknownStart };
-  const pairs = [
-    [process, { ...process }],
-    [process, unread],
-    [unread, process],
-    [null, null],
-  ] as const;
-  expect(pairs.map(([one, other]) => isSameProcess(one, other))).toEqual([true, true, true, false]);
+  const unlike = [{ ...process }, unread, process, null];
+  const areSame = [process, process, unread, null].map((one, n) => isSameProcess(one, unlike[n]));
+  expect(areSame).toEqual([true, true, true, false]);
 });
 
 it("behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
-  const parents: Record<number, number> = { 30: 20, 20: 10, 10: 1 };
-  const processes = {
-    boot: () => "b",
-    facts: (pid: number) => ({ parent: parents[pid] ?? 0, start: "1", command: "", residentBytes: null }),
-  };
-  expect(clientPidOf(processes, {}, 30)).toBe(30);
-  expect(clientPidOf(processes, { SHIM_CLIENT_PID: "20" }, 30)).toBe(20);
-  for (const stale of ["10", "1", "0", "-1", "x", ""]) {
-    expect(clientPidOf(processes, { SHIM_CLIENT_PID: stale }, 30), stale).toBe(30);
-  }
+  const processes = new FakeProcesses();
+  for (const pid of [10, 20, 30]) processes.start(pid, Math.max(1, pid - 10));
+  const clientBy = (SHIM_CLIENT_PID?: string): number => clientPidOf(processes, { SHIM_CLIENT_PID }, 30);
+  expect([clientBy(), clientBy("20")]).toEqual([30, 20]);
+  for (const stale of ["10", "1", "0", "-1", "x", ""]) expect(clientBy(stale), stale).toBe(30);
 });
 
 it("a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
@@ -232,6 +223,5 @@ it("the client of a hook is found behind its shells, and a shell without a paren
   processes.start(12, 11, "/bin/bash");
   expect([10, 11, 12].map((pid) => skipShells(processes, pid))).toEqual([10, 10, 10]);
   processes.start(20, 1, "zsh");
-  expect(skipShells(processes, 20)).toBe(20);
-  expect(skipShells(processes, 99)).toBe(99);
+  expect([20, 99].map((pid) => skipShells(processes, pid))).toEqual([20, 99]);
 });

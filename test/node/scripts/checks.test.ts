@@ -1,13 +1,7 @@
 import { expect, it } from "vitest";
 import { expressionsOf, faultOf } from "../../../scripts/check-expressions.ts";
-import {
-  arrowFaults,
-  clientFaults,
-  commentFaults,
-  folderCycles,
-  namingFaults,
-  waitFaults,
-} from "../../../scripts/check-source.ts";
+import { arrowFaults, clientFaults, commentFaults } from "../../../scripts/check-source.ts";
+import { folderCycles, namingFaults, waitFaults } from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [

@@ -194,9 +194,8 @@ it("a runtime that does not answer for 20 seconds is closed and started again", 
 it("each crash is reported once; the fifth within 15 minutes ends it, with the reason; older ones do not count", async () => {
   const crashes = Array.from({ length: 9 }, () => "dies" as const);
   const looping = new Script([...crashes]);
-  await expect(looping.run()).rejects.toThrow(
-    /^The runtime has ended unexpectedly\. That was crash 5 within 15 minutes/,
-  );
+  const fifth = /^The runtime has ended unexpectedly\. That was crash 5 within 15 minutes/;
+  await expect(looping.run()).rejects.toThrow(fifth);
   const ended = "The runtime has ended unexpectedly; it is started again with the same state";
   const lines = [1, 2, 3, 4].map((crash) => `${ended} (crash ${crash} of at most 4 within 15 minutes).`);
   expect([looping.starts, looping.open, looping.lines.slice(1)]).toEqual([1, 0, lines]);

@@ -13,20 +13,9 @@ import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/machine-tables.ts";
 import { result, says } from "#harness/claude/fake-claude.ts";
 import { storedSession } from "#harness/machine/claude.ts";
-import {
-  aLiveChat,
-  aRig,
-  checkpointsOf,
-  crash,
-  die,
-  live,
-  prints,
-  prompt,
-  type Order,
-  type RuleOptions,
-  type SupervisorRig,
-  valueAfter,
-} from "#harness/supervisor/supervisor-rig.ts";
+import { aLiveChat, aRig, checkpointsOf, crash, die } from "#harness/supervisor/supervisor-rig.ts";
+import { live, prints, prompt, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
+import type { Order, RuleOptions, SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 const hourMs = 3_600_000;
 const toCodex = { client: "codex" };

@@ -186,11 +186,9 @@ it("lines for the worker are progress and checkpoints, not results; any other li
   expect(broken.outcome).toEqual({ kind: "done", result: '{"shim": broken' });
 });
 
-const fail = (code: number): string => `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
-
 it("another exit code is a failure, to be repeated, with the last line", async () => {
   for (const [script, reason] of [
-    [fail(75), "exit code 75: it broke"],
+    ["console.error('first'); console.error('it broke'); process.exitCode = 75", "exit code 75: it broke"],
     ["console.log('only stdout'); process.exitCode = 4", "exit code 4: only stdout"],
     ["console.error('\\u001b[31mboom\\u001b[0m\\n\\n\\u001b[0m'); process.exitCode = 4", "exit code 4: boom"],
     ["process.exitCode = 4", "exit code 4"],

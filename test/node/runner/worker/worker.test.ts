@@ -12,13 +12,8 @@ const tasksOf = ({ executor }: Pick<WorkerAtWork, "executor">): number[] =>
   executor.attempts.map(({ run }) => run.task.task);
 
 /** Once that many attempts were begun. */
-function begins(
-  { time }: Pick<WorkerRig, "time">,
-  { executor }: Pick<WorkerAtWork, "executor">,
-  attempts: number,
-): Promise<void> {
-  return time.untilTrue(() => executor.attempts.length === attempts);
-}
+const begins = (rig: Pick<WorkerRig, "time">, made: Pick<WorkerAtWork, "executor">, attempts: number): Promise<void> =>
+  rig.time.untilTrue(() => made.executor.attempts.length === attempts);
 
 it("a worker is a chat with its types, capabilities and capacity, does what it is given, and leaves at its end", async () => {
   const rig = new WorkerRig();

@@ -1,17 +1,8 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import {
-  died,
-  FakeClaude,
-  init,
-  lines,
-  result,
-  says,
-  session,
-  type Part,
-  type Started,
-} from "#harness/claude/fake-claude.ts";
+import { died, FakeClaude, init, lines, result, says, session } from "#harness/claude/fake-claude.ts";
+import type { Part, Started } from "#harness/claude/fake-claude.ts";
 
 const good: Part = { text: lines(init(), says({ text: "I look." }), result()) };
 

@@ -12,11 +12,8 @@ const ended = async (...events: object[]): Promise<TaskRun> =>
   new FakeClaude([{ text: lines(init(), ...events) }]).run();
 
 async function failed(problem: string, change: object): Promise<RunOutcome> {
-  const { outcome } = await ended(
-    says({ error: problem }),
-    result({ is_error: true, terminal_reason: "api_error", ...change }),
-  );
-  return outcome;
+  const end = result({ is_error: true, terminal_reason: "api_error", ...change });
+  return (await ended(says({ error: problem }), end)).outcome;
 }
 
 const spent = (inputTokens: number, costUSD: number): object => ({ "claude-opus-5-5": { inputTokens, costUSD } });
@@ -27,13 +24,6 @@ const turn = (part: object, whole: object): object =>
 const lastUsage = async (...events: object[]): Promise<Usage | undefined> => (await ended(...events)).usage.at(-1);
 
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
-
-/** It is stopped once its session has begun. */
-function stoppedAtOnce(claude: FakeClaude, options: Parameters<FakeClaude["run"]>[0] = {}): Promise<TaskRun> {
-  const stop = new AbortController();
-  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
-  return claude.run({ signal: stop.signal, onOutput, ...options });
-}
 
 it("each response of a recorded run counts once, and the last figures replace the sum", async () => {
   const { usage, outcome } = await new FakeClaude([{ text: recordedSession("claude-code") }]).run();
@@ -138,7 +128,9 @@ it("a limit on cost or turns that Claude Code has held itself is the same, and a
 
 it("a stop interrupts first, is no result, and leaves no process behind", async () => {
   const claude = new FakeClaude([{ text: lines(init(), says({})), atInterrupt: lines(result()) }]);
-  const { outcome, usage } = await stoppedAtOnce(claude);
+  const stop = new AbortController();
+  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
+  const { outcome, usage } = await claude.run({ signal: stop.signal, onOutput });
   expect(outcome).toEqual({ kind: "stopped" });
   expect(usage.at(-1)?.costMicros).toBe(13_200);
   expect((await claude.run({ signal: AbortSignal.abort() })).outcome).toEqual({ kind: "stopped" });
