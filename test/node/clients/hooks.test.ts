@@ -241,14 +241,11 @@ it.each<[string, string, object, string]>([
   ["copilot", "PreToolUse PostToolUse", { tool_result: exited }, "Exit code 3 no"],
   ["gemini", "BeforeTool AfterTool", { tool_response: { error: { message: "no such file" } } }, "no such file"],
   ["gemini", "BeforeTool AfterTool", { tool_response: { llmContent: "Output: no\nExit Code: 3" } }, "Exit code 3 no"],
-])(
-  "a call of %s with an error or a code other than 0 in its result has failed (%#)",
-  (client, events, result, text) => {
-    const chat = new RecordedClient(tempRuntime(), client).sendEach(events, { ...own, ...result });
-    expect(chat.session(session)).toMatchObject({ toolCalls: 1, toolErrors: 1 });
-    expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_error", text });
-  },
-);
+])("a call of %s with an error or a code other than 0 in its result has failed (%#)", (client, names, result, text) => {
+  const chat = new RecordedClient(tempRuntime(), client).sendEach(names, { ...own, ...result });
+  expect(chat.session(session)).toMatchObject({ toolCalls: 1, toolErrors: 1 });
+  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_error", text });
+});
 
 it("a chat of Gemini CLI that is asked to end in the middle of a turn was interrupted; after it, it is over", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");

@@ -82,33 +82,29 @@ async function aPrompted(isRepeated = false): Promise<Chat> {
   return chat;
 }
 
-it.each([false, true])(
-  "OpenCode's events are recorded, also where each comes a second time: %s",
-  async (isRepeated) => {
-    const chat = await aPrompted(isRepeated);
-    await chat.happens("message.part.updated");
-    await chat.says("I look first.");
-    await tool(chat, "");
-    await tool(chat, "-write");
-    const state = { status: "error", error: "no such file" };
-    await chat.part({ type: "tool", tool: "read", state, callID: "c9" });
-    await chat.says("All done.");
-    await chat.happens("session.idle");
-    expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
-    expect(chat.entries()).toMatchObject([
-      { kind: "start", source: "startup" },
-      { kind: "prompt", text: "do the scripted work" },
-      { kind: "assistant", text: "I look first." },
-      { kind: "tool_start", name: "Bash", input: "sleep 1; echo one" },
-      { kind: "tool_end", name: "Bash" },
-      { kind: "tool_start", name: "Write" },
-      { kind: "tool_end", path: "/home/user/project/final.txt", action: "created" },
-      { kind: "tool_error", name: "Read", text: "no such file" },
-      { kind: "assistant", text: "All done." },
-      { kind: "turn_end" },
-    ]);
-  },
-);
+it.each([false, true])("OpenCode's events are recorded, also where each comes a second time: %s", async (isTwice) => {
+  const chat = await aPrompted(isTwice);
+  await chat.happens("message.part.updated");
+  await chat.says("I look first.");
+  await tool(chat, "");
+  await tool(chat, "-write");
+  await chat.part({ type: "tool", tool: "read", state: { status: "error", error: "no such file" }, callID: "c9" });
+  await chat.says("All done.");
+  await chat.happens("session.idle");
+  expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
+  expect(chat.entries()).toMatchObject([
+    { kind: "start", source: "startup" },
+    { kind: "prompt", text: "do the scripted work" },
+    { kind: "assistant", text: "I look first." },
+    { kind: "tool_start", name: "Bash", input: "sleep 1; echo one" },
+    { kind: "tool_end", name: "Bash" },
+    { kind: "tool_start", name: "Write" },
+    { kind: "tool_end", path: "/home/user/project/final.txt", action: "created" },
+    { kind: "tool_error", name: "Read", text: "no such file" },
+    { kind: "assistant", text: "All done." },
+    { kind: "turn_end" },
+  ]);
+});
 
 it("a subagent's calls are the chat's; what it is asked is no request, and it gets no brief", async () => {
   const chat = await aPrompted();
@@ -256,9 +252,8 @@ it("the plugin sends each event to the host, with what says who sends it, and st
   const payload = { prompt: "ü\u2028" };
   expect(await send("UserPromptSubmit", payload)).toEqual({ by: "host" });
   expect(await send("Stop", payload)).toEqual({});
-  const sender = [process.pid, home, JSON.stringify(payload)];
   const paths = ["/hook/opencode/UserPromptSubmit", "/hook/opencode/Stop"];
-  expect(got).toEqual(paths.map((path) => [path, sender]));
+  expect(got).toEqual(paths.map((path) => [path, [process.pid, home, JSON.stringify(payload)]]));
   expect([started(), reports]).toEqual([[], []]);
 });
 

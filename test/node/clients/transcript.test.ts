@@ -64,8 +64,7 @@ const maxBytes = 1_048_576;
 it("a transcript of 200 MB costs no more than the limit, and says what was passed over", () => {
   const path = aFile();
   truncateSync(path, 200_000_000);
-  const tail = `\n${aTranscript(aUserLine("the newest"))}`;
-  appendFileSync(path, tail);
+  appendFileSync(path, `\n${aTranscript(aUserLine("the newest"))}`);
   const { open, bytes } = counted();
   const first = readAppended(path, 0, { open, maxBytes });
   expect(textsOf(first)).toEqual(["the newest"]);
@@ -175,14 +174,12 @@ it("generated lines never throw @night", () => {
 });
 
 it("a compaction ends what was known of the context, and its summary is no message of the user", () => {
-  const before = anAssistantLine({ id: "msg_before" });
   const summary = aUserLine("We were fixing the parser.", { isCompactSummary: true });
-  const compacted = [before, aCompactBoundary(180_000), summary];
+  const compacted = [anAssistantLine({ id: "msg_before" }), aCompactBoundary(180_000), summary];
   const part = read(...compacted);
   expect([part.compactBoundary, part.contextUsage]).toEqual([{ at: T0 }, null]);
   expect(textsOf(part)).toEqual(["Done."]);
-  const after = read(...compacted, anAssistantLine({ id: "msg_after" }));
-  expect(after.contextUsage?.messageId).toBe("msg_after");
+  expect(read(...compacted, anAssistantLine({ id: "msg_after" })).contextUsage?.messageId).toBe("msg_after");
   expect(read(summary)).toMatchObject({ texts: [], compactBoundary: null });
 });
 

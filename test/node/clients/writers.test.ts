@@ -72,9 +72,7 @@ const items: readonly Item[] = [
 ];
 
 const wordsOf = (item: Item): string => ("text" in item ? item.text : item.id);
-
 const outline = (all: readonly Item[]) => all.map((item) => [item.kind, item.at, wordsOf(item)]);
-
 const clients = ["claude-code", "codex", "opencode"];
 
 it.each(clients)("a session that is written for %s reads as the conversation that it was", async (client) => {
@@ -115,8 +113,7 @@ it("beside a summary a rollout keeps the newest prompts, of 60,000 characters at
 });
 
 it("Claude Code's limit of a folder's name is a refusal", () => {
-  const to = aTarget({ cwd: `/${"a".repeat(200)}` });
-  expect(() => written("claude-code", items, to)).toThrow(/is too long$/);
+  expect(() => written("claude-code", items, aTarget({ cwd: `/${"a".repeat(200)}` }))).toThrow(/is too long$/);
 });
 
 it("names and ids that an API refuses are made plain, also where calls and results name each other", () => {

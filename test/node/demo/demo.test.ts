@@ -8,8 +8,7 @@ const waits = { seed: 1, scale: 1 };
 
 /** The client's next request, in which all calls of the last answer have succeeded. */
 function requestAfter(step: Step | null): ModelRequest {
-  const calls = step?.tools ?? [];
-  const uses = calls.map(({ name, input }, n) => ({ type: "tool_use", id: `t${n}`, name, input }));
+  const uses = (step?.tools ?? []).map(({ name, input }, n) => ({ type: "tool_use", id: `t${n}`, name, input }));
   const results = uses.map(({ id }) => ({ type: "tool_result", tool_use_id: id, content: "0".repeat(40) }));
   const messages = step
     ? [

@@ -11,11 +11,7 @@ import { defaultSettings } from "#src/contract/workspaces.ts";
 const root = join(import.meta.dirname, "..", "..", "..");
 const page = "docs/internals/first-design.md";
 
-interface Row {
-  readonly now: string;
-  readonly setting: string;
-  readonly verdict: string;
-}
+type Row = Readonly<Record<"now" | "setting" | "verdict", string>>;
 
 const rows: readonly Row[] = readFileSync(join(root, page), "utf8")
   .split("\n")
@@ -40,9 +36,7 @@ function isThere(span: string): boolean {
   return Object.hasOwn(all, span);
 }
 
-interface Found {
-  readonly value: unknown;
-}
+type Found = Readonly<Record<"value", unknown>>;
 
 /** @param path keys, which may hold dots themselves, joined by dots */
 function valueAt(given: unknown, path: string): Found | null {
@@ -62,14 +56,12 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 function fieldsOf({ properties, items, anyOf, default: value }: JsonSchema): unknown {
   const inside = items ?? anyOf?.[0];
   if (properties === undefined) return inside === undefined ? value : fieldsOf(inside as JsonSchema);
-  const fields = Object.entries(properties).map(([key, field]) => [key, fieldsOf(field as JsonSchema)]);
-  return Object.fromEntries(fields);
+  return Object.fromEntries(Object.entries(properties).map(([key, field]) => [key, fieldsOf(field as JsonSchema)]));
 }
 
 /** The threshold of an alert. */
 function thresholdOf(path: string, name: string): Found | null {
-  const alerts = readFileSync(join(root, path), "utf8");
-  const [, value] = new RegExp(`alert: ${name}\\n[^>]+> ([\\d.]+)`).exec(alerts) ?? [];
+  const [, value] = new RegExp(`alert: ${name}\\n[^>]+> ([\\d.]+)`).exec(readFileSync(join(root, path), "utf8")) ?? [];
   return value === undefined ? null : { value };
 }
 

@@ -74,8 +74,7 @@ function pathsIn(page: string): string[] {
 }
 
 it("every source file and folder that a page names is there", () => {
-  const present = find("{*,docs/*,docs/{guide,reference,internals}/*,{bench,test}/**/README}.md");
-  const named = present
+  const named = find("{*,docs/*,docs/{guide,reference,internals}/*,{bench,test}/**/README}.md")
     .filter((page) => page !== "CHANGELOG.md" && page !== "docs/benchmarks.md")
     .flatMap((page) => pathsIn(page).map((path) => ({ page, path })));
   expect(named.length).toBeGreaterThan(100);

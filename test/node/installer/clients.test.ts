@@ -89,8 +89,7 @@ it("Codex itself is asked for the trust, for SHIM's commands alone, and asked ag
   const moved = { ...hooks, PreToolUse: [{ hooks: [{ command: "x" }] }, ...(hooks["PreToolUse"] ?? [])] };
   home.write(hooksFile(home), JSON.stringify({ hooks: moved }));
   expect((await states()).filter((state) => state === "untrusted")).toHaveLength(1);
-  const forgetful = sourceOf(home, { FAKE_CODEX: "forgets" });
-  expect(await trustHooks(forgetful)).toContain("untrusted");
+  expect(await trustHooks(sourceOf(home, { FAKE_CODEX: "forgets" }))).toContain("untrusted");
 });
 
 it.each([
@@ -125,23 +124,20 @@ function findings(target: ClientTarget): string[] {
   return inspect(target, { ...machine, launch }).map(({ code }) => code);
 }
 
-it.each(clients)(
-  "%s gets its hooks and the server; twice is once, and removal leaves no file and no folder",
-  (client) => {
-    const { home, target } = aHomeWith(client);
-    const before = namesIn(home);
-    expect(findings(target)).toEqual(["not_installed"]);
-    home.install(target);
-    const texts = [target.serversFile, target.settingsFile ?? ""].map((path) => home.read(path) ?? "");
-    expect(texts[0]).toContain("shim.mjs");
-    for (const event of client === "opencode" ? [] : (adapterOf(client)?.events ?? []))
-      expect(texts[1]).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
-    expect(home.install(target).edits).toEqual([]);
-    expect(findings(target)).toEqual(["installed"]);
-    home.uninstall(target);
-    expect(namesIn(home)).toEqual(before);
-  },
-);
+it.each(clients)("%s gets its hooks and server; twice is once, and removal leaves no file and no folder", (client) => {
+  const { home, target } = aHomeWith(client);
+  const before = namesIn(home);
+  expect(findings(target)).toEqual(["not_installed"]);
+  home.install(target);
+  const texts = [target.serversFile, target.settingsFile ?? ""].map((path) => home.read(path) ?? "");
+  expect(texts[0]).toContain("shim.mjs");
+  for (const event of client === "opencode" ? [] : (adapterOf(client)?.events ?? []))
+    expect(texts[1]).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
+  expect(home.install(target).edits).toEqual([]);
+  expect(findings(target)).toEqual(["installed"]);
+  home.uninstall(target);
+  expect(namesIn(home)).toEqual(before);
+});
 
 /** What the home has beside SHIM's own files. */
 function namesIn({ folder }: ClientHome): string[] {

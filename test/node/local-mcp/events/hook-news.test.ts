@@ -29,7 +29,6 @@ const lost: News = { kind: "claim_lost", task: 7, title: "Write the docs", reaso
 const cancelled: News = { kind: "task_cancelled", task: 8, title: "Old work", reason: "not needed" };
 const refused: News = { kind: "report_refused", task: 9, reason: "another chat has it now" };
 const leader: News = { kind: "leader_changed", name: "release", leader: "c-chat", isSelf: false };
-
 const anOffer = (id: string): News => toStoredOffer(aRestoration({}, { session: aSession({ id }) }), "m", "brief");
 
 it("news come with the user's next prompt, each once, oldest first, and say what to do", () => {

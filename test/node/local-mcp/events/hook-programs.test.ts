@@ -19,9 +19,8 @@ import { outputOf, patience, type Output } from "#harness/machine/programs.ts";
 import { shimHookScript } from "../../../../scripts/programs.ts";
 
 it("an object that comes in any parts is complete at its end, with all of its fields", () => {
-  const object = fc.dictionary(fc.string(), fc.jsonValue());
   fc.assert(
-    fc.property(object, fc.integer({ min: 1, max: 9 }), (value, size) => {
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.integer({ min: 1, max: 9 }), (value, size) => {
       const bytes = Buffer.from(`\n ${JSON.stringify(value, null, 1)} \n`);
       const reader = new JsonObjectReader();
       for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
@@ -177,7 +176,6 @@ const hostile = JSON.stringify({
 });
 
 const answered = (out: string): Output => ({ code: 0, out, err: "" });
-
 const codexStop = ["Stop", "--client", "codex"];
 
 /** What the program of hooks gets, and prints. */
@@ -270,8 +268,7 @@ it.each(["/bin/sh", "/bin/bash"])(
       inputs.map((input) => ["POST /hook/codex/Stop", input]),
     );
     answer = "";
-    const start = { args: ["SessionStart"], env: { CLAUDECODE: "1" }, shell };
-    expect(await rig.run("{}", start)).toEqual(answered(""));
+    expect(await rig.run("{}", { args: ["SessionStart"], env: { CLAUDECODE: "1" }, shell })).toEqual(answered(""));
     expect(rig.posted.at(-1)?.url).toBe("POST /hook/claude-code/SessionStart");
     expect(existsSync(join(rig.folder, "bad"))).toBe(false);
   },
@@ -371,8 +368,7 @@ it("a signal to the group of the client ends the hook, and what was read is give
       await (rig === asked ? isAsked : vi.waitUntil(() => isPolling(child.pid), patience));
       process.kill(-(child.pid ?? 0), signal);
       expect((await outputOf(child, null)).code).toBe(0);
-      const kept: unknown = JSON.parse(readFileSync(rig.given, "utf8"));
-      expect(kept).toMatchObject({ input, SHIM_HOOK_WAITED: "1" });
+      expect(JSON.parse(readFileSync(rig.given, "utf8"))).toMatchObject({ input, SHIM_HOOK_WAITED: "1" });
     }
   }
 });

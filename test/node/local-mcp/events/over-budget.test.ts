@@ -86,8 +86,7 @@ it("an entry that takes too long to fold is skipped, and by every later process;
   const unread = rows(chat).find((row) => row.entry.kind === "unread")?.entry;
   expect(unread).toMatchObject({ of: "prompt", text: expect.stringContaining('"text":"hang"') });
   const { calls } = bad;
-  const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
-  expect([saved.ok, bad.calls]).toEqual([true, calls]);
+  expect([capture(runtime, { sessionId: claude.session, trigger: "on_demand" }).ok, bad.calls]).toEqual([true, calls]);
   expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
     prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
     calls: [{ error: expect.stringContaining("the oven is cold") }],

@@ -166,8 +166,7 @@ it("of two requests at once each has its own answer", async () => {
   const [one, two] = await open(2);
   await answer(two?.id, "deny");
   await answer(one?.id, "allow");
-  const decisions = ["allow", "deny"].map((behavior) => decided({ behavior }));
-  expect((await Promise.all(asked)).map(printed)).toEqual(decisions);
+  expect((await Promise.all(asked)).map(printed)).toEqual(["allow", "deny"].map((behavior) => decided({ behavior })));
 });
 
 it("a request that is not answered ends without a decision after nine and a half minutes, before its client gives the hook up", async () => {

@@ -38,9 +38,8 @@ const lines = (...all: object[]): string => all.map((line) => `${JSON.stringify(
 
 it("progress and removed secrets are heard before the result, however the lines arrive", async () => {
   const text = lines({ progress: "Fetching" }, { secretsRemoved: 2 }, { result: { ok: true, value: { name: "ä" } } });
-  const bytes = Buffer.from(text);
   const { ask, heard } = await askWith((response) => {
-    for (const byte of bytes) response.write(Buffer.of(byte));
+    for (const byte of Buffer.from(text)) response.write(Buffer.of(byte));
     response.end();
   });
   expect([await ask(), heard]).toEqual([{ ok: true, value: { name: "ä" } }, ["Fetching", 2]]);
@@ -48,8 +47,7 @@ it("progress and removed secrets are heard before the result, however the lines 
 
 it("an answer that ends early may have been done; one that is refused was not", async () => {
   const unknown = { ok: false, error: { code: "outcome_unknown" } };
-  const text = lines({ progress: "Working" });
-  const broken = await askWith((response) => response.write(text, () => response.destroy()));
+  const broken = await askWith((response) => response.write(lines({ progress: "Working" }), () => response.destroy()));
   expect(await broken.ask()).toMatchObject(unknown);
   expect(await (await askWith((response) => response.end())).ask()).toMatchObject(unknown);
   const refused = await askWith((response) => response.writeHead(404).end());

@@ -108,8 +108,7 @@ it("a chat whose client is gone is ended within a tick, though its front still h
   await hungUp.closed;
   vi.advanceTimersByTime(2_000);
   await one.closed;
-  const reasons = saved.map((id) => storedSession(host.runtime, id).detachReason);
-  expect(reasons).toEqual(["client_gone", "client_gone"]);
+  expect(saved.map((id) => storedSession(host.runtime, id).detachReason)).toEqual(["client_gone", "client_gone"]);
 });
 
 it("a host that hands over closes its connections and detaches no session: a chat that comes back to the next host keeps it", async () => {
@@ -335,9 +334,8 @@ it("a host refuses wrong input, an unusable file and a store that cannot be open
   const shown = await aRunner(runtime).call("config.show", {});
   expect(shown).toMatchObject({ ok: false, error: { code: "config_invalid" } });
   const full = new StoreError("store_full", "the disk is full; free some space, then try again.");
-  const error = { code: "store_full", message: full.message };
   const refusal = await aRunner(runtime, () => Promise.reject(full)).call("pauses.list", {});
-  expect(refusal).toEqual({ ok: false, error });
+  expect(refusal).toEqual({ ok: false, error: { code: "store_full", message: full.message } });
 });
 
 /** A project, and the program of long work, whose git first runs `script`. */
@@ -345,9 +343,8 @@ function aRig(script: string) {
   const from = makeProject({ "a.txt": "one\n" });
   const bin = join(from.root, "bin");
   mkdirSync(bin);
-  const entry = pathToFileURL(resolve("src/local-mcp/host/jobs-entry.ts"));
   const program = join(bin, "jobs.cjs");
-  writeFileSync(program, `void import(${JSON.stringify(entry)});`);
+  writeFileSync(program, `void import(${JSON.stringify(pathToFileURL(resolve("src/local-mcp/host/jobs-entry.ts")))});`);
   const others = GIT_ENV["PATH"] ?? "";
   writeFileSync(join(bin, "git"), `#!/bin/sh\n${script}\nPATH='${others}'\nexec git "$@"\n`, { mode: 0o700 });
   const env = { ...GIT_ENV, PATH: `${bin}:${others}`, ROOT: from.root };
@@ -367,8 +364,7 @@ it("another process runs git and reads its lists, and the answer is that of a sn
   expect(parents).not.toContain(String(process.pid));
   const repository = snapshot.state === "done" ? snapshot.repository : "";
   const drop = { env, repository, checkpointIds: ["cp1"], timeoutMs: LIMITS.timeoutMs };
-  const dropped = await runApart(runtime, "dropSnapshots", dropSnapshots, drop);
-  expect(dropped).toEqual({ ok: true, value: { left: 0 } });
+  expect(await runApart(runtime, "dropSnapshots", dropSnapshots, drop)).toEqual({ ok: true, value: { left: 0 } });
   expect(readdirSync(from.snapshots)).toEqual([]);
 });
 

@@ -164,7 +164,6 @@ it("asked for recovery, a chat gets the newest session of its project, stays wit
 });
 
 const listed = async ({ ask }: Connected): Promise<string> => (await ask("shim_check_recovery", { list: true })).text;
-
 const row = (name: string, { session, cwd }: Claude, offered = ""): string =>
   `\n- "${name}" (${session}) in ${cwd}, 0 s ago: killed${offered}`;
 

@@ -256,8 +256,7 @@ it("deleting needs the words of consent and a name; it takes only what is named,
   expect(await clear("session", dead)).toMatchObject({ deleted: 1 });
   expect(runtime.store.read((sql) => sessions.get(sql, dead), null)).toBeNull();
   expect(rowCount(runtime, "checkpoints")).toBe(1);
-  const left = { session: kept.output["session"], checkpoints: 1 };
-  expect((await ask("shim_session_status")).output).toMatchObject(left);
+  expect((await ask("shim_session_status")).output).toMatchObject({ session: kept.output["session"], checkpoints: 1 });
   const logged = audit.listNewest(runtime, 10).map(({ kind, actor }) => `${kind} by ${actor}`);
   expect(logged).toEqual(["session.forgotten by chat", "checkpoint.forgotten by chat"]);
 });
@@ -307,8 +306,7 @@ it("a secret in any field of any tool is counted, and never stored; a mark that 
   const lists = { done: [line], inProgress: [line], decisions: [line], openQuestions: [line], files: [line] };
   const todos = [{ text: line, status: "pending" }];
   const notes = { goal: line, nextStep: line, ...lists, todos, state: { nested: [{ [token]: line }] } };
-  const saved = await ask("shim_force_checkpoint", notes);
-  expect(saved.output["redactions"]).toBe(10);
+  expect((await ask("shim_force_checkpoint", notes)).output["redactions"]).toBe(10);
   await ask("shim_auto_checkpoint", { doing: line, next: line, project: `/x ${line}` });
   await call("shim_check_recovery", { session: line, of: line });
   expect(leaked(runtime, [token])).toEqual([]);

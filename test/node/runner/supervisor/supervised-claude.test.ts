@@ -35,8 +35,7 @@ function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it
   rig.runtime.processes.start(pid);
   const runtime = { ...rig.runtime, env };
   const send = (event: string, fields: object): void => {
-    const input = { session_id: codexId, cwd, ...fields };
-    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
+    answerHook(runtime, event, () => JSON.stringify({ session_id: codexId, cwd, ...fields }), pid, codex);
   };
   send("SessionStart", { source: "startup" });
   send("UserPromptSubmit", { prompt });

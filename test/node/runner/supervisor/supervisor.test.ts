@@ -64,8 +64,7 @@ it("asked to end it ends what it runs, a worker with the time that its tasks get
 
 it("what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
   const rig = await SupervisorRig.begun(one);
-  const path = join(rig.runtime.paths.home, "supervisor", "state.json");
-  const atStart = readFileSync(path, "utf8");
+  const atStart = readFileSync(join(rig.runtime.paths.home, "supervisor", "state.json"), "utf8");
   expect(rig.stateOf("job").restarts.phase).toBe("running");
   const next = new SupervisorRig(one);
   mkdirSync(join(next.runtime.paths.home, "supervisor"));
@@ -132,7 +131,6 @@ const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
 const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
 const limited = (waitMs: number | null): ProgramEnding => ({ kind: "limited", waitMs, reason: "a usage limit" });
-
 const ended = (code: number, isLeft = false): ProgramEnding => endingOf({ kind: "exited", code }, isLeft);
 
 it("tells a crash from an end that the user wanted", () => {
@@ -161,12 +159,10 @@ function waits(count: number, ranMs: number, change: Partial<restarter.RestartRu
 }
 
 it("waits double from 1 s up to 10 min and start at 1 s after a run of 10 min; a clock that was set back makes none longer", () => {
-  const seconds = waits(12, 400_000).map((ms) => (ms ?? 0) / 1_000);
-  expect(seconds).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+  expect(waits(12, 400_000).map((ms) => (ms ?? 0) / 1_000)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
   expect(waits(4, 600_000)).toEqual([1_000, 1_000, 1_000, 1_000]);
   const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, rules);
-  const at = [0, 400, 2_000, -3_600_000].map((ms) => restarter.dueInMs(state, T0 + ms));
-  expect(at).toEqual([1_000, 600, 0, 0]);
+  expect([0, 400, 2_000, -3_600_000].map((ms) => restarter.dueInMs(state, T0 + ms))).toEqual([1_000, 600, 0, 0]);
 });
 
 it("a usage limit is waited for as long as is said; else 5 min doubling up to 5 h", () => {

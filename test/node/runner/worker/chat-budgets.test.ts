@@ -42,8 +42,7 @@ it("an interactive chat's tokens, cost and time are reported with its task's hea
   statusOf(one.runtime, JSON.stringify(line));
   await rig.time.pass(60_000);
   const used = { tokens: 1_000, costMicros: 500_000 };
-  const chats = [{ chat: one.claude.session, used }];
-  expect(rig.call("budgets.get", {})).toMatchObject({ today: used, chats });
+  expect(rig.call("budgets.get", {})).toMatchObject({ today: used, chats: [{ chat: one.claude.session, used }] });
   answered(one, 200);
   one.claude.use("Bash");
   await one.ask("shim_report", { outcome: "done" });

@@ -47,8 +47,7 @@ it("inputs that contradict each other fail the task for good, with the files; me
   expect(() => git(rig.repository, "merge", "-q", two.branch ?? "")).toThrow();
   write(rig.repository, { "a.txt": "both\n" });
   git(rig.repository, "commit", "-qam", "resolved by hand");
-  const place = await rig.open(task);
-  expect(read(place, "a.txt")).toBe("both\n");
+  expect(read(await rig.open(task), "a.txt")).toBe("both\n");
 });
 
 it("a kept conflict is in the files and has to be resolved; the next attempt knows of it", async () => {

@@ -7,7 +7,6 @@ import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { aTaskBegun, ofEvents, startWorker, WorkerRig, type WorkerAtWork } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
-
 const tasksOf = ({ executor }: Pick<WorkerAtWork, "executor">): number[] =>
   executor.attempts.map(({ run }) => run.task.task);
 
@@ -210,8 +209,7 @@ it("a claim that has ended is no longer worked on, and nothing of it is reported
 
 it("at a budget the attempt is stopped and its task is dead, whatever has measured it", async () => {
   const rig = new WorkerRig();
-  const budgets = [{ tokens: 1_000 }, { wallMs: 3_000 }, { tokens: 5 }];
-  const tasks = budgets.map((budget) => rig.submit({ budget }));
+  const tasks = [{ tokens: 1_000 }, { wallMs: 3_000 }, { tokens: 5 }].map((budget) => rig.submit({ budget }));
   const made = await rig.begun();
   expect(made.executor.last.run.budgetLeft).toEqual({ wallMs: null, tokens: 1_000, costMicros: null });
   made.executor.last.run.onUsage({ wallMs: 0, tokens: 1_500, costMicros: 0 });

@@ -176,8 +176,7 @@ it("it gets what it needs of the environment, and no secret", async () => {
   const { home } = claude.runtime.paths;
   expect(started.env).toMatchObject({ ...own, SHIM_HOME: home, SHIM_TASK: "7", SHIM_CLAIM: "1" });
   for (const name of names) expect([name, started.env[name]]).toEqual([name, undefined]);
-  const settings = readFileSync(valueAfter(started, "--settings") ?? "", "utf8");
-  expect(settings).toContain(`Read(/${join(home, "edge.json")})`);
+  expect(readFileSync(valueAfter(started, "--settings") ?? "", "utf8")).toContain(`Read(/${join(home, "edge.json")})`);
   const bedrock = new FakeClaude([good], { ...not, CLAUDE_CODE_USE_BEDROCK: "1" });
   await bedrock.run({ settings: { env: ["DATABASE_URL", "SHIM_TOKEN"] } });
   expect(lastOf(bedrock).env).toMatchObject({ AWS_SECRET_ACCESS_KEY: "k", DATABASE_URL: "k" });
@@ -259,8 +258,7 @@ it("a stalled run is stopped where a higher tier follows, and nowhere else @nigh
     { settings, task: { payload: clear, attempt: 3, maxAttempts: 3 } },
     { settings: { route: { tiers, default: "large" } }, task: { payload: clear } },
   ]) {
-    const other = new FakeClaude([ended]);
-    expect((await other.run(options)).outcome.kind).toBe("done");
+    expect((await new FakeClaude([ended]).run(options)).outcome.kind).toBe("done");
   }
 });
 
@@ -270,8 +268,7 @@ async function isCountedAfter(part: Part): Promise<boolean | undefined> {
 }
 
 function failed(error: string): Part {
-  const end = result({ is_error: true, subtype: "error_during_execution" });
-  return { text: lines(init(), says({ error }), end) };
+  return { text: lines(init(), says({ error }), result({ is_error: true, subtype: "error_during_execution" })) };
 }
 
 it("trouble of the account or the service, and a run that never was, count for no tier @night", async () => {

@@ -17,12 +17,10 @@ async function failed(problem: string, change: object): Promise<RunOutcome> {
 }
 
 const spent = (inputTokens: number, costUSD: number): object => ({ "claude-opus-5-5": { inputTokens, costUSD } });
-
 const turn = (part: object, whole: object): object =>
   result({ model_usage_since_last_result: part, modelUsage: whole, total_cost_usd: 9 });
 
 const lastUsage = async (...events: object[]): Promise<Usage | undefined> => (await ended(...events)).usage.at(-1);
-
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
 
 it("each response of a recorded run counts once, and the last figures replace the sum", async () => {
@@ -42,8 +40,7 @@ it("the turns before a resume are not counted again, and those of one run are ad
   const old = [spent(70, 0.5), spent(90, 0.75)].map((modelUsage) => result({ ...older, modelUsage }));
   expect(await lastUsage(...old)).toMatchObject({ tokens: 90, costMicros: 750_000 });
   const oldest = result({ ...older, modelUsage: undefined, total_cost_usd: 0.5 });
-  const used = await lastUsage(says({ input: 40, output: 2 }), oldest);
-  expect(used).toMatchObject({ tokens: 42, costMicros: 500_000 });
+  expect(await lastUsage(says({ input: 40, output: 2 }), oldest)).toMatchObject({ tokens: 42, costMicros: 500_000 });
 });
 
 it("trouble of the machine or the service is tried again, what the API will never take is not @night", async () => {
@@ -94,8 +91,7 @@ it("a limit stops the run in mid-work, and what has nothing left is not started"
   const { outcome, usage } = await claude.run({ left: { tokens: 1_000 } });
   expect(outcome).toEqual({ kind: "over_budget", reason: "1202 of 1000 tokens were used" });
   // The coordinator ends a task as soon as it knows that a limit is passed: the cost has to come with it.
-  const beyond = usage.filter(({ tokens }) => tokens > 1_000);
-  expect(beyond).toMatchObject([{ tokens: 1_202, costMicros: 13_200 }]);
+  expect(usage.filter(({ tokens }) => tokens > 1_000)).toMatchObject([{ tokens: 1_202, costMicros: 13_200 }]);
   const idle = new FakeClaude([{ text }]);
   for (const left of [{ tokens: 0 }, { costMicros: 0 }, { wallMs: 0 }]) {
     expect((await idle.run({ left })).outcome.kind).toBe("over_budget");
@@ -263,12 +259,10 @@ it("by the rule another client does it at once in the same folder, with the brie
 it("Claude Code takes over again with the brief of what the other client did", async () => {
   const claude = aWorker({ text: lines(init(), result()) });
   died(claude, { client: "codex", id: other });
-  const checkpoint = { claude: { session: other, folder: claude.folder } };
-  const run = await claude.run({ task: { checkpoint } });
+  const run = await claude.run({ task: { checkpoint: { claude: { session: other, folder: claude.folder } } } });
   const [{ args, input } = { args: [], input: "" }] = claude.started();
   expect(run.output).toContain(`session ${other} is not resumed: it was Codex's`);
   expect(args).not.toContain("--resume");
   expect(input).toContain("The fault is in one.ts.");
-  const taken = claude.runtime.store.read((sql) => sessions.get(sql, other), null);
-  expect(taken).toMatchObject({ recovery: null });
+  expect(claude.runtime.store.read((sql) => sessions.get(sql, other), null)).toMatchObject({ recovery: null });
 });
