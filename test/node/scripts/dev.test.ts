@@ -127,64 +127,46 @@ it("the coordinator on this machine has the bindings, the queues, the limits and
   expect(config).toMatchObject({ kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} });
 });
 
-/** A runtime whose steps say what it does at each check; after the last one the user ends it. */
-class Script {
-  readonly lines: string[] = [];
-  starts = 0;
-  open = 0;
-  readonly #end = new AbortController();
-  #now = 1_700_000_000_000;
-  #runtime = { restarts: 0 };
-
-  readonly #steps: (number | "answers" | "dies")[];
-  readonly #failingStart: number;
-
-  /** @param steps how long no answer comes in ms, or whether it answers or has died */
-  constructor(steps: (number | "answers" | "dies")[], failingStart = 0) {
-    this.#steps = steps;
-    this.#failingStart = failingStart;
-  }
-
-  run(everyMs = 1_000): Promise<void> {
-    return keepRunning({
-      start: () => this.#start(),
-      isAnswering: () => Promise.resolve(this.#check(everyMs)),
-      everyMs,
-      now: () => this.#now,
-      pause: () => Promise.resolve(),
-      onStart: (url) => this.lines.push(`at ${url}`),
-      tell: (line) => this.lines.push(line),
-      signal: this.#end.signal,
-    });
-  }
-
-  #start(): Promise<Kept> {
-    this.starts += 1;
-    if (this.#failingStart === this.starts) return Promise.reject(new Error("the port is in use"));
-    this.open += 1;
-    const runtime = { restarts: 0, url: "http://127.0.0.1:1", close: () => Promise.resolve(void (this.open -= 1)) };
-    this.#runtime = runtime;
-    return Promise.resolve(runtime);
-  }
-
-  #check(everyMs: number): boolean {
-    const step = this.#steps.shift();
-    if (step === undefined) this.#end.abort();
-    if (step === "dies") this.#runtime.restarts += 1;
-    this.#now += typeof step === "number" ? step : everyMs;
+/**
+ * A runtime whose steps say what it does at each check; after the last one the user ends it.
+ *
+ * @param steps how long no answer comes in ms, or whether it answers or has died
+ */
+function aScript(steps: (number | "answers" | "dies")[], { failingStart = 0, everyMs = 1_000 } = {}) {
+  const script = { lines: [] as string[], starts: 0, open: 0 };
+  const end = new AbortController();
+  let now = 1_700_000_000_000;
+  let runtime = { restarts: 0 };
+  const start = async (): Promise<Kept> => {
+    script.starts += 1;
+    if (failingStart === script.starts) throw new Error("the port is in use");
+    script.open += 1;
+    const started = { restarts: 0, url: "http://127.0.0.1:1", close: async () => void (script.open -= 1) };
+    runtime = started;
+    return started;
+  };
+  const isAnswering = async (): Promise<boolean> => {
+    const step = steps.shift();
+    if (step === undefined) end.abort();
+    if (step === "dies") runtime.restarts += 1;
+    now += typeof step === "number" ? step : everyMs;
     return typeof step !== "number";
-  }
+  };
+  const tell = (line: string): void => void script.lines.push(line);
+  const onStart = (url: string): void => tell(`at ${url}`);
+  const clock = { everyMs, now: () => now, pause: async () => {}, signal: end.signal };
+  return Object.assign(script, { run: () => keepRunning({ start, isAnswering, onStart, tell, ...clock }) });
 }
 
 it("a runtime that answers is left alone until the user ends it", async () => {
   const late = 19_000;
-  const script = new Script(["answers", late, "answers", late, late, "answers", 1_000, 1_000, 1_000, 1_000]);
+  const script = aScript(["answers", late, "answers", late, late, "answers", 1_000, 1_000, 1_000, 1_000]);
   await script.run();
   expect([script.starts, script.open, script.lines]).toEqual([1, 0, ["at http://127.0.0.1:1"]]);
 });
 
 it("a runtime that does not answer for 20 seconds is closed and started again", async () => {
-  const script = new Script([10_000, 10_000, 10_000, "answers"]);
+  const script = aScript([10_000, 10_000, 10_000, "answers"]);
   await script.run();
   expect([script.starts, script.open]).toEqual([2, 0]);
   expect(script.lines[1]).toMatch(/^The runtime no longer answers; it is started again with the same state/);
@@ -192,23 +174,23 @@ it("a runtime that does not answer for 20 seconds is closed and started again", 
 
 it("each crash is reported once; the fifth within 15 minutes ends it, with the reason; older ones do not count", async () => {
   const crashes = Array.from({ length: 9 }, () => "dies" as const);
-  const looping = new Script([...crashes]);
+  const looping = aScript([...crashes]);
   const fifth = /^The runtime has ended unexpectedly\. That was crash 5 within 15 minutes/;
   await expect(looping.run()).rejects.toThrow(fifth);
   const ended = "The runtime has ended unexpectedly; it is started again with the same state";
   const lines = [1, 2, 3, 4].map((crash) => `${ended} (crash ${crash} of at most 4 within 15 minutes).`);
   expect([looping.starts, looping.open, looping.lines.slice(1)]).toEqual([1, 0, lines]);
-  const rare = new Script([...crashes]);
-  await rare.run(300_000);
+  const rare = aScript([...crashes], { everyMs: 300_000 });
+  await rare.run();
   expect(rare.lines).toHaveLength(10);
 });
 
 it("a start that fails is tried again, but for the first one", async () => {
-  const script = new Script([10_000, 10_000, 10_000, "answers"], 2);
+  const script = aScript([10_000, 10_000, 10_000, "answers"], { failingStart: 2 });
   await script.run();
   expect([script.starts, script.open]).toEqual([3, 0]);
   expect(script.lines[2]).toMatch(/^The runtime cannot be started: the port is in use; it is started again/);
-  const never = new Script([], 1);
+  const never = aScript([], { failingStart: 1 });
   await expect(never.run()).rejects.toThrow("the port is in use");
   expect([never.starts, never.open]).toEqual([1, 0]);
 });

@@ -6,16 +6,14 @@ import { aChat, anotherClaude } from "#harness/machine/claude.ts";
 import { joinTeam, reservationReceived } from "#harness/team/team-rig.ts";
 
 /** A new expression that nobody has checked; it hangs at the word, and counts how often. */
-const bad = vi.hoisted(() => {
-  const expression = new RegExp("^(?:a+)+$");
-  const found = { calls: 0, reads: (_text: string): void => undefined };
-  found.reads = (text) => {
+const bad = vi.hoisted(() => ({
+  calls: 0,
+  reads(text: string): void {
     if (!text.includes("hang")) return;
-    found.calls += 1;
-    expression.test(`${"a".repeat(60)}!`);
-  };
-  return found;
-});
+    this.calls += 1;
+    new RegExp("^(?:a+)+$").test(`${"a".repeat(60)}!`);
+  },
+}));
 
 /** Ends at once like an expression that hangs at "hang", and at "shelf" where another prompt was read before. */
 vi.mock("#src/machine/sessions/slash-command.ts", async () => {

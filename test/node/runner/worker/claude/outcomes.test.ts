@@ -72,9 +72,8 @@ it("a full session is not resumed, and a run without a result has failed", async
 
 it("the model's last line decides where it is one of the two forms, and nothing else does @night", async () => {
   const failure = '{"shim":"failed","reason":"there is no\\nparser","isRetryable":true}';
-  for (const text of [failure, `I looked.\n\n${failure}\n`, `No.\n\`\`\`json\n${failure}\n\`\`\``]) {
+  for (const text of [failure, `I looked.\n\n${failure}\n`, `No.\n\`\`\`json\n${failure}\n\`\`\``])
     expect(await saying(text)).toEqual({ kind: "failed", reason: "there is no parser", isRetryable: true });
-  }
   expect(await saying('{"shim":"failed","isRetryable":"yes"}')).toMatchObject({ kind: "failed", isRetryable: false });
   const done = await saying('Counted.\n{"shim":"done","result":{"n":3}}');
   expect(done).toMatchObject({ kind: "done", result: { value: { n: 3 } } });
@@ -93,9 +92,8 @@ it("a limit stops the run in mid-work, and what has nothing left is not started"
   // The coordinator ends a task as soon as it knows that a limit is passed: the cost has to come with it.
   expect(usage.filter(({ tokens }) => tokens > 1_000)).toMatchObject([{ tokens: 1_202, costMicros: 13_200 }]);
   const idle = new FakeClaude([{ text }]);
-  for (const left of [{ tokens: 0 }, { costMicros: 0 }, { wallMs: 0 }]) {
+  for (const left of [{ tokens: 0 }, { costMicros: 0 }, { wallMs: 0 }])
     expect((await idle.run({ left })).outcome.kind).toBe("over_budget");
-  }
   expect(idle.started()).toEqual([]);
 });
 
