@@ -13,6 +13,8 @@ export interface StoreFiles {
   readonly next: string;
   /** Says that a damaged file is being replaced; see repair.ts. */
   readonly swap: string;
+  /** See {@link MarkFile}. */
+  readonly mark: string;
   /** An empty SQLite file, only locked; see {@link withMaintenanceLock}. */
   readonly lock: string;
   readonly backups: string;
@@ -26,6 +28,7 @@ export function storeFilesOf(database: string): StoreFiles {
     companions: [`${database}-wal`, `${database}-shm`],
     next: `${database}.next`,
     swap: `${database}.swap`,
+    mark: `${database}.mark`,
     lock: join(dirname(database), "maintenance.db"),
     backups,
     setAside,

@@ -9,10 +9,12 @@ export function list(sql: Sql): Notice[] {
   return notices.select(sql, "WHERE acknowledgedAt IS NULL ORDER BY id");
 }
 
-/** Epoch ms; null where this store never replaced a damaged one. */
+/** Epoch ms; null where no damaged store, or one that was deleted, came before this one. */
 export function storeDamagedAt(sql: Sql): number | null {
   return (
-    sql.all<{ at: number | null }>("SELECT max(at) AS at FROM notices WHERE kind = 'store_damaged'")[0]?.at ?? null
+    sql.all<{ at: number | null }>(
+      "SELECT max(at) AS at FROM notices WHERE kind IN ('store_damaged', 'store_missing')",
+    )[0]?.at ?? null
   );
 }
 

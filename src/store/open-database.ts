@@ -19,6 +19,7 @@ import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts
 import { NeedsHostError, StoreError } from "./store-error.ts";
 import { finishRepair, newSetAsideFolder } from "./repair.ts";
 import * as textIndex from "./text-index.ts";
+import { countPast, markOf, readMark, writeMark } from "./write-mark.ts";
 
 export interface OpenedDatabase {
   readonly connection: Connection;
@@ -94,8 +95,11 @@ function createDatabase(context: StoreContext): void {
     syncFolder(folder);
   }
   const backups = listBackups(files.backups).length;
+  const mark = readMark(files.mark);
   buildNext(context, null, (connection) => {
-    if (orphans.length + backups === 0) return;
+    if (mark === null && orphans.length + backups === 0) return;
+    countPast(connection, mark);
+    writeMark(files.mark, markOf(connection));
     notices.add(
       connection,
       context.now(),

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { listBackups } from "./backup.ts";
-import { connect, withConnection } from "./driver.ts";
+import { connect, transaction, withConnection, type Connection } from "./driver.ts";
 import {
   buildNext,
   isSound,
@@ -24,6 +24,7 @@ import {
 import { salvage } from "./salvage.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { rebuild } from "./text-index.ts";
+import { countPast, lossOf, markOf, readMark, writeMark } from "./write-mark.ts";
 
 /** Damaged files kept for inspection; a failing disk may damage more. */
 const maxSetAsideFolders = 3;
@@ -34,6 +35,8 @@ export interface Damage {
   readonly inode: bigint | null;
   readonly isCertain: boolean;
   readonly isIndexOnly: boolean;
+  /** The file is sound, and its newest writes are gone. */
+  readonly isBehind?: boolean;
   readonly message: string;
 }
 
@@ -66,12 +69,27 @@ function isUsable(context: StoreContext, damage: Damage): boolean {
           "The search index of the store was damaged and was rebuilt from the stored summaries. Nothing was lost.";
         notices.add(connection, context.now(), "index_rebuilt", text);
       }
-      return isSound(connection);
+      if (!isSound(connection)) return false;
+      if (damage.isBehind === true) reportLoss(context, connection, damage.message);
+      return true;
     });
   } catch (error) {
     if (isCorrupt(error, database)) return false;
     throw error;
   }
+}
+
+/** Nothing has more than the file; numbers from before are used again. */
+function reportLoss({ files, now, minEpoch }: StoreContext, connection: Connection, message: string): void {
+  const mark = readMark(files.mark);
+  transaction(connection, "BEGIN IMMEDIATE", () => {
+    if (lossOf(markOf(connection), mark) === null) return;
+    countPast(connection, mark);
+    setEpoch(connection, Math.max(epochOf(connection) + 1, minEpoch()));
+    const text = `${message}. What these had saved is missing, but for what transcripts still say. Backups are in ${files.backups}.`;
+    notices.add(connection, now(), "store_damaged", text);
+  });
+  writeMark(files.mark, markOf(connection));
 }
 
 function isCorrupt(error: unknown, path: string): boolean {
@@ -146,6 +164,8 @@ function buildReplacement(context: StoreContext, { folder, message }: Swap, dama
     buildNext(context, from, (connection) => {
       const before = epochOf(connection);
       const report = salvage(context, damaged, connection);
+      countPast(connection, readMark(files.mark));
+      writeMark(files.mark, markOf(connection));
       setEpoch(connection, Math.max(before + 1, epochOf(connection) + 1, context.minEpoch()));
       const text = `The store was damaged (${message}) and was set aside in ${join(files.setAside, folder)}. ${restored}`;
       notices.add(connection, now(), "store_damaged", `${text} ${report}`);

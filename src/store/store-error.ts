@@ -19,6 +19,13 @@ export class StoreError extends Error {
 /** Found by a process that only reads: only a writer puts it right. */
 export class NeedsHostError extends StoreError {}
 
+/** The file is sound, and behind its mark; see write-mark.ts. */
+export class LostWritesError extends StoreError {
+  constructor(path: string, loss: string) {
+    super("store_corrupt", `${path} ${loss}, as when ${path}-wal is deleted, cut or replaced`);
+  }
+}
+
 /** A copy of an older store is read where nothing can be written. */
 export function olderError(path: string): StoreError {
   const message = `${path} must be migrated to the newest schema first`;

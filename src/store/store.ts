@@ -10,6 +10,7 @@ import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open
 import { setAside } from "./repair.ts";
 import { recordingIndexes, recordingTables, sessionIndexes, sessionTables } from "./session-tables.ts";
 import {
+  LostWritesError,
   NeedsHostError,
   StoreError,
   corruptError,
@@ -21,6 +22,7 @@ import {
 } from "./store-error.ts";
 import { syncTables, syncTriggers } from "./sync-tables.ts";
 import { teamIndexes, teamTables } from "./team-tables.ts";
+import { countWrite, lossOf, MarkFile, markOf, readMark, type Mark } from "./write-mark.ts";
 
 const tables = [...machineTables, ...sessionTables, ...teamTables, ...syncTables, ...usageTables, ...recordingTables];
 
@@ -68,7 +70,12 @@ export class Store {
   #connection: Connection | null = null;
   #copy: Connection | null = null;
   #inode: bigint | null = null;
+  #logInode: bigint | null = null;
   #isMigrated = false;
+  /** Read before the database was opened. */
+  #markAtOpening: Mark | null = null;
+  #madeAt = 0;
+  readonly #markFile: MarkFile;
   readonly #commitListeners = new Set<() => void>();
 
   constructor(options: StoreOptions) {
@@ -83,6 +90,11 @@ export class Store {
       migrations: options.migrations ?? migrations,
       minEpoch: options.minEpoch ?? (() => 0),
     };
+    this.#markFile = new MarkFile(this.context.files.mark);
+  }
+
+  get #log(): string {
+    return `${this.path}-wal`;
   }
 
   get driver(): DriverName | null {
@@ -142,19 +154,22 @@ export class Store {
   }
 
   #write<T>(body: (sql: Sql) => T): T {
-    let committed: { value: T } | null = null;
+    let committed: Written<T> | null = null;
     return this.#withRepair(() => {
       for (;;) {
         const connection = this.#currentConnection();
         try {
           const done = transaction(connection, "BEGIN IMMEDIATE", () =>
-            this.#isReady(connection) ? { value: body(connection) } : null,
+            this.#isReady(connection) ? this.#counted(connection, body) : null,
           );
           if (!done) this.#migrate(connection);
           // A file that still has its name after the commit can only be moved later, with its
           // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
-          else if (inodeOf(this.path) === this.#inode) return done.value;
-          else committed = done;
+          else if (inodeOf(this.path) !== this.#inode) committed = done;
+          else {
+            if (done.mark) this.#markFile.write(done.mark);
+            return done.value;
+          }
         } catch (error) {
           // The salvage has already copied the committed rows with the same keys.
           if (committed && isKeyConflict(error)) return committed.value;
@@ -162,6 +177,12 @@ export class Store {
         }
       }
     });
+  }
+
+  #counted<T>(connection: Connection, body: (sql: Sql) => T): Written<T> {
+    const before = changesOf(connection);
+    const value = body(connection);
+    return { value, mark: changesOf(connection) === before ? null : countWrite(connection, this.#madeAt) };
   }
 
   async backup(to: string): Promise<void> {
@@ -193,7 +214,11 @@ export class Store {
 
   /** Moves the log into the file as far as readers allow, so that no write has to. */
   checkpointWal(): void {
-    this.#withRepair(() => this.#currentConnection().all("PRAGMA wal_checkpoint(PASSIVE)"));
+    const [moved] = this.#withRepair(() =>
+      this.#currentConnection().all<{ log: number; checkpointed: number }>("PRAGMA wal_checkpoint(PASSIVE)"),
+    );
+    // Rows in a log that was deleted would end with this process.
+    if (inodeOf(this.#log) !== this.#logInode && moved?.log === moved?.checkpointed) this.close();
   }
 
   connection(): Connection {
@@ -203,19 +228,26 @@ export class Store {
   close(): void {
     this.#connection?.close();
     this.#copy?.close();
+    this.#markFile.close();
     this.#connection = null;
     this.#copy = null;
     this.#inode = null;
   }
 
+  /** @throws {LostWritesError} at the first use of an opened file that is behind its mark */
   #isReady(connection: Connection): boolean {
-    this.#isMigrated = isReady(
-      connection,
-      this.path,
-      this.context.migrations,
-      this.#isMigrated ? migratedState : undefined,
-    );
-    return this.#isMigrated;
+    const stateOf = this.#isMigrated ? migratedState : undefined;
+    const isMigrated = isReady(connection, this.path, this.context.migrations, stateOf);
+    if (isMigrated && !this.#isMigrated && connection === this.#connection) this.#requireMarked(connection);
+    this.#isMigrated = isMigrated;
+    return isMigrated;
+  }
+
+  #requireMarked(connection: Connection): void {
+    const present = markOf(connection);
+    const loss = lossOf(present, this.#markAtOpening);
+    if (loss !== null) throw new LostWritesError(this.path, loss);
+    this.#madeAt = present.madeAt;
   }
 
   #migrate(connection: Connection): void {
@@ -257,9 +289,12 @@ export class Store {
     if (current) return current;
     this.close();
     const open = this.#options.isReadOnly === true ? openReadOnly : openDatabase;
+    // Before a transaction fixes what is read: a write may be stored at any time.
+    this.#markAtOpening = readMark(this.context.files.mark);
     const { connection, inode } = open(this.context);
     this.#connection = connection;
     this.#inode = inode;
+    this.#logInode = inodeOf(this.#log);
     this.#isMigrated = false;
     return connection;
   }
@@ -271,8 +306,11 @@ export class Store {
       } catch (error) {
         const mapped = this.#toStoreError(error);
         if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt" || attempt === 3) throw mapped;
-        if (this.#options.isReadOnly === true)
+        if (this.#options.isReadOnly === true) {
+          // The next read opens the file that the host leaves.
+          this.close();
           throw new NeedsHostError("store_corrupt", mapped.message, { cause: error });
+        }
         this.#repair(mapped, attempt > 1);
       }
     }
@@ -289,9 +327,20 @@ export class Store {
     this.close();
     try {
       const message = error.cause instanceof Error ? error.cause.message : error.message;
-      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), message });
+      const isBehind = error instanceof LostWritesError;
+      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), isBehind, message });
     } catch (failure) {
       throw toStoreError(failure, this.path);
     }
   }
+}
+
+interface Written<T> {
+  readonly value: T;
+  /** Its mark; null: it changed nothing. */
+  readonly mark: Mark | null;
+}
+
+function changesOf(connection: Connection): number {
+  return connection.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
 }

@@ -28,13 +28,17 @@ export const mutants: readonly Mutant[] = [
     'connection.run("ROLLBACK");',
     'connection.run("COMMIT");',
   ]),
+  defect(4, "src/store/write-mark.ts", "a store that lost its newest writes is taken for a sound one", [
+    "const lost = mark.number - present.number;",
+    "const lost = 0;",
+  ]),
   defect(6, "src/store/repair.ts", "rows newer than the backup are lost with a damaged file", [
     "const report = salvage(context, damaged, connection);",
     "const report = salvage(context, null, connection);",
   ]),
   defect(7, "src/store/store.ts", "a row goes to a file that was replaced meanwhile", [
-    "          else if (inodeOf(this.path) === this.#inode) return done.value;\n          else committed = done;",
-    "          else return done.value;",
+    "else if (inodeOf(this.path) !== this.#inode) committed = done;",
+    "else if (committed) committed = done;",
   ]),
   defect(9, "src/machine/keeping/retention.ts", "a full store deletes the last checkpoint of a session to recover", [
     "removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);",

@@ -34,7 +34,9 @@ import { canForesee } from "../../snapshots/foresee-conflicts.ts";
 import { listBackups } from "../../store/backup.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
+import type { StoreFiles } from "../../store/database.ts";
 import { survey } from "../../store/spool.ts";
+import { readMark } from "../../store/write-mark.ts";
 import { summarizeUnread } from "../events/unread-input.ts";
 import { runningHost } from "../host-client/host-client.ts";
 import { desktopProgram } from "../notify/notifier.ts";
@@ -75,16 +77,20 @@ function integrity({ runtime }: LoadedRuntime): Found {
   runtime.store.read(() => null, null);
   const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
   const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
-  if (problems.length === 0) return writability(path);
+  if (problems.length === 0) return writability(runtime.store.context.files);
   const fix = `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`;
   return fail(`${path} is damaged: ${problems.join("; ")}`, fix);
 }
 
 /** Checks the permission only: a write would wait for another writer. */
-function writability(path: string): Found {
+function writability({ database: path, companions, mark }: StoreFiles): Found {
   try {
-    for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
-    return pass(`${path} is sound`);
+    for (const file of [path, ...companions, mark]) if (existsSync(file)) accessSync(file, constants.W_OK);
+    // Reading has compared them.
+    if (readMark(mark) !== null) return pass(`${path} is sound and has the newest write`);
+    return pass(
+      `${path} is sound; whether it has the newest write is not known, for ${mark} does not say which that is`,
+    );
   } catch (error) {
     const fix = "Make your user the owner of the files (chown, chmod u+w); until then nothing can be saved.";
     return fail(`${path} is sound, but cannot be written to (${messageOf(error)})`, fix);

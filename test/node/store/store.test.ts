@@ -130,7 +130,7 @@ function addSetting(key: string): (sql: Sql) => void {
 }
 
 function count(sql: Sql): number {
-  return sql.all<{ n: number }>("SELECT count(*) AS n FROM meta")[0]?.n ?? -1;
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM meta WHERE value = 'x'")[0]?.n ?? -1;
 }
 
 function schemaVersion(sql: Sql): number {
