@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { isRunning } from "./processes.ts";
 
 /** Names that `temporaryBeside` gives. */
-export const temporaryNames = /^\..+\.shim-(\d+)\.tmp$/;
+export const temporaryNames = /^\..+\.shim-(\d+)\.tmp$/s;
+
+/** Pure. Whether it is, or is in, what SHIM writes before it gets its name. @param path with "/" */
+export function isTemporary(path: string): boolean {
+  return path.includes(".shim-") && path.split("/").some((name) => temporaryNames.test(name));
+}
 
 /** @param ofProcess matches names of what a killed process leaves; its group is the process */
 export function removeLeftovers(folder: string, ofProcess: RegExp): void {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { isAbsolute, join, relative, sep, dirname } from "node:path";
+import { isTemporary } from "../platform/leftovers.ts";
 import type { FileComparison } from "./file-state.ts";
 import { answerSync, displayPath, repositoryGit, splitRaw, userGit, type Git, GitError, rawList, run } from "./git.ts";
 
@@ -47,14 +48,17 @@ export function changesIn(
   const dirty = listLines(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
   const untracked = listLines(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
   if (dirty === null || untracked === null) return null;
-  const openFiles = [...new Set([...dirty, ...untracked])].slice(0, maxFiles).map((name): ChangedFile => {
-    const path = join(project, name);
-    try {
-      return { path, modifiedMs: lstatSync(path).mtimeMs };
-    } catch {
-      return { path, modifiedMs: null };
-    }
-  });
+  const openFiles = [...new Set([...dirty, ...untracked])]
+    .filter((name) => !isTemporary(name))
+    .slice(0, maxFiles)
+    .map((name): ChangedFile => {
+      const path = join(project, name);
+      try {
+        return { path, modifiedMs: lstatSync(path).mtimeMs };
+      } catch {
+        return { path, modifiedMs: null };
+      }
+    });
   const isMoved = commit !== null && head !== null && commit !== head;
   const committed = isMoved ? listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) : [];
   const isOpen = new Set(openFiles.map(({ path }) => path));

@@ -4,6 +4,7 @@ import { relative, sep } from "node:path";
 import { dirname } from "node:path/posix";
 import { setImmediate as breathe } from "node:timers/promises";
 import { compare } from "../shared/compare.ts";
+import { isTemporary } from "../platform/leftovers.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import { SecretContent } from "./secret-content.ts";
 import { isSecretName, secretName } from "./secret-names.ts";
@@ -89,13 +90,13 @@ function isFile(entry: { readonly mode: string } | null): boolean {
   return entry !== null && entry.mode !== submoduleMode;
 }
 
-/** Excludes SHIM's own folder inside the project. */
-export function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
+/** Excludes SHIM's own folder inside the project, and files that SHIM has not finished. */
+export function ownFiles(top: string, snapshots: string): (path: RawPath) => boolean {
   const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
-  if (inside[0] === ".." || inside[0] === "") return () => false;
+  if (inside[0] === ".." || inside[0] === "") return isTemporary;
   const home = inside.length > 1 ? inside.slice(0, -1) : inside;
   const prefix = `${Buffer.from(home.join("/")).toString("latin1")}/`;
-  return (path) => path.startsWith(prefix);
+  return (path) => path.startsWith(prefix) || isTemporary(path);
 }
 
 interface Candidate {

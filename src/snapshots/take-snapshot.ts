@@ -39,7 +39,7 @@ import {
 } from "./repository.ts";
 import {
   firstLeftOut,
-  ownFolder,
+  ownFiles,
   readStats,
   select,
   type ExcludedFile,
@@ -284,7 +284,7 @@ async function selectChanges(
   const changes = await changesSince(reader, tracked);
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
   const attributes = await readAttributes(reader, paths);
-  const isOwn = ownFolder(tree.top, input.snapshots);
+  const isOwn = ownFiles(tree.top, input.snapshots);
   const filters = form === "git" ? attributes.filter : new Map<RawPath, string>();
   const selection = await select(tree.top, changes, filters, input.limits, isOwn);
   const changed = new Set(changes.changes.map(({ path }) => path));

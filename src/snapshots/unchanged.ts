@@ -19,7 +19,7 @@ import {
   type Snapshot,
   type SnapshotInput,
 } from "./repository.ts";
-import { ownFolder, turnMs, listUnsaved } from "./selection.ts";
+import { ownFiles, turnMs, listUnsaved } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 /** Entries of a project that the host scans itself, between the messages of chats. */
@@ -192,7 +192,7 @@ async function scanFiles({ top, ignored, rules, snapshots }: Scanned, mostEntrie
   let turnAt = performance.now();
   try {
     let newestMs = lstatSync(top).ctimeMs;
-    for (const { path, stats, isIgnored } of entriesIn(top, new Set(ignored), ownFolder(top, snapshots))) {
+    for (const { path, stats, isIgnored } of entriesIn(top, new Set(ignored), ownFiles(top, snapshots))) {
       if (++entries > mostEntries || path.includes("\uFFFD")) return null;
       // The name of a folder is enough: its times are those of its ignored files, too.
       const isByName = isIgnored || stats.isDirectory();

@@ -118,7 +118,7 @@ it("never runs a filter, a hook or a monitor of the project, and has the bytes o
   for (const setting of Object.entries({ ...settings, ...filters })) git(from.project, "config", ...setting);
   writeFileSync(join(from.project, ".gitattributes"), "*.bin filter=mark\n");
   plantHooks(from, mark, ["post-index-change", "reference-transaction", "pre-commit", "post-commit"]);
-  write(from.project, { "new.bin": "raw\n" });
+  write(from.project, { "new.bin": "raw\n", ".new.bin.shim-7.tmp": "half" });
   const snapshot = await taken(from);
   // Older than its files: their size and time alone do not show that they are the same.
   utimesSync(join(from.project, ".git/index"), 1_000, 1_000);

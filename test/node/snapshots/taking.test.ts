@@ -171,7 +171,7 @@ it("stops in time, says so, and leaves nothing behind @night", async () => {
   expect(await taken(from)).toMatchObject({ files: 1 });
 });
 
-it("continues after a process that was killed in the middle: scratch and locks are cleared, a lost HEAD is mended", async () => {
+it("continues after a process that was killed in the middle: scratch and locks are cleared, a lost HEAD is mended, and half-written files of SHIM's alone are left out", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const first = await taken(from);
   const { repository } = first;
@@ -182,8 +182,10 @@ it("continues after a process that was killed in the middle: scratch and locks a
   // Of a process that has ended.
   const gone = { boot: systemProcesses.boot(), pid: process.pid, start: "another start" };
   writeFileSync(`${repository}.lock`, JSON.stringify(gone));
-  write(from.project, { "b.txt": "two\n" });
-  expect(paths(await taken(from, { checkpointId: "cp2" }))).toEqual(["a.txt", "b.txt"]);
+  const half = { ".b.txt.shim-7.tmp": "tw", "sub/.back.shim-7.tmp/c.txt": "thr" };
+  write(from.project, { "b.txt": "two\n", ".b.txt.tmp": "of an editor\n", ...half });
+  const second = await taken(from, { checkpointId: "cp2" });
+  expect([paths(second), second.leftOut]).toEqual([[".b.txt.tmp", "a.txt", "b.txt"], []]);
   expect(paths(first)).toEqual(["a.txt"]);
   expect(readdirSync(from.snapshots)).toHaveLength(1);
   expect(existsSync(join(repository, "packed-refs.lock"))).toBe(false);
