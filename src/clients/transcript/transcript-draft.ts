@@ -1,6 +1,7 @@
 import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { label } from "../../redaction/bounded-text.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -288,7 +289,7 @@ type Unchecked<T, Key extends keyof T> = Omit<T, Key> & { readonly [One in Key]:
 export function addCall(draft: TranscriptDraft, call: Unchecked<TranscriptToolCall, "id" | "name">): void {
   const { id, name } = call;
   if (id === null || name === null || draft.calls.has(id)) return;
-  const known = { ...call, id, name };
+  const known = { ...call, id, name: label(name) };
   draft.calls.set(id, known);
   draft.toolCalls.push(known);
 }

@@ -145,7 +145,9 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
           .slice(-most)
           .map((run) => `${begun(run)})`)
           .join("; ")}`;
-  return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}: ${text}${beside}`;
+  // A prompt, or the end of the turn, may be lost behind it.
+  const asRead = state.damaged?.isAtEnd === true ? ", where its transcript cannot be read on" : "";
+  return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}${asRead}: ${text}${beside}`;
 }
 
 /** No client ends its commands when it is killed; its other tools end with it. */
