@@ -1,4 +1,4 @@
-import { parse, type ParseError } from "jsonc-parser";
+import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
 import type { HookClient } from "../contract/clients.ts";
 import { budgetMs, interpret, OverBudgetError, repeatPartsWithinBudget } from "../platform/time-budget.ts";
 import { textAt, type JsonObject, asObject, parseObject } from "../shared/json-fields.ts";
@@ -43,7 +43,7 @@ async function identifyRows(
     if (row) other = betterOf(other, row, path);
     position += 1;
   }
-  return other && { ...other, isHeadless: true };
+  return other && { ...other, isHeadless: !byEachRow(other) };
 }
 
 async function* eachOf(batches: AsyncIterable<Iterable<TranscriptRow>>): AsyncGenerator<JsonObject | null, void> {
@@ -152,8 +152,9 @@ async function contentOf(
     bytes && interpret(() => ({ read: readDocument(bytes, file.isCut, formatOf) }), budgetOf(bytes.length));
   if (bytes && !document) return err(tooLongText);
   if (document?.read) return ok(document.read);
-  const isLost = file.bytesRead === 0 && file.isCut;
-  return err(isLost ? "it is compressed (zstd) and damaged" : "it is not a transcript of a client that SHIM knows");
+  if (file.bytesRead === 0) return err(file.isCut ? "it is compressed (zstd) and damaged" : "it is empty");
+  const isZeros = bytes?.equals(Buffer.alloc(bytes.length)) === true;
+  return err(isZeros ? "it holds nothing but zeros" : "no row of a client that SHIM knows can be read in it");
 }
 
 async function readFile(
@@ -220,10 +221,12 @@ function readDocument(bytes: Buffer, isCut: boolean, formatOf: FormatOf): ReadCo
   if (!text.startsWith("{")) return null;
   const whole = parseObject(text);
   if (whole) return readMessagesOf(whole, isCut ? [unended(bytes.length, 0)] : [], formatOf);
-  // A document that is cut has its first messages.
+  // A document that is cut has its first messages. A text that is cut would show no mark of it.
   const errors: ParseError[] = [];
-  const part = asObject(parse(text, errors));
+  const read = parse(text, errors) as unknown;
   const at = errors[0]?.offset ?? 0;
+  const isCutInText = errors[0] && printParseErrorCode(errors[0].error) === "UnexpectedEndOfString";
+  const part = asObject(isCutInText ? parse(text.slice(0, at)) : read);
   const position = Buffer.byteLength(text.slice(0, at));
   return part && readMessagesOf(part, [unended(position, Math.max(1, bytes.length - position))], formatOf);
 }

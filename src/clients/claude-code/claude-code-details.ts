@@ -28,7 +28,7 @@ import {
   type SessionWriter,
 } from "../conversation/conversation.ts";
 import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
-import { headOf } from "../transcript/transcript-file.ts";
+import { headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import { claudeCode } from "./claude-code.ts";
 import { readClaudeLine } from "./claude-lines.ts";
 import { claudeDriven, claudeRun } from "./claude-run.ts";
@@ -337,6 +337,11 @@ export const claudeCodeDetails: ClientDetails = {
   contentsOf: claudeContents,
   writer: claudeCodeWriter,
   headOf: (row) => (objectAt(row, "message")?.["content"] === undefined ? null : headOf(row, "sessionId")),
+  // Claude Code itself goes by the name alone.
+  headOfFile: (row, path) =>
+    (row["type"] === "user" || row["type"] === "assistant") && objectAt(row, "message")?.["content"] !== undefined
+      ? headNamedBy(path, textAt(row, "cwd", 4_096))
+      : null,
   namedBy: "each row",
   runOutput: claudeRun,
   driven: claudeDriven,

@@ -237,7 +237,7 @@ const kinds: readonly Kind[] = [
   {
     reason: "invisible",
     sign: ({ strayFile, title }) =>
-      strayFile && `SHIM has read it from ${strayFile}, where ${title} does not look for it`,
+      strayFile && `SHIM has read it from ${strayFile}, where ${title} does not find it by its id`,
   },
   {
     reason: "unreadable",

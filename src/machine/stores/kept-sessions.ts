@@ -1,4 +1,4 @@
-import { statSync, existsSync } from "node:fs";
+import { statSync, existsSync, type Stats } from "node:fs";
 import { cp, copyFile, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
@@ -63,13 +63,13 @@ function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, 
   const all = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived, ...ofOthers];
   const paths = all.filter((path) => client.store?.isBeside?.(basename(path)) !== true);
   return paths.flatMap((path) => {
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats?.isFile() !== true) return [];
+    const stats = statsOf(path);
+    if (stats === null) return [];
     const named = idOf(path, prefix);
     const isSubagent = client.store?.isSubagent?.(basename(path)) === true;
-    // A walk over the store leaves out no file.
-    const ofFile = prefix === "" ? basename(path).replace(fileEnd, "") : null;
-    const id = isSubagent ? ofFile : (named ?? ofFile);
+    // A walk over the store leaves out no file, and a search none that has lost its id.
+    const ofFile = prefix === "" || named === "" ? basename(path).replace(fileEnd, "") : null;
+    const id = isSubagent ? ofFile : named || ofFile;
     if (id === null) return [];
     return [
       {
@@ -79,18 +79,32 @@ function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, 
         changedAt: stats.mtimeMs,
         bytes: stats.size,
         isArchived: archived.has(path),
-        subagentOf: isSubagent ? named : null,
+        subagentOf: (isSubagent && named) || null,
         by: others && ofOthers.has(path) ? others.by : null,
       },
     ];
   });
 }
 
-/** Clients name a file, or its folder, by the id, or by the first part of it alone. */
+/** A file of which nothing is known is listed all the same: its reader says why. */
+function statsOf(path: string): Pick<Stats, "mtimeMs" | "size"> | null {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats?.isFile() === true ? stats : null;
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return { mtimeMs: 0, size: 0 };
+  }
+}
+
+/**
+ * Clients name a file, or its folder, by the id, or by the first part of it alone.
+ * @returns empty: the file has no id; null: it has another one
+ */
 function idOf(path: string, prefix: string): string | null {
   const named = [basename(path), basename(dirname(path))].flatMap((name) => uuidAtEnd(name) ?? []);
   const ids = named.length > 0 ? named : [idIn(path) ?? ""];
-  return ids.find((id) => id !== "" && id.startsWith(prefix)) ?? null;
+  return ids.find((id) => id === "" || id.startsWith(prefix)) ?? null;
 }
 
 const fileEnd = /(?:\.jsonl|\.json)?(?:\.zst)?$/;

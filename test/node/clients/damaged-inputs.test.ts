@@ -28,6 +28,19 @@ function timed(change: (time: number) => unknown): string {
   return jsonLines(...claude.map((row) => JSON.parse(row, ofRow) as object));
 }
 
+/** The same with other fields. */
+function changed(fields: object): string {
+  return jsonLines(...claude.map((row) => Object.assign(JSON.parse(row) as object, fields)));
+}
+
+/** The first answer, as a call that has not ended. */
+function withCall(name: string): object {
+  const content = [{ type: "tool_use", id: "t1", name, input: {} }];
+  return JSON.parse(second.replace('"end_turn"', "null"), (key, value: unknown) =>
+    key === "content" ? content : value,
+  ) as object;
+}
+
 const all = ["Paint the boat.", "It is painted.", "And the pier.", "The pier is blue."];
 const both = [...all, "2 of 2 prompts quoted"];
 const whole = ["the turn was over, and the chat waited for the user", "the end of the conversation is there"];
@@ -91,6 +104,11 @@ const forms: Readonly<Record<string, Form>> = {
     lines(first, second, third.slice(0, 40) + third, fourth),
     [...all, ...whole.slice(1)],
   ],
+  "a last row that is cut": [
+    lines(...claude) + third.slice(0, 40),
+    ["where its transcript cannot be read on: the turn was over", "2 of at least 2 prompts quoted"],
+    whole.slice(1),
+  ],
   "zeros behind a row": [lines(first, second + "\0".repeat(64), third, fourth), all],
   "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
   "a compressed rollout of several frames": [
@@ -126,6 +144,15 @@ const forms: Readonly<Record<string, Form>> = {
     ["reminder"],
     "export.json",
   ],
+  "a document that is cut within a prompt": [
+    JSON.stringify({ info: { id: "ses_1" }, messages: [...openCode2, { ...openCode2[0], text: "Sink it" }] }).slice(
+      0,
+      -6,
+    ),
+    ["It is painted.", "1 of at least 1 prompts quoted", missing],
+    ["Sink"],
+    "export.json",
+  ],
   "two chats that write one session": [
     lines(first, second, third, thirdAgain, fourth, answerOfTheOther),
     ["And the pier.", "And the sail.", "3 of 3 prompts quoted", "as when two chats write one session"],
@@ -145,6 +172,19 @@ const forms: Readonly<Record<string, Form>> = {
     [missing],
   ],
   "rows that a compaction has written again with new ids": [lines(first, second, ...copies, third, fourth), both],
+  "rows that name no session": [
+    changed({ sessionId: 5 }),
+    both,
+    [missing],
+    "5f0e0e5e-0000-4000-8000-0000000000d2.jsonl",
+  ],
+  "a folder that no system has": [changed({ cwd: "/tmp/a\0b" }), [...both, "project: none"]],
+  "a folder that is no whole path": [changed({ cwd: "src/app" }), [...both, "project: none"]],
+  "a secret as the name of a tool": [
+    lines(first) + jsonLines(withCall(`ghp_${"0aB1cD2eF3".repeat(4).slice(4)}`)),
+    ["[redacted"],
+    ["ghp_"],
+  ],
   "a hundred rows before the first message": [jsonLines(...summaries) + lines(...claude), both],
   "a row whose parent was never written": [
     lines(first, second, third.replace(uuidOf(second), "lost"), fourth),
@@ -192,6 +232,20 @@ it.each(Object.entries(forms))("the brief of a transcript with %s", async (_form
   expect(code, err).toBe(0);
   const isIn = (text: string): boolean => out.includes(text);
   expect({ missing: has.filter((text) => !isIn(text)), wrong: lacks.filter(isIn) }).toEqual({ missing: [], wrong: [] });
+});
+
+const unsaid = jsonLines({ type: "user", sessionId: "s", message: { content: [] } });
+
+it.each([
+  ["", "it is empty"],
+  ["\0\0", "it holds nothing but zeros"],
+  [`${unsaid}${first.slice(0, 40)}`, "nothing of what was said in it can be read"],
+  [first.slice(0, 40), "no row of a client that SHIM knows can be read in it"],
+])("a file that holds %j stores nothing, and says why", async (content, why) => {
+  const home = aCliHome();
+  writeFileSync(join(home.folder, "old.jsonl"), content);
+  const refused = failed(1, `${why}. Nothing was stored.`);
+  expect(await home.shim(`resume --from-transcript ${join(home.folder, "old.jsonl")}`)).toMatchObject(refused);
 });
 
 it("beside a compressed rollout the plain one is read, with which its client goes on", async () => {

@@ -233,6 +233,13 @@ it("the same session in two folders of Claude Code is two files, a compressed on
   expect(await home.json(`rescue ${codex.id}`)).toMatchObject({ session: codex.id, file: codex.path });
 });
 
+it("a session of Gemini CLI whose first row, which names it, is lost is found by the end of its file's name", async () => {
+  const home = aCliHome();
+  const { path } = unrecorded(home, "gemini");
+  writeFileSync(path, readFileSync(path, "utf8").replace(/^.*\n/, ""));
+  expect(await home.shim("resume --print 5f0e0e5e")).toMatchObject(printed("the word is pear", "or is missing"));
+});
+
 it("where no client has it, the answer names the folders that were searched", async () => {
   const home = aCliHome();
   unrecorded(home, "claude-code");
@@ -273,7 +280,7 @@ it("a session that was read from a file elsewhere is not called deleted", async 
   const { id, path } = unrecorded(home, "claude-code");
   const elsewhere = join(home.other, "saved.jsonl");
   renameSync(path, elsewhere);
-  const why = `SHIM has read it from ${elsewhere}, where Claude Code does not look for it`;
+  const why = `SHIM has read it from ${elsewhere}, where Claude Code does not find it by its id`;
   expect(await home.json(`rescue ${elsewhere}`)).toMatchObject({ session: id, reason: "invisible", why });
   rmSync(elsewhere);
   expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "deleted" });
