@@ -118,6 +118,8 @@ const ImportInput = z.strictObject({
   client: z.enum(hookClients).optional().describe("with --all: those of one client"),
 });
 
+const notAFile = { how: "new", damages: 0, left: null } as const;
+
 /** Each session is stored by itself: one that is interrupted can be repeated. */
 async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefined): Promise<CommandResult> {
   const folder = cli.io.cwd;
@@ -126,12 +128,13 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
   const { sessions } = listed.value;
   const counts = { new: 0, again: 0, recorded: 0, damaged: 0 };
   const refused: { session: string; file: string | null; why: string }[] = [];
+  const left: string[] = [];
   for (const [at, { session, file }] of sessions.entries()) {
     cli.passing(`${at + 1} of ${sessions.length}: ${session}`);
     const done =
       file === null
         ? await cli.call("transcripts.import-session", { session, folder })
-        : await cli.call("transcripts.import", { file, folder });
+        : await cli.call("transcripts.import", { file, folder, isLongest: true });
     if (!done.ok && done.error.code === "interrupted") {
       cli.passing("");
       const message = `${at} of ${pluralize(sessions.length, "session")} were read; ${done.error.message}`;
@@ -141,8 +144,9 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
       refused.push({ session, file, why: done.error.message.replace(`${file}: `, "") });
       continue;
     }
-    const { how, damages } = "how" in done.value ? done.value : { how: "new" as const, damages: 0 };
+    const { how, damages, left: other } = "how" in done.value ? done.value : notAFile;
     counts[how] += 1;
+    if (other !== null) left.push(other);
     if (damages > 0) counts.damaged += 1;
   }
   cli.passing("");
@@ -150,13 +154,14 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
   const text = [
     `Of ${pluralize(sessions.length, "session")} ${added} were added, ${again} read again, ${recorded} left as their chats have recorded them; ${refused.length} could not be read.`,
     damaged > 0 && `In ${damaged} of them parts could not be read: \`shim sessions check\` says which.`,
+    left.length > 0 && `Left out, since another file of the session goes on for longer: ${firstOf(left, 5)}`,
     refused.length > 0 &&
       `Not read: ${firstOf(
         refused.map(({ file, session, why }) => `${file ?? session} (${oneLine(why, 120)})`),
         5,
       )}`,
   ];
-  return ok({ data: { added, again, recorded, damaged, refused }, text });
+  return ok({ data: { added, again, recorded, damaged, left, refused }, text });
 }
 
 function grouped(count: number): string {

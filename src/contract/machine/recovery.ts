@@ -189,15 +189,21 @@ export const recoveryOperations = {
   }),
   "transcripts.import": machineOperation({
     summary: "Store a session that SHIM has not recorded, as its client's transcript has it now.",
-    input: z.strictObject({ file: File, folder: Folder.describe("its folder, where the transcript names none") }),
+    input: z.strictObject({
+      file: File,
+      folder: Folder.describe("its folder, where the transcript names none"),
+      isLongest: z.boolean().default(false).describe("of two files of the session store the one with the later end"),
+    }),
     /**
      * `again`: an earlier import was replaced. `recorded`: the chat's hooks have recorded the
      * session, and nothing was taken. `damages`: parts that could not be read, or are missing.
+     * `left`: another file of the session, of which nothing is stored.
      */
     output: z.object({
       session: z.string(),
       how: z.enum(["new", "again", "recorded"]),
       damages: z.int(),
+      left: z.string().nullable(),
     }),
     errors: ["not_found", "transcript_unusable"],
     effect: "write",

@@ -127,12 +127,12 @@ export const recoveryHandlers = {
       await attesting;
     }
   },
-  "transcripts.import": async ({ runtime }, { file, folder }) => {
+  "transcripts.import": async ({ runtime }, { file, folder, isLongest }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
-    const imported = await importTranscript(await runtime(), { path: file, folder });
+    const imported = await importTranscript(await runtime(), { path: file, folder, isLongest });
     if (imported.ok) {
-      const { session, how, damages } = imported.value;
-      return ok({ session, how, damages });
+      const { session, how, damages, left } = imported.value;
+      return ok({ session, how, damages, left });
     }
     return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
   },

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 import { callsOfPatch, withClaudeTool } from "../../clients/adapter/client-adapter.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { isWindowsPath } from "../../platform/paths.ts";
 import { isOfThisSystem } from "../../platform/this-system.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
@@ -35,16 +38,25 @@ export interface ImportedTranscript extends TranscriptHead {
   readonly how: "new" | "again" | "recorded";
   /** Parts of the file that could not be read, or are missing. */
   readonly damages: number;
+  /** The other file of the session, of which nothing is stored; null: there is none. */
+  readonly left: string | null;
+}
+
+interface ImportOptions {
+  readonly path: string;
+  /** Folder of the session, where the transcript names none. */
+  readonly folder: string;
+  /** A session in two files is stored as the one with the later end has it. */
+  readonly isLongest?: boolean;
 }
 
 /**
  * Stores a session as its transcript has it, in the place of an earlier import.
- * @param folder that of the session, where the transcript names none
  * @returns why that is impossible
  */
 export async function importTranscript(
   runtime: Runtime,
-  { path, folder }: { readonly path: string; readonly folder: string },
+  { path, folder, isLongest = false }: ImportOptions,
 ): Promise<Result<ImportedTranscript, string>> {
   const isInPause = runtime.store.read(pauseLookup, null);
   const formatOf = (head: TranscriptHead) => withoutPauses(details[head.client].readRow, head.cwd ?? folder, isInPause);
@@ -54,12 +66,19 @@ export async function importTranscript(
   const { parent } = read.value.head;
   if (parent !== null)
     return err(`it is of a subagent, whose prompts the chat wrote: import that chat's, ${idOf(parent)}, instead`);
-  const { session, cwd } = read.value.head;
-  const isNamed = cwd !== null || read.value.head.folderHash === createHash("sha256").update(folder).digest("hex");
-  const head = { ...read.value.head, session: idOf(session), cwd: cwd ?? folder };
+  const { session, cwd: written, folderHash } = read.value.head;
+  const cwd = written !== null && isPath(written) ? written : null;
+  const isNamed = cwd !== null || folderHash === createHash("sha256").update(folder).digest("hex");
+  const head = { ...read.value.head, session: idOf(session), cwd: pathOf(cwd ?? folder) };
   const isSaid = [content.texts, content.toolCalls, content.apiErrors].some(({ length }) => length > 0);
-  if (!isSaid) return err(`nothing was said in it${isInPause ? " outside of a pause" : ""}`);
-  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes, isNamed })));
+  const nothing = content.damages.length > 0 ? "nothing of what was said in it can be read" : "nothing was said in it";
+  if (!isSaid) return err(`${nothing}${isInPause ? " outside of a pause" : ""}`);
+  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes, isNamed, isLongest })));
+}
+
+/** Tools may write another text as the folder. */
+function isPath(written: string): boolean {
+  return (isAbsolute(written) || isWindowsPath(written)) && !written.includes("\0");
 }
 
 /** A row without a time is of the row before it. */
@@ -79,27 +98,45 @@ interface Reading {
   readonly bytes: number;
   /** Whether the transcript names the folder; else it is the one where it is to go on. */
   readonly isNamed: boolean;
+  readonly isLongest: boolean;
 }
 
 function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript {
-  const { head, path, content, bytes, isNamed } = reading;
-  const { client, session: id, cwd } = head;
-  const { toolEnds } = content;
-  const imported = { ...head, damages: content.damages.length };
-  const before = sessions.get(sql, id);
-  if (before && !sessions.isOnlyImported(before)) return { ...imported, how: "recorded" };
-  if (before) clearImport(sql, id);
+  const { head, path, content, bytes, isLongest } = reading;
+  const before = sessions.get(sql, head.session);
+  const left = before && otherFile(before, path);
+  const imported = { ...head, damages: content.damages.length, left };
+  if (before && !sessions.isOnlyImported(before)) return { ...imported, how: "recorded", left: null };
   const now = runtime.now();
-  const events = eventsOf(content, cwd, now);
+  const events = eventsOf(content, head.cwd, now);
   const times = events.map(({ at }) => Math.min(at, now)).filter(isKnownTime);
   const [first = now, last = first] = [times[0], times.at(-1)];
+  if (left !== null && isLongest && endsBehind(last, bytes, before)) return { ...imported, how: "again", left: path };
+  if (before) clearImport(sql, head.session);
+  put(sql, reading, { events, first, last }, before);
+  return { ...imported, how: before ? "again" : "new" };
+}
+
+interface TimedEvents {
+  readonly events: readonly Event[];
+  readonly first: number;
+  readonly last: number;
+}
+
+function put(
+  sql: Sql,
+  { head, path, content, bytes, isNamed }: Reading,
+  { events, first, last }: TimedEvents,
+  before: sessions.Session | null,
+): void {
+  const { client, session: id, cwd } = head;
   sessions.recordSighting(sql, first, {
     id,
     client,
     clientVersion: content.clientVersion,
     origin: importOrigin,
     project: isNamed && isOfThisSystem(cwd) ? projectRoot(cwd) : null,
-    cwd: pathOf(cwd),
+    cwd,
     model: content.usage.at(-1)?.model ?? content.model,
     transcriptPath: pathOf(path),
     owner: null,
@@ -111,12 +148,29 @@ function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript
   recordDamages(sql, id, last, importOrigin, content);
   sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
-  const toolErrors = toolEnds.filter(({ error }) => error !== null).length;
-  const known = before ?? { toolCalls: 0, toolErrors: 0 };
-  // A session's counts are added to.
-  const counts = { toolCalls: toolEnds.length - known.toolCalls, toolErrors: toolErrors - known.toolErrors };
+  const counts = countsOf(content.toolEnds, before);
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });
-  return { ...imported, how: before ? "again" : "new" };
+}
+
+/** A session's counts are added to. */
+function countsOf(
+  ends: readonly TranscriptToolEnd[],
+  before: sessions.Session | null,
+): Pick<sessions.Session, "toolCalls" | "toolErrors"> {
+  const known = before ?? { toolCalls: 0, toolErrors: 0 };
+  const failed = ends.filter(({ error }) => error !== null).length;
+  return { toolCalls: ends.length - known.toolCalls, toolErrors: failed - known.toolErrors };
+}
+
+/** Where both end at one time, or at none that is known, the longer one has more. */
+function endsBehind(last: number, bytes: number, before: sessions.Session | null): boolean {
+  return before !== null && ((before.workedAt ?? 0) - last || before.transcriptOffset - bytes) > 0;
+}
+
+/** A client, or its user, may have a session in two files. */
+function otherFile({ transcriptPath }: sessions.Session, path: string): string | null {
+  const isOther = transcriptPath !== null && transcriptPath !== pathOf(path) && existsSync(transcriptPath);
+  return isOther ? transcriptPath : null;
 }
 
 /** Deletes what an earlier import or hand-over has stored: there may be more since. */

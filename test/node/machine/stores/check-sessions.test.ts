@@ -274,7 +274,9 @@ it("a file that cannot be read is named with the reason, and the others are chec
   expect((await check(home)).map(({ state }) => state)).toEqual(["whole", "whole"]);
   const locked = invented("codex", home.project);
   fs.symlinkSync("/proc/self/mem", write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000002"));
-  const what = holding("not read", "it cannot be read (E", "1 file could not be read", "1 session: 1 whole");
+  const loop = write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000003");
+  fs.symlinkSync(loop, loop);
+  const what = holding("it cannot be read (ELOOP)", "2 files could not be read", "1 session: 1 whole");
   expect(await home.shim("sessions check --client codex")).toMatchObject({ code: 1, out: what });
 });
 
@@ -352,7 +354,24 @@ it("import --all adds what clients keep and SHIM has not, and says what it could
   writeFileSync(write(home, invented("codex", home.project)), "no row\n");
   const counts = "Of 6 sessions 5 were added, 0 read again, 0 left";
   const first = await home.shim("sessions import --all");
-  expect(first).toMatchObject(printed(counts, "1 could not be read", "not a transcript of a client"));
+  expect(first).toMatchObject(printed(counts, "1 could not be read", "no row of a client that SHIM knows"));
   expect(await home.shim("sessions import --all --client codex")).toMatchObject(printed("0 were added, 1 read again"));
   expect(await home.shim("sessions import")).toMatchObject(failed(2, "give a file, or --all."));
+});
+
+it("import --all: of two files of one session that with the later end is stored, and the other one is named", async () => {
+  for (const name of ["-a", "z"]) {
+    const home = aCliHome();
+    const session = invented("claude-code", home.project);
+    const whole = write(home, session);
+    const shorter = put(
+      join(dirname(dirname(whole)), name, basename(whole)),
+      readFileSync(whole, "utf8").split("\n")[0]!,
+    );
+    const left = `Left out, since another file of the session goes on for longer: ${shorter}`;
+    expect(await home.shim("sessions import --all")).toMatchObject(printed("1 were added, 1 read again", left));
+    expect(await home.shim(`resume ${session.id} --print`)).toMatchObject(
+      printed("the end of the conversation is there"),
+    );
+  }
 });

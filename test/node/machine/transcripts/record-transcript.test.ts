@@ -397,7 +397,7 @@ it("what was said in a pause of all projects, or of its folder, is not imported 
 
 it("a file that is no transcript, is empty, or is missing stores nothing, and says why", async () => {
   const { home, path, command } = aHome("hello\n{}\n");
-  expect(await home.shim(command)).toMatchObject(failed(1, "not a transcript of a client that SHIM knows"));
+  expect(await home.shim(command)).toMatchObject(failed(1, "no row of a client that SHIM knows can be read in it"));
   writeFileSync(path, jsonLines({ type: "user", sessionId: session, message: { content: [] } }));
   expect(await home.shim(command)).toMatchObject(failed(1, "nothing was said in it"));
   const [both, bare] = [`resume ${session} ${command.slice(7)}`, `resume ${session}`];
