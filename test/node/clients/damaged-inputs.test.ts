@@ -85,6 +85,12 @@ const openCode2 = [
 type Form = readonly [content: string | Uint8Array, has: readonly string[], lacks?: readonly string[], name?: string];
 
 const jsonLines = (...all: readonly object[]): string => lines(...all.map((row) => JSON.stringify(row)));
+const zst = `${rolloutName}.zst`;
+const packed = zstdCompressSync(lines(head, ...rollout));
+const frames = Buffer.concat([head, ...rollout].map((row) => zstdCompressSync(lines(row))));
+const withRubbish = Buffer.concat([packed, Buffer.from("rubbish")]);
+const checked = zstdCompressSync(lines(head, ...rollout), { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+const cutHull = [...hull.slice(0, 2), "the end of the conversation could not be read"];
 const manyRows = Array.from({ length: 40_000 }, (_, n) => codexRow(4 + n, "event_msg/noise", { n: n * n }));
 const longRollout = zstdCompressSync(lines(head, ...rollout) + jsonLines(...manyRows));
 const answerOfTheOther = fourth.replace(uuidOf(fourth), "w").replace(uuidOf(third), "of-the-other-chat");
@@ -110,31 +116,16 @@ const forms: Readonly<Record<string, Form>> = {
     whole.slice(1),
   ],
   "zeros behind a row": [lines(first, second + "\0".repeat(64), third, fourth), all],
-  "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
-  "a compressed rollout of several frames": [
-    Buffer.concat([head, ...rollout].map((row) => zstdCompressSync(lines(row)))),
-    hull,
-    [missing],
-    `${rolloutName}.zst`,
-  ],
-  "a compressed rollout with rubbish behind it": [
-    Buffer.concat([zstdCompressSync(lines(head, ...rollout)), Buffer.from("rubbish")]),
-    [...hull.slice(0, 2), "the end of the conversation could not be read"],
-    whole.slice(1),
-    `${rolloutName}.zst`,
-  ],
+  "a rollout that Codex has compressed": [packed, hull, [], zst],
+  "a compressed rollout of several frames": [frames, hull, [missing], zst],
+  "a compressed rollout with rubbish behind it": [withRubbish, cutHull, whole.slice(1), zst],
   "a compressed rollout that is cut": [
     longRollout.subarray(0, Math.floor(0.7 * longRollout.length)),
     ["Mend the hull.", "1 of at least 1 prompts quoted; the end of the conversation could not be read"],
     [],
-    `${rolloutName}.zst`,
+    zst,
   ],
-  "a compressed rollout that is cut behind its last row": [
-    zstdCompressSync(lines(head, ...rollout), { params: { [constants.ZSTD_c_checksumFlag]: 1 } }).subarray(0, -2),
-    [...hull.slice(0, 2), "the end of the conversation could not be read"],
-    whole.slice(1),
-    `${rolloutName}.zst`,
-  ],
+  "a compressed rollout that is cut behind its last row": [checked.subarray(0, -2), cutHull, whole.slice(1), zst],
   "a rollout without its first row": [lines(...rollout), [...hull, missing, "project: /p;"], [], rolloutName],
   "a rollout whose first row is cut": [lines(head.slice(0, 50), ...rollout), [...hull, missing], [], rolloutName],
   "a prompt behind five hundred other rows": [lines(head, ...noise, ...rollout), hull, [missing], rolloutName],

@@ -49,13 +49,8 @@ it("Codex 0.147: commands, patches and servers inside of a program, answers of a
     "assistant: 1. Rename it.",
     "user: yes",
   ]);
-  expect(calls(content)).toEqual([
-    "Bash: Script failed",
-    "apply_patch: done",
-    "mcp__db__query: no such table",
-    "AskUserQuestion: done",
-    "exec: running",
-  ]);
+  const inProgram = ["Bash: Script failed", "apply_patch: done", "mcp__db__query: no such table"];
+  expect(calls(content)).toEqual([...inProgram, "AskUserQuestion: done", "exec: running"]);
   expect(content.toolCalls[0]?.input).toEqual({ command: 'make "all"' });
   expect(content.toolEnds.at(-1)?.response).toEqual({ answers: { "Which one?": ["the first"] } });
   expect(content.compactions.map(({ summary, at }) => [summary, secondOf(at)])).toEqual([[null, 9]]);
@@ -252,11 +247,8 @@ it.each([
   (client, clientVersion, isUnhooked, printed) => {
     const content = read(client, recordedSession(client));
     expect(content.clientVersion).toBe(clientVersion);
-    expect([...new Set(said(content))].toSorted()).toEqual([
-      "assistant: I look at the parser first.",
-      "assistant: The parser accepts it now.",
-      "user: Make the parser accept empty input",
-    ]);
+    const answers = ["assistant: I look at the parser first.", "assistant: The parser accepts it now."];
+    expect([...new Set(said(content))].toSorted()).toEqual([...answers, "user: Make the parser accept empty input"]);
     expect(content.usage).toHaveLength(5);
     expect(content.contextUsage).toMatchObject({ inputTokens: 1_000, outputTokens: 20 });
     expect(content.toolCalls.map(({ name }) => name)).toEqual(["Bash", "Write", "Read", "Bash"]);

@@ -104,11 +104,8 @@ it("a file that was cut or replaced by a smaller one is read from its last part 
 it("a file that shrinks while it is read gives what is still there", () => {
   const content = Buffer.from(aTranscript(aUserLine("kept"), aUserLine("gone")));
   const kept = content.indexOf(0x0a) + 1;
-  const open = (): TranscriptFile => ({
-    size: () => content.length,
-    read: (into) => content.copy(into, 0, 0, kept),
-    close: () => undefined,
-  });
+  const read: TranscriptFile["read"] = (into) => content.copy(into, 0, 0, kept);
+  const open = (): TranscriptFile => ({ size: () => content.length, read, close: () => undefined });
   const part = readAppended("any", 0, { open });
   expect([textsOf(part), part.offset]).toEqual([["kept"], kept]);
 });

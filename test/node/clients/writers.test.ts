@@ -178,20 +178,15 @@ const claudeRow = (type: string, content: unknown, more: JsonObject = {}): JsonO
   return { type, sessionId: "s1", cwd: "/p", timestamp: "2026-11-25T10:00:00.000Z", message, ...more };
 };
 
+const say = (text: string) => claudeRow("user", text);
+const use = (id: string) => claudeRow("assistant", [{ type: "tool_use", id, name: "Bash", input: { command: id } }]);
+const done = (id: string) => claudeRow("user", [{ type: "tool_result", tool_use_id: id, content: `ran ${id}` }]);
+
 const readRows = (...rows: readonly JsonObject[]): Promise<Conversation> => readText(textOf(rows));
 
 it("a result moves up to its call, and a call without one gets one that says so", async () => {
-  const use = (id: string) => claudeRow("assistant", [{ type: "tool_use", id, name: "Bash", input: { command: id } }]);
-  const done = (id: string) => claudeRow("user", [{ type: "tool_result", tool_use_id: id, content: `ran ${id}` }]);
-  const { items: read, lost } = await readRows(
-    claudeRow("user", "go"),
-    use("a"),
-    use("b"),
-    claudeRow("user", "also this"),
-    done("b"),
-    done("nothing"),
-    use("c"),
-  );
+  const rows = [say("go"), use("a"), use("b"), say("also this"), done("b"), done("nothing"), use("c")];
+  const { items: read, lost } = await readRows(...rows);
   const words = read.map((item) => (item.kind === "call" ? item.id : item.kind === "result" ? item.text : item.kind));
   const none = expect.stringContaining("No result was recorded");
   expect(words).toEqual(["prompt", "a", "b", none, "ran b", "prompt", "c", none]);

@@ -170,13 +170,12 @@ it.each<[string, Partial<ChatFacts>]>([
 });
 
 it("what the client says that it waits for counts before all that SHIM infers", () => {
+  const words = { permission: "your permission", dialog: "your answer", prompt: "your next prompt" };
   for (const activity of ["idle", "busy", "waiting", "stuck"] as const)
-    for (const [waitsFor, text] of [
-      ["permission", "waits for you (your permission)"],
-      ["dialog", "waits for you (your answer)"],
-      ["prompt", "waits for you (your next prompt)"],
-    ] as const)
-      expect(stateText(stateOf(aChat({ presence: { is: "alive", activity, waitsFor, isDraining: true } })))).toBe(text);
+    for (const waitsFor of ["permission", "dialog", "prompt"] as const) {
+      const presence = { is: "alive", activity, waitsFor, isDraining: true } as const;
+      expect(stateText(stateOf(aChat({ presence })))).toBe(`waits for you (${words[waitsFor]})`);
+    }
 });
 
 it.each<[string, Partial<ChatFacts>]>([

@@ -22,11 +22,9 @@ it("keeps a copy of each file before it changes it, for the user alone, and the 
   fs.chmodSync(home.servers, 0o644);
   const backup = given(carryOut(home, given(home.planInstall(home.code)))) ?? "";
   expect(fs.readFileSync(join(backup, "0.json"), "utf8")).toBe('{ "token": "secret" }');
-  expect(JSON.parse(fs.readFileSync(join(backup, "manifest.json"), "utf8"))).toMatchObject({
-    action: "install",
-    client: "claude-code",
-    files: [{ path: home.servers, before: { copy: "0.json" } }, { before: null }],
-  });
+  const manifest: unknown = JSON.parse(fs.readFileSync(join(backup, "manifest.json"), "utf8"));
+  const files = [{ path: home.servers, before: { copy: "0.json" } }, { before: null }];
+  expect(manifest).toMatchObject({ action: "install", client: "claude-code", files });
   expect([home.backups, backup, join(backup, "0.json")].map(mode)).toEqual([0o700, 0o700, 0o600]);
   expect([mode(home.servers), mode(home.settings)]).toEqual([0o644, 0o600]);
   expect(fs.readdirSync(home.folder).toSorted()).toEqual([".claude", ".claude.json", "shim"]);

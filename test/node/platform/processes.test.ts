@@ -60,16 +60,11 @@ it("where only the number of a process can be asked for, one that is there is al
 
 it("two records name the same process where boot, number and start agree, or a start could not be read", () => {
   const process = { boot: "b", pid: 7, start: "100" };
-  const others = [
-    { ...process, boot: "c" },
-    { ...process, pid: 8 },
-    { ...process, start: "200" },
-    { ...process, boot: "c", start: unknownStart },
-    null,
-    undefined,
-  ];
-  for (const other of others)
+  const changes = [{ boot: "c" }, { pid: 8 }, { start: "200" }, { boot: "c", start: unknownStart }];
+  for (const change of [...changes, null, undefined]) {
+    const other = change && { ...process, ...change };
     expect([isSameProcess(process, other), isSameProcess(other, process)]).toEqual([false, false]);
+  }
   const unread = { ...process, start: unknownStart };
   const unlike = [{ ...process }, unread, process, null];
   const areSame = [process, process, unread, null].map((one, n) => isSameProcess(one, unlike[n]));

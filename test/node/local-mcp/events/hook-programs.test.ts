@@ -283,14 +283,9 @@ it("the host gets what only the caller knows: its process, its home, and the var
   expect(headers["shim-home"]).toBe(`=${rig.home}`);
   expect(String(headers["shim-process"]).split(" ")[3]).toBe(String(process.pid));
   const host = { CLAUDE_CODE_ENTRYPOINT: "of another chat", USER: "u" };
-  expect(callerEnv(host, headers)).toMatchObject({
-    ...values,
-    PATH: "/usr/bin:/bin",
-    HOME: rig.folder,
-    USER: "u",
-    CLAUDE_CODE_ENTRYPOINT: undefined,
-    SHIM_CLIENT_PID: undefined,
-  });
+  const more = { PATH: "/usr/bin:/bin", HOME: rig.folder, USER: "u" };
+  const unset = { CLAUDE_CODE_ENTRYPOINT: undefined, SHIM_CLIENT_PID: undefined };
+  expect(callerEnv(host, headers)).toMatchObject({ ...values, ...more, ...unset });
   expect(JSON.stringify(headers)).not.toMatch(/secret|messaging/);
   const sent = Object.keys(headers).filter((name) => name.startsWith("shim-env-"));
   const known = valueVariables.map(headerOf);

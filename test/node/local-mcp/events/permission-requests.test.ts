@@ -346,12 +346,9 @@ async function aScript(config: Record<string, unknown>, client = "claude-code") 
   runtime.processes.start(300, 1, "claude");
   runtime.processes.start(301, 300, "sh");
   const { start } = runtime.processes.start(302, 301, "sh");
-  const headers = {
-    "shim-home": `=${runtime.paths.home}`,
-    "shim-process": `302 (sh) S 301${" 0".repeat(17)} ${start}`,
-    "shim-env-claudecode": "=1",
-    "shim-env-claude-pid": "=300",
-  };
+  const stat = `302 (sh) S 301${" 0".repeat(17)} ${start}`;
+  const env = { "shim-env-claudecode": "=1", "shim-env-claude-pid": "=300" };
+  const headers = { "shim-home": `=${runtime.paths.home}`, "shim-process": stat, ...env };
   const turn = client === "codex" ? { turn_id: "t" } : {};
   const body = { session_id: "s-posted", cwd: "/p", ...turn, tool_name: "Bash", tool_input: { command: "ls /" } };
   const heard: string[] = [];

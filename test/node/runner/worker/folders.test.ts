@@ -174,13 +174,10 @@ it("no folder that a checkpoint names is entered but a worktree of the same task
   const own = await rig.open(aTask());
   await own.release(true);
   const where = whereOf(own);
-  for (const work of [
-    { ...where, folder: rig.repository },
-    { ...where, folder: join(rig.home, "..", "repository", "tree") },
-    { ...where, commit: "--upload-pack=x" },
-    { ...where, commit: "HEAD" },
-    "no object",
-  ]) {
+  const outside = join(rig.home, "..", "repository", "tree");
+  const lies = [{ folder: rig.repository }, { folder: outside }, { commit: "--upload-pack=x" }, { commit: "HEAD" }];
+  for (const lie of [...lies, "no object"]) {
+    const work = typeof lie === "string" ? lie : { ...where, ...lie };
     const place = await rig.open(aTask({ work }));
     expect(dirname(dirname(place.folder))).toBe(rig.home);
     expect(place.folder).not.toBe(own.folder);
