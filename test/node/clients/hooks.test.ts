@@ -80,8 +80,7 @@ it("a patch of Codex is a call for each of its files", () => {
 it("Codex: the task of a subagent is no request of the user, and its transcript not the chat's", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   chat.send("UserPromptSubmit", { session_id: parent, agent_id: "a1" });
-  expect(chat.send("SubagentStart")).toEqual({});
-  expect(chat.session(parent)).toBeNull();
+  expect([chat.send("SubagentStart"), chat.session(parent)]).toEqual([{}, null]);
   chat.send("PreToolUse-in-subagent");
   expect(chat.session(parent)).toMatchObject({ transcriptPath: null });
   expect(chat.entries(parent)).toMatchObject([{ kind: "tool_start", name: "Bash (subagent)" }]);
@@ -107,10 +106,8 @@ it("the brief and a refusal stand where the client reads them", () => {
   const additionalContext: unknown = expect.stringContaining(request);
   const other = { ...own, session_id: "s2" };
   expect(afterDeath("copilot").send("SessionStart", other)).toEqual({ additionalContext });
-  expect(afterDeath("gemini", calling.gemini).send("SessionStart", other)["hookSpecificOutput"]).toEqual({
-    hookEventName: "SessionStart",
-    additionalContext,
-  });
+  const context = { hookEventName: "SessionStart", additionalContext };
+  expect(afterDeath("gemini", calling.gemini).send("SessionStart", other)["hookSpecificOutput"]).toEqual(context);
   const refusal = { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: "no" } as const;
   const refused = { hookSpecificOutput: refusal };
   const news = { decision: "block", reason: "news" } as const;
@@ -330,11 +327,9 @@ function refused(client: string, ...rows: readonly object[]) {
 const timestamp = new Date(T0).toISOString();
 
 function codexRows(kind: unknown, limits: object | null = null): object[] {
-  const rows = [
-    { type: "token_count", info: null, rate_limits: limits },
-    { type: "task_complete", last_agent_message: null, error: { message: "no", codex_error_info: kind } },
-  ];
-  return rows.map((payload) => ({ type: "event_msg", payload }));
+  const tokens = { type: "token_count", info: null, rate_limits: limits };
+  const end = { type: "task_complete", last_agent_message: null, error: { message: "no", codex_error_info: kind } };
+  return [tokens, end].map((payload) => ({ type: "event_msg", payload }));
 }
 
 function aWindow(percent: number, resetsInMs: number): object {

@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } f
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { forAll } from "#harness/properties.ts";
 import { readAppended, readRows } from "#src/clients/transcript.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { openTranscript, type TranscriptFile } from "#src/clients/transcript/transcript-file.ts";
@@ -40,23 +41,20 @@ it("each line is read once, whenever the file is read, also where it ends within
   const message = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).map((text) => `m${text}m`);
   // A row that is there twice is read once.
   const messages = fc.uniqueArray(message, { minLength: 1, maxLength: 6 });
-  fc.assert(
-    fc.property(messages, fc.array(fc.nat(2_000), { maxLength: 8 }), (texts, cuts) => {
-      const bytes = Buffer.from(aTranscript(...texts.map((text) => aUserLine(text))));
-      const path = aFile();
-      const seen: string[] = [];
-      let offset = 0;
-      for (const end of [...cuts.map((cut) => Math.min(cut, bytes.length)).toSorted((a, b) => a - b), bytes.length]) {
-        writeFileSync(path, bytes.subarray(0, end));
-        const part = readAppended(path, offset);
-        seen.push(...textsOf(part));
-        offset = part.offset;
-        expect(part).toMatchObject({ size: end, skippedBytes: 0 });
-      }
-      expect([seen, offset]).toEqual([texts, bytes.length]);
-    }),
-    { numRuns: 60 },
-  );
+  forAll(60, [messages, fc.array(fc.nat(2_000), { maxLength: 8 })], (texts, cuts) => {
+    const bytes = Buffer.from(aTranscript(...texts.map((text) => aUserLine(text))));
+    const path = aFile();
+    const seen: string[] = [];
+    let offset = 0;
+    for (const end of [...cuts.map((cut) => Math.min(cut, bytes.length)).toSorted((a, b) => a - b), bytes.length]) {
+      writeFileSync(path, bytes.subarray(0, end));
+      const part = readAppended(path, offset);
+      seen.push(...textsOf(part));
+      offset = part.offset;
+      expect(part).toMatchObject({ size: end, skippedBytes: 0 });
+    }
+    expect([seen, offset]).toEqual([texts, bytes.length]);
+  });
 });
 
 const maxBytes = 1_048_576;
@@ -162,12 +160,9 @@ it("generated lines never throw @night", () => {
   const value = fc.oneof(word, fc.jsonValue({ maxDepth: 1 }), fc.double());
   const nested = fc.oneof(value, fc.array(fc.dictionary(field, value)), fc.dictionary(field, value));
   const row = fc.dictionary(field, fc.oneof(nested, fc.dictionary(field, nested)), { minKeys: 1 });
-  fc.assert(
-    fc.property(fc.array(row, { maxLength: 5 }), (rows) => {
-      expect(read(...rows.map((one) => JSON.stringify(one))).damages).toEqual([]);
-    }),
-    { numRuns: 200 },
-  );
+  forAll(200, [fc.array(row, { maxLength: 5 })], (rows) => {
+    expect(read(...rows.map((one) => JSON.stringify(one))).damages).toEqual([]);
+  });
 });
 
 it("a compaction ends what was known of the context, and its summary is no message of the user", () => {
@@ -210,27 +205,21 @@ function uncovered(bytes: Buffer, rows: readonly TranscriptRow[]): string {
 }
 
 it("each byte of a file is in one row, in one damage, or is a blank, whatever stands in it", () => {
-  fc.assert(
-    fc.property(files, (bytes) => {
-      expect(uncovered(bytes, [...rowsIn(bytes)])).toMatch(/^(?:[\s]|\xEF\xBB\xBF)*$/);
-    }),
-    { numRuns: 2_000 },
-  );
+  forAll(2_000, [files], (bytes) => {
+    expect(uncovered(bytes, [...rowsIn(bytes)])).toMatch(/^(?:[\s]|\xEF\xBB\xBF)*$/);
+  });
 });
 
 it("rows do not depend on the parts in which the bytes come", () => {
-  fc.assert(
-    fc.property(files, fc.array(fc.nat(400), { maxLength: 8 }), (bytes, cuts) => {
-      const splitter = new RowSplitter();
-      const rows: TranscriptRow[] = [];
-      let at = 0;
-      for (const length of cuts) {
-        rows.push(...splitter.push(bytes.subarray(at, at + length)));
-        at = Math.min(bytes.length, at + length);
-      }
-      rows.push(...splitter.push(bytes.subarray(at)), ...splitter.end());
-      expect(rows).toEqual([...rowsIn(bytes)]);
-    }),
-    { numRuns: 1_000 },
-  );
+  forAll(1_000, [files, fc.array(fc.nat(400), { maxLength: 8 })], (bytes, cuts) => {
+    const splitter = new RowSplitter();
+    const rows: TranscriptRow[] = [];
+    let at = 0;
+    for (const length of cuts) {
+      rows.push(...splitter.push(bytes.subarray(at, at + length)));
+      at = Math.min(bytes.length, at + length);
+    }
+    rows.push(...splitter.push(bytes.subarray(at)), ...splitter.end());
+    expect(rows).toEqual([...rowsIn(bytes)]);
+  });
 });

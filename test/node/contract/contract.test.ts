@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { forAll } from "#harness/properties.ts";
 import * as z from "zod";
 import { configSchema, defaults } from "#src/contract/config.ts";
 import { retryOf, type CallError, type Retry } from "#src/contract/errors.ts";
@@ -79,15 +80,12 @@ function hasProtoField(value: unknown): boolean {
 
 it("a value is JSON where zod's own schema says so, and is passed on as it is", () => {
   const kinds = ["withBigInt", "withDate", "withMap", "withSet", "withNullPrototype"].map((kind) => [kind, true]);
-  fc.assert(
-    fc.property(fc.oneof(fc.anything(Object.fromEntries(kinds)), fc.jsonValue()), (value) => {
-      fc.pre(!hasProtoField(value));
-      const parsed = Json.safeParse(value);
-      expect(parsed.success).toBe(z.json().safeParse(value).success);
-      if (parsed.success) expect(parsed.data).toBe(value);
-    }),
-    { numRuns: 500 },
-  );
+  forAll(500, [fc.oneof(fc.anything(Object.fromEntries(kinds)), fc.jsonValue())], (value) => {
+    fc.pre(!hasProtoField(value));
+    const parsed = Json.safeParse(value);
+    expect(parsed.success).toBe(z.json().safeParse(value).success);
+    if (parsed.success) expect(parsed.data).toBe(value);
+  });
 });
 
 it("the text that a limit has measured is that of the value, also where the value was changed after an earlier check; what is no JSON is refused before", () => {
@@ -106,14 +104,11 @@ it("the text that a limit has measured is that of the value, also where the valu
 
 it("a set of resources overlaps what one of them overlaps", () => {
   const resource = fc.constantFrom(...resources, "x", "file:p");
-  fc.assert(
-    fc.property(fc.array(resource, { maxLength: 4 }), resource, (some, one) => {
-      const set = new OverlapSet();
-      for (const other of some) set.add(other);
-      expect([some, one, set.overlaps(one)]).toEqual([some, one, some.some((other) => meet(other, one))]);
-    }),
-    { numRuns: 1_000 },
-  );
+  forAll(1_000, [fc.array(resource, { maxLength: 4 }), resource], (some, one) => {
+    const set = new OverlapSet();
+    for (const other of some) set.add(other);
+    expect([some, one, set.overlaps(one)]).toEqual([some, one, some.some((other) => meet(other, one))]);
+  });
 });
 
 it.each<[Retry, codes: string]>([

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import { forAll } from "#harness/properties.ts";
 import { apply } from "#src/installer/apply.ts";
 import { writeAtomically } from "#src/platform/private-files.ts";
 import type { Plan } from "#src/installer/file-edits.ts";
@@ -77,8 +78,7 @@ it("an edit that cannot be written takes back those before it, with the backup",
   const blocked = { path: join(home.folder, "file", "settings.json"), before: null, after: "{}", summary: [] };
   const refused = carryOut(home, { ...plan, edits: [...plan.edits.slice(0, 1), blocked] });
   expect(refused).toMatchObject({ ok: false, error: { code: "write_failed", path: blocked.path } });
-  expect(home.read(home.servers)).toBe('{"a": 1}');
-  expect(fs.readdirSync(home.backups)).toEqual([]);
+  expect([home.read(home.servers), fs.readdirSync(home.backups)]).toEqual(['{"a": 1}', []]);
 });
 
 it("says so when taking back fails too, and keeps the backup then", () => {
@@ -111,8 +111,7 @@ it("a write that is stopped leaves the file as it was and no other file", () => 
   const home = aClientHome();
   home.write(home.settings, "old");
   expect(() => writeAtomically(home.settings, "new", { mode: 0o600, check: stop })).toThrow("stopped");
-  expect(home.read(home.settings)).toBe("old");
-  expect(besides(home)).toEqual(["settings.json"]);
+  expect([home.read(home.settings), besides(home)]).toEqual(["old", ["settings.json"]]);
   fs.writeFileSync(join(home.folder, ".claude", `.settings.json.shim-${process.pid}.tmp`), "left by a killed process");
   writeAtomically(home.settings, "new", { mode: 0o600 });
   expect(besides(home)).toEqual(["settings.json"]);
@@ -191,24 +190,21 @@ const serverTexts = fc.option(fc.tuple(fc.record(servers, { requiredKeys: [] }),
 const settingTexts = fc.option(fc.tuple(fc.record(settings, { requiredKeys: [] }), layouts));
 
 it("install and uninstall give the original bytes, in any layout, and installing twice is installing once @night", () => {
-  fc.assert(
-    fc.property(serverTexts, settingTexts, fc.nat(2), (servers, settings, moves) => {
-      const home = aClientHome();
-      if (servers) home.write(home.servers, layOut(...servers));
-      if (settings) home.write(home.settings, layOut(...settings));
-      const before = contents(home);
-      home.install();
-      const installed = contents(home);
-      expect(home.install().edits).toEqual([]);
-      expect(contents(home)).toEqual(installed);
-      for (let i = 0; i < moves; i++) home.install(home.code, { ...launch, script: `/moved${i}/bin/shim.mjs` });
-      home.uninstall();
-      expect(contents(home)).toEqual(before);
-      expect(home.uninstall().edits).toEqual([]);
-      fs.rmSync(home.folder, { recursive: true });
-    }),
-    { numRuns: 40 },
-  );
+  forAll(40, [serverTexts, settingTexts, fc.nat(2)], (servers, settings, moves) => {
+    const home = aClientHome();
+    if (servers) home.write(home.servers, layOut(...servers));
+    if (settings) home.write(home.settings, layOut(...settings));
+    const before = contents(home);
+    home.install();
+    const installed = contents(home);
+    expect(home.install().edits).toEqual([]);
+    expect(contents(home)).toEqual(installed);
+    for (let i = 0; i < moves; i++) home.install(home.code, { ...launch, script: `/moved${i}/bin/shim.mjs` });
+    home.uninstall();
+    expect(contents(home)).toEqual(before);
+    expect(home.uninstall().edits).toEqual([]);
+    fs.rmSync(home.folder, { recursive: true });
+  });
 });
 
 it("files that SHIM made are deleted, also when another program wrote them and took it back", () => {
@@ -266,22 +262,19 @@ const toml = formatOf("config.toml");
 const items = fc.array(fc.oneof(fc.nat(9), fc.record({ name: fc.constantFrom("x", "y") })), { maxLength: 5 });
 
 it("a list loses any of its items and gets new ones, whatever the layout", () => {
-  fc.assert(
-    fc.property(items, fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), layouts, (list, kept, layout) => {
-      const before = layOut({ first: 1, list, last: { a: [] } }, layout);
-      const change = (root: Settings): void => {
-        const found = listIn(root, "list");
-        found.splice(0, Infinity, ...found.filter((_item, at) => kept[at]), { new: [1] });
-        objectIn(root, "last")["b"] = true;
-      };
-      const after = update(json, before, change);
-      const rest = list.filter((_item, at) => kept[at]);
-      expect(json.findProblem(after)).toBeNull();
-      expect(json.read(after)).toEqual({ first: 1, list: [...rest, { new: [1] }], last: { a: [], b: true } });
-      expect(commentsIn(before)).toEqual(expect.arrayContaining(commentsIn(after)));
-    }),
-    { numRuns: 300 },
-  );
+  forAll(300, [items, fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), layouts], (list, kept, layout) => {
+    const before = layOut({ first: 1, list, last: { a: [] } }, layout);
+    const change = (root: Settings): void => {
+      const found = listIn(root, "list");
+      found.splice(0, Infinity, ...found.filter((_item, at) => kept[at]), { new: [1] });
+      objectIn(root, "last")["b"] = true;
+    };
+    const after = update(json, before, change);
+    const rest = list.filter((_item, at) => kept[at]);
+    expect(json.findProblem(after)).toBeNull();
+    expect(json.read(after)).toEqual({ first: 1, list: [...rest, { new: [1] }], last: { a: [], b: true } });
+    expect(commentsIn(before)).toEqual(expect.arrayContaining(commentsIn(after)));
+  });
 });
 
 function empty(root: Settings): void {
@@ -302,29 +295,23 @@ const objects = fc.dictionary(keys, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 
 const clean = (found: unknown): unknown => JSON.parse(JSON.stringify(found).replaceAll("__proto__", "proto"));
 
 it("removing a property or an element keeps every comment and every other value", () => {
-  fc.assert(
-    fc.property(objects.map(clean), layouts, fc.nat(), (object, layout, pick) => {
-      const before = layOut({ list: [1, { two: 2 }, "three"], ...(object as object) }, layout);
-      const values = Object.entries(json.read(before));
-      const [name = "list"] = values[pick % values.length] ?? [];
-      const after = json.remove(before, [name]);
-      expect(json.findProblem(after)).toBeNull();
-      expect(json.read(after)).toEqual(Object.fromEntries(values.filter(([key]) => key !== name)));
-      const shorter = json.remove(before, ["list", pick % 3]);
-      const list = [1, { two: 2 }, "three"].filter((_item, at) => at !== pick % 3);
-      expect(json.read(shorter)["list"]).toEqual(list);
-      if (pick % 3 !== 1) expect(commentsIn(shorter)).toEqual(commentsIn(before));
-    }),
-    { numRuns: 400 },
-  );
+  forAll(400, [objects.map(clean), layouts, fc.nat()], (object, layout, pick) => {
+    const before = layOut({ list: [1, { two: 2 }, "three"], ...(object as object) }, layout);
+    const values = Object.entries(json.read(before));
+    const [name = "list"] = values[pick % values.length] ?? [];
+    const after = json.remove(before, [name]);
+    expect(json.findProblem(after)).toBeNull();
+    expect(json.read(after)).toEqual(Object.fromEntries(values.filter(([key]) => key !== name)));
+    const shorter = json.remove(before, ["list", pick % 3]);
+    const list = [1, { two: 2 }, "three"].filter((_item, at) => at !== pick % 3);
+    expect(json.read(shorter)["list"]).toEqual(list);
+    if (pick % 3 !== 1) expect(commentsIn(shorter)).toEqual(commentsIn(before));
+  });
 });
 
 it("taking out what was added gives the text back, where no comments are between", () => {
-  fc.assert(
-    fc.property(objects.map(clean), layouts, (object, layout) => {
-      const before = layOut({ first: 1, ...(object as object) }, { ...layout, comments: [""] });
-      expect(json.remove(json.set(before, ["new"], { a: [1] }), ["new"])).toBe(before);
-    }),
-    { numRuns: 400 },
-  );
+  forAll(400, [objects.map(clean), layouts], (object, layout) => {
+    const before = layOut({ first: 1, ...(object as object) }, { ...layout, comments: [""] });
+    expect(json.remove(json.set(before, ["new"], { a: [1] }), ["new"])).toBe(before);
+  });
 });

@@ -30,10 +30,8 @@ it("puts server, hooks and status line into a Claude Code without settings, and 
   const known = hookEvents.filter((event) => event !== "PreModelSwitch");
   const timeouts: Partial<Record<HookEvent, number>> = { SessionStart: 15, PermissionRequest: 600 };
   const hooks = known.map((event) => [event, [{ hooks: [handler(event, timeouts[event] ?? 10)] }]]);
-  expect(home.value(home.settings)).toEqual({
-    hooks: Object.fromEntries(hooks) as object,
-    statusLine: { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },
-  });
+  const statusLine = { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" };
+  expect(home.value(home.settings)).toEqual({ hooks: Object.fromEntries(hooks) as object, statusLine });
   expect(home.read(home.config)).toBeNull();
   home.install(home.desktop);
   expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
@@ -130,8 +128,7 @@ it("with the plugin enabled sets only the status line, and takes out what an ear
   expect(home.install().notes[0]).toContain("shim@shim");
   expect(home.value(home.settings, "hooks")).toBeUndefined();
   expect(home.value(home.settings, "statusLine")).toBeDefined();
-  expect(home.value(home.servers)).toEqual({});
-  expect(home.install().edits).toEqual([]);
+  expect([home.value(home.servers), home.install().edits]).toEqual([{}, []]);
 });
 
 it("the status line's command is one that the shell splits as meant", () => {
@@ -199,9 +196,8 @@ const unasked = { claudeVersion: null };
 
 const codes = (findings: Finding[]): string[] => findings.map(({ severity, code }) => `${severity} ${code}`);
 
-function change(home: ClientHome, path: string, edit: (text: string) => string): void {
+const change = (home: ClientHome, path: string, edit: (text: string) => string): void =>
   home.write(path, edit(home.read(path) ?? ""));
-}
 
 it("says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
   const home = aClientHome("2.1.117 (Claude Code)");

@@ -134,8 +134,7 @@ it("a chat that continues already, a sub-agent's stop and a task's run do not co
   hear(aMessage("hello"));
   expect(stop({ stop_hook_active: true })).toEqual({});
   const agent = { agent_id: "a1", agent_type: "Explore", last_assistant_message: "A sub-agent." };
-  expect(claude.tell("SubagentStop", { stop_hook_active: false, ...agent })).toEqual({});
-  expect(stop(agent)).toEqual({});
+  expect([claude.tell("SubagentStop", { stop_hook_active: false, ...agent }), stop(agent)]).toEqual([{}, {}]);
   expect(prompt("two")).toContain("hello");
   const task = aChat({ env: { SHIM_TASK: "7" } });
   task.hear(aMessage("hello"));

@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { forAll } from "#harness/properties.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { journalKinds, rowCount } from "#harness/machine/claude.ts";
@@ -44,16 +45,13 @@ it("for any input a hook prints nothing or JSON that the client knows, and the s
   );
   const inputs = fields.split(" ").map((name) => [name, fc.oneof(hostile, fc.string(), names)]);
   const input = fc.record(Object.fromEntries(inputs), { requiredKeys: [] });
-  fc.assert(
-    fc.property(fc.constantFrom(...hookEvents), input, fc.boolean(), fc.nat(2), (event, given, isNamed, pid) => {
-      const text = JSON.stringify(isNamed ? { ...given, session_id: session } : given);
-      const printed = answerHook(runtime, event, () => text, pid);
-      if (printed === "") return;
-      const keys = Object.keys(JSON.parse(printed) as object);
-      expect(["systemMessage", "hookSpecificOutput"]).toEqual(expect.arrayContaining(keys));
-    }),
-    { numRuns: 400 },
-  );
+  forAll(400, [fc.constantFrom(...hookEvents), input, fc.boolean(), fc.nat(2)], (event, given, isNamed, pid) => {
+    const text = JSON.stringify(isNamed ? { ...given, session_id: session } : given);
+    const printed = answerHook(runtime, event, () => text, pid);
+    if (printed === "") return;
+    const keys = Object.keys(JSON.parse(printed) as object);
+    expect(["systemMessage", "hookSpecificOutput"]).toEqual(expect.arrayContaining(keys));
+  });
   expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
   expect(runtime.logged.filter((line) => !line.includes("the input of a hook could not be read"))).toEqual([]);
 });
@@ -81,20 +79,17 @@ it("of an object that is cut at any place the complete fields count, and of the 
   const whole = JSON.stringify({ ...object, duration_ms: 123, more: [{ a: 1 }] });
   const values = fc.record({ a: fc.string(), n: fc.integer(), prompt: fc.string(), z: fc.jsonValue() });
   const texts = values.map((value) => JSON.stringify(value));
-  fc.assert(
-    fc.property(fc.oneof(fc.constant(whole), texts), fc.nat(200), (given, chars) => {
-      const part = given.slice(0, Math.max(1, given.length - 1 - chars));
-      const { objects, problem } = readPayload(part);
-      expect(problem).toBe("input ends in the middle of its JSON object");
-      const { prompt, ...rest } = (objects[0] ?? {}) as Record<string, unknown>;
-      const full = JSON.parse(given) as Record<string, unknown>;
-      for (const [name, value] of Object.entries(rest)) expect(value).toEqual(full[name]);
-      if (prompt === undefined || prompt === full["prompt"]) return;
-      const [said = "", mark] = (prompt as string).split(" [cut off: ");
-      expect([String(full["prompt"]).startsWith(said), mark]).toEqual([true, "the rest did not arrive]"]);
-    }),
-    { numRuns: 500 },
-  );
+  forAll(500, [fc.oneof(fc.constant(whole), texts), fc.nat(200)], (given, chars) => {
+    const part = given.slice(0, Math.max(1, given.length - 1 - chars));
+    const { objects, problem } = readPayload(part);
+    expect(problem).toBe("input ends in the middle of its JSON object");
+    const { prompt, ...rest } = (objects[0] ?? {}) as Record<string, unknown>;
+    const full = JSON.parse(given) as Record<string, unknown>;
+    for (const [name, value] of Object.entries(rest)) expect(value).toEqual(full[name]);
+    if (prompt === undefined || prompt === full["prompt"]) return;
+    const [said = "", mark] = (prompt as string).split(" [cut off: ");
+    expect([String(full["prompt"]).startsWith(said), mark]).toEqual([true, "the rest did not arrive]"]);
+  });
   for (const part of ['{"session_id":"half', '{"duration_ms":12']) expect(readPayload(part).objects).toEqual([{}]);
   expect(readPayload('{"prompt":"all of it"').objects).toEqual([{ prompt: "all of it" }]);
   const half = { prompt: "half [cut off: the rest did not arrive]" };
@@ -147,8 +142,7 @@ it("what is not read of an input is kept without its secrets, once, beside the e
 
 it("the user learns of it once for each run of a client, with a start or a prompt", () => {
   const runtime = aRuntime();
-  expect(send(runtime, "PostToolUse", "no json")).toBe("");
-  expect(send(runtime, "Stop", "")).toBe("");
+  expect([send(runtime, "PostToolUse", "no json"), send(runtime, "Stop", "")]).toEqual(["", ""]);
   const whole = JSON.stringify({ session_id: session, prompt: "go on", prompt_id: "p1" });
   expect(send(runtime, "UserPromptSubmit", whole)).toContain("SHIM could not read all");
   expect(send(runtime, "UserPromptSubmit", "no json")).toBe("");

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { capture, currentState } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
-import { aChat, anotherClaude } from "#harness/machine/claude.ts";
+import { aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
 import { joinTeam, reservationReceived } from "#harness/team/team-rig.ts";
 
 /** A new expression that nobody has checked; it hangs at the word, and counts how often. */
@@ -64,10 +64,8 @@ it("an event that takes too long is stored as it came, redacted and marked, an e
   expect(unread.at(-1)).toMatchObject({ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown });
   expect(JSON.stringify(rows(chat))).not.toContain(token);
   expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
-  expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
-    prompts: [{ text: "Bake the bread" }],
-    words: [{ text: "The bread is baked." }],
-  });
+  const said = { prompts: [{ text: "Bake the bread" }], words: [{ text: "The bread is baked." }] };
+  expect(stateOf(runtime, claude.session)).toMatchObject(said);
 });
 
 it("an entry that takes too long to fold is skipped, and by every later process; one that was slow among others is folded once", () => {
@@ -83,10 +81,9 @@ it("an entry that takes too long to fold is skipped, and by every later process;
   claude.stop("The shelf is white.");
   const unread = rows(chat).find((row) => row.entry.kind === "unread")?.entry;
   expect(unread).toMatchObject({ of: "prompt", text: expect.stringContaining('"text":"hang"') });
-  const { calls } = bad;
-  expect([capture(runtime, { sessionId: claude.session, trigger: "on_demand" }).ok, bad.calls]).toEqual([true, calls]);
-  expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
-    prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
-    calls: [{ error: expect.stringContaining("the oven is cold") }],
-  });
+  const before = bad.calls;
+  expect([capture(runtime, { sessionId: claude.session, trigger: "on_demand" }).ok, bad.calls]).toEqual([true, before]);
+  const calls = [{ error: expect.stringContaining("the oven is cold") }];
+  const prompts = [{ text: "Bake the bread" }, { text: "Paint the shelf" }];
+  expect(stateOf(runtime, claude.session)).toMatchObject({ prompts, calls });
 });

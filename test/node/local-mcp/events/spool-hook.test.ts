@@ -183,8 +183,7 @@ it("an entry of the spool that is no event, or fails for another reason than the
   wait("Nonsense", { input });
   wait("Stop", { input: { session_id: 7 } });
   wait("UserPromptSubmit", { input, clientPid: "none" });
-  expect(drainInto(runtime)).toBe(3);
-  expect(journalKinds(runtime, claude.session)).toEqual(["prompt"]);
+  expect([drainInto(runtime), journalKinds(runtime, claude.session)]).toEqual([3, ["prompt"]]);
   expect(runtime.logged).toHaveLength(2);
 });
 

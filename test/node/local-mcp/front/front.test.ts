@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { forAllAsync } from "#harness/properties.ts";
 import { aFrontRig, ownProgram, settled, type FrontRig, type Message } from "#harness/machine/host-rig.ts";
 import { duplexPair } from "node:stream";
 import { parseJSONRPCMessage, type JSONRPCMessage } from "@modelcontextprotocol/server";
@@ -9,10 +10,8 @@ import { ConnectionTransport } from "#src/local-mcp/host/connection-transport.ts
 const initialize = { jsonrpc: "2.0", id: 0, method: "initialize", params: {} };
 const initialized = { jsonrpc: "2.0", method: "notifications/initialized" };
 const request = (id: number | string, method: string): object => ({ jsonrpc: "2.0", id, method });
-const call = (id: number | string, name: string, given: object = {}): object => ({
-  ...request(id, "tools/call"),
-  params: { name, arguments: given },
-});
+const call = (id: number | string, name: string, given: object = {}): object =>
+  Object.assign(request(id, "tools/call"), { params: { name, arguments: given } });
 const hook = (id: number): object => call(id, "shim_hook", { event: "Stop" });
 
 /** After the handshake, which the first host has answered. */
@@ -345,17 +344,14 @@ it("whatever lines come, and from the host one that is no message, all that is w
   const parts = '{"id":1}{|Content-Length: 5|}{|"|\\|\u{FEFF}|{"method":5,"id":{}}|{"params":null,"method":"x","id":3}';
   const json = fc.jsonValue().map((value) => JSON.stringify(value));
   const odd = fc.oneof(fc.string({ unit: "binary", maxLength: 40 }), json, fc.constantFrom(...parts.split("|")));
-  await fc.assert(
-    fc.asyncProperty(fc.array(odd, { maxLength: 8 }), async (lines) => {
-      const rig = await greeted();
-      await rig.say(`${lines.join("\n")}\n`, request("last", "ping"));
-      await rig.hosts[0]?.sendLine("no message of a host");
-      expect(rig.hosts[0]?.received().at(-1)).toMatchObject({ id: "last" });
-      expect(rig.heard().every(({ jsonrpc }) => jsonrpc === "2.0")).toBe(true);
-      expect(rig.exits).toEqual([]);
-    }),
-    { numRuns: 60 },
-  );
+  await forAllAsync(60, [fc.array(odd, { maxLength: 8 })], async (lines) => {
+    const rig = await greeted();
+    await rig.say(`${lines.join("\n")}\n`, request("last", "ping"));
+    await rig.hosts[0]?.sendLine("no message of a host");
+    expect(rig.hosts[0]?.received().at(-1)).toMatchObject({ id: "last" });
+    expect(rig.heard().every(({ jsonrpc }) => jsonrpc === "2.0")).toBe(true);
+    expect(rig.exits).toEqual([]);
+  });
 });
 
 /** Cuts bytes at random places. */
@@ -374,19 +370,16 @@ it("messages are found wherever the chunks are cut, with any text in them, witho
   const value = fc.json().map((json): unknown => JSON.parse(json));
   const text = fc.oneof(value, fc.constantFrom("}{", '"}{"id":9}', "\\", "a\nb", "\u2028"));
   const part = fc.tuple(fc.array(blank, { maxLength: 2 }), text, between);
-  await fc.assert(
-    fc.asyncProperty(fc.array(part, { maxLength: 4 }), cuts, async (parts, places) => {
-      const rig = await greeted();
-      const messages = parts.map(([, value], id) => ({ ...request(id, "m"), params: { value } }));
-      const lines = parts.map(([before, , after], n) => `${before.join("")}${JSON.stringify(messages[n])}${after}`);
-      for (const chunk of cutAt(Buffer.from(`${lines.join("")}\n`), places)) {
-        rig.stdin.write(chunk);
-        await settled();
-      }
-      expect([rig.hosts[0]?.received().slice(2), codes(rig)]).toEqual([messages, []]);
-    }),
-    { numRuns: 150 },
-  );
+  await forAllAsync(150, [fc.array(part, { maxLength: 4 }), cuts], async (parts, places) => {
+    const rig = await greeted();
+    const messages = parts.map(([, value], id) => ({ ...request(id, "m"), params: { value } }));
+    const lines = parts.map(([before, , after], n) => `${before.join("")}${JSON.stringify(messages[n])}${after}`);
+    for (const chunk of cutAt(Buffer.from(`${lines.join("")}\n`), places)) {
+      rig.stdin.write(chunk);
+      await settled();
+    }
+    expect([rig.hosts[0]?.received().slice(2), codes(rig)]).toEqual([messages, []]);
+  });
 });
 
 /** A host's side of a connection, and what the front on the other side reads. */
@@ -425,17 +418,14 @@ it("what is no message is answered with -32600 and its id, where it is a request
 it("any object is either a message, as the SDK reads it, or answered", async () => {
   const field = fc.oneof(fc.constant("2.0"), fc.constant("ping"), fc.integer(), fc.jsonValue({ maxDepth: 2 }));
   const keys = fc.constantFrom("jsonrpc", "id", "method", "params", "result", "error", "other");
-  await fc.assert(
-    fc.asyncProperty(fc.dictionary(keys, field), async (given) => {
-      const { delivered, heard, say } = await aConnection();
-      await say(given);
-      const parse = (): void => void parseJSONRPCMessage(JSON.parse(JSON.stringify(given)));
-      if (delivered.length === 0) expect(parse).toThrow();
-      else expect(parse).not.toThrow();
-      expect(delivered.length + heard().length).toBe(1);
-    }),
-    { numRuns: 100 },
-  );
+  await forAllAsync(100, [fc.dictionary(keys, field)], async (given) => {
+    const { delivered, heard, say } = await aConnection();
+    await say(given);
+    const parse = (): void => void parseJSONRPCMessage(JSON.parse(JSON.stringify(given)));
+    if (delivered.length === 0) expect(parse).toThrow();
+    else expect(parse).not.toThrow();
+    expect(delivered.length + heard().length).toBe(1);
+  });
 });
 
 it("a line or an answer over 10 MiB is replaced by an error with its id, and the connection stays", async () => {

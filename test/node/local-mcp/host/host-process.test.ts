@@ -22,7 +22,7 @@ import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { listBackups } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
 import * as spool from "#src/store/spool.ts";
-import { git, GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";
+import { git, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";
 import { column } from "#harness/store/store-test.ts";
 import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
@@ -52,9 +52,8 @@ const clientPid = 4_000_000;
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
 
 /** The front says why it ends. */
-function end(front: FrontOfChat, reason: string): void {
+const end = (front: FrontOfChat, reason: string): void =>
   front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
-}
 
 /** The host looks around after this time. */
 function pass({ runtime }: HostRig, ms: number): void {
@@ -341,13 +340,9 @@ it("a host refuses wrong input, an unusable file and a store that cannot be open
 /** A project, and the program of long work, whose git first runs `script`. */
 function aRig(script: string) {
   const from = makeProject({ "a.txt": "one\n" });
-  const bin = join(from.root, "bin");
-  mkdirSync(bin);
-  const program = join(bin, "jobs.cjs");
+  const program = join(from.root, "jobs.cjs");
   writeFileSync(program, `void import(${JSON.stringify(pathToFileURL(resolve("src/local-mcp/host/jobs-entry.ts")))});`);
-  const others = GIT_ENV["PATH"] ?? "";
-  writeFileSync(join(bin, "git"), `#!/bin/sh\n${script}\nPATH='${others}'\nexec git "$@"\n`, { mode: 0o700 });
-  const env = { ...GIT_ENV, PATH: `${bin}:${others}`, ROOT: from.root };
+  const env = { ...withGit(from, `${script}\nexec "$GIT" "$@"`), ROOT: from.root };
   const { project, snapshots } = from;
   const input = { env, project, snapshots, checkpointId: "cp1", now: T0, limits: LIMITS };
   const runtime = { startJob: jobsOf(program), processes: systemProcesses };

@@ -310,9 +310,8 @@ function begin(tell: ReturnType<typeof aCodex>, thread: string): void {
   tell(thread, "UserPromptSubmit", { prompt: `fix the parser of ${thread}` });
 }
 
-function tool(tell: ReturnType<typeof aCodex>, thread: string, event: "PreToolUse" | "PostToolUse"): void {
+const tool = (tell: ReturnType<typeof aCodex>, thread: string, event: "PreToolUse" | "PostToolUse"): void =>
   tell(thread, event, { tool_name: "Bash", tool_use_id: `call-${thread}`, tool_input: { command: "npm test" } });
-}
 
 it("threads of one process that take turns are a session each, and each has its own end", () => {
   const runtime = tempRuntime();

@@ -1,5 +1,6 @@
 import { TeamRig } from "#harness/team/team-rig.ts";
 import { expect, it } from "vitest";
+import { forAllAsync } from "#harness/properties.ts";
 import { instructions } from "#src/local-mcp/mcp/server.ts";
 import { estimateTokens } from "#src/learning/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
@@ -325,16 +326,13 @@ it("for any input a tool answers with what it promises or with a clear error, an
     const field = fc.constantFrom(...Object.keys(input.shape), "unknown");
     return fc.tuple(fc.constant(tool), fc.dictionary(field, anything, { maxKeys: 4 }));
   });
-  await fc.assert(
-    fc.asyncProperty(fc.oneof(...calls), async ([tool, given]) => {
-      const answer = await call(tool, given);
-      // The client checks every answer without an error against the tool's output schema.
-      if (answer.isError) expect(answer.text).toMatch(/^(Input validation error|[a-z_]+: )/);
-      else expect(answer.output["session"]).toMatch(/\w/);
-      expect(answer.text).not.toContain("internal:");
-    }),
-    { numRuns: 400 },
-  );
+  await forAllAsync(400, [fc.oneof(...calls)], async ([tool, given]) => {
+    const answer = await call(tool, given);
+    // The client checks every answer without an error against the tool's output schema.
+    if (answer.isError) expect(answer.text).toMatch(/^(Input validation error|[a-z_]+: )/);
+    else expect(answer.output["session"]).toMatch(/\w/);
+    expect(answer.text).not.toContain("internal:");
+  });
   expect(runtime.logged).toEqual([]);
   expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
 });

@@ -34,9 +34,8 @@ function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it
   const pid = 500 + rig.runs.length;
   rig.runtime.processes.start(pid);
   const runtime = { ...rig.runtime, env };
-  const send = (event: string, fields: object): void => {
+  const send = (event: string, fields: object): string =>
     answerHook(runtime, event, () => JSON.stringify({ session_id: codexId, cwd, ...fields }), pid, codex);
-  };
   send("SessionStart", { source: "startup" });
   send("UserPromptSubmit", { prompt });
   send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
@@ -94,8 +93,7 @@ it("after a crash the session is resumed where its transcript is whole, with its
   const message = { role: "assistant", content: [{ type: "text", text: "It is line 7." }] };
   appendFileSync(transcriptPath!, `${JSON.stringify({ type: "assistant", message, sessionId: id, uuid: "u1" })}\n`);
   await crash(rig);
-  expect(rig.runs).toHaveLength(2);
-  expect(valueAfter(rig, "--resume")).toBe(id);
+  expect([rig.runs.length, valueAfter(rig, "--resume")]).toEqual([2, id]);
   expect(rig.runs[1]?.program.args).not.toContain("--session-id");
   expect(promptOf(rig, 1)).toMatch(/interrupted.*Continue where you stopped/);
   expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);

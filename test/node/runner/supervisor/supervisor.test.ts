@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { forAll } from "#harness/properties.ts";
 import * as restarter from "#src/runner/supervisor/auto-restarter.ts";
 import { endingOf, type ProgramEnding } from "#src/runner/supervisor/auto-restarter.ts";
 import { SupervisorSettings, SupervisorState, programSamples } from "#src/runner/supervisor/supervisor-state.ts";
@@ -184,23 +185,20 @@ const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
 );
 
 it("whatever happens, no wait is longer than a week, and no 15 min see more than five crashes started again", () => {
-  fc.assert(
-    fc.property(fc.array(fc.tuple(endings, fc.integer({ min: 0, max: 1e6 })), { maxLength: 60 }), (events) => {
-      let now = T0;
-      let state = restarter.initial(now);
-      const restarted: number[] = [];
-      for (const [end, ranMs] of events) {
-        const wait = restarter.dueInMs(state, now);
-        if (wait === null) return;
-        expect(wait).toBeLessThanOrEqual(7 * 86_400_000);
-        state = restarter.afterStart(state, (now += wait));
-        state = restarter.afterEnd(state, end, (now += ranMs), rules);
-        if (end.kind === "crashed" && state.phase === "due") restarted.push(now);
-        expect(restarted.filter((at) => now - at < rules.loopWithinMs).length).toBeLessThan(rules.loopCrashes);
-      }
-    }),
-    { numRuns: 300 },
-  );
+  forAll(300, [fc.array(fc.tuple(endings, fc.integer({ min: 0, max: 1e6 })), { maxLength: 60 })], (events) => {
+    let now = T0;
+    let state = restarter.initial(now);
+    const restarted: number[] = [];
+    for (const [end, ranMs] of events) {
+      const wait = restarter.dueInMs(state, now);
+      if (wait === null) return;
+      expect(wait).toBeLessThanOrEqual(7 * 86_400_000);
+      state = restarter.afterStart(state, (now += wait));
+      state = restarter.afterEnd(state, end, (now += ranMs), rules);
+      if (end.kind === "crashed" && state.phase === "due") restarted.push(now);
+      expect(restarted.filter((at) => now - at < rules.loopWithinMs).length).toBeLessThan(rules.loopCrashes);
+    }
+  });
 });
 
 function restartsOf({ runtime }: SupervisorRig): Record<string, number> {

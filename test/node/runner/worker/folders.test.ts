@@ -216,8 +216,7 @@ it("a worktree unused for a week is removed, unless something in it is not commi
     await place.release(true);
   }
   write(dirty ?? "", { "late.txt": "x" });
-  expect(await sweep(rig, 6)).toEqual([]);
-  expect(await sweep(rig, 8)).toEqual([dirname(done ?? "")]);
+  expect([await sweep(rig, 6), await sweep(rig, 8)]).toEqual([[], [dirname(done ?? "")]]);
   expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
   rig.processes.kill(2);
   expect(await sweep(rig, 8)).toEqual([dirname(used ?? "")]);

@@ -41,8 +41,7 @@ it("inputs that contradict each other fail the task for good, with the files; me
   const why = /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim task replay 9/;
   const message = expect.stringMatching(why) as string;
   await expect(rig.open(task)).rejects.toMatchObject({ isRetryable: false, message });
-  expect(rig.git("worktree", "list", "--porcelain").split("\n\n")).toHaveLength(1);
-  expect(rig.branches()).toHaveLength(2);
+  expect([rig.git("worktree", "list", "--porcelain").split("\n\n").length, rig.branches().length]).toEqual([1, 2]);
   git(rig.repository, "merge", "-q", one.branch ?? "");
   expect(() => git(rig.repository, "merge", "-q", two.branch ?? "")).toThrow();
   write(rig.repository, { "a.txt": "both\n" });
@@ -162,8 +161,7 @@ it("a `.git` that a program removed or wrote anew leads to no other repository a
     await place.release(false);
   }
   expect([rig.git("rev-parse", "main"), rig.git("status", "--short")]).toEqual([before, ""]);
-  expect(git(rig.root, "for-each-ref")).toBe("");
-  expect(existsSync(join(rig.root, "ran"))).toBe(false);
+  expect([git(rig.root, "for-each-ref"), existsSync(join(rig.root, "ran"))]).toEqual(["", false]);
 });
 
 it("what git runs by the settings of a project gets none of SHIM's secrets", async () => {
