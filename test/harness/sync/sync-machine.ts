@@ -265,6 +265,11 @@ export async function stored(world: SyncWorld, input: InputOf<"sync.read">): Pro
   return given(await world.host.call("sync.read", input));
 }
 
+/** An envelope of which one character is another one. */
+export function flipped(envelope: string): string {
+  return `${envelope.slice(0, 60)}${envelope[60] === "A" ? "B" : "A"}${envelope.slice(61)}`;
+}
+
 export const workspace = "team";
 export const project = "project-key-1";
 export const minute = 60_000;

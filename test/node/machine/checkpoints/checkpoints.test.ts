@@ -209,10 +209,8 @@ it("no character of a search is an operator; a search without a word finds nothi
   for (const text of ['"stop"', "AND", "NOT (go)", "now*", '"', "x OR y"]) found(runtime, { text });
   expect(found(runtime, { text: '"stop" AND' })).toEqual(["a"]);
   for (const text of ["", " - *", "stop y"]) expect(found(runtime, { text })).toEqual([]);
-  fc.assert(
-    fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => void found(runtime, { text })),
-    { numRuns: 50 },
-  );
+  const property = fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => void found(runtime, { text }));
+  fc.assert(property, { numRuns: 50 });
 });
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
@@ -248,19 +246,14 @@ it("before a tool that the user marked as risky; * matches any text, all else on
   for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
 });
 
-/** `⏎` is a line end in a command. */
-function commandOf(line: string): string {
-  return line.replaceAll("⏎", "\n");
-}
-
-function isRisky(command: string): boolean {
-  return isRiskyCommand("Bash", { command }, defaults.checkpoint);
-}
+const isRisky = (command: string): boolean => isRiskyCommand("Bash", { command }, defaults.checkpoint);
 
 it("of a corpus of commands those that destroy what no later one brings back are risky, behind any wrapper, and no others", () => {
   const url = new URL("../../../harness/machine/shell-commands.txt", import.meta.url);
   const [, ...lists] = readFileSync(url, "utf8").split(/^(?:risky|harmless):\n/m);
-  const [risky = [], harmless = []] = lists.map((list) => list.trimEnd().split("\n").map(commandOf));
+  // `⏎` is a line end in a command.
+  const commands = lists.map((list) => list.trimEnd().split("\n"));
+  const [risky = [], harmless = []] = commands.map((all) => all.map((line) => line.replaceAll("⏎", "\n")));
   expect(risky.filter((command) => !isRisky(command))).toEqual([]);
   expect(harmless.filter(isRisky)).toEqual([]);
   expect([risky.length, harmless.length]).toEqual([127, 43]);
@@ -393,18 +386,16 @@ class Chat implements FilesOfSession {
 
 it("whatever calls, checkpoints and interruptions there are, the files of a prompt are those of its moment, or none", () => {
   let found = 0;
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
-      const chat = new Chat();
-      for (const one of steps) chat.do(one);
-      for (const moment of chat.moments) {
-        const saved = filesAt(chat, moment);
-        if (saved === null) continue;
-        found += 1;
-        expect(chat.versions.get(saved)).toBe(chat.versions.get(moment));
-      }
-    }),
-    { numRuns: 2_000 },
-  );
+  const property = fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
+    const chat = new Chat();
+    for (const one of steps) chat.do(one);
+    for (const moment of chat.moments) {
+      const saved = filesAt(chat, moment);
+      if (saved === null) continue;
+      found += 1;
+      expect(chat.versions.get(saved)).toBe(chat.versions.get(moment));
+    }
+  });
+  fc.assert(property, { numRuns: 2_000 });
   expect(found).toBeGreaterThan(500);
 });

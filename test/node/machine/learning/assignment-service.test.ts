@@ -198,10 +198,8 @@ it("live Statsig has its key from the environment, and is sent hashed units, nam
     .flatMap(({ body }) => (body === "" ? [] : (JSON.parse(body) as { events: Record<string, unknown>[] }).events))
     .filter(({ user }) => user !== null)
     .map(({ eventName, user, value }) => [eventName, user, value]);
-  expect(events).toEqual([
-    ["statsig::config_exposure", { userID: unit }, null],
-    ["toolErrors", { userID: unit }, 0.25],
-  ]);
+  const exposure = ["statsig::config_exposure", { userID: unit }, null];
+  expect(events).toEqual([exposure, ["toolErrors", { userID: unit }, 0.25]]);
 });
 
 /** A package instead of Statsig's, which does this. */
@@ -229,9 +227,8 @@ it("a package that is not installed is named with its command, and none is in a 
   aPackage(home, 'import "not-installed-at-all";');
   writeFileSync(join(home, "rules.json"), rules);
   const { problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
-  expect(problems).toEqual([
-    "Assignment by Statsig needs a package that is not installed: npm install @statsig/serverless-client",
-  ]);
+  const what = "Assignment by Statsig needs a package that is not installed";
+  expect(problems).toEqual([`${what}: npm install @statsig/serverless-client`]);
 });
 
 it("SHIM's own assignment: halves, a larger share moves no session, another salt splits independently", () => {

@@ -45,9 +45,7 @@ function aChatOf(runtime: TempRuntime): Claude {
   return aLiveClaude(runtime, "Write the parser", { session: nextId(), pid: 10_000 + count });
 }
 
-function nextId(): string {
-  return `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
-}
+const nextId = (): string => `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
 
 /** A session of thirty calls, as its hooks store it; without their cost. @returns its id */
 function aSession(runtime: TempRuntime, toolErrors: (sql: Sql, id: string) => number = () => 0): string {
@@ -220,11 +218,8 @@ function aFinding(overrides: Partial<Finding>): Finding {
 
 /** Replay finds fewer calls between two checkpoints better on these. */
 const recorded = Array.from({ length: 60 }, (_, n) => {
-  const calls = Array.from(
-    { length: 40 + n },
-    (_, at) => ({ at: at * 9_000, kind: "tool_end", tool: "Bash" }) as const,
-  );
-  return aPastSession({ events: calls });
+  const call = { kind: "tool_end", tool: "Bash" } as const;
+  return aPastSession({ events: Array.from({ length: 40 + n }, (_, at) => ({ at: at * 9_000, ...call })) });
 });
 const rarer = { parameter: "checkpoint.everyMs", from: 300_000, to: 250_000 } as const;
 
@@ -319,14 +314,8 @@ it("a team is read with the rights of an observer", async () => {
   const self = { chat: "c1", incarnation };
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
   const { claims } = await ask(host, "tasks.claim", { self, requestId: "r1", limit: 1 });
-  const route = {
-    tier: "small",
-    model: "haiku",
-    effort: "high",
-    band: "usual",
-    reason: "chosen",
-    isCounted: true,
-  } as const;
+  const tier = { tier: "small", model: "haiku", effort: "high" } as const;
+  const route = { ...tier, band: "usual", reason: "chosen", isCounted: true } as const;
   for (const { task, claim } of claims)
     await ask(host, "tasks.ack", { self, task, claim, route, usage: { tokens: 100, costMicros: 5_000 } });
   const team = given(await readTeam({ call: call as unknown as Workspace["call"] }, host.now()));

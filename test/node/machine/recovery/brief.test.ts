@@ -18,9 +18,11 @@ import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { buildSessionContent } from "#src/machine/sharing/record-contents.ts";
 import { type TeamRig, twoChats } from "#harness/team/team-rig.ts";
 
-const occasions: Occasion[] = ["ask", "brief", "resume", "resumed"];
 const now = T0 + 360_000;
 const snapshot = { repository: null, checkpointId: "cp_1", state: "done", reason: null, commit: "c" };
+
+const ofBash = (input: string, ms: number) => ({ name: "Bash", input, at: T0 + ms });
+const todo = <Status extends string>(text: string, status: Status) => ({ text, status });
 
 /** A session with something of everything. */
 const whole: Parameters<typeof aRestoration>[0] = {
@@ -38,15 +40,8 @@ const whole: Parameters<typeof aRestoration>[0] = {
   plan: { text: "# Parser\n1. lexer\n\n2. grammar", at: T0, path: "/plans/parser.md" },
   answers: [{ question: "Which colour?", answer: "Green", at: T0 }],
   compactSummary: "Earlier: the plan.",
-  todos: [
-    { text: "one", status: "completed" },
-    { text: "two", status: "in_progress" },
-    { text: "three", status: "pending" },
-  ],
-  calls: [
-    { name: "Bash", input: "ls", at: T0 },
-    { name: "Bash", input: "make", at: T0 + 6_000, error: "Exit code 2" },
-  ],
+  todos: [todo("one", "completed"), todo("two", "in_progress"), todo("three", "pending")],
+  calls: [ofBash("ls", 0), { ...ofBash("make", 6_000), error: "Exit code 2" }],
   runningTools: [{ id: "a", name: "Bash", input: "npm test", startedAt: T0 + 50_000 }],
   failure: { text: "overloaded", at: T0 + 6_000 },
   git: { branch: "main", commit: "a1b2c3d4e5f6a7b8" },
@@ -78,7 +73,8 @@ it("its parts stand in one order: how it died and stood, what was saved, the pro
 });
 
 it("each reader is instructed what to do with it", () => {
-  const openings = occasions.map((occasion) => brief(aRestoration(), now, occasion));
+  const readers: Occasion[] = ["ask", "brief", "resume", "resumed"];
+  const openings = readers.map((occasion) => brief(aRestoration(), now, occasion));
   expect(openings[0]).toMatch(/^SHIM: .*Ask the user whether to continue it/);
   expect(openings[1]).toContain("Tell the user in one sentence that you have it");
   expect(openings[2]).toContain("Continue this work now from where it stood");
@@ -130,7 +126,7 @@ it.each([
 
 const words = [{ text: "Painted.", at: T0 + 9_000 }];
 
-it("it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
+it("it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean; parts that could not be read lower it", () => {
   const state = { prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 };
   const files = [
     { path: "/p/a", now: "same", action: "edited", hash: "h" },
@@ -146,66 +142,41 @@ it("it counts prompts quoted of prompts made, the end of the conversation, and f
       { name: "files", share: 0.5, text: expect.stringContaining("2 by content, 1 by existence), 1 not verified") },
     ],
   });
-});
-
-it("parts that could not be read lower the score", () => {
   const damaged = { parts: [{ at: null, bytes: 9 }], count: 2, isAtEnd: true } as const;
   const { parts } = score(aRestoration({ prompts: prompts("one", "two"), words, damaged }), new Set([0, 1]));
   expect(parts.map(({ share }) => share)).toEqual([0.5, 0]);
 });
 
 const asked = { prompts: prompts("one", "two"), words };
-const lostAt = (at: number | null) => ({ damaged: { parts: [{ at, bytes: 9 }], count: 1 } });
+const over = { ...asked, turnEndedAt: T0 + 9_000 };
+const lost = (at: number | null) => ({ damaged: { parts: [{ at, bytes: 9 }], count: 1 } });
+const storeLost = (ms: number) => ({ storeDamagedAt: T0 + ms });
 const edited = { path: "/p/a", hash: "h", action: "edited", now: "same" } as const;
+const unknown = { ...edited, now: "unknown" } as const;
+const left: Restoration["files"] = [
+  { ...edited, action: "read" },
+  { ...edited, isCommitted: true },
+  { ...edited, stamp: { bytes: 1, modifiedMs: 1 } },
+  { ...edited, hash: null, skipped: absentReason, now: "changed" },
+  { ...edited, isByDate: true },
+  { ...edited, isByDate: true },
+  { ...edited, hash: null },
+];
 
 it.each<[string, Partial<WorkState>, Partial<Restoration>?]>([
   ["nothing of the conversation is known", {}],
   ["0 of 3 prompts quoted", { droppedPrompts: 3 }],
   ["2 of 2 prompts quoted; no words of the chat are known", { ...asked, words: [] }],
   ["2 of 2 prompts quoted; the end of the conversation is there", { ...asked, interruptedAt: T0 + 10_000 }],
-  ["2 of at least 2 prompts quoted; the chat's newest words are there", { ...asked, ...lostAt(T0 + 999) }],
-  [
-    "2 of at least 2 prompts quoted; the store may have lost the end of the conversation",
-    { ...asked, turnEndedAt: T0 + 9_000 },
-    { storeDamagedAt: T0 + 9_500 },
-  ],
-  [
-    "2 of at least 2 prompts quoted; the end of the conversation is there",
-    { ...asked, turnEndedAt: T0 + 9_000 },
-    { storeDamagedAt: T0 + 500 },
-  ],
-  [
-    "2 of at least 2 prompts quoted; the end of the conversation could not be read",
-    { ...asked, ...lostAt(T0 + 1_000) },
-  ],
+  ["2 of at least 2 prompts quoted; the chat's newest words are there", { ...asked, ...lost(T0 + 999) }],
+  ["2 of at least 2 prompts quoted; the store may have lost the end of the conversation", over, storeLost(9_500)],
+  ["2 of at least 2 prompts quoted; the end of the conversation is there", over, storeLost(500)],
+  ["2 of at least 2 prompts quoted; the end of the conversation could not be read", { ...asked, ...lost(T0 + 1_000) }],
   ["2 of at least 2 prompts quoted; the chat", asked, { session: aSession({ origin: "resume" }) }],
   ["2 of 2 prompts quoted; the chat", asked, { session: aSession({ origin: "resume", startedAt: T0 + 1 }) }],
-  ["1 of at least 1 prompts quoted; the end of", { prompts: [{ text: "one", at: 1 }], words, ...lostAt(null) }],
-  [
-    "2 files not verified",
-    {},
-    {
-      files: [
-        { ...edited, now: "unknown" },
-        { ...edited, now: "unknown" },
-      ],
-    },
-  ],
-  [
-    "4 of 5 files as left (compared: 2 by date, 1 by size and time, 1 by existence, 1 by content)",
-    {},
-    {
-      files: [
-        { ...edited, action: "read" },
-        { ...edited, isCommitted: true },
-        { ...edited, stamp: { bytes: 1, modifiedMs: 1 } },
-        { ...edited, hash: null, skipped: absentReason, now: "changed" },
-        { ...edited, isByDate: true },
-        { ...edited, isByDate: true },
-        { ...edited, hash: null },
-      ],
-    },
-  ],
+  ["1 of at least 1 prompts quoted; the end of", { prompts: [{ text: "one", at: 1 }], words, ...lost(null) }],
+  ["2 files not verified", {}, { files: [unknown, unknown] }],
+  ["4 of 5 files as left (compared: 2 by date, 1 by size and time, 1 by existence, 1 by content)", {}, { files: left }],
 ])("its figures say what it has of the session: %s", (line, state, more = {}) => {
   expect(brief(aRestoration(state, more), now, "ask")).toContain(`\nof the session: ${line}`);
 });
@@ -281,13 +252,7 @@ it("the brief of an offer from another machine has the ages of the moment it is 
   expect(brief).toContain("died 2 h ago");
 });
 
-it("where git gives no answer, or there is none, the brief does without", () => {
-  const from = { project: aProject(), commit: null, knownHead: null, startedAt: T0, edited: [] };
-  expect(changesIn({}, from)).toBeNull();
-  expect(changesIn({ PATH: "/nonexistent" }, { ...from, project: aRepository() })).toBeNull();
-});
-
-it("what was changed before the session is not its own, and nothing is written", () => {
+it("what was changed before the session is not its own, and nothing is written; without git, or its answer, nothing is known", () => {
   const project = aRepository();
   writeFileSync(join(project, "new.txt"), "new");
   const index = statSync(join(project, ".git", "index")).mtimeMs;
@@ -296,6 +261,8 @@ it("what was changed before the session is not its own, and nothing is written",
   expect(changes?.open.map(({ path }) => path)).toEqual([join(project, "new.txt")]);
   expect([...(changes?.clean ?? [])]).toEqual([join(project, "kept.txt")]);
   expect(statSync(join(project, ".git", "index")).mtimeMs).toBe(index);
+  expect(changesIn({}, { ...from, project: aProject() })).toBeNull();
+  expect(changesIn({ PATH: "/nonexistent" }, from)).toBeNull();
 });
 
 it("what another chat of the project has edited is not named as a change of this one", () => {
@@ -305,17 +272,13 @@ it("what another chat of the project has edited is not named as a change of this
   claude.prompt("Tidy up the files");
   other.start();
   other.prompt("Write the songs");
-  for (const [chat, name] of [
-    [claude, "mine.txt"],
-    [other, "song.txt"],
-    [claude, "both.txt"],
-    [other, "both.txt"],
-    [other, "later.txt"],
-  ] as const) {
-    chat.write(path(name), `by ${chat.session}`);
-    // On a busy machine the disk's clock is seconds ahead of the chats'.
-    utimesSync(path(name), runtime.now() / 1_000, runtime.now() / 1_000);
-  }
+  const writers = { "mine.txt": [claude], "song.txt": [other], "both.txt": [claude, other], "later.txt": [other] };
+  for (const [name, chats] of Object.entries(writers))
+    for (const chat of chats) {
+      chat.write(path(name), `by ${chat.session}`);
+      // On a busy machine the disk's clock is seconds ahead of the chats'.
+      utimesSync(path(name), runtime.now() / 1_000, runtime.now() / 1_000);
+    }
   const later = runtime.now() / 1_000 + 60;
   utimesSync(path("later.txt"), later, later);
   claude.kill();
@@ -324,10 +287,7 @@ it("what another chat of the project has edited is not named as a change of this
   expect(names?.toSorted()).toEqual(["both.txt", "later.txt", "mine.txt"]);
 });
 
-it.each([
-  ["was only offered", false],
-  ["continued @night", true],
-] as const)(
+it.each(Object.entries({ "was only offered": false, "continued @night": true }))(
   "files of a dead chat are inherited where its successor continues it, not by an offer alone: %s",
   (_, isContinued) => {
     const { runtime, claude: first, path } = aChatInRepository(Date.now());
@@ -431,12 +391,8 @@ it("a file that a command wrote is verified against the snapshot: as it was, cha
   claude.kill();
   write("later.txt", "by hand, after its death", now + 60_000);
   const brief = briefAfter(runtime, claude);
-  const states = {
-    same: "unchanged since the checkpoint",
-    unsaved: "not verified",
-    odd: "not verified",
-    later: "CHANGED since the checkpoint",
-  };
+  const [since, open] = ["since the checkpoint", "not verified"];
+  const states = { same: `unchanged ${since}`, unsaved: open, odd: open, later: `CHANGED ${since}` };
   for (const [name, state] of Object.entries(states))
     expect(brief).toContain(`- ${name}.txt (by a command or by hand): ${state}`);
 });

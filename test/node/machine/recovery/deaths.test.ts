@@ -17,12 +17,9 @@ import type { Sql } from "#src/shared/sql.ts";
 import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
-import type { RecoveryEvent } from "#src/machine/sessions/recoveries.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
-function deaths(runtime: TempRuntime): Crash[] {
-  return runtime.store.read((sql) => listCrashes(sql), []);
-}
+const deaths = (runtime: TempRuntime): Crash[] => runtime.store.read((sql) => listCrashes(sql), []);
 
 /** A chat that was killed in its second turn, after two tool calls that no checkpoint holds. */
 function aChatKilledInMidTurn(): { runtime: TempRuntime; claude: Claude } {
@@ -118,10 +115,7 @@ it.each<[string, (sql: Sql, id: string) => unknown]>([
   expect(storedSession(runtime, claude.session)).toMatchObject({ ...end, recovery: null, recoveryAt: null });
 });
 
-interface Made extends Partial<Pick<sessions.Session, "id" | "project">> {
-  readonly pid?: number;
-  readonly isEmpty?: boolean;
-}
+type Made = Partial<Readonly<{ id: string; project: string | null; pid: number; isEmpty: boolean }>>;
 
 function aSession(runtime: TempRuntime, { id = "s1", pid, project = "/p", isEmpty = false }: Made = {}): void {
   const owner = pid === undefined ? null : runtime.processes.start(pid);
@@ -261,18 +255,17 @@ it("for any list of another machine no path leads out of the project here, and n
   const roots = { there: "/home/ann/app", here: "/srv/app" };
   const part = fc.oneof(fc.constantFrom("..", ".", "", "src", "\\..\\", "%2e%2e"), fc.string({ maxLength: 5 }));
   const path = fc.array(part, { maxLength: 6 }).map((parts) => `/home/ann/app/${parts.join("/")}`);
-  fc.assert(
-    fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
-      const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
-      const { inside, external } = mapFiles(files, roots);
-      expect(inside.length + external.length).toBe(paths.length);
-      for (const file of inside) {
-        expect(file.path.startsWith("/srv/app/")).toBe(true);
-        expect(file.path.split("/")).not.toContain("..");
-      }
-      for (const file of external) expect(file).toMatchObject({ hash: null, now: "unknown" });
-    }),
-  );
+  const property = fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
+    const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
+    const { inside, external } = mapFiles(files, roots);
+    expect(inside.length + external.length).toBe(paths.length);
+    for (const file of inside) {
+      expect(file.path.startsWith("/srv/app/")).toBe(true);
+      expect(file.path.split("/")).not.toContain("..");
+    }
+    for (const file of external) expect(file).toMatchObject({ hash: null, now: "unknown" });
+  });
+  fc.assert(property);
   expect(mapPath("/home/ann/app/src/a.ts", roots)).toBe("/srv/app/src/a.ts");
   for (const path of ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/"])
     expect(mapPath(path, roots)).toBeNull();
@@ -281,10 +274,11 @@ it("for any list of another machine no path leads out of the project here, and n
   expect(mapPath("/a.ts", { there: "/", here: "/work" })).toBeNull();
 });
 
-function events(...given: [RecoveryEvent["action"], chat?: string, hasPrompt?: boolean][]): RecoveryEvent[] {
-  return given.map(([action, chat = null, hasPrompt = true], at) => {
-    return { session: "dead", at: at + 7, action, chat, hasPrompt };
-  });
+type Event = recoveries.RecoveryEvent;
+
+function events(...given: [Event["action"], chat?: string, hasPrompt?: boolean][]): Event[] {
+  const session = "dead";
+  return given.map(([action, chat = null, hasPrompt = true], at) => ({ session, at: at + 7, action, chat, hasPrompt }));
 }
 
 it.each<[string, ReturnType<typeof events>, object]>([

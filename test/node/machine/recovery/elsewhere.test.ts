@@ -179,10 +179,8 @@ it("a chat that joins is offered it once, and its user reads the line and the st
 it("two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
   const one = await aWorld();
   const rival = await aRival(one);
-  const [first, second] = await Promise.all([
-    takeOver(one.reach, rowIn(one.here, one.dead.session)),
-    takeOver(rival.reach, rowIn(rival.here, one.dead.session)),
-  ]);
+  const both = [one, rival].map(({ reach, here }) => takeOver(reach, rowIn(here, one.dead.session)));
+  const [first, second] = await Promise.all(both);
   expect(first).toMatchObject({ ok: true });
   const message = expect.stringContaining(`continued by chat ${one.chat.session} on laptop`) as string;
   expect(second).toMatchObject({ ok: false, error: { code: "held", message } });
@@ -348,14 +346,8 @@ function aSession(home: CliHome, client: string, more: readonly object[] = []): 
   return session.id;
 }
 
-async function native(home: CliHome, id: string, client: string): Promise<Made> {
-  return (await home.json(`resume ${id} --in ${client} --native`)) as unknown as Made;
-}
-
 const targets = ["claude-code", "codex", "opencode"];
-const pairs = ["claude-code", "codex", "opencode", "copilot", "qwen", "gemini"].flatMap((from) =>
-  targets.map((into) => [from, into] as const),
-);
+const pairs = [...targets, "copilot", "qwen", "gemini"].flatMap((from) => targets.map((into) => [from, into] as const));
 
 it.each(pairs)("a session of %s is a session of %s too, and stays as it is", async (from, into) => {
   const home = aCliHome();
@@ -364,7 +356,7 @@ it.each(pairs)("a session of %s is a session of %s too, and stays as it is", asy
   const id = aSession(home, from);
   if (from !== "opencode") fakeOpenCode(home.folder, null);
   const before = filesOf(home);
-  const made = await native(home, id, into);
+  const made = (await home.json(`resume ${id} --in ${into} --native`)) as unknown as Made;
   const read = given(await readConversation(made.file ?? join(home.folder, "imported.json"), openNodeSqlite));
   const text = JSON.stringify(read.items);
   expect(text).toContain("the word is pear");

@@ -13,8 +13,6 @@ import { aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const hour = 3_600_000;
-
 function aClosedChat(answer = "Done.", entryPoint?: string): { runtime: TempRuntime; claude: Claude } {
   const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
   claude.start();
@@ -119,7 +117,7 @@ it("chats closed with nothing open are mentioned once, the newest by title, and 
   for (const claude of [first, last]) claude.turn("fix the parser");
   runtime.wait(60_000);
   for (const claude of [first, last]) claude.end("other");
-  runtime.wait(14 * hour);
+  runtime.wait(14 * 3_600_000);
   const { claude, text, line } = nextChat(runtime, first, "next");
   expect(line).toMatch(/^SHIM: your last chat here, "fix the parser", was closed 14 h ago, and 1 more before it\./);
   expect(text).toContain(`shim_check_recovery (of "${last.session}", take true)`);
@@ -283,9 +281,8 @@ function briefOf(runtime: TempRuntime, { session }: Claude): string {
 it("what a chat wrote while no host ran is read as a whole; a part that is too long for that is named", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "rename it");
-  claude.transcribe(
-    anAssistantLine({ content: [{ type: "text", text: "I begin with the tests." }] }, stampOf(runtime)),
-  );
+  const words = [{ type: "text", text: "I begin with the tests." }];
+  claude.transcribe(anAssistantLine({ content: words }, stampOf(runtime)));
   claude.transcribe(aToolResultLine("t1", "x".repeat(3_000_000), false, stampOf(runtime)));
   claude.use("Bash", { command: "ls" });
   expect(briefOf(runtime, claude)).toMatch(/I begin with the tests[^]*1 of 1 prompts quoted/);
@@ -305,14 +302,12 @@ it("where a damaged store was replaced, the brief claims no whole chat, and has 
   runtime.store.close();
   writeFileSync(runtime.paths.database, "rubbish ".repeat(2_000));
   claude.turn("then commit");
-  expect(briefOf(runtime, claude)).toMatch(
-    /first seen by SHIM 0 s ago[^]*rename it[^]*3 of at least 3 prompts quoted; the end of/,
-  );
+  const known = /first seen by SHIM 0 s ago[^]*rename it[^]*3 of at least 3 prompts quoted; the end of/;
+  expect(briefOf(runtime, claude)).toMatch(known);
   runtime.wait(60_000);
   runtime.store.write((sql) => notices.add(sql, runtime.now(), "store_damaged", "damaged again"));
   runtime.wait(60_000);
-  expect(briefOf(runtime, claude)).toContain(
-    "store was found damaged 60 s ago: parts of this session from before may be lost",
-  );
+  const damage = "store was found damaged 60 s ago: parts of this session from before may be lost";
+  expect(briefOf(runtime, claude)).toContain(damage);
   expect(briefOf(runtime, claude)).toContain("3 of at least 3 prompts quoted; the store may have lost the end");
 });

@@ -161,11 +161,8 @@ it.each(["claude-code", "qwen"])("a session of %s whose folder is gone continues
   const session = invented(client, old);
   const transcriptPath = writeSession(home.folder, session);
   addSession(home, { id: session.id, client, pid: 77, project: old, transcriptPath });
-  const expected = {
-    reason: "invisible",
-    why: `its folder ${old} is gone`,
-    offers: [{ kind: "copy" }, { kind: "brief" }],
-  };
+  const offers = [{ kind: "copy" }, { kind: "brief" }];
+  const expected = { reason: "invisible", why: `its folder ${old} is gone`, offers };
   expect(await home.json(`rescue ${session.id}`)).toMatchObject(expected);
   const { file, start } = await copyOf(home, session.id);
   expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));

@@ -176,12 +176,8 @@ it("the brief of such a session comes with the reason and the command", async ()
   expect(text).toContain(message);
   const transcript = storedSession(runtime, dead.session).transcriptPath ?? "";
   mkdirSync(dirname(transcript), { recursive: true });
-  writeFileSync(
-    transcript,
-    invented("claude-code", "/p")
-      .rows.map((row) => JSON.stringify(row))
-      .join("\n"),
-  );
+  const { rows } = invented("claude-code", "/p");
+  writeFileSync(transcript, rows.map((row) => JSON.stringify(row)).join("\n"));
   expect((await ask("shim_check_recovery", { of: dead.session })).output).not.toHaveProperty("message");
 });
 
@@ -195,9 +191,8 @@ function unrecorded(home: CliHome, client: string, begins = "5f0e0e5e"): Invente
   return { ...session, path: writeSession(home.folder, session) };
 }
 
-const finding = { rescue: "Nothing is wrong with", "resume --print": "the word is pear" };
-
 it.each(clients)("an unrecorded session of %s is found by its id, also by its beginning", async (client) => {
+  const finding = { rescue: "Nothing is wrong with", "resume --print": "the word is pear" };
   for (const [command, what] of Object.entries(finding))
     for (const length of [36, 8]) {
       const home = aCliHome();

@@ -11,16 +11,15 @@ function aNotice(status: string): string {
   return `<task-notification>\n<task-id>b9</task-id>\n<status>${status}</status>\n</task-notification>`;
 }
 
+const url = "https://github.com/o/r/pull/7";
+const [plan, path] = ["first the parser", "/p/plan.md"];
+
 it.each<[tool: string, input: object, response: unknown, shown: object, more?: JournalEntry]>([
   [
     "Bash",
     { command: "git worktree add -b next ../w main && echo ABC-12 UTF-8" },
-    { stdout: "\u001b[32mmade\u001b[0m\n---\nsee https://github.com/o/r/pull/7\n", exit_code: 0 },
-    {
-      output: "made / see https://github.com/o/r/pull/7",
-      exitCode: 0,
-      names: ["worktree ../w", "ABC-12", "https://github.com/o/r/pull/7"],
-    },
+    { stdout: `\u001b[32mmade\u001b[0m\n---\nsee ${url}\n`, exit_code: 0 },
+    { output: `made / see ${url}`, exitCode: 0, names: ["worktree ../w", "ABC-12", url] },
   ],
   ["Bash", { command: "git worktree list; git worktree add -f" }, "", {}],
   [
@@ -48,30 +47,18 @@ it.each<[tool: string, input: object, response: unknown, shown: object, more?: J
   ["TaskOutput", { task_id: "b8" }, { task: { status: "completed" } }, {}, { kind: "background_end", id: "b8" }],
   ["TaskOutput", { task_id: "b8" }, { task: { status: "running" } }, {}],
   ["TaskUpdate", { taskId: "3", status: "deleted" }, {}, {}, { kind: "todo_removed", id: "3" }],
-  [
-    "ExitPlanMode",
-    { plan: "first the parser", planFilePath: "/p/plan.md" },
-    {},
-    {},
-    { kind: "plan", text: "first the parser", path: "/p/plan.md" },
-  ],
-])(
-  "the end of a call has what it printed, named, took away, left running or ended: %s %j",
-  (tool, input, response, shown, more) => {
-    const call = { tool_name: tool, tool_use_id: "t", cwd: "/p", tool_input: input, tool_response: response };
-    const [end, ...others] = entries("PostToolUse", call);
-    const { kind, id, name, input: line, ...rest } = end as Extract<JournalEntry, { kind: "tool_end" }>;
-    expect([kind, id, name, line]).toEqual(["tool_end", "t", tool, describeInput(input)]);
-    expect([rest, ...others]).toEqual([shown, ...(more ? [more] : [])]);
-  },
-);
+  ["ExitPlanMode", { plan, planFilePath: path }, {}, {}, { kind: "plan", text: plan, path }],
+])("a call's end has what it printed, named, took, left running, ended: %s %j", (tool, input, answer, shown, more) => {
+  const call = { tool_name: tool, tool_use_id: "t", cwd: "/p", tool_input: input, tool_response: answer };
+  const [end, ...others] = entries("PostToolUse", call);
+  const { kind, id, name, input: line, ...rest } = end as Extract<JournalEntry, { kind: "tool_end" }>;
+  expect([kind, id, name, line]).toEqual(["tool_end", "t", tool, describeInput(input)]);
+  expect([rest, ...others]).toEqual([shown, ...(more ? [more] : [])]);
+});
 
 it.each<[Parameters<typeof noteEntries>[0], JournalEntry[]]>([
   [{ kind: "recap", text: " half of it ", at: 1 }, [{ kind: "recap", text: "half of it" }]],
-  [
-    { kind: "named", name: "https://github.com/o/r/pull/7", at: 1 },
-    [{ kind: "named", names: ["https://github.com/o/r/pull/7"] }],
-  ],
+  [{ kind: "named", name: url, at: 1 }, [{ kind: "named", names: [url] }]],
   [{ kind: "ended", id: "b7", at: 1 }, [{ kind: "background_end", id: "b7" }]],
   [{ kind: "notice", text: aNotice("failed"), at: 1 }, [{ kind: "background_end", id: "b9" }]],
   [{ kind: "notice", text: aNotice("running"), at: 1 }, []],

@@ -2,7 +2,6 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
-import type { JournalRow } from "#src/machine/sessions/journal.ts";
 import { emptyState, fold, withNotes, withoutSomePrompts } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
@@ -12,12 +11,9 @@ import { redactAndKeepEnds, boundTexts, cutChars, redactAndClip, label } from "#
 import { describeInput, entriesOf } from "#src/machine/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
-function rows(entries: readonly JournalEntry[]): JournalRow[] {
-  return entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
-}
-
 function stateAfter(...entries: JournalEntry[]): WorkState {
-  return fold(emptyState, rows(entries));
+  const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
+  return fold(emptyState, rows);
 }
 
 const user = (text: string): JournalEntry => ({ kind: "prompt", text });
@@ -133,6 +129,7 @@ function anEntry(): fc.Arbitrary<JournalEntry> {
   const status = fc.constantFrom<TodoItem["status"]>("pending", "in_progress", "completed");
   const tool = { id, name: fc.constantFrom("Bash", "Edit"), input: text };
   const duration = { durationMs: fc.nat() };
+  const answer = fc.record({ question: text, answer: text });
   return fc.oneof(
     fc.record({ kind: fc.constant("start"), source: text }),
     fc.record({ kind: fc.constantFrom("prompt" as const, "assistant" as const), text }),
@@ -151,10 +148,7 @@ function anEntry(): fc.Arbitrary<JournalEntry> {
     fc.record({ kind: fc.constant("compacting"), trigger: text }),
     fc.record({ kind: fc.constant("compacted"), summary: text }),
     fc.record({ kind: fc.constantFrom("turn_end" as const, "interrupted" as const) }),
-    fc.record({
-      kind: fc.constant("answers"),
-      answers: fc.array(fc.record({ question: text, answer: text }), { maxLength: 3 }),
-    }),
+    fc.record({ kind: fc.constant("answers"), answers: fc.array(answer, { maxLength: 3 }) }),
     fc.record({ kind: fc.constant("plan"), text, path }, { requiredKeys: ["kind", "text"] }),
     fc.record({ kind: fc.constantFrom("given_back" as const, "subagent_end" as const, "failure" as const), text }),
     fc.record({ kind: fc.constantFrom("detached" as const, "end" as const), reason: text }),
@@ -171,20 +165,12 @@ it("a state can be folded on from any point, and stays plain JSON", () => {
   fc.assert(property, { numRuns: 300 });
 });
 
-function texts({ prompts }: WorkState): string[] {
-  return prompts.map(({ text }) => text);
-}
+const texts = ({ prompts }: WorkState): string[] => prompts.map(({ text }) => text);
 
 const long = "Paint it green, and the mast too, but leave the rudder as it is for now please.";
 
 it("prompts are kept with their time; commands of the client are none; those of others are, and /compact and /plan with arguments", () => {
-  const kept = [
-    "fix it",
-    "/compact keep the names",
-    "/deploy the harbour office",
-    "/plan a new dock",
-    "/harbour:review",
-  ];
+  const kept = ["fix it", "/compact keep the names", "/deploy the office", "/plan a new dock", "/harbour:review"];
   const state = stateAfter(...["/init", ...kept, "/model opus", "/plan", "/shim:save", "and test it"].map(user));
   expect(texts(state)).toEqual([...kept, "and test it"]);
   expect(state.prompts[0]).toEqual({ text: "fix it", at: T0 + 1 });
@@ -211,23 +197,19 @@ it("older prompts than the newest six are shortened and say how long they were",
 });
 
 it("however long and many prompts are, the first, the newest six and at most 60,000 characters stay", () => {
-  const text = fc.oneof(
-    fc.constantFrom("yes", "go on"),
-    fc.integer({ min: 10, max: 12_000 }).map((n) => "Paint it. ".repeat(n / 10)),
-  );
-  fc.assert(
-    fc.property(fc.array(text, { minLength: 8, maxLength: 150, size: "max" }), (given) => {
-      const state = stateAfter(...given.map(user));
-      const kept = texts(state);
-      expect(kept.length + state.droppedPrompts).toBe(given.length);
-      expect(kept[0]).toBe(given[0]);
-      expect(kept.slice(-6)).toEqual(given.slice(-6));
-      const between = kept.slice(1, -6).join("").length;
-      if (between > 0) expect(kept.join("").length).toBeLessThanOrEqual(60_000);
-      expect(state.prompts.map(({ at }) => at)).toEqual(state.prompts.map(({ at }) => at).toSorted((a, b) => a - b));
-    }),
-    { numRuns: 15, seed: 7, endOnFailure: true },
-  );
+  const long = fc.integer({ min: 10, max: 12_000 }).map((n) => "Paint it. ".repeat(n / 10));
+  const text = fc.oneof(fc.constantFrom("yes", "go on"), long);
+  const property = fc.property(fc.array(text, { minLength: 8, maxLength: 150, size: "max" }), (given) => {
+    const state = stateAfter(...given.map(user));
+    const kept = texts(state);
+    expect(kept.length + state.droppedPrompts).toBe(given.length);
+    expect(kept[0]).toBe(given[0]);
+    expect(kept.slice(-6)).toEqual(given.slice(-6));
+    const between = kept.slice(1, -6).join("").length;
+    if (between > 0) expect(kept.join("").length).toBeLessThanOrEqual(60_000);
+    expect(state.prompts.map(({ at }) => at)).toEqual(state.prompts.map(({ at }) => at).toSorted((a, b) => a - b));
+  });
+  fc.assert(property, { numRuns: 15, seed: 7, endOnFailure: true });
 });
 
 it("of more than 300 prompts the oldest nod goes first, then the oldest after the first one", () => {
@@ -357,14 +339,13 @@ it("a text that is kept has no secret in it, wherever its cuts fall", () => {
 });
 
 it("bounded texts are never longer than their limit and its mark, and count what is left out", () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 9_000 }), fc.integer({ min: 1, max: 500 }), (length, max) => {
-      const text = filler(length);
-      const kept = redactAndClip(text, max);
-      const cut = `${text.slice(0, max)} [cut, ${length - max} more characters]`;
-      expect([kept, cutChars(kept)]).toEqual(length <= max ? [text, null] : [cut, length - max]);
-    }),
-  );
+  const property = fc.property(fc.integer({ min: 0, max: 9_000 }), fc.integer({ min: 1, max: 500 }), (length, max) => {
+    const text = filler(length);
+    const kept = redactAndClip(text, max);
+    const cut = `${text.slice(0, max)} [cut, ${length - max} more characters]`;
+    expect([kept, cutChars(kept)]).toEqual(length <= max ? [text, null] : [cut, length - max]);
+  });
+  fc.assert(property);
 });
 
 it.each([2_000, 200_000])("what is private in the cut part of %i characters is not kept in halves", (length) => {
@@ -385,9 +366,8 @@ it("a cut within code ends its fence and opens it again, and what is left out is
     const kept = redactAndKeepEnds(text, ends);
     const mark = /(?:```)?\n\[cut, \d+ more characters\]\n(?:```)?/;
     expect(mark.exec(kept)?.[0].replace(/, [^\]]+/, "")).toBe(cut);
-    expect(kept.replace(/(?:\n```)?\n\[cut, \d+ more characters\]\n(?:```\n)?/, "").length).toBe(
-      text.length - (cutChars(kept) ?? 0),
-    );
+    const rest = kept.replace(/(?:\n```)?\n\[cut, \d+ more characters\]\n(?:```\n)?/, "");
+    expect(rest.length).toBe(text.length - (cutChars(kept) ?? 0));
   }
 });
 
@@ -414,9 +394,8 @@ it("no half of a secret that a limit cuts in two is stored with a tool's input",
     const text = `<private>${"x".repeat(chars)}</private> ${token} ${"and more ".repeat(200)}`;
     expect(describeInput({ command: text })).not.toContain("ghp_");
   }
-  expect(redactAndClip(`<private>${"p".repeat(4_800)}</private>${" ".repeat(370)}${token}`, 300)).not.toMatch(
-    /ghp_|ppp/,
-  );
+  const hidden = `<private>${"p".repeat(4_800)}</private>${" ".repeat(370)}${token}`;
+  expect(redactAndClip(hidden, 300)).not.toMatch(/ghp_|ppp/);
   // As do keys at both ends of a longer text, which is one line.
   const key = `-----BEGIN PRIVATE KEY-----${String.raw`\n${"a1B2".repeat(16)}`.repeat(263)}\\n-----END PRIVATE KEY----- `;
   for (let more = 0; more < 41; more += 8) {

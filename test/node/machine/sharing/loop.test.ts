@@ -11,9 +11,7 @@ import { SyncMachine, SyncWorld, type SyncMachineOptions } from "#harness/sync/s
 import { rowCount } from "#harness/machine/claude.ts";
 import { given } from "#harness/coordinator/peers.ts";
 
-function pushes(world: SyncWorld): number {
-  return world.asked.filter((name) => name.endsWith("sync.put")).length;
-}
+const pushes = (world: SyncWorld): number => world.asked.filter((name) => name.endsWith("sync.put")).length;
 
 /** A machine that has sent what it has, and continues by itself. */
 async function begun() {

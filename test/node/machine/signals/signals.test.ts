@@ -252,27 +252,22 @@ function aStatusLine(overrides: Record<string, unknown> = {}): string {
 }
 
 const window = { context_window_size: 200_000 };
+const compacted = { current_usage: null, total_input_tokens: 0, total_output_tokens: 0, used_percentage: null };
 
 it("reads the whole status line input", () => {
+  const context = { contextTokens: 16_700, contextWindow: 200_000, contextFill: 0.0835 };
   expect(parse(aStatusLine(), T0, {})).toEqual({
     sessionId: "5f0e0e5e-0000-4000-8000-000000000001",
     transcriptPath: "/home/ann/.claude/projects/app/5f0e.jsonl",
     cwd: "/home/ann/app",
     model: "claude-opus-5",
     costUsd: 0.01234,
-    readings: someReadings(
-      { contextTokens: 16_700, contextWindow: 200_000, contextFill: 0.0835, rateLimit: 0.41, sessionAgeMs: 45_000 },
-      T0,
-    ),
+    readings: someReadings({ ...context, rateLimit: 0.41, sessionAgeMs: 45_000 }, T0),
   });
 });
 
 it.each([
-  [
-    "null after a compaction",
-    { current_usage: null, total_input_tokens: 0, total_output_tokens: 0, used_percentage: null, ...window },
-    undefined,
-  ],
+  ["null after a compaction", { ...compacted, ...window }, undefined],
   ["only totals", { current_usage: null, total_input_tokens: 900, total_output_tokens: 100 }, 1_000],
   ["only a percentage", { used_percentage: 50, ...window }, 100_000],
   ["a percentage of an unknown window", { used_percentage: 50 }, undefined],
@@ -307,15 +302,13 @@ it("for any values in its fields nothing throws and every reading is a number th
     },
     { requiredKeys: [] },
   );
-  fc.assert(
-    fc.property(fc.oneof(input.map(JSON.stringify), fc.string()), (text) => {
-      for (const [name, { value }] of Object.entries(parse(text, T0, {}).readings)) {
-        const most = name === "contextFill" || name === "rateLimit" ? 1 : Number.MAX_SAFE_INTEGER;
-        expect(value >= 0 && value <= most, name).toBe(true);
-      }
-    }),
-    { numRuns: 300 },
-  );
+  const property = fc.property(fc.oneof(input.map(JSON.stringify), fc.string()), (text) => {
+    for (const [name, { value }] of Object.entries(parse(text, T0, {}).readings)) {
+      const most = name === "contextFill" || name === "rateLimit" ? 1 : Number.MAX_SAFE_INTEGER;
+      expect(value >= 0 && value <= most, name).toBe(true);
+    }
+  });
+  fc.assert(property, { numRuns: 300 });
 });
 
 it.each<[string | null, number | null, object?, number?]>([

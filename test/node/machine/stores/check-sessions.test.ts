@@ -90,25 +90,23 @@ it("no damaged session is called whole, and its bytes are all accounted for", as
     name: fc.constantFrom(...Object.keys(breaks)),
     share: fc.double({ min: 0, max: 0.98, noNaN: true }),
   });
-  await fc.assert(
-    fc.asyncProperty(damages, async ({ client, name, share }) => {
-      const path = write(home, invented(client, home.project));
-      const bytes = readFileSync(path);
-      const broken = breaks[name]?.(bytes, Math.floor(share * bytes.length)) ?? bytes;
-      writeFileSync(path, broken);
-      settle(home, path);
-      const one = (await check(home, `--client ${client}`)).find(({ file }) => file === path);
-      const { rows = 0, damaged = 0, blank = 0 } = one?.read ?? {};
-      expect(rows + damaged + blank).toBe(broken.length);
-      // A cut, or a hole, from one line break to another leaves no trace but in the rows that name others. Nor does
-      // a hole within a row that joins to another value.
-      const lines = new Set(bytes.toString().split("\n"));
-      const isWhole = (line: string): boolean => lines.has(line) || isTimed(parseObject(line));
-      const isOfRows = broken.toString().split("\n").every(isWhole);
-      if (!isOfRows || !broken.equals(Buffer.from(broken.toString()))) expect(one?.state).toMatch(/damaged/);
-    }),
-    { numRuns: 60 },
-  );
+  const property = fc.asyncProperty(damages, async ({ client, name, share }) => {
+    const path = write(home, invented(client, home.project));
+    const bytes = readFileSync(path);
+    const broken = breaks[name]?.(bytes, Math.floor(share * bytes.length)) ?? bytes;
+    writeFileSync(path, broken);
+    settle(home, path);
+    const one = (await check(home, `--client ${client}`)).find(({ file }) => file === path);
+    const { rows = 0, damaged = 0, blank = 0 } = one?.read ?? {};
+    expect(rows + damaged + blank).toBe(broken.length);
+    // A cut, or a hole, from one line break to another leaves no trace but in the rows that name others. Nor does
+    // a hole within a row that joins to another value.
+    const lines = new Set(bytes.toString().split("\n"));
+    const isWhole = (line: string): boolean => lines.has(line) || isTimed(parseObject(line));
+    const isOfRows = broken.toString().split("\n").every(isWhole);
+    if (!isOfRows || !broken.equals(Buffer.from(broken.toString()))) expect(one?.state).toMatch(/damaged/);
+  });
+  await fc.assert(property, { numRuns: 60 });
 });
 
 it("where a damage is, its length and its time are said; a row that is being written now is none", async () => {
@@ -186,10 +184,8 @@ it("backups of files that are gone are counted, and the session is whole all the
 
 it("a prompt of Gemini CLI is what the user said, not the result of a call or the client's context", async () => {
   const { home, session } = withOne("gemini");
-  const others = [
-    { functionResponse: { id: "c1", response: { output: "one" } } },
-    { text: "<session_context>x</session_context>" },
-  ];
+  const functionResponse = { id: "c1", response: { output: "one" } };
+  const others = [{ functionResponse }, { text: "<session_context>x</session_context>" }];
   const rows = others.map((part, at) => Object.assign({}, session.rows[1], { id: `other-${at}`, content: [part] }));
   write(home, session, [...session.rows, ...rows]);
   expect(await check(home)).toMatchObject([{ state: "whole", prompts: 1 }]);

@@ -43,9 +43,7 @@ function edit(chat: Claude, path: string, tool = "Edit"): Printed {
   return chat.tell("PreToolUse", fields);
 }
 
-function isRefused({ hookSpecificOutput }: Printed): boolean {
-  return hookSpecificOutput?.permissionDecision === "deny";
-}
+const isRefused = ({ hookSpecificOutput }: Printed): boolean => hookSpecificOutput?.permissionDecision === "deny";
 
 it("an edit of a file that a living chat has reserved in the same checkout is refused: by whom, since when", () => {
   const { runtime, a, b, reserve, path } = aTeam();
@@ -74,13 +72,11 @@ it("for any path that a tool is given the hook refuses nothing that it cannot de
   reserve("**");
   const anything = fc.anything({ withNullPrototype: false });
   const given = fc.oneof(anything, fc.record({ file_path: fc.oneof(fc.string(), fc.jsonValue()) }));
-  fc.assert(
-    fc.property(given, (tool_input) => {
-      const call = { tool_name: "Edit", tool_input, tool_use_id: `t${(calls += 1)}`, cwd: "/" };
-      expect(a.tell("PreToolUse", call)).toEqual({});
-    }),
-    { numRuns: 50 },
-  );
+  const property = fc.property(given, (tool_input) => {
+    const call = { tool_name: "Edit", tool_input, tool_use_id: `t${(calls += 1)}`, cwd: "/" };
+    expect(a.tell("PreToolUse", call)).toEqual({});
+  });
+  fc.assert(property, { numRuns: 50 });
   expect(runtime.logged.join()).not.toContain("TypeError");
 });
 
@@ -89,15 +85,13 @@ it("a reservation counts for a file, for the files of a folder, or for all below
   const part = fc.constantFrom("a", "b", "c.ts");
   const path = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
   const pattern = fc.tuple(path, fc.constantFrom("", "/*", "/**")).map((parts) => parts.join(""));
-  fc.assert(
-    fc.property(path, pattern, (file, reserved) => {
-      runtime.store.write((sql) => files.replaceAll(sql, runtime.now(), []));
-      reserve(reserved);
-      const isOverlap = overlap(`file:parser/${file}`, `file:parser/${reserved}`);
-      expect(isRefused(edit(a, pathOf(file)))).toBe(isOverlap);
-    }),
-    { numRuns: 60 },
-  );
+  const property = fc.property(path, pattern, (file, reserved) => {
+    runtime.store.write((sql) => files.replaceAll(sql, runtime.now(), []));
+    reserve(reserved);
+    const isOverlap = overlap(`file:parser/${file}`, `file:parser/${reserved}`);
+    expect(isRefused(edit(a, pathOf(file)))).toBe(isOverlap);
+  });
+  fc.assert(property, { numRuns: 60 });
 });
 
 it("a file belongs to its work tree, not to the one in which the chat works: links, relative paths, files yet to be made", () => {
@@ -131,11 +125,9 @@ it("in another checkout the chat is warned, and the edit is allowed: once an hou
   const { runtime, a, reserve, path } = aTeam({ folderOfB: aProject() });
   reserve("src/*");
   const warned = (name: string): boolean => edit(a, path("src", name)).systemMessage !== undefined;
-  const { systemMessage, hookSpecificOutput } = edit(a, path("src", "one.ts"));
-  expect(systemMessage).toMatch(
-    /^SHIM: src\/one.ts is reserved in another checkout \("here"\) by .*The edit is allowed/,
-  );
-  expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: systemMessage });
+  const { systemMessage: line, hookSpecificOutput } = edit(a, path("src", "one.ts"));
+  expect(line).toMatch(/^SHIM: src\/one.ts is reserved in another checkout \("here"\) by .*The edit is allowed/);
+  expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: line });
   expect(["one.ts", "two.ts"].map(warned)).toEqual([false, true]);
   runtime.wait(3_590_000);
   expect(warned("one.ts")).toBe(false);

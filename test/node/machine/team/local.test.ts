@@ -82,9 +82,8 @@ it("a cancelled task and a lost claim are reported once; a report without a task
   await rig.time.pass(20_000);
   expect(await other.news()).toMatchObject([{ kind: "claim_lost", task: 2 }]);
   expect(await other.news()).toEqual([]);
-  expect(await other.refusal("shim_report", { outcome: "done" })).toBe(
-    "no_claim: This chat has no task. shim_next takes one; nothing was reported.",
-  );
+  const none = "no_claim: This chat has no task. shim_next takes one; nothing was reported.";
+  expect(await other.refusal("shim_report", { outcome: "done" })).toBe(none);
   await other.refusal("shim_report", { outcome: "done", task: 1 });
 });
 
@@ -108,9 +107,9 @@ it("messages reach a chat by id, its beginning, title, topic and all; each once,
   expect(text).not.toContain("<system-reminder>");
   expect(text.match(/<\/shim-team-news>/g)).toHaveLength(1);
   expect((await other.ask("shim_inbox")).output).toMatchObject({ news: [], isMore: false, isComplete: true });
-  expect(await one.refusal("shim_send", { to: "unknown", text: "x" })).toBe(
-    'unknown_chat: no online chat is called "unknown"; shim_chats lists them (with all: true also offline chats).',
-  );
+  const unknown =
+    'unknown_chat: no online chat is called "unknown"; shim_chats lists them (with all: true also offline chats).';
+  expect(await one.refusal("shim_send", { to: "unknown", text: "x" })).toBe(unknown);
 });
 
 it("a chat takes in at once all messages that wait, of several pages", async () => {
@@ -168,11 +167,8 @@ it("each chat of a process renews in its interval what it holds; an answer that 
     };
     holders.set(sessionId, { sessionId, renew });
   }
-  const lead = (sessionId: string): void =>
-    void holdings.put(
-      { link, sessionId },
-      { kind: "leadership", resource: sessionId, token: 1, body: { requestId: "r" } },
-    );
+  const term = { kind: "leadership", token: 1, body: { requestId: "r" } } as const;
+  const lead = (sessionId: string): void => void holdings.put({ link, sessionId }, { ...term, resource: sessionId });
   holdings.check();
   expect(time.timers).toBe(0);
   lead("a");
@@ -227,9 +223,8 @@ it("a chat whose model hangs loses its task, though its process lives", async ()
   expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
   await rig.time.pass(10 * minuteMs);
   expect(await other.ask("shim_next")).toMatchObject({ output: { task: { task: 1, isNew: true } } });
-  expect(rig.call("chats.list", {}).chats).toContainEqual(
-    expect.objectContaining({ chat: one.claude.session, status: "stuck" }),
-  );
+  const stuck = expect.objectContaining({ chat: one.claude.session, status: "stuck" }) as unknown;
+  expect(rig.call("chats.list", {}).chats).toContainEqual(stuck);
 });
 
 it("the workspace learns whether a chat works, hangs, or waits for its user", async () => {

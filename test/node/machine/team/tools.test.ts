@@ -68,9 +68,7 @@ it("a term is renewed while the chat lives, also by the next process of its clie
   expect(await leaderLater()).toBe(other.claude.session);
 });
 
-function reserve(...paths: string[]): Record<string, unknown> {
-  return { action: "reserve", paths };
-}
+const reserve = (...paths: string[]): Record<string, unknown> => ({ action: "reserve", paths });
 
 it("several paths are reserved all or none, the holder of one is named, and what was held before stays", async () => {
   const { one, other } = await twoChats();
@@ -134,13 +132,8 @@ it("a path is below the root, given relative or absolute, with ranges at its end
 
 it("a shim_next that takes nothing says so, and takes none that waits or needs what the chat cannot do", async () => {
   const { rig, one, other } = await twoChats();
-  const type = "tests";
-  const tests = [
-    { type, dependsOn: ["api"] },
-    { type, capabilities: ["gpu"] },
-    { type, delayMs: 120_000 },
-  ];
-  const tasks = [{ type: "api", ref: "api" }, ...tests];
+  const needs = [{ dependsOn: ["api"] }, { capabilities: ["gpu"] }, { delayMs: 120_000 }];
+  const tasks = [{ type: "api", ref: "api" }, ...needs.map((need) => Object.assign(need, { type: "tests" }))];
   rig.call("tasks.submit", { tasks, requestId: "r1" });
   await other.ask("shim_next", { types: ["api"] });
   const none = await one.ask("shim_next", { types: ["tests"] });
@@ -185,10 +178,8 @@ it("a chat that takes a task is given the commits that it builds on", async () =
   const tasks = [...built.map((type) => ({ type, ref: type })), { type: "tests", dependsOn: built }];
   rig.call("tasks.submit", { tasks, requestId: "r1" });
   const commit = "a".repeat(40);
-  for (const result of [
-    { branch: "shim/task-1-x", commit, output: null },
-    { branch: "; rm -rf", commit: "--evil" },
-  ]) {
+  const good = { branch: "shim/task-1-x", commit, output: null };
+  for (const result of [good, { branch: "; rm -rf", commit: "--evil" }]) {
     await other.ask("shim_next", { types: built });
     await other.ask("shim_report", { outcome: "done", result });
   }
@@ -222,10 +213,9 @@ it("at an edge chats work together, and it sees of their folder only hashes and 
   await ask(other, "shim_report", { outcome: "progress", note: "half" });
   const { output, text } = await ask(one, "shim_chats");
   expect(text).toMatch(/^Tasks: 0 waiting, 1 in progress, 0 done, of 1\./);
-  expect(output["chats"]).toMatchObject([
-    { name: "plan it", machine: "m1", isSelf: true },
-    { name: "build it", machine: "m1", tasks: [{ task: 1, note: "half" }] },
-  ]);
+  const self = { name: "plan it", machine: "m1", isSelf: true };
+  const worker = { name: "build it", machine: "m1", tasks: [{ task: 1, note: "half" }] };
+  expect(output["chats"]).toMatchObject([self, worker]);
   const seen = JSON.stringify(rig.edge.arrived);
   expect(seen).toContain(String(saved.output["checkpoint"]));
   for (const hidden of ["plan it", "a goal of mine", "hidden.ts", rig.project]) expect(seen).not.toContain(hidden);
@@ -333,24 +323,21 @@ it("a client that was killed is attested dead: its task and its files are free a
   expect(output["task"]).toMatchObject({ task: 1, checkpoint: { session: one.claude.session } });
 });
 
-it.each(["died", "ended"])(
-  "what a chat had kept when it %s is sent for it by the next one of the machine",
-  async (how) => {
-    const { rig, one, other, ask, cut } = await atEdge();
-    cut();
-    await ask(one, "shim_send", { to: other.claude.session, text: "my last words" });
-    if (how === "ended") one.claude.end("prompt_input_exit");
-    one.claude.kill();
-    await rig.time.until(one.team.end("client_gone"));
-    rig.edge.faults.isUnreachable = false;
-    await rig.time.pass(60_000);
-    expect(rowCount(rig.base, "team_calls")).toBe(1);
-    await rig.time.until(other.tick());
-    expect(["team_calls", "team_chats"].map((table) => rowCount(rig.base, table))).toEqual([0, 1]);
-    const message = { kind: "message", from: one.claude.session, text: "my last words" };
-    expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
-  },
-);
+it.each(["died", "ended"])("what a chat had kept when it %s is sent for it by the machine's next one", async (how) => {
+  const { rig, one, other, ask, cut } = await atEdge();
+  cut();
+  await ask(one, "shim_send", { to: other.claude.session, text: "my last words" });
+  if (how === "ended") one.claude.end("prompt_input_exit");
+  one.claude.kill();
+  await rig.time.until(one.team.end("client_gone"));
+  rig.edge.faults.isUnreachable = false;
+  await rig.time.pass(60_000);
+  expect(rowCount(rig.base, "team_calls")).toBe(1);
+  await rig.time.until(other.tick());
+  expect(["team_calls", "team_chats"].map((table) => rowCount(rig.base, table))).toEqual([0, 1]);
+  const message = { kind: "message", from: one.claude.session, text: "my last words" };
+  expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
+});
 
 function fail(): never {
   throw new StoreError("store_full", "the disk is full");
@@ -362,9 +349,8 @@ it("a store that takes nothing for a while ends no process: what was received me
   await other.ask("shim_submit", { tasks: [{ type: "build" }] });
   await other.ask("shim_next");
   const self = { chat: one.claude.session, incarnation: 1 };
-  const spies = (["write", "read"] as const).map((name) =>
-    vi.spyOn(other.runtime.store, name).mockImplementation(fail),
-  );
+  const spies = (["write", "read"] as const).map((name) => vi.spyOn(other.runtime.store, name));
+  for (const spy of spies) spy.mockImplementation(fail);
   rig.call("elections.campaign", { self, name: "deploy", requestId: "r1" });
   rig.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
   await rig.time.pass(60_000);

@@ -15,7 +15,6 @@ import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as invented from "#harness/clients/invented-transcripts.ts";
 import { sessionDocument } from "#src/machine/transcripts/session-document.ts";
-import { codexRow, openCodeDocument } from "#harness/clients/invented-transcripts.ts";
 import { pause } from "#src/store/pause.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
@@ -215,14 +214,10 @@ function turnsOf(count: number): Turn[] {
 /** Damages a file that has these rows; each way loses something, or nothing. */
 type Damage = (rows: readonly string[], at: number, within: number) => Buffer;
 
-function fileOf(rows: readonly string[]): Buffer {
-  return Buffer.from(`${rows.join("\n")}\n`);
-}
+const fileOf = (rows: readonly string[]): Buffer => Buffer.from(`${rows.join("\n")}\n`);
 
 /** A point inside of a row, not at its ends. */
-function inside(row: string, within: number): number {
-  return 1 + Math.floor(within * (row.length - 2));
-}
+const inside = (row: string, within: number): number => 1 + Math.floor(within * (row.length - 2));
 
 function withRow(rows: readonly string[], at: number, change: (row: string) => string): Buffer {
   return fileOf(rows.map((row, index) => (index === at ? change(row) : row)));
@@ -302,12 +297,9 @@ async function checkNoLoss(runtime: TempRuntime, { client, count, row, within, o
   for (const { prompt } of turns) expect(shown?.text.split(prompt).length).toBe(2);
 }
 
-it.each([
-  ["300 damages", 150, 150],
-  ["10,000 damages @night", 6_000, 4_000],
-])(
+it.each(Object.entries({ "300 damages": [150, 150], "10,000 damages @night": [6_000, 4_000] } as const))(
   "no brief of a damaged transcript claims what it lacks, and what is whole is read whole: %s",
-  async (_, losses, others) => {
+  async (_, [losses, others]) => {
     const runtime = tempRuntime();
     const lost = fc.asyncProperty(cases, (given) => checkLoss(runtime, given));
     await fc.assert(lost, { numRuns: losses });
@@ -349,9 +341,7 @@ const lines = [
   anApiErrorLine("You have reached your usage limit", after(8)),
 ];
 
-function jsonLines(...rows: readonly object[]): string {
-  return rows.map((row) => JSON.stringify(row)).join("\n");
-}
+const jsonLines = (...rows: readonly object[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
 
 function aHome(text: string) {
   const home = aSeededHome();
@@ -416,14 +406,10 @@ async function imported(text: string) {
   return { client, outline: words.join("; ") };
 }
 
-const writeNote = {
-  id: "write_file-1",
-  name: "write_file",
-  args: { file_path: "note.txt", content: "x" },
-  status: "success",
-  timestamp: invented.stamp(3),
-  result: [{ functionResponse: { response: { output: "Successfully created and wrote to new file: note.txt." } } }],
-};
+const args = { file_path: "note.txt", content: "x" };
+const output = "Successfully created and wrote to new file: note.txt.";
+const result = [{ functionResponse: { response: { output } } }];
+const note = { id: "write_file-1", name: "write_file", args, status: "success", timestamp: invented.stamp(3), result };
 
 /** Before its files became lines. */
 const geminiDocument = {
@@ -432,14 +418,7 @@ const geminiDocument = {
   startTime: invented.stamp(0),
   messages: [
     { id: "g1", timestamp: invented.stamp(1), type: "user", content: "write a note" },
-    {
-      id: "g2",
-      timestamp: invented.stamp(2),
-      type: "gemini",
-      content: "",
-      model: "gemini-2.5-pro",
-      toolCalls: [writeNote],
-    },
+    { id: "g2", timestamp: invented.stamp(2), type: "gemini", content: "", model: "gemini-2.5-pro", toolCalls: [note] },
     { id: "g3", timestamp: invented.stamp(4), type: "info", content: "Gemini CLI update available!" },
     { id: "g4", timestamp: invented.stamp(5), type: "user", content: "System: Please continue." },
     { id: "g5", timestamp: invented.stamp(6), type: "gemini", content: "The note is written." },
@@ -461,15 +440,12 @@ it("rollouts of Codex, documents of OpenCode and Gemini CLI are stored with word
     "start; prompt write a note; tool_start Write; tool_end Write created /home/ann/app/note.txt",
     "assistant The note is written.; turn_end",
   ];
-  expect([
-    await imported(jsonLines(...invented.codexOfFunctions)),
-    await imported(JSON.stringify(openCodeDocument, null, 2)),
-    await imported(JSON.stringify(geminiDocument)),
-  ]).toEqual([
-    { client: "codex", outline: codex.join("; ") },
-    { client: "opencode", outline: opencode.join("; ") },
-    { client: "gemini", outline: gemini.join("; ") },
-  ]);
+  const rollout = jsonLines(...invented.codexOfFunctions);
+  expect(await imported(rollout)).toEqual({ client: "codex", outline: codex.join("; ") });
+  const document = JSON.stringify(invented.openCodeDocument, null, 2);
+  expect(await imported(document)).toEqual({ client: "opencode", outline: opencode.join("; ") });
+  const ofGemini = JSON.stringify(geminiDocument);
+  expect(await imported(ofGemini)).toEqual({ client: "gemini", outline: gemini.join("; ") });
 });
 
 it("a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", async () => {
@@ -487,7 +463,7 @@ it("a prompt typed during a turn ends nothing, and a command of the client leave
   expect(outline).toBe(`${turn}; prompt /compact keep the plan; turn_end`);
 });
 
-const asked = codexRow(1, "event_msg/user_message", { message: "mend the hull" });
+const asked = invented.codexRow(1, "event_msg/user_message", { message: "mend the hull" });
 
 function codexMeta(fields: object): object {
   const head = invented.codexHead("0.144.1");
@@ -496,7 +472,10 @@ function codexMeta(fields: object): object {
 
 it("the session of a subagent is not read as a user's, and the refusal names the chat's", async () => {
   const source = { subagent: { thread_spawn: { parent_thread_id: "ses_chat", depth: 1 } } };
-  const ofOpenCode = { ...openCodeDocument, info: { ...openCodeDocument.info, parentID: "ses_chat" } };
+  const ofOpenCode = {
+    ...invented.openCodeDocument,
+    info: { ...invented.openCodeDocument.info, parentID: "ses_chat" },
+  };
   for (const text of [jsonLines(ofOpenCode), jsonLines(codexMeta({ source }), asked)]) {
     const { home, command } = aHome(text);
     expect(await home.shim(command)).toMatchObject(failed(1, "import that chat's, ses_chat, instead"));
@@ -508,9 +487,9 @@ it("the session of a subagent is not read as a user's, and the refusal names the
 async function filesAfter(home: CliHome, folder: string, input: string, changes: object): Promise<string[]> {
   const path = join(home.folder, "old.jsonl");
   const rows = [
-    codexRow(2, "event_msg/patch_apply_end", { call_id: "p", success: true, changes }),
-    codexRow(3, "response_item/custom_tool_call", { call_id: "q", name: "apply_patch", input }),
-    codexRow(4, "response_item/custom_tool_call_output", { call_id: "q", output: "Exit code: 0\nSuccess." }),
+    invented.codexRow(2, "event_msg/patch_apply_end", { call_id: "p", success: true, changes }),
+    invented.codexRow(3, "response_item/custom_tool_call", { call_id: "q", name: "apply_patch", input }),
+    invented.codexRow(4, "response_item/custom_tool_call_output", { call_id: "q", output: "Exit code: 0\nSuccess." }),
   ];
   writeFileSync(path, jsonLines(codexMeta({ cwd: folder }), asked, ...rows));
   const brief = String((await home.json(`resume --from-transcript ${path}`))["brief"]);

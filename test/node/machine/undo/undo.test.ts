@@ -12,9 +12,7 @@ import type { Job } from "#src/runtime/runtime.ts";
 import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 
-function command(work: () => void): ToolWork {
-  return { tool: "Bash", work };
-}
+const command = (work: () => void): ToolWork => ({ tool: "Bash", work });
 
 function edit({ project }: UndoRig, path: string, text: string): ToolWork {
   return { tool: "Edit", path, work: () => write(project, { [path]: text }) };
@@ -33,50 +31,40 @@ function reasons(left: readonly { readonly path: string; readonly reason: string
   return Object.fromEntries(left.map(({ path, reason }) => [path, reason]));
 }
 
-it.each([true, false])(
-  "a turn's changes, types and modes too, are taken back and put back (git: %s)",
-  async (isGit) => {
-    const rig = anUndoRig({ "a.txt": "a\n", "run.sh": "#!/bin/sh\n", "d/x": "x\n", "old.txt": "old\n" }, { isGit });
-    const { project } = rig;
-    await rig.turn("first", edit(rig, "a.txt", "kept\n"));
-    const before = contents(project);
-    await rig.turn(
-      "second",
-      edit(rig, "a.txt", "two\n"),
-      command(() => {
-        chmodSync(join(project, "run.sh"), 0o755);
-        rmSync(join(project, "d"), { recursive: true });
-        write(project, { d: "a file now\n", "new/deep.txt": "new\n" });
-        rmSync(join(project, "old.txt"));
-        mkdirSync(join(project, "old.txt"));
-        symlinkSync("../a.txt", join(project, "old.txt/link"));
-      }),
-    );
-    const after = contents(project);
-    const { changes, left, diff, prompt } = await rig.preview();
-    expect([contents(project), prompt, left]).toEqual([
-      after,
-      expect.objectContaining({ number: 2, text: "second" }),
-      [],
-    ]);
-    const names = {
-      changed: ["a.txt", "run.sh"],
-      missing: ["d/x", "old.txt"],
-      created: ["d", "new/deep.txt", "old.txt/link"],
-    };
-    for (const [now, paths] of Object.entries(names))
-      expect(changes.flatMap((one) => (one.now === now ? one.path : [])).toSorted()).toEqual(paths);
-    expect(diff).toContain("-two\n+kept\n");
-    expect(await rig.undo()).toMatchObject({ changes: expect.arrayContaining([...changes]), left: [] });
-    expect([contents(project), existsSync(join(project, "new"))]).toEqual([before, false]);
-    expect((await rig.preview({ prompt: "2" })).changes).toEqual([]);
-    expect(await rig.preview()).toMatchObject({ prompt: { number: 1 }, changes: [{ path: "a.txt" }] });
-    for (const files of [after, before]) {
-      expect(await rig.undo({ redo: true })).toMatchObject({ prompt: null, left: [] });
-      expect(contents(project)).toEqual(files);
-    }
-  },
-);
+it.each([true, false])("a turn's changes, also types and modes, are undone and redone (git: %s)", async (isGit) => {
+  const rig = anUndoRig({ "a.txt": "a\n", "run.sh": "#!/bin/sh\n", "d/x": "x\n", "old.txt": "old\n" }, { isGit });
+  const { project } = rig;
+  await rig.turn("first", edit(rig, "a.txt", "kept\n"));
+  const before = contents(project);
+  await rig.turn(
+    "second",
+    edit(rig, "a.txt", "two\n"),
+    command(() => {
+      chmodSync(join(project, "run.sh"), 0o755);
+      rmSync(join(project, "d"), { recursive: true });
+      write(project, { d: "a file now\n", "new/f": "new\n" });
+      rmSync(join(project, "old.txt"));
+      mkdirSync(join(project, "old.txt"));
+      symlinkSync("../a.txt", join(project, "old.txt/ln"));
+    }),
+  );
+  const after = contents(project);
+  const { changes, left, diff, prompt } = await rig.preview();
+  expect({ prompt, left }).toMatchObject({ prompt: { number: 2, text: "second" }, left: [] });
+  expect(contents(project)).toEqual(after);
+  const names = { changed: ["a.txt", "run.sh"], missing: ["d/x", "old.txt"], created: ["d", "new/f", "old.txt/ln"] };
+  for (const [now, paths] of Object.entries(names))
+    expect(changes.flatMap((one) => (one.now === now ? one.path : [])).toSorted()).toEqual(paths);
+  expect(diff).toContain("-two\n+kept\n");
+  expect(await rig.undo()).toMatchObject({ changes: expect.arrayContaining([...changes]), left: [] });
+  expect([contents(project), existsSync(join(project, "new"))]).toEqual([before, false]);
+  expect((await rig.preview({ prompt: "2" })).changes).toEqual([]);
+  expect(await rig.preview()).toMatchObject({ prompt: { number: 1 }, changes: [{ path: "a.txt" }] });
+  for (const files of [after, before]) {
+    expect(await rig.undo({ redo: true })).toMatchObject({ prompt: null, left: [] });
+    expect(contents(project)).toEqual(files);
+  }
+});
 
 /** The host's process for it is killed when it has put the first file back. */
 async function undoKilled({ runtime, undo }: UndoRig, input: Parameters<UndoRig["undo"]>[0] = {}): Promise<void> {
@@ -158,11 +146,8 @@ it.each([-3_600_000, 31_536_000_000])("a jump of the clock by %d ms changes the 
   await rig.turn("second", makes(rig, "2", "a"));
   runtime.wait(-jump);
   await rig.turn("third", makes(rig, "3", "a"));
-  expect(runtime.store.read((sql) => listMoments(sql, claude.session), []).map(({ text }) => text)).toEqual([
-    "first",
-    "second",
-    "third",
-  ]);
+  const moments = runtime.store.read((sql) => listMoments(sql, claude.session), []);
+  expect(moments.map(({ text }) => text)).toEqual(["first", "second", "third"]);
   for (const text of ["third", "second"]) expect((await rig.undo()).prompt).toMatchObject({ text });
   expect(read(rig, "a")).toEqual(["1\n"]);
 });
@@ -208,10 +193,8 @@ it("of chosen files, of a turn that still runs, and of earlier turns after an un
   await rig.end();
   const undone = await rig.undo({ prompt: "1" });
   expect(undone.changes.map((one) => one.path).toSorted()).toEqual(["a", "b", "d/c", "d/new"]);
-  expect([read(rig, ...Object.keys(files)), existsSync(join(rig.project, "d/new"))]).toEqual([
-    Object.values(files),
-    false,
-  ]);
+  expect(read(rig, ...Object.keys(files))).toEqual(Object.values(files));
+  expect(existsSync(join(rig.project, "d/new"))).toBe(false);
 });
 
 it("files that no snapshot has are named and stay: ignored, secret, outside", async () => {
@@ -225,25 +208,22 @@ it("files that no snapshot has are named and stay: ignored, secret, outside", as
   expect(read(rig, "../outside", "out")).toEqual(["1\n", "1\n"]);
 });
 
-it.each([true, false])(
-  "what a command made or enlarged and no snapshot has is named, what was there is not (git: %s)",
-  async (isGit) => {
-    const rig = anUndoRig({ a: "0\n", grown: "0\n", ".env.old": "TOKEN=0\n" }, { isGit });
-    const { project } = rig;
-    const large = "x".repeat(2_000_000);
-    const making = command(() => {
-      write(project, { a: "1\n", grown: large, large, ".env": "TOKEN=1\n", "nested/n": "n\n" });
-      git(join(project, "nested"), "init", "-q");
-    });
-    await rig.turn("all", making);
-    write(project, { id_rsa: "made later by hand\n" });
-    const { changes, left } = await rig.undo();
-    expect(changes).toEqual([{ path: "a", now: "changed" }]);
-    expect(left.map(({ path }) => path).toSorted()).toEqual([".env", "grown", "large", "nested/"]);
-    const unsaved = "it was made or changed, and no snapshot has it: larger than 1048576 bytes";
-    expect(reasons(left)).toMatchObject({ large: unsaved });
-  },
-);
+it.each([true, false])("only what a command made or enlarged and no snapshot has is named (git: %s)", async (isGit) => {
+  const rig = anUndoRig({ a: "0\n", grown: "0\n", ".env.old": "TOKEN=0\n" }, { isGit });
+  const { project } = rig;
+  const large = "x".repeat(2_000_000);
+  const making = command(() => {
+    write(project, { a: "1\n", grown: large, large, ".env": "TOKEN=1\n", "nested/n": "n\n" });
+    git(join(project, "nested"), "init", "-q");
+  });
+  await rig.turn("all", making);
+  write(project, { id_rsa: "made later by hand\n" });
+  const { changes, left } = await rig.undo();
+  expect(changes).toEqual([{ path: "a", now: "changed" }]);
+  expect(left.map(({ path }) => path).toSorted()).toEqual([".env", "grown", "large", "nested/"]);
+  const unsaved = "it was made or changed, and no snapshot has it: larger than 1048576 bytes";
+  expect(reasons(left)).toMatchObject({ large: unsaved });
+});
 
 it("an undo and its redo change nothing of what is known of a dead chat, its files and its time", async () => {
   const home = aCliHome();
@@ -264,11 +244,8 @@ it("an undo and its redo change nothing of what is known of a dead chat, its fil
 
 it("git's index and history stay, and the moment before is a checkpoint", async () => {
   const rig = anUndoRig({ a: "0\n" });
-  await rig.turn(
-    "commit it",
-    makes(rig, "1", "a"),
-    command(() => void commitAll(rig.project, "by the chat")),
-  );
+  const commits = command(() => void commitAll(rig.project, "by the chat"));
+  await rig.turn("commit it", makes(rig, "1", "a"), commits);
   const index = read(rig, ".git/index", ".git/HEAD");
   expect((await rig.undo()).checkpoint).toMatch(/^cp_/);
   expect([read(rig, "a"), read(rig, ".git/index", ".git/HEAD")]).toEqual([["0\n"], index]);
