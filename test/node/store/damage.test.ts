@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import * as notices from "#src/store/notices.ts";
-import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { truncateSync, writeFileSync } from "node:fs";
+import * as fs from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect } from "vitest";
@@ -22,40 +21,37 @@ it("a file of rubbish is set aside, the newest good backup restored and named", 
   store.write((sql) => fill(sql, 3));
   await backUp(store, T0, 5);
   store.close();
-  writeFileSync(paths.database, "rubbish ".repeat(2_000));
+  fs.writeFileSync(paths.database, "rubbish ".repeat(2_000));
   expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp0", "cp1", "cp2"]);
   const [notice] = store.read(notices.list, []);
   expect(notice).toMatchObject({ kind: "store_damaged", at: T0 });
   expect(notice?.text).toMatch(/set aside in .*newest good backup \(000001-.*\) was restored.*Nothing could be read/);
   expect(store.read(epochOf, 0)).toBe(2);
-  const [folder] = readdirSync(paths.setAside);
-  expect(readFileSync(join(paths.setAside, folder ?? "", "shim.db"), "utf8")).toContain("rubbish");
-  expect(statSync(join(paths.setAside, folder ?? "")).mode & 0o777).toBe(0o700);
-  expect(readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
+  const [folder] = fs.readdirSync(paths.setAside);
+  expect(fs.readFileSync(join(paths.setAside, folder ?? "", "shim.db"), "utf8")).toContain("rubbish");
+  expect(fs.statSync(join(paths.setAside, folder ?? "")).mode & 0o777).toBe(0o700);
+  expect(fs.readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
 });
 
 it("a folder or a pipe that stands in its place is set aside, too", ({ store, paths }) => {
   for (const make of ["mkdir", "mkfifo"]) {
     store.write((sql) => addSession(sql, { id: make }));
     store.close();
-    rmSync(paths.database);
+    fs.rmSync(paths.database);
     execFileSync(make, [paths.database]);
     expect(found(store, "SELECT count(*) FROM sessions")).toEqual([0]);
     expect(store.read(notices.list, [])[0]?.text).toMatch(/shim\.db is no file.*Nothing could be read/);
   }
 });
 
-it("another program's database, and one without its list of migrations, is set aside with the rows that fit", async ({
-  store,
-  paths,
-}) => {
+it("a foreign database, and one without migrations, is set aside with the rows that fit", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 2));
   store.write((sql) => sql.run("DELETE FROM migrations"));
   expect(found(openStore(driver, paths), "SELECT count(*) FROM checkpoints")).toEqual([2]);
   store.close();
   await backUp(store, T0, 5);
   store.close();
-  rmSync(paths.database);
+  fs.rmSync(paths.database);
   new Database(paths.database).exec("CREATE TABLE sessions (a INTEGER)").close();
   expect(found(store, "SELECT count(*) FROM checkpoints")).toEqual([2]);
   expect(store.read(notices.list, []).at(-1)?.text).toContain("table sessions already exists");
@@ -65,14 +61,14 @@ it("damaged and unfinished backups, and those of a newer program, are skipped", 
   store.write((sql) => fill(sql, 1));
   const good = await backUp(store, T0, 9);
   const newer = join(paths.backups, "000002-2023-11-15T00-00-00.000Z.db");
-  copyFileSync(good, newer);
+  fs.copyFileSync(good, newer);
   const connection = driver({ path: newer, readOnly: false, busyMs: 0 });
   connection.run("INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (99, 'future', 99, 0)");
   connection.close();
-  writeFileSync(join(paths.backups, "000003-2023-11-16T00-00-00.000Z.db"), "rubbish ".repeat(2_000));
-  writeFileSync(join(paths.backups, "000004-2023-11-17T00-00-00.000Z.db"), "");
+  fs.writeFileSync(join(paths.backups, "000003-2023-11-16T00-00-00.000Z.db"), "rubbish ".repeat(2_000));
+  fs.writeFileSync(join(paths.backups, "000004-2023-11-17T00-00-00.000Z.db"), "");
   store.close();
-  writeFileSync(paths.database, "rubbish ".repeat(2_000));
+  fs.writeFileSync(paths.database, "rubbish ".repeat(2_000));
   expect(found(store, "SELECT id FROM checkpoints")).toEqual(["cp0"]);
   expect(store.read(notices.list, [])[0]?.text).toContain("000001-");
 });
@@ -81,11 +77,13 @@ it("a file cut off to nothing is damage, not a new store, and its log is not los
   store.write((sql) => fill(sql, 2));
   const other = openStore(driver, paths);
   other.read(epochOf, 0);
-  truncateSync(paths.database, 0);
+  fs.truncateSync(paths.database, 0);
   store.write((sql) => addSession(sql, { id: "after" }));
   expect(store.read(notices.list, [])).toHaveLength(1);
   expect(found(other, "SELECT id FROM sessions WHERE id = 'after'")).toEqual(["after"]);
-  expect(readdirSync(paths.setAside, { recursive: true }).map(String)).toContainEqual(expect.stringMatching(/-wal$/));
+  expect(fs.readdirSync(paths.setAside, { recursive: true }).map(String)).toContainEqual(
+    expect.stringMatching(/-wal$/),
+  );
 });
 
 it("whole pages of the damaged file that are newer than the backup are restored", async ({ store, paths }) => {
@@ -140,10 +138,7 @@ it("a damaged file that seems to have an older schema is repaired, not migrated"
   expect(store.read(notices.list, [])).toMatchObject([{ kind: "store_damaged" }]);
 });
 
-it("damage that no read has met is repaired by the next backup, which is made of the repaired store", async ({
-  store,
-  paths,
-}) => {
+it("damage that no read has met is repaired by the next backup, before that is made", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 200));
   await backUp(store, T0, 5);
   store.close();
@@ -172,7 +167,7 @@ it("a file that is sound after all, or that another process replaced, is left al
   setAside(store.context, { inode: 1n, isCertain: true, isIndexOnly: false, message: "the other's file" });
   setAside(store.context, { inode: null, isCertain: true, isIndexOnly: false, message: "gone" });
   expect(inodeOf(paths.database)).toBe(inode);
-  expect(existsSync(paths.setAside)).toBe(false);
+  expect(fs.existsSync(paths.setAside)).toBe(false);
 });
 
 it("a row committed while its file was replaced is stored once, and its write answers", ({ store, paths }) => {
@@ -201,9 +196,9 @@ function dieAt(step: string, store: Store, paths: Paths): void {
     return;
   }
   const moved = join(folder, "shim.db");
-  renameSync(paths.database, moved);
+  fs.renameSync(paths.database, moved);
   if (step === "database moved") return;
-  if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
+  if (fs.existsSync(`${paths.database}-wal`)) fs.renameSync(`${paths.database}-wal`, `${moved}-wal`);
   if (step === "log moved") return;
   buildNext(site, null, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
 }
@@ -218,7 +213,7 @@ it("a swap is finished by the next opener, whatever step its process died at", a
     const other = openStore(driver, paths);
     expect([step, found(other, "SELECT id FROM sessions ORDER BY id")]).toEqual([step, ["newest", "ses"]]);
     expect(other.read(notices.list, [])).toHaveLength(1);
-    expect(existsSync(`${paths.database}.swap`)).toBe(false);
+    expect(fs.existsSync(`${paths.database}.swap`)).toBe(false);
   }
 });
 
@@ -227,8 +222,8 @@ it("a salvage that killed its process twice is left out, and the store opens", a
   await backUp(store, T0, 5);
   store.write((sql) => addSession(sql, { id: "newest" }));
   dieAt("log moved", store, paths);
-  const swap = JSON.parse(readFileSync(`${paths.database}.swap`, "utf8")) as object;
-  writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
+  const swap = JSON.parse(fs.readFileSync(`${paths.database}.swap`, "utf8")) as object;
+  fs.writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
   expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
 });
 
@@ -238,7 +233,7 @@ it("a lock file that is replaced while it is taken locks nothing: the new one is
   const replacing: Driver = (options) => {
     const connection = driver(options);
     if ((opened += 1) > 1) return connection;
-    rmSync(files.lock);
+    fs.rmSync(files.lock);
     createPrivateFile(files.lock);
     return connection;
   };
@@ -248,18 +243,15 @@ it("a lock file that is replaced while it is taken locks nothing: the new one is
   });
 });
 
-it("a damaged note of a swap, a damaged lock, or a deleted database, does not block the store", async ({
-  store,
-  paths,
-}) => {
+it("a damaged note of a swap, a damaged lock or a deleted database blocks no store", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 1));
   await backUp(store, T0, 5);
   dieAt("recorded", store, paths);
-  writeFileSync(`${paths.database}.swap`, "rubbish");
-  writeFileSync(join(paths.home, "maintenance.db"), "rubbish ".repeat(2_000));
+  fs.writeFileSync(`${paths.database}.swap`, "rubbish");
+  fs.writeFileSync(join(paths.home, "maintenance.db"), "rubbish ".repeat(2_000));
   expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   dieAt("renamed", store, paths);
-  rmSync(paths.database);
+  fs.rmSync(paths.database);
   store.write((sql) => addSession(sql, { id: "new" }));
   expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["new", "ses"]);
 });
@@ -267,7 +259,7 @@ it("a damaged note of a swap, a damaged lock, or a deleted database, does not bl
 it("only the newest damaged files are kept", ({ store, paths }) => {
   store.write((sql) => addSession(sql));
   for (let n = 0; n < 5; n++) replaceHealthy(store, paths);
-  expect(readdirSync(paths.setAside).map((name) => name.slice(0, 6))).toEqual(["000003", "000004", "000005"]);
+  expect(fs.readdirSync(paths.setAside).map((name) => name.slice(0, 6))).toEqual(["000003", "000004", "000005"]);
   expect(store.read(epochOf, 0)).toBe(6);
   expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
 });
@@ -275,14 +267,14 @@ it("only the newest damaged files are kept", ({ store, paths }) => {
 it("a store that is gone is begun anew, without its old log, and that is said", async ({ store, paths }) => {
   store.write((sql) => fill(sql, 1));
   await backUp(store, T0, 5);
-  rmSync(paths.database);
+  fs.rmSync(paths.database);
   store.write((sql) => addSession(sql, { id: "new" }));
   expect(found(store, "SELECT id FROM sessions")).toEqual(["new"]);
   const [notice] = store.read(notices.list, []);
   expect(notice).toMatchObject({ kind: "store_missing" });
   expect(notice?.text).toContain(paths.backups);
   expect(listBackups(paths.backups)).toHaveLength(1);
-  expect(readdirSync(paths.setAside)).toHaveLength(1);
+  expect(fs.readdirSync(paths.setAside)).toHaveLength(1);
 });
 
 function fill(sql: Sql, rows: number): void {

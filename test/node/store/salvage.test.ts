@@ -90,27 +90,20 @@ function damagedAnywhere<Damage>(
 ): void {
   const { path, whole } = aWholeStore();
   const { size } = statSync(path);
-  fc.assert(
-    fc.property(damages(size), (how) => {
-      const paths = aCopyOf(path);
-      damage(paths.database, how, size);
-      const possible = readableIn(paths.database, size);
-      const found = rowsOf(paths);
-      holds(found, whole);
-      expect(found.checkpoints.map(({ seq }) => seq)).toEqual(expect.arrayContaining(possible));
-    }),
-    { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: withinMs },
-  );
+  const property = fc.property(damages(size), (how) => {
+    const paths = aCopyOf(path);
+    damage(paths.database, how, size);
+    const possible = readableIn(paths.database, size);
+    const found = rowsOf(paths);
+    holds(found, whole);
+    expect(found.checkpoints.map(({ seq }) => seq)).toEqual(expect.arrayContaining(possible));
+  });
+  fc.assert(property, { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: withinMs });
 }
 
 it("cut anywhere, it takes over all that can be read row by row, and nothing else", () => {
   damagedAnywhere((size) => fc.integer({ min: 1, max: size }), truncateSync, expectPartOf);
 });
-
-function expectKnown(found: Rows, whole: Rows): void {
-  const known = new Set(whole.checkpoints.map(({ goal }) => goal));
-  for (const { goal } of found.checkpoints) expect(known).toContain(goal);
-}
 
 it("overwritten anywhere, it never fails, and takes over no checkpoint that is not whole", () => {
   const bytes = fc.uint8Array({ minLength: 1, maxLength: 64 });
@@ -124,7 +117,10 @@ it("overwritten anywhere, it never fails, and takes over no checkpoint that is n
     (path, all, size) => {
       for (const one of all) overwrite(path, one.offset, [...one.bytes].slice(0, size - one.offset));
     },
-    expectKnown,
+    (found, whole) => {
+      const known = new Set(whole.checkpoints.map(({ goal }) => goal));
+      for (const { goal } of found.checkpoints) expect(known).toContain(goal);
+    },
   );
 });
 

@@ -1,6 +1,5 @@
 import { execFile, spawnSync, type ExecFileOptions } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync, chmodSync, chownSync } from "node:fs";
-import { symlinkSync, truncateSync } from "node:fs";
+import * as fs from "node:fs";
 import { join, dirname } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
@@ -27,21 +26,19 @@ function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
 }
 
 /** A name that sorts like the entry's time. */
-function nameOf(n: number): string {
-  return `${String(n).padStart(15, "0")}-000001-1.json`;
-}
+const nameOf = (n: number): string => `${String(n).padStart(15, "0")}-000001-1.json`;
 
 it("each entry waits in a private file of its own, is applied in the order of time, and then its file is gone; an unfinished one is none", () => {
   const folder = tempHome().spool;
   for (const n of [2, 1, 3]) append(folder, { at: T0 + n, text: "ä" });
-  const files = readdirSync(folder);
+  const files = fs.readdirSync(folder);
   expect(files).toHaveLength(3);
-  for (const file of files) expect(statSync(join(folder, file)).mode & 0o777).toBe(0o600);
-  expect(statSync(folder).mode & 0o777).toBe(0o700);
+  for (const file of files) expect(fs.statSync(join(folder, file)).mode & 0o777).toBe(0o600);
+  expect(fs.statSync(folder).mode & 0o777).toBe(0o700);
   const unfinished = `.${nameOf(T0)}.shim-1.tmp`;
-  writeFileSync(join(folder, unfinished), '{"at":17000,"text":"to');
+  fs.writeFileSync(join(folder, unfinished), '{"at":17000,"text":"to');
   expect(drained(folder)).toEqual([1, 2, 3].map((n) => ({ at: T0 + n, text: "ä" })));
-  expect([readdirSync(folder), drained(folder), drained(join(folder, "none"))]).toEqual([[unfinished], [], []]);
+  expect([fs.readdirSync(folder), drained(folder), drained(join(folder, "none"))]).toEqual([[unfinished], [], []]);
 });
 
 it("a full spool refuses with a clear error and keeps what it has", () => {
@@ -60,11 +57,10 @@ it("an entry with which two processes have died is set aside and named; what is 
   expect(drained(folder)).toEqual([{ at: T0 + 3 }]);
   expect(drained(folder)).toEqual([]);
   expect(survey(folder)).toMatchObject({ waiting: [], unreadable: [{ reason: expect.stringContaining("2 times") }] });
-  expect((await home.shim("doctor")).out).toMatch(
-    /warn {2}spool: .*\.fatal is skipped \(the host ended 2 times.*\n {6}fix: /,
-  );
+  const line = /warn {2}spool: .*\.fatal is skipped \(the host ended 2 times.*\n {6}fix: /;
+  expect((await home.shim("doctor")).out).toMatch(line);
   remove(folder, ({ at }) => at === T0 + 2);
-  expect(readdirSync(folder)).toEqual([]);
+  expect(fs.readdirSync(folder)).toEqual([]);
 });
 
 it("an entry that cannot be applied stays, with all behind it, and nothing that is written meanwhile is lost", () => {
@@ -80,7 +76,7 @@ it("an entry that cannot be applied stays, with all behind it, and nothing that 
   expect(fails).toThrow("store is locked");
   append(folder, { at: T0 + 3 });
   expect(drained(folder).map(({ at }) => at - T0)).toEqual([1, 2, 3]);
-  expect(readdirSync(folder)).toEqual([]);
+  expect(fs.readdirSync(folder)).toEqual([]);
 });
 
 it("several processes write and drain at once: every acknowledged entry is applied @night", async () => {
@@ -119,13 +115,13 @@ it("a long queue is applied in portions, the oldest first", () => {
 
 /** What is no spool file, under names of spool files. */
 function litter(folder: string): string[] {
-  mkdirSync(folder, { recursive: true });
-  mkdirSync(join(folder, nameOf(77)));
-  symlinkSync(join(folder, "none"), join(folder, nameOf(78)));
+  fs.mkdirSync(folder, { recursive: true });
+  fs.mkdirSync(join(folder, nameOf(77)));
+  fs.symlinkSync(join(folder, "none"), join(folder, nameOf(78)));
   spawnSync("mkfifo", [join(folder, nameOf(79))]);
-  writeFileSync(join(folder, nameOf(80)), "");
-  truncateSync(join(folder, nameOf(80)), 200_000_000);
-  return readdirSync(folder).toSorted();
+  fs.writeFileSync(join(folder, nameOf(80)), "");
+  fs.truncateSync(join(folder, nameOf(80)), 200_000_000);
+  return fs.readdirSync(folder).toSorted();
 }
 
 it("what cannot be read is passed over and named; all else of the spool is applied", () => {
@@ -136,7 +132,7 @@ it("what cannot be read is passed over and named; all else of the spool is appli
   expect(isEmpty(folder)).toBe(false);
   expect(drained(folder)).toEqual([{ at: T0 }, { at: T0 + 1 }]);
   expect(isEmpty(folder)).toBe(true);
-  expect(readdirSync(folder).toSorted()).toEqual(names);
+  expect(fs.readdirSync(folder).toSorted()).toEqual(names);
   const { unreadable } = survey(folder);
   expect(unreadable.map(({ name }) => name).toSorted()).toEqual(names);
 });
@@ -144,9 +140,9 @@ it("what cannot be read is passed over and named; all else of the spool is appli
 it("a spool that is a file, a link to nothing or in a file is no spool: nothing waits there, and it is named", () => {
   for (const kind of ["file", "link"]) {
     const { spool: folder } = tempHome();
-    mkdirSync(dirname(folder), { recursive: true });
-    if (kind === "file") writeFileSync(folder, "a file");
-    else symlinkSync("/nonexistent/disk", folder);
+    fs.mkdirSync(dirname(folder), { recursive: true });
+    if (kind === "file") fs.writeFileSync(folder, "a file");
+    else fs.symlinkSync("/nonexistent/disk", folder);
     expect([isEmpty(folder), drained(folder)]).toEqual([true, []]);
     expect(survey(folder).unreadable).toHaveLength(1);
     expect(() => append(folder, { at: T0 })).toThrow();
@@ -158,13 +154,14 @@ it("a file or a folder of another user holds nothing up", async () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   const foreign = join(folder, nameOf(77));
-  writeFileSync(foreign, `{"at":${T0 + 1}}\n`, { mode: 0o600 });
+  fs.writeFileSync(foreign, `{"at":${T0 + 1}}\n`, { mode: 0o600 });
   const isRoot = process.getuid?.() === 0;
-  const files = readdirSync(folder).map((name) => join(folder, name));
+  const files = fs.readdirSync(folder).map((name) => join(folder, name));
   if (isRoot)
-    for (const path of [dirname(dirname(folder)), dirname(folder), folder, ...files]) chownSync(path, 65_534, 65_534);
-  if (isRoot) chownSync(foreign, 0, 0);
-  else chmodSync(foreign, 0);
+    for (const path of [dirname(dirname(folder)), dirname(folder), folder, ...files])
+      fs.chownSync(path, 65_534, 65_534);
+  if (isRoot) fs.chownSync(foreign, 0, 0);
+  else fs.chmodSync(foreign, 0);
   const body = `const seen = [];
     drain(folder, ({ at }) => seen.push(at - ${T0}));
     console.log(JSON.stringify([seen, isEmpty(folder), survey(folder).unreadable]));`;
@@ -185,8 +182,8 @@ it("entries of what is forgotten are removed; a file that cannot be read is name
 
 it("doctor names a spool that is a file, and leaves it", async () => {
   const home = aCliHome();
-  mkdirSync(home.paths.home, { recursive: true });
-  for (const name of ["spool", "backups"]) writeFileSync(join(home.paths.home, name), "");
+  fs.mkdirSync(home.paths.home, { recursive: true });
+  for (const name of ["spool", "backups"]) fs.writeFileSync(join(home.paths.home, name), "");
   expect((await home.shim("doctor")).out).toEqual(holding(/fail {2}spool: .*ENOTDIR/, /\d+ ok, /));
-  expect(readFileSync(home.paths.spool, "utf8")).toBe("");
+  expect(fs.readFileSync(home.paths.spool, "utf8")).toBe("");
 });

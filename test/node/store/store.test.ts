@@ -17,10 +17,7 @@ it("reading makes nothing on the disk and answers the empty value", ({ store, pa
   expect(store.driver).toBe(null);
 });
 
-it("reading an older schema migrates it, with a backup of the old content, and answers with its rows; the old process goes on", ({
-  store,
-  paths,
-}) => {
+it("reading an older schema migrates it, with a backup, and has its rows; old processes go on", ({ store, paths }) => {
   store.write(addSetting("a"));
   const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
   expect(newer.read(count, -1)).toBe(1);
@@ -93,10 +90,8 @@ it("a writer that waits longer than it may gets a clear, retryable error", ({ st
 it("where the lock of the upkeep cannot be opened, the error names it and not the store", ({ store, paths }) => {
   mkdirSync(`${paths.home}/maintenance.db`, { recursive: true });
   const { code, message } = refusal(() => store.write(() => null));
-  expect([code, message]).toEqual([
-    "store_unavailable",
-    expect.stringContaining("/maintenance.db: the file cannot be"),
-  ]);
+  expect(code).toBe("store_unavailable");
+  expect(message).toContain("/maintenance.db: the file cannot be");
 });
 
 it("a file that cannot be reached is a clear error", ({ store, paths }) => {
@@ -129,21 +124,16 @@ function addSetting(key: string): (sql: Sql) => void {
   return (sql) => void sql.run("INSERT INTO meta (key, value) VALUES (?, 'x')", key);
 }
 
-function count(sql: Sql): number {
-  return sql.all<{ n: number }>("SELECT count(*) AS n FROM meta WHERE value = 'x'")[0]?.n ?? -1;
-}
+const count = (sql: Sql): number =>
+  sql.all<{ n: number }>("SELECT count(*) AS n FROM meta WHERE value = 'x'")[0]?.n ?? -1;
 
-function schemaVersion(sql: Sql): number {
-  return sql.all<{ n: number }>("SELECT max(id) AS n FROM migrations")[0]?.n ?? -1;
-}
+const schemaVersion = (sql: Sql): number => sql.all<{ n: number }>("SELECT max(id) AS n FROM migrations")[0]?.n ?? -1;
 
 function step(overrides: Partial<Migration> = {}): Migration {
   return { id: migrations.length + 1, name: "test", statements: ["CREATE TABLE extra (a TEXT)"], ...overrides };
 }
 
-function modeOf(path: string): number {
-  return statSync(path).mode & 0o777;
-}
+const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
 const source = import.meta.resolve("#src/store/open-driver.ts");
 
@@ -182,9 +172,8 @@ it("a process uses one SQLite build only", () => {
 
 it("a value is bound where the planner does not see it, and no text that looks like one is changed", () => {
   const query = `SELECT '?' AS "a?", ? ->> '$.b' FROM json_each(?) WHERE value IN (?, ?) LIMIT ?`;
-  expect(withFixedPlan(query)).toBe(
-    `SELECT '?' AS "a?", +? ->> '$.b' FROM json_each(+?) WHERE value IN (+?, +?) LIMIT +?`,
-  );
+  const fixed = `SELECT '?' AS "a?", +? ->> '$.b' FROM json_each(+?) WHERE value IN (+?, +?) LIMIT +?`;
+  expect(withFixedPlan(query)).toBe(fixed);
   const db = new Database(":memory:");
   const rows = db.prepare(withFixedPlan(query)).all('{"b":7}', "[1,2,3]", 3, 1, 9);
   const row = ["?", 7];

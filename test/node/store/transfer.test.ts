@@ -117,18 +117,15 @@ it("no input makes an import throw or leave a part of it @night", () => {
   other.write((sql) => addSession(sql, { id: "mine" }));
   const before = contents(other);
   const mutated = fc.tuple(fc.nat(good.length - 1), fc.nat(), fc.oneof(fc.string(), fc.json()));
-  fc.assert(
-    fc.property(mutated, ([index, at, put]) => {
-      const line = good[index] ?? "";
-      const cut = at % (line.length + 1);
-      const answer = imported(other, good.with(index, line.slice(0, cut) + put + line.slice(cut + 1)));
-      if (answer.refused.length > 0) expect(contents(other)).toEqual(before);
-      const owned = TABLES.map((table) => [table, table === "sessions" ? "id" : "session"]);
-      for (const [table, owner] of owned)
-        other.write((sql) => sql.run(`DELETE FROM ${table} WHERE ${owner} <> 'mine'`));
-    }),
-    { numRuns: 300 },
-  );
+  const property = fc.property(mutated, ([index, at, put]) => {
+    const line = good[index] ?? "";
+    const cut = at % (line.length + 1);
+    const answer = imported(other, good.with(index, line.slice(0, cut) + put + line.slice(cut + 1)));
+    if (answer.refused.length > 0) expect(contents(other)).toEqual(before);
+    const owned = TABLES.map((table) => [table, table === "sessions" ? "id" : "session"]);
+    for (const [table, owner] of owned) other.write((sql) => sql.run(`DELETE FROM ${table} WHERE ${owner} <> 'mine'`));
+  });
+  fc.assert(property, { numRuns: 300 });
 });
 
 function filled(): Store {
@@ -153,9 +150,7 @@ function exported(store: Store, filter: ExportFilter = {}): string[] {
   return store.read((sql) => [...exportLines(sql, T0 + 5, filter)], []);
 }
 
-function imported(store: Store, lines: string[]): ImportResult {
-  return importLines(store, () => lines);
-}
+const imported = (store: Store, lines: string[]): ImportResult => importLines(store, () => lines);
 
 function contents(store: Store): unknown[][] {
   return store.read((sql: Sql) => TABLES.map((table) => sql.all(`SELECT * FROM ${table} ORDER BY 1, 2`)), []);

@@ -121,10 +121,8 @@ it("an old session that is over goes whole; crashes stay longer", ({ store }) =>
     sentNotifications.insert(sql, { key: "s1", at: T0 });
     notices.insert(sql, { at: T0, kind: "k", text: "x", acknowledgedAt: T0 + 2 });
   });
-  const longer = (): unknown[] =>
-    ["usage_messages", "sent_notifications", "notices"].flatMap((table) =>
-      found(store, `SELECT count(*) FROM ${table}`),
-    );
+  const tables = ["usage_messages", "sent_notifications", "notices"];
+  const longer = (): unknown[] => tables.flatMap((table) => found(store, `SELECT count(*) FROM ${table}`));
   const ended = pruned(store, T0 + 1 + 30 * DAY);
   expect(longer()).toEqual([1, 1, 1]);
   expect([...ended.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
@@ -276,28 +274,26 @@ it("after a purge no file holds a byte of the forgotten, and the rest is whole",
 it("after any history of saved and deleted rows a purge leaves no byte of what was forgotten", async () => {
   const chars = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 3_000, max: 20_000 }));
   const row = fc.record({ session: fc.nat(4), chars, isDeleted: fc.boolean(), isChanged: fc.boolean() });
-  await fc.assert(
-    fc.asyncProperty(fc.array(row, { minLength: 20, maxLength: 120 }), async (rows) => {
-      const { store, paths } = tempStore(driver);
-      const textOf = (session: number, chars: number): string => `${session === 0 ? MARK : "other"} `.repeat(chars / 8);
-      rows.forEach(({ session, chars, isDeleted, isChanged }, n) =>
-        store.write((sql) => {
-          addSession(sql, { id: `s${session}` });
-          const text = textOf(session, chars);
-          addJournal(sql, { session: `s${session}`, key: `${textOf(session, 16)}${n}`, at: n, text });
-          if (isDeleted) sql.run("DELETE FROM journal WHERE seq % 5 = ?", n % 5);
-          // What a row has held before belongs to what is forgotten.
-          if (isChanged) sql.run("UPDATE sessions SET title = ? WHERE id = ?", text, `s${session}`);
-          if (isChanged) sql.run("UPDATE sessions SET title = 'short' WHERE id = ?", `s${n % 5}`);
-        }),
-      );
-      store.write((sql) => forget(sql, { session: "s0" }));
-      await purge({ store, paths });
-      expect(filesWith(paths.home, MARK)).toEqual([]);
-      store.close();
-    }),
-    { numRuns: 8, examples: [[movedCells]] },
-  );
+  const property = fc.asyncProperty(fc.array(row, { minLength: 20, maxLength: 120 }), async (rows) => {
+    const { store, paths } = tempStore(driver);
+    const textOf = (session: number, chars: number): string => `${session === 0 ? MARK : "other"} `.repeat(chars / 8);
+    rows.forEach(({ session, chars, isDeleted, isChanged }, n) =>
+      store.write((sql) => {
+        addSession(sql, { id: `s${session}` });
+        const text = textOf(session, chars);
+        addJournal(sql, { session: `s${session}`, key: `${textOf(session, 16)}${n}`, at: n, text });
+        if (isDeleted) sql.run("DELETE FROM journal WHERE seq % 5 = ?", n % 5);
+        // What a row has held before belongs to what is forgotten.
+        if (isChanged) sql.run("UPDATE sessions SET title = ? WHERE id = ?", text, `s${session}`);
+        if (isChanged) sql.run("UPDATE sessions SET title = 'short' WHERE id = ?", `s${n % 5}`);
+      }),
+    );
+    store.write((sql) => forget(sql, { session: "s0" }));
+    await purge({ store, paths });
+    expect(filesWith(paths.home, MARK)).toEqual([]);
+    store.close();
+  });
+  await fc.assert(property, { numRuns: 8, examples: [[movedCells]] });
 });
 
 it("a purge that another process holds up says what is left, and succeeds when repeated", async () => {
@@ -335,29 +331,27 @@ function compare(sql: Sql): void {
 
 it("whatever is saved, deleted and searched in whatever order, the index finds what is there and nothing else", () => {
   const step = fc.record({ kind: fc.constantFrom("save", "drop", "search", "rebuild"), at: fc.nat(9) });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const { store } = tempStore(driver);
-      store.write((sql) => addSession(sql));
-      const there = new Set<number>();
-      const run = (sql: Sql, { kind, at }: (typeof steps)[number]): void => {
-        if (kind === "save" && !there.has(at)) {
-          addCheckpoint(sql, { id: `cp${at}`, summary: `word${at} common` });
-          there.add(at);
-        }
-        // The highest number comes again after its row is gone.
-        if (kind === "drop" && there.delete(at)) sql.run("DELETE FROM checkpoints WHERE id = ?", `cp${at}`);
-        if (kind === "search") expect(searched(sql, "common")).toHaveLength(there.size);
-        if (kind === "rebuild") rebuild(sql);
-      };
-      for (const one of steps) store.write((sql) => run(sql, one));
-      for (let at = 0; at < 10; at++) {
-        expect(store.write((sql) => searched(sql, `word${at}`))).toHaveLength(there.has(at) ? 1 : 0);
+  const property = fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    const { store } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    const there = new Set<number>();
+    const run = (sql: Sql, { kind, at }: (typeof steps)[number]): void => {
+      if (kind === "save" && !there.has(at)) {
+        addCheckpoint(sql, { id: `cp${at}`, summary: `word${at} common` });
+        there.add(at);
       }
-      store.write(compare);
-      expect(store.read(hasPending, true)).toBe(false);
-      store.close();
-    }),
-    { numRuns: 60 },
-  );
+      // The highest number comes again after its row is gone.
+      if (kind === "drop" && there.delete(at)) sql.run("DELETE FROM checkpoints WHERE id = ?", `cp${at}`);
+      if (kind === "search") expect(searched(sql, "common")).toHaveLength(there.size);
+      if (kind === "rebuild") rebuild(sql);
+    };
+    for (const one of steps) store.write((sql) => run(sql, one));
+    for (let at = 0; at < 10; at++) {
+      expect(store.write((sql) => searched(sql, `word${at}`))).toHaveLength(there.has(at) ? 1 : 0);
+    }
+    store.write(compare);
+    expect(store.read(hasPending, true)).toBe(false);
+    store.close();
+  });
+  fc.assert(property, { numRuns: 60 });
 });
