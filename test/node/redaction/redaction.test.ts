@@ -65,14 +65,7 @@ it("what is no secret and no private tag stays", () => {
   const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
   for (const text of [
     versions.map((version) => `"@inquirer/password": "${version}",`),
-    [
-      "a </private> b",
-      "<privately>x</privately>",
-      "<private/> a",
-      "private <b>x</b>",
-      "<private",
-      "a: Options<Private>; b",
-    ],
+    ["a </private> b", "<privates>x</privates>", "<private/> a", "private <b>x</b>", "<private", "a: Type<Private>; b"],
     ["Use `curl -u user:password` or", "**`curl -u user:password`**, or", "Cookie: theme=dark; lang=en\n"],
     ["login({ password: correctHorse })", "    password=correct_horse,\n", '{"auth": "abcdefghijklmnop"}'],
     ["const token = winter1234;", "--tokenizer winter1234", "token winter1234: read", "cp -p winter1234 b"],
@@ -132,12 +125,16 @@ it("a word that is a secret in one place is none in another, whichever comes fir
     [["winter7341", "summer8452"], "deploy --token § --yes", "const token = §;"],
   ] as const)
     for (const [at, word] of words.entries()) {
-      const counts = (at === 0 ? [secret, harmless] : [harmless, secret]).map(
-        (line) => redact(line.replace("§", word)).count,
-      );
+      const lines = at === 0 ? [secret, harmless] : [harmless, secret];
+      const counts = lines.map((line) => redact(line.replace("§", word)).count);
       expect([word, counts]).toEqual([word, at === 0 ? [1, 0] : [0, 1]]);
     }
 });
+
+const envOf = (value: string) => [
+  { name: "DB_PASSWORD", value },
+  { key: "DB_PASSWORD", defaultValue: value },
+];
 
 it("strings in JSON are redacted, and those at telling keys masked whole", () => {
   const secret = password(d);
@@ -147,10 +144,7 @@ it("strings in JSON are redacted, and those at telling keys masked whole", () =>
     passphrase: `x9!${token}`,
     nested: [{ apiKey: d.chars(base62, 24), note: `use ${token}`, count: 3, none: null, yes: true }],
     tokens: [d.chars(hex, 40)],
-    env: [
-      { name: "DB_PASSWORD", value: secret },
-      { key: "DB_PASSWORD", defaultValue: secret },
-    ],
+    env: envOf(secret),
     headers: { Authorization: `Bearer ${d.chars(base64, 40)}`, token, Accept: "*/*" },
   });
   expect(redacted.value).toEqual({
@@ -158,10 +152,7 @@ it("strings in JSON are redacted, and those at telling keys masked whole", () =>
     passphrase: "[redacted:password]",
     nested: [{ apiKey: "[redacted:secret]", note: "use [redacted:npm-token]", count: 3, none: null, yes: true }],
     tokens: ["[redacted:token]"],
-    env: [
-      { name: "DB_PASSWORD", value: "[redacted:password]" },
-      { key: "DB_PASSWORD", defaultValue: "[redacted:password]" },
-    ],
+    env: envOf("[redacted:password]"),
     headers: { Authorization: "[redacted:authorization]", token: "[redacted:npm-token]", Accept: "*/*" },
   });
   expect(redacted.count).toBe(9);

@@ -121,39 +121,28 @@ it("no secret in a short field of a transcript or of the status line is stored",
   const message = { id: tokenOf("message"), model: tokenOf("model"), content: [call], usage };
   const boundary = { subtype: "compact_boundary", compactMetadata: { trigger: tokenOf("trigger"), preTokens: 5 } };
   const error = { uuid: tokenOf("errorId"), isApiErrorMessage: true };
-  appendFileSync(
-    claude.transcript,
-    [
-      JSON.stringify({ type: "system", uuid: tokenOf("uuid"), ...boundary }),
-      anAssistantLine(message, { requestId: tokenOf("request"), uuid: tokenOf("uuid") }),
-      aToolResultLine(tokenOf("toolId"), "ok", false),
-      aToolResultLine(tokenOf("resultId"), "failed", true),
-      anAssistantLine({ content: [{ type: "text", text: "limit reached" }] }, error),
-      "",
-    ].join("\n"),
+  claude.transcribe(
+    JSON.stringify({ type: "system", uuid: tokenOf("uuid"), ...boundary }),
+    anAssistantLine(message, { requestId: tokenOf("request"), uuid: tokenOf("uuid") }),
+    aToolResultLine(tokenOf("toolId"), "ok", false),
+    aToolResultLine(tokenOf("resultId"), "failed", true),
+    anAssistantLine({ content: [{ type: "text", text: "limit reached" }] }, error),
   );
   claude.use("Bash");
   claude.stop();
   const file = join(dirname(claude.transcript), claude.session, "subagents", `agent-${tokenOf("agentFile")}.jsonl`);
   mkdirSync(dirname(file), { recursive: true });
-  appendFileSync(
-    file,
-    `${anAssistantLine({ id: "s1", model: tokenOf("agentModel"), usage }, { isSidechain: true })}\n`,
-  );
+  const ofAgent = anAssistantLine({ id: "s1", model: tokenOf("agentModel"), usage }, { isSidechain: true });
+  appendFileSync(file, `${ofAgent}\n`);
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   runtime.wait(16_000);
   refreshIfDue(chat, claude.session);
-  for (const [field, cost] of [
-    ["lineModel", 0.5],
-    ["costModel", 1.5],
-  ] as const) {
+  for (const [field, cost] of Object.entries({ lineModel: 0.5, costModel: 1.5 })) {
     const line = { session_id: claude.session, model: { id: tokenOf(field) }, cost: { total_cost_usd: cost } };
     statusOf(runtime, JSON.stringify(line));
   }
-  const models = runtime.store.read(
-    (sql) => sql.all("SELECT DISTINCT model FROM usage_messages UNION SELECT model FROM usage_costs"),
-    [],
-  );
+  const query = "SELECT DISTINCT model FROM usage_messages UNION SELECT model FROM usage_costs";
+  const models = runtime.store.read((sql) => sql.all(query), []);
   expect(models).toEqual([{ model: "[redacted:github-token]" }]);
   expect(found(runtime, fields)).toEqual([]);
 });
@@ -181,10 +170,8 @@ it("no secret in a field of any event is stored", () => {
       claude.tell(event, { prompt, tool_name, ...call, ...given });
     }
   const paths = ["session_id", "transcript_path", "cwd"];
-  claude.tell("UserPromptSubmit", {
-    prompt,
-    ...Object.fromEntries(paths.map((field) => [field, `/w/${tokenOf(field)}`])),
-  });
+  const inPaths = Object.fromEntries(paths.map((field) => [field, `/w/${tokenOf(field)}`]));
+  claude.tell("UserPromptSubmit", { prompt, ...inPaths });
   claude.tell("SessionEnd", { reason: tokenOf("reason") });
   expect([rowCount(runtime, "journal") > 30, rowCount(runtime, "checkpoints") > 0]).toEqual([true, true]);
   const all = [...fields, ...inCalls, ...paths, "tool_name"];

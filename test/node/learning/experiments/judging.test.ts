@@ -18,10 +18,8 @@ it("the tail of a binomial count equals R's binom.test, and its interval that of
 
 it("a cheaper model that is worse by the margin passes for as good no oftener than stated", () => {
   const random = seededRandom(6);
-  const count = (n: number, share: number) => ({
-    n,
-    hits: Array.from({ length: n }, () => random() < share).filter(Boolean).length,
-  });
+  const hits = (n: number, share: number) => Array.from({ length: n }, () => random() < share).filter(Boolean).length;
+  const count = (n: number, share: number) => ({ n, hits: hits(n, share) });
   const pValues = Array.from({ length: 400 }, () => notWorse(count(200, 0.6), count(200, 0.7), 0.1));
   expect(pValues.filter((one) => one <= 0.05).length).toBeLessThanOrEqual(20);
   expect(notWorse({ n: 800, hits: 728 }, { n: 800, hits: 720 }, 0.1)).toBeLessThan(1e-6);
@@ -39,9 +37,7 @@ const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
 const random = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 3));
 const timeout = 240_000 + runs * 1_000;
 
-function event(rate: number): number {
-  return random() < rate ? 1 : 0;
-}
+const event = (rate: number): number => (random() < rate ? 1 : 0);
 
 function usual(): Measured {
   return {
@@ -130,33 +126,24 @@ function forty(name: string, isTreated: boolean, hits: number): CanaryUnit[] {
   return Array.from({ length: 40 }, (_, at) => ({ isTreated, measured: { [name]: at < hits ? bad : 1 - bad } }));
 }
 
-it.each(Object.keys(guardrails))(
-  "harm by %s is found from so many of 40 chats on that it is chance once in 2,000",
-  (name) => {
-    const counts = Array.from({ length: 41 }, (_, hits) => hits);
-    const fewest = [0, 10, 20].map((hits) => {
-      const others = forty(name, false, hits);
-      const treated = counts.map((count) => forty(name, true, count));
-      const canaries = treated.map((units) => judgeCanary([...others, ...units], 0));
-      const watched = treated.map((units) => judgeWatch(others, units));
-      return [canaries.findIndex((verdict) => verdict !== "running"), watched.indexOf(name as keyof Measured)];
-    });
-    expect(fewest).toEqual([
-      [11, 16],
-      [26, 32],
-      [35, 39],
-    ]);
-  },
-);
+it.each(Object.keys(guardrails))("harm by %s is found where so many of 40 chats are chance once in 2,000", (name) => {
+  const counts = Array.from({ length: 41 }, (_, hits) => hits);
+  const fewest = [0, 10, 20].map((hits) => {
+    const others = forty(name, false, hits);
+    const treated = counts.map((count) => forty(name, true, count));
+    const canaries = treated.map((units) => judgeCanary([...others, ...units], 0));
+    const watched = treated.map((units) => judgeWatch(others, units));
+    return [canaries.findIndex((verdict) => verdict !== "running"), watched.indexOf(name as keyof Measured)];
+  });
+  expect(fewest.flat()).toEqual([11, 16, 26, 32, 35, 39]);
+});
 
 const drawn = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
 const margin = 0.5;
 /** As many as a review reads. */
 const mostPairs = 500;
 
-function normal(): number {
-  return Math.sqrt(-2 * Math.log(1 - drawn())) * Math.cos(2 * Math.PI * drawn());
-}
+const normal = (): number => Math.sqrt(-2 * Math.log(1 - drawn())) * Math.cos(2 * Math.PI * drawn());
 
 /** Verdict on differences of 20 sessions, and of four more at each reading until there is one. */
 function judgeGrowing(draw: () => number): string {

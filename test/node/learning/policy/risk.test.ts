@@ -56,9 +56,8 @@ it("a compaction takes away what was read of the context before it", () => {
 it("derives what the session's own rows hold, and nothing that is not known", () => {
   const known = { toolCalls: 7, transcriptBytes: 5_000, clientMemoryBytes: 1_000, hostMemory: 0.5, oomKills: 2 };
   const times = { sessionAgeMs: minute, sinceCheckpointMs: 10 };
-  expect(derive(someFacts({ ...known, lastCheckpointAt: T0 - 10 }), T0)).toEqual(
-    someReadings({ ...known, toolErrors: 0, ...times }, T0),
-  );
+  const facts = someFacts({ ...known, lastCheckpointAt: T0 - 10 });
+  expect(derive(facts, T0)).toEqual(someReadings({ ...known, toolErrors: 0, ...times }, T0));
   expect(Object.keys(derive(someFacts(), T0))).toEqual(["toolCalls", "sessionAgeMs", "sinceCheckpointMs"]);
 });
 
@@ -98,10 +97,7 @@ it("the context is what the newest response counted", () => {
     ...someReadings({ contextTokens: 100_000 }, T0),
     ...someReadings({ contextWindow: 1_000_000, contextFill: 0.1 }, T0, "estimated"),
   });
-  for (const [source, value] of [
-    ["measured", 0.5],
-    ["estimated", 0.1],
-  ] as const) {
+  for (const [source, value] of Object.entries({ measured: 0.5, estimated: 0.1 }) as [Source, number][]) {
     const known = someReadings({ contextWindow: 200_000 }, T0, source);
     expect(fromTranscript(part, known, {}, T0 + 5)).toMatchObject({ contextFill: { value, source } });
   }
@@ -183,29 +179,25 @@ const reading = fc.record({
 const anyReadings: fc.Arbitrary<Readings> = fc.dictionary(fc.constantFrom(...names), reading);
 
 it("for any readings the score is a number from 0 to 1 and the sum of its reasons", () => {
-  fc.assert(
-    fc.property(anyReadings, (readings) => {
-      const { score, reasons } = assess(readings, defaults, T0);
-      expect(score >= 0 && score <= 1).toBe(true);
-      const sum = reasons.reduce((total, reason) => total + reason.weight, 0);
-      expect(score).toBeCloseTo(Math.min(1, sum), 9);
-      for (const { value, threshold } of reasons) expect(value > threshold).toBe(true);
-    }),
-    { numRuns: 500 },
-  );
+  const property = fc.property(anyReadings, (readings) => {
+    const { score, reasons } = assess(readings, defaults, T0);
+    expect(score >= 0 && score <= 1).toBe(true);
+    const sum = reasons.reduce((total, reason) => total + reason.weight, 0);
+    expect(score).toBeCloseTo(Math.min(1, sum), 9);
+    for (const { value, threshold } of reasons) expect(value > threshold).toBe(true);
+  });
+  fc.assert(property, { numRuns: 500 });
 });
 
 it("a higher reading never lowers the risk", () => {
   const increase = fc.record({ name: fc.constantFrom(...names), by: fc.double({ min: 0, max: 1e9, noNaN: true }) });
-  fc.assert(
-    fc.property(anyReadings, increase, (readings, { name, by }) => {
-      const before = readings[name];
-      fc.pre(before !== undefined && Number.isFinite(before.value + by));
-      const higher = { ...readings, [name]: { ...before, value: before.value + by } };
-      expect(assess(higher, defaults, T0).score).toBeGreaterThanOrEqual(assess(readings, defaults, T0).score);
-    }),
-    { numRuns: 500 },
-  );
+  const property = fc.property(anyReadings, increase, (readings, { name, by }) => {
+    const before = readings[name];
+    fc.pre(before !== undefined && Number.isFinite(before.value + by));
+    const higher = { ...readings, [name]: { ...before, value: before.value + by } };
+    expect(assess(higher, defaults, T0).score).toBeGreaterThanOrEqual(assess(readings, defaults, T0).score);
+  });
+  fc.assert(property, { numRuns: 500 });
 });
 
 it("the documentation for users shows the defaults, and its example is valid", () => {
@@ -218,12 +210,10 @@ it("the documentation for users shows the defaults, and its example is valid", (
     const [figure = "", unit = ""] = over.split(" ");
     return Number(figure.replaceAll(",", "")) * (units.get(unit) ?? 1);
   };
-  const shown = rules.map(([, , over, adds, weight, threshold]) => [
-    [weight, Number(adds)],
-    [threshold, valueOf(over)],
-  ]);
-  expect(Object.fromEntries(shown.map(([weight]) => weight ?? []))).toEqual(defaults.weights);
-  expect(Object.fromEntries(shown.map(([, threshold]) => threshold ?? []))).toEqual(defaults.thresholds);
+  const weights = rules.map(([, , , adds, weight]) => [weight, Number(adds)]);
+  expect(Object.fromEntries(weights)).toEqual(defaults.weights);
+  const thresholds = rules.map(([, , over, , , threshold]) => [threshold, valueOf(over)]);
+  expect(Object.fromEntries(thresholds)).toEqual(defaults.thresholds);
   for (const [level, from] of Object.entries(defaults.levels)) {
     if (from > 0) expect(text).toContain(`${level} from ${from}`);
   }

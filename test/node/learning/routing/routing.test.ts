@@ -48,11 +48,8 @@ it("without evidence, or without counts, the default tier does the task", () => 
 });
 
 it("exploration: one tier below the default for weak evidence, none for a complex task, all for others", () => {
-  expect(choices("usual", [])).toEqual({
-    "medium chosen": expect.closeTo(0.9, 1),
-    "small explored": expect.closeTo(0.05, 1),
-    "tiny explored": expect.closeTo(0.05, 1),
-  });
+  const [most, few] = [0.9, 0.05].map((share) => expect.closeTo(share, 1) as number);
+  expect(choices("usual", [])).toEqual({ "medium chosen": most, "small explored": few, "tiny explored": few });
   expect(Object.keys(choices("weak", [])).toSorted()).toEqual(["medium chosen", "small explored"]);
   expect(choices("complex", [])).toEqual({ "medium chosen": 1 });
 });
@@ -88,10 +85,8 @@ it("where nothing is found the evidence is none, which is not simple", () => {
 });
 
 it("kind, size and complexity follow what is asked for", () => {
-  expect(analyzeTask("Fix the bug in src/a.ts and add a test in test/a.test.ts.")).toMatchObject({
-    kind: "test",
-    evidence: "strong",
-  });
+  const text = "Fix the bug in src/a.ts and add a test in test/a.test.ts.";
+  expect(analyzeTask(text)).toMatchObject({ kind: "test", evidence: "strong" });
   expect(analyzeTask("Rename the class.")).toMatchObject({ kind: "refactor", evidence: "weak" });
   const folders = Array.from({ length: 12 }, (_, at) => `- src/part${at}/main.ts`);
   const large = `Migrate and refactor these, then run the tests:\n${folders.join("\n")}\n`;
