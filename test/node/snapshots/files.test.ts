@@ -22,10 +22,8 @@ it("leaves secrets out by name, and an npm settings file by its token, and names
   const from = makeProject({ "a.txt": "x\n", ".env.committed": "KEEP=1\n", ...npm });
   const secrets = [".env", "conf/.env.local", "server.pem", "id_rsa", "credentials.json", ".aws/config"];
   write(from.project, Object.fromEntries(secrets.map((name) => [name, "hush hush\n"])));
-  write(from.project, {
-    ".npmrc": "//registry.example/:_authToken=abc\n",
-    "sub/.npmrc": "//registry.example/:_authToken=${TOKEN}\n",
-  });
+  const auth = "//registry.example/:_authToken";
+  write(from.project, { ".npmrc": `${auth}=abc\n`, "sub/.npmrc": `${auth}=\${TOKEN}\n` });
   write(from.project, { "credentials.ts": "export {};\n", "staged.pem": "hush hush\n" });
   git(from.project, "add", "-f", "staged.pem");
   const snapshot = await taken(from);
@@ -135,21 +133,16 @@ it("the first 256 KiB of a file are searched for secrets, 32 MiB in all", () => 
   const size = 256 * 1024;
   const x = "x".repeat(size);
   write(project, { early: `${token}${x}`, late: `${x}${token}`, large: Buffer.alloc(size) });
-  const reasonOf = (search: SecretContent, name: string): string | null =>
-    search.reason(Buffer.from(join(project, name)), name);
+  const reasonOf = (search: SecretContent, name: string) => search.reason(Buffer.from(join(project, name)), name);
   const search = new SecretContent();
   expect([reasonOf(search, "early"), reasonOf(search, "late")]).toEqual(["it holds a secret (github-token)", null]);
   for (let read = 2; read < 128; read++) reasonOf(search, "large");
   expect(reasonOf(search, "early")).toBeNull();
 });
 
-function sha256(content: string | Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
-}
+const sha256 = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
 
-function why(path: string): string | undefined {
-  return noteFile(path, "noted", LIMITS).skipped;
-}
+const why = (path: string): string | undefined => noteFile(path, "noted", LIMITS).skipped;
 
 it("does not read secrets, pipes, folders, devices that never end, and relative paths, and says why", () => {
   const at = temporaryFolder();
@@ -208,22 +201,20 @@ it("reads 500 files and 128 MiB at most", () => {
   expect(Math.max(...asked)).toBe(16_777_216);
 });
 
+const wordsOf = (text: string): string[] => text.trim().split(/\s+/);
+
 it("knows secrets by their names, and leaves programs and settings with similar names", () => {
-  const secrets = String.raw`
+  const secrets = wordsOf(String.raw`
     .env .ENV .env.local a/b/.envrc prod.env .dev.vars x.pem X.KEY a.p12 a.pfx id_rsa id_rsa.bak id_ed25519 .netrc
     _netrc .pgpass .git-credentials credentials credentials.json credentials.csv secrets.yml secrets-prod.yaml
     my-service-account.json terraform.tfvars terraform.tfstate terraform.tfstate.backup .ssh/config .aws/config
     kubeconfig prod.kubeconfig AuthKey_AB12.p8 backup.gpg release.asc server.der wallet.dat deploy_key
     aws-credentials secrets.prod.yaml values-secrets.yaml .terraformrc .vault_pass passwords.txt api_key.txt
-    cookies.txt env.production a.env.bak shop-firebase-adminsdk-1a2b.json C:\x\.env`
-    .trim()
-    .split(/\s+/);
-  const others = `
+    cookies.txt env.production a.env.bak shop-firebase-adminsdk-1a2b.json C:\x\.env`);
+  const others = wordsOf(`
     env.ts environment.ts credentials.ts credential-provider.ts secrets.go secret-names.ts rotate-secrets
     reset-password password-policy.json tokens.json env key.ts keys.json pem.md README.md id.rs package.json
-    .npmrc monkey src/.gitignore tfstate.py ssh/config`
-    .trim()
-    .split(/\s+/);
+    .npmrc monkey src/.gitignore tfstate.py ssh/config`);
   expect(secrets.filter((name) => !isSecretName(name))).toEqual([]);
   expect(others.filter(isSecretName)).toEqual([]);
 });

@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import * as fs from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Trigger } from "#src/contract/checkpoint.ts";
@@ -38,8 +37,8 @@ it("after a drop nothing of the snapshot can be read, and the others are whole",
   await taken(from, { checkpointId: "keep1" });
   write(from.project, { "secretish.txt": `${MARK}\n`, "a.txt": "two\n", [`${MARK}.txt`]: "name\n" });
   const { repository } = await taken(from, { checkpointId: "gone" });
-  rmSync(join(from.project, "secretish.txt"));
-  rmSync(join(from.project, `${MARK}.txt`));
+  fs.rmSync(join(from.project, "secretish.txt"));
+  fs.rmSync(join(from.project, `${MARK}.txt`));
   const keep2 = await taken(from, { checkpointId: "keep2" });
   expect(readable(repository)).toContain(MARK);
   expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 2 } });
@@ -63,9 +62,8 @@ it("a drop that failed says so, its repeat finishes it, and the last one removes
   });
   expect(readable(repository)).toContain(MARK);
   expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });
-  for (let round = 0; round < 2; round++)
-    expect(await drop(repository, ["keep"])).toEqual({ ok: true, value: { left: 0 } });
-  expect(readdirSync(from.snapshots)).toEqual([]);
+  for (let n = 0; n < 2; n++) expect(await drop(repository, ["keep"])).toEqual({ ok: true, value: { left: 0 } });
+  expect(fs.readdirSync(from.snapshots)).toEqual([]);
   expect((await taken(from)).files).toBe(2);
 });
 
@@ -112,7 +110,7 @@ it("a snapshot that fails keeps its reason; one that is stopped, or falls into a
   await takePending(rig.runtime, ["s1"], rig.never);
   expect(rowOf(rig, id)?.state).toBe("pending");
   rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
-  writeFileSync(rig.runtime.paths.snapshots, "a file where the folder should be");
+  fs.writeFileSync(rig.runtime.paths.snapshots, "a file where the folder should be");
   await takePending(rig.runtime, ["s1"], rig.never);
   expect(rowOf(rig, id)).toMatchObject({ state: "failed", reason: expect.stringMatching(/./) as string });
 });
@@ -134,10 +132,10 @@ it("files of a checkpoint that was deleted meanwhile are dropped", async () => {
   await taking;
   const row = rowOf(rig, id);
   expect(row?.state).toBe("drop");
-  expect(existsSync(row?.repository ?? "")).toBe(true);
+  expect(fs.existsSync(row?.repository ?? "")).toBe(true);
   expect(await dropMarked(rig.runtime, { maxGarbage: 0 })).toEqual({ dropped: 1, failures: [] });
   expect(rowOf(rig, id)).toBeNull();
-  expect(existsSync(row?.repository ?? "")).toBe(false);
+  expect(fs.existsSync(row?.repository ?? "")).toBe(false);
 });
 
 it("files of a turn that were not saved before its tool ran are never saved later", async () => {
@@ -178,12 +176,12 @@ async function aSeenProject() {
 /** Waits until a change would have a later time than those before it. */
 async function pastTheTick(folder: string): Promise<void> {
   const probe = join(folder, "..", "probe");
-  writeFileSync(probe, "");
-  const { ctimeMs } = statSync(probe);
+  fs.writeFileSync(probe, "");
+  const { ctimeMs } = fs.statSync(probe);
   do {
     await new Promise(setImmediate);
-    utimesSync(probe, 1, 1);
-  } while (statSync(probe).ctimeMs <= ctimeMs + 40);
+    fs.utimesSync(probe, 1, 1);
+  } while (fs.statSync(probe).ctimeMs <= ctimeMs + 40);
 }
 
 it("a checkpoint of an unchanged project gets the newest snapshot without git, and owns it", async () => {
@@ -192,9 +190,8 @@ it("a checkpoint of an unchanged project gets the newest snapshot without git, a
   expect(await again()).toEqual(first);
   expect(await again({ checkpointId: "cp3", env })).toEqual(first);
   await drop(first.repository, ["cp1", "cp2"]);
-  expect(git(first.repository, "for-each-ref", "--format=%(objectname) %(refname)").trim()).toBe(
-    `${first.commit} refs/shim/cp3`,
-  );
+  const references = git(first.repository, "for-each-ref", "--format=%(objectname) %(refname)").trim();
+  expect(references).toBe(`${first.commit} refs/shim/cp3`);
   expect(git(first.repository, "fsck", "--full", "--strict")).toBe("");
   expect(git(from.project, "status", "--porcelain")).toBe("?? .env\n?? new.txt\n");
 });
@@ -204,25 +201,25 @@ it("any change of a file, a setting, a branch or what is ignored needs git", asy
   const { project } = from;
   const at = (path: string): string => join(project, path);
   const changes: Record<string, () => void> = {
-    content: () => writeFileSync(at("a.txt"), "two\n"),
+    content: () => fs.writeFileSync(at("a.txt"), "two\n"),
     "same size and old time": () => {
-      writeFileSync(at("a.txt"), "ten\n");
-      utimesSync(at("a.txt"), 1, 1);
+      fs.writeFileSync(at("a.txt"), "ten\n");
+      fs.utimesSync(at("a.txt"), 1, 1);
     },
-    "new file": () => writeFileSync(at("d/c.txt"), ""),
-    deleted: () => rmSync(at("d/c.txt")),
-    renamed: () => renameSync(at("new.txt"), at("newer.txt")),
-    mode: () => chmodSync(at("a.txt"), 0o755),
-    link: () => symlinkSync("a.txt", at("link")),
-    "new ignored file": () => writeFileSync(at("other.log"), ""),
-    "new file in an ignored folder": () => writeFileSync(at("built/y"), ""),
-    "deleted ignored file": () => rmSync(at("out.log")),
-    secret: () => appendFileSync(at(".env"), "C=d\n"),
+    "new file": () => fs.writeFileSync(at("d/c.txt"), ""),
+    deleted: () => fs.rmSync(at("d/c.txt")),
+    renamed: () => fs.renameSync(at("new.txt"), at("newer.txt")),
+    mode: () => fs.chmodSync(at("a.txt"), 0o755),
+    link: () => fs.symlinkSync("a.txt", at("link")),
+    "new ignored file": () => fs.writeFileSync(at("other.log"), ""),
+    "new file in an ignored folder": () => fs.writeFileSync(at("built/y"), ""),
+    "deleted ignored file": () => fs.rmSync(at("out.log")),
+    secret: () => fs.appendFileSync(at(".env"), "C=d\n"),
     index: () => git(project, "add", "newer.txt"),
     commit: () => commitAll(project, "second"),
     branch: () => git(project, "checkout", "-q", "-b", "other"),
     setting: () => git(project, "config", "core.autocrlf", "true"),
-    "rule of this clone": () => writeFileSync(at(".git/info/exclude"), "newer.txt\n"),
+    "rule of this clone": () => fs.writeFileSync(at(".git/info/exclude"), "newer.txt\n"),
   };
   const seen: string[] = [];
   for (const [name, change] of Object.entries(changes)) {
@@ -257,19 +254,17 @@ it("a file that changes while git looks is not taken for one of the snapshot", a
 
 it("who works on the repository has its lock: others wait for it, and stop when the caller says so", async () => {
   const { from, first, again } = await aSeenProject();
-  writeFileSync(`${first.repository}.lock`, JSON.stringify(identify(HOST.processes, process.pid)));
+  fs.writeFileSync(`${first.repository}.lock`, JSON.stringify(identify(HOST.processes, process.pid)));
   expect(await again({ limits: { ...LIMITS, timeoutMs: 60 } })).toBeNull();
-  expect(await again({ signal: AbortSignal.timeout(60) })).toEqual({
-    state: "failed",
-    reason: "stopped before it was done",
-  });
-  expect(existsSync(join(first.repository, "refs/shim/cp2"))).toBe(false);
-  rmSync(`${first.repository}.lock`);
+  const stopped = { state: "failed", reason: "stopped before it was done" };
+  expect(await again({ signal: AbortSignal.timeout(60) })).toEqual(stopped);
+  expect(fs.existsSync(join(first.repository, "refs/shim/cp2"))).toBe(false);
+  fs.rmSync(`${first.repository}.lock`);
   const seen = join(from.root, "seen");
   const look = `case "$*" in *pack-objects*) ls ${first.repository}.lock >> ${seen} 2>&1;; esac; exec $GIT "$@"`;
   write(from.project, { "a.txt": "two\n" });
   await taken(from, { env: withGit(from, look), checkpointId: "cp3" });
-  expect(readFileSync(seen, "utf8")).toMatch(/^(\S+\.lock\n)+$/);
+  expect(fs.readFileSync(seen, "utf8")).toMatch(/^(\S+\.lock\n)+$/);
 });
 
 it("a folder outside git, of so many files at most, until a repository is made around it", async () => {
@@ -299,10 +294,7 @@ function twoTrees(files: Record<string, string>): GitProject & { readonly other:
   return { ...from, other };
 }
 
-function foresee(
-  { snapshots }: Pick<GitProject, "snapshots">,
-  sides: readonly (string | MadeSide)[],
-): Promise<Forecast> {
+function foresee({ snapshots }: GitProject, sides: readonly (string | MadeSide)[]): Promise<Forecast> {
   const keep = sides.flatMap((one) => (typeof one === "string" ? [] : [one.scratch]));
   const given = sides.map((one) =>
     typeof one === "string" ? { name: one, last: null, isSame: false } : { name: one.name, last: one, isSame: true },
@@ -333,17 +325,17 @@ it("takes a side as it was made, and reads the files where that is gone; of olde
     return pairs.map(({ conflicts }) => conflicts.map(({ path }) => path));
   };
   expect(await paths(made)).toEqual([["a.txt"]]);
-  expect(existsSync(sides[1]?.scratch ?? "")).toBe(false);
-  rmSync(made.scratch, { recursive: true });
+  expect(fs.existsSync(sides[1]?.scratch ?? "")).toBe(false);
+  fs.rmSync(made.scratch, { recursive: true });
   expect(await paths(made)).toEqual([[]]);
   await clearForeseen(from.snapshots, []);
-  expect(readdirSync(join(from.snapshots, "foreseen.work"))).toEqual([]);
+  expect(fs.readdirSync(join(from.snapshots, "foreseen.work"))).toEqual([]);
 });
 
 it("merges from the common commit of the two HEADs, and names what each did to a file", async () => {
   const from = twoTrees({ "both.txt": lines(9), "gone.txt": lines(9), "old.txt": "x\n" });
   write(from.other, { "both.txt": "committed\n", "new.txt": "theirs\n" });
-  rmSync(join(from.other, "gone.txt"));
+  fs.rmSync(join(from.other, "gone.txt"));
   commitAll(from.other, "theirs");
   write(from.project, { "both.txt": "mine\n", "new.txt": "mine\n", "gone.txt": `${lines(9)}more\n`, "old.txt": "y\n" });
   const { pairs, sides } = await foresee(from, [from.project, from.other]);
@@ -375,18 +367,16 @@ it("foresees exactly the files that git merge cannot merge, with lines in which 
     for (const [at, word] of changes) text[at] = word;
     return text.join("\n");
   };
-  await fc.assert(
-    fc.asyncProperty(edits, edits, async (left, right) => {
-      writeFileSync(join(from.project, "a.txt"), edited(left));
-      writeFileSync(join(from.other, "a.txt"), edited(right));
-      const found = (await foresee(from, [from.project, from.other])).pairs[0]?.conflicts ?? [];
-      for (const folder of [from.project, from.other]) commitAll(folder, "final");
-      expect(found.length > 0).toBe(!merges(from.project));
-      for (const { lines: named } of found) for (const one of named) expect(one).toMatch(/^\d+/);
-      for (const folder of [from.project, from.other]) git(folder, "reset", "--quiet", "--hard", base);
-    }),
-    { numRuns: 40 },
-  );
+  const property = fc.asyncProperty(edits, edits, async (left, right) => {
+    fs.writeFileSync(join(from.project, "a.txt"), edited(left));
+    fs.writeFileSync(join(from.other, "a.txt"), edited(right));
+    const found = (await foresee(from, [from.project, from.other])).pairs[0]?.conflicts ?? [];
+    for (const folder of [from.project, from.other]) commitAll(folder, "final");
+    expect(found.length > 0).toBe(!merges(from.project));
+    for (const { lines: named } of found) for (const one of named) expect(one).toMatch(/^\d+/);
+    for (const folder of [from.project, from.other]) git(folder, "reset", "--quiet", "--hard", base);
+  });
+  await fc.assert(property, { numRuns: 40 });
 });
 
 function merges(project: string): boolean {

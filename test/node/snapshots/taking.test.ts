@@ -1,5 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import * as fs from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
@@ -22,25 +21,25 @@ it("a snapshot has each file that is not ignored byte for byte and alone, and gi
   write(project, { "a.txt": "edited\n", "staged.txt": "staged\n", "copy.txt": long, "run.sh": "#!/bin/sh\n" });
   git(project, "add", "staged.txt");
   write(project, { "local.cfg": "mine\n", "assumed.cfg": "mine too\n", "noise.log": "ignored\n" });
-  chmodSync(join(project, "run.sh"), 0o755);
-  for (const name of ["gone.txt", "dir", "x", "y"]) rmSync(join(project, name), { recursive: true });
+  fs.chmodSync(join(project, "run.sh"), 0o755);
+  for (const name of ["gone.txt", "dir", "x", "y"]) fs.rmSync(join(project, name), { recursive: true });
   write(project, { "x/now.txt": "folder\n", y: "file now\n" });
-  symlinkSync("/etc/hostname", join(project, "outside"));
-  symlinkSync("nowhere", join(project, "dangling"));
+  fs.symlinkSync("/etc/hostname", join(project, "outside"));
+  fs.symlinkSync("nowhere", join(project, "dangling"));
   // A folder of tracked files that became a link: what is reached through it is not the project's.
-  symlinkSync("other", join(project, "dir"));
+  fs.symlinkSync("other", join(project, "dir"));
   const odd = ["with blank.txt", 'quo"te.txt', "line\nbreak.txt", "snö/日本語.txt", "-dash", ":(glob)x", "back\\slash"];
   write(project, Object.fromEntries(odd.map((name) => [name, `${name}\n`])));
-  writeFileSync(Buffer.from([...Buffer.from(`${project}/`), 0xff, 0xfe, 0x2e, 0x74]), "raw\n");
+  fs.writeFileSync(Buffer.from([...Buffer.from(`${project}/`), 0xff, 0xfe, 0x2e, 0x74]), "raw\n");
   const head = git(project, "rev-parse", "HEAD").trim();
   const [before, { "noise.log": _, ...work }] = [fingerprint(join(project, ".git")), contents(project)];
   const snapshot = await taken(from);
   await taken(from, { checkpointId: "cp2" });
   expect(fingerprint(join(project, ".git"))).toEqual(before);
   expect(snapshot).toMatchObject({ head, branch: "main", leftOut: [], files: Object.keys(work).length, borrowed: 0 });
-  expect([readdirSync(from.snapshots).length, statSync(from.snapshots).mode & 0o777]).toEqual([1, 0o700]);
-  expect(statSync(snapshot.repository).mode & 0o777).toBe(0o700);
-  rmSync(join(project, ".git"), { recursive: true });
+  expect([fs.readdirSync(from.snapshots).length, fs.statSync(from.snapshots).mode & 0o777]).toEqual([1, 0o700]);
+  expect(fs.statSync(snapshot.repository).mode & 0o777).toBe(0o700);
+  fs.rmSync(join(project, ".git"), { recursive: true });
   expect(git(snapshot.repository, "fsck", "--full", "--strict")).toBe("");
   const into = join(root, "into");
   await restoreFiles({ ...HOST, repository: snapshot.repository, commit: snapshot.commit, into, timeoutMs: 60_000 });
@@ -61,7 +60,7 @@ it("without a work tree, git, a git that is new enough, or git's trust in the fo
     [{ env: withGit(other, 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"') }, "--add safe.directory"],
   ] as const)
     expect(await take(from, more)).toEqual({ state: "skipped", reason: expect.stringContaining(words) as string });
-  expect(existsSync(from.snapshots)).toBe(false);
+  expect(fs.existsSync(from.snapshots)).toBe(false);
 });
 
 it("works before the first commit, with and without an index", async () => {
@@ -92,13 +91,13 @@ it("works in the middle of a merge and keeps the conflict as it is in the files"
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");
   write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
-  rmSync(join(from.project, "b.txt"));
+  fs.rmSync(join(from.project, "b.txt"));
   commitAll(from.project, "theirs");
   git(from.project, "checkout", "--quiet", "main");
   write(from.project, { "a.txt": "ours\n", "b.txt": "ours\n", ".env.local": "ours\n" });
   commitAll(from.project, "ours");
   expect(() => git(from.project, "merge", "other")).toThrow(/CONFLICT|failed/);
-  rmSync(join(from.project, "b.txt"));
+  fs.rmSync(join(from.project, "b.txt"));
   const before = fingerprint(join(from.project, ".git"));
   const snapshot = await taken(from);
   expect(show(snapshot, "a.txt")).toContain("<<<<<<<");
@@ -113,7 +112,7 @@ it("git gets no token of the environment", async () => {
   const seen = join(from.root, "seen");
   const env = { ...withGit(from, `env >> ${seen}; exec $GIT "$@"`), SHIM_TOKEN: "shim_a.b" };
   await taken(from, { env });
-  expect(readFileSync(seen, "utf8")).toMatch(/^(?!.*shim_a\.b).*PATH=/s);
+  expect(fs.readFileSync(seen, "utf8")).toMatch(/^(?!.*shim_a\.b).*PATH=/s);
 });
 
 it("sees a change that only the time of the index gives away", async () => {
@@ -121,22 +120,22 @@ it("sees a change that only the time of the index gives away", async () => {
   git(from.project, "config", "core.trustctime", "false");
   const at = new Date(T0);
   const file = join(from.project, "a.txt");
-  utimesSync(file, at, at);
+  fs.utimesSync(file, at, at);
   git(from.project, "add", "a.txt");
-  utimesSync(join(from.project, ".git/index"), at, at);
+  fs.utimesSync(join(from.project, ".git/index"), at, at);
   // As large as before, at the time that the index knows: as when it is edited in the moment of the add.
-  writeFileSync(file, "two\n");
-  utimesSync(file, at, at);
+  fs.writeFileSync(file, "two\n");
+  fs.utimesSync(file, at, at);
   expect(show(await taken(from), "a.txt")).toBe("two\n");
 });
 
 it("the snapshot after a loss in SHIM's repository is whole again, also where nothing has changed", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   const { repository } = await taken(from);
-  rmSync(join(repository, "objects/pack"), { recursive: true });
-  mkdirSync(join(repository, "objects/pack"));
+  fs.rmSync(join(repository, "objects/pack"), { recursive: true });
+  fs.mkdirSync(join(repository, "objects/pack"));
   const again = await taken(from, { checkpointId: "cp2" });
-  rmSync(join(from.project, ".git"), { recursive: true });
+  fs.rmSync(join(from.project, ".git"), { recursive: true });
   expect(git(repository, "fsck", "--full", again.commit)).toBe("");
   expect(show(again, "d/b.txt")).toBe("two\n");
 });
@@ -163,10 +162,10 @@ it("stops in time, says so, and leaves nothing behind @night", async () => {
   const before = fingerprint(join(from.project, ".git"));
   const snapshot = await take(from, { env, limits: { ...LIMITS, timeoutMs: 5_000 } });
   expect(snapshot).toEqual({ state: "failed", reason: expect.stringContaining("took longer than 5000 ms") });
-  const started = readFileSync(pids, "utf8").trim().split("\n");
+  const started = fs.readFileSync(pids, "utf8").trim().split("\n");
   expect(started).toHaveLength(2);
   for (const pid of started) expect(systemProcesses.facts(Number(pid))).toBeNull();
-  expect(readdirSync(from.snapshots)).toHaveLength(1);
+  expect(fs.readdirSync(from.snapshots)).toHaveLength(1);
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
   expect(await taken(from)).toMatchObject({ files: 1 });
 });
@@ -175,21 +174,21 @@ it("continues after a process that was killed in the middle: scratch and locks a
   const from = makeProject({ "a.txt": "one\n" });
   const first = await taken(from);
   const { repository } = first;
-  mkdirSync(join(`${repository}.work-abc123`, "objects"), { recursive: true });
+  fs.mkdirSync(join(`${repository}.work-abc123`, "objects"), { recursive: true });
   for (const lock of ["packed-refs.lock", "refs/shim/cp1.lock", "objects/pack/tmp_pack_x"])
-    writeFileSync(join(repository, lock), "");
-  rmSync(join(repository, "HEAD"));
+    fs.writeFileSync(join(repository, lock), "");
+  fs.rmSync(join(repository, "HEAD"));
   // Of a process that has ended.
   const gone = { boot: systemProcesses.boot(), pid: process.pid, start: "another start" };
-  writeFileSync(`${repository}.lock`, JSON.stringify(gone));
+  fs.writeFileSync(`${repository}.lock`, JSON.stringify(gone));
   const half = { ".b.txt.shim-7.tmp": "tw", "sub/.back.shim-7.tmp/c.txt": "thr" };
   write(from.project, { "b.txt": "two\n", ".b.txt.tmp": "of an editor\n", ...half });
   const second = await taken(from, { checkpointId: "cp2" });
   expect([paths(second), second.leftOut]).toEqual([[".b.txt.tmp", "a.txt", "b.txt"], []]);
   expect(paths(first)).toEqual(["a.txt"]);
-  expect(readdirSync(from.snapshots)).toHaveLength(1);
-  expect(existsSync(join(repository, "packed-refs.lock"))).toBe(false);
-  expect(readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
+  expect(fs.readdirSync(from.snapshots)).toHaveLength(1);
+  expect(fs.existsSync(join(repository, "packed-refs.lock"))).toBe(false);
+  expect(fs.readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
 });
 
 function aFolder(files: Record<string, string | Buffer>): GitProject {
@@ -202,8 +201,8 @@ it("a folder outside git is saved byte for byte and comes back, and nothing is w
   const left = { "out/built.js": "built\n", "node_modules/p/index.js": "installed\n", ".env": "KEY=1\n" };
   const rules = { ".gitattributes": "* text=auto\n", ".gitignore": "out/\n" };
   const from = aFolder({ "a.txt": "one\r\n", "sub/run.sh": "#!/bin/sh\n", ...rules, ...left });
-  chmodSync(join(from.project, "sub/run.sh"), 0o755);
-  symlinkSync("a.txt", join(from.project, "link"));
+  fs.chmodSync(join(from.project, "sub/run.sh"), 0o755);
+  fs.symlinkSync("a.txt", join(from.project, "link"));
   const before = contents(from.project);
   const snapshot = await taken(from);
   expect(paths(snapshot).toSorted()).toEqual([".gitattributes", ".gitignore", "a.txt", "link", "sub/run.sh"]);
@@ -218,11 +217,9 @@ it("a folder outside git is saved byte for byte and comes back, and nothing is w
 
 it("neither a home folder nor one above it is taken, one of many folders is", async () => {
   const from = aFolder({ "a.txt": "one\n" });
+  const reason = expect.stringContaining("is no project") as string;
   for (const HOME of [from.project, join(from.project, "me")])
-    expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({
-      state: "skipped",
-      reason: expect.stringContaining("is no project"),
-    });
+    expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({ state: "skipped", reason });
   const many = Object.fromEntries(Array.from({ length: 120 }, (_, at) => [`${at}/f`, ""]));
   expect((await taken(aFolder(many))).files).toBe(120);
 });
@@ -231,11 +228,11 @@ it("the next snapshot of a folder outside git reads only what has changed, until
   const from = aFolder({ "a.txt": "one\n", "b.txt": "two\n", "c.txt": "three\n" });
   await taken(from, { checkpointId: "cp1" });
   write(from.project, { "a.txt": "changed\n", "d.txt": "new\n" });
-  rmSync(join(from.project, "b.txt"));
+  fs.rmSync(join(from.project, "b.txt"));
   const second = await taken(from, { checkpointId: "cp2" });
   expect(paths(second)).toEqual(["a.txt", "c.txt", "d.txt"]);
   expect(second.bytes).toBe(12);
-  const indexes = (): string[] => readdirSync(second.repository).filter((name) => name.startsWith("base"));
+  const indexes = (): string[] => fs.readdirSync(second.repository).filter((name) => name.startsWith("base"));
   expect(indexes().toSorted()).toEqual(["base-index", "base.json"]);
   const { repository } = second;
   await dropSnapshots({ ...HOST, repository, checkpointIds: ["cp2"], timeoutMs: 60_000 });
