@@ -5,11 +5,8 @@ import { write } from "#harness/machine/git-project.ts";
 /** Installs a program the way npm does: a package, and a link in `.bin`. @param script of Node; its arguments begin at `process.argv[2]` */
 export function install(folder: string, name: string, script: string, program = name): void {
   const home = join(folder, "node_modules", name);
-  const bin = { [program]: "cli.js" };
-  write(home, {
-    "package.json": JSON.stringify({ name, version: "9.8.7", bin }),
-    "cli.js": `#!/usr/bin/env node\n${script}`,
-  });
+  const settings = JSON.stringify({ name, version: "9.8.7", bin: { [program]: "cli.js" } });
+  write(home, { "package.json": settings, "cli.js": `#!/usr/bin/env node\n${script}` });
   chmodSync(join(home, "cli.js"), 0o755);
   const link = join(folder, "node_modules", ".bin", program);
   mkdirSync(dirname(link), { recursive: true });

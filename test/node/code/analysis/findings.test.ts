@@ -4,15 +4,8 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { InstalledTool, Parsed, ProjectView, ToolName, ToolOutput } from "#src/code/analysis/adapter.ts";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
-import {
-  compareWithBaseline,
-  mergeFindings,
-  toBaseline,
-  withFingerprints,
-  type Finding,
-  type MergedFinding,
-  type RawFinding,
-} from "#src/code/analysis/finding.ts";
+import { compareWithBaseline, mergeFindings, toBaseline, withFingerprints } from "#src/code/analysis/finding.ts";
+import type { Finding, MergedFinding, RawFinding } from "#src/code/analysis/finding.ts";
 import { countTotals, findHotspots, Report, ToolRun, toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
 
 /**
@@ -61,9 +54,7 @@ function aFinding(changes: Partial<RawFinding> = {}): RawFinding {
 }
 
 function merged(...results: [tool: string, ...findings: Partial<RawFinding>[]][]): MergedFinding[] {
-  return mergeFindings(
-    results.map(([tool, ...findings]) => ({ tool, version: null, findings: findings.map(aFinding) })),
-  );
+  return mergeFindings(results.map(([tool, ...found]) => ({ tool, version: null, findings: found.map(aFinding) })));
 }
 
 it("the tools' findings in a real project are joined, and none is lost", () => {
@@ -124,19 +115,17 @@ function findWord(files: Record<string, string>): Finding[] {
 it("harmless lines anywhere and other indentation make nothing new, a bad line makes one", () => {
   const line = fc.constantFrom("bad()", "bad(1)", "ok", "");
   const harmless = fc.array(fc.constantFrom("ok", "", "  // more"), { maxLength: 3 });
-  fc.assert(
-    fc.property(fc.array(fc.tuple(harmless, line), { maxLength: 20 }), fc.nat(20), (parts, at) => {
-      const before = toBaseline(findWord({ "a.ts": parts.map(([, one]) => one).join("\n") }));
-      const padded = parts.flatMap(([added, one]) => [...added, `  ${one}`]);
-      const same = compareWithBaseline(findWord({ "a.ts": padded.join("\n") }), before, () => true);
-      expect(new Set(same.map(({ fingerprint }) => fingerprint)).size).toBe(same.length);
-      expect(same.filter(({ isNew }) => isNew)).toEqual([]);
-      const worse = padded.toSpliced(at, 0, "bad()");
-      const found = compareWithBaseline(findWord({ "a.ts": worse.join("\n") }), before, () => true);
-      expect(found.filter(({ isNew }) => isNew)).toHaveLength(1);
-    }),
-    { numRuns: 200 },
-  );
+  const property = fc.property(fc.array(fc.tuple(harmless, line), { maxLength: 20 }), fc.nat(20), (parts, at) => {
+    const before = toBaseline(findWord({ "a.ts": parts.map(([, one]) => one).join("\n") }));
+    const padded = parts.flatMap(([added, one]) => [...added, `  ${one}`]);
+    const same = compareWithBaseline(findWord({ "a.ts": padded.join("\n") }), before, () => true);
+    expect(new Set(same.map(({ fingerprint }) => fingerprint)).size).toBe(same.length);
+    expect(same.filter(({ isNew }) => isNew)).toEqual([]);
+    const worse = padded.toSpliced(at, 0, "bad()");
+    const found = compareWithBaseline(findWord({ "a.ts": worse.join("\n") }), before, () => true);
+    expect(found.filter(({ isNew }) => isNew)).toHaveLength(1);
+  });
+  fc.assert(property, { numRuns: 200 });
 });
 
 /** A finding of the file as a whole. */
@@ -162,10 +151,8 @@ it("hotspots: complexity times commits", () => {
   const commits = new Map(Object.entries({ "src/a.ts": 2, "b c.ts": 1, "logo.png": 9 }));
   const complexities = Object.entries({ "src/a.ts": 5, "b c.ts": 12, "never-changed.ts": 90 });
   const files = complexities.map(([file, complexity]) => ({ file, complexity }));
-  expect(findHotspots(files, commits)).toEqual([
-    { file: "b c.ts", complexity: 12, commits: 1, score: 12 },
-    { file: "src/a.ts", complexity: 5, commits: 2, score: 10 },
-  ]);
+  const first = { file: "b c.ts", complexity: 12, commits: 1, score: 12 };
+  expect(findHotspots(files, commits)).toEqual([first, { file: "src/a.ts", complexity: 5, commits: 2, score: 10 }]);
 });
 
 function aRun(changes: Partial<ToolRun> = {}): ToolRun {
@@ -278,9 +265,7 @@ it("each finding has its position, level and rule; a message keeps the lines of 
       "src/shapes.ts 9:18 warning types DeadShape",
     ]),
   );
-  expect(lines("knip", '{"files":["src/of-version-5.ts"],"issues":[]}')).toEqual([
-    "src/of-version-5.ts *:* warning files",
-  ]);
+  expect(lines("knip", '{"files":["of-version-5.ts"],"issues":[]}')).toEqual(["of-version-5.ts *:* warning files"]);
   expect(lines("fallow", recordings.fallow)).toEqual(
     expect.arrayContaining([
       "src/shapes.ts 5:17 error unused-export deadExport",

@@ -192,12 +192,10 @@ it("texts, types that check and code that moves are no way to silence a checker"
     expect(reasons("let a;", after), after).toEqual([]);
   expect(reasons("const a = b!;\n// @ts-ignore\nc;", "const a = 1;")).toEqual([]);
   expect(reasons("const a = b!;\n", "\n\nfunction f() {\n  const c = d!;\n}\n")).toEqual([]);
-  const files = ["src/a.ts", "src/b.ts"];
-  const moved: FileDelta[] = [
-    { ...change, before: "const a = b!;", after: "" },
-    { ...change, path: "src/b.ts", before: "", after: "const a = b!;" },
-  ];
-  expect(judged({ candidate: aCandidate({ files }), changes: moved })).toEqual([]);
+  const candidate = aCandidate({ files: ["src/a.ts", "src/b.ts"] });
+  const from = { ...change, before: "const a = b!;", after: "" };
+  const moved = [from, { ...change, path: "src/b.ts", before: "", after: "const a = b!;" }];
+  expect(judged({ candidate, changes: moved })).toEqual([]);
 });
 
 it("tests that are skipped reject a change, whatever they are called", () => {
@@ -219,8 +217,7 @@ it("a test only gains lines, but for imports; one with a finding of its own asse
   const test = { path: "src/a.test.ts" };
   const before = 'import { f } from "./a.ts";\ntest("a", () => {\n  assert.equal(f(1), 2);\n});\n';
   const checks = (after: string): string[] => reasons(before, after, test);
-  const more =
-    'import {\n  f,\n} from "./b.ts";\n  test("a", () => {\n    assert.equal(f(1), 2);\n  assert(h());\n});\n';
+  const more = 'import {\n  f,\n} from "./b";\n  test("a", () => {\n    assert.equal(f(1), 2);\n  assert(h());\n});\n';
   expect(checks(more)).toEqual([]);
   const changed = "a line of a test was changed in src/a.test.ts: assert.equal(f(1), 2);";
   expect(checks(before.replace("2", "9"))).toEqual([changed]);
@@ -297,8 +294,7 @@ it.each<[what: string, source: string, names: string[], expected: string, lines?
 
 it("an unused declaration goes, with its comment and the imports that it alone used", () => {
   const kept = 'import { join } from "path";\n\nexport const kept = join("a");\n';
-  const dead =
-    '/** Unused. */\nexport function dead(): string {\n  return read("x");\n}\n\nexport type Gone = string;\n';
+  const dead = '/** Dead. */\nexport function dead(): string {\n  return read("x");\n}\n\nexport type Gone = string;\n';
   expect(without(`import { read } from "fs";\n${kept}\n${dead}`, ["dead", "Gone"])).toBe(kept);
 });
 

@@ -78,8 +78,7 @@ it("a link that leads out of node_modules is not started", async () => {
   const home = anAnalysedHome({ "evil.js": "require('node:fs').writeFileSync('ran', '')" });
   write(home.project, { "node_modules/fallow/package.json": '{"bin":"cli.js"}' });
   symlinkSync("../../evil.js", join(home.project, "node_modules", "fallow", "cli.js"));
-  const report = await home.report("--trust --only fallow");
-  expect(states(report)["fallow"]).toContain("leads out of node_modules");
+  expect(states(await home.report("--trust --only fallow"))["fallow"]).toContain("leads out of node_modules");
   expect(existsSync(join(home.project, "ran"))).toBe(false);
 });
 
@@ -115,10 +114,8 @@ it("--since: only what the commit does not have is new, in a package of a reposi
   const since = async (): Promise<Report> => home.report("app --only oxlint,complexity --since HEAD");
   const before = await since();
   expect(before.totals).toMatchObject({ error: 1, new: 0 });
-  expect(before.hotspots).toEqual([
-    { file: "src/a.js", complexity: 5, commits: 1, score: 5 },
-    { file: "src/b.js", complexity: 5, commits: 1, score: 5 },
-  ]);
+  const score = { complexity: 5, commits: 1, score: 5 };
+  expect(before.hotspots).toEqual(["src/a.js", "src/b.js"].map((file) => Object.assign({ file }, score)));
   renameSync(join(app, "src", "a.js"), join(app, "src", "renamed.js"));
   write(app, { "src/renamed.js": "// new\n\nok();\n  debugger;\n", "src/c.js": "ok();\ndebugger; // mine\n" });
   const state = (): string[] => [
@@ -220,8 +217,7 @@ fs.writeFileSync("ran", "");
 const folder = process.argv[process.argv.indexOf("--output") + 1];
 fs.writeFileSync(folder + "/jscpd-report.json", '{"duplicates":[]}');`;
   const home = anAnalysedHome({}, { jscpd });
-  const state = async (options = ""): Promise<string | undefined> =>
-    states(await home.report(`--only jscpd ${options}`))["jscpd"];
+  const state = async (options = "") => states(await home.report(`--only jscpd ${options}`))["jscpd"];
   expect(await state()).toMatch(/^its configuration may name .*, and the project is not trusted \(--trust\)$/);
   expect(existsSync(join(home.project, "ran"))).toBe(false);
   expect(await state("--trust")).toBe("ran 0");
@@ -258,19 +254,12 @@ it("a worker does a task by an analysis: the result is a summary, the whole repo
   const home = anAnalysedHome({ "src/b.js": "debugger;\n".repeat(60) });
   write(home.project, { "src/c.js": "debugger;" });
   workerSettings(home, "{}");
-  const [done, few, ...refused] = await work(
-    home,
-    { only: ["oxlint"], since: "HEAD" },
-    { only: ["complexity"] },
-    { since: "gone" },
-  );
+  const payloads = [{ only: ["oxlint"], since: "HEAD" }, { only: ["complexity"] }, { since: "gone" }];
+  const [done, few, ...refused] = await work(home, ...payloads);
   const output = done?.["result"] as { report: string; findings: object[] };
   const fresh = { tool: "oxlint", rule: "eslint(no-debugger)", file: "src/c.js", line: 1, level: "error", isNew: true };
-  expect(output).toMatchObject({
-    totals: { error: 62, new: 1 },
-    omitted: 12,
-    tools: [{ name: "oxlint", status: "ran" }],
-  });
+  const tools = [{ name: "oxlint", status: "ran" }];
+  expect(output).toMatchObject({ totals: { error: 62, new: 1 }, omitted: 12, tools });
   expect([output.findings[0], output.findings.length]).toMatchObject([fresh, 50]);
   expect(Report.parse(JSON.parse(readFileSync(output.report, "utf8"))).findings).toHaveLength(62);
   expect(few).toMatchObject({ result: { totals: { error: 0, new: null }, omitted: 0 } });
@@ -280,8 +269,7 @@ it("a worker does a task by an analysis: the result is a summary, the whole repo
 it("only the worker's machine gives trust: a payload that asks for it fails for good", async () => {
   const home = anAnalysedHome({}, { knip: "console.log('{\"issues\":[]}')" });
   const payload = { only: ["knip"] };
-  const states = async (...payloads: object[]): Promise<unknown[]> =>
-    (await work(home, ...payloads)).map(({ state }) => state);
+  const states = async (...payloads: object[]) => (await work(home, ...payloads)).map(({ state }) => state);
   workerSettings(home, "{ trust: true }");
   expect(await states(payload)).toEqual(["done"]);
   workerSettings(home, "{}");
@@ -297,10 +285,8 @@ it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, i
   const earlier = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } };
   const first = { mutatorName: "N", replacement: "b", status: "Survived", location: earlier };
   const counts = { killed: 1, timeout: 1, survived: 2, invalid: 2 };
-  const survivors = [
-    { line: 1, operator: "N", before: "x" },
-    { line: 2, column: 1, operator: "M", before: "a", after: "b" },
-  ];
+  const uncovered = { line: 2, column: 1, operator: "M", before: "a", after: "b" };
+  const survivors = [{ line: 1, operator: "N", before: "x" }, uncovered];
   const text = JSON.stringify({ files: { "a.ts": { source: "x\na", mutants: [...mutants, first] } } });
   expect(parseReport(text, ["a.ts"])).toMatchObject({ ok: true, value: [{ counts, survivors }] });
   expect(parseReport("<html>", [])).toEqual({ ok: false, error: "Stryker's report is no JSON" });

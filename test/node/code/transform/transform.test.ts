@@ -80,9 +80,7 @@ function onBranch(home: TransformHome, report: Record<string, unknown>, path: st
 }
 
 /** Asking git for the state may write it. */
-function isIndex(path: string): boolean {
-  return path.endsWith("index");
-}
+const isIndex = (path: string): boolean => path.endsWith("index");
 
 it("a dry run shows diff and counts of a rule, and changes nothing but the store", async () => {
   const home = aTransformHome();
@@ -119,8 +117,7 @@ it("a transform whose second run changes more says so, and leaves no branch", as
 });
 
 it("a branch is left once the project's tests pass, and nothing is merged; what tests write is not in it", async () => {
-  const check =
-    'import { writeFileSync } from "node:fs"; writeFileSync("src/a.ts", "broken"); writeFileSync("new.txt", "");';
+  const check = 'import { writeFileSync as put } from "node:fs"; put("src/a.ts", "broken"); put("new.txt", "");';
   const home = aTransformHome({ "check.js": check });
   const head = git(home.project, "rev-parse", "HEAD").trim();
   const report = await home.report("rules src/a.ts --branch --trust");
@@ -155,13 +152,8 @@ it("files that another chat has reserved leave no branch; those of the user's ow
 it("failing tests, no tests and tests of a project that is not trusted leave no branch", async () => {
   const breaks = varRule.replace("var $A = $B", "console.log(a, b)").replace(/fix:.*/, 'fix: "log"');
   const home = aTransformHome({ "rules/breaks.yml": breaks });
-  await home.refuses(
-    "rules/breaks.yml --branch --trust",
-    1,
-    "npm test ended with exit code 1",
-    "> node check.js",
-    "\nNo branch was left.",
-  );
+  const parts = ["npm test ended with exit code 1", "> node check.js", "\nNo branch was left."];
+  await home.refuses("rules/breaks.yml --branch --trust", 1, ...parts);
   await home.refuses("rules/no-var.yml --branch", 1, "the tests are code of the project", "--trust");
   await home.refuses("rules/no-var.yml --branch --trust --tests no-such-program", 1, "no-such-program");
   await home.refuses("rules/no-var.yml --branch --trust --tests a|b", 2, "no shell parses");
@@ -306,10 +298,8 @@ it("the worktree of a transform whose process was killed is removed by the next 
 it("a symbolic link in the repository leads no tool out of it, and is as before in the branch @night", async () => {
   const through =
     'for (const path of ["src/link.ts", "src/folder/new.ts", "src/none.ts"]) try { fs.writeFileSync(path, ""); } catch {}';
-  const home = aTransformHome({
-    ".oxlintrc.json": '{"rules":{"no-var":"error"}}',
-    ...codemod(`${through} return source.replace("var b", "let b");`),
-  });
+  const bad = codemod(`${through} return source.replace("var b", "let b");`);
+  const home = aTransformHome({ ".oxlintrc.json": '{"rules":{"no-var":"error"}}', ...bad });
   const stray = join(home.other, "stray.ts");
   writeFileSync(stray, "var stray = 1;\n");
   symlinkSync(stray, join(home.project, "src", "link.ts"));
@@ -336,9 +326,7 @@ it("codemods and ESLint run in Node's permission model, in which only plugins of
   expect(permissionsOf({ kind: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
 });
 
-function accepted(...payloads: object[]): boolean[] {
-  return payloads.map((one) => TransformTask.safeParse(one).success);
-}
+const accepted = (...payloads: object[]): boolean[] => payloads.map((one) => TransformTask.safeParse(one).success);
 
 it("a payload names one change, and no path out of the repository", () => {
   expect(accepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toEqual([true]);
