@@ -170,11 +170,7 @@ const placed: readonly Sample[] = [
   ["prompt with CR", "«weak»", "Password:\r\n§\r\nWelcome\r\n"],
   ["curl, short options together", "«base62 16»", "curl -fsSLu deploy:§ https://nexus.acme.dev/a.tgz"],
   ["curl, proxy", "«base62 16»", 'curl --proxy-user "ann:§" -x proxy:3128 https://acme.dev'],
-  [
-    "signed CloudFront address",
-    "«abcXYZ019~-_ 172»",
-    "https://d1.cloudfront.net/v?Policy=e_&Signature=§__&Key-Pair-Id=K2",
-  ],
+  ["CloudFront address", "«abcXYZ019~-_ 172»", "https://d1.cloudfront.net/v?Policy=e_&Signature=§__&Key-Pair-Id=K2"],
   ["GCS address", "«hex 256»", "GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=§"],
   ["amqp address with @ in the password", "«base62 6»@«base62 8»", "AMQP_URL=amqps://worker:§@mq.internal:5671/vhost"],
   ["oct JWK", "«url 43»", '{ "kty": "oct", "alg": "HS256", "k": "§" }'],

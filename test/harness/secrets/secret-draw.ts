@@ -22,9 +22,7 @@ export function draw(seed: number): Draw {
   return { int, chars };
 }
 
-function hasBoth(value: string): boolean {
-  return /\d/.test(value) && /[A-Za-z]/.test(value);
-}
+const hasBoth = (value: string): boolean => /\d/.test(value) && /[A-Za-z]/.test(value);
 
 const digits = "0123456789";
 export const lower = "abcdefghijklmnopqrstuvwxyz";
@@ -38,9 +36,7 @@ const symbols = "!#%*-_+=?.";
 export const encode = (text: string): string => Buffer.from(text).toString("base64");
 const encodeUrl = (text: string): string => Buffer.from(text).toString("base64url");
 
-function uuid({ chars }: Draw): string {
-  return [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
-}
+const uuid = ({ chars }: Draw): string => [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
 
 function jwt({ chars }: Draw): string {
   const payload = JSON.stringify({ sub: chars(digits, 8), name: chars(lower, 6), iat: 1_700_000_000 });
@@ -57,9 +53,7 @@ export function pem({ chars }: Draw, label: string, eol = "\n"): string {
 }
 
 /** A password as a manager makes it: letters, a digit, a symbol, nothing that needs quotes. */
-export function password({ chars }: Draw): string {
-  return `${chars(base62, 7)}${chars(symbols, 1)}${chars(base62, 6)}`;
-}
+export const password = ({ chars }: Draw): string => `${chars(base62, 7)}${chars(symbols, 1)}${chars(base62, 6)}`;
 
 const plainWords = "summer winter welcome dragon monkey garden orange letmein hunter coffee".split(" ");
 

@@ -91,9 +91,7 @@ function written(d: Draw, notations: readonly Notation[], name: string, value: s
 const befores = ["", "\n", "$ cat notes\n", "Here is what it printed:\n\n", "-- \n"];
 const afters = ["", "\n", "\nDone in 1.2 s.\n", "\n\nThat is all.", "\nexit 0\n"];
 
-function amid(d: Draw, text: string): string {
-  return `${pick(d, befores)}${text}${pick(d, afters)}`;
-}
+const amid = (d: Draw, text: string): string => `${pick(d, befores)}${text}${pick(d, afters)}`;
 
 /** A name with a value that only stands in a secret's place. */
 export function placeholderCases(families: Families, values: readonly string[], seed: number): HarmlessCase[] {
@@ -186,10 +184,7 @@ const notations: readonly Notation[] = [
   ["java call", (name, value) => (isIdentifier(name) ? `config.put("${name}", "${value}");` : null)],
   ["escaped JSON", (name, value) => JSON.stringify({ log: JSON.stringify({ [name]: value, ok: true }) })],
   ["rust static", (name, value) => (isEnv(name) ? `pub static ${name}: &'static str = "${value}";` : null)],
-  [
-    "type that may be empty",
-    (name, value) => (isIdentifier(name) ? `val ${name}: Option[String]? = '${value}'` : null),
-  ],
+  ["type that may be null", (name, value) => (isIdentifier(name) ? `val ${name}: Option[String]? = '${value}'` : null)],
   ["array of C", (name, value) => (isIdentifier(name) ? `static const char ${name}[] = "${value}";` : null)],
   ["braces of C++", (name, value) => (isIdentifier(name) ? `std::string ${name}{"${value}"};` : null)],
   ["raw string of C++", (name, value) => (isIdentifier(name) ? `auto ${name} = R"(${value})";` : null)],

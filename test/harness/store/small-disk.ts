@@ -5,13 +5,9 @@ import { join } from "node:path";
 import { onTestFinished, type TestContext } from "vitest";
 
 /** A file system of its own with little room. Needs root on Linux: elsewhere the test is skipped with the reason, but never where CI is set. */
-export function smallDisk(
-  test: TestContext,
-  megabytes: number,
-  at = mkdtempSync(join(tmpdir(), "shim-disk-")),
-): string {
+export function smallDisk(test: TestContext, mb: number, at = mkdtempSync(join(tmpdir(), "shim-disk-"))): string {
   mkdirSync(at, { recursive: true });
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", at], { encoding: "utf8" });
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${mb}m`, "tmpfs", at], { encoding: "utf8" });
   if (mounted.status !== 0) {
     const reason = `nothing can be mounted here: ${mounted.error?.message ?? mounted.stderr}`;
     if (process.env["CI"] || process.getuid?.() === 0) throw new Error(reason);

@@ -18,9 +18,7 @@ export const driver: Driver =
     ? (await import("#src/store/driver-node-sqlite.ts")).openNodeSqlite
     : (await import("#src/store/driver-better-sqlite3.ts")).openBetterSqlite3;
 
-export function found(store: Store, query: string): unknown[] {
-  return store.read((sql) => column(sql, query), []);
-}
+export const found = (store: Store, query: string): unknown[] => store.read((sql) => column(sql, query), []);
 
 /** The StoreError that the work ends with; any other outcome fails the test. */
 export function refusal(work: () => unknown): StoreError {
@@ -101,13 +99,11 @@ export function insert(sql: Sql, table: string, row: Readonly<Record<string, Sql
 type Texts<Name extends string> = Partial<Record<Name, string>>;
 type Times<Name extends string> = Partial<Record<Name, number>>;
 
+type Nullable<Name extends string> = Partial<Record<Name, string | null>>;
+type SessionRow = Texts<"id"> & Nullable<"project" | "title" | "recovery"> & Times<"lastSeenAt" | "endedAt">;
+
 /** A row as the session part writes it; repeatable. */
-export function addSession(
-  sql: Sql,
-  more: Texts<"id"> &
-    Partial<Record<"project" | "title" | "recovery", string | null>> &
-    Times<"lastSeenAt" | "endedAt"> = {},
-): void {
+export function addSession(sql: Sql, more: SessionRow = {}): void {
   const { project = "/p", lastSeenAt = T0 } = more;
   const usual = { id: "ses", client: "claude-code", title: "t", origin: "startup", startedAt: lastSeenAt };
   const row = { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt };
@@ -128,19 +124,17 @@ export function searched(sql: Sql, word: string): unknown[] {
   return column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?", word);
 }
 
-export function addCheckpoint(
-  sql: Sql,
-  more: Texts<"id" | "session" | "summary"> & Times<"at" | "journalSeq"> & { state?: unknown } = {},
-): void {
+type CheckpointRow = Texts<"id" | "session" | "summary"> & Times<"at" | "journalSeq"> & { state?: unknown };
+
+export function addCheckpoint(sql: Sql, more: CheckpointRow = {}): void {
   const { state = { goal: "g" }, ...given } = more;
   const usual = { id: "cp", session: "ses", at: T0, journalSeq: 0, redactions: 0, summary: "sum" };
   insert(sql, "checkpoints", { trigger: "on_demand", ...usual, ...encode(state), ...given }, "ON CONFLICT DO NOTHING");
 }
 
-export function addSnapshot(
-  sql: Sql,
-  more: Texts<"checkpoint" | "session" | "project" | "text"> & { repository?: string | null } = {},
-): void {
+type SnapshotRow = Texts<"checkpoint" | "session" | "project" | "text"> & Nullable<"repository">;
+
+export function addSnapshot(sql: Sql, more: SnapshotRow = {}): void {
   const { checkpoint = "cp", session = "ses", project = "/p", repository = null, text = "t" } = more;
   const about = { checkpointId: checkpoint, session, at: T0, state: "done", reason: text };
   insert(sql, "snapshots", { ...about, project, repository, branch: text, detail: JSON.stringify({ text }) });

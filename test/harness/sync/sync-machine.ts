@@ -346,9 +346,7 @@ export class TeamMachine extends SyncMachine {
   }
 }
 
-function processOf(session: string): string {
-  return `boot:${session}`;
-}
+const processOf = (session: string): string => `boot:${session}`;
 
 /** `there` the session `dead` has died, `here` is the chat. */
 export type World = Awaited<ReturnType<typeof aWorld>>;

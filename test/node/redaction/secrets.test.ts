@@ -142,8 +142,7 @@ it("no secret in a short field of a transcript or of the status line is stored",
     statusOf(runtime, JSON.stringify(line));
   }
   const query = "SELECT DISTINCT model FROM usage_messages UNION SELECT model FROM usage_costs";
-  const models = runtime.store.read((sql) => sql.all(query), []);
-  expect(models).toEqual([{ model: "[redacted:github-token]" }]);
+  expect(runtime.store.read((sql) => sql.all(query), [])).toEqual([{ model: "[redacted:github-token]" }]);
   expect(found(runtime, fields)).toEqual([]);
 });
 

@@ -79,25 +79,21 @@ it("an entry that cannot be applied stays, with all behind it, and nothing that 
   expect(fs.readdirSync(folder)).toEqual([]);
 });
 
+const writing = (name: number): string => `for (let n = 0; n < 100; n++) {
+  append(folder, { at: n, id: "${name}." + n });
+  console.log("+${name}." + n);
+  if (n % 2 === 0) drain(folder, ({ id }) => console.log("-" + id));
+}`;
+
 it("several processes write and drain at once: every acknowledged entry is applied @night", async () => {
   const folder = tempHome().spool;
-  const ran = [0, 1, 2, 3].map((name) =>
-    inProcess(
-      folder,
-      `for (let n = 0; n < 100; n++) {
-        append(folder, { at: n, id: "${name}." + n });
-        console.log("+${name}." + n);
-        if (n % 2 === 0) drain(folder, ({ id }) => console.log("-" + id));
-      }`,
-    ),
-  );
+  const ran = [0, 1, 2, 3].map((name) => inProcess(folder, writing(name)));
   const words = (await Promise.all(ran)).join("").split("\n");
-  const [written, applied] = ["+", "-"].map((sign) =>
-    words.flatMap((word) => (word.startsWith(sign) ? [word.slice(1)] : [])),
-  );
-  const all = new Set([...(applied ?? []), ...drained(folder).map(({ id }) => String(id))]);
+  const signed = (sign: string) => words.flatMap((word) => (word.startsWith(sign) ? [word.slice(1)] : []));
+  const [written, applied] = [signed("+"), signed("-")];
+  const all = new Set([...applied, ...drained(folder).map(({ id }) => String(id))]);
   expect(written).toHaveLength(4 * 100);
-  expect(written?.filter((id) => !all.has(id))).toEqual([]);
+  expect(written.filter((id) => !all.has(id))).toEqual([]);
 });
 
 it("a long queue is applied in portions, the oldest first", () => {
@@ -158,8 +154,7 @@ it("a file or a folder of another user holds nothing up", async () => {
   const isRoot = process.getuid?.() === 0;
   const files = fs.readdirSync(folder).map((name) => join(folder, name));
   if (isRoot)
-    for (const path of [dirname(dirname(folder)), dirname(folder), folder, ...files])
-      fs.chownSync(path, 65_534, 65_534);
+    for (const one of [dirname(dirname(folder)), dirname(folder), folder, ...files]) fs.chownSync(one, 65_534, 65_534);
   if (isRoot) fs.chownSync(foreign, 0, 0);
   else fs.chmodSync(foreign, 0);
   const body = `const seen = [];

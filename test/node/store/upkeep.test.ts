@@ -50,8 +50,7 @@ it("a clock set back neither stops backups nor lets old ones replace new ones", 
 
 it("a copy begun before rows were forgotten is not kept", async ({ store, paths }) => {
   store.write((sql) => addSession(sql));
-  const other = openStore(driver, paths);
-  const backup = backUp(other, T0, 5);
+  const backup = backUp(openStore(driver, paths), T0, 5);
   store.write((sql) => forget(sql, { session: "ses" }));
   const message = expect.stringContaining("try again") as string;
   await expect(backup).rejects.toMatchObject({ code: "store_locked", message });

@@ -19,8 +19,7 @@ const table: RouteTable = {
 };
 
 function count(tier: string, succeeded: number, tried: number, change: Partial<TierCounts> = {}): TierCounts {
-  const found = table.tiers.find(({ name }) => name === tier);
-  const { model = "", effort = null } = found ?? {};
+  const { model = "", effort = null } = table.tiers.find(({ name }) => name === tier) ?? {};
   return { tier, model, effort, band: "usual", tried, succeeded, meanCostMicros: null, ...change };
 }
 
@@ -79,8 +78,15 @@ it("one tier up after a failure, the top one again, and a tier that is gone coun
 });
 
 it("where nothing is found the evidence is none, which is not simple", () => {
-  const texts = ["", "  \n", "hello", "Mach es bitte schöner.", "これをお願いします", "do what we discussed", "🙂"];
-  for (const text of texts)
+  for (const text of [
+    "",
+    "  \n",
+    "hello",
+    "Mach es bitte schöner.",
+    "これをお願いします",
+    "do what we discussed",
+    "🙂",
+  ])
     expect([text, analyzeTask(text)]).toEqual([text, { kind: null, complexity: 1, evidence: "none" }]);
 });
 

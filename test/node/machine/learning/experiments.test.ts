@@ -163,8 +163,7 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
   expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
   const entry = { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } };
   expect(listNewest(runtime, 1)).toMatchObject([entry]);
-  const again = (days: number) =>
-    candidates([aFinding({ to: 8 })], [stopped], runtime.now() + days * 86_400_000).length;
+  const again = (day: number) => candidates([aFinding({ to: 8 })], [stopped], runtime.now() + day * 86_400_000).length;
   expect([again(29), again(31)]).toEqual([0, 1]);
 });
 

@@ -64,8 +64,7 @@ it("every prompt and word that a brief shows is a quotation, in the order of tim
 it("of 100 long prompts the first, the newest six and those of the end are shown, within 2,000 tokens", () => {
   const long = many(100).map((prompt) => `${prompt} ${"The soil of it is dry and the light is poor. ".repeat(6)}`);
   const state = { prompts: prompts(...long), words: [{ text: "Bed B99x is done.", at: T0 + 99_500 }] };
-  const lines = quotedPrompts(shown(state));
-  const quoted = lines.map((line) => Number(/B(\d+)x/.exec(line)?.[1]));
+  const quoted = quotedPrompts(shown(state)).map((line) => Number(/B(\d+)x/.exec(line)?.[1]));
   expect(quoted[0]).toBe(0);
   expect(quoted.slice(-6)).toEqual([94, 95, 96, 97, 98, 99]);
   expect(quoted).toEqual(quoted.toSorted((a, b) => a - b));
@@ -186,8 +185,7 @@ it.each([
 
 it("of more than five running calls the newest are named, and the others counted", () => {
   const calls = [0, 1, 2, 3, 4, 5].map((n) => ({ id: `${n}`, name: "Read", input: `deck ${n}`, startedAt: T0 }));
-  const text = shown({ runningTools: calls });
-  expect(text).toMatch(/running Read deck 1 .*; Read deck 5 .*; and 1 more call$/m);
+  expect(shown({ runningTools: calls })).toMatch(/running Read deck 1 .*; Read deck 5 .*; and 1 more call$/m);
 });
 
 it("text that reads like an instruction stays inside the fence, without tags, roles and fences of its own", () => {

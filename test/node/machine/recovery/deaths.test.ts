@@ -217,8 +217,7 @@ it.each<[Partial<SessionFacts>, string, string]>([
   [{ successor: { chat: "b", machine: null, isHere: true } }, "held", `continued by chat b. ${undoHint}, then again.`],
   [{ ...there, successor: { chat: "b", machine: "m" } }, "held", `by chat b on m. ${undoHint} there, then again.`],
 ])("a session is refused for its first reason, in the same words everywhere: %j", (facts, code, words) => {
-  const refusal = verdict({ ...dead, ...facts });
-  expect(refusal).toMatchObject({ code, message: expect.stringContaining(words) });
+  expect(verdict({ ...dead, ...facts })).toMatchObject({ code, message: expect.stringContaining(words) });
 });
 
 it("a dead session can be taken; a refusal for a lease names the holder and since when", () => {
@@ -267,8 +266,7 @@ it("for any list of another machine no path leads out of the project here, and n
   });
   fc.assert(property);
   expect(mapPath("/home/ann/app/src/a.ts", roots)).toBe("/srv/app/src/a.ts");
-  for (const path of ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/"])
-    expect(mapPath(path, roots)).toBeNull();
+  for (const one of ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/"]) expect(mapPath(one, roots)).toBeNull();
   for (const root of [{ there: null }, { here: null }])
     expect(mapPath("/home/ann/app/a.ts", { ...roots, ...root })).toBeNull();
   expect(mapPath("/a.ts", { there: "/", here: "/work" })).toBeNull();

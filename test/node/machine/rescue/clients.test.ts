@@ -223,11 +223,9 @@ function aBrokenTree(change: TreeBreak) {
 }
 
 const everyParent = { 1: "a", 2: "b", 3: "c", 4: "d", 5: "e", 6: "f", 7: "0a" };
-const cutBefore: TreeBreak = (rows) =>
-  rows.toSpliced(3, 2, `${joined(rows[3]).slice(0, 150)}${joined(rows[4])}` as never);
+const cutBefore: TreeBreak = (all) => all.toSpliced(3, 2, `${joined(all[3]).slice(0, 150)}${joined(all[4])}` as never);
 const noParents: TreeBreak = (rows) => rows.map(({ parentUuid: _parent, ...row }) => row);
-const promptWithoutId: TreeBreak = (rows) =>
-  rows.map((row, index) => (index === 4 ? { ...row, uuid: undefined } : row));
+const promptWithoutId: TreeBreak = (rows) => rows.map((row, at) => (at === 4 ? { ...row, uuid: undefined } : row));
 
 /** As seen with the real Claude Code 2.1.197 and 2.1.328: what is broken, why, and a prompt that the copy lacks. */
 const damages: [what: string, change: TreeBreak, why: string, lacks?: string][] = [

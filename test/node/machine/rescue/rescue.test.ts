@@ -83,8 +83,7 @@ it("OpenCode's own export and import make the copy, with ids that it has not, al
 it("a part of a copy whose process was killed goes with the next copy", async () => {
   const { home, id, path } = written("claude-code", true);
   const { pid } = spawnSync("true");
-  const left = join(dirname(path), `.copy.jsonl.shim-${pid}.tmp`);
-  writeFileSync(left, "{");
+  writeFileSync(join(dirname(path), `.copy.jsonl.shim-${pid}.tmp`), "{");
   const { file } = await rescued(home, id);
   expect(readdirSync(dirname(file)).toSorted()).toEqual([basename(path), basename(file)].toSorted());
 });

@@ -185,8 +185,7 @@ it("a short prompt stands with the end of the words that it answers; a long one 
   expect(prompts[1]?.answers?.length).toBeLessThanOrEqual(200);
 });
 
-const longJob = (index: number): string =>
-  `Job ${index}. ${"Row the boat to the far pier. ".repeat(100)}Never sink it.`;
+const longJob = (index: number) => `Job ${index}. ${"Row the boat to the far pier. ".repeat(100)}Never sink it.`;
 
 it("older prompts than the newest six are shortened and say how long they were", () => {
   const { prompts } = stateAfter(...Array.from({ length: 10 }, (_, index) => user(longJob(index))));

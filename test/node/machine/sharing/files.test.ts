@@ -240,8 +240,7 @@ it("older files that are shown again are refused, as are changed, cut and mixed 
 
 const edge = { url: "https://shim.example.com", workspace: "team" };
 let serial = 0;
-const random = (bytes: number): Uint8Array =>
-  Uint8Array.from({ length: bytes }, () => (serial = (serial * 73 + 41) % 251));
+const random = (bytes: number) => Uint8Array.from({ length: bytes }, () => (serial = (serial * 73 + 41) % 251));
 const about: EnvelopeSubject = { workspace: "team", kind: "files", device: "dev_1", session: "s1", item: "b1 0" };
 
 const ringOf = (...keys: WorkspaceKey[]): Map<string, WorkspaceKey> => new Map(keys.map((key) => [key.id, key]));

@@ -60,8 +60,7 @@ function aChat() {
 const written = { timestamp: "2030-01-01T00:00:00.000Z" };
 const use = (id: string, name: string, input: object): string =>
   anAssistantLine({ content: [aToolUse(id, name, input)] }, written);
-const result = (id: string, content: string, isError: boolean): string =>
-  aToolResultLine(id, content, isError, written);
+const result = (id: string, content: string, fails: boolean): string => aToolResultLine(id, content, fails, written);
 
 it("tool calls whose events never came are read from the transcript, and the user is notified once", () => {
   const { claude, write, tools, stored, state } = aChat();

@@ -39,8 +39,7 @@ it("a session that ends leaves, and so does one that its client has left; its fi
   one.claude.clear("11111111-04b4-4fe0-bbd5-6aa531354563");
   one.claude.prompt("something else");
   await one.tick();
-  const statuses = (): string[] =>
-    rig.call("chats.list", {}).chats.map(({ chat, status }) => `${chat.slice(0, 4)} ${status}`);
+  const statuses = () => rig.call("chats.list", {}).chats.map(({ chat, status }) => `${chat.slice(0, 4)} ${status}`);
   expect(statuses()).toEqual(["0000 offline", "0000 busy", "1111 busy"]);
   expect(await other.ask("shim_next")).toMatchObject({ output: { task: { task: 1, attempt: 1 } } });
   await other.ask("shim_files", { action: "reserve", paths: ["a.ts"] });

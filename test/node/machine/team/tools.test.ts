@@ -199,8 +199,7 @@ async function atEdge(hasKey = true) {
     rig.edge.faults.isUnreachable = false;
     await rig.time.untilTrue(() => rowCount(rig.base, "team_calls") === 0);
   };
-  const sent = (): string[] =>
-    rig.edge.arrived.map(({ name }) => name).filter((name) => /^tasks\.n?ack$|send|submit/.test(name));
+  const sent = () => rig.edge.arrived.map(({ name }) => name).filter((name) => /^tasks\.n?ack$|send|submit/.test(name));
   return { rig, one, other, ask, cut, mend, sent };
 }
 

@@ -53,8 +53,7 @@ it("a prompt that the model got in its turn is taken from the transcript, and on
 it("the prompts of a chat that began before SHIM was there are taken from the transcript, once", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: dirname(runtime.paths.home) });
-  for (const prompt of ["rename it", "go on"])
-    claude.transcribe(aUserLine(prompt, { uuid: prompt, ...timeOf(runtime) }));
+  for (const text of ["rename it", "go on"]) claude.transcribe(aUserLine(text, { uuid: text, ...timeOf(runtime) }));
   runtime.wait(60_000);
   claude.start("resume");
   claude.prompt("go on");

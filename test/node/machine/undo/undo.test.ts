@@ -296,8 +296,7 @@ it("after an interruption the files of the next turn's start, or of now, are tho
   const timestamp = new Date(runtime.now()).toISOString();
   claude.transcribe(aUserLine("[Request interrupted by user]", { timestamp }));
   claude.prompt("what was that?");
-  const names = async (): Promise<string[]> =>
-    (await rig.preview({ prompt: "1" })).changes.map(({ path }) => path).toSorted();
+  const names = async () => (await rig.preview({ prompt: "1" })).changes.map(({ path }) => path).toSorted();
   expect(await names()).toEqual(["a", "new"]);
   write(project, { new: "by hand\n" });
   const since = { new: "it was changed since, not by this chat" };
