@@ -25,10 +25,10 @@ export interface SyncTarget {
   readonly call: Call;
 }
 
-/** Sessions that the coordinator has taken, how many checkpoints with them, and deletions. */
-export interface SentCounts {
-  sessions: number;
-  checkpoints: number;
+/** Ids of what the coordinator has taken, also several times, and the number of deletions. */
+export interface Sent {
+  readonly sessions: Set<string>;
+  readonly checkpoints: Set<string>;
   forgotten: number;
 }
 
@@ -84,20 +84,20 @@ export class RecordSender {
     }, Number.POSITIVE_INFINITY);
   }
 
-  /** @param counts grow by what is sent */
-  async send(target: SyncTarget, counts: SentCounts): Promise<CallError | null> {
+  /** @param sent grows by what is sent */
+  async send(target: SyncTarget, sent: Sent): Promise<CallError | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
     let step: Step = "restart";
     for (let restarts = 0; step === "restart" && restarts <= maxRestarts; restarts += 1)
-      step = await this.#sendAll(target, counts);
+      step = await this.#sendAll(target, sent);
     if (step !== "restart") return step === "done" ? null : step;
     const message = "the answers of the coordinator contradict each other; nothing more is sent for now";
     return { code: "lost_place", message };
   }
 
   /** Deletions come before everything else, and make room for it. */
-  async #sendAll({ edge, keyRing, call }: SyncTarget, counts: SentCounts): Promise<Step> {
+  async #sendAll({ edge, keyRing, call }: SyncTarget, sent: Sent): Promise<Step> {
     const key = this.#selectKey(keyRing);
     if (!key.ok) return key.error;
     const device = this.#prepareDevice(key.value);
@@ -118,9 +118,7 @@ export class RecordSender {
       if (!answer.ok) return this.#onRefused(from, answer.error);
       const { taken, hasRoom } = answer.value;
       if (this.#onAnswer(from, batch, answer.value)) return "restart";
-      counts.sessions += taken.length;
-      counts.checkpoints += taken.filter(({ record }) => record.checkpoint !== null).length;
-      counts.forgotten += batch.filter(({ forgotten }) => forgotten).length;
+      count(sent, batch, taken);
       isFull ||= !hasRoom;
       if (!isGone) after = batch.at(-1)?.seq ?? to;
     }
@@ -206,6 +204,14 @@ export class RecordSender {
       return hasBeenLost;
     });
   }
+}
+
+function count(sent: Sent, batch: readonly SealedChange[], taken: readonly Taken[]): void {
+  for (const { record } of taken) {
+    sent.sessions.add(record.session);
+    if (record.checkpoint !== null) sent.checkpoints.add(record.checkpoint);
+  }
+  sent.forgotten += batch.filter(({ forgotten }) => forgotten).length;
 }
 
 interface Taken {

@@ -12,7 +12,7 @@ import {
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
-import { RecordSender, type SyncTarget } from "./record-sender.ts";
+import { RecordSender, type Sent, type SyncTarget } from "./record-sender.ts";
 import { addWrongKeyNotice, clearWrongKey, readNotes, writeNotes } from "./sync-status.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
@@ -27,7 +27,8 @@ export interface SyncReport extends SyncCounts {
 
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
-const noCounts = () => ({ sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 });
+const noCounts = () => ({ files: 0, received: 0, refused: 0 });
+const nothingSent = (): Sent => ({ sessions: new Set(), checkpoints: new Set(), forgotten: 0 });
 
 export interface RoundOptions {
   readonly isPulling: boolean;
@@ -43,6 +44,7 @@ export class SyncRound {
   readonly #abortController = new AbortController();
   #hasTarget = false;
   #counts = noCounts();
+  #sent = nothingSent();
   #wasFull: boolean | null = null;
   #pullState = { revision: 0, scope: "", fullAt: Number.NEGATIVE_INFINITY };
 
@@ -69,6 +71,7 @@ export class SyncRound {
 
   async run({ isPulling, files, asked }: RoundOptions): Promise<SyncReport> {
     this.#counts = noCounts();
+    this.#sent = nothingSent();
     this.#wasFull = null;
     const target = this.#target(asked);
     this.#hasTarget = target.ok;
@@ -78,7 +81,7 @@ export class SyncRound {
       return this.report(target.error);
     }
     this.#ensureDevice(target.value);
-    const sendError = await this.#sender.send(target.value, this.#counts);
+    const sendError = await this.#sender.send(target.value, this.#sent);
     const error = sendError ?? (isPulling ? await this.#pull(target.value) : null);
     this.#saveNotes(error);
     const filesError = sendError === null ? await this.#sendFiles(target.value, files) : null;
@@ -91,12 +94,14 @@ export class SyncRound {
     const previous = store.read(changes.count, 0);
     this.#counts.files = await this.#files.sendDue(target, mode);
     if (mode !== "all" || store.read(changes.count, 0) <= previous) return null;
-    return this.#sender.send(target, this.#counts);
+    return this.#sender.send(target, this.#sent);
   }
 
   report(error: CallError | null): SyncReport {
     const left = this.#options.runtime.store.read(changes.count, 0);
-    return { ...this.#counts, left, trouble: error };
+    const { sessions, checkpoints, forgotten } = this.#sent;
+    const sent = { sessions: sessions.size, checkpoints: checkpoints.size, forgotten };
+    return { ...sent, ...this.#counts, left, trouble: error };
   }
 
   #target(asked: EdgeWorkspace | undefined): Result<SyncTarget, CallError> {

@@ -267,7 +267,8 @@ async function withFilesElsewhere(areSent = true): Promise<CliMachines> {
   write(there.project, { "a.txt": "two\n", "new.txt": "new\n" });
   await loseSession(machines, async () => {
     await takePending(there.runtime, [ids.dead], new AbortController().signal);
-    await sync(there);
+    const sent = `1 session, 1 checkpoint, 0 deletions${areSent ? ", uncommitted files of 1 session" : ""}`;
+    expect((await there.shim("workspace sync")).out).toContain(`Sent: ${sent}. Received: 0 sessions`);
   });
   return machines;
 }
