@@ -406,6 +406,8 @@ export class SyncServer {
   readonly fixed: Record<string, unknown> = { ...notOfTheEngine };
   /** Does what it is asked under this path, and its answer is lost on the way. */
   losesAnswersOf: string | null = null;
+  /** Refuses this path. */
+  refuses: string | null = null;
 
   private constructor(http: RealServer) {
     this.http = http;
@@ -430,7 +432,9 @@ export class SyncServer {
   }
 
   async #answer({ method, url, headers, body }: Seen): Promise<Served> {
-    const made = this.fixed[new URL(url, this.url).pathname];
+    const path = new URL(url, this.url).pathname;
+    const made = this.fixed[path];
+    if (path === `${base}${this.refuses}`) return servedAs(err({ code: "forbidden", message: "not in its scope" }));
     if (made) return servedAs(ok(made));
     const { name = "health", input } = readRequest(method, url.replace(base, ""), body) ?? {};
     if (!isEngineOperation(name)) return { status: 404, body: "{}", retryAfter: null };

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, vi } from "vitest";
+import type { Json } from "#src/contract/values.ts";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup, WorkerEvent } from "#src/runner/worker/attempt.ts";
@@ -241,7 +242,7 @@ export class Worker {
       beat: (percent: number, note: string) =>
         void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
       used: (usage: Partial<Usage>) => void this.#call("tasks.heartbeat", { ...held, usage }),
-      done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
+      done: (result: Json = { lines: 3 }) => void this.#call("tasks.ack", { ...held, result }),
       failed: (reason: string, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
     };
   }

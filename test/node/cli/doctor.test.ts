@@ -260,6 +260,21 @@ it("an address that cannot be used, a damaged file and a refused token are named
   }
 });
 
+it("what the coordinator refuses fails the check that needs it alone", async () => {
+  const { server, home } = await aMember();
+  const fix = "Remove the cause that the message names, then run `shim doctor` again.";
+  const refused = { state: "fail", text: "could not be checked: not in its scope", fix };
+  for (const [path, name] of [
+    ["/metrics/samples", "tasks"],
+    ["/chats", "versions"],
+  ] as const) {
+    server.refuses = path;
+    const checks = await checksOf(home);
+    expect(checks.get(name)).toMatchObject(refused);
+    expect([...checks].flatMap(([one, { state }]) => (state === "fail" ? [one] : []))).toEqual([name]);
+  }
+});
+
 it("the clock's difference is bounded by the round trip, and fails only where it is certainly too large", async () => {
   const { home, sayTime } = await aMember();
   const start = home.now;

@@ -364,7 +364,8 @@ it("a machine that comes back still deletes what it had stored before it left, a
   await home.shim(`forget ${ids.elsewhere} --yes`);
   const readInput = async () => `${tokenOf("m1")}\n${code}\n`;
   expect((await home.shimWith({ readInput }, "workspace join team --url", server.url)).code).toBe(0);
-  await home.shim("workspace sync");
+  const sent = "Sent: 0 sessions, 0 checkpoints, 1 deletion. Received: 0 sessions of other machines.\n";
+  expect((await home.shim("workspace sync")).out).toBe(sent);
   expect(await storedAt(server)).toMatchObject({ sessions: 1 });
   for (let times = 0; times < 2; times++) await home.shim(`forget ${ids.dead} --yes`);
   await home.shim("workspace sync");

@@ -1,8 +1,9 @@
 import { writeFileSync } from "node:fs";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
 import { aCliHome, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
@@ -134,6 +135,42 @@ it("what could be better is said with its figures, what cannot be judged with th
   expect(alone.out).not.toContain("acme");
   home.now += 31 * dayMs;
   expect(await counted()).toEqual([]);
+});
+
+it("a call of the team that is refused is said, and what needs none is examined all the same", async () => {
+  const server = await SyncServer.listen();
+  const home = aSeededHome();
+  home.join(server.url, { token: tokenOf("m1") });
+  for (const [path, problem] of [
+    ["/chats", "not in its scope"],
+    ["/tasks/load", "not in its scope"],
+    ["/tasks/stats", "not in its scope"],
+    ["/tasks", "not in its scope"],
+    ["/tasks/routes", null],
+    ["", null],
+  ] as const) {
+    server.refuses = path;
+    expect([path, await home.json("report opportunities")]).toMatchObject([
+      path,
+      { teamProblem: problem, sessions: 4 },
+    ]);
+  }
+});
+
+it("`report run` gives up after the time that it is given", async () => {
+  const home = aSeededHome();
+  const exit = vi.spyOn(process, "exit").mockReturnValue(undefined as never);
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  onTestFinished(() => void vi.restoreAllMocks());
+  const limitOf = async (options: string): Promise<unknown> => {
+    await home.shim(`report run --dry-run ${options}`);
+    return timers.mock.calls.find(([, ms]) => ms === 420_000)?.[0];
+  };
+  expect(await limitOf("")).toBeUndefined();
+  const giveUp = await limitOf("--time-limit 7m");
+  expect(exit).not.toHaveBeenCalled();
+  (giveUp as () => void)();
+  expect(exit).toHaveBeenCalledWith(1);
 });
 
 it("a review ends an experiment whose days are over, and says so once; a dry run says what it would do, and does nothing", async () => {

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { createServer } from "node:http";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { aCliHome, addSession, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { aFront, aHost } from "#harness/machine/host-rig.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
@@ -99,7 +101,16 @@ it("the host of this machine says how many chats it serves, is ended, and one th
   expect((await home.shim("host stop")).out).toBe(`${name} ends. Open chats continue with the next one.\n`);
   await host.ended;
   expect((await home.shim("host stop")).out).toBe("No host runs.\n");
+  vi.stubEnv("TMPDIR", temporaryFolder());
+  onTestFinished(() => void vi.unstubAllEnvs());
   const other = aCliHome();
+  // The socket of a home with a long path is in a folder of the system's.
+  const long = join(other.folder, "x".repeat(90));
+  const folder = dirname(hostSocket(long, systemProcesses.boot()));
+  mkdirSync(folder, { mode: 0o755 });
+  const open = `shim: ${folder} belongs to another user, or others may enter it. Remove it, or set SHIM_HOME to a shorter path.\n`;
+  for (const command of ["host status", "host stop"])
+    expect(await other.shimWith({ env: { SHIM_HOME: long } }, command)).toMatchObject({ code: 1, err: open });
   mkdirSync(other.paths.home, { recursive: true });
   const socket = hostSocket(other.paths.home, systemProcesses.boot());
   const server = createServer((_request, response) => void response.end("nonsense")).listen(socket);

@@ -192,6 +192,9 @@ it("what is not here is searched on the other machines; it starts a new chat in 
     const brief = printed("on another machine (desk)", "fix the parser of bbbb2222");
     expect(await here.shim(`resume ${asked}`)).toMatchObject({ ...brief, err: "" });
   }
+  const row = { id: ids.dead, shortId: "bbbb2222", machine: "desk", state: "died" };
+  const resumeCommand = "shim resume bbbb2222";
+  expect(await here.json("call page.fleet")).toMatchObject({ rows: [{ ...row, resumeCommand }], chats: [] });
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
   const never = await here.shimWith(terminal, "resume", ids.dead);
   expect([never.code, note()]).toEqual([0, null]);

@@ -116,6 +116,11 @@ claude-opus-5-5 | no route | 1 | 1 | not known
 claude-opus-5-5, high | no route | 1 | 1 | $0.0025
 `);
   expect(await out("task routing other")).toBe(none);
+  doTask(home, { route: { ...tier, reason: "escalated", isCounted: true } }, "lint");
+  expect(await out("task routing lint")).toBe(`Tasks of the type lint: first attempts by tier
+None whose tier was a choice.
+1 routed task, 1 of them accepted: $0.0025 for each accepted one, with all attempts.
+`);
   const past = "Measured: 1 routed task of the type fix cost $0.0025 for each accepted one.\n";
   expect(await home.shim("task estimate fix")).toMatchObject(printed(past));
 });
