@@ -32,7 +32,7 @@ const elsewhereStateText: Record<FileComparison, string> = {
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, deleted: 1, unknown: 1, same: 1 };
 
 /** Pure. Newest first; files that are not as they were come before the rest. */
-export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine[] {
+export function fileLines(from: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { files, elsewhere, session } = from;
   const openFiles = listedFiles(from);
   // Files go last when there is no room.
@@ -40,7 +40,7 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
   const maxPathChars = Math.max(least.pathChars, Math.floor(most.pathChars * share));
   const lines = openFiles.slice(0, Math.max(least.files, Math.floor(most.files * share))).map((file) => {
     const how = file.isFoundByGit ? changedBy(file) : file.action;
-    return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}`;
+    return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}${byOthers(from, file, now)}`;
   });
   const hidden = openFiles.length - lines.length;
   const more = hidden > 0 ? [`- and ${hidden} more`] : [];
@@ -75,6 +75,14 @@ function stateOf({ action, now, stamp, isByDate }: RestoredFile): string {
 
 function reasonOf({ action, now, skipped }: RestoredFile): string {
   return now === "unknown" && skipped && action !== "deleted" ? ` (${skipped})` : "";
+}
+
+/** The newest edit that another chat's events tell of, where it came after the session. */
+function byOthers({ editedByOthers, knownUntil }: Restoration, file: RestoredFile, now: number): string {
+  const at = editedByOthers?.get(file.path) ?? 0;
+  return file.now !== "same" && knownUntil > 0 && at > knownUntil
+    ? `; another chat edited it ${age(now - at)} ago`
+    : "";
 }
 
 /** Git does not say by whom. A file that the chat has only named may be its work. */

@@ -287,6 +287,28 @@ it("what another chat of the project has edited is not named as a change of this
   expect(names?.toSorted()).toEqual(["both.txt", "later.txt", "mine.txt"]);
 });
 
+it("a file that another chat has edited since the chat's last event says so", () => {
+  const { runtime, claude, path } = aChatInRepository(Date.now());
+  const other = anotherClaude(runtime, claude);
+  claude.start();
+  claude.prompt("Tidy up the files");
+  other.start();
+  other.prompt("Write the songs");
+  other.write(path("b.txt"), "before it");
+  for (const name of ["a.txt", "b.txt"]) claude.write(path(name), "mine");
+  capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
+  claude.kill();
+  runtime.wait(60_000);
+  other.write(path("a.txt"), "theirs");
+  writeFileSync(path("b.txt"), "by hand");
+  runtime.wait(120_000);
+  const from = restore(runtime, storedSession(runtime, claude.session));
+  const text = from && brief(from, runtime.now(), "brief");
+  const changed = "CHANGED since the checkpoint";
+  expect(text).toContain(`- a.txt (created): ${changed}; another chat edited it 2 min ago\n`);
+  expect(text).toContain(`- b.txt (created): ${changed}\n`);
+});
+
 it.each(Object.entries({ "was only offered": false, "continued @night": true }))(
   "files of a dead chat are inherited where its successor continues it, not by an offer alone: %s",
   (_, isContinued) => {
