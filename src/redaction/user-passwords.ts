@@ -6,8 +6,8 @@ import { hasRandomWord, isRandom } from "./randomness.ts";
 
 const userPart = /([^\s:@/?#"'`<>\\[\]]{0,256}):(?=[^\s"'`<>\\[\]])/y;
 const restOfAddress = /(?:(?!:\/\/)[^\s"'`<>\\[\]]){1,600}/y;
-/** A token as sole user, as in a git remote; not the public key of a Sentry address. */
-const userOnly = /([\w.~-]{8,256})@(?=[\w.-])(?!\w+\.ingest\.|[\w.]*sentry\.)/y;
+/** A token as user without a password, as in a git remote; not the public key of Sentry. */
+const userOnly = /([\w.~-]{8,256})(?::(?:x-oauth-basic)?)?@(?=[\w.-])(?!\w+\.ingest\.|[\w.]*sentry\.)/y;
 
 /** A host or a variable; clear: nothing else has this form. */
 const host = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::\d{1,5})?(?=[/?#,;)&|]|$)|[$%{])/;
@@ -17,17 +17,14 @@ const clearHost =
 export function urlCredentials(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf("://"); at !== -1; at = text.indexOf("://", at + 3)) {
-    const password = passwordAt(text, at + 3);
-    if (password) {
-      const { start, end } = password;
-      if (!isPlaceholder(text.slice(start, end)) && !isMarkerAt(text, start)) {
-        findings.push({ start, end, kind: "url-password" });
-      }
+    const token = matchAt(userOnly, text, at + 3)?.[1];
+    if (token && isToken(token, text.slice(Math.max(0, at - 5), at))) {
+      findings.push({ start: at + 3, end: at + 3 + token.length, kind: "url-token" });
       continue;
     }
-    const token = matchAt(userOnly, text, at + 3)?.[1];
-    if (token && isToken(token, text.slice(Math.max(0, at - 5), at)))
-      findings.push({ start: at + 3, end: at + 3 + token.length, kind: "url-token" });
+    const password = passwordAt(text, at + 3);
+    if (password && !isPlaceholder(text.slice(password.start, password.end)) && !isMarkerAt(text, password.start))
+      findings.push({ ...password, kind: "url-password" });
   }
   return findings;
 }

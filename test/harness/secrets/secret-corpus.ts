@@ -98,6 +98,8 @@ const placed: readonly Sample[] = [
   ["token as git user", "«hex 40»", "git clone https://§@git.acme.dev/shop.git"],
   ["short token as git user", "«base62 16»", "origin  https://§@git.acme.dev/shop.git (fetch)"],
   ["hexadecimal token as git user", "«hex 16»", "url = https://ci-§@git.acme.dev/shop.git"],
+  ["token and GitHub's word", "«hex 40»", "git clone https://§:x-oauth-basic@github.com/acme/shop.git"],
+  ["token and no password", "«base62 24»", "curl https://§:@api.acme.dev/v1/charges"],
   ["curl user", "«password»", "curl -sS -u admin:§ https://ci.acme.dev/api/json"],
   [".netrc", "«password»", "machine git.acme.dev login me password §\n"],
   ["docker auth", (d) => encode(`ci:${password(d)}`), '{"auths": {"registry.acme.dev": {"auth": "§"}}}'],
