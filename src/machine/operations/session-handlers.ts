@@ -218,11 +218,14 @@ export async function forgetTarget(
   if (by === "live page" && !("session" in target.value))
     return err({ code: "bad_input", message: "the live page forgets one session at a time; name a session." });
   const backup = keepsCopies ? await backUp(store, now(), config.retention.backups) : null;
-  const { sessions: all, checkpoints, rows } = store.write((sql) => forget(sql, target.value, keepsCopies));
+  const action = { ...toAudited(target.value), by };
+  const [{ sessions: all, checkpoints, rows }, begun] = store.write((sql) => {
+    const found = forget(sql, target.value, keepsCopies);
+    return [found, audit.append(sql, now(), { ...action, result: "begun", rows: found.rows })] as const;
+  });
   const forgotten = { sessions: all.length, checkpoints: checkpoints.length, rows, backup };
   const finished = await finish(runtime, forgotten, keepsCopies);
-  const { kind, session } = toAudited(target.value);
-  audit.record(runtime, { kind, session, by, result: finished.ok ? "done" : finished.error.code, rows });
+  store.write((sql) => audit.settle(sql, begun, { result: finished.ok ? "done" : finished.error.code, rows }));
   return finished;
 }
 

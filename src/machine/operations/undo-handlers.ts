@@ -59,15 +59,18 @@ async function apply(
     return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
   const { id: checkpoint } = saved.value.checkpoint;
   const planned = await run(runtime, chat, checkpoint, "save");
-  if (planned.ok)
-    runtime.store.write((sql) => record(sql, checkpoint, planned.value, chat.prompt === null ? "redo" : "undo"));
+  const kind = chat.prompt === null ? "files.redone" : "files.undone";
+  const action = { kind, session: session.id, by } as const;
+  const begun = runtime.store.write((sql) => {
+    const isBegun = planned.ok && record(sql, checkpoint, planned.value, chat.prompt === null ? "redo" : "undo");
+    return isBegun ? audit.append(sql, runtime.now(), { ...action, result: "begun" }) : null;
+  });
   const done = planned.ok ? await putBack(runtime, chat, checkpoint, planned.value) : planned;
   const applied = done.ok ? done.value.applied : null;
-  const rows = done.ok ? done.value.changes.length : 0;
-  const result = done.ok ? "done" : done.error.code;
-  const kind = chat.prompt === null ? "files.redone" : "files.undone";
+  const end = done.ok ? { result: "done", rows: done.value.changes.length } : { result: done.error.code, rows: null };
   runtime.store.write((sql) => {
-    if (rows > 0 || !done.ok) audit.append(sql, runtime.now(), { kind, session: session.id, by, result, rows });
+    if (begun !== null) audit.settle(sql, begun, end);
+    else if (!done.ok) audit.append(sql, runtime.now(), { ...action, ...end });
     if (!done.ok && done.error.code === "outcome_unknown") return;
     if (!done.ok || !record(sql, checkpoint, done.value, null)) {
       snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });

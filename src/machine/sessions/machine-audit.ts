@@ -30,10 +30,10 @@ export interface MachineAction {
   readonly session: string | null;
   readonly experiment?: string;
   readonly by: CallerSurface | "chat" | "kaizen";
-  /** Code of an error, or `done`; of an experiment that moved, its new state. */
+  /** Code of an error, `done`, or `begun`: it was killed; of a moved experiment its new state. */
   readonly result: string;
   /** Deleted rows; of an undo the files that it changed. */
-  readonly rows?: number;
+  readonly rows?: number | null;
 }
 
 /** More are of years. */
@@ -44,12 +44,18 @@ export function record({ store, now }: Pick<Runtime, "store" | "now">, action: M
   store.write((sql) => append(sql, now(), action));
 }
 
-/** Appends an entry in the transaction of its decision. */
-export function append(sql: Sql, at: number, action: MachineAction): void {
+/** Appends an entry in the transaction of its decision. @returns its number */
+export function append(sql: Sql, at: number, action: MachineAction): number {
   const { kind, session, experiment, by: actor, result, rows } = action;
   const subject = experiment ?? session?.slice(0, 8) ?? "";
   const seq = audit.append(sql, { at, kind, subject, actor, result, rows });
   sql.run("DELETE FROM audit WHERE seq <= ?", seq - maxEntries);
+  return seq;
+}
+
+/** Completes the entry of an action that was entered when it began. */
+export function settle(sql: Sql, seq: number, end: Pick<Required<MachineAction>, "result" | "rows">): void {
+  audit.update(sql, { seq }, end);
 }
 
 /** Newest first. */

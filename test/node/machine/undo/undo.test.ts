@@ -4,6 +4,7 @@ import { utimesSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { listMoments } from "#src/machine/checkpoints/moments.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { aUserLine } from "#harness/machine/transcripts.ts";
@@ -94,6 +95,23 @@ it("an undo that was killed is completed by the next one, or taken back; so is a
   await undoKilled(rig);
   expect(await rig.undo({ redo: true })).toMatchObject({ changes: [{ path: "a" }], left: [] });
   expect(contentsNow()).toBe("11");
+  const [killed, done] = [{ detail: { result: "outcome_unknown" } }, { detail: { result: "done" } }];
+  expect(listNewest(rig.runtime, 9)).toMatchObject([done, killed, done, killed, done, killed]);
+});
+
+it("an undo is in the audit log before it changes a file", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.turn("one", makes(rig, "1", "a"));
+  const seen: unknown[] = [];
+  const startJob = ({ input: given }: Job): Promise<unknown> => {
+    const job = { ...given, processes: rig.runtime.processes } as unknown as UndoInput;
+    if (job.how === "apply") seen.push(...listNewest(rig.runtime, 9).map(({ kind, detail }) => [kind, detail]));
+    return undoFiles(job);
+  };
+  Object.assign(rig.runtime, { startJob });
+  await rig.undo();
+  expect(seen).toEqual([["files.undone", { result: "begun" }]]);
+  expect(listNewest(rig.runtime, 9)).toMatchObject([{ kind: "files.undone", detail: { result: "done", rows: 1 } }]);
 });
 
 it("what others changed since, between the turns, or beside the chat is left and named", async () => {
