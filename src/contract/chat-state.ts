@@ -87,6 +87,8 @@ export interface ChatFacts {
   readonly hasContent: boolean;
   /** Whether its client was closed between two turns, with nothing open. */
   readonly isClosed: boolean;
+  /** A transcript is all that is known of it, and no sign of a death. */
+  readonly isOnlyRead?: boolean;
   readonly presence: Presence;
 }
 
@@ -117,9 +119,10 @@ function settledEnd({ end, recovery, continuedBy }: ChatFacts): string | null {
 }
 
 /** For a chat that is not seen to live. */
-function quietEnd({ hasContent, isClosed }: ChatFacts): string | null {
+function quietEnd({ hasContent, isClosed, isOnlyRead = false }: ChatFacts): string | null {
   if (!hasContent) return "nothing to keep";
-  return isClosed ? "closed with nothing open" : null;
+  if (isClosed) return "closed with nothing open";
+  return isOnlyRead ? "its transcript does not say how" : null;
 }
 
 const onlyRegistered = { recovery: null, continuedBy: null, offer: null, hasContent: true, isClosed: false } as const;

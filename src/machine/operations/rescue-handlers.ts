@@ -123,8 +123,9 @@ function toDiagnosis(
   };
 }
 
+/** A row that is missing may have stood in a part that is damaged. */
 function lostParts({ damages, isUnended, unlinked }: TranscriptFacts): number {
-  return damages.length + (isUnended ? 1 : 0) + (unlinked?.count ?? 0);
+  return Math.max(damages.length + (isUnended ? 1 : 0), unlinked?.count ?? 0);
 }
 
 interface Broken {

@@ -42,9 +42,9 @@ export function approvedPlan(text: string, id: string): KeyedEntry<Extract<Journ
   return { key: `plan:${id}`, entry: { kind: "plan", text: redactAndClip(text.trim(), limits.plan) } };
 }
 
-/** Replaces what cannot be an id, or resembles a secret, by its digest. */
+/** Replaces what cannot be an id, or resembles a secret or an option, by its digest. */
 export function idOf(given: string): string {
-  return /^[\w.:@-]{1,200}$/.test(given) && redactOnce(given).count === 0 ? given : `id_${digest(given)}`;
+  return /^\w[\w.:@-]{0,199}$/.test(given) && redactOnce(given).count === 0 ? given : `id_${digest(given)}`;
 }
 
 /** Redacts a path for storage; a redacted path only fails to open later. */

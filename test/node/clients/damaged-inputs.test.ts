@@ -169,6 +169,7 @@ const forms: Readonly<Record<string, Form>> = {
     [missing],
     "5f0e0e5e-0000-4000-8000-0000000000d2.jsonl",
   ],
+  "an id that a command would read as an option": [changed({ sessionId: "--help" }), ["<shim-recovered-session-id_"]],
   "a folder that no system has": [changed({ cwd: "/tmp/a\0b" }), [...both, "project: none"]],
   "a folder that is no whole path": [changed({ cwd: "src/app" }), [...both, "project: none"]],
   "a secret as the name of a tool": [

@@ -155,6 +155,7 @@ it.each<[string, Partial<ChatFacts>]>([
   ["ended (nothing to keep)", { presence: gone, hasContent: false, isClosed: true }],
   ["ended (closed with nothing open)", { presence: gone, isClosed: true, recovery: "offered", offer }],
   // An end that is not certain is no death.
+  ["ended (its transcript does not say how)", { presence: gone, isOnlyRead: true }],
   ["idle (no sign of life for 5 min)", { presence: unheard }],
   ["idle (no sign of life for 5 min)", { presence: unheard, hasContent: false, isClosed: true }],
   ["stuck (no sign of life for 12 min)", { presence: silent }],

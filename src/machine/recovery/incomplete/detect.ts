@@ -109,11 +109,16 @@ function isAfterTurn(sql: Sql, id: string): boolean {
 /** Where no event says that a chat was closed, the end of its last turn does. */
 function closing(sql: Sql, { id }: Session): string | null {
   const state = currentState(sql, id);
-  return state && closedReason(hasOpenWork(state));
+  const isLost = state?.damaged?.isAtEnd === true;
+  return state === null || isLost ? null : closedReason(hasOpenWork(state));
 }
 
-/** The user has left the sessions of one process in which the last prompt was not made. */
-function endsSilently(sql: Sql, { id, client, owner }: Session): boolean {
+/**
+ * The user has left the sessions of one process in which the last prompt was not made. A transcript
+ * says no more of its session's end than that a turn was over.
+ */
+function endsSilently(sql: Sql, { id, client, owner, detachReason }: Session): boolean {
+  if (detachReason === importOrigin) return true;
   const adapter = adapterOf(client);
   if (adapter?.endsSilently) return true;
   return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.session !== id;
@@ -233,7 +238,9 @@ export function causeOf(
   kills = oomKills(systemMemory),
 ): { cause: CrashCause; causeDetail: string } {
   if (isClosed(session)) {
-    return { cause: "closed", causeDetail: "The client was closed, or asked to end, between two turns." };
+    const isRead = session.origin === importOrigin;
+    const closed = "The client was closed, or asked to end, between two turns.";
+    return { cause: "closed", causeDetail: isRead ? "By its imported transcript its last turn was over." : closed };
   }
   const [lastTool] = journal.newest(
     sql,

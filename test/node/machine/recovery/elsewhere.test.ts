@@ -431,7 +431,7 @@ it("what cannot be done is refused, with why and with the command that takes the
   const file = home.runtime.store.read((sql) => sessions.get(sql, id), null)?.transcriptPath ?? "";
   const rows = readFileSync(file, "utf8");
   writeFileSync(file, "\0".repeat(400));
-  await refused("--in codex", 1, "it is not a transcript of");
+  await refused("--in codex", 1, "it holds nothing but zeros");
   rmSync(file);
   await refused("--in codex", 1, "no transcript of it is there");
   await refused("--print", 2, "give one of them");

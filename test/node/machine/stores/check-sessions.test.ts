@@ -352,6 +352,8 @@ it("import --all adds what clients keep and SHIM has not, and says what it could
   const first = await home.shim("sessions import --all");
   expect(first).toMatchObject(printed(counts, "1 could not be read", "no row of a client that SHIM knows"));
   expect(await home.shim("sessions import --all --client codex")).toMatchObject(printed("0 were added, 1 read again"));
+  expect((await home.shim("sessions")).out.match(/\b(?:died|ended {2}closed with nothing open)\b/g)).toHaveLength(5);
+  expect((await home.shim("sessions")).out).not.toContain("died");
   expect(await home.shim("sessions import")).toMatchObject(failed(2, "give a file, or --all."));
 });
 
