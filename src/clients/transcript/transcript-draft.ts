@@ -415,8 +415,10 @@ export class Links {
   /** @param damage what it is if the row's parent is nowhere */
   add(row: JsonObject, damage: Damage): void {
     const [id, parent] = [textAt(row, "uuid", 100), textAt(row, "parentUuid", 100)];
+    // Claude Code ends the session before `/clear` in the file of the one behind it.
+    const isOfOther = this.#ids.size === 0 && row["type"] === "system";
     if (id !== null) this.#ids.add(id);
-    if (parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
+    if (isOfOther || parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
     if (!this.#isBroken) this.#links.push({ parent, damage });
     if (this.#ids.has(parent)) this.#isBroken = false;
   }

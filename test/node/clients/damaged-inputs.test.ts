@@ -178,6 +178,12 @@ const forms: Readonly<Record<string, Form>> = {
     ["ghp_"],
   ],
   "a hundred rows before the first message": [jsonLines(...summaries) + lines(...claude), both],
+  "a first row that ends the session before it": [
+    jsonLines({ type: "system", subtype: "stop_hook_summary", sessionId: "s", uuid: "e", parentUuid: "lost" }) +
+      lines(...claude),
+    both,
+    [missing],
+  ],
   "a row whose parent was never written": [
     lines(first, second, third.replace(uuidOf(second), "lost"), fourth),
     ["2 of at least 2 prompts quoted", missing],
