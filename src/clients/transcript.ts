@@ -9,7 +9,7 @@ import {
 import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
 import { numberAt, textAt, type JsonObject } from "../shared/json-fields.ts";
-import { toMilliseconds } from "../shared/known-time.ts";
+import { asTime, toMilliseconds } from "../shared/known-time.ts";
 import { readClaudeLine } from "./claude-code/claude-lines.ts";
 import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
 import { rowsIn, type ContentRow } from "./transcript/transcript-rows.ts";
@@ -172,5 +172,5 @@ function originOf(row: JsonObject, position: number): LineOrigin {
 export function timeOf(row: JsonObject): number | null {
   const written = numberAt(row, "timestamp");
   const at = written === null ? Date.parse(textAt(row, "timestamp", 40) ?? "") : toMilliseconds(written);
-  return Number.isNaN(at) ? null : at;
+  return asTime(at);
 }

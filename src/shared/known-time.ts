@@ -14,6 +14,14 @@ export function toMilliseconds(time: number): number {
   return isKnownTime(time) ? time : time * 1_000;
 }
 
+/** Latest time of a date, in epoch ms. */
+const lastTime = 8_640_000_000_000_000;
+
+/** Returns null for what no clock shows. @param at NaN: nothing was written as a time */
+export function asTime(at: number | null): number | null {
+  return at !== null && at >= 0 && at <= lastTime ? Math.round(at) : null;
+}
+
 /** False also for a time to come. @param at epoch ms, or the ordinal of an event without a time */
 export function isPast(now: number, at: number): boolean {
   return isKnownTime(at) && at <= now + maxAheadMs;

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import { wordAt } from "../../redaction/bounded-text.ts";
 import { asObject, listAt, objectAt, textAt, numberAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asTime } from "../../shared/known-time.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { millisecond, settings } from "../adapter/client-form.ts";
 import { userWords } from "../adapter/harness-text.ts";
@@ -71,8 +72,7 @@ const geminiEnds: ReadonlySet<unknown> = new Set(["success", "error", "cancelled
 const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
   const id = textAt(call, "id", 200);
   const name = textAt(call, "name", 200);
-  const ownTime = Date.parse(textAt(call, "timestamp", 40) ?? "");
-  const at = Number.isNaN(ownTime) ? lineAt : ownTime;
+  const at = asTime(Date.parse(textAt(call, "timestamp", 40) ?? "")) ?? lineAt;
   if (name === null) return;
   addCall(draft, { id, name: geminiTools.get(name) ?? name, input: call["args"], at, uuid, isUnhooked });
   const { status } = call;

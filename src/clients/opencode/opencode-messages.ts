@@ -1,5 +1,6 @@
 import { wordAt } from "../../redaction/bounded-text.ts";
 import { asObject, listAt, objectAt, textAt, type JsonObject, numberAt } from "../../shared/json-fields.ts";
+import { asTime } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { ToolNames } from "../adapter/client-adapter.ts";
 import { userWords, withAttachments } from "../adapter/harness-text.ts";
@@ -96,9 +97,13 @@ const isUnhooked = true;
 /** Messages of `opencode export`, each with its parts; a live chat has no such file. */
 export const readOpenCodeMessage: LineFormat = (draft, row, { uuid }) => {
   const info = objectAt(row, "info");
-  const origin = { at: numberAt(objectAt(info, "time"), "created"), uuid: textAt(info, "id", 100) ?? uuid };
+  const origin = { at: timeAt(info, "created"), uuid: textAt(info, "id", 100) ?? uuid };
   openCodeMessages[textAt(info, "role") ?? ""]?.(draft, row, origin);
 };
+
+function timeAt(holder: JsonObject | null, name: string): number | null {
+  return asTime(numberAt(objectAt(holder, "time"), name));
+}
 
 const openCodeMessages: LineFormats = {
   user: (draft, row, origin) => {
@@ -116,7 +121,7 @@ const openCodeMessages: LineFormats = {
     if (info?.["summary"] === true) return addOpenCodeSummary(draft, text.trim(), origin.at);
     for (const part of blocksOf(row, undefined, "parts"))
       openCodeParts[textAt(part, "type") ?? ""]?.(draft, part, origin);
-    const endedAt = numberAt(objectAt(info, "time"), "completed");
+    const endedAt = timeAt(info, "completed");
     draft.turnEnd = info?.["finish"] === "stop" && endedAt !== null ? { text, at: endedAt } : null;
     const error = objectAt(info, "error");
     if (error) readOpenCodeError(draft, error, { ...origin, at: endedAt ?? origin.at });
@@ -146,7 +151,7 @@ const openCodeNames: ToolNames = new Map([...opencodeTools, ["question", "AskUse
 
 const openCodeParts: LineFormats = {
   text: (draft, part, { at, uuid }) => {
-    const ownTime = numberAt(objectAt(part, "time"), "start") ?? at;
+    const ownTime = timeAt(part, "start") ?? at;
     addText(draft, "assistant", openCodeText({ parts: [part] }), { at: ownTime, uuid });
   },
   tool: (draft, part, { at: messageAt, uuid }) => {
@@ -154,12 +159,12 @@ const openCodeParts: LineFormats = {
     const tool = textAt(part, "tool", 200);
     const state = objectAt(part, "state");
     if (tool === null || state === null) return;
-    const at = numberAt(objectAt(state, "time"), "start") ?? messageAt;
+    const at = timeAt(state, "start") ?? messageAt;
     const name = openCodeNames.get(tool) ?? tool;
     addCall(draft, { id, name, input: state["input"], at, uuid, isUnhooked });
     if (state["status"] !== "completed" && state["status"] !== "error") return;
     const response = name === "AskUserQuestion" ? openCodeAnswers(state) : name === "Bash" ? printedIn(state) : null;
-    const endedAt = numberAt(objectAt(state, "time"), "end") ?? at;
+    const endedAt = timeAt(state, "end") ?? at;
     addEnd(draft, { toolUseId: id, error: openCodeError(state), at: endedAt, ...(response ? { response } : {}) });
   },
 };

@@ -190,6 +190,8 @@ const forms: Readonly<Record<string, Form>> = {
   ],
   "times that are numbers": [timed((time) => time), [...both, "24 h"]],
   "times that are numbers of seconds": [timed((time) => time / 1_000), [...both, "24 h"]],
+  "times before all clocks": [timed((time) => -time), [...both, ...whole, "at an unknown time"]],
+  "times behind all clocks": [timed((time) => time * 1e90), [...both, ...whole, "at an unknown time"]],
   "times to come": [timed((time) => new Date(time + 2 * 86_400_000).toISOString()), ["at an unknown time"], [" s ago"]],
   "no times, and words that are said again": [
     timed(() => undefined) + timed(() => undefined).replaceAll("00000000-", "again-"),
