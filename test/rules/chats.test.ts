@@ -462,9 +462,8 @@ for (const [what, grasp] of [
     await pass(host, 29_999);
     expect(await auditOf(host, "chat.offline")).toHaveLength(1);
     await pass(host, 1);
-    expect(await auditOf(host, "chat.offline")).toContainEqual(
-      expect.objectContaining({ subject: "a", ageMs: 0, detail: { reason: "timeout", incarnation: 1 } }),
-    );
+    const end = { subject: "a", ageMs: 0, detail: { reason: "timeout", incarnation: 1 } };
+    expect(await auditOf(host, "chat.offline")).toContainEqual(expect.objectContaining(end));
   });
 }
 

@@ -95,16 +95,11 @@ it("a lease ends at its last instant, with or without an alarm", async ({ host, 
   const next = await b.hold("x");
   expect(await a.release(lease)).toBe(false);
   expect((await check(host, "x", next.token)).isValid).toBe(true);
-  expect(await auditOf(host, "lease.expired")).toMatchObject([
-    { subject: "x", actor: "a", detail: { token: lease.token } },
-  ]);
+  const expired = { subject: "x", actor: "a", detail: { token: lease.token } };
+  expect(await auditOf(host, "lease.expired")).toMatchObject([expired]);
 });
 
-it("pings and calls renew a bound lease, which counts as held; renewals do not change its ttl", async ({
-  host,
-  a,
-  b,
-}) => {
+it("pings and calls renew a bound lease, which counts as held; a renewal keeps its ttl", async ({ host, a, b }) => {
   const counted = async (): Promise<unknown> =>
     (await ask(host, "metrics", {})).samples.find(({ name }) => name === "shim_leases")?.value;
   await host.connect("a");
@@ -151,11 +146,7 @@ it("a lease that the chat's older process may trust is held against the new one"
   expect(await holders(host)).toEqual({});
 });
 
-it("a chat that is gone keeps its bound lease until its last ping + ttl, also when it returns", async ({
-  host,
-  a,
-  b,
-}) => {
+it("a chat that is gone keeps a bound lease until its last ping + ttl, also if it returns", async ({ host, a, b }) => {
   await host.connect("a");
   const { token } = await a.hold("y", { isBound: true });
   await pass(host, 10 * second);
@@ -327,10 +318,7 @@ it("after a vanished leader nobody leads for 15 s, then the next one", async ({ 
   expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c", remainingMs: 30_000 });
 });
 
-it("watches of $leader/ receive each change; who has resigned in line is none", async ({
-  host,
-  crew: { a, b, c, d },
-}) => {
+it("watches of $leader/ receive each change; who resigns in line is none", async ({ host, crew: { a, b, c, d } }) => {
   await a.campaign("boss");
   const first = await termOf(host, "boss");
   for (const peer of [d, b, c]) await peer.campaign("boss", { waitMs: 600 * second });

@@ -5,7 +5,7 @@ import { given } from "#harness/coordinator/peers.ts";
 import { hour, minute } from "#harness/coordinator/times.ts";
 import { pagesAfter } from "#harness/coordinator/views.ts";
 import { type Content, Device, filesOf, forget, session } from "#harness/sync/sealed-content.ts";
-import { list, opened, status, storedOf } from "#harness/sync/sealed-views.ts";
+import { list, status } from "#harness/sync/sealed-views.ts";
 import { it } from "./rule-test.ts";
 
 /** How often an arbitrary is drawn beside the others. */
@@ -161,8 +161,9 @@ class World {
       for (const [of, { envelope }] of shelf.sessions) wanted.set(`${device} ${of}`, envelope);
       for (const name of sessions) {
         const there = shelf.files.get(name);
-        expect(await storedOf(this.#host, name, ids, device)).toEqual(there ? [there.id] : []);
-        if (there) expect(await opened(this.#host, there.id, name, device)).toBe(there.envelope);
+        const found = await this.#host.call("sync.read", { session: name, device, kind: "files" });
+        const is = found.ok && [found.value.checkpoint, found.value.envelope];
+        expect(is).toEqual(there !== undefined && [there.id, there.envelope]);
       }
       for (const { envelope } of shelf.files.values()) chars += envelope.length;
     }

@@ -315,12 +315,8 @@ it("an answer has at most a million characters of envelopes, or one session", as
   const sizes = [400_000, 400_000, 300_000, 900_000, 200_000];
   for (const [at, size] of sizes.entries()) await device.put(session(`s${at}`, "x".repeat(size)));
   const pages = await pagesAfter((after) => list(host, { after }));
-  expect(pages.map(({ sessions }) => sessions.map(({ envelope }) => envelope.length))).toEqual([
-    [400_000, 400_000],
-    [300_000],
-    [900_000],
-    [200_000],
-  ]);
+  const told = pages.map(({ sessions }) => sessions.map(({ envelope }) => envelope.length / 1_000).join(" "));
+  expect(told).toEqual(["400 400", "300", "900", "200"]);
 });
 
 it("the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
@@ -345,11 +341,8 @@ it("without the present lease, or of an unknown session, nothing is taken", asyn
   const token = await lease(one);
   const code = async (self: Self, more: object): Promise<string> =>
     refused(await host.call("sync.take", { self, ...wanted, token, ...more })).code;
-  for (const [self, number] of [
-    [one.self, token + 1],
-    [other.self, token],
-  ] as const)
-    expect(await code(self, { token: number })).toBe("stale_token");
+  expect(await code(one.self, { token: token + 1 })).toBe("stale_token");
+  expect(await code(other.self, {})).toBe("stale_token");
   for (const strange of [{ device: "d2" }, { session: "s2" }])
     expect(await code(one.self, strange)).toBe("unknown_key");
   expect(await code({ chat: "c9", incarnation: 1 }, {})).toBe("unknown_chat");

@@ -49,10 +49,8 @@ taskTest("a parent may wait for its parts", async ({ host }) => {
     { task: right, parent: join, ref: "right", type: "part", state: "blocked", dependsOn: [left] },
   ]);
   expect((await ask(host, "tasks.tree", { task: join, limit: 3 })).isMore).toBe(false);
-  expect(await ask(host, "tasks.tree", { task: join, limit: 2 })).toMatchObject({
-    tasks: [{ task: join }, { task: left }],
-    isMore: true,
-  });
+  const part = await ask(host, "tasks.tree", { task: join, limit: 2 });
+  expect(part).toMatchObject({ tasks: [{ task: join }, { task: left }], isMore: true });
   expect(await ask(host, "tasks.progress", { parent: join })).toMatchObject({ totalTasks: 2, queuedTasks: 2 });
 });
 
@@ -156,10 +154,8 @@ taskTest("a second task under a key is the first one, or is refused", async ({ h
     [2, "blocked", false],
   ]);
   const twice = { tasks: [{ type: "x" }, { type: "x", dedupeKey: "k", onDuplicate: "reject" as const }] };
-  expect(await refusal(host, "tasks.submit", twice)).toMatchObject({
-    code: "duplicate_task",
-    details: { task: first, key: "k" },
-  });
+  const details = { task: first, key: "k" };
+  expect(await refusal(host, "tasks.submit", twice)).toMatchObject({ code: "duplicate_task", details });
   await a.ack(await a.take());
   expect((await refusal(host, "tasks.submit", twice)).code).toBe("duplicate_task");
 });
@@ -232,11 +228,8 @@ taskTest("parts are submitted together, and the join represents the job", async 
   const a = await Peer.join(host, "a", { capabilities: ["ts"], capacity: 10 });
   const claims = await a.claim({ limit: 10 });
   expect(claims.map(({ task }) => task)).toEqual(made.parts.map(({ task }) => task));
-  expect(claims[0]).toMatchObject({
-    type: "code",
-    priority: 7,
-    payload: { job: { title: large.title, payload: { from: "v1" } }, part: { name: "part-1" } },
-  });
+  const payload = { job: { title: large.title, payload: { from: "v1" } }, part: { name: "part-1" } };
+  expect(claims[0]).toMatchObject({ type: "code", priority: 7, payload });
   for (const claim of claims) await a.ack(claim, { done: claim.task });
   const whole = await taskOf(host, made.task);
   expect(whole).toMatchObject({ state: "done", tags: ["job"], result: { isComplete: true } });
@@ -258,9 +251,8 @@ taskTest("a job that is not split is one task; the same request again submits no
   const made = await ask(host, "plans.submit", request);
   expect(made).toMatchObject({ parts: [], state: "queued", complexity: { score: 1 } });
   expect(await ask(host, "plans.submit", request)).toEqual(made);
-  expect((await taskOf(host, made.task)).payload).toEqual({
-    job: { title: small.title, text: "", payload: null, files: ["docs/a.md"] },
-  });
+  const job = { title: small.title, text: "", payload: null, files: ["docs/a.md"] };
+  expect((await taskOf(host, made.task)).payload).toEqual({ job });
   const huge: Job = { ...large, payload: "x".repeat(60_000), text: "y".repeat(10_000) };
   const tooLarge = await refusal(host, "plans.submit", { job: huge, type: "x" });
   expect(tooLarge).toMatchObject({ code: "bad_input", message: expect.stringContaining("65536") as string });
@@ -340,11 +332,8 @@ taskTest("a ref that is the number of another part does not name it", async ({ h
 
 taskTest("results that are too large together end the join as dead, with the reason", async ({ host, a }) => {
   const names = ["a", "b"];
-  const numbers = await submit(host, ...names.map((ref) => ({ type: "x", ref })), {
-    type: "join",
-    dependsOn: names,
-    joinRule: "collect" as const,
-  });
+  const join = { type: "join", dependsOn: names, joinRule: "collect" as const };
+  const numbers = await submit(host, ...names.map((ref) => ({ type: "x", ref })), join);
   const all = numbers.at(-1) ?? 0;
   for (const held of await a.claim({ limit: 3 })) await a.ack(held, "x".repeat(200_000));
   expect(await taskOf(host, all)).toMatchObject({ state: "dead", reason: "failed" });

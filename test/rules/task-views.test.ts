@@ -42,12 +42,8 @@ taskTest("a running attempt is listed with its start, last heartbeat and time le
   host.wait(25_000);
   await a.do("tasks.heartbeat", held, {});
   host.wait(5_000);
-  expect((await taskOf(host, task)).running).toEqual({
-    startedAgeMs: 30_000,
-    heardAgeMs: 5_000,
-    remainingMs: hour - 30_000,
-    silenceLeftMs: minute - 5_000,
-  });
+  const left = { remainingMs: hour - 30_000, silenceLeftMs: minute - 5_000 };
+  expect((await taskOf(host, task)).running).toEqual({ startedAgeMs: 30_000, heardAgeMs: 5_000, ...left });
   await a.ack(held);
   expect((await taskOf(host, task)).running).toBeNull();
 });
@@ -86,34 +82,28 @@ taskTest("progress and figures are told of all tasks and by type", async ({ host
   const states = { type: "x", queued: 1, running: 1, done: 2, dead: 1, oldestQueuedMs: 9_000, doneLastHour: 2 };
   const x = { ...states, wait: { p50Ms: 2_000, p95Ms: 2_000 }, run: { p50Ms: 3_000, p95Ms: 7_000 } };
   expect(await ask(host, "tasks.stats", { type: "x" })).toEqual({ types: [x], isAll: true });
-  expect((await ask(host, "tasks.stats", {})).types).toMatchObject([
-    x,
-    { type: "y", queued: 0, oldestQueuedMs: null, wait: null, run: null },
-  ]);
+  const y = { type: "y", queued: 0, oldestQueuedMs: null, wait: null, run: null };
+  expect((await ask(host, "tasks.stats", {})).types).toMatchObject([x, y]);
   host.wait(hour);
   expect((await ask(host, "tasks.stats", { type: "x" })).types).toMatchObject([{ done: 2, doneLastHour: 0 }]);
 });
 
-taskTest(
-  "beyond ten thousand tasks the figures say that they are not of all; a list goes on to the last",
-  async ({ host }) => {
-    const task = await submitOne(host);
-    const columns = await host.rows<{ name: string }>(
-      "SELECT name FROM pragma_table_info('tasks') WHERE name <> 'task'",
-    );
-    const names = columns.map(({ name }) => name).join(", ");
-    await host.run(
-      `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+taskTest("beyond 10,000 tasks the figures say that they are not of all; a list goes to the last", async ({ host }) => {
+  const task = await submitOne(host);
+  const columnsSql = "SELECT name FROM pragma_table_info('tasks') WHERE name <> 'task'";
+  const columns = await host.rows<{ name: string }>(columnsSql);
+  const names = columns.map(({ name }) => name).join(", ");
+  await host.run(
+    `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
      INSERT INTO tasks (task, ${names}) SELECT i, ${names} FROM n CROSS JOIN tasks WHERE task = ?`,
-      task,
-    );
-    expect((await ask(host, "tasks.stats", {})).isAll).toBe(true);
-    const last = await submitOne(host, { type: "last" });
-    expect((await ask(host, "tasks.stats", {})).isAll).toBe(false);
-    expect(await listed(host, { type: "last" })).toEqual([last]);
-    expect(await listed(host, { type: "none" })).toEqual([]);
-  },
-);
+    task,
+  );
+  expect((await ask(host, "tasks.stats", {})).isAll).toBe(true);
+  const last = await submitOne(host, { type: "last" });
+  expect((await ask(host, "tasks.stats", {})).isAll).toBe(false);
+  expect(await listed(host, { type: "last" })).toEqual([last]);
+  expect(await listed(host, { type: "none" })).toEqual([]);
+});
 
 taskTest("a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
   const task = await submitOne(host, { payload: "old", maxAttempts: 1 });
@@ -149,13 +139,10 @@ taskTest("fitting tasks are replayed behind their dependencies, or stay dead", a
   expect((await ask(host, "tasks.replay", { filter: { reason: "poison" } })).tasks).toEqual([]);
   // The first, which cannot be.
   expect((await ask(host, "tasks.replay", { filter: { limit: 1 } })).tasks).toEqual([]);
-  expect((await ask(host, "tasks.replay", { filter: { type: "y", tag: "t" } })).tasks).toEqual([
-    { task: other, state: "queued" },
-  ]);
-  expect((await ask(host, "tasks.replay", { filter: { type: "x" } })).tasks).toEqual([
-    { task: root, state: "queued" },
-    { task: child, state: "blocked" },
-  ]);
+  const replayed = async (filter: object): Promise<string[]> =>
+    (await ask(host, "tasks.replay", { filter })).tasks.map(({ task, state }) => `${task} ${state}`);
+  expect(await replayed({ type: "y", tag: "t" })).toEqual([`${other} queued`]);
+  expect(await replayed({ type: "x" })).toEqual([`${root} queued`, `${child} blocked`]);
   await a.ack(await a.take({ types: ["x"] }));
   expect(await a.take({ types: ["x"] })).toMatchObject({ task: child });
 });
@@ -185,9 +172,8 @@ async function sampled(host: RuleHost): Promise<Values> {
   await pass(host, 10_000);
   const { samples } = await ask(host, "metrics", {});
   return (name, label) => {
-    const own = samples.filter(
-      (one) => one.name === name && (label === undefined || Object.values(one.labels)[0] === label),
-    );
+    const isLabelled = (labels: object): boolean => label === undefined || Object.values(labels)[0] === label;
+    const own = samples.filter((one) => one.name === name && isLabelled(one.labels));
     return own.length === 0 ? undefined : own.reduce((sum, { value }) => sum + value, 0);
   };
 }
@@ -263,10 +249,7 @@ async function routesOf(host: RuleHost, type = "build"): Promise<TypeRoutes> {
   return routes;
 }
 
-const cost = (dollars: number): { tokens: number; costMicros: number } => ({
-  tokens: 1_000,
-  costMicros: dollars * 1_000_000,
-});
+const cost = (dollars: number) => ({ tokens: 1_000, costMicros: dollars * 1_000_000 });
 
 type Attempt = readonly ["tasks.ack" | "tasks.nack" | "tasks.release", object];
 
@@ -364,9 +347,9 @@ taskTest("the model of every attempt is recorded, and is no evidence for a choic
   expect(await routesOf(host, "none")).toEqual({ tiers: [], routed: { tasks: 0, accepted: 0, costMicros: 0 } });
   expect(await routesOf(host, "other")).toMatchObject({ models: [{ attempts: 1, done: 0 }], tiers: [] });
   const { attempts } = await ask(host, "tasks.history", { task: other.task });
-  expect(attempts.map(({ end, model }) => [end, model?.model ?? null])).toEqual([
-    ["done", null],
-    ["released", ran.model],
+  expect(attempts.map(({ end, model }) => `${end} ${model?.model}`)).toEqual([
+    "done undefined",
+    `released ${ran.model}`,
   ]);
 });
 
@@ -380,9 +363,8 @@ taskTest("of a type the newest 2,000 attempts stay, of at most 200 types", async
   await submit(host, { type: "many" }, { type: "new" }, { type: "last" });
   for (const type of ["many", "new", "last"])
     await a.do("tasks.ack", await a.take({ types: [type] }), { route: route() });
-  expect(await host.rows("SELECT count(*) AS n, min(task) AS oldest FROM routes WHERE type = 'many'")).toEqual([
-    { n: 2_000, oldest: -1_999 },
-  ]);
+  const figures = "SELECT count(*) AS n, min(task) AS oldest FROM routes WHERE type = 'many'";
+  expect(await host.rows(figures)).toEqual([{ n: 2_000, oldest: -1_999 }]);
   const { types } = await ask(host, "tasks.routes", {});
   expect([types.length, types.includes("new"), types.includes("last")]).toEqual([200, true, false]);
 });

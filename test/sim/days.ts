@@ -54,10 +54,8 @@ class Days {
   constructor(world: World, dayEvents = 20_000) {
     this.#world = world;
     this.#dayEvents = dayEvents;
-    this.#faults = new Faults(world, {
-      later: (index, inMs) => this.#startLater(index, inMs),
-      beside: (client, inMs) => this.#startBeside(client, inMs),
-    });
+    const later = (index: number, inMs: number): void => this.#startLater(index, inMs);
+    this.#faults = new Faults(world, { later, beside: (client, inMs) => this.#startBeside(client, inMs) });
     world.onEnd = (client) => this.#startLater(chatIndexOf(client), world.sim.rng.between(200, 20_000));
   }
 
@@ -127,9 +125,8 @@ class Days {
 
   /** A second process of a chat starts while the first one only stands still. */
   #startBeside(client: Client, inMs: number): void {
-    this.#today(inMs, "process starts beside another", () =>
-      client.isPaused ? this.#tick(this.#world.spawn(chatIndexOf(client))) : false,
-    );
+    const start = (): void => this.#tick(this.#world.spawn(chatIndexOf(client)));
+    this.#today(inMs, "process starts beside another", () => (client.isPaused ? start() : false));
   }
 
   #tick(client: Client): void {

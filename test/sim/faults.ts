@@ -66,10 +66,9 @@ export class Network {
 
   #arrives<Reply>(from: Client, exchange: Exchange<Reply>): void {
     const reply = from.isCut ? null : exchange.serve();
-    if (reply !== null && !this.isLost())
-      return this.#sim.later(this.delay(), "reply", () =>
-        from.isCut ? this.#fails(from, exchange) : from.deliver(() => exchange.onReply(reply)),
-      );
+    const delivers = (given: Reply) =>
+      from.isCut ? this.#fails(from, exchange) : from.deliver(() => exchange.onReply(given));
+    if (reply !== null && !this.isLost()) return this.#sim.later(this.delay(), "reply", () => delivers(reply));
     if (reply !== null) this.#sim.count("reply lost");
     this.#fails(from, exchange);
   }
@@ -185,17 +184,12 @@ export class Faults {
 function administer(world: World, rng: Rng): void {
   if (rng.chance(0.3)) world.ask("epoch.raise", { reason: "test", quietMs: 0 });
   else {
-    const settings = {
-      chatTtlMs: rng.between(20, 40) * 1_000,
-      workerGraceMs: rng.between(1, 10) * 1_000,
-      interactiveGraceMs: rng.between(5, 30) * 1_000,
-      keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
-      startDeadlineMs: rng.between(2, 40) * 1_000,
-      balancingIntervalMs: rng.between(1, 20) * 1_000,
-      maxStalls: rng.between(1, 4),
-      maxLostChats: rng.between(1, 4),
-    };
-    world.ask("settings.set", { settings });
+    const seconds = (from: number, to: number): number => rng.between(from, to) * 1_000;
+    const life = { chatTtlMs: seconds(20, 40), workerGraceMs: seconds(1, 10), interactiveGraceMs: seconds(5, 30) };
+    const keepChangesMs = rng.pick([60_000, 600_000, 3_600_000]);
+    const dispatch = { startDeadlineMs: seconds(2, 40), balancingIntervalMs: seconds(1, 20) };
+    const bounds = { maxStalls: rng.between(1, 4), maxLostChats: rng.between(1, 4) };
+    world.ask("settings.set", { settings: { ...life, keepChangesMs, ...dispatch, ...bounds } });
   }
 }
 

@@ -68,10 +68,7 @@ export function maskOf(resource: string): number {
 
 export function indexesOf(mask: number): readonly number[] {
   let indexes = indexLists.get(mask);
-  if (!indexes) {
-    indexes = atoms.flatMap((_, index) => (mask & (1 << index) ? [index] : []));
-    indexLists.set(mask, indexes);
-  }
+  if (!indexes) indexLists.set(mask, (indexes = atoms.flatMap((_, index) => (mask & (1 << index) ? [index] : []))));
   return indexes;
 }
 
@@ -106,13 +103,11 @@ export type Rule =
 
 export class Violation extends Error {
   override readonly name = "Violation";
-  readonly rule: Rule;
   readonly event: number;
   readonly atMs: number;
 
   constructor(rule: Rule, message: string, event: number, atMs: number) {
     super(`${rule}: ${message}`);
-    this.rule = rule;
     this.event = event;
     this.atMs = atMs;
   }

@@ -61,9 +61,8 @@ it("a dispatch that fails undoes no request: its tasks stay queued, and a token 
   const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
   const sent = tokens();
   const { connection } = await workspace.join("taker", { taskTypes: ["*"], capacity: 100 });
-  await workspace.rows(
-    "CREATE TRIGGER broken BEFORE UPDATE ON tasks WHEN new.state = 'assigned' BEGIN SELECT RAISE(ABORT, 'broken'); END",
-  );
+  const broken = "BEFORE UPDATE ON tasks WHEN new.state = 'assigned' BEGIN SELECT RAISE(ABORT, 'broken'); END";
+  await workspace.rows(`CREATE TRIGGER broken ${broken}`);
   await submit(workspace, 2);
   expect(await counts(workspace)).toEqual([0, 2, 1]);
   expect([sent.mock.calls.length, log.mock.calls.length, await connection.told()]).toEqual([1, 1, []]);

@@ -2,7 +2,7 @@ import { expect, vi } from "vitest";
 import { flowMarkMethod, flowReadMethod, maxAnswerChars, maxFrameChars } from "#src/contract/protocol.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { Outgoing } from "#src/durable/attachments.ts";
-import { type Connection, type Message, aChat, it, stopClock, TestWorkspace, wait } from "./support.ts";
+import { type Message, aChat, it, stopClock, TestWorkspace, wait } from "./support.ts";
 
 function rpc(id: unknown, method: string, params: unknown = {}): object {
   return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };
@@ -13,15 +13,6 @@ function set(id: unknown, key: string, value: unknown, more: object = {}): objec
 }
 
 const range = <T>(n: number, make: (at: number) => T): T[] => Array.from({ length: n }, (_, at) => make(at));
-
-/** The answers to a frame; what the connection is told before them is left out. */
-async function answersTo(connection: Connection, frame: readonly unknown[]): Promise<Message[]> {
-  connection.send(frame);
-  for (;;) {
-    const message: unknown = await connection.next();
-    if (Array.isArray(message)) return message as Message[];
-  }
-}
 
 function codesOf(answers: readonly Message[]): unknown[] {
   return answers.map(({ id, error }) => [id, error?.data.code ?? "ok"]);
@@ -40,7 +31,7 @@ it("a refused request undoes no other, and nothing is done or sent twice; a fram
     set(null, "c", 1),
     rpc(4, "state.get", { key: "a" }),
   ];
-  expect(await answersTo(connection, frame)).toMatchObject([
+  expect(await connection.frame(frame)).toMatchObject([
     { jsonrpc: "2.0", id: 1, result: { version: 1 } },
     { jsonrpc: "2.0", id: "two", error: { code: -32_000, data: { code: "version_mismatch", retryable: false } } },
     { jsonrpc: "2.0", id: 3, error: { code: -32_601, data: { code: "unknown_operation" } } },
@@ -56,7 +47,7 @@ it("a refused request undoes no other, and nothing is done or sent twice; a fram
   // What is rolled back with another request, and done again, is told once.
   const { connection: receiver, self } = await workspace.join("c1");
   const message = rpc(1, "messages.send", { self, target: { to: "chat", chat: "c1" }, body: 1 });
-  await answersTo(connection, [message, set(2, "a", 2, { ifVersion: 7 })]);
+  await connection.frame([message, set(2, "a", 2, { ifVersion: 7 })]);
   expect((await receiver.told()).map(({ method }) => method)).toEqual(["messages.new"]);
 });
 
@@ -84,7 +75,7 @@ it("a part of a frame that is no request, or too deep, is answered alone", async
   const connection = await workspace.connect();
   const older = { jsonrpc: "1.0", id: 1, method: "health" };
   const parts = [5, null, "x", [], {}, older, rpc({}, "health"), rpc(2, 7 as never)];
-  const answers = await answersTo(connection, [...parts, rpc(9, "settings.get")]);
+  const answers = await connection.frame([...parts, rpc(9, "settings.get")]);
   expect(codesOf(answers)).toEqual([...parts.map(() => [null, "bad_input"]), [9, "ok"]]);
   const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
   connection.send(`{"jsonrpc":"2.0","id":1,"method":"state.set","params":{"key":"deep","value":${deep}}}`);
@@ -102,13 +93,13 @@ it("an operation that fails is logged, answered as internal, undone, and keeps n
   await workspace.rows(`CREATE TRIGGER broken ${broken}`);
   const writes = ["a", "b"].map((key) => ({ op: "set", key, value: 2 }));
   const frame = [set(1, "a", 1), rpc(2, "state.update", { writes }), rpc(3, "state.get", { key: "a" })];
-  expect(await answersTo(connection, frame)).toMatchObject([
+  expect(await connection.frame(frame)).toMatchObject([
     { id: 1, result: {} },
     { id: 2, error: { code: -32_603, data: { code: "internal", retryable: true, retryAfterMs: 1_000 } } },
     { id: 3, result: { entry: { value: 1 } } },
   ]);
   const sets = ["c", "b", "d"].map((key, id) => set(id, key, 1));
-  expect(codesOf(await answersTo(connection, sets)).map(String)).toEqual(["0,ok", "1,internal", "2,ok"]);
+  expect(codesOf(await connection.frame(sets)).map(String)).toEqual(["0,ok", "1,internal", "2,ok"]);
   expect(log).toHaveBeenCalledTimes(2);
   expect(String(log.mock.calls[0])).toContain("an operation failed");
 });
@@ -140,11 +131,11 @@ it("a frame of one operation costs few statements, and leaves what its requests 
   const both = async (method: string, all: readonly object[]): Promise<Message[]> => {
     const calls = all.map((params, id) => rpc(id, method, params));
     const count = await together.inside(({ storage: { sql } }) => vi.spyOn(sql, "exec"));
-    const answers = await answersTo(one.connection, calls);
+    const answers = await one.connection.frame(calls);
     costs.push(count.mock.calls.length);
     count.mockRestore();
     const apartAnswers: Message[] = [];
-    for (const call of calls) apartAnswers.push(...(await answersTo(other.connection, [call])));
+    for (const call of calls) apartAnswers.push(...(await other.connection.frame([call])));
     expect(answers).toEqual(apartAnswers);
     expect(await rowsOf(together)).toEqual(await rowsOf(apart));
     return answers;
@@ -175,21 +166,17 @@ it("a frame of one operation costs few statements, and leaves what its requests 
     await workspace.ask("leases.acquire", { self: waiter, resource: "n1", requestId: "w", waitMs: 60_000 });
     await workspace.ask("settings.set", { settings: { maxLeasesPerChat: 30 } });
   }
-  const leases = again
-    .slice(0, 20)
-    .map(({ result }) => (result as { lease: { resource: string; token: number } }).lease);
-  await both(
-    "leases.release",
-    [...leases, ...leases.slice(0, 1)].map(({ resource, token }) => ({ self, resource, token })),
-  );
+  const releases = again.slice(0, 20).map(({ result }) => {
+    const { resource, token } = (result as { lease: { resource: string; token: number } }).lease;
+    return { self, resource, token };
+  });
+  await both("leases.release", [...releases, ...releases.slice(0, 1)]);
   await both("leases.acquire", acquire.slice(20));
   // So are the last request ids that a machine may use.
   for (const workspace of [together, apart])
     await workspace.ask("settings.set", { settings: { maxRequestIdsPerMachine: 100 } });
-  const fresh = await both(
-    "state.set",
-    range(60, (n) => ({ key: "k", value: n, requestId: `u${n}` })),
-  );
+  const numbered = range(60, (n) => ({ key: "k", value: n, requestId: `u${n}` }));
+  const fresh = await both("state.set", numbered);
   expect(fresh.filter(({ error }) => error?.data.code === "throttled")).toHaveLength(10);
   // And ends of tasks, of which one comes twice, one is over, and one asks for more.
   const claims: InputOf<"tasks.ack">[][] = [];
@@ -216,7 +203,7 @@ it("a frame is answered up to a bound; the rest is refused as too_large, not don
   await fill(workspace);
   const { token } = await workspace.tokenOf("submit");
   const connection = await workspace.connect(token);
-  const parts = await answersTo(connection, [...lists.slice(0, 99), set(99, "after", 1)]);
+  const parts = await connection.frame([...lists.slice(0, 99), set(99, "after", 1)]);
   const done = parts.filter(({ result }) => result !== undefined);
   expect(done.length).toBeLessThanOrEqual(3);
   expect(JSON.stringify(parts).length).toBeLessThan(maxAnswerChars + 1_500_000);

@@ -35,10 +35,8 @@ afterEach(() => vi.restoreAllMocks());
 /** Each request that reaches an object is compared there with what it leaves behind. */
 function watchForChanges(name: "call" | "addToken"): void {
   const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => Result<never, Refusal>;
-  vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(function watched(
-    this: ChatCoordinator,
-    ...given: unknown[]
-  ) {
+  const spy = vi.spyOn(ChatCoordinator.prototype, name);
+  spy.mockImplementation(function watched(this: ChatCoordinator, ...given: unknown[]) {
     const { ctx } = this as unknown as { ctx: DurableObjectState };
     const before = dump(ctx);
     const answer = original.apply(this, given);
@@ -81,12 +79,10 @@ async function tokensOf(workspace: TestWorkspace): Promise<Record<Who, string>> 
   const self = await workspace.register("c1", { session: "s1" });
   await workspace.register("c2", { session: "s2" });
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q1" });
-  const [work, other, observe] = await Promise.all([
-    workspace.tokenOf("work"),
-    workspace.tokenOf("work", "m2"),
-    workspace.tokenOf("observe"),
-  ]);
-  return { admin: workspace.token, work: work.token, other: other.token, observe: observe.token, nobody: "shim_a.b" };
+  const { token: work } = await workspace.tokenOf("work");
+  const { token: other } = await workspace.tokenOf("work", "m2");
+  const { token: observe } = await workspace.tokenOf("observe");
+  return { admin: workspace.token, work, other, observe, nobody: "shim_a.b" };
 }
 
 it(`${runs} hostile requests over all operations: each has a well-formed answer, and a refusal changes nothing @night`, async () => {

@@ -6,18 +6,13 @@ import { app } from "#src/worker/app.ts";
 import { bearer, bindings, it, origin, refusalOf, request, send, type TestWorkspace, wait } from "./support.ts";
 
 const claim = "c".repeat(43);
+const unknown = [404, "unknown_handover"];
 const envelopes = ["first-part", "second-part"];
 
-interface Sent {
-  readonly id: string;
-  /** Path for the machine that gives it. */
-  readonly own: string;
-  readonly token: string;
-  /** Path for the machine that takes it. */
-  readonly path: string;
-}
+type Sent = Awaited<ReturnType<typeof sent>>;
 
-async function sent(workspace: TestWorkspace, parts = envelopes): Promise<Sent> {
+/** @returns `own`: path for the machine that gives it; `path`: for the one that takes it */
+async function sent(workspace: TestWorkspace, parts = envelopes) {
   const { token } = workspace;
   const base = `/v1/workspaces/${workspace.name}/handovers`;
   const made = await send(base, "POST", { claimHash: await hashOf(claim), parts: 2, forMs: 60_000 }, token);
@@ -68,7 +63,6 @@ it("the first machine has it: it may begin again, and another is refused, to the
 
 it("another or a late claim, an invented id, and a part before a claim are refused alike", async ({ workspace }) => {
   const one = await sent(workspace);
-  const unknown = [404, "unknown_handover"];
   const changed = `${one.id.slice(0, -1)}${one.id.endsWith("A") ? "B" : "A"}`;
   for (const [path, body] of [
     [`${one.path}/claim`, by("ada", "d".repeat(43))],
@@ -95,11 +89,8 @@ it("another or a late claim, an invented id, and a part before a claim are refus
 it("only the token that made it, which may work, fills, watches and withdraws it", async ({ workspace }) => {
   const one = await sent(workspace);
   const { token: other } = await workspace.tokenOf("work", "m2");
-  expect(await refusalOf(request(one.own, { headers: bearer(other) }))).toEqual([404, "unknown_handover"]);
-  expect(await refusalOf(send(`${one.own}/parts/0`, "PUT", { envelope: "x" }, other))).toEqual([
-    404,
-    "unknown_handover",
-  ]);
+  expect(await refusalOf(request(one.own, { headers: bearer(other) }))).toEqual(unknown);
+  expect(await refusalOf(send(`${one.own}/parts/0`, "PUT", { envelope: "x" }, other))).toEqual(unknown);
   const body = { claimHash: await hashOf(claim), parts: 2, forMs: 60_000 };
   const base = `/v1/workspaces/${workspace.name}/handovers`;
   for (const scope of ["observe", "submit"] as const) {
@@ -108,5 +99,5 @@ it("only the token that made it, which may work, fills, watches and withdraws it
   }
   expect(await refusalOf(send(base, "POST", body))).toEqual([401, "unauthenticated"]);
   expect((await send(one.own, "DELETE", {}, one.token)).status).toBe(200);
-  expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([404, "unknown_handover"]);
+  expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual(unknown);
 });

@@ -3,39 +3,24 @@ import { expect, onTestFinished } from "vitest";
 import type { Granted } from "#src/contract/phone-frames.ts";
 import type { PhoneStatus } from "#src/contract/phones.ts";
 import { PhoneChannel } from "#src/pairing/channel.ts";
-import {
-  claimOf,
-  newPairingSecret,
-  newPhoneKeys,
-  openGrant,
-  openIntroduction,
-  sealGrant,
-  sealIntroduction,
-  type PairingLink,
-  type PhoneKeys,
-} from "#src/pairing/pairing.ts";
+import * as pairs from "#src/pairing/pairing.ts";
 import { fromBase64url, hashOf, randomText } from "#src/pairing/sealing.ts";
 import { bearer, bindings, Connection, it, origin, refusalOf, request, send, TestWorkspace, wait } from "./support.ts";
 
+const about = { machine: "ada-laptop", scope: "answer", endsAt: 1, pushKey: null } as const;
+
 /** A machine that pairs, and the phones that have its link. */
 class Pairing {
-  readonly link: PairingLink;
+  readonly link: pairs.PairingLink;
   readonly claim: string;
   readonly token: string;
   /** Path of the machine. */
   readonly own: string;
   /** Path of the phone. */
   readonly path: string;
-  readonly granted: Granted = {
-    key: randomText(32),
-    access: randomText(32),
-    machine: "ada-laptop",
-    scope: "answer",
-    endsAt: 1,
-    pushKey: null,
-  };
+  readonly granted: Granted = { key: randomText(32), access: randomText(32), ...about };
 
-  private constructor({ name, token }: TestWorkspace, link: PairingLink, claim: string) {
+  private constructor({ name, token }: TestWorkspace, link: pairs.PairingLink, claim: string) {
     this.link = link;
     this.claim = claim;
     this.token = token;
@@ -44,15 +29,15 @@ class Pairing {
   }
 
   static async begin(workspace: TestWorkspace, forMs = 300_000): Promise<Pairing> {
-    const secret = newPairingSecret();
-    const claim = await claimOf(secret);
+    const secret = pairs.newPairingSecret();
+    const claim = await pairs.claimOf(secret);
     const claimHash = await hashOf(claim);
     const made = await send(`/v1/workspaces/${workspace.name}/phones`, "POST", { claimHash, forMs }, workspace.token);
     return new Pairing(workspace, { ...(await made.json<{ id: string }>()), secret }, claim);
   }
 
-  async introduce(keys: PhoneKeys, name: string, link = this.link, claimant = "c".repeat(22)): Promise<Response> {
-    const introduction = await sealIntroduction(link, { publicKey: keys.publicKey, name });
+  async introduce(keys: pairs.PhoneKeys, name: string, link = this.link, claimant = "c".repeat(22)): Promise<Response> {
+    const introduction = await pairs.sealIntroduction(link, { publicKey: keys.publicKey, name });
     return send(`${this.path}/introduction`, "POST", { claim: this.claim, claimant, introduction });
   }
 
@@ -60,8 +45,12 @@ class Pairing {
     return (await request(this.own, { headers: bearer(this.token) })).json();
   }
 
+  async introduced() {
+    return pairs.openIntroduction(this.link, (await this.status()).introduction ?? "");
+  }
+
   async grant(publicKey: string, forMs = 3_600_000): Promise<Response> {
-    const grant = await sealGrant(this.link, publicKey, this.granted);
+    const grant = await pairs.sealGrant(this.link, publicKey, this.granted);
     const accessHash = await hashOf(this.granted.access);
     return send(this.own, "PUT", { grant, accessHash, forMs }, this.token);
   }
@@ -69,7 +58,7 @@ class Pairing {
   /** A paired phone. */
   static async paired(workspace: TestWorkspace): Promise<Pairing> {
     const pairing = await Pairing.begin(workspace);
-    const keys = await newPhoneKeys();
+    const keys = await pairs.newPhoneKeys();
     await pairing.introduce(keys, "phone");
     await pairing.grant(keys.publicKey);
     return pairing;
@@ -84,13 +73,8 @@ class Pairing {
   }
 
   openPhone(access = this.granted.access, from = origin): Promise<Response> {
-    const protocols = `shim.phone, ${access}`;
-    const headers = {
-      host: new URL(origin).host,
-      upgrade: "websocket",
-      origin: from,
-      "sec-websocket-protocol": protocols,
-    };
+    const opening = { host: new URL(origin).host, upgrade: "websocket", origin: from };
+    const headers = { ...opening, "sec-websocket-protocol": `shim.phone, ${access}` };
     return request(`${this.path}/connect`, { headers });
   }
 
@@ -99,6 +83,8 @@ class Pairing {
     return runInDurableObject(box, (_box, { storage }) => JSON.stringify([...storage.kv.list()]));
   }
 }
+
+const pairedTest = it.extend("pairing", ({ workspace }) => Pairing.paired(workspace));
 
 async function connected(response: Promise<Response>): Promise<Connection> {
   const { webSocket, status } = await response;
@@ -110,49 +96,39 @@ async function connected(response: Promise<Response>): Promise<Connection> {
 
 it("a phone and its machine come to one key by the link; the coordinator cannot open it", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace);
-  const keys = await newPhoneKeys();
+  const keys = await pairs.newPhoneKeys();
   expect(await (await pairing.readGrant()).json()).toEqual({ grant: null });
   expect((await pairing.introduce(keys, "Ada's Pixel")).status).toBe(200);
-  const { introduction } = await pairing.status();
-  expect(await openIntroduction(pairing.link, introduction ?? "")).toEqual({
-    publicKey: keys.publicKey,
-    name: "Ada's Pixel",
-  });
+  expect(await pairing.introduced()).toEqual({ publicKey: keys.publicKey, name: "Ada's Pixel" });
   expect((await pairing.grant(keys.publicKey)).status).toBe(200);
   const stored = await pairing.stored();
   const { grant } = await (await pairing.readGrant()).json<{ grant: string }>();
-  expect(await openGrant(pairing.link, keys, grant)).toEqual(pairing.granted);
-  for (const text of [
-    pairing.link.secret,
-    keys.publicKey,
-    pairing.granted.key,
-    pairing.granted.access,
-    "Ada's Pixel",
-    "ada-laptop",
-  ])
+  expect(await pairs.openGrant(pairing.link, keys, grant)).toEqual(pairing.granted);
+  const { link, granted } = pairing;
+  for (const text of [link.secret, keys.publicKey, granted.key, granted.access, "Ada's Pixel", "ada-laptop"])
     expect(stored).not.toContain(text);
 });
 
 it("a coordinator that lies gets no key: nothing that it makes itself is accepted", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace);
-  const [keys, own] = [await newPhoneKeys(), await newPhoneKeys()];
+  const [keys, own] = [await pairs.newPhoneKeys(), await pairs.newPhoneKeys()];
   // It knows the claim, but not the secret.
-  const guessed = { ...pairing.link, secret: newPairingSecret() };
+  const { link, granted } = pairing;
+  const guessed = { ...link, secret: pairs.newPairingSecret() };
   await pairing.introduce(own, "Ada's Pixel", guessed);
-  expect(await openIntroduction(pairing.link, (await pairing.status()).introduction ?? "")).toBeNull();
-  expect(await openGrant(pairing.link, keys, await sealGrant(guessed, keys.publicKey, pairing.granted))).toBeNull();
-  expect(await openGrant(pairing.link, keys, await sealGrant(pairing.link, own.publicKey, pairing.granted))).toBeNull();
-  expect(await openGrant(pairing.link, keys, "A".repeat(200))).toBeNull();
+  expect(await pairing.introduced()).toBeNull();
+  const wrongSecret = await pairs.sealGrant(guessed, keys.publicKey, granted);
+  const wrongKey = await pairs.sealGrant(link, own.publicKey, granted);
+  for (const grant of [wrongSecret, wrongKey, "A".repeat(200)])
+    expect(await pairs.openGrant(link, keys, grant)).toBeNull();
 });
 
 it("the first phone has the link; another one, an invented id, and other claims are refused", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace, 60_000);
-  const keys = await newPhoneKeys();
+  const keys = await pairs.newPhoneKeys();
   await pairing.introduce(keys, "first");
   await pairing.introduce(keys, "again");
-  expect(await openIntroduction(pairing.link, (await pairing.status()).introduction ?? "")).toMatchObject({
-    name: "first",
-  });
+  expect(await pairing.introduced()).toMatchObject({ name: "first" });
   const other = await pairing.introduce(keys, "second", pairing.link, "d".repeat(22));
   expect(await refusalOf(other)).toEqual([409, "phone_claimed"]);
   expect(await refusalOf(pairing.readGrant("d".repeat(22)))).toEqual([409, "phone_claimed"]);
@@ -170,25 +146,26 @@ it("the first phone has the link; another one, an invented id, and other claims 
   expect(await pairing.stored()).toBe("[]");
 });
 
-it("only the machine that made it grants, watches and ends it, of all workspaces", async ({ workspace }) => {
-  const pairing = await Pairing.paired(workspace);
-  const { token: other } = await workspace.tokenOf("work", "m2");
-  const { token: observer } = await workspace.tokenOf("observe", "m3");
-  expect(await refusalOf(request(pairing.own, { headers: bearer(other) }))).toEqual([404, "unknown_phone"]);
-  expect(await refusalOf(request(pairing.own, { headers: bearer(observer) }))).toEqual([403, "forbidden"]);
-  expect(await refusalOf(pairing.openMachine(other))).toEqual([404, "unknown_phone"]);
-  expect(await refusalOf(send(pairing.own, "DELETE", {}, other))).toEqual([404, "unknown_phone"]);
-  const elsewhere = await TestWorkspace.create();
-  expect(await refusalOf(request(pairing.own, { headers: bearer(elsewhere.token) }))).toEqual([403, "forbidden"]);
-  const path = `/v1/workspaces/${elsewhere.name}/phones/${pairing.link.id}`;
-  expect(await refusalOf(request(path, { headers: bearer(elsewhere.token) }))).toEqual([404, "unknown_phone"]);
-  // The phone's own secret opens the relay, and no workspace.
-  const { access } = pairing.granted;
-  expect(await refusalOf(request(pairing.own, { headers: bearer(access) }))).toEqual([401, "unauthenticated"]);
-});
+pairedTest(
+  "only the machine that made it grants, watches and ends it, of all workspaces",
+  async ({ workspace, pairing }) => {
+    const { token: other } = await workspace.tokenOf("work", "m2");
+    const { token: observer } = await workspace.tokenOf("observe", "m3");
+    expect(await refusalOf(request(pairing.own, { headers: bearer(other) }))).toEqual([404, "unknown_phone"]);
+    expect(await refusalOf(request(pairing.own, { headers: bearer(observer) }))).toEqual([403, "forbidden"]);
+    expect(await refusalOf(pairing.openMachine(other))).toEqual([404, "unknown_phone"]);
+    expect(await refusalOf(send(pairing.own, "DELETE", {}, other))).toEqual([404, "unknown_phone"]);
+    const elsewhere = await TestWorkspace.create();
+    expect(await refusalOf(request(pairing.own, { headers: bearer(elsewhere.token) }))).toEqual([403, "forbidden"]);
+    const path = `/v1/workspaces/${elsewhere.name}/phones/${pairing.link.id}`;
+    expect(await refusalOf(request(path, { headers: bearer(elsewhere.token) }))).toEqual([404, "unknown_phone"]);
+    // The phone's own secret opens the relay, and no workspace.
+    const { access } = pairing.granted;
+    expect(await refusalOf(request(pairing.own, { headers: bearer(access) }))).toEqual([401, "unauthenticated"]);
+  },
+);
 
-it("sealed frames pass both ways and none is stored, also through a hibernation", async ({ workspace }) => {
-  const pairing = await Pairing.paired(workspace);
+pairedTest("sealed frames pass both ways and none is stored, also through a hibernation", async ({ pairing }) => {
   const phone = await connected(pairing.openPhone());
   expect(await phone.text()).toBe('{"isThere":false}');
   const machine = await connected(pairing.openMachine());
@@ -196,9 +173,8 @@ it("sealed frames pass both ways and none is stored, also through a hibernation"
   expect(await phone.text()).toBe('{"isThere":true}');
   const [session, answer] = [randomText(16), randomText(16)];
   const key = fromBase64url(pairing.granted.key);
-  const ends = await Promise.all(
-    (["phone", "machine"] as const).map((end) => PhoneChannel.open(end, key, session, answer)),
-  );
+  const open = (end: "phone" | "machine") => PhoneChannel.open(end, key, session, answer);
+  const ends = [await open("phone"), await open("machine")];
   phone.send(await ends[0]?.seal({ call: "page.fleet" }));
   expect(await ends[1]?.open(JSON.parse(await machine.text()))).toEqual({ call: "page.fleet" });
   await evictDurableObject(bindings.PHONES.getByName(pairing.link.id), { webSockets: "hibernate" });
@@ -210,13 +186,10 @@ it("sealed frames pass both ways and none is stored, also through a hibernation"
   expect(await phone.text()).toBe('{"isThere":false}');
 });
 
-it("a phone is connected by its access secret, from its own page, until the end", async ({ workspace }) => {
-  const pairing = await Pairing.paired(workspace);
+pairedTest("a phone is connected by its access secret, from its own page, until the end", async ({ pairing }) => {
   expect(await refusalOf(pairing.openPhone(randomText(32)))).toEqual([404, "unknown_phone"]);
-  expect(await refusalOf(pairing.openPhone(pairing.granted.access, "https://evil.example"))).toEqual([
-    403,
-    "forbidden",
-  ]);
+  const evil = pairing.openPhone(pairing.granted.access, "https://evil.example");
+  expect(await refusalOf(evil)).toEqual([403, "forbidden"]);
   const phone = await connected(pairing.openPhone());
   // The link is of no more use.
   expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
@@ -229,8 +202,7 @@ it("a phone is connected by its access secret, from its own page, until the end"
   expect(await pairing.stored()).toBe("[]");
 });
 
-it("a machine has one connection, the newest, and a phone at most eight pages", async ({ workspace }) => {
-  const pairing = await Pairing.paired(workspace);
+pairedTest("a machine has one connection, the newest, and a phone at most eight pages", async ({ pairing }) => {
   const machine = await connected(pairing.openMachine());
   const newest = await connected(pairing.openMachine());
   expect(await machine.closed).toMatchObject({ code: 1000 });
@@ -239,8 +211,7 @@ it("a machine has one connection, the newest, and a phone at most eight pages", 
   for (let pages = 0; pages <= 8; pages++) expect(await newest.text()).toBe(`{"pages":${pages}}`);
 });
 
-it("a phone whose time is over is cut off, also when the alarm is late", async ({ workspace }) => {
-  const pairing = await Pairing.paired(workspace);
+pairedTest("a phone whose time is over is cut off, also when the alarm is late", async ({ pairing }) => {
   const [phone, late] = [await connected(pairing.openPhone()), await connected(pairing.openPhone())];
   wait(3_600_000);
   late.send("x");
@@ -250,8 +221,7 @@ it("a phone whose time is over is cut off, also when the alarm is late", async (
   expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
 });
 
-it("frames without limit end their connection, and the other end gets no more of them", async ({ workspace }) => {
-  const pairing = await Pairing.paired(workspace);
+pairedTest("frames without limit end their connection, and the other end gets no more of them", async ({ pairing }) => {
   const machine = await connected(pairing.openMachine());
   const phone = await connected(pairing.openPhone());
   for (let count = 0; count < 1_400; count += 1) phone.send("x");

@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, vi, onTestFinished } from "vitest";
 import { pingText, pongText } from "#src/contract/sockets.ts";
-import { Connection, aChat, bearer, it, origin, request, TestWorkspace, wait } from "./support.ts";
+import { Connection, aChat, bearer, it, origin, request, send, TestWorkspace, wait } from "./support.ts";
 
 const connected = { status: "idle", isConnected: true };
 
@@ -78,17 +78,16 @@ it("a crash of the object declares no chat dead before it had 90 seconds to come
   expect(await workspace.chat("c1")).toMatchObject({ status: "offline" });
 });
 
-async function aTicket(workspace: TestWorkspace, token = workspace.token): Promise<string> {
-  const path = `/v1/workspaces/${workspace.name}/tickets`;
-  const answer = await request(path, { method: "POST", headers: bearer(token), body: "{}" });
+async function aTicket({ name, token: own }: TestWorkspace, token = own): Promise<string> {
+  const answer = await send(`/v1/workspaces/${name}/tickets`, "POST", {}, token);
   return (await answer.json<{ ticket: string }>()).ticket;
 }
 
 /** As a browser opens a socket of the deployment's own page. */
-function open(workspace: TestWorkspace, ticket: string, more: Record<string, string> = {}): Promise<Response> {
+function open({ name }: TestWorkspace, ticket: string, more: Record<string, string> = {}): Promise<Response> {
   const own = { upgrade: "websocket", host: new URL(origin).host, origin, "sec-fetch-site": "same-origin" };
   const headers = { ...own, "sec-websocket-protocol": `shim.page, ${ticket}`, ...more };
-  return request(`/v1/workspaces/${workspace.name}/connect`, { headers });
+  return request(`/v1/workspaces/${name}/connect`, { headers });
 }
 
 it("a page's ticket opens one socket, which reads, also after the object has slept", async ({ workspace }) => {
@@ -120,12 +119,11 @@ it("no socket opens for another Origin or without its ticket; a ticket is no tok
   const ticket = await aTicket(workspace);
   const changed = `${ticket.slice(0, -4)}${ticket.endsWith("AAAA") ? "BBBB" : "AAAA"}`;
   const given = ["ticket.e30.x", workspace.token, changed, ticket.replace("ticket.", "")];
+  const protocols = ["shim.page", ticket, ...given.map((one) => `shim.page, ${one}`)];
   const cases: Record<string, string>[] = [
     ...["https://evil.test", "null", "http://shim.example"].map((page) => ({ origin: page })),
     { "sec-fetch-site": "cross-site" },
-    ...["shim.page", ticket, ...given.map((one) => `shim.page, ${one}`)].map((protocols) => ({
-      "sec-websocket-protocol": protocols,
-    })),
+    ...protocols.map((one) => ({ "sec-websocket-protocol": one })),
     { ...bearer(workspace.token), "sec-websocket-protocol": "shim.page, none" },
   ];
   for (const headers of cases)
@@ -143,18 +141,13 @@ const second = 1_000;
 function holdTimers() {
   const held: { readonly work: () => void; readonly ms: number }[] = [];
   const real = globalThis.setTimeout;
-  const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(((work: () => void, ms = 0) => {
-    if (ms === 0 || ms > second) return real(work, ms);
-    return held.push({ work, ms });
-  }) as typeof setTimeout);
+  const spy = vi
+    .spyOn(globalThis, "setTimeout")
+    .mockImplementation(((work: () => void, ms = 0) =>
+      ms === 0 || ms > second ? real(work, ms) : held.push({ work, ms })) as typeof setTimeout);
   onTestFinished(() => spy.mockRestore());
   const ring = (): void => held.splice(0).forEach(({ work }) => work());
   return { ms: () => held.map(({ ms }) => ms), ring: (workspace: TestWorkspace) => workspace.inside(ring) };
-}
-
-/** The methods of what it was told up to now. */
-async function methodsOf(connection: Connection): Promise<(string | undefined)[]> {
-  return (await connection.told()).map(({ method }) => method);
 }
 
 /** Names of the watches that were hinted. */
@@ -232,8 +225,8 @@ it("chats and watches of a connection are bounded in number and size", async ({ 
   for (let n = 10; n < 26; n++) await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "p".repeat(384) });
   expect(await connection.refusal("state.watch", { watch: "one-more" })).toBe("quota_exceeded");
   for (let n = 10; n < 26; n++) await connection.ask("state.unwatch", { watch: `${id}${n}` });
-  for (let n = 10; n < 18; n++)
-    await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "\u6f22".repeat(384) });
+  const wide = "\u6f22".repeat(384);
+  for (let n = 10; n < 18; n++) await connection.ask("state.watch", { watch: `${id}${n}`, prefix: wide });
   expect(await connection.refusal("state.watch", { watch: "wide", prefix: "\u6f22" })).toBe("quota_exceeded");
   await connection.ask("state.watch", { watch: "narrow" });
   await workspace.ask("state.set", { key: "\u6f22", value: 1 });
@@ -281,7 +274,7 @@ it("puts are hinted to chats of other machines, once for several; a death is at 
   const { token } = await workspace.tokenOf("work", "m2");
   const [other, own] = [await workspace.join("c1"), await workspace.join("c2", { machine: "m2" })];
   await put(workspace, "s1", token);
-  expect(await methodsOf(other.connection)).toEqual(["sync.changed"]);
+  expect(await other.connection.told()).toMatchObject([{ method: "sync.changed" }]);
   await put(workspace, "s7", token, "f".repeat(16));
   for (const session of ["s1", "s2", "s3"]) await put(workspace, session, token);
   expect([await other.connection.told(), await own.connection.told()]).toEqual([[], []]);
@@ -292,7 +285,7 @@ it("puts are hinted to chats of other machines, once for several; a death is at 
     await put(workspace, chat, token);
     if (chat === "left") await workspace.ask("chats.unregister", { self }, token);
     else await workspace.ask("chats.attest-death", { chat, machine: "m2", process: "boot-1/1/100" }, token);
-    hinted[chat] = await methodsOf(other.connection);
+    hinted[chat] = (await other.connection.told()).map(({ method }) => method);
   }
   expect(hinted).toEqual({ attested: ["sync.changed"], left: [] });
 });

@@ -1,4 +1,4 @@
-import { Client, StreamableHTTPClientTransport, type ClientCapabilities } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { onTestFinished, expect } from "vitest";
 import { bearer, origin, request } from "./support.ts";
 import { Keeper, openForm, redirectUrl, type Form } from "#harness/edge/oauth-keeper.ts";
@@ -7,12 +7,8 @@ export const eras = { "2025-11-25": "legacy", "2026-07-28": { pin: "2026-07-28" 
 type Mode = (typeof eras)[keyof typeof eras];
 
 /** The official client, of the era that is asked for. */
-export async function connect(
-  token: string,
-  mode: Mode = eras["2026-07-28"],
-  capabilities: ClientCapabilities = {},
-): Promise<Client> {
-  const client = new Client({ name: "remote", version: "1" }, { versionNegotiation: { mode }, capabilities });
+export async function connect(token: string, mode: Mode = eras["2026-07-28"]): Promise<Client> {
+  const client = new Client({ name: "remote", version: "1" }, { versionNegotiation: { mode }, capabilities: {} });
   const requestInit = { headers: bearer(token) };
   await client.connect(new StreamableHTTPClientTransport(new URL(`${origin}/mcp`), { fetch: ask, requestInit }));
   onTestFinished(() => client.close());
@@ -30,21 +26,11 @@ export async function call(client: Client, name: string, given: Record<string, u
 export const mcpHeaders = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 
 /** Any other request than a client's own. */
-export function post(headers: Record<string, string>, body: unknown = ping, method = "POST"): Promise<Response> {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  return request("/mcp", {
-    method,
-    headers: { ...mcpHeaders, ...headers },
-    ...(method === "POST" ? { body: text } : {}),
-  });
+export function post(headers: Record<string, string>, body: object = ping): Promise<Response> {
+  return request("/mcp", { method: "POST", headers: { ...mcpHeaders, ...headers }, body: JSON.stringify(body) });
 }
 
 export const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
-
-export async function errorOf(response: Response): Promise<[status: number, code: string, message: string]> {
-  const { error } = await response.json<{ error: { code: string; message: string } }>();
-  return [response.status, error.code, error.message];
-}
 
 export function ask(url: string | URL, init?: RequestInit): Promise<Response> {
   const { pathname, search } = new URL(url);
@@ -112,8 +98,8 @@ export class HandmadeClient {
   }
 
   exchange(code: string, more: Record<string, string> = {}): Promise<Response> {
-    const fields = { grant_type: "authorization_code", code, redirect_uri: redirectUrl, ...more };
-    return this.send({ ...fields, code_verifier: this.keeper.codeVerifier() });
+    const about = { grant_type: "authorization_code", redirect_uri: redirectUrl, ...more };
+    return this.send({ ...about, code, code_verifier: this.keeper.codeVerifier() });
   }
 
   refresh(token: string, more: Record<string, string> = {}): Promise<Response> {

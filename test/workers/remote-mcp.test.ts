@@ -3,7 +3,7 @@ import { operations } from "#src/contract/operations.ts";
 import { type Scope, scopes } from "#src/contract/workspaces.ts";
 import { app } from "#src/worker/app.ts";
 import { estimateTokenCount } from "tokenx";
-import { call, connect, eras, errorOf, mcpHeaders, ping, post } from "./remote-client.ts";
+import { call, connect, eras, mcpHeaders, ping, post } from "./remote-client.ts";
 import { aChat, bearer, bindings, it, origin, request, wait } from "./support.ts";
 
 it("a client of each era lists the tools and calls one, without a session", async ({ workspace }) => {
@@ -39,10 +39,7 @@ it("a request without a valid token is answered 401 with the metadata of the res
 
 const destructiveTools =
   "chats_drain leases_force_release state_delete state_set state_update tasks_cancel tasks_discard";
-
-function operationOf(tool: string) {
-  return Object.entries(operations).find(([name]) => name.replaceAll(/[.-]/g, "_") === tool)?.[1];
-}
+const operationOf = new Map(Object.entries(operations).map(([name, one]) => [name.replaceAll(/[.-]/g, "_"), one]));
 
 it("a token sees and calls only the tools of its scope, described as the operations are", async ({ workspace }) => {
   const names = {} as Record<Scope, string[]>;
@@ -52,7 +49,7 @@ it("a token sees and calls only the tools of its scope, described as the operati
     const { tools } = await client.listTools();
     names[scope] = tools.map(({ name }) => name);
     for (const { name, annotations, description, inputSchema } of tools) {
-      const operation = operationOf(name);
+      const operation = operationOf.get(name);
       if (!operation) throw new Error(`no operation ${name}`);
       expect([name, scopes.indexOf(operation.scope) <= scopes.indexOf(scope)]).toEqual([name, true]);
       expect([name, annotations?.readOnlyHint]).toEqual([name, operation.method === "GET"]);
@@ -105,7 +102,8 @@ it("a web page calls the endpoint, also in a preflight, only from a listed origi
     }
     const refused = await ask(method, "https://evil.example");
     expect(refused.headers.get("access-control-allow-origin")).toBeNull();
-    expect(await errorOf(refused)).toEqual([403, "forbidden", expect.stringContaining("SHIM_MCP_ORIGINS")]);
+    const error = { code: "forbidden", message: expect.stringContaining("SHIM_MCP_ORIGINS") as string };
+    expect([refused.status, await refused.json()]).toMatchObject([403, { error }]);
   }
   expect((await post({ ...bearer(workspace.token), origin: "https://tools.example" })).status).toBe(403);
   expect((await post({ ...bearer(workspace.token), origin, host: "shim.example" })).status).toBe(200);

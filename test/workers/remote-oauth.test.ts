@@ -175,9 +175,8 @@ async function shownFor(name: string): Promise<string> {
 
 it("a client's name is one line of at most 100 visible characters", async () => {
   expect(await shownFor("Notes\u202Etxt.exe\u200B \u2066x\u2069\uFEFF\u3164")).toBe("Notes�txt.exe� �x���");
-  expect(await shownFor("Notes\r\n\n\tPublished by: example.com\u2028x\u0007")).toBe(
-    "Notes Published by: example.com�x�",
-  );
+  const shown = await shownFor("Notes\r\n\n\tPublished by: example.com\u2028x\u0007");
+  expect(shown).toBe("Notes Published by: example.com�x�");
   const long = await shownFor("N".repeat(50_000));
   expect([Array.from(long).length, long.endsWith("N…")]).toEqual([100, true]);
   expect(await shownFor("Übersicht – 記事 😀")).toBe("Übersicht – 記事 😀");

@@ -1,8 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { describe, onTestFinished, vi } from "vitest";
-import type { Refusal } from "#src/contract/errors.ts";
 import { pingText, pongText } from "#src/contract/sockets.ts";
-import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { InputOf } from "#src/contract/operations.ts";
 import type { Scope } from "#src/contract/workspaces.ts";
 import * as due from "#src/coordination/due.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
@@ -12,11 +11,11 @@ import type { Actor, Tx } from "#src/coordination/kernel/tx.ts";
 import { attachmentOf, type Credentials } from "#src/durable/attachments.ts";
 import { StorageSql } from "#src/durable/storage-sql.ts";
 import { Throttle } from "#src/durable/load-limits.ts";
-import { err, ok, type Result } from "#src/shared/result.ts";
+import { ok } from "#src/shared/result.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
 import * as signed from "#src/worker/tokens.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
-import { admin, m1, ruleHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import { admin, m1, ruleHost, type Answered, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { Connection, bindings, newName, stopClock, TestWorkspace, wait } from "./support.ts";
 
 type Registration = InputOf<"chats.register">;
@@ -25,7 +24,6 @@ type Token = tokens.NewToken & Readonly<{ token: string; credentials: Credential
 
 /** Its key names the object's end of it. */
 type ChatLine = Readonly<{ line: Connection; key: string }>;
-
 /** An alarm that has left something undone rings again no sooner. */
 const leastPauseMs = 1_000;
 
@@ -36,6 +34,8 @@ class ObjectHost implements RuleHost {
   readonly #registered = new Map<string, readonly [actor: Actor, input: Registration]>();
   readonly #lines = new Map<string, ChatLine>();
   #written = 0;
+  readonly now = (): number => Date.now();
+  readonly wait = wait;
 
   /** A new object, with the tokens of nearly all requests; the rules ask more often than the worker lets a stranger. */
   static async open(this: void): Promise<ObjectHost> {
@@ -56,29 +56,12 @@ class ObjectHost implements RuleHost {
     return host;
   }
 
-  async #ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
+  async call<N extends EngineOperation>(name: N, input: InputOf<N>, actor: Actor = m1): Promise<Answered<N>> {
     const { credentials } = await this.#tokenOf(actor);
     const result = await this.#workspace.stub.call(credentials, name, input);
-    return result.ok ? ok(JSON.parse(result.value)) : result;
-  }
-
-  now(): number {
-    return Date.now();
-  }
-
-  wait(ms: number): void {
-    wait(ms);
-  }
-
-  async call<Name extends EngineOperation>(
-    name: Name,
-    input: InputOf<Name>,
-    actor: Actor = m1,
-  ): Promise<Result<OutputOf<Name>, Refusal>> {
-    const result = await this.#ask(actor, name, input);
     const { chat } = input as Registration;
     if (name === "chats.register" && result.ok) this.#registered.set(chat, [actor, input as Registration]);
-    return result as Result<OutputOf<Name>, Refusal>;
+    return result.ok ? ok(JSON.parse(result.value)) : result;
   }
 
   /** The alarm of the object, which must be set for what is due; also one that was set for something that is over by now. */
@@ -114,20 +97,18 @@ class ObjectHost implements RuleHost {
   async connect(chat: string): Promise<void> {
     const last = this.#registered.get(chat);
     if (!last) throw new Error(`chat ${chat} was never registered`);
-    const registered = await this.#register(...last);
-    if (!registered.ok) throw new Error(`${chat} cannot connect: ${registered.error.code}`);
-  }
-
-  async #register(actor: Actor, input: Registration): Promise<Result<unknown, Refusal>> {
+    const [actor, input] = last;
     const { token, credentials } = await this.#tokenOf(actor);
     const openedAt = this.now();
     const { status, webSocket } = await this.#workspace.upgrade(token);
     if (!webSocket) throw new Error(`no connection: ${status}`);
     const line = new Connection(webSocket);
     const { answer } = await line.exchange("chats.register", input);
-    if (!answer.error) this.#lines.set(input.chat, { line, key: keyOf(credentials.id, input.chat, openedAt) });
-    else await closed(line);
-    return answer.error ? err(answer.error.data as Refusal) : ok(answer.result);
+    if (answer.error) {
+      await closed(line);
+      throw new Error(`${chat} cannot connect: ${answer.error.data.code}`);
+    }
+    this.#lines.set(chat, { line, key: keyOf(credentials.id, chat, openedAt) });
   }
 
   async ping(chat: string): Promise<void> {
@@ -200,14 +181,13 @@ class ObjectHost implements RuleHost {
   }
 
   #tokenOf(actor: Actor): Promise<Token> {
-    const token = this.#tokens.get(nameOf(actor)) ?? this.#newToken(actor);
+    const newToken = async (): Promise<Token> => {
+      const token = await sign(this.#workspace.name, actor);
+      await this.#workspace.inside(({ storage }) => addToken(storage, token));
+      return token;
+    };
+    const token = this.#tokens.get(nameOf(actor)) ?? newToken();
     this.#tokens.set(nameOf(actor), token);
-    return token;
-  }
-
-  async #newToken(actor: Actor): Promise<Token> {
-    const token = await sign(this.#workspace.name, actor);
-    await this.#workspace.inside(({ storage }) => addToken(storage, token));
     return token;
   }
 }

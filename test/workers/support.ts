@@ -38,12 +38,12 @@ export function httpOf(workspace: string, name: OperationName, input: object): {
   const { method, path }: Operation = operations[name];
   const base = `/v1/workspaces/${workspace}${path}`;
   if (method !== "GET") return { path: base, init: { method, body: JSON.stringify(input) } };
-  const query = new URLSearchParams(Object.entries(input).map(([field, value]) => [field, queryText(value)]));
+  const texts = Object.entries(input).map(([field, value]) => [
+    field,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  const query = new URLSearchParams(texts);
   return { path: `${base}?${query.toString()}`, init: { method } };
-}
-
-function queryText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 let made = 0;
@@ -71,9 +71,7 @@ export class TestWorkspace {
   }
 
   static async create(name = newName()): Promise<TestWorkspace> {
-    const body = JSON.stringify({ workspace: name });
-    const headers = bearer(bindings.SHIM_ADMIN_SECRET);
-    const answer = await request("/v1/workspaces", { method: "POST", headers, body });
+    const answer = await send("/v1/workspaces", "POST", { workspace: name }, bindings.SHIM_ADMIN_SECRET);
     const { token, id } = await answer.json<{ token: string; id: string }>();
     return new TestWorkspace(name, token, id);
   }
@@ -106,10 +104,9 @@ export class TestWorkspace {
     return (await this.call(name, input, token)).error?.code ?? null;
   }
 
-  upgrade(token = this.token, headers: Record<string, string> = {}): Promise<Response> {
-    return request(`/v1/workspaces/${this.name}/connect`, {
-      headers: { ...bearer(token), upgrade: "websocket", ...headers },
-    });
+  upgrade(token = this.token, more: Record<string, string> = {}): Promise<Response> {
+    const headers = { ...bearer(token), upgrade: "websocket", ...more };
+    return request(`/v1/workspaces/${this.name}/connect`, { headers });
   }
 
   async connect(token?: string): Promise<Connection> {
@@ -261,6 +258,15 @@ export class Connection {
     }
   }
 
+  /** The answers to a frame of several requests; what the connection is told before them is left out. */
+  async frame(requests: readonly unknown[]): Promise<Message[]> {
+    this.send(requests);
+    for (;;) {
+      const message: unknown = await this.next();
+      if (Array.isArray(message)) return message as Message[];
+    }
+  }
+
   /** An operation that succeeds; what was told in between is lost. */
   async ask<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>> {
     const { answer } = await this.exchange(name, input);
@@ -278,7 +284,7 @@ export class Connection {
     return (await this.exchange("settings.get", {})).before;
   }
 
-  close(code = 1000): void {
-    this.socket.close(code);
+  close(): void {
+    this.socket.close(1000);
   }
 }

@@ -6,8 +6,7 @@ import { effectOf, keepsWork, LoadShedder } from "#src/durable/load-limits.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
 import type { Result } from "#src/shared/result.ts";
 import { errorResponse } from "#src/worker/inputs.ts";
-import { aChat, bearer, bindings, it, request, stopClock, TestWorkspace, wait } from "./support.ts";
-import type { Joined, Message } from "./support.ts";
+import { aChat, bearer, bindings, it, request, stopClock, TestWorkspace, wait, type Joined } from "./support.ts";
 
 function frame(count: number, method: string, params: object): object[] {
   return Array.from({ length: count }, (_, id) => ({ jsonrpc: "2.0", id, method, params }));
@@ -22,8 +21,7 @@ it("operations of a token are bounded, not those of others or renewals", async (
   const self = { chat: "c1", incarnation };
   const lease = await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   await workspace.ask("settings.set", { settings: slow });
-  connection.send(frame(100, "state.get", { key: "k" }));
-  const parts = (await connection.next()) as unknown as readonly Message[];
+  const parts = await connection.frame(frame(100, "state.get", { key: "k" }));
   const refused = parts.flatMap(({ error }) => (error ? [error.data] : []));
   expect(parts.length - refused.length).toBeLessThanOrEqual(30);
   for (const data of refused) expect(data).toMatchObject({ code: "throttled", retryable: true });
@@ -39,8 +37,7 @@ it("operations of a token are bounded, not those of others or renewals", async (
   wait(5_000);
   // What is rolled back with another request of its frame, and done again, counts once.
   const stale = frame(1, "state.set", { key: "k", value: 1, ifVersion: 9 });
-  connection.send([...frame(25, "state.get", { key: "k" }), ...stale]);
-  const answers = (await connection.next()) as unknown as readonly Message[];
+  const answers = await connection.frame([...frame(25, "state.get", { key: "k" }), ...stale]);
   expect(answers.flatMap(({ error }) => error?.data.code ?? [])).toEqual(["version_mismatch"]);
 });
 

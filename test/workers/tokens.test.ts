@@ -76,16 +76,14 @@ it("no other secret, token or name makes a workspace, and no object is asked", a
 
 it("a name that nobody has made a workspace of creates nothing, whoever asks for it", async () => {
   const headers = bearer(await signed({ workspace: "made-up" }));
+  const [base, unknown] = ["/v1/workspaces/made-up", "404 unknown_workspace"];
   for (const asked of [
     { path: "/settings", headers },
     { path: "/health", headers },
     { path: "/tokens", method: "POST", headers, body: { machine: "m1", scope: "work" } },
     { path: "/connect", headers: { ...headers, upgrade: "websocket" } },
   ])
-    expect([asked.path, await refusal({ ...asked, path: `/v1/workspaces/made-up${asked.path}` })]).toEqual([
-      asked.path,
-      "404 unknown_workspace",
-    ]);
+    expect([asked.path, await refusal({ ...asked, path: `${base}${asked.path}` })]).toEqual([asked.path, unknown]);
   const workspace = TestWorkspace.known("made-up");
   await workspace.inside((_state, instance) => instance.alarm());
   expect(await workspace.rows("SELECT * FROM sqlite_schema")).toEqual([]);
@@ -181,9 +179,8 @@ it("each operation needs its scope or a higher one, over HTTP and sockets", asyn
   // Also requests that would run together.
   const connection = await workspace.connect((await workspace.tokenOf("observe")).token);
   const set = { jsonrpc: "2.0", method: "state.set", params: operations["state.set"].example };
-  connection.send([1, 2].map((id) => Object.assign({ id }, set)));
-  const forbidden = { error: { data: { code: "forbidden" } } };
-  expect(await connection.next()).toMatchObject([forbidden, forbidden]);
+  const answers = await connection.frame([1, 2].map((id) => Object.assign({ id }, set)));
+  expect(answers.map(({ error }) => error?.data.code)).toEqual(["forbidden", "forbidden"]);
 });
 
 it("a repeated request for a token is answered with the same, stored nowhere", async ({ workspace }) => {
@@ -238,13 +235,11 @@ const most = 20;
 /** Counts as Cloudflare does within one period. */
 function limiter(): RateLimit & { readonly counts: Map<string, number> } {
   const counts = new Map<string, number>();
-  return {
-    counts,
-    limit: ({ key }) => {
-      counts.set(key, (counts.get(key) ?? 0) + 1);
-      return Promise.resolve({ success: (counts.get(key) ?? 0) <= most });
-    },
+  const limit = async ({ key }: RateLimitOptions): Promise<RateLimitOutcome> => {
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    return { success: (counts.get(key) ?? 0) <= most };
   };
+  return { counts, limit };
 }
 
 it("a secret of the deployment that is not set or could be guessed is used for nothing, and the answer says so", async () => {

@@ -60,18 +60,13 @@ async function aPast(workspace: TestWorkspace, fails = false): Promise<void> {
   await workspace.inside((state) => {
     const past: Pick<DurableObjectStorage, "getBookmarkForTime" | "onNextSessionRestoreBookmark"> =
       Object.getPrototypeOf(state.storage);
-    const bookmark = vi.spyOn(past, "getBookmarkForTime").mockResolvedValue("then");
-    const restore = vi.spyOn(past, "onNextSessionRestoreBookmark").mockImplementation(async function backTo(
-      this: DurableObjectStorage,
-    ) {
+    vi.spyOn(past, "getBookmarkForTime").mockResolvedValue("then");
+    const restore = vi.spyOn(past, "onNextSessionRestoreBookmark");
+    restore.mockImplementation(async function backTo(this: DurableObjectStorage) {
       if (fails) throw new Error("the disk is gone");
       putBack(this.sql, saved);
       await this.sync();
       return "now";
-    });
-    onTestFinished(() => {
-      bookmark.mockRestore();
-      restore.mockRestore();
     });
   });
 }

@@ -37,7 +37,8 @@ export function startClaude(options: ClaudeOptions & { readonly prompt: string }
  */
 export function startTerminal(options: ClaudeOptions) {
   skipFirstRunDialogs(options.home, options.cwd);
-  const command = [options.binary ?? claudeBinary(), ...commonArgs(options)].map(shellQuote).join(" ");
+  const words = [options.binary ?? claudeBinary(), ...commonArgs(options)];
+  const command = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
   const child = spawn("script", ["-qefc", `stty cols 180 rows 50; exec ${command}`, "/dev/null"], {
     cwd: options.cwd,
     env: { ...cleanEnv(options), TERM: "xterm-256color", SHELL: "/bin/sh" },
@@ -150,8 +151,4 @@ export function watch(child: ChildProcess) {
   /** Resolves when the process is gone and its output is read to the end. */
   const waitForExit = (): Promise<Exit> => exit;
   return { pid: child.pid, waitForExit, kill: (signal: NodeJS.Signals) => void child.kill(signal), output };
-}
-
-function shellQuote(part: string): string {
-  return `'${part.replaceAll("'", `'\\''`)}'`;
 }

@@ -2,16 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { aModel, ChatRig, type ClientRun, endlessTool, fail, kill, longTool } from "#harness/clients/chat-rig.ts";
-import {
-  cleanEnv,
-  startClaude,
-  startTerminal,
-  transcriptPath,
-  untilFound,
-  type Exit,
-  type ClaudeOptions,
-  type Terminal,
-} from "./claude-code.ts";
+import { cleanEnv, startClaude, startTerminal, transcriptPath, untilFound } from "./claude-code.ts";
+import type { Exit, ClaudeOptions, Terminal } from "./claude-code.ts";
 import { EventProcess } from "#harness/machine/programs.ts";
 import { type Child, childrenOf } from "#harness/machine/process-tree.ts";
 import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
@@ -103,24 +95,18 @@ export class ClaudeRig extends ChatRig {
 
   /** What hooks have shown the user in this session, by its transcript. */
   shown(id: string): string[] {
-    const lines = readFileSync(transcriptPath(this.home, this.project, id), "utf8")
-      .trim()
-      .split("\n");
+    const text = readFileSync(transcriptPath(this.home, this.project, id), "utf8");
+    const lines = text.trim().split("\n");
     const attachments = lines.map((line) => (JSON.parse(line) as TranscriptLine).attachment);
     return attachments.flatMap((one) => (one?.type === "hook_system_message" ? [one.content ?? ""] : []));
   }
 
   #options(model: ScriptedModel, options: ChatOptions): ClaudeOptions {
     const { steps: _steps, summary: _summary, hasPlugin = true, env, args, ...rest } = options;
-    return {
-      home: this.home,
-      cwd: this.project,
-      modelUrl: model.url,
-      ...(hasPlugin ? { pluginDir: plugin } : {}),
-      ...rest,
-      args: ["--allowedTools", allowed.join(","), ...(args ?? [])],
-      env: { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0", ...env },
-    };
+    const place = { home: this.home, cwd: this.project, modelUrl: model.url };
+    const own = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0", ...env };
+    const words = ["--allowedTools", allowed.join(","), ...(args ?? [])];
+    return { ...place, ...(hasPlugin ? { pluginDir: plugin } : {}), ...rest, args: words, env: own };
   }
 }
 
@@ -185,9 +171,8 @@ export class WorkerMachine {
     const { rig, model } = this;
     const env = rig.envOf(model);
     const args = [built.launcher, "worker", "--config", join(rig.root, "worker.json"), "--json", ...flags];
-    return new WorkerProcess(
-      spawn(process.execPath, args, { cwd: rig.project, env, stdio: ["ignore", "pipe", "pipe"] }),
-    );
+    const child = spawn(process.execPath, args, { cwd: rig.project, env, stdio: ["ignore", "pipe", "pipe"] });
+    return new WorkerProcess(child);
   }
 
   /** Asks the coordinator of this machine, in this process, which also does what is due. */
@@ -209,10 +194,8 @@ export class WorkerMachine {
 /** A worker or a supervisor that keeps Claude Code. */
 export class WorkerProcess extends EventProcess {
   claude(): Promise<Child> {
-    const found = (): Child | undefined =>
-      childrenOf(this.pid)
-        .flatMap((keeper) => childrenOf(keeper.pid))
-        .find(({ command }) => command.includes("--output-format"));
+    const below = (): Child[] => childrenOf(this.pid).flatMap((keeper) => childrenOf(keeper.pid));
+    const found = () => below().find(({ command }) => command.includes("--output-format"));
     return untilFound(found, "Claude Code below the worker");
   }
 }

@@ -8,11 +8,7 @@ import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import {
-  claudeExecutor,
-  type ClaudeExecutorOptions,
-  ClaudeSettings,
-} from "#src/runner/worker/client/claude-executor.ts";
+import * as executors from "#src/runner/worker/client/claude-executor.ts";
 import type { Executor, TaskRun as ExecutorRun } from "#src/runner/worker/executor.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
@@ -85,7 +81,7 @@ export type TaskRun = Awaited<ReturnType<FakeClaude["run"]>>;
 
 interface RunOptions
   extends
-    Partial<Pick<ClaudeExecutorOptions, "monotonic" | "stopTimeouts" | "stoppedAt">>,
+    Partial<Pick<executors.ClaudeExecutorOptions, "monotonic" | "stopTimeouts" | "stoppedAt">>,
     Partial<Pick<ExecutorRun, "signal" | "onOutput" | "onUsage">> {
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
@@ -116,17 +112,11 @@ export class FakeClaude {
 
   async run(options: RunOptions = {}) {
     const { settings = {}, task, left, onOutput, onUsage, stopTimeouts, stoppedAt } = options;
-    const seen = {
-      usage: [] as Usage[],
-      progress: [] as Progress[],
-      checkpoints: [] as unknown[],
-      routes: [] as Route[],
-      models: [] as Ran[],
-      output: "",
-    };
+    const reported = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[] };
+    const seen = { ...reported, routes: [] as Route[], models: [] as Ran[], output: "" };
     if (!options.isSameWorker) this.#executor = null;
-    this.#executor ??= claudeExecutor({
-      settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
+    this.#executor ??= executors.claudeExecutor({
+      settings: executors.ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
       runtime: this.runtime,
       call: callsOf(this.runtime),
       monotonic: options.monotonic ?? this.runtime.now,
@@ -183,30 +173,16 @@ export function says(
 ): object {
   const { id = "msg_1", text = "x", input = 100, output = 1, ...problem } = said;
   const usage = { input_tokens: input, output_tokens: output };
-  const message = {
-    id,
-    model: problem.error ? "<synthetic>" : "claude-opus-5-5",
-    content: [{ type: "text", text }],
-    usage,
-  };
+  const model = problem.error ? "<synthetic>" : "claude-opus-5-5";
+  const message = { id, model, content: [{ type: "text", text }], usage };
   return { type: "assistant", message, parent_tool_use_id: null, ...problem };
 }
 
 export function result(change: object = {}): object {
-  const usage = { "claude-opus-5-5": { inputTokens: 100, outputTokens: 20, costUSD: 0.0132 } };
-  return {
-    type: "result",
-    subtype: "success",
-    is_error: false,
-    num_turns: 1,
-    result: "Done.",
-    total_cost_usd: 0.0132,
-    permission_denials: [],
-    terminal_reason: "completed",
-    modelUsage: usage,
-    model_usage_since_last_result: usage,
-    ...change,
-  };
+  const end = { type: "result", subtype: "success", is_error: false, result: "Done.", terminal_reason: "completed" };
+  const modelUsage = { "claude-opus-5-5": { inputTokens: 100, outputTokens: 20, costUSD: 0.0132 } };
+  const figures = { num_turns: 1, total_cost_usd: 0.0132, modelUsage, model_usage_since_last_result: modelUsage };
+  return { ...end, ...figures, permission_denials: [], ...change };
 }
 
 /** A session as hooks leave it, of a client that is gone, with a whole transcript. */

@@ -182,12 +182,11 @@ interface WireFormat {
 /** Messages of a request to any of the APIs; calls and results stand in their text. */
 function messagesIn(body: JsonObject): ModelRequest["messages"] {
   const items = ["messages", "input", "contents"].flatMap((name) => listAt(body, name)).filter(isRecord);
-  return items.map((item) => ({ role: textAt(item, "role") ?? roleOf(item), text: textOf(item) }));
-}
-
-/** Of an item of the Responses API that is no message: a call or its output. */
-function roleOf({ type }: JsonObject): string {
-  return String(type).endsWith("_output") ? "tool" : "assistant";
+  return items.map((item) => {
+    // An item of the Responses API that is no message is a call or its output.
+    const role = textAt(item, "role") ?? (String(item["type"]).endsWith("_output") ? "tool" : "assistant");
+    return { role, text: textOf(item) };
+  });
 }
 
 function textOf(value: unknown): string {
@@ -239,16 +238,10 @@ const messages: WireFormat = {
 function messageOf({ serial, model, text, calls }: Reply) {
   const uses = calls.map((call, index) => ({ type: "tool_use" as const, id: `toolu_${serial}_${index}`, ...call }));
   const texts = text === undefined ? [] : [{ type: "text" as const, text }];
-  return {
-    id: `msg_${serial}`,
-    type: "message",
-    role: "assistant",
-    model,
-    content: [...texts, ...uses],
-    stop_reason: calls.length > 0 ? "tool_use" : "end_turn",
-    stop_sequence: null,
-    usage: { ...usage, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
-  };
+  const stop = { stop_reason: calls.length > 0 ? "tool_use" : "end_turn", stop_sequence: null };
+  const counts = { ...usage, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 };
+  const about = { id: `msg_${serial}`, type: "message", role: "assistant", model };
+  return { ...about, content: [...texts, ...uses], ...stop, usage: counts };
 }
 
 /** The Responses API of OpenAI: Codex. */
@@ -273,22 +266,11 @@ const responses: WireFormat = {
 function responseOf({ serial, model, text, calls }: Reply, body: JsonObject) {
   const content = [{ type: "output_text", text, annotations: [] }];
   const message = { type: "message", id: `item_${serial}`, role: "assistant", status: "completed", content };
-  return {
-    id: `resp_${serial}`,
-    object: "response",
-    status: "completed",
-    model,
-    output: [
-      ...(text === undefined ? [] : [message]),
-      ...calls.map((call, index) => callItem(call, `${serial}_${index}`, body)),
-    ],
-    usage: {
-      ...usage,
-      total_tokens,
-      input_tokens_details: { cached_tokens: 0 },
-      output_tokens_details: { reasoning_tokens: 0 },
-    },
-  };
+  const items = calls.map((call, index) => callItem(call, `${serial}_${index}`, body));
+  const output = [...(text === undefined ? [] : [message]), ...items];
+  const details = { input_tokens_details: { cached_tokens: 0 }, output_tokens_details: { reasoning_tokens: 0 } };
+  const about = { id: `resp_${serial}`, object: "response", status: "completed", model };
+  return { ...about, output, usage: { ...usage, total_tokens, ...details } };
 }
 
 /** A tool that takes free text is offered as `custom`; those of an MCP server are called in a namespace. */
@@ -312,9 +294,10 @@ const chatCompletions: WireFormat = {
   },
   events(reply) {
     const { common, message, finish_reason } = completionOf(reply);
+    const own = { ...common, object: "chat.completion.chunk" };
     const chunk = (choices: readonly object[], more: object = {}) => ({
       event: null,
-      data: { ...common, object: "chat.completion.chunk", choices, ...more },
+      data: { ...own, choices, ...more },
     });
     return [
       chunk([{ index: 0, delta: message, finish_reason: null }]),
@@ -325,12 +308,8 @@ const chatCompletions: WireFormat = {
   },
 };
 
-const completionUsage = {
-  prompt_tokens: usage.input_tokens,
-  completion_tokens: usage.output_tokens,
-  total_tokens,
-  prompt_tokens_details: { cached_tokens: 0 },
-};
+const counts = { prompt_tokens: usage.input_tokens, completion_tokens: usage.output_tokens, total_tokens };
+const completionUsage = { ...counts, prompt_tokens_details: { cached_tokens: 0 } };
 
 function completionOf({ serial, model, text, calls }: Reply) {
   const tool_calls = calls.map(({ name, input }, index) => ({
@@ -358,17 +337,10 @@ function candidateOf({ serial, model, text, calls }: Reply): object {
     ...(text === undefined ? [] : [{ text }]),
     ...calls.map(({ name, input }, index) => ({ functionCall: { id: `call_${serial}_${index}`, name, args: input } })),
   ];
-  return {
-    candidates: [{ index: 0, content: { role: "model", parts }, finishReason: "STOP" }],
-    modelVersion: model,
-    responseId: `gen_${serial}`,
-    usageMetadata: {
-      promptTokenCount: usage.input_tokens,
-      candidatesTokenCount: usage.output_tokens,
-      totalTokenCount: total_tokens,
-      cachedContentTokenCount: 0,
-    },
-  };
+  const { input_tokens: promptTokenCount, output_tokens: candidatesTokenCount } = usage;
+  const counts = { promptTokenCount, candidatesTokenCount, totalTokenCount: total_tokens, cachedContentTokenCount: 0 };
+  const candidates = [{ index: 0, content: { role: "model", parts }, finishReason: "STOP" }];
+  return { candidates, modelVersion: model, responseId: `gen_${serial}`, usageMetadata: counts };
 }
 
 const formats = [messages, responses, chatCompletions, gemini];

@@ -12,15 +12,8 @@ import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
 import { findChild, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
-import {
-  startScriptedModel,
-  type ModelRequest,
-  type Script,
-  type ScriptedModel,
-  type Step,
-  type Steps,
-  type ToolCall,
-} from "#harness/claude/scripted-model.ts";
+import { startScriptedModel, type ScriptedModel } from "#harness/claude/scripted-model.ts";
+import type { ModelRequest, Script, Step, Steps, ToolCall } from "#harness/claude/scripted-model.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
 import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
@@ -82,11 +75,7 @@ export class ChatRig {
   }
 
   /** Waits for what the store holds of a session: hooks and the MCP process write while the test looks. */
-  until(
-    id: string,
-    isThere: (session: sessions.Session, stored: SessionContent) => boolean,
-    what: string,
-  ): Promise<sessions.Session> {
+  until(id: string, isThere: (session: sessions.Session, stored: SessionContent) => boolean, what: string) {
     return untilFound(() => isThere(this.session(id), this.stored(id)) && this.session(id), what);
   }
 
@@ -118,23 +107,17 @@ export class ChatRig {
     const isStored = async (): Promise<boolean> => {
       const asked = await runningHost(this, "GET", "/status");
       const chats = asked.ok ? (asked.value.host?.chats ?? []) : [];
-      return (
-        spool.isEmpty(this.paths.spool) &&
-        chats.every(({ front, client, isConnected }) => isThere(client) && (!isConnected || isThere(front)))
-      );
+      const isSeen = ({ front, client, isConnected }: (typeof chats)[number]): boolean =>
+        isThere(client) && (!isConnected || isThere(front));
+      return spool.isEmpty(this.paths.spool) && chats.every(isSeen);
     };
     await untilFound(isStored, "the stored ends of what is gone");
   }
 
-  protected drive(
-    model: ScriptedModel,
-    [program = "", ...args]: readonly string[],
-    env: Record<string, string>,
-  ): ClientRun {
-    return {
-      model,
-      process: watch(spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] })),
-    };
+  protected drive(model: ScriptedModel, words: readonly string[], env: Record<string, string>): ClientRun {
+    const [program = "", ...args] = words;
+    const child = spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] });
+    return { model, process: watch(child) };
   }
 
   /** Resolves at the end of the client, which must be a good one. */
@@ -235,9 +218,8 @@ export class ClientRig extends ChatRig {
   /** Of each session, as `shim sessions` shows it, oldest first. */
   states(): string[] {
     const { sessions } = JSON.parse(this.shim("sessions", "--json"));
-    return (sessions as { state: string; startedAt: number }[])
-      .toSorted((a, b) => a.startedAt - b.startedAt)
-      .map(({ state }) => state);
+    const all = sessions as { state: string; startedAt: number }[];
+    return all.toSorted((a, b) => a.startedAt - b.startedAt).map(({ state }) => state);
   }
 
   env(modelUrl: string): Record<string, string> {

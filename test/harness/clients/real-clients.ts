@@ -1,15 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import {
-  codexClient,
-  copilotClient,
-  geminiClient,
-  openCodeClient,
-  programOf,
-  qwenClient,
-  type PinnedClient,
-} from "../../../scripts/install-clients.ts";
+import * as installed from "../../../scripts/install-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { ChatRig } from "./chat-rig.ts";
 import type { ToolCall } from "#harness/claude/scripted-model.ts";
@@ -17,7 +9,7 @@ import type { ToolCall } from "#harness/claude/scripted-model.ts";
 /** How the tests drive a client, with nothing but the stand-in of a model. */
 export interface RealClient {
   readonly name: string;
-  readonly pinned: PinnedClient;
+  readonly pinned: installed.PinnedClient;
   /** Program with its arguments. @param session to resume; null: a new one */
   command(prompt: string, session: string | null, modelUrl: string): string[];
   env(modelUrl: string): Record<string, string>;
@@ -44,10 +36,11 @@ function option(name: string, value: string | null): string[] {
 
 export const copilot: FileClient = {
   name: "copilot",
-  pinned: copilotClient,
+  pinned: installed.copilotClient,
   command: (prompt, session) => {
-    const allowed = [programOf(copilotClient), "--allow-all-tools", "--allow-all-paths", "--no-color"];
-    return [...allowed, ...option("--resume", session), "-p", prompt];
+    const allowed = ["--allow-all-tools", "--allow-all-paths", "--no-color"];
+    const program = installed.programOf(installed.copilotClient);
+    return [program, ...allowed, ...option("--resume", session), "-p", prompt];
   },
   env: (url) => ({
     COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
@@ -71,9 +64,9 @@ const fileTools: Pick<FileClient, "read" | "write"> = {
 
 export const qwen: FileClient = {
   name: "qwen",
-  pinned: qwenClient,
+  pinned: installed.qwenClient,
   command: (prompt, session) =>
-    [process.execPath, programOf(qwenClient), "--yolo"].concat(option("--resume", session), prompt),
+    [process.execPath, installed.programOf(installed.qwenClient), "--yolo"].concat(option("--resume", session), prompt),
   env: (url) => ({
     OPENAI_BASE_URL: `${url}/v1`,
     OPENAI_API_KEY: "dummy",
@@ -100,8 +93,13 @@ export const qwen: FileClient = {
 
 export const opencode: FileClient = {
   name: "opencode",
-  pinned: openCodeClient,
-  command: (prompt, session) => [programOf(openCodeClient), "run", ...option("-s", session), prompt],
+  pinned: installed.openCodeClient,
+  command: (prompt, session) => [
+    installed.programOf(installed.openCodeClient),
+    "run",
+    ...option("-s", session),
+    prompt,
+  ],
   env: (url) => ({
     STANDIN_URL: `${url}/v1`,
     OPENCODE_DISABLE_AUTOUPDATE: "1",
@@ -137,9 +135,9 @@ export const opencode: FileClient = {
 
 export const gemini: FileClient = {
   name: "gemini",
-  pinned: geminiClient,
+  pinned: installed.geminiClient,
   command: (prompt, session) => {
-    const model = [process.execPath, programOf(geminiClient), "-y", "-m", "gemini-2.5-pro"];
+    const model = [process.execPath, installed.programOf(installed.geminiClient), "-y", "-m", "gemini-2.5-pro"];
     return [...model, ...option("--resume", session), "-p", prompt];
   },
   env: (url) => ({
@@ -187,14 +185,14 @@ export function codexFlags(url: string, modelName = "scripted"): string[] {
 export function codexWith(modelName: string): RealClient {
   return {
     name: "codex",
-    pinned: codexClient,
+    pinned: installed.codexClient,
     command: (prompt, session, url) => {
       const [words, ids] = session === null ? [["exec"], []] : [["exec", "resume"], [session]];
       const flags = ["--json", "--skip-git-repo-check", ...codexFlags(url, modelName)];
-      return [programOf(codexClient), ...words, ...flags, ...ids, prompt];
+      return [installed.programOf(installed.codexClient), ...words, ...flags, ...ids, prompt];
     },
     env: () => {
-      const path = [dirname(programOf(codexClient)), dirname(process.execPath), "/usr/bin", "/bin"];
+      const path = [dirname(installed.programOf(installed.codexClient)), dirname(process.execPath), "/usr/bin", "/bin"];
       return { PATH: path.join(":"), STANDIN_KEY: "none" };
     },
     // It hands no variable on to an MCP server, so SHIM is in its usual folder.
@@ -215,13 +213,11 @@ export const noModel = "http://127.0.0.1:9";
 /** What is not on loopback meets a closed port. */
 const loopbackOnly = { HTTP_PROXY: noModel, HTTPS_PROXY: noModel, NO_PROXY: "127.0.0.1,localhost" };
 
-export function environmentOf(
-  client: RealClient,
-  { home, paths }: Pick<ChatRig, "home" | "paths">,
-  modelUrl: string,
-): Record<string, string> {
+type Homes = Pick<ChatRig, "home" | "paths">;
+
+export function environmentOf(client: RealClient, { home, paths }: Homes, url: string): Record<string, string> {
   const own = { HOME: home, PATH: process.env["PATH"] ?? "", SHIM_HOME: paths.home };
-  return { ...own, ...loopbackOnly, ...client.env(modelUrl) };
+  return { ...own, ...loopbackOnly, ...client.env(url) };
 }
 
 /** Writes the client's files into a home, and sets SHIM up as a user does. */
@@ -240,9 +236,8 @@ export function putProgram(folder: string, name: string, { version, path }: { ve
   writeFileSync(join(folder, name), text, { mode: 0o755 });
 }
 
-export function runShim(
-  args: readonly string[],
-  options: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },
-): string {
+type Place = Readonly<{ env: Readonly<Record<string, string>>; cwd?: string }>;
+
+export function runShim(args: readonly string[], options: Place): string {
   return execFileSync(process.execPath, [launcher, ...args], { ...options, encoding: "utf8" });
 }

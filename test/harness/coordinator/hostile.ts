@@ -137,27 +137,16 @@ const bend = fc.record({
   value: hostile,
 });
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
 function bent(value: unknown, { path: [at = 0, ...path], how, ...to }: Bend): unknown {
-  if (!isObject(value)) return to.value;
-  const entries = Object.entries(value);
+  if (typeof value !== "object" || value === null) return to.value;
+  const entries: [string, unknown][] = Object.entries(value);
   const chosen = entries[at % Math.max(1, entries.length)];
   if (path.length > 0 && chosen) entries[entries.indexOf(chosen)] = [chosen[0], bent(chosen[1], { path, how, ...to })];
   else if (how === "add") entries.push([to.name, to.value]);
   else if (how === "drop" || !chosen) entries.splice(at % Math.max(1, entries.length), 1);
   else entries[entries.indexOf(chosen)] = [chosen[0], to.value];
-  if (Array.isArray(value)) return entries.map(([, one]) => one);
-  return objectFrom(entries);
-}
-
-function objectFrom(entries: readonly (readonly [string, unknown])[]): object {
-  const made = {};
-  for (const [name, value] of entries)
-    Object.defineProperty(made, name, { value, enumerable: true, configurable: true, writable: true });
-  return made;
+  // It makes `__proto__` a property like any other.
+  return Array.isArray(value) ? entries.map(([, one]) => one) : Object.fromEntries(entries);
 }
 
 const bends = fc.oneof(

@@ -122,13 +122,9 @@ export class LocalHost implements RuleHost {
   #endEvent(): void {
     this.#host.beginEvent();
     this.#host.dispatch((tx) => enqueueDispatch({ ...tx, requestDispatch: null }));
-    this.#checkDueTimes();
-    this.hints.push(...this.#host.takeHints());
-  }
-
-  #checkDueTimes(): void {
     const [late] = this.sql.all(lateChatSql);
     if (late) throw new Error(`a task is due before the chat that holds it: ${JSON.stringify(late)}`);
+    this.hints.push(...this.#host.takeHints());
   }
 }
 

@@ -139,8 +139,8 @@ export class Peer {
     return ask(this.host, "messages.pull", { self: this.self, limit: 100, ...more });
   }
 
-  async bodies(more: Pulling = {}): Promise<Json[]> {
-    return (await this.pull(more)).messages.map(({ body }) => body);
+  async bodies(): Promise<Json[]> {
+    return (await this.pull()).messages.map(({ body }) => body);
   }
 
   acknowledge(what: Omit<InputOf<"messages.ack">, "self">): Promise<OutputOf<"messages.ack">> {
@@ -268,12 +268,9 @@ export async function refusal<N extends EngineOperation>(host: RuleHost, name: N
   return refused(await host.call(name, input, admin));
 }
 
-export async function set(
-  host: RuleHost,
-  key: string,
-  value: Json,
-  more: Omit<InputOf<"state.set">, "key" | "value"> = {},
-): Promise<number> {
+type Setting = Omit<InputOf<"state.set">, "key" | "value">;
+
+export async function set(host: RuleHost, key: string, value: Json, more: Setting = {}): Promise<number> {
   return (await ask(host, "state.set", { key, value, ...more })).version;
 }
 

@@ -2,12 +2,11 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import { admin, type RuleHost } from "./engine-host.ts";
 import { ask, given, type NewTask } from "./peers.ts";
 
-export async function submit<Tasks extends NewTask[]>(
-  host: RuleHost,
-  ...tasks: Tasks
-): Promise<{ [At in keyof Tasks]: number }> {
+type Numbers<Tasks> = { [At in keyof Tasks]: number };
+
+export async function submit<Tasks extends NewTask[]>(host: RuleHost, ...tasks: Tasks): Promise<Numbers<Tasks>> {
   const submitted = await ask(host, "tasks.submit", { tasks });
-  return submitted.tasks.map(({ task }) => task) as { [At in keyof Tasks]: number };
+  return submitted.tasks.map(({ task }) => task) as Numbers<Tasks>;
 }
 
 export async function submitOne(host: RuleHost, task: Partial<NewTask> = {}): Promise<number> {

@@ -38,15 +38,11 @@ export async function get(host: RuleHost, key: string): Promise<OutputOf<"state.
   return (await ask(host, "state.get", { key })).entry;
 }
 
-export async function pagesOf<Page extends { readonly cursor: string | null }>(
-  next: (from: { cursor?: string }) => Promise<Page>,
-): Promise<Page[]> {
+type Next<From, Page> = (from: From) => Promise<Page>;
+
+export async function pagesOf<Page extends { cursor: string | null }>(next: Next<{ cursor?: string }, Page>) {
   const pages = [await next({})];
-  for (let { cursor } = pages[0]!; cursor !== null;) {
-    const page = await next({ cursor });
-    pages.push(page);
-    ({ cursor } = page);
-  }
+  for (let { cursor } = pages[0]!; cursor !== null; { cursor } = pages.at(-1)!) pages.push(await next({ cursor }));
   return pages;
 }
 
@@ -55,10 +51,10 @@ export async function listed(host: RuleHost, prefix = "", limit = 500) {
   return { entries: pages.flatMap(({ entries }) => entries), revision: pages[0]!.revision };
 }
 
-export async function pagesAfter<Page extends { readonly revision: number; readonly isMore: boolean }>(
-  next: (after: number) => Promise<Page>,
+export async function pagesAfter<Page extends { revision: number; isMore: boolean }>(
+  next: Next<number, Page>,
   from = 0,
-): Promise<Page[]> {
+) {
   const pages: Page[] = [];
   for (let [after, isMore] = [from, true]; isMore;) {
     const page = await next(after);

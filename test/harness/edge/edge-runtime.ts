@@ -87,13 +87,15 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+type Registration = Partial<InputOf<"chats.register">>;
+
 export async function realEdgeClient(
   edge: string,
   token: string,
   chat: string,
-  more: Partial<InputOf<"chats.register">> = {},
+  more: Registration = {},
   hasSockets = true,
-): Promise<WorkspaceClient> {
+) {
   const platform = nodePlatform();
   const openSocket: Platform["openSocket"] = hasSockets ? platform.openSocket : refuseSocket;
   const opened = WorkspaceClient.open({ edge, workspace: "team", token }, { ...platform, openSocket });
@@ -160,7 +162,7 @@ export function aClientAnswered(edge: FakeEdge, ...answers: readonly (Served | E
   return client;
 }
 
-export function aChat(chat: string, overrides: Partial<InputOf<"chats.register">> = {}): InputOf<"chats.register"> {
+export function aChat(chat: string, overrides: Registration = {}): InputOf<"chats.register"> {
   return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
 }
 
@@ -184,19 +186,20 @@ export function statesOf({ events }: Pick<TestClient, "events">): string[] {
   return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
 
-export function ofType<Type extends EdgeEvent["type"]>(
-  { events }: Pick<TestClient, "events">,
-  type: Type,
-): Extract<EdgeEvent, { type: Type }>[] {
-  return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
+type OfType<Type> = Extract<EdgeEvent, { type: Type }>;
+
+export function ofType<Type extends EdgeEvent["type"]>({ events }: Pick<TestClient, "events">, type: Type) {
+  return events.filter((event): event is OfType<Type> => event.type === type);
 }
 
 export const resource = "r";
 
+type Wanted = Partial<Parameters<WorkspaceClient["hold"]>[0]>;
+
 export async function held(
   { edge, client }: TestClient,
-  wanted: Partial<Parameters<WorkspaceClient["hold"]>[0]> = {},
-  options: HoldOptions = {},
+  wanted: Wanted = {},
+  options?: HoldOptions,
 ): Promise<HeldLease> {
   return given(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
 }

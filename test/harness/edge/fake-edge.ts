@@ -130,13 +130,10 @@ export class FakeEdge {
       if (hint.kind === "lease") connection.notify("lease.granted", { chat, resource: hint.resource });
       else if (hint.kind === "message") connection.notify("messages.new", { chat });
       else if (hint.kind === "task") connection.notify("tasks.new", { chat });
-      else if (this.#isOffline(chat)) connection.end(chat, "chat.offline");
+      // It may be back by now.
+      else if (this.host.sql.all("SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'", chat).length > 0)
+        connection.end(chat, "chat.offline");
     }
-  }
-
-  /** It may be back by now. */
-  #isOffline(chat: string): boolean {
-    return this.host.sql.all("SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'", chat).length > 0;
   }
 
   revoke(given: string): void {
@@ -177,35 +174,20 @@ export function answerOf({ status, body, retryAfter }: Served): FetchResponse {
   return { status, headers, text: () => Promise.resolve(body) };
 }
 
+type NamedInput = Readonly<{ name: OperationName; input: unknown }>;
+
 /** @param target path below the workspace, with the query */
-export function readRequest(
-  method: string,
-  target: string,
-  body: string,
-): { readonly name: OperationName; readonly input: unknown } | null {
+export function readRequest(method: string, target: string, body: string): NamedInput | null {
   const { pathname, searchParams } = new URL(target, "http://path.only");
   const names = Object.keys(operations).filter(isOperation);
   const name = names.find((one) => operations[one].method === method && operations[one].path === pathname);
   if (!name) return null;
-  const isQuery = method === "GET";
-  return {
-    name,
-    input: isQuery ? fromTexts(operations[name].input, Object.fromEntries(searchParams)) : JSON.parse(body),
-  };
+  if (method !== "GET") return { name, input: JSON.parse(body) };
+  return { name, input: fromTexts(operations[name].input, Object.fromEntries(searchParams)) };
 }
 
-export const health = {
-  alarmInMs: null,
-  overdueRows: 0,
-  outboxDepth: 0,
-  storage: null,
-  sockets: 0,
-  chats: 0,
-  schemaVersion: 1,
-  epoch: 1,
-  revision: 0,
-  protocol: 1,
-};
+const idle = { alarmInMs: null, overdueRows: 0, outboxDepth: 0, storage: null, sockets: 0, chats: 0 };
+export const health = { ...idle, schemaVersion: 1, epoch: 1, revision: 0, protocol: 1 };
 
 interface Watch {
   readonly prefix: string;

@@ -1,21 +1,15 @@
-import type {
-  OAuthClientMetadata,
-  OAuthClientProvider,
-  OAuthDiscoveryState,
-  StoredOAuthClientInformation,
-  StoredOAuthTokens,
-} from "@modelcontextprotocol/client";
+import type * as mcp from "@modelcontextprotocol/client";
 
 export const redirectUrl = "https://client.example/callback";
 
-export class Keeper implements OAuthClientProvider {
+export class Keeper implements mcp.OAuthClientProvider {
   readonly redirectUrl: string;
   clientMetadataUrl?: string;
-  readonly clientMetadata: OAuthClientMetadata;
+  readonly clientMetadata: mcp.OAuthClientMetadata;
   sentTo: URL | null = null;
-  #discovered: OAuthDiscoveryState | undefined;
-  #client: StoredOAuthClientInformation | undefined;
-  #tokens: StoredOAuthTokens | undefined;
+  #discovered: mcp.OAuthDiscoveryState | undefined;
+  #client: mcp.StoredOAuthClientInformation | undefined;
+  #tokens: mcp.StoredOAuthTokens | undefined;
   #verifier = "";
 
   constructor(redirect = redirectUrl) {
@@ -25,12 +19,12 @@ export class Keeper implements OAuthClientProvider {
   }
 
   readonly state = (): string => "state-of-the-client";
-  readonly clientInformation = (): StoredOAuthClientInformation | undefined => this.#client;
-  readonly saveClientInformation = (given: StoredOAuthClientInformation): void => void (this.#client = given);
-  readonly tokens = (): StoredOAuthTokens | undefined => this.#tokens;
-  readonly saveTokens = (given: StoredOAuthTokens): void => void (this.#tokens = given);
-  readonly saveDiscoveryState = (found: OAuthDiscoveryState): void => void (this.#discovered = found);
-  readonly discoveryState = (): OAuthDiscoveryState | undefined => this.#discovered;
+  readonly clientInformation = (): mcp.StoredOAuthClientInformation | undefined => this.#client;
+  readonly saveClientInformation = (given: mcp.StoredOAuthClientInformation): void => void (this.#client = given);
+  readonly tokens = (): mcp.StoredOAuthTokens | undefined => this.#tokens;
+  readonly saveTokens = (given: mcp.StoredOAuthTokens): void => void (this.#tokens = given);
+  readonly saveDiscoveryState = (found: mcp.OAuthDiscoveryState): void => void (this.#discovered = found);
+  readonly discoveryState = (): mcp.OAuthDiscoveryState | undefined => this.#discovered;
   readonly redirectToAuthorization = (url: URL): void => void (this.sentTo = url);
   readonly saveCodeVerifier = (verifier: string): void => void (this.#verifier = verifier);
   readonly codeVerifier = (): string => this.#verifier;

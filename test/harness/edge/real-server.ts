@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } fro
 import { connect, createServer as createRelay } from "node:net";
 import type { AddressInfo, Server as RelayServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { text as textFrom } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { once } from "node:events";
 
@@ -49,9 +50,7 @@ export class RealServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
-    this.answer(this.#see(request, Buffer.concat(parts).toString()), response);
+    this.answer(this.#see(request, await textFrom(request)), response);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex): void {

@@ -57,7 +57,9 @@ export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"
   return { code, err: holding(...parts) };
 }
 
-function words(text: string | readonly string[]): readonly string[] {
+type Words = string | readonly string[];
+
+function words(text: Words): readonly string[] {
   return typeof text === "string" ? text.split(" ").filter((word) => word !== "") : text;
 }
 
@@ -79,11 +81,9 @@ export function aCliHome() {
   const random = (bytes: number) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256);
   const own = tempRuntime({ paths, env });
   const runtime: Runtime = Object.assign(own, { processes, random, launch });
+  const places = { folder, paths, project: join(folder, "project"), other: join(folder, "other") };
   const home = {
-    folder,
-    paths,
-    project: join(folder, "project"),
-    other: join(folder, "other"),
+    ...places,
     alive,
     started: [] as ProcessStart[],
     runtime,
@@ -120,10 +120,7 @@ export function aCliHome() {
     join: (url: string, more?: Partial<EdgeConfig>): void =>
       writeEdgeConfig(paths.home, { url, workspace: "team", machine: "m1", token: "shim_a.b", ...more }),
     /** Each of these arguments is wrong usage, and stderr holds why. */
-    async misuses(
-      command: string,
-      cases: readonly (readonly [string | readonly string[], why: Part])[],
-    ): Promise<void> {
+    async misuses(command: string, cases: readonly (readonly [Words, why: Part])[]): Promise<void> {
       for (const [args, why] of cases)
         expect([args, await home.shim(command, ...words(args))]).toMatchObject([args, failed(2, why)]);
     },
@@ -140,10 +137,7 @@ export function aSeededHome(): CliHome {
   return home;
 }
 
-export function withStore(
-  { runtime }: CliHome,
-  changed: Partial<Pick<Store, "read" | "write">>,
-): Pick<Io, "makeRuntime"> {
+export function withStore({ runtime }: CliHome, changed: Partial<Pick<Store, "read" | "write">>) {
   const { store } = runtime;
   const { write = store.write.bind(store) } = changed;
   const keep: Store["keep"] = (body) => {
@@ -188,6 +182,20 @@ export function launchIn(folder: string): Launch {
 
 const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", claude: "2.1.200 (Claude Code)" };
 
+const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
+
+/** What a command has outside of a terminal; no time passes. */
+const unheard = () => () => undefined;
+const keys = { onInterrupt: unheard, onEnter: unheard, onKeys: unheard };
+const input = { ...keys, ask: async () => "", readInput: async () => "", interrupted: () => AbortSignal.abort() };
+const window = { isTty: false, isInteractive: false, size: () => ({ columns: 200, rows: 50 }), onResize: unheard };
+const ends = {
+  onReaderGone: unheard,
+  leaveWithin: () => undefined,
+  parentPid: () => 1_000,
+  wait: async () => undefined,
+};
+
 /** A command, which only reads, and the host that writes for it: with a runtime of the test it is both's. */
 type PrintingIo = Io & { out: string; err: string };
 
@@ -199,39 +207,22 @@ function anIo(home: CliHome, overrides: Partial<Io>): PrintingIo {
   const readOnly = (): Store =>
     new Store({ path: paths.database, driver: openBetterSqlite3, now: runtime.now, isReadOnly: true });
   const io: PrintingIo = {
+    ...input,
+    ...window,
+    ...ends,
+    startGroup,
     out: "",
     err: "",
     stdout: (text: string) => void (io.out += text),
     stderr: (text: string) => void (io.err += text),
-    isTty: false,
-    isInteractive: false,
-    size: () => ({ columns: 200, rows: 50 }),
-    env: home.runtime.env,
+    env: runtime.env,
     cwd: home.project,
     now: () => home.now,
-    ask: async () => "",
-    readInput: async () => "",
-    interrupted: () => AbortSignal.abort(),
-    onInterrupt: () => () => undefined,
-    onEnter: () => () => undefined,
-    onKeys: () => () => undefined,
-    onResize: () => () => undefined,
-    onReaderGone: () => () => undefined,
-    leaveWithin: () => undefined,
-    parentPid: () => 1_000,
-    wait: async () => undefined,
     startProcess: async (start: ProcessStart) => {
       home.started.push(start);
       return 0;
     },
-    startGroup,
-    machine: {
-      platform: "linux" as const,
-      env: home.runtime.env,
-      homedir: home.folder,
-      exists: existsSync,
-      list: (folder: string) => (existsSync(folder) ? readdirSync(folder) : []),
-    },
+    machine: { platform: "linux", env: runtime.env, homedir: home.folder, exists: existsSync, list },
     launch: launchIn(home.folder),
     nodeVersion: "24.1.0",
     runQuietly: () => null,

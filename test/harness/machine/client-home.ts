@@ -11,11 +11,8 @@ import type { ClientTarget } from "#src/installer/targets.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import type { Result } from "#src/shared/result.ts";
 
-export const launch: Launch = {
-  node: "/opt/node/bin/node",
-  script: "/src/shim/bin/shim.mjs",
-  hookScript: "/src/shim/dist/hook.cjs",
-};
+const [script, hookScript] = ["/src/shim/bin/shim.mjs", "/src/shim/dist/hook.cjs"];
+export const launch: Launch = { node: "/opt/node/bin/node", script, hookScript };
 
 export type ClientHome = ReturnType<typeof aClientHome>;
 
@@ -31,27 +28,21 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   const backups = at("shim/client-backups");
   const code = target("claude-code", "Claude Code", servers, settings);
   let now = T0;
-  const context = (from: Launch): PlanContext => ({
-    wantsBlocking: wantsBlocking(config),
-    read: readText,
-    launch: from,
-    backups: listBackups(backups),
-    claudeVersion: home.claudeVersion,
-  });
+  const context = (from: Launch): PlanContext => {
+    const found = { wantsBlocking: wantsBlocking(config), backups: listBackups(backups) };
+    return { ...found, read: readText, launch: from, claudeVersion: home.claudeVersion };
+  };
   const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => given(apply(given(plan), backups, now++));
   const carriedOut = (plan: Result<Plan, ClientRefusal>): Plan => {
     carryOut(plan);
     return given(plan);
   };
+  const paths = { folder, servers, settings, config, backups };
   const home = {
-    folder,
+    ...paths,
     code,
     desktop: target("claude-desktop", "Claude Desktop", at("Claude/claude_desktop_config.json"), null),
     codex: target("codex", "Codex", at(".codex/config.toml"), at(".codex/hooks.json")),
-    servers,
-    settings,
-    config,
-    backups,
     claudeVersion,
     read: (path: string): string | null => (fs.existsSync(path) ? fs.readFileSync(path, "latin1") : null),
     value: (path: string, ...keys: SettingPath): unknown => valueAt(json.read(home.read(path) ?? ""), keys),

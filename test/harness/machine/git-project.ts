@@ -23,15 +23,13 @@ export const GIT_ENV: NodeJS.ProcessEnv = {
 const IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "protocol.file.allow=always"];
 
 export function git(folder: string, ...args: string[]): string {
-  return execFileSync("git", ["-C", folder, ...IDENTITY, ...args], {
-    env: GIT_ENV,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    maxBuffer: 67_108_864,
-  });
+  const options = { env: GIT_ENV, encoding: "utf8", maxBuffer: 67_108_864 } as const;
+  return execFileSync("git", ["-C", folder, ...IDENTITY, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
 }
 
-export function write(folder: string, files: Record<string, string | Buffer>): void {
+type Files = Record<string, string | Buffer>;
+
+export function write(folder: string, files: Files): void {
   for (const [path, content] of Object.entries(files)) {
     fs.mkdirSync(dirname(join(folder, path)), { recursive: true });
     fs.writeFileSync(join(folder, path), content);
@@ -46,7 +44,7 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]) {
+export function makeProject(files: Files = {}, ...init: string[]) {
   const root = temporaryFolder();
   const project = join(root, "project");
   makeRepository(project, files, ...init);
@@ -54,7 +52,7 @@ export function makeProject(files: Record<string, string | Buffer> = {}, ...init
 }
 
 /** Makes the folder a repository, committed once when files are given. @returns the commit */
-export function makeRepository(folder: string, files: Record<string, string | Buffer> = {}, ...init: string[]): string {
+export function makeRepository(folder: string, files: Files = {}, ...init: string[]): string {
   fs.mkdirSync(folder, { recursive: true });
   git(folder, "init", "--quiet", "-b", "main", ...init);
   write(folder, files);
@@ -160,11 +158,7 @@ export function withGit(from: Pick<GitProject, "root">, script: string): NodeJS.
 }
 
 /** The snapshot of a project with these files, in which others were written since its commit. */
-export async function snapshotOf(
-  files: Record<string, string | Buffer>,
-  written: Record<string, string | Buffer> = {},
-  more: Partial<SnapshotInput> = {},
-): Promise<{ from: GitProject; snapshot: DoneSnapshot }> {
+export async function snapshotOf(files: Files, written: Files = {}, more: Partial<SnapshotInput> = {}) {
   const from = makeProject(files);
   write(from.project, written);
   return { from, snapshot: await taken(from, more) };

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
-import { request } from "node:http";
+import { request, type IncomingMessage } from "node:http";
 import { connect as connectTo, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
+import { text as textFrom } from "node:stream/consumers";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { onTestFinished, vi } from "vitest";
 import { Front, type HostEvents, type HostLink } from "#src/local-mcp/front/front.ts";
@@ -25,10 +26,7 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 export type Message = Record<string, unknown>;
 export const program = { version: "2.0.0", builtAt: 1 };
 
-export async function aHost(
-  runtime: TempRuntime = tempRuntime(),
-  faked: readonly ("setTimeout" | "setInterval")[] = [],
-) {
+export async function aHost(runtime = tempRuntime(), faked: readonly ("setTimeout" | "setInterval")[] = []) {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", ...faked] });
   mkdirSync(runtime.paths.home, { recursive: true });
   const socket = hostSocket(runtime.paths.home, runtime.processes.boot());
@@ -102,21 +100,12 @@ function eachMessage(connection: Socket, onMessage: (message: Message) => void):
   });
 }
 
-export function ask(
-  socketPath: string,
-  method: string,
-  path: string,
-  question?: object,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path, headers }, (response) => {
-      let body = "";
-      response.on("data", (part: Buffer) => (body += part.toString()));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
-    });
-    sent.on("error", reject).end(question && JSON.stringify(question));
-  });
+export async function ask(socketPath: string, method: string, path: string, question?: object, headers = {}) {
+  // What goes wrong after the answer has begun is seen where its body is read.
+  const sent = request({ socketPath, method, path, headers }).on("error", () => undefined);
+  sent.end(question && JSON.stringify(question));
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  return { status: response.statusCode ?? 0, body: await textFrom(response) };
 }
 
 export async function statusOf({ socket }: HostRig): Promise<Message> {

@@ -22,11 +22,8 @@ import type { TempRuntime } from "./temp-runtime.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-export const built = {
-  mcp: join(root, "dist", "mcp.cjs"),
-  hook: join(root, "dist", "hook.cjs"),
-  launcher: join(root, "bin", "shim.mjs"),
-};
+const dist = join(root, "dist");
+export const built = { mcp: join(dist, "mcp.cjs"), hook: join(dist, "hook.cjs"), launcher: join(root, "bin/shim.mjs") };
 
 /** V8's compiled code of the programs, so that only the first start pays; not in the developer's own folder. */
 const cache = fs.mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));

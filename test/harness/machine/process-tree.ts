@@ -65,9 +65,8 @@ export function processesIn(folder: string): string[] {
 
 /** The hosts of a home: one, but for the moment in which one takes the place of another. */
 export function hostsOf(home: string): ProcessIdentity[] {
-  return processesIn(home)
-    .filter((pid) => commandOf(pid).join(" ").includes("mcp-host"))
-    .flatMap((pid) => identify(systemProcesses, Number(pid)) ?? []);
+  const pids = processesIn(home).filter((pid) => commandOf(pid).join(" ").includes("mcp-host"));
+  return pids.flatMap((pid) => identify(systemProcesses, Number(pid)) ?? []);
 }
 
 /** Ends every host of a home, also one that starts or that has found the lock taken. */

@@ -90,33 +90,24 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
   const store = new Store({ path: paths.database, driver, now, busyMs });
   onTestFinished(() => store.close());
   const logged: string[] = [];
+  const machine = { now, random, env, paths, processes, store, clock, logged };
+  const memory = { durations: new Durations(() => clock.now - T0), fronts: new Fronts() };
   return {
-    now,
-    random,
-    env,
-    launch: { node: "/opt/node", script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
-    paths,
-    config: configSchema().parse(config),
-    processes,
-    store,
-    log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
-    durations: new Durations(() => clock.now - T0),
-    fronts: new Fronts(),
+    ...machine,
+    ...memory,
     permissions: new PermissionRequests(),
-    clock,
-    logged,
+    launch: { node: "/opt/node", script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
+    config: configSchema().parse(config),
+    log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
     wait: (ms) => void (clock.now += ms),
   };
 }
 
 function aMachine({ now = T0, paths = tempHome() }: TempRuntimeOptions) {
-  return { paths, clock: { now }, random: seededBytes(), processes: new FakeProcesses() };
-}
-
-/** Bytes that differ from call to call and are the same in every run. */
-function seededBytes(): (bytes: number) => Uint8Array {
   const next = seededRandom(1);
-  return (length) => Uint8Array.from({ length }, () => next() * 256);
+  /** Bytes that differ from call to call and are the same in every run. */
+  const random = (length: number): Uint8Array => Uint8Array.from({ length }, () => next() * 256);
+  return { paths, clock: { now }, random, processes: new FakeProcesses() };
 }
 
 export function storedBytes(paths: Paths): string {

@@ -8,29 +8,19 @@ let count = 0;
 
 function line(type: string, fields: Fields, overrides: Fields): string {
   count += 1;
-  return JSON.stringify({
-    parentUuid: null,
-    isSidechain: false,
-    type,
-    uuid: `00000000-0000-4000-8000-${String(count).padStart(12, "0")}`,
-    timestamp: new Date(T0).toISOString(),
-    cwd: "/home/ann/app",
-    sessionId: "5f0e0e5e-0000-4000-8000-000000000001",
-    version: "2.1.328",
-    ...fields,
-    ...overrides,
-  });
+  const uuid = `00000000-0000-4000-8000-${String(count).padStart(12, "0")}`;
+  const own = { parentUuid: null, isSidechain: false, type, uuid, timestamp: new Date(T0).toISOString() };
+  const about = { cwd: "/home/ann/app", sessionId: "5f0e0e5e-0000-4000-8000-000000000001", version: "2.1.328" };
+  return JSON.stringify({ ...own, ...about, ...fields, ...overrides });
 }
 
 export function aUserLine(text: string, overrides: Fields = {}): string {
   return line("user", { message: { role: "user", content: text }, userType: "external" }, overrides);
 }
 
+const about = { id: "msg_1", type: "message", role: "assistant", model: "claude-opus-5-5" };
 const message = {
-  id: "msg_1",
-  type: "message",
-  role: "assistant",
-  model: "claude-opus-5-5",
+  ...about,
   content: [{ type: "text", text: "Done." }] as readonly Fields[],
   stop_reason: "end_turn" as string | null,
   usage: { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 } as Fields,

@@ -66,10 +66,8 @@ function weak(d: Draw): string {
 
 /** Each line behind its number. */
 export function numbered(text: string, number: (at: number) => string): string {
-  return text
-    .split("\n")
-    .map((line, at) => `${number(at + 1)}${line}`)
-    .join("\n");
+  const lines = text.split("\n").map((line, at) => `${number(at + 1)}${line}`);
+  return lines.join("\n");
 }
 
 /** A pattern, in which `«hex 40»` stands for 40 characters of an alphabet or of those given, and `«uuid»` for a whole value; or a function. */
@@ -89,6 +87,7 @@ export function pick<T>(d: Draw, from: readonly T[]): T {
   return from[d.int(from.length)] as T;
 }
 
+const mixed = { base32: `${upper}234567`, caps: upper + digits, low: lower + digits, letters: upper + lower };
 const alphabets: Partial<Record<string, string>> = {
   digits,
   lower,
@@ -97,10 +96,7 @@ const alphabets: Partial<Record<string, string>> = {
   base62,
   base64,
   url: urlSafe,
-  base32: `${upper}234567`,
-  caps: upper + digits,
-  low: lower + digits,
-  letters: upper + lower,
+  ...mixed,
 };
 const values: Partial<Record<string, (d: Draw) => string>> = { uuid, jwt, password, weak };
 
@@ -112,9 +108,8 @@ function filled(d: Draw, pattern: string, secret: string): string {
 
 /** A form a line; ⏎ is a line end. */
 export function formsIn(file: string): string[] {
-  const text = readFileSync(join(import.meta.dirname, file), "utf8");
-  return text
+  const lines = readFileSync(join(import.meta.dirname, file), "utf8")
     .split("\n")
-    .filter(Boolean)
-    .map((line) => line.replaceAll("⏎", "\n"));
+    .filter(Boolean);
+  return lines.map((line) => line.replaceAll("⏎", "\n"));
 }

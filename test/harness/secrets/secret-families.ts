@@ -40,12 +40,8 @@ const tokenPatterns = [
   ...alphabets.map(([name, ...lengths]) => lengths.map((length) => `«${name} ${length}»`)),
   ["«uuid»"],
 ];
-const passwordPatterns = [
-  ["«base62 8»«!%*_+?.- 1»«base62 7»"],
-  ["«lower 6»«digits 3»«!*.+ 1»"],
-  ["«base62 14»"],
-  ["«lower 24»"],
-];
+const ofPasswords = ["«base62 8»«!%*_+?.- 1»«base62 7»", "«lower 6»«digits 3»«!*.+ 1»", "«base62 14»", "«lower 24»"];
+const passwordPatterns = ofPasswords.map((pattern) => [pattern]);
 
 /** `db password`: snake, kebab, camel, dotted, spaced, all capitals. */
 function spellings(words: string): readonly string[] {

@@ -80,18 +80,16 @@ export class SupervisorRig {
     const { runtime } = this;
     const { processes } = runtime;
     const own = processes.facts(1) ? { boot: processes.boot(), pid: 1, start: "100" } : processes.start(1);
+    const { folder, state } = this;
+    const machine = { runtime, folder, state, launch: launchIn(folder), monotonic: runtime.now };
     const daemon = new SupervisorDaemon({
-      runtime,
+      ...machine,
       call: (name, input) => this.call(name, input),
       settings: this.#settings,
-      folder: this.folder,
-      state: this.state,
-      launch: launchIn(this.folder),
       versionOf: () => null,
       self: own,
       previous: null,
       run: (program) => this.#run(program),
-      monotonic: this.runtime.now,
       openTerminal: async (command, args, cwd) => {
         if (this.openProblem !== null) throw new Error(this.openProblem);
         this.opened.push({ words: [command, ...args], cwd });
@@ -113,9 +111,7 @@ export class SupervisorRig {
     await this.#rest();
   }
 
-  stop(): void {
-    this.#asked.abort();
-  }
+  readonly stop = (): void => this.#asked.abort();
 
   async over(): Promise<SupervisorEnd | undefined> {
     return this.#over ?? undefined;

@@ -18,19 +18,6 @@ export async function read(
   return found.ok ? found.value.envelope : null;
 }
 
-/** Envelope of the session's files, if they are of this checkpoint. */
-export async function opened(host: RuleHost, id: string, of: string, device = "d1"): Promise<string | null> {
-  const found = await host.call("sync.read", { session: of, device, kind: "files" });
-  return found.ok && found.value.checkpoint === id ? found.value.envelope : null;
-}
-
-/** Those of the given checkpoints of a session of which files are stored. */
-export async function storedOf(host: RuleHost, of: string, ids: readonly string[], device?: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const id of ids) if ((await opened(host, id, of, device)) !== null) found.push(id);
-  return found;
-}
-
 export async function status(host: RuleHost): Promise<OutputOf<"sync.status">> {
   return given(await host.call("sync.status", {}));
 }

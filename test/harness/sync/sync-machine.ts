@@ -284,9 +284,9 @@ export class TeamMachine extends SyncMachine {
     this.#key = key;
     this.sealer = new Device(world.host, `dev_${name}`, { machine: name, isAdmin: false });
     this.sealer.keyId = key.id;
-    this.runtime.store.write((sql) =>
-      devices.join(sql, { ...this.edge, workspace, token: tokenOf(name) }, this.sealer.device, this.runtime.now(), 0),
-    );
+    const member = { ...this.edge, workspace, token: tokenOf(name) };
+    const now = this.runtime.now();
+    this.runtime.store.write((sql) => devices.join(sql, member, this.sealer.device, now, 0));
   }
 
   get #platform() {

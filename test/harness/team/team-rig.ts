@@ -105,9 +105,8 @@ export function joinTeam(runtime: TempRuntime, claude: Claude, project = "parser
 
 export function nameProject(runtime: TempRuntime, root: string, project = "parser"): void {
   const row = { workspace: "w", root, project, at: runtime.now() };
-  runtime.store.write((sql) =>
-    insert(sql, "team_projects", row, "ON CONFLICT DO UPDATE SET project = excluded.project"),
-  );
+  const change = "ON CONFLICT DO UPDATE SET project = excluded.project";
+  runtime.store.write((sql) => insert(sql, "team_projects", row, change));
 }
 
 export function reservationReceived(runtime: TempRuntime, reservation: Partial<files.Reservation>): void {

@@ -19,6 +19,8 @@ type OpenOptions = Partial<InputSettings> & {
   readonly repository?: string;
 };
 
+const unasked = (): Promise<never> => Promise.reject(new Error("no result has to be asked for"));
+
 /** A repository with one commit, and a machine whose workers do tasks in worktrees of it. */
 export class RepositoryRig {
   readonly root = temporaryFolder();
@@ -62,16 +64,12 @@ export class RepositoryRig {
   }
 }
 
-function unasked(): Promise<never> {
-  return Promise.reject(new Error("no result has to be asked for"));
-}
-
 export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
   return aClaim({ checkpoint, task });
 }
 
 export function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
-  return {
+  const given = {
     task: 7,
     claim: 1,
     attempt: 1,
@@ -79,26 +77,17 @@ export function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
     type: "build",
     priority: 5,
     payload: null,
-    isStarted: true,
-    progress: null,
-    checkpoint: null,
     inputs: [],
-    startInMs: null,
-    remainingMs: 60_000,
-    heartbeatMs: 60_000,
-    budget: { wallMs: null, tokens: null, costMicros: null },
-    ...change,
   };
+  const state = { isStarted: true, progress: null, checkpoint: null };
+  const times = { startInMs: null, remainingMs: 60_000, heartbeatMs: 60_000 };
+  return { ...given, ...state, ...times, budget: { wallMs: null, tokens: null, costMicros: null }, ...change };
 }
 
 export function aDependent(results: Readonly<Record<number, Json | CommittedWork>>, task = 9): ClaimedTask {
-  const inputs = Object.entries(results).map(([number, result]) => ({
-    task: Number(number),
-    ref: null,
-    state: "done" as const,
-    result: result as Json,
-    isLeftOut: false,
-  }));
+  const done = { ref: null, state: "done", isLeftOut: false } as const;
+  const all = Object.entries(results) as [string, Json][];
+  const inputs = all.map(([number, result]) => Object.assign({ task: Number(number), result }, done));
   return aClaim({ task, inputs });
 }
 

@@ -93,16 +93,14 @@ export function startWorker(
   const executor = new FakeExecutor();
   const place = new FakeTaskFolder();
   const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
+  const usual = { concurrency: 1, maxTasks: null, isOnce: false, drainMs: 60_000 };
   const events: WorkerEvent[] = [];
   const outputs: string[] = [];
   const worker = new WorkerAutomation(
     {
       chat: { chat: name, session: name, process, machine: "m1", client: "test", capabilities: [...capabilities] },
       setups: new Map(types.map((type) => [type, setup])),
-      concurrency: 1,
-      maxTasks: null,
-      isOnce: false,
-      drainMs: 60_000,
+      ...usual,
       ...options,
     },
     {
@@ -147,14 +145,13 @@ export class WorkerRig {
   }
 
   submit(overrides: Partial<InputOf<"tasks.submit">["tasks"][number]> = {}): number {
-    const { tasks } = this.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] });
-    return tasks[0]?.task ?? 0;
+    const [made] = this.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] }).tasks;
+    return made?.task ?? 0;
   }
 
   ends(task: number): string[] {
-    return this.call("tasks.history", { task })
-      .attempts.map(({ end }) => end)
-      .toReversed();
+    const { attempts } = this.call("tasks.history", { task });
+    return attempts.map(({ end }) => end).toReversed();
   }
 
   state(task: number): string {
@@ -208,11 +205,10 @@ function cutsOf(link: WorkspaceClient): Cuts {
   return cuts;
 }
 
-export function ofEvents<Type extends WorkerEvent["type"]>(
-  { events }: Pick<WorkerAtWork, "events">,
-  type: Type,
-): Extract<WorkerEvent, { type: Type }>[] {
-  return events.filter((event): event is Extract<WorkerEvent, { type: Type }> => event.type === type);
+type OfType<Type> = Extract<WorkerEvent, { type: Type }>;
+
+export function ofEvents<Type extends WorkerEvent["type"]>({ events }: Pick<WorkerAtWork, "events">, type: Type) {
+  return events.filter((event): event is OfType<Type> => event.type === type);
 }
 
 export class Worker {

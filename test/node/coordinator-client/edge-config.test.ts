@@ -11,13 +11,9 @@ import { edgeConfigPath, readEdgeConfig, writeEdgeConfig } from "#src/coordinato
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 
-/** As the worker writes them: what it claims, and a signature. */
-function aToken(claims: Record<string, string>): string {
-  return `shim_${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2lnbmF0dXJl`;
-}
-
 const url = "https://shim.example.com";
-const token = aToken({ m: "laptop", s: "work" });
+/** As the worker writes it: what it claims, and a signature. */
+const token = `shim_${Buffer.from('{"m":"laptop","s":"work"}').toString("base64url")}.c2lnbmF0dXJl`;
 const given = { SHIM_EDGE_URL: url, SHIM_WORKSPACE: "team", SHIM_TOKEN: token };
 const ofFile = { url: "http://127.0.0.1:9", workspace: "old-team", machine: "m1", token: "shim_a.b" };
 

@@ -87,9 +87,8 @@ it("a chat whose process is gone is attested dead by the next caller, and what i
   other.call("leases.acquire", { self: b, resource: "x", requestId: "r", waitMs: 60_000 });
   machine.processes.kill(10);
   machine.now += 1_000;
-  expect(other.call("leases.acquire", { self: b, resource: "x", requestId: "r" })).toMatchObject({
-    value: { state: "granted", lease: { holder: "b" } },
-  });
+  const granted = other.call("leases.acquire", { self: b, resource: "x", requestId: "r" });
+  expect(granted).toMatchObject({ value: { state: "granted", lease: { holder: "b" } } });
   expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
 });
 

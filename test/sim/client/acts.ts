@@ -76,10 +76,8 @@ async function readMessages(client: Client, rng: Rng): Promise<void> {
   // A cursor covers every older message, so it is used only when all are known.
   const isByCursor = !pulled.value.isMore && !isUrgent && rng.chance(0.4);
   const some = rng.chance(0.3) ? ids.filter(() => rng.chance(0.5)) : ids;
-  await client.call(
-    "messages.ack",
-    isByCursor ? { cursor: Math.max(...ids) + rng.pick([0, 0, 99]), ids: [] } : { ids: some },
-  );
+  const read = isByCursor ? { cursor: Math.max(...ids) + rng.pick([0, 0, 99]), ids: [] } : { ids: some };
+  await client.call("messages.ack", read);
 }
 
 const messageActs: readonly Act[] = [
@@ -101,11 +99,7 @@ const chatActs: readonly Act[] = [
   { name: "heartbeat", weight: 4, run: heartbeat },
   { name: "register again", weight: 1, run: (client) => client.run(() => client.registerAgain()) },
   { name: "leave", weight: 1, run: (client) => client.run(() => client.leave()) },
-  {
-    name: "drain",
-    weight: 1,
-    run: (client, rng) => client.send("chats.drain", { chat: chatName(rng.below(8)), reason: "x" }),
-  },
+  { name: "drain", weight: 1, run: (client, rng) => client.send("chats.drain", { chat: chatName(rng.below(8)) }) },
 ];
 
 const taskTypes = ["x", "y", "z"] as const;
@@ -113,21 +107,10 @@ const taskTypes = ["x", "y", "z"] as const;
 const mostOpen = 60;
 
 export function plainTask(rng: Rng): NewTask {
-  return {
-    type: "x",
-    payload: { n: rng.below(1_000) },
-    priority: 5,
-    capabilities: [],
-    delayMs: 0,
-    startToCloseMs: 600_000,
-    heartbeatMs: 60_000,
-    maxAttempts: 3,
-    backoff: { baseMs: 2_000, capMs: 60_000, hasJitter: true },
-    onDuplicate: "existing",
-    dependsOn: [],
-    onDependencyDeath: "fail",
-    tags: [],
-  };
+  const about = { type: "x", payload: { n: rng.below(1_000) }, priority: 5, capabilities: [], tags: [], dependsOn: [] };
+  const times = { delayMs: 0, startToCloseMs: 600_000, heartbeatMs: 60_000 };
+  const failures = { maxAttempts: 3, backoff: { baseMs: 2_000, capMs: 60_000, hasJitter: true } };
+  return { ...about, ...times, ...failures, onDuplicate: "existing", onDependencyDeath: "fail" };
 }
 
 function newTask(rng: Rng): NewTask {
@@ -150,6 +133,11 @@ function newTask(rng: Rng): NewTask {
 function submit(client: Client, tasks: NewTask[]): void {
   if (client.world.oracle.tasks.countOpen > mostOpen) return;
   client.send("tasks.submit", { tasks, by: client.identity.chat });
+}
+
+function submitMany(client: Client, rng: Rng): void {
+  const tasks = Array.from({ length: rng.between(2, 12) }, () => newTask(rng));
+  submit(client, tasks);
 }
 
 /** Tasks that depend on earlier ones of the submit, or on known ones; some in a circle, which is refused. */
@@ -176,32 +164,17 @@ function onSome(work: (task: number, client: Client) => void): Act["run"] {
 }
 
 function ask(client: Client, rng: Rng): void {
-  client.working.ask({
-    limit: rng.pick([1, 1, 2, 5]),
-    isStarted: rng.chance(0.6),
-    ...(rng.chance(0.2) ? { types: [rng.pick(taskTypes)] } : {}),
-  });
+  const [limit, isStarted] = [rng.pick([1, 1, 2, 5]), rng.chance(0.6)];
+  client.working.ask({ limit, isStarted, ...(rng.chance(0.2) ? { types: [rng.pick(taskTypes)] } : {}) });
 }
 
 export const taskActs: readonly Act[] = [
   { name: "submit", weight: 9, run: (client, rng) => submit(client, [newTask(rng)]) },
-  {
-    name: "submit many",
-    weight: 2,
-    run: (client, rng) =>
-      submit(
-        client,
-        Array.from({ length: rng.between(2, 12) }, () => newTask(rng)),
-      ),
-  },
+  { name: "submit many", weight: 2, run: submitMany },
   { name: "submit a graph", weight: 3, run: submitGraph },
   { name: "ask for tasks", weight: 9, run: ask },
   { name: "call on an old claim", weight: 3, run: (client, rng) => client.run(() => client.working.callLate(rng)) },
-  {
-    name: "cancel",
-    weight: 2,
-    run: onSome((task, client) => client.send("tasks.cancel", { task, reason: "not wanted" })),
-  },
+  { name: "cancel", weight: 2, run: onSome((task, client) => client.send("tasks.cancel", { task, reason: "x" })) },
   { name: "read a task", weight: 5, run: onSome((task, client) => client.send("tasks.get", { task })) },
 ];
 

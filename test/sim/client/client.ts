@@ -1,5 +1,5 @@
 import type { CallError } from "#src/contract/errors.ts";
-import type { CallInput, CallName, OutputOf } from "#src/contract/operations.ts";
+import type { CallInput, CallName, InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
@@ -24,12 +24,8 @@ interface Identity {
   readonly machine: Machine;
   /** Boot, pid and start time in one. */
   readonly process: string;
-  readonly isInteractive: boolean;
   readonly hasSockets: boolean;
-  readonly capabilities: readonly string[];
   readonly capacity: number;
-  /** Null: the chat asks for its tasks. */
-  readonly taskTypes: readonly string[] | null;
 }
 
 export type Answer<Name extends CallName> = Result<OutputOf<Name>, CallError>;
@@ -42,6 +38,7 @@ const socketShare = 0.6;
 
 const abilities = [["gpu", "arm"], [], ["gpu"]] as const;
 const capacities = [2, 1, 3, 4] as const;
+/** Null: the chat asks for its tasks. */
 const types = [["*"], ["*"], ["x", "y"], null] as const;
 
 export function chatName(index: number): string {
@@ -62,6 +59,7 @@ export class Client {
   /** It has announced that it leaves, and begins nothing more. */
   isLeaving = false;
   socket: SimSocket | null = null;
+  readonly #registration: InputOf<"chats.register">;
   #requests = 0;
   #refusals = 0;
   #incarnation = 0;
@@ -70,17 +68,14 @@ export class Client {
   constructor(world: World, index: number, machine: Machine, process: string) {
     const { rng } = world.sim;
     this.world = world;
-    this.identity = {
-      chat: chatName(index),
-      machine,
-      process,
-      isInteractive: index % 2 === 0,
-      hasSockets: rng.chance(socketShare),
-      // Each process of a chat is the same worker.
-      capabilities: abilities[index % abilities.length] ?? [],
-      capacity: capacities[index % capacities.length] ?? 1,
-      taskTypes: types[index % types.length] ?? null,
-    };
+    const [chat, capacity] = [chatName(index), capacities[index % capacities.length] ?? 1];
+    this.identity = { chat, machine, process, hasSockets: rng.chance(socketShare), capacity };
+    // Each process of a chat is the same worker.
+    const taskTypes = types[index % types.length];
+    const capabilities = [...(abilities[index % abilities.length] ?? [])];
+    const able = { capabilities, capacity, ...(taskTypes ? { taskTypes: [...taskTypes] } : {}) };
+    const about = { machine: machine.name, client: "sim", isInteractive: index % 2 === 0 };
+    this.#registration = { chat, session: `s-${chat}`, process, ...about, ...able };
     const opened = WorkspaceClient.open({ edge: url, workspace: "sim", token: "shim_t" }, platformOf(this));
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
@@ -143,9 +138,7 @@ export class Client {
   }
 
   goOn(): void {
-    const backlog = this.#backlog;
-    this.#backlog = [];
-    for (const work of backlog) this.world.sim.later(0, "comes late", () => this.deliver(work));
+    for (const work of this.#backlog.splice(0)) this.world.sim.later(0, "comes late", () => this.deliver(work));
   }
 
   die(): void {
@@ -174,16 +167,15 @@ export class Client {
     return `${this.identity.process}:${(this.#requests += 1)}`;
   }
 
-  call<Name extends CallName>(name: Name, given: CallInput<Name>, deadlineMs?: number): Promise<Answer<Name>> {
+  call<Name extends CallName>(name: Name, given: CallInput<Name>): Promise<Answer<Name>> {
     this.#touch();
-    return this.edge.call(name, given, deadlineMs);
+    return this.edge.call(name, given);
   }
 
   send<Name extends CallName>(name: Name, given: CallInput<Name>): void {
     this.run(() => this.call(name, given));
   }
 
-  /** Asks again until it is registered, or ends: an earlier process of its session may still count as there. */
   get isRefused(): boolean {
     return this.#refusals > 0;
   }
@@ -192,23 +184,10 @@ export class Client {
     if (this.isUp) await this.#register();
   }
 
+  /** Asks again until it is registered, or ends: an earlier process of its session may still count as there. */
   async #register(): Promise<void> {
-    const { chat, process, machine, isInteractive, capabilities, capacity, taskTypes } = this.identity;
-    const registered = await this.edge.register({
-      chat,
-      session: `s-${chat}`,
-      process,
-      machine: machine.name,
-      client: "sim",
-      isInteractive,
-      capabilities: [...capabilities],
-      capacity,
-      ...(taskTypes ? { taskTypes: [...taskTypes] } : {}),
-    });
-    if (registered.ok) {
-      this.#refusals = 0;
-      return;
-    }
+    const registered = await this.edge.register(this.#registration);
+    if (registered.ok) return void (this.#refusals = 0);
     if ((this.#refusals += 1) > mostRefusals) return this.#end();
     const { retryAfterMs = 5_000 } = registered.error as { retryAfterMs?: number };
     this.later(Math.min(retryAfterMs, 10_000), "registers again", () => this.run(() => this.#register()));

@@ -180,11 +180,7 @@ export const leaseActs: readonly Act[] = [
   { name: "acquire", weight: 24, run: (client, rng) => want(client, rng, false) },
   { name: "campaign", weight: 6, run: (client, rng) => want(client, rng, true) },
   { name: "give back", weight: 12, run: withOne((client, _, holding) => client.leasing.giveBack(holding)) },
-  {
-    name: "confirm",
-    weight: 5,
-    run: withOne((client, _, { right }) => right && client.run(() => right.confirm())),
-  },
+  { name: "confirm", weight: 5, run: withOne((client, _, { right }) => right && client.run(() => right.confirm())) },
   { name: "guarded write", weight: 10, run: withOne(guarded) },
   { name: "write with an old token", weight: 3, run: tooLate },
 ];

@@ -1,17 +1,13 @@
-import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
 import { stepOf } from "../oracle/task-ledger.ts";
 import type { Rng } from "../sim.ts";
 import type { Answer, Client } from "./client.ts";
 
-interface Hold {
+interface Hold extends Record<"isStarted" | "isOver" | "isCancelled", boolean> {
   readonly claimed: ClaimedTask;
-  isStarted: boolean;
-  isOver: boolean;
-  isCancelled: boolean;
+  readonly paceMs: number;
   step: number;
   left: number;
-  paceMs: number;
 }
 
 /** Ended claims, kept to try what they still do. */
@@ -79,21 +75,14 @@ export class Working {
   #take(claimed: ClaimedTask): void {
     const { task, claim, heartbeatMs } = claimed;
     const { sim, habits } = this.#client.world;
-    const isKnown = [...this.#old, ...this.holds.values()].some(
-      ({ claimed: other }) => other.task === task && other.claim >= claim,
-    );
-    if (isKnown) return;
+    const all = [...this.#old, ...this.holds.values()];
+    if (all.some(({ claimed: other }) => other.task === task && other.claim >= claim)) return;
     const older = this.holds.get(task);
     if (older) this.#drop(older);
-    const hold: Hold = {
-      claimed,
-      isStarted: claimed.isStarted,
-      isOver: false,
-      isCancelled: false,
-      step: stepOf(claimed.checkpoint),
-      left: sim.rng.pick([0, 0, 1, 2, 4, 12]),
-      paceMs: habits.isNight ? 200 : sim.rng.pick([200, 1_500, heartbeatMs / 3, heartbeatMs]),
-    };
+    const [step, left] = [stepOf(claimed.checkpoint), sim.rng.pick([0, 0, 1, 2, 4, 12])];
+    const paceMs = habits.isNight ? 200 : sim.rng.pick([200, 1_500, heartbeatMs / 3, heartbeatMs]);
+    const state = { isStarted: claimed.isStarted, isOver: false, isCancelled: false };
+    const hold: Hold = { claimed, ...state, step, left, paceMs };
     this.holds.set(task, hold);
     this.#continueLater(hold);
   }
@@ -156,12 +145,9 @@ export class Working {
     const hasRoom = this.holds.size < identity.capacity && !isLeaving;
     const next = hasRoom && rng.chance(0.5) ? { next: { limit: 1, isStarted: rng.chance(0.7) } } : {};
     if (how === "ack") return this.#client.call("tasks.ack", { ...said, result: resultOf(hold), ...next });
-    const nack: Pick<CheckedInputOf<"tasks.nack">, "reason" | "isRetryable" | "delayMs"> = {
-      reason: "broken",
-      isRetryable: rng.chance(0.8),
-      ...(rng.chance(0.3) ? { delayMs: rng.between(0, 20_000) } : {}),
-    };
-    return this.#client.call("tasks.nack", { ...said, ...nack, ...next });
+    const isRetryable = rng.chance(0.8);
+    const delay = rng.chance(0.3) ? { delayMs: rng.between(0, 20_000) } : {};
+    return this.#client.call("tasks.nack", { ...said, reason: "broken", isRetryable, ...delay, ...next });
   }
 
   /** Other refusals concern the chat, not the claim. */

@@ -96,7 +96,7 @@ function watchTables(db: Database.Database, onFact: (fact: Fact) => void): void 
   for (const [table, { columns, updated, factOf }] of Object.entries(watchedTables)) {
     db.function(`sim_${table}`, { varargs: true }, (...values: unknown[]) => {
       const rowAt = (from: number): object | null =>
-        values[from] === null ? null : rowOf(columns, values.slice(from) as SqlValue[]);
+        values[from] === null ? null : Object.fromEntries(columns.map((name, at) => [name, values[from + at] ?? null]));
       const fact = factOf(rowAt(0) as never, rowAt(columns.length) as never);
       if (fact) onFact(fact);
       return null;
@@ -105,15 +105,11 @@ function watchTables(db: Database.Database, onFact: (fact: Fact) => void): void 
     const [old, fresh] = ["OLD", "NEW"].map((row) => columns.map((name) => `${row}.${name}`));
     const events = { INSERT: [none, fresh], DELETE: [old, none] };
     const all = updated ? { ...events, [`UPDATE OF ${updated.join(", ")}`]: [old, fresh] } : events;
-    for (const [index, [event, rows]] of Object.entries(all).entries())
-      db.exec(
-        `CREATE TEMP TRIGGER sim_${table}_${index} AFTER ${event} ON main.${table} BEGIN SELECT sim_${table}(${rows.join(", ")}); END`,
-      );
+    for (const [index, [event, rows]] of Object.entries(all).entries()) {
+      const trigger = `sim_${table}_${index} AFTER ${event} ON main.${table}`;
+      db.exec(`CREATE TEMP TRIGGER ${trigger} BEGIN SELECT sim_${table}(${rows.join(", ")}); END`);
+    }
   }
-}
-
-function rowOf(names: readonly string[], values: readonly SqlValue[]): Readonly<Record<string, SqlValue>> {
-  return Object.fromEntries(names.map((name, index) => [name, values[index] ?? null] as const));
 }
 
 type Prepared = Readonly<{ run: (...values: SqlValue[]) => number; all: (...values: SqlValue[]) => unknown[] }>;

@@ -330,9 +330,8 @@ export class Alarm {
       return;
     }
     const lateMs = rng.chance(alarmLate) ? rng.between(1, rng.chance(0.2) ? 60_000 : 1_500) : 0;
-    this.#sim.later(waitMs + lateMs, lateMs > 0 ? "alarm late" : "alarm", () =>
-      turn === this.#turn ? this.#ring() : false,
-    );
+    const label = lateMs > 0 ? "alarm late" : "alarm";
+    this.#sim.later(waitMs + lateMs, label, () => (turn === this.#turn ? this.#ring() : false));
     if (rng.chance(alarmTwice))
       this.#sim.later(waitMs + lateMs + rng.between(0, 3_000), "alarm again", () => this.#ring());
   }

@@ -233,9 +233,7 @@ function setTimer(client: Client, work: () => void, ms: number): () => void {
     client.world.sim.later(trueMs, "timer", () => (isOver ? false : client.deliver(fire)));
   };
   wait(ms);
-  return () => {
-    isOver = true;
-  };
+  return () => void (isOver = true);
 }
 
 function fetchOf(client: Client): Fetch {
@@ -312,9 +310,7 @@ export class SimSocket implements Socket, Connection {
   breakOff(): void {
     this.#isDead = true;
     const { sim } = this.#client.world;
-    sim.later(sim.rng.between(5, 500), "notices a closed socket", () =>
-      this.#client.deliver(() => this.#events.onClose(1006, "")),
-    );
+    this.#client.later(sim.rng.between(5, 500), "notices a closed socket", () => this.#events.onClose(1006, ""));
     this.endsAtHost();
   }
 

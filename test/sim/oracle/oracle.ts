@@ -146,7 +146,14 @@ export class LeaseLedger {
       read?.(fact, request);
       isTouched ||= read !== undefined;
     }
-    if (isTouched) this.#checkLine();
+    if (!isTouched) return;
+    // A waiter waits for something whose end will be noticed.
+    for (const waiter of this.waiters.values())
+      this.#sim.must(
+        this.#isBlocked(waiter),
+        "line",
+        () => `${waiter.chat} waits for ${waiter.resource}, which is free`,
+      );
   }
 
   /** Without the highest tokens, which count over all histories. */
@@ -257,14 +264,6 @@ export class LeaseLedger {
     const held = this.leases.get(resource);
     if (!held) return;
     this.leases.set(resource, { ...held, expiresAt, isBound: kind === "renewed" ? held.isBound : 0 });
-  }
-
-  /** A waiter waits for something whose end will be noticed. */
-  #checkLine(): void {
-    for (const waiter of this.waiters.values()) {
-      const { chat, resource } = waiter;
-      this.#sim.must(this.#isBlocked(waiter), "line", () => `${chat} waits for ${resource}, which is free`);
-    }
   }
 
   #isBlocked({ mask, seq }: Waiter): boolean {

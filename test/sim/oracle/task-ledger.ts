@@ -1,7 +1,6 @@
 import type { Json } from "#src/contract/values.ts";
 import type { AttemptEnd, DeathReason, NewTask, TaskState } from "#src/contract/tasks.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Settings } from "#src/contract/workspaces.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { TaskFact } from "../host/recording-sql.ts";
 import { type Commit, readAccepted, type Readers, type SimHost } from "../host/sim-host.ts";
@@ -166,10 +165,6 @@ export class TaskLedger {
     return [...this.tasks.values()].filter(({ held }) => held?.chat === chat).toSorted((a, b) => a.task - b.task);
   }
 
-  settings(): Settings {
-    return this.#host.settings();
-  }
-
   countHeld(chat: string): number {
     let count = 0;
     for (const { held } of this.tasks.values()) if (held?.chat === chat) count += 1;
@@ -178,14 +173,9 @@ export class TaskLedger {
 
   #actOf({ request, facts }: Commit): Act {
     const gone = facts.flatMap((fact) => (fact.kind === "offline" ? [[fact.chat, fact.reason] as const] : []));
-    return {
-      now: this.#sim.hostNow,
-      settings: this.settings(),
-      request,
-      gone: new Map(gone),
-      get: (task) => this.tasks.get(task),
-      whyNot: (known, fact) => this.#whyNot(known, fact, request === null),
-    };
+    const whyNot: Act["whyNot"] = (known, fact) => this.#whyNot(known, fact, request === null);
+    const at = { now: this.#sim.hostNow, settings: this.#host.settings() };
+    return { ...at, request, gone: new Map(gone), get: (task) => this.tasks.get(task), whyNot };
   }
 
   #changed(before: TaskFact | null, after: TaskFact | null, act: Act, fresh: ReadonlyMap<number, KnownTask>): void {
@@ -218,7 +208,11 @@ export class TaskLedger {
   #apply(known: KnownTask, after: TaskFact, act: Act): void {
     const { state, reason, claim, chat } = after;
     const isNewClaim = claim !== known.topClaim && chat !== null;
-    if (known.held !== null && (chat === null || isNewClaim)) this.#ended(known, state, act);
+    if (known.held !== null && (chat === null || isNewClaim)) {
+      const end = endOf(known, act) ?? "moved";
+      this.#sim.count(`attempt: ${end}`);
+      known.ended(end, state);
+    }
     if (isNewClaim) this.#grant(known, after, act);
     if (state !== known.state || reason !== known.reason) {
       this.#sim.count(`task: ${reason ?? state}`);
@@ -226,12 +220,6 @@ export class TaskLedger {
     }
     known.topClaim = claim;
     this.#stands(known, after, act);
-  }
-
-  #ended(known: KnownTask, became: TaskState, act: Act): void {
-    const end = endOf(known, act) ?? "moved";
-    this.#sim.count(`attempt: ${end}`);
-    known.ended(end, became);
   }
 
   #stands(known: KnownTask, after: TaskFact, { now, settings }: Act): void {
@@ -247,17 +235,11 @@ export class TaskLedger {
   }
 
   #grant(known: KnownTask, after: TaskFact, { now, settings, request }: Act): void {
-    const chat = after.chat ?? "";
-    known.held = {
-      claim: after.claim,
-      chat,
-      incarnation: after.incarnation ?? 0,
-      requestId: request ? requestIdOf(request.input) : null,
-      fromStep: stepOf(JSON.parse(known.checkpoint ?? "null")),
-      startBy: now + settings.startDeadlineMs,
-      closeAt: 0,
-      seenAt: 0,
-    };
+    const [chat, incarnation] = [after.chat ?? "", after.incarnation ?? 0];
+    const requestId = request ? requestIdOf(request.input) : null;
+    const fromStep = stepOf(JSON.parse(known.checkpoint ?? "null"));
+    const times = { startBy: now + settings.startDeadlineMs, closeAt: 0, seenAt: 0 };
+    known.held = { claim: after.claim, chat, incarnation, requestId, fromStep, ...times };
     if (after.state === "running") known.begins(now);
     if (known.state !== "queued") return this.#sim.count("task moved");
     this.#sim.count(request ? "task taken" : "task given");

@@ -24,11 +24,8 @@ interface Named {
   readonly self?: { readonly chat: string; readonly incarnation: number };
 }
 
-export const endings: Readonly<Record<string, AttemptEnd>> = {
-  "tasks.ack": "done",
-  "tasks.nack": "failed",
-  "tasks.release": "released",
-};
+type Endings = Readonly<Record<string, AttemptEnd>>;
+export const endings: Endings = { "tasks.ack": "done", "tasks.nack": "failed", "tasks.release": "released" };
 
 /** Why the claim of a task ended: its holder said so, or is gone, or its time is over. Null: no cause is known. */
 export function endOf(known: KnownTask, act: Act): AttemptEnd | null {

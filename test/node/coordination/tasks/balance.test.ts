@@ -4,30 +4,15 @@ import { initialPerformance, selectChat, update } from "#src/coordination/tasks/
 import type { Candidate, ChatLoad, Performance, RunOutcome } from "#src/coordination/tasks/candidates.ts";
 import { rebalance, type AssignedTask, type Reassignment } from "#src/coordination/scheduling/rebalance.ts";
 
-const labels = ["web", "db"] as const;
-
-const aCandidate = (chat: string, fields: Partial<Candidate> = {}): Candidate => ({
-  chat,
-  running: 0,
-  capacity: 3,
-  capabilities: [],
-  performance: null,
-  lastAssignedAt: null,
-  ...fields,
-});
+const fresh = { running: 0, capacity: 3, capabilities: [], performance: null, lastAssignedAt: null };
+const aCandidate = (chat: string, fields: Partial<Candidate> = {}): Candidate => ({ chat, ...fresh, ...fields });
 
 const anyTask = { capabilities: [], affinity: null };
 
-const anyChatLoad = fc.record({
-  running: fc.integer({ min: 0, max: 5 }),
-  capacity: fc.integer({ min: 0, max: 5 }),
-  capabilities: fc.subarray([...labels]),
-});
-
-const anyWanted = fc.record({
-  capabilities: fc.subarray([...labels]),
-  affinity: fc.option(fc.constantFrom("c0", "c1", "c5", "gone")),
-});
+const [upToFive, capabilities] = [fc.integer({ min: 0, max: 5 }), fc.subarray(["web", "db"])];
+const anyChatLoad = fc.record({ running: upToFive, capacity: upToFive, capabilities });
+const affinity = fc.option(fc.constantFrom("c0", "c1", "c5", "gone"));
+const anyWanted = fc.record({ capabilities, affinity });
 
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked)?.chat ?? null;
 
@@ -85,17 +70,10 @@ const anyWorld: fc.Arbitrary<World> = fc
     fc.array(fc.tuple(fc.nat(), anyWanted, fc.boolean()), { maxLength: 24 }),
   )
   .map(([drawn, tasks]) => {
-    const assigned = tasks.map(([at, wanted, isStarted], task) => ({
-      ...wanted,
-      task,
-      chat: `c${at % drawn.length}`,
-      isStarted,
-    }));
-    const loads = drawn.map((load, at) => ({
-      ...load,
-      chat: `c${at}`,
-      running: assigned.filter(({ chat }) => chat === `c${at}`).length,
-    }));
+    const chatAt = (at: number): string => `c${at % drawn.length}`;
+    const assigned = tasks.map(([at, wanted, isStarted], task) => ({ ...wanted, task, chat: chatAt(at), isStarted }));
+    const heldBy = (name: string): number => assigned.filter(({ chat }) => chat === name).length;
+    const loads = drawn.map((load, at) => ({ ...load, chat: chatAt(at), running: heldBy(chatAt(at)) }));
     return { loads, assigned };
   });
 
@@ -111,13 +89,10 @@ const waiting = ({ assigned }: World) => assigned.filter(({ isStarted }) => !isS
 function better({ loads }: World, task: AssignedTask): readonly ChatLoad[] {
   const own = loads.find(({ chat }) => chat === task.chat);
   const share = own && own.capacity > 0 ? (own.running - 1) / own.capacity : Number.POSITIVE_INFINITY;
-  return loads.filter(
-    ({ chat, running, capacity, capabilities }) =>
-      chat !== task.chat &&
-      running < capacity &&
-      task.capabilities.every((one) => capabilities.includes(one)) &&
-      running / capacity < share - 1e-9,
-  );
+  return loads.filter(({ chat, running, capacity, capabilities }) => {
+    const isAble = running < capacity && task.capabilities.every((one) => capabilities.includes(one));
+    return chat !== task.chat && isAble && running / capacity < share - 1e-9;
+  });
 }
 
 it("only what has not started moves, once, to a chat that can do it and has room, until none would be better elsewhere", () => {
@@ -145,11 +120,8 @@ it("only what has not started moves, once, to a chat that can do it and has room
 function reassigned(affinities: readonly (string | null)[]): number[] {
   const loads = ["a", "b"].map((chat) => ({ chat, running: chat === "a" ? 4 : 0, capacity: 4, capabilities: [] }));
   const of = { chat: "a", isStarted: false, capabilities: [] };
-  const moves = rebalance(
-    loads,
-    affinities.map((affinity, task) => Object.assign({ task, affinity }, of)),
-  );
-  return moves.map(({ task }) => task);
+  const tasks = affinities.map((affinity, task) => Object.assign({ task, affinity }, of));
+  return rebalance(loads, tasks).map(({ task }) => task);
 }
 
 it("the newest are reassigned first, those with affinity to the receiver before them, to the giver last", () => {

@@ -1,9 +1,6 @@
 import type { CallError } from "#src/contract/errors.ts";
-import {
-  callUntilAnswered,
-  statusReporter,
-  type CoordinatorClient,
-} from "#src/coordinator-client/coordinator-client.ts";
+import { callUntilAnswered, statusReporter } from "#src/coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";
@@ -19,10 +16,6 @@ function losing(times: number, fits: (passing: Passing) => boolean): (passing: P
     left -= 1;
     return true;
   };
-}
-
-function requestIds({ arrived }: FakeEdge, of: string): unknown[] {
-  return arrived.filter(({ name }) => name === of).map(({ input }) => input["requestId"]);
 }
 
 it("while nothing gets through calls wait, and are sent in their order", async () => {
@@ -66,7 +59,8 @@ it("a call whose connection is lost is repeated on the next one, and takes effec
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("result"));
   edge.connections[0]?.vanish();
   expect(given(await edge.time.until(sent))).toEqual({ id: 1, isRepeat: true });
-  const [first, second, ...more] = requestIds(edge, "messages.send");
+  const sends = edge.arrived.filter(({ name }) => name === "messages.send");
+  const [first, second, ...more] = sends.map(({ input }) => input["requestId"]);
   expect([second, more]).toEqual([first, []]);
 });
 
