@@ -173,13 +173,8 @@ it("a delete or an update that changes nothing writes no row and is not remember
   await set(host, "there", 1);
   const gone = { key: "a", requestId: "r" };
   expect(await rowsWritten(host, () => ask(host, "state.delete", gone))).toBe(0);
-  const nothing = {
-    writes: [
-      { op: "delete" as const, key: "a" },
-      { op: "check" as const, key: "there", ifVersion: 1 },
-    ],
-    requestId: "r",
-  };
+  const check = { op: "check", key: "there", ifVersion: 1 } as const;
+  const nothing = { writes: [{ op: "delete" as const, key: "a" }, check], requestId: "r" };
   expect(await rowsWritten(host, () => ask(host, "state.update", nothing))).toBe(0);
   await set(host, "a", 1);
   expect(await ask(host, "state.delete", gone)).toMatchObject({ isDeleted: true });

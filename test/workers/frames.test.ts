@@ -23,14 +23,9 @@ it("a refused request undoes no other, and nothing is done or sent twice; a fram
 }) => {
   const [connection, watcher] = [await workspace.connect(), await workspace.connect()];
   await watcher.ask("state.watch", { watch: "w", prefix: "" });
-  const frame = [
-    set(1, "a", 1),
-    set("two", "a", 2, { ifVersion: 7 }),
-    rpc(3, "nothing.of-this"),
-    set(undefined, "b", 1),
-    set(null, "c", 1),
-    rpc(4, "state.get", { key: "a" }),
-  ];
+  const refused = [set("two", "a", 2, { ifVersion: 7 }), rpc(3, "nothing.of-this")];
+  const unanswered = [set(undefined, "b", 1), set(null, "c", 1)];
+  const frame = [set(1, "a", 1), ...refused, ...unanswered, rpc(4, "state.get", { key: "a" })];
   expect(await connection.frame(frame)).toMatchObject([
     { jsonrpc: "2.0", id: 1, result: { version: 1 } },
     { jsonrpc: "2.0", id: "two", error: { code: -32_000, data: { code: "version_mismatch", retryable: false } } },

@@ -189,12 +189,7 @@ const unheard = () => () => undefined;
 const keys = { onInterrupt: unheard, onEnter: unheard, onKeys: unheard };
 const input = { ...keys, ask: async () => "", readInput: async () => "", interrupted: () => AbortSignal.abort() };
 const window = { isTty: false, isInteractive: false, size: () => ({ columns: 200, rows: 50 }), onResize: unheard };
-const ends = {
-  onReaderGone: unheard,
-  leaveWithin: () => undefined,
-  parentPid: () => 1_000,
-  wait: async () => undefined,
-};
+const ends = { onReaderGone: unheard, leaveWithin: () => undefined, wait: async () => undefined };
 
 /** A command, which only reads, and the host that writes for it: with a runtime of the test it is both's. */
 type PrintingIo = Io & { out: string; err: string };
@@ -210,6 +205,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): PrintingIo {
     ...input,
     ...window,
     ...ends,
+    parentPid: () => 1_000,
     startGroup,
     out: "",
     err: "",

@@ -88,16 +88,8 @@ export function pick<T>(d: Draw, from: readonly T[]): T {
 }
 
 const mixed = { base32: `${upper}234567`, caps: upper + digits, low: lower + digits, letters: upper + lower };
-const alphabets: Partial<Record<string, string>> = {
-  digits,
-  lower,
-  upper,
-  hex,
-  base62,
-  base64,
-  url: urlSafe,
-  ...mixed,
-};
+const simple = { digits, lower, upper, hex, base62, base64, url: urlSafe };
+const alphabets: Partial<Record<string, string>> = { ...simple, ...mixed };
 const values: Partial<Record<string, (d: Draw) => string>> = { uuid, jwt, password, weak };
 
 function filled(d: Draw, pattern: string, secret: string): string {

@@ -69,17 +69,8 @@ export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
 }
 
 export function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
-  const given = {
-    task: 7,
-    claim: 1,
-    attempt: 1,
-    maxAttempts: 3,
-    type: "build",
-    priority: 5,
-    payload: null,
-    inputs: [],
-  };
-  const state = { isStarted: true, progress: null, checkpoint: null };
+  const given = { task: 7, claim: 1, attempt: 1, maxAttempts: 3, type: "build", priority: 5, payload: null };
+  const state = { isStarted: true, progress: null, checkpoint: null, inputs: [] };
   const times = { startInMs: null, remainingMs: 60_000, heartbeatMs: 60_000 };
   return { ...given, ...state, ...times, budget: { wallMs: null, tokens: null, costMicros: null }, ...change };
 }

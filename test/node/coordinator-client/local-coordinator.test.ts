@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { openLocalCoordinator, WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
@@ -44,8 +44,9 @@ class Machine {
   }
 }
 
-it("two processes on one file see each other's chats, leases and state", () => {
-  const machine = new Machine();
+const it = test.extend("machine", () => new Machine()).extend("at", ({ machine }) => machine.open());
+
+it("two processes on one file see each other's chats, leases and state", ({ machine }) => {
   const [one, other] = [machine.open(), machine.open()];
   const a = machine.chat(one, "a", 10);
   const b = machine.chat(other, "b", 11);
@@ -56,17 +57,13 @@ it("two processes on one file see each other's chats, leases and state", () => {
   expect(given(other.call("chats.list", {})).chats.map(({ chat }) => chat)).toEqual(["a", "b"]);
 });
 
-it("reading makes nothing: the file comes with the first write", () => {
-  const machine = new Machine();
-  const at = machine.open();
+it("reading makes nothing: the file comes with the first write", ({ machine, at }) => {
   expect(at.call("health", {})).toMatchObject({ ok: true, value: { chats: 0, schemaVersion: 0 } });
   expect(at.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: null } });
   expect(existsSync(machine.path)).toBe(false);
 });
 
-it("a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
-  const machine = new Machine();
-  const at = machine.open();
+it("a living process needs no heartbeat: its chat stays, and so does what is bound to it", ({ machine, at }) => {
   const self = machine.chat(at, "a", 10);
   at.call("leases.acquire", { self, resource: "x", requestId: "r", isBound: true });
   machine.now += 3_600_000;
@@ -92,9 +89,7 @@ it("a chat whose process is gone is attested dead by the next caller, and what i
   expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
 });
 
-it("a reused process id is another process; one that cannot be seen from here is not attested", () => {
-  const machine = new Machine();
-  const at = machine.open();
+it("a reused process id is another process; one that cannot be seen from here is not attested", ({ machine, at }) => {
   machine.chat(at, "a", 10);
   machine.processes.start(10);
   machine.now += 1_000;
@@ -110,8 +105,7 @@ it("a reused process id is another process; one that cannot be seen from here is
 
 const deep = (depth: number): Json => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
 
-it("a refused operation leaves nothing, and input is checked as on the edge", () => {
-  const at = new Machine().open();
+it("a refused operation leaves nothing, and input is checked as on the edge", ({ at }) => {
   const [set, check] = [{ op: "set", key: "a", value: 1 } as const, { op: "check", key: "b", ifVersion: 7 } as const];
   expect(codeOf(at.call("state.update", { writes: [set, check] }))).toBe("version_mismatch");
   expect(at.call("state.list", {})).toMatchObject({ value: { entries: [] } });
@@ -122,8 +116,7 @@ it("a refused operation leaves nothing, and input is checked as on the edge", ()
   expect(codes).toEqual(["ok", "bad_input", "bad_input", "bad_input"]);
 });
 
-it("a caller learns of the changes of others, not of its own, of reads or of refusals", () => {
-  const machine = new Machine();
+it("a caller learns of the changes of others, not of its own, of reads or of refusals", ({ machine }) => {
   const [one, other] = [machine.open(), machine.open()].map((at) => callsOf(at, () => undefined));
   const reported: string[] = [];
   const endings = [one?.onCommit(() => reported.push("one")), other?.onCommit(() => reported.push("other"))];
@@ -205,9 +198,7 @@ it("a file that is lost under a process, or repaired from one backup twice, give
   expect(tokens[0]).toBeGreaterThan(0);
 });
 
-it("tasks are dispatched at once, however many, and those of a dead chat by the next caller", () => {
-  const machine = new Machine();
-  const at = machine.open();
+it("tasks are dispatched at once, however many, and those of a dead chat by the next caller", ({ machine, at }) => {
   for (const [n, name] of ["a", "b"].entries()) machine.chat(at, name, 10 + n, { taskTypes: ["*"], capacity: 100 });
   const loads = () => given(at.call("tasks.load", {})).chats.map((one) => `${one.chatId} ${one.currentTasks}`);
   given(at.call("tasks.submit", { tasks: Array.from({ length: 150 }, () => ({ type: "build" })) }));

@@ -202,12 +202,9 @@ it("load of each live chat, and what it has done in the last hour", async ({ hos
   await a.ack(one);
   host.wait(4 * second);
   await a.nack(two);
-  expect(await ask(host, "tasks.load", {})).toEqual({
-    chats: [
-      { chatId: "a", currentTasks: 1, utilizationRate: 0.25, throughput: 1 },
-      { chatId: "b", currentTasks: 0, utilizationRate: 0, throughput: 0 },
-    ],
-  });
+  const atWork = { chatId: "a", currentTasks: 1, utilizationRate: 0.25, throughput: 1 };
+  const idle = { chatId: "b", currentTasks: 0, utilizationRate: 0, throughput: 0 };
+  expect(await ask(host, "tasks.load", {})).toEqual({ chats: [atWork, idle] });
   await takesFour(host, "a", { capacity: 0 });
   expect((await ask(host, "tasks.load", {})).chats).toMatchObject([{ currentTasks: 1, utilizationRate: 1 }, {}]);
 });

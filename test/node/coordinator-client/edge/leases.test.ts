@@ -1,13 +1,13 @@
 import { jumpedMs, trustedForMs, toTrust, type Instant } from "#src/coordinator-client/edge/trust.ts";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { onEdge, registered, held, isHeld, resource, rightsOf } from "#harness/edge/edge-runtime.ts";
 import { given, codeOf } from "#harness/coordinator/peers.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
-it("a held lease is renewed at half of its time, for as long as it is held", async () => {
-  const made = await onEdge();
-  const { edge } = made;
+const it = test.extend("made", () => onEdge()).extend("edge", ({ made }) => made.edge);
+
+it("a held lease is renewed at half of its time, for as long as it is held", async ({ made, edge }) => {
   const right = await held(made);
   expect(right).toMatchObject({ name: "r", state: "trusted" });
   await edge.time.pass(14_900);
@@ -23,9 +23,7 @@ it("a held lease is renewed at half of its time, for as long as it is held", asy
   expect(edge.count("leases.renew")).toBe(40);
 });
 
-it("a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
-  const made = await onEdge();
-  const { edge } = made;
+it("a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async ({ made, edge }) => {
   const lease = await held(made);
   edge.faults.loses = ({ text }) => text.includes("leases.renew");
   await edge.time.pass(29_500);
@@ -64,9 +62,7 @@ it.each(["granted", "waiting"])("a request for a lease whose answer, %s, was los
   expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("a chat that leaves trusts nothing of what it has held, or asks for", async () => {
-  const made = await onEdge();
-  const { edge } = made;
+it("a chat that leaves trusts nothing of what it has held, or asks for", async ({ made, edge }) => {
   const right = await held(made);
   const asked = made.client.hold({ resource: "other", ttlMs: 30_000 });
   const left = made.client.leave(5_000);
@@ -128,9 +124,7 @@ it("a grant whose hint was lost is found by asking, and confirmed before it is t
   expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
-  const made = await onEdge();
-  const { edge } = made;
+it("after a sleep nothing is trusted until it is confirmed, however much time was left", async ({ made, edge }) => {
   const right = await held(made, { ttlMs: 600_000 });
   await made.machine.sleep(8_000);
   expect(right.isTrusted()).toBe(false);
