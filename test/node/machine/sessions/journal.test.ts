@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
-import { emptyState, fold, withNotes, withoutSomePrompts } from "#src/machine/sessions/work-state.ts";
+import { emptyState, fold, withNotes } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
@@ -218,17 +218,6 @@ it("of more than 300 prompts the oldest nod goes first, then the oldest after th
     given.splice(200, 1, "yes");
     expect(texts(stateAfter(...given.map(user)))).toEqual(given.filter((_, index) => !gone.includes(index)));
   }
-});
-
-it("fit a checkpoint a quarter of the prompts goes, never the first or the newest six", () => {
-  let state: WorkState | null = stateAfter(...Array.from({ length: 60 }, (_, index) => user(`paint boat ${index}`)));
-  let smallest = state;
-  while (state !== null) {
-    smallest = state;
-    expect([texts(state)[0], state.prompts.length + state.droppedPrompts]).toEqual(["paint boat 0", 60]);
-    state = withoutSomePrompts(state);
-  }
-  expect(texts(smallest).slice(1)).toEqual([54, 55, 56, 57, 58, 59].map((index) => `paint boat ${index}`));
 });
 
 function entries(event: HookEvent, fields: object): JournalEntry[] {
