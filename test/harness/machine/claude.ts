@@ -193,6 +193,12 @@ export function aLiveClaude(runtime: TempRuntime, prompt = "fix it", options: Cl
   return claude;
 }
 
+/** A machine with one chat, which works on this prompt. */
+export function aChatAtWork(prompt?: string): { runtime: TempRuntime; claude: Claude } {
+  const runtime = tempRuntime();
+  return { runtime, claude: aLiveClaude(runtime, prompt) };
+}
+
 export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser", options: ClaudeOptions = {}): Claude {
   const claude = new Claude(runtime, { cwd: aProject(), ...options });
   claude.turn(prompt);

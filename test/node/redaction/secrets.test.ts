@@ -11,9 +11,9 @@ import { statusOf } from "#src/machine/operations/status-line.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import { idOf } from "#src/machine/sessions/entries.ts";
-import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
+import { aChat, rowCount } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
-import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { leaked, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aToolResultLine, aToolUse, anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const d = draw(99);
@@ -112,8 +112,7 @@ function found(runtime: TempRuntime, fields: readonly string[]): string[] {
 it("no secret in a short field of a transcript or of the status line is stored", async () => {
   const fields = ["model", "message", "request", "uuid", "trigger", "toolId", "toolName", "agentFile", "agentModel"];
   fields.push("lineModel", "costModel", "errorId", "resultId");
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("fix it");
   const call = aToolUse(tokenOf("toolId"), tokenOf("toolName"), { command: "ls" });
@@ -147,8 +146,7 @@ it("no secret in a short field of a transcript or of the status line is stored",
 });
 
 it("no secret in a field of any event is stored", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("fix it");
   const fields = [

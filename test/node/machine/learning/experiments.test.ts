@@ -34,9 +34,10 @@ import { column } from "#harness/store/store-test.ts";
 const key = "checkpoint.everyToolCalls";
 const better = { verdict: "better", note: "better in 100 sessions" } as const;
 
-function started(runtime: TempRuntime, to = 8): MachineTrial {
+/** A machine that tries another value. */
+function aTrial(runtime = tempRuntime()): { runtime: TempRuntime; experiment: MachineTrial } {
   pastChats(runtime);
-  return startTrial(runtime, key, to, better);
+  return { runtime, experiment: startTrial(runtime, key, 8, better) };
 }
 
 let count = 0;
@@ -89,8 +90,7 @@ function writeConfig(runtime: TempRuntime, text: string): void {
 }
 
 it("a forgotten session leaves no id in an experiment, and still counts", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
+  const { runtime, experiment } = aTrial();
   const counts = () => viewTrial(runtime, reload(runtime, experiment)).sessions;
   const chats = Array.from({ length: 20 }, () => aSession(runtime));
   const before = counts();
@@ -104,7 +104,7 @@ it("one experiment of a group at a time, and none that could not end with as few
   const runtime = tempRuntime();
   const early = start(runtime, { key, to: 8, reason: "", replay: null }, "kaizen");
   expect(early).toMatchObject({ ok: false, error: { code: "cannot_end" } });
-  const first = started(runtime);
+  const { experiment: first } = aTrial(runtime);
   const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null }, "kaizen");
   expect(second).toMatchObject({ ok: false, error: { code: "busy", message: expect.stringContaining(first.id) } });
   const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", replay: null }, "kaizen");
@@ -114,7 +114,7 @@ it("one experiment of a group at a time, and none that could not end with as few
 it("only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
   const runtime = tempRuntime();
   const before = aChatOf(runtime);
-  const trial = started(runtime);
+  const { experiment: trial } = aTrial(runtime);
   before.prompt("And the next part");
   const chats = Array.from({ length: 60 }, () => aChatOf(runtime));
   expect(valueFor(runtime, before.session)).toBe(10);
@@ -130,7 +130,7 @@ it("only sessions that begin later are assigned; a treated one has the new value
 it("a canary without harm is deployed as by shim config, watched, and kept", () => {
   const runtime = tempRuntime();
   writeConfig(runtime, '{\n  // mine\n  "offerMaxAgeMs": 86400000\n}\n');
-  const experiment = started(runtime);
+  const { experiment } = aTrial(runtime);
   const deployed = runCanary(runtime, experiment);
   expect(deployed.state).toBe("deployed");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
@@ -145,8 +145,7 @@ it("a canary without harm is deployed as by shim config, watched, and kept", () 
 });
 
 it("no outcome counts before that of an earlier session is known", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
+  const { runtime, experiment } = aTrial();
   for (let n = 0; n < 5; n++) aChatOf(runtime);
   for (let n = 0; n < 100; n++) aSession(runtime);
   advanceAll(runtime);
@@ -154,8 +153,7 @@ it("no outcome counts before that of an earlier session is known", () => {
 });
 
 it("an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
+  const { runtime, experiment } = aTrial();
   const stopped = runCanary(runtime, experiment, 25);
   expect(stopped).toMatchObject({ state: "stopped", violated: "toolErrors" });
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
@@ -168,8 +166,7 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
 });
 
 it("a step whose file cannot be written is not made; it is made once the file is valid", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
+  const { runtime, experiment } = aTrial();
   writeConfig(runtime, "{ broken");
   for (let session = 0; session < 500; session++) aSession(runtime);
   expect(advanceAll(runtime)).toEqual([]);
@@ -186,8 +183,7 @@ it("a step whose file cannot be written is not made; it is made once the file is
 });
 
 it("a value that a person has set since the deployment stays", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
+  const { runtime, experiment } = aTrial();
   runCanary(runtime, experiment);
   writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 5 } }));
   expect(endByHand(runtime, experiment.id)?.state).toBe("rolled_back");
@@ -195,8 +191,7 @@ it("a value that a person has set since the deployment stays", () => {
 });
 
 it("stop all takes every value back at once, and none starts until it is allowed", () => {
-  const runtime = tempRuntime();
-  const trial = started(runtime);
+  const { runtime, experiment: trial } = aTrial();
   let treated = aSession(runtime);
   while (valueFor(runtime, treated) !== 8) treated = aSession(runtime);
   stopAll(runtime);

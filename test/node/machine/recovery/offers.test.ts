@@ -8,7 +8,7 @@ import { quotedTitle } from "#src/shared/format.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as notices from "#src/store/notices.ts";
-import { aLiveClaude, anotherClaude, Claude, journalKinds, storedSession } from "#harness/machine/claude.ts";
+import { aChatAtWork, anotherClaude, Claude, journalKinds, storedSession } from "#harness/machine/claude.ts";
 import { aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -279,8 +279,7 @@ function briefOf(runtime: TempRuntime, { session }: Claude): string {
 }
 
 it("what a chat wrote while no host ran is read as a whole; a part that is too long for that is named", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
+  const { runtime, claude } = aChatAtWork("rename it");
   const words = [{ type: "text", text: "I begin with the tests." }];
   claude.transcribe(anAssistantLine({ content: words }, stampOf(runtime)));
   claude.transcribe(aToolResultLine("t1", "x".repeat(3_000_000), false, stampOf(runtime)));
@@ -292,8 +291,7 @@ it("what a chat wrote while no host ran is read as a whole; a part that is too l
 });
 
 it("where a damaged store was replaced, the brief claims no whole chat, and has what the transcript has", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   for (const prompt of ["rename it", "and the docs"]) {
     claude.transcribe(aUserLine(prompt, { uuid: prompt, ...stampOf(runtime) }));
     claude.turn(prompt);

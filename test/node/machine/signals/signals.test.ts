@@ -4,7 +4,7 @@ import { observe } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import { listSamples, someReadings, tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { readAppended } from "#src/clients/transcript.ts";
-import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
+import { aChatAtWork, aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
 import { anApiErrorLine, anAssistantLine, aRetryLine, aToolResultLine } from "#harness/machine/transcripts.ts";
 import { aToolUse } from "#harness/machine/transcripts.ts";
 import { assess } from "#src/learning/policy/risk.ts";
@@ -15,8 +15,7 @@ import { parse, effectiveWindow } from "#src/machine/signals/context-readings.ts
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 
 it("each event brings the readings up to date: tools, errors, age, and of the transcript the context", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   claude.transcribe(anAssistantLine({ usage }));
   for (let call = 0; call < 4; call++) claude.use("Bash", { command: "ls" });
   claude.fail("Bash", { command: "make" }, "Exit code 2");
@@ -44,8 +43,7 @@ it("a figure that the chat reports counts where nothing is measured, and is kept
 });
 
 function aChat() {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "Make the parser accept empty input");
+  const { runtime, claude } = aChatAtWork("Make the parser accept empty input");
   claude.transcribe();
   const write = (...lines: string[]): void => claude.transcribe(...lines);
   const kinds = (): string[] => journalKinds(runtime, claude.session).slice(2);
@@ -177,8 +175,7 @@ const givenUp: Line = (overrides) => anApiErrorLine("API Error: Repeated 529", o
 const answered: Line = (overrides) => anAssistantLine({ id: "msg_answer" }, overrides);
 
 it("failed tries are counted from the transcript until an answer comes", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   /** Lines of the transcript at this moment, which a hook reads a second later. @returns the count, and whether it is a risk */
   const after = (...lines: Line[]): unknown[] => {
     for (const line of lines) {

@@ -2,7 +2,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { aLiveClaude, aProject, Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { aChat, aChatAtWork, Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine, aToolUse } from "#harness/machine/transcripts.ts";
 import { anApiErrorLine, aTranscript, T0 } from "#harness/machine/transcripts.ts";
@@ -32,8 +32,7 @@ function count(runtime: TempRuntime, { session }: Claude, kind: string): number 
 }
 
 it("a prompt that the model got in its turn is taken from the transcript, and once where its event came too", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
+  const { runtime, claude } = aChatAtWork("rename it");
   const transcribe = (prompt: string): void => {
     const attachment = { type: "queued_command", prompt, commandMode: "prompt" };
     claude.transcribe(JSON.stringify({ type: "attachment", attachment, uuid: prompt, ...timeOf(runtime) }));
@@ -63,8 +62,7 @@ it("the prompts of a chat that began before SHIM was there are taken from the tr
 });
 
 it("the brief of a chat that began before SHIM was there says so, and what it does not have of a long transcript", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   for (const prompt of ["rename it", `read ${"this ".repeat(250_000)}`, "go on"])
     claude.transcribe(aUserLine(prompt, { uuid: prompt.slice(0, 9), ...timeOf(runtime) }));
   runtime.wait(60_000);
@@ -79,8 +77,7 @@ it("the brief of a chat that began before SHIM was there says so, and what it do
 });
 
 it("the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
+  const { runtime, claude } = aChatAtWork("rename it");
   const refusal =
     "The user doesn't want to proceed with this tool use. The tool use was rejected. To tell you how to proceed, the user said:\n";
   const refuse = (words: string): void => {
@@ -100,8 +97,7 @@ it("the words of a refusal are a prompt once, before the answer to them, and als
 });
 
 it("an interruption is taken from the transcript with the next prompt, and by the reading after a death", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
+  const { runtime, claude } = aChatAtWork("rename it");
   const stop = (): number => {
     runtime.wait(5_000);
     claude.transcribe(aUserLine("[Request interrupted by user for tool use]", timeOf(runtime)));
@@ -123,8 +119,7 @@ const written = { timestamp: "2030-01-01T00:00:00.000Z", isSidechain: true, agen
 
 /** A chat with a sub-agent in the background. */
 function aChatWithSubagent() {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   writeFileSync(claude.transcript, "");
   const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
   mkdirSync(dirname(file), { recursive: true });
@@ -164,8 +159,7 @@ it.each([true, false])("after a death a sub-agent's calls are read; new words of
 });
 
 it("a transcript that has grown by much is read in steps, between which others have their turns, and nothing is left out", async () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   claude.prompt("begin");
   const said = Array.from({ length: 90 }, (_, n) => `answer ${n} ${"word ".repeat(2_000)}`);
   claude.transcribe(...said.map((text) => anAssistantLine({ content: [{ type: "text", text }] })));

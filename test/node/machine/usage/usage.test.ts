@@ -7,7 +7,7 @@ import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/machine/usage/ledger.ts";
-import { aLiveClaude, Claude } from "#harness/machine/claude.ts";
+import { aChatAtWork, aLiveClaude, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
@@ -24,8 +24,7 @@ function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.
 }
 
 it("each response counts once into session, day, project and model, with its last line", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   // The client repeats a response over several lines; what was counted never falls.
   claude.transcribe(said("m1", 1), said("m1", 50), said("m2", 7));
   claude.use("Bash");
@@ -43,8 +42,7 @@ it("each response counts once into session, day, project and model, with its las
 });
 
 it("a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   claude.transcribe(said("m1", 50));
   claude.stop();
   runtime.store.write((sql) => {
@@ -61,8 +59,7 @@ it("a replay of the transcript and a resumed session that repeats it count nothi
 });
 
 it("the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
   mkdirSync(dirname(file), { recursive: true });
@@ -81,8 +78,7 @@ function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): voi
 }
 
 it("of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aChatAtWork();
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
   // A client that resumes the session counts from 0.
