@@ -16,6 +16,7 @@ import { StoreError } from "#src/store/store-error.ts";
 import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, holding, ids, printed, seed, throwing, withRuntime } from "#harness/machine/cli-home.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
+import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { version } from "#src/contract/version.ts";
 import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
@@ -25,17 +26,10 @@ import { given } from "#harness/coordinator/peers.ts";
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 
-interface Line {
-  readonly name: string;
-  readonly state: string;
-  readonly text: string;
-  readonly fix: string | null;
-}
-
 /** The exit code is that of the worst line, and a line that is not ok says what to do. */
 async function doctor(home: CliHome, io: Partial<Io> = {}, options = "") {
   const ran = await home.shimWith(io, `doctor --json ${options}`);
-  const { checks, isHealthy } = ran.json() as { checks: Line[]; isHealthy: boolean };
+  const { checks, isHealthy } = ran.json() as MachineOutput<"checks.run">;
   expect([ran.code, isHealthy]).toEqual(checks.some(({ state }) => state === "fail") ? [1, false] : [0, true]);
   for (const line of checks) expect([line.name, line.state === "ok"]).toEqual([line.name, line.fix === null]);
   const lines = new Map(checks.map((line) => [line.name, line]));
@@ -150,8 +144,7 @@ it("what SQLite's own check finds is a failure", async () => {
   const { database, backups } = home.paths;
   // A log that is left beside a copied database would damage it.
   const fix = holding("Close all chats", `delete ${database}, ${database}-wal and ${database}-shm`, backups);
-  const fault = { state: "fail", text: holding("is damaged: "), fix };
-  expect([code, lines.get("store")]).toMatchObject([1, fault]);
+  expect([code, lines.get("store")]).toMatchObject([1, { state: "fail", text: holding("is damaged: "), fix }]);
 });
 
 it("doctor fails where the disk of the store is full, or became read-only", async (test) => {
@@ -189,7 +182,7 @@ const hour = 3_600_000;
 const healthPath = "/v1/workspaces/team/health";
 
 /** Lines by name, without the "workspace:" before it. */
-async function checksOf(home: CliHome, io: Partial<Io> = {}): Promise<Map<string, Line>> {
+async function checksOf(home: CliHome, io: Partial<Io> = {}) {
   const { lines } = await doctor(home, io, "--workspace");
   return new Map([...lines].map(([name, line]) => [name.replace("workspace:", ""), line]));
 }

@@ -8,7 +8,7 @@ import { RealServer } from "#harness/edge/real-server.ts";
 import { aCliHome, addSession, type CliHome, edgeOf, failed } from "#harness/machine/cli-home.ts";
 import { holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
-import { edgeConfigPath, readEdgeConfig, removeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { edgeConfigPath, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import * as devices from "#src/machine/sharing/device.ts";
 import { addKey, createKey, formatCode, keyFilePath } from "#src/machine/sharing/key-ring.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
@@ -35,7 +35,7 @@ it("without a workspace this machine decides, and its commands work at once", as
     expect([command, await home.shim(command)]).toMatchObject([command, { code, out: holding(out) }]);
 });
 
-it("the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
+it("the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to; what cannot be used is refused with what to do, and shows no token", async () => {
   const home = aCliHome();
   home.join(edge.url);
   const path = edgeConfigPath(home.paths.home);
@@ -43,17 +43,11 @@ it("the file that names the coordinator is private, and a machine leaves its wor
   const other = await home.shim("workspace create other --url http://127.0.0.1:9");
   expect(other.err).toContain("This machine belongs to http://127.0.0.1:9, workspace team.");
   expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(edge);
-  expect(await home.codes("workspace leave", "workspace leave --yes", "workspace leave --yes")).toEqual([1, 0, 3]);
-  expect(existsSync(path)).toBe(false);
-});
-
-it("what cannot be used is refused with what to do, and shows no token", async () => {
-  const home = aCliHome();
-  home.join(edge.url);
   const lost = await home.shim("team chats");
   expect(lost).toMatchObject(failed(1, "http://127.0.0.1:9 did not answer"));
   expect(lost.err).not.toContain("shim_a.b");
-  removeEdgeConfig(home.paths.home);
+  expect(await home.codes("workspace leave", "workspace leave --yes", "workspace leave --yes")).toEqual([1, 0, 3]);
+  expect(existsSync(path)).toBe(false);
   for (const [command, why] of Object.entries({
     "workspace create Not-A-Name": "2 to 63 lower case letters",
     "workspace join team --url ftp://x": "https://",
@@ -78,9 +72,8 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   const health = JSON.stringify({ ...counts, alarmInMs: null, storage: null, protocol: 1 });
   server.answer = (_request, response) => void response.end(health);
   const token = tokenWith({ m: "m2", s: "work" });
-  expect(
-    (await home.shimWith({ readInput: async () => token }, `workspace join team --url ${server.url}/ --no-sync`)).code,
-  ).toBe(0);
+  const join = `workspace join team --url ${server.url}/ --no-sync`;
+  expect((await home.shimWith({ readInput: async () => token }, join)).code).toBe(0);
   const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
@@ -191,11 +184,7 @@ it("a machine takes up the new signing secret with all its tokens, and works whe
 const aCode = /shimkey-[\w-]{48}/;
 
 /** The first machine of a workspace. @returns the key's code, and what was printed */
-async function create(
-  server: SyncServer,
-  home = aCliHome(),
-  ...more: string[]
-): Promise<{ code: string; out: string }> {
+async function create(server: SyncServer, home = aCliHome(), ...more: string[]) {
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const made = await home.shimWith({ env }, "workspace create team --url", server.url, ...more);

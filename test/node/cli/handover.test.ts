@@ -350,8 +350,7 @@ it("in the same workspace what the chat held goes with its session: nothing befo
   const link = await linkOf(rig);
   expect([await checkGiven(rig.home.runtime), await heldAt(edge, rig.id)]).toEqual([false, all]);
   const err = holding("2 reserved files (a.txt, src/**), the lead of deploy");
-  const took = { ...printed(`task ${task} (build: write the parser)`), err };
-  expect(await other.shim("take", link)).toMatchObject(took);
+  expect(await other.shim("take", link)).toMatchObject({ ...printed(`task ${task} (build: write the parser)`), err });
   const next = await member(other, "dddd5555-0000-4000-8000-000000000005", 300);
   await next.chat.setAbilities({ capacity: 2 });
   await next.chat.settleHandedOver();

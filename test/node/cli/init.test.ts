@@ -20,7 +20,7 @@ function textsOf(files: Record<string, string>): (string | null)[] {
   return Object.values(files).map((path) => (existsSync(path) ? readFileSync(path, "utf8") : null));
 }
 
-it("--dry-run shows what would change, and changes nothing", async () => {
+it("--dry-run shows what would change, and changes nothing; in a terminal it says what it found and what will change, asks once, and then says what to start", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
@@ -30,6 +30,20 @@ it("--dry-run shows what would change, and changes nothing", async () => {
   const json = await home.json("init --dry-run --client claude-code");
   expect(json).toMatchObject({ isApplied: false, clients: [{ client: "claude-code", backup: null }] });
   expect([textsOf(files), existsSync(home.paths.home)]).toEqual([before, false]);
+  const user = aTerminal("");
+  const found = ["Claude Desktop: SHIM is not connected\n", "Claude Code 2.1.200: no hooks of SHIM yet\n"];
+  const written = [
+    "Store: none yet; it will be in ~/shim\n",
+    "~/.config/Claude/claude_desktop_config.json: MCP server\n",
+    "~/.claude.json: MCP server\n",
+    "~/.claude/settings.json: hooks, allowed tools\n",
+  ];
+  const next = ["SHIM is connected.", "start a new one in Claude Code", "then start again: Claude Desktop"];
+  expect(await home.shimWith(user, "init")).toMatchObject(printed(...found, ...written, ...next));
+  expect(user.questions).toEqual(["Go ahead? [Y/n] "]);
+  expect(readFileSync(files.servers, "utf8")).toContain("shim.mjs");
+  const again = printed("SHIM's hooks are there\n", "Nothing to change in Claude Desktop, Claude Code.");
+  expect(await home.shimWith(aTerminal(), "init")).toMatchObject(again);
 });
 
 /** A terminal whose user gives these answers; null is Ctrl-C. */
@@ -38,25 +52,6 @@ function aTerminal(...answers: (string | null)[]): Partial<Io> & { readonly ques
   const ask = async (question: string): Promise<string | null> => (questions.push(question), answers.shift() ?? null);
   return { isTty: true, isInteractive: true, ask, questions };
 }
-
-it("in a terminal it says what it found and what will change, asks once, and then says what to start", async () => {
-  const home = aCliHome();
-  const files = withClients(home);
-  const user = aTerminal("");
-  const found = ["Claude Desktop: SHIM is not connected\n", "Claude Code 2.1.200: no hooks of SHIM yet\n"];
-  const changes = [
-    "Store: none yet; it will be in ~/shim\n",
-    "~/.config/Claude/claude_desktop_config.json: MCP server\n",
-    "~/.claude.json: MCP server\n",
-    "~/.claude/settings.json: hooks, allowed tools\n",
-  ];
-  const next = ["SHIM is connected.", "start a new one in Claude Code", "then start again: Claude Desktop"];
-  expect(await home.shimWith(user, "init")).toMatchObject(printed(...found, ...changes, ...next));
-  expect(user.questions).toEqual(["Go ahead? [Y/n] "]);
-  expect(readFileSync(files.servers, "utf8")).toContain("shim.mjs");
-  const again = printed("SHIM's hooks are there\n", "Nothing to change in Claude Desktop, Claude Code.");
-  expect(await home.shimWith(aTerminal(), "init")).toMatchObject(again);
-});
 
 it("no, Ctrl-C and the end of input change nothing, and another word is asked again; elsewhere it needs --yes", async () => {
   const home = aCliHome();
@@ -129,15 +124,22 @@ function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEn
   return { home, link: join(home.folder, ".local", "bin", "shim"), io };
 }
 
-it("init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
+it("init links the launcher into ~/.local/bin; the dry run only says so, and --diff shows every line that changes, changes nothing, and takes no --yes", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
   const dry = printed(`~/.local/bin/shim will lead to ${script}.`);
   expect(await home.shimWith(io(), "init --dry-run")).toMatchObject(dry);
-  expect(existsSync(link)).toBe(false);
+  const { code, out } = await home.shimWith(io(), "init --diff");
+  expect(out).toContain(`+++ ${link} -> ${script}`);
+  expect(await home.shimWith(io(), "init --diff --yes")).toMatchObject(failed(2, "cannot be used with"));
+  const file = join(home.folder, ".claude.json");
+  expect([code, existsSync(link), existsSync(file)]).toEqual([0, false, false]);
   const ran = await home.shimWith(io(), "init --yes --json");
   expect(ran.json()).toMatchObject({ isApplied: true, link: { action: "create", path: link, target: script } });
   expect(readlinkSync(link)).toBe(script);
+  const diff = out.split("\n").flatMap((line) => (line.startsWith("+ ") ? line.slice(2) : []));
+  for (const path of [file, join(home.folder, ".claude", "settings.json")])
+    expect(diff.join("\n")).toContain(readFileSync(path, "utf8").trimEnd());
 });
 
 it("a foreign shim is neither replaced nor shadowed, and is named", async () => {
@@ -169,18 +171,6 @@ it("uninstall leaves a link that leads elsewhere by now, one that init did not m
   await own.home.shimWith(own.io(), "init --yes");
   await own.home.shimWith(own.io(), "init --remove --yes");
   expect(existsSync(own.link)).toBe(true);
-});
-
-it("--diff shows every line that changes, changes nothing, and takes no --yes", async () => {
-  const { home, link, io } = aNewUser();
-  const { code, out } = await home.shimWith(io(), "init --diff");
-  const diff = out.split("\n").flatMap((line) => (line.startsWith("+ ") ? line.slice(2) : []));
-  expect([code, existsSync(join(home.folder, ".claude.json"))]).toEqual([0, false]);
-  expect(await home.shimWith(io(), "init --diff --yes")).toMatchObject(failed(2, "cannot be used with"));
-  await home.shimWith(io(), "init --yes");
-  for (const file of [".claude.json", ".claude/settings.json"])
-    expect(diff.join("\n")).toContain(readFileSync(join(home.folder, file), "utf8").trimEnd());
-  expect(out).toContain(`+++ ${link} -> ${launchIn(home.folder).script}`);
 });
 
 it("commands are printed as `shim`, with one line that makes it a command where it is none", async () => {

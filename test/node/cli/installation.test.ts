@@ -36,9 +36,9 @@ function byNpx(home: CliHome): { io: Partial<Io>; package: string; program: stri
   return { io, package: folder, program: join(home.paths.home, "program") };
 }
 
-it("init by npx copies SHIM into its own folder, and connects the clients and the link to the copy", async () => {
+it("init by npx copies SHIM into its own folder, and connects the clients and the link to the copy; a later one replaces the copy, and leaves no file of the older version and none half-written", async () => {
   const home = aCliHome();
-  const { io, program } = byNpx(home);
+  const { io, package: folder, program } = byNpx(home);
   expect(await home.shimWith(io, "init --dry-run")).toMatchObject(printed(": gets a copy of SHIM"));
   expect(existsSync(program)).toBe(false);
   expect(await home.shimWith(io, "init --yes")).toMatchObject(printed("`npx shim-mcp up`"));
@@ -48,12 +48,6 @@ it("init by npx copies SHIM into its own folder, and connects the clients and th
   const { checks } = (await home.shimWith(io, "doctor --json")).json() as { checks: { name: string }[] };
   const names = new Set(checks.map(({ name }) => name));
   expect([names.has("claude-code:installed"), names.has("claude-code:outdated")]).toEqual([true, false]);
-});
-
-it("a later init replaces the copy, and leaves no file of the older version and none half-written", async () => {
-  const home = aCliHome();
-  const { io, package: folder, program } = byNpx(home);
-  await home.shimWith(io, "init --yes");
   write(program, { "dist/old.cjs": "gone in the new version" });
   write(folder, { "dist/hook.cjs": "newer hook" });
   expect((await home.shimWith(io, "init --yes")).code).toBe(0);

@@ -42,8 +42,7 @@ it("the page is served on loopback only, at the same port each time, which a fil
   const home = aSeededHome();
   const first = await aPage(home);
   await first.stop();
-  const again = await servePage(home);
-  expect(again.port).toBe(first.port);
+  expect((await servePage(home)).port).toBe(first.port);
   const file = join(home.paths.home, "web.json");
   expect(statSync(file).mode & 0o077).toBe(0);
   expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ port: first.port });
@@ -51,8 +50,7 @@ it("the page is served on loopback only, at the same port each time, which a fil
 
 it("a Host that is not this server's is answered with 421 before anything else, for every path and method", async () => {
   const { page, authorization } = await signedIn();
-  const hosts = ["evil.test", `evil.test:${page.port}`, "127.0.0.1", `127.0.0.1:${page.port + 1}`, "0.0.0.0"];
-  for (const host of hosts)
+  for (const host of ["evil.test", `evil.test:${page.port}`, "127.0.0.1", `127.0.0.1:${page.port + 1}`, "0.0.0.0"])
     for (const path of ["/", "/api/call", "/api/sign-in", "/..%2fweb.json"])
       for (const method of ["GET", "POST", "OPTIONS", "PUT"]) {
         // Origin and Host that are equal prove nothing.
@@ -239,7 +237,9 @@ it("the fleet has each chat with its figures and ages, and a session its timelin
     expect(await call(name, { session: "nothing" })).toMatchObject({ status: 404 });
 });
 
-it("dismiss, offer again and forget do what their commands do, and a repeat of a request happens once", async () => {
+type Entry = Record<"subject" | "actor", string> & { detail: { result: string } };
+
+it("dismiss, offer again and forget do what their commands do, a repeat of a request happens once, and what the page and the command line do is in one log, once each, without the content", async () => {
   const home = aSeededHome();
   const { call: run } = await signedIn(home);
   const states = async (): Promise<unknown> => (await home.json("sessions"))["sessions"];
@@ -249,12 +249,31 @@ it("dismiss, offer again and forget do what their commands do, and a repeat of a
   // Sent again by a browser that lost the answer: it must not dismiss the session a second time.
   expect((await run("recovery.dismiss", { session }, "r1")).value).toMatchObject({ session });
   expect(await states()).toContainEqual(expect.objectContaining({ id: session, state: "died" }));
+  home.now += 1_000;
+  expect(await home.codes(`resume --dismiss ${session}`, `resume --undo ${ids.elsewhere}`)).toEqual([0, 1]);
+  home.now += 1_000;
   expect(await run("sessions.forget", { target: home.project }, "r3")).toMatchObject({ status: 400 });
   const forget = () => run("sessions.forget", { target: session }, "r2");
   const [first, second] = await Promise.all([forget(), forget()]);
   expect(first).toMatchObject({ status: 200, value: { rows: expect.any(Number) } });
   expect(second).toEqual(first);
   expect(JSON.stringify(await states())).not.toContain(session);
+  expect((await home.shim("forget --yes", ids.elsewhere)).code).toBe(0);
+  const listed = async (kind: string): Promise<unknown> => {
+    const entries = (await run("page.audit", { kind })).value["entries"] as Entry[];
+    return entries.map(({ subject, actor, detail }) => [subject, actor, detail.result]);
+  };
+  const [dead, elsewhere] = [session.slice(0, 8), ids.elsewhere.slice(0, 8)];
+  for (const [kind, subject, result] of [
+    ["session.forgotten", elsewhere, "done"],
+    ["session.dismissed", dead, "done"],
+    ["session.offered-again", elsewhere, "nothing_to_undo"],
+  ] as const) {
+    const own = [subject, "command line", result];
+    expect([kind, await listed(kind)]).toEqual([kind, [own, [dead, "live page", "done"]]]);
+  }
+  const text = JSON.stringify(audit.listNewest(home.runtime, 100));
+  expect([text.includes(session), text.includes("parser")]).toEqual([false, false]);
 });
 
 it("actions on the team are the audited operations, with the request's id where they take one", async () => {
@@ -272,35 +291,6 @@ it("actions on the team are the audited operations, with the request's id where 
   expect(entries).toMatchObject([{ subject: release.resource }]);
   const { rows } = (await call("page.fleet")).value;
   expect(rows).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
-});
-
-type Entry = Record<"subject" | "actor", string> & { detail: { result: string } };
-
-it("what the page and the command line do to sessions is in one log, once each, without the content", async () => {
-  const home = aSeededHome();
-  const { call } = await signedIn(home);
-  const listed = async (kind: string): Promise<unknown> => {
-    const entries = (await call("page.audit", { kind })).value["entries"] as Entry[];
-    return entries.map(({ subject, actor, detail }) => [subject, actor, detail.result]);
-  };
-  for (const name of ["recovery.dismiss", "recovery.dismiss", "recovery.undo"])
-    await call(name, { session: ids.dead }, "r1");
-  home.now += 1_000;
-  const [dead, elsewhere] = [ids.dead.slice(0, 8), ids.elsewhere.slice(0, 8)];
-  expect(await home.codes(`resume --dismiss ${ids.dead}`, `resume --undo ${ids.elsewhere}`)).toEqual([0, 1]);
-  home.now += 1_000;
-  await call("sessions.forget", { target: ids.dead }, "r2");
-  expect((await home.shim("forget --yes", ids.elsewhere)).code).toBe(0);
-  for (const [kind, subject, result] of [
-    ["session.forgotten", elsewhere, "done"],
-    ["session.dismissed", dead, "done"],
-    ["session.offered-again", elsewhere, "nothing_to_undo"],
-  ] as const) {
-    const own = [subject, "command line", result];
-    expect([kind, await listed(kind)]).toEqual([kind, [own, [dead, "live page", "done"]]]);
-  }
-  const text = JSON.stringify(audit.listNewest(home.runtime, 100));
-  expect([text.includes(ids.dead), text.includes("parser")]).toEqual([false, false]);
 });
 
 it("where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {

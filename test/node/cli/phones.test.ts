@@ -132,7 +132,7 @@ async function aConnectedPhone() {
   return { ...machine, ran, phone, page: await phone.connect() };
 }
 
-it("a phone that was paired sees the chats of its machine, and learns that they have changed", async () => {
+it("a phone that was paired sees the chats of its machine, learns that they have changed, and chooses its notifications, which are listed and end with it", async () => {
   const { home, links, ran, phone, page } = await aConnectedPhone();
   expect(ran).toMatchObject(printed("Pixel 9, Chrome is paired until"));
   const fleet = await page.call("page.fleet", {});
@@ -141,6 +141,11 @@ it("a phone that was paired sees the chats of its machine, and learns that they 
   await vi.waitFor(() => expect(phone.changes.length).toBeGreaterThan(1), patience);
   expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view /));
   expect(readPhones(home.runtime.paths.home).phones[0]?.seenAt).toBe(home.now);
+  const push = { endpoint: "https://push.example/1", keys: { p256dh: "a", auth: "b" } };
+  expect(await page.setPush(push, ["waits", "died"])).toMatchObject({ value: {} });
+  expect(await home.shim("phones list")).toMatchObject(printed("waits, died"));
+  await page.setPush(null, []);
+  expect(readPhones(home.runtime.paths.home).phones[0]?.push).toBeNull();
 });
 
 it("a phone calls nothing that its scope does not have, and nothing that the page does not have", async () => {
@@ -176,12 +181,14 @@ it("Ctrl-C, and the end of its time, withdraw a link that no phone has opened", 
   expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
 });
 
-it("a coordinator that names another phone after the user has compared the number pairs none", async () => {
+it("a coordinator that names another phone after the user has compared the number pairs none, and neither does a command that a chat has started: it might answer its own requests by it", async () => {
   const { home } = await aMachine();
   const { id = "", link = "" } = (await home.json("call phones.offer")) as { id?: string; link?: string };
   await Phone.open(link, "Pixel 9");
   const ran = await home.shim("call", "phones.decide", `id=${id}`, "number=000 000");
   expect(ran).toMatchObject(failed(2, "another phone than the one that was compared: nothing was paired"));
+  const terminal = { isInteractive: true, env: { ...home.runtime.env, CLAUDE_CODE_SESSION_ID: "x" } };
+  expect(await home.shimWith(terminal, "pair --answer")).toMatchObject(failed(1, "only its user may pair a phone"));
   expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: [], offered: [] });
 });
 
@@ -207,21 +214,11 @@ it("a phone that is removed is cut off at once, also where its coordinator or it
 it("keys are in a file that its user alone reads; a phone whose time is over is dropped with its key", async () => {
   const { home, links } = await aMachine();
   await pair(home, "pair --for 2h");
-  const file = join(home.runtime.paths.home, "phones.json");
-  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(statSync(join(home.runtime.paths.home, "phones.json")).mode & 0o777).toBe(0o600);
   links.refresh();
   home.now += 2 * 3_600_000;
   expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
   expect(changePhones(home.runtime.paths.home, home.now, (same) => same).phones).toEqual([]);
-});
-
-it("a notification is chosen by the phone; it is listed, and ends with it", async () => {
-  const { home, page } = await aConnectedPhone();
-  const push = { endpoint: "https://push.example/1", keys: { p256dh: "a", auth: "b" } };
-  expect(await page.setPush(push, ["waits", "died"])).toMatchObject({ value: {} });
-  expect(await home.shim("phones list")).toMatchObject(printed("waits, died"));
-  await page.setPush(null, []);
-  expect(readPhones(home.runtime.paths.home).phones[0]?.push).toBeNull();
 });
 
 it("without a workspace, a terminal, or a time in between, the refusal says what to do", async () => {
@@ -232,13 +229,6 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
   expect(await home.shimWith(terminal, "pair --for 2y")).toMatchObject({ code: 2 });
   for (const time of ["400d", "59s"])
     expect(await home.shimWith(terminal, `pair --for ${time}`)).toMatchObject(failed(2, "a minute to a year"));
-});
-
-it("a command that a chat has started pairs no phone: it might answer its own requests by it", async () => {
-  const { home } = await aMachine();
-  const terminal = { isInteractive: true, env: { ...home.runtime.env, CLAUDE_CODE_SESSION_ID: "x" } };
-  expect(await home.shimWith(terminal, "pair --answer")).toMatchObject(failed(1, "only its user may pair a phone"));
-  expect(readPhones(home.runtime.paths.home).offered).toEqual([]);
 });
 
 it("the name of a phone is one line, so that it forges none in the terminal", async () => {
@@ -252,18 +242,6 @@ it("the name of a phone is one line, so that it forges none in the terminal", as
   const several = failed(2, "Pixel is yours names several phones");
   expect(await home.shim("phones", "remove", "Pixel is yours")).toMatchObject(several);
   expect(readPhones(home.runtime.paths.home).phones).toHaveLength(2);
-});
-
-it("where the machine has another token, its phones are connected by it", async () => {
-  const { home, links } = await aMachine();
-  const { phone } = await pair(home);
-  const { url, workspace, token } = edgeOf(home);
-  home.join(url, { workspace, machine: "m1", token: "not-valid" });
-  links.refresh();
-  home.join(url, { workspace, machine: "m1", token });
-  links.refresh();
-  const page = await phone.connect();
-  expect(await page.call("page.fleet", {})).toHaveProperty("value");
 });
 
 it("a link that is refused waits longer each time until a ping is answered, and long where its pairing is gone", async () => {
@@ -307,8 +285,8 @@ it("a link that is refused waits longer each time until a ping is answered, and 
   expect(waited).toEqual([1_000, 2_000, 4_000, 1_000, 2_000, 600_000]);
 });
 
-it("the list says what the coordinator says: a pairing that it no longer has, and that it confirms none", async () => {
-  const { home } = await aMachine();
+it("the list says what the coordinator says: a pairing that it no longer has, and that it confirms none; where the machine has another token, its phones are connected by it", async () => {
+  const { home, links } = await aMachine();
   const { phone } = await pair(home);
   const { url, workspace, token } = edgeOf(home);
   expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view .*:\d\d +-\n$/));
@@ -320,7 +298,12 @@ it("the list says what the coordinator says: a pairing that it no longer has, an
     home.join(address, { machine: "m1", ...other });
     expect(await home.shim("phones list")).toMatchObject(printed("(not confirmed by the coordinator)"));
   }
+  // With the token that is not valid, then with the new one.
+  links.refresh();
   home.join(url, { workspace, machine: "m1", token });
+  links.refresh();
+  const page = await phone.connect();
+  expect(await page.call("page.fleet", {})).toHaveProperty("value");
   await new PhoneRelay({ url, workspace, token }).remove(phone.id);
   const ended = printed("ended at the coordinator: remove the phone and pair it again");
   expect(await home.shim("phones list")).toMatchObject(ended);

@@ -11,10 +11,9 @@ import { startProcess, systemIo } from "#src/cli/io.ts";
 import { parseDuration, parseTime } from "#src/cli/option-values.ts";
 import { StoreError } from "#src/store/store-error.ts";
 
-it("wrong commands, options and arguments answer 2, say what is wrong and name the nearest, and do nothing", async () => {
+it("wrong commands, options and arguments answer 2, say what is wrong and name the nearest, and do nothing; two values of one option are wrong, the same value twice is one", async () => {
   const home = aCliHome();
-  const wrong = ["nonsense", "sessions --what", "sessions show", "sessions --limit 0", "pause soonish"];
-  for (const command of wrong)
+  for (const command of ["nonsense", "sessions --what", "sessions show", "sessions --limit 0", "pause soonish"])
     expect([command, await home.shim(command)]).toMatchObject([command, { ...failed(2, /^shim: /), out: "" }]);
   for (const [typed, meant] of [
     ["sesions", "sessions"],
@@ -26,6 +25,9 @@ it("wrong commands, options and arguments answer 2, say what is wrong and name t
   for (const typed of ["install", "foo", "join"])
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim help --all\``);
   expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
+  const twice = failed(2, "'--type <type>' takes one value, and got 'a' and 'b'");
+  expect(await home.shim("worker --type a --type b -- true")).toMatchObject(twice);
+  expect(await home.codes("sessions --limit 3 --limit 4", "sessions --limit 3 --limit 3")).toEqual([2, 0]);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
@@ -181,13 +183,6 @@ it("a report of Stryker is read: survivors fail, and what is no report is refuse
     const found = { code, out: holding(`a.ts: ${code} survived`) };
     expect(await home.shim("code mutants --report one.json")).toMatchObject(found);
   }
-});
-
-it("of two values of one option none is dropped: it is wrong usage, and the same value twice is one", async () => {
-  const home = aCliHome();
-  const refused = await home.shim("worker --type a --type b -- true");
-  expect(refused).toMatchObject(failed(2, "'--type <type>' takes one value, and got 'a' and 'b'"));
-  expect(await home.codes("sessions --limit 3 --limit 4", "sessions --limit 3 --limit 3")).toEqual([2, 0]);
 });
 
 it("a duration is numbers with units; a moment is so long ago, a day, or ISO 8601; anything else is none", () => {

@@ -289,8 +289,7 @@ it("files of a chat of another machine are put back here from the workspace, in 
   server.isDown = false;
   const folder =
     /^shim: this folder is not the project of bbbb2222\S+ \(\S+ on desk\): run this in that project's folder on this machine\.\n$/;
-  const elsewhere = await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes");
-  expect(elsewhere).toMatchObject(failed(1, folder));
+  expect(await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes")).toMatchObject(failed(1, folder));
   expect(textsOf(here.project, "a.txt")).toEqual(["one\n"]);
   const backup = `${here.project}-before-bbbb2222`;
   const put = printed(origin, `Restored 1 file in ${here.project}.\nWhat they replaced is in ${backup}.\n`);

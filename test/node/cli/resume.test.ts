@@ -123,7 +123,7 @@ it("another client gets the brief in a new chat, and the session once its own id
   expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
 });
 
-it("when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
+it("when the client cannot be started, or the new chat never begins, nothing has changed; a session that runs, one of another client and one whose folder is gone are not started", async () => {
   const home = aSeededHome();
   const run = (startProcess: Io["startProcess"]) => home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
@@ -134,10 +134,6 @@ it("when the client cannot be started, or the new chat never begins, nothing has
   const yourself = ["could not be started", `start it yourself: claude --resume ${ids.dead}`];
   expect(await run(() => Promise.reject(new Error("EACCES")))).toMatchObject(failed(1, ...yourself));
   expect(recoveryOf(home)?.recovery).toBeNull();
-});
-
-it("a session that runs, one of another client and one whose folder is gone are not started", async () => {
-  const home = aSeededHome();
   expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
   const desktop = await home.shimWith(terminal, "resume dddd");
@@ -196,8 +192,7 @@ it("what is not here is searched on the other machines; it starts a new chat in 
   const resumeCommand = "shim resume bbbb2222";
   expect(await here.json("call page.fleet")).toMatchObject({ rows: [{ ...row, resumeCommand }], chats: [] });
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
-  const never = await here.shimWith(terminal, "resume", ids.dead);
-  expect([never.code, note()]).toEqual([0, null]);
+  expect([(await here.shimWith(terminal, "resume", ids.dead)).code, note()]).toEqual([0, null]);
   const ran = await here.shimWith(beginning(here), "resume", ids.dead);
   expect(ran).toMatchObject({ code: 0, err: holding("its transcript is on desk") });
   const { command, cwd, args } = here.started.at(-1) ?? {};

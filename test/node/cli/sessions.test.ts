@@ -42,8 +42,7 @@ it("each session has one state, with why", async () => {
   addSession(home, { id: "dddd", pid: 500, entries: [] });
   addSession(home, { id: "eeee", pid: 600 });
   home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, "eeee", "recovered", ids.alive));
-  const all = await home.shim("sessions --json");
-  expect(statesOf(all.json())).toEqual({
+  expect(statesOf((await home.shim("sessions --json")).json())).toEqual({
     [ids.alive]: "works",
     [ids.dead]: "died (killed)",
     [ids.elsewhere]: "died (killed)",
@@ -195,7 +194,7 @@ it("`sessions show` has a line for each kind of journal entry, and one for each 
   expect(lines.slice(0, told.length + 1)).toEqual([...told.map(([, line]) => `journal: ${line}`), undone]);
 });
 
-it("checkpoints are searched by words, session, project and time", async () => {
+it("checkpoints are searched by words, session, project and time; `sessions show` of one prints the whole state, and says when it is damaged", async () => {
   const home = aSeededHome();
   const found = async (command: string, ...args: string[]): Promise<string[]> =>
     ((await home.json(command, ...args))["sessions"] as { id: string }[]).map(({ id }) => id).toSorted();
@@ -206,10 +205,6 @@ it("checkpoints are searched by words, session, project and time", async () => {
   expect(await found("sessions search parser --until 2m")).toEqual([]);
   expect((await home.shim("sessions search parser --session bbbb")).code).toBe(2);
   expect((await home.shim("sessions search nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
-});
-
-it("`sessions show` of a checkpoint prints the whole state, and says when it is damaged", async () => {
-  const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   const shown = await home.json("sessions show", id);
   const snapshot = { state: "pending" };
@@ -226,19 +221,22 @@ const workers = [
   "01a1fbb6-1112-7aaa-9000-000000000003",
 ] as const;
 
-function withWorkers(): CliHome {
+it("sessions are shown with as many characters as are unique, and what is shown is accepted; an ambiguous id is refused with short ids and titles, at most eight of them, and an unknown one says how to list", async () => {
   const home = aCliHome();
   for (const id of workers) addSession(home, { id, pid: 300, title: `task of ${id.slice(-1)}` });
-  return home;
-}
-
-it("sessions are shown with as many characters as are unique, and what is shown is accepted", async () => {
-  const home = withWorkers();
   addSession(home, { id: ids.dead, pid: 200 });
   const shown = (await home.shim("sessions")).out.match(/^[\da-f]+\S*/gm)?.toSorted() ?? [];
   expect(shown).toEqual(["01a1fbb6-1111", "01a1fbb6-1112-7aaa-8", "01a1fbb6-1112-7aaa-9", "bbbb2222"]);
   for (const id of shown) expect((await home.shim("sessions show", id)).code).toBe(0);
   expect((await home.shim("up --once")).out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
+  const two = "  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n";
+  expect(await home.shim("sessions show 01a1fbb6-1112")).toMatchObject(failed(2, two));
+  const checkpoint = /checkpoint cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/;
+  expect(await home.shim("restore cp_")).toMatchObject(failed(2, checkpoint));
+  for (let at = 0; at < 9; at += 1) addSession(home, { id: `cccc0000-${at}`, pid: 300 });
+  const many = await home.shim("sessions show cccc --json");
+  expect((many.json()["error"] as { candidates: string[] }).candidates).toHaveLength(8);
+  expect(await home.shim("sessions show zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
 });
 
 it("a session's short id means the session, though a checkpoint was saved in the same minute", async () => {
@@ -255,18 +253,6 @@ it("a short id has at least 8 characters behind its prefix, does not end in a hy
   const whole = ["01a1fbb6-1111-7aaa", "01a1fbb6-1112-7bbb", "ses_018bcfe5-6800", "ffffffff-1", "s1", "abcdefghij"];
   const short = ["01a1fbb6-1111", "01a1fbb6-1112", "ses_018bcfe5", "ffffffff", "s1", "abcdefgh"];
   expect(whole.map(shortIds(whole))).toEqual(short);
-});
-
-it("an ambiguous id is refused with short ids and titles, at most eight of them; an unknown one says how to list", async () => {
-  const home = withWorkers();
-  const two = "  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n";
-  expect(await home.shim("sessions show 01a1fbb6-1112")).toMatchObject(failed(2, two));
-  const checkpoint = /checkpoint cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/;
-  expect(await home.shim("restore cp_")).toMatchObject(failed(2, checkpoint));
-  for (let at = 0; at < 9; at += 1) addSession(home, { id: `cccc0000-${at}`, pid: 300 });
-  const many = await home.shim("sessions show cccc --json");
-  expect((many.json()["error"] as { candidates: string[] }).candidates).toHaveLength(8);
-  expect(await home.shim("sessions show zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
 });
 
 it("a session is named, renamed, and loses its name again; a name is redacted and bounded, and wrong usage changes nothing", async () => {
@@ -293,7 +279,7 @@ it("a session is named, renamed, and loses its name again; a name is redacted an
   expect((await home.shim("sessions show bbbb2 --stored")).out).toBe(stored);
 });
 
-it("the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {
+it("the view shows sessions with risk and last checkpoint, what died, notices and pauses, then chats, tasks with their chats, and files with their holders; a coordinator that does not answer is named", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
     sessions.update(sql, ids.alive, { readings: someReadings({ contextFill: 0.9 }, home.now) });
@@ -306,10 +292,6 @@ it("the view shows sessions with risk and last checkpoint, what died, notices an
   expect(await home.shim("up --once")).toMatchObject(printed(`~/project (1)\n  ${works}`, died, ...others));
   const { sessions: all } = (await home.json("up")) as { sessions: { id: string }[] };
   expect(all.map(({ id }) => id)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-});
-
-it("the view shows the chats, the tasks with their chats, and the files with their holders; a coordinator that does not answer is named, and the sessions are shown", async () => {
-  const home = aSeededHome();
   expect((await home.shim("up --once")).out).not.toContain("Team");
   await submitPlan(home, [{ type: "test" }, { type: "lint" }]);
   new Worker(home).take().beat(50, "half of it");
@@ -372,8 +354,7 @@ it("where files could not be removed it says so, and repeating the command finis
   execFileSync("git", ["init", "-q", "--bare", repository]);
   addSnapshot(home, { state: "done", repository });
   Object.assign(home.runtime.env, { PATH: home.folder });
-  const ran = await home.shim("forget", ids.dead, "--yes", "--json");
-  expect(ran).toMatchObject({ code: 1, error: "files_left" });
+  expect(await home.shim("forget", ids.dead, "--yes", "--json")).toMatchObject({ code: 1, error: "files_left" });
   expect((await home.shim("doctor")).out).toContain("fail  forget: traces of forgotten data are left");
   Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
   expect(await home.json("forget", ids.dead, "--yes")).toMatchObject({ snapshots: 1 });

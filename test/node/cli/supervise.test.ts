@@ -60,8 +60,7 @@ async function supervise(home: CliHome, until: (out: string) => boolean) {
   const onInterrupt: Io["onInterrupt"] = (asked) => ((interrupt = asked), () => undefined);
   const stdout = (text: string): void => void (out += text);
   const { code, err } = await home.shimWith({ wait, onInterrupt, stdout }, "worker supervise --json");
-  const lines = code === 0 ? linesOf<{ event: string; name?: string }>(out) : [];
-  return { code, err, lines };
+  return { code, err, lines: code === 0 ? linesOf<{ event: string; name?: string }>(out) : [] };
 }
 
 it("it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
@@ -71,10 +70,8 @@ it("it does what supervisor.json says, reports it line by line, and ends when it
   expect(lines[0]).toMatchObject({ event: "supervising", pid: process.pid, watched: ["once", "idle"] });
   const output = { event: "output", name: "once", text: `made ${home.paths.home}` };
   expect(lines).toContainEqual(expect.objectContaining(output));
-  const [finished, due] = [
-    { name: "once", phase: "finished" },
-    { name: "idle", phase: "due" },
-  ];
+  const finished = { name: "once", phase: "finished" };
+  const due = { name: "idle", phase: "due" };
   expect(lines.filter(({ event }) => event === "ended")).toMatchObject([finished, due]);
   expect(lines.at(-1)).toEqual({ event: "over" });
   const left = { ...due, reason: "it ended with its supervisor", againInMs: 0 };
@@ -96,10 +93,8 @@ it("what is wrong in the settings is said, with its line, and nothing is started
     [aClaude('"program": "no-such-program"'), /a: there is no program no-such-program/],
     [aClaude('"args": ["--resume=x"]'), /a\.args: SHIM sets -p, the session and the output format itself/],
     [aClaude('"args": ["--input-format", "text"]'), /a\.args: SHIM sets -p/],
-  ] as const) {
-    const home = aHome(text);
-    expect([text, await home.shim("worker supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
-  }
+  ] as const)
+    expect([text, await aHome(text).shim("worker supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
   const damaged = aHome({ watch: { a: claude(done) } });
   write(damaged.paths.home, { "supervisor/state.json": "{" });
   expect(await damaged.shim("worker supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));

@@ -86,8 +86,7 @@ it("dead tasks are listed with their reason, replayed with another payload, or d
   for (const filter of ["--schedule nightly", "--state dead --type test"])
     expect((await home.shim(`task list ${filter}`)).out).toBe("No task fits.\n");
   expect(await home.shim("task replay", task)).toMatchObject({ code: 1 });
-  const worker = new Worker(home);
-  worker.take().failed("no\ndisk");
+  new Worker(home).take().failed("no\ndisk");
   const dependent = await submit(home, "test --depends-on", task);
   const rows = printed(/^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /);
   expect(await home.shim("task list --state dead")).toMatchObject(rows);
@@ -130,8 +129,7 @@ async function explained(home: CliHome, task: string): Promise<string[]> {
 
 it("of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
-  const all = ["gpu", "big"];
-  const worker = (chat: string, more = {}) => new Worker(home, { chat, capabilities: all, ...more });
+  const worker = (chat: string, more = {}) => new Worker(home, { chat, capabilities: ["gpu", "big"], ...more });
   worker("a-lacks", { capabilities: ["gpu"] });
   const full = worker("b-full", { capacity: 1 });
   await submit(home, "other");
@@ -281,8 +279,7 @@ it("what would grow without bounds is refused at once: aliases of aliases, nesti
   expect(await plan(home, `- type: a\n  payload: ${"[".repeat(97)}${"]".repeat(97)}\n`)).toMatchObject({ code: 0 });
   const long = `- type: a\n  payload: ${"x".repeat(10_485_760)}\n`;
   expect((await plan(home, long)).err).toMatch(/plan.yaml has 10485\d+ bytes; at most 10485760\.\n$/);
-  const many = "- {type: a}\n".repeat(1_001);
-  expect((await plan(home, many)).err).toContain("plan.yaml: tasks: at most 1000 of them.");
+  expect((await plan(home, "- {type: a}\n".repeat(1_001))).err).toContain("plan.yaml: tasks: at most 1000 of them.");
   expect(await plan(home, `- &t {type: a}\n${"- *t\n".repeat(999)}`)).toMatchObject({ code: 0 });
 });
 

@@ -30,18 +30,7 @@ it("an export goes into a new private file or to stdout, whole or of one session
   expect((await fresh.shim("sessions import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
 });
 
-it("a file that is there is not written over, and one that could not be written whole does not stay", async () => {
-  const home = aSeededHome();
-  writeFileSync(join(home.project, "mine"), "x");
-  expect((await home.shim("sessions export mine")).code).toBe(1);
-  expect(readFileSync(join(home.project, "mine"), "utf8")).toBe("x");
-  home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE session = ?", ids.dead));
-  const broken = ["sessions export broken.jsonl", "sessions import broken.jsonl", "sessions export --session zzz"];
-  expect(await home.codes(...broken)).toEqual([1, 3, 3]);
-  expect((await aCliHome().shim("sessions export nothing.jsonl")).code).toBe(3);
-});
-
-it("a file with a bad line imports nothing, and says which line", async () => {
+it("a file that is there is not written over, one that could not be written whole does not stay, and one with a bad line imports nothing, and says which line", async () => {
   const home = aSeededHome();
   const { out } = await home.shim("sessions export");
   const path = join(home.folder, "bad.jsonl");
@@ -50,6 +39,13 @@ it("a file with a bad line imports nothing, and says which line", async () => {
   const ran = await fresh.shim("sessions import", path, "--json");
   expect(ran).toMatchObject({ ...failed(1, /line \d+: /), error: "import_refused" });
   expect((await fresh.shim("sessions")).out).toBe("No sessions.\n");
+  writeFileSync(join(home.project, "mine"), "x");
+  expect((await home.shim("sessions export mine")).code).toBe(1);
+  expect(readFileSync(join(home.project, "mine"), "utf8")).toBe("x");
+  home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE session = ?", ids.dead));
+  const broken = ["sessions export broken.jsonl", "sessions import broken.jsonl", "sessions export --session zzz"];
+  expect(await home.codes(...broken)).toEqual([1, 3, 3]);
+  expect((await aCliHome().shim("sessions export nothing.jsonl")).code).toBe(3);
 });
 
 it("a large file is read in parts, also where a part ends inside a character", async () => {
@@ -73,14 +69,15 @@ function run(home: CliHome, command: string, ...args: string[]): ReturnType<CliH
 }
 
 /** Tasks and state of more than one page of an export. */
-async function filled(home = aCliHome()): Promise<CliHome> {
+async function filled(): Promise<CliHome> {
+  const home = aCliHome();
   const payload = { text: "x".repeat(60_000) };
   for (let at = 0; at < 30; at++) await home.json("task submit", "build", "--payload", JSON.stringify(payload));
   await home.json("team state set", "plan", '{"steps":[1]}');
   return home;
 }
 
-function linesIn(home: CliHome, name = file): string[] {
+function linesIn(home: CliHome, name: string): string[] {
   return readFileSync(join(home.project, name), "utf8").split("\n");
 }
 
@@ -93,22 +90,28 @@ async function aCopy() {
   return { home, other, text };
 }
 
-it("what a workspace has is written to a private file, and fills another one that then goes on", async () => {
+it("what a workspace has is written to a private file, and fills another one that then goes on; an interrupted import leaves it read only, as its status says, until the import is complete", async () => {
   const { home, text, other } = await aCopy();
   expect(statSync(join(home.project, file)).mode & 0o777).toBe(0o600);
   expect(existsSync(join(home.project, `${file}.part`))).toBe(false);
   expect(text).not.toContain('"table":"tokens"');
   expect(await home.json("team state set", "plan", "2")).toMatchObject({ version: expect.any(Number) });
   expect(await run(other, "workspace import", file)).toMatchObject(failed(1, "Confirm with --yes"));
+  const stopped = { interrupted: () => AbortSignal.abort() };
+  expect(await other.shimWith(stopped, "workspace import", file, "--yes")).toMatchObject({ code: 130 });
+  const { out } = await other.shim("workspace status");
+  expect(out).toContain("read only until its import is complete");
+  expect(out).not.toContain("workspace thaw");
   const imported = printed("each table counted", "keep the key of before: set it here with `shim workspace key set`");
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject(imported);
+  expect((await other.shim("workspace status")).out).not.toContain("read only");
   expect(await other.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
   expect(((await other.json("task list")) as { tasks: unknown[] }).tasks).toHaveLength(30);
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject(failed(1, "import into a new one"));
   expect(await run(home, "workspace export", file)).toMatchObject(failed(1, "exists"));
 });
 
-it("an interrupted export continues behind its last whole line, and begins again when the freeze is over", async () => {
+it("an interrupted export, also by Ctrl-C, is continued by the same command behind its last whole line, and begins again when the freeze is over", async () => {
   const { home, other, text } = await aCopy();
   const lines = text.split("\n");
   const { freeze } = (await home.json("workspace freeze", "10m")) as { freeze: number };
@@ -122,32 +125,17 @@ it("an interrupted export continues behind its last whole line, and begins again
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject({ code: 0 });
   writeFileSync(join(home.project, "third.part"), cut);
   expect(await run(home, "workspace export", "third")).toMatchObject({ code: 0, err: holding("again") });
-});
-
-it("Ctrl-C ends an export, and the same command continues it", async () => {
-  const home = await filled();
   const stop = new AbortController();
   let pages = 0;
   const passing = { isInteractive: true, stderr: () => void ((pages += 1) === 5 && stop.abort()) };
-  const ended = await home.shimWith({ ...passing, interrupted: () => stop.signal }, "workspace export", file);
+  const ended = await home.shimWith({ ...passing, interrupted: () => stop.signal }, "workspace export fourth");
   expect(ended).toMatchObject({ code: 130 });
-  const before = linesIn(home, `${file}.part`).slice(0, -1);
+  const before = linesIn(home, "fourth.part").slice(0, -1);
   expect(before.length).toBeGreaterThan(4);
   // Cut at the line feed.
-  writeFileSync(join(home.project, `${file}.part`), before.join("\n"));
-  expect(await run(home, "workspace export", file)).toMatchObject(printed("rows in"));
-  expect(linesIn(home).slice(0, before.length)).toEqual(before);
-});
-
-it("an interrupted import leaves the workspace read only, as its status says, until the import is complete", async () => {
-  const { other } = await aCopy();
-  const stopped = { interrupted: () => AbortSignal.abort() };
-  expect(await other.shimWith(stopped, "workspace import", file, "--yes")).toMatchObject({ code: 130 });
-  const { out } = await other.shim("workspace status");
-  expect(out).toContain("read only until its import is complete");
-  expect(out).not.toContain("workspace thaw");
-  expect(await run(other, "workspace import", file, "--yes")).toMatchObject({ code: 0 });
-  expect((await other.shim("workspace status")).out).not.toContain("read only");
+  writeFileSync(join(home.project, "fourth.part"), before.join("\n"));
+  expect(await run(home, "workspace export fourth")).toMatchObject(printed("rows in"));
+  expect(linesIn(home, "fourth").slice(0, before.length)).toEqual(before);
 });
 
 it("a file that is cut, changed or another one is refused before anything is imported", async () => {

@@ -96,8 +96,7 @@ it("where there is nothing to test the brief says why", async () => {
   ] as const) {
     const rig = new ForkRig(isGit);
     rig.prompt("write");
-    const unsaved = printed("not run to an end (no snapshot of the session is stored)");
-    expect(await resume(rig)).toMatchObject(unsaved);
+    expect(await resume(rig)).toMatchObject(printed("not run to an end (no snapshot of the session is stored)"));
     await rig.edit("new.txt", "1", "before_tool");
     await rig.turnEnd();
     expect(await resume(rig)).toMatchObject(printed(`not run to an end (${why})`));

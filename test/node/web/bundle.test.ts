@@ -50,19 +50,14 @@ it("scripts and style are files named by their content, all needed at first are 
 it("the page behind the link of a hand-over needs one small script and the style of the live page, and asks for nothing", () => {
   const page = read("take.html");
   const named = [...page.matchAll(/(?:src|href)="\/([^"]+)"/g)].map(([, name = ""]) => name);
-  expect(named).toEqual([
-    "icon.svg",
-    expect.stringMatching(/^app-[A-Z0-9]{8}\.css$/),
-    expect.stringMatching(/^app-take-/),
-  ]);
+  expect(named.join()).toMatch(/^icon\.svg,app-[A-Z0-9]{8}\.css,app-take-[^,]*$/);
   for (const name of named) expect(names).toContain(name);
   const script = read(named.at(-1) ?? "");
   expect(script.length).toBeLessThan(1_500);
   expect(script).not.toMatch(/fetch|XMLHttpRequest|WebSocket|sendBeacon|import/);
   expect(page).not.toMatch(/<style|style=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/);
-  expect(read("_headers")).toContain(
-    "/*\n  content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'",
-  );
+  const policy = "/*\n  content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'";
+  expect(read("_headers")).toContain(policy);
 });
 
 it("the bundle names no other host, and has none of the ways to make code or markup of text", () => {

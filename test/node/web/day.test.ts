@@ -32,14 +32,15 @@ function read(home: CliHome, hours = 24): Day {
   return home.runtime.store.read((sql) => readDay(sql, home.runtime, hours), { hours, lanes: [], isAll: true });
 }
 
-function lane(home: CliHome, hours?: number): { spans: unknown[]; marks: unknown[]; state: string } {
+/** In minutes before now. */
+function lane(home: CliHome, hours?: number): { spans: string[]; marks: string[]; state: string } {
   const [first] = read(home, hours).lanes;
   if (!first) throw new Error("no lane");
   const { state, spans, marks } = first;
   return {
     state,
-    spans: spans.map(({ kind, fromMs, toMs }) => [kind, fromMs / minute, toMs / minute]),
-    marks: marks.map(({ kind, ageMs }) => [kind, ageMs / minute]),
+    spans: spans.map(({ kind, fromMs, toMs }) => `${kind} ${fromMs / minute}-${toMs / minute}`),
+    marks: marks.map(({ kind, ageMs }) => `${kind} ${ageMs / minute}`),
   };
 }
 
@@ -47,23 +48,14 @@ const prompt = { kind: "prompt", text: "go on" } as const;
 const turnEnd = { kind: "turn_end" } as const;
 
 it("a chat works from a prompt to the end of its turn, and then waits for the next", () => {
-  const home = aDay([90, prompt], [60, turnEnd], [40, prompt], [10, turnEnd]);
-  expect(lane(home).spans).toEqual([
-    ["works", 90, 60],
-    ["waits", 60, 40],
-    ["works", 40, 10],
-    ["waits", 10, 0],
-  ]);
+  const { spans } = lane(aDay([90, prompt], [60, turnEnd], [40, prompt], [10, turnEnd]));
+  expect(spans).toEqual(["works 90-60", "waits 60-40", "works 40-10", "waits 10-0"]);
 });
 
 it("a question of its client is a wait, and what began before the first hour is cut", () => {
   const home = aDay([90, prompt]);
-  const since = home.now - 20 * minute;
-  home.runtime.store.write((sql) => sessions.setWaiting(sql, id, { for: "permission", since }));
-  expect(lane(home, 1).spans).toEqual([
-    ["works", 60, 20],
-    ["waits", 20, 0],
-  ]);
+  home.runtime.store.write((sql) => sessions.setWaiting(sql, id, { for: "permission", since: home.now - 20 * minute }));
+  expect(lane(home, 1).spans).toEqual(["works 60-20", "waits 20-0"]);
 });
 
 it("a death ends the lane, and it, a compaction and a hand-over are marks", () => {
@@ -78,16 +70,8 @@ it("a death ends the lane, and it, a compaction and a hand-over are marks", () =
   home.alive.delete(7);
   expect(lane(home)).toEqual({
     state: "died",
-    spans: [
-      ["works", 90, 70],
-      ["waits", 70, 50],
-      ["works", 50, 30],
-    ],
-    marks: [
-      ["compacted", 80],
-      ["died", 30],
-      ["continued", 5],
-    ],
+    spans: ["works 90-70", "waits 70-50", "works 50-30"],
+    marks: ["compacted 80", "died 30", "continued 5"],
   });
 });
 
@@ -178,12 +162,8 @@ it("the rest is grouped by project; in each, work comes first, then the highest 
     aRow({ id: "far", machine: "laptop" }),
   ];
   const { projects } = toGroups({ rows, chats: [] }, "");
-  expect(projects.map(({ project, machine, rows: all }) => [project ?? machine, ids(all)])).toEqual([
-    ["/work/shop", ["risky", "works", "idle"]],
-    ["/work/search", ["late"]],
-    ["laptop", ["far"]],
-    [null, ["none"]],
-  ]);
+  const found = projects.map(({ project, machine, rows: all }) => `${project ?? machine}: ${ids(all).join(" ")}`);
+  expect(found).toEqual(["/work/shop: risky works idle", "/work/search: late", "laptop: far", "null: none"]);
 });
 
 it("a chat that the coordinator calls recoverable has died, with the command that continues it", () => {
@@ -191,18 +171,13 @@ it("a chat that the coordinator calls recoverable has died, with the command tha
   const chat = { ...about, chat: "c1", metadata: { title: "Payments" } };
   const chats = [chat, { ...chat, chat: "c2", isRecoverable: true }] as unknown as Chat[];
   const { needs, ended } = toGroups({ rows: [], chats }, "");
-  const found = [...needs, ...ended].map(({ state, title, resumeCommand }) => [state, title, resumeCommand]);
-  expect(found).toEqual([
-    ["died", "Payments", "shim resume s1"],
-    ["ended", "Payments", null],
-  ]);
+  const found = [...needs, ...ended].map(({ state, title, resumeCommand }) => `${state} ${title}: ${resumeCommand}`);
+  expect(found).toEqual(["died Payments: shim resume s1", "ended Payments: null"]);
 });
 
 it("the search keeps the chats that have all of its words, in any field and case", () => {
-  const rows = [
-    aRow({ id: "a", title: "Fix the Parser", project: "/home/ann/shop" }),
-    aRow({ id: "b", title: "Docs" }),
-  ];
+  const other = aRow({ id: "b", title: "Docs" });
+  const rows = [aRow({ id: "a", title: "Fix the Parser", project: "/home/ann/shop" }), other];
   const found = (query: string): string[] =>
     toGroups({ rows, chats: [] }, query).projects.flatMap((one) => ids(one.rows));
   expect(found("parser SHOP")).toEqual(["a"]);

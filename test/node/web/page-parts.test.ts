@@ -34,12 +34,8 @@ function aTask(task: number, dependsOn: number[] = []): PlanTask {
 
 it("each task of a plan is to the right of all that it depends on, whatever the numbers", () => {
   const { nodes, edges, columns, rows } = layOut([aTask(1, [2, 3, 4]), aTask(2), aTask(3), aTask(4, [2, 99])]);
-  expect(nodes.map(({ task, column, row }) => [task.task, column, row])).toEqual([
-    [1, 2, 0],
-    [2, 0, 0],
-    [3, 0, 1],
-    [4, 1, 0],
-  ]);
+  const places = nodes.map(({ task, column, row }) => `${task.task}: column ${column}, row ${row}`);
+  expect(places).toEqual(["1: column 2, row 0", "2: column 0, row 0", "3: column 0, row 1", "4: column 1, row 0"]);
   expect(edges.map(({ from, to }) => `${from.task.task}-${to.task.task}`)).toEqual(["2-1", "3-1", "4-1", "2-4"]);
   expect([columns, rows]).toEqual([3, 2]);
   expect(layOut([])).toEqual({ nodes: [], edges: [], columns: 0, rows: 0, critical: [] });
@@ -48,8 +44,7 @@ it("each task of a plan is to the right of all that it depends on, whatever the 
 
 it("the critical path of a plan is its longest chain of tasks that have not ended", () => {
   const done = { ...aTask(1), state: "done" as const };
-  const tasks = [done, aTask(2, [1]), aTask(3, [2]), aTask(4, [1]), aTask(5, [3, 4])];
-  expect(layOut(tasks).critical).toEqual([2, 3, 5]);
+  expect(layOut([done, aTask(2, [1]), aTask(3, [2]), aTask(4, [1]), aTask(5, [3, 4])]).critical).toEqual([2, 3, 5]);
   expect(layOut([aTask(1), aTask(2)]).critical).toEqual([]);
   expect(layOut([aTask(9, [8]), aTask(8)]).critical).toEqual([8, 9]);
 });
@@ -175,16 +170,13 @@ it.each([
   expect(asked.map(({ filter }) => filter)).toEqual(limits.map((limit) => ({ type: "deploy", limit })));
 });
 
-it("a stop ends it after the batch under way", async () => {
+it("a stop ends it after the batch under way, and a refusal with its reason and what was replayed by then", async () => {
   const stop = new AbortController();
   const asked = replaying({ dead: 1_000 });
   const runs: ReplayRun[] = [];
   await replayAll({}, 1_000, (one) => void (runs.push(one) === 2 && stop.abort()), stop.signal);
   expect(asked).toHaveLength(2);
   expect(runs.at(-1)).toEqual({ done: 50, isOver: true, trouble: null });
-});
-
-it("a refusal ends it with its reason, and what was replayed by then", async () => {
   const value = { tasks: Array.from({ length: 25 }, (_, task) => ({ task })) };
   const answers: Answer<unknown>[] = [{ ok: true, value }, refused("quota_exceeded", "too many tasks")];
   answering(() => answers.shift() ?? expect.unreachable("it has ended"));
