@@ -143,7 +143,7 @@ function count(home: CliHome, table: string): number {
   return home.runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
 }
 
-it("a setting that no experiment changes, a step too far and a value that is none are wrong usage, with what to do", async () => {
+it("a setting that no experiment changes, a step too far and a value that is none are wrong usage, with what to do; a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
   const home = aSeededHome();
   await home.misuses("experiment start", [
     ["team.strictFiles 1", /never changed by experiments.*checkpoint\.everyMs/s],
@@ -153,11 +153,6 @@ it("a setting that no experiment changes, a step too far and a value that is non
     ["checkpoint.everyToolCalls 10", "is 10 already"],
     ["checkpoint.everyMs soon", ""],
   ]);
-  expect(count(home, "experiments")).toBe(0);
-});
-
-it("a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
-  const home = aSeededHome();
   const figures = "needs 400 new chats in 28 days, and this machine had 4 in the last 28";
   const instead = ["replay --set checkpoint.everyMs=250000", "shim config set checkpoint.everyMs 250000"];
   const refused = failed(1, "nothing was started", figures, ...instead);

@@ -43,18 +43,14 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
   return { home, coordinator };
 }
 
-it("chats shows the present chats by short id, title and project, and counts the absent", async () => {
-  const { home } = aTeam();
+it("chats shows the present chats by short id, title and project, and counts the absent; one may be named by the beginning of its id, its title or the start of it, where one alone has it, and an ambiguous one is refused with titles", async () => {
+  const { home, coordinator } = aTeam();
   const { out } = await home.shim("team chats");
   expect(out).toMatch(/^CHAT +STATE +DETAIL +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
   expect(out).toMatch(/^aaaa1111 +works +- +fix the parser +~\/project +here /m);
   expect(out).not.toContain("write docs");
   expect(out).toContain("2 chats died or ended: `shim team chats --all`\n");
   expect((await home.json("team chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
-});
-
-it("a chat may be named by the beginning of its id, its title or the start of it, where one alone has it; an ambiguous one is refused with titles", async () => {
-  const { home, coordinator } = aTeam();
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
   const titles = ["-000000000001  works  fix the parser\n", "-000000000009  idle  the other\n"];
   const refused = failed(2, '"aaaa" matches several chats; give more of the id:\n', ...titles);

@@ -34,7 +34,7 @@ async function aSavedChat(script = check): Promise<ForkRig> {
   return rig;
 }
 
-it("the tests run on the files as they were, not on those of now, and the brief has how they ended", async () => {
+it("the tests run on the files as they were, not on those of now, and the brief has how they ended; a snapshot that is gone is not promised", async () => {
   const rig = await aSavedChat();
   rmSync(rig.path("new.txt"));
   const passed = "`npm test` ended with exit code 0 after ";
@@ -44,6 +44,10 @@ it("the tests run on the files as they were, not on those of now, and the brief 
   expect(await resume(rig)).toMatchObject({ ...printed(new RegExp(ended), open), err });
   expect(existsSync(rig.path("new.txt"))).toBe(false);
   expectNothingLeft(rig);
+  expect(await resume(rig, "--print")).toMatchObject(printed("puts them back (its commit is there now)\n"));
+  rmSync(rig.home.runtime.paths.snapshots, { recursive: true });
+  const gone = /\nfiles as they were: the snapshot is GONE \(commit [0-9a-f]{12} is not in SHIM's repository\)\n/;
+  expect(await resume(rig)).toMatchObject(printed(gone, "not run to an end ("));
 });
 
 it("tests that fail are quoted with their exit code, without secrets, and nothing is said to be right", async () => {
@@ -115,12 +119,4 @@ it("Ctrl-C ends the tests and all their processes: nothing is left or stored", a
   expect(await running).toMatchObject(failed(130, "the tests were stopped. Nothing was stored."));
   expectNothingLeft(rig);
   expect((await resume(rig, "--print")).out).not.toContain("tests of");
-});
-
-it("a snapshot that is gone is not promised", async () => {
-  const rig = await aSavedChat();
-  expect(await resume(rig, "--print")).toMatchObject(printed("puts them back (its commit is there now)\n"));
-  rmSync(rig.home.runtime.paths.snapshots, { recursive: true });
-  const gone = /\nfiles as they were: the snapshot is GONE \(commit [0-9a-f]{12} is not in SHIM's repository\)\n/;
-  expect(await resume(rig)).toMatchObject(printed(gone, "not run to an end ("));
 });
