@@ -151,9 +151,12 @@ it("without a clone, or a commit that the files need, the refusal says what to d
   expect(await taken(other, file, code, "--into", into)).toMatchObject({ folder: holding(/copy$/), isRepeated: true });
 });
 
-it("a hand-over that is taken again makes nothing new, and says so; a chat has its files as they are", async () => {
+it("a hand-over that is taken again makes nothing new, and says so; a chat has its files as they are; a file that is there is never replaced, and a session without events is not given", async () => {
   const { rig, other } = await twoMachines();
   const { file, code } = await give(rig.home);
+  expect(code).toMatch(/^shimgive-[\w-]{26}$/);
+  expect(await rig.home.shim("give --file", file)).toMatchObject(failed(1, "exists: name a new file"));
+  expect(await rig.home.shim("give 999 --file n")).toMatchObject(failed(3, "there is no session"));
   const { folder, branch } = await taken(other, file, code);
   write(folder, { "a.txt": "all of the parser\n" });
   const where = `Its files are in ${folder}, on branch ${branch}.`;
@@ -162,14 +165,6 @@ it("a hand-over that is taken again makes nothing new, and says so; a chat has i
   expect(readdirSync(join(other.paths.home, "work"))).toHaveLength(1);
   git(other.project, "worktree", "remove", "--force", folder);
   expect(await taken(other, file, code)).toMatchObject({ isRepeated: false, isAgain: true, branch: holding(/-2$/) });
-});
-
-it("a file that is there is never replaced, and a session without events is not given", async () => {
-  const { home } = (await twoMachines()).rig;
-  const { file, code } = await give(home);
-  expect(code).toMatch(/^shimgive-[\w-]{26}$/);
-  expect(await home.shim("give --file", file)).toMatchObject(failed(1, "exists: name a new file"));
-  expect(await home.shim("give 999 --file n")).toMatchObject(failed(3, "there is no session"));
 });
 
 it("with --native the conversation comes along, redacted, and is written as a session of the client that is asked for", async () => {

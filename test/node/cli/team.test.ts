@@ -307,16 +307,22 @@ it("a command ends with the process that holds its lease, also where that is kil
   await vi.waitFor(() => expect(systemProcesses.facts(pid)).toBeNull(), patience);
 });
 
-it("Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
-  const rig = aRunner();
-  const running = rig.leaseRun([], `${forever} writeFileSync(file, "1");`);
-  await rig.written();
-  const waiting = rig.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
-  await rig.comeChats(2);
-  rig.stop.abort();
-  expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
-  expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["ended", "ended"]]);
-});
+it.each([
+  ["leaseRun", 'appendFileSync(file, "1\\n");'],
+  ["lead", ""],
+] as const)(
+  "Ctrl-C ends the command of %s and releases what it holds; before that it starts nothing",
+  async (kind, script) => {
+    const rig = aRunner();
+    const running = rig[kind]([], `${forever} ${script}`);
+    await rig.written();
+    const waiting = rig[kind](["--wait", "1h"], script);
+    await rig.comeChats(2);
+    rig.stop.abort();
+    expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
+    expect([(await rig.written()).length, await rig.held(), await rig.chats()]).toEqual([1, [], ["ended", "ended"]]);
+  },
+);
 
 it("a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
   const rig = aRunner();
@@ -348,17 +354,10 @@ it("when leadership is lost the command is ended, and it campaigns again; with -
   expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
 });
 
-it("Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {
+it("what cannot be run or asked is said", async () => {
   const rig = aRunner();
-  const running = rig.lead([], forever);
-  await rig.written();
-  const waiting = rig.lead([], "");
-  await rig.comeChats(2);
-  rig.stop.abort();
-  expect([(await running).code, (await waiting).code, (await rig.written()).length]).toEqual([9, 130, 1]);
-  const fresh = aRunner();
-  expect((await fresh.home.shimWith(fresh.real, "team leaders run deploy -- no-such-program")).code).toBe(127);
-  await fresh.home.misuses("team leaders run", [
+  expect((await rig.home.shimWith(rig.real, "team leaders run deploy -- no-such-program")).code).toBe(127);
+  await rig.home.misuses("team leaders run", [
     [["a b", "--", "true"], "is not an election name"],
     ["deploy", "missing required argument 'command'"],
     [["deploy", "--", ""], "give the command after --"],
