@@ -15,18 +15,16 @@ type Claim = OutputOf<"tasks.claim">["claims"][number];
 
 async function clientsOf(edge: EdgeRuntime): Promise<WorkspaceClient[]> {
   const clients: WorkspaceClient[] = [];
-  for (let n = 0; n < overSockets + overHttp; n++) {
+  for (let n = 0; n < overSockets + overHttp; n++)
     clients.push(await realEdgeClient(edge.url, edge.adminToken, `c${n}`, { capacity: 1 }, n < overSockets));
-  }
   return clients;
 }
 
 /** All claim at once. @returns the claims that were granted, by the index of the client */
 async function claimed(clients: readonly WorkspaceClient[]): Promise<[at: number, claims: Claim[]][]> {
   const answers = await Promise.all(clients.map((client) => client.call("tasks.claim", { limit: 1 }, deadline)));
-  return answers
-    .map((answer, at): [number, Claim[]] => [at, given(answer).claims])
-    .filter(([, claims]) => claims.length > 0);
+  const all = answers.map((answer, at): [number, Claim[]] => [at, given(answer).claims]);
+  return all.filter(([, claims]) => claims.length > 0);
 }
 
 /**
@@ -42,11 +40,7 @@ async function raced(edge: EdgeRuntime, clients: readonly WorkspaceClient[], rou
 }
 
 /** The winner, and another chat that only knows the number of its claim, acknowledge at once. */
-async function acknowledged(
-  clients: readonly WorkspaceClient[],
-  at: number,
-  { task, claim }: Claim,
-): Promise<string[]> {
+async function acknowledged(clients: readonly WorkspaceClient[], at: number, { task, claim }: Claim) {
   const both = [at, (at + 1) % clients.length].flatMap((one) => clients[one] ?? []);
   const acks = await Promise.all(both.map((client) => client.call("tasks.ack", { task, claim }, deadline)));
   return acks.map((ack) => (ack.ok ? ack.value.state : ack.error.code));

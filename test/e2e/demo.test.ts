@@ -37,15 +37,13 @@ it("what does not come back in the demo is named, and the exit code is 1 @night"
   onTestFinished(() => void vi.unstubAllEnvs());
   // Prints nothing at a start.
   const hookScript = join(home.folder, "no-brief.mjs");
-  const hook = `if (process.argv[2] !== "SessionStart") await import(${JSON.stringify(built.hook)});\n`;
-  writeFileSync(hookScript, hook);
+  writeFileSync(hookScript, `if (process.argv[2] !== "SessionStart") await import(${JSON.stringify(built.hook)});\n`);
   const launch = { node: process.execPath, script: built.launcher, hookScript };
   const { signal } = new AbortController();
   const io = home.io({ env: process.env, launch, now: Date.now, interrupted: () => signal });
   expect(await runProgram(["demo"], io, addDemo), io.err).toBe(1);
-  expect(io.out, io.err).toEqual(
-    holding(/^ {2}LOST {2}goal /m, /^ {2}back {2}files of the snapshot /m, /did not come back\.$/m),
-  );
+  const named = [/^ {2}LOST {2}goal /m, /^ {2}back {2}files of the snapshot /m, /did not come back\.$/m];
+  expect(io.out, io.err).toEqual(holding(...named));
   expect(readdirSync(scratch)).toEqual([]);
   await vi.waitUntil(() => processesIn(scratch).length === 0, patience);
 });
@@ -62,9 +60,8 @@ it("the demo of a team: three workers do six tasks once, while a worker, the run
   const { edge, scene } = demo;
   const { tasks } = await edge.call("tasks.list", {});
   const numbers = tasks.map(({ task }) => task).toSorted((a, b) => a - b);
-  const ends = await Promise.all(
-    numbers.map(async (task) => (await edge.call("tasks.history", { task })).attempts.map(({ end }) => end).toSorted()),
-  );
+  const histories = await Promise.all(numbers.map((task) => edge.call("tasks.history", { task })));
+  const ends = histories.map(({ attempts }) => attempts.map(({ end }) => end).toSorted());
   expect(ends).toEqual([["done"], ["chat_offline", "done"], ["done"], ["done"], ["done"], ["done"]]);
   const last = (await edge.call("tasks.get", { task: numbers.at(-1) ?? 0 })).result as { commit: string };
   expect(scene.tests(node, "main")).toEqual({ passed: 0, failed: 7 });

@@ -8,13 +8,8 @@ import { MachineHome } from "#harness/machine/programs.ts";
 const root = join(import.meta.dirname, "..", "..");
 const example = "https://shim.example.workers.dev";
 
-interface Block {
-  /** Of which machine; the first where the page does not say. */
-  readonly machine: string;
-  readonly lines: readonly string[];
-}
-
-function blocksOf(page: string): Block[] {
+/** Each is of a machine: of the first where the page does not say. */
+function blocksOf(page: string) {
   const text = readFileSync(join(root, "docs", "guide", page), "utf8");
   return [...text.matchAll(/^```sh(?: (\w+))?\n([\s\S]*?)^```$/gm)].map(([, machine = "first", lines = ""]) => {
     return { machine, lines: lines.trim().split("\n") };
@@ -37,8 +32,7 @@ it("the commands of the page to get started work literally: a dead chat is found
   const [{ id: checkpoint } = { id: "" }] = checkpoints as { id: string }[];
   for (const { lines } of blocksOf("getting-started.md")) {
     const isDismissing = lines.some((line) => line.includes("--dismiss"));
-    const values = { "<session>": isDismissing ? dismissed : session, "<checkpoint>": checkpoint };
-    await machine.run(filled(lines, values));
+    await machine.run(filled(lines, { "<session>": isDismissing ? dismissed : session, "<checkpoint>": checkpoint }));
   }
   expect(readFileSync(join(machine.home, "as-it-was", "a.txt"), "utf8")).toBe("one\n");
 });

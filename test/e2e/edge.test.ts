@@ -62,12 +62,7 @@ function copyOf(client: WorkspaceClient): { readonly keys: Map<string, unknown>;
   return { keys, problems };
 }
 
-async function write(
-  edge: EdgeRuntime,
-  prefix: string,
-  acknowledged: Map<string, number>,
-  isOver: { now: boolean },
-): Promise<void> {
+async function write(edge: EdgeRuntime, prefix: string, acknowledged: Map<string, number>, isOver: { now: boolean }) {
   for (let n = 0; !isOver.now; n++) {
     const key = `${prefix}/${n}`;
     const done = await edge.call("state.set", { key, value: n }).catch(() => null);

@@ -209,9 +209,8 @@ it("where no host can be started events wait in the spool, redacted, and the use
   // No database, so that a host cannot take its lock.
   const lock = hostLock(paths.home, systemProcesses.boot());
   mkdirSync(lock, { recursive: true });
-  for (const n of [1, 2]) {
+  for (const n of [1, 2])
     expect(prompt(paths, n).stdout).toMatch(/SHIM cannot save: .*host[.-].* Events wait in the spool until it can\./);
-  }
   await vi.waitUntil(() => hostsOf(paths.home).length === 0, patience);
   const waiting = readdirSync(paths.spool).map((name) => readFileSync(join(paths.spool, name), "utf8"));
   expect(waiting).toHaveLength(2);

@@ -12,7 +12,6 @@ import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-test.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import type { ProcessIdentity } from "#src/platform/processes.ts";
 import * as spool from "#src/store/spool.ts";
 import type { Store } from "#src/store/store.ts";
 
@@ -95,12 +94,7 @@ function startHook(paths: Paths, name: string, answers: Answers) {
   return { child, ended: end() };
 }
 
-function victimsOf(
-  kind: Kind,
-  chat: WorkingChat,
-  hook: ReturnType<typeof startHook>,
-  paths: Paths,
-): readonly Pick<ProcessIdentity, "pid">[] {
+function victimsOf(kind: Kind, chat: WorkingChat, hook: ReturnType<typeof startHook>, paths: Paths): { pid: number }[] {
   if (kind === "host") return hostsOf(paths.home);
   if (kind === "hook") return familyOf(hook.child.pid ?? -1);
   if (kind === "client") return [chat.server];
@@ -146,12 +140,8 @@ function startChats(chats: WorkingChat[], round: number, paths: Paths, answers: 
 }
 
 /** Kills in one home, from a round to another one. */
-async function killInHome(
-  from: number,
-  to: number,
-  random: () => number,
-  totals: { faults: string[]; acknowledged: number },
-): Promise<void> {
+async function killInHome(from: number, to: number, random: () => number) {
+  const faults: string[] = [];
   const paths = homeWithoutRetention();
   const answers: Answers = { ends: [], commands: [], steps: [], refused: [] };
   const store = storeOf(paths);
@@ -173,17 +163,17 @@ async function killInHome(
     const { count } = other;
     // Otherwise the next kill comes while all start.
     if (random() < 0.6) await vi.waitUntil(() => other.isOver || other.count > count, polling);
-    totals.faults.push(...faultsOf(store, paths, answers).map((fault) => `${where}: ${fault}`));
+    faults.push(...faultsOf(store, paths, answers).map((fault) => `${where}: ${fault}`));
   }
   const last = new WorkingChat(paths, `r${to}-last`, answers);
   await vi.waitUntil(() => last.count > 0 && spool.isEmpty(paths.spool), polling);
-  totals.faults.push(...faultsOf(store, paths, answers).map((fault) => `seed ${seed}, before round ${to}: ${fault}`));
-  totals.acknowledged += answers.ends.length + answers.commands.length + answers.steps.length;
+  faults.push(...faultsOf(store, paths, answers).map((fault) => `seed ${seed}, before round ${to}: ${fault}`));
   chats.push(last);
   for (const one of chats) killEvery(one.isOver ? [] : familyOf(one.server.pid));
   killEvery(hostsOf(paths.home));
   await Promise.all(chats.map(({ life }) => life));
   store.close();
+  return { faults, acknowledged: answers.ends.length + answers.commands.length + answers.steps.length };
 }
 
 it(
@@ -191,16 +181,17 @@ it(
   { timeout: 240_000 + rounds * 10_000 },
   async () => {
     const random = seededRandom(seed);
-    const totals = { faults: [] as string[], acknowledged: 0 };
+    const faults: string[] = [];
+    let acknowledged = 0;
     for (let from = 0; from < rounds; from += roundsOfHome) {
       const to = Math.min(rounds, from + roundsOfHome);
-      await killInHome(from, to, random, totals);
-      const { acknowledged, faults } = totals;
-      process.stdout.write(
-        `kills: seed ${seed}, ${to} rounds, ${acknowledged} acknowledged, ${faults.length} faults\n`,
-      );
+      const home = await killInHome(from, to, random);
+      faults.push(...home.faults);
+      acknowledged += home.acknowledged;
+      const found = `${to} rounds, ${acknowledged} acknowledged, ${faults.length} faults`;
+      process.stdout.write(`kills: seed ${seed}, ${found}\n`);
     }
-    expect(totals.faults).toEqual([]);
-    expect(totals.acknowledged).toBeGreaterThan(rounds);
+    expect(faults).toEqual([]);
+    expect(acknowledged).toBeGreaterThan(rounds);
   },
 );

@@ -225,12 +225,11 @@ const count = setting("SHIM_POWER_CUTS", 40);
 const seed = setting("SHIM_POWER_SEED", 1);
 const timeout = 240_000 + count * 1_000;
 
-for (const name of DRIVERS) {
+for (const name of DRIVERS)
   it(`a power cut at any moment loses nothing that was acknowledged, by ${name} @night`, { timeout }, (test) => {
     const recording = record(test, { driver: name, seed, steps: 100, hasProject: false });
     expect(cutPower(recording, { driver, seed, count })).toEqual([]);
   });
-}
 
 it("a power cut at any moment leaves whole snapshots @night", { timeout }, (test) => {
   const recording = record(test, { driver: "better-sqlite3", seed, steps: 40, hasProject: true });

@@ -79,8 +79,7 @@ it(
   `kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice @night`,
   { timeout: 240_000 + rounds * 8_000 },
   async () => {
-    const edge = await EdgeRuntime.open();
-    const crash = await syncCrash(edge, temporaryFolder());
+    const crash = await syncCrash(await EdgeRuntime.open(), temporaryFolder());
     console.log(`sync crash: ${JSON.stringify({ ...crash, lost: crash.lost.length })}`);
     expect(crash).toMatchObject({ lost: [], extra: [0, 0], refused: 0 });
     expect(crash.kills).toBeGreaterThan(rounds);

@@ -137,17 +137,11 @@ async function dropSnapshot(): Promise<void> {
   say("dropped", commit, repository);
 }
 
-const weights = steps.reduce((sum, [weight]) => sum + weight, 0);
+const weights = steps.map(([weight]) => weight);
 for (let n = 0; n < task.steps; n++) {
   // Then comes the upgrade.
   if (n === Math.floor(task.steps / 8)) reopen();
-  let left = rng.below(weights);
-  for (const [weight, run] of steps) {
-    left -= weight;
-    if (left >= 0) continue;
-    await run();
-    break;
-  }
+  await steps[rng.draw(weights)]?.[1]();
 }
 store.close();
 say("end");

@@ -117,10 +117,8 @@ export class Disk {
     switch (kind) {
       case "O":
         return this.#open(inode, path(), (number & O_TRUNC) !== 0);
-      case "D": {
-        const folder = this.#find(path()) ?? missing(path());
-        return void this.#byInode.set(inode, folder);
-      }
+      case "D":
+        return void this.#byInode.set(inode, this.#find(path()) ?? missing(path()));
       case "F":
         return void this.#byInode.set(inode, this.#name(path(), new Folder()));
       case "W":
@@ -171,9 +169,8 @@ export class Disk {
 
   #find(path: string): File | Folder | undefined {
     let node: File | Folder | undefined = this.#top;
-    for (const name of path.slice(this.#root.length).split("/").filter(Boolean)) {
+    for (const name of path.slice(this.#root.length).split("/").filter(Boolean))
       node = node instanceof Folder ? node.names.get(name) : undefined;
-    }
     return node;
   }
 

@@ -150,12 +150,10 @@ function broken(driver: Driver, from: string, to: string, home: string, promised
 
 function storeFaults(store: Store, paths: Paths, promised: Promised): string[] {
   store.write((sql) => addSession(sql, { id: "later" }));
-  if (existsSync(paths.spool)) {
-    spool.drain(paths.spool, (entry) => {
-      const key = String(entry["key"]);
-      store.write((sql) => void addJournal(sql, { session: "later", key, at: entry.at }));
-    });
-  }
+  if (existsSync(paths.spool))
+    spool.drain(paths.spool, ({ key, at }) =>
+      store.write((sql) => void addJournal(sql, { session: "later", key: String(key), at })),
+    );
   const stored = new Set(store.read((sql) => column(sql, "SELECT key FROM journal"), []));
   const lost = [...promised.rows].filter((key) => !stored.has(key));
   const reported = store.read(notices.list, []).map(({ kind, text }) => `${kind}: ${text}`);
