@@ -10,17 +10,16 @@ import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 const request = "Make the parser accept empty input";
 const fault = "The fault is in one.ts.";
 
-const subjects = ["write a test", "fix the parser", "tell the team"];
+const subjects = ["write a test", "fix the parser", "tell the team"].map((subject) => {
+  return { subject, description: "of the parser" };
+});
 const calls = (name: string, inputs: readonly Record<string, unknown>[]): Step => ({
   tools: inputs.map((input) => ({ name, input })),
 });
 
 /** A list of tasks, work on some files, a failure, then a tool that never ends. */
 const work = (rig: ClaudeRig): Step[] => [
-  calls(
-    "TaskCreate",
-    subjects.map((subject) => ({ subject, description: "of the parser" })),
-  ),
+  calls("TaskCreate", subjects),
   calls("TaskUpdate", [
     { taskId: "1", status: "completed" },
     { taskId: "2", status: "in_progress" },
@@ -48,9 +47,8 @@ it("Claude Code that is killed in the middle of a tool gives the next chat a che
   writeFileSync(rig.path("one.ts"), "changed by hand\n");
   rmSync(rig.path("new.ts"));
 
-  const second = await rig.printed("go on", {
-    steps: [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }],
-  });
+  const steps = [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }];
+  const second = await rig.printed("go on", { steps });
   const [brief, ...others] = briefs(second.model);
   expect(others).toEqual([]);
   for (const line of [
@@ -76,9 +74,8 @@ it("Claude Code that is killed in the middle of a tool gives the next chat a che
 
 it("Claude Code works on undisturbed when the host was killed, in a terminal too @night", async () => {
   const rig = new ClaudeRig();
-  const first = await rig.terminal({
-    steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
-  });
+  const second = [bash("echo two"), shimTool("shim_session_status"), { text: "Two." }];
+  const first = await rig.terminal({ steps: [{ text: "One." }, ...second, endless] });
   const claudePid = await first.process.claudePid();
   await first.process.send("do the first thing");
   const { id } = await rig.begun();

@@ -4,20 +4,17 @@ import { untilFound } from "#harness/claude/claude-code.ts";
 import { bash, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
 import { runShim } from "#harness/clients/real-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
+import type { MachineOutput } from "#src/contract/machine/operations.ts";
 
 const dialog = "Doyouwanttoproceed?";
 const settings = { permissions: { ask: ["Bash"] } };
-
-interface Open {
-  readonly requests: readonly { readonly id: string; readonly text: string; readonly canAnswer: boolean }[];
-}
 
 function aRig() {
   const rig = new ClaudeRig();
   write(rig.paths.home, { "config.json": JSON.stringify({ answers: { isEnabled: true } }) });
   const env = { PATH: process.env["PATH"] ?? "", HOME: rig.home, SHIM_HOME: rig.paths.home };
   const shim = (...args: readonly string[]): unknown => JSON.parse(runShim([...args, "--json"], { env }));
-  const open = (): Open["requests"] => (shim("requests") as Open).requests;
+  const open = () => (shim("requests") as MachineOutput<"requests.list">).requests;
   const asked = (text: string) =>
     untilFound(() => open().find((one) => one.text.startsWith(text)), `a request: ${text}`);
   return { rig, shim, open, asked };

@@ -43,8 +43,7 @@ it("a terminal closed between two turns does not finish the chat; the next one m
     const next = await rig.printed("hello", hello);
     expect(received(next.model)).toContain(`"fix the parser" (${idle.id}), was closed`);
     expect(briefs(next.model)).toEqual([]);
-    const later = await rig.printed("hello", hello);
-    expect(received(later.model)).not.toContain("fix the parser");
+    expect(received((await rig.printed("hello", hello)).model)).not.toContain("fix the parser");
   }
 });
 
@@ -93,8 +92,7 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   expect(more).toEqual([]);
   expect(brief).toContain("SHIM: this session died");
   expect(brief).toContain("in mid-turn, running Bash exec sleep 600");
-  const beside = await rig.printed("hello", hello);
-  expect(received(beside.model)).not.toContain("recovered data");
+  expect(received((await rig.printed("hello", hello)).model)).not.toContain("recovered data");
   again.model.release("answer");
   expect(await again.process.waitForExit()).toEqual({ code: 0, signal: null });
   expect(rig.session(id)).toMatchObject({ endReason: "other", recovery: null });

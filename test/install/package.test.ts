@@ -189,8 +189,7 @@ it.each(nodes)(
     const shim = join(machine.home, ".local", "bin", "shim");
     await chat(machine, shim);
     await hook(machine, "SessionEnd", { reason: "prompt_input_exit" });
-    const left = good(await machine.run(shim, ["init", "--remove", "--yes"])).out;
-    expect(left).toContain("Stored data stays in");
+    expect(good(await machine.run(shim, ["init", "--remove", "--yes"])).out).toContain("Stored data stays in");
     expect(existsSync(join(machine.home, ".local", "share", "shim", "program"))).toBe(false);
     good(await machine.run("npx", ["--yes", "shim-mcp", "init", "--remove", "--data", "--yes"]));
     expect(machine.tree()).toEqual(before);

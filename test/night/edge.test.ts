@@ -39,9 +39,8 @@ it("a workspace whose chats only ping and watch hibernates within 15 s, and keep
   const workspace = `${edge.url}/v1/workspaces/${edge.workspace}`;
   const all = Array.from({ length: chats }, (_, n) => aChat(workspace, edge.adminToken, "m1", `c${n}`));
   const sockets = (await Promise.all(all)).map(({ socket }) => socket);
-  await Promise.all(
-    sockets.map((socket) => socket.frame([{ method: "state.watch", params: { watch: "w", prefix: "k" } }])),
-  );
+  const watch = [{ method: "state.watch", params: { watch: "w", prefix: "k" } }];
+  await Promise.all(sockets.map((socket) => socket.frame(watch)));
   // The hint of the second write waits for a second.
   for (const value of [1, 2]) await edge.call("state.set", { key: "k", value });
   expect(await rowsSinceStart(edge)).toBeGreaterThan(chats);

@@ -15,13 +15,10 @@ const seed = setting("SHIM_EVOLVE_KILL_SEED", 1);
 const progressLines = 16;
 const maxLaterMs = 2_000;
 
-interface Moment {
-  readonly line: number;
-  readonly laterMs: number;
-}
+type Moment = ReturnType<typeof momentOf>;
 
 /** Each round has a seed of its own, so that one can be repeated alone. */
-function momentOf(ownSeed: number): Moment {
+function momentOf(ownSeed: number) {
   const random = seededRandom(ownSeed);
   return { line: Math.floor(random() * progressLines), laterMs: Math.floor(random() * maxLaterMs) };
 }

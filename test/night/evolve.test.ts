@@ -47,10 +47,8 @@ function fix(name: string): Omit<Part, "text"> {
 /** Where the settings of the worker are, whose Claude Code does these parts one after the other. */
 function withWorker(machine: MachineHome, parts: readonly Omit<Part, "text">[]): string {
   const done = lines(init(), result());
-  const program = writeFakeClaude(
-    machine.home,
-    parts.map((part) => ({ text: done, ...part })),
-  );
+  const all = parts.map((part) => ({ text: done, ...part }));
+  const program = writeFakeClaude(machine.home, all);
   const path = join(machine.home, "worker.json");
   const evolve = { trust: true, claude: { program, env: ["HOME"] } };
   writeFileSync(path, JSON.stringify({ types: { evolve: { repository: machine.project, evolve } } }));

@@ -11,29 +11,19 @@ import { EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
 import { endByHand, seedExperiments } from "#harness/experiments/histories.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { patience } from "#harness/machine/programs.ts";
-import { MachineHome } from "#harness/machine/programs.ts";
+import { MachineHome, patience } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { dashboards as made } from "../../scripts/dashboards.ts";
 
 const ops = join(import.meta.dirname, "..", "..", "ops");
 
-interface Target {
-  readonly url: string;
-  readonly token: string;
-}
-
 /** By the name of the job in ops/prometheus/prometheus.yml. */
-type Targets = Readonly<Record<"shim-machine" | "shim-workspace", Target>>;
+type Targets = Readonly<Record<"shim-machine" | "shim-workspace", Readonly<Record<"url" | "token", string>>>>;
 
 interface Config {
   global: Record<string, string>;
-  scrape_configs: {
-    job_name: keyof Targets;
-    scrape_interval?: string;
-    static_configs: { targets: string[] }[];
-  }[];
+  scrape_configs: { job_name: keyof Targets; scrape_interval?: string; static_configs: { targets: string[] }[] }[];
 }
 
 /** A copy of ops/prometheus with the tokens that it names. */
@@ -97,8 +87,7 @@ class Prometheus {
 
   async #isReady(): Promise<boolean> {
     if (this.#process.exitCode !== null) throw new Error(`prometheus has ended: ${this.#said}`);
-    const answer = await fetch(`${this.url}/-/ready`).catch(() => null);
-    return answer?.ok ?? false;
+    return (await fetch(`${this.url}/-/ready`).catch(() => null))?.ok ?? false;
   }
 
   async ask<T>(path: string): Promise<T> {
@@ -191,11 +180,7 @@ const dashboards = ["machine.json", "team.json", "experiments.json"];
 
 interface Dashboard {
   readonly templating: { readonly list: readonly { readonly query: unknown }[] };
-  readonly panels: readonly {
-    readonly title: string;
-    readonly type: string;
-    readonly targets?: readonly { readonly expr: string }[];
-  }[];
+  readonly panels: readonly { readonly title: string; readonly targets?: readonly { readonly expr: string }[] }[];
 }
 
 function dashboard(file: string): Dashboard {
@@ -286,11 +271,7 @@ it("a real Prometheus scrapes a machine and a workspace, finds them by the dashb
   }
 });
 
-interface Rule {
-  readonly name: string;
-  readonly health: string;
-  readonly state: string;
-}
+type Rule = Readonly<Record<"name" | "health" | "state", string>>;
 
 async function rules(prometheus: Prometheus): Promise<Rule[]> {
   const { groups } = await prometheus.ask<{ groups: { rules: Rule[] }[] }>("rules");

@@ -82,8 +82,7 @@ it("the page follows the workspace over its socket, opened with a ticket that is
 });
 
 it("the link of a hand-over opened in a browser says what to type, asks the coordinator for nothing, and uses nothing up @night", async () => {
-  const edge = await anEdge();
-  const link = `${edge.url}/take#${"a".repeat(44)}.${"b".repeat(22)}`;
+  const link = `${(await anEdge()).url}/take#${"a".repeat(44)}.${"b".repeat(22)}`;
   const { page, faults } = await openTab(link, { permissions: ["clipboard-read", "clipboard-write"] });
   const asked: string[] = [];
   page.on("request", (request) => {
@@ -268,9 +267,8 @@ it("without a network the page is there, and says that the machine is not reacha
   await page.getByText("not live").waitFor();
   await page.getByRole("link", { name: "Phone", exact: true }).click();
   await page.getByText("Paired until").waitFor();
-  const kept = await page.evaluate(
-    "caches.keys().then((all) => caches.open(all[0])).then((one) => one.keys()).then((all) => all.map((one) => one.url).join())",
-  );
+  const urls = "(await (await caches.open((await caches.keys())[0])).keys()).map((one) => one.url).join()";
+  const kept = await page.evaluate(`(async () => ${urls})()`);
   expect(kept).toContain("/app-phone-gate");
   expect(kept).not.toMatch(/\/v1\/|\/health/);
 });
@@ -289,8 +287,9 @@ it("a message of the machine is shown by the service worker without the page's h
   })`;
   const shown = { title: "Payments waits for you", body: "May it run npm test?", tag: "chat-1", url: "/#/fleet" };
   for (const data of [JSON.stringify(shown), "{"]) await worker?.evaluate(`(${push})(${JSON.stringify(data)})`);
+  const text = "[one.title, one.body, one.tag, one.data].join(' ')";
   const texts = await worker?.evaluate(
-    "registration.getNotifications().then((all) => all.map((one) => [one.title, one.body, one.tag, one.data].join(' ')).sort())",
+    `registration.getNotifications().then((all) => all.map((one) => ${text}).sort())`,
   );
   expect(texts).toEqual([
     "Payments waits for you May it run npm test? chat-1 /#/fleet",

@@ -74,9 +74,8 @@ it("at 1440 x 900 twelve chats of three projects are above the fold, what needs 
   const headings = await page.getByRole("heading", { level: 2 }).allTextContents();
   expect(headings.toSorted()).toEqual(["Needs you", "project", "project-0", "project-1", "project-2"]);
   expect(headings[0]).toBe("Needs you");
-  const ends: number[] = await page.evaluate(
-    '[...document.querySelectorAll("main li")].map((one) => one.getBoundingClientRect().bottom)',
-  );
+  const bottoms = '[...document.querySelectorAll("main li")].map((one) => one.getBoundingClientRect().bottom)';
+  const ends: number[] = await page.evaluate(bottoms);
   expect(ends.filter((end) => end <= 900)).toHaveLength(12);
   expect(await page.getByText("Docs: the upgrade guide").count()).toBe(0);
   await page.getByText("1 ended in the last day").click();
@@ -114,8 +113,7 @@ it("each chat that needs the user has one thing to do: open it, or copy the comm
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   const needs = page.getByRole("region", { name: "Needs you" }).getByRole("listitem");
   await needs.first().waitFor();
-  const actions = await needs.locator(".action > *").allTextContents();
-  expect(actions).toEqual(["Open", "Copy resume command"]);
+  expect(await needs.locator(".action > *").allTextContents()).toEqual(["Open", "Copy resume command"]);
   await page.getByRole("button", { name: "Copy resume command" }).click();
   await page.getByText(/^Copied: shim resume /).waitFor();
   expect(await page.evaluate("navigator.clipboard.readText()")).toMatch(/^shim resume 3333/);
@@ -167,8 +165,7 @@ it("with the keyboard alone: skip to the view, find a chat, ask to dismiss it, a
 });
 
 it("an empty machine says in each view what to do first @night", async () => {
-  const home = aCliHome();
-  const { page, faults } = await openHome(home);
+  const { page, faults } = await openHome(aCliHome());
   const empty = [
     ["fleet", "Start Claude Code in a project"],
     ["day", "Choose a longer time"],
