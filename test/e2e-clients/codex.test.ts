@@ -123,13 +123,8 @@ function supervise(rig: ClientRig, claude: ScriptedModel, model: ScriptedModel):
   const other = { client: "codex", program: programOf(codexClient), args: codexFlags(model.url) };
   const rule = { folder: rig.project, order: [other], mostUsd: null, mostHours: 24 };
   rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
-  const own = {
-    folder: rig.project,
-    prompt,
-    program: claudeBinary(),
-    args: ["--allowedTools", "Bash,Write,mcp__shim"],
-  };
-  const fix = { kind: "claude", ...own, env: ["STANDIN_KEY"] };
+  const own = { folder: rig.project, prompt, program: claudeBinary(), env: ["STANDIN_KEY"] };
+  const fix = { kind: "claude", ...own, args: ["--allowedTools", "Bash,Write,mcp__shim"] };
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
   const shim = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
   const env = { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env: shim }), ...rig.env(noModel) };

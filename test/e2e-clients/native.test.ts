@@ -6,6 +6,7 @@ import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
 import { aModel, ClientRig, fail } from "#harness/clients/chat-rig.ts";
 import { codex, codexSettings, connectClient, environmentOf, noModel } from "#harness/clients/real-clients.ts";
 import { opencode, putProgram, type RealClient, runShim } from "#harness/clients/real-clients.ts";
+import type { Native } from "#src/contract/machine/recovery.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
 import { programOf } from "../../scripts/install-clients.ts";
 
@@ -53,18 +54,10 @@ class ThreeClients extends ClientRig {
     return model;
   }
 
-  native(id: string, client: string): Made {
+  native(id: string, client: string): Native {
     const args = ["resume", id, "--in", client, "--native", "--json"];
-    return JSON.parse(runShim(args, { cwd: this.project, env: this.#envOf(noModel) })) as Made;
+    return JSON.parse(runShim(args, { cwd: this.project, env: this.#envOf(noModel) })) as Native;
   }
-}
-
-interface Made {
-  readonly made: string;
-  readonly carried: object;
-  readonly lost: readonly object[];
-  readonly damages: number;
-  readonly start: { readonly command: string; readonly args: readonly string[] };
 }
 
 const commands = ["echo r$((1200+34))", "echo r$((5600+78)); exit 3"] as const;

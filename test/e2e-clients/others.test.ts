@@ -89,11 +89,9 @@ it.each(clients)(
   async (_name, client) => {
     const rig = new ClientRig(client);
     // Copilot CLI knows no session that was killed in its first call.
-    const first = await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
-    await kill(first);
+    await kill(await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));
     const [{ id } = { id: "none" }] = rig.sessions();
-    const resumed = await rig.run("go on", [{ text: "I go on." }], id);
-    expect(firstRequest(resumed)).toContain(running);
+    expect(firstRequest(await rig.run("go on", [{ text: "I go on." }], id))).toContain(running);
     expect(rig.sessions().map((session) => session.id)).toEqual([id]);
     const entries = rig.stored(id).journal.map(({ entry }) => entry);
     expect(entries.filter(({ kind }) => kind === "start")).toMatchObject([{ source: "startup" }, { source: "resume" }]);
@@ -115,11 +113,10 @@ it("OpenCode sends its events to the host; where that is killed, the next one ha
     { tools: [until("second")] },
     { text: "The parser accepts it now." },
   ]);
-  const waiting = (file: string): Promise<unknown> =>
-    untilFound(
-      () => rig.processes().some(({ command }) => command.join(" ").includes(`until [ -e ${file} ]`)),
-      `the wait for ${file}: ${JSON.stringify(run.process.output)}`,
-    );
+  const waiting = (file: string): Promise<unknown> => {
+    const isThere = () => rig.processes().some(({ command }) => command.join(" ").includes(`until [ -e ${file} ]`));
+    return untilFound(isThere, `the wait for ${file}: ${JSON.stringify(run.process.output)}`);
+  };
   await waiting("first");
   expect(rig.processes().filter(isHook)).toEqual([]);
   const hosts = hostsOf(rig.paths.home);
@@ -131,6 +128,5 @@ it("OpenCode sends its events to the host; where that is killed, the next one ha
   expect(await run.process.waitForExit()).toMatchObject({ code: 0 });
   const [session] = rig.sessions();
   expect(session).toMatchObject({ toolCalls: 3, toolErrors: 0 });
-  const calls = "tool_start tool_end ".repeat(3);
-  expect(rig.kinds(session!.id).join(" ")).toBe(`start prompt ${calls}assistant turn_end`);
+  expect(rig.kinds(session!.id).join(" ")).toBe(`start prompt ${"tool_start tool_end ".repeat(3)}assistant turn_end`);
 });
