@@ -63,3 +63,9 @@ export function putCodexInto(bin: string): void {
   const text = `#!${process.execPath}\nimport(${JSON.stringify(program)});\n`;
   fs.writeFileSync(join(bin, "codex"), text, { mode: 0o755 });
 }
+
+export function anInstalledHome(...version: Parameters<typeof aClientHome>): ClientHome {
+  const home = aClientHome(...version);
+  home.install();
+  return home;
+}

@@ -18,7 +18,7 @@ import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { Chat, type ChatTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { createServer } from "#src/local-mcp/mcp/server.ts";
 import { rowCount } from "./claude.ts";
-import type { TempRuntime } from "./temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -119,7 +119,7 @@ export interface ConnectOptions {
 }
 
 /** A real client on the real server, in this process; only the pipe between them is in memory. */
-export async function connect(runtime: TempRuntime, options: ConnectOptions = {}) {
+export async function connect(runtime = tempRuntime(), options: ConnectOptions = {}) {
   const { era = "modern", name = "tester", serverPid = 500, clientPid = 400 } = options;
   const server = running(runtime, serverPid, clientPid);
   const chat = new Chat({
@@ -156,7 +156,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     if (!isError) throw new Error(`${tool} was not refused: ${text}`);
     return text;
   };
-  return { client, chat, server, answers: () => answers, call, ask, refusal };
+  return { runtime, client, chat, server, answers: () => answers, call, ask, refusal };
 }
 
 function running({ processes }: TempRuntime, pid: number, parent: number): ProcessIdentity {
@@ -172,7 +172,7 @@ async function open(era: Era, name: string, transport: InMemoryTransport): Promi
 }
 
 /** A client without hooks and session ids, one process for the whole app. */
-export async function desktop(runtime: TempRuntime, pid = 500): Promise<Connected> {
+export async function desktop(runtime = tempRuntime(), pid = 500): Promise<Connected> {
   return connect(runtime, { serverPid: pid, clientPid: pid + 100, name: "claude-ai", isWithoutHooks: true });
 }
 

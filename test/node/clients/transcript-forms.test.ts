@@ -126,11 +126,7 @@ const reminders = "<system-reminder>x</system-reminder>\n".repeat(50_000);
 
 it.each([
   ["an IDE's context", "<ide_opened_file>a.ts</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it", "fix it"],
-  [
-    "the files of an editor",
-    "# Context from my IDE setup:\n\n## Active file: a.ts\n\n## My request for Codex:\nfix it",
-    "fix it",
-  ],
+  ["an IDE's files", "# Context from my IDE setup:\n\n## Active file: a\n\n## My request for Codex:\nfix it", "fix it"],
   ["a reminder behind them", "fix it\n<system-reminder>be brief</system-reminder>", "fix it"],
   ["many reminders behind them", `fix it\n${reminders}`, "fix it"],
   ["many reminders before them", `${reminders}fix it`, "fix it"],
@@ -287,6 +283,8 @@ it.each([
 const parallel = 'await Promise.all([tools.exec_command({cmd:`ls ${dir}`}), tools.exec_command({cmd:"pwd"})]);';
 const loop = 'const cmds = ["ls"]; for (const cmd of cmds) await tools.exec_command({cmd});';
 const others = "await tools.mcp__db__query({}); await tools.web__run({});";
+const planning =
+  'await tools.update_plan({plan:[{step:"read \\"a\\"",status:"completed"},{"step":"sort","status":"pending"}]});';
 const planned = [
   { content: 'read "a"', status: "completed" },
   { content: "sort", status: "pending" },
@@ -297,11 +295,7 @@ it.each([
   [parallel, "Bash", { command: "ls ${dir}\npwd" }],
   [`await tools.exec_command({cmd:"${"x".repeat(5_000)}"});`, "Bash", { command: "x".repeat(1_000) }],
   [loop, "Bash", { command: loop }],
-  [
-    'await tools.update_plan({plan:[{step:"read \\"a\\"",status:"completed"},{"step":"sort","status":"pending"}]});',
-    "TodoWrite",
-    { todos: planned },
-  ],
+  [planning, "TodoWrite", { todos: planned }],
   [others, "exec", { command: others }],
   ["text(ALL_TOOLS);", "exec", { command: "text(ALL_TOOLS);" }],
 ])("a program of Codex is the call of the tool that it uses (%#)", (program, name, input) => {
@@ -378,11 +372,10 @@ it.each([
 ])("answers of a dialog in a live chat of Codex are kept once: %s", (_case, { hooks, parts, question }) => {
   const { chat, common, write } = aLiveCodex(Date.parse("2023-11-14T09:59:59Z"));
   const call = { ...common, tool_name: "request_user_input", tool_use_id: "call_9", tool_input: { questions } };
-  const given = { name: call.tool_name, call_id: "call_9", arguments: JSON.stringify({ questions }) };
   const writeRow = (second: number, type: string, payload: Readonly<Record<string, unknown>>): void =>
     write(`${JSON.stringify(codexRow(second, `response_item/${type}`, payload))}\n`);
   if (hooks) chat.send("PreToolUse", call);
-  writeRow(1, "function_call", given);
+  writeRow(1, "function_call", { name: call.tool_name, call_id: "call_9", arguments: JSON.stringify({ questions }) });
   if (parts === 2) chat.send("Stop", { ...common, turn_id: "first" });
   if (hooks) chat.send("PostToolUse", { ...call, tool_response: answers });
   writeRow(2, "function_call_output", { call_id: "call_9", output: answers });

@@ -78,8 +78,7 @@ it("every source file and folder that a page names is there", () => {
     .filter((page) => page !== "CHANGELOG.md" && page !== "docs/benchmarks.md")
     .flatMap((page) => pathsIn(page).map((path) => ({ page, path })));
   expect(named.length).toBeGreaterThan(100);
-  const missing = named.filter(({ path }) => !existsSync(join(root, path)) && find(`**/${path}`).length === 0);
-  expect(missing).toEqual([]);
+  expect(named.filter(({ path }) => !existsSync(join(root, path)) && !find(`**/${path}`).length)).toEqual([]);
 });
 
 /** Documents for users and for those who work on SHIM, without its decisions and what is made. */
@@ -107,8 +106,7 @@ function wordsOf(line: string): string[] {
 }
 
 function inBlocks(page: string, text: string): Shown[] {
-  const blocks = text.match(/^```(?:sh)?\n[\s\S]*?^```$/gm) ?? [];
-  const lines = blocks.flatMap((block) => block.split("\n").slice(1, -1));
+  const lines = (text.match(/^```(?:sh)?\n[\s\S]*?^```$/gm) ?? []).flatMap((block) => block.split("\n").slice(1, -1));
   return lines.flatMap((line) => {
     const found = /^\s*(?:[A-Z_]+=\S+ )*(?:node bin\/shim\.mjs|shim) (.+)$/.exec(line);
     const words = wordsOf(found?.[1] ?? "");

@@ -7,7 +7,7 @@ import { writeAtomically } from "#src/platform/private-files.ts";
 import type { Plan } from "#src/installer/file-edits.ts";
 import { renderPlan } from "#src/installer/setup-overview.ts";
 import { given } from "#harness/coordinator/peers.ts";
-import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { aClientHome, anInstalledHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { T0 } from "#harness/machine/git-project.ts";
 import * as fc from "fast-check";
 import { json, formatOf, listIn, objectIn, update, type Settings } from "#src/installer/settings.ts";
@@ -208,8 +208,7 @@ it("install and uninstall give the original bytes, in any layout, and installing
 });
 
 it("files that SHIM made are deleted, also when another program wrote them and took it back", () => {
-  const home = aClientHome();
-  home.install();
+  const home = anInstalledHome();
   const changed = json.set(home.read(home.settings) ?? "", ["theUsers"], 1);
   home.write(home.settings, json.remove(changed, ["theUsers"]));
   home.write(home.servers, JSON.stringify(JSON.parse(home.read(home.servers) ?? "")));
@@ -226,8 +225,7 @@ it("what the user changed between two installs stays, and all of SHIM goes", () 
   home.uninstall();
   expect(json.read(home.read(home.settings) ?? "")).toEqual({ theUsers: 1 });
   // Emptied by the user: SHIM has nothing in it any more.
-  const other = aClientHome();
-  other.install();
+  const other = anInstalledHome();
   other.write(other.settings, "{}");
   other.uninstall();
   expect(other.read(other.settings)).toBe("{}");
@@ -251,8 +249,7 @@ it.each([
 });
 
 it("refuses to touch a file that became unsound, and does nothing where SHIM is not", () => {
-  const home = aClientHome();
-  home.install();
+  const home = anInstalledHome();
   home.write(home.settings, "{");
   expect(home.planUninstall(home.code)).toMatchObject({ ok: false, error: { code: "config_unsound" } });
   expect(aClientHome().uninstall().edits).toEqual([]);

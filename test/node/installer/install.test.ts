@@ -7,7 +7,7 @@ import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import { json } from "#src/installer/settings.ts";
-import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { aClientHome, anInstalledHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { detect } from "#src/installer/targets.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import { inspect, type Finding, type InspectContext, wantsBlocking } from "#src/installer/inspect.ts";
@@ -122,8 +122,7 @@ it("leaves the user's own status line, now and when it goes, and says how to hav
 });
 
 it("with the plugin enabled sets only the status line, and takes out what an earlier init left", () => {
-  const home = aClientHome();
-  home.install();
+  const home = anInstalledHome();
   home.write(home.settings, json.set(home.read(home.settings) ?? "", ["enabledPlugins"], { "shim@shim": true }));
   expect(home.install().notes[0]).toContain("shim@shim");
   expect(home.value(home.settings, "hooks")).toBeUndefined();
@@ -200,8 +199,7 @@ const change = (home: ClientHome, path: string, edit: (text: string) => string):
   home.write(path, edit(home.read(path) ?? ""));
 
 it("says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
-  const home = aClientHome("2.1.117 (Claude Code)");
-  home.install();
+  const home = anInstalledHome("2.1.117 (Claude Code)");
   expect(lookAt(home)[0]?.text).toContain("tool events start a process each (Claude Code 2.1.117)");
   const updated = { claudeVersion: "2.1.328 (Claude Code)" };
   expect(codes(lookAt(home, updated))).toEqual(["ok installed", "warning outdated"]);
@@ -215,8 +213,7 @@ it("says how tool events reach SHIM, and what to do where the client and the hoo
 
 it("compares team.blockUnchecked with what the hooks do", () => {
   const claudeVersion = `${blockingSince} (Claude Code)`;
-  const home = aClientHome(claudeVersion);
-  home.install();
+  const home = anInstalledHome(claudeVersion);
   const found = (): string[] => codes(lookAt(home, { claudeVersion }));
   const wanted = '{"team": {"blockUnchecked": true}}';
   home.write(home.config, wanted);
@@ -232,8 +229,7 @@ it("compares team.blockUnchecked with what the hooks do", () => {
 });
 
 it("finds what is missing or switched off", () => {
-  const home = aClientHome();
-  home.install();
+  const home = anInstalledHome();
   const texts = (): string => JSON.stringify(lookAt(home));
   change(home, home.settings, (text) => json.remove(json.remove(text, ["statusLine"]), ["hooks", "Stop"]));
   expect(texts()).toContain("`shim init` adds hooks for Stop; corrects SHIM's hooks; sets SHIM's status line");
@@ -245,8 +241,7 @@ it("finds what is missing or switched off", () => {
 });
 
 it("finds a clone that has moved, another copy, and a Node that is gone or too old", () => {
-  const home = aClientHome();
-  home.install();
+  const home = anInstalledHome();
   const missing = codes(lookAt(home, { exists: () => false }));
   expect(missing).toEqual(["ok installed", "error script_missing", "error script_missing"]);
   const here: Launch = { ...launch, script: "/new/bin/shim.mjs", hookScript: "/new/dist/hook.cjs" };
@@ -258,8 +253,7 @@ it("finds a clone that has moved, another copy, and a Node that is gone or too o
 });
 
 it("finds files that cannot be read or that the client ignores", () => {
-  const home = aClientHome();
-  home.install();
+  const home = anInstalledHome();
   change(home, home.settings, (text) => text.replace("{", "{ // mine"));
   expect(codes(lookAt(home))).toEqual(["error file_ignored", "ok installed"]);
   home.write(home.settings, "{");

@@ -175,13 +175,12 @@ const events = (count: number): string => `low 0\noom 9\noom_kill ${count}\noom_
 it("the share of memory in use: the fullest group that limits it, without file cache, by each system's own measure", () => {
   const own = { "/proc/self/cgroup": "1:name=systemd:/x\n0::/user.slice/app.scope\n" };
   const upper = group("/user.slice", "1000", "600");
-  const cache = "inactive_file_x 9\nanon 300\ninactive_file 500\n";
   for (const [machine, used] of [
     [aMachine(), 0.25],
     [aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "max", "900") }), 0.6],
     [aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "1000", "900") }), 0.9],
     [aMachine({ ...own, ...group("/user.slice", "1000", "100") }), 0.25],
-    [aMachine(group("", "1000", "900", cache)), 0.4],
+    [aMachine(group("", "1000", "900", "inactive_file_x 9\nanon 300\ninactive_file 500\n")), 0.4],
     [aMachine(group("", "1000", "5000")), 1],
     [aMachine(group("", "0", "0")), 0.25],
     [aMachine({ "/proc/meminfo": "MemTotal: x\n" }), null],

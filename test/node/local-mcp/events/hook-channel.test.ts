@@ -32,7 +32,7 @@ const stays = new AbortController().signal;
 type Fields = Readonly<Record<string, string>>;
 
 function aChannel(
-  runtime: TempRuntime,
+  runtime = tempRuntime(),
   done: (work: DeferredWork) => Promise<unknown> = async () => {},
   pause: () => Promise<void> = () => new Promise(() => {}),
 ) {
@@ -56,7 +56,7 @@ function aChannel(
     finish();
     return reply;
   };
-  return { channel, deferred, answer, finish, event };
+  return { runtime, channel, deferred, answer, finish, event };
 }
 
 const bash = { tool_name: "Bash", tool_use_id: "toolu_1", "tool_input.command": "npm test" };
@@ -89,8 +89,7 @@ it("an event that the MCP process takes is stored as the same event of a hook pr
 });
 
 it("an input that is no event of a hook changes nothing, and is answered", async () => {
-  const runtime = tempRuntime();
-  const { channel, event } = aChannel(runtime);
+  const { runtime, channel, event } = aChannel();
   const given = [null, 7, "x", {}, { event: "SessionStart" }, { event: "__proto__" }, { event: "Stop" }];
   for (const one of given) expect(await channel.answer(one, stays)).toEqual({ content: [] });
   expect(runtime.logged).toHaveLength(given.length);
@@ -99,8 +98,7 @@ it("an input that is no event of a hook changes nothing, and is answered", async
 });
 
 it("an edit of a reserved file is refused, also while events wait in the spool, and in a patch of several files", async () => {
-  const runtime = tempRuntime();
-  const { event } = aChannel(runtime);
+  const { runtime, event } = aChannel();
   const project = aProject();
   nameProject(runtime, project);
   reservationReceived(runtime, { resource: "file:parser/a.ts", checkout: project });
@@ -135,15 +133,14 @@ it("a risky tool is answered only when its checkpoint and its files are saved, o
 });
 
 it("what two events of a chat leave is done once, with the checkpoint that is due for the first", async () => {
-  const { answer, finish, deferred } = aChannel(tempRuntime());
+  const { answer, finish, deferred } = aChannel();
   for (const event of ["Stop", "Notification"] as const) await answer(event);
   finish();
   expect(deferred).toMatchObject([{ event: "Notification", trigger: expect.any(String) as string }]);
 });
 
 it("of a session that another process owned the owner is sought again with the next event", async () => {
-  const runtime = tempRuntime();
-  const { event } = aChannel(runtime);
+  const { runtime, event } = aChannel();
   const begin = (pid: number): string => byHook(runtime, "SessionStart", { source: "resume" }, pid);
   // The client 400 is behind the wrapper of the channel; 500 is no ancestor of it.
   const tree = [[400], [clientPid, 400], [2_000, clientPid], [500]] as const;

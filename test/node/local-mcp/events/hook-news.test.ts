@@ -20,10 +20,8 @@ function aChat(options: TempRuntimeOptions & ClaudeOptions = {}) {
 const context = ({ hookSpecificOutput }: Printed): string => hookSpecificOutput?.additionalContext ?? "";
 
 /** What stands in the fence, by the line. */
-function items(text: string): string[] {
-  const inside = /<(shim-team-news-\w+)>\n([\s\S]*)\n<\/\1>/.exec(text)?.[2];
-  return inside?.split(/\n(?=- )/) ?? [];
-}
+const items = (text: string): string[] =>
+  /<(shim-team-news-\w+)>\n([\s\S]*)\n<\/\1>/.exec(text)?.[2]?.split(/\n(?=- )/) ?? [];
 
 const lost: News = { kind: "claim_lost", task: 7, title: "Write the docs", reason: "its deadline has passed" };
 const cancelled: News = { kind: "task_cancelled", task: 8, title: "Old work", reason: "not needed" };

@@ -80,8 +80,7 @@ it("of an object that is cut at any place the complete fields count, and of the 
   const values = fc.record({ a: fc.string(), n: fc.integer(), prompt: fc.string(), z: fc.jsonValue() });
   const texts = values.map((value) => JSON.stringify(value));
   forAll(500, [fc.oneof(fc.constant(whole), texts), fc.nat(200)], (given, chars) => {
-    const part = given.slice(0, Math.max(1, given.length - 1 - chars));
-    const { objects, problem } = readPayload(part);
+    const { objects, problem } = readPayload(given.slice(0, Math.max(1, given.length - 1 - chars)));
     expect(problem).toBe("input ends in the middle of its JSON object");
     const { prompt, ...rest } = (objects[0] ?? {}) as Record<string, unknown>;
     const full = JSON.parse(given) as Record<string, unknown>;

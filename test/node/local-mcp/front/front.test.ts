@@ -155,9 +155,8 @@ it("a host that answers no ping for five seconds while the client waits is ended
 
 it("a host that has announced long work is not ended until that is over, and ten minutes at most", async () => {
   const rig = await greeted();
-  const announce = (isOver: boolean): unknown => rig.hosts[0]?.answer({ method: "shim/long-work", params: { isOver } });
   await rig.say(call(2, "shim_next"));
-  await announce(false);
+  await rig.hosts[0]?.answer({ method: "shim/long-work", params: { isOver: false } });
   for (let round = 0; round < 8; round++) await rig.pass(2_500);
   expect(rig.ended).toEqual([]);
   rig.now += 600_001;

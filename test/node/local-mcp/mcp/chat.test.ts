@@ -3,7 +3,7 @@ import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/ma
 import { journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { git, GIT_ENV, makeProject } from "#harness/machine/git-project.ts";
 import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-process.ts";
-import { listCrashes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { listCrashes, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
@@ -12,9 +12,8 @@ const sessionOf = async ({ call }: Connected): Promise<string> => named(await ca
 const named = ({ output }: Answer): string => String(output["session"]);
 
 it("a client without session ids gets a handle with its first call, which lives as long as the process", async () => {
-  const runtime = tempRuntime();
-  const client = await desktop(runtime);
-  const { call, server } = client;
+  const client = await desktop();
+  const { runtime, call, server } = client;
   const session = await sessionOf(client);
   expect(session).toMatch(/^ses_/);
   const again = await call("shim_auto_checkpoint", { doing: "reading" });
@@ -227,8 +226,7 @@ it("when the user says no the model dismisses the offer, and the next chat is gi
 });
 
 it("a chat that begins in an app whose session has work gets one of its own; the others are named to it", async () => {
-  const runtime = tempRuntime();
-  const { ask, chat } = await desktop(runtime);
+  const { ask, chat } = await desktop();
   const start = async (input = {}): Promise<Answer> => ask("shim_check_recovery", { start: true, ...input });
   const first = named(await start());
   expect(named(await start())).toBe(first);
@@ -277,8 +275,7 @@ it("the session is named by the client's own variable, not by that of the chat w
 });
 
 it("the user's words that a chat without hooks passes count like prompts, each once", async () => {
-  const runtime = tempRuntime();
-  const { ask } = await desktop(runtime);
+  const { runtime, ask } = await desktop();
   const words = ["Please write the importer. Never use the network.", "Let's use csv for the format."];
   const saved = await ask("shim_auto_checkpoint", { user: words, next: "read the file" });
   expect(saved.output).toMatchObject({ saved: true, reason: "on_demand" });
@@ -296,26 +293,28 @@ const [one, two] = ["01a2045b-7370-7310-ae86-759c5ba1215d", "01a2045b-738d-7bd2-
 const three = "01a2045b-738d-7bd2-87af-c202c9d1a999";
 
 /** A process of Codex, whose threads report their events in any order. */
-function aCodex(runtime: TempRuntime, pid = 400): (thread: string, event: string, fields?: object) => void {
+function aCodex(runtime = tempRuntime(), pid = 400) {
   const cwd = aProject();
   runtime.processes.start(pid, 1);
-  return (thread, event, fields = {}) => {
+  const tell = (thread: string, event: string, fields: object = {}): void => {
     const input = { session_id: thread, turn_id: `turn-${thread}`, cwd, ...fields };
     answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
   };
+  return { runtime, tell };
 }
 
-function begin(tell: ReturnType<typeof aCodex>, thread: string): void {
+type Tell = ReturnType<typeof aCodex>["tell"];
+
+function begin(tell: Tell, thread: string): void {
   tell(thread, "SessionStart", { source: "startup" });
   tell(thread, "UserPromptSubmit", { prompt: `fix the parser of ${thread}` });
 }
 
-const tool = (tell: ReturnType<typeof aCodex>, thread: string, event: "PreToolUse" | "PostToolUse"): void =>
+const tool = (tell: Tell, thread: string, event: "PreToolUse" | "PostToolUse"): void =>
   tell(thread, event, { tool_name: "Bash", tool_use_id: `call-${thread}`, tool_input: { command: "npm test" } });
 
 it("threads of one process that take turns are a session each, and each has its own end", () => {
-  const runtime = tempRuntime();
-  const tell = aCodex(runtime);
+  const { runtime, tell } = aCodex();
   begin(tell, one);
   begin(tell, two);
   tool(tell, one, "PreToolUse");
@@ -330,8 +329,7 @@ it("threads of one process that take turns are a session each, and each has its 
 });
 
 it("when the process is gone, a thread that the user has left is closed, and those that worked have died", () => {
-  const runtime = tempRuntime();
-  const tell = aCodex(runtime);
+  const { runtime, tell } = aCodex();
   for (const id of [one, two, three]) begin(tell, id);
   tell(one, "Stop", { last_assistant_message: "Done." });
   tool(tell, two, "PreToolUse");
@@ -343,10 +341,9 @@ it("when the process is gone, a thread that the user has left is closed, and tho
 });
 
 it("each of its servers serves the thread that its calls name, and before that none of several", async () => {
-  const runtime = tempRuntime();
-  const tell = aCodex(runtime);
+  const { runtime, tell } = aCodex();
   begin(tell, one);
-  begin(aCodex(runtime, 401), three);
+  begin(aCodex(runtime, 401).tell, three);
   const name = "codex-mcp-client";
   const ofOne = await connect(runtime, { name, era: "legacy", serverPid: 500 });
   const ofTwo = await connect(runtime, { name, era: "legacy", serverPid: 501 });

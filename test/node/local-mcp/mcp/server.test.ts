@@ -83,8 +83,7 @@ it("the instructions are under 2 KB, also when they mention a session that died 
 });
 
 it("input that a tool does not take is answered as its error, saying what is wrong, and stores nothing", async () => {
-  const runtime = tempRuntime();
-  const { refusal } = await connect(runtime);
+  const { runtime, refusal } = await connect();
   for (const [tool, input, problem] of [
     ["session_status", { sesion: "s" }, "sesion"],
     ["force_checkpoint", { goal: "g".repeat(4_001) }, "goal"],
@@ -116,8 +115,7 @@ it("a store that takes nothing is named in the answer; a bug is logged and named
 });
 
 it("a notice of the store is in every answer until it is acknowledged", async () => {
-  const runtime = tempRuntime();
-  const { ask, refusal } = await connect(runtime);
+  const { runtime, ask, refusal } = await connect();
   const notice = "The file was damaged and set aside.";
   runtime.store.write((sql) => add(sql, runtime.now(), "damage", notice));
   const { text, output } = await ask("shim_session_status");
@@ -150,7 +148,7 @@ const commands = Object.keys(slashCommands) as SlashCommandName[];
 async function aWorkingChat() {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
-  return { runtime, ...(await connect(runtime, { name: "some client", clientPid: claude.pid, isWithoutHooks: true })) };
+  return connect(runtime, { name: "some client", clientPid: claude.pid, isWithoutHooks: true });
 }
 
 async function prompt({ client }: Pick<Connected, "client">, name: string, words?: string): Promise<string> {
@@ -193,8 +191,7 @@ it("a prompt of SHIM's is its command in the journal, and no request of the user
 const confirm = "yes, delete";
 
 it("a session that is said to be finished is not offered, and reading does not open it again; work does", async () => {
-  const runtime = tempRuntime();
-  const { call } = await desktop(runtime);
+  const { runtime, call } = await desktop();
   const saved = await call("shim_force_checkpoint", { goal: "done with it", finish: true });
   expect(saved.text).toContain("marked finished");
   const id = String(saved.output["session"]);
@@ -206,8 +203,7 @@ it("a session that is said to be finished is not offered, and reading does not o
 });
 
 it("a checkpoint is saved when something new is said or one is due, and says why not otherwise", async () => {
-  const runtime = tempRuntime();
-  const { ask } = await desktop(runtime);
+  const { runtime, ask } = await desktop();
   const saved = async (input = {}): Promise<unknown> => {
     const { output } = await ask("shim_auto_checkpoint", input);
     return [output["saved"], output["reason"]];
@@ -221,8 +217,7 @@ it("a checkpoint is saved when something new is said or one is due, and says why
 });
 
 it("what cannot be saved is refused with what to do; nothing is half saved", async () => {
-  const runtime = tempRuntime({ config: { checkpoint: { maxBytes: 5_000 } } });
-  const { ask, refusal } = await desktop(runtime);
+  const { runtime, ask, refusal } = await desktop(tempRuntime({ config: { checkpoint: { maxBytes: 5_000 } } }));
   expect(await refusal("shim_force_checkpoint")).toMatch(/^nothing_to_save: .*Give at least/);
   for (const [tool, input] of [
     ["shim_force_checkpoint", { state: { big: "x".repeat(6_000) } }],
@@ -260,8 +255,7 @@ it("deleting needs the words of consent and a name; it takes only what is named,
 });
 
 it("readings above their thresholds are reasons, each with its figures, its weight and how it is known", async () => {
-  const runtime = tempRuntime();
-  const { ask } = await desktop(runtime);
+  const { runtime, ask } = await desktop();
   const quiet = await ask("shim_monitor_signals");
   expect([quiet.text, quiet.output["reasons"]]).toEqual(["Risk 0 (safe). No reason above its threshold.", []]);
   const id = String(quiet.output["session"]);
@@ -277,8 +271,7 @@ it("readings above their thresholds are reasons, each with its figures, its weig
 
 it("while SHIM is paused the tools store nothing and say so; deleting is still possible", async () => {
   const project = aProject();
-  const runtime = tempRuntime({ env: { CLAUDE_PROJECT_DIR: project } });
-  const { ask, refusal } = await connect(runtime);
+  const { runtime, ask, refusal } = await connect(tempRuntime({ env: { CLAUDE_PROJECT_DIR: project } }));
   const id = await aDeadChat(tempRuntime({ beside: runtime }));
   runtime.store.write((sql) => pause(sql, runtime.now(), null, project));
   const before = rowCount(runtime, "sessions");
@@ -320,8 +313,7 @@ const todo = fc.record({ text, status: fc.constantFrom("pending", "done") });
 const anything = fc.oneof(text, fc.array(text), fc.array(todo), fc.jsonValue(), fc.boolean(), fc.double());
 
 it("for any input a tool answers with what it promises or with a clear error, and the store stays whole @night", async () => {
-  const runtime = tempRuntime();
-  const { call } = await connect(runtime);
+  const { runtime, call } = await connect();
   const calls = Object.entries(machineTools).map(([tool, { input }]) => {
     const field = fc.constantFrom(...Object.keys(input.shape), "unknown");
     return fc.tuple(fc.constant(tool), fc.dictionary(field, anything, { maxKeys: 4 }));

@@ -177,8 +177,7 @@ it("no folder that a checkpoint names is entered but a worktree of the same task
   const outside = join(rig.home, "..", "repository", "tree");
   const lies = [{ folder: rig.repository }, { folder: outside }, { commit: "--upload-pack=x" }, { commit: "HEAD" }];
   for (const lie of [...lies, "no object"]) {
-    const work = typeof lie === "string" ? lie : { ...where, ...lie };
-    const place = await rig.open(aTask({ work }));
+    const place = await rig.open(aTask({ work: typeof lie === "string" ? lie : { ...where, ...lie } }));
     expect(dirname(dirname(place.folder))).toBe(rig.home);
     expect(place.folder).not.toBe(own.folder);
   }
