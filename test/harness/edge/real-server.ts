@@ -39,9 +39,9 @@ export class RealServer {
     return this.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
   }
 
-  static async listen(): Promise<RealServer> {
+  static async listen(socket?: string): Promise<RealServer> {
     const server = createServer();
-    return new RealServer(server, await servedInTest(server));
+    return new RealServer(server, await servedInTest(server, socket));
   }
 
   close(): void {

@@ -1,5 +1,4 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type RequestListener } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -8,7 +7,7 @@ import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { servedInTest } from "#harness/edge/real-server.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 import { childrenOf } from "#harness/machine/process-tree.ts";
 import { recording, recordings, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -229,32 +228,27 @@ function aHome(eventMs = limits.eventMs, command?: readonly string[]) {
   return { home, send, started: () => readFileSync(notes, "utf8").split("\n").slice(0, -1), reports };
 }
 
-async function aHost(home: string, answer: RequestListener): Promise<void> {
+async function aHost(home: string, answer: RealServer["answer"]): Promise<RealServer> {
   const socket = hostSocket(home, systemProcesses.boot());
   prepareSocketFolder(home, socket);
-  await servedInTest(createServer(answer), socket);
+  return Object.assign(await RealServer.listen(socket), { answer });
 }
 
 it("the plugin sends each event to the host, with what says who sends it, and starts no process", async () => {
   const { home, send, started, reports } = aHome();
-  const got: unknown[] = [];
-  await aHost(home, (request, response) => {
-    let body = "";
-    request.setEncoding("utf8").on("data", (part: string) => (body += part));
-    request.on("end", () => {
-      const pid = Number.parseInt(String(request.headers[clientHeader]), 10);
-      got.push([request.url, [pid, valueOf(request.headers, homeHeader), body]]);
-      response.end(request.url?.endsWith("Stop") ? "" : '{"by":"host"}');
-    });
-  });
+  const host = await aHost(home, ({ url }, response) => response.end(url.endsWith("Stop") ? "" : '{"by":"host"}'));
   const payload = { prompt: "ü\u2028" };
   expect([await send("UserPromptSubmit", payload), await send("Stop", payload)]).toEqual([{ by: "host" }, {}]);
+  const got = host.seen.map(({ url, headers, body }) => {
+    const pid = Number.parseInt(String(headers[clientHeader]), 10);
+    return [url, [pid, valueOf(headers, homeHeader), body]];
+  });
   const paths = ["/hook/opencode/UserPromptSubmit", "/hook/opencode/Stop"];
   expect(got).toEqual(paths.map((path) => [path, [process.pid, home, JSON.stringify(payload)]]));
   expect([started(), reports]).toEqual([[], []]);
 });
 
-const failing: Readonly<Record<string, readonly [RequestListener | null, waited: string]>> = {
+const failing: Readonly<Record<string, readonly [RealServer["answer"] | null, waited: string]>> = {
   "that is not there": [null, ""],
   "that refuses it": [(_request, response) => response.writeHead(409).end("no"), ""],
   "whose answer breaks off": [(_request, response) => response.write("half", () => response.destroy()), ""],

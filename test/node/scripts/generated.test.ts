@@ -19,11 +19,8 @@ it("server.json is current, and a registry takes its name, its version and the l
   expect(withRepository["repository"]).toEqual({ url: "https://example.com/shim", source: "github" });
 });
 
-interface Panel {
-  readonly type: string;
-  readonly title: string;
-  readonly targets?: readonly { readonly expr: string; readonly refId: string }[];
-}
+type Query = Readonly<Record<"expr" | "refId", string>>;
+type Panel = Readonly<{ type: string; title: string; targets?: readonly Query[] }>;
 
 const panelsOf = (text: string): Panel[] => (JSON.parse(text) as { panels: Panel[] }).panels;
 

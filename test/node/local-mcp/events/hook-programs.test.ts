@@ -8,12 +8,11 @@ import { forAll } from "#harness/properties.ts";
 import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
 import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
-import * as http from "node:http";
+import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
-import { text as textOf } from "node:stream/consumers";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
-import { servedInTest } from "#harness/edge/real-server.ts";
+import { RealServer, servedInTest } from "#harness/edge/real-server.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { outputOf, patience, type Output } from "#harness/machine/programs.ts";
@@ -214,7 +213,7 @@ class ShimHookRig {
   readonly folder = join(temporaryFolder(), "shim hook");
   readonly home = join(this.folder, "a home");
   readonly given = join(this.folder, "given.json");
-  readonly posted: { readonly url: string; readonly headers: http.IncomingHttpHeaders; readonly body: string }[] = [];
+  #host: RealServer | null = null;
 
   /** @param isTimed absent: a second of the script passes with a SIGALRM of the test alone, however loaded the machine is */
   constructor({ hasPerl = true, isTimed = false } = {}) {
@@ -224,14 +223,12 @@ class ShimHookRig {
     write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
   }
 
-  async host(answer: http.RequestListener): Promise<void> {
-    const receive = async (asked: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
-      const body = await textOf(asked);
-      this.posted.push({ url: `${asked.method} ${asked.url}`, headers: asked.headers, body });
-      answer(asked, response);
-    };
-    const server = http.createServer((asked, response) => void receive(asked, response));
-    await servedInTest(server, join(this.home, "host.sock"));
+  async host(answer: RealServer["answer"]): Promise<void> {
+    this.#host = Object.assign(await RealServer.listen(join(this.home, "host.sock")), { answer });
+  }
+
+  get posted(): RealServer["seen"] {
+    return this.#host?.seen ?? [];
   }
 
   /** The script as a client starts it, in a process group of its own. */
@@ -262,12 +259,11 @@ it.each(["/bin/sh", "/bin/bash"])(
     const large = JSON.stringify({ tool_response: "x\\\"'🧩".repeat(150_000) });
     const inputs = [hostile, large, "no json", "%s", "-n", ""];
     for (const input of inputs) expect(await rig.run(input, { shell })).toEqual(answered(hostile));
-    expect(rig.posted.map(({ url, body }) => [url, body])).toEqual(
-      inputs.map((input) => ["POST /hook/codex/Stop", input]),
-    );
+    const asked = inputs.map((body) => ({ method: "POST", url: "/hook/codex/Stop", body }));
+    expect(rig.posted).toMatchObject(asked);
     answer = "";
     expect(await rig.run("{}", { args: ["SessionStart"], env: { CLAUDECODE: "1" }, shell })).toEqual(answered(""));
-    expect(rig.posted.at(-1)?.url).toBe("POST /hook/claude-code/SessionStart");
+    expect(rig.posted.at(-1)).toMatchObject({ method: "POST", url: "/hook/claude-code/SessionStart" });
     expect(existsSync(join(rig.folder, "bad"))).toBe(false);
   },
 );
@@ -387,7 +383,7 @@ it("a client that reads no answer, and one that has closed stdin or stdout, gets
 /** A host that says it holds the event. */
 async function aHeldEvent() {
   const rig = new ShimHookRig();
-  const { promise: held, resolve } = Promise.withResolvers<http.ServerResponse>();
+  const { promise: held, resolve } = Promise.withResolvers<ServerResponse>();
   await rig.host((_asked, response) => (response.writeProcessing(), resolve(response)));
   const child = rig.start({ args: ["PermissionRequest"], env: { CLAUDECODE: "1" } });
   const output = outputOf(child, hostile);

@@ -162,11 +162,8 @@ const browser = createECDH("prime256v1");
 browser.generateKeys();
 const auth = randomBytes(16);
 
-interface Pushed {
-  readonly data: Readonly<Record<"title" | "body" | "tag" | "url", string>>;
-  readonly raw: string;
-  readonly headers: IncomingMessage["headers"];
-}
+type Shown = Readonly<Record<"title" | "body" | "tag" | "url", string>>;
+type Pushed = Readonly<{ data: Shown; raw: string; headers: IncomingMessage["headers"] }>;
 
 /** A push service on loopback, which opens what it gets with the browser's keys. */
 async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: object }> {
@@ -174,7 +171,7 @@ async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: 
   const answer = { status: 201, location: "" };
   const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await buffer(request);
-    pushed.push({ data: opened(body) as Pushed["data"], raw: body.toString("latin1"), headers: request.headers });
+    pushed.push({ data: opened(body) as Shown, raw: body.toString("latin1"), headers: request.headers });
     response.writeHead(answer.status, { location: answer.location }).end();
   };
   const url = await servedInTest(createServer((request, response) => void receive(request, response)));

@@ -127,11 +127,8 @@ const task = aClaim({
 
 function nothing(): void {}
 
-interface Execution {
-  readonly signal?: AbortSignal;
-  readonly heed?: (text: string) => void;
-  readonly command?: readonly [program: string, ...args: string[]];
-}
+type Command = readonly [program: string, ...args: string[]];
+type Execution = Readonly<{ signal?: AbortSignal; heed?: (text: string) => void; command?: Command }>;
 
 async function execute(script: string, more: Execution = {}) {
   const { signal = new AbortController().signal, heed = nothing, command = [node, "-e", script] } = more;
