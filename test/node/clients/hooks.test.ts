@@ -2,10 +2,8 @@ import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
 import { add as addNews } from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
@@ -277,17 +275,13 @@ it("after a tool that the user cancelled, which only the transcript says, the en
 });
 
 it("calls without an id are paired by name, input and order, in parallel and one after the other", () => {
-  const runtime = tempRuntime();
-  runtime.processes.start(1_000);
-  const send = (event: string, command: string): void => {
-    const input = { session_id: "s1", tool_name: "Bash", tool_input: { command } };
-    answerHook(runtime, event, () => JSON.stringify(input), 1_000);
-  };
+  const chat = new RecordedClient(tempRuntime(), "claude-code");
+  const send = (event: string, command: string) =>
+    chat.report(event, { session_id: "s1", tool_name: "Bash", tool_input: { command } });
   for (const command of ["make", "make", "test"]) send("PreToolUse", command);
   for (const command of ["test", "make", "make"]) send("PostToolUse", command);
   send("PreToolUse", "make");
-  const rows = runtime.store.read((sql) => journal.list(sql, "s1", 0), []);
-  const ids = rows.map(({ entry }) => (entry.kind === "tool_start" || entry.kind === "tool_end" ? entry.id : ""));
+  const ids = chat.entries("s1").map((entry) => ("id" in entry ? entry.id : ""));
   const [first, second, other, ...rest] = ids;
   expect(new Set([first, second, other]).size).toBe(3);
   expect(rest.slice(0, 3)).toEqual([other, first, second]);

@@ -1,11 +1,10 @@
 import { expect, it } from "vitest";
 import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { git, GIT_ENV, makeProject } from "#harness/machine/git-project.ts";
 import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-process.ts";
 import { listCrashes, tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { codex } from "#src/clients/codex/codex.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 
 const sessionOf = async ({ call }: Connected): Promise<string> => named(await call("shim_session_status"));
@@ -294,12 +293,9 @@ const three = "01a2045b-738d-7bd2-87af-c202c9d1a999";
 
 /** A process of Codex, whose threads report their events in any order. */
 function aCodex(runtime = tempRuntime(), pid = 400) {
-  const cwd = aProject();
-  runtime.processes.start(pid, 1);
-  const tell = (thread: string, event: string, fields: object = {}): void => {
-    const input = { session_id: thread, turn_id: `turn-${thread}`, cwd, ...fields };
-    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
-  };
+  const [chat, cwd] = [new RecordedClient(runtime, "codex", pid), aProject()];
+  const tell = (thread: string, event: string, fields: object = {}): void =>
+    void chat.report(event, { session_id: thread, turn_id: `turn-${thread}`, cwd, ...fields });
   return { runtime, tell };
 }
 

@@ -1,17 +1,15 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { codex } from "#src/clients/codex/codex.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { timeline } from "#src/machine/operations/session-view.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
 import { readContent } from "#src/machine/sessions/session-content.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/machine-tables.ts";
 import { result, says } from "#harness/claude/fake-claude.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { storedSession } from "#harness/machine/claude.ts";
 import { aLiveChat, aRig, checkpointsOf, crash, die } from "#harness/supervisor/supervisor-rig.ts";
 import { live, prints, prompt, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
@@ -31,11 +29,8 @@ const codexId = "01a2045f-b750-74a3-8d32-75b263a4244d";
 /** Its hooks report that Codex has begun, in the process of this run, and has done something. */
 function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it."): void {
   const { env, cwd } = rig.runs.at(-1)!.program;
-  const pid = 500 + rig.runs.length;
-  rig.runtime.processes.start(pid);
-  const runtime = { ...rig.runtime, env };
-  const send = (event: string, fields: object): string =>
-    answerHook(runtime, event, () => JSON.stringify({ session_id: codexId, cwd, ...fields }), pid, codex);
+  const chat = new RecordedClient({ ...rig.runtime, env }, "codex", 500 + rig.runs.length);
+  const send = (event: string, fields: object) => chat.report(event, { session_id: codexId, cwd, ...fields });
   send("SessionStart", { source: "startup" });
   send("UserPromptSubmit", { prompt });
   send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
@@ -196,24 +191,20 @@ it("the brief in the other client's prompt is no word of the user in the next br
   expect(next).toMatch(prompts);
   expect(next.split("SHIM: an earlier session")).toHaveLength(2);
   const again = /SHIM: [\s\S]+/.exec(next)?.[0] ?? "";
-  rig.runtime.processes.start(900);
-  answerHook(rig.runtime, "UserPromptSubmit", () => JSON.stringify({ session_id: "r", prompt: again }), 900, codex);
-  const entries = rig.runtime.store.read((sql) => journal.list(sql, "r", 0, 10), []);
-  expect(entries.map(({ entry }) => entry)).toEqual([{ kind: "prompt", text: "continue" }]);
+  const other = new RecordedClient(rig.runtime, "codex", 900);
+  other.report("UserPromptSubmit", { session_id: "r", prompt: again });
+  expect(other.entries("r")).toEqual([{ kind: "prompt", text: "continue" }]);
 });
 
 it("a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
   const { rig, first } = await limited([toCodex]);
   await rig.pass(1_000);
   const prompt = rig.runs[1]!.program.input;
-  const send = (id: string, pid: number, event: string, fields: object): void => {
-    rig.runtime.processes.start(pid);
-    answerHook(rig.runtime, event, () => JSON.stringify({ session_id: id, ...fields }), pid, codex);
-  };
-  send("of-daemon", 900, "SessionStart", { source: "startup" });
-  send("of-daemon", 900, "UserPromptSubmit", { prompt });
+  const daemon = new RecordedClient(rig.runtime, "codex", 900);
+  daemon.report("SessionStart", { session_id: "of-daemon", source: "startup" });
+  daemon.report("UserPromptSubmit", { session_id: "of-daemon", prompt });
   expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
-  send("pasted", 901, "UserPromptSubmit", { prompt });
+  new RecordedClient(rig.runtime, "codex", 901).report("UserPromptSubmit", { session_id: "pasted", prompt });
   expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
 });
 
