@@ -143,7 +143,7 @@ export function noise(seed: number): Buffer {
 }
 
 /** Hooks of the project that touch the file `mark` when git runs them. */
-export function plantHooks({ project }: GitProject, mark: string, names: readonly string[]): void {
+export function plantHooks({ project }: Pick<GitProject, "project">, mark: string, names: readonly string[]): void {
   write(join(project, ".git/hooks"), Object.fromEntries(names.map((name) => [name, `#!/bin/sh\ntouch ${mark}\n`])));
   for (const name of names) fs.chmodSync(join(project, ".git/hooks", name), 0o755);
 }

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/values.ts";
 import { readInputWork } from "#src/runner/worker/task-inputs.ts";
 import type { TaskFolder } from "#src/runner/worker/executor.ts";
-import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { git, plantHooks, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
 const read = (place: TaskFolder, name: string): string => readFileSync(join(place.folder, name), "utf8");
@@ -19,11 +19,9 @@ it("no hook, driver, filter or signing program runs for a commit or a merge; git
   rig.git("config", "merge.own.driver", `touch '${ran}'; true`);
   rig.git("config", "commit.gpgSign", "true");
   rig.git("config", "gpg.program", join(rig.root, "no-such-program"));
-  mkdirSync(join(rig.repository, ".git", "hooks"), { recursive: true });
   const hooks =
     "post-merge pre-merge-commit post-checkout reference-transaction prepare-commit-msg pre-commit commit-msg post-commit";
-  for (const hook of hooks.split(" "))
-    writeFileSync(join(rig.repository, ".git", "hooks", hook), `#!/bin/sh\ntouch '${ran}'\n`, { mode: 0o755 });
+  plantHooks({ project: rig.repository }, ran, hooks.split(" "));
   const one = await rig.done(aTask(null, 1), { "log.txt": "1\n2\n", "b.txt": "b\n" });
   const two = await rig.done(aTask(null, 2), { "log.txt": "1\n3\n", "c.txt": "c\n" });
   const place = await rig.open(aDependent({ 1: one, 2: two }));
