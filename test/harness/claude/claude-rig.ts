@@ -2,16 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { aModel, ChatRig, type ClientRun, endlessTool, fail, kill, longTool } from "#harness/clients/chat-rig.ts";
-import {
-  cleanEnv,
-  startClaude,
-  startTerminal,
-  transcriptPath,
-  untilFound,
-  type Exit,
-  type ClaudeOptions,
-  type Terminal,
-} from "./claude-code.ts";
+import { cleanEnv, startClaude, startTerminal, transcriptPath, untilFound } from "./claude-code.ts";
 import type { Exit, ClaudeOptions, Terminal } from "./claude-code.ts";
 import { EventProcess } from "#harness/machine/programs.ts";
 import { type Child, childrenOf } from "#harness/machine/process-tree.ts";

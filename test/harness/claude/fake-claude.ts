@@ -9,11 +9,6 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import * as executors from "#src/runner/worker/client/claude-executor.ts";
-import {
-  claudeExecutor,
-  type ClaudeExecutorOptions,
-  ClaudeSettings,
-} from "#src/runner/worker/client/claude-executor.ts";
 import type { Executor, TaskRun as ExecutorRun } from "#src/runner/worker/executor.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";

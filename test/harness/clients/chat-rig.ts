@@ -12,15 +12,7 @@ import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
 import { findChild, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
-import {
-  startScriptedModel,
-  type ScriptedModel,
-  type ModelRequest,
-  type Script,
-  type Step,
-  type Steps,
-  type ToolCall,
-} from "#harness/claude/scripted-model.ts";
+import { startScriptedModel, type ScriptedModel } from "#harness/claude/scripted-model.ts";
 import type { ModelRequest, Script, Step, Steps, ToolCall } from "#harness/claude/scripted-model.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
 import { commandOf, killEvery, killHosts, readOrNull, type Child } from "#harness/machine/process-tree.ts";

@@ -2,15 +2,6 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as installed from "../../../scripts/install-clients.ts";
-import {
-  codexClient,
-  copilotClient,
-  geminiClient,
-  openCodeClient,
-  programOf,
-  qwenClient,
-  type PinnedClient,
-} from "../../../scripts/install-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { ChatRig } from "./chat-rig.ts";
 import type { ToolCall } from "#harness/claude/scripted-model.ts";

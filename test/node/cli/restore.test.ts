@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, checkpointOf, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { anUndoRig, canRunGit, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-rigs.ts";
+import { anUndoRig, canRunGit, loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
