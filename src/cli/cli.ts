@@ -6,7 +6,7 @@ import { OperationRunner } from "../local-mcp/host/operation-runner.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
-import { age } from "../shared/format.ts";
+import { formatAgo } from "../shared/format.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
@@ -182,7 +182,7 @@ export class Cli {
   }
 
   ago(at: number): string {
-    return `${age(this.io.now() - at)} ago`;
+    return formatAgo(this.io.now(), at);
   }
 
   /** Asks before a change. Without a terminal to ask in, `--yes` is required. */

@@ -10,7 +10,7 @@ import type { MachineOutput } from "../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../contract/machine/overview.ts";
 import type { SessionView } from "../contract/machine/sessions.ts";
 import type { RiskLevel } from "../contract/readings.ts";
-import { age, oneLine, pluralize } from "../shared/format.ts";
+import { formatAgo, age, oneLine, pluralize } from "../shared/format.ts";
 import { localTime } from "./option-values.ts";
 import { cutPathToWidth, cutToWidth, type Paint, shortPath, shownWidth, textWidth } from "./screen-text.ts";
 
@@ -158,14 +158,14 @@ function aliveText(one: SessionView, now: number, style: OverviewStyle): string 
   const why = reasons.length === 0 ? "" : ` (${reasons.map(({ name }) => name).join(", ")})`;
   const riskText = `${style.paint(levelColours[level], `risk ${score} ${level}`)}${why}`;
   const since = waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
-  const saved = savedAt === null ? "not saved yet" : `saved ${age(now - savedAt)} ago`;
+  const saved = savedAt === null ? "not saved yet" : `saved ${formatAgo(now, savedAt)}`;
   const fill = contextFill === null ? "" : `, context ${Math.round(contextFill * 100)} %`;
   return `${paintState(one, style, since)}, ${saved}, ${riskText}${fill}`;
 }
 
 function deadText(one: SessionView, now: number, style: OverviewStyle): string {
   const where = one.machine === null ? "" : ` on ${one.machine}`;
-  return paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`);
+  return paintState(one, style, `${where}, ${formatAgo(now, one.lastSeenAt)}`);
 }
 
 const stateColours: Partial<Record<ChatState, "yellow" | "red">> = { waits: "yellow", stuck: "red", died: "red" };

@@ -1,10 +1,20 @@
 import { age } from "../contract/age.ts";
 import type { Progress } from "../contract/tasks.ts";
 import type { TestRun } from "../contract/verification.ts";
+import { isPast } from "./known-time.ts";
 import { visible } from "./visible-text.ts";
 import type { Held, HeldGoesTo } from "../contract/machine/handover.ts";
 
 export { age };
+
+/**
+ * A time of the future is one that a clock that was ahead has stored.
+ *
+ * @param at epoch ms, or the ordinal of an event without a time
+ */
+export function formatAgo(now: number, at: number): string {
+  return isPast(now, at) ? `${age(now - at)} ago` : "at an unknown time";
+}
 
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;

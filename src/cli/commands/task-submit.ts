@@ -10,7 +10,7 @@ import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
 import { analyzeTask } from "../../learning/routing/model-router.ts";
-import { age, pluralize } from "../../shared/format.ts";
+import { formatAgo, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { type CliResult, wrongUsage, type View, tableView } from "../answer.ts";
@@ -306,5 +306,5 @@ function zoneTime(at: number, timeZone: string): string {
 function lastText({ last, lastTask }: Schedule, now: number): string {
   if (last === null) return "-";
   const detail = last.outcome === "submitted" ? `task ${lastTask}` : last.detail;
-  return `${last.outcome} ${age(now - last.at)} ago: ${detail}`;
+  return `${last.outcome} ${formatAgo(now, last.at)}: ${detail}`;
 }

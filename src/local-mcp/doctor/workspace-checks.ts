@@ -12,7 +12,7 @@ import { openWorkspace } from "../../machine/operations/workspace.ts";
 import { syncState } from "../../machine/operations/workspace-handlers.ts";
 import { waitingCalls } from "../../machine/team/messages.ts";
 import { type OperationResult, ok } from "../../shared/result.ts";
-import { age, firstOf, oneLine, pluralize } from "../../shared/format.ts";
+import { formatAgo, age, firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 
 /** Checks of a workspace for its operator, each with the figure behind it. */
@@ -209,7 +209,7 @@ function unsent({ sync, calls, now }: Local): Found[] {
   const since = times.length === 0 ? "" : `, the oldest for ${age(now - Math.min(...times))}`;
   const counts = `${pluralize(status?.backlog ?? 0, "change")} of sessions and ${pluralize(calls.count, "call")} of chats`;
   const trouble = status?.notes.trouble;
-  const last = trouble ? `; last problem, ${age(now - trouble.at)} ago: ${trouble.message}` : "";
+  const last = trouble ? `; last problem, ${formatAgo(now, trouble.at)}: ${trouble.message}` : "";
   const text = `${counts} of this machine wait${since}${last}`;
   const fix = "`shim workspace sync` sends changes, or says why not; calls go with their open chat.";
   if (now - Math.min(now, ...times) > bounds.unsentMs) return [fail(text, fix)];

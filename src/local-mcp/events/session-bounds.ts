@@ -20,7 +20,7 @@ import * as sessions from "../../machine/sessions/sessions.ts";
 import { correctCause } from "../../machine/signals/crashes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { age, clip } from "../../shared/format.ts";
+import { formatAgo, clip } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import type { Recording } from "./record-event.ts";
@@ -186,8 +186,8 @@ function offeredContext(runtime: Runtime, { brief: { from, text }, more }: Offer
 function pointerLine(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
   if (!dead || isClosedWithNothingOpen(dead)) return null;
-  const when = age(runtime.now() - dead.lastSeenAt);
-  return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to continue its work: shim_check_recovery (of "${dead.id}", take true). Otherwise ignore this.`;
+  const when = formatAgo(runtime.now(), dead.lastSeenAt);
+  return `SHIM: session ${dead.id} of this project died ${when}. Only if your task is to continue its work: shim_check_recovery (of "${dead.id}", take true). Otherwise ignore this.`;
 }
 
 /** The client restores the conversation; SHIM adds the cause of death and later changes. */

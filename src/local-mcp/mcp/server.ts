@@ -16,7 +16,7 @@ import { displayTitle } from "../../machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
-import { quotedTitle, age } from "../../shared/format.ts";
+import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Chat, ClientInfo, ToolError } from "./chat/chat.ts";
@@ -62,7 +62,7 @@ function firstLine(runtime: Runtime): string | null {
       [],
     );
     if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return null;
-    return `SHIM: an earlier chat (${quotedTitle(displayTitle(dead.session))}) died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.`;
+    return `SHIM: an earlier chat (${quotedTitle(displayTitle(dead.session))}) died ${formatAgo(now, dead.session.lastSeenAt)}. Call shim_check_recovery before anything else.`;
   } catch (error) {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });
     return `SHIM: saving may be broken (${messageOf(error)}). ${withShimCommand("Tell the user to run `shim doctor`.", () => shimCommand(runtime))}`;

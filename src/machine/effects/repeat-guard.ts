@@ -1,6 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import type { EffectNote, EffectRun, WorkState } from "../../contract/work-state.ts";
-import { age } from "../../shared/format.ts";
+import { formatAgo } from "../../shared/format.ts";
 import { checkOf, effectKey, effectText, outcomeOf } from "../sessions/effects.ts";
 
 /** Pure: asks before what cannot be undone is done again after a recovery. */
@@ -54,7 +54,7 @@ function reasonFor(run: EffectRun, isAsking: boolean, now: number): string {
   const isDone = outcomeOf(run) === "done";
   const way = checkOf(run);
   return [
-    `SHIM: ${isDone ? "done already" : "perhaps done already"}, ${age(now - run.at)} ago, before this chat was recovered: ${effectText(run)}.`,
+    `SHIM: ${isDone ? "done already" : "perhaps done already"}, ${formatAgo(now, run.at)}, before this chat was recovered: ${effectText(run)}.`,
     isDone ? "It cannot be undone." : "How it ended is not known, and it cannot be undone.",
     ...(way === null ? [] : [`To find out: \`${way}\`.`]),
     ...(isAsking ? [] : ["Ask the user whether to run it again; after the user's next prompt it is let through."]),

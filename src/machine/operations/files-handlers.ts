@@ -17,7 +17,7 @@ import type { HandlerContext, Handlers, OperationResult } from "./operation-cont
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { notUtf8 } from "../../platform/paths.ts";
-import { age, pluralize } from "../../shared/format.ts";
+import { formatAgo, pluralize } from "../../shared/format.ts";
 import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
@@ -212,7 +212,7 @@ function sessionOf(runtime: Runtime, checkpointId: string): Saved["session"] {
 function missingText({ now }: Runtime, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot) return "no files were saved with this checkpoint: it has no project, or snapshots are switched off.";
   if (snapshot.state === "pending" || snapshot.state === "running")
-    return `the files of this checkpoint (${age(now() - snapshot.at)} ago) are not saved yet. The host of this machine saves them within a minute of the checkpoint, or no more: try again after that.`;
+    return `the files of this checkpoint (${formatAgo(now(), snapshot.at)}) are not saved yet. The host of this machine saves them within a minute of the checkpoint, or no more: try again after that.`;
   return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never saved later, so they cannot be restored.`;
 }
 

@@ -6,7 +6,7 @@ import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { adapterOf, supportedClients, titleOf } from "../../clients/adapters.ts";
 import type { Conversation, Item, NewSession, SessionWriter } from "../../clients/conversation/conversation.ts";
 import { detailsOf, clientDetails } from "../../clients/details.ts";
-import { age } from "../../contract/age.ts";
+import { formatAgo } from "../../shared/format.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { Native } from "../../contract/machine/recovery.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -193,7 +193,7 @@ const maxListed = 8;
 function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): OperationResult<never> {
   const listed = kept.slice(0, maxListed);
   const lines = listed.map(
-    ({ client, path, changedAt }) => `\n  ${path}  ${titleOf(client)}, written ${age(now() - changedAt)} ago`,
+    ({ client, path, changedAt }) => `\n  ${path}  ${titleOf(client)}, written ${formatAgo(now(), changedAt)}`,
   );
   const more = kept.length > listed.length ? [`\n  and ${kept.length - listed.length} more`] : [];
   const message = `SHIM has not recorded "${id}", and clients keep several files of that name; give one of them:${[...lines, ...more].join("")}`;

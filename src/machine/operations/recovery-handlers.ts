@@ -7,7 +7,7 @@ import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clientTitle } from "../../clients/adapters.ts";
-import { age, quotedTitle } from "../../shared/format.ts";
+import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../sessions/machine-audit.ts";
@@ -270,7 +270,7 @@ function takenRefusal(runtime: Runtime, session: sessions.Session): Plan["refusa
   const { chat, at } = found;
   const where = chat.cwd === null ? "" : ` in ${chat.cwd}`;
   const name = `chat ${shortSession(runtime, chat.id)} (${quotedTitle(sessions.displayTitle(chat), 60)}, ${clientTitle(chat)}${where})`;
-  const message = `${id} is continued by ${name} since ${age(runtime.now() - at)} ago: go on there. To have it here, end that chat or leave it, then \`shim resume --undo ${shortSession(runtime, id)}\`, and resume again.`;
+  const message = `${id} is continued by ${name} since ${formatAgo(runtime.now(), at)}: go on there. To have it here, end that chat or leave it, then \`shim resume --undo ${shortSession(runtime, id)}\`, and resume again.`;
   return { code: "held", message };
 }
 

@@ -9,7 +9,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/session-identity.ts";
-import { age, oneLine } from "../../shared/format.ts";
+import { formatAgo, oneLine } from "../../shared/format.ts";
 import type { HandlerContext, OperationResult } from "./operation-context.ts";
 
 /** Accepts any unique prefix of an id. */
@@ -103,14 +103,14 @@ export function shortCheckpoint(runtime: Runtime, id: string): string {
 }
 
 function sessionLine(runtime: Runtime, session: sessions.Session): string {
-  const seen = `${age(runtime.now() - session.lastSeenAt)} ago`;
+  const seen = formatAgo(runtime.now(), session.lastSeenAt);
   return `${shortSession(runtime, session.id)}  ${seen}  ${oneLine(sessions.displayTitle(session) ?? "untitled", 60)}`;
 }
 
 function checkpointLine(runtime: Runtime, { id, at, trigger, session: sessionId }: checkpoints.Checkpoint): string {
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   const title = (session && sessions.displayTitle(session)) ?? "untitled";
-  const saved = `${age(runtime.now() - at)} ago`;
+  const saved = formatAgo(runtime.now(), at);
   return `${shortCheckpoint(runtime, id)}  ${saved}  ${trigger}  ${oneLine(title, 60)}`;
 }
 

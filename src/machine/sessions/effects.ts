@@ -16,7 +16,7 @@ import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
 import { boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { codeOf } from "../../shared/error.ts";
-import { age, oneLine } from "../../shared/format.ts";
+import { formatAgo, oneLine } from "../../shared/format.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
@@ -152,7 +152,7 @@ export function effectKey(note: EffectNote): string {
 /** Line of a brief. */
 export function effectLine(run: EffectRun, now: number): string {
   const way = outcomeOf(run) === "unknown" ? checkOf(run) : null;
-  return `${age(now - run.at)} ago: ${effectText(run)}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
+  return `${formatAgo(now, run.at)}: ${effectText(run)}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
 }
 
 /** Pure: the commands of a call that cannot be undone. */

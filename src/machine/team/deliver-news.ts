@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { teamContinuations, teamNews } from "../../store/team-tables.ts";
-import { age, oneLine } from "../../shared/format.ts";
+import { formatAgo, age, oneLine } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/given-context.ts";
 import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
@@ -76,7 +76,7 @@ export function deliverUserWords(sql: Sql, now: number, session: string): string
   const fence = `shim-user-message-${session.slice(0, 8)}`;
   const textOf = ({ at, news }: NewsRow): string => {
     if (news.kind !== "user_message") return "";
-    const opening = `SHIM: your user writes from ${originOf(news.by)}, ${age(now - at)} ago. The fence has the user's own words, as a prompt:`;
+    const opening = `SHIM: your user writes from ${originOf(news.by)}, ${formatAgo(now, at)}. The fence has the user's own words, as a prompt:`;
     return `${opening}\n<${fence}>\n${news.text}\n</${fence}>`;
   };
   const rows = undeliveredOf(sql, session, "user_message", maxDelivery.items);
@@ -144,7 +144,7 @@ interface FittedRows {
 }
 
 function fitRows(rows: readonly NewsRow[], now: number, chars: number): FittedRows {
-  const textOf = (row: NewsRow): string => `- ${age(now - row.at)} ago, ${newsText(row.news)}`;
+  const textOf = (row: NewsRow): string => `- ${formatAgo(now, row.at)}, ${newsText(row.news)}`;
   const delivered = fitting(rows, chars, (row) => textOf(row).length + 1);
   const texts = delivered.map(textOf);
   const [oldest] = rows;

@@ -54,6 +54,16 @@ it("each session has one state, with why", async () => {
   expect(Object.keys(statesOf(dead.json())).toSorted()).toEqual([ids.dead, ids.elsewhere]);
 });
 
+it("a time that a clock which was ahead has stored is unknown, not now", async () => {
+  const home = aSeededHome();
+  home.now -= 86_400_000;
+  for (const command of ["sessions", `sessions show ${ids.dead}`, `resume ${ids.dead} --print`, "up --once"]) {
+    const { out } = await home.shim(command);
+    expect([command, out]).toEqual([command, expect.stringContaining("at an unknown time")]);
+    expect([command, out]).toEqual([command, expect.not.stringContaining("0 s ago")]);
+  }
+});
+
 it("what a client did not report of a chat's end is seen before anything has stored it", async () => {
   const home = aCliHome();
   const turn: JournalEntry[] = [{ kind: "prompt", text: "say hello" }, { kind: "turn_end" }];

@@ -1,4 +1,4 @@
-import { age, quotedTitle } from "../../../shared/format.ts";
+import { formatAgo, quotedTitle } from "../../../shared/format.ts";
 import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
@@ -12,7 +12,7 @@ export function linesOfOtherChats(chat: Chat, sessionId: string): string[] {
   const now = chat.runtime.now();
   const lines = others
     .slice(0, maxListed)
-    .map((one) => `- ${quotedTitle(sessions.displayTitle(one))} (${one.id}), ${age(now - one.lastSeenAt)} ago`);
+    .map((one) => `- ${quotedTitle(sessions.displayTitle(one))} (${one.id}), ${formatAgo(now, one.lastSeenAt)}`);
   return ['Other chats of this app ("of" gives a brief; to continue one, pass its id as "session"):', ...lines];
 }
 

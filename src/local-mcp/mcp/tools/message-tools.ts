@@ -5,7 +5,7 @@ import type { ForeseenConflict } from "../../../contract/machine/team.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
-import { age, oneLine } from "../../../shared/format.ts";
+import { formatAgo, age, oneLine } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPresent, readConflicts, showChat } from "../../../machine/operations/team-handlers.ts";
 import { folderOf } from "../../../machine/team/chat-directory.ts";
@@ -165,7 +165,7 @@ export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call
   const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
   const texts = rows.map(({ at, news: one }) => {
     const brief = one.kind === "offer" && "brief" in one ? `: ${indentLines(one.brief)}` : "";
-    return `${age(now - at)} ago: ${newsText(one)}${brief}`;
+    return `${formatAgo(now, at)}: ${newsText(one)}${brief}`;
   });
   return ok({
     message: lead,

@@ -5,7 +5,7 @@ import type { GitHead } from "../../../snapshots/git-head.ts";
 import type { FileComparison } from "../../../snapshots/file-state.ts";
 import { headed, type BriefContext, type BriefLine } from "./brief-quotes.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
-import { age } from "../../../shared/format.ts";
+import { formatAgo } from "../../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "../incomplete/restoration.ts";
 
 const most = { files: 15, pathChars: 160 };
@@ -111,7 +111,7 @@ function projectPath(project: string | null, path: string): string {
 export function verifiedLines(from: Restoration, now: number): BriefLine[] {
   const { checkpoint, elsewhere } = from;
   const saved = checkpoint
-    ? `last checkpoint: ${age(now - checkpoint.at)} ago (${checkpoint.trigger}); later events come from the journal`
+    ? `last checkpoint: ${formatAgo(now, checkpoint.at)} (${checkpoint.trigger}); later events come from the journal`
     : "last checkpoint: none; all of this comes from the journal";
   const texts = [
     ...branchLine(from),
@@ -180,7 +180,7 @@ function syncLines(elsewhere: Elsewhere, session: string, now: number): string[]
       ? ""
       : `; ${formatEvents(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
   return [
-    `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age(now - syncedUntil)} ago${later}`,
+    `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${formatAgo(now, syncedUntil)}${later}`,
     filesLine(elsewhere, session, now),
   ];
 }
@@ -195,5 +195,5 @@ function filesLine({ machine, uncommitted }: Elsewhere, session: string, now: nu
       ? ""
       : ` (they are based on commit ${missingCommit.slice(0, 12)}, which is NOT HERE: \`git fetch\` first)`;
   const newer = why === null ? "" : `; newer ones are on ${quotedMachine(machine)} only: ${why}`;
-  return `files as they were ${age(now - at)} ago, uncommitted ones too: \`shim restore ${session}\` shows what differs, and puts them here${first}${newer}`;
+  return `files as they were ${formatAgo(now, at)}, uncommitted ones too: \`shim restore ${session}\` shows what differs, and puts them here${first}${newer}`;
 }

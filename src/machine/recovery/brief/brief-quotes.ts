@@ -1,14 +1,14 @@
 import { defaults } from "../../../contract/config.ts";
 import type { Verification } from "../../../contract/verification.ts";
 import type { WorkState, EffectRun, EndedCall, ToolRun, UserPrompt } from "../../../contract/work-state.ts";
-import { age, pluralize } from "../../../shared/format.ts";
+import { formatAgo, age, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
-import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
+import { formatWhen, oneLine } from "./brief-text.ts";
 
 /** How the chat stood at the last event that is known of it. */
 export type Standing = "running" | "interrupted" | "waiting" | "unanswered" | "working" | "unknown";

@@ -1,4 +1,4 @@
-import { age, oneLine as shownLine } from "../../../shared/format.ts";
+import { formatAgo, oneLine as shownLine } from "../../../shared/format.ts";
 import { isPast } from "../../../shared/known-time.ts";
 import { neutralize, removeMarks } from "../../text/neutralize.ts";
 import type { TaskOfSession } from "../../sessions/session-content.ts";
@@ -13,12 +13,7 @@ export function sanitize(line: string): string {
 
 /** @param at epoch ms; null or absent: the time is not known */
 export function formatWhen(now: number, at: number | null | undefined): string {
-  return at === null || at === undefined || !isPast(now, at) ? "" : ` (${age(now - at)} ago)`;
-}
-
-/** @param at epoch ms, or the ordinal of an event without a time */
-export function formatAgo(now: number, at: number): string {
-  return isPast(now, at) ? `${age(now - at)} ago` : "at an unknown time";
+  return at === null || at === undefined || !isPast(now, at) ? "" : ` (${formatAgo(now, at)})`;
 }
 
 /** Another machine has chosen its name, which is also outside of the fence. */

@@ -3,7 +3,7 @@ import type { Remark, WorkState, DamagedParts } from "../../../contract/work-sta
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { interpret } from "../../../platform/time-budget.ts";
-import { unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
+import { formatAgo, unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { type Session, givenOrigin, importOrigin, isFirstSeenResumed } from "../../sessions/sessions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
@@ -28,7 +28,7 @@ import {
   summaryLines,
   workLines,
 } from "./brief-quotes.ts";
-import { formatAgo, formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
+import { formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
 import { type RestoreScore, score } from "./score.ts";
 
 /** Pure: what a brief quotes of the chat. */
