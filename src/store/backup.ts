@@ -1,13 +1,21 @@
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Sql } from "../shared/sql.ts";
-import { isSound, nextName, removeDatabase, withMaintenanceLock, type StoreContext } from "./database.ts";
+import {
+  isSound,
+  lengthProblem,
+  nextName,
+  removeDatabase,
+  withMaintenanceLock,
+  type StoreContext,
+} from "./database.ts";
 import { withConnection, type Connection } from "./driver.ts";
 import { readForgetCount } from "./meta.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
 import { corruptError, StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
+import { messageOf } from "../shared/error.ts";
 import { isWithin } from "../shared/known-time.ts";
 
 export interface Backup {
@@ -105,6 +113,16 @@ export function listBackups(folder: string): Backup[] {
       // An empty file is no copy: SQLite would take it for new.
       .filter(({ path }) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0)
   );
+}
+
+/** Why a backup cannot take the store's place, in words; null: it can. */
+export function backupProblem({ driver, busyMs }: StoreContext, { path }: Backup): string | null {
+  try {
+    if (lengthProblem(path) !== null) return "it is cut off";
+    return withConnection(driver({ path, readOnly: true, busyMs }), isSound) ? null : "its integrity check fails";
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function beginCopy(folder: string): string {

@@ -26,12 +26,13 @@ import { isOnPath } from "../../platform/program-path.ts";
 import { shellWord } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
-import { age, pauseEndCommand, pluralize } from "../../shared/format.ts";
+import { formatAgo, pauseEndCommand, pluralize } from "../../shared/format.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { hasSnapshot } from "../../snapshots/changed-files.ts";
 import { canForesee } from "../../snapshots/foresee-conflicts.ts";
-import { listBackups } from "../../store/backup.ts";
+import { backupProblem, listBackups } from "../../store/backup.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import type { StoreFiles } from "../../store/database.ts";
@@ -118,15 +119,22 @@ function permissions({ paths: { home } }: Runtime): Found {
   return fail(`others can read ${tooOpen.join(", ")}`, `chmod -R go= ${home}`);
 }
 
-function backups({ paths, now }: Runtime): Found {
+function backups({ paths, now, store }: Runtime): Found {
   const [newest] = listBackups(paths.backups);
   if (!newest) {
     const fix = "A running chat makes the first one minutes after its first checkpoint, then one each day.";
     return warn("there is no backup yet", fix);
   }
   const ago = now() - newest.at;
-  const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
-  return ago > backupAgeMs ? warn(text, "A running chat makes one each day; if one runs, see shim.log.") : pass(text);
+  const text = `newest ${basename(newest.path)}, ${formatAgo(now(), newest.at)}`;
+  const problem = backupProblem(store.context, newest);
+  if (problem !== null) {
+    const fix = `A damaged store gets an older one, if there is. Check the disk and remove the file: the next one is made within a day.`;
+    return warn(`${text}, is damaged (${problem})`, fix);
+  }
+  return ago > backupAgeMs
+    ? warn(text, "A running chat makes one each day; if one runs, see shim.log.")
+    : pass(`${text}, is sound`);
 }
 
 function inStore(check: (sql: Sql, runtime: Runtime) => AllFound): (runtime: Runtime) => AllFound {
@@ -161,7 +169,7 @@ const contents: Checks<Runtime> = {
   }),
   snapshots: inStore((sql, runtime) => {
     const { n, last } = ofThisWeek(sql, runtime, "reason", "snapshots WHERE state = 'failed'");
-    if (n === 0) return pass("no failure this week");
+    if (n === 0) return newestSnapshot(sql, runtime);
     const text = `files of ${pluralize(n, "checkpoint")} were not saved this week: ${last ?? "no reason known"}`;
     return warn(text, "`shim sessions show <id>` names each.");
   }),
@@ -172,6 +180,18 @@ const contents: Checks<Runtime> = {
     return warn(text, `\`shim sessions show ${last ?? ""}\` shows them; please report what they have in common.`);
   }),
 };
+
+/** A repository of SHIM's may be damaged, or deleted, as the store may. */
+function newestSnapshot(sql: Sql, { env }: Runtime): Found {
+  const [newest] = sql.all<{ repository: string; commit: string }>(
+    'SELECT repository, "commit" AS "commit" FROM snapshots WHERE state = \'done\' AND "commit" NOT NULL ORDER BY at DESC LIMIT 1',
+  );
+  const isThere = newest ? hasSnapshot(env, newest) : null;
+  if (isThere === null) return pass("no failure this week");
+  if (isThere) return pass("no failure this week, and the newest is there");
+  const text = `the newest saved files are gone: commit ${newest?.commit ?? ""} is not in ${newest?.repository ?? ""}`;
+  return warn(text, "The next checkpoint of a chat saves its project whole again.");
+}
 
 const groups: Readonly<Record<CheckGroup, Checks<OperationContext>>> = {
   machine: {

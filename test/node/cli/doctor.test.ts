@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { join } from "node:path";
@@ -77,6 +77,26 @@ it("it warns of what needs attention, each with what to do", async () => {
   const unread = "1 input of hooks could not be read whole, at .* of Claude Code: input is not JSON";
   expect(lines.get("hook_input")?.text).toMatch(new RegExp(`^${unread}`));
   expect(lines.get("incomplete")?.text).toBe("2 sessions died unfinished");
+});
+
+it("a backup, the newest saved files and the mark of the newest write are looked at before they are called good", async () => {
+  const home = aSeededHome();
+  const { store } = home.runtime;
+  const backup = await backUp(store, home.now, 5);
+  const textOf = async (name: string): Promise<string | undefined> => (await doctor(home)).lines.get(name)?.text;
+  expect(await textOf("backups")).toMatch(/, 0 s ago, is sound$/);
+  truncateSync(backup, 40_960);
+  expect((await doctor(home)).lines.get("backups")).toMatchObject({ state: "warn", text: holding("is damaged (") });
+  expect(await textOf("snapshots")).toBe("no failure this week");
+  addSnapshot(home, { state: "done", repository: join(home.folder, "gone.git") });
+  store.write((sql) => sql.run(`UPDATE snapshots SET "commit" = '${"a1".repeat(20)}'`));
+  expect((await doctor(home)).lines.get("snapshots")).toMatchObject({
+    state: "warn",
+    text: holding("are gone: commit a1a1"),
+  });
+  expect(await textOf("store")).toBe(`${home.paths.database} is sound and has the newest write`);
+  rmSync(`${home.paths.database}.mark`);
+  expect(await textOf("store")).toContain("whether it has the newest write is not known");
 });
 
 it("an old Node, readable files, invalid settings and a broken client fail, and it answers 1", async () => {
