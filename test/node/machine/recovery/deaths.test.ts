@@ -11,8 +11,7 @@ import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { aDeadClaude, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
-import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
-import { isDead, livenessOf } from "#src/machine/recovery/incomplete/detect.ts";
+import { findIncomplete, isDead, livenessOf, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
@@ -184,23 +183,6 @@ it("a session that never had an owner process is dead when it was detached, or s
   aSession(runtime, { id: "s2" });
   runtime.store.write((sql) => sessions.detach(sql, runtime.now(), "s2", "stdin_end"));
   expect(["s1", "s2"].map(isGone)).toEqual([true, true]);
-});
-
-it("why it died follows from its journal, its end and its owner", () => {
-  const runtime = tempRuntime();
-  aSession(runtime, { pid: 1 });
-  runtime.processes.kill(1);
-  const causeAfter = (change: (sql: Sql) => unknown): unknown => {
-    runtime.store.write(change);
-    const session = storedSession(runtime, "s1");
-    const { cause, causeDetail } = runtime.store.read((sql) => causeOf(sql, session, runtime.processes), null)!;
-    return cause === "killed" ? causeDetail : cause;
-  };
-  expect(causeAfter(() => null)).toBe("Its process vanished; no orderly end was seen.");
-  expect(causeAfter((sql) => sessions.detach(sql, T0, "s1", "interrupted"))).toBe("closed");
-  const limit = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
-  expect(causeAfter((sql) => journal.append(sql, "s1", T0, "f", limit))).toBe("usage_limit");
-  expect(causeAfter((sql) => journal.append(sql, "s1", T0, "p", { kind: "prompt", text: "again" }))).toBe("closed");
 });
 
 const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };

@@ -209,7 +209,7 @@ it.each<[CrashCause, string, Partial<Evidence>]>([
   ["killed", "the machine has been restarted", { ...rose, isSameBoot: false }],
   ["killed", "", { oomKillsBefore: null, oomKillsNow: 3 }],
   ["out_of_memory", "", memory(0.96, 300_000)],
-  ["killed", "", memory(0.95)],
+  ["killed", "Its process vanished; no orderly end was seen.", memory(0.95)],
   ["killed", "", memory(0.99, 300_001)],
   ["context_full", "97 %", { readings: someReadings({ contextFill: 0.97 }, T0, "estimated") }],
   ["killed", "", { readings: someReadings({ contextFill: 0.949 }, T0) }],
