@@ -21,19 +21,18 @@ function run(home: string, ...args: string[]) {
   return spawnSync(claude, args, { cwd: home, env, encoding: "utf8", timeout: 240_000, input: "" });
 }
 
+type Report = { success: boolean; provides: Record<"hooks" | "mcpServers", unknown[]> };
+
 it("claude plugin validate accepts the plugin and the marketplace @night", () => {
   const home = temporaryFolder();
   const plugin = run(home, "plugin", "validate", "--strict", "--json", join(root, "plugin"));
-  const report = JSON.parse(plugin.stdout) as {
-    success: boolean;
-    provides: { hooks: unknown[]; mcpServers: unknown[] };
-  };
-  expect([plugin.status, report.success]).toEqual([0, true]);
+  const { success, provides } = JSON.parse(plugin.stdout) as Report;
+  expect([plugin.status, success]).toEqual([0, true]);
   const handlers = globSync(join(root, "plugin", "hooks", "*.json")).flatMap((path) => {
     const { hooks } = JSON.parse(readFileSync(path, "utf8")) as { hooks: Record<string, { hooks: unknown[] }[]> };
     return Object.values(hooks).flatMap((groups) => groups.flatMap((group) => group.hooks));
   });
-  expect([report.provides.hooks.length, report.provides.mcpServers.length]).toEqual([handlers.length, 1]);
+  expect([provides.hooks.length, provides.mcpServers.length]).toEqual([handlers.length, 1]);
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
 });
 

@@ -117,10 +117,8 @@ function initialise(rig: ClaudeRig, claude: string | null): Record<string, objec
   const path = [folder, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
   const env = { HOME: rig.home, SHIM_HOME: rig.paths.home, PATH: path };
   execFileSync(process.execPath, [built.launcher, "init", "--yes"], { env, cwd: rig.project });
-  const { mcpServers } = JSON.parse(readFileSync(join(rig.home, ".claude.json"), "utf8")) as {
-    mcpServers: Record<string, object>;
-  };
-  return mcpServers;
+  const text = readFileSync(join(rig.home, ".claude.json"), "utf8");
+  return (JSON.parse(text) as { mcpServers: Record<string, object> }).mcpServers;
 }
 
 const clients = [

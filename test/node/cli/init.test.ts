@@ -87,7 +87,7 @@ it("a machine of a workspace is offered to pair a phone; one of its own is not",
   }
 });
 
-it("without a client it answers 3 with what any MCP client needs, and unsound settings are left alone", async () => {
+it("without a client it answers 3 with what any MCP client needs, unsound settings are left alone, and a file that its client ignores is named, in one sentence", async () => {
   const home = aCliHome();
   expect(await home.shim("init --yes")).toMatchObject(failed(3, `"args":["${launchIn(home.folder).script}","mcp"]`));
   const files = withClients(home);
@@ -96,11 +96,7 @@ it("without a client it answers 3 with what any MCP client needs, and unsound se
   expect(await home.shim("init --yes --json")).toMatchObject({ code: 1, error: "config_unsound" });
   rmSync(join(home.folder, ".config"), { recursive: true });
   expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
-});
-
-it("a file that its client ignores is named, in one sentence", async () => {
-  const home = aCliHome();
-  write("/", { [withClients(home).settings]: '{ "model": "opus" } // mine\n' });
+  write("/", { [files.settings]: '{ "model": "opus" } // mine\n' });
   const out = holding(/^Claude Code is not connected: .* ignores the whole file until you remove them\.$/m);
   expect(await home.shim("init --yes --client claude-code")).toMatchObject({ code: 1, out });
 });

@@ -79,14 +79,6 @@ it("several are listed with numbers: asked for in a terminal, else answered with
   expect(home.started).toHaveLength(1);
 });
 
-it("a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
-  const home = aSeededHome();
-  withTranscript(home);
-  expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
-  expect(home.started).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
-  expect(recoveryOf(home)?.recovery).toBeNull();
-});
-
 it("without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
   const home = aSeededHome();
   const ran = await home.shimWith(beginning(home), "resume", ids.dead);
@@ -105,9 +97,12 @@ it("without a whole transcript a new chat gets the brief, and the offer once it 
   expect(await home.json("resume given")).toMatchObject({ start });
 });
 
-it("another client gets the brief in a new chat, and the session once its own id is known", async () => {
+it("a session with a whole transcript is resumed by Claude Code, in its own folder; another client gets the brief in a new chat, and the session once its own id is known", async () => {
   const home = aSeededHome();
   withTranscript(home);
+  expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
+  expect(home.started.splice(0)).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
+  expect(recoveryOf(home)?.recovery).toBeNull();
   const startProcess: Io["startProcess"] = async (start) => {
     home.started.push(start);
     const runtime = { ...home.runtime, env: { ...home.runtime.env, ...start.env } };

@@ -240,7 +240,7 @@ it("a plan may share parts, gives each task its own settings, and has the values
   ]);
 });
 
-it("what is wrong is reported with its line, all of it at once, and nothing is submitted", async () => {
+it("what is wrong is reported with its line, all of it at once, and nothing is submitted; what would grow without bounds is refused at once: aliases of aliases, nesting, size", async () => {
   const home = aCliHome();
   for (const [text, why] of [
     ["- type: a\n  ref: [b\n", "plan.yaml, line 3: Flow sequence in block collection"],
@@ -267,10 +267,6 @@ it("what is wrong is reported with its line, all of it at once, and nothing is s
   const circle = await plan(home, "- {type: a, ref: a, dependsOn: [b]}\n- {type: b, ref: b, dependsOn: [a]}\n");
   expect(circle).toMatchObject(failed(2, /\ba\b.*\bb\b/));
   expect((await home.shim("task list")).out).toBe("No tasks at this machine.\n");
-});
-
-it("what would grow without bounds is refused at once: aliases of aliases, nesting, size", async () => {
-  const home = aCliHome();
   const laughs = Array.from({ length: 9 }, (_, n) => `    - &a${n + 1} [${`*a${n}, `.repeat(9)}]`);
   const bomb = ["- type: a", "  payload:", "    - &a0 ha", ...laughs].join("\n");
   expect((await plan(home, bomb)).err).toContain("Excessive alias count");

@@ -11,14 +11,11 @@ import { refused, type Answer } from "#src/web/backend.ts";
 import { awaitGrant, beginPairing, introduce, numberOf, pairingTrouble, phoneName } from "#src/web/phone/pair.ts";
 import { PhoneBackend, type PhoneDeps, type PhoneSocket } from "#src/web/phone/phone-backend.ts";
 
-it("the page asks the Worker at the routes of the operations", () => {
+it("the page asks the Worker at the routes of the operations, and for none of a machine", async () => {
   for (const name of offeredOn("page")) {
     const { method, path }: Operation = operations[name];
     expect([name, routeOf(name)]).toEqual([name, `${method} ${path}`]);
   }
-});
-
-it("the page asks the Worker for no operation of a machine", async () => {
   const readFromWorkspace: ReadonlySet<string> = new Set(["page.fleet", "page.messages", "page.audit"]);
   const ofPage = machineOperationNames.filter(
     (name) => machineOperations[name].surfaces.includes("page") && !readFromWorkspace.has(name),

@@ -47,12 +47,9 @@ function lane(home: CliHome, hours?: number): { spans: string[]; marks: string[]
 const prompt = { kind: "prompt", text: "go on" } as const;
 const turnEnd = { kind: "turn_end" } as const;
 
-it("a chat works from a prompt to the end of its turn, and then waits for the next", () => {
+it("a chat works from a prompt to the end of its turn, and then waits for the next; a question of its client is a wait, too, and what began before the first hour is cut", () => {
   const { spans } = lane(aDay([90, prompt], [60, turnEnd], [40, prompt], [10, turnEnd]));
   expect(spans).toEqual(["works 90-60", "waits 60-40", "works 40-10", "waits 10-0"]);
-});
-
-it("a question of its client is a wait, and what began before the first hour is cut", () => {
   const home = aDay([90, prompt]);
   home.runtime.store.write((sql) => sessions.setWaiting(sql, id, { for: "permission", since: home.now - 20 * minute }));
   expect(lane(home, 1).spans).toEqual(["works 60-20", "waits 20-0"]);
