@@ -67,31 +67,15 @@ it("copies of files that were changed since are kept with what is stored, and na
   expect([readFileSync(path, "utf8"), readdirSync(home.paths.home)]).toEqual(['{ "a": 2 }\n', ["client-backups"]]);
 });
 
-/** With Claude Code, which has SHIM, and sessions. */
-async function aUsedHome(): Promise<CliHome> {
+it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client, nor while a supervisor runs, also one that began during the question", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   await home.shim("init --yes");
   seed(home);
-  return home;
-}
-
-it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
-  const home = await aUsedHome();
   const remove = (options: string) => home.shim(`init --remove --data ${options}`);
   expect(await remove("--client claude-code --yes")).toMatchObject(failed(2, "leave --client out"));
   expect(await remove("--yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
   expect(existsSync(home.paths.database)).toBe(true);
-  home.alive.clear();
-  write(home.paths.home, { "work/fork-1/project/a.ts": "not committed\n" });
-  const worktrees = "work: deletes the worktrees of forks and workers, with what is not committed in them.";
-  expect(await remove("--dry-run")).toMatchObject(printed("deletes everything that SHIM has stored", worktrees));
-  expect(await remove("--yes")).toMatchObject(printed("Everything that SHIM has stored is deleted."));
-  expect(existsSync(home.paths.home)).toBe(false);
-});
-
-it("uninstall --data removes nothing while a supervisor runs, also one that began during the question", async () => {
-  const home = await aUsedHome();
   home.alive.clear();
   const state = (): unknown[] => [
     readdirSync(home.paths.home),
@@ -107,10 +91,13 @@ it("uninstall --data removes nothing while a supervisor runs, also one that bega
   mkdirSync(join(home.paths.home, "supervisor"));
   const before = state();
   expect(await home.shimWith(terminal, "init --remove --data")).toMatchObject(refusal);
-  expect(await home.shim("init --remove --data --yes")).toMatchObject(refusal);
+  expect(await remove("--yes")).toMatchObject(refusal);
   expect(state()).toEqual(before);
   home.alive.clear();
-  expect((await home.shim("init --remove --data --yes")).code).toBe(0);
+  write(home.paths.home, { "work/fork-1/project/a.ts": "not committed\n" });
+  const worktrees = "work: deletes the worktrees of forks and workers, with what is not committed in them.";
+  expect(await remove("--dry-run")).toMatchObject(printed("deletes everything that SHIM has stored", worktrees));
+  expect(await remove("--yes")).toMatchObject(printed("Everything that SHIM has stored is deleted."));
   expect(existsSync(home.paths.home)).toBe(false);
 });
 

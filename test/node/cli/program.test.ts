@@ -62,8 +62,8 @@ it("stored texts move no cursor, set no title or colour, hide nothing and turn n
     }
 });
 
-it("broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
-  const home = aCliHome();
+it("broken storage and bugs answer 1 with one line, and the stack is only for SHIM_DEBUG=1; a file that cannot be used is no bug: its path and what to do", async () => {
+  const home = aSeededHome();
   const message = "the disk is full; free some space";
   const full = { makeRuntime: throwing(new StoreError("store_full", message)) };
   const refused = { code: 1, err: `shim: ${message}\n`, error: "store_full" };
@@ -72,10 +72,6 @@ it("broken storage and bugs answer 1 with one line; the stack is only for SHIM_D
   expect((await home.shimWith(bug, "sessions")).err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
   expect(loud.err).toContain("program.test.ts");
-});
-
-it("a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
-  const home = aSeededHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
   const inFile = { env: { ...home.runtime.env, SHIM_HOME: join(file, "shim") } };
@@ -132,7 +128,7 @@ it("`shim help --all` lists every command, and a command with others below it pr
   expect((await home.shim("--help")).out).toMatch(/Exit codes:[^]*`shim help --all` lists the rest/);
 });
 
-it("fields are read as the operation's schema says, and the answer is its output; what takes something away is done after a yes only", async () => {
+it("fields are read as the operation's schema says, and the answer is its output; what takes something away is done after a yes only; wrong input is answered with an example, a wrong name with those like it, and a secret is no field", async () => {
   const home = aCliHome();
   expect(await home.json("call state.set key=k --yes", 'value={"a":[1]}')).toEqual({ version: expect.any(Number) });
   expect(await home.shim("call state.delete key=k")).toMatchObject(failed(1, "Confirm with --yes."));
@@ -147,10 +143,6 @@ it("fields are read as the operation's schema says, and the answer is its output
   const set = { key: "risk.levels.danger", value: 0.7 };
   expect(await home.json("call config.set key=risk.levels.danger value=0.7")).toEqual(set);
   expect(await home.json("config get risk.levels.danger")).toEqual(set);
-});
-
-it("wrong input is answered with an example, a wrong name with those like it, and a secret is no field", async () => {
-  const home = aCliHome();
   await home.misuses("call", [
     ["state.get k", "Such as: `shim call state.get key=k`"],
     ["state.get key=a key=b", "key is given twice."],
