@@ -21,7 +21,7 @@ async function confirm(page: Page, opener: string, verb: string): Promise<string
   return text;
 }
 
-it("the page follows what other processes write, without a reload", async () => {
+it("the page follows what other processes write, without a reload; a session is forgotten only after the question, and its page says that it is gone", async () => {
   const { home, page } = await aFleetPage();
   await page.getByText("live", { exact: true }).waitFor();
   home.alive.add(1_009);
@@ -31,10 +31,6 @@ it("the page follows what other processes write, without a reload", async () => 
   home.runtime.store.write((sql) => sessions.end(sql, home.now, id, "other"));
   await page.getByText("2 ended in the last day").click();
   await page.getByText("A new chat").waitFor();
-});
-
-it("a session is forgotten only after the question, and its page says that it is gone", async () => {
-  const { home, page } = await aFleetPage();
   await go(page, `chat/${fleetIds.died}`);
   expect(await confirm(page, "Forget", "Forget")).toContain("This cannot be undone.");
   expect(home.runtime.store.read((sql) => sessions.get(sql, fleetIds.died), null)).toBe(null);

@@ -87,17 +87,25 @@ it("a change is refused without this server's Origin: none, null, another site, 
   expect((await sendRaw(page.port, { path: "/api/call", headers: own, body })).status).toBe(200);
 });
 
-it("only JSON is taken, and no other site is allowed to read: a form of another site cannot send it", async () => {
+it("only JSON is taken, and no other site is allowed to read: a form of another site cannot send it; GET answers the files of the bundle only, no path leaves it, and none holds a token or data", async () => {
   const { page, authorization } = await signedIn();
   const body = { name: "page.fleet", input: {} };
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]) {
-    const headers = ownHeaders(page, { authorization, "content-type": type });
-    const { status } = await sendRaw(page.port, { path: "/api/call", headers, body });
+    const typed = ownHeaders(page, { authorization, "content-type": type });
+    const { status } = await sendRaw(page.port, { path: "/api/call", headers: typed, body });
     expect([type, status]).toEqual([type, 415]);
   }
   const preflight = await sendRaw(page.port, { method: "OPTIONS", path: "/api/call", headers: ownHeaders(page) });
   expect(preflight.status).toBe(404);
   expect(Object.keys(preflight.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
+  const headers = ownHeaders(page, { authorization });
+  const get = (path: string) => sendRaw(page.port, { method: "GET", path, headers });
+  const outside = ["/..%2f..%2fweb.json", "/../../shim/web.json", "/%2e%2e/%2e%2e/shim/web.json", "//evil.test/"];
+  const others = ["/_headers", "/index.html", "/api/call", "/api/live", "/api/sign-in", "/app-12345678.js/../../x"];
+  const text = '{"error":{"code":"unknown_operation","message":"there is nothing here"}}';
+  for (const path of [...outside, ...others])
+    expect([path, await get(path)]).toMatchObject([path, { status: 404, text }]);
+  expect((await get("/")).text).toBe("<!doctype html><title>SHIM</title>");
 });
 
 it("every answer has the strict headers, and no data is ever stored by the browser", async () => {
@@ -190,18 +198,6 @@ it("signing out ends the stream of hints that was opened under its secret, and n
   expect(await Promise.race([kept, callAs(page, other, { name: "page.fleet" })])).toMatchObject({ value: {} });
   await post("/api/sign-out", other);
   expect((await kept).status).toBe(200);
-});
-
-it("GET answers the files of the bundle only: no path leaves it, and none holds a token or data", async () => {
-  const { page, authorization } = await signedIn();
-  const headers = ownHeaders(page, { authorization });
-  const get = (path: string) => sendRaw(page.port, { method: "GET", path, headers });
-  const outside = ["/..%2f..%2fweb.json", "/../../shim/web.json", "/%2e%2e/%2e%2e/shim/web.json", "//evil.test/"];
-  const others = ["/_headers", "/index.html", "/api/call", "/api/live", "/api/sign-in", "/app-12345678.js/../../x"];
-  const text = '{"error":{"code":"unknown_operation","message":"there is nothing here"}}';
-  for (const path of [...outside, ...others])
-    expect([path, await get(path)]).toMatchObject([path, { status: 404, text }]);
-  expect((await get("/")).text).toBe("<!doctype html><title>SHIM</title>");
 });
 
 it("the page may call what its views need: operations that show keys, write files or make tokens, tasks or messages are refused", async () => {

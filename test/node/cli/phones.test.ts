@@ -211,16 +211,6 @@ it("a phone that is removed is cut off at once, also where its coordinator or it
   }
 });
 
-it("keys are in a file that its user alone reads; a phone whose time is over is dropped with its key", async () => {
-  const { home, links } = await aMachine();
-  await pair(home, "pair --for 2h");
-  expect(statSync(join(home.runtime.paths.home, "phones.json")).mode & 0o777).toBe(0o600);
-  links.refresh();
-  home.now += 2 * 3_600_000;
-  expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
-  expect(changePhones(home.runtime.paths.home, home.now, (same) => same).phones).toEqual([]);
-});
-
 it("without a workspace, a terminal, or a time in between, the refusal says what to do", async () => {
   const home = aSeededHome();
   expect(await home.shim("pair")).toMatchObject(failed(2, "run `shim pair` in a terminal"));
@@ -231,17 +221,22 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
     expect(await home.shimWith(terminal, `pair --for ${time}`)).toMatchObject(failed(2, "a minute to a year"));
 });
 
-it("the name of a phone is one line, so that it forges none in the terminal", async () => {
-  const { home } = await aMachine();
-  await pair(home, "pair", "y", "Pixel\nis yours");
+it("the name of a phone is one line, so that it forges none in the terminal; keys are in a file that its user alone reads, and a phone whose time is over is dropped with its key", async () => {
+  const { home, links } = await aMachine();
+  await pair(home, "pair --for 2h", "y", "Pixel\nis yours");
   const { phones, pushKeys } = readPhones(home.runtime.paths.home);
   expect(phones).toMatchObject([{ name: "Pixel is yours" }]);
   // The first one is notified by these keys, too.
-  await pair(home, "pair", "y", "Pixel\nis yours");
+  await pair(home, "pair --for 2h", "y", "Pixel\nis yours");
   expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: { length: 2 }, pushKeys });
   const several = failed(2, "Pixel is yours names several phones");
   expect(await home.shim("phones", "remove", "Pixel is yours")).toMatchObject(several);
   expect(readPhones(home.runtime.paths.home).phones).toHaveLength(2);
+  expect(statSync(join(home.runtime.paths.home, "phones.json")).mode & 0o777).toBe(0o600);
+  links.refresh();
+  home.now += 2 * 3_600_000;
+  expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
+  expect(changePhones(home.runtime.paths.home, home.now, (same) => same).phones).toEqual([]);
 });
 
 it("a link that is refused waits longer each time until a ping is answered, and long where its pairing is gone", async () => {

@@ -303,7 +303,7 @@ function filesIn(folder: string): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }
 
-it("prompts are listed by number, and --at takes a number, the beginning of the words, or last", async () => {
+it("prompts are listed by number, and --at takes a number, the beginning of the words, or last; the client starts in the fork with the brief, as a chat that succeeds none", async () => {
   const rig = await threeTurns();
   const rows =
     /1 .*not saved +Write the parser\n.*2 .*saved 1 s before +Now the lexer\n.*3 .*saved 1 s after +Write the docs/;
@@ -317,6 +317,19 @@ it("prompts are listed by number, and --at takes a number, the beginning of the 
     ["", "name the prompt with --at"],
     ["--at 2 --list", "give one of --at and --list"],
   ]);
+  const own = { ...terminal, ask: async () => "2" };
+  const err = holding(/2 .*Now the lexer[^]*Fork of \w+ at prompt 2 of 3: Now the lexer[^]*Branch: shim\/fork-/);
+  expect(await rig.home.shimWith(own, "fork --in codex")).toMatchObject({ code: 0, err });
+  const [start] = rig.home.started;
+  const cwd = join(rig.home.paths.home, "work", "fork-bbbb2222-3", "project");
+  expect(start).toMatchObject({ command: "codex", cwd });
+  expect(start?.args[0]).toContain("this chat is a fork of session");
+  expect(start?.env?.["SHIM_SUCCESSOR"]).toBeUndefined();
+  expect((await rig.home.json("sessions show", rig.id))["session"]).toMatchObject({ offer: null });
+  const shown = printed("Folder: ", "Branch: ", "git worktree remove --force", "<shim-recovered-session-");
+  expect(await rig.home.shimWith(own, "fork --at 2 --print")).toMatchObject(shown);
+  expect((await rig.home.shimWith(terminal, "fork")).code).toBe(2);
+  expect(rig.home.started).toHaveLength(1);
 });
 
 it("the files are those saved before the turn's first change, else those saved before the prompt, and the brief is that of the moment", async () => {
@@ -383,21 +396,4 @@ it("a prompt whose files no snapshot has for certain is refused with the nearest
   });
   for (const at of ["2", "6"])
     expect(await rig.home.shim("fork --at", at)).toMatchObject(failed(1, `until prompt ${at} are deleted by now.`));
-});
-
-it("the client starts in the fork with the brief, as a chat that succeeds none", async () => {
-  const rig = await threeTurns();
-  const own = { ...terminal, ask: async () => "2" };
-  const err = holding(/2 .*Now the lexer[^]*Fork of \w+ at prompt 2 of 3: Now the lexer[^]*Branch: shim\/fork-/);
-  expect(await rig.home.shimWith(own, "fork --in codex")).toMatchObject({ code: 0, err });
-  const [start] = rig.home.started;
-  const cwd = join(rig.home.paths.home, "work", "fork-bbbb2222-1", "project");
-  expect(start).toMatchObject({ command: "codex", cwd });
-  expect(start?.args[0]).toContain("this chat is a fork of session");
-  expect(start?.env?.["SHIM_SUCCESSOR"]).toBeUndefined();
-  expect((await rig.home.json("sessions show", rig.id))["session"]).toMatchObject({ offer: null });
-  const shown = printed("Folder: ", "Branch: ", "git worktree remove --force", "<shim-recovered-session-");
-  expect(await rig.home.shimWith(own, "fork --at 2 --print")).toMatchObject(shown);
-  expect((await rig.home.shimWith(terminal, "fork")).code).toBe(2);
-  expect(rig.home.started).toHaveLength(1);
 });

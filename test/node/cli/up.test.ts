@@ -88,12 +88,19 @@ function picturesOf({ out }: Ran): string[] {
 
 const [up, down, enter] = ["\u001b[A", "\u001b[B", "\r"];
 
-it("arrows, j and k select a chat, which is marked; it stays selected when the order changes", async () => {
-  const ran = await pressing(aSeededHome(), ["j", down, "k", up, up]);
+it("arrows, j and k select a chat, which is marked; it stays selected when the order changes; ? shows the keys until another one, and q and Ctrl-C leave", async () => {
+  const home = aSeededHome();
+  const ran = await pressing(home, ["j", down, "k", up, up]);
   const marked = picturesOf(ran).map((picture) => /^> (\w{4})/m.exec(picture)?.[1]);
   // Each key draws, and so does each reading.
   expect(marked).toEqual("bbbb bbbb bbbb aaaa aaaa bbbb bbbb bbbb bbbb bbbb bbbb".split(" "));
   expect([ran.code, ran.out.endsWith(left)]).toEqual([0, true]);
+  for (const leave of ["q", "\u0003"]) {
+    const helped = await pressing(home, ["?", "x", leave, "never"]);
+    const isHelp = picturesOf(helped).map((picture) => picture.includes("q, Ctrl-C  leave"));
+    expect(isHelp).toEqual([false, true, true, false, false]);
+    expect([helped.code, helped.out.endsWith(left)]).toEqual([0, true]);
+  }
 });
 
 it("Enter leaves the screen and resumes the chat as `shim resume` does; a chat that runs is named instead", async () => {
@@ -123,16 +130,6 @@ it("u leaves the screen and runs `shim undo` for the chat, which asks by itself"
     expect([code, questions]).toEqual([0, [holding("Put 1 file in", "[y/N]")]]);
     expect([out.slice(out.indexOf(left)), err]).toEqual([holding(said), holding("a.txt: put back")]);
     expect(readFileSync(join(home.project, "a.txt"), "utf8")).toBe(content);
-  }
-});
-
-it("? shows the keys until another one, and q and Ctrl-C leave", async () => {
-  const home = aSeededHome();
-  for (const leave of ["q", "\u0003"]) {
-    const ran = await pressing(home, ["?", "x", leave, "never"]);
-    const pictures = picturesOf(ran);
-    expect(pictures.map((picture) => picture.includes("q, Ctrl-C  leave"))).toEqual([false, true, true, false, false]);
-    expect([ran.code, ran.out.endsWith(left)]).toEqual([0, true]);
   }
 });
 
