@@ -270,9 +270,7 @@ it("a cancelled wait gets nothing; cancelling nothing is no error", async ({ hos
   expect(await holders(host)).toEqual({ x: "b" });
 });
 
-async function termOf(host: RuleHost, name: string): Promise<number> {
-  return (await leaderOf(host, name))?.term ?? 0;
-}
+const termOf = async (host: RuleHost, name: string): Promise<number> => (await leaderOf(host, name))?.term ?? 0;
 
 it("one leads, the others follow, and each is told who leads", async ({ host, crew: { a, b } }) => {
   expect(await leaderOf(host, "boss")).toBeNull();

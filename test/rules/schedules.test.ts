@@ -32,9 +32,7 @@ async function passHours(host: RuleHost, hours = 1): Promise<void> {
   await host.ring();
 }
 
-function fullHour(host: RuleHost, hours = 1): number {
-  return Math.floor(host.now() / hour + hours) * hour;
-}
+const fullHour = (host: RuleHost, hours = 1): number => Math.floor(host.now() / hour + hours) * hour;
 
 async function auditOf(host: RuleHost): Promise<string[]> {
   const { entries } = await ask(host, "audit.list", {});

@@ -186,21 +186,14 @@ it("after 30 days an entry goes, and never the newest, so that no number comes t
   expect(samples.find(({ labels }) => labels?.["kind"] === "settings.changed")?.value).toBe(3);
 });
 
-async function stored(host: RuleHost): Promise<unknown> {
-  return (await ask(host, "settings.get", {})).settings;
-}
-
-function numbers(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, at) => from + at);
-}
+const stored = async (host: RuleHost): Promise<unknown> => (await ask(host, "settings.get", {})).settings;
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, at) => from + at);
 
 function keyed(from: number, to: number): { type: string; dedupeKey: string }[] {
   return numbers(from, to).map((at) => ({ type: "x", dedupeKey: `k${at}` }));
 }
 
-function many(from: number, to: number): { type: string }[] {
-  return numbers(from, to).map((at) => ({ type: `t${at}` }));
-}
+const many = (from: number, to: number): { type: string }[] => numbers(from, to).map((at) => ({ type: `t${at}` }));
 
 it("dedupe keys are limited as a whole submit; known keys still answer", async ({ host }) => {
   await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });

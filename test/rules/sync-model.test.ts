@@ -188,9 +188,7 @@ function isLate(at: number, before: { readonly at: number } | undefined): boolea
   return before !== undefined && at < before.at - 30_000;
 }
 
-function copyOf({ device, waiting }: Home): Home {
-  return { device: device.copy(), waiting: new Map(waiting) };
-}
+const copyOf = ({ device, waiting }: Home): Home => ({ device: device.copy(), waiting: new Map(waiting) });
 
 /** In one put deletions come first, then sessions. */
 function rank({ note: { kind } }: Noted): number {

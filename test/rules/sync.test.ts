@@ -383,6 +383,4 @@ async function lease(one: Peer): Promise<number> {
   return (await one.hold("session:s1", { requestId: "l", ttlMs: 10 * minute })).token;
 }
 
-async function takerOf(host: RuleHost): Promise<unknown> {
-  return (await list(host, { session: "s1" })).sessions[0]?.taken;
-}
+const takerOf = async (host: RuleHost): Promise<unknown> => (await list(host, { session: "s1" })).sessions[0]?.taken;

@@ -91,9 +91,7 @@ interface Starts {
   readonly beside: (client: Client, inMs: number) => void;
 }
 
-export function chatIndexOf({ identity }: Client): number {
-  return Number(identity.chat.slice(1));
-}
+export const chatIndexOf = ({ identity }: Client): number => Number(identity.chat.slice(1));
 
 export class Faults {
   readonly #world: World;

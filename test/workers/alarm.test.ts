@@ -2,9 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { expect, vi } from "vitest";
 import { it, TestWorkspace, wait } from "./support.ts";
 
-function keys(workspace: TestWorkspace): Promise<unknown[]> {
-  return workspace.rows("SELECT key FROM state");
-}
+const keys = (workspace: TestWorkspace): Promise<unknown[]> => workspace.rows("SELECT key FROM state");
 
 it("after a sweep the alarm is set to what is due next", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });

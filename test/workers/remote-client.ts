@@ -42,9 +42,7 @@ function transportOf(authProvider: Keeper): StreamableHTTPClientTransport {
 }
 
 /** The page, as a browser has it. */
-export function open(url: URL, before?: Response): Promise<Form> {
-  return openForm(ask, url, before);
-}
+export const open = (url: URL, before?: Response): Promise<Form> => openForm(ask, url, before);
 
 /** A client up to the page of consent. */
 export async function begin(keeper = new Keeper()) {

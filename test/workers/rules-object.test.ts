@@ -192,9 +192,7 @@ class ObjectHost implements RuleHost {
   }
 }
 
-function nameOf({ machine, isAdmin }: Actor): string {
-  return `${machine} ${isAdmin}`;
-}
+const nameOf = ({ machine, isAdmin }: Actor): string => `${machine} ${isAdmin}`;
 
 /** By the worker's secret. */
 async function sign(workspace: string, { machine, isAdmin }: Actor): Promise<Token> {
@@ -219,9 +217,7 @@ function txOf(storage: DurableObjectStorage): Tx {
 /** When a ping was sent, by the test's clock, by the connection. */
 const pingedAt = new Map<string, number>();
 
-function keyOf(token: string, chat: string | undefined, openedAt: number): string {
-  return `${token} ${chat} ${openedAt}`;
-}
+const keyOf = (token: string, chat: string | undefined, openedAt: number): string => `${token} ${chat} ${openedAt}`;
 
 type TimeOfPing = (this: DurableObjectState, socket: WebSocket) => Date | null;
 

@@ -18,9 +18,7 @@ export function request(path: string, init?: RequestInit): Promise<Response> {
   return worker.fetch(`${origin}${path}`, init);
 }
 
-export function bearer(token: string): Record<string, string> {
-  return { authorization: `Bearer ${token}` };
-}
+export const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
 
 /** A request with a body, for what is beside the workspaces. */
 export function send(path: string, method: string, body: object, token?: string): Promise<Response> {
@@ -48,9 +46,7 @@ export function httpOf(workspace: string, name: OperationName, input: object): {
 
 let made = 0;
 /** Of a workspace that there is not. */
-export function newName(): string {
-  return `w-${(made += 1)}`;
-}
+export const newName = (): string => `w-${(made += 1)}`;
 
 /** A workspace of the test's own. */
 export class TestWorkspace {
@@ -197,9 +193,7 @@ export const it = test.extend("workspace", () => {
   return TestWorkspace.create();
 });
 
-export function wait(ms: number): void {
-  vi.setSystemTime(Date.now() + ms);
-}
+export const wait = (ms: number): void => void vi.setSystemTime(Date.now() + ms);
 
 /** What stands in a frame, request or answer. */
 export interface Message {

@@ -82,9 +82,7 @@ function putBack(sql: SqlStorage, saved: Awaited<ReturnType<TestWorkspace["table
   }
 }
 
-function to(at: number): InputOf<"workspace.restore"> {
-  return { to: at, reason: "a wrong script", isDryRun: false };
-}
+const to = (at: number): InputOf<"workspace.restore"> => ({ to: at, reason: "a wrong script", isDryRun: false });
 
 it("after a restore no token of the lost time counts, and what it revoked stays revoked", async ({ workspace }) => {
   const self = await workspace.register("c1");

@@ -345,6 +345,4 @@ function candidateOf({ serial, model, text, calls }: Reply): object {
 
 const formats = [messages, responses, chatCompletions, gemini];
 
-function formatOf(path: string): WireFormat | undefined {
-  return formats.find((format) => format.path.test(path));
-}
+const formatOf = (path: string): WireFormat | undefined => formats.find((format) => format.path.test(path));

@@ -147,14 +147,10 @@ export async function kill({ process }: ClientRun): Promise<void> {
 }
 
 /** {@link longTool}, which Claude Code or Codex runs. */
-export function endlessTool({ process }: ClientRun): Promise<Child> {
-  return findChild(process.pid, longTool);
-}
+export const endlessTool = ({ process }: ClientRun): Promise<Child> => findChild(process.pid, longTool);
 
 /** The MCP process that Claude Code or Codex has started. */
-export function mcpOf({ process }: ClientRun): Promise<Child> {
-  return findChild(process.pid, ".mjs mcp");
-}
+export const mcpOf = ({ process }: ClientRun): Promise<Child> => findChild(process.pid, ".mjs mcp");
 
 /** Until the end of the test. */
 export async function aModel(script: Script): Promise<ScriptedModel> {
@@ -163,9 +159,7 @@ export async function aModel(script: Script): Promise<ScriptedModel> {
   return model;
 }
 
-function isThere(pid: number | null): boolean {
-  return pid === null || systemProcesses.facts(pid) !== null;
-}
+const isThere = (pid: number | null): boolean => pid === null || systemProcesses.facts(pid) !== null;
 
 export function fail(message: string): never {
   throw new Error(message);

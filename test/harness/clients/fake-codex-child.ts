@@ -10,9 +10,7 @@ const folder = process.env["CODEX_HOME"] || join(process.env["HOME"] ?? "", ".co
 const hooksFile = join(folder, "hooks.json");
 const configFile = join(folder, "config.toml");
 
-function textOf(path: string): string {
-  return existsSync(path) ? readFileSync(path, "utf8") : "";
-}
+const textOf = (path: string): string => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
 function stateAt(...keys: readonly string[]): unknown {
   return valueAt(toml.read(textOf(configFile)), ["hooks", "state", ...keys]);

@@ -169,9 +169,7 @@ const forms = { "claude-code": claudeForm, codex: codexForm, copilot: copilotFor
 /** Clients whose transcripts are rows. */
 export const clientsWithRows = Object.keys(forms);
 
-function formOf(client: string, rows: Rows): Form {
-  return forms[client as keyof typeof forms](rows);
-}
+const formOf = (client: string, rows: Rows): Form => forms[client as keyof typeof forms](rows);
 
 function ids(prefix: string): () => string {
   let count = 0;

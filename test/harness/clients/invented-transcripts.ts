@@ -2,13 +2,8 @@
 
 const day = Date.parse("2023-11-14T10:00:00Z");
 
-export function stamp(second: number): string {
-  return new Date(day + second * 1_000).toISOString();
-}
-
-export function secondOf(at: number | null): number | null {
-  return at === null ? null : (at - day) / 1_000;
-}
+export const stamp = (second: number): string => new Date(day + second * 1_000).toISOString();
+export const secondOf = (at: number | null): number | null => (at === null ? null : (at - day) / 1_000);
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -30,9 +30,7 @@ export interface FileClient extends RealClient {
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
 
-function option(name: string, value: string | null): string[] {
-  return value === null ? [] : [name, value];
-}
+const option = (name: string, value: string | null): string[] => (value === null ? [] : [name, value]);
 
 export const copilot: FileClient = {
   name: "copilot",

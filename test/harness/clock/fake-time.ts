@@ -163,8 +163,6 @@ export class Machine extends SleepingClocks {
   }
 }
 
-function settled(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}
+const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 export { seededRandom } from "#src/shared/seeded-random.ts";

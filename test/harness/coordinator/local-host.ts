@@ -144,9 +144,7 @@ export function takersOf(capacity: number): MakeTaker {
 }
 
 /** What the consumer of the queue does with a token. @returns how many tasks were given */
-export function assignQueued(host: LocalHost): number {
-  return host.commit((tx) => ok(dispatch.assignQueued(tx))).value;
-}
+export const assignQueued = (host: LocalHost): number => host.commit((tx) => ok(dispatch.assignQueued(tx))).value;
 
 /** How often a token was asked for since it was last asked. */
 export function tokens(host: LocalHost): number {

@@ -229,9 +229,7 @@ function known(resource: string): ReadonlySet<string> {
   return set;
 }
 
-export function meet(one: string, other: string): boolean {
-  return [...known(one)].some((file) => known(other).has(file));
-}
+export const meet = (one: string, other: string): boolean => [...known(one)].some((file) => known(other).has(file));
 
 export function isWithin(one: string, other: string): boolean {
   return [...known(one)].every((file) => known(other).has(file));
@@ -276,10 +274,5 @@ export async function set(host: RuleHost, key: string, value: Json, more: Settin
 
 export const toAll = { to: "all" } as const;
 
-export function toChat({ chat }: { chat: string }): Target {
-  return { to: "chat", chat };
-}
-
-export function toTopic(topic: string): Target {
-  return { to: "topic", topic };
-}
+export const toChat = ({ chat }: { chat: string }): Target => ({ to: "chat", chat });
+export const toTopic = (topic: string): Target => ({ to: "topic", topic });

@@ -23,6 +23,4 @@ export async function later(host: RuleHost, ms: number, ...chats: Peer[]): Promi
 }
 
 /** The next full hour, at which housekeeping is done. */
-export function waitForFullHour(host: RuleHost): void {
-  host.wait(hour - (host.now() % hour));
-}
+export const waitForFullHour = (host: RuleHost): void => host.wait(hour - (host.now() % hour));

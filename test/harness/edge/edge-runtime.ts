@@ -166,9 +166,7 @@ export function aChat(chat: string, overrides: Registration = {}): InputOf<"chat
   return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
 }
 
-export function onEdge(options: ClientOptions = {}): Promise<TestClient> {
-  return registered(new FakeEdge(), "a", options);
-}
+export const onEdge = (options: ClientOptions = {}): Promise<TestClient> => registered(new FakeEdge(), "a", options);
 
 export async function registered(edge: FakeEdge, chat: string, options: ClientOptions = {}): Promise<TestClient> {
   const made = aClient(edge, options);

@@ -40,9 +40,7 @@ const harmless = ["npm test", "ls -la", "git status", "echo git push", "git push
 
 type Draw = () => number;
 
-function pick<T>(draw: Draw, all: readonly T[]): T {
-  return all[Math.floor(draw() * all.length)] as T;
-}
+const pick = <T>(draw: Draw, all: readonly T[]): T => all[Math.floor(draw() * all.length)] as T;
 
 function planOf(draw: Draw): Step[] {
   const step = (command: string, ms: number, does: Step["does"]): Step => ({ command, ms, does, isOver: false });

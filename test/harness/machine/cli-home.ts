@@ -49,9 +49,7 @@ export function holding(...parts: Part[]): string {
   return matcher as unknown as string;
 }
 
-export function printed(...parts: Part[]): Pick<Ran, "code" | "out"> {
-  return { code: 0, out: holding(...parts) };
-}
+export const printed = (...parts: Part[]): Pick<Ran, "code" | "out"> => ({ code: 0, out: holding(...parts) });
 
 export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"> {
   return { code, err: holding(...parts) };

@@ -97,13 +97,8 @@ export function contents(folder: string, skip: (path: string) => boolean = isGit
   return found;
 }
 
-function isGit(path: string): boolean {
-  return path === ".git" || path.endsWith("/.git");
-}
-
-function hash(content: Buffer): string {
-  return createHash("sha256").update(content).digest("hex");
-}
+const isGit = (path: string): boolean => path === ".git" || path.endsWith("/.git");
+const hash = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 
 export function fingerprint(folder: string): Record<string, string> {
   const found: Record<string, string> = {};

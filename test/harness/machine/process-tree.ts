@@ -40,9 +40,7 @@ export function unlessGone<T, U>(read: () => T, otherwise: U): T | U {
   }
 }
 
-export function readOrNull(path: string): string | null {
-  return unlessGone(() => readFileSync(path, "utf8"), null);
-}
+export const readOrNull = (path: string): string | null => unlessGone(() => readFileSync(path, "utf8"), null);
 
 export type Child = Readonly<{ pid: number; command: readonly string[] }>;
 
@@ -70,9 +68,7 @@ export function hostsOf(home: string): ProcessIdentity[] {
 }
 
 /** Ends every host of a home, also one that starts or that has found the lock taken. */
-export function killHosts(home: string): Promise<void> {
-  return killed(hostsOf(home));
-}
+export const killHosts = (home: string): Promise<void> => killed(hostsOf(home));
 
 /** The host that serves a home, as it has marked itself: what else {@link hostsOf} finds may start, or end. */
 export function servingHost(home: string): ProcessIdentity {

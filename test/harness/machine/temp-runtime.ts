@@ -125,9 +125,7 @@ export function leaked(runtime: Pick<TempRuntime, "store" | "paths">, texts: rea
   return texts.filter((text) => stored.includes(text) || stored.includes(JSON.stringify(text).slice(1, -1)));
 }
 
-export function aState(overrides: Partial<WorkState> = {}): WorkState {
-  return { ...emptyState, ...overrides };
-}
+export const aState = (overrides: Partial<WorkState> = {}): WorkState => ({ ...emptyState, ...overrides });
 
 /** Readings of one source and time: `someReadings({contextFill: 0.9}, T0)`. */
 type Values = Partial<Record<ReadingName, number>>;
@@ -152,9 +150,7 @@ export function prompts(...texts: readonly string[]): WorkState["prompts"] {
   return texts.map((text, index) => ({ text, at: T0 + index * 1_000 }));
 }
 
-export function listCrashes(sql: Sql): Crash[] {
-  return crashes.select(sql, "ORDER BY at DESC, session");
-}
+export const listCrashes = (sql: Sql): Crash[] => crashes.select(sql, "ORDER BY at DESC, session");
 
 export function listSamples(sql: Sql, session: string) {
   return signals.pick("at", "score", "level", "readings").select(sql, "WHERE session = ? ORDER BY at DESC", session);

@@ -30,9 +30,7 @@ export function anAssistantLine(changes: Partial<typeof message> = {}, overrides
   return line("assistant", { message: { ...message, ...changes }, requestId: "req_1" }, overrides);
 }
 
-export function aToolUse(id: string, name: string, input: unknown): Fields {
-  return { type: "tool_use", id, name, input };
-}
+export const aToolUse = (id: string, name: string, input: unknown): Fields => ({ type: "tool_use", id, name, input });
 
 export function aToolResultLine(id: string, content: unknown, isError: boolean, overrides: Fields = {}): string {
   const result = { type: "tool_result", tool_use_id: id, content, ...(isError ? { is_error: true } : {}) };
@@ -57,6 +55,4 @@ export function aRetryLine(retryAttempt: number, overrides: Fields = {}): string
   return line("system", { ...about, source: "request_retry" }, overrides);
 }
 
-export function aTranscript(...lines: readonly string[]): string {
-  return lines.map((text) => `${text}\n`).join("");
-}
+export const aTranscript = (...lines: readonly string[]): string => lines.map((text) => `${text}\n`).join("");

@@ -83,9 +83,7 @@ export function surrounded(d: Draw, around: Around, secret: string): string {
   return typeof around === "string" ? filled(d, around, secret) : around(secret, d);
 }
 
-export function pick<T>(d: Draw, from: readonly T[]): T {
-  return from[d.int(from.length)] as T;
-}
+export const pick = <T>(d: Draw, from: readonly T[]): T => from[d.int(from.length)] as T;
 
 const mixed = { base32: `${upper}234567`, caps: upper + digits, low: lower + digits, letters: upper + lower };
 const simple = { digits, lower, upper, hex, base62, base64, url: urlSafe };

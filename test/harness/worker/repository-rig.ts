@@ -64,9 +64,7 @@ export class RepositoryRig {
   }
 }
 
-export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
-  return aClaim({ checkpoint, task });
-}
+export const aTask = (checkpoint: Json = null, task = 7): ClaimedTask => aClaim({ checkpoint, task });
 
 export function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
   const given = { task: 7, claim: 1, attempt: 1, maxAttempts: 3, type: "build", priority: 5, payload: null };
@@ -82,6 +80,4 @@ export function aDependent(results: Readonly<Record<number, Json | CommittedWork
   return aClaim({ task, inputs });
 }
 
-export function whereOf(place: TaskFolder): Where {
-  return place.location() as unknown as Where;
-}
+export const whereOf = (place: TaskFolder): Where => place.location() as unknown as Where;

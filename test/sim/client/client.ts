@@ -41,9 +41,7 @@ const capacities = [2, 1, 3, 4] as const;
 /** Null: the chat asks for its tasks. */
 const types = [["*"], ["*"], ["x", "y"], null] as const;
 
-export function chatName(index: number): string {
-  return `c${index}`;
-}
+export const chatName = (index: number): string => `c${index}`;
 
 /** One process that works as a chat through the shipped client. */
 export class Client {

@@ -170,9 +170,7 @@ function resultOf({ claimed: { task, claim }, step }: Hold): { by: string; step:
   return { by: `${task}/${claim}`, step };
 }
 
-function claimOf({ claimed: { task, claim } }: Hold): { task: number; claim: number } {
-  return { task, claim };
-}
+const claimOf = ({ claimed: { task, claim } }: Hold): { task: number; claim: number } => ({ task, claim });
 
 type Ending = "ack" | "nack" | "release";
 

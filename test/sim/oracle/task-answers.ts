@@ -246,6 +246,4 @@ export class TaskAnswers {
   }
 }
 
-function isOfTypes(type: string, { types }: ClaimOptions): boolean {
-  return types?.includes(type) ?? true;
-}
+const isOfTypes = (type: string, { types }: ClaimOptions): boolean => types?.includes(type) ?? true;

@@ -293,9 +293,7 @@ function requestIdOf(input: object): string {
   return requestId ?? afterOf(task ?? 0, claim ?? 0);
 }
 
-export function afterOf(task: number, claim: number): string {
-  return `after ${task} ${claim}`;
-}
+export const afterOf = (task: number, claim: number): string => `after ${task} ${claim}`;
 
 function firstStateOf(known: KnownTask, { get, now }: Act): TaskState {
   const stands = standing(known, get);

@@ -127,9 +127,7 @@ function served(status: number, body: string, retryAfter: string | null = null):
   return { status, body, retryAfter };
 }
 
-function failed(code: string): Error {
-  return Object.assign(new Error("no connection"), { code });
-}
+const failed = (code: string): Error => Object.assign(new Error("no connection"), { code });
 
 const lost = served(502, "<html>bad gateway</html>");
 const overloaded = served(503, '{"error":{"code":"overloaded","message":"later","retryable":true}}', "20");
