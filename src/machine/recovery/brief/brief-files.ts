@@ -81,7 +81,7 @@ function reasonOf({ action, now, skipped }: RestoredFile): string {
 function byOthers({ editedByOthers, knownUntil }: Restoration, file: RestoredFile, now: number): string {
   const at = editedByOthers?.get(file.path) ?? 0;
   return file.now !== "same" && knownUntil > 0 && at > knownUntil
-    ? `; another chat edited it ${age(now - at)} ago`
+    ? `; another chat edited it ${formatAgo(now, at)}`
     : "";
 }
 
