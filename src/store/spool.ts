@@ -20,7 +20,7 @@ const waitingName = /^\d+-\d+-\d+\.json(\.\d)?$/;
 /** An entry that so many processes have died with may be the cause. */
 const maxAttempts = 2;
 const setAsideReasons: ReadonlyMap<string, string> = new Map([
-  [".unreadable", "reading it failed"],
+  [".unreadable", "no whole event could be read from it"],
   [".fatal", `the host ended ${maxAttempts} times while it read it`],
 ]);
 

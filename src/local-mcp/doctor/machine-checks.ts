@@ -360,8 +360,10 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
     return fail(text, "Make it a folder that your user can read and write, or move it away: SHIM creates it again.");
   }
   const text = `${path} is skipped (${reason}); the events in it are not stored`;
-  const fix =
-    "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
+  const isSetAside = /\.(?:unreadable|fatal)$/.test(path);
+  const fix = isSetAside
+    ? "Nothing reads it again. Look at what it has, then remove it."
+    : "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
   return warn(text, fix);
 }
 

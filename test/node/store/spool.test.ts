@@ -57,8 +57,15 @@ it("an entry with which two processes have died is set aside and named; what is 
   expect(drained(folder)).toEqual([{ at: T0 + 3 }]);
   expect(drained(folder)).toEqual([]);
   expect(survey(folder)).toMatchObject({ waiting: [], unreadable: [{ reason: expect.stringContaining("2 times") }] });
-  const line = /warn {2}spool: .*\.fatal is skipped \(the host ended 2 times.*\n {6}fix: /;
-  expect((await home.shim("doctor")).out).toMatch(line);
+  append(folder, { at: T0 + 4 });
+  fs.truncateSync(join(folder, fs.readdirSync(folder).find((name) => name.endsWith(".json")) ?? ""), 5);
+  expect(drained(folder)).toEqual([]);
+  const { out } = await home.shim("doctor");
+  expect(out).toMatch(
+    /warn {2}spool: .*\.fatal is skipped \(the host ended 2 times.*\n {6}fix: Nothing reads it again/,
+  );
+  expect(out).toMatch(/\.unreadable is skipped \(no whole event.*\n {6}fix: Nothing reads it again/);
+  for (const name of fs.readdirSync(folder)) if (name.endsWith(".unreadable")) fs.rmSync(join(folder, name));
   remove(folder, ({ at }) => at === T0 + 2);
   expect(fs.readdirSync(folder)).toEqual([]);
 });
