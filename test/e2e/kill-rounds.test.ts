@@ -12,6 +12,7 @@ import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-test.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
+import * as notices from "#src/store/notices.ts";
 import * as spool from "#src/store/spool.ts";
 import type { Store } from "#src/store/store.ts";
 
@@ -128,6 +129,7 @@ function faultsOf(store: Store, paths: Paths, answers: Answers): string[] {
     ...lost.map((one) => `lost: ${one}`),
     ...lostSteps.map(({ step }) => `lost: ${step}`),
     ...integrity.map((text) => `damaged: ${String(text)}`),
+    ...store.read(notices.list, []).map(({ text }) => `reported: ${text}`),
     ...answers.refused.splice(0).map((text) => `refused: ${text}`),
   ];
 }
