@@ -18,6 +18,7 @@ import {
   addFailure,
   addText,
   type LineFormat,
+  formatOf,
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
@@ -101,7 +102,7 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   const type = textAt(line, "type") ?? "";
   // The id of the event is that of the answer which it counts.
   const id = type === "session.usage_record" ? (textAt(line, "id", 100) ?? uuid) : uuid;
-  copilotEvents[type]?.(draft, data, { at, uuid: id });
+  formatOf(copilotEvents, type)?.(draft, data, { at, uuid: id });
 };
 
 /**

@@ -18,6 +18,7 @@ import {
   textOf,
   endWithout,
   type LineFormat,
+  formatOf,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
@@ -65,7 +66,7 @@ const geminiMessages: LineFormats = {
 };
 
 const readGeminiLine: LineFormat = (draft, line, { at, uuid }) =>
-  geminiMessages[textAt(line, "type") ?? ""]?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
+  formatOf(geminiMessages, textAt(line, "type"))?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
 
 const geminiEnds: ReadonlySet<unknown> = new Set(["success", "error", "cancelled"]);
 

@@ -14,6 +14,7 @@ import {
   addText,
   textOf,
   type LineFormat,
+  formatOf,
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
@@ -98,7 +99,7 @@ const isUnhooked = true;
 export const readOpenCodeMessage: LineFormat = (draft, row, { uuid }) => {
   const info = objectAt(row, "info");
   const origin = { at: timeAt(info, "created"), uuid: textAt(info, "id", 100) ?? uuid };
-  openCodeMessages[textAt(info, "role") ?? ""]?.(draft, row, origin);
+  formatOf(openCodeMessages, textAt(info, "role"))?.(draft, row, origin);
 };
 
 function timeAt(holder: JsonObject | null, name: string): number | null {
@@ -120,7 +121,7 @@ const openCodeMessages: LineFormats = {
     draft.model = wordAt(info, "modelID", 200) ?? draft.model;
     if (info?.["summary"] === true) return addOpenCodeSummary(draft, text.trim(), origin.at);
     for (const part of blocksOf(row, undefined, "parts"))
-      openCodeParts[textAt(part, "type") ?? ""]?.(draft, part, origin);
+      formatOf(openCodeParts, textAt(part, "type"))?.(draft, part, origin);
     const endedAt = timeAt(info, "completed");
     draft.turnEnd = info?.["finish"] === "stop" && endedAt !== null ? { text, at: endedAt } : null;
     const error = objectAt(info, "error");

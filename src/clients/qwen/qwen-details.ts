@@ -19,6 +19,7 @@ import {
   addText,
   endWithout,
   type LineFormat,
+  formatOf,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
 import { headOf } from "../transcript/transcript-file.ts";
@@ -84,7 +85,7 @@ const qwenRecords: LineFormats = {
 
 const readQwenLine: LineFormat = (draft, line, origin) => {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
-  qwenRecords[textAt(line, "type") ?? ""]?.(draft, line, origin);
+  formatOf(qwenRecords, textAt(line, "type"))?.(draft, line, origin);
 };
 
 function qwenParts(line: JsonObject): (JsonObject | null)[] {

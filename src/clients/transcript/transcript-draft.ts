@@ -328,6 +328,11 @@ export function addCompaction(draft: TranscriptDraft, compaction: TranscriptComp
 /** Readers of rows by the row's kind; other kinds say nothing of the work. */
 export type LineFormats = Readonly<Record<string, LineFormat>>;
 
+/** A row's kind may be the name of what each object has. */
+export function formatOf(formats: LineFormats, kind: string | null): LineFormat | undefined {
+  return kind !== null && Object.hasOwn(formats, kind) ? formats[kind] : undefined;
+}
+
 /** These clients write no end of a turn: its last answer has words, and calls no tool. */
 export function endWithout(calls: readonly unknown[], text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
   return calls.length === 0 && text.trim() !== "" ? { text, at } : null;

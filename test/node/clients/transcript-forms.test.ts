@@ -27,6 +27,18 @@ function calls({ toolCalls, toolEnds }: TranscriptContent): string[] {
   return toolCalls.map(({ id, name }) => `${name}: ${ends.get(id)?.split("\n")[0] ?? "running"}`);
 }
 
+it.each(["claude-code", "codex", "copilot", "opencode", "qwen", "gemini"])(
+  "a row of %s whose kind is a name that each object has says nothing",
+  (client) => {
+    for (const kind of ["__proto__", "constructor", "toString"]) {
+      const info = { role: "assistant" };
+      const row = { type: kind, data: {}, payload: { type: kind }, info: { role: kind } };
+      const content = read(client, row, { ...row, info, parts: [{ type: kind }] });
+      expect([content.texts, content.toolCalls, content.damages]).toEqual([[], [], []]);
+    }
+  },
+);
+
 it("Codex 0.118: events have the words once, shells are functions, and a patch is a tool", () => {
   const content = read("codex", ...codexOfFunctions);
   expect(said(content)[0]).toBe("user: sort the imports\n[attached: /p/shot.png]");
