@@ -4,7 +4,7 @@ import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, given, refusal, refused, set, toAll, Peer } from "#harness/coordinator/peers.ts";
 import { cancel, submitOne } from "#harness/coordinator/tasks.ts";
 import { day, hour, minute, waitForFullHour, second } from "#harness/coordinator/times.ts";
-import { get, happened, pagesOf, revision } from "#harness/coordinator/views.ts";
+import { get, happened, pagesOf, revision, rowCounts } from "#harness/coordinator/views.ts";
 import { it } from "./rule-test.ts";
 it("the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
   const start = host.now();
@@ -108,13 +108,7 @@ it("a sweep takes at most its limit of rows; the rest is due at once", async ({ 
 });
 
 const tables = ["state", "idempotency", "messages", "changes", "audit"];
-
-/** How many rows each of them has. */
-async function counts(host: RuleHost): Promise<number[]> {
-  const found: number[] = [];
-  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
-  return found;
-}
+const counts = (host: RuleHost): Promise<number[]> => rowCounts(host, tables);
 
 it("settings have defaults; each change holds from the next operation on and is audited", async ({ host }) => {
   expect(await stored(host)).toEqual(defaultSettings);

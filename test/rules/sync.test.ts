@@ -4,7 +4,7 @@ import type { Self } from "#src/contract/values.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused, ask, Peer } from "#harness/coordinator/peers.ts";
 import { day, hour, minute, waitForFullHour } from "#harness/coordinator/times.ts";
-import { pagesAfter } from "#harness/coordinator/views.ts";
+import { pagesAfter, rowCounts } from "#harness/coordinator/views.ts";
 import { Device, files, filesOf, forget, key, m2, otherKey, part, session } from "#harness/sync/sealed-content.ts";
 import { envelopes, list, read, status } from "#harness/sync/sealed-views.ts";
 import { it } from "./rule-test.ts";
@@ -57,13 +57,7 @@ it("the first key may be registered before any device, once", async ({ host, dev
 });
 
 const tables = ["sync_sessions", "sync_contents", "sync_forgotten", "sync_devices"];
-
-/** How many rows each of them has. */
-async function counts(host: RuleHost): Promise<number[]> {
-  const found: number[] = [];
-  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
-  return found;
-}
+const counts = (host: RuleHost): Promise<number[]> => rowCounts(host, tables);
 
 it("of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
   const secret = "marked-envelope";

@@ -106,10 +106,9 @@ function checkQueued(world: World, since: Map<number, number>): void {
 }
 
 function openChats({ host, oracle: { tasks } }: World): string[] {
-  const all = [...tasks.workers.values()].filter(
-    ({ types, capacity, chat }) => types !== null && tasks.countHeld(chat) < capacity,
-  );
-  return all.map(({ chat }) => chat).filter((chat) => host.connections.lastSeen(chat) !== null);
+  const takers = [...tasks.workers.values()].filter(({ types }) => types !== null);
+  const free = takers.filter(({ chat, capacity }) => tasks.countHeld(chat) < capacity).map(({ chat }) => chat);
+  return free.filter((chat) => host.connections.lastSeen(chat) !== null);
 }
 
 function hasOpenChat(world: World): boolean {

@@ -78,8 +78,10 @@ export function findChild(pid: number, text: string): Promise<Child> {
 const LOOK_EVERY_MS = 20;
 const LOOK_FOR_MS = 120_000;
 
+type Found<T> = T | null | undefined | false;
+
 export async function untilFound<T>(
-  look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
+  look: () => Found<T> | Promise<Found<T>>,
   what: string | (() => string),
 ): Promise<T> {
   const deadline = performance.now() + LOOK_FOR_MS;

@@ -78,3 +78,9 @@ export async function rowsWritten(host: RuleHost, work: () => Promise<unknown>):
   await work();
   return (await host.rowsWritten()) - before;
 }
+
+/** How many rows each of these tables has. */
+export async function rowCounts(host: RuleHost, tables: readonly string[]): Promise<number[]> {
+  const all = await Promise.all(tables.map((table) => host.rows(`SELECT 1 FROM ${table}`)));
+  return all.map(({ length }) => length);
+}

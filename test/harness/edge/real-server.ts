@@ -60,7 +60,7 @@ export class RealServer {
     const accept = createHash("sha1").update(key).digest("base64");
     const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
     socket.write(`${head.join("\r\n")}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
-    const connection = new RealConnection(socket);
+    const connection = connectionOf(socket);
     socket.on("data", (data: Buffer) => {
       // One masked frame of less than 126 bytes: a text, or the close.
       const text = data.subarray(6).map((byte, at) => byte ^ (data[2 + (at % 4)] ?? 0));
@@ -76,25 +76,16 @@ export class RealServer {
   }
 }
 
-class RealConnection {
-  readonly #socket: Duplex;
+type RealConnection = ReturnType<typeof connectionOf>;
 
-  constructor(socket: Duplex) {
-    this.#socket = socket;
-  }
+const frame = (first: number, payload: Buffer) => Buffer.concat([Buffer.from([first, payload.length]), payload]);
 
-  send(text: string): void {
-    this.#write(0x81, Buffer.from(text));
-  }
-
-  close(code: number, reason: string): void {
-    this.#write(0x88, Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]));
-    this.#socket.end();
-  }
-
-  #write(first: number, payload: Buffer): void {
-    this.#socket.write(Buffer.concat([Buffer.from([first, payload.length]), payload]));
-  }
+function connectionOf(socket: Duplex) {
+  return {
+    send: (text: string): void => void socket.write(frame(0x81, Buffer.from(text))),
+    close: (code: number, reason: string): void =>
+      void socket.end(frame(0x88, Buffer.from([code >> 8, code & 0xff, ...Buffer.from(reason)]))),
+  };
 }
 
 /** A stretch of network that can be cut: what is under way stays open on both sides, and nothing goes through any more. */

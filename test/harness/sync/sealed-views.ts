@@ -10,10 +10,7 @@ export async function envelopes(host: RuleHost, input: InputOf<"sync.list"> = {}
   return (await list(host, input)).sessions.map(({ envelope }) => envelope);
 }
 
-export async function read(
-  host: RuleHost,
-  input: Omit<InputOf<"sync.read">, "device"> & { readonly device?: string },
-): Promise<string | null> {
+export async function read(host: RuleHost, input: Omit<InputOf<"sync.read">, "device">): Promise<string | null> {
   const found = await host.call("sync.read", { device: "d1", ...input });
   return found.ok ? found.value.envelope : null;
 }

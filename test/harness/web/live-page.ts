@@ -50,12 +50,7 @@ export async function servePage(home: CliHome, { isBuilt = false } = {}) {
 }
 
 /** A request as the page itself sends it. */
-function post(
-  { origin }: ServedPage,
-  path: string,
-  body: object,
-  more: Record<string, string> = {},
-): Promise<Response> {
+function post({ origin }: ServedPage, path: string, body: object, more: Record<string, string> = {}) {
   const headers = { origin, "sec-fetch-site": "same-origin", "content-type": "application/json", ...more };
   return fetch(`${origin}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
 }
@@ -66,11 +61,9 @@ export async function signIn(page: ServedPage): Promise<string> {
   return `Bearer ${answer.secret}`;
 }
 
-export async function callAs(
-  page: ServedPage,
-  authorization: string,
-  call: { readonly name: string; readonly input?: object; readonly requestId?: string },
-): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
+type Call = Readonly<{ name: string; input?: object; requestId?: string }>;
+
+export async function callAs(page: ServedPage, authorization: string, call: Call) {
   const answer = await post(page, "/api/call", { input: {}, ...call }, { authorization });
   return { status: answer.status, value: (await answer.json()) as Record<string, unknown> };
 }

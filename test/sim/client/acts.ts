@@ -58,12 +58,8 @@ function targetOf(rng: Rng): Target {
 }
 
 function send(client: Client, rng: Rng): void {
-  client.send("messages.send", {
-    target: targetOf(rng),
-    body: { n: rng.below(1_000) },
-    priority: rng.pick(priorities),
-    ttlMs: rng.pick([2_000, 30_000, 300_000, 3_600_000]),
-  });
+  const about = { target: targetOf(rng), body: { n: rng.below(1_000) }, priority: rng.pick(priorities) };
+  client.send("messages.send", { ...about, ttlMs: rng.pick([2_000, 30_000, 300_000, 3_600_000]) });
 }
 
 /** Reads some messages beside the client's inbox, and acknowledges all or some of them. */

@@ -90,9 +90,8 @@ export class TaskAnswers {
 
   /** Tasks that the chat has under this request, or from a dispatch; null: it gets queued ones. A repeat gets no more. */
   #expectedClaims({ chat, incarnation, requestId, request }: Asked, isRepeat = false): readonly number[] | null {
-    const live = this.#ledger
-      .heldBy(chat)
-      .filter((known) => known.held?.incarnation === incarnation && this.#sim.hostNow < known.endsAt());
+    const own = this.#ledger.heldBy(chat).filter(({ held }) => held?.incarnation === incarnation);
+    const live = own.filter((known) => this.#sim.hostNow < known.endsAt());
     const again = live.filter(({ held }) => held?.requestId === requestId);
     if (again.length > 0 || isRepeat) return again.map(({ task }) => task);
     const given = live.filter(({ held, input }) => held?.requestId === null && isOfTypes(input.type, request));
@@ -139,9 +138,8 @@ export class TaskAnswers {
 
   #leftFor(chat: string): KnownTask[] {
     const worker = this.#ledger.workers.get(chat);
-    return [...this.#ledger.queued.values()].filter(
-      (known) => worker && isAble(worker, known) && !known.isExpired(this.#sim.hostNow),
-    );
+    const able = [...this.#ledger.queued.values()].filter((known) => worker && isAble(worker, known));
+    return able.filter((known) => !known.isExpired(this.#sim.hostNow));
   }
 
   /** A claim carries the state of the work, and what is left of its time and budget. */
@@ -209,11 +207,8 @@ export class TaskAnswers {
     return isRepeat;
   }
 
-  #beat(
-    known: KnownTask,
-    { progress, checkpoint }: CheckedInputOf<"tasks.heartbeat">,
-    answer: OutputOf<"tasks.heartbeat">,
-  ): void {
+  #beat(known: KnownTask, news: CheckedInputOf<"tasks.heartbeat">, answer: OutputOf<"tasks.heartbeat">): void {
+    const { progress, checkpoint } = news;
     const sim: Sim = this.#sim;
     const { held, input, task, isCancelAsked } = known;
     const next = {
