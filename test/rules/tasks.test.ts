@@ -344,8 +344,7 @@ async function limit(host: RuleHost, budgets: Partial<Budgets>): Promise<void> {
 
 taskTest("what attempts tell is counted into the task, the chat and the day", async ({ host, a }) => {
   const [first, second] = await submit(host, { type: "x" }, { type: "x" });
-  const [one, two] = await a.claim({ limit: 2 });
-  if (!one || !two) throw new Error("two tasks were there");
+  const [one, two] = [await a.take(), await a.take()];
   await a.do("tasks.heartbeat", one, { usage: { wallMs: 1_000, tokens: 50, costMicros: 7 } });
   await a.do("tasks.heartbeat", one, { usage: { wallMs: 3_000, tokens: 80, costMicros: 9 } });
   await a.do("tasks.ack", one, { usage: { wallMs: 4_000, tokens: 100, costMicros: 10 } });
@@ -391,8 +390,7 @@ taskTest("a task released or failed after the day is used up waits", async ({ ho
   await limit(host, { day: { tokens: 10 } });
   const [, failing, released] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
   const held = await a.take();
-  const [one, two] = await b.claim({ limit: 2 });
-  if (!one || !two) throw new Error("two tasks were left");
+  const [one, two] = [await b.take(), await b.take()];
   await a.do("tasks.ack", held, { usage: { tokens: 10 } });
   await b.do("tasks.nack", one, { reason: "no network", delayMs: 0, usage: { tokens: 1 } });
   await b.do("tasks.release", two, { usage: {} });

@@ -51,10 +51,9 @@ export async function listed(host: RuleHost, prefix = "", limit = 500) {
   return { entries: pages.flatMap(({ entries }) => entries), revision: pages[0]!.revision };
 }
 
-export async function pagesAfter<Page extends { revision: number; isMore: boolean }>(
-  next: Next<number, Page>,
-  from = 0,
-) {
+type Feed = Readonly<{ revision: number; isMore: boolean }>;
+
+export async function pagesAfter<Page extends Feed>(next: Next<number, Page>, from = 0): Promise<Page[]> {
   const pages: Page[] = [];
   for (let [after, isMore] = [from, true]; isMore;) {
     const page = await next(after);

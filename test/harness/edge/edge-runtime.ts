@@ -87,15 +87,9 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-type Registration = Partial<InputOf<"chats.register">>;
+type About = Partial<InputOf<"chats.register">>;
 
-export async function realEdgeClient(
-  edge: string,
-  token: string,
-  chat: string,
-  more: Registration = {},
-  hasSockets = true,
-) {
+export async function realEdgeClient(edge: string, token: string, chat: string, more: About = {}, hasSockets = true) {
   const platform = nodePlatform();
   const openSocket: Platform["openSocket"] = hasSockets ? platform.openSocket : refuseSocket;
   const opened = WorkspaceClient.open({ edge, workspace: "team", token }, { ...platform, openSocket });
@@ -162,7 +156,7 @@ export function aClientAnswered(edge: FakeEdge, ...answers: readonly (Served | E
   return client;
 }
 
-export function aChat(chat: string, overrides: Registration = {}): InputOf<"chats.register"> {
+export function aChat(chat: string, overrides: About = {}): InputOf<"chats.register"> {
   return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
 }
 
@@ -194,11 +188,7 @@ export const resource = "r";
 
 type Wanted = Partial<Parameters<WorkspaceClient["hold"]>[0]>;
 
-export async function held(
-  { edge, client }: TestClient,
-  wanted: Wanted = {},
-  options?: HoldOptions,
-): Promise<HeldLease> {
+export async function held({ edge, client }: TestClient, wanted: Wanted = {}, options?: HoldOptions) {
   return given(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
 }
 

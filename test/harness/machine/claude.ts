@@ -13,18 +13,12 @@ import { anAssistantLine } from "./transcripts.ts";
 
 type Fields = Record<string, unknown>;
 
+type Texts<Name extends string> = Readonly<Partial<Record<Name, string>>>;
+type Permission = Texts<"permissionDecision" | "permissionDecisionReason">;
+type Specific = Permission & Texts<"additionalContext"> & { readonly hookEventName: string };
+
 /** What a hook printed, parsed; an empty object when it printed nothing. */
-export interface Printed {
-  readonly systemMessage?: string;
-  readonly decision?: string;
-  readonly reason?: string;
-  readonly hookSpecificOutput?: {
-    readonly hookEventName: string;
-    readonly additionalContext?: string;
-    readonly permissionDecision?: string;
-    readonly permissionDecisionReason?: string;
-  };
-}
+export type Printed = Texts<"systemMessage" | "decision" | "reason"> & { readonly hookSpecificOutput?: Specific };
 
 /** A new folder that is a git project on branch `main` with one commit, as far as its files tell. */
 export function aProject(): string {

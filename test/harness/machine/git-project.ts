@@ -13,12 +13,8 @@ export const T0 = 1_700_000_000_000;
 export const LIMITS = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 60_000 };
 
 /** Git for tests: none of the developer's settings, a name of its own. */
-export const GIT_ENV: NodeJS.ProcessEnv = {
-  PATH: process.env["PATH"],
-  HOME: "/nonexistent/home-of-the-tests",
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_CONFIG_NOSYSTEM: "1",
-};
+const home = { HOME: "/nonexistent/home-of-the-tests", GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
+export const GIT_ENV: NodeJS.ProcessEnv = { PATH: process.env["PATH"], ...home };
 
 const IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "protocol.file.allow=always"];
 

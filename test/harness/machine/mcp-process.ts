@@ -122,12 +122,14 @@ export interface ConnectOptions {
 export async function connect(runtime = tempRuntime(), options: ConnectOptions = {}) {
   const { era = "modern", name = "tester", serverPid = 500, clientPid = 400 } = options;
   const server = running(runtime, serverPid, clientPid);
+  const process = running(runtime, clientPid, 1);
+  const clientInfo = () => made?.server.getClientVersion() ?? null;
   const chat = new Chat({
     runtime,
     server,
-    client: running(runtime, clientPid, 1),
-    team: options.team?.(running(runtime, clientPid, 1), server) ?? null,
-    clientInfo: () => made?.server.getClientVersion() ?? null,
+    client: process,
+    team: options.team?.(process, server) ?? null,
+    clientInfo,
   });
   let made: ReturnType<typeof createServer> | null = null;
   let answers = 0;
