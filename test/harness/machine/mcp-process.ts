@@ -122,15 +122,10 @@ export interface ConnectOptions {
 export async function connect(runtime = tempRuntime(), options: ConnectOptions = {}) {
   const { era = "modern", name = "tester", serverPid = 500, clientPid = 400 } = options;
   const server = running(runtime, serverPid, clientPid);
-  const process = running(runtime, clientPid, 1);
+  const owner = running(runtime, clientPid, 1);
+  const team = options.team?.(owner, server) ?? null;
   const clientInfo = () => made?.server.getClientVersion() ?? null;
-  const chat = new Chat({
-    runtime,
-    server,
-    client: process,
-    team: options.team?.(process, server) ?? null,
-    clientInfo,
-  });
+  const chat = new Chat({ runtime, server, client: owner, team, clientInfo });
   let made: ReturnType<typeof createServer> | null = null;
   let answers = 0;
   const afterAnswer = (): void => void (answers += 1);
