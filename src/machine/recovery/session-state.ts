@@ -68,20 +68,20 @@ function readFacts(
 ): ChatFacts {
   const session = asSeen(sql, machine, stored);
   const offer = offerOf(sql, machine.processes, machine.now(), session);
-  const presence = presenceOf(sql, machine, session, chat?.status === "draining");
   const continuing = session.recovery === "recovered" ? session.recoveryBy : offer?.isTaken ? offer.chat : null;
   return {
     ...sharedFacts(sql, machine, session, offer?.isTaken ? null : offer),
     continuedBy: continuing && shortSessionId(sql, continuing),
     hasContent: hasContent(sql, session.id),
-    isOnlyRead: session.origin === sessions.importOrigin && session.owner === null && !isDeath(presence),
-    presence,
+    isOnlyRead: isOnlyRead(sql, machine, session),
+    presence: presenceOf(sql, machine, session, chat?.status === "draining"),
   };
 }
 
-/** Its end has a cause that no client has in order. */
-function isDeath(presence: Presence): boolean {
-  return presence.is === "gone" && !(["unknown", "closed"] as const).some((one) => causeText(one) === presence.cause);
+function isOnlyRead(sql: Sql, { processes }: Machine, session: sessions.Session): boolean {
+  if (session.origin !== sessions.importOrigin || session.owner !== null) return false;
+  const { cause } = causeOf(sql, session, processes);
+  return cause === "unknown" || cause === "closed";
 }
 
 /** For a session of another machine. */
