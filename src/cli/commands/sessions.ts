@@ -101,7 +101,7 @@ function sumLines(sessions: readonly CheckedSession[], unread: number): string[]
   const sum = (part: keyof CheckedSession["read"]): number => sessions.reduce((all, { read }) => all + read[part], 0);
   const [rows, damaged, blank] = [sum("rows"), sum("damaged"), sum("blank")];
   const counts = storedStates.toReversed().map((state) => `${of(state)} ${state}`);
-  const notRead = unread === 0 ? "" : `; ${pluralize(unread, "file")} could not be read`;
+  const notRead = unread === 0 ? "" : `; ${pluralize(unread, "path")} could not be read`;
   return [
     `${pluralize(sessions.length, "session")}: ${counts.join(", ")}${notRead}.`,
     `Read: ${grouped(rows + damaged + blank)} bytes, of which ${grouped(rows)} are rows, ${grouped(damaged)} hold none, ${grouped(blank)} are blank.`,
@@ -125,9 +125,13 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
   const folder = cli.io.cwd;
   const listed = await cli.call("stores.list", client === undefined ? {} : { client });
   if (!listed.ok) return listed;
-  const { sessions } = listed.value;
+  const { sessions, unread } = listed.value;
   const counts = { new: 0, again: 0, recorded: 0, damaged: 0 };
-  const refused: { session: string; file: string | null; why: string }[] = [];
+  const refused: { session: string | null; file: string | null; why: string }[] = unread.map(({ file, why }) => ({
+    session: null,
+    file,
+    why,
+  }));
   const left: string[] = [];
   for (const [at, { session, file }] of sessions.entries()) {
     cli.passing(`${at + 1} of ${sessions.length}: ${session}`);

@@ -93,30 +93,41 @@ export function rootOf(env: NodeJS.ProcessEnv, { home: [folder, variable] }: Ses
   return (variable && env[variable]) || join(env["HOME"] || homedir(), folder);
 }
 
+/** Gets folders that cannot be listed, with the system's error. */
+type OnUnlisted = (folder: string, error: unknown) => void;
+
 /** Paths of a client that match; one without `*` is there or not. */
 export function pathsOf(
   env: NodeJS.ProcessEnv,
   client: SessionFiles,
   patterns: readonly string[],
   id: string,
+  onUnlisted?: OnUnlisted,
 ): string[] {
-  return pathsBelow(rootOf(env, client), patterns, id);
+  return pathsBelow(rootOf(env, client), patterns, id, onUnlisted);
 }
 
-export function pathsBelow(root: string, patterns: readonly string[], id: string): string[] {
+export function pathsBelow(
+  root: string,
+  patterns: readonly string[],
+  id: string,
+  onUnlisted: OnUnlisted = () => undefined,
+): string[] {
   return patterns.flatMap((pattern) => {
     const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
-    return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [root]);
+    return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part, onUnlisted)), [root]);
   });
 }
 
-function namesIn(folder: string, pattern: string): string[] {
+function namesIn(folder: string, pattern: string, onUnlisted: OnUnlisted): string[] {
   if (!pattern.includes("*")) return [join(folder, pattern)];
   const [start = "", ...others] = pattern.split("*");
   try {
     const names = readdirSync(folder).filter((name) => name.startsWith(start) && matches(name, start.length, others));
     return names.map((name) => join(folder, name));
-  } catch {
+  } catch (error) {
+    const code = codeOf(error);
+    if (code !== "ENOENT" && code !== "ENOTDIR") onUnlisted(folder, error);
     return [];
   }
 }

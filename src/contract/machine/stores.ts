@@ -49,6 +49,8 @@ const CheckedSession = z.object({
 });
 export type CheckedSession = z.infer<typeof CheckedSession>;
 
+const Unread = z.object({ file: z.string(), why: z.string() });
+
 const CheckedStore = z.object({
   client: z.enum(hookClients),
   /** Folder or database. */
@@ -71,8 +73,8 @@ export const storesOperations = {
     output: z.object({
       stores: z.array(CheckedStore),
       sessions: z.array(CheckedSession),
-      /** Files that could not be read, with the reason. */
-      unread: z.array(z.object({ file: z.string(), why: z.string() })),
+      /** Files and folders that could not be read, with the reason. */
+      unread: z.array(Unread),
     }),
     effect: "write",
     doneBy: "caller",
@@ -84,6 +86,7 @@ export const storesOperations = {
     /** `file`: null: it is in a database, and is read by its id. */
     output: z.object({
       sessions: z.array(z.object({ client: z.enum(hookClients), session: z.string(), file: z.string().nullable() })),
+      unread: z.array(Unread),
     }),
     effect: "read",
     surfaces: [],

@@ -187,7 +187,11 @@ export const storesHandlers: Pick<Handlers, "stores.check" | "stores.list"> = {
     const clients = hookClients.filter((one) => client === undefined || one === client);
     const needsDriver = clients.some((one) => sessionFilesOf(one) === null);
     const driver = needsDriver ? await driverOf(context) : null;
-    return ok({ sessions: clients.flatMap((one: HookClient) => listStored(context.site.env, one, driver)) });
+    const listed = clients.map((one: HookClient) => listStored(context.site.env, one, driver));
+    return ok({
+      sessions: listed.flatMap(({ sessions: found }) => found),
+      unread: listed.flatMap(({ unread }) => unread),
+    });
   },
 };
 

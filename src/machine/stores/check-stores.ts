@@ -49,7 +49,8 @@ async function checkFiles(
 ): Promise<void> {
   const path = rootOf(deps.env, files);
   const isThere = existsSync(path);
-  const all = isThere ? listKept(deps.env, client) : [];
+  const { kept: all, unread } = listKept(deps.env, client);
+  checked.unread.push(...toUnread(unread));
   const notes: string[] = [];
   const list = files.store?.prompts;
   const prompts = list && isThere ? await readPrompts(join(path, list.file), list) : null;
@@ -231,12 +232,24 @@ export function listStored(
   env: NodeJS.ProcessEnv,
   client: HookClient,
   driver: Driver | null,
-): MachineOutput<"stores.list">["sessions"] {
+): MachineOutput<"stores.list"> {
   const { database } = details[client];
-  if (database === undefined) return listKept(env, client).map(({ id, path }) => ({ client, session: id, file: path }));
+  if (database === undefined) {
+    const { kept, unread } = listKept(env, client);
+    const sessions = kept.map(({ id, path }) => ({ client, session: id, file: path }));
+    return { sessions, unread: toUnread(unread) };
+  }
   const paths = driver === null ? [] : database.paths(env).filter((path) => existsSync(path));
-  return paths.flatMap((path) => {
+  const found: MachineOutput<"stores.list"> = { sessions: [], unread: [] };
+  for (const path of paths) {
     const listed = driver && database.list(path, driver);
-    return listed?.ok ? listed.value.sessions.map(({ id }) => ({ client, session: id, file: null })) : [];
-  });
+    if (listed?.ok)
+      found.sessions.push(...listed.value.sessions.map(({ id }) => ({ client, session: id, file: null })));
+    else if (listed) found.unread.push({ file: path, why: listed.error });
+  }
+  return found;
+}
+
+function toUnread(unread: ReadonlyMap<string, string>): Checked["unread"] {
+  return [...unread].map(([file, why]) => ({ file, why }));
 }

@@ -1,9 +1,9 @@
-import { statSync, existsSync, type Stats } from "node:fs";
+import { lstatSync, statSync, existsSync, type Stats } from "node:fs";
 import { cp, copyFile, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import { allSessionFiles, sessionFilesOf } from "../../clients/details.ts";
-import { readBytes } from "../../clients/transcript/transcript-file.ts";
+import { problemOf, readBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import type { CheckedSession } from "../../contract/machine/stores.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -41,10 +41,18 @@ export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] 
   return eachOnce(allSessionFiles.flatMap(([name, client]) => keptBy(env, name, client, prefix)));
 }
 
+interface ListedKept {
+  readonly kept: readonly KeptSession[];
+  /** Reasons by path: folders that cannot be listed, and what has a file's name and is none. */
+  readonly unread: ReadonlyMap<string, string>;
+}
+
 /** All that a client keeps, also in its archive, by path. */
-export function listKept(env: NodeJS.ProcessEnv, name: HookClient): KeptSession[] {
+export function listKept(env: NodeJS.ProcessEnv, name: HookClient): ListedKept {
   const client = sessionFilesOf(name);
-  return client ? eachOnce(keptBy(env, name, client, "")).toSorted((a, b) => (a.path < b.path ? -1 : 1)) : [];
+  const unread = new Map<string, string>();
+  const kept = client ? eachOnce(keptBy(env, name, client, "", unread)) : [];
+  return { kept: kept.toSorted((a, b) => (a.path < b.path ? -1 : 1)), unread };
 }
 
 /** A client may have two files of one session, of which it reads the first. */
@@ -56,15 +64,27 @@ function eachOnce(found: readonly KeptSession[]): KeptSession[] {
   });
 }
 
-function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, prefix: string): KeptSession[] {
-  const archived = new Set(pathsOf(env, client, client.archive ?? [], `${prefix}*`));
+function keptBy(
+  env: NodeJS.ProcessEnv,
+  name: HookClient,
+  client: SessionFiles,
+  prefix: string,
+  unread = new Map<string, string>(),
+): KeptSession[] {
+  const onUnlisted = (folder: string, error: unknown): void => void unread.set(folder, problemOf(error));
+  const id = `${prefix}*`;
+  const archived = new Set(pathsOf(env, client, client.archive ?? [], id, onUnlisted));
   const others = client.store?.others?.(env);
-  const ofOthers = new Set(others ? pathsBelow(others.root, others.files, `${prefix}*`) : []);
-  const all = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived, ...ofOthers];
+  const ofOthers = new Set(others ? pathsBelow(others.root, others.files, id, onUnlisted) : []);
+  const all = [...pathsOf(env, client, client.files, id, onUnlisted), ...archived, ...ofOthers];
   const paths = all.filter((path) => client.store?.isBeside?.(basename(path)) !== true);
   return paths.flatMap((path) => {
     const stats = statsOf(path);
     if (stats === null) return [];
+    if (typeof stats === "string") {
+      unread.set(path, stats);
+      return [];
+    }
     const named = idOf(path, prefix);
     const isSubagent = client.store?.isSubagent?.(basename(path)) === true;
     // A walk over the store leaves out no file, and a search none that has lost its id.
@@ -86,11 +106,16 @@ function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, 
   });
 }
 
-/** A file of which nothing is known is listed all the same: its reader says why. */
-function statsOf(path: string): Pick<Stats, "mtimeMs" | "size"> | null {
+/**
+ * A file of which nothing is known is listed all the same: its reader says why.
+ * @returns why it is no file; null: nothing is there, or a folder
+ */
+function statsOf(path: string): Pick<Stats, "mtimeMs" | "size"> | string | null {
   try {
     const stats = statSync(path, { throwIfNoEntry: false });
-    return stats?.isFile() === true ? stats : null;
+    if (stats === undefined) return lstatSync(path, { throwIfNoEntry: false }) ? "it is a link to nothing" : null;
+    if (stats.isDirectory()) return null;
+    return stats.isFile() ? stats : "it is a pipe, a socket or a device";
   } catch (error) {
     if (codeOf(error) === null) throw error;
     return { mtimeMs: 0, size: 0 };

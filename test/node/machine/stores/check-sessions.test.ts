@@ -272,8 +272,19 @@ it("a file that cannot be read is named with the reason, and the others are chec
   fs.symlinkSync("/proc/self/mem", write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000002"));
   const loop = write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000003");
   fs.symlinkSync(loop, loop);
-  const what = holding("it cannot be read (ELOOP)", "2 files could not be read", "1 session: 1 whole");
+  // A folder of a day, which may have other files, and a link.
+  const days = dirname(dirname(loop));
+  fs.symlinkSync("09", join(days, "09"));
+  fs.symlinkSync("/nowhere", loop.replace(/.{6}$/, "4.jsonl"));
+  const what = holding(
+    `${join(days, "09")}: it cannot be read (ELOOP)`,
+    "it is a link to nothing",
+    "4 paths could not be read",
+    "1 session: 1 whole",
+  );
   expect(await home.shim("sessions check --client codex")).toMatchObject({ code: 1, out: what });
+  const notRead = holding("4 could not be read", `${join(days, "09")} (it cannot be read (ELOOP))`);
+  expect(await home.shim("sessions import --all --client codex")).toMatchObject({ out: notRead });
 });
 
 const openCode = ({ folder }: CliHome): string => join(folder, ".local", "share", "opencode");
