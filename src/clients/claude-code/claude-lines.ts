@@ -31,6 +31,14 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
       addCompaction(draft, { summary: null, trigger, at });
     },
   ],
+  // Versions 2.0.64 to 2.1.42, at least, write no reason with an answer.
+  [
+    "system/turn_duration",
+    (draft, _line, { at }) => {
+      const last = draft.texts.at(-1);
+      if (last?.role === "assistant") draft.turnEnd ??= { text: last.text, at };
+    },
+  ],
   ["system/away_summary", (draft, line, { at }) => addNote(draft, "recap", textAt(line, "content"), at)],
   ["pr-link", (draft, line, { at }) => addNote(draft, "named", textAt(line, "prUrl", 300), at)],
   // A failed try that is repeated; the last one is an answer of the client.
