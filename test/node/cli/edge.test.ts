@@ -51,6 +51,7 @@ it("the file that names the coordinator is private, and a machine leaves its wor
   for (const [command, why] of Object.entries({
     "workspace create Not-A-Name": "2 to 63 lower case letters",
     "workspace join team --url ftp://x": "https://",
+    "workspace join team": "give the coordinator: `shim workspace join <name> --url <url>`.",
     "workspace token list": "has not joined a workspace",
   }))
     expect((await home.shim(command)).err).toContain(why);

@@ -12,6 +12,7 @@ import { aCliHome, failed, holding, linesOf, printed, type CliHome } from "#harn
 import { canRunGit } from "#harness/machine/cli-rigs.ts";
 import { systemdUnit } from "#src/installer/service.ts";
 import { formatEvent } from "#src/cli/commands/run-supervisor.ts";
+import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
 import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
 
 const node = process.execPath;
@@ -106,6 +107,7 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
   await supervise(home, (out) => out.includes('"finished"'));
   const out = "a starts again with the next `shim worker supervise`.\n";
   expect(await home.shim("worker supervise retry a")).toMatchObject({ code: 0, out });
+  expect(await home.shim("worker supervise status")).toMatchObject(printed(/^chats +sessions +not watched now$/m));
   const { lines } = await supervise(home, (text) => text.includes('"finished"'));
   expect(lines.filter(({ event }) => event === "started")).toHaveLength(1);
   const unknown = failed(3, /no program ".*" is watched\. There are: a\./);
@@ -249,4 +251,32 @@ it("each line that a program prints is shown, and nothing in it moves the cursor
   expect(lines).toEqual(["fix | one", holding("two"), "fix | three"]);
   // eslint-disable-next-line no-control-regex -- control characters are searched for
   expect(lines.join("")).not.toMatch(/[\u0000-\u001f]/);
+});
+
+it("each event of a supervisor is one line, and says how what it no longer starts is started", () => {
+  const ended = {
+    type: "ended",
+    name: "w",
+    reason: "code 1",
+    againInMs: 2_000,
+    ranMs: 60_000,
+    isProgram: true,
+  } as const;
+  const died = { type: "died", name: "chats", session: "s1", cause: "out_of_memory" } as const;
+  const crashed = "stopped, since it crashed again and again: code 1; it ran for 60 s";
+  const events: readonly (readonly [SupervisorEvent, line: string])[] = [
+    [{ type: "supervising", pid: 7, watched: ["w", "chats"] }, "supervises w, chats (pid 7)"],
+    [{ type: "started", name: "w", how: "new", session: null }, "w: started (new)"],
+    [{ ...ended, phase: "due" }, "w: code 1; starts in 2 s; it ran for 60 s"],
+    [{ ...ended, phase: "looping" }, `w: ${crashed}. \`shim worker supervise retry w\` starts it`],
+    [{ ...ended, phase: "looping", isProgram: false }, `w: ${crashed}`],
+    [{ ...died, checkpoint: null }, "chats: session s1 died (out of memory), with nothing to save"],
+    [{ ...died, checkpoint: "c1" }, "chats: session s1 died (out of memory), its last checkpoint is c1"],
+    [{ type: "restarting", name: "chats", session: "s1", how: "-r" }, "chats: session s1 is started again (-r)"],
+    [{ type: "held", name: "w", reason: "no memory" }, "w: not started now: no memory"],
+    [{ type: "ending", reason: "asked to" }, "ends (asked to)"],
+    [{ type: "problem", name: "w", message: "no disk" }, "w: problem: no disk"],
+    [{ type: "problem", name: null, message: "no\ndisk" }, "problem: no disk"],
+  ];
+  for (const [event, line] of events) expect(formatEvent(event)).toEqual([line]);
 });

@@ -1,7 +1,7 @@
 import { writeFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, failed, between, holding, type CliHome, printed } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, between, holding, linesOf, type CliHome, printed } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { submit, submitPlan, Worker } from "#harness/worker/worker-rig.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
@@ -77,6 +77,31 @@ it("a watch is a line for each change; a dead task and Ctrl-C answer 1", async (
   const dying = between(() => new Worker(home).take().failed("no disk"));
   const died = /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/;
   expect(await home.shimWith(dying, "task watch", task)).toMatchObject({ code: 1, out: holding(died) });
+});
+
+it("a watch of all counts the tasks, ends with the last open one, and badly only for one that died meanwhile", async () => {
+  const home = aCliHome();
+  for (const type of ["build", "test"]) await submit(home, type);
+  const done = () => new Worker(home).take().done();
+  const steps = between(done, () => new Worker(home).take().failed("no disk"));
+  const counts = [
+    "0 of 2 done, 0 under way (chats: 0), 2 waiting, 0",
+    "1 of 2 done, .* 1 waiting, 0",
+    "1 of 2 done, .* 0 waiting, 1",
+  ];
+  const lines = counts.map((text) => `\\S+ \\S+ ${text.replaceAll(/[()]/g, String.raw`\$&`)} dead or cancelled\n`);
+  const out = holding(new RegExp(`^${lines.join("")}$`));
+  expect(await home.shimWith(steps, "task watch")).toMatchObject({ code: 1, out });
+  await submit(home, "lint");
+  const ran = await home.shimWith(between(done), "task watch --json");
+  const counted = { totalTasks: 3, inProgressTasks: 0 };
+  expect([ran.code, linesOf(ran.out)]).toMatchObject([
+    0,
+    [
+      { ...counted, completedTasks: 1 },
+      { ...counted, completedTasks: 2 },
+    ],
+  ]);
 });
 
 it("dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
