@@ -1,14 +1,19 @@
 import { EventEmitter } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
+import { createServer as createTcpServer } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { askOperation, hostCalls, hostClientOf } from "#src/local-mcp/host-client/host-client.ts";
-import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
+import { hostSocket, linkSocket, markedHost, prepareSocketFolder } from "#src/platform/host-socket.ts";
+import { statusOfHost } from "#src/local-mcp/host-client/status-of-host.ts";
+import { systemSite } from "#src/local-mcp/host/operation-runner.ts";
+import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { servedInTest } from "#harness/edge/real-server.ts";
 import { ask } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
+import type { LocalCalls } from "#src/runtime/runtime.ts";
 import type { OperationResult } from "#src/shared/result.ts";
 import type { Io } from "#src/cli/io.ts";
 import { invented, writeSession } from "#harness/clients/invented-sessions.ts";
@@ -143,8 +148,9 @@ it("a host that was killed in its start is followed by another at once, one that
   await started(3);
 });
 
-it("a host reads its settings again when their file has changed; what cannot be read changes nothing", async () => {
-  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+/** The host of a home in this process, with intervals that do not run by themselves. */
+async function aHostHere(faked: readonly "setTimeout"[] = []) {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", ...faked] });
   const { home, config } = tempHome();
   vi.stubEnv("SHIM_HOME", home);
   const self = identify(systemProcesses, process.pid)!;
@@ -157,8 +163,17 @@ it("a host reads its settings again when their file has changed; what cannot be 
     vi.useRealTimers();
     vi.unstubAllEnvs();
   });
-  const socket = hostSocket(home, self.boot);
-  await vi.waitUntil(() => existsSync(socket), patience);
+  await vi.waitUntil(() => markedHost(home, self.boot) !== null, patience);
+  return {
+    home,
+    config,
+    socket: hostSocket(home, self.boot),
+    there: { home, launch: launchIn(home), env: process.env },
+  };
+}
+
+it("a host reads its settings again when their file has changed; what cannot be read changes nothing", async () => {
+  const { config, socket } = await aHostHere();
   const isOn: unknown[] = [];
   for (const [seconds, text] of ['{ "team": { "conflicts": false } }', "{", "{}"].entries()) {
     writeFileSync(config, text);
@@ -181,4 +196,77 @@ it("a call of the coordinator in a read-only home ends with that reason, which n
   onTestFinished(() => calls.close());
   const readOnly = { name: "StoreError", code: "store_readonly", message: expect.stringContaining("is read-only") };
   await expect(calls.call("tasks.list", {}, 60_000)).rejects.toMatchObject(readOnly);
+});
+
+it("a process beside the host calls its coordinator there, and hears of the commits of others", async () => {
+  const { there } = await aHostHere();
+  const none = { ok: true, value: { tasks: [] } };
+  const empty = vi.fn(() => ({ call: async () => none }) as unknown as LocalCalls);
+  const [one, other] = [false, true].map((isStored) => hostCalls(there, () => isStored, empty)) as [
+    LocalCalls,
+    LocalCalls,
+  ];
+  onTestFinished(() => [one, other].forEach((calls) => calls.close()));
+  expect(await one.call("tasks.list", {}, 60_000)).toBe(none);
+  const heard = vi.fn();
+  one.onCommit(heard);
+  // What was stored before it was connected is not known.
+  await vi.waitUntil(() => heard.mock.calls.length === 1, patience);
+  for (const calls of [one, other])
+    expect(await calls.call("tasks.submit", { tasks: [{ type: "build" }] }, 60_000)).toMatchObject({ ok: true });
+  await vi.waitUntil(() => heard.mock.calls.length === 2, patience);
+  expect(await other.call("tasks.list", {}, 60_000)).toMatchObject({
+    ok: true,
+    value: { tasks: [{ task: 1 }, { task: 2 }] },
+  });
+  const bad = { ok: false, error: { code: "bad_input" } };
+  expect(await other.call("tasks.submit", { tasks: [] }, 60_000)).toMatchObject(bad);
+  expect([empty.mock.calls.length, heard.mock.calls.length]).toEqual([1, 2]);
+});
+
+it("a command's programs are looked for where its caller has them, and its long work leaves the host marked", async () => {
+  const { home, there } = await aHostHere();
+  const host = hostClientOf(there);
+  const path = temporaryFolder();
+  const gitOf = async (): Promise<unknown> => {
+    const asked = { name: "checks.run", input: { group: "machine" }, env: { PATH: path, HOME: path } } as const;
+    const { value } = (await host.call({ ...asked, by: "command line" }, {})) as { value: MachineOutput<"checks.run"> };
+    return value.checks.find(({ name }) => name === "git");
+  };
+  const missing = { text: "git was not found, so files are not saved with checkpoints", fix: "Install git." };
+  expect(await gitOf()).toEqual({ name: "git", state: "warn", ...missing });
+  writeFileSync(join(path, "git"), "#!/bin/sh\necho git version 2.30.1\n", { mode: 0o755 });
+  const old = {
+    text: "git version 2.30.1: conflicts between chats are not foreseen",
+    fix: "Install git 2.38 or newer.",
+  };
+  expect(await gitOf()).toEqual({ name: "git", state: "warn", ...old });
+  const long = { name: "sessions.import", input: { file: join(path, "none") }, env: {}, by: "command line" } as const;
+  expect(await host.call(long, {})).toMatchObject({ ok: false, error: { code: "not_found" } });
+  expect(markedHost(home, systemProcesses.boot())?.pid).toBe(process.pid);
+});
+
+it("a program's output is both of its streams, with its exit code; one that is missing has none", () => {
+  const { runQuietly } = systemSite(launchIn(temporaryFolder()), process.env);
+  expect(runQuietly("sh", ["-c", "echo one; echo two >&2; exit 3"])).toEqual({ code: 3, text: "one\ntwo\n" });
+  expect(runQuietly("no-such-program", [])).toBeNull();
+});
+
+it("a status line is the host's, and null without a host or with an answer that is none or late", async () => {
+  const { home } = await aHostHere(["setTimeout"]);
+  const text = JSON.stringify({ session_id: "s" });
+  expect(await statusOfHost(home, text)).toMatchObject({ session: null, died: 0, trouble: null });
+  expect(await statusOfHost(tempHome().home, text)).toBeNull();
+  const found = 'HTTP/1.1 200 OK\r\n\r\n{"result":{"ok":';
+  for (const answer of [null, `${found}true,"value":7}}`.replace("200", "500"), `${found}true`, `${found}false}}`]) {
+    const other = tempHome().home;
+    const socket = hostSocket(other, "b");
+    prepareSocketFolder(other, socket);
+    linkSocket(other, socket);
+    const answering = createTcpServer((connection) => {
+      connection.once("data", () => (answer === null ? vi.advanceTimersByTime(200) : connection.end(answer)));
+    });
+    await servedInTest(answering, socket);
+    expect([answer, await statusOfHost(other, text)]).toEqual([answer, null]);
+  }
 });
