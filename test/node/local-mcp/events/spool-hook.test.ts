@@ -1,15 +1,17 @@
-import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, writeFileSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { launchIn } from "#harness/machine/cli-home.ts";
 import { insert } from "#harness/store/store-test.ts";
 import { expect, it, vi } from "vitest";
 import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import type { HookClient } from "#src/contract/clients.ts";
 import { pause } from "#src/store/pause.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as spool from "#src/store/spool.ts";
-import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
+import { spoolEvent, spoolGiven, spoolUnanswered } from "#src/local-mcp/events/spool-event.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 
@@ -222,6 +224,29 @@ it("an event that not even the spool takes is lost, and reported as such", () =>
   disk.error = sqliteError("SQLITE_BUSY");
   expect(claude.prompt("one").systemMessage).toContain("SHIM cannot save");
   expect(runtime.logged.join()).toContain("is lost");
+});
+
+it("without a host an event waits in the spool, and a prompt says why, also where it is lost; a slow host is not reported", () => {
+  const { paths } = tempRuntime();
+  const host = { home: paths.home, env: {}, launch: launchIn(paths.home) };
+  const input = JSON.stringify({ session_id: "s", cwd: "/p", prompt: "fix it" });
+  const tell = (event: string, problem: string | null, client: HookClient = "claude-code"): unknown => {
+    const said = spoolUnanswered(host, { client, event, input, process: "", problem });
+    return said && (JSON.parse(said) as { systemMessage: string }).systemMessage.replace(/ Run `.*$/, "");
+  };
+  const names = (): number => readdirSync(paths.spool).length;
+  const waits = "SHIM cannot save: no host starts. Events wait in the spool until it can.";
+  expect([tell("UserPromptSubmit", "no host starts"), names()]).toEqual([waits, 1]);
+  expect([tell("Stop", "no host starts"), tell("UserPromptSubmit", null), names()]).toEqual(["", "", 3]);
+  expect([tell("Stop", null, "none" as HookClient), names()]).toEqual(["", 3]);
+  rmSync(paths.spool, { recursive: true });
+  writeFileSync(paths.spool, "a file where the folder should be");
+  const lost = "SHIM cannot save: the host does not answer. Events are lost until it can.";
+  expect(tell("UserPromptSubmit", null)).toBe(lost);
+  const cut = { client: claudeCode, env: {}, clientPid: 7, id: "e1", event: "Stop", input: "no json" };
+  const runtime = tempRuntime({ paths });
+  spoolGiven(runtime, cut);
+  expect(runtime.logged.join()).toContain("an input that could not be read is lost: it could not be spooled");
 });
 
 it("an event that is recorded is not recorded again, sent a second time or read from the spool, in any order", () => {
