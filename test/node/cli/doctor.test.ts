@@ -10,11 +10,12 @@ import { backUp } from "#src/store/backup.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { write } from "#harness/machine/git-project.ts";
+import { makeRepository, write } from "#harness/machine/git-project.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { failed, holding, ids, printed, seed, throwing, withRuntime } from "#harness/machine/cli-home.ts";
+import { failed, holding, ids, launchIn, printed, seed, throwing, withRuntime } from "#harness/machine/cli-home.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
@@ -51,6 +52,42 @@ it("a healthy machine has only ok lines, and answers 0", async () => {
   await backUp(home.runtime.store, home.now, 5);
   const healthy = printed("ok    node: Node 24.1.0", /\d+ ok, 0 warnings, 0 failures\n$/);
   expect(await home.shim("doctor")).toMatchObject(healthy);
+});
+
+it("a schema of a newer shim, and events that were only stored, are warnings", async () => {
+  const home = aSeededHome();
+  home.runtime.store.write((sql) => {
+    sql.run("INSERT INTO migrations VALUES (9999, 'later', 1, 0)");
+    journal.append(sql, ids.dead, home.now, "u", { kind: "unread", of: "prompt", text: "" });
+  });
+  const { lines } = await doctor(home);
+  const known = home.runtime.store.context.migrations.length;
+  const newer = `version 9999, made by a newer shim (this one knows ${known})`;
+  expect(lines.get("schema")).toMatchObject({ text: newer, fix: "It works; update this copy when you can." });
+  const fix = `\`shim sessions show ${ids.dead}\` shows them; please report what they have in common.`;
+  const unread = "1 event took too long to read this week and were only stored";
+  expect(lines.get("unread")).toMatchObject({ text: unread, fix });
+});
+
+it("the service that assigns sessions to trials is asked, and what it lacks is said with its cure", async () => {
+  const home = aCliHome();
+  await home.shim("config set experiments.provider statsig");
+  const node = join(home.folder, "service");
+  const launch = { ...launchIn(home.folder), node };
+  const found = async (...problems: string[]): Promise<unknown> => {
+    const answer = JSON.stringify({ arms: [], problems });
+    writeFileSync(node, `#!/bin/sh\ncat > /dev/null\necho '${answer}' >&3\n`, { mode: 0o755 });
+    return (await doctor(home, { launch })).lines.get("experiments");
+  };
+  const name = "experiments";
+  expect(await found()).toEqual({ name, state: "ok", text: "sessions of trials are assigned by statsig", fix: null });
+  for (const [problem, fix] of [
+    ["No key.", "See docs/guide/kaizen.md, or `shim config unset experiments.provider`."],
+    ["It lacks: npm install @a/b", `npm install --prefix ${home.paths.home} @a/b`],
+  ] as const) {
+    const text = `statsig cannot assign: ${problem} Sessions that begin are in no trial.`;
+    expect(await found(problem)).toEqual({ name, state: "warn", text, fix });
+  }
 });
 
 it("a damaged store whose repair cannot end is a failure, and not called new, however often it is asked", async () => {
@@ -94,6 +131,11 @@ it("a backup, the newest saved files and the mark of the newest write are looked
     state: "warn",
     text: holding("are gone: commit a1a1"),
   });
+  const repository = join(home.folder, "kept");
+  const commit = makeRepository(repository, { a: "1" });
+  addSnapshot(home, { state: "done", repository: join(repository, ".git") });
+  store.write((sql) => sql.run('UPDATE snapshots SET "commit" = ?', commit));
+  expect(await textOf("snapshots")).toBe("no failure this week, and the newest is there");
   expect(await textOf("store")).toBe(`${home.paths.database} is sound and has the newest write`);
   rmSync(`${home.paths.database}.mark`);
   expect(await textOf("store")).toContain("whether it has the newest write is not known");
