@@ -1,11 +1,11 @@
 import { rmSync, writeFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { addSession, aSeededHome, type CliHome, failed, holding } from "#harness/machine/cli-home.ts";
 import { ids, printed, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { aChat, loseSession, sync, twoCliHomes, type CliMachines, ForkRig } from "#harness/machine/cli-rigs.ts";
-import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { Io } from "#src/cli/io.ts";
 import { codex } from "#src/clients/codex/codex.ts";
@@ -366,6 +366,24 @@ it("the files are those saved before the turn's first change, else those saved b
   expect(copy).toMatchObject({ session: rig.id, branch: null, base: null, start: { cwd: copy.folder } });
   expect(filesIn(rig.home.project)).toEqual({ "a.txt": "3\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
   expect(git(rig.home.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
+});
+
+it("what a killed process has left of a fork half made is removed, but no branch with commits of its own", async () => {
+  const rig = await threeTurns();
+  const first = await forked(rig, "--at", "2");
+  const path = join(dirname(first.folder), "files.json");
+  const record = JSON.parse(readFileSync(path, "utf8")) as object;
+  const halfMade = JSON.stringify({ ...record, owner: { boot: "boot-1", pid: 999, start: "s999" }, notRestored: null });
+  write(first.folder, { "late.txt": "" });
+  writeFileSync(path, halfMade);
+  const again = await forked(rig, "--at", "2");
+  expect(again).toMatchObject({ folder: first.folder, branch: first.branch });
+  expect(filesIn(again.folder)).toEqual({ "a.txt": "1\n" });
+  writeFileSync(path, halfMade);
+  const own = commitAll(again.folder, "by hand");
+  expect(await forked(rig, "--at", "2")).toMatchObject({ branch: "shim/fork-bbbb2222-2" });
+  expect(git(rig.home.project, "rev-parse", String(first.branch)).trim()).toBe(own);
+  expect(filesIn(again.folder)).toEqual({ "a.txt": "1\n" });
 });
 
 it("a prompt whose files no snapshot has for certain is refused with the nearest prompts, and nothing is made", async () => {
