@@ -120,3 +120,38 @@ it("tests that are flaky, or fail before any change, end a run", async () => {
   expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests fail before any change"));
   expectClean(home, 0);
 });
+
+/** Declares how many lines `a.js` has, beside what never changes and what is no declaration. */
+const fakeTsc = `
+const fs = require("node:fs");
+const at = process.argv.indexOf("--outDir");
+const folder = process.argv[at + 1] + "/src";
+const lines = fs.readFileSync("src/a.js", "utf8").split("\\n").length;
+const text = ["export declare const a: 1;", "/** " + lines, " * lines. */", "export declare const lines:", "  " + lines + ";"];
+if (at > 0) {
+  fs.mkdirSync(folder);
+  fs.writeFileSync(folder + "/a.d.ts", [...text, "// " + lines, "import " + lines, "export {};"].join("\\n"));
+  fs.writeFileSync(folder + "/a.js", "export " + lines);
+}
+`;
+
+it("a worker plans the run that a task asks for, makes its changes and reports; one of the public API is rejected", async () => {
+  const home = anEvolvedHome();
+  install(home.project, "typescript", fakeTsc, "tsc");
+  const evolve = { trust: true, tests: [process.execPath, "check.js"] };
+  const worker = JSON.stringify({ types: { evolve: { evolve, repository: "." } } });
+  write(home.project, { "tsconfig.json": "{}", "worker.json": worker });
+  git(home.project, "add", ".");
+  git(home.project, "commit", "--quiet", "--message", "a compiler");
+  const base = git(home.project, "rev-parse", "HEAD").trim();
+  await home.shim("task submit evolve --payload", '{"maxTasks":1}');
+  const out = holding("task 2 (evolve) 30 % changing src/a.js", "Tasks: 2 done, 1 failed.");
+  expect(await home.shim("worker --config worker.json --once")).toMatchObject({ code: 1, out });
+  const plan = [{ id: expect.any(String), method: "fix", value: expect.any(Number), files: ["src/a.js"] }];
+  const facts = { base, findings: 9, tools: ["tsc", "oxlint", "complexity", "knip"] };
+  expect(await home.json("task show 1")).toMatchObject({ state: "done", result: { job: 3, plan, facts } });
+  const why = "the public API changes: export declare const lines: 4;";
+  const tried = [{ task: 2, outcome: "rejected", why }];
+  expect(await home.json("task show 3")).toMatchObject({ state: "done", result: { isEnded: true, tried } });
+  expectClean(home, 0);
+});
