@@ -169,6 +169,17 @@ it("a store that cannot be opened or is damaged fails, with what to do", async (
   expect((await doctor(home)).lines.get("store")).toMatchObject({ state: "fail", text: holding("newer shim") });
 });
 
+it("Codex that cannot be asked for the trust of SHIM's hooks is a warning with what to look at", async () => {
+  const home = aCliHome();
+  mkdirSync(join(home.folder, ".codex"));
+  writeFileSync(join(home.folder, "path", "codex"), "#!/bin/sh\nread question\n", { mode: 0o755 });
+  await home.shim("init --yes");
+  const text = "Codex could not be asked whether it trusts SHIM's hooks: `codex app-server` ended without an answer";
+  const fix = "Start `codex`, type /hooks, and look at those of SHIM.";
+  const trust = { name: "codex:hook_trust", state: "warn", text, fix };
+  expect((await doctor(home)).lines.get("codex:hook_trust")).toEqual(trust);
+});
+
 it("a folder that is none fails before anything is stored, as nothing can be saved there", async () => {
   const home = aCliHome();
   const file = join(home.folder, "file");
