@@ -81,6 +81,9 @@ it("of input that is not whole in time, or whose hook is ended, what has come is
     if (isEnded) rig.end();
     rig.fire();
     expect(await rig.read).toEqual({ text: cut, isCutOff: true, isOpen: true });
+    // It comes too late.
+    rig.send('"}');
+    expect(rig.timers.size).toBe(0);
     const silent = reading();
     if (isEnded) silent.end();
     silent.fire();

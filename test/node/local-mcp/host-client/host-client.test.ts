@@ -5,10 +5,11 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { askOperation, hostCalls, hostClientOf } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, linkSocket, markedHost, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { statusOfHost } from "#src/local-mcp/host-client/status-of-host.ts";
-import { systemSite } from "#src/local-mcp/host/operation-runner.ts";
+import { OperationRunner, systemSite } from "#src/local-mcp/host/operation-runner.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
+import { pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { servedInTest } from "#harness/edge/real-server.ts";
 import { ask } from "#harness/machine/host-rig.ts";
@@ -244,6 +245,17 @@ it("a command's programs are looked for where its caller has them, and its long 
   const long = { name: "sessions.import", input: { file: join(path, "none") }, env: {}, by: "command line" } as const;
   expect(await host.call(long, {})).toMatchObject({ ok: false, error: { code: "not_found" } });
   expect(markedHost(home, systemProcesses.boot())?.pid).toBe(process.pid);
+});
+
+it("an operation that fails by a bug throws it where it was asked for, and the host goes on", async () => {
+  const { home, there } = await aHostHere();
+  const host = hostClientOf(there);
+  const bug = vi.spyOn(OperationRunner.prototype, "call").mockRejectedValueOnce(new TypeError("a bug"));
+  onTestFinished(() => bug.mockRestore());
+  const asked = { name: "config.get", input: { key: "recovery" }, env: {}, by: "command line" } as const;
+  await expect(host.call(asked, {})).rejects.toThrow("a bug");
+  expect(await host.call(asked, {})).toEqual({ ok: true, value: { key: "recovery", value: "brief" } });
+  expect(readFileSync(pathsIn(home).log, "utf8")).toContain("config.get failed");
 });
 
 it("a program's output is both of its streams, with its exit code; one that is missing has none", () => {
