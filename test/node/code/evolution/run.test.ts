@@ -51,6 +51,12 @@ function anEvolvedHome() {
 it("a run keeps what the tests approve; what the judge or a person has rejected is not tried again", async () => {
   const home = anEvolvedHome();
   expect(await home.shim("code evolve")).toMatchObject(failed(1, "--trust"));
+  write(home.folder, { "w.yaml": "types:\n  build: { command: [x] }\n", "wrong.yaml": "types: [\n" });
+  const without = "/w.yaml has no type with `evolve`.";
+  await home.misuses("code evolve --trust --config", [
+    ["../w.yaml", without],
+    ["../wrong.yaml", /line \d/],
+  ]);
   const report = (await home.evolve("--max-tasks 4 --json")).json() as unknown as EvolveReport;
   expect(report.tried.map(({ outcome, what }) => `${outcome} ${what}`)).toEqual([
     "kept 2 × oxlint eslint(no-debugger) in src/a.js",
@@ -71,9 +77,27 @@ it("a run keeps what the tests approve; what the judge or a person has rejected 
   expect(changes).toEqual(["0\t2\tsrc/a.js\n", "0\t3\tsrc/c.js\n"]);
   const review = (at: number, options: string): Promise<Ran> =>
     home.shim(`code evolve review ${options} ${report.tried[at]?.task}`);
-  expect(await review(0, "--accept")).toMatchObject(printed("is deleted"));
+  expect(await home.shim("code evolve review --accept 1 --reject 1")).toMatchObject(failed(2, "not both"));
+  const listed =
+    /^TASK +BRANCH +WHAT +JUDGE\n(?:\d+ .* [69] findings before, [675] now, the tests pass\n){3}`shim task diff/;
+  expect(await home.shim("code evolve review")).toMatchObject(printed(listed));
   expect(await review(1, "--reject")).toMatchObject(failed(2, "--reason"));
-  expect(await review(1, "--reason no --reject")).toMatchObject({ code: 0 });
+  const asked = (...answers: (string | null)[]): Promise<Ran> => {
+    const ask = async (): Promise<string | null> => answers.shift() ?? null;
+    return home.shimWith({ isInteractive: true, ask }, "code evolve review");
+  };
+  const first =
+    "Task 1: 2 × oxlint eslint(no-debugger) in src/a.js\n9 findings before, 7 now, the tests pass\n\n src/a.js | 2 --\n";
+  const accepted = printed(first, "is deleted.\nTask 2: ", /1 change decided, 2 left\.\n$/);
+  expect(await asked("Accept", "r", " ", "quit")).toMatchObject(accepted);
+  const refused =
+    "task 4 began with the work of task 2, which was rejected. Reject it, or merge by hand.\n1 change decided";
+  const rejected = printed(
+    "Task 2 is rejected, and will not be proposed again. Its branch is left: git branch -D",
+    refused,
+  );
+  expect(await asked("r", "no", "a")).toMatchObject(rejected);
+  expect(await asked(null)).toMatchObject(printed(/0 changes decided, 1 left\.\n$/));
   expect(await review(3, "--accept")).toMatchObject(failed(1, "began with the work of task"));
   expect(await review(3, "--reason no --reject")).toMatchObject({ code: 0 });
   expect(await home.json("code evolve review")).toEqual({ offered: [] });
