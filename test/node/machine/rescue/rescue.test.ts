@@ -148,6 +148,59 @@ it("resume offers the rescue where the client ends with an error within seconds,
   expect([started.slice(0, 2), started.length, started[2] === id]).toEqual([[id, id], 3, false]);
 });
 
+const versionText = "Claude Code 2.1.300 wrote it, and the one on the PATH is 2.1.200";
+const wholeText = "Claude Code ended at once, and what it has stored of the session looks whole";
+
+it.each([
+  ["2.1.300", "version", versionText],
+  ["2.1.200", "unknown", wholeText],
+  ["2.1.99", "unknown", wholeText],
+  ["next", "unknown", wholeText],
+])("a client that ends at once, where %s wrote the session: %s", async (clientVersion, reason, why) => {
+  const { home, id } = written("claude-code");
+  home.runtime.store.write((sql) => sessions.update(sql, id, { clientVersion }));
+  const diagnosed = `call recovery.diagnose session=${id} folder=${home.project} hasFailed=true`;
+  expect(await home.json(diagnosed)).toMatchObject({ diagnosis: { reason, why, offers: [{ kind: "brief" }] } });
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: null });
+});
+
+it("a session that Codex has archived is taken out by its own command, whose refusal is said", async () => {
+  const { home, id, path } = written("codex");
+  const archived = join(home.folder, ".codex", "archived_sessions", basename(path));
+  mkdirSync(dirname(archived));
+  renameSync(path, archived);
+  const text = `\`codex unarchive ${id}\`, then resume it`;
+  const offers = [{ kind: "unarchive", text }, { kind: "brief" }];
+  const why = "Codex has archived it";
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "invisible", why, offers });
+  const ask = (offer: string) => [
+    "call",
+    "recovery.rescue",
+    `session=${id}`,
+    `folder=${home.project}`,
+    `offer=${offer}`,
+  ];
+  const refused = `${id}: codex unarchive ${id}: `;
+  const end = ". Nothing was changed.";
+  const absent = failed(1, `${refused}codex is not on the PATH${end}`);
+  expect(await home.shim("", ...ask("unarchive"))).toMatchObject(absent);
+  const ran: string[] = [];
+  const ending = (code: number) => ({
+    runQuietly: (command: string, args: readonly string[]) => (
+      ran.push([command, ...args].join(" ")),
+      { code, text: "no\n" }
+    ),
+  });
+  expect(await home.shimWith(ending(1), "", ...ask("unarchive"))).toMatchObject(failed(1, `${refused}no${end}`));
+  const done = await home.shimWith(ending(0), "", ...ask("unarchive"));
+  expect([done.json(), ran]).toEqual([
+    { session: id, copy: null, backup: null },
+    Array(2).fill(`codex unarchive ${id}`),
+  ]);
+  const notOffered = `nothing to do so for ${id}: ${why}.`;
+  expect(await home.shim("", ...ask("copy"))).toMatchObject(failed(1, notOffered));
+});
+
 it("the page has the reason and the command, and starts no program of a client", async () => {
   const { home, id } = written("codex", true);
   fakeOpenCode(home.folder, openCodeId, [400, 400]);
