@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, statSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, sendRaw, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { SignIn } from "#src/local-mcp/page/page-app.ts";
 import { pageCalls } from "#src/local-mcp/page/serve.ts";
@@ -11,7 +11,9 @@ import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { seedTeam } from "#harness/web/seeds.ts";
 import { someReadings } from "#harness/machine/temp-runtime.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { record } from "#src/machine/signals/crashes.ts";
 import { countCost } from "#src/machine/usage/ledger.ts";
@@ -344,4 +346,45 @@ it("the page has notices and pauses, a chat's cost by day and how full its conte
     { ...common, ...notice, text: "the leader has changed" },
     { ...common, ...message, text },
   ]);
+});
+
+it("a session at its usage limit says how to go on, or what the rule of its folder does and what that has cost", async () => {
+  const home = aSeededHome();
+  const { runtime, project } = home;
+  const { call } = await signedIn(home);
+  const codex = "dddd5555-0000-4000-8000-000000000005";
+  addSession(home, { id: codex, client: "codex", pid: 100 });
+  const note = async (session: string = ids.alive) => (await call("page.session", { session })).value["atLimit"];
+  expect(await note()).toBeNull();
+  runtime.store.write((sql) => {
+    const failure = { kind: "failure", text: "no", limit: { resetsAtMs: null } } as const;
+    for (const id of [ids.alive, codex]) journal.append(sql, id, home.now, "f", failure);
+  });
+  const noRule = "At its usage limit: no rule of this folder (`atLimit`) says to go on.";
+  expect([await note(), await note(codex)]).toEqual([
+    { text: noRule, project: null },
+    { text: "At its usage limit.", project: null },
+  ]);
+  writeFileSync(join(home.folder, "path", "gemini"), "", { mode: 0o755 });
+  const goOn = "At its usage limit: Go on now: `shim resume dddd5555 --in gemini`";
+  expect(await note(codex)).toEqual({ text: goOn, project: null });
+  const outer = { folder: home.folder, order: ["wait" as const], mostUsd: null, mostHours: 1 };
+  const order = [{ model: "haiku" }, { client: "codex" }, "wait" as const];
+  Object.assign(runtime.config, { atLimit: [outer, { folder: project, order, mostUsd: 5, mostHours: 8 }] });
+  const rule = `At its usage limit. The rule of ${project}: Claude Code with the model haiku, then Codex, then wait`;
+  const says = (spent: string) => ({ text: `${rule}; at most 5.00 USD and 8 h; ${spent}.`, project });
+  expect(await note()).toEqual(says("0.00 USD spent for this limit so far"));
+  const handOver = (from: string, by: string): void =>
+    runtime.store.write((sql) => {
+      recoveries.add(sql, { at: home.now, session: from, action: "taken", by, limit: { to: "Codex", usd: null } });
+      const chat = sessions.get(sql, by);
+      if (chat) countCost(sql, chat, 0.5, "claude-opus-5-5", home.now);
+    });
+  handOver(ids.alive, ids.dead);
+  handOver(ids.dead, ids.finished);
+  expect(await note()).toEqual(says("1.00 USD spent for this limit so far"));
+  handOver(ids.finished, "not-of-shim");
+  expect(await note()).toEqual(says("what was spent for this limit is unknown"));
+  Object.assign(runtime.config, { atLimit: [outer] });
+  expect(await note()).toMatchObject({ text: holding(`The rule of ${home.folder}: wait; at most 1 h; `) });
 });
