@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { forAll, forAllAsync } from "#harness/properties.ts";
 import { uuidv4, uuidv7 } from "#src/shared/ids.ts";
 import { oneAfterAnother, oneAtATime } from "#src/shared/async-work.ts";
@@ -25,9 +25,16 @@ const visits = table("visits", {
 });
 const letters = table("letters", { number: serial({ isReused: false }), body: text() });
 
+const notes = table("notes", {
+  name: text().primary(),
+  tags: json<readonly string[] | string>(),
+  isRead: flag(),
+  color: text().nullable(),
+});
+
 function open(): Sql {
   const sql = openBetterSqlite3({ path: inMemory, readOnly: false, busyMs: 0 });
-  for (const { ddl } of [visits, letters]) sql.run(ddl);
+  for (const { ddl } of [visits, letters, notes]) sql.run(ddl);
   return sql;
 }
 
@@ -72,6 +79,40 @@ it("put replaces the row of the key with all of the new one, defaults too", () =
   const guest = { ...visit, guests: [], mood: "no column" };
   visits.put(sql, guest);
   expect(visits.select(sql, "")).toEqual([{ ...stored, guests: [] }]);
+});
+
+it("many rows are updated by their key at once, each with its own values and those of all", () => {
+  const sql = open();
+  notes.insertAll(
+    sql,
+    ["a", "b", "c"].map((name) => ({ name, tags: [], isRead: false })),
+  );
+  const changes = [
+    { name: "a", tags: "x", color: "red" },
+    { name: "c", tags: [], color: null },
+  ];
+  notes.updateAll(sql, changes, { isRead: true });
+  const b = { name: "b", tags: [], isRead: false, color: null };
+  expect(notes.select(sql, "ORDER BY name")).toEqual([
+    { ...changes[0], isRead: true },
+    b,
+    { ...changes[1], isRead: true },
+  ]);
+});
+
+it("many rows whose texts are long together are inserted with several statements, and a field that only some have is null", () => {
+  const sql = open();
+  const run = vi.spyOn(sql, "run");
+  const long = "x".repeat(250_000);
+  const plain = { tags: [long], isRead: true };
+  const rows = [
+    { name: "a", ...plain, color: "red" },
+    { name: "b", ...plain },
+    { name: "c", ...plain, tags: ["y", long] },
+  ];
+  notes.insertAll(sql, rows);
+  expect(run.mock.calls.map((call) => String(call.at(-1)).length < 600_000)).toEqual([true, true]);
+  expect(notes.select(sql, "ORDER BY name")).toEqual(rows.map((one) => Object.assign({ color: null }, one)));
 });
 
 it("numbers are given by the table, and not again where that is declared", () => {
