@@ -208,6 +208,15 @@ it("merge refuses uncommitted changes, no branch, a merge under way and a confli
   await refused(/conflicts in 1 file \(a\.txt\); nothing was changed.*git merge [0-9a-f]{40}/);
   writeFileSync(join(project, ".git", "MERGE_HEAD"), git(project, "rev-parse", "HEAD"));
   await refused(/has an operation in progress/);
+  expect(await home.shim(`task diff ${one} --remote up`)).toMatchObject(failed(2, "has no remote up; `git remote`"));
+  const advice = failed(1, /not a git repository.*Run the command in the repository that the task's worker used/s);
+  expect(await home.shimWith({ cwd: home.other }, `task diff ${one}`)).toMatchObject(advice);
+  const cancelled = await submit(home, "deploy");
+  await home.shim(`task cancel ${cancelled} --reason`, "not needed");
+  const why = failed(1, `task ${cancelled} has nothing to merge: it was cancelled: not needed.`);
+  expect(await home.shim("task merge", cancelled)).toMatchObject(why);
+  home.runtime.env["PATH"] = home.folder;
+  expect(await home.shim("task diff", one)).toMatchObject(failed(1, "; the work of tasks is in git branches."));
 });
 
 /** Each part writes a file of its own; the join, which has no part, writes none. */
