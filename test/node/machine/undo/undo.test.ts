@@ -243,6 +243,24 @@ it.each([true, false])("only what a command made or enlarged and no snapshot has
   expect(reasons(left)).toMatchObject({ large: unsaved });
 });
 
+it("what a command deleted or changed and no snapshot has is named, a folder without what was in it", async () => {
+  const large = "x".repeat(2_000_000);
+  const rig = anUndoRig({ ".gitignore": "out\n", a: "0\n" });
+  const { project } = rig;
+  write(project, { "out/one": "1\n", "out/in/two": "2\n", gone: large, large });
+  const deletes = command(() => {
+    for (const path of ["out", "gone"]) rmSync(join(project, path), { recursive: true });
+    write(project, { a: "1\n", large: `${large}y` });
+  });
+  await rig.turn("all", deletes);
+  const tooLarge = "no snapshot has it: larger than 1048576 bytes";
+  expect(reasons((await rig.undo()).left)).toEqual({
+    "out/": "it was deleted, and no snapshot has it: git ignores it",
+    gone: `it was deleted, and ${tooLarge}`,
+    large: `it was changed, and ${tooLarge}`,
+  });
+});
+
 it("an undo and its redo change nothing of what is known of a dead chat, its files and its time", async () => {
   const home = aCliHome();
   const rig = anUndoRig({ a: "0\n" }, { home });
