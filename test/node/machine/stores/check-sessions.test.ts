@@ -143,6 +143,31 @@ it("what its client does not list is invisible, with what shows it", async () =>
   ]);
 });
 
+it("of Codex a sub-agent's chat and one with a late first prompt are invisible, and its list of prompts, which may have unsent ones, shows no loss", async () => {
+  const { home, session } = withOne("codex");
+  const [head, ...rest] = session.rows;
+  const payload = head?.["payload"] as JsonObject;
+  const text = async (rows: readonly JsonObject[]): Promise<unknown> => {
+    write(home, session, rows);
+    const [one] = await check(home);
+    return [one?.state, one?.findings.map((finding) => finding.text).join("; ")];
+  };
+  const ofAgent = { ...head, payload: { ...payload, source: { subagent: { other: "review" } } } };
+  const ofOther = "Codex does not list it (it is of a sub-agent): the chat that started it has its results";
+  expect(await text([ofAgent, ...rest])).toEqual(["invisible", ofOther]);
+  const many = Array.from({ length: 400 }, () => ({ ...head, type: "compacted", payload: { message: "so far" } }));
+  const late =
+    "Codex may not list it (its first prompt stands in its line 404) until `codex exec resume` has opened it once";
+  expect(await text([...session.rows.slice(0, 1), ...many, ...rest])).toEqual(["invisible", late]);
+  const typed = ["2026", Date.parse("2026-11-25T11:00:00Z") / 1_000].map((ts) => ({ session_id: session.id, ts }));
+  const list = put(
+    join(home.folder, ".codex", "history.jsonl"),
+    typed.map((row) => `${JSON.stringify(row)}\n`).join(""),
+  );
+  expect(await text(session.rows)).toEqual(["whole", ""]);
+  expect((await home.shim("sessions check")).out).toContain(`${list}: 1 prompt, all read`);
+});
+
 it("what its client is about to delete is expiring, and --keep copies it with its sub-agents", async () => {
   const { home, session, path, subagent, first } = withOne("claude-code", 25 * dayMs);
   put(subagent, first);
