@@ -9,6 +9,7 @@ import {
   type ShownState,
 } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
+import type { CrashCause } from "../../contract/readings.ts";
 import { isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -68,20 +69,16 @@ function readFacts(
 ): ChatFacts {
   const session = asSeen(sql, machine, stored);
   const offer = offerOf(sql, machine.processes, machine.now(), session);
+  const isRead = session.origin === sessions.importOrigin && session.owner === null;
+  const readCause = isRead ? causeOf(sql, session, machine.processes).cause : null;
   const continuing = session.recovery === "recovered" ? session.recoveryBy : offer?.isTaken ? offer.chat : null;
   return {
     ...sharedFacts(sql, machine, session, offer?.isTaken ? null : offer),
     continuedBy: continuing && shortSessionId(sql, continuing),
     hasContent: hasContent(sql, session.id),
-    isOnlyRead: isOnlyRead(sql, machine, session),
-    presence: presenceOf(sql, machine, session, chat?.status === "draining"),
+    isOnlyRead: readCause === "unknown" || readCause === "closed",
+    presence: presenceOf(sql, machine, session, { isDraining: chat?.status === "draining", cause: readCause }),
   };
-}
-
-function isOnlyRead(sql: Sql, { processes }: Machine, session: sessions.Session): boolean {
-  if (session.origin !== sessions.importOrigin || session.owner !== null) return false;
-  const { cause } = causeOf(sql, session, processes);
-  return cause === "unknown" || cause === "closed";
 }
 
 /** For a session of another machine. */
@@ -109,16 +106,22 @@ function sharedFacts(
   };
 }
 
-function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, isDraining: boolean): Presence {
+interface KnownOfChat {
+  readonly isDraining: boolean;
+  /** Cause of its end; null: to be found out, where it is gone. */
+  readonly cause: CrashCause | null;
+}
+
+function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, known: KnownOfChat): Presence {
   const { processes } = machine;
   const now = machine.now();
   if (!isDead(session, processes, now)) {
     const activity = activityOf(factsOf(sql, session, { isDead: false, now }));
-    return { is: "alive", activity, waitsFor: session.waiting?.for ?? null, isDraining };
+    return { is: "alive", activity, waitsFor: session.waiting?.for ?? null, isDraining: known.isDraining };
   }
   const isSeen = session.owner !== null && !isInOtherNamespace(processes, session.owner);
   if (!isSeen && session.detachedAt === null) return { is: "silent", silenceMs: now - session.lastSeenAt };
-  return { is: "gone", cause: causeText(causeOf(sql, session, processes).cause) };
+  return { is: "gone", cause: causeText(known.cause ?? causeOf(sql, session, processes).cause) };
 }
 
 function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {
