@@ -74,12 +74,12 @@ const shareOrNone = (value: number): string => (Number.isNaN(value) ? "none" : p
 /** The figures of docs/benchmarks.md, in its order. */
 export const figures: Readonly<Record<string, Figure>> = {
   "hook-event": figure("start", {
-    text: "hook event of a tool, a process of `shim-hook`, p50",
+    text: "hook event of a tool, turns 2 to 5 of a chat, a process of `shim-hook`, p50",
     unit: "x",
     most: 0.4,
     value: ({ script, node }) => script / node,
-    beside: ({ program, statusLine, node }) =>
-      `\`node -e 0\`; \`hook.cjs\`, where there is no perl: ${ratio(program / node)}; status line ${ratio(statusLine / node)}`,
+    beside: ({ first, program, statusLine, node }) =>
+      `\`node -e 0\`; first turn of a new host ${ratio(first / node)}; \`hook.cjs\`, where there is no perl: ${ratio(program / node)}; status line ${ratio(statusLine / node)}`,
   }),
   "tool-call": figure("tool-call", {
     text: "tool call of Claude Code, p50",
