@@ -2,6 +2,7 @@ import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { label } from "../../redaction/bounded-text.ts";
+import { EarlierEnd } from "./earlier-end.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -401,13 +402,16 @@ interface Link {
   readonly damage: Damage;
 }
 
-/** Rows of the conversation; others (progress) name rows that are never written. */
+/** Rows of the conversation. */
 const linkedTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "tool_result"]);
 
 /** Follows rows with a `uuid` and a `parentUuid` (Claude Code, Qwen Code). */
 export class Links {
   readonly #ids = new Set<string>();
   readonly #links: Link[] = [];
+  /** Parent of each row of progress, which is also that of a row behind it. */
+  readonly #passed = new Map<string, string>();
+  readonly #earlierEnd = new EarlierEnd();
   /** The next row names one that may stand in what could not be read. */
   #isBroken = false;
 
@@ -419,11 +423,12 @@ export class Links {
 
   /** @param damage what it is if the row's parent is nowhere */
   add(row: JsonObject, damage: Damage): void {
-    const [id, parent] = [textAt(row, "uuid", 100), textAt(row, "parentUuid", 100)];
-    // Claude Code ends the session before `/clear` in the file of the one behind it.
-    const isOfOther = this.#ids.size === 0 && row["type"] === "system";
+    const [id, named] = [textAt(row, "uuid", 100), textAt(row, "parentUuid", 100)];
+    const parent = named === null ? null : (this.#passed.get(named) ?? named);
     if (id !== null) this.#ids.add(id);
-    if (isOfOther || parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
+    this.#earlierEnd.add(row);
+    if (row["type"] === "progress" && id !== null && parent !== null) this.#passed.set(id, parent);
+    if (parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
     if (!this.#isBroken) this.#links.push({ parent, damage });
     if (this.#ids.has(parent)) this.#isBroken = false;
   }
@@ -437,7 +442,8 @@ export class Links {
   unknownParents(): Damage[] {
     const unknown = new Map<string, Damage>();
     for (const { parent, damage } of this.#links)
-      if (!this.#ids.has(parent) && !unknown.has(parent)) unknown.set(parent, damage);
+      if (!this.#ids.has(parent) && !unknown.has(parent) && parent !== this.#earlierEnd.parent)
+        unknown.set(parent, damage);
     return [...unknown.values()];
   }
 }

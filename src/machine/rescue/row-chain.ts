@@ -1,4 +1,5 @@
 import type { LinkRules } from "../../clients/adapter/session-files.ts";
+import { EarlierEnd } from "../../clients/transcript/earlier-end.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 const uuidChars = 36;
@@ -178,6 +179,7 @@ export class RowChain {
   readonly #rules: LinkRules;
   readonly #ids = new RowIds();
   readonly #parents = new Parents();
+  readonly #earlierEnd = new EarlierEnd();
   /** Number of the row that each names, `none` or `later`. */
   #parent = new Int32Array(512);
   /** Lines from 0; of twins that of the first. */
@@ -198,6 +200,7 @@ export class RowChain {
   /** @param turn what the row is in the conversation; null: nothing */
   add(index: number, row: JsonObject, turn: "prompt" | "other" | null): void {
     this.#newest = this.#rules.newestIn?.(row) ?? this.#newest;
+    this.#earlierEnd.add(row);
     const id = textAt(row, "uuid");
     if (id === null || !this.#rules.isLink(row)) return;
     const { parent, isPassedOver } = this.#parents.of(this.#rules, row);
@@ -288,7 +291,7 @@ export class RowChain {
 
   #unlinked(): ChainFacts["unlinked"] {
     const gone = [...this.#later].filter(
-      ([link, parent]) => this.#is(link, flags.turn) && this.#ids.find(parent) === null,
+      ([link, parent]) => this.#isMain(link) && parent !== this.#earlierEnd.parent && this.#ids.find(parent) === null,
     );
     if (gone.length === 0) return null;
     const first = gone.reduce((least, [link]) => Math.min(least, link), Infinity);

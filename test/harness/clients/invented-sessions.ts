@@ -67,7 +67,7 @@ function claudeForm({ id: sessionId, project: cwd, folder, next }: Rows): Form {
     answer: (text) => [answer({ type: "text", text }, { stop_reason: "end_turn" })],
     refusal: (status) => {
       const content = [{ type: "text", text: `API Error: ${status}` }];
-      const message = { id: `refused_${next().uuid}`, role: "assistant", model: "<synthetic>", content };
+      const message = { id: `refused_${++answers}`, role: "assistant", model: "<synthetic>", content };
       const error = { isApiErrorMessage: true, apiErrorStatus: status, apiErrorType: "invalid_request_error" };
       return [row("assistant", message, error)];
     },

@@ -33,6 +33,8 @@ function changed(fields: object): string {
   return jsonLines(...claude.map((row) => Object.assign(JSON.parse(row) as object, fields)));
 }
 
+const userWords = (content: unknown): object => ({ role: "user", content });
+
 /** The first answer, as a call that has not ended. */
 function withCall(name: string): object {
   const content = [{ type: "tool_use", id: "t1", name, input: {} }];
@@ -40,6 +42,23 @@ function withCall(name: string): object {
     key === "content" ? content : value,
   ) as object;
 }
+
+/** As Claude Code 2.1.29 begins the file of a session that carries out a plan. */
+const ending = [
+  {
+    ...JSON.parse(first),
+    uuid: "e",
+    parentUuid: "lost",
+    toolUseResult: "User rejected tool use",
+    message: userWords([]),
+  },
+  {
+    ...JSON.parse(first),
+    uuid: "f",
+    parentUuid: "e",
+    message: userWords("[Request interrupted by user for tool use]"),
+  },
+];
 
 const all = ["Paint the boat.", "It is painted.", "And the pier.", "The pier is blue."];
 const both = [...all, "2 of 2 prompts quoted"];
@@ -178,14 +197,41 @@ const forms: Readonly<Record<string, Form>> = {
     ["ghp_"],
   ],
   "a hundred rows before the first message": [jsonLines(...summaries) + lines(...claude), both],
-  "a first row that ends the session before it": [
-    jsonLines({ type: "system", subtype: "stop_hook_summary", sessionId: "s", uuid: "e", parentUuid: "lost" }) +
-      lines(...claude),
-    both,
-    [missing],
+  "the rejected plan of the session before": [jsonLines(...ending) + lines(...claude), both, [missing]],
+  "a rejected call in the midst of a session": [
+    jsonLines(...ending, { ...JSON.parse(fourth), uuid: "g", parentUuid: "f" }) + lines(...claude),
+    ["2 of at least 2 prompts quoted", missing],
+  ],
+  "a rejected call, and a compaction behind it": [
+    jsonLines(
+      ...ending.slice(0, 1),
+      {
+        type: "system",
+        subtype: "compact_boundary",
+        sessionId: "s",
+        uuid: "b",
+        parentUuid: null,
+        logicalParentUuid: "e",
+      },
+      { ...JSON.parse(first), parentUuid: "b" },
+    ) + lines(...claude.slice(1)),
+    ["2 of at least 2 prompts quoted", missing],
+  ],
+  "the rows behind one that is elsewhere": [
+    jsonLines(
+      { type: "system", subtype: "stop_hook_summary", sessionId: "s", uuid: "e", parentUuid: "lost" },
+      { ...JSON.parse(first), parentUuid: "e" },
+    ) + lines(...claude.slice(1)),
+    ["2 of at least 2 prompts quoted", missing],
   ],
   "a row whose parent was never written": [
     lines(first, second, third.replace(uuidOf(second), "lost"), fourth),
+    ["2 of at least 2 prompts quoted", missing],
+  ],
+  "an answer that was never written, and a hook's progress behind it": [
+    lines(first, second) +
+      jsonLines({ type: "progress", sessionId: "s", uuid: "p", parentUuid: "lost" }) +
+      lines(third.replace(uuidOf(second), "p"), fourth),
     ["2 of at least 2 prompts quoted", missing],
   ],
   "times that are numbers": [timed((time) => time), [...both, "24 h"]],

@@ -207,6 +207,15 @@ const progress: Row = { type: "progress", uuid: uuidOf(40), parentUuid: uuidOf(3
 const aside = (isSidechain: boolean): Row => {
   return { ...user("look into it"), uuid: uuidOf(50), parentUuid: uuidOf("lost"), isSidechain, ...at(8) };
 };
+/** They end a turn, or reject a call, of rows that stand elsewhere. */
+const rowsOfOther = (type: string): Row[] => {
+  const first = { ...user(""), type, uuid: uuidOf(50), parentUuid: uuidOf("lost"), ...at(0) };
+  const second = { ...user("[Request interrupted by user for tool use]"), type, parentUuid: uuidOf(50), ...at(0) };
+  return [
+    { ...first, toolUseResult: "User rejected tool use" },
+    { ...second, uuid: uuidOf(51) },
+  ];
+};
 const compacted: Row[] = [
   { type: "system", subtype: "compact_boundary", uuid: uuidOf(60), parentUuid: null, ...at(3, 3) },
   { ...user("What was done so far."), isCompactSummary: true, uuid: uuidOf(61), parentUuid: uuidOf(60), ...at(3, 4) },
@@ -294,6 +303,12 @@ const unusual: [what: string, change: TreeBreak, sends: string][] = [
   ["an edited prompt", withParents({ 4: 1 }), "3 of 4 prompts (the others stand before a compaction, or"],
   ["a compaction", between(4, compacted, { 4: 61 }), "2 of 4 prompts"],
   ["a first row that names one of another file", withParents({ 0: "other" }), "1 row is missing, which"],
+  [
+    "the client's row first, after one of another file",
+    between(0, rowsOfOther("system"), { 0: 51 }),
+    "1 row is missing",
+  ],
+  ["a rejected plan of the session before", between(0, rowsOfOther("user"), {}), "all 4"],
   ["a checkpoint before the last turn", between(6, [checkpoint], {}), "all 4"],
 ];
 

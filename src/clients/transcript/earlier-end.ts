@@ -1,0 +1,36 @@
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
+
+const rejection = "User rejected tool use";
+/** Rows of a conversation, the first of which may be a hook's progress. */
+const turnTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "progress"]);
+
+/**
+ * The end of the session before, at the head of a file. Claude Code (2.1.29) writes there the call
+ * with which a plan was rejected and one row behind it, where a new session is to carry it out. No
+ * row of the new session names one of these, as the rows of a file do whose head is cut.
+ */
+export class EarlierEnd {
+  /** Its first row's id; null: the file begins otherwise; undefined: no row was added. */
+  #first: string | null | undefined;
+  #parent: string | null = null;
+  readonly #behind = new Set<string>();
+  #hasStart = false;
+
+  /** Rows are given in the order of the file. */
+  add(row: JsonObject): void {
+    const [id, parent] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
+    if (this.#first === undefined && id !== null) {
+      this.#first = row["toolUseResult"] === rejection ? id : null;
+      this.#parent = parent;
+    } else if (this.#first && turnTypes.has(row["type"]) && row["isSidechain"] !== true) {
+      if (parent === null) this.#hasStart = true;
+      else if (parent === this.#first) this.#behind.add(id ?? "");
+      else if (this.#behind.has(parent)) this.#first = null;
+    }
+  }
+
+  /** Row of the session before that the first one names; null: the file does not begin so. */
+  get parent(): string | null {
+    return this.#first && this.#hasStart ? this.#parent : null;
+  }
+}
