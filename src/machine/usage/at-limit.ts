@@ -306,7 +306,7 @@ export function limitNote(
   if (!limit) return null;
   if (client !== claudeCode.name) {
     const line = limitLine(sql, runtime, session);
-    return { text: line === null ? "At its usage limit." : `At its usage limit: ${line}`, project: null };
+    return { text: line === null ? "At its usage limit." : `At its usage limit. ${line}`, project: null };
   }
   const rule = ruleOf(config.atLimit, session);
   if (!rule) return { text: `At its usage limit: ${noRule}.`, project: null };

@@ -366,7 +366,7 @@ it("a session at its usage limit says how to go on, or what the rule of its fold
     { text: "At its usage limit.", project: null },
   ]);
   writeFileSync(join(home.folder, "path", "gemini"), "", { mode: 0o755 });
-  const goOn = "At its usage limit: Go on now: `shim resume dddd5555 --in gemini`";
+  const goOn = "At its usage limit. Go on now: `shim resume dddd5555 --in gemini`";
   expect(await note(codex)).toEqual({ text: goOn, project: null });
   const outer = { folder: home.folder, order: ["wait" as const], mostUsd: null, mostHours: 1 };
   const order = [{ model: "haiku" }, { client: "codex" }, "wait" as const];
