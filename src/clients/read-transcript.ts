@@ -181,10 +181,10 @@ function budgetOf(bytes: number): number {
 
 /** Returns null if it takes too long. An interrupted reading has lost rows, so it begins again. */
 async function readAll(head: TranscriptHead, file: TranscriptBytes, formatOf: FormatOf): Promise<ContentReader | null> {
-  const { fold } = details[head.client];
+  const { fold, sessions } = details[head.client];
   try {
     return await repeatPartsWithinBudget(async (bound) => {
-      const reader = new ContentReader(formatOf(head));
+      const reader = new ContentReader(formatOf(head), undefined, sessions);
       let spentMs = 0;
       for await (const rows of fold ? foldAll(file.rows(), fold) : file.rows()) {
         const before = process.cpuUsage();

@@ -1,4 +1,5 @@
 import {
+  type Damage,
   type LineFormat,
   type TranscriptContent,
   emptyDraft,
@@ -10,7 +11,9 @@ import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
 import { numberAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { asTime, toMilliseconds } from "../shared/known-time.ts";
+import type { SessionFiles } from "./adapter/session-files.ts";
 import { readClaudeLine } from "./claude-code/claude-lines.ts";
+import { CallsOfResults } from "./transcript/call-ids.ts";
 import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
 import { rowsIn, type ContentRow } from "./transcript/transcript-rows.ts";
 
@@ -114,14 +117,20 @@ export function readRows(rows: Iterable<ContentRow>, isExcluded?: IsExcluded, fo
 export class ContentReader {
   readonly #draft = emptyDraft();
   readonly #links = new Links();
+  readonly #callsOfResults = new CallsOfResults<Damage>();
   readonly #format: LineFormat;
   readonly #isExcluded: IsExcluded;
+  /** Absent: the rows do not say which results are whose. */
+  #callsIn: SessionFiles["callsIn"];
+  readonly #isPart: SessionFiles["isPart"];
   #newest: number | null = null;
   #end = 0;
 
-  constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false) {
+  constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false, files?: SessionFiles) {
     this.#format = format;
     this.#isExcluded = isExcluded;
+    this.#callsIn = files?.callsIn;
+    this.#isPart = files?.isPart;
   }
 
   /** Time of the newest row, in epoch ms; null: none has a time. */
@@ -153,14 +162,25 @@ export class ContentReader {
     this.#newest = origin.at ?? this.#newest;
     if (this.#newest !== null && this.#isExcluded(this.#newest, textAt(row, "cwd", 4_096))) return;
     if (this.#links.isTwin(row)) return;
-    this.#links.add(row, { kind: "unlinked", at: this.#newest, position, bytes: 0 });
+    const unlinked = { kind: "unlinked", at: this.#newest, position, bytes: 0 } as const;
+    this.#links.add(row, unlinked);
+    // The calls before are in another file.
+    if (this.#isPart?.(row)) this.#callsIn = undefined;
+    if (this.#callsIn) this.#callsOfResults.add(this.#callsIn(row), unlinked);
     this.#format(draft, row, origin);
   }
 
   /** @param isWhole all rows of the file were added, so each parent must be among them */
   content(isWhole = false): TranscriptContent {
-    if (isWhole) this.#draft.damages.push(...this.#links.unknownParents());
+    if (isWhole) this.#addMissing();
     return finished(this.#draft);
+  }
+
+  #addMissing(): void {
+    const { damages } = this.#draft;
+    damages.push(...this.#links.unknownParents());
+    // A call may have stood in what is known to be damaged or missing.
+    if (damages.length === 0) damages.push(...this.#callsOfResults.missing);
   }
 }
 

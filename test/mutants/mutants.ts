@@ -64,6 +64,14 @@ export const mutants: readonly Mutant[] = [
     'return presence.is === "gone"',
     'return presence.is !== "alive"',
   ]),
+  defect(29, "src/machine/rescue/session-facts.ts", "a chat that lacks the calls of its results counts as whole", [
+    "unlinked: chain.unlinked ?? this.#withoutCalls(),",
+    "unlinked: chain.unlinked,",
+  ]),
+  defect(29, "src/clients/transcript/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
+    "return this.#first && this.#hasStart ?",
+    "return this.#first ?",
+  ]),
   defect(31, "src/machine/undo/steps.ts", "an undo takes back what another chat did meanwhile", [
     "sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),",
     "sharedWith: null,",

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { type JsonObject, parseObject } from "../../shared/json-fields.ts";
+import type { CallIds } from "../transcript/call-ids.ts";
 import { readBytes } from "../transcript/transcript-file.ts";
 import type { CommandLine } from "./client-adapter.ts";
 
@@ -55,6 +56,8 @@ export interface SessionFiles {
   /** Where it keeps sessions that it does not find by their id. */
   readonly archive?: readonly string[];
   rowOf(row: JsonObject): Row | null;
+  /** Absent: each result stands in the row of its call. */
+  readonly callsIn?: (row: JsonObject) => CallIds;
   /** Messages of a row that holds all of them so far; null: it is one itself. */
   readonly messagesIn?: (row: JsonObject) => readonly unknown[] | null;
   /** The row says that what came before is in another file, which it names by positions. */

@@ -28,6 +28,7 @@ import {
   type SessionWriter,
 } from "../conversation/conversation.ts";
 import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
+import { rejection } from "../transcript/earlier-end.ts";
 import { headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import { claudeCode } from "./claude-code.ts";
 import { readClaudeLine } from "./claude-lines.ts";
@@ -181,6 +182,15 @@ const claudeSessions: SessionFiles = {
   folderOf: (file, project) => join(dirname(dirname(file)), dashed(project)),
   isThought: (row) =>
     blockTypesOf(row).length > 0 && blockTypesOf(row).every((type) => String(type).endsWith("thinking")),
+  callsIn(row) {
+    const message = objectAt(row, "message");
+    // The call of a rejected plan is in the file of the session before.
+    const results = row["toolUseResult"] === rejection ? [] : blocksOf(message, "tool_result");
+    return {
+      calls: blocksOf(message, "tool_use").map((call) => textAt(call, "id", 200)),
+      results: results.map((result) => textAt(result, "tool_use_id", 200)),
+    };
+  },
   rowOf(row) {
     const message = objectAt(row, "message");
     if (row["isSidechain"] === true || message === null) return null;

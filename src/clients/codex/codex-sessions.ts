@@ -78,6 +78,12 @@ export const codexSessions: SessionFiles = {
   store: codexStore,
   isPart: (row) => objectAt(objectAt(row, "payload"), "history_base") !== null,
   isThought: (row) => row["type"] === "response_item" && textAt(objectAt(row, "payload"), "type") === "reasoning",
+  callsIn(row) {
+    const payload = row["type"] === "response_item" ? objectAt(row, "payload") : null;
+    const [type, id] = [textAt(payload, "type") ?? "", textAt(payload, "call_id", 200)];
+    const ids = id === null ? [] : [id];
+    return { calls: type.endsWith("_call") ? ids : [], results: type.endsWith("_output") ? ids : [] };
+  },
   rowOf(row) {
     const payload = objectAt(row, "payload");
     if (row["type"] === "compacted") return { kind: "input" };

@@ -136,6 +136,10 @@ const time = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
 const copilotKinds = /^(?:user|assistant|tool|session|system|hook)\./;
 const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.message", "system.message"]);
 
+function idsOf(calls: readonly (JsonObject | null)[]): string[] {
+  return calls.flatMap((call) => textAt(call, "toolCallId", 200) ?? []);
+}
+
 const copilotSessions: SessionFiles = {
   home: [".copilot", "COPILOT_HOME"],
   files: ["session-state/{id}/events.jsonl"],
@@ -155,6 +159,12 @@ const copilotSessions: SessionFiles = {
     const data = objectAt(row, "data");
     const isNamed = uuid.test(textAt(row, "id") ?? "") && time.test(textAt(row, "timestamp") ?? "");
     return data !== null && isNamed && (!copilotTexts.has(row["type"]) || typeof data["content"] === "string");
+  },
+  callsIn(row) {
+    const data = objectAt(row, "data");
+    const own = row["type"] === "tool.execution_start" ? [data] : listAt(data, "toolRequests").map(asObject);
+    const hasEnded = row["type"] === "tool.execution_complete";
+    return { calls: idsOf(own), results: hasEnded ? idsOf([data]) : [] };
   },
   rowOf(row) {
     const data = objectAt(row, "data");

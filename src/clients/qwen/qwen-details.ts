@@ -109,6 +109,11 @@ const qwenRun = runOutput(["--output-format", "stream-json"], {
   },
 });
 
+function idsIn(row: JsonObject, key: string): (string | null)[] {
+  const parts = listAt(objectAt(row, "message"), "parts").map((part) => objectAt(asObject(part), key));
+  return parts.flatMap((part) => (part === null ? [] : [textAt(part, "id", 200)]));
+}
+
 const qwenSessions: SessionFiles = {
   home: [".qwen"],
   files: ["projects/*/chats/{id}.jsonl"],
@@ -123,6 +128,7 @@ const qwenSessions: SessionFiles = {
   },
   links: { isLink: () => true, bridgeMs: 0, areTwinsJoined: true },
   losesAfterCut: true,
+  callsIn: (row) => ({ calls: idsIn(row, "functionCall"), results: idsIn(row, "functionResponse") }),
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };
     if (row["type"] === "user" && objectAt(row, "message")) return { kind: "prompt" };

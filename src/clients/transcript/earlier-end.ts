@@ -1,6 +1,7 @@
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
-const rejection = "User rejected tool use";
+/** Result of a call that the user rejected, as Claude Code writes it. */
+export const rejection = "User rejected tool use";
 /** Rows of a conversation, the first of which may be a hook's progress. */
 const turnTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "progress"]);
 

@@ -336,11 +336,10 @@ function checkedText({ facts, title, file, document }: Evidence): string {
   const count = isWhole ? rows : lines - unreadable;
   const read = `${pluralize(count, isWhole ? "message" : "row")} ${count === 1 ? "was" : "were"} read`;
   const none = unreadable === 0 ? "" : `, ${pluralize(unreadable, "line")} ${unreadable === 1 ? "holds" : "hold"} none`;
-  const found =
-    sent === null
-      ? `${pluralize(prompts, "prompt")}, and nothing that stops ${title}`
-      : `${unlinked === null ? linkedText : unlinkedText(unlinked)}, and ${title} sends ${sentText(sent)}`;
-  return `its ${read}${none}: ${found}${passingText(facts)}`;
+  const counted = sent === null ? pluralize(prompts, "prompt") : linkedText;
+  const what = unlinked === null ? counted : unlinkedText(unlinked);
+  const rest = sent === null ? `nothing that stops ${title}` : `${title} sends ${sentText(sent)}`;
+  return `its ${read}${none}: ${what}, and ${rest}${passingText(facts)}`;
 }
 
 const linkedText = "each of the conversation names one that is there";

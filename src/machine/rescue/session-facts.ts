@@ -1,6 +1,7 @@
 import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
 import { timeOf } from "../../clients/transcript.ts";
+import { CallsOfResults } from "../../clients/transcript/call-ids.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
 import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import { asObject, parseObject, textAt, type JsonObject, listAt } from "../../shared/json-fields.ts";
@@ -172,6 +173,8 @@ function isCut(client: SessionFiles, last: TranscriptRow): boolean {
 class Reading {
   readonly #client: SessionFiles;
   readonly #chain: RowChain | null;
+  /** By the index of the row. */
+  readonly #callsOfResults = new CallsOfResults<number>();
   #reader = new ConversationReader();
   #refused: number | null = null;
   readonly #fused: { readonly line: number; readonly id: string | null }[] = [];
@@ -228,6 +231,12 @@ class Reading {
     this.#reader.add(index, found);
     const turn = found === null || found.kind === "refusal" ? null : found.kind === "prompt" ? "prompt" : "other";
     this.#chain?.add(index, row, turn);
+    if (this.#client.callsIn) this.#callsOfResults.add(this.#client.callsIn(row), index);
+  }
+
+  #withoutCalls(): ChainFacts["unlinked"] {
+    const [first, ...others] = this.#isPart ? [] : this.#callsOfResults.missing;
+    return first === undefined ? null : { count: 1 + others.length, line: first + 1 };
   }
 
   #addFused(line: number, row: JsonObject): void {
@@ -237,9 +246,11 @@ class Reading {
   get facts(): Omit<TranscriptFacts, "bytes" | "readBytes" | "isUnended"> {
     const last = this.#last;
     const lines = last === null ? 0 : last.line;
+    const chain = this.#chain?.facts ?? unchained;
     return {
       ...this.#reader.conversation,
-      ...(this.#chain?.facts ?? unchained),
+      ...chain,
+      unlinked: chain.unlinked ?? this.#withoutCalls(),
       rowBytes: this.#rowBytes,
       damages: this.#damages,
       newestAt: this.#newestAt,

@@ -74,6 +74,7 @@ const rollout = [
   codexRow(2, "event_msg/agent_message", { message: "The hull is mended." }),
   codexRow(3, "event_msg/task_complete", { last_agent_message: "The hull is mended." }),
 ].map((row) => JSON.stringify(row));
+const result = codexRow(1, "response_item", { type: "function_call_output", call_id: "c1", output: "7 boats" });
 const noise = Array.from({ length: 500 }, (_, n) => JSON.stringify(codexRow(1, "event_msg/noise", { n })));
 const hull = ["Mend the hull.", "The hull is mended.", `shim-recovered-session-${session.slice(0, 8)}`];
 
@@ -227,6 +228,10 @@ const forms: Readonly<Record<string, Form>> = {
   "a row whose parent was never written": [
     lines(first, second, third.replace(uuidOf(second), "lost"), fourth),
     ["2 of at least 2 prompts quoted", missing],
+  ],
+  "a result of Codex whose call is lost": [
+    lines(head, ...rollout.slice(0, 2), JSON.stringify(result), ...rollout.slice(2)),
+    ["1 of at least 1 prompts quoted", missing],
   ],
   "an answer that was never written, and a hook's progress behind it": [
     lines(first, second) +

@@ -98,6 +98,9 @@ function answerAfterRefusals(path: string, session: InventedSession): void {
 }
 
 const noJson = edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)]);
+const noCall = edit((all) =>
+  all.map((line) => line.replace(/(?<="toolRequests".*)"c1"|(?<="function_call".*)"c1"/, '"c2"')),
+);
 const zeros: Break = (path) => appendFileSync(path, Buffer.alloc(64));
 
 const harmless: [client: string, what: string, change: Break, lost?: 1][] = [
@@ -109,6 +112,7 @@ const harmless: [client: string, what: string, change: Break, lost?: 1][] = [
   ...clients
     .filter((client) => client !== "qwen")
     .map((client): (typeof harmless)[number] => [client, "a last line that is cut", breaks.cut, 1]),
+  ...["codex", "copilot"].map((client): (typeof harmless)[number] => [client, "a call whose row is lost", noCall, 1]),
   ["copilot", "its first row behind another", secondFirst],
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...withRows.flatMap((client): typeof harmless => [
@@ -123,6 +127,8 @@ it.each(harmless)("%s with %s: its client continues it, and what is lost is said
   expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, offers, file: path });
   const first = lost ? "without what is lost: 1 part of its file is damaged or missing" : "Nothing is wrong with";
   expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed(first, /its \d+ rows were read/, path));
+  if (change === noCall)
+    expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed("1 row is missing, which others"));
   const none = `Nothing was found that stops the newest session of ${home.project}:`;
   expect(await home.shim("rescue")).toMatchObject(printed(none));
 });

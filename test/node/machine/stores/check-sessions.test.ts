@@ -77,6 +77,24 @@ it("a row whose time is another text has lost a part, and says where", async () 
   expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ state: "damaged", text }] }]);
 });
 
+it.each(["codex", "copilot", "qwen"])(
+  "of %s a result whose call is nowhere shows that a row is missing",
+  async (client) => {
+    const { home, session, path } = withOne(client);
+    const find = async (change: (row: string) => string): Promise<unknown> => {
+      writeFileSync(path, session.rows.map((row) => `${change(JSON.stringify(row))}\n`).join(""));
+      settle(home, path);
+      return (await check(home))[0]?.findings.map(({ text }) => text);
+    };
+    const isCall = /toolRequests":\[\{|"function_?call"/i;
+    const text = expect.stringMatching(/^1 row is missing, which others name \(the first one in line \d\)$/);
+    expect(await find((row) => (isCall.test(row) ? row.replace('"c1"', '"c2"') : row))).toEqual([text]);
+    // A client that gives calls no ids makes them up for the results.
+    if (client === "qwen")
+      expect(await find((row) => (isCall.test(row) ? row.replace('"id":"c1",', "") : row))).toEqual([]);
+  },
+);
+
 it("a secret in the first words is not shown", async () => {
   const { home, path } = withOne("claude-code");
   writeFileSync(path, readFileSync(path, "utf8").replace("the word is pear", "use DB_PASSWORD=sup3rS3cret99x"));
