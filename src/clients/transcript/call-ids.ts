@@ -6,7 +6,7 @@ export interface CallIds {
 
 /**
  * Finds results whose calls are nowhere in a file: the rows with these are missing. A client that
- * leaves ids out may make them up for the results, so one call without an id proves nothing missing.
+ * leaves out a call's id may make one up for its result, so such a file proves nothing missing.
  */
 export class CallsOfResults<T> {
   readonly #calls = new Set<string>();
