@@ -83,9 +83,11 @@ it("a second hand-over of the session replaces the first, with its folder and it
   rig.prompt("And the lexer");
   await rig.edit("b.txt", "lexer\n");
   const second = await give(rig.home, "", "later.shim");
+  await other.json("resume --dismiss", rig.id);
   const again = { session: rig.id, isAgain: true, branch: holding(/-2$/) };
   expect(await taken(other, second.file, second.code)).toMatchObject(again);
   const brief = printed("And the lexer", /project: \S*take-bbbb2222-2\/project; .*; 2 tool calls, 0 failed/);
+  expect(await other.shim("sessions --incomplete")).toMatchObject(printed("take-bbbb2222-2"));
   expect(await other.shim("resume bbbb2222 --print")).toMatchObject(brief);
   expect(await other.json("sessions show", rig.id)).toMatchObject({ checkpoints: { length: 1 } });
 });

@@ -10,7 +10,7 @@ import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
 import type { Store } from "#src/store/store.ts";
 import { notices, sentNotifications, usageMessages } from "#src/store/machine-tables.ts";
-import { teamContinuations } from "#src/store/team-tables.ts";
+import { teamCalls, teamContinuations } from "#src/store/team-tables.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plant } from "#harness/store/store-test.ts";
 import { driver, found, openStore, plantRest, searched, T0, tempStore } from "#harness/store/store-test.ts";
 import { it } from "#harness/store/store-fixtures.ts";
@@ -117,13 +117,14 @@ it("an old session that is over goes whole; crashes stay longer", ({ store }) =>
   store.write((sql) => {
     const tokens = { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, isSubagent: false };
     usageMessages.insert(sql, { key: "m1", session: "ended", at: T0, model: "m", day: "2023-11-14", ...tokens });
+    teamCalls.append(sql, { session: "ended", workspace: "w", name: "tasks.ack", input: {}, at: T0 });
     sentNotifications.insert(sql, { key: "s1", at: T0 });
     notices.insert(sql, { at: T0, kind: "k", text: "x", acknowledgedAt: T0 + 2 });
   });
-  const tables = ["usage_messages", "sent_notifications", "notices"];
+  const tables = ["usage_messages", "team_calls", "sent_notifications", "notices"];
   const longer = (): unknown[] => tables.flatMap((table) => found(store, `SELECT count(*) FROM ${table}`));
   const ended = pruned(store, T0 + 1 + 30 * DAY);
-  expect(longer()).toEqual([1, 1, 1]);
+  expect(longer()).toEqual([1, 1, 1, 1]);
   expect([...ended.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
   expect(ended.isMore).toBe(false);
   const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
@@ -133,9 +134,9 @@ it("an old session that is over goes whole; crashes stay longer", ({ store }) =>
   }
   expect(found(store, "SELECT count(*) FROM crashes")).toEqual([4]);
   pruned(store, T0 + 90 * DAY);
-  expect(longer()).toEqual([1, 1, 0]);
+  expect(longer()).toEqual([1, 1, 1, 0]);
   pruned(store, T0 + 90 * DAY + 1);
-  expect(longer()).toEqual([0, 0, 0]);
+  expect(longer()).toEqual([0, 1, 0, 0]);
   pruned(store, T0 + 361 * DAY);
   expect(found(store, "SELECT count(*) FROM crashes")).toEqual([0]);
 });

@@ -314,19 +314,22 @@ it("before the first tool of a turn that may change files their snapshot is awai
   claude.begin("Edit", { file_path: "/a" });
   expect(turns()).toBe(1);
   expect(runtime.store.read((sql) => findAwaited(sql, runtime.now()), null)).not.toBeNull();
+  saved("running");
+  claude.begin("Write", { file_path: "/beside" });
+  expect(turns()).toBe(2);
   saved("done");
   claude.begin("Bash", { command: "ls" });
   claude.stop();
   claude.begin("mcp__files__move", { from: "a" });
-  expect(turns()).toBe(2);
+  expect(turns()).toBe(3);
   saved("failed");
   claude.begin("Write", { file_path: "/b" });
-  expect(turns()).toBe(2);
+  expect(turns()).toBe(3);
   claude.prompt("and reset");
   claude.begin("Bash", { command: "git reset --hard" });
   saved("done");
   claude.begin("Bash", { command: "ls" });
-  expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
+  expect([turns(), newest(runtime)]).toEqual([3, "before_tool"]);
 });
 
 const kinds = ["prompt", "interrupt", "end", "write", "write", "begin", "begin", "begin", "checkpoint"] as const;

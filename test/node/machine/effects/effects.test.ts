@@ -202,6 +202,18 @@ it("does not ask after a failure, a new commit, or of another command, folder or
   expect(decisionOn(second, push.command)).toBeUndefined();
 });
 
+it("of a chain of deaths the newest effects are known, however many were before", () => {
+  const { runtime, second } = recovered("on", (first) => {
+    for (let app = 0; app < 30; app++) first.use("Bash", { command: `fly deploy -a app${app}` });
+  });
+  second.use("Bash", push);
+  second.kill();
+  const third = anotherClaude(runtime, second, { session: "third-session" });
+  third.start();
+  third.prompt("continue");
+  expect(decisionOn(third, push.command)).toBe("ask");
+});
+
 it("asks once for each effect: what the user let run is not asked of again, what did not run is", () => {
   const { second, runtime } = recovered("on", (first) => first.use("Bash", push));
   expect(decisionOn(second, push.command, "no")).toBe("ask");

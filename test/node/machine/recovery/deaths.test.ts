@@ -67,13 +67,18 @@ it("a session that died, was resumed and died again has two deaths, also when it
 it("the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
   const runtime = tempRuntime();
   const watch = new DeathWatch();
-  const { session } = aDeadClaude(runtime);
+  const claude = aDeadClaude(runtime);
   const found = [0, 1_000, 15_000].map((ms) => {
     runtime.wait(ms);
     watch.check(runtime);
     return deaths(runtime).map(({ session: sessionId }) => sessionId);
   });
-  expect(found).toEqual([[], [], [session]]);
+  expect(found).toEqual([[], [], [claude.session]]);
+  claude.resume();
+  watch.check(runtime);
+  claude.kill();
+  watch.check(runtime);
+  expect(deaths(runtime)).toHaveLength(1);
 });
 
 it("an end mark that comes late shows that there was no death", () => {
@@ -174,15 +179,17 @@ it("a dead session is found behind any number of newer ones that live or hold no
   expect(found(runtime, { project: null })).toEqual([]);
 });
 
-it("a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
+it("a session whose process is in a container, or is not known, is dead when it was detached, or silent for ten minutes", () => {
   const runtime = tempRuntime();
   aSession(runtime);
-  const isGone = (id: string): boolean => isDead(storedSession(runtime, id), runtime.processes, runtime.now());
-  expect(isGone("s1")).toBe(false);
+  const owners = [null, { ...runtime.processes.start(10), boot: `${runtime.processes.boot()} pid:[2]` }];
+  const isGone = (id: string): boolean[] =>
+    owners.map((owner) => isDead({ ...storedSession(runtime, id), owner }, runtime.processes, runtime.now()));
+  expect(isGone("s1")).toEqual([false, false]);
   runtime.wait(600_001);
   aSession(runtime, { id: "s2" });
   runtime.store.write((sql) => sessions.detach(sql, runtime.now(), "s2", "stdin_end"));
-  expect(["s1", "s2"].map(isGone)).toEqual([true, true]);
+  expect(["s1", "s2"].flatMap(isGone)).toEqual([true, true, true, true]);
 });
 
 const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };

@@ -294,6 +294,7 @@ it("a chat that continues after it was forgotten begins again: its transcript do
     claude.say(text);
     claude.use("Bash");
   }
+  claude.say("old talk that no event has followed");
   runtime.store.write((sql) => forget(sql, { session: claude.session }));
   claude.say("the new talk");
   claude.use("Bash");

@@ -9,7 +9,7 @@ import { anApiErrorLine, anAssistantLine, aRetryLine, aToolResultLine } from "#h
 import { aToolUse } from "#harness/machine/transcripts.ts";
 import { assess } from "#src/learning/policy/risk.ts";
 import type { CrashCause } from "#src/contract/readings.ts";
-import { inferCause, type Evidence } from "#src/machine/signals/crashes.ts";
+import { inferCause, record, type Evidence } from "#src/machine/signals/crashes.ts";
 import { parse, effectiveWindow } from "#src/machine/signals/context-readings.ts";
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
@@ -40,6 +40,17 @@ it("a figure that the chat reports counts where nothing is measured, and is kept
   expect(seen.risk).toMatchObject({ score: 0.3, level: "warning", reasons: [{ name: "contextFill" }] });
   expect(seen.facts).toMatchObject({ isRiskPending: true });
   expect(runtime.store.read((sql) => listSamples(sql, claude.session), [])[0]).toMatchObject({ level: "warning" });
+});
+
+it("of the samples that are older than an hour the worst of each quarter of an hour stays", () => {
+  const { store } = tempRuntime();
+  const quarter = T0 - (T0 % 900_000);
+  const scores = [0, 0.9, 0.5, 0.3, 0, 0.2];
+  for (const [at, score] of scores.entries()) {
+    const minute = [0, 3, 6, 15, 74, 76][at] ?? 0;
+    store.write((sql) => record(sql, quarter + minute * 60_000, "s", {}, { score, level: "safe", reasons: [] }));
+  }
+  expect(store.read((sql) => listSamples(sql, "s"), []).map(({ score }) => score)).toEqual([0.2, 0, 0.3, 0.9]);
 });
 
 function aChat() {
