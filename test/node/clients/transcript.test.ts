@@ -97,6 +97,7 @@ it("a file that was cut or replaced by a smaller one is read from its last part 
   expect(textsOf(part)).toEqual(["new"]);
   expect(part).toMatchObject({ isRestarted: true, offset: statSync(path).size, skippedBytes: 0 });
   expect(readAppended(path, part.offset).isRestarted).toBe(false);
+  expect(textsOf(readAppended(path, 0, { minOffset: offset }))).toEqual(["new"]);
 });
 
 it("a file that shrinks while it is read gives what is still there", () => {
