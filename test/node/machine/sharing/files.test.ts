@@ -81,6 +81,18 @@ function syncStatusOf(machine: SyncMachine): ReturnType<typeof syncStatus> {
   return machine.runtime.store.read(syncStatus, null);
 }
 
+it("files that are as they were are sent again only where the user has made a commit since", async () => {
+  const both = await aSentFile();
+  const { world, one, project } = both;
+  for (const files of [0, 1]) {
+    await world.time.pass(1_000);
+    one.work("s1", `later ${files}`, project);
+    await takePending(one.runtime, ["s1"], new AbortController().signal);
+    expect(await one.sync.syncNow()).toMatchObject({ files, trouble: null });
+    git(project, "commit", "--quiet", "--allow-empty", "-m", "done");
+  }
+});
+
 it("files whose checkpoint is forgotten between two parts do not arrive", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;
