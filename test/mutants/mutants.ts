@@ -56,6 +56,10 @@ export const mutants: readonly Mutant[] = [
     "if (last && cached?.checkpointId === last.id && cached.hash === last.hash) {",
     "if (last && cached) {",
   ]),
+  defect(18, "src/machine/checkpoints/checkpoints.ts", "a second tool runs while the turn's first files are saved", [
+    "coalesce(s.state, '') <> 'running'",
+    "1",
+  ]),
   defect(22, "src/machine/recovery/incomplete/detect.ts", "an offer stays with a chat that has died", [
     "chat.endedAt !== null || isDead(chat, processes, now)",
     "chat.endedAt !== null",
@@ -72,6 +76,10 @@ export const mutants: readonly Mutant[] = [
     "return this.#first && this.#hasStart ?",
     "return this.#first ?",
   ]),
+  defect(23, "src/machine/recovery/incomplete/detect.ts", "a chat in a container that shares the home is called dead", [
+    "if (session.owner && !isInOtherNamespace(processes, session.owner)) return",
+    "if (session.owner) return",
+  ]),
   defect(31, "src/machine/undo/steps.ts", "an undo takes back what another chat did meanwhile", [
     "sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),",
     "sharedWith: null,",
@@ -83,6 +91,10 @@ export const mutants: readonly Mutant[] = [
   defect(35, "src/machine/effects/repeat-guard.ts", "a command that has perhaps run is repeated without a question", [
     'return outcome === "done" || (outcome === "unknown" && !isOnce);',
     'return outcome === "done";',
+  ]),
+  defect(35, "src/machine/checkpoints/capture.ts", "of a long chain of chats the newest effects are forgotten", [
+    ".slice(-maxEffects);",
+    ".slice(0, maxEffects);",
   ]),
   defect(39, "src/machine/team/file-guard.ts", "the reservation of a folder holds for none of its files", [
     "const names = namesAbove(`file:${project}/${path}`).slice(0, maxNames);",
@@ -195,6 +207,10 @@ export const mutants: readonly Mutant[] = [
   defect(82, "src/coordinator-client/edge/trust.ts", "a machine that slept trusts a lease that has ended", [
     "return Math.max(now.monotonic - since.monotonic, now.wall - since.wall);",
     "return now.monotonic - since.monotonic;",
+  ]),
+  defect(83, "src/machine/keeping/retention.ts", "what waits for the network is deleted with its old session", [
+    "[crashes, teamChats, teamCalls, usageMessages, usageCosts]",
+    "[crashes, teamChats, usageMessages, usageCosts]",
   ]),
   defect(86, "src/machine/sharing/envelope.ts", "a record of one device passes for that of another", [
     "JSON.stringify([workspace, kind, device, session, item])",

@@ -100,7 +100,7 @@ it("a session without an end in which nothing ever happened goes when it is old"
   expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["asked", "saved", "young"]);
 });
 
-it("an old session that is over goes whole; crashes stay longer", ({ store }) => {
+it("an old session that is over goes whole, but not what it has to send; crashes stay longer", ({ store }) => {
   store.write((sql) => {
     addSession(sql, { id: "ended", endedAt: T0 });
     addSession(sql, { id: "recovered", recovery: "recovered" });
