@@ -379,6 +379,7 @@ it("a pause holds for a time or until --off, for all or for one project", async 
   expect((await home.shim("pause --off")).out).toBe("There was no pause for all projects.\n");
   expect(existsSync(home.paths.database)).toBe(false);
   const timed = { pauses: [{ project: home.other, until: home.now + 7_200_000 }] };
+  await home.json("pause --project ../other");
   expect(await home.json("pause 2h --project ../other")).toMatchObject(timed);
   expect([home.other, home.project, null].map(paused)).toEqual([true, false, false]);
   const all = "Nothing is stored for any project until you say so; `shim pause --off` ends it.";
