@@ -237,6 +237,8 @@ it("a session that an open chat was offered is in every list, with that chat", a
     expect([list, (await home.shim(list)).out]).toEqual([list, holding("bbbb2222", note)]);
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +died /);
   expect((await home.shim("doctor")).out).toContain("2 sessions died unfinished");
+  // The status line of that chat names it once.
+  expect(statusOf(home.runtime, input(ids.alive))).toMatchObject({ died: 0, offered: { length: 1 } });
   addSession(home, { id: "dddd1111", pid: 500 });
   const several = holding(`work of bbbb  died (killed; ${note})`, "work of dddd  died (killed)");
   expect((await home.shim("resume")).err).toEqual(several);

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import { add as addNews } from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
@@ -366,6 +367,9 @@ it("the fuller of Codex's windows says when its limit ends, and then there is no
   expect(limitNow(runtime)).toMatchObject({ resetsAtMs: T0 + 2 * hourMs });
   runtime.wait(2 * hourMs);
   expect(notified()).toEqual([]);
+  const failure = { kind: "failure", text: "no", limit: { resetsAtMs: null } } as const;
+  runtime.store.write((sql) => journal.append(sql, session, runtime.now(), "later", failure));
+  expect(limitNow(runtime)).toMatchObject({ resetsAtMs: null });
 });
 
 it("Claude Code's row says that a limit was reached, and when it ends; its event and a throttling do not", () => {

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/crashes.ts";
 import { listCrashes, tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { DeathWatch, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import { dismiss } from "#src/machine/recovery/marks.ts";
+import { dismiss, take, undo } from "#src/machine/recovery/marks.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
@@ -166,6 +166,17 @@ it("an offered session is free again when its chat does not begin within a minut
   expect(found(runtime)).toEqual(["newest"]);
   runtime.wait(60_001);
   expect(found(runtime, { isFree: true })).toEqual(["newest", "dead"]);
+});
+
+it("a hand-over at a usage limit is over once the user has undone it, or has dismissed the session", () => {
+  const runtime = tempRuntime();
+  const { session } = aDeadClaude(runtime);
+  const isHandedOver = [undo, dismiss].flatMap((end) => {
+    take(runtime, { session, to: "next", score: null }, { to: "Codex", usd: null });
+    const seen = (): unknown => runtime.store.read((sql) => recoveries.findHandOver(sql, session)?.by, null);
+    return [seen(), end(runtime, session), seen()];
+  });
+  expect(isHandedOver).toEqual(["next", true, undefined, "next", true, undefined]);
 });
 
 it("a dead session is found behind any number of newer ones that live or hold nothing", () => {

@@ -65,6 +65,17 @@ it("the next attempt gets the last checkpoint and progress of a chat that died",
   expect((await other.ask("shim_next")).output["task"]).toMatchObject({ progress, checkpoint });
 });
 
+it("the next attempt gets the last checkpoint of a chat that failed, and its reason", async () => {
+  const { rig, one, other } = await twoChats();
+  await one.ask("shim_submit", { tasks: [{ type: "a" }] });
+  await one.ask("shim_next");
+  const { output } = await one.ask("shim_force_checkpoint", { goal: "write the importer" });
+  await one.ask("shim_report", { outcome: "failed", note: "no compiler" });
+  await rig.time.pass(60_000);
+  const left = { progress: { note: "no compiler" }, checkpoint: { checkpoint: output["checkpoint"] } };
+  expect((await other.ask("shim_next")).output["task"]).toMatchObject(left);
+});
+
 it("a cancelled task and a lost claim are reported once; a report without a task, and on another's, is refused", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
