@@ -17,7 +17,7 @@ import {
   recoveries,
   sessions as sessionRows,
 } from "../../store/session-tables.ts";
-import { markTranscript } from "../sessions/session-settings.ts";
+import { clearPausedFolder, clearPausedFoldersIn, markTranscript } from "../sessions/session-settings.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
@@ -64,6 +64,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
+  if ("project" in target) clearPausedFoldersIn(sql, target.project);
   if (!keepsCopies) {
     const before = targetsOf(sql);
     const projects = "project" in target ? [...before.projects, target.project] : before.projects;
@@ -91,6 +92,7 @@ function deleteSession(sql: Sql, id: string): number {
   const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
   const size = path === null ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
   if (path !== null) markTranscript(sql, id, Math.max(offset, size));
+  clearPausedFolder(sql, id);
   const rows = clients.delete(sql, { givenId: id });
   sessionRows.update(sql, { parentId: id }, { parentId: null });
   sessionRows.update(sql, { recoveryBy: id }, { recoveryBy: null });

@@ -8,7 +8,7 @@ import { listKeys, settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import * as meta from "../../store/meta.ts";
-import { isPaused, pauseLookup } from "../../store/pause.ts";
+import { covers, isPaused, pauseLookup } from "../../store/pause.ts";
 import { sessionSettings, exposures } from "../../store/session-tables.ts";
 import { digest } from "./entries.ts";
 import * as sessions from "./sessions.ts";
@@ -178,6 +178,11 @@ export function clearPausedFolder(sql: Sql, sessionId: string): void {
   meta.remove(sql, folderKey(sessionId));
 }
 
+/** Clears those of chats without a row, too: they began in a pause. */
+export function clearPausedFoldersIn(sql: Sql, project: string): void {
+  for (const { key, value } of meta.listOf(sql, pausedIn)) if (covers(project, value)) meta.remove(sql, key);
+}
+
 /** Limits of a transcript's read: its first byte, and the lines to skip. */
 export interface PauseReadLimits {
   readonly minOffset?: number;
@@ -206,8 +211,10 @@ export function transcriptMark(sql: Sql, name: string): number {
   return Number(meta.read(sql, offsetKey(name)) ?? 0);
 }
 
+const pausedIn = "paused_in";
+
 function folderKey(sessionId: string): string {
-  return `paused_in:${digest(sessionId)}`;
+  return `${pausedIn}:${digest(sessionId)}`;
 }
 
 function offsetKey(name: string): string {

@@ -10,6 +10,7 @@ import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
 import type { Store } from "#src/store/store.ts";
 import { notices, sentNotifications, usageMessages } from "#src/store/machine-tables.ts";
+import { setPausedFolder } from "#src/machine/sessions/session-settings.ts";
 import { teamCalls, teamContinuations } from "#src/store/team-tables.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plant } from "#harness/store/store-test.ts";
 import { driver, found, openStore, plantRest, searched, T0, tempStore } from "#harness/store/store-test.ts";
@@ -248,6 +249,8 @@ it("after a purge no file holds a byte of the forgotten, and the rest is whole",
   store.write((sql) => sql.run("UPDATE recoveries SET bySession = ?", MARK));
   store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
   store.write((sql) => plant(sql, "other", `/${MARK}`, MARK));
+  store.write((sql) => setPausedFolder(sql, "other", `/elsewhere/${MARK}`));
+  store.write((sql) => setPausedFolder(sql, "a chat that began in a pause", `/${MARK}`));
   await backUp(store, T0, 5);
   mkdirSync(join(paths.setAside, "000001-x"), { recursive: true });
   writeFileSync(join(paths.setAside, "000001-x", "shim.db"), MARK);
