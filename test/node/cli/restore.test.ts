@@ -67,6 +67,17 @@ it("without a flag the files are put back in place after a yes, with a copy of w
   expect(statSync(join(home.project, "a.txt")).mode & 0o111).toBe(0);
 });
 
+it("what was shown is put back, also where another session saves the files before the yes", async () => {
+  const { home } = await withSnapshot();
+  write(home.project, { "a.txt": "three\n" });
+  const ask = async (): Promise<string> => {
+    await saveLater(home, ids.finished, {});
+    return "y";
+  };
+  await home.shimWith({ isInteractive: true, ask }, "restore");
+  expect(textsOf(home.project, "a.txt")).toEqual(["two\n"]);
+});
+
 it("a line break in the name of a file or of a project is escaped where a line names it", async () => {
   const home = aCliHome();
   const project = join(home.folder, "two\nlines");
