@@ -243,7 +243,10 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, str
   return rows.map(({ path, session }) => [path, `chat ${shortSessionId(sql, session)} has edited it, too`]);
 }
 
-/** Another chat's commands in the same folder and time; null: there were none. */
+/**
+ * Another chat's commands in the same folder and time, also those that had begun before; null:
+ * there were none. A call without an end of its own is over when its turn is, or its chat.
+ */
 function commandsOfOthers(
   sql: Sql,
   { id, project }: Pick<Session, "id" | "project">,
@@ -251,14 +254,20 @@ function commandsOfOthers(
   until: number,
 ): string | null {
   const rows = sql.all<{ session: string; name: string }>(
-    `SELECT DISTINCT session, json_extract(body, '$.name') AS name FROM journal
-     WHERE session IN (SELECT id FROM sessions WHERE project = ? AND lastSeenAt >= ? AND id <> ?)
-       AND at BETWEEN ? AND ? AND kind = 'tool_start'`,
-    project,
-    from,
-    id,
+    `WITH turn AS (SELECT ? AS began, ? AS ended), others AS (
+       SELECT id, began, ended, (SELECT max(seq) FROM journal WHERE session = sessions.id
+         AND kind IN ('prompt', 'turn_end', 'failure') AND at < began) AS newestTurn
+       FROM sessions, turn WHERE project = ? AND id <> ? AND (lastSeenAt >= began
+         OR (owner IS NOT NULL AND endedAt IS NULL AND detachedAt IS NULL AND deathAt IS NULL)))
+     SELECT DISTINCT session, json_extract(body, '$.name') AS name FROM others JOIN journal call ON session = id
+     WHERE kind = 'tool_start' AND at <= ended AND (at >= began OR (seq > coalesce(newestTurn, 0)
+       AND NOT EXISTS (SELECT 1 FROM journal later WHERE later.session = call.session AND later.seq > call.seq
+         AND later.at < began AND later.kind IN ('tool_end', 'tool_error')
+         AND json_extract(later.body, '$.id') = json_extract(call.body, '$.id'))))`,
     from,
     until,
+    project,
+    id,
   );
   const other = rows.find(({ name }) => mayChangeAnyFile(name))?.session;
   if (other === undefined) return null;

@@ -139,6 +139,23 @@ it("what others changed since, between the turns, or beside the chat is left and
   expect(reasons(left)).toEqual({ mine: "it was changed since, not by this chat" });
 });
 
+it("another chat's command that began before the turn is beside it while it runs, and not once it is over", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  const other = anotherClaude(rig.runtime, rig.claude, { cwd: rig.project });
+  other.start();
+  other.prompt("build it");
+  const id = other.begin("Bash", { command: "make" });
+  await rig.turn("one", makes(rig, "1", "a"));
+  expect(reasons((await rig.undo()).left)).toEqual({ a: expect.stringContaining("ran commands") as string });
+  other.done(id, "Bash");
+  await rig.turn("two", makes(rig, "2", "a"));
+  expect(await rig.undo()).toMatchObject({ changes: [{ path: "a" }], left: [] });
+  other.begin("Bash", { command: "make" });
+  other.prompt("stop that");
+  await rig.turn("three", makes(rig, "3", "a"));
+  expect(await rig.undo()).toMatchObject({ changes: [{ path: "a" }], left: [] });
+});
+
 it("a turn with file tools alone has changed nothing but what they name", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n" });
   await rig.turn("edit", { tool: "Edit", path: "a", work: makes(rig, "by hand", "a", "b").work });
