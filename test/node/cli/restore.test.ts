@@ -78,6 +78,20 @@ it("what was shown is put back, also where another session saves the files befor
   expect(textsOf(home.project, "a.txt")).toEqual(["two\n"]);
 });
 
+it("of a session whose turns were undone one by one the files are those that its chat left", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ a: "0\n" }, { home });
+  for (const text of ["1\n", "2\n"])
+    await rig.turn(text, { tool: "Bash", work: () => write(home.project, { a: text }) });
+  for (const left of ["1\n", "0\n"]) {
+    rig.runtime.wait(1_000);
+    await rig.undo();
+    expect(textsOf(home.project, "a")).toEqual([left]);
+  }
+  await home.json("restore", rig.claude.session, "--yes");
+  expect(textsOf(home.project, "a")).toEqual(["2\n"]);
+});
+
 it("a line break in the name of a file or of a project is escaped where a line names it", async () => {
   const home = aCliHome();
   const project = join(home.folder, "two\nlines");

@@ -7,7 +7,7 @@ import type { Sql } from "#src/shared/sql.ts";
 import { decode } from "#src/store/checkpoint-body.ts";
 import { withConnection, type Connection } from "#src/store/driver.ts";
 import { addCheckpoint, addJournal, addSession, column } from "#harness/store/store-test.ts";
-import { driver, openStore, tempHome, tempStore } from "#harness/store/store-test.ts";
+import { driver, openStore, T0, tempHome, tempStore } from "#harness/store/store-test.ts";
 
 const PAGE = 4_096;
 const CHECKPOINTS = 45;
@@ -61,6 +61,9 @@ it("rows between two damaged pages are taken over, and what lost its session get
   expect([found.checkpoints[0]?.seq, found.checkpoints.at(-1)?.seq]).toEqual([1, CHECKPOINTS]);
   expect(found.checkpoints.some(({ seq }) => seq > CHECKPOINTS * 0.4 && seq < CHECKPOINTS * 0.6)).toBe(true);
   expect(found.sessions.map(({ id }) => id)).toEqual(whole.sessions.map(({ id }) => id));
+  const query = "SELECT min(startedAt), max(startedAt), min(lastSeenAt), max(lastSeenAt) FROM sessions";
+  const [row] = reading(paths.database, (sql) => sql.all<object>(query));
+  expect(Object.values(row ?? {})).toEqual([T0, T0 + SESSIONS - 1, T0 + CHECKPOINTS - SESSIONS, T0 + CHECKPOINTS - 1]);
 });
 
 it("a row whose number or key is damaged costs no other row", () => {
@@ -141,10 +144,11 @@ function fill(sql: Sql): void {
   for (let n = 0; n < SESSIONS; n++) addSession(sql, { id: `ses${String(n).padStart(2, "0")}` });
   for (let n = 0; n < CHECKPOINTS; n++) {
     const session = `ses${String(n % SESSIONS).padStart(2, "0")}`;
-    const journalSeq = addJournal(sql, { session, key: `k${n}`, text: `${n} `.repeat(200) });
+    const journalSeq = addJournal(sql, { session, key: `k${n}`, text: `${n} `.repeat(200), at: T0 + n });
     const done = Array.from({ length: 90 }, (_, step) => `${n} ${(n * 7919 + step * 104_729) % 65_537}`);
     const summary = `summary ${n} ${"s".repeat(300)}`;
-    addCheckpoint(sql, { id: `cp${n}`, session, summary, state: { goal: `goal ${n}`, done }, journalSeq });
+    const state = { goal: `goal ${n}`, done };
+    addCheckpoint(sql, { id: `cp${n}`, session, summary, state, journalSeq, at: T0 + n });
   }
 }
 

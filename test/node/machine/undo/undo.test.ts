@@ -206,6 +206,18 @@ it("one undo after the other takes back one turn more, and none puts a turn back
   expect((await rig.undo()).prompt).toMatchObject({ text: "1" });
 });
 
+it("what was shown is taken back, also where the chat has another turn before the yes", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ a: "0\n" }, { home });
+  await rig.turn("one", makes(rig, "1", "a"));
+  const ask = async (): Promise<string> => {
+    await rig.turn("two", makes(rig, "2", "b"));
+    return "y";
+  };
+  await home.shimWith({ isInteractive: true, ask }, "undo");
+  expect(read(rig, "a")).toEqual(["0\n"]);
+});
+
 it("a prompt that fits several or none, and a path outside of the project, are refused", async () => {
   const rig = anUndoRig({ a: "0\n" });
   for (const text of ["fix the parser", "fix the tests"]) await rig.turn(text, makes(rig, text, "a"));
@@ -267,7 +279,7 @@ it("what a command deleted or changed and no snapshot has is named, a folder wit
   write(project, { "out/one": "1\n", "out/in/two": "2\n", gone: large, large });
   const deletes = command(() => {
     for (const path of ["out", "gone"]) rmSync(join(project, path), { recursive: true });
-    write(project, { a: "1\n", large: `${large}y` });
+    write(project, { a: "1\n", large: `y${large.slice(1)}` });
   });
   await rig.turn("all", deletes);
   const tooLarge = "no snapshot has it: larger than 1048576 bytes";
