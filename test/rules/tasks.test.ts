@@ -382,7 +382,8 @@ taskTest("at its limit a task ends dead, its claim is over, and what it told las
   expect(beat.reason).toContain("2.10 USD of 2.00 USD");
   expect(await stateOf(host, task)).toBe("dead budget_exceeded");
   expect(await taskOf(host, task)).toMatchObject({ checkpoint: { session: "s" }, chat: null });
-  expect(await endsOf(host, task)).toEqual(["budget_exceeded"]);
+  const { attempts } = await ask(host, "tasks.history", { task });
+  expect(attempts).toMatchObject([{ end: "budget_exceeded", checkpoint: { session: "s" } }]);
   expect(refused(await a.try("tasks.ack", held, {})).code).toBe("stale_claim");
 });
 

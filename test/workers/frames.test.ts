@@ -241,6 +241,11 @@ it("of many connections that owe a mark and together too much, the largest are c
   expect(outgoing.listOverfull()).toEqual([sockets[7], sockets[6]]);
   for (const socket of sockets) outgoing.read(socket, "m");
   expect(outgoing.listOverfull()).toEqual([]);
+  // A mark stands for what was sent before it.
+  const [first = {} as WebSocket] = sockets;
+  for (const length of [300_000, 12_000_001]) outgoing.send(first, "x".repeat(length));
+  outgoing.read(first, "m");
+  expect(outgoing.listOverfull()).toEqual([first]);
 });
 
 it("sockets of a token and a workspace are bounded; silent ones make room", async ({ workspace }) => {

@@ -177,6 +177,18 @@ it("a watch is hinted at what changes below its prefix, and at nothing else", as
   await workspace.ask("state.set", { key: "a/2", value: 1 });
   await workspace.register("c1");
   expect(await hints(connection)).toEqual(["chats"]);
+  // Too many changes to compare may be below any prefix.
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 100_000 } });
+  const writes = Array.from({ length: 100 }, (_, n) => ({ op: "set", key: `c/${n}`, value: 1 }));
+  const updates = Array.from({ length: 20 }, (_, id) => ({
+    jsonrpc: "2.0",
+    id,
+    method: "state.update",
+    params: { writes },
+  }));
+  wait(second);
+  await (await workspace.connect()).frame(updates);
+  expect(await hints(connection)).toEqual(["chats", "w"]);
 });
 
 it("a watch is hinted at once, then once a second, and never while nothing changes", async ({ workspace }) => {

@@ -1,3 +1,4 @@
+import { createExecutionContext } from "cloudflare:test";
 import * as fc from "fast-check";
 import { expect, vi } from "vitest";
 import { Keeper, redirectUrl } from "#harness/edge/oauth-keeper.ts";
@@ -132,6 +133,19 @@ it("without a namespace or an address OAuth is off, and tokens in a header work"
     }
   }
   expect(log.mock.calls.flat().join()).toContain("SHIM_PUBLIC_URL is not an address");
+});
+
+it("clients are registered, asked for and exchanged with a limit for each address", async () => {
+  const env = { ...bindings, AUTH_FAILURE_LIMITER: { limit: () => Promise.resolve({ success: false }) } };
+  const headers = { "cf-connecting-ip": "203.0.113.7" };
+  for (const [method, path] of [
+    ["GET", "/authorize"],
+    ["POST", "/oauth/register"],
+    ["POST", "/oauth/token"],
+  ] as const) {
+    const answer = await app.request(`${origin}${path}`, { method, headers }, env, createExecutionContext());
+    expect([path, answer.status]).toEqual([path, 429]);
+  }
 });
 
 it("before a grant the page names the workspace, the token's scope and what is granted", async ({ workspace }) => {

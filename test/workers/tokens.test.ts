@@ -268,13 +268,19 @@ it("a token is signed anew by the present secret, and lasts as long as its secre
   const statusOf = async (env: Partial<Env>, token: string): Promise<number> =>
     (await ask(settings(workspace.name, bearer(token)), env)).status;
   const path = `/v1/workspaces/${workspace.name}/tokens/renew`;
-  const renew = (token: string) => ask({ method: "POST", path, headers: bearer(token), body: {} }, both);
+  const renew = (token: string, env = both) => ask({ method: "POST", path, headers: bearer(token), body: {} }, env);
   const work = await workspace.tokenOf("observe");
   const { token: renewed = "" } = await renew(work.token);
   expect(renewed).not.toBe(work.token);
   expect([(await renew(work.token)).token, (await renew(renewed)).token]).toEqual([renewed, renewed]);
   expect([await statusOf(both, work.token), await statusOf(both, renewed)]).toEqual([200, 200]);
   expect([await statusOf(rotated, work.token), await statusOf(rotated, renewed)]).toEqual([401, 200]);
+  const third = {
+    SHIM_SIGNING_SECRET: "the-third-secret-that-signs-all-tokens",
+    SHIM_PREVIOUS_SIGNING_SECRET: rotated.SHIM_SIGNING_SECRET,
+  };
+  const { token: last = "" } = await renew(renewed, third);
+  expect([await statusOf(third, renewed), await statusOf(third, last)]).toEqual([200, 200]);
   await workspace.ask("tokens.revoke", { id: work.id });
   expect([await statusOf(both, work.token), await statusOf(both, renewed)]).toEqual([401, 401]);
   expect((await renew(renewed)).status).toBe(401);
