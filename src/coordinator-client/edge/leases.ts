@@ -281,11 +281,10 @@ export class Leases {
       if (departures !== this.#departures) return err(departed(right));
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
-      if (leftMs <= 0) {
-        await this.#cancelWait(right);
+      if (leftMs > 0) {
+        if (changes === this.#changes) await this.#waitForHint(right.name, Math.min(waiterPollMs, leftMs));
+      } else if (await this.#cancelWait(right))
         return err({ code: "lease_held", message: `${right.name} was not free within ${right.waitMs} ms` });
-      }
-      if (changes === this.#changes) await this.#waitForHint(right.name, Math.min(waiterPollMs, leftMs));
       if (departures !== this.#departures) return err(departed(right));
     }
   }
@@ -321,11 +320,13 @@ export class Leases {
   async #undo(right: Right): Promise<void> {
     const { result } = await right.acquire(0, followUpForMs);
     if (result.ok && result.value) await release(this.#deps.calls, right, result.value.token);
-    else await this.#cancelWait(right);
+    else if (!(await this.#cancelWait(right)) && result.ok) await this.#undo(right);
   }
 
-  async #cancelWait({ self, name: resource, requestId }: Right): Promise<void> {
-    await this.#deps.calls.call("leases.cancel-wait", { self, resource, requestId });
+  /** @returns false: nothing waited any more, and it may have been granted: asking again tells */
+  async #cancelWait({ self, name: resource, requestId }: Right): Promise<boolean> {
+    const { result } = await this.#deps.calls.call("leases.cancel-wait", { self, resource, requestId });
+    return !result.ok || result.value.isCancelled;
   }
 
   /** Resolves when the lease may be granted, or the queue position may be lost. */

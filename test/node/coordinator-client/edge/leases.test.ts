@@ -49,17 +49,46 @@ it("a lease that was force-released is reported once, at once", async () => {
   }
 });
 
-it.each(["granted", "waiting"])("a request for a lease whose answer, %s, was lost is undone", async (answer) => {
+/** The resource becomes free just before a wait for it is cancelled. */
+function releaseAtCancel(edge: FakeEdge): void {
+  edge.faults.refuses = ({ name }) => {
+    if (name === "leases.cancel-wait") void edge.host.call("leases.force-release", { resource, reason: "over" }, admin);
+    return null;
+  };
+}
+
+it.each([
+  ["granted", false],
+  ["waiting", false],
+  ["waiting", true],
+])(
+  "a request for a lease whose answer, %s, was lost is undone, also where it is granted then: %s",
+  async (answer, isGrantedThen) => {
+    const edge = new FakeEdge();
+    const [other, made] = [await registered(edge, "a"), await registered(edge, "b")];
+    const right = answer === "waiting" ? await held(other) : null;
+    edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes(answer);
+    const wanted = { resource, isBound: true, waitMs: 600_000 };
+    expect(codeOf(await edge.time.until(made.client.hold(wanted)))).toBe("outcome_unknown");
+    edge.faults.loses = () => false;
+    if (isGrantedThen) releaseAtCancel(edge);
+    await edge.time.pass(30_000);
+    if (right && !isGrantedThen) given(await edge.time.until(right.release()));
+    expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
+  },
+);
+
+it("a request that is granted while its time ends is held", async () => {
   const edge = new FakeEdge();
   const [other, made] = [await registered(edge, "a"), await registered(edge, "b")];
-  const right = answer === "waiting" ? await held(other) : null;
-  edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes(answer);
-  const wanted = { resource, isBound: true, waitMs: 600_000 };
-  expect(codeOf(await edge.time.until(made.client.hold(wanted)))).toBe("outcome_unknown");
-  edge.faults.loses = () => false;
-  await edge.time.pass(30_000);
-  if (right) given(await edge.time.until(right.release()));
-  expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
+  await held(other);
+  edge.faults.latencyMs = 50;
+  const asked = made.client.hold({ resource, isBound: true, waitMs: 3_000 });
+  await edge.time.pass(200);
+  edge.faults.latencyMs = 5;
+  releaseAtCancel(edge);
+  const right = given(await edge.time.until(asked));
+  expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
 });
 
 it("a chat that leaves trusts nothing of what it has held, or asks for", async ({ made, edge }) => {
