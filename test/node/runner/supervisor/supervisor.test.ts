@@ -164,6 +164,8 @@ it("waits double from 1 s up to 10 min and start at 1 s after a run of 10 min; a
   expect(waits(4, 600_000)).toEqual([1_000, 1_000, 1_000, 1_000]);
   const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, rules);
   expect([0, 400, 2_000, -3_600_000].map((ms) => restarter.dueInMs(state, T0 + ms))).toEqual([1_000, 600, 0, 0]);
+  const later = { ...state, crashes: [1, 2, 3, 4].map((hours) => T0 + hours * 3_600_000) };
+  expect(restarter.afterEnd(later, crash, T0, rules)).toMatchObject({ phase: "due", crashes: [T0] });
 });
 
 it("a usage limit is waited for as long as is said; else 5 min doubling up to 5 h", () => {

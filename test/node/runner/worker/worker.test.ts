@@ -248,6 +248,17 @@ it("work that cannot be its result, or cannot be saved, fails the attempt", asyn
     await rig.time.pass(100);
     expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", detail });
   }
+  // It is no result of a task that is cancelled meanwhile either.
+  const { rig, task, made } = await aTaskBegun();
+  const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
+  Object.assign(made.place, { problem, saving: kept });
+  made.executor.last.run.onCheckpoint({ step: 1 });
+  made.executor.last.end(done());
+  rig.call("tasks.cancel", { task, reason: "not needed" });
+  await rig.time.pass(2_000);
+  keep();
+  await rig.time.pass(100);
+  expect([rig.state(task), rig.ends(task)]).toEqual(["cancelled", ["released"]]);
 });
 
 it("a result that comes too late is thrown away, which is said", async () => {
@@ -280,6 +291,18 @@ it("what no coordinator takes as a result ends the task with that reason; an exe
 it("what is reported of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before; what had no answer is sent again", async () => {
   const { rig, task, made } = await aTaskBegun({ maxAttempts: 1 });
   const { run, end } = made.executor.last;
+  // A report without an answer does not replace what is newer.
+  made.link.cut = "answers";
+  made.link.alter = (_name, given) => {
+    run.onProgress({ percent: 7 });
+    return given;
+  };
+  run.onProgress({ percent: 3 });
+  await rig.time.pass(2_000);
+  made.link.alter = (_name, given) => given;
+  made.link.cut = "no";
+  await rig.time.pass(2_000);
+  expect(rig.call("tasks.get", { task }).progress).toEqual({ percent: 7 });
   run.onCheckpoint({ step: 1 });
   const note = `key sk-ant-api03-${"a1B2".repeat(24)} ${"n".repeat(900)}`;
   run.onProgress({ percent: 180, note, data: "d".repeat(9_000) });
