@@ -161,7 +161,9 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
   expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
   const entry = { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } };
   expect(listNewest(runtime, 1)).toMatchObject([entry]);
-  const again = (day: number) => candidates([aFinding({ to: 8 })], [stopped], runtime.now() + day * 86_400_000).length;
+  // However long it took, the pause begins with its end.
+  const long = { ...stopped, steps: stopped.steps.map((step, n) => (n === 0 ? { ...step, at: 0 } : step)) };
+  const again = (day: number) => candidates([aFinding({ to: 8 })], [long], runtime.now() + day * 86_400_000).length;
   expect([again(29), again(31)]).toEqual([0, 1]);
 });
 
