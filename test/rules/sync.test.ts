@@ -232,11 +232,13 @@ it.for<[string, (device: Device) => Promise<unknown>]>([
 it("a bundle that is not completed in a day is deleted, and the complete one stays", async ({ host, device }) => {
   await device.put(session("s1"));
   await put(device, "b1", 1);
+  // A part that comes after its header.
+  await device.put(part("b1", 1));
   await device.put(part("b2", 0), part("b2", 1));
   await fullHourAfter(host, day - 2 * hour);
-  expect((await status(host)).chars).toBe("of-s1b1-headerb1-0b2-0b2-1".length);
+  expect((await status(host)).chars).toBe("of-s1b1-headerb1-0b1-1b2-0b2-1".length);
   await fullHourAfter(host, 2 * hour);
-  expect((await status(host)).chars).toBe("of-s1b1-headerb1-0".length);
+  expect((await status(host)).chars).toBe("of-s1b1-headerb1-0b1-1".length);
   await put(device, "b2", 2);
   expect(await readPart(host, "b2", 1)).toBe("b2-1");
 });

@@ -105,7 +105,10 @@ it("other files, deleted files and tests, and links instead of files reject a ch
   expect(judged({ candidate: ofTest, changes: [deleted] })).toEqual(["tests were deleted: src/a.test.ts"]);
   expect(reasons("let a;", null)).toEqual(["files were deleted: src/a.ts"]);
   const double = aCandidate({ ...byWorker, subject: "duplicates" });
-  expect(judged({ candidate: double, changes: [{ ...change, kind: "deleted", after: null }] })).toEqual([]);
+  const gone = { ...change, kind: "deleted", after: null } as const;
+  expect(judged({ candidate: double, changes: [gone] })).toEqual([]);
+  const beside = { ...gone, path: "src/b.ts" };
+  expect(judged({ candidate: double, changes: [gone, beside] })).toEqual(["files were deleted: src/b.ts"]);
   expect(reasons("let a;", null, { kind: "retyped" })).toHaveLength(1);
   // A mechanical change has no business in the tests.
   expect(judged({ changes: [change, { ...test, kind: "changed", before: "", after: "" }] })).toHaveLength(1);
