@@ -133,11 +133,20 @@ it("a lock of a living owner is waited for until the caller is stopped and is le
   writeFileSync(path, owner);
   const unbreakable = lockPath();
   for (let depth = 0; depth < 10; depth++) writeFileSync(unbreakable + ".break".repeat(depth), GONE);
-  for (const one of [path, unbreakable]) {
-    const locked = withLock(one, systemProcesses, AbortSignal.timeout(100), fail);
+  // Another process has broken it, and has it, once this one has seen that its owner is gone.
+  const taken = lockPath();
+  writeFileSync(taken, GONE);
+  let asked = 0;
+  const facts: Processes["facts"] = (pid) => {
+    if ((asked += 1) === 2) writeFileSync(taken, owner);
+    return systemProcesses.facts(pid);
+  };
+  for (const one of [path, unbreakable, taken]) {
+    const processes = one === taken ? { ...systemProcesses, facts } : systemProcesses;
+    const locked = withLock(one, processes, AbortSignal.timeout(100), fail);
     await expect(locked).rejects.toThrow(/another shim process/);
   }
-  expect(readFileSync(path, "utf8")).toBe(owner);
+  expect([path, taken].map((one) => readFileSync(one, "utf8"))).toEqual([owner, owner]);
 });
 
 it("a lock passes on the failure of the file system and of the body, and is free after it", async () => {
