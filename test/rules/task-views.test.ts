@@ -134,7 +134,8 @@ taskTest("fitting tasks are replayed behind their dependencies, or stay dead", a
   const a = await Peer.join(host, "a");
   for (const held of await a.claim({ limit: 2 })) await a.nack(held, { isRetryable: false });
   expect(await stateOf(host, child)).toBe("dead dependency");
-  expect((await ask(host, "tasks.replay", { task: child })).tasks).toEqual([]);
+  expect((await ask(host, "tasks.replay", { task: child, payload: "new" })).tasks).toEqual([]);
+  expect((await taskOf(host, child)).payload).toBeNull();
   expect((await ask(host, "tasks.replay", { filter: { reason: "poison" } })).tasks).toEqual([]);
   // The first, which cannot be.
   expect((await ask(host, "tasks.replay", { filter: { limit: 1 } })).tasks).toEqual([]);

@@ -24,10 +24,9 @@ export const handlers = {
     if (filter) return err(badInput("give a task or a filter, not both"));
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
-    if (payload !== undefined && isDead(found.value)) {
-      updatePayload(tx, task, payload);
-    }
-    return replayed(revive(tx, found.value));
+    const tasks = revive(tx, found.value);
+    if (payload !== undefined && tasks.length > 0) updatePayload(tx, task, payload);
+    return replayed(tasks);
   }),
 
   /** Discarded tasks stay until pruned, and are never replayed. */
