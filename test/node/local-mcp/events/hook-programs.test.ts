@@ -70,6 +70,13 @@ it("of input that is too large the fields that are too large are left out", asyn
   rig.send('","tool_name":"Read"}');
   rig.send(null);
   expect(await rig.read).toEqual({ text: '{"session_id":"a","tool_name":"Read"}', isCutOff: false, isOpen: false });
+  // So is one by which all together become too large.
+  const many = reading();
+  many.send("{");
+  for (const name of ["a", "b", "c"]) many.send(`"${name}":"${"x".repeat(15_000_000)}",`);
+  many.send('"d":1}');
+  many.send(null);
+  expect(Object.keys(JSON.parse((await many.read).text) as object)).toEqual(["a", "b", "d"]);
 });
 
 it("of input that is not whole in time, or whose hook is ended, what has come is read", async () => {
