@@ -229,6 +229,14 @@ it("what the user changed between two installs stays, and all of SHIM goes", () 
   other.write(other.settings, "{}");
   other.uninstall();
   expect(other.read(other.settings)).toBe("{}");
+  // One that SHIM has made and deleted before is the user's where it is there again.
+  const again = anInstalledHome();
+  again.uninstall();
+  again.write(again.settings, "{}");
+  again.install();
+  again.write(again.settings, JSON.stringify(JSON.parse(again.read(again.settings) ?? "")));
+  again.uninstall();
+  expect(again.read(again.settings)).toBe("{}");
 });
 
 it.each([

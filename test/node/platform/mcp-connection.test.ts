@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { McpConnection } from "#src/platform/mcp-connection.ts";
+import { LineReader, McpConnection } from "#src/platform/mcp-connection.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 /** Answers with what it was asked, after a line and two messages that answer nothing. */
@@ -48,4 +48,12 @@ it("a program that is not there is an error of the first request, with its name"
   const connection = connect("no-such-program", []);
   expect(connection.pid).toBe(-1);
   await expect(connection.initialize("test")).rejects.toThrow(/^the MCP process has ended .*no-such-program ENOENT$/);
+});
+
+it("lines end with a line feed alone, in parts of any size, and of one that is too long the beginning counts", () => {
+  const lines: string[] = [];
+  const reader = new LineReader((line) => lines.push(line), 3);
+  for (const part of ["ab", "cd\u2028e\r\ngh", "\r\n\ni"]) reader.push(part);
+  reader.end();
+  expect(lines).toEqual(["abc", "gh", "", "i"]);
 });
