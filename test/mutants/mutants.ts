@@ -156,6 +156,10 @@ export const mutants: readonly Mutant[] = [
     "const page = wholeGroups(last > 0 ? found.slice(0, last) : found, prefix, limit);",
     "const page = wholeGroups(found.slice(0, limit), prefix, limit);",
   ]),
+  defect(61, "src/durable/watches.ts", "a watch is not told of very many changes at once", [
+    "keys === null || keys.some((key) => key.startsWith(prefix))",
+    "keys?.some((key) => key.startsWith(prefix))",
+  ]),
   defect(62, "src/coordination/kernel/idempotency.ts", "a machine gets the stored answer of another", [
     "`${operation} ${machine}\\n${by} ${requestId}`",
     "`${operation} ${by} ${requestId}`",
@@ -163,6 +167,10 @@ export const mutants: readonly Mutant[] = [
   defect(63, "src/coordination/messages/unread.ts", "a heartbeat skips unread messages for good", [
     "pass(tx.sql, chat, at, rows[0] ? rows[0].id - 1 : upTo);",
     "pass(tx.sql, chat, at, upTo);",
+  ]),
+  defect(63, "src/coordination/messages/unread.ts", "a message that is sent later counts as acknowledged", [
+    "id > minCursor && id <= newest)",
+    "id > minCursor)",
   ]),
   defect(65, "src/coordination/tasks/lifecycle.ts", "a second claim has the number of the first", [
     "claim = max(claim, ?) + 1",
@@ -216,6 +224,12 @@ export const mutants: readonly Mutant[] = [
     "JSON.stringify([workspace, kind, device, session, item])",
     "JSON.stringify([workspace, kind, session, item])",
   ]),
+  defect(
+    89,
+    "src/coordination/sync/sync-put.ts",
+    "parts of the complete bundle are deleted as ones of an unfinished upload",
+    ["        if (this.#isComplete(session, bundle)) continue;\n", ""],
+  ),
   defect(90, "src/runner/worker/task-heartbeat.ts", "after a sleep a worker works on with a claim that has ended", [
     "const silentMs = elapsedMs(this.#confirmed.at, now);",
     "const silentMs = now.monotonic - this.#confirmed.at.monotonic;",
@@ -300,6 +314,10 @@ export const mutants: readonly Mutant[] = [
   defect(128, "src/durable/load-limits.ts", "under load chats lose their leases", [
     'keepsWork(name) || scope === "admin"',
     'scope === "admin"',
+  ]),
+  defect(129, "src/coordination/schedules/schedule-rows.ts", "a schedule submits to a full storage", [
+    "  if (tx.isFull) return {",
+    "  if (tx.isFull === undefined) return {",
   ]),
   defect(131, "src/shared/check-input.ts", "JSON nested 1,000 deep is accepted", [
     "const maxDepth = 100;",
