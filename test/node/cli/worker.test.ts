@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
@@ -206,8 +206,12 @@ it("merge refuses uncommitted changes, no branch, a merge under way and a confli
   write(project, { "a.txt": "mine\n" });
   git(project, "commit", "-qam", "mine");
   await refused(/conflicts in 1 file \(a\.txt\); nothing was changed.*git merge [0-9a-f]{40}/);
-  writeFileSync(join(project, ".git", "MERGE_HEAD"), git(project, "rev-parse", "HEAD"));
-  await refused(/has an operation in progress/);
+  // The second is the one of `git am`, which stays on its branch.
+  for (const marker of ["MERGE_HEAD", "rebase-apply"]) {
+    writeFileSync(join(project, ".git", marker), git(project, "rev-parse", "HEAD"));
+    await refused(new RegExp(`has an operation in progress \\(${marker}\\)`));
+    rmSync(join(project, ".git", marker));
+  }
   expect(await home.shim(`task diff ${one} --remote up`)).toMatchObject(failed(2, "has no remote up; `git remote`"));
   const advice = failed(1, /not a git repository.*Run the command in the repository that the task's worker used/s);
   expect(await home.shimWith({ cwd: home.other }, `task diff ${one}`)).toMatchObject(advice);
