@@ -317,7 +317,7 @@ export const mutants: readonly Mutant[] = [
   ]),
   defect(129, "src/coordination/schedules/schedule-rows.ts", "a schedule submits to a full storage", [
     "  if (tx.isFull) return {",
-    "  if (tx.isFull === undefined) return {",
+    "  if (tx.isFull && tx.now < 0) return {",
   ]),
   defect(131, "src/shared/check-input.ts", "JSON nested 1,000 deep is accepted", [
     "const maxDepth = 100;",

@@ -162,7 +162,7 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
   const entry = { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } };
   expect(listNewest(runtime, 1)).toMatchObject([entry]);
   // However long it took, the pause begins with its end.
-  const long = { ...stopped, steps: stopped.steps.map((step, n) => (n === 0 ? { ...step, at: 0 } : step)) };
+  const long = { ...stopped, steps: [{ at: 0, state: "canary", note: "" } as const, ...stopped.steps.slice(1)] };
   const again = (day: number) => candidates([aFinding({ to: 8 })], [long], runtime.now() + day * 86_400_000).length;
   expect([again(29), again(31)]).toEqual([0, 1]);
 });
