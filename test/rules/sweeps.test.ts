@@ -343,6 +343,9 @@ it("a machine that is alone may have all chats, one among others half of them", 
   expect(refused(await join(host, "a3", "m1"))).toMatchObject({ code: "too_many_chats", message });
   // Again, as the same chat, is no more.
   given(await join(host, "a2", "m1"));
+  // Those that are gone take no place, also before their end is seen.
+  host.wait(10 * minute);
+  for (const chat of ["a3", "a0", "a1"]) given(await join(host, chat, "m1"));
   for (let at = 0; at < 3; at++) given(await join(host, `b${at}`, "m2"));
   expect(refused(await join(host, "c0", "m3")).message).toContain("maxConcurrentChats");
   for (const chat of ["b0", "b1", "b2"]) await ask(host, "chats.unregister", { self: { chat, incarnation: 1 } });
