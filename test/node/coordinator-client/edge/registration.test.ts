@@ -49,15 +49,22 @@ it("a chat that is registered instead, while another one's registration is not a
 it("a chat that is registered over HTTP, while a socket is being opened, is registered on the socket, too", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
+  // Also while HTTP is only tried.
+  const early = aClient(edge).client;
+  void early.call("state.get", { key: "k" });
+  await edge.time.untilTrue(() => edge.count("health") === 1);
+  given(await edge.time.until(early.register(aChat("b")), 5_000));
+  early.close();
   const made = aClient(edge);
   given(await edge.time.until(made.client.call("state.get", { key: "k" })));
   edge.faults.latencyMs = 2_000;
-  await edge.time.untilTrue(() => edge.upgrades.length === 2);
+  const before = edge.upgrades.length;
+  await edge.time.untilTrue(() => edge.upgrades.length > before);
   edge.faults.refusesSockets = false;
   given(await edge.time.until(made.client.register(aChat("a"))));
   await edge.time.pass(60_000);
   expect(made.client.state).toBe("connected");
-  expect(edge.upgrades).toHaveLength(2);
+  expect(edge.upgrades).toHaveLength(before + 1);
   expect(await chatOf(edge.host, "a")).toMatchObject({ isConnected: true, status: "idle" });
 });
 
@@ -100,6 +107,10 @@ it("a chat that was replaced is given up with the next refusal, over a socket an
     const edge = new FakeEdge();
     edge.faults.refusesSockets = refusesSockets;
     const made = await registered(edge, "a");
+    // What an earlier or another process is refused says nothing of this one.
+    const other = { self: { chat: "a", incarnation: 2 } };
+    expect(codeOf(await edge.time.until(made.client.call("messages.pull", other)))).toBe("chat_replaced");
+    expect(made.client.self).toEqual({ chat: "a", incarnation: 1 });
     edge.faults.refuses = ({ name }) =>
       ["messages.pull", "chats.heartbeat"].includes(name) ? { code: "chat_replaced", message: "replaced" } : null;
     expect(codeOf(await edge.time.until(made.client.call("messages.pull", {})))).toBe("chat_replaced");

@@ -21,11 +21,13 @@ it("a worker is a chat with its types, capabilities and capacity, does what it i
   const about = { role: "worker", isInteractive: false, capacity: 2, capabilities: ["gpu"] };
   expect(rig.call("chats.get", { chat: `w${made.pid}` })).toMatchObject(about);
   const task = rig.submit({ type: "test", capabilities: ["gpu"], payload: { file: "a" } });
+  const left = rig.submit();
   await begins(rig, made, 1);
   expect(made.executor.last.run.task).toMatchObject({ task, type: "test", payload: { file: "a" } });
   made.executor.last.end(done("well"));
   expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { done: 1 } });
   expect(rig.call("tasks.get", { task })).toMatchObject({ state: "done", result: "well" });
+  expect([rig.state(left), made.executor.attempts.length]).toEqual(["queued", 1]);
   expect(rig.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({ status: "offline", reason: "left" });
 });
 
