@@ -347,6 +347,23 @@ it("when attempts fail one after the other it takes nothing new for a while, lon
   expect(ofEvents(made, "backoff")).toHaveLength(3);
 });
 
+it("one that ends with its queue and rests after failures waits for what is left, also behind a page of others", async () => {
+  const rig = new WorkerRig();
+  for (let n = 0; n < 2; n++) rig.submit({ maxAttempts: 1 });
+  for (let n = 0; n < 2; n++)
+    rig.call("tasks.submit", { tasks: Array.from({ length: 500 }, () => ({ type: "other" })) });
+  const last = rig.submit();
+  const made = rig.worker({ isOnce: true });
+  for (let n = 1; n <= 2; n++) {
+    await begins(rig, made, n);
+    made.executor.last.end(failed);
+  }
+  await begins(rig, made, 3);
+  made.executor.last.end(done());
+  expect(await rig.time.until(made.ended)).toMatchObject({ value: { done: 1, failed: 2 } });
+  expect(rig.state(last)).toBe("done");
+});
+
 it("asked to end it takes nothing new, finishes what it has, and leaves", async () => {
   const rig = new WorkerRig();
   const [first, second] = [rig.submit(), rig.submit()];
