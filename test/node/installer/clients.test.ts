@@ -99,7 +99,8 @@ it.each([
   const home = aClientHome();
   home.write(config(home), before);
   home.install(home.codex);
-  await trustHooks(sourceOf(home));
+  const source = sourceOf(home);
+  expect(await trustHooks({ ...source, commands: [...source.commands, "of no hook"] })).toBe("1 missing");
   expect(home.read(config(home))).toContain(`${hooksFile(home)}:stop:0:0`);
   home.uninstall(home.codex);
   expect(home.read(config(home))).toBe(before);
