@@ -68,6 +68,10 @@ export const mutants: readonly Mutant[] = [
     'return presence.is === "gone"',
     'return presence.is !== "alive"',
   ]),
+  defect(23, "src/machine/recovery/incomplete/detect.ts", "a chat in a container that shares the home is called dead", [
+    "if (session.owner && !isInOtherNamespace(processes, session.owner)) return",
+    "if (session.owner) return",
+  ]),
   defect(29, "src/machine/rescue/session-facts.ts", "a chat that lacks the calls of its results counts as whole", [
     "unlinked: chain.unlinked ?? this.#withoutCalls(),",
     "unlinked: chain.unlinked,",
@@ -75,10 +79,6 @@ export const mutants: readonly Mutant[] = [
   defect(29, "src/clients/transcript/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
     "return this.#first && this.#hasStart ?",
     "return this.#first ?",
-  ]),
-  defect(23, "src/machine/recovery/incomplete/detect.ts", "a chat in a container that shares the home is called dead", [
-    "if (session.owner && !isInOtherNamespace(processes, session.owner)) return",
-    "if (session.owner) return",
   ]),
   defect(31, "src/machine/undo/steps.ts", "an undo takes back what another chat did meanwhile", [
     "sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),",
