@@ -254,7 +254,7 @@ function commandsOfOthers(
   until: number,
 ): string | null {
   const rows = sql.all<{ session: string; name: string }>(
-    `WITH turn AS (SELECT ? AS began, ? AS ended), others AS (
+    `WITH turn AS (SELECT ? AS began, ? AS ended), others AS MATERIALIZED (
        SELECT id, began, ended, (SELECT max(seq) FROM journal WHERE session = sessions.id
          AND kind IN ('prompt', 'turn_end', 'failure') AND at < began) AS newestTurn
        FROM sessions, turn WHERE project = ? AND id <> ? AND (lastSeenAt >= began
