@@ -368,6 +368,11 @@ taskTest("a report that comes again, or an older one that comes late, counts not
   await a.do("tasks.ack", held, { usage: { tokens: 40 } });
   expect((await taskOf(host, task)).used.tokens).toBe(40);
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(40);
+  // A sum stays a number that JSON can hold.
+  const large = await submitOne(host);
+  const most = { tokens: Number.MAX_SAFE_INTEGER };
+  for (let n = 0; n < 2; n++) await a.do("tasks.release", await a.take(), { usage: most });
+  expect((await taskOf(host, large)).used).toMatchObject(most);
 });
 
 taskTest("at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {

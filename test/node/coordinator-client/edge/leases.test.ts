@@ -29,6 +29,12 @@ it("a lease becomes doubtful when its trust ends, also while a renewal is not an
   await edge.time.pass(29_500);
   expect(lease.isTrusted()).toBe(false);
   expect(rightsOf(made)).toEqual(["r trusted", "r doubtful"]);
+  // Its chat has been taken over meanwhile.
+  edge.faults.loses = () => false;
+  edge.faults.refuses = ({ name }) =>
+    name === "leases.renew" ? { code: "chat_replaced", message: "another process" } : null;
+  await edge.time.pass(30_000);
+  expect(lease.state).toBe("lost");
 });
 
 it("a lease that was force-released is reported once, at once", async () => {
