@@ -116,21 +116,20 @@ export function readRows(rows: Iterable<ContentRow>, isExcluded?: IsExcluded, fo
 /** Makes the content of rows that come in parts. */
 export class ContentReader {
   readonly #draft = emptyDraft();
-  readonly #links = new Links();
+  readonly #links: Links;
   readonly #callsOfResults = new CallsOfResults<Damage>();
   readonly #format: LineFormat;
   readonly #isExcluded: IsExcluded;
-  /** Absent: the rows do not say which results are whose. */
-  #callsIn: SessionFiles["callsIn"];
-  readonly #isPart: SessionFiles["isPart"];
+  /** Absent: the calls of results may stand elsewhere. */
+  #files: Pick<SessionFiles, "callsIn" | "isPart"> | undefined;
   #newest: number | null = null;
   #end = 0;
 
   constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false, files?: SessionFiles) {
     this.#format = format;
     this.#isExcluded = isExcluded;
-    this.#callsIn = files?.callsIn;
-    this.#isPart = files?.isPart;
+    this.#links = new Links(files?.links);
+    this.#files = files;
   }
 
   /** Time of the newest row, in epoch ms; null: none has a time. */
@@ -164,9 +163,9 @@ export class ContentReader {
     if (this.#links.isTwin(row)) return;
     const unlinked = { kind: "unlinked", at: this.#newest, position, bytes: 0 } as const;
     this.#links.add(row, unlinked);
-    // The calls before are in another file.
-    if (this.#isPart?.(row)) this.#callsIn = undefined;
-    if (this.#callsIn) this.#callsOfResults.add(this.#callsIn(row), unlinked);
+    if (this.#files?.isPart?.(row)) this.#files = undefined;
+    const ids = this.#files?.callsIn?.(row);
+    if (ids) this.#callsOfResults.add(ids, unlinked);
     this.#format(draft, row, origin);
   }
 

@@ -4,23 +4,9 @@ import { join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { type JsonObject, parseObject } from "../../shared/json-fields.ts";
 import type { CallIds } from "../transcript/call-ids.ts";
+import type { LinkRules } from "../transcript/row-links.ts";
 import { readBytes } from "../transcript/transcript-file.ts";
 import type { CommandLine } from "./client-adapter.ts";
-
-export interface LinkRules {
-  /** Others can name the row. */
-  isLink(row: JsonObject): boolean;
-  /** The client drops the row; those that name it get the one that it names. */
-  isPassedOver?(row: JsonObject): boolean;
-  /** Rows before this one are left out on purpose. */
-  isBoundary?(row: JsonObject): boolean;
-  /** Row that the client wrote down as its newest one. */
-  newestIn?(row: JsonObject): string | null;
-  /** Where a row that is named is not there, the client takes the last one of so long before. */
-  readonly bridgeMs: number;
-  /** Rows with one id are parts of one message, all of which the client reads. */
-  readonly areTwinsJoined?: true;
-}
 
 /**
  * Kind of a row in the conversation with the model. message: words of the user that a prompt's row

@@ -162,9 +162,9 @@ const copilotSessions: SessionFiles = {
   },
   callsIn(row) {
     const data = objectAt(row, "data");
-    const own = row["type"] === "tool.execution_start" ? [data] : listAt(data, "toolRequests").map(asObject);
+    const calls = row["type"] === "tool.execution_start" ? [data] : listAt(data, "toolRequests").map(asObject);
     const hasEnded = row["type"] === "tool.execution_complete";
-    return { calls: idsOf(own), results: hasEnded ? idsOf([data]) : [] };
+    return { calls: idsOf(calls), results: hasEnded ? idsOf([data]) : [] };
   },
   rowOf(row) {
     const data = objectAt(row, "data");

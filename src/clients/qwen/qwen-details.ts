@@ -110,7 +110,7 @@ const qwenRun = runOutput(["--output-format", "stream-json"], {
 });
 
 function idsIn(row: JsonObject, key: string): (string | null)[] {
-  const parts = listAt(objectAt(row, "message"), "parts").map((part) => objectAt(asObject(part), key));
+  const parts = qwenParts(row).map((part) => objectAt(part, key));
   return parts.flatMap((part) => (part === null ? [] : [textAt(part, "id", 200)]));
 }
 

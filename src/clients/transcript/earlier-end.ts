@@ -19,11 +19,13 @@ export class EarlierEnd {
 
   /** Rows are given in the order of the file. */
   add(row: JsonObject): void {
+    if (this.#first === null) return;
     const [id, parent] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
-    if (this.#first === undefined && id !== null) {
+    if (this.#first === undefined) {
+      if (id === null) return;
       this.#first = row["toolUseResult"] === rejection ? id : null;
       this.#parent = parent;
-    } else if (this.#first && turnTypes.has(row["type"]) && row["isSidechain"] !== true) {
+    } else if (turnTypes.has(row["type"]) && row["isSidechain"] !== true) {
       if (parent === null) this.#hasStart = true;
       else if (parent === this.#first) this.#behind.add(id ?? "");
       else if (this.#behind.has(parent)) this.#first = null;

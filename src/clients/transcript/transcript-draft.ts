@@ -3,6 +3,7 @@ import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { EarlierEnd } from "./earlier-end.ts";
+import { Parents, type LinkRules } from "./row-links.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -409,25 +410,28 @@ const linkedTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "attachm
 export class Links {
   readonly #ids = new Set<string>();
   readonly #links: Link[] = [];
-  /** Parent of each row of progress, which is also that of a row behind it. */
-  readonly #passed = new Map<string, string>();
+  readonly #rules: Pick<LinkRules, "isPassedOver">;
+  readonly #parents = new Parents();
   readonly #earlierEnd = new EarlierEnd();
   /** The next row names one that may stand in what could not be read. */
   #isBroken = false;
 
+  constructor(rules: Pick<LinkRules, "isPassedOver"> = {}) {
+    this.#rules = rules;
+  }
+
   /** Whether the file has the row already: a restored backup may repeat rows. */
   isTwin(row: JsonObject): boolean {
-    const id = textAt(row, "uuid", 100);
+    const id = textAt(row, "uuid");
     return id !== null && this.#ids.has(id);
   }
 
   /** @param damage what it is if the row's parent is nowhere */
   add(row: JsonObject, damage: Damage): void {
-    const [id, named] = [textAt(row, "uuid", 100), textAt(row, "parentUuid", 100)];
-    const parent = named === null ? null : (this.#passed.get(named) ?? named);
+    const id = textAt(row, "uuid");
+    const { parent } = this.#parents.of(this.#rules, row);
     if (id !== null) this.#ids.add(id);
     this.#earlierEnd.add(row);
-    if (row["type"] === "progress" && id !== null && parent !== null) this.#passed.set(id, parent);
     if (parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
     if (!this.#isBroken) this.#links.push({ parent, damage });
     if (this.#ids.has(parent)) this.#isBroken = false;

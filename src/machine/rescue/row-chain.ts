@@ -1,5 +1,5 @@
-import type { LinkRules } from "../../clients/adapter/session-files.ts";
 import { EarlierEnd } from "../../clients/transcript/earlier-end.ts";
+import { Parents, type LinkRules } from "../../clients/transcript/row-links.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 const uuidChars = 36;
@@ -96,21 +96,6 @@ function readUuid(id: string, into: Uint32Array): boolean {
     if (digits % 8 === 0) into[digits / 8 - 1] = word;
   }
   return true;
-}
-
-/** The row that each row names; a row that is passed over is replaced by the one that it names. */
-export class Parents {
-  readonly #passed = new Map<string, string | null>();
-
-  /** Rows are given in the order of the file. */
-  of(rules: LinkRules, row: JsonObject): { readonly parent: string | null; readonly isPassedOver: boolean } {
-    const named = textAt(row, "parentUuid");
-    const parent = named !== null && this.#passed.has(named) ? (this.#passed.get(named) ?? null) : named;
-    const isPassedOver = rules.isPassedOver?.(row) === true;
-    const id = textAt(row, "uuid");
-    if (isPassedOver && id !== null) this.#passed.set(id, parent);
-    return { parent, isPassedOver };
-  }
 }
 
 /** Rows from one to where the way up ends. */

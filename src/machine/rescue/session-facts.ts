@@ -231,7 +231,8 @@ class Reading {
     this.#reader.add(index, found);
     const turn = found === null || found.kind === "refusal" ? null : found.kind === "prompt" ? "prompt" : "other";
     this.#chain?.add(index, row, turn);
-    if (this.#client.callsIn) this.#callsOfResults.add(this.#client.callsIn(row), index);
+    const ids = this.#client.callsIn?.(row);
+    if (ids) this.#callsOfResults.add(ids, index);
   }
 
   #withoutCalls(): ChainFacts["unlinked"] {
