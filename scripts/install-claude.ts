@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { installPackage } from "./install-clients.ts";
 
 /** What the hooks of this version send, and when, was seen by running it; another version is another set of facts. */
-export const CLAUDE_VERSION = "2.1.328";
+export const CLAUDE_VERSION = "2.1.332";
 /** What npm installs on Node 20: some events differ, and one file of tests runs it. */
 export const OLDER_CLAUDE_VERSION = "2.1.197";
 

@@ -25,7 +25,7 @@ const codexTriples: Readonly<Record<string, string>> = {
 export const codexClient: PinnedClient = {
   name: "codex",
   package: "@openai/codex",
-  version: "0.169.0",
+  version: "0.171.0",
   program: `node_modules/@openai/codex-${platform}/vendor/${codexTriples[platform]}/bin/codex`,
 };
 
