@@ -17,7 +17,7 @@ const instructions = {
   dismiss: "Say in one sentence which chat is not offered any more.",
 };
 
-it("each slash command of the plugin instructs the model, with the user's words @night", async () => {
+it("each slash command of the plugin instructs the model, with the user's words", async () => {
   const rig = new ClaudeRig();
   for (const [command, text] of Object.entries(instructions))
     expect(received((await rig.printed(`/shim:${command}`, { steps: [{ text: "Done." }] })).model)).toContain(text);
@@ -28,13 +28,13 @@ function work(rig: ClaudeRig) {
   return [call("Read", path), call("Write", { ...path, content: written }), bash(shellWork), { text: "Done." }];
 }
 
-it("the edits and commands of a real turn are taken back, and that is taken back @night", async () => {
+it("the edits and commands of a real turn are taken back, and that is taken back", async () => {
   const rig = new ClaudeRig();
   await rig.printed("Rewrite the files", { steps: work(rig) });
   undoesTheTurn(rig);
 });
 
-it("/shim:undo shows the user what would change, and the plugin's program takes the chat's work back @night", async () => {
+it("/shim:undo shows the user what would change, and the plugin's program takes the chat's work back", async () => {
   const rig = new ClaudeRig();
   const chat = await rig.typed("Rewrite the files", { steps: [...work(rig), ...undoSteps()] });
   await rig.last(chat.id, "turn_end");
@@ -53,7 +53,7 @@ function undoSteps() {
   return [bash(`${program} --diff --json`), bash(`${program} --yes --json`), { text: "It is as before." }];
 }
 
-it("Claude Code continues the copy of a session that its API refuses with each prompt @night", async () => {
+it("Claude Code continues the copy of a session that its API refuses with each prompt", async () => {
   const { rig, id, shim } = await aPoisonedSession();
   const path = transcriptPath(rig.home, rig.project, id);
   const before = readFileSync(path);
@@ -83,7 +83,7 @@ async function aPoisonedSession() {
   return { rig, id, shim };
 }
 
-it("in `claude -p` a done effect is not repeated after a kill, and the model reads why @night", async () => {
+it("in `claude -p` a done effect is not repeated after a kill, and the model reads why", async () => {
   const rig = new ClaudeRig();
   const deployment = new Deployment(rig);
   const deploy = bash(deployment.command);

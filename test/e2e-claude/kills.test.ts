@@ -72,7 +72,7 @@ it("Claude Code that is killed in the middle of a tool gives the next chat a che
   expect(await rig.nextBriefs()).toEqual([]);
 });
 
-it("Claude Code works on undisturbed when the host was killed, in a terminal too @night", async () => {
+it("Claude Code works on undisturbed when the host was killed, in a terminal too", async () => {
   const rig = new ClaudeRig();
   const second = [bash("echo two"), shimTool("shim_session_status"), { text: "Two." }];
   const first = await rig.terminal({ steps: [{ text: "One." }, ...second, endless] });
@@ -92,7 +92,7 @@ it("Claude Code works on undisturbed when the host was killed, in a terminal too
   await first.process.waitForExit();
 });
 
-it("the last words are found in the transcript where client and MCP process were killed before a hook read them @night", async () => {
+it("the last words are found in the transcript where client and MCP process were killed before a hook read them", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
   const mcp = await mcpOf(first);
@@ -107,7 +107,7 @@ it("the last words are found in the transcript where client and MCP process were
   expect(brief).toMatch(/the chat's last words:\n- .* ago: I begin\.\n/);
 });
 
-it("Claude Code works on where nothing can be saved, and the user reads that all is lost @night", async () => {
+it("Claude Code works on where nothing can be saved, and the user reads that all is lost", async () => {
   // No folder can be made there, whoever runs the tests.
   const rig = new ClaudeRig("/dev/null/shim");
   const id = randomUUID();

@@ -23,7 +23,7 @@ function run(home: string, ...args: string[]) {
 
 type Report = { success: boolean; provides: Record<"hooks" | "mcpServers", unknown[]> };
 
-it("claude plugin validate accepts the plugin and the marketplace @night", () => {
+it("claude plugin validate accepts the plugin and the marketplace", () => {
   const home = temporaryFolder();
   const plugin = run(home, "plugin", "validate", "--strict", "--json", join(root, "plugin"));
   const { success, provides } = JSON.parse(plugin.stdout) as Report;
@@ -36,7 +36,7 @@ it("claude plugin validate accepts the plugin and the marketplace @night", () =>
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
 });
 
-it("the npm package is a marketplace, and the server of its plugin connects @night", () => {
+it("the npm package is a marketplace, and the server of its plugin connects", () => {
   const home = temporaryFolder();
   const scratch = temporaryFolder();
   execFileSync(process.execPath, [join(root, "scripts", "pack.ts"), scratch]);
@@ -99,7 +99,7 @@ interface Kept {
   readonly mcpOAuth: Readonly<Record<string, { readonly accessToken: string; readonly refreshToken: string }>>;
 }
 
-it("Claude Code signs in through a browser, refreshes, and is refused once the token is revoked @night", async () => {
+it("Claude Code signs in through a browser, refreshes, and is refused once the token is revoked", async () => {
   const rig = new ClaudeRig();
   const documents = { [documentAddress]: document };
   const edge = await EdgeRuntime.open({ isOAuth: true, documents, log: () => undefined });

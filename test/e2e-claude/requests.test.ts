@@ -20,7 +20,7 @@ function aRig() {
   return { rig, shim, open, asked };
 }
 
-it("a dialog of Claude Code is answered from elsewhere while its terminal shows it: one call is allowed, the next denied @night", async () => {
+it("a dialog of Claude Code is answered from elsewhere while its terminal shows it: one call is allowed, the next denied", async () => {
   const { rig, shim, open, asked } = aRig();
   const steps = [bash("touch one.txt"), bash("touch two.txt"), { text: "Done." }];
   const chat = await rig.typed("make the files", { steps, settings });
@@ -37,7 +37,7 @@ it("a dialog of Claude Code is answered from elsewhere while its terminal shows 
   expect(open()).toEqual([]);
 });
 
-it("the terminal answers first: the request is over, and a message from elsewhere comes at the end of the turn @night", async () => {
+it("the terminal answers first: the request is over, and a message from elsewhere comes at the end of the turn", async () => {
   const { rig, shim, open, asked } = aRig();
   const steps = [bash("touch one.txt"), { hold: "last", text: "Done." }, { text: "Read." }];
   const chat = await rig.typed("make the file", { steps, settings });

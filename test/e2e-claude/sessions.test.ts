@@ -8,7 +8,7 @@ import { type ClientRun, endlessTool } from "#harness/clients/chat-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
-it("a run that was asked to stop in the middle of its turn is unfinished @night", async () => {
+it("a run that was asked to stop in the middle of its turn is unfinished", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(first);
@@ -30,7 +30,7 @@ async function idleInTerminal(rig: ClaudeRig, text: string): Promise<ClientRun<T
   return chat;
 }
 
-it("a terminal closed between two turns does not finish the chat; the next one mentions it once @night", async () => {
+it("a terminal closed between two turns does not finish the chat; the next one mentions it once", async () => {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const rig = new ClaudeRig();
     const idle = await idleInTerminal(rig, "Fixed.");
@@ -47,7 +47,7 @@ it("a terminal closed between two turns does not finish the chat; the next one m
   }
 });
 
-it("a terminal closed with a question open: the next chat has the brief and its user the line @night", async () => {
+it("a terminal closed with a question open: the next chat has the brief and its user the line", async () => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   idle.process.kill("SIGKILL");
@@ -64,7 +64,7 @@ it("a terminal closed with a question open: the next chat has the brief and its 
 it.each([
   ["/exit", "/exit"],
   ["Ctrl-D", "\u0004"],
-])("the user's own exit finishes the chat: %s @night", async (_name, keys) => {
+])("the user's own exit finishes the chat: %s", async (_name, keys) => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   await leave(idle.process, keys);
@@ -81,7 +81,7 @@ async function leave(claude: Terminal, keys: string): Promise<void> {
   claude.type(keys);
 }
 
-it("a killed session that is resumed receives its brief once, and no other chat does @night", async () => {
+it("a killed session that is resumed receives its brief once, and no other chat does", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser");
   const resume = { args: ["--resume", id] };
@@ -130,7 +130,7 @@ const ways = ["the plugin", "init", "init and the plugin", "processes alone"] as
 const cases = clients.flatMap(([version, binary]) => ways.map((way) => ({ version, binary, way })));
 
 it.each(cases)(
-  "with $way Claude Code $version reports a prompt, a tool call and its ends once each, and the next chat gets no brief @night",
+  "with $way Claude Code $version reports a prompt, a tool call and its ends once each, and the next chat gets no brief",
   async ({ binary, way }) => {
     if (binary === null) throw new Error("not installed: node scripts/install-claude.ts");
     const rig = new ClaudeRig();

@@ -11,7 +11,7 @@ import { git } from "#harness/machine/git-project.ts";
 const request = "Make the parser accept empty input";
 const done = { text: 'I looked, and it is done.\n{"shim":"done","result":{"files":1}}' };
 
-it("a task is done by Claude Code in a worktree, with SHIM's server and hooks, and without shim init @night", async () => {
+it("a task is done by Claude Code in a worktree, with SHIM's server and hooks, and without shim init", async () => {
   const write = call("Write", { file_path: "fixed.ts", content: "export {};\n" });
   const save = call("mcp__shim__shim_force_checkpoint", { goal: "The parser" });
   const settings = { allowedTools: ["Write", "Bash(sleep *)"] };
@@ -32,7 +32,7 @@ it("a task is done by Claude Code in a worktree, with SHIM's server and hooks, a
 it.each([
   ["with its Claude Code", true],
   ["alone, which ends its Claude Code too,", false],
-])("a worker killed %s loses its task to another, which resumes the session @night", async (_how, isWithClaude) => {
+])("a worker killed %s loses its task to another, which resumes the session", async (_how, isWithClaude) => {
   const half = bash("echo half > half.txt");
   const machine = await WorkerMachine.with([half, endless, bash("cat half.txt"), done], { allowedTools: ["Bash"] });
   const workers = [machine.worker(), machine.worker()];
@@ -64,7 +64,7 @@ it.each([
   expect(machine.asked().at(-1)).toContain("You were interrupted in the middle of it");
 });
 
-it("a tool that is not allowed is refused without a question, and the run continues @night", async () => {
+it("a tool that is not allowed is refused without a question, and the run continues", async () => {
   const steps = [
     bash("touch not-allowed.txt"),
     call("Write", { file_path: "neither.txt", content: "x" }),
@@ -96,7 +96,7 @@ it("a tool that is not allowed is refused without a question, and the run contin
   expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 
-it("the demo with the real Claude Code: three chats do six tasks once, one is killed, and a fourth submits and summarises @night", async () => {
+it("the demo with the real Claude Code: three chats do six tasks once, one is killed, and a fourth submits and summarises", async () => {
   const timeoutMs = 230_000;
   /** A sixteenth of the times that a model takes. */
   const waits = { seed: 1, scale: 1 / 16 };

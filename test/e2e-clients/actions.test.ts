@@ -14,7 +14,7 @@ it.each([
   { client: opencode, command: "--command=shim:undo" },
   { client: gemini, command: "/shim undo" },
 ])(
-  "$client.name: the slash command undo of a real chat takes its turn back, and counts as no prompt @night",
+  "$client.name: the slash command undo of a real chat takes its turn back, and counts as no prompt",
   async ({ client, command: undo }) => {
     const rig = new ClientRig(client);
     await rig.run("Rewrite the file", [
@@ -57,7 +57,7 @@ const editing: readonly (readonly [string, RealClient, (path: string) => readonl
 ];
 
 it.each(editing)(
-  "%s: the edits and commands of a real turn are taken back, and that is taken back @night",
+  "%s: the edits and commands of a real turn are taken back, and that is taken back",
   async (_name, client, edits) => {
     const rig = new ClientRig(client);
     const calls = [...edits(rig.path("one.ts")), client.shell(shellWork)];
@@ -67,7 +67,7 @@ it.each(editing)(
 );
 
 it.each(clients)(
-  "%s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt @night",
+  "%s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const deployment = new Deployment(rig);

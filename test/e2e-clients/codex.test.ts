@@ -59,7 +59,7 @@ it("Codex that is killed in the middle of a tool gives the next chat a checked b
   expect(await nextBriefs(rig)).toEqual([]);
 });
 
-it("after `shim init` a first chat of Codex is recorded, its MCP server knows it, and doctor finds no fault @night", async () => {
+it("after `shim init` a first chat of Codex is recorded, its MCP server knows it, and doctor finds no fault", async () => {
   const rig = new ClientRig(codex);
   const { model } = await rig.run("do a first thing", [
     shell("echo one"),
@@ -86,7 +86,7 @@ function program(code: string): Step {
   return { tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }] };
 }
 
-it("calls of a program of Codex, as the newest models write them, count once each, with their failures @night", async () => {
+it("calls of a program of Codex, as the newest models write them, count once each, with their failures", async () => {
   const rig = new ClientRig(codex);
   const steps = [
     program('exec_command({ cmd: "echo two; exit 3" })'),
@@ -100,7 +100,7 @@ it("calls of a program of Codex, as the newest models write them, count once eac
   expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
 });
 
-it("a resumed chat of Codex stays the same session, and is given what its death left open @night", async () => {
+it("a resumed chat of Codex stays the same session, and is given what its death left open", async () => {
   const rig = new ClientRig(codex);
   const first = await rig.start(prompt, [endlessShell]);
   await endlessTool(first);
@@ -138,7 +138,7 @@ const noCredit: Step = {
 
 const atLimit = expect.stringMatching(/^Claude Code has reached its usage limit/) as string;
 
-it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
+it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again", async () => {
   const rig = new ClientRig(codex);
   rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
   const claude = await aModel({

@@ -68,7 +68,7 @@ const history = ["the word is pear", "I run two.", ...commands, "Ran both.", "an
 const clients = Object.keys(drivers);
 const pairs = clients.flatMap((from) => clients.map((into) => [from, into] as const));
 
-it.each(pairs)("the first request of a session of %s in %s has its whole conversation @night", async (from, into) => {
+it.each(pairs)("the first request of a session of %s in %s has its whole conversation", async (from, into) => {
   const rig = new ThreeClients();
   const { shell } = drivers[from] ?? fail(from);
   const calls = { text: "I run two.", tools: commands.map(shell) };

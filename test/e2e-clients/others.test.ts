@@ -11,7 +11,7 @@ import { adapterOf } from "#src/clients/adapters.ts";
 const clients = otherClients.map((client) => [client.name, client] as const);
 
 it.each(clients)(
-  "%s: a first chat is recorded with its words, calls and files, and its end asks nothing of the next @night",
+  "%s: a first chat is recorded with its words, calls and files, and its end asks nothing of the next",
   async (name, client) => {
     const rig = new ClientRig(client);
     const file = rig.path("new.ts");
@@ -68,7 +68,7 @@ const table = otherClients.flatMap((client) =>
   Object.entries(deaths).map(([what, die]) => [client.name, what, client, die] as const),
 );
 
-it.each(table)("%s: kill -9 of %s gives the next chat the brief @night", async (name, _what, client, die) => {
+it.each(table)("%s: kill -9 of %s gives the next chat the brief", async (name, _what, client, die) => {
   const rig = new ClientRig(client);
   await die(rig, await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));
   const [dead] = rig.sessions();
@@ -85,7 +85,7 @@ it.each(table)("%s: kill -9 of %s gives the next chat the brief @night", async (
 });
 
 it.each(clients)(
-  "%s: a killed chat that the client resumes is the same session, and learns what its death left open @night",
+  "%s: a killed chat that the client resumes is the same session, and learns what its death left open",
   async (_name, client) => {
     const rig = new ClientRig(client);
     // Copilot CLI knows no session that was killed in its first call.
@@ -105,7 +105,7 @@ const until = (file: string): ToolCall => opencode.shell(`until [ -e ${file} ]; 
 const isHook = ({ command }: { readonly command: readonly string[] }): boolean =>
   command.some((word) => word.endsWith("hook.cjs"));
 
-it("OpenCode sends its events to the host; where that is killed, the next one has every event, once @night", async () => {
+it("OpenCode sends its events to the host; where that is killed, the next one has every event, once", async () => {
   const rig = new ClientRig(opencode);
   const run = await rig.start("Make the parser accept empty input", [
     { tools: [opencode.shell("echo one")] },

@@ -13,7 +13,7 @@ interface Rescued {
 }
 
 it.each([codex, copilot, qwen, opencode])(
-  "$name continues the copy of a session that its API refuses with each prompt @night",
+  "$name continues the copy of a session that its API refuses with each prompt",
   async (client: RealClient) => {
     const rig = new ClientRig(client);
     const end = async (prompt: string, steps: ReturnType<typeof refusingPoison>, session: string | null) => {
@@ -44,7 +44,7 @@ it.each([codex, copilot, qwen, opencode])(
   },
 );
 
-it("Codex continues after its lock was set aside, and after its archive gave the session back @night", async () => {
+it("Codex continues after its lock was set aside, and after its archive gave the session back", async () => {
   const rig = new ClientRig(codex);
   await rig.run("the word is pear", refusingPoison(null));
   const { id } = await rig.begun();
