@@ -28,6 +28,7 @@ export interface SnapshotLimits {
 }
 
 export const ownRepository = "a separate git repository";
+export const submoduleReason = "a submodule";
 
 export interface Selection {
   readonly taken: readonly FileChange[];
@@ -36,6 +37,8 @@ export interface Selection {
   /** Paths of which the snapshot keeps HEAD's state, or nothing. */
   readonly kept: readonly FileChange[];
   readonly leftOut: readonly ExcludedFile[];
+  /** Paths of which the snapshot does not know how they are; a folder has a slash at the end. */
+  readonly unknown: readonly (readonly [path: RawPath, reason: string])[];
   /** Number of those that the snapshot holds, without submodules. */
   readonly files: number;
 }
@@ -60,8 +63,10 @@ export async function select(
   const deleted: FileChange[] = [];
   const kept: FileChange[] = [];
   const leftOut: ExcludedFile[] = closedFolders.map((path) => ({ path, reason: "this folder cannot be opened" }));
+  const unknown: [RawPath, string][] = leftOut.map(({ path, reason }) => [toRaw(path.replace(/\/?$/, "/")), reason]);
   const exclude = (change: FileChange, reason: string) => {
     kept.push(change);
+    unknown.push([reason === submoduleReason ? `${change.path}/` : change.path, reason]);
     leftOut.push({
       path: displayPath(change.path),
       reason: change.before ? `${reason}; the last commit's version is kept` : reason,
@@ -83,7 +88,10 @@ export async function select(
   const changed = new Set(changes.map(({ path }) => path));
   const unchanged = tracked.filter(({ path }) => !changed.has(path));
   const files = unchanged.filter(isFile).length + taken.length + kept.filter(({ before }) => isFile(before)).length;
-  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions(unchanged, filters)], files };
+  const untouched = unchangedExclusions(unchanged, filters);
+  unknown.push(...untouched);
+  const named = untouched.map(([path, reason]) => ({ path: displayPath(path.replace(/\/$/, "")), reason }));
+  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...named], unknown, files };
 }
 
 function isFile(entry: { readonly mode: string } | null): boolean {
@@ -124,7 +132,7 @@ function assessChange(
   if (path.endsWith("/")) return ownRepository;
   const stats = isBehindLink(top, path, links) ? undefined : readStats(top, path);
   if (!stats) return null;
-  if (stats.isDirectory()) return before?.mode === submoduleMode ? "a submodule" : null;
+  if (stats.isDirectory()) return before?.mode === submoduleMode ? submoduleReason : null;
   if (stats.isSymbolicLink()) return stats.size;
   if (stats.isFile() && filter !== undefined)
     return `git keeps it through the filter ${displayPath(filter)}, which is not run`;
@@ -188,13 +196,12 @@ function limitTotal(
 function unchangedExclusions(
   unchanged: WorkTreeChanges["tracked"],
   filters: ReadonlyMap<RawPath, string>,
-): ExcludedFile[] {
-  return unchanged.flatMap(({ path, mode }) => {
-    if (mode === submoduleMode) return [{ path: displayPath(path), reason: "a submodule" }];
+): [path: RawPath, reason: string][] {
+  return unchanged.flatMap(({ path, mode }): [RawPath, string][] => {
+    if (mode === submoduleMode) return [[`${path}/`, submoduleReason]];
     const filter = filters.get(path);
     if (filter === undefined) return [];
-    const reason = `kept as the filter ${displayPath(filter)} stored it, not as it is in the work tree`;
-    return [{ path: displayPath(path), reason }];
+    return [[path, `kept as the filter ${displayPath(filter)} stored it, not as it is in the work tree`]];
   });
 }
 
@@ -210,7 +217,7 @@ export interface UnsavedFile {
 export const installed: ReadonlySet<string> = new Set(["node_modules", ".venv", "__pycache__"]);
 /** Each snapshot has the list. */
 const maxListed = 1_000;
-const ignoredReason = "git ignores it";
+export const ignoredReason = "git ignores it";
 
 /**
  * Lists what a snapshot lacks, so that an undo can name what is gone. Folders come before
@@ -296,6 +303,6 @@ function nameOf(folder: RawPath): string {
   return folder.slice(parentOf(folder).length, -1);
 }
 
-function toRaw(path: string): RawPath {
+export function toRaw(path: string): RawPath {
   return Buffer.from(path).toString("latin1");
 }

@@ -45,10 +45,15 @@ import {
   type ExcludedFile,
   type Selection,
   type SnapshotLimits,
+  exclusionReason,
+  ignoredReason,
   installed,
   listUnsaved,
+  toRaw,
   type UnsavedFile,
 } from "./selection.ts";
+import { exclusionsOf, sparseReason, type Exclusions } from "./path-state.ts";
+import { SecretContent } from "./secret-content.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
@@ -115,6 +120,8 @@ interface StagedTree {
   readonly root: string;
   readonly selection: Selection;
   readonly ignored: readonly RawPath[];
+  /** Tracked paths and folders that a sparse checkout has not. */
+  readonly sparse: readonly RawPath[];
   /** Whether unchanged files that git converts are in the form that git stores. */
   readonly isInGitsForm: boolean;
   readonly reader: Git;
@@ -137,9 +144,9 @@ export async function stageTree(
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
   const tracked = await indexEntries(writer);
-  await unhide(writer, tree.top, tracked);
+  const sparse = await unhide(writer, tree.top, tracked);
   const { selection, unchanged, attributes, ignored } = await selectChanges(tree, input, reader, tracked, form);
-  const staged = { selection, ignored, reader, writer, isInGitsForm: form === "git" };
+  const staged = { selection, ignored, sparse, reader, writer, isInGitsForm: form === "git" };
   if (form === "git") {
     await packAutoText(opened, reader, tracked, selection, attributes.autoText);
     await stage(writer, selection, tree.format);
@@ -151,7 +158,9 @@ export async function stageTree(
   const files = { selection, unchanged, attributes };
   const { leftOut, isInGitsForm } = await stageBytes(opened, tree, { reader, writer }, files, input.limits);
   const root = await text(writer, ["write-tree", "--missing-ok"]);
-  return { ...staged, isInGitsForm, root, selection: { ...selection, leftOut: [...selection.leftOut, ...leftOut] } };
+  const unknown = [...selection.unknown, ...leftOut.map(rawOf)];
+  const all = { ...selection, leftOut: [...selection.leftOut, ...leftOut], unknown };
+  return { ...staged, isInGitsForm, root, selection: all };
 }
 
 /** The project's files as they are, in the scratch folder. */
@@ -163,15 +172,19 @@ export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "rea
   readonly settings: readonly string[];
   readonly isInGitsForm: boolean;
   readonly unsaved: readonly UnsavedFile[];
+  /** Paths of which the reading does not know how they are. */
+  readonly excluded: Exclusions;
   readonly files: number;
   readonly bytes: number;
   readonly leftOut: readonly ExcludedFile[];
 }
 
+/** @param known paths of an earlier reading: this one holds those that are there, if it can */
 export async function readPresent(
   opened: OpenRepository,
   found: WorkTree,
   input: SnapshotInput,
+  known: (reader: Git, root: string) => Promise<readonly RawPath[]> = () => Promise.resolve([]),
 ): Promise<PresentFiles | { readonly skipped: string }> {
   const base = readBase(opened);
   const { maxPlainFiles = usualPlainFiles } = input.limits;
@@ -183,14 +196,47 @@ export async function readPresent(
   const tree = isFromBase ? { ...found, head: base.commit } : found;
   const index = isFromBase ? join(opened.repository, baseIndex) : undefined;
   const { selection, reader, writer, ...staged } = await stageTree(opened, tree, input, "bytes", index);
-  const { root, ids, absent } = await withoutAbsent(reader, writer, staged.root, base);
+  const added = await addKnown(writer, tree.top, await known(reader, staged.root), input.limits);
+  const whole = added.size === 0 ? staged.root : await text(writer, ["write-tree", "--missing-ok"]);
+  const { root, ids, absent } = await withoutAbsent(reader, writer, whole, base);
   const leftOut = new Map<string, ExcludedFile>();
   for (const one of [...selection.leftOut, ...absent]) if (!leftOut.has(one.path)) leftOut.set(one.path, one);
-  const { isInGitsForm, ignored } = staged;
+  const { isInGitsForm, ignored, sparse } = staged;
   const unsaved = await listUnsaved(tree.top, ignored, selection.leftOut);
-  const about = { base, head: found.head, settings: tree.config.filter(isContentSetting), isInGitsForm, unsaved };
+  const unknown = [
+    ...[...selection.unknown, ...absent.map(rawOf)].filter(([path]) => !added.has(path)),
+    ...ignored.flatMap((path): [RawPath, string][] => (added.has(path) ? [] : [[path, ignoredReason]])),
+    ...sparse.map((path): [RawPath, string] => [path, sparseReason]),
+  ];
+  const facts = { head: found.head, settings: tree.config.filter(isContentSetting), isInGitsForm, unsaved };
+  const about = { base, ...facts, excluded: exclusionsOf(unknown) };
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
   return { root, ids, ignored, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
+}
+
+function rawOf({ path, reason }: ExcludedFile): [RawPath, string] {
+  return [toRaw(path), reason];
+}
+
+/** Ignored by now, or in a repository of its own. @returns those that the index has now */
+async function addKnown(
+  writer: Git,
+  top: string,
+  paths: readonly RawPath[],
+  limits: SnapshotLimits,
+): Promise<ReadonlySet<RawPath>> {
+  const context = { top, limits, content: new SecretContent() };
+  const files = paths.filter((path) => {
+    const stats = readStats(top, path);
+    if (stats === undefined || stats.isDirectory()) return false;
+    return stats.isSymbolicLink() || exclusionReason(context, path, stats) === null;
+  });
+  await updateIndex(
+    writer,
+    ["--add", "--replace"],
+    files.map((path) => ({ path })),
+  );
+  return new Set(files);
 }
 
 /** The tree without what the project itself lacks. */
@@ -215,6 +261,7 @@ interface About {
   readonly settings: readonly string[];
   readonly isInGitsForm: boolean;
   readonly unsaved: readonly UnsavedFile[];
+  readonly excluded: Exclusions;
 }
 
 /** Another machine may have written it. */
@@ -230,8 +277,9 @@ export async function adopt(
   present: PresentFiles,
   { checkpointId, limits, now }: SnapshotInput,
 ): Promise<DoneSnapshot> {
-  const { base, root, head, settings, isInGitsForm, unsaved, writer, files, bytes } = present;
-  const about = JSON.stringify({ head, branch: tree.branch, settings, isInGitsForm, unsaved } satisfies About);
+  const { base, root, head, settings, isInGitsForm, unsaved, excluded, writer, files, bytes } = present;
+  const facts: About = { head, branch: tree.branch, settings, isInGitsForm, unsaved, excluded };
+  const about = JSON.stringify(facts);
   // The same work is the same commit.
   const isKnown = base !== null && base.root === root && base.about === about;
   const message = `Work saved by SHIM\n\n${about}\n`;
@@ -363,13 +411,28 @@ function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void 
   copyIndex(index, scratch);
 }
 
-/** Includes files hidden from git by the user, unless they are missing from the work tree. */
-async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<void> {
-  const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
-  const skipped = tracked.filter((entry) => entry.tag.toUpperCase() === "S" && isThere(entry));
+/**
+ * Includes files hidden from git by the user, unless they are missing from the work tree.
+ *
+ * @returns what is missing: a folder, with a slash at the end, where nothing of it is there
+ */
+async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<RawPath[]> {
+  const hidden = tracked.filter(({ tag }) => tag.toUpperCase() === "S");
+  const skipped = hidden.filter(({ path }) => readStats(top, path) !== undefined);
   const assumed = tracked.filter(({ tag }) => tag !== tag.toUpperCase());
   await updateIndex(git, ["--no-skip-worktree"], skipped);
   await updateIndex(git, ["--no-assume-unchanged"], assumed);
+  if (skipped.length === hidden.length) return [];
+  const isThere = new Set(skipped);
+  const missing = new Set(hidden.filter((entry) => !isThere.has(entry)));
+  const folders = new Set(tracked.filter((entry) => !missing.has(entry)).flatMap(({ path }) => foldersOf(path)));
+  const sparse = [...missing].map(({ path }) => foldersOf(path).find((folder) => !folders.has(folder)) ?? path);
+  return [...new Set(sparse)];
+}
+
+/** Folders of a path, each with a slash at the end, from the top one on. */
+function foldersOf(path: RawPath): RawPath[] {
+  return [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index + 1));
 }
 
 /**

@@ -4,6 +4,7 @@ import type { FileStamp } from "../contract/work-state.ts";
 import { displayPath, joinRaw, run, text, type Git, type RawPath } from "./git.ts";
 import { realPath } from "../platform/paths.ts";
 import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
+import { Excluded } from "./path-state.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
 import { type ExcludedFile, lostOf, madeSince, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
@@ -11,6 +12,7 @@ import {
   entriesAt,
   History,
   isAt,
+  pathsLackedBy,
   presentEnd,
   toBytes,
   type Found,
@@ -56,7 +58,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
   return withProject<UndoneFiles>(
     input,
     async (opened, tree) => {
-      const present = await readPresent(opened, tree, input);
+      const present = await readPresent(opened, tree, input, (git, root) => heldBefore(git, root, input.what));
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };
       const found = await findChanges(input, tree.top, present);
       const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
@@ -72,6 +74,20 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
     },
     (refused) => refused,
   );
+}
+
+/** Paths that the turns had, and that the files of now may hide by their ignore rules. */
+async function heldBefore(git: Git, root: string, what: UndoInput["what"]): Promise<RawPath[]> {
+  if ("redo" in what) {
+    const paths = what.redo.map(({ path }) => path);
+    const seen = await entriesAt(git, root, paths);
+    return paths.filter((path) => !seen.has(path));
+  }
+  const commits = what.steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end ?? []) : []].flat());
+  const paths: RawPath[] = [];
+  for (const commit of new Set(commits))
+    if (commit !== presentEnd) paths.push(...(await pathsLackedBy(git, root, commit)));
+  return [...new Set(paths)];
 }
 
 interface Opened {
@@ -213,14 +229,13 @@ const otherForm: Found = {
 /** A file that is neither as the undo left it nor as it was before is later work. */
 async function findRedo(
   { redo, isBegun = false }: Extract<UndoInput["what"], { readonly redo: unknown }>,
-  { reader, root }: PresentFiles,
+  { reader, root, excluded }: PresentFiles,
 ): Promise<Found> {
   const back = redo.map(reversed);
-  const now = await entriesAt(
-    reader,
-    root,
-    back.map(({ path }) => path),
-  );
+  const paths = back.map(({ path }) => path);
+  const now = await entriesAt(reader, root, paths);
+  const unknown = new Excluded(excluded);
+  for (const path of paths) if (unknown.stateOf(path, now.get(path) ?? null).is === "unknown") now.set(path, "unknown");
   const ready = back.filter((one) => isAt(now, one, "before"));
   const done = back.filter((one) => isAt(now, one, "after"));
   const later = back.filter((one) => !isAt(now, one, "before") && !isAt(now, one, "after"));

@@ -1,14 +1,11 @@
 import { lstatSync } from "node:fs";
 import { displayPath, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
+import { Excluded, type Exclusions, type FileEntry, type PathState } from "./path-state.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
-import type { PresentFiles } from "./take-snapshot.ts";
-import { submoduleMode } from "./work-tree.ts";
+import { readAbout, type PresentFiles } from "./take-snapshot.ts";
 
 /** End of a turn that runs: the files of now. */
 export const presentEnd = "present";
-
-/** Mode and object of a file, as git writes them; null: there is none. */
-export type FileEntry = string | null;
 
 /** A file that an undo has changed. */
 export interface UndoneFile {
@@ -76,6 +73,11 @@ export async function entriesAt(git: Git, commit: string, paths: readonly RawPat
   );
 }
 
+/** Paths that a commit has and a tree lacks. */
+export async function pathsLackedBy(git: Git, root: string, commit: string): Promise<RawPath[]> {
+  return rawList(git, ["diff-tree", "-r", "--name-only", "--no-renames", "--diff-filter=D", "-z", commit, root]);
+}
+
 export function toBytes(path: string): RawPath {
   return Buffer.from(path).toString("latin1");
 }
@@ -83,9 +85,9 @@ export function toBytes(path: string): RawPath {
 /** Facts of a file that the chat has changed. */
 interface Known {
   /** Before the first change. */
-  readonly base: FileEntry;
+  readonly base: PathState;
   /** State in which the chat, or an undo, left it. */
-  readonly last: FileEntry;
+  readonly last: PathState;
   /** Why it stays as it is. */
   readonly reason: string | null;
 }
@@ -104,6 +106,7 @@ export class History {
   readonly #top: string;
   readonly #toRaw: (path: string) => RawPath | null;
   readonly #files = new Map<RawPath, Known>();
+  readonly #excluded = new Map<string, Excluded>();
   readonly #unseen: ExcludedFile[] = [];
   readonly #begun: UndoneFile[] = [];
   /** Absolute paths of all edits. */
@@ -120,6 +123,7 @@ export class History {
 
   constructor(present: PresentFiles, top: string, toRawPath: (path: string) => RawPath | null) {
     this.#present = present;
+    this.#excluded.set(present.root, new Excluded(present.excluded));
     this.#top = top;
     this.#toRaw = toRawPath;
   }
@@ -146,12 +150,12 @@ export class History {
   #addUndone({ path, before, after }: UndoneFile): void {
     const known = this.#files.get(path);
     // One that was killed has done it already.
-    if (known?.last === after) return;
+    if (known && isEntry(known.last, after)) return;
     // A redo takes back the undo before it.
     const isRedo = this.#replaced.get(path) === after;
     this.#replaced.set(path, before);
-    if (known?.base === before && known.reason === null && !isRedo) this.#files.delete(path);
-    else if (known) this.#change(path, before, after);
+    if (known && isEntry(known.base, before) && known.reason === null && !isRedo) this.#files.delete(path);
+    else if (known) this.#change(path, stateOf(before), stateOf(after));
   }
 
   /** Files of a killed undo that were as it leaves them when the next files were saved. */
@@ -228,18 +232,16 @@ export class History {
 
   /** @param lost files that no snapshot has */
   result(lost: readonly ExcludedFile[]): Found {
-    const all = [...this.#files].filter(([, { base, last, reason }]) => base !== last || reason !== null);
-    const left = all.flatMap(([path, { base, last, reason }]) => {
-      const isSubmodule = [base, last].some((entry) => entry?.startsWith(submoduleMode));
-      const why = reason ?? (isSubmodule ? "a submodule" : null);
-      return why === null ? [] : [{ path: displayPath(path), reason: why }];
-    });
-    const isLeft = new Set(left.map(({ path }) => path));
-    const own = all.filter(([path]) => !isLeft.has(displayPath(path)));
-    const named = [...left, ...this.#unseen];
+    const changes: UndoneFile[] = [];
+    const named: ExcludedFile[] = [...this.#unseen];
+    for (const [path, known] of this.#files) {
+      const found = decide(path, known);
+      if (found !== null && "reason" in found) named.push({ path: displayPath(path), reason: found.reason });
+      else if (found !== null) changes.push(found);
+    }
     const isNamed = new Set(named.map(({ path }) => path));
     return {
-      changes: own.map(([path, { base, last }]) => ({ path, before: last, after: base })),
+      changes,
       begun: this.#begun,
       left: [...named, ...lost.filter(({ path }) => !isNamed.has(path))],
     };
@@ -255,12 +257,12 @@ export class History {
     this.#moveTo(start);
   }
 
-  #change(path: RawPath, old: FileEntry, now: FileEntry): void {
+  #change(path: RawPath, old: PathState, now: PathState): void {
     const known = this.#files.get(path);
     this.#files.set(path, known ? { ...known, last: now } : { base: old, last: now, reason: null });
   }
 
-  #leaveNew(path: RawPath, old: FileEntry, now: FileEntry, reason: string): void {
+  #leaveNew(path: RawPath, old: PathState, now: PathState, reason: string): void {
     this.#change(path, old, now);
     this.leaveRaw(path, reason);
   }
@@ -271,18 +273,49 @@ export class History {
   }
 
   /** Files in which the newest known ones differ from those of a commit. */
-  async #differences(commit: string): Promise<Map<RawPath, { old: FileEntry; now: FileEntry }>> {
+  async #differences(commit: string): Promise<Map<RawPath, { old: PathState; now: PathState }>> {
     if (this.#at === null) return new Map();
     const found = await differences(this.#present.reader, this.#at, commit);
     const same = [...this.#undone.keys()].filter((path) => !found.has(path));
     const unchanged = await entriesAt(this.#present.reader, commit, same);
+    const [before, after] = [await this.#excludedAt(this.#at), await this.#excludedAt(commit)];
+    const states = new Map<RawPath, { old: PathState; now: PathState }>();
+    for (const [path, { old, now }] of found)
+      states.set(path, { old: before.stateOf(path, old), now: after.stateOf(path, now) });
     for (const [path, old] of this.#undone) {
-      const now = found.get(path)?.now ?? unchanged.get(path) ?? null;
-      if (now === old) found.delete(path);
-      else found.set(path, { old, now });
+      const now = after.stateOf(path, found.get(path)?.now ?? unchanged.get(path) ?? null);
+      if (isEntry(now, old)) states.delete(path);
+      else states.set(path, { old: stateOf(old), now });
     }
-    return found;
+    return states;
   }
+
+  async #excludedAt(commit: string): Promise<Excluded> {
+    const known = this.#excluded.get(commit);
+    if (known !== undefined) return known;
+    const { excluded } = await readAbout(this.#present.reader, commit);
+    const read = new Excluded((excluded as Exclusions | undefined) ?? null);
+    this.#excluded.set(commit, read);
+    return read;
+  }
+}
+
+function stateOf(entry: FileEntry): PathState {
+  return entry === null ? { is: "absent" } : { is: "held", entry };
+}
+
+function isEntry(state: PathState, entry: FileEntry): boolean {
+  return state.is === "held" ? state.entry === entry : state.is === "absent" && entry === null;
+}
+
+/** An undo changes a file only where both sides are known. @returns null: nothing is to be done */
+function decide(path: RawPath, { base, last, reason }: Known): UndoneFile | { readonly reason: string } | null {
+  const entries = [base, last].map((state) => (state.is === "held" ? state.entry : null));
+  const [after = null, before = null] = entries;
+  if (base.is === "unknown") return { reason: reason ?? `it is not known how it was before: ${base.reason}` };
+  if (last.is === "unknown") return { reason: reason ?? `it is not known how the turn left it: ${last.reason}` };
+  if (reason !== null) return { reason };
+  return after === before ? null : { path, before, after };
 }
 
 const diffFlags = ["-r", "--raw", "-z", "--no-renames", "--no-abbrev"];

@@ -28,6 +28,11 @@ function read({ project }: UndoRig, ...names: readonly string[]): string[] {
   return names.map((name) => readFileSync(join(project, name), "latin1"));
 }
 
+function makeFolder(project: string, name: string): string {
+  mkdirSync(join(project, name), { recursive: true });
+  return join(project, name);
+}
+
 function reasons(left: readonly { readonly path: string; readonly reason: string }[]): Record<string, string> {
   return Object.fromEntries(left.map(({ path, reason }) => [path, reason]));
 }
@@ -270,6 +275,46 @@ it.each([true, false])("only what a command made or enlarged and no snapshot has
   expect(left.map(({ path }) => path).toSorted()).toEqual([".env", "grown", "large", "nested/"]);
   const unsaved = "it was made or changed, and no snapshot has it: larger than 1048576 bytes";
   expect(reasons(left)).toMatchObject({ large: unsaved });
+});
+
+/** Files whose state before the turn no reading knows. */
+const hidden: readonly (readonly [string, Record<string, string>, (rig: UndoRig) => void, readonly string[]])[] = [
+  [
+    "were ignored",
+    { ".gitignore": "*.local\n.data/\n", a: "0\n" },
+    ({ project }) => write(project, { ".gitignore": "nothing\n" }),
+    ["app.local", ".data/notes"],
+  ],
+  [
+    "were excluded in this clone",
+    { a: "0\n", ".git/info/exclude": "*.local\n" },
+    ({ project }) => write(project, { ".git/info/exclude": "\n" }),
+    ["app.local"],
+  ],
+  [
+    "were in a repository of their own",
+    { a: "0\n" },
+    ({ project }) => rmSync(join(project, "lib/.git"), { recursive: true, force: true }),
+    ["lib/own", "lib/deep/own"],
+  ],
+];
+
+it.each(hidden)("files of the user that %s before the turn are neither deleted nor written over", async (...given) => {
+  const [, files, unhide, paths] = given;
+  const rig = anUndoRig(files);
+  const { project } = rig;
+  git(makeFolder(project, "lib"), "init", "-q");
+  write(project, { ...files, ...Object.fromEntries(paths.map((path) => [path, "mine\n"])) });
+  const work = command(() => {
+    write(project, { a: "1\n" });
+    unhide(rig);
+  });
+  await rig.turn("all", work);
+  const { changes, left } = await rig.undo();
+  expect(changes.map(({ path }) => path)).toContain("a");
+  for (const path of paths) expect(existsSync(join(project, path))).toBe(true);
+  const named = left.map(({ path }) => path);
+  expect(named).toEqual(expect.arrayContaining([...paths]));
 });
 
 it("what a command deleted or changed and no snapshot has is named, a folder without what was in it", async () => {

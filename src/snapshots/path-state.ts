@@ -1,0 +1,63 @@
+import type { RawPath } from "./git.ts";
+import { submoduleReason } from "./selection.ts";
+import { submoduleMode } from "./work-tree.ts";
+
+/** Mode and object of a file that a reading holds, as git writes them; null: it was absent. */
+export type FileEntry = string | null;
+
+/**
+ * A path as a reading of the project knows it. Only a listing that saw that nothing is there
+ * knows that it is absent; of what a reading did not enter, or whose content it left out, it
+ * knows nothing.
+ */
+export type PathState =
+  | { readonly is: "held"; readonly entry: string }
+  | { readonly is: "absent" }
+  | { readonly is: "unknown"; readonly reason: string };
+
+/**
+ * Stored. Paths whose state a reading does not know, by the reason; one with a slash at the end
+ * is a folder with all in it that the tree lacks.
+ */
+export type Exclusions = Readonly<Record<string, readonly RawPath[]>>;
+
+export const sparseReason = "it is outside of the sparse checkout";
+
+/** The exclusions of one reading. */
+export class Excluded {
+  readonly #reasons: ReadonlyMap<RawPath, string>;
+
+  /** @param excluded null: the reading has no list of them */
+  constructor(excluded: Exclusions | null) {
+    const lists = Object.entries(excluded ?? { "it is not known what its reading had left out": ["/"] });
+    this.#reasons = new Map(lists.flatMap(([reason, paths]) => paths.map((path): [RawPath, string] => [path, reason])));
+  }
+
+  /** @param entry of the path in the tree of the reading; null: the tree lacks it */
+  stateOf(path: RawPath, entry: FileEntry): PathState {
+    if (entry?.startsWith(submoduleMode)) return { is: "unknown", reason: submoduleReason };
+    const folderReason = this.#folderReason(path);
+    // The tree may have the last commit's version of what was left out, or is not there.
+    const reason =
+      this.#reasons.get(path) ?? (entry === null || folderReason === sparseReason ? folderReason : undefined);
+    if (reason !== undefined) return { is: "unknown", reason };
+    return entry === null ? { is: "absent" } : { is: "held", entry };
+  }
+
+  #folderReason(path: RawPath): string | undefined {
+    for (let at = path.lastIndexOf("/"); at > 0; at = path.lastIndexOf("/", at - 1)) {
+      const reason = this.#reasons.get(path.slice(0, at + 1));
+      if (reason !== undefined) return reason;
+    }
+    return this.#reasons.get("/");
+  }
+}
+
+/** Lists each path once, with its first reason. */
+export function exclusionsOf(paths: Iterable<readonly [path: RawPath, reason: string]>): Exclusions {
+  const reasons = new Map<RawPath, string>();
+  for (const [path, reason] of paths) if (!reasons.has(path)) reasons.set(path, reason);
+  const lists: Record<string, RawPath[]> = {};
+  for (const [path, reason] of reasons) (lists[reason] ??= []).push(path);
+  return lists;
+}
