@@ -10,10 +10,16 @@ import { withShimCommand } from "../src/platform/shim-command.ts";
 /** Claude Code's name of the plugin's server: `plugin:<plugin>:<server>`. */
 const server = "plugin:shim:shim";
 
+/** An update of the plugin deletes the folder from which an open chat starts its hooks. */
+const start = `import(require("node:url").pathToFileURL(process.argv[1])).catch(() => {
+  const systemMessage = "SHIM's plugin is not at " + process.argv[1] + " any more, so this chat is not saved. Start Claude Code again.";
+  if (process.argv[3] === "SessionStart") console.log(JSON.stringify({ systemMessage }));
+})`.replaceAll(/\n */g, " ");
+
 const command = (event: (typeof hookEvents)[number]): object => ({
   type: "command",
   command: "node",
-  args: ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", event],
+  args: ["-e", start, "${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", event],
   timeout: hookTimeout(event),
 });
 

@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
+import { adapterOf } from "../clients/adapters.ts";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hooks.ts";
 import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent, requestTimeout } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";
 import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/shim-command.ts";
-import { type JsonObject, isRecord } from "../shared/json-fields.ts";
+import { type JsonObject, isRecord, parseJson } from "../shared/json-fields.ts";
 import { type Settings, listIn, objectAt, objectIn, valueAt } from "./settings.ts";
 
 /** SHIM's entries in a client's settings, and their recognition after the clone moved. Pure. */
@@ -27,6 +28,26 @@ export function hookCommand(launch: Launch, event: HookEvent): { command: string
 }
 
 const shell = "/bin/sh";
+
+/** Tells the user that SHIM cannot be started. @param path its part that the client starts */
+export function missingText(path: string, { node }: Pick<Launch, "node">): string {
+  const fault = `${path}, or ${node} which it needs, is missing or does not work`;
+  const cure = "Put it back, or run `shim init` where SHIM is now. `npx shim-mcp init --remove` removes its hooks.";
+  return `SHIM does not save this chat: ${fault}. ${cure}`;
+}
+
+/**
+ * A client takes the exit code 2 for a refusal, and one of them any failure. So a shell waits for
+ * the script and ends with 0, whatever is missing. At the start of a session it says so, in a
+ * client that shows it.
+ */
+function scriptCommand(launch: Launch, event: string, client: string): { command: string; args: string[] } {
+  const script = shellHookOf(launch);
+  const systemMessage = missingText(script, launch);
+  const answer = event === "SessionStart" ? JSON.stringify(adapterOf(client)?.answer(event, { systemMessage })) : "{}";
+  const otherwise = answer === "{}" ? "" : ` || printf %s ${shellWord(answer)}`;
+  return { command: shell, args: ["-c", `(. "$0") 2>/dev/null${otherwise}; exit 0`, script, launch.node, event] };
+}
 
 /**
  * On Windows the shell is Git Bash or PowerShell, so the text must mean the same to both: it uses
@@ -84,6 +105,7 @@ function wordsOf(value: unknown): string[] {
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
 const hookProgram = /(^|[\\/])dist[\\/]hook\.cjs$/;
 const shellHook = /(^|\/)dist\/shim-hook$/;
+const startsHook = new RegExp(`${hookProgram.source}|${shellHook.source}`);
 const node = /(^|[\\/])node[^\\/]*$/;
 
 export function isOurServer(value: unknown): boolean {
@@ -104,8 +126,8 @@ export function isOurHook(value: unknown, event: string): boolean {
   const words = wordsOf(value);
   const start = words.at(-2) === "--client" ? words.slice(0, -2) : words;
   if (start.pop() !== event) return false;
-  const [first = "", second = "", third] = start;
-  if (shellHook.test(second)) return first === shell && third !== undefined;
+  const [first = "", second = ""] = start;
+  if (shellHook.test(start.at(-2) ?? "")) return first === shell;
   if (hookProgram.test(second)) return node.test(first);
   return start.at(-1) === "hook" && program.test(start.at(-2) ?? "");
 }
@@ -116,8 +138,9 @@ export function isHookToolHandler(value: unknown): boolean {
 
 /** The program that runs SHIM's code. */
 export function runnerOf(value: unknown): string | null {
-  const [first, second = "", third] = wordsOf(value);
-  return (shellHook.test(second) ? third : first) ?? null;
+  const words = wordsOf(value);
+  const script = words.findIndex((word) => shellHook.test(word));
+  return words[script + 1] ?? null;
 }
 
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
@@ -244,35 +267,29 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
       continue;
     }
     for (const hook of hooks) if (!isKnown || isHookToolHandler(hook.handler)) removeHook(root, event, hook);
-    const command =
-      platform === "win32"
-        ? hookCommand(launch, event)
-        : { command: shell, args: [shellHookOf(launch), launch.node, event] };
+    const command = platform === "win32" ? hookCommand(launch, event) : scriptCommand(launch, event, "claude-code");
     const handler = { type: "command", ...command, timeout: hookTimeout(event) };
     if (isKnown) setHook(root, event, handler);
   }
 }
 
 export function hookCommandLine(launch: Launch, platform: NodeJS.Platform, event: string, client: string): string {
-  const { node, hookScript } = launch;
+  const { command, args } = scriptCommand(launch, event, client);
   const start =
-    platform === "win32" ? [`"${node}"`, `"${hookScript}"`] : [shell, shellHookOf(launch), node].map(shellWord);
-  return [...start, event, "--client", client].join(" ");
+    platform === "win32" ? [`"${launch.node}"`, `"${launch.hookScript}"`, event] : [command, ...args].map(shellWord);
+  return [...start, "--client", client].join(" ");
 }
 
-/** A file of hooks that is SHIM's alone, such as a plugin. Pure. */
-
-const scriptIn = /(?<![^"'\s])[^"'\s]+(?:(?:dist[\\/]+hook|shim-hook)\.[cm]?js|\/dist\/shim-hook(?=['\s]))/;
-
-/** Whether SHIM wrote it. */
-export function isOwnFile(text: string): boolean {
-  return scriptIn.test(text);
-}
-
-/** The hook that the file starts, as a handler: both forms of file hold its path as text. */
-export function handlerIn(text: string): Record<string, unknown> {
-  const script = scriptIn.exec(text)?.[0] ?? "";
-  return { command: JSON.parse(`"${script}"`) as string };
+/**
+ * The hook that a file of SHIM's own starts, such as a plugin, as a handler; null: SHIM did not
+ * write it. The file holds a command line, or the program and its argument, as texts of JSON.
+ */
+export function handlerIn(text: string): JsonObject | null {
+  const texts = [...text.matchAll(/"(?:[^"\\]|\\.)*"/g)].map(([literal]) => String(parseJson(literal)));
+  const script = texts.findIndex((one) => hookProgram.test(one));
+  if (script > 0) return { command: texts[script - 1], args: [texts[script]] };
+  const command = texts.find((one) => wordsOf({ command: one }).some((word) => startsHook.test(word)));
+  return command === undefined ? null : { command };
 }
 
 /** Claude Code's name of the plugin's server. */

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { codex } from "../clients/codex/codex.ts";
 import type { Launch } from "../platform/shim-command.ts";
 import { programPath } from "../platform/program-path.ts";
+import { setTimer } from "../platform/timers.ts";
 import { messageOf } from "../shared/error.ts";
 import { type JsonObject, asObject, listAt, objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
@@ -110,8 +111,8 @@ async function withAppServer<T>(source: TrustSource, use: (call: Call) => Promis
   const child = spawn(programPath("codex", env), ["app-server"], {
     env,
     stdio: ["pipe", "pipe", "ignore"],
-    timeout: answerMs,
   });
+  const cancel = setTimer(() => child.kill(), answerMs);
   // Its end says more than a broken pipe.
   child.stdin.on("error", () => undefined);
   const ended = new Promise<never>((_, reject) => {
@@ -142,6 +143,7 @@ async function withAppServer<T>(source: TrustSource, use: (call: Call) => Promis
   } catch (error) {
     return err(messageOf(error));
   } finally {
+    cancel();
     child.stdin.end();
     child.kill();
   }

@@ -12,7 +12,6 @@ import {
   findScript,
   handlerIn,
   isHookToolHandler,
-  isOwnFile,
   ourHandlers,
   ourServers,
   runnerOf,
@@ -94,7 +93,7 @@ function inspectionOf(target: ClientTarget, context: InspectContext, { files, ow
   const servers = files.servers.root;
   const settings = files.settings?.root ?? {};
   const ownHooks = own.find(({ what }) => what === "hooks");
-  const ownHandlers = ownHooks?.before && isOwnFile(ownHooks.before) ? [handlerIn(ownHooks.before)] : [];
+  const ownHandlers = [handlerIn(ownHooks?.before ?? "")].filter((handler) => handler !== null);
   const handlersOf = (event: string): readonly JsonObject[] => (ownHooks ? ownHandlers : ourHandlers(settings, event));
   const serverNames = ourServers(servers, form.servers);
   const hookedEvents = form.events.filter((event) => handlersOf(event).length > 0);

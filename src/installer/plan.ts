@@ -4,7 +4,7 @@ import { shellWord, type Launch, withShimCommand } from "../platform/shim-comman
 import { type Result, err, ok } from "../shared/result.ts";
 import { type BackupFile, hashOf, installsOf } from "./apply.ts";
 import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";
-import { hookCommandLine, isNameTaken, isOwnFile, serverName, enabledPlugins } from "./entries.ts";
+import { handlerIn, hookCommandLine, isNameTaken, missingText, serverName, enabledPlugins } from "./entries.ts";
 import {
   type ClientRefusal,
   type ReadText,
@@ -143,7 +143,7 @@ export function load(target: ClientTarget, { read }: Pick<PlanContext, "read">):
   if (hooks?.form === "own") {
     const text = read(settingsFile);
     if (!text.ok) return text;
-    own.push({ path: settingsFile, before: text.value, what: "hooks", isOurs: isOwnFile });
+    own.push({ path: settingsFile, before: text.value, what: "hooks", isOurs: (text) => handlerIn(text) !== null });
     return ok({ files: alone, own });
   }
   const settings = loadSound(read, settingsFile, problemIn);
@@ -168,7 +168,9 @@ function editOwn({ path, before, what }: OwnFile, target: ClientTarget, { launch
   const { hooks, events } = formOf(target.client);
   const commandOf = (event: string): string => hookCommandLine(launch, target.platform, event, target.client);
   const ownHooks = what === "hooks" && hooks?.form === "own" ? hooks : null;
-  const after = ownHooks ? ownHooks.text({ ...launch, commandOf }) : commandsText(path, launch, target.platform);
+  const after = ownHooks
+    ? ownHooks.text({ ...launch, commandOf, missing: (path) => missingText(path, launch) })
+    : commandsText(path, launch, target.platform);
   if (before === after) return null;
   const added = ownHooks ? `adds hooks for ${events.join(", ")}` : "adds SHIM's slash commands";
   return { path, before, after, summary: [{ piece: what, says: before === null ? added : `corrects SHIM's ${what}` }] };

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { createPrivateFolder } from "./private-files.ts";
@@ -60,7 +60,7 @@ export class SocketFolderError extends Error {
 export function prepareSocketFolder(home: string, socket: string): void {
   createPrivateFolder(home);
   const folder = dirname(socket);
-  if (process.platform !== "win32" && folder !== home) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (process.platform !== "win32" && folder !== home) createPrivateFolder(folder);
   checkSocketFolder(home, socket);
 }
 

@@ -1,6 +1,7 @@
-import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { stackOf } from "../shared/error.ts";
+import { createPrivateFolder } from "./private-files.ts";
 
 /** One line for the log file (never stdout); `fields` hold no user text. */
 export type Log = (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
@@ -25,7 +26,7 @@ export function fileLog(path: string, now: () => number): Log {
   return (level, message, fields = {}) => {
     const line = `${JSON.stringify({ level, time: now(), pid: process.pid, msg: message, ...fields })}\n`;
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      createPrivateFolder(dirname(path));
       if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) renameSync(path, `${path}.1`);
       appendFileSync(path, line, { mode: 0o600 });
     } catch {

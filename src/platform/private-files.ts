@@ -13,6 +13,8 @@ import {
   type Stats,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { codeOf } from "../shared/error.ts";
+import { isFolder } from "./paths.ts";
 
 export function inodeOf(path: string): bigint | null {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
@@ -27,9 +29,23 @@ export function createPrivateFile(path: string): void {
 
 /** The names of new folders are on the disk when it returns. */
 export function createPrivateFolder(path: string): void {
-  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
+  for (const folder of makeFolders(path).toReversed()) syncFolder(dirname(folder));
+}
+
+/**
+ * Not `recursive` of mkdirSync, which never returns where a folder takes no other one in, as an
+ * automount whose server is away. @returns those that were not there, outermost first
+ */
+function makeFolders(path: string): string[] {
+  if (isFolder(path)) return [];
+  const outer = makeFolders(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST" || !isFolder(path)) throw error;
+    return outer;
+  }
+  return [...outer, path];
 }
 
 /** Where this process writes a file before it takes its name: another one may do so, too. */

@@ -100,6 +100,14 @@ export const mutants: readonly Mutant[] = [
     "const names = namesAbove(`file:${project}/${path}`).slice(0, maxNames);",
     "const names = [`file:${project}/${path}`];",
   ]),
+  defect(38, "src/installer/entries.ts", "a client refuses each prompt and tool call once SHIM's folder is gone", [
+    '`(. "$0") 2>/dev/null${otherwise}; exit 0`',
+    '`. "$0"${otherwise}`',
+  ]),
+  defect(38, "src/installer/entries.ts", "nobody learns that SHIM is gone and the chat is not saved", [
+    'event === "SessionStart" ? JSON.stringify(',
+    'event === "" ? JSON.stringify(',
+  ]),
   defect(40, "src/machine/sessions/session-settings.ts", "what was said in a pause is read from the transcript", [
     "return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };",
     "return { minOffset };",

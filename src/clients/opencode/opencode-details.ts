@@ -353,12 +353,18 @@ export const openCodeDetails: ClientDetails = {
   },
 };
 
-/** OpenCode calls every export of the file as a plugin. */
-function openCodePluginFile({ node, hookScript }: HookLaunch): string {
+/** OpenCode calls every export of the file as a plugin, and works on where SHIM is gone. */
+function openCodePluginFile({ node, hookScript, missing }: HookLaunch): string {
   const plugin = join(dirname(hookScript), "opencode-plugin.mjs");
   return `// Written by shim init; shim init --remove removes it.
-import { openCodePlugin } from ${JSON.stringify(plugin)};
+const shim = import(${JSON.stringify(plugin)}).catch(() => null);
 
-export const Shim = openCodePlugin(${JSON.stringify([node, hookScript])});
+export const Shim = async (input) => {
+  const found = await shim;
+  if (found) return found.openCodePlugin(${JSON.stringify([node, hookScript])})(input);
+  const message = ${JSON.stringify(missing(plugin))};
+  void input.client.tui.showToast({ body: { message, variant: "warning", duration: 15000 } }).catch(() => undefined);
+  return {};
+};
 `;
 }

@@ -8,7 +8,8 @@ import * as z from "zod/mini";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { launchOf } from "../../platform/shim-command.ts";
-import { HomeError, homeFrom } from "../../platform/paths.ts";
+import { fileLog } from "../../platform/log-file.ts";
+import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
 import { ownStatement } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
@@ -85,7 +86,9 @@ async function spoolArguments(): Promise<void> {
 
 const [, , event = "", flag, named = ""] = process.argv;
 main(event, flag === "--client" ? named : "claude-code").catch((error: unknown) => {
-  if (!(error instanceof HomeError)) return writeTo(2, `shim hook: ${stackOf(error)}\n`);
+  // Some clients show what is on stderr, most drop it.
+  if (!(error instanceof HomeError))
+    return fileLog(pathsIn(homeFrom(env)).log, Date.now)("error", "a hook failed", { event, error: stackOf(error) });
   if (!problemEvents.has(event)) return writeTo(2, `shim hook: ${error.message}\n`);
   return writeTo(1, JSON.stringify({ systemMessage: `SHIM cannot save: ${error.message}` }));
 });

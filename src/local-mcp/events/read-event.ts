@@ -169,5 +169,5 @@ export function findClientPid(
   parent: number,
 ): number {
   if (client !== "claude-code") return skipShells(processes, parent);
-  return Number(env["CLAUDE_PID"]) || clientPidOf(processes, env, parent);
+  return Number(env["CLAUDE_PID"]) || skipShells(processes, clientPidOf(processes, env, parent));
 }

@@ -1,10 +1,9 @@
 # The build puts this into `shim-hook`. It loads no module: each takes as long as the rest.
 my ($hook, $node, $event, undef, $client) = @ARGV;
 $client ||= "claude-code";
-my @program = ($node, $hook, $event, "--client", $client);
 
 # To another client that runs hooks of Claude Code the answer comes before its input ends.
-exec @program if $client eq "claude-code" && $ENV{CLAUDECODE} ne "1" && !exists $ENV{CLAUDE_CODE_ENTRYPOINT};
+start() if $client eq "claude-code" && $ENV{CLAUDECODE} ne "1" && !exists $ENV{CLAUDE_CODE_ENTRYPOINT};
 
 # A handle that the client has closed would get the number of the next file.
 my @null;
@@ -14,8 +13,9 @@ while (open my $file, "+<", "/dev/null") {
 }
 
 # Every wait is short: a signal that comes just before a system call does not end it.
-my ($elapsed, $is_ended) = (0, 0);
-$SIG{ALRM} = sub { $elapsed++; alarm 1 };
+my ($elapsed, $is_ended, $is_failed, $parent) = (0, 0, 0, getppid);
+# A client may end the shell that waits for this script, and not the script.
+$SIG{ALRM} = sub { $elapsed++; $is_ended = 1 if getppid != $parent; alarm 1 };
 $SIG{$_} = sub { $is_ended = 1 } for qw(HUP INT TERM);
 $SIG{PIPE} = "IGNORE";
 alarm 1;
@@ -51,7 +51,16 @@ exit if $is_ended && $input eq "";
 my $self = describe();
 my $answer = $is_ended ? undef : post();
 put(\*STDOUT, $answer // run(), $elapsed + 2);
-exit;
+alarm 0;
+exit $is_failed;
+
+# Becomes the program. Where its node is gone another one starts it, by the launcher, which says when it is too old.
+sub start {
+  my @event = ($event, "--client", $client);
+  exec $node, $hook, @event;
+  exec "node", $hook =~ s{dist/hook\.cjs$}{bin/shim.mjs}r, "hook", @event;
+  exit 1;
+}
 
 # By the line of proc(5). Elsewhere number and parent come again; what is drawn does not.
 sub describe {
@@ -161,8 +170,9 @@ sub run {
     open STDOUT, ">&", $result;
     $ENV{SHIM_HOOK_PROCESS} = $self;
     $ENV{SHIM_HOOK_WAITED} = 1 if $is_ended || $is_cut || $elapsed + 1 >= $seconds;
-    exec @program;
-    exit;
+    # One that hangs does not stay behind: the alarm is kept, its handler is not.
+    alarm($event eq "PermissionRequest" ? $held : 30);
+    start();
   }
   close $_ for $stdin, $result;
   put($event, $input, 30);
@@ -170,5 +180,7 @@ sub run {
   # The program has all of it.
   $SIG{$_} = sub { exit } for qw(HUP INT TERM);
   $is_ended = 0;
-  return take($stdout, $seconds + 2);
+  my $answer = take($stdout, $seconds + 2);
+  $is_failed = 1 if defined $answer && $answer eq "" && waitpid($child, 0) == $child && $?;
+  return $answer;
 }

@@ -1,7 +1,9 @@
 #!/bin/sh
 # shim-hook <node> <Event> [--client <name>]
-# Gives an event of a client to the host of this machine, or to the program beside this file.
+# Gives an event of a client to the host of this machine, or to the program beside this file. Ends
+# with another code than 0 where neither could be started.
 if [ -x /usr/bin/perl ]; then
   PERL5OPT='' PERL_BADLANG=0 exec /usr/bin/perl -C0 -e '@perl@' "${0%/*}/hook.cjs" "$@"
 fi
-exec "$1" "${0%/*}/hook.cjs" "$2" --client "${4:-claude-code}"
+[ -x "$1" ] && exec "$1" "${0%/*}/hook.cjs" "$2" --client "${4:-claude-code}"
+exec node "${0%/*}/../bin/shim.mjs" hook "$2" --client "${4:-claude-code}"

@@ -13,7 +13,7 @@ import { detect, type ClientTarget } from "#src/installer/targets.ts";
 
 const server = '[mcp_servers.shim]\ncommand = "/opt/node/bin/node"\nargs = [ "/src/shim/bin/shim.mjs", "mcp" ]\n';
 const commandOf = (event: string, client = "codex"): string =>
-  `/bin/sh /src/shim/dist/shim-hook /opt/node/bin/node ${event} --client ${client}`;
+  `/bin/sh -c '(. "$0") 2>/dev/null; exit 0' /src/shim/dist/shim-hook /opt/node/bin/node ${event} --client ${client}`;
 const config = (home: ClientHome): string => home.codex.serversFile;
 const hooksFile = (home: ClientHome): string => home.codex.settingsFile ?? "";
 
@@ -71,6 +71,17 @@ function sourceOf(home: ClientHome, env: NodeJS.ProcessEnv = {}) {
   putCodexInto(bin);
   return trustSource(home.codex, launch, { HOME: home.folder, PATH: `${bin}:/usr/bin:/bin`, ...env })!;
 }
+
+const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+
+it("a Codex that is not there is not waited for", async () => {
+  const before = timers();
+  const source = { target: aClientHome().codex, env: { PATH: "/nonexistent" }, commands: [] };
+  expect([await readTrust(source), timers()]).toEqual([
+    { ok: false, error: expect.stringContaining("ENOENT") },
+    before,
+  ]);
+});
 
 it("Codex itself is asked for the trust, for SHIM's commands alone, and asked again @night", async () => {
   const home = aClientHome();
@@ -133,7 +144,7 @@ it.each(clients)("%s gets its hooks and server; twice is once, and removal leave
   const texts = [target.serversFile, target.settingsFile ?? ""].map((path) => home.read(path) ?? "");
   expect(texts[0]).toContain("shim.mjs");
   for (const event of client === "opencode" ? [] : (adapterOf(client)?.events ?? []))
-    expect(texts[1]).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
+    expect(texts[1]).toContain(commandOf(event, client).replace(/^.*exit 0' /, "; exit 0' "));
   expect(home.install(target).edits).toEqual([]);
   expect(findings(target)).toEqual(["installed"]);
   home.uninstall(target);
@@ -174,7 +185,7 @@ it.each(["qwen", "copilot"] as const)("the command line of %s is safe for any pa
   const odd = { node: "/my node/node", script: `${folder}/bin/shim.mjs`, hookScript: `${folder}/dist/hook.cjs` };
   const { home, target } = aHomeWith(client);
   home.install(target, odd);
-  const line = `/bin/sh '/it'\\\\''s $(x) shim/dist/shim-hook' '/my node/node' `;
+  const line = `; exit 0' '/it'\\\\''s $(x) shim/dist/shim-hook' '/my node/node' `;
   expect(home.read(target.settingsFile ?? "")).toContain(line);
   expect(home.install(target, odd).edits).toEqual([]);
   home.install({ ...target, platform: "win32" });

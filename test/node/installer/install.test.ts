@@ -15,7 +15,17 @@ import { inspect, type Finding, type InspectContext, wantsBlocking } from "#src/
 const handler = (event: string, timeout = 10): object => ({
   type: "command",
   command: "/bin/sh",
-  args: ["/src/shim/dist/shim-hook", launch.node, event],
+  args: [
+    "-c",
+    event === "SessionStart"
+      ? expect.stringMatching(
+          /^\(\. "\$0"\) 2>\/dev\/null \|\| printf %s '\{"systemMessage":"SHIM does not save .*"\}'; exit 0$/,
+        )
+      : '(. "$0") 2>/dev/null; exit 0',
+    "/src/shim/dist/shim-hook",
+    launch.node,
+    event,
+  ],
   timeout,
 });
 
@@ -156,8 +166,8 @@ it("knows its own entries, of any clone, and no others", () => {
     isOurServer({ command: node, args: ["D:\\x\\bin\\shim.mjs", "mcp"] }),
     isOurServer({ command: "npx", args: ["-y", "shim-mcp@1.2.0", "mcp"] }),
     hook(node, ["D:\\x\\dist\\hook.cjs", "Stop"]),
-    hook("/bin/sh", ["/a b/dist/shim-hook", "/n o/node", "Stop"]),
-    hook("/bin/sh '/a b/dist/shim-hook' '/n o/node' Stop --client codex"),
+    hook("/bin/sh", ["-c", '(. "$0") 2>/dev/null; exit 0', "/a b/dist/shim-hook", "/n o/node", "Stop"]),
+    hook(`/bin/sh -c '(. "$0") 2>/dev/null; exit 0' '/a b/dist/shim-hook' '/n o/node' Stop --client codex`),
     hook('"/usr/bin/node" "/a b/bin/shim.mjs" hook Stop'),
     isOurStatusLine({ command: "shim statusline" }),
   ]).toEqual(Array(7).fill(true));

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { forAll } from "#harness/properties.ts";
 import { checkSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
+import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { programPath } from "#src/platform/program-path.ts";
 import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
@@ -153,4 +154,8 @@ it("a folder for sockets that others may enter, or that is a link, is refused", 
   check(`${folder}-link`).toThrow(SocketFolderError);
   chmodSync(folder, 0o710);
   check().toThrow(SocketFolderError);
+});
+
+it.runIf(process.platform === "linux")("a folder that can be made nowhere is refused, and not tried for ever", () => {
+  expect(() => createPrivateFolder("/proc/shim/home")).toThrow(/ENOENT.*\/proc\/shim'/);
 });

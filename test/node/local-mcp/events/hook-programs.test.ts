@@ -1,3 +1,4 @@
+import { systemProcesses } from "#src/platform/processes.ts";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -421,4 +422,29 @@ it("a held event whose host dies, or whose client ends it, is answered without a
     expect(await output).toEqual(answered("{}"));
     expect(existsSync(rig.given)).toBe(false);
   }
+});
+
+it("a program that hangs does not stay behind", async () => {
+  const rig = new ShimHookRig({ isTimed: true });
+  const script = join(rig.folder, "shim-hook");
+  write(rig.folder, {
+    "shim-hook": readFileSync(script, "utf8").replace(": 30);", ": 1);"),
+    "hook.cjs": 'require("node:fs").writeFileSync(__dirname + "/pid", String(process.pid)); for (;;);\n',
+  });
+  expect((await rig.run(hostile)).out).toBe("");
+  const pid = Number(readFileSync(join(rig.folder, "pid"), "utf8"));
+  await vi.waitUntil(() => systemProcesses.facts(pid) === null, patience);
+});
+
+it("a script whose shell the client has ended gives the event to the program and ends", async () => {
+  const rig = new ShimHookRig({ isTimed: true });
+  const isAsked = new Promise<void>((resolve) => void rig.host(() => resolve()));
+  const script = join(rig.folder, "shim-hook");
+  const child = spawn("/bin/sh", ["-c", '(. "$0"); exit 0', script, process.execPath, ...codexStop], {
+    env: { PATH: "/usr/bin:/bin", HOME: rig.folder, SHIM_HOME: rig.home },
+  });
+  child.stdin.end(hostile);
+  await isAsked;
+  child.kill("SIGTERM");
+  expect((await outputOf(child, null)).out).toContain("SHIM_HOOK_WAITED");
 });
