@@ -1,9 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, it } from "vitest";
+import type { Page, Request } from "playwright-core";
+import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
-import { closeBrowser, openHome } from "#harness/web/browser.ts";
-import { seedTeam } from "#harness/web/seeds.ts";
+import { seedExperiments } from "#harness/experiments/histories.ts";
+import { aFleetPage, closeBrowser, go, openHome } from "#harness/web/browser.ts";
+import { differenceFromStored, storesPictures } from "#harness/web/pictures.ts";
+import { seedTeam, views } from "#harness/web/seeds.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
@@ -16,6 +19,8 @@ import { teamConflicts } from "#src/store/team-tables.ts";
 afterAll(closeBrowser);
 
 const folder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
+
+const pictures = join(import.meta.dirname, "pictures");
 
 const minute = 60_000;
 
@@ -146,20 +151,63 @@ function addTurns(put: Put, asks: readonly string[], from: number, to: number, i
   }
 }
 
+/** No transcript of these chats exists, and what is said of that arrives later than the rest of a view. */
+function withoutDiagnosis(page: Page): Promise<unknown> {
+  return page.route("**/api/call", (route) =>
+    (route.request().postDataJSON() as { name: string }).name === "recovery.diagnose"
+      ? route.fulfill({ json: { diagnosis: null } })
+      : route.fallback(),
+  );
+}
+
+/** The view once no request is open and two pictures are the same. */
+async function settledPicture(page: Page, open: ReadonlySet<Request>): Promise<Buffer> {
+  const take = (): Promise<Buffer> => page.screenshot({ fullPage: true, animations: "disabled" });
+  for (let before = await take(); ;) {
+    const isQuiet = open.size === 0;
+    const after = await take();
+    if (isQuiet && after.equals(before)) return after;
+    before = after;
+  }
+}
+
+/** Of a picture's pixels: text that moves by a line, or letters of another size, are far above it. */
+const largestDifference = 0.005;
+
+it.each([
+  ["light", 1_000],
+  ["dark", 1_000],
+  ["light", 375],
+] as const)("each view is as in its picture, in the %s theme at %i px", async (colorScheme, width) => {
+  const { home, team, page } = await aFleetPage({ colorScheme, viewport: { width, height: 640 } });
+  seedExperiments(home.runtime);
+  await page.clock.setFixedTime(home.now);
+  await withoutDiagnosis(page);
+  const open = new Set<Request>();
+  page.on("request", (request) => open.add(request));
+  page.on("requestfinished", (request) => open.delete(request));
+  page.on("requestfailed", (request) => open.delete(request));
+  const differences: Record<string, number> = {};
+  for (const [path, text] of views(team)) {
+    await go(page, path, text);
+    await page.evaluate("document.activeElement.blur()");
+    const name = `${path.split("/").length > 1 ? "one-" : ""}${path.split("/")[0]}-${colorScheme}-${width}`;
+    const screenshot = await settledPicture(page, open);
+    const difference = differenceFromStored(screenshot, join(pictures, `${name}.png`));
+    if (difference > largestDifference) differences[name] = difference;
+  }
+  expect(differences).toEqual({});
+});
+
 /** Writes the pictures of the guide: `SHIM_PICTURES=1 npx vitest run test/web/pictures.test.ts`. */
-it.runIf(process.env["SHIM_PICTURES"] === "1")("pictures of the guide @night", async () => {
+it.runIf(storesPictures)("pictures of the guide @night", async () => {
   const home = aCliHome();
   home.now = new Date(2026, 10, 27, 17, 40).getTime();
   const [asking = "", died = "", , , , , index = ""] = seedDay(home);
   seedTeam(home, index, 4_006);
   const { page } = await openHome(home, { viewport: { width: 1_000, height: 700 } });
   await page.clock.install({ time: home.now });
-  // The folders of that day are on no machine, and Claude Code has no conversation of it.
-  await page.route("**/api/call", (route) =>
-    (route.request().postDataJSON() as { name: string }).name === "recovery.diagnose"
-      ? route.fulfill({ json: { diagnosis: null } })
-      : route.fallback(),
-  );
+  await withoutDiagnosis(page);
   mkdirSync(folder, { recursive: true });
   const views = [
     ["fleet", "fleet", "Needs you"],

@@ -4,31 +4,13 @@ import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { aFleetPage, axeFaults, closeBrowser, go, openHome } from "#harness/web/browser.ts";
 import { seedExperiments } from "#harness/experiments/histories.ts";
-import { fleetIds, joinTeam, seedFleet, type SeededTeam } from "#harness/web/seeds.ts";
+import { fleetIds, joinTeam, seedFleet, views } from "#harness/web/seeds.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { given } from "#harness/coordinator/peers.ts";
 
 afterAll(closeBrowser);
-
-/** Each view with a text that it shows once it has read. */
-function views(team: SeededTeam): readonly (readonly [path: string, text: string])[] {
-  return [
-    ["fleet", "Payments"],
-    [`chat/${fleetIds.died}`, "Timeline, newest first"],
-    ["day", "compacted"],
-    ["tasks", "compiles"],
-    [`task/${team.dead[0]}`, "the disk is full"],
-    ["dead", "3 dead tasks match"],
-    ["files", "parser.ts"],
-    ["messages", "the parser is yours"],
-    ["plan", "parse, render, docs"],
-    [`plan/${team.job}`, "Critical path"],
-    ["experiments", "after 40 sessions"],
-    ["health", "lock granted"],
-  ];
-}
 
 it.each([
   ["light", 1_000],

@@ -124,3 +124,21 @@ export function seedFleet(home: CliHome): void {
   });
   home.now += 240_000;
 }
+
+/** Each view with a text that it shows once it has read. */
+export function views(team: SeededTeam): readonly (readonly [path: string, text: string])[] {
+  return [
+    ["fleet", "Payments"],
+    [`chat/${fleetIds.died}`, "Timeline, newest first"],
+    ["day", "compacted"],
+    ["tasks", "compiles"],
+    [`task/${team.dead[0]}`, "the disk is full"],
+    ["dead", "3 dead tasks match"],
+    ["files", "parser.ts"],
+    ["messages", "the parser is yours"],
+    ["plan", "parse, render, docs"],
+    [`plan/${team.job}`, "Critical path"],
+    ["experiments", "after 40 sessions"],
+    ["health", "lock granted"],
+  ];
+}
