@@ -21,17 +21,15 @@ export function textOf(shown: Shown): string {
 export type Columns<Item> = Readonly<Record<string, FieldOf<Item> | ((item: Item) => string | number | null)>>;
 type FieldOf<Item> = Extract<keyof Item, string>;
 
-const maxCellChars = 60;
-
-/** Cells of a row. A field without a value is a dash; one that ends in "Ms" is a duration. */
+/** Cells of a row, each whole and on one line. Without a value it is a dash; a field that ends in "Ms" is a duration. */
 export function cellsOf<Item>(item: Item, columns: Columns<Item>): string[] {
   return Object.values(columns).map((column) => {
-    if (typeof column === "function") return String(column(item) ?? "-");
-    const value: unknown = item[column];
-    if (typeof value === "number" && /ms$/i.test(column)) return /age/i.test(column) ? `${age(value)} ago` : age(value);
+    const value: unknown = typeof column === "function" ? column(item) : item[column];
     if (value === null || value === undefined) return "-";
-    if (Array.isArray(value)) return oneLine(value.join(", "), maxCellChars) || "-";
-    return oneLine(typeof value === "string" ? value : JSON.stringify(value), maxCellChars);
+    if (typeof column === "string" && typeof value === "number" && /ms$/i.test(column))
+      return /age/i.test(column) ? `${age(value)} ago` : age(value);
+    if (Array.isArray(value)) return oneLine(value.join(", ")) || "-";
+    return oneLine(typeof value === "string" ? value : JSON.stringify(value));
   });
 }
 
@@ -54,7 +52,7 @@ export function tableView<Output, Item, Input = unknown>({
     const items = rows(output);
     if (items.length === 0) return `${empty}\n`;
     const shown = typeof columns === "function" ? columns(output, cli, input) : columns;
-    return cli.table(items, shown) + textOf(notes(output, cli, input));
+    return cli.table(items, shown) + cli.wrap(textOf(notes(output, cli, input)));
   };
 }
 

@@ -26,7 +26,8 @@ import {
   type Columns,
 } from "./answer.ts";
 import type { Io } from "./io.ts";
-import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, table } from "./screen-text.ts";
+import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, wrapLine } from "./screen-text.ts";
+import { table } from "./table.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
 
@@ -142,7 +143,7 @@ export class Cli {
 
   /** Help names `shim` as the manual does, however this copy is started. */
   writeHelp(text: string): void {
-    this.io.stdout(this.verbatim(text));
+    this.io.stdout(this.wrap(this.verbatim(text)));
     this.#namesCommand = true;
   }
 
@@ -171,14 +172,23 @@ export class Cli {
   }
 
   progress(text: string): void {
-    this.io.stderr(`${this.format(this.paint("dim", text))}\n`);
+    this.io.stderr(`${this.wrap(this.format(this.paint("dim", text)))}\n`);
   }
 
   /** Formats items as a table with a heading; `empty` stands for a table without rows. */
-  table<Item>(items: readonly Item[], columns: Columns<Item>, empty?: string): string {
+  table<Item>(items: readonly Item[], columns: Columns<Item>, empty?: string, width = this.io.size().columns): string {
     if (items.length === 0 && empty !== undefined) return empty;
     const rows = items.map((item) => cellsOf(item, columns));
-    return table([Object.keys(columns), ...rows], this.io.size().columns);
+    return table([Object.keys(columns), ...rows], width);
+  }
+
+  /** Breaks lines that are wider than the terminal between words. */
+  wrap(text: string): string {
+    const { columns } = this.io.size();
+    return text
+      .split("\n")
+      .flatMap((line) => wrapLine(line, columns, hangingIndent(line, columns)))
+      .join("\n");
   }
 
   ago(at: number): string {
@@ -208,14 +218,14 @@ export class Cli {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
       if (isJson) this.io.stdout(`${isOneLine ? safeJsonLine(data) : safeJson(data)}\n`);
-      else this.io.stdout(isVerbatim === true ? this.verbatim(textOf(text)) : this.format(textOf(text)));
+      else this.io.stdout(isVerbatim === true ? this.verbatim(textOf(text)) : this.wrap(this.format(textOf(text))));
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
     const { code, candidates } = outcome.error;
     const message = withShimCommand(outcome.error.message, () => (isJson ? shimCommand(this.io) : this.command));
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
-    this.io.stderr(`${this.verbatim(`${this.paint("red", "shim:")} ${message}`)}\n`);
+    this.io.stderr(`${this.wrap(this.verbatim(`${this.paint("red", "shim:")} ${message}`))}\n`);
     this.exitCode = exitOf(outcome.error);
   }
 
@@ -263,6 +273,15 @@ export class Cli {
       this.reportError(error, isJson);
     }
   }
+}
+
+/** Of an indented line: where the text behind its term begins, if half of the width is left for it. */
+function hangingIndent(line: string, columns: number): string {
+  const indent = line.length - line.trimStart().length;
+  if (indent === 0) return "";
+  const termEnd = line.indexOf("  ", indent);
+  const textAt = termEnd < 0 ? indent : line.length - line.slice(termEnd).trimStart().length;
+  return " ".repeat(textAt * 2 <= columns ? textAt : indent + 4);
 }
 
 function toFailure(error: unknown, home: string): FailedResult {

@@ -28,7 +28,7 @@ export function shownWidth(text: string): number {
   return textWidth(text.replaceAll(/[\u001b\uE000-\uF8FF]\[[\d;]*m/g, ""));
 }
 
-function padToWidth(text: string, width: number): string {
+export function padToWidth(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - textWidth(text)));
 }
 
@@ -46,9 +46,12 @@ function startOf(text: string, width: number): string {
 
 const mark = "...";
 
-/** The end is left out, with a mark. */
+/** The end is left out, with a mark; no word is broken but one that fills more than half of the width. */
 export function cutToWidth(text: string, width: number): string {
-  return textWidth(text) <= width ? text : startOf(text, Math.max(0, width - mark.length)) + mark.slice(0, width);
+  if (textWidth(text) <= width) return text;
+  const start = startOf(text, Math.max(0, width - mark.length));
+  const words = start.replace(/ [^ ]*$/, " ");
+  return (textWidth(words) * 2 > width ? words : start) + mark.slice(0, width);
 }
 
 /** The middle folders are left out, then the end of the last name. */
@@ -62,12 +65,18 @@ export function cutPathToWidth(path: string, width: number): string {
   return cutToWidth(names.at(-1) ?? path, width);
 }
 
+/** Words with the blanks before them; code in backquotes is one, since it is copied as a whole. */
+export function wordsIn(line: string): string[] {
+  const joined = line.replaceAll(/`[^`]*`/g, (code) => code.replaceAll(" ", "\0"));
+  return joined.split(/(?<=\S)(?= )/).map((word) => word.replaceAll("\0", " "));
+}
+
 /** Breaks a line between words, also a coloured one; a longer word has a line of its own. */
 export function wrapLine(line: string, width: number, indent = "      "): string[] {
   if (shownWidth(line) <= width) return [line];
   const lines: string[] = [];
   let current = "";
-  for (const word of line.split(/(?<=\S)(?= )/)) {
+  for (const word of wordsIn(line)) {
     if (current.trim() === "" || shownWidth(current + word) <= width) current += word;
     else {
       lines.push(current);
@@ -144,45 +153,6 @@ export function safeJson(data: unknown): string {
 
 export function safeJsonLine(data: unknown): string {
   return visibleJson(JSON.stringify(data));
-}
-
-/** Columns that give way where a table is too wide, in this order, down to a width. */
-const shrinking: readonly (readonly [heading: string, least: number, cut: typeof cutToWidth])[] = [
-  ["PROJECT", 12, cutPathToWidth],
-  ["PROJECT THERE", 13, cutPathToWidth],
-  ["DETAIL", 16, cutToWidth],
-  ["TITLE", 24, cutToWidth],
-];
-const leastOf = new Map(shrinking.map(([heading, least]) => [heading, least]));
-/** Columns that are left out where that is not enough, in this order. */
-const spared = ["CHECKPOINTS", "SAVED", "CAN", "SEEN", "CLIENT", "PROJECT THERE", "PROJECT", "DETAIL"];
-const gap = 2;
-
-/** @param rows the first has the headings */
-export function table(rows: readonly (readonly string[])[], width: number): string {
-  let columns = (rows[0] ?? []).map((heading, at) => {
-    const cells = rows.map((row) => safeText(row[at] ?? ""));
-    return { heading, cells, width: Math.max(...cells.map(textWidth)) };
-  });
-  const excess = (widthOf: (column: (typeof columns)[number]) => number): number =>
-    columns.reduce((sum, one) => sum + widthOf(one) + gap, -gap) - width;
-  for (const heading of spared)
-    if (excess((one) => Math.min(one.width, leastOf.get(one.heading) ?? one.width)) > 0)
-      columns = columns.filter((one) => one.heading !== heading);
-  for (const [heading, least, cut] of shrinking) {
-    const column = columns.find((one) => one.heading === heading);
-    const tooMuch = excess((one) => one.width);
-    if (!column || tooMuch <= 0 || column.width <= least) continue;
-    column.width = Math.max(least, column.width - tooMuch);
-    column.cells = column.cells.map((cell) => cut(cell, column.width));
-  }
-  const lines = rows.map((_, at) =>
-    columns
-      .map(({ cells, width: columnWidth }) => padToWidth(cells[at] ?? "", columnWidth))
-      .join(" ".repeat(gap))
-      .trimEnd(),
-  );
-  return lines.map((line) => `${cutToWidth(line, width)}\n`).join("");
 }
 
 /** Lines of a diff that a question shows; `--diff` prints all. */

@@ -10,7 +10,6 @@ import {
 } from "../contract/operations.ts";
 import type { Workspace } from "../machine/operations/operation-context.ts";
 import { findBadInput, badInputText } from "../shared/check-input.ts";
-import { oneLine } from "../shared/format.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok } from "../shared/result.ts";
@@ -152,7 +151,7 @@ export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
   const known = new Map(listed.ok ? listed.value.chats.map((one) => [one.chat, one]) : []);
   return (id) => {
     const chat = known.get(id);
-    return chat ? `${chat.shortId} ${oneLine(chat.title ?? chat.client, 40)}` : id;
+    return chat ? `${chat.shortId} ${chat.title ?? chat.client}` : id;
   };
 }
 

@@ -9,6 +9,8 @@ const taskLine = {
   task: counter,
   ref: z.string().nullable(),
   type: z.string(),
+  /** Beginning of its payload, on one line; null: it has none. */
+  about: z.string().nullable().default(null),
   state: TaskState,
   reason: DeathReason.nullable(),
   detail: z.string().nullable(),

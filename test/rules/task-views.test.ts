@@ -33,6 +33,20 @@ taskTest("tasks are listed by number, page by page, by any filter", async ({ hos
   expect(await listed(host, { state: "assigned" })).toEqual([assigned.task]);
 });
 
+taskTest("a task is listed with the beginning of its payload: the words of a text, else its JSON", async ({ host }) => {
+  const long = `say "${"word ".repeat(8_000)}"`;
+  const payloads = ["add\nunary minus", { package: "parser" }, [1], 7, null, long, { text: long }];
+  const tasks = await submit(host, ...payloads.map((payload) => ({ type: "x", payload })));
+  const { tasks: lines } = await ask(host, "tasks.list", { limit: 20 });
+  const [words, json, list, number, none, cut, cutJson] = lines.map(({ about }) => about);
+  expect([words, json, list, number, none]).toEqual(["add unary minus", '{"package":"parser"}', "[1]", "7", null]);
+  expect([cut, cutJson]).toEqual([
+    expect.stringMatching(/^say "word .{180,190}\.\.\.$/),
+    expect.stringMatching(/^\{"text":"say \\"word .*\.\.\.$/),
+  ]);
+  expect((await taskOf(host, tasks[0] ?? 0)).about).toBe("add unary minus");
+});
+
 taskTest("a running attempt is listed with its start, last heartbeat and time left", async ({ host, a }) => {
   const task = await submitOne(host, { startToCloseMs: hour, heartbeatMs: minute });
   expect((await taskOf(host, task)).running).toBeNull();

@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { PricedTokens, UsageLine } from "../../contract/machine/usage.ts";
-import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { wrongUsage, tableView } from "../answer.ts";
@@ -42,7 +41,7 @@ const costView = tableView<Usage, Line>({
 function keyText({ by }: Usage, { key, shortId, title }: Line, home: string): string {
   if (key === null) return by === "task" ? "no task" : "-";
   if (by === "project") return shortPath(key, home);
-  return [shortId ?? key, ...(title === undefined ? [] : [oneLine(title, 40)])].join("  ");
+  return [shortId ?? key, ...(title === undefined ? [] : [title])].join("  ");
 }
 
 /** Marks a cost that includes estimates or misses unpriced tokens. */

@@ -1,11 +1,9 @@
 import type { Command } from "commander";
-import { oneLine } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { tableView } from "../answer.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const room = Math.max(24, Math.floor((cli.io.size().columns - 30) / 3));
   defineOperation(cli, program, "effects", {
     operation: "effects.list",
     args: ["session"],
@@ -16,8 +14,8 @@ export function addCommand(program: Command, cli: Cli): void {
         WHEN: ({ at }) => cli.ago(at),
         SESSION: "shortId",
         KIND: "kind",
-        COMMAND: ({ text }) => oneLine(text, room),
-        OUTCOME: ({ outcomeText }) => oneLine(outcomeText, room),
+        COMMAND: "text",
+        OUTCOME: "outcomeText",
         ...(effects.some(({ found }) => found !== null)
           ? {
               CHECKED: ({ found }: (typeof effects)[number]) =>

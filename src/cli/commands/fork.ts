@@ -58,14 +58,13 @@ async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen,
 }
 
 function listLines(cli: Cli, { session, title, moments }: MachineOutput<"forks.list">): string[] {
-  const width = Math.max(30, cli.io.size().columns - 50);
   const rows = cli.table(moments, {
     PROMPT: "number",
     SENT: ({ at }) => cli.ago(at),
     FILES: filesText,
-    WORDS: ({ text }) => oneLine(text, width),
+    WORDS: "text",
   });
-  return [`${quotedTitle(title)} (${session})`, ...rows.trimEnd().split("\n")];
+  return [cli.wrap(`${quotedTitle(title)} (${session})`), ...rows.trimEnd().split("\n")];
 }
 
 function filesText({ at, files }: ForkMoment): string {

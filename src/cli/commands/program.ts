@@ -138,27 +138,22 @@ async function addCommands(program: Command, cli: Cli, commands: Commands): Prom
 const description = "Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.";
 
 /** One line for each command that a person types; no command's module is loaded for it. */
-function firstHelp(): string {
+function firstHelp(help: Help): string {
   const typed = Object.entries(groups).map(([title, commands]) => {
     const lines = Object.entries(commands).flatMap(([name, { line }]) => (line === undefined ? [] : [{ name, line }]));
     return { title, lines };
   });
   const width = Math.max(...typed.flatMap(({ lines }) => lines.map(({ name }) => name.length)));
   const blocks = typed.flatMap(({ title, lines }) => {
-    const shown = lines.map(({ name, line }) => `  ${name.padEnd(width)}  ${line}\n`);
+    const shown = lines.map(({ name, line }) => `${help.formatItem(name, width, line, help)}\n`);
     return shown.length === 0 ? [] : [`${title}:\n${shown.join("")}\n`];
   });
-  return `Usage: shim <command> [options]
-
-${description}
-
-${blocks.join("")}Ids may be shortened to any unique prefix. Every command has --json.
-Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found,
-78 unusable Node. SHIM_HOME names the folder of all stored data; NO_COLOR
-switches colors off; SHIM_DEBUG=1 shows where an error came from.
-\`shim help <command>\` has the options of one, \`shim help --all\` lists the rest.
-`;
+  const wrap = (text: string): string => help.boxWrap(text, help.helpWidth ?? 80);
+  return `Usage: shim <command> [options]\n\n${wrap(description)}\n\n${blocks.join("")}${wrap(closing)}\n`;
 }
+
+const closing =
+  "Ids may be shortened to any unique prefix. Every command has --json. Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node. SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.\n`shim help <command>` has the options of one and an example, `shim help --all` lists the rest.";
 
 const helpHint = "`shim help --all` lists the commands, `shim help <command>` the options of one.";
 
@@ -220,7 +215,7 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .configureHelp({
       subcommandTerm: (one) => [one.name(), ...one.registeredArguments.map(argumentText)].join(" "),
       formatHelp: (command, help) =>
-        command.parent === null ? firstHelp() : Help.prototype.formatHelp.call(help, command, help),
+        command.parent === null ? firstHelp(help) : Help.prototype.formatHelp.call(help, command, help),
     })
     .helpCommand(false);
   // Replaces commander's help command, which has no option and knows no command below another.

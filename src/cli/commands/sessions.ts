@@ -15,7 +15,7 @@ import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type Lines, type Columns, type Shown } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
-import { shortPath } from "../screen-text.ts";
+import { cutToWidth, shortPath, wrapLine } from "../screen-text.ts";
 import { localTime } from "../option-values.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
@@ -222,8 +222,8 @@ function listView(
     ...shared,
     ...times,
     MACHINE: ({ machine }) => machine,
-    "PROJECT THERE": (one) => oneLine(one.project ?? "-", 40),
-    TITLE: ({ title }) => oneLine(title ?? "-", 50),
+    "PROJECT THERE": "project",
+    TITLE: "title",
   };
   const here = sessions.filter(({ machine }) => machine === null);
   const elsewhere = sessions.filter(({ machine }) => machine !== null);
@@ -269,13 +269,13 @@ function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): 
     const hint = "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.";
     const text = [
       `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
-      `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`,
+      cli.wrap(`${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`),
       "",
-      ...timeline.map((entry) => timelineLine(cli, entry)),
+      ...timeline.flatMap((entry) => wrapLine(timelineLine(cli, entry), cli.io.size().columns, timeIndent)),
       "",
       ...(total === 0 ? ["No checkpoints."] : checkpointRows(cli, checkpoints)),
       more > 0 && `  ${more} more: add \`--limit ${total}\``,
-      total > 0 && cli.format(hint),
+      total > 0 && cli.wrap(cli.format(hint)),
     ];
     return { text, isVerbatim: true };
   });
@@ -289,6 +289,8 @@ const sourceColours: Partial<Record<TimelineEntry["source"], "green" | "red" | "
   signal: "yellow",
 };
 
+const timeIndent = " ".repeat(localTime(0).length + 2);
+
 function timelineLine(cli: Cli, entry: TimelineEntry): string {
   const source = entry.source.padEnd(10);
   const colour = sourceColours[entry.source];
@@ -300,21 +302,18 @@ function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">
   if (missing !== null) cli.progress(`The newest checkpoints are not searched: ${missing}`);
   if (sessions.length === 0) return [`Nothing found for "${oneLine(text, 80)}".`];
   const width = cli.io.size().columns - 6;
-  const all = sessions.flatMap(({ checkpoints }) => checkpoints);
-  const [head = "", ...rows] = checkpointRows(cli, all);
-  const blocks = sessions.flatMap(({ shortId, title, project, total, checkpoints }) => {
+  return sessions.flatMap(({ shortId, title, project, total, checkpoints }) => {
     const folder = project === null ? "" : `  ${shortPath(project, cli.io.env["HOME"] ?? "")}`;
     const more = total - checkpoints.length;
     return [
       cli.paint("bold", `${shortId}  ${oneLine(title ?? "untitled", 60)}${folder}`),
       ...checkpoints.flatMap((one) => [
-        rows.shift() ?? "",
+        `  ${cutToWidth(`${one.shortId}  ${cli.ago(one.at)}  ${triggerText(one.trigger)}: ${lastRequest(one)}`, width)}`,
         ...matchingLines(one, text).map((line) => `      ${oneLine(line, width)}`),
       ]),
       more > 0 && `  ${more} more: add \`--session ${shortId}\``,
     ];
   });
-  return [head, ...blocks];
 }
 
 function matchingLines({ summary, contents }: ListedCheckpoint, words: string): string[] {
@@ -342,16 +341,22 @@ function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
   });
 }
 
-/** A head and a row for each. */
+function lastRequest({ contents }: ListedCheckpoint): string {
+  return contents.isDamaged ? "(damaged)" : oneLine(contents.lastRequest ?? "-");
+}
+
 function checkpointRows(cli: Cli, checkpoints: readonly ListedCheckpoint[]): string[] {
-  const room = Math.max(16, cli.io.size().columns - 50);
-  const rows = cli.table(checkpoints, {
-    "  CHECKPOINT": ({ shortId }) => `  ${shortId}`,
+  const columns: Columns<ListedCheckpoint> = {
+    CHECKPOINT: "shortId",
     SAVED: ({ at }) => cli.ago(at),
     BECAUSE: ({ trigger }) => triggerText(trigger),
-    "LAST REQUEST": ({ contents }) => oneLine(contents.isDamaged ? "(damaged)" : (contents.lastRequest ?? "-"), room),
-  });
-  return rows.trimEnd().split("\n");
+    "LAST REQUEST": lastRequest,
+  };
+  const rows = cli.table(checkpoints, columns, undefined, cli.io.size().columns - 2);
+  return rows
+    .trimEnd()
+    .split("\n")
+    .map((row) => `  ${row}`);
 }
 
 function storedLines({ session, copies, ...tables }: MachineOutput<"sessions.stored">, cli: Cli): Lines {

@@ -92,21 +92,23 @@ function firstColumns(tasks: readonly TaskLine[]): Columns<TaskLine> {
 function taskColumns(label: (chat: string) => string): Columns<TaskLine> {
   return {
     STATE: "state",
-    TYPE: ({ type }) => type,
+    TYPE: "type",
+    ABOUT: "about",
     PRIORITY: "priority",
     CHAT: ({ chat }) => chat && label(chat),
     FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
     SUBMITTED: "ageMs",
-    PROGRESS: (task) => oneLine(progressNote(task), 60),
+    PROGRESS: progressNote,
   };
 }
 
 const deadColumns: Columns<TaskLine> = {
-  TYPE: ({ type }) => type,
+  TYPE: "type",
+  ABOUT: "about",
   REASON: "reason",
   FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
   SUBMITTED: "ageMs",
-  DETAIL: ({ detail }) => oneLine(detail ?? "-", 80),
+  DETAIL: "detail",
 };
 
 const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
@@ -219,7 +221,7 @@ function attemptColumns(label: (chat: string) => string): Columns<Explained["att
     END: "end",
     RAN: ({ ranMs }) => (ranMs === null ? "not started" : age(ranMs)),
     ENDED: "endedAgeMs",
-    DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
+    DETAIL: ({ reason, progress }) => reason ?? (progressText(progress) || null),
   };
 }
 

@@ -3,7 +3,7 @@ import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/
 import type { OutputOf } from "../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
-import { age, oneLine } from "../../shared/format.ts";
+import { age } from "../../shared/format.ts";
 import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
@@ -52,7 +52,7 @@ export function addState(team: Command, cli: Cli): void {
         KEY: ({ key }) => key,
         VERSION: "version",
         SET: "ageMs",
-        VALUE: ({ value }) => oneLine(JSON.stringify(value), 60),
+        VALUE: ({ value }) => JSON.stringify(value),
       },
       empty: "No keys.",
     }),

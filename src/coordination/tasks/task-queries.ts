@@ -23,11 +23,12 @@ interface ShownRow extends TaskRow {
   readonly schedule: string | null;
 }
 
-function toTaskLine({ now }: Tx, row: ShownRow): TaskLine {
+function toTaskLine({ now }: Tx, row: ShownRow, about: string | null): TaskLine {
   return {
     task: row.task,
     ref: row.ref,
     type: row.type,
+    about,
     state: row.state,
     reason: row.reason,
     detail: row.detail,
@@ -52,7 +53,7 @@ export const handlers = {
     if (!row) return err(rows.unknownTask(task));
     const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
     return ok({
-      ...toTaskLine(tx, row),
+      ...toTaskLine(tx, row, rows.aboutTasks(tx, [task]).get(task) ?? null),
       payload: readPayload(tx, task),
       result: parseJson(result),
       checkpoint: parseJson(row.checkpoint),
@@ -78,7 +79,11 @@ export const handlers = {
     );
     const isMore = listed.length < fitting.length;
     const last = isMore ? listed.at(-1) : scanned.at(-1);
-    const tasks = listed.map((row) => toTaskLine(tx, row));
+    const about = rows.aboutTasks(
+      tx,
+      listed.map(({ task }) => task),
+    );
+    const tasks = listed.map((row) => toTaskLine(tx, row, about.get(row.task) ?? null));
     return ok({ tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null });
   },
 

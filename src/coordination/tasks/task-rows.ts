@@ -1,6 +1,7 @@
 import { among } from "../../shared/sql.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
+import { oneLine } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
@@ -190,6 +191,21 @@ export function readTexts({ sql }: Pick<Tx, "sql">, tasks: readonly number[]): M
 export function readPayload({ sql }: Pick<Tx, "sql">, task: number): Json {
   const [row] = sql.all<{ payload: string | null }>(`SELECT ${payloadSql} FROM tasks WHERE task = ?`, task);
   return JSON.parse(row?.payload ?? "null") as Json;
+}
+
+const maxAboutChars = 200;
+
+/** Beginnings of the payloads that are not null: of a text its words, of anything else its JSON. */
+export function aboutTasks({ sql }: Pick<Tx, "sql">, numbers: readonly number[]): ReadonlyMap<number, string> {
+  const { text, value } = among(numbers);
+  const found = sql.all<{ task: number; about: string }>(
+    `SELECT task, substr(CASE json_type(payload) WHEN 'text' THEN json_extract(payload, '$') ELSE payload END, 1, ?) AS about
+     FROM (SELECT task, ${payloadSql} FROM tasks WHERE task ${text})
+     WHERE payload IS NOT NULL AND payload <> 'null'`,
+    maxAboutChars + 1,
+    value,
+  );
+  return new Map(found.map(({ task, about }) => [task, oneLine(about, maxAboutChars)]));
 }
 
 export function updatePayload({ sql }: Pick<Tx, "sql">, task: number, payload: Json): void {

@@ -102,6 +102,7 @@ function taskColumns(at: number, tasks: readonly TaskLine[]): readonly Column<Ta
   return [
     { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
     { head: "Type", cell: ({ type }) => plain(type) },
+    { head: "About", cell: ({ about }) => plain(about ?? "") },
     { head: "State", cell: (task) => <StateBadge task={task} /> },
     { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
     { head: "Failed tries", cell: ({ failures, maxAttempts }) => (failures ? `${failures} of ${maxAttempts}` : "") },

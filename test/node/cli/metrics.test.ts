@@ -172,7 +172,7 @@ total       2          2,000  3,500   100,000     400          $1.75
 `;
   expect(await home.shim("cost")).toMatchObject(printed(table));
   for (const [by, row] of [
-    ["session", /^aaaa1111 {2}work of aaaa +1 +1,000 .* \$1\.25$/m],
+    ["session", /^aaaa1111 work of aaaa +1 +1,000 .* \$1\.25$/m],
     ["project", /^~\/project +1 .* \$1\.25$/m],
     ["model", /^claude-sonnet-5-5 +1 .* \$0\.50$/m],
     ["task", /^no task +2 .* \$1\.75$/m],

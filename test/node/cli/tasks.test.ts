@@ -48,7 +48,7 @@ it("tasks are listed by state, type, chat and tag, over as many pages as it take
   expect([first.tasks.length, typeof first.cursor]).toEqual([50, "string"]);
   const filtered = (await list("--tag first --type even")).tasks.map(({ task }) => task);
   expect(filtered).toEqual([all.tasks[0]?.task, all.tasks[2]?.task]);
-  const running = printed(/^TASK +STATE .*\n\d+ +running +even +5 +w test +0\/3 .*\n$/);
+  const running = printed(/^TASK +STATE .*\n\d+ +running +even +- +5 +w test +0\/3 .*\n$/);
   for (const filter of ["--state running", "--chat w"])
     expect(await home.shim(`task list ${filter}`)).toMatchObject(running);
   expect((await home.shim("task list --limit 210")).out).toMatch(/\nThere are more: --cursor \d+\n$/);
@@ -113,7 +113,7 @@ it("dead tasks are listed with their reason, replayed with another payload, or d
   expect(await home.shim("task replay", task)).toMatchObject({ code: 1 });
   new Worker(home).take().failed("no\ndisk");
   const dependent = await submit(home, "test --depends-on", task);
-  const rows = printed(/^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /);
+  const rows = printed(/^TASK .*\n\d+ +build +1 +failed +1\/3 .* no disk\n\d+ +test +- +dependency /);
   expect(await home.shim("task list --state dead")).toMatchObject(rows);
   expect((await home.shim("task replay", dependent)).err).toContain("replay that one first");
   expect((await home.shim("task replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
