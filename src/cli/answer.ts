@@ -21,7 +21,10 @@ export function textOf(shown: Shown): string {
 export type Columns<Item> = Readonly<Record<string, FieldOf<Item> | ((item: Item) => string | number | null)>>;
 type FieldOf<Item> = Extract<keyof Item, string>;
 
-/** Cells of a row, each whole and on one line. Without a value it is a dash; a field that ends in "Ms" is a duration. */
+/**
+ * Cells of a row, each whole and on one line. A field without a value is a dash; one that ends in
+ * "Ms" is a duration.
+ */
 export function cellsOf<Item>(item: Item, columns: Columns<Item>): string[] {
   return Object.values(columns).map((column) => {
     const value: unknown = typeof column === "function" ? column(item) : item[column];

@@ -136,6 +136,11 @@ export class Cli {
     return this.#screen.paint;
   }
 
+  /** Width of the terminal; what reads a pipe takes a line of any length. */
+  get columns(): number {
+    return this.io.isTty ? this.io.size().columns : Number.POSITIVE_INFINITY;
+  }
+
   /** Makes text safe for the terminal; quoted commands stay as they are. */
   verbatim(text: string): string {
     return this.#screen.format(text);
@@ -176,7 +181,7 @@ export class Cli {
   }
 
   /** Formats items as a table with a heading; `empty` stands for a table without rows. */
-  table<Item>(items: readonly Item[], columns: Columns<Item>, empty?: string, width = this.io.size().columns): string {
+  table<Item>(items: readonly Item[], columns: Columns<Item>, empty?: string, width = this.columns): string {
     if (items.length === 0 && empty !== undefined) return empty;
     const rows = items.map((item) => cellsOf(item, columns));
     return table([Object.keys(columns), ...rows], width);
@@ -184,7 +189,7 @@ export class Cli {
 
   /** Breaks lines that are wider than the terminal between words. */
   wrap(text: string): string {
-    const { columns } = this.io.size();
+    const { columns } = this;
     return text
       .split("\n")
       .flatMap((line) => wrapLine(line, columns, hangingIndent(line, columns)))
@@ -275,7 +280,7 @@ export class Cli {
   }
 }
 
-/** Of an indented line: where the text behind its term begins, if half of the width is left for it. */
+/** Indent of continued lines: below the text behind a term, if that has half of the width. */
 function hangingIndent(line: string, columns: number): string {
   const indent = line.length - line.trimStart().length;
   if (indent === 0) return "";

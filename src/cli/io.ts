@@ -48,7 +48,6 @@ export interface Io extends SystemSite {
   readonly leaveWithin: (ms: number) => void;
   readonly isTty: boolean;
   readonly isInteractive: boolean;
-  /** Of the terminal; where stdout is none, a line may be as long as it is. */
   readonly size: () => { readonly columns: number; readonly rows: number };
   readonly cwd: string;
   /** Resolves to null at Ctrl-C and at the end of stdin. */
@@ -97,7 +96,7 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
     leaveWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
     isTty: stdout.isTTY,
     isInteractive: stdin.isTTY && stderr.isTTY,
-    size: () => ({ columns: stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY, rows: stdout.rows || 40 }),
+    size: () => ({ columns: stdout.columns || 120, rows: stdout.rows || 40 }),
     cwd: process.cwd(),
     ask,
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),

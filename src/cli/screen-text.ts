@@ -46,7 +46,7 @@ function startOf(text: string, width: number): string {
 
 const mark = "...";
 
-/** The end is left out, with a mark; no word is broken but one that fills more than half of the width. */
+/** The end is left out, with a mark; a word is broken only where it fills half of the width. */
 export function cutToWidth(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
   const start = startOf(text, Math.max(0, width - mark.length));

@@ -1,6 +1,6 @@
 import { cutPathToWidth, cutToWidth, padToWidth, textWidth, wordsIn, wrapLine } from "./screen-text.ts";
 
-/** Pure. Rows in columns that fit a window; one of endless width gets every column and cell whole. */
+/** Pure. Rows in columns that fit a window; in one of endless width all columns and cells are whole. */
 
 type Fit = (text: string, width: number) => string[];
 
@@ -15,7 +15,7 @@ const wrapped: Fit = (text, width) => {
 const cut: Fit = (text, width) => [cutToWidth(text, width)];
 const cutPath: Fit = (path, width) => [cutPathToWidth(path, width)];
 
-/** Columns that stay on one line where a window is too narrow, down to a width; the others are wrapped. */
+/** Columns that are cut to one line in a narrow window, down to a width; the others are wrapped. */
 const oneLineColumns: Readonly<Record<string, { readonly least: number; readonly fit: Fit }>> = {
   PROJECT: { least: 12, fit: cutPath },
   "PROJECT THERE": { least: 13, fit: cutPath },
@@ -26,7 +26,7 @@ const oneLineColumns: Readonly<Record<string, { readonly least: number; readonly
   "LAST REQUEST": { least: 20, fit: cut },
 };
 
-/** Columns that are left out where that is not enough, in this order; the first of a table never is. */
+/** Columns that are left out where that is not enough, in this order, but never the first. */
 const spared = [
   "CHECKPOINTS",
   "PRIORITY",
@@ -60,7 +60,10 @@ interface Column {
   width: number;
 }
 
-/** @param rows of one line in each cell, the first with the headings @param width Infinity: no window */
+/**
+ * @param rows of one line in each cell, the first with the headings
+ * @param width Infinity: no window
+ */
 export function table(rows: readonly (readonly string[])[], width: number): string {
   const [headings = [], ...items] = rows;
   const all = headings.map((heading, at) =>
@@ -81,7 +84,7 @@ function toColumn(heading: string, cells: readonly string[]): Column {
   return { heading, cells, width, least: Math.min(width, least), fit };
 }
 
-/** Leaves out columns, then takes from the widest. @returns null: the window is too narrow for a table */
+/** Leaves out columns, then takes from the widest. @returns null: no table fits the window */
 function narrowed(all: readonly Column[], width: number): readonly Column[] | null {
   let columns = all;
   const excess = (measure: "width" | "least"): number =>

@@ -199,7 +199,6 @@ function suggestion(typed: string, names: readonly string[]): string {
 
 /** Makes the program without commands. @param complain gets what commander writes of errors */
 function newProgram(cli: Cli, complain: (text: string) => void): Command {
-  const { io } = cli;
   const program = new Command("shim")
     .description(description)
     .version(version, "-V, --version")
@@ -208,7 +207,7 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .configureOutput({
       writeOut: (text) => cli.writeHelp(text),
       writeErr: complain,
-      getOutHelpWidth: () => helpWidth(io.size().columns),
+      getOutHelpWidth: () => helpWidth(cli.columns),
       getOutHasColors: () => false,
     })
     .enablePositionalOptions()
@@ -225,7 +224,7 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .description("the options of a command")
     .option("--all", "list every command")
     .action((words: readonly string[], { all }: { readonly all?: boolean }) => {
-      if (all === true) cli.writeHelp(allCommandsText(program, io.size().columns));
+      if (all === true) cli.writeHelp(allCommandsText(program, cli.columns));
       else findCommand(program, words).outputHelp();
     });
   return program.addCommand(help);

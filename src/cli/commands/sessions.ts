@@ -271,7 +271,7 @@ function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): 
       `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
       cli.wrap(`${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`),
       "",
-      ...timeline.flatMap((entry) => wrapLine(timelineLine(cli, entry), cli.io.size().columns, timeIndent)),
+      ...timeline.flatMap((entry) => wrapLine(timelineLine(cli, entry), cli.columns, timeIndent)),
       "",
       ...(total === 0 ? ["No checkpoints."] : checkpointRows(cli, checkpoints)),
       more > 0 && `  ${more} more: add \`--limit ${total}\``,
@@ -301,7 +301,7 @@ function timelineLine(cli: Cli, entry: TimelineEntry): string {
 function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): Lines {
   if (missing !== null) cli.progress(`The newest checkpoints are not searched: ${missing}`);
   if (sessions.length === 0) return [`Nothing found for "${oneLine(text, 80)}".`];
-  const width = cli.io.size().columns - 6;
+  const width = cli.columns - 6;
   return sessions.flatMap(({ shortId, title, project, total, checkpoints }) => {
     const folder = project === null ? "" : `  ${shortPath(project, cli.io.env["HOME"] ?? "")}`;
     const more = total - checkpoints.length;
@@ -352,7 +352,7 @@ function checkpointRows(cli: Cli, checkpoints: readonly ListedCheckpoint[]): str
     BECAUSE: ({ trigger }) => triggerText(trigger),
     "LAST REQUEST": lastRequest,
   };
-  const rows = cli.table(checkpoints, columns, undefined, cli.io.size().columns - 2);
+  const rows = cli.table(checkpoints, columns, undefined, cli.columns - 2);
   return rows
     .trimEnd()
     .split("\n")

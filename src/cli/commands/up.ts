@@ -70,7 +70,7 @@ async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
 
 function styleOf(cli: Cli): OverviewStyle {
   const { paint, io } = cli;
-  return { paint, command: () => cli.command, columns: io.size().columns, home: io.env["HOME"] ?? "" };
+  return { paint, command: () => cli.command, columns: cli.columns, home: io.env["HOME"] ?? "" };
 }
 
 async function read(cli: Cli, clients: readonly ClientState[]): Promise<CliResult<Overview>> {

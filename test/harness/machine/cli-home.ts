@@ -186,7 +186,7 @@ const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(fol
 const unheard = () => () => undefined;
 const keys = { onInterrupt: unheard, onEnter: unheard, onKeys: unheard };
 const input = { ...keys, ask: async () => "", readInput: async () => "", interrupted: () => AbortSignal.abort() };
-const window = { isTty: false, isInteractive: false, onResize: unheard };
+const window = { isTty: false, isInteractive: false, size: () => ({ columns: 200, rows: 50 }), onResize: unheard };
 const ends = { onReaderGone: unheard, leaveWithin: () => undefined, wait: async () => undefined };
 
 /** A command, which only reads, and the host that writes for it: with a runtime of the test it is both's. */
@@ -202,7 +202,6 @@ function anIo(home: CliHome, overrides: Partial<Io>): PrintingIo {
   const io: PrintingIo = {
     ...input,
     ...window,
-    size: () => ({ columns: io.isTty ? 200 : Number.POSITIVE_INFINITY, rows: 50 }),
     ...ends,
     parentPid: () => 1_000,
     startGroup,

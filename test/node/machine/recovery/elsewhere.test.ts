@@ -378,7 +378,10 @@ it("in a terminal the client is started by its resume command, and the session i
     return 0;
   };
   const ran = await home.shimWith({ ...terminal, startProcess }, `resume ${id} --in codex --native`);
-  expect(ran).toMatchObject({ code: 0, err: holding(`the conversation of ${id}, which stays as it is`) });
+  expect([ran.code, ran.err.replaceAll("\n", " ")]).toEqual([
+    0,
+    holding(`the conversation of ${id}, which stays as it is`),
+  ]);
   const [{ command, args, env }] = home.started as [(typeof home.started)[0]];
   expect([command, args[0], env]).toEqual(["codex", "resume", { SHIM_SUCCESSOR: args[1] }]);
   expect(home.runtime.store.read((sql) => sessions.get(sql, id), null)).toMatchObject({ recoveryBy: args[1] });
