@@ -129,15 +129,22 @@ function hooksEntry(file: SettingsFile, { known, wanted, set }: WantedHooks): En
   return { file, piece: "hooks", add: [says.join("; "), set], remove: ["removes the hooks", remove] };
 }
 
-/** How the hooks reach SHIM in a Claude Code of this version. */
+/**
+ * How the hooks reach SHIM in a Claude Code of this version. A hook that goes through SHIM's server
+ * fails, which the user sees at each tool call, where that was killed, is not allowed or was left
+ * out. So it does only to block the calls that SHIM cannot check, and on Windows, which has no
+ * script that is as fast.
+ */
 function hookDelivery(
   servers: JsonObject,
   version: string | null,
   platform: NodeJS.Platform,
   wantsBlocking: boolean,
 ): HookDelivery {
-  const server = hasHookTool(version) ? serverNameIn(servers, formOf("claude-code")) : null;
-  return { server, version, platform, isBlocking: wantsBlocking && canBlock(version) };
+  const isBlocking = wantsBlocking && canBlock(version);
+  const needsServer = isBlocking || (platform === "win32" && hasHookTool(version));
+  const server = needsServer ? serverNameIn(servers, formOf("claude-code")) : null;
+  return { server, version, platform, isBlocking };
 }
 
 /** Why calls that SHIM could not check are not blocked, although the user asks for it. */
@@ -147,7 +154,7 @@ export function notBlocking(isPlugin: boolean): string {
 }
 
 const versionNote =
-  "`claude` is not on the PATH, so the version of Claude Code is not known, and each event starts a process, which every version can, but slower. With `claude` on the PATH `shim init` changes that.";
+  "`claude` is not on the PATH, so the version of Claude Code is not known, and it gets only the hooks that every version has. With `claude` on the PATH `shim init` adds the others.";
 
 function serverNameIn(root: JsonObject, { servers }: ClientForm): string {
   return ourServers(root, servers)[0] ?? serverName;

@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { Terminal } from "#harness/claude/claude-code.ts";
-import { bash, briefs, ClaudeRig, endless, hello, received } from "#harness/claude/claude-rig.ts";
+import { type Terminal, untilFound } from "#harness/claude/claude-code.ts";
+import { bash, briefs, call, ClaudeRig, endless, hello, received } from "#harness/claude/claude-rig.ts";
 import { type ClientRun, endlessTool } from "#harness/clients/chat-rig.ts";
+import { copyShim } from "#harness/clients/real-clients.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
@@ -109,14 +110,14 @@ it("a killed session that is resumed receives its brief once, and no other chat 
  * @param claude the client that it finds there; null: none
  * @returns the servers that it has written
  */
-function initialise(rig: ClaudeRig, claude: string | null): Record<string, object> {
+function initialise(rig: ClaudeRig, claude: string | null, launcher = built.launcher): Record<string, object> {
   const folder = join(rig.root, "bin");
   mkdirSync(join(rig.home, ".claude"), { recursive: true });
   mkdirSync(folder);
   if (claude !== null) symlinkSync(claude, join(folder, "claude"));
   const path = [folder, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
   const env = { HOME: rig.home, SHIM_HOME: rig.paths.home, PATH: path };
-  execFileSync(process.execPath, [built.launcher, "init", "--yes"], { env, cwd: rig.project });
+  execFileSync(process.execPath, [launcher, "init", "--yes"], { env, cwd: rig.project });
   const text = readFileSync(join(rig.home, ".claude.json"), "utf8");
   return (JSON.parse(text) as { mcpServers: Record<string, object> }).mcpServers;
 }
@@ -135,8 +136,6 @@ it.each(cases)(
     if (binary === null) throw new Error("not installed: node scripts/install-claude.ts");
     const rig = new ClaudeRig();
     const mcpServers = way === "the plugin" ? {} : initialise(rig, way === "processes alone" ? null : binary);
-    const hooks = way === "the plugin" ? "" : readFileSync(join(rig.home, ".claude", "settings.json"), "utf8");
-    expect(hooks.includes("mcp_tool")).toBe(way.startsWith("init"));
     const hasPlugin = way.endsWith("plugin");
     await rig.printed("fix it", { steps: [bash("echo fixed"), { text: "Fixed." }], binary, mcpServers, hasPlugin });
     const [session, ...others] = rig.sessions();
@@ -144,5 +143,62 @@ it.each(cases)(
     const kinds = ["assistant", "end", "prompt", "start", "tool_end", "tool_start", "turn_end"];
     expect(rig.kinds(session!.id).toSorted()).toEqual(kinds);
     expect(await rig.nextBriefs()).toEqual([]);
+  },
+);
+
+it("Claude Code works on where SHIM's folder goes in the middle of a turn; the next chat says at its start that it is not saved", async () => {
+  const rig = new ClaudeRig();
+  const { shim, launcher } = copyShim(rig.root);
+  initialise(rig, claudeBinary(), launcher);
+  const options = { hasPlugin: false, mcpServers: {}, args: ["--permission-mode", "acceptEdits"] };
+  const make = (name: string) => call("Write", { file_path: rig.path(name), content: "made" });
+  const gone = bash(`mv "${shim}" "${shim}.gone"`);
+  await rig.printed("make a file", { ...options, steps: [gone, make("open.txt"), { text: "Done." }] });
+  expect([existsSync(shim), existsSync(rig.path("open.txt"))]).toEqual([false, true]);
+  const { process: next } = await rig.terminal({ ...options, steps: [make("new.txt"), { text: "Alldone." }] });
+  await next.shows("SHIMdoesnotsavethischat");
+  await next.send("make another file");
+  await next.shows("Alldone.");
+  expect(existsSync(rig.path("new.txt"))).toBe(true);
+  expect(next.screen()).not.toMatch(hookFailure);
+});
+
+/** What the user would see of a hook that fails, as the screen has it without blanks. */
+const hookFailure = /hookfailed|hookerror|notconnected|stophookproblem/;
+
+it.each(["left out by --strict-mcp-config", "killed"])(
+  "with SHIM's server %s no hook fails, each event is recorded, and a turn can be taken back",
+  async (how) => {
+    const rig = new ClaudeRig();
+    const mcpServers = initialise(rig, claudeBinary());
+    const file = join(rig.project, "made.txt");
+    const steps = [bash("echo one"), call("Write", { file_path: file, content: "made" }), { text: "Alldone." }];
+    const chat = await rig.terminal({
+      steps,
+      hasPlugin: false,
+      mcpServers: how === "killed" ? mcpServers : {},
+      args: ["--permission-mode", "acceptEdits"],
+    });
+    if (how === "killed") {
+      const [front] = await untilFound(() => {
+        const found = rig.processes().filter(({ command }) => command.at(-1) === "mcp");
+        return found.length > 0 && found;
+      }, "the front");
+      process.kill(front!.pid, "SIGKILL");
+    }
+    await chat.process.send("make a file");
+    await chat.process.shows("Alldone.");
+    expect(chat.process.screen()).not.toMatch(hookFailure);
+    const { id } = await rig.begun();
+    await untilFound(() => rig.kinds(id).includes("turn_end"), "the end of the turn");
+    const kinds = rig.kinds(id).filter((kind) => kind.startsWith("tool"));
+    expect(kinds.toSorted()).toEqual(["tool_end", "tool_end", "tool_start", "tool_start"]);
+    const options = {
+      cwd: rig.project,
+      env: { HOME: rig.home, SHIM_HOME: rig.paths.home, PATH: process.env["PATH"] },
+    };
+    expect(execFileSync(process.execPath, [built.launcher, "undo", "--diff"], options).toString()).toContain(
+      "made.txt",
+    );
   },
 );

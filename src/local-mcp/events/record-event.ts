@@ -49,8 +49,13 @@ import { betweenTurns, type EventTranscript, type IdentifiedEvent, enterSession 
 import type { IncomingEvent } from "./read-event.ts";
 import { recordEntries } from "./record-entries.ts";
 
-const deadText =
-  "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";
+const deadText = "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing";
+
+/** The plugin's tool events go through the process. */
+function deadWarning({ CLAUDE_PLUGIN_ROOT: plugin }: NodeJS.ProcessEnv): string {
+  if (plugin === undefined) return `${deadText}.`;
+  return `${deadText}, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.`;
+}
 
 interface FrontCheck {
   /** The client has lost its front, of which its user does not know yet. */
@@ -151,7 +156,7 @@ export function recordEvent(
   recordEnd(recording, isNew);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording, arms);
-  const warning = isFrontDead ? deadText : (missedWarning(incoming, missedTools) ?? limit);
+  const warning = isFrontDead ? deadWarning(identified.runtime.env) : (missedWarning(incoming, missedTools) ?? limit);
   const isTranscriptBehind = transcript.isBehind;
   const asked = askedPermission(recording, effects);
   return { sessionId, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted, asked };

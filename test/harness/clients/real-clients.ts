@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as installed from "../../../scripts/install-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
@@ -28,7 +28,16 @@ export interface FileClient extends RealClient {
   edit(path: string, before: string, after: string): ToolCall;
 }
 
-const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
+const root = join(import.meta.dirname, "..", "..", "..");
+const launcher = join(root, "bin", "shim.mjs");
+
+/** A copy of SHIM that may be lost, in a folder whose name has a blank, a quote and an umlaut. @returns its launcher */
+export function copyShim(folder: string): { readonly shim: string; readonly launcher: string } {
+  const shim = join(folder, "Jürgen's shim");
+  for (const name of ["bin", "dist", "plugin", "package.json"])
+    cpSync(join(root, name), join(shim, name), { recursive: true });
+  return { shim, launcher: join(shim, "bin", "shim.mjs") };
+}
 
 const option = (name: string, value: string | null): string[] => (value === null ? [] : [name, value]);
 

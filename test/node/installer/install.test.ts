@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
-import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
+import { hookTimeout, isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import { json } from "#src/installer/settings.ts";
 import { aClientHome, anInstalledHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
@@ -47,16 +47,31 @@ it("puts server, hooks and status line into a Claude Code without settings, and 
   expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
 });
 
-it("a client that knows hooks of a server gets them for tool events, under the server's name", () => {
-  const home = aClientHome("2.1.118 (Claude Code)");
-  home.write(home.servers, JSON.stringify({ mcpServers: { mine: server } }));
+it("no hook of Claude Code needs SHIM's server, which may be killed, left out or not allowed", () => {
+  const home = aClientHome("2.1.332 (Claude Code)");
   home.install();
+  expect(home.read(home.settings)).not.toContain("mcp_tool");
+  expect(home.value(home.settings, "hooks", "PreToolUse")).toEqual([{ hooks: [handler("PreToolUse")] }]);
+  expect(home.install().edits).toEqual([]);
+});
+
+it("on Windows a client that knows hooks of a server gets them for tool events, under the server's name", () => {
+  const home = aClientHome("2.1.118 (Claude Code)");
+  const code = { ...home.code, platform: "win32" } as const;
+  home.write(home.servers, JSON.stringify({ mcpServers: { mine: server } }));
+  home.install(code);
   const hooks = home.value(home.settings, "hooks") as Record<string, object[]>;
   for (const event of ["PreToolUse", "Stop"] as const) expect(hooks[event]).toEqual(hookToolGroups(event, "mine"));
   for (const event of ["SessionStart", "UserPromptSubmit", "SessionEnd"] as const)
-    expect(hooks[event]).toEqual([{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]);
+    expect(hooks[event]).toEqual([
+      {
+        hooks: [
+          { type: "command", command: launch.node, args: [launch.hookScript, event], timeout: hookTimeout(event) },
+        ],
+      },
+    ]);
   expect(Object.keys(hooks)).not.toContain("PreModelSwitch");
-  expect(home.install().edits).toEqual([]);
+  expect(home.install(code).edits).toEqual([]);
 });
 
 it("where the user asks for it, hooks block a call that SHIM could not check, and no longer when not", () => {
@@ -69,7 +84,7 @@ it("where the user asks for it, hooks block a call that SHIM could not check, an
   expect(home.value(home.settings, "hooks", "Stop")).toEqual(hookToolGroups("Stop", "shim"));
   home.write(home.config, "{}");
   home.install();
-  expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim"));
+  expect(groups()).toEqual([{ hooks: [handler("PreToolUse")] }]);
 });
 
 it("corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
@@ -215,7 +230,7 @@ it("says how tool events reach SHIM, and what to do where the client and the hoo
   expect(codes(lookAt(home, updated))).toEqual(["ok installed", "warning outdated"]);
   home.claudeVersion = updated.claudeVersion;
   home.install();
-  expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");
+  expect(lookAt(home, updated)[0]?.text).toContain("tool events start a process each (Claude Code 2.1.328)");
   expect(codes(lookAt(home, updated))).toEqual(["ok installed"]);
   expect(codes(lookAt(home))).toEqual(["ok installed", "warning outdated"]);
   expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
