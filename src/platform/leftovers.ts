@@ -5,9 +5,13 @@ import { isRunning } from "./processes.ts";
 /** Names that `temporaryBeside` gives. */
 export const temporaryNames = /^\..+\.shim-(\d+)\.tmp$/s;
 
+/** Names of folders in a project with files that are about to change. */
+export const stagingNames = /^\.shim-undo-(\d+)-/;
+
 /** Pure. Whether it is, or is in, what SHIM writes before it gets its name. @param path with "/" */
 export function isTemporary(path: string): boolean {
-  return path.includes(".shim-") && path.split("/").some((name) => temporaryNames.test(name));
+  if (!path.includes(".shim-")) return false;
+  return path.split("/").some((name) => temporaryNames.test(name) || stagingNames.test(name));
 }
 
 /** @param ofProcess matches names of what a killed process leaves; its group is the process */

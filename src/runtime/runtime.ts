@@ -69,7 +69,13 @@ export class CallLostError extends Error {
   }
 }
 
-export type JobName = "takeSnapshot" | "foreseeConflicts" | "dropSnapshots" | "makeBundle" | "undoFiles";
+export type JobName =
+  | "takeSnapshot"
+  | "foreseeConflicts"
+  | "dropSnapshots"
+  | "makeBundle"
+  | "undoFiles"
+  | "writePlanned";
 
 /** A name and input of long work, which can be cloned. */
 export interface Job {

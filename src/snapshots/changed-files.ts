@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { isAbsolute, join, relative, sep, dirname } from "node:path";
 import { isTemporary } from "../platform/leftovers.ts";
+import { blobId } from "./file-entry.ts";
 import type { FileComparison } from "./file-state.ts";
 import { answerSync, displayPath, repositoryGit, splitRaw, userGit, type Git, GitError, rawList, run } from "./git.ts";
 
@@ -156,11 +156,7 @@ function compare(path: string, id: string, until: number): FileComparison {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile() || stats.size > maxFileBytes) return "unknown";
   const content = readFileSync(path);
-  // Git's object id (gitformat-loose: "blob", the size, a zero byte, the content).
-  const hash = createHash(id.length === 64 ? "sha256" : "sha1")
-    .update(`blob ${content.length}\0`)
-    .update(content);
-  if (hash.digest("hex") === id) return "same";
+  if (blobId(content, id.length === 64 ? "sha256" : "sha1") === id) return "same";
   return stats.mtimeMs > until + slackMs ? "changed" : "unknown";
 }
 

@@ -3,8 +3,10 @@ import { isAbsolute, join, relative, sep } from "node:path";
 import type { FileStamp } from "../contract/work-state.ts";
 import { displayPath, joinRaw, run, text, type Git, type RawPath } from "./git.ts";
 import { realPath } from "../platform/paths.ts";
-import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
 import { Excluded } from "./path-state.ts";
+import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { replaceFiles } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
 import { type ExcludedFile, lostOf, madeSince, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
@@ -20,7 +22,7 @@ import {
   type UndoneFile,
   type UndoStep,
 } from "./undo-history.ts";
-import type { WorkTree } from "./work-tree.ts";
+import { isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface UndoInput extends SnapshotInput {
   /**
@@ -36,8 +38,8 @@ export interface UndoInput extends SnapshotInput {
   readonly others: readonly (readonly [path: string, reason: string])[];
   /** Paths of files and folders, relative to the project; empty: all. */
   readonly chosen: readonly string[];
-  /** preview: says what it would change; save: saves the files of now; apply: changes them, too. */
-  readonly how: "preview" | "save" | "apply";
+  /** save: saves the files of now, too. */
+  readonly how: "preview" | "save";
 }
 
 export type UndoneFiles =
@@ -49,11 +51,11 @@ export type UndoneFiles =
       readonly left: readonly ExcludedFile[];
       /** Text as `git diff` prints it; empty where it was applied. */
       readonly diff: string;
-      /** Where it was applied to some file. */
-      readonly applied: { readonly snapshot: Snapshot; readonly undone: readonly UndoneFile[] } | null;
+      /** How to do it, where it was saved and there is something to do; also what a killed undo has done. */
+      readonly planned: { readonly snapshot: Snapshot; readonly changes: readonly UndoneFile[] } | null;
     };
 
-/** Takes back what a chat has changed, or says what that would be. */
+/** Says what would take back what a chat has changed. */
 export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
   return withProject<UndoneFiles>(
     input,
@@ -65,12 +67,13 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
       const { ready, missing } = await split(opened, present, wanted);
       const stays = [...left, ...missing];
-      if (input.how !== "preview" && ready.length > 0) {
+      if (input.how === "save" && ready.length > 0) {
         const begun = found.begun.filter(({ path }) => isChosen(input.chosen, path));
-        return apply(input, { opened, tree, present }, { ready, begun, left: stays });
+        const planned = { snapshot: await adopt(opened, tree, present, input), changes: [...begun, ...ready] };
+        return { state: "done", changes: ready.map(toFileChange), left: stays, diff: "", planned };
       }
-      const diff = ready.length === 0 || input.how !== "preview" ? "" : await diffOf(opened, present, ready);
-      return { state: "done", changes: ready.map(toFileChange), left: stays, diff, applied: null };
+      const diff = ready.length === 0 ? "" : await diffOf(opened, present, ready);
+      return { state: "done", changes: ready.map(toFileChange), left: stays, diff, planned: null };
     },
     (refused) => refused,
   );
@@ -90,46 +93,30 @@ async function heldBefore(git: Git, root: string, what: UndoInput["what"]): Prom
   return [...new Set(paths)];
 }
 
-interface Opened {
-  readonly opened: OpenRepository;
-  readonly tree: WorkTree;
-  readonly present: PresentFiles;
+export interface WriteInput extends SnapshotInput {
+  /** As `undoFiles` has planned them. */
+  readonly changes: readonly UndoneFile[];
+  readonly beforeStep?: () => void;
 }
 
-async function apply(
-  input: UndoInput,
-  { opened, tree, present }: Opened,
-  { ready, begun, left }: Record<"ready" | "begun", readonly UndoneFile[]> & Pick<Found, "left">,
-): Promise<UndoneFiles> {
-  const answer = (
-    snapshot: Snapshot,
-    own: readonly UndoneFile[],
-    notRestored: readonly ExcludedFile[],
-  ): UndoneFiles => {
-    const undone = [...begun, ...own];
-    const changes = undone.map(toFileChange);
-    return { state: "done", changes, left: [...left, ...notRestored], diff: "", applied: { snapshot, undone } };
-  };
-  if (input.how === "save") return answer(await adopt(opened, tree, present, input), ready, []);
-  return withStaging(async (scratch) => {
-    const staged = { folder: join(scratch, "files"), project: tree.top };
-    await stageFiles(opened, [tree.objects], present, ready, staged.folder);
-    // First: what is replaced comes back from it.
-    const snapshot = await adopt(opened, tree, present, input);
-    const { written, notRestored } = await replaceFiles(staged, ready.map(toFileChange), null);
-    const isWritten = new Set(written);
-    const undone = ready.filter(({ path }) => isWritten.has(displayPath(path)));
-    return answer(snapshot, undone, notRestored);
-  });
-}
+export type WrittenFiles =
+  | { readonly state: "skipped" | "failed"; readonly reason: string }
+  | { readonly state: "done"; readonly written: readonly UndoneFile[]; readonly left: readonly ExcludedFile[] };
 
-function isChosen(chosen: readonly string[], path: RawPath): boolean {
-  const shown = displayPath(path);
-  return chosen.length === 0 || chosen.some((one) => shown === one || shown.startsWith(`${one}/`));
-}
-
-function toFileChange({ path, before, after }: UndoneFile): FileChange {
-  return { path: displayPath(path), now: after === null ? "created" : before === null ? "missing" : "changed" };
+/** Makes planned changes in the project; a file that is not as planned stays. */
+export async function writePlanned({ changes, beforeStep, ...input }: WriteInput): Promise<WrittenFiles> {
+  return withProject<WrittenFiles>(
+    input,
+    async (opened, tree) => {
+      const { top } = tree;
+      const source = join(opened.scratch, "files");
+      await checkOut(opened, tree, changes, source);
+      const work = { top, changes, source, backup: null, ...omitUndefined({ beforeStep }) };
+      const { written, notRestored } = await replaceFiles(work);
+      return { state: "done", written, left: notRestored };
+    },
+    (refused) => refused,
+  );
 }
 
 /** Files whose content is stored no more cannot come back. */
@@ -150,16 +137,16 @@ async function split(
 }
 
 /** Writes the files as they are to be. */
-async function stageFiles(
+async function checkOut(
   opened: OpenRepository,
-  objects: readonly string[],
-  { settings }: PresentFiles,
+  { objects, config }: WorkTree,
   changes: readonly UndoneFile[],
   folder: string,
 ): Promise<void> {
   mkdirSync(folder);
   const back = changes.filter(({ after }) => after !== null);
-  const git = await indexAfter(opened, readingGit(opened, objects, folder, settings), back);
+  const reader = readingGit(opened, [objects], folder, config.filter(isContentSetting));
+  const git = await indexAfter(opened, reader, back);
   // Exit 1: some could not be written; they are found by their absence.
   await run(git, ["checkout-index", "-q", "-z", "--stdin"], joinRaw(back.map(({ path }) => path)), [0, 1, 128]);
 }

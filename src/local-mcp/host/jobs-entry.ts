@@ -5,7 +5,7 @@ import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
 import { foreseeConflicts } from "../../snapshots/foresee-conflicts.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
-import { undoFiles } from "../../snapshots/undo-files.ts";
+import { undoFiles, writePlanned } from "../../snapshots/undo-files.ts";
 import type { JobAnswer } from "./job-process.ts";
 
 const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
@@ -14,6 +14,7 @@ const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   dropSnapshots,
   makeBundle,
   undoFiles,
+  writePlanned,
 };
 
 let abort = new AbortController();

@@ -2,15 +2,8 @@ import { existsSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { err, ok } from "../../shared/result.ts";
-import {
-  changesOf,
-  diffOf,
-  replaceFiles,
-  withStaging,
-  type FileChange,
-  type ReplacedFiles,
-  type Staged,
-} from "../../snapshots/replace-files.ts";
+import { changesOf, diffOf, toFileChange, withScratch, type Staged } from "../../snapshots/compare-files.ts";
+import { replaceFiles, type ReplacedFiles } from "../../snapshots/replace-files.ts";
 import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
@@ -18,6 +11,8 @@ import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { notUtf8 } from "../../platform/paths.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
+import { displayPath } from "../../snapshots/git.ts";
+import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
@@ -38,7 +33,7 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
     compare(context, input, async ({ facts }, { staged, compared, changes, notRestored }) => {
       const { env } = context.site;
       const diff = changes.length === 0 ? "" : await diffOf(staged, changes, { env, timeoutMs: filesTimeoutMs });
-      return ok({ ...facts, notRestored, compared, changes, diff });
+      return ok({ ...facts, notRestored, compared, changes: changes.map(toFileChange), diff });
     }),
   "files.restore": async (context, input) => {
     const { into, files } = input;
@@ -68,11 +63,13 @@ async function restoreIntoProject(
     const folder = `${facts.project}-before-${short}`;
     let backup = folder;
     for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
-    const replaced = await replaceFiles(staged, changes, backup, () => isStopped);
+    const { project: top, folder: source } = staged;
+    const replaced = await replaceFiles({ top, source, changes, backup, isStopped: () => isStopped });
     const count = replaced.written.length;
     if (count + replaced.notRestored.length < changes.length) return err(stopped(replaced, changes, facts.project));
     const all = [...notRestored, ...replaced.notRestored];
-    return ok({ ...facts, ...replaced, notRestored: all, into: null, differing: changes.length });
+    const written = replaced.written.map(({ path }) => displayPath(path));
+    return ok({ ...facts, ...replaced, written, notRestored: all, into: null, differing: changes.length });
   });
   forget?.();
   // Ctrl-C ends git, too.
@@ -81,7 +78,7 @@ async function restoreIntoProject(
 
 const stoppedBefore = { code: "interrupted", message: "it was stopped. Nothing was restored." } as const;
 
-function stopped({ written, backup }: ReplacedFiles, { length }: readonly FileChange[], project: string) {
+function stopped({ written, backup }: ReplacedFiles, { length }: readonly UndoneFile[], project: string) {
   if (written.length === 0) return stoppedBefore;
   const where = backup === null ? "" : ` What they replaced is in ${backup}.`;
   const message = `it was stopped: ${written.length} of ${pluralize(length, "file")} were restored in ${project}.${where} The same command restores the rest.`;
@@ -93,7 +90,7 @@ type Selection = CheckedMachineInput<"files.diff">;
 interface Compared {
   readonly staged: Staged;
   readonly compared: number;
-  readonly changes: readonly FileChange[];
+  readonly changes: readonly UndoneFile[];
   readonly notRestored: readonly ExcludedFile[];
 }
 
@@ -111,7 +108,7 @@ async function compare<T>(
     return err({ code: "no_project", message: `${project} does not exist. --into names another folder.` });
   const chosen = pathsIn(project, input.folder, input.files);
   if (!chosen.ok) return chosen;
-  return withStaging(async (scratch) => {
+  return withScratch(async (scratch) => {
     context.progress?.("Comparing the files ...");
     const staged = { folder: join(scratch, "files"), project };
     const written = withReason(await write(staged.folder));

@@ -7,7 +7,8 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { reversed, undoFiles, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { toFileChange } from "../../snapshots/compare-files.ts";
+import { reversed, undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
@@ -66,7 +67,6 @@ async function apply(
     return isBegun ? audit.append(sql, runtime.now(), { ...action, result: "begun" }) : null;
   });
   const done = planned.ok ? await putBack(runtime, chat, checkpoint, planned.value) : planned;
-  const applied = done.ok ? done.value.applied : null;
   const end = done.ok ? { result: "done", rows: done.value.changes.length } : { result: done.error.code, rows: null };
   runtime.store.write((sql) => {
     if (begun !== null) audit.settle(sql, begun, end);
@@ -80,14 +80,14 @@ async function apply(
     news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, { kind: "notice", text });
   });
   if (!done.ok) return done;
-  return ok({ ...factsOf(runtime, chat, done.value), checkpoint: applied === null ? null : checkpoint });
+  return ok({ ...factsOf(runtime, chat, done.value), checkpoint: done.value.planned && checkpoint });
 }
 
 /** @param unfinished what it is, until it is over @returns false: nothing is to be recorded */
-function record(sql: Sql, checkpointId: string, { applied }: DoneFiles, unfinished: "undo" | "redo" | null): boolean {
-  if (applied?.snapshot.state !== "done") return false;
-  const { state, repository, head, branch, commit, ...rest } = applied.snapshot;
-  const detail = { ...rest, undone: applied.undone, ...(unfinished && { unfinished }) };
+function record(sql: Sql, checkpointId: string, { planned }: DoneFiles, unfinished: "undo" | "redo" | null): boolean {
+  if (planned?.snapshot.state !== "done") return false;
+  const { state, repository, head, branch, commit, ...rest } = planned.snapshot;
+  const detail = { ...rest, undone: planned.changes, ...(unfinished && { unfinished }) };
   return snapshots.update(sql, { checkpointId }, { state, repository, head, branch, commit, detail }) > 0;
 }
 
@@ -96,13 +96,16 @@ async function putBack(
   runtime: Runtime,
   chat: ChosenChat,
   checkpointId: string,
-  planned: DoneFiles,
+  { planned, left, ...rest }: DoneFiles,
 ): Promise<OperationResult<DoneFiles>> {
-  if (planned.applied === null) return ok(planned);
-  const what = { redo: planned.applied.undone.map(reversed), isBegun: true };
+  if (planned === null) return ok({ ...rest, planned, left });
   try {
-    const done = await run(runtime, { ...chat, what }, checkpointId, "apply");
-    return done.ok ? ok({ ...done.value, left: [...planned.left, ...done.value.left] }) : done;
+    const input = { ...inputOf(runtime, chat, checkpointId), changes: planned.changes };
+    const done = await runApart(runtime, "writePlanned", writePlanned, input);
+    if (done.state !== "done") return refused(done);
+    const { written } = done;
+    const made = written.length === 0 ? null : { ...planned, changes: written };
+    return ok({ ...rest, changes: written.map(toFileChange), left: [...left, ...done.left], planned: made });
   } catch (error) {
     const again =
       chat.prompt === null ? "`shim undo --redo`" : "`shim undo --redo` takes back what it did, and `shim undo`";
@@ -252,18 +255,23 @@ type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;
 
 async function run(
   runtime: Runtime,
-  { session, what, stamps, others, chosen }: ChosenChat,
+  chat: ChosenChat,
   checkpointId: string,
   how: UndoInput["how"],
 ): Promise<OperationResult<DoneFiles>> {
-  const { env, paths, config } = runtime;
-  const project = { project: session.project, snapshots: paths.snapshots, limits: config.snapshots };
-  const work = { what, stamps, others, chosen, how };
-  const input = { env: { ...env }, ...project, checkpointId, now: runtime.now(), ...work };
+  const { what, stamps, others, chosen } = chat;
+  const input = { ...inputOf(runtime, chat, checkpointId), what, stamps, others, chosen, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
-  if (done.state === "done") return ok(done);
-  const code = done.state === "skipped" ? "no_snapshot" : "restore_failed";
-  return err({ code, message: `${done.reason}. Nothing was put back.` });
+  return done.state === "done" ? ok(done) : refused(done);
+}
+
+function inputOf({ env, paths, config, now }: Runtime, { session: { project } }: ChosenChat, checkpointId: string) {
+  return { env: { ...env }, project, snapshots: paths.snapshots, limits: config.snapshots, checkpointId, now: now() };
+}
+
+function refused({ state, reason }: { readonly state: "skipped" | "failed"; readonly reason: string }) {
+  const code = state === "skipped" ? "no_snapshot" : "restore_failed";
+  return err({ code, message: `${reason}. Nothing was put back.` } as const);
 }
 
 function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: DoneFiles): Facts {

@@ -134,9 +134,9 @@ it("what a restore that was killed has left, in the project and beside it, goes 
   const { home } = await withSnapshot();
   const { pid } = spawnSync("true");
   const staged = join(tmpdir(), `shim-restore-${pid}-left`);
-  const mine = `.mine.shim-${process.pid}.tmp`;
+  const mine = `.shim-undo-${process.pid}-used/new-0`;
   write(staged, { "files/a.txt": "two\n" });
-  write(home.project, { "a.txt": "three\n", [`.a.txt.shim-${pid}.tmp`]: "tw", [mine]: "in use" });
+  write(home.project, { "a.txt": "three\n", [`.shim-undo-${pid}-left/new-0`]: "tw", [mine]: "in use" });
   expect((await home.shim("restore --yes")).code).toBe(0);
   expect(Object.keys(contents(home.project)).toSorted()).toEqual([".env", mine, "a.txt"].toSorted());
   expect(existsSync(staged)).toBe(false);
@@ -163,7 +163,7 @@ it("Ctrl-C stops a restore between two files and says what it did; the host comp
   await saveLater(home, ids.elsewhere, many);
   write(project, Object.fromEntries(Object.keys(many).map((name) => [name, "two\n"])));
   expect(await home.shimWith(atOnce, "restore --yes")).toMatchObject(failed(130, "Nothing was restored"));
-  const hasBegun = (): boolean => readdirSync(home.folder).some((name) => name.includes("-before-"));
+  const hasBegun = (): boolean => textsOf(project, "many/0")[0] === "one\n";
   const done = /stopped: 50 of 200 files were restored in .* What they replaced is in .*-before-\S+\. The same/;
   expect(await home.shimWith(stoppedWhen(hasBegun), "restore --yes")).toMatchObject(failed(130, done));
   expect(await home.json("restore --yes")).toMatchObject({ written: { length: 150 }, notRestored: [] });

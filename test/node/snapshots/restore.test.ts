@@ -1,17 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { replaceFiles } from "#src/snapshots/replace-files.ts";
 import { displayPath } from "#src/snapshots/git.ts";
 import { makeBundle, type BundleResult } from "#src/snapshots/make-bundle.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import { restoreFiles, restoreReceived, type RestoreOutcome } from "#src/snapshots/restore-files.ts";
 import { type RestoreReceivedInput, type RestoreResult } from "#src/snapshots/restore-files.ts";
-import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
+import { undoFiles, writePlanned, type UndoInput, type WrittenFiles } from "#src/snapshots/undo-files.ts";
 import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
 import { commitAll, contents, edit, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
 import { makeProject, noise, purge, snapshotOf, T0, taken, temporaryFolder } from "#harness/machine/git-project.ts";
@@ -69,17 +68,6 @@ it("names exactly the borrowed files that the project has lost, and brings the r
   expect(result.notRestored.map(({ path }) => path)).toEqual(["d/large too.bin", "large.bin"]);
   expect(result.notRestored[0]?.reason).toContain("project's own objects");
   expect(Object.keys(contents(into))).toEqual(["a.txt", "new.txt", "small.txt"]);
-});
-
-it("a file that is put back takes the place of the one that is there, which is not written over", async () => {
-  const root = temporaryFolder();
-  write(root, { "staged/a": "then", "project/a": "now" });
-  // A file that is written over would change under this name, too.
-  linkSync(join(root, "project/a"), join(root, "kept"));
-  const staged = { folder: join(root, "staged"), project: join(root, "project") };
-  await replaceFiles(staged, [{ path: "a", now: "changed" }], null);
-  const texts = ["project/a", "kept"].map((name) => readFileSync(join(root, name), "utf8"));
-  expect(texts).toEqual(["then", "now"]);
 });
 
 function placeOf({ root }: GitProject, name: string) {
@@ -390,9 +378,10 @@ function tolerated(act: () => void): void {
   }
 }
 
-function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): ReturnType<typeof undoFiles> {
+async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<WrittenFiles> {
   const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS };
-  return undoFiles({ ...input, ...undone, ...more, how: "apply" });
+  const done = await undoFiles({ ...input, ...undone, ...more, how: "save" });
+  return done.state === "done" ? writePlanned({ ...input, changes: done.planned?.changes ?? [] }) : done;
 }
 
 it("a file whose line endings alone have changed comes back, which git calls unchanged", async () => {
@@ -406,6 +395,6 @@ it("a file whose line endings alone have changed comes back, which git calls unc
   write(project, { "a.txt": "one\ntwo\n" });
   const { commit: end } = await taken(from, { checkpointId: "second" });
   const what = { steps: [{ ...step, start: commit, end, leftOut: [] }] };
-  expect(await undo(from, { what })).toMatchObject({ changes: [{ path: "a.txt", now: "changed" }], left: [] });
+  expect(await undo(from, { what })).toMatchObject({ written: [{ path: "a.txt" }], left: [] });
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });

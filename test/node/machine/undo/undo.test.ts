@@ -10,7 +10,7 @@ import { commitAll, contents, git, write } from "#harness/machine/git-project.ts
 import { aUserLine } from "#harness/machine/transcripts.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import type { Job } from "#src/runtime/runtime.ts";
-import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
+import { undoFiles, writePlanned, type UndoInput, type WriteInput } from "#src/snapshots/undo-files.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 
 const command = (work: () => void): ToolWork => ({ tool: "Bash", work });
@@ -74,10 +74,11 @@ it.each([true, false])("a turn's changes, also types and modes, are undone and r
 
 /** The host's process for it is killed when it has put the first file back. */
 async function undoKilled({ runtime, undo }: UndoRig, input: Parameters<UndoRig["undo"]>[0] = {}): Promise<void> {
-  const startJob = async ({ input: given }: Job): Promise<unknown> => {
-    const job = { ...given, processes: runtime.processes } as unknown as UndoInput;
-    if (job.how !== "apply") return undoFiles(job);
-    await undoFiles({ ...job, chosen: ["a"] });
+  const startJob = async ({ name, input: given }: Job): Promise<unknown> => {
+    const job = { ...given, processes: runtime.processes };
+    if (name === "undoFiles") return undoFiles(job as unknown as UndoInput);
+    const work = job as unknown as WriteInput;
+    await writePlanned({ ...work, changes: work.changes.filter(({ path }) => path === "a") });
     throw new Error("killed");
   };
   Object.assign(runtime, { startJob });
@@ -108,10 +109,11 @@ it("an undo is in the audit log before it changes a file", async () => {
   const rig = anUndoRig({ a: "0\n" });
   await rig.turn("one", makes(rig, "1", "a"));
   const seen: unknown[] = [];
-  const startJob = ({ input: given }: Job): Promise<unknown> => {
-    const job = { ...given, processes: rig.runtime.processes } as unknown as UndoInput;
-    if (job.how === "apply") seen.push(...listNewest(rig.runtime, 9).map(({ kind, detail }) => [kind, detail]));
-    return undoFiles(job);
+  const startJob = ({ name, input: given }: Job): Promise<unknown> => {
+    const job = { ...given, processes: rig.runtime.processes };
+    if (name === "undoFiles") return undoFiles(job as unknown as UndoInput);
+    seen.push(...listNewest(rig.runtime, 9).map(({ kind, detail }) => [kind, detail]));
+    return writePlanned(job as unknown as WriteInput);
   };
   Object.assign(rig.runtime, { startJob });
   await rig.undo();
