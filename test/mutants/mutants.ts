@@ -64,6 +64,18 @@ export const mutants: readonly Mutant[] = [
     "chat.endedAt !== null || isDead(chat, processes, now)",
     "chat.endedAt !== null",
   ]),
+  defect(19, "src/snapshots/replace-files.ts", "an undo writes over what an editor saves meanwhile", [
+    "if (!isKept(file)) {",
+    'if (file.path === "") {',
+  ]),
+  defect(19, "src/snapshots/staged-files.ts", "what is written into a file while it is replaced is lost", [
+    "if (isTakenBack(file)) left.push",
+    'if (file.path === "") left.push',
+  ]),
+  defect(19, "src/snapshots/staged-files.ts", "a private file that is put back can be read by all", [
+    "(now?.isFile() ? now.mode :",
+    "(now?.isFIFO() ? now.mode :",
+  ]),
   defect(23, "src/contract/chat-state.ts", "a chat that was silent for long is called dead", [
     'return presence.is === "gone"',
     'return presence.is !== "alive"',
