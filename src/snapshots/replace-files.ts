@@ -42,7 +42,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
   const { top, source, backup, isStopped = () => false, beforeStep = () => undefined } = work;
   const staging = new Staging(top, source, backup);
   const reasons = new Map<RawPath, string>();
-  const written: UndoneFile[] = [];
+  const written = new Set<RawPath>();
   const leave = ({ path }: UndoneFile, error: unknown): void => void reasons.set(path, reasonOf(error));
   try {
     const staged: StagedFile[] = [];
@@ -58,7 +58,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
     await eachInTurns(staged, isStopped, (file) => {
       try {
         replace(top, file, beforeStep);
-        written.push({ path: file.path, before: file.before, after: file.after });
+        written.add(file.path);
       } catch (error) {
         leave(file, error);
       }
@@ -67,7 +67,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
     for (const { path, reason } of staging.settle()) reasons.set(path, reason);
   }
   return {
-    written: written.filter(({ path }) => !reasons.has(path)),
+    written: work.changes.filter(({ path }) => written.has(path) && !reasons.has(path)),
     notRestored: [...reasons].map(([path, reason]) => ({ path: displayPath(path), reason })),
     backup: backup !== null && existsSync(backup) ? backup : null,
   };
