@@ -15,7 +15,7 @@ export interface Staged {
   readonly project: string;
 }
 
-/** What is shown of a file that is to change. */
+/** A file that is to change, as people see it. */
 export interface FileChange {
   /** Relative to the project. */
   readonly path: string;

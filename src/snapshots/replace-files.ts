@@ -24,10 +24,10 @@ export interface Replacement {
 }
 
 export interface ReplacedFiles {
-  /** Also those that were as they are to be. */
+  /** Changed files, and those that were as they are to be. */
   readonly written: readonly UndoneFile[];
   readonly notRestored: readonly ExcludedFile[];
-  /** Null: there was nothing to replace. */
+  /** Folder with the replaced files; null: there was nothing to replace. */
   readonly backup: string | null;
 }
 
@@ -162,7 +162,7 @@ function isInside(top: string, link: Buffer): boolean {
   try {
     return realpathSync(link).startsWith(realpathSync(top) + sep);
   } catch {
-    // It leads nowhere.
+    // The link leads nowhere.
     return true;
   }
 }

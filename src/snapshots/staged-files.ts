@@ -29,7 +29,7 @@ export interface StagedFile extends UndoneFile {
   readonly target: Buffer;
   /** Has what is there now, as soon as that is replaced. */
   readonly kept: string;
-  /** What is to be there. */
+  /** The file as it is to be. */
   readonly staged: string;
 }
 
@@ -47,7 +47,7 @@ export interface NotReplaced {
   readonly reason: string;
 }
 
-/** Staging folders of one replacement: one on each disk that has files of it, so that each file takes its name by a rename. */
+/** Staging folders of one replacement, one on each disk: a file takes its name by a rename. */
 export class Staging {
   readonly #top: string;
   readonly #source: string;
@@ -136,7 +136,7 @@ function settleLeftovers(root: string): void {
   }
 }
 
-/** Ends a staging folder. One that cannot be settled stays, since it may hold the only copy of a file. */
+/** Ends a staging folder. One that cannot be settled may hold the only copy of a file: it stays. */
 function settle(folder: string): NotReplaced[] {
   const plan = readPlan(folder);
   if (plan === null) {
@@ -177,7 +177,7 @@ function isReplaced({ kept, target }: StagedFile): boolean {
 
 export const changedMeanwhile = "it was changed meanwhile";
 
-/** A kept file that was written after its last comparison goes back, unless a newer one is there. */
+/** A kept file that was written after its comparison goes back, unless a newer one is there. */
 export function isTakenBack({ target, kept, before, after }: StagedFile): boolean {
   const format = formatOf(before, after);
   if (statsOf(kept) === null || hasSameContent(entryOnDisk(kept, format), before)) return false;

@@ -51,7 +51,7 @@ export type UndoneFiles =
       readonly left: readonly ExcludedFile[];
       /** Text as `git diff` prints it; empty where it was applied. */
       readonly diff: string;
-      /** How to do it, where it was saved and there is something to do; also what a killed undo has done. */
+      /** Null: nothing was saved. Changes that a killed undo has made belong to it. */
       readonly planned: { readonly snapshot: Snapshot; readonly changes: readonly UndoneFile[] } | null;
     };
 
@@ -94,7 +94,7 @@ async function heldBefore(git: Git, root: string, what: UndoInput["what"]): Prom
 }
 
 export interface WriteInput extends SnapshotInput {
-  /** As `undoFiles` has planned them. */
+  /** The planned ones of `undoFiles`. */
   readonly changes: readonly UndoneFile[];
   readonly beforeStep?: () => void;
 }
