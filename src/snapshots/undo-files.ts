@@ -51,7 +51,7 @@ export type UndoneFiles =
       readonly left: readonly ExcludedFile[];
       /** Text as `git diff` prints it; empty where it was applied. */
       readonly diff: string;
-      /** Null: nothing was saved. Changes that a killed undo has made belong to it. */
+      /** Saved plan, with what a killed undo has done of it; null: nothing was saved. */
       readonly planned: { readonly snapshot: Snapshot; readonly changes: readonly UndoneFile[] } | null;
     };
 
