@@ -71,7 +71,7 @@ export const recoveryHandlers = {
       const found = await inspect(source, named.session);
       if (!found.ok) return found;
       const { from } = found.value;
-      const start = startOf(runtime, found.value, { into, isNew });
+      const start = await startOf(runtime, found.value, { into, isNew });
       const offer = offerOf(runtime, named.session);
       const { session } = from;
       const checked = await source.check(session.id);
@@ -237,8 +237,12 @@ function toBriefed({ config }: Runtime, { from, score, text }: Brief): Briefed {
   return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief };
 }
 
-function startOf(runtime: Runtime, brief: Brief, way: Parameters<typeof planRelaunch>[2]): Plan["start"] {
-  const plan = planRelaunch(runtime, brief, way);
+async function startOf(
+  runtime: Runtime,
+  brief: Brief,
+  way: Parameters<typeof planRelaunch>[2],
+): Promise<Plan["start"]> {
+  const plan = await planRelaunch(runtime, brief, way);
   if (!plan) return null;
   const { title: client, newId, ...program } = plan;
   return {

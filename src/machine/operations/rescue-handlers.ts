@@ -14,8 +14,8 @@ import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
-import type { TranscriptFacts } from "../rescue/session-facts.ts";
-import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
+import { lostParts } from "../rescue/session-facts.ts";
+import { besideOthers, examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { checkStores, listStored } from "../stores/check-stores.ts";
 import type { HandlerContext, Handlers } from "./operation-context.ts";
@@ -29,7 +29,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
   "recovery.diagnose": async (context, { session: id, folder, hasFailed }) => {
     const runtime = await context.runtime();
     const deps = depsOf(context, runtime);
-    if (!deps.isShared) await recordMissed(context, runtime);
+    if (deps.versionOf) await recordMissed(context, runtime);
     if (id !== undefined) {
       const found = await findHere(context, id);
       if (!found.ok) return found;
@@ -88,8 +88,8 @@ function unarchive({ site }: HandlerContext, { id, client }: sessions.Session): 
   if (ran?.code !== 0) throw new Error(`${what}: ${ran?.text.trim() ?? `${asked.command} is not on the PATH`}`);
 }
 
-function depsOf({ site, by }: HandlerContext, { processes }: Runtime): RescueDeps {
-  return { env: site.env, processes, versionOf: site.versionOf, isShared: by === "live page" };
+function depsOf({ site, by }: HandlerContext, { processes }: Pick<Runtime, "processes">): RescueDeps {
+  return { env: site.env, processes, versionOf: site.versionOf, ...(by === "live page" ? besideOthers : {}) };
 }
 
 /** A chat that runs is in use, whatever its folder or lock say; the API may refuse it then. */
@@ -121,11 +121,6 @@ function toDiagnosis(
     isAlive: isAlive(runtime, session),
     command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
   };
-}
-
-/** A row that is missing may have stood in a part that is damaged. */
-function lostParts({ damages, isUnended, unlinked }: TranscriptFacts): number {
-  return Math.max(damages.length + (isUnended ? 1 : 0), unlinked?.count ?? 0);
 }
 
 interface Broken {
@@ -169,10 +164,7 @@ export const storesHandlers: Pick<Handlers, "stores.check" | "stores.list"> = {
   "stores.check": async (context, { client, keep, folder }) => {
     const { site, paths } = context;
     const deps = {
-      env: site.env,
-      processes: systemProcesses,
-      versionOf: site.versionOf,
-      isShared: context.by === "live page",
+      ...depsOf(context, { processes: systemProcesses }),
       now: site.now,
       folder,
       driver: () => driverOf(context),

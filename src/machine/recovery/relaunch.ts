@@ -1,17 +1,16 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
+import type { RescueReason } from "../../contract/machine/recovery.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { type OperationResult, err, ok } from "../../shared/result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { sessionFilesOf } from "../../clients/details.ts";
+import { examine, judge } from "../rescue/diagnose.ts";
+import { lostParts } from "../rescue/session-facts.ts";
 import { isKept } from "../stores/kept-sessions.ts";
-import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { givenOrigin, importOrigin, type Session } from "../sessions/sessions.ts";
-import { codeOf } from "../../shared/error.ts";
 import type { Brief } from "./brief/brief.ts";
 import type { Restoration } from "./incomplete/restoration.ts";
-import { parseObject } from "../../shared/json-fields.ts";
 
 export interface TranscriptCheck {
   readonly isWhole: boolean;
@@ -43,8 +42,6 @@ export interface NewChat {
   readonly id: string;
 }
 
-const whole: TranscriptCheck = { isWhole: true, reason: "its transcript is whole" };
-
 export interface RelaunchWay {
   /** Client that continues the session; null: its own. */
   readonly into: ClientAdapter | null;
@@ -52,34 +49,44 @@ export interface RelaunchWay {
   readonly isNew: boolean;
 }
 
-/** The last line of a transcript may hold a tool's whole output. */
-const tailBytes = 8_388_608;
-
 /** @returns null for a client that cannot be started from a command line */
-export function planRelaunch(
-  { random, env }: Pick<Runtime, "random" | "env">,
+export async function planRelaunch(
+  runtime: Pick<Runtime, "random" | "env" | "processes">,
   brief: Brief,
   { into, isNew }: RelaunchWay = { into: null, isNew: false },
-): StartPlan | null {
+): Promise<StartPlan | null> {
   const { session, elsewhere } = brief.from;
   const transcript = elsewhere
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
     : isNew
       ? toBroken("that was asked for")
-      : (brokenByOrigin(env, session) ?? checkTranscript(session.transcriptPath, session.id, session.client));
-  return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief.text("resume") }, into);
+      : await checkTranscript(runtime, session);
+  return planStart(session, transcript, { id: uuidv4(runtime.random(16)), brief: brief.text("resume") }, into);
 }
 
-/** @returns null: its client may have the session */
-function brokenByOrigin(env: NodeJS.ProcessEnv, session: Session): TranscriptCheck | null {
-  if (session.origin === givenOrigin) return toBroken("its transcript is on the machine that handed it over");
-  if (session.origin !== importOrigin || isKeptByClient(env, session)) return null;
-  return toBroken("it was read from a file, which its client may not have");
-}
+/** A client may take them all the same; `shim rescue` names them where it does not. */
+const surmountable: ReadonlySet<RescueReason> = new Set(["refused", "locked"]);
 
-/** An imported session whose client has the file that was read. */
-function isKeptByClient(env: NodeJS.ProcessEnv, { client, id, transcriptPath: path }: Session): boolean {
-  return path === null ? adapterOf(client)?.isTranscriptUnread === true : isKept(env, client, id, path);
+/** Whether a client can go on with what it keeps of a session, as `shim rescue` finds it. Starts no client. */
+export async function checkTranscript(
+  { env, processes }: Pick<Runtime, "env" | "processes">,
+  session: Session,
+): Promise<TranscriptCheck> {
+  const { client, origin, transcriptPath: path } = session;
+  if (origin === givenOrigin) return toBroken("its transcript is on the machine that handed it over");
+  if (origin === importOrigin && path !== null && !isKept(env, client, session.id, path))
+    return toBroken("it was read from a file, which its client may not have");
+  const deps = { env, processes, versionOf: null };
+  const seen = await examine(deps, session, session.cwd ?? session.project ?? "/");
+  const { reason, why, offers } = judge(deps, seen, false);
+  if (reason === "deleted" && path === null) return toBroken("no transcript of it is known");
+  if (reason !== null && !surmountable.has(reason)) {
+    const copy = offers.find(({ kind }) => kind === "copy");
+    return toBroken(copy === undefined ? why : `${why}; \`shim rescue\` makes ${copy.text}`);
+  }
+  if (seen.facts === null) return { isWhole: true, reason: "it keeps the chat" };
+  if (reason === null) return { isWhole: true, reason: lostParts(seen.facts) > 0 ? why : "its transcript is whole" };
+  return { isWhole: true, reason: `its transcript is whole, though ${why}` };
 }
 
 /** Returns the folder in which to continue the session; null if it is not here. */
@@ -119,58 +126,6 @@ export function planFork(
   return planStart(session, toBroken("it is a fork"), newChat, into);
 }
 
-/** Reads only the end, whatever the size; never throws. */
-export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
-  if (path === null) return checkUnread(client);
-  if (isCompressed(path)) return { isWhole: true, reason: "its transcript is there, which its client has compressed" };
-  let tail: string;
-  try {
-    tail = readTail(path);
-  } catch (error) {
-    const isMissing = codeOf(error) === "ENOENT";
-    return toBroken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
-  }
-  // Other clients name the session in the path only, some by the first part of its id.
-  const isOfSession =
-    client === "claude-code"
-      ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`)
-      : path.includes(sessionId.slice(0, 8));
-  const problem = transcriptProblem(tail, isOfSession, client);
-  return problem === null ? whole : toBroken(problem);
-}
-
-function isCompressed(path: string): boolean {
-  return existsSync(path) ? path.endsWith(compressedEnd) : existsSync(`${path}${compressedEnd}`);
-}
-
-function checkUnread(client: string): TranscriptCheck {
-  if (adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
-  return toBroken("no transcript of it is known");
-}
-
-function transcriptProblem(tail: string, isOfSession: boolean, client: string): string | null {
-  if (tail.trim() === "") return "its transcript is empty";
-  const rows = tail.trimEnd().split("\n");
-  const last = rows.findLastIndex((row) => parseObject(row) !== null);
-  if (last < 0) return "no row of its transcript's end can be read";
-  const isCut = last < rows.length - 1 && !tail.endsWith("\n");
-  if (isCut && sessionFilesOf(client)?.losesAfterCut)
-    return "its transcript ends in the middle of a line: `shim rescue` copies the rest";
-  return isOfSession ? null : "its transcript is that of another session";
-}
-
 function toBroken(reason: string): TranscriptCheck {
   return { isWhole: false, reason };
-}
-
-function readTail(path: string): string {
-  const file = openSync(path, "r");
-  try {
-    const { size } = fstatSync(file);
-    const bytes = Buffer.alloc(Math.min(size, tailBytes));
-    const read = readSync(file, bytes, 0, bytes.length, size - bytes.length);
-    return bytes.subarray(0, read).toString("utf8");
-  } finally {
-    closeSync(file);
-  }
 }

@@ -19,10 +19,10 @@ import type { Sent } from "./row-chain.ts";
 export interface RescueDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly processes: Processes;
-  /** First line that the program prints of its version; null: it cannot be started. */
-  readonly versionOf: (program: string) => string | null;
-  /** Other chats wait for this process: it starts no client, and reads no transcript over 64 MB. */
-  readonly isShared: boolean;
+  /** First line that the program prints of its version, or that it cannot be started; null: no client is started. */
+  readonly versionOf: ((program: string) => string | null) | null;
+  /** Larger transcripts are not read, since other chats wait for this process. Absent: all are. */
+  readonly maxBytes?: number;
 }
 
 /** A session before its client's files are read. */
@@ -122,14 +122,14 @@ async function examineExport(
   { id }: ExaminedSession,
   cwd: string,
 ): Promise<Partial<Evidence>> {
-  if (deps.isShared) return {};
+  if (deps.versionOf === null) return {};
   const document = await program.exportSession({ env: deps.env, cwd }, id);
   const isThere = document !== null || (deps.versionOf(program.command) === null ? null : false);
   return { document, isThere, facts: document && factsOfDocument(document, program) };
 }
 
 async function examineFile(
-  { env, isShared }: RescueDeps,
+  { env, maxBytes = Infinity }: RescueDeps,
   session: ExaminedSession,
   client: SessionFiles,
   home: string | undefined,
@@ -144,7 +144,7 @@ async function examineFile(
   const blocked = (await client.store?.blockedBy?.(file)) ?? null;
   const there = { file, isThere: true, blocked, ...(moved ? { moved } : {}) };
   try {
-    if (isShared && statSync(file).size > sharedBytes) return there;
+    if (statSync(file).size > maxBytes) return there;
     return { ...there, facts: await readSessionFacts(file, client) };
   } catch (error) {
     const problem = codeOf(error);
@@ -191,7 +191,8 @@ export interface Finding {
 }
 
 const largeBytes = 536_870_912;
-const sharedBytes = 67_108_864;
+/** A process for which other chats wait starts no client, and reads no transcript over 64 MB. */
+export const besideOthers: Pick<RescueDeps, "versionOf" | "maxBytes"> = { versionOf: null, maxBytes: 67_108_864 };
 
 interface Kind {
   readonly reason: RescueReason;
@@ -248,7 +249,9 @@ const kinds: readonly Kind[] = [
     sign: ({ facts }) =>
       facts?.rows === 0 &&
       facts.fused === null &&
-      `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`,
+      (facts.lines === 0
+        ? "its transcript is empty"
+        : `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`),
   },
   {
     reason: "unreadable",
@@ -441,7 +444,7 @@ function lostText({ sent, fused, isCut }: TranscriptFacts, title: string): strin
 
 function versionText({ session, title }: Evidence, { versionOf }: RescueDeps): string | null {
   const program = adapterOf(session.client)?.commands.resume(session.id).command;
-  const installed = program === undefined ? null : versionIn(versionOf(program));
+  const installed = program === undefined ? null : versionIn(versionOf?.(program) ?? null);
   const written = versionIn(session.clientVersion);
   const isOlder = installed && written && isBefore(installed, written);
   return isOlder ? `${title} ${written.join(".")} wrote it, and the one on the PATH is ${installed.join(".")}` : null;

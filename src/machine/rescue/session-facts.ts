@@ -124,6 +124,11 @@ export interface TranscriptFacts extends Conversation, ChainFacts {
   readonly oldestAt: number | null;
 }
 
+/** Parts that are damaged or missing. A row that is missing may have stood in a part that is damaged. */
+export function lostParts({ damages, isUnended, unlinked }: TranscriptFacts): number {
+  return Math.max(damages.length + (isUnended ? 1 : 0), unlinked?.count ?? 0);
+}
+
 /** @throws a system error for a file that cannot be read */
 export async function readSessionFacts(
   path: string,

@@ -2,7 +2,7 @@ import { lstatSync, statSync, existsSync, type Stats } from "node:fs";
 import { cp, copyFile, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
-import { allSessionFiles, sessionFilesOf } from "../../clients/details.ts";
+import { allSessionFiles, detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { problemOf, readBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import type { CheckedSession } from "../../contract/machine/stores.ts";
@@ -161,10 +161,11 @@ export function searchedFolders(env: NodeJS.ProcessEnv): string[] {
   );
 }
 
-/** Whether the session's file is where its client looks for it. */
+/** Whether the session's file, or the database that has it, is where its client looks for it. */
 export function isKept(env: NodeJS.ProcessEnv, client: string, id: string, path: string): boolean {
-  const known = sessionFilesOf(client);
-  return known !== null && pathsOf(env, known, known.files, id).includes(path);
+  const { sessions, database } = detailsOf(client) ?? {};
+  const paths = sessions ? pathsOf(env, sessions, sessions.files, id) : (database?.paths(env) ?? []);
+  return paths.includes(path);
 }
 
 /** Folder of a session's copy. @param folder of all copies */

@@ -145,7 +145,7 @@ class ChatWatch {
     const restoration = restoreById(runtime, id);
     this.#planned.delete(id);
     if (!restoration || isClaimed(restoration, runtime)) return;
-    const plan = planRelaunch(runtime, composeBrief(restoration, runtime.now()));
+    const plan = await planRelaunch(runtime, composeBrief(restoration, runtime.now()));
     const cwd = folderOf(restoration);
     if (!plan || !cwd) {
       const message = `session ${id} cannot be restarted: its folder no longer exists`;

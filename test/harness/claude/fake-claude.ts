@@ -193,7 +193,8 @@ export function died(
   const { runtime, root } = claude;
   const { id = session, client = "claude-code" } = change;
   const transcriptPath = join(root, change.id === undefined ? "transcript.jsonl" : `transcript-${id}.jsonl`);
-  writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: id })}\n`);
+  const message = { role: "user", content: "make the parser accept empty input" };
+  writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", message, sessionId: id })}\n`);
   runtime.store.write((sql) => {
     const cwd = change.cwd ?? claude.folder;
     const owner = change.pid === undefined ? null : runtime.processes.start(change.pid);

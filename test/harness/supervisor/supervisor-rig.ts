@@ -200,7 +200,8 @@ export interface LiveChat {
 export function aLiveChat(runtime: TempRuntime, chat: LiveChat): void {
   const { id, pid, prompt = "make the parser accept empty input", client = "claude-code" } = chat;
   const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
-  const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;
+  const message = { role: "user", content: "make the parser accept empty input" };
+  const { transcript = `${JSON.stringify({ type: "user", message, sessionId: id })}\n` } = chat;
   const transcriptPath = transcript === null ? null : join(folder, "transcript.jsonl");
   mkdirSync(folder, { recursive: true });
   if (transcriptPath !== null) writeFileSync(transcriptPath, transcript ?? "");

@@ -2,17 +2,28 @@ import { rmSync, writeFileSync, existsSync, readdirSync, readFileSync } from "no
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
-import { addSession, aSeededHome, type CliHome, failed, holding } from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, type CliHome, failed, holding, known } from "#harness/machine/cli-home.ts";
 import { ids, printed, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { aChat, loseSession, sync, twoCliHomes, type CliMachines, ForkRig } from "#harness/machine/cli-rigs.ts";
-import { commitAll, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, write } from "#harness/machine/git-project.ts";
+import {
+  cut,
+  edit,
+  empty,
+  folder,
+  gone,
+  invented,
+  rows,
+  writeSession,
+  writtenRows,
+} from "#harness/clients/invented-sessions.ts";
+import type { Break } from "#harness/clients/invented-sessions.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { Io } from "#src/cli/io.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Fork } from "#src/contract/machine/forks.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { checkTranscript } from "#src/machine/recovery/relaunch.ts";
 import { noteOf } from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { sessions as sessionRows } from "#src/store/session-tables.ts";
@@ -36,7 +47,7 @@ function beginning(home: CliHome): Partial<Io> {
 }
 
 /** Its client has written this of it. */
-function withTranscript(home: CliHome, text = `${JSON.stringify({ type: "user", sessionId: ids.dead })}\n`): void {
+function withTranscript(home: CliHome, text = aTranscript(aUserLine("fix the parser", { sessionId: ids.dead }))): void {
   const path = join(home.folder, "transcript.jsonl");
   writeFileSync(path, text);
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcriptPath = ? WHERE id = ?", path, ids.dead));
@@ -247,33 +258,84 @@ it("while the coordinator does not answer nothing is started, and this is said",
   expect(here.started).toEqual([]);
 });
 
-it("a transcript is whole when a row of its end can be read and it names the session", () => {
-  const id = "5f0e0e5e-0000-4000-8000-000000000001";
-  const path = join(temporaryFolder(), `${id}.jsonl`);
-  const hi = aTranscript(aUserLine("hi"));
-  const cut = aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20);
-  const [isWhole, none] = ["its transcript is whole", "no row of its transcript's end can be read"];
-  for (const [text, reason, client] of [
-    [cut, isWhole],
-    [hi.trimEnd(), isWhole],
-    [`${hi}${"\0".repeat(64)}`, isWhole],
-    // The other clients were seen to load it.
-    [cut, "shim rescue", "qwen"],
-    ["\n\n", "its transcript is empty"],
-    [hi.slice(0, -20), none],
-    ["12\n", none],
-    [aTranscript(aUserLine("hi", { sessionId: "another" })), "its transcript is that of another session"],
-  ]) {
-    writeFileSync(path, text ?? "");
-    const check = { isWhole: reason === isWhole, reason: holding(reason ?? "") };
-    expect([text, checkTranscript(path, id, client)]).toEqual([text, check]);
+/** A session of Claude Code of twenty turns, a minute apart, of which SHIM has a checkpoint. */
+function ofTwentyTurns(home: CliHome, change: Break, client = "claude-code") {
+  const turns = Array.from({ length: 20 }, (_, at) => ({ prompt: `prompt ${at}`, answer: `answer ${at}` }));
+  const written = writtenRows(client, turns).map((row, at) => {
+    const timestamp = new Date(home.now + (at - 100) * 60_000).toISOString();
+    return Object.assign(JSON.parse(row) as Record<string, unknown>, { timestamp });
+  });
+  const session = { ...invented(client, home.project), rows: written };
+  const id = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/.exec(JSON.stringify(written))?.[0] ?? "";
+  const own = { ...session, id, file: session.file.replaceAll(session.id, id) };
+  const path = writeSession(home.folder, own);
+  known(home, own);
+  change(path, own);
+  return { id, path };
+}
+
+const middle = 19;
+const inTheMiddle = (change: (row: string) => readonly string[]): Break =>
+  edit((all) => all.flatMap((row, at) => (at === middle ? change(row) : [row])));
+
+it.each<readonly [string, Break]>([
+  ["a row in the middle is missing", inTheMiddle(() => [])],
+  ["a row in the middle is torn", inTheMiddle((row) => [row.slice(0, 40)])],
+  ["a row in the middle is zeroed", inTheMiddle((row) => ["\0".repeat(row.length)])],
+  [
+    "a row is missing before the last eight megabytes",
+    (path, session) => {
+      inTheMiddle(() => [])(path, session);
+      edit((all) => all.toSpliced(30, 0, JSON.stringify({ type: "mode", mode: "x".repeat(9_000_000) })))(path, session);
+    },
+  ],
+])(
+  "where %s and its client loses what stands before, resume begins a new chat, and says why as rescue does",
+  async (_, change) => {
+    const home = aSeededHome();
+    const { id } = ofTwentyTurns(home, change);
+    const { reason, why } = await home.json(`rescue ${id}`);
+    expect(reason).toBe("cut_off");
+    const start = { kind: "new", reason: holding(String(why), "`shim rescue` makes a copy") };
+    expect(await home.json(`resume ${id}`)).toMatchObject({ start });
+  },
+);
+
+it("resume continues a session of which its client loses nothing, and calls no transcript whole that is not", async () => {
+  for (const [change, reason] of [
+    [edit((all) => all), "its transcript is whole, so"],
+    [(path: string) => writeFileSync(path, readFileSync(path, "utf8").trimEnd()), "its transcript is whole, so"],
+    [
+      edit((all) => [...all, "\0".repeat(64)]),
+      "1 line holds none: each of the conversation names one that is there, and Claude Code sends all 20 prompts, so",
+    ],
+    // The rows on both sides are so near in time that the client takes the one for the other's.
+    [
+      rows((row, at) => ({ ...row, ...(at > middle ? { timestamp: new Date(at).toISOString() } : {}) })),
+      "its transcript is whole, so",
+    ],
+    [edit((all) => [...all.slice(0, -1), (all.at(-1) ?? "").slice(0, 50)]), "sends all 20 prompts, so"],
+  ] as const) {
+    const home = aSeededHome();
+    const { id } = ofTwentyTurns(home, change);
+    expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "resume", reason: holding(reason) } });
   }
-  for (const [other, reason] of [
-    [null, "no transcript of it is known"],
-    [`${path}/x.jsonl`, "its transcript cannot be read"],
-    [`${path}.gone`, "its transcript is gone"],
-  ] as const)
-    expect(checkTranscript(other, id)).toEqual({ isWhole: false, reason: holding(reason) });
+});
+
+it("a session whose transcript is empty, gone, unreadable or of other content begins again with the brief", async () => {
+  for (const [change, reason] of [
+    [empty, "its transcript is empty"],
+    [gone, "is no longer there"],
+    [folder, "cannot be read (not_a_file)"],
+    [(path: string) => writeFileSync(path, "12\n"), "no row of a conversation can be read"],
+  ] as const) {
+    const home = aSeededHome();
+    const { id } = ofTwentyTurns(home, change);
+    expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "new", reason: holding(reason) } });
+  }
+  const home = aSeededHome();
+  const { id } = ofTwentyTurns(home, cut, "qwen");
+  expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "new", reason: holding("shim rescue") } });
 });
 
 /** Three turns that write a.txt and b.txt, with a hand edit between the second and the third. */

@@ -13,7 +13,7 @@ import type { Brief } from "../../../machine/recovery/brief/brief.ts";
 import { projectHere, reachFrom, type Reach } from "../../../machine/recovery/elsewhere/candidates.ts";
 import { dismiss } from "../../../machine/recovery/marks.ts";
 import { RecoverySource } from "../../../machine/recovery/source.ts";
-import { examine, judge } from "../../../machine/rescue/diagnose.ts";
+import { besideOthers, examine, judge } from "../../../machine/rescue/diagnose.ts";
 import { displayTitle, type Session } from "../../../machine/sessions/sessions.ts";
 import { findStoredSession } from "../../../machine/sessions/session-identity.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
@@ -235,7 +235,7 @@ function withReach({ text, output }: Answer, isUnreachable: boolean): Answer {
 async function obstacleOf({ runtime }: Chat, chosen: Brief | null): Promise<string | null> {
   if (!chosen || chosen.from.elsewhere) return null;
   const { session } = chosen.from;
-  const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, isShared: true };
+  const deps = { env: runtime.env, processes: runtime.processes, ...besideOthers };
   const { reason, why } = judge(deps, await examine(deps, session, session.cwd ?? "/"), false);
   if (reason === null || reason === "refused") return null;
   const text = `Its client cannot continue it (${reason}): ${why}. The user can, in a terminal: \`shim rescue ${shortSession(runtime, session.id)}\`.`;

@@ -80,22 +80,22 @@ export async function chooseContinuation(
   if (!from || !isOwn) return newSession(runtime);
   const { claude: stored } = StoredCheckpoint.safeParse(checkpoint).data ?? {};
   const full = stored?.session === id && stored.isFull ? "it takes no further request" : null;
-  const reason = full ?? obstacle ?? whyNotResumed(runtime, from.session, folder, client.name);
+  const reason = full ?? obstacle ?? (await whyNotResumed(runtime, from.session, folder, client.name));
   if (reason === null) return { kind: "resume", session: id };
   return { kind: "brief", session: newSession(runtime).session, restoration: from, reason };
 }
 
-function whyNotResumed(
+async function whyNotResumed(
   runtime: Runtime,
   session: sessions.Session,
   folder: string,
   ownClient: HookClient,
-): string | null {
-  const { id, client, transcriptPath } = session;
+): Promise<string | null> {
+  const { client } = session;
   const move = findMove(runtime, session, folder);
   if (move !== null) return move;
   if (client !== ownClient) return `it was ${titleOf(client)}'s`;
-  const transcript = checkTranscript(transcriptPath, id);
+  const transcript = await checkTranscript(runtime, session);
   return transcript.isWhole ? null : transcript.reason;
 }
 
