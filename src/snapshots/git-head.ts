@@ -1,4 +1,14 @@
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 
@@ -10,12 +20,49 @@ export interface GitHead {
   readonly commit: string | null;
 }
 
-/** Skips the root of the file system, and a repository of the whole home (dotfiles). */
+/** Without links. Skips the root of the file system, and a repository of the whole home (dotfiles). */
 export function projectRoot(folder: string, home = homedir()): string | null {
-  const start = resolve(folder);
+  const start = physicalPath(resolve(folder)) ?? resolve(folder);
   for (let at = start; ; at = dirname(at)) {
     if (existsSync(join(at, ".git")) && (at !== home || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
+  }
+}
+
+/** @returns null: it is not there */
+export function physicalPath(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch {
+    return null;
+  }
+}
+
+export interface FolderMarks {
+  /** Of the folder itself, on its file system; null: it is not there. */
+  readonly folder: string | null;
+  /** Of the clone: how its history began; null: it has none. */
+  readonly repository: string | null;
+}
+
+/** Marks that a folder keeps when it is renamed, and its repository also where it is moved. */
+export function marksOf(project: string): FolderMarks {
+  const found = statSync(project, { bigint: true, throwIfNoEntry: false });
+  const { git } = gitFolders(project);
+  const log = git === null ? null : readStart(join(git, "logs", "HEAD"));
+  return { folder: found ? `${found.ino} ${found.birthtimeNs}` : null, repository: log };
+}
+
+/** First line of a file; null: it is not there. */
+function readStart(path: string): string | null {
+  try {
+    const start = readGitFile(path, (file) => {
+      const bytes = Buffer.alloc(maxSmallBytes);
+      return bytes.toString("utf8", 0, readSync(file, bytes, 0, bytes.length, 0));
+    });
+    return start.split("\n")[0] || null;
+  } catch {
+    return null;
   }
 }
 

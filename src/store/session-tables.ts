@@ -79,6 +79,16 @@ export const sessionColumns = {
 /** Sessions of this machine alone, so that no statement on it has to say so. */
 export const sessions = table("sessions", sessionColumns);
 
+/** Folders of sessions, by which one that was renamed is known. */
+export const projects = table("projects", {
+  path: text().primary(),
+  /** See `FolderMarks`. */
+  folder: text().nullable(),
+  repository: text().nullable(),
+  /** Its path now, where it was renamed. */
+  movedTo: text().nullable(),
+});
+
 /** The session in which the process of a client works. */
 export const clients = table("clients", {
   boot: text().primary(),
@@ -179,6 +189,7 @@ export const verifications = table("verifications", {
 
 export const sessionTables = [
   sessions,
+  projects,
   clients,
   journal,
   checkpoints,

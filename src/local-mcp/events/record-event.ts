@@ -19,6 +19,7 @@ import {
   recordSettings,
   type ServiceArms,
 } from "../../machine/sessions/session-settings.ts";
+import { noteProject } from "../../machine/sessions/projects.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { partChange } from "../../machine/signals/observe.ts";
 import { conflictLine } from "../../machine/team/team-news.ts";
@@ -247,6 +248,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
   const { id, parentId, client, project, cwd, row } = known;
   const now = runtime.now();
   enterSession(identified);
+  if (row === null && project !== null && !isLate) noteProject(sql, project);
   const isSignOfLife = !isLate && signsOfLife.has(event);
   const before = isSignOfLife ? withEarlierDeath(sql, runtime, row) : row;
   const { model, client_version: clientVersion, transcript_path: path } = input;

@@ -12,7 +12,7 @@ import { compactionOf, recordGivenBack } from "../../machine/recovery/given-cont
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
 import { causeOf, hasContent, isDead } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
-import { offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
+import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
 import { closedReason, hasOpenWork, isClosed, isClosedWithNothingOpen } from "../../machine/sessions/activity.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
@@ -166,7 +166,7 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   const { id, project, client } = session;
   const answer = (): StartAnswer => {
     const found = offer(runtime, id, { project });
-    if (!found) return emptyStart;
+    if (!found) return { context: null, line: goneFolderLine(runtime, id, project) };
     const { brief: composed, more } = found;
     const offered = { ...composed.from, more };
     const line = runtime.store.read((sql) => offeredLine(sql, runtime, offered, client), null);

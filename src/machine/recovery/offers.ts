@@ -1,10 +1,14 @@
+import { existsSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as news from "../sessions/news.ts";
 import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { brief, type Occasion, composeBrief, type Brief } from "./brief/brief.ts";
@@ -90,6 +94,22 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     }
     return { brief: composed, more: offerableSessions.length - 1 };
   });
+}
+
+/**
+ * For the user of a chat that is offered nothing: a chat has died in a folder that is gone and had
+ * this one's name, or stood beside it. Null: none has.
+ */
+export function goneFolderLine(runtime: Runtime, to: string, project: string | null): string | null {
+  if (project === null) return null;
+  const isNear = (old: string): boolean => basename(old) === basename(project) || dirname(old) === dirname(project);
+  const accepts = ({ project: old }: sessions.Session): boolean =>
+    old !== null && old !== project && isNear(old) && !existsSync(old);
+  const found = offerable(runtime, { except: to }).find(({ session }) => accepts(session))?.session;
+  if (!found || isClosedWithNothingOpen(found)) return null;
+  const ago = formatAgo(runtime.now(), found.lastSeenAt);
+  const id = runtime.store.read((sql) => shortSessionId(sql, found.id), found.id);
+  return `SHIM: ${quotedTitle(sessions.displayTitle(found))} died ${ago} in ${found.project}, a folder that is gone. If it is this one now: \`shim rescue ${id}\`.`;
 }
 
 export interface OfferNote {

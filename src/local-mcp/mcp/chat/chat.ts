@@ -15,6 +15,7 @@ import {
   sessionInEnv,
   findSessionArgument,
 } from "../../../machine/sessions/session-identity.ts";
+import { noteProject } from "../../../machine/sessions/projects.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Team } from "../../../machine/team/team.ts";
 import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
@@ -181,6 +182,7 @@ export class Chat {
     if (known && isFresh(known, sighting, now)) return known;
     return this.runtime.store.write((sql) => {
       if (sighting.isAlive) withEarlierDeath(sql, this.runtime, known);
+      if (known === null && sighting.project) noteProject(sql, sighting.project);
       return sessions.recordSighting(sql, now, sighting);
     });
   }

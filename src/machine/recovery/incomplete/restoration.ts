@@ -13,6 +13,7 @@ import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
 import * as notices from "../../../store/notices.ts";
 import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
+import { pathsNow } from "../../sessions/projects.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
@@ -115,7 +116,7 @@ export interface PastMoment extends Pick<Restoration, "state" | "checkpoint" | "
 function restoration(sql: Sql, { processes, config, now }: Runtime, session: Session): Restoration | null {
   const state = currentState(sql, session.id);
   if (!state) return null;
-  const { files, ...work } = workOf(sql, session, state);
+  const { files, ...work } = withMoved(pathsNow(sql, session), workOf(sql, session, state));
   const received = session.origin === sessions.givenOrigin ? heldAtHandOver.read(sql, session.id) : null;
   const isOver = isDead(session, processes, now());
   const seen = isOver ? withSilentEnd(sql, session) : session;
@@ -145,6 +146,14 @@ interface Work {
   readonly files: readonly FileNote[];
   readonly workSince: number;
   readonly editedByOthers: ReadonlyMap<string, number>;
+}
+
+function withMoved(moved: (path: string) => string, { files, editedByOthers, ...work }: Work): Work {
+  return {
+    ...work,
+    files: files.map((file) => Object.assign({}, file, { path: moved(file.path) })),
+    editedByOthers: new Map([...editedByOthers].map(([path, at]) => [moved(path), at])),
+  };
 }
 
 /** Its work, with that of the sessions which it continues. */

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { cpSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
@@ -6,6 +6,7 @@ import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { undo } from "#src/machine/recovery/marks.ts";
 import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
@@ -319,4 +320,81 @@ it("prompts without an id of their own: the same words in a later turn are anoth
   }
   const turn = ["prompt", "assistant", "turn_end"];
   expect(journalKinds(runtime, claude.session)).toEqual([...turn, ...turn]);
+});
+
+/** A chat that dies with a file of its own in the project; the folder is renamed meanwhile. */
+function diedIn(project: string) {
+  const { runtime, claude } = aChat({ cwd: project });
+  claude.start();
+  claude.prompt("fix the parser");
+  claude.write(join(project, "kept.ts"), "const one = 1;\n");
+  claude.stop();
+  claude.prompt("now the docs");
+  claude.begin("Bash", { command: "make" });
+  claude.kill();
+  const next = (cwd: string, session = "next", pid = 7_000) => {
+    const { hookSpecificOutput, systemMessage } = new Claude(runtime, { cwd, session, pid }).tell("SessionStart", {
+      source: "startup",
+    });
+    return { brief: hookSpecificOutput?.additionalContext ?? "", line: systemMessage ?? "" };
+  };
+  return { runtime, claude, next };
+}
+
+it.each(["nothing", "a link"])(
+  "a chat that died in a folder which was renamed is offered there, with its files where they are now (%s at the old path)",
+  (left) => {
+    const old = join(aProject(), "app");
+    write(old, { ".git/HEAD": "ref: refs/heads/main\n" });
+    const { runtime, claude, next } = diedIn(old);
+    const renamed = `${old}-renamed`;
+    renameSync(old, renamed);
+    if (left === "a link") symlinkSync(renamed, old);
+    const { brief } = next(renamed);
+    expect(brief).toContain("now the docs");
+    expect(brief).toContain("- kept.ts (created): unchanged since the checkpoint");
+    expect(brief).not.toContain("MISSING");
+    expect(storedSession(runtime, claude.session)).toMatchObject({ project: renamed, cwd: renamed });
+    // And back again, after the chat that was offered it has died too.
+    runtime.processes.kill(7_000);
+    if (left === "a link") rmSync(old);
+    renameSync(renamed, old);
+    expect(next(old, "back", 7_001).brief).toContain("- kept.ts (created): unchanged since the checkpoint");
+  },
+);
+
+it("a chat that enters a project through a link is offered what died in it, and the other way round", () => {
+  for (const isFirst of [true, false]) {
+    const folder = aProject();
+    const link = `${folder}-link`;
+    symlinkSync(folder, link);
+    const { next } = diedIn(isFirst ? link : folder);
+    expect(next(isFirst ? folder : link).brief).toContain("- kept.ts (created): unchanged since the checkpoint");
+    rmSync(link);
+  }
+});
+
+it("a repository that was moved to another disk is known by how its history began; its copy, and a new one of its name, are not it", () => {
+  const began = `${"0".repeat(40)} ${"a1".repeat(20)} Ann <ann@example.org> 1700000000 +0000\tclone: from /x\n`;
+  const log = { ".git/HEAD": "ref: refs/heads/main\n", ".git/logs/HEAD": began };
+  const old = join(aProject(), "app");
+  write(old, log);
+  const { runtime, claude, next } = diedIn(old);
+  const copy = join(aProject(), "copy");
+  cpSync(old, copy, { recursive: true });
+  expect(next(copy)).toEqual({ brief: "", line: "" });
+  rmSync(old, { recursive: true });
+  // Both were seen, so neither is the other.
+  expect(next(copy, "again", 7_001)).toEqual({ brief: "", line: "" });
+  const newer = join(aProject(), "app");
+  write(newer, { ".git/HEAD": "ref: refs/heads/main\n" });
+  const { brief, line } = next(newer, "newer", 7_002);
+  expect(brief).toBe("");
+  expect(line).toMatch(
+    /^SHIM: "fix the parser" died .* in .*app, a folder that is gone\. If it is this one now: .*rescue/,
+  );
+  expect(storedSession(runtime, claude.session).project).toBe(old);
+  const moved = join(aProject(), "elsewhere");
+  write(moved, { ...log, "kept.ts": "const one = 1;\n" });
+  expect(next(moved, "moved", 7_003).brief).toContain("now the docs");
 });
