@@ -58,10 +58,14 @@ export async function withRecorded<T>(
   return err({ ...asked.error, message: `${asked.error.message} ${imported.error.message}` });
 }
 
-/** @returns the session */
-export async function importFile(cli: Cli, path: string): Promise<CliResult<string>> {
+/** @param asked session of a database. @returns the session */
+export async function importFile(cli: Cli, path: string, asked?: string): Promise<CliResult<string>> {
   const file = resolve(cli.io.cwd, path);
-  const imported = await cli.call("transcripts.import", { file, folder: cli.io.cwd });
+  const imported = await cli.call("transcripts.import", {
+    file,
+    folder: cli.io.cwd,
+    ...omitUndefined({ session: asked }),
+  });
   if (!imported.ok) return imported;
   const { session, how, damages } = imported.value;
   const unread = damages === 0 ? "" : ` ${unreadParts(damages, "of it")}.`;
@@ -209,9 +213,19 @@ const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>
   missing_result: ["result that was never recorded", "results that were never recorded"],
 };
 
+/** Windows of most models hold fewer, or not many more. */
+const manyTokens = 120_000;
+const maxFiles = 8;
+
+function shortened(paths: readonly string[]): string {
+  const more = paths.length > maxFiles ? ` and ${paths.length - maxFiles} more` : "";
+  return `${paths.slice(0, maxFiles).join(", ")}${more}`;
+}
+
 /** Says what the new session has, and what it lacks: nothing is dropped in silence. */
 function nativeText(native: Native): string {
-  const { made, session, file, isRepeated, carried, lost, damages, redacted, foreignTools, start } = native;
+  const { made, session, file, isRepeated, carried, lost, damages, redacted, tokens, changed, foreignTools, start } =
+    native;
   const { prompts, answers, calls, summaries } = carried;
   const summary = summaries === 0 ? [] : [`${summaries} ${summaries === 1 ? "summary" : "summaries"}`];
   const has = [
@@ -224,6 +238,16 @@ function nativeText(native: Native): string {
   const tools = foreignTools.map(({ name, count }) => `${name} (${count})`);
   const lines = [
     `${made}${file === null ? "" : ` (${file})`} ${isRepeated ? "was made already as" : "is"} a session of ${start.client} with the conversation of ${session}, which stays as it is: ${has.join(", ")}.`,
+    ...(tokens < manyTokens
+      ? []
+      : [
+          `It has about ${tokens.toLocaleString("en")} tokens: a model that takes fewer refuses it, or gets ${start.client}'s summary of it.`,
+        ]),
+    ...(changed.length === 0
+      ? []
+      : [
+          `${pluralize(changed.length, "file")} changed since, which the new session does not know: ${shortened(changed)}.`,
+        ]),
     ...(parts.length === 0 ? [] : [`Not carried over: ${parts.join(", ")}.`]),
     ...(damages === 0 ? [] : [`${unreadParts(damages, "of its transcript")}.`]),
     ...(tools.length === 0

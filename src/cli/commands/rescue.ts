@@ -41,7 +41,8 @@ async function rescue(cli: Cli, options: RescueOptions, id: string | undefined):
 }
 
 function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
-  const [first] = healthy;
+  const [newest] = healthy;
+  const first = healthy.find(({ isAlive }) => !isAlive) ?? newest;
   if (!first)
     return `SHIM has recorded no session of ${folder}. If the folder was moved, \`shim sessions\` lists those of before; \`shim rescue <id>\` also searches the clients' own files.\n`;
   const sessions = healthy.length === 1 ? "session" : pluralize(healthy.length, "session");

@@ -40,7 +40,7 @@ export async function resume(cli: Cli, options: ResumeOptions, id: string | unde
   if (misuse !== null) return wrongUsage(misuse);
   if (undone !== undefined) return undo(cli, undone);
   if (dismissed !== undefined) return dismiss(cli, dismissed);
-  const session = fromTranscript === undefined ? ok(id) : await importFile(cli, fromTranscript);
+  const session = fromTranscript === undefined ? ok(id) : await importFile(cli, fromTranscript, id);
   if (!session.ok) return session;
   const chosen = session.value === undefined ? await choose(cli, options) : ok(session.value);
   if (!chosen.ok) return chosen;
@@ -55,7 +55,9 @@ export async function resume(cli: Cli, options: ResumeOptions, id: string | unde
 
 function misuseOf(options: ResumeOptions, id: string | undefined): string | null {
   const { undo: undone, dismiss: dismissed, fromTranscript, native = false, verify: isVerified = false } = options;
-  const actions = [id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
+  // A database has several sessions.
+  const isInFile = fromTranscript?.endsWith(".db") === true;
+  const actions = [isInFile ? undefined : id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
   if (actions.length > 1) return "give one session: to resume, with --undo, with --dismiss, or with --from-transcript.";
   if (native && options.print === true)
     return "--print prints the brief, which --native does not use: give one of them.";

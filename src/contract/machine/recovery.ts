@@ -191,7 +191,8 @@ export const recoveryOperations = {
     summary: "Store a session that SHIM has not recorded, as its client's transcript has it now.",
     input: z.strictObject({
       file: File,
-      folder: Folder.describe("its folder, where the transcript names none"),
+      session: z.string().max(200).optional().describe("session of a database; absent: its only one"),
+      folder: Folder.describe("its folder, where the transcript has no name but the hash of it"),
       isLongest: z.boolean().default(false).describe("of two files of the session store the one with the later end"),
     }),
     /**
@@ -260,6 +261,10 @@ export const Native = Named.extend({
   damages: z.int(),
   /** Secrets and private texts that markers replace. */
   redacted: z.int(),
+  /** Of what the client sends of it, counted by OpenAI's o200k. */
+  tokens: z.int(),
+  /** Files that are not as the session left them, which the new one does not know. */
+  changed: z.array(z.string()),
   /** Tools that the client does not have: their calls keep the names. */
   foreignTools: z.array(z.object({ name: z.string(), count: counted })),
   start: Start,

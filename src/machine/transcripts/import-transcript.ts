@@ -44,8 +44,10 @@ export interface ImportedTranscript extends TranscriptHead {
 
 interface ImportOptions {
   readonly path: string;
-  /** Folder of the session, where the transcript names none. */
+  /** Folder of the session, where the transcript has no name but the hash of it. */
   readonly folder: string;
+  /** Session of a database; absent: its only one. */
+  readonly session?: string | undefined;
   /** A session in two files is stored as the one with the later end has it. */
   readonly isLongest?: boolean;
 }
@@ -56,11 +58,11 @@ interface ImportOptions {
  */
 export async function importTranscript(
   runtime: Runtime,
-  { path, folder, isLongest = false }: ImportOptions,
+  { path, folder, session: asked, isLongest = false }: ImportOptions,
 ): Promise<Result<ImportedTranscript, string>> {
   const isInPause = runtime.store.read(pauseLookup, null);
   const formatOf = (head: TranscriptHead) => withoutPauses(details[head.client].readRow, head.cwd ?? folder, isInPause);
-  const read = await readTranscript(path, runtime.store.context.driver, formatOf);
+  const read = await readTranscript(path, runtime.store.context.driver, formatOf, asked);
   if (!read.ok) return read;
   const { content, bytes } = read.value;
   const { parent } = read.value.head;
@@ -68,12 +70,13 @@ export async function importTranscript(
     return err(`it is of a subagent, whose prompts the chat wrote: import that chat's, ${idOf(parent)}, instead`);
   const { session, cwd: written, folderHash } = read.value.head;
   const cwd = written !== null && isPath(written) ? written : null;
-  const isNamed = cwd !== null || folderHash === createHash("sha256").update(folder).digest("hex");
-  const head = { ...read.value.head, session: idOf(session), cwd: pathOf(cwd ?? folder) };
+  const isHere = folderHash === createHash("sha256").update(folder).digest("hex");
+  const known = cwd ?? (isHere ? folder : null);
+  const head = { ...read.value.head, session: idOf(session), cwd: known && pathOf(known) };
   const isSaid = [content.texts, content.toolCalls, content.apiErrors].some(({ length }) => length > 0);
   const nothing = content.damages.length > 0 ? "nothing of what was said in it can be read" : "nothing was said in it";
   if (!isSaid) return err(`${nothing}${isInPause ? " outside of a pause" : ""}`);
-  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes, isNamed, isLongest })));
+  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes, isLongest })));
 }
 
 /** Tools may write another text as the folder. */
@@ -92,12 +95,10 @@ function withoutPauses(readRow: LineFormat, folder: string, isInPause: ReturnTyp
 }
 
 interface Reading {
-  readonly head: TranscriptHead & { readonly cwd: string };
+  readonly head: TranscriptHead;
   readonly path: string;
   readonly content: TranscriptContent;
   readonly bytes: number;
-  /** Whether the transcript names the folder; else it is the one where it is to go on. */
-  readonly isNamed: boolean;
   readonly isLongest: boolean;
 }
 
@@ -125,7 +126,7 @@ interface TimedEvents {
 
 function put(
   sql: Sql,
-  { head, path, content, bytes, isNamed }: Reading,
+  { head, path, content, bytes }: Reading,
   { events, first, last }: TimedEvents,
   before: sessions.Session | null,
 ): void {
@@ -135,7 +136,7 @@ function put(
     client,
     clientVersion: content.clientVersion,
     origin: importOrigin,
-    project: isNamed && isOfThisSystem(cwd) ? projectRoot(cwd) : null,
+    project: cwd !== null && isOfThisSystem(cwd) ? projectRoot(cwd) : null,
     cwd,
     model: content.usage.at(-1)?.model ?? content.model,
     transcriptPath: pathOf(path),
@@ -226,7 +227,7 @@ function record(
 }
 
 /** In the order of their times; what one line says stays in the order of texts, calls, ends. */
-function eventsOf(content: TranscriptContent, cwd: string, now: number): Event[] {
+function eventsOf(content: TranscriptContent, cwd: string | null, now: number): Event[] {
   const { texts, toolCalls, toolEnds, plans, apiErrors, compactions, notes, interruptions, turnEnd } = content;
   const calls = new Map(toolCalls.map((call) => [call.id, call]));
   const all: WrittenEvent[] = [
@@ -279,14 +280,14 @@ function prompt(text: string): Entries {
 }
 
 /** A patch is a call for each of its files. */
-function inputsOf({ id, name, input }: TranscriptToolCall, cwd: string): JsonObject[] {
+function inputsOf({ id, name, input }: TranscriptToolCall, cwd: string | null): JsonObject[] {
   return callsOfPatch(withClaudeTool({ tool_use_id: idOf(id), tool_name: name, tool_input: input, cwd }, new Map()));
 }
 
 function ended(
   { error, at, response }: TranscriptToolEnd,
   call: TranscriptToolCall | undefined,
-  cwd: string,
+  cwd: string | null,
 ): WrittenEvent[] {
   if (!call) return [];
   const inputs = inputsOf(call, cwd);
