@@ -1,7 +1,8 @@
+import { isUtf8 } from "node:buffer";
 import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
 import type { HookClient } from "../contract/clients.ts";
 import { budgetMs, interpret, OverBudgetError, repeatPartsWithinBudget } from "../platform/time-budget.ts";
-import { textAt, type JsonObject, asObject, parseObject } from "../shared/json-fields.ts";
+import { textAt, type JsonObject, asObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import type { ClientDetails } from "./adapter/client-details.ts";
@@ -15,7 +16,7 @@ import {
   type TranscriptDocument,
   type TranscriptHead,
 } from "./transcript/transcript-file.ts";
-import type { TranscriptRow, ContentRow } from "./transcript/transcript-rows.ts";
+import { documentIn, type TranscriptRow, type ContentRow } from "./transcript/transcript-rows.ts";
 
 /** Rows whose ids decide: a fork begins with rows of the session that it was made of. */
 const votingRows = 200;
@@ -119,15 +120,20 @@ const ownFormat: FormatOf = ({ client }) => details[client].readRow;
  * Reads all of a file, also a last line without its end. Returns why that is impossible.
  *
  * @param formatOf makes a reader of a file's rows, which begins at the first one
+ * @param session of a database; null: its only one
  */
 export async function readTranscript(
   path: string,
   driver: Driver,
   formatOf = ownFormat,
+  session: string | null = null,
 ): Promise<Result<WholeTranscript, string>> {
   for (const { readDatabase } of clientDetails) {
-    const document = readDatabase?.(path, driver) ?? null;
-    if (document) return document.ok ? ok({ ...readMessages(document.value, [], formatOf), bytes: 0 }) : document;
+    const document = readDatabase?.(path, driver, session) ?? null;
+    if (document)
+      return document.ok
+        ? ok({ ...readMessages(document.value, [], { formatOf, isDecoded: true }), bytes: 0 })
+        : document;
   }
   try {
     const file = TranscriptBytes.open(path);
@@ -217,10 +223,10 @@ const maxDocumentBytes = 256 * 1_048_576;
 
 /** A transcript that is one JSON document. */
 function readDocument(bytes: Buffer, isCut: boolean, formatOf: FormatOf): ReadContent | null {
-  const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
+  const { row, text, damage } = documentIn(bytes);
   if (!text.startsWith("{")) return null;
-  const whole = parseObject(text);
-  if (whole) return readMessagesOf(whole, isCut ? [unended(bytes.length, 0)] : [], formatOf);
+  const reading = { formatOf, isDecoded: damage !== "not_utf8" };
+  if (row) return readMessagesOf(row, isCut ? [unended(bytes.length, 0)] : [], reading);
   // A document that is cut has its first messages. A text that is cut would show no mark of it.
   const errors: ParseError[] = [];
   const read = parse(text, errors) as unknown;
@@ -228,32 +234,48 @@ function readDocument(bytes: Buffer, isCut: boolean, formatOf: FormatOf): ReadCo
   const isCutInText = errors[0] && printParseErrorCode(errors[0].error) === "UnexpectedEndOfString";
   const part = asObject(isCutInText ? parse(text.slice(0, at)) : read);
   const position = Buffer.byteLength(text.slice(0, at));
-  return part && readMessagesOf(part, [unended(position, Math.max(1, bytes.length - position))], formatOf);
+  const end = unended(position, Math.max(1, bytes.length - position));
+  return part && readMessagesOf(part, [end], { formatOf, isDecoded: isUtf8(bytes) });
 }
 
 function unended(position: number, bytes: number): Damage {
   return { kind: "unended", at: null, position, bytes };
 }
 
-function readMessagesOf(document: JsonObject, damages: readonly Damage[], formatOf: FormatOf): ReadContent | null {
+interface DocumentReading {
+  readonly formatOf: FormatOf;
+  /** False: bytes that are no UTF-8 stand in it as other characters. */
+  readonly isDecoded: boolean;
+}
+
+function readMessagesOf(
+  document: JsonObject,
+  damages: readonly Damage[],
+  reading: DocumentReading,
+): ReadContent | null {
   const identified = identifyDocument(document);
-  return identified && readMessages(identified, damages, formatOf);
+  return identified && readMessages(identified, damages, reading);
 }
 
 function readMessages(
   { head, messages }: TranscriptDocument,
   damages: readonly Damage[],
-  formatOf: FormatOf,
+  { formatOf, isDecoded }: DocumentReading,
 ): ReadContent {
   const rows = messages.map((message, position): ContentRow => {
     const row = rowOf(message, head.client);
-    return { row, damage: row === null ? "foreign" : null, position, bytes: 0 };
+    if (row === null) return { row, damage: "foreign", position, bytes: 0 };
+    const text = isDecoded ? "" : JSON.stringify(message);
+    return { row, damage: text.includes("\u{FFFD}") ? "not_utf8" : null, position, bytes: Buffer.byteLength(text) };
   });
   const content = readRows(rows, undefined, formatOf(head));
   const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
   const found = damages.map((damage) => ({ ...damage, at: until }));
-  const isEndDamaged = content.isEndDamaged || found.length > 0;
-  return { head, content: { ...content, isEndDamaged, damages: [...content.damages, ...found] } };
+  const all = [...content.damages, ...found];
+  // It stands beside the messages.
+  if (!isDecoded && all.every(({ kind }) => kind !== "not_utf8"))
+    all.unshift({ kind: "not_utf8", at: null, position: 0, bytes: 1 });
+  return { head, content: { ...content, isEndDamaged: content.isEndDamaged || found.length > 0, damages: all } };
 }
 
 function rowOf(message: unknown, client: HookClient): JsonObject | null {

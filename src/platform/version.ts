@@ -21,6 +21,11 @@ export function isNewer(one: ProgramVersion, other: ProgramVersion): boolean {
   return order === 0 ? one.builtAt > other.builtAt : order > 0;
 }
 
+/** By Semantic Versioning. */
+export function isVersionBefore(one: string, other: string): boolean {
+  return compareVersions(one, other) < 0;
+}
+
 function compareVersions(one: string, other: string): number {
   const [ones, others] = [precedenceOf(one), precedenceOf(other)];
   const isReleased = Number(ones.prerelease === undefined) - Number(others.prerelease === undefined);

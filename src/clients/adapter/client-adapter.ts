@@ -146,12 +146,16 @@ export function withClaudeTool(input: JsonObject, names: ToolNames): JsonObject 
   const values = objectAt(input, "tool_input");
   const path = pathFields.map((field) => textAt(values, field)).find((one) => one !== null);
   if (!takesFilePath(name) || path === undefined) return { ...input, tool_name: name };
-  const file = pathIn(textAt(input, "cwd") ?? "/", path);
+  const file = pathIn(textAt(input, "cwd"), path);
   return { ...input, tool_name: name, tool_input: { ...values, file_path: file } };
 }
 
-/** A transcript may come from another system: its paths stay that system's. */
-function pathIn(folder: string, path: string): string {
+/**
+ * A transcript may come from another system: its paths stay that system's. One of an unknown folder
+ * stays as it is written.
+ */
+function pathIn(folder: string | null, path: string): string {
+  if (folder === null) return path;
   if (isWindowsPath(folder) || isWindowsPath(path)) return win32.resolve(folder, path);
   return folder.startsWith("/") ? posix.resolve(folder, path) : resolve(folder, path);
 }
@@ -184,7 +188,7 @@ export function callsOfPatch(input: JsonObject): JsonObject[] {
     path,
   }));
   if (files.length === 0) return [input];
-  const folder = textAt(input, "cwd") ?? "/";
+  const folder = textAt(input, "cwd");
   const id = textAt(input, "tool_use_id");
   return files.map(({ change, path }, at) =>
     Object.assign({}, input, id === null || at === 0 ? {} : { tool_use_id: `${id}.${at}` }, {

@@ -33,8 +33,12 @@ export interface ClientDetails {
   readonly documentOf?: (document: JsonObject) => TranscriptDocument | null;
   /** A message of a document as `readRow` reads it. */
   readonly rowOf?: (message: JsonObject) => JsonObject;
-  /** The only session of a database; null: the file is none of the client's. */
-  readonly readDatabase?: (path: string, driver: Driver) => Result<TranscriptDocument, string> | null;
+  /** A session of a database, or its only one; null: the file is none of the client's. */
+  readonly readDatabase?: (
+    path: string,
+    driver: Driver,
+    session: string | null,
+  ) => Result<TranscriptDocument, string> | null;
   /** Files in which the client keeps its sessions. */
   readonly sessions?: SessionFiles;
   /** Databases in which the client keeps them. */
@@ -95,6 +99,8 @@ export interface SessionDatabase {
     { readonly sessions: readonly StoredSession[]; readonly ids: readonly string[]; readonly problem: string | null },
     string
   >;
+  /** Ids of sessions that begin so. */
+  find(path: string, driver: Driver, prefix: string): Result<readonly string[], string>;
   /** The folder in which the client kept sessions before it had a database. */
   readonly before?: {
     path(env: NodeJS.ProcessEnv): string;

@@ -128,18 +128,18 @@ function withoutReminderAtEnd(text: string): string {
 /** Codex's desktop app and its editors put what the user has open, or gives, before the request. */
 const requestHeading = /^## My request for Codex:$/m;
 const contextHeading = /^# (?:Context from my IDE setup|Files mentioned by the user|In app browser)/;
-const fileHeading = /^## ([^\n:]{1,300}): /gm;
+/** A text that was pasted is a file, whose heading is the text instead of the file's name. */
+const fileHeading = /^## ([^\n]{1,8000}): ((?:[~/]|[a-zA-Z]:[\\/])[^\n]*)$/gm;
 
 function requestIn(text: string): string {
   const heading = contextHeading.test(text) ? requestHeading.exec(text) : null;
   if (!heading) return text;
   const request = text.slice(heading.index + heading[0].length).trim();
-  const isWithFiles = text.startsWith("# Files");
-  const files = isWithFiles ? [...text.slice(0, heading.index).matchAll(fileHeading)] : [];
-  return withAttachments(
-    request,
-    files.flatMap(([, name]) => name ?? []),
-  );
+  const files = text.startsWith("# Files") ? [...text.slice(0, heading.index).matchAll(fileHeading)] : [];
+  const given = files.map(([, name = "", path = ""]) => ({ name, path, isPasted: !path.trimEnd().endsWith(name) }));
+  const pasted = given.filter(({ isPasted }) => isPasted).map(({ name }) => name);
+  const attached = given.map(({ name, path, isPasted }) => (isPasted ? path.trim() : name));
+  return withAttachments([...pasted, request].filter((part) => part !== "").join("\n"), attached);
 }
 
 const directive = /^::git-[a-z-]{1,60}\{[^\n]*\}[ \t]*$\n*/gm;

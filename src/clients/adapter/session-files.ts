@@ -50,6 +50,11 @@ export interface SessionFiles {
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
+  /**
+   * Session that the row names, which must be that of the file's name: in each row where rows are
+   * linked, else in the first. Absent: the client does not compare them.
+   */
+  readonly sessionIn?: (row: JsonObject) => string | null;
   /** The first row, without which the client opens no file. */
   readonly head?: {
     is(row: JsonObject): boolean;
@@ -60,8 +65,6 @@ export interface SessionFiles {
   };
   /** Rows are found by the `parentUuid` of the one after them. */
   readonly links?: LinkRules;
-  /** Behind a cut last line the client writes its next row, and then finds none before it. */
-  readonly losesAfterCut?: true;
   /** A thought of the model, which an API may refuse and does not need. */
   readonly isThought?: (row: JsonObject) => boolean;
   /** Folder for sessions of a project, beside that of the file; null: the client has none yet. */

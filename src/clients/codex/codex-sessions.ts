@@ -66,6 +66,7 @@ export const codexSessions: SessionFiles = {
   locks: ["thread-writer-locks/{id}.lock"],
   unarchive: (id) => ({ command: "codex", args: ["unarchive", id] }),
   isOneById: true,
+  sessionIn: (row) => (row["type"] === "session_meta" ? textAt(objectAt(row, "payload"), "id", 200) : null),
   head: {
     is: (row) => row["type"] === "session_meta",
     make(id, cwd, at) {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { wordAt } from "../../redaction/bounded-text.ts";
 import { asObject, listAt, objectAt, textAt, numberAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -147,6 +148,15 @@ const geminiSessions: SessionFiles = {
   files: ["tmp/*/chats/*-{id8}.jsonl", "tmp/*/chats/*-{id8}.json"],
   messagesIn: (row) => listOrNull(row, "messages") ?? listOrNull(objectAt(row, "$set"), "messages"),
   isInFolder: true,
+  sessionIn: (row) => headOfFirst(row)?.session ?? null,
+  head: {
+    is: (row) => headOfFirst(row) !== null,
+    make(sessionId, cwd, at) {
+      const startTime = new Date(at).toISOString();
+      const projectHash = createHash("sha256").update(cwd).digest("hex");
+      return { sessionId, projectHash, startTime, lastUpdated: startTime, kind: "main" };
+    },
+  },
   folderOf(file, project) {
     const root = dirname(dirname(dirname(dirname(file))));
     const names = objectAt(readObject(join(root, "projects.json")), "projects");

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readdirSync, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
@@ -144,7 +145,7 @@ export function readDatabase(
   driver: Driver,
   session: string | null = null,
 ): Result<SessionInDatabase, string> {
-  return read(path, driver, (db) => readSession(db, session));
+  return read(path, driver, (db) => readSession(db, session, path));
 }
 
 function read<T>(path: string, driver: Driver, use: (db: Connection) => Result<T, string>): Result<T, string> {
@@ -172,6 +173,7 @@ export const openCodeStore: SessionDatabase = {
     return names.length === 0 ? [join(folder, "opencode.db")] : names.toSorted().map((name) => join(folder, name));
   },
   list: (path, driver) => read(path, driver, listSessions),
+  find: (path, driver, prefix) => read(path, driver, (db) => ok(idsIn(db, prefix))),
   before: { path: (env) => join(folderOf(env), "storage"), list: listFolders },
 };
 
@@ -224,30 +226,32 @@ interface ListedRow extends SessionRow {
 
 interface StoredText {
   readonly what: string;
-  readonly text: string;
+  readonly data: Buffer;
+  /** Type of the message, where it stands beside its data. */
+  readonly type: string | null;
   /** Session that this one has started; absent: its own. */
   readonly subagent?: string;
 }
 
 function textsOf(db: Connection, table: string, session: string): StoredText[] {
-  const query = `SELECT id, data FROM ${table} WHERE session_id = ?`;
+  const typed = sources.some(({ messages, parts }) => messages === table && parts === null);
+  const query = `SELECT id, CAST(data AS BLOB) AS data, ${typed ? "type" : "NULL AS type"} FROM ${table} WHERE session_id = ?`;
   return db
-    .all<{ id: string; data: string }>(query, session)
-    .map(({ id, data }) => ({ what: `row ${id} of ${table}`, text: data }));
+    .all<{ id: string; data: Uint8Array; type: string | null }>(query, session)
+    .map(({ id, data, type }) => ({ what: `row ${id} of ${table}`, data: Buffer.from(data), type }));
 }
 
 function toStored(row: ListedRow, texts: readonly StoredText[], subagents: number): StoredSession {
   const { id, directory: folder, title = null, time_updated: changedAt } = row;
   let [bytes, prompts] = [0, 0];
   const damages: { what: string; bytes: number }[] = [];
-  for (const { what, text, subagent } of texts) {
-    const size = Buffer.byteLength(text);
+  for (const { what, data, type, subagent } of texts) {
+    const size = data.length;
     bytes += size;
-    const read = parseObject(text);
-    if (read === null)
+    const read = parseObject(data.toString());
+    if (read === null || !isUtf8(data))
       damages.push({ what: subagent === undefined ? what : `sub-agent ${subagent}: ${what}`, bytes: size });
-    else if (subagent !== undefined) continue;
-    else if (read["role"] === "user" || (read["type"] === "user" && !("sessionID" in read))) prompts += 1;
+    if (subagent === undefined && (read?.["role"] ?? type ?? messageType(read)) === "user") prompts += 1;
   }
   return {
     id,
@@ -260,6 +264,11 @@ function toStored(row: ListedRow, texts: readonly StoredText[], subagents: numbe
     damages,
     subagents,
   };
+}
+
+/** Null: it is a part of one. */
+function messageType(read: JsonObject | null): unknown {
+  return read && !("sessionID" in read) ? read["type"] : null;
 }
 
 interface SessionRow {
@@ -281,7 +290,15 @@ function sourcesIn(db: Connection) {
   return { tables, known: sources.filter(({ sessions, messages }) => tables.has(sessions) && tables.has(messages)) };
 }
 
-function readSession(db: Connection, given: string | null): Result<SessionInDatabase, string> {
+/** @param prefix of an id */
+function idsIn(db: Connection, prefix: string): string[] {
+  const ids = sourcesIn(db).known.flatMap(({ sessions }) =>
+    db.all<{ id: string }>(`SELECT id FROM ${sessions} WHERE substr(id, 1, ?) = ?`, prefix.length, prefix),
+  );
+  return [...new Set(ids.map(({ id }) => id))];
+}
+
+function readSession(db: Connection, given: string | null, path: string): Result<SessionInDatabase, string> {
   const { known } = sourcesIn(db);
   if (known.length === 0) return err(notOurs);
   const found = new Map<string, SessionRow & { readonly read: typeof firstVersion }>();
@@ -295,9 +312,8 @@ function readSession(db: Connection, given: string | null): Result<SessionInData
     const ids = [...found.keys()];
     const more = ids.length > maxNamed ? ` and ${ids.length - maxNamed} more` : "";
     const which = `${ids.slice(0, maxNamed).join(", ")}${more}`;
-    return err(
-      `it is a database of OpenCode with ${ids.length} sessions (${which}): resume one by its id, \`shim resume <id>\``,
-    );
+    const command = `shim resume ${ids[0]} --from-transcript ${/^[\w./-]+$/.test(path) ? path : `"${path}"`}`;
+    return err(`it is a database of OpenCode with ${ids.length} sessions (${which}): name one, such as \`${command}\``);
   }
   const { id, directory, parent_id: parent } = first;
   return ok({ head: { client: "opencode", session: id, cwd: directory, parent }, messages: first.read(db, id) });

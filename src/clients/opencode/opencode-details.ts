@@ -337,7 +337,7 @@ export const openCodeDetails: ClientDetails = {
     return { head: { client: "opencode", ...head, cwd, parent }, messages };
   },
   rowOf: toFirstVersion,
-  readDatabase: (path, driver) => (isDatabase(path) ? readDatabase(path, driver) : null),
+  readDatabase: (path, driver, session) => (isDatabase(path) ? readDatabase(path, driver, session) : null),
   database: openCodeStore,
   program: openCodeProgram,
   form: {

@@ -126,8 +126,8 @@ const qwenSessions: SessionFiles = {
     // Such as `<id>.ledger.jsonl`.
     isBeside: (name) => /\.[a-z-]+\.jsonl$/.test(name),
   },
+  sessionIn: (row) => textAt(row, "sessionId", 200),
   links: { isLink: () => true, bridgeMs: 0, areTwinsJoined: true },
-  losesAfterCut: true,
   callsIn: (row) => ({ calls: idsIn(row, "functionCall"), results: idsIn(row, "functionResponse") }),
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };

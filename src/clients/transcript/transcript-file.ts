@@ -87,6 +87,11 @@ export class TranscriptBytes {
     return this.#head.equals(zstandard);
   }
 
+  /** It begins with the byte order mark of UTF-8. */
+  get hasMark(): boolean {
+    return this.#head.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf]));
+  }
+
   /** A compressed file is cut, or damaged: what follows its last whole block is missing. */
   get isCut(): boolean {
     return this.#isCut;

@@ -116,6 +116,14 @@ function rowOf(bytes: Buffer): Reading {
   return { row, text, damage: isOther ? "not_utf8" : null };
 }
 
+/** A document: one row, in as many lines as it has. Zeros behind it are dropped. */
+export function documentIn(bytes: Buffer): TranscriptRow {
+  const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
+  const row = asObject(parseJson(text));
+  const damage = row === null ? "torn" : isUtf8(bytes) ? null : "not_utf8";
+  return { row, text, damage, position: 0, bytes: bytes.length, line: 1, isAlone: true, isEnded: true };
+}
+
 /** Rows of bytes that are all there. */
 export function* rowsIn(bytes: Buffer, position = 0): Generator<TranscriptRow> {
   const splitter = new RowSplitter(position);

@@ -20,8 +20,17 @@ import { redactConversation, readSource, writeSession } from "../recovery/native
 import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { findKept, isSearchable, searchedFolders, type KeptSession } from "../stores/kept-sessions.ts";
+import {
+  findKept,
+  findStored,
+  type StoredId,
+  isSearchable,
+  searchedFolders,
+  type KeptSession,
+} from "../stores/kept-sessions.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
+import { o200kTokens } from "../../learning/routing/tokens.ts";
+import { restore } from "../recovery/incomplete/restoration.ts";
 import { openLimitOf } from "../usage/at-limit.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { findHere, namesOf } from "./resolve-id.ts";
@@ -116,6 +125,8 @@ export async function makeNative(runtime: Runtime, making: Making): Promise<Oper
       lost: [...lost].map(([part, count]) => ({ part, count })),
       damages,
       redacted,
+      tokens: tokensOf(items),
+      changed: changedFiles(runtime, session),
       foreignTools: foreignTools(items, details.writer),
       start,
     });
@@ -140,6 +151,23 @@ function carriedBy(items: readonly Item[]): Native["carried"] {
   return { prompts: count("prompt"), answers: count("answer"), calls: count("call"), summaries: count("summary") };
 }
 
+/** A client sends nothing of what stands before a summary. */
+function tokensOf(items: readonly Item[]): number {
+  const sent = items.slice(
+    Math.max(
+      0,
+      items.findLastIndex(({ kind }) => kind === "summary"),
+    ),
+  );
+  const texts = sent.map((item) => (item.kind === "call" ? JSON.stringify(item.input) : item.text));
+  return texts.reduce((sum, text) => sum + o200kTokens(text), 0);
+}
+
+function changedFiles(runtime: Runtime, session: Session): string[] {
+  const files = restore(runtime, session)?.files ?? [];
+  return files.filter(({ now }) => now === "changed" || now === "missing").map(({ path }) => path);
+}
+
 function foreignTools(items: readonly Item[], writer: SessionWriter): Native["foreignTools"] {
   const names = items.flatMap((item) => (item.kind === "call" && !writer.hasTool(item.name) ? [item.name] : []));
   return [...Map.groupBy(names, (name) => name)].map(([name, all]) => ({ name, count: all.length }));
@@ -156,14 +184,29 @@ export const importSessionHandlers: Pick<Handlers, "transcripts.import-session">
     const canExport = program !== undefined && versionOf(program.command) !== null;
     const document = canExport ? await program.exportSession({ env, cwd: folder }, id) : null;
     if (document) return importDocument(runtime, document, folder);
+    const stored = findStored(env, runtime.store.context.driver, id);
+    const [one, other] = stored;
+    if (one && !other) return importFrom(runtime, one.path, folder, one.id);
+    if (one) return ambiguousIds(id, stored);
     return err({ code: "not_found", message: notFoundText(env, id) });
   },
 };
 
 type Imported = MachineOutput<"transcripts.import-session">;
 
-async function importFrom(runtime: Runtime, path: string, folder: string): Promise<OperationResult<Imported>> {
-  const imported = await importTranscript(runtime, { path, folder });
+function ambiguousIds(id: string, stored: readonly StoredId[]): OperationResult<never> {
+  const candidates = [...new Set(stored.slice(0, maxListed).map((one) => one.id))];
+  const message = `SHIM has not recorded "${id}", and databases of clients have several such sessions: ${candidates.join(", ")}.`;
+  return err({ code: "ambiguous", message, candidates });
+}
+
+async function importFrom(
+  runtime: Runtime,
+  path: string,
+  folder: string,
+  session?: string,
+): Promise<OperationResult<Imported>> {
+  const imported = await importTranscript(runtime, { path, folder, session });
   if (imported.ok) return ok({ session: imported.value.session, file: path });
   return err({ code: "transcript_unusable", message: `${path}: ${imported.error}. Nothing was stored.` });
 }

@@ -78,7 +78,8 @@ export const recoveryHandlers = {
       const isFree = checked?.code === "still_running" && into !== null && into.name !== session.client;
       const isLimited = isFree && runtime.store.read((sql) => openLimitOf(sql, session, runtime.now()), null) !== null;
       const obstacle = isLimited ? null : (takenRefusal(runtime, session) ?? checked);
-      const refusal = obstacle ?? (start?.cwd === null ? folderRefusal(from) : null);
+      const isFolderKnown = from.elsewhere !== undefined || (session.cwd ?? session.project) !== null;
+      const refusal = obstacle ?? (isFolderKnown && start?.cwd === null ? folderRefusal(from) : null);
       return ok({ ...named, ...toBriefed(runtime, found.value), client: session.client, offer, start, refusal });
     });
   },
@@ -127,9 +128,9 @@ export const recoveryHandlers = {
       await attesting;
     }
   },
-  "transcripts.import": async ({ runtime }, { file, folder, isLongest }) => {
+  "transcripts.import": async ({ runtime }, { file, session: asked, folder, isLongest }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
-    const imported = await importTranscript(await runtime(), { path: file, folder, isLongest });
+    const imported = await importTranscript(await runtime(), { path: file, session: asked, folder, isLongest });
     if (imported.ok) {
       const { session, how, damages, left } = imported.value;
       return ok({ session, how, damages, left });
@@ -141,10 +142,10 @@ export const recoveryHandlers = {
 /** Without its file the session stays as it was read. */
 async function importAgain(
   runtime: Runtime,
-  { transcriptPath: path, transcriptOffset, cwd }: sessions.Session,
+  { id: session, transcriptPath: path, transcriptOffset, cwd }: sessions.Session,
 ): Promise<void> {
   if (path === null || statSync(path, { throwIfNoEntry: false })?.size === transcriptOffset) return;
-  const imported = await importTranscript(runtime, { path, folder: cwd ?? "/" });
+  const imported = await importTranscript(runtime, { path, session, folder: cwd ?? "/" });
   if (!imported.ok) runtime.log("warn", "the imported transcript was not read again", { path, error: imported.error });
 }
 

@@ -12,6 +12,7 @@ import { projectRoot } from "../../snapshots/git-head.ts";
 import type { Driver } from "../../store/driver.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { isAlive } from "../recovery/session-state.ts";
+import { hasContent } from "../recovery/incomplete/detect.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { lostParts } from "../rescue/session-facts.ts";
@@ -34,11 +35,15 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
       const found = await findHere(context, id);
       if (!found.ok) return found;
       const evidence = await examine(deps, found.value, folder);
-      const diagnosis = toDiagnosis(context, runtime, found.value, evidence, judge(deps, evidence, hasFailed));
+      const finding = judge(deps, evidence, hasFailed);
+      const diagnosis = toDiagnosis(context, runtime, found.value, evidence, finding);
       return ok({ diagnosis, healthy: [] });
     }
     const project = projectRoot(folder) ?? folder;
-    const newest = runtime.store.read((sql) => sessions.list(sql, { project, limit: maxChecked }), []);
+    const newest = runtime.store.read(
+      (sql) => sessions.list(sql, { project, limit: maxChecked }).filter(({ id }) => hasContent(sql, id)),
+      [],
+    );
     const healthy: Diagnosis[] = [];
     for (const session of newest) {
       const evidence = await examine(deps, session, folder);
@@ -102,9 +107,14 @@ function toDiagnosis(
   { site }: HandlerContext,
   runtime: Runtime,
   session: sessions.Session,
-  { file, facts }: Evidence,
-  { reason, why, offers }: Finding,
+  { file, facts, title }: Evidence,
+  finding: Finding,
 ): Diagnosis {
+  const isRunning = isAlive(runtime, session);
+  const isUnwritten = isRunning && finding.reason === "deleted";
+  const { reason, why, offers } = isUnwritten
+    ? { ...finding, reason: null, why: `it runs, and no file of ${title} has it yet` }
+    : finding;
   const shortId = shortSession(runtime, session.id);
   return {
     session: session.id,
@@ -118,7 +128,7 @@ function toDiagnosis(
     offers: [...offers],
     isRead: facts !== null,
     lost: facts === null ? 0 : lostParts(facts),
-    isAlive: isAlive(runtime, session),
+    isAlive: isRunning,
     command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
   };
 }
@@ -136,6 +146,7 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
   const { until } = finding;
   const cwd = moved?.to ?? session.cwd ?? session.project ?? folder;
   const head = evidence.facts?.isHeadless ? { cwd, at: evidence.facts.oldestAt ?? session.startedAt } : null;
+  const otherId = evidence.facts?.otherSession ?? null;
   const { sessions: files, program } = detailsOf(client) ?? {};
   // A client may know no UUID of a newer version.
   const fresh = uuidv4(random(16));
@@ -144,7 +155,10 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
     const letters = fresh.replaceAll("-", "").slice(-8);
     made = { session: await program.importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
   } else if (file !== null && files) {
-    made = { session: fresh, file: await copyTranscript(files, { file, id, newId: fresh, until, moved, head }) };
+    made = {
+      session: fresh,
+      file: await copyTranscript(files, { file, id, otherId, newId: fresh, until, moved, head }),
+    };
   } else throw new Error("there is nothing to copy");
   const adapter = adapterOf(client);
   if (!adapter) throw new Error(`${client} cannot be started from a command line`);

@@ -64,8 +64,8 @@ export async function planRelaunch(
   return planStart(session, transcript, { id: uuidv4(runtime.random(16)), brief: brief.text("resume") }, into);
 }
 
-/** A client may take them all the same; `shim rescue` names them where it does not. */
-const surmountable: ReadonlySet<RescueReason> = new Set(["refused", "locked"]);
+/** Reasons by which the transcript is not whole to its client. */
+const lossReasons: ReadonlySet<RescueReason | null> = new Set(["unreadable", "cut_off", "deleted"]);
 
 /** Whether a client can go on with what it keeps of a session, as `shim rescue` finds it. Starts no client. */
 export async function checkTranscript(
@@ -80,7 +80,7 @@ export async function checkTranscript(
   const seen = await examine(deps, session, session.cwd ?? session.project ?? "/");
   const { reason, why, offers } = judge(deps, seen, false);
   if (reason === "deleted" && path === null) return toBroken("no transcript of it is known");
-  if (reason !== null && !surmountable.has(reason)) {
+  if (lossReasons.has(reason)) {
     const copy = offers.find(({ kind }) => kind === "copy");
     return toBroken(copy === undefined ? why : `${why}; \`shim rescue\` makes ${copy.text}`);
   }

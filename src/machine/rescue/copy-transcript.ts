@@ -7,7 +7,7 @@ import { TranscriptBytes, compressedEnd } from "../../clients/transcript/transcr
 import { removeLeftovers, temporaryNames } from "../../platform/leftovers.ts";
 import { requireAbsent, temporaryBeside } from "../../platform/private-files.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { isLoaded } from "./session-facts.ts";
+import { withWholeCharacters } from "./session-facts.ts";
 
 interface Entry {
   readonly index: number;
@@ -139,6 +139,8 @@ class Relinker {
 export interface CopyOf {
   readonly file: string;
   readonly id: string;
+  /** Session that a row names instead; null: none. */
+  readonly otherId: string | null;
   readonly newId: string;
   /** Rows from this index on are left out, and all thoughts; null: nothing of that. */
   readonly until: number | null;
@@ -156,7 +158,7 @@ export interface CopyOf {
  * @throws a system error; then nothing is left of the copy
  */
 export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promise<string> {
-  const { file, id, newId, moved } = copy;
+  const { file, id, otherId, newId, moved } = copy;
   const plain = file.endsWith(compressedEnd) ? file.slice(0, -compressedEnd.length) : file;
   const renamed = plain.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
   const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
@@ -171,7 +173,7 @@ export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promis
     const target = await open(partial, "wx", 0o600);
     try {
       for await (const line of linesOfCopy(client, copy)) {
-        const own = line.replaceAll(id, newId);
+        const own = line.replaceAll(id, newId).replaceAll(otherId ?? id, newId);
         const text = moved ? own.replaceAll(JSON.stringify(moved.from), JSON.stringify(moved.to)) : own;
         await target.write(`${text}\n`);
       }
@@ -194,14 +196,14 @@ interface RowOfCopy {
   readonly isKept: boolean;
 }
 
-/** Rows that the client loads, and those of a line with several, of which it loads none. */
+/** Rows that the client loads once each has a line of its own. */
 async function* rowsOfCopy(client: SessionFiles, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
   for await (const rows of TranscriptBytes.open(file).rows())
     for (const { row, text, line } of rows) {
       if (until !== null && line > until) return;
       if (row === null) continue;
       const isKept = until === null || client.isThought?.(row) !== true;
-      if (isLoaded(client, { row, isAlone: true })) yield { text: text.trim(), row, isKept };
+      if (client.accepts?.(row) !== false) yield { text: withWholeCharacters(text, row).trim(), row, isKept };
     }
 }
 

@@ -10,9 +10,10 @@ import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
 import { pathsOf, type SessionFiles, type Refusal } from "../../clients/adapter/session-files.ts";
+import { damageNames } from "../../clients/damage-effects.ts";
 import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
-import { factsOfDocument, isDocument, readSessionFacts, type TranscriptFacts } from "./session-facts.ts";
+import { factsOfDocument, isDocument, readSessionFacts, type RowFault, type TranscriptFacts } from "./session-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import type { Sent } from "./row-chain.ts";
 
@@ -145,7 +146,15 @@ async function examineFile(
   const there = { file, isThere: true, blocked, ...(moved ? { moved } : {}) };
   try {
     if (statSync(file).size > maxBytes) return there;
-    return { ...there, facts: await readSessionFacts(file, client) };
+    return {
+      ...there,
+      facts: await readSessionFacts(file, {
+        name: session.client,
+        version: session.clientVersion,
+        files: client,
+        session: id,
+      }),
+    };
   } catch (error) {
     const problem = codeOf(error);
     if (problem === null) throw error;
@@ -248,7 +257,8 @@ const kinds: readonly Kind[] = [
     reason: "unreadable",
     sign: ({ facts }) =>
       facts?.rows === 0 &&
-      facts.fused === null &&
+      facts.refused === null &&
+      facts.leftOut === null &&
       (facts.lines === 0
         ? "its transcript is empty"
         : `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`),
@@ -262,7 +272,7 @@ const kinds: readonly Kind[] = [
   {
     reason: "unreadable",
     sign: ({ facts, title }) =>
-      facts && facts.refused !== null && `${title} does not load it with its line ${facts.refused}`,
+      facts?.refused && `${title} does not load it with its line ${facts.refused.line}${faultText(facts.refused)}`,
     copy: "a copy that it loads",
   },
   {
@@ -279,6 +289,13 @@ const kinds: readonly Kind[] = [
     reason: "cut_off",
     sign: ({ facts, title }) => facts && lostText(facts, title),
     copy: "a copy in which each row names the one before it",
+  },
+  {
+    reason: "cut_off",
+    sign: ({ facts, title }) =>
+      facts?.leftOut &&
+      `${title} does not read what stands in its line ${facts.leftOut.line}${faultText(facts.leftOut)}`,
+    copy: "a copy that it reads",
   },
   {
     reason: "invisible",
@@ -380,7 +397,8 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
 }
 
 function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
-  if (facts === null || (facts.rows === 0 && facts.fused === null) || facts.isPart) return false;
+  if (facts === null || (facts.rows === 0 && facts.leftOut === null && facts.refused === null) || facts.isPart)
+    return false;
   if (file !== null && isDocument(file)) return false;
   return moved === null || file === null || sessionFilesOf(session.client)?.folderOf?.(file, moved.to) !== null;
 }
@@ -434,11 +452,14 @@ function repeated(facts: TranscriptFacts): Refusal | null {
   return last !== undefined && before?.of === last.of ? last : null;
 }
 
-function lostText({ sent, fused, isCut }: TranscriptFacts, title: string): string | null {
+function faultText({ damage, version }: RowFault): string {
+  return damage === null ? "" : `, which holds ${damageNames[damage]} (seen with ${version})`;
+}
+
+function lostText({ sent, isCut }: TranscriptFacts, title: string): string | null {
   const lost = sent?.lost ?? null;
   if (lost?.where === "before") return `${title} does not find what stands before its line ${lost.line}`;
   if (lost !== null) return `${title} does not find what stands from its line ${lost.line} on`;
-  if (fused !== null) return `${title} reads none of the rows in its line ${fused}, which holds more than one`;
   return isCut ? `its last line is cut: ${title} would write behind it, and no longer find what stands before` : null;
 }
 

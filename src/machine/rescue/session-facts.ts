@@ -1,10 +1,11 @@
 import type { SessionProgram } from "../../clients/adapter/client-details.ts";
+import { effectsOf, type DamageEffects, type FileDamage } from "../../clients/damage-effects.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
 import { timeOf } from "../../clients/transcript.ts";
 import { CallsOfResults } from "../../clients/transcript/call-ids.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
-import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
-import { asObject, parseObject, textAt, type JsonObject, listAt } from "../../shared/json-fields.ts";
+import { documentIn, type ByteDamage, type TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
+import { asObject, textAt, type JsonObject, listAt } from "../../shared/json-fields.ts";
 import { RowChain, unchained, type ChainFacts } from "./row-chain.ts";
 
 /** Facts of a conversation as a whole, and how it ends. */
@@ -96,6 +97,14 @@ export interface FoundDamage extends Pick<TranscriptRow, "position" | "bytes" | 
   readonly after: number | null;
 }
 
+export interface RowFault {
+  readonly line: number;
+  /** Null: it lacks what its kind has. */
+  readonly damage: FileDamage | null;
+  /** Version of the client with which this was seen. */
+  readonly version: string | null;
+}
+
 export interface TranscriptFacts extends Conversation, ChainFacts {
   readonly bytes: number;
   /** Bytes that were read, unpacked where the file is compressed. */
@@ -111,10 +120,12 @@ export interface TranscriptFacts extends Conversation, ChainFacts {
   readonly lines: number;
   /** Lines that hold no row. */
   readonly unreadable: number;
-  /** First line with which the client does not load the file; null: none. */
-  readonly refused: number | null;
-  /** First line of several rows that its client does not read; null: there is none. */
-  readonly fused: number | null;
+  /** First row with which the client does not load the file; null: none. */
+  readonly refused: RowFault | null;
+  /** First row of the conversation that its client does not read; null: there is none. */
+  readonly leftOut: RowFault | null;
+  /** Session that a row names instead of the file's own; null: none. */
+  readonly otherSession: string | null;
   /** The last line is cut, and what its client writes behind it becomes part of it. */
   readonly isCut: boolean;
   readonly isPart: boolean;
@@ -124,19 +135,29 @@ export interface TranscriptFacts extends Conversation, ChainFacts {
   readonly oldestAt: number | null;
 }
 
+export interface ReadingClient {
+  readonly name: string;
+  readonly version: string | null;
+  readonly files: SessionFiles;
+  readonly session: string | null;
+}
+
 /** Parts that are damaged or missing. A row that is missing may have stood in a part that is damaged. */
 export function lostParts({ damages, isUnended, unlinked }: TranscriptFacts): number {
   return Math.max(damages.length + (isUnended ? 1 : 0), unlinked?.count ?? 0);
 }
 
-/** @throws a system error for a file that cannot be read */
+/**
+ * @param client `session`: by which it finds the file; `version`: of the one that wrote it; null: not known
+ * @throws a system error for a file that cannot be read
+ */
 export async function readSessionFacts(
   path: string,
-  client: SessionFiles,
+  client: ReadingClient,
   onRow?: (one: TranscriptRow) => void,
 ): Promise<TranscriptFacts> {
   const file = TranscriptBytes.open(path);
-  const reading = new Reading(client);
+  const reading = new Reading(client, file);
   const add = (one: TranscriptRow): void => {
     reading.add(one);
     onRow?.(one);
@@ -147,32 +168,31 @@ export async function readSessionFacts(
   return { ...reading.facts, bytes: file.size, readBytes, isUnended };
 }
 
-/** Zeros behind a document are dropped. */
-function documentIn(bytes: Buffer): TranscriptRow {
-  const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
-  const row = parseObject(text);
-  const damage = row === null ? "torn" : null;
-  return { row, text, damage, position: 0, bytes: bytes.length, line: 1, isAlone: true, isEnded: true };
-}
-
 /** One JSON text, in as many lines as it may have. */
 export function isDocument(path: string): boolean {
   return path.endsWith(".json");
 }
 
-/** Whether the client loads no file with this row. */
-function isRefused(client: SessionFiles, { row, isAlone }: Pick<TranscriptRow, "row" | "isAlone">): boolean {
-  return row !== null && isAlone && client.accepts?.(row) === false;
+/** What keeps a client from reading the row as it was written; null: nothing. */
+function damageOf({ row, text, damage, isAlone }: TranscriptRow): FileDamage | null {
+  if (!isAlone) return "fused";
+  if (damage === "not_utf8") return damage;
+  return row !== null && text !== withWholeCharacters(text, row) ? "half_character" : null;
 }
 
-/** Whether the client reads the row: of a line with more than one it reads none. */
-export function isLoaded(client: SessionFiles, one: Pick<TranscriptRow, "row" | "isAlone">): boolean {
-  return one.row !== null && one.isAlone && !isRefused(client, one);
+const halfCharacter = /\\u[dD][89a-fA-F]/;
+
+/** The row without halves of characters, which some clients take for no JSON. */
+export function withWholeCharacters(text: string, row: JsonObject): string {
+  if (!halfCharacter.test(text)) return text;
+  const whole = (_name: string, value: unknown): unknown => (typeof value === "string" ? value.toWellFormed() : value);
+  const written = JSON.stringify(row, whole);
+  return written === JSON.stringify(row) ? text : written;
 }
 
 /** Zeros at the end stop no client. */
-function isCut(client: SessionFiles, last: TranscriptRow): boolean {
-  return !last.isEnded && last.damage !== "zeros" && !isLoaded(client, last);
+function isCut({ isEnded, damage, row }: TranscriptRow): boolean {
+  return !isEnded && damage !== "zeros" && row === null;
 }
 
 class Reading {
@@ -181,10 +201,14 @@ class Reading {
   /** By the index of the row. */
   readonly #callsOfResults = new CallsOfResults<number>();
   #reader = new ConversationReader();
-  #refused: number | null = null;
-  readonly #fused: { readonly line: number; readonly id: string | null }[] = [];
-  /** Lines with a row and nothing else. */
+  readonly #version: string | null;
+  readonly #effects: DamageEffects | null;
+  readonly #session: string | null;
+  #refused: RowFault | null = null;
+  readonly #leftOut: { readonly fault: RowFault; readonly id: string | null }[] = [];
+  /** Lines with rows that the client reads. */
   #readable = 0;
+  #lastReadable = 0;
   #isPart = false;
   #last: TranscriptRow | null = null;
   #rowBytes = 0;
@@ -193,11 +217,17 @@ class Reading {
   /** The first line is a row. */
   #isBegun = false;
   #hasHead = false;
+  /** A row has named the session. */
+  #isNamed = false;
+  #otherSession: string | null = null;
   readonly #damages: FoundDamage[] = [];
 
-  constructor(client: SessionFiles) {
-    this.#client = client;
-    this.#chain = client.links ? new RowChain(client.links) : null;
+  constructor({ name, version, files, session }: ReadingClient, { hasMark }: TranscriptBytes) {
+    this.#client = files;
+    this.#chain = files.links ? new RowChain(files.links) : null;
+    [this.#version, this.#effects] = effectsOf(name, version) ?? [null, null];
+    this.#session = session;
+    if (hasMark && this.#effects?.byte_order_mark === "refused") this.#refuse(1, "byte_order_mark");
   }
 
   add(one: TranscriptRow): void {
@@ -206,9 +236,14 @@ class Reading {
     this.#account(one);
     this.#findHead(one);
     if (row === null) return;
-    if (!one.isAlone) return this.#addFused(line, row);
-    this.#readable += 1;
-    if (isRefused(this.#client, one)) return void (this.#refused ??= line);
+    const damage = damageOf(one);
+    const effect = damage === null ? "read" : (this.#effects?.[damage] ?? "read");
+    this.#compareSession(line, row);
+    if (effect === "refused") return this.#refuse(line, damage);
+    if (effect !== "read") return this.#leaveOut(line, damage, row);
+    if (this.#lastReadable < line) this.#readable += 1;
+    this.#lastReadable = line;
+    if (this.#client.accepts?.(row) === false) return this.#refuse(line, null);
     if (line === 1) this.#isPart = this.#client.isPart?.(row) === true;
     const messages = this.#client.messagesIn?.(row) ?? null;
     if (messages === null) return this.#addRow(line - 1, row);
@@ -222,6 +257,19 @@ class Reading {
     if (line === 1) this.#isBegun = isRow;
     if (!head || !isRow || !this.#isBegun) return;
     if (line === 1 || head.isAnywhere) this.#hasHead ||= head.is(row);
+  }
+
+  #compareSession(line: number, row: JsonObject): void {
+    const session = this.#client.sessionIn?.(row) ?? null;
+    if (session === null || this.#session === null || (this.#isNamed && !this.#client.links)) return;
+    this.#isNamed = true;
+    if (session === this.#session) return;
+    this.#otherSession ??= session;
+    if (this.#effects?.other_session === "refused") this.#refuse(line, "other_session");
+  }
+
+  #refuse(line: number, damage: FileDamage | null): void {
+    this.#refused ??= { line, damage, version: damage === null ? null : this.#version };
   }
 
   #account({ row, damage, position, bytes, line }: TranscriptRow): void {
@@ -245,8 +293,9 @@ class Reading {
     return first === undefined ? null : { count: 1 + others.length, line: first + 1 };
   }
 
-  #addFused(line: number, row: JsonObject): void {
-    if (this.#client.rowOf(row) !== null) this.#fused.push({ line, id: textAt(row, "uuid") });
+  #leaveOut(line: number, damage: FileDamage | null, row: JsonObject): void {
+    if (this.#client.rowOf(row) === null) return;
+    this.#leftOut.push({ fault: { line, damage, version: this.#version }, id: textAt(row, "uuid") });
   }
 
   get facts(): Omit<TranscriptFacts, "bytes" | "readBytes" | "isUnended"> {
@@ -263,8 +312,9 @@ class Reading {
       lines,
       unreadable: lines - this.#readable,
       refused: this.#refused,
-      fused: this.#fused.find(({ id }) => id === null || this.#chain?.has(id) !== true)?.line ?? null,
-      isCut: this.#client.losesAfterCut === true && last !== null && isCut(this.#client, last),
+      leftOut: this.#leftOut.find(({ id }) => id === null || this.#chain?.has(id) !== true)?.fault ?? null,
+      otherSession: this.#otherSession,
+      isCut: this.#effects?.end === "cut_off" && last !== null && isCut(last),
       isPart: this.#isPart,
       isHeadless: this.#client.head !== undefined && !this.#hasHead && last !== null,
       oldestAt: this.#oldestAt,
@@ -288,7 +338,8 @@ export function factsOfDocument(document: JsonObject, program: SessionProgram): 
     lines: messages.length,
     unreadable: 0,
     refused: null,
-    fused: null,
+    leftOut: null,
+    otherSession: null,
     isCut: false,
     isPart: false,
     isHeadless: false,

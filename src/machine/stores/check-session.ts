@@ -110,7 +110,11 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   let facts: TranscriptFacts;
   let chained: readonly StoreFinding[];
   try {
-    facts = await readSessionFacts(kept.path, client, (one) => head.add(one));
+    facts = await readSessionFacts(
+      kept.path,
+      { name: kept.client, version: null, files: client, session: kept.id },
+      (one) => head.add(one),
+    );
     chained = await chainFindings(kept.client, kept.path, facts);
   } catch (error) {
     return err(problemOf(error));
@@ -312,7 +316,7 @@ async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<
   for (const file of folder === undefined ? [] : transcriptsBelow(folder)) {
     sum.files += 1;
     try {
-      const facts = await readSessionFacts(file, client);
+      const facts = await readSessionFacts(file, { name: kept.client, version: null, files: client, session: null });
       const { bytes, readBytes, rowBytes, damages } = facts;
       const damaged = damages.reduce((all, one) => all + one.bytes, 0);
       sum.bytes += bytes;

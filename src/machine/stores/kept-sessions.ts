@@ -2,11 +2,12 @@ import { lstatSync, statSync, existsSync, type Stats } from "node:fs";
 import { cp, copyFile, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
-import { allSessionFiles, detailsOf, sessionFilesOf } from "../../clients/details.ts";
+import { allSessionFiles, clientDetails, detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { problemOf, readBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import type { CheckedSession } from "../../contract/machine/stores.ts";
 import { codeOf } from "../../shared/error.ts";
+import type { Driver } from "../../store/driver.ts";
 
 /** A file in which a client keeps a session. */
 export interface KeptSession {
@@ -39,6 +40,23 @@ export function isSearchable(prefix: string): boolean {
 export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] {
   if (!isSearchable(prefix)) return [];
   return eachOnce(allSessionFiles.flatMap(([name, client]) => keptBy(env, name, client, prefix)));
+}
+
+export interface StoredId {
+  readonly id: string;
+  /** Of the database. */
+  readonly path: string;
+}
+
+/** The same for clients that keep their sessions in databases. What cannot be read has none. */
+export function findStored(env: NodeJS.ProcessEnv, driver: Driver, prefix: string): StoredId[] {
+  if (!isSearchable(prefix)) return [];
+  return clientDetails.flatMap(({ database }) =>
+    (database?.paths(env) ?? []).filter(existsSync).flatMap((path) => {
+      const found = database?.find(path, driver, prefix);
+      return found?.ok ? found.value.map((id) => ({ id, path })) : [];
+    }),
+  );
 }
 
 interface ListedKept {

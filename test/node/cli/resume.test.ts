@@ -17,7 +17,7 @@ import {
   writeSession,
   writtenRows,
 } from "#harness/clients/invented-sessions.ts";
-import type { Break } from "#harness/clients/invented-sessions.ts";
+import type { Break, InventedSession } from "#harness/clients/invented-sessions.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { Io } from "#src/cli/io.ts";
 import { codex } from "#src/clients/codex/codex.ts";
@@ -336,6 +336,36 @@ it("a session whose transcript is empty, gone, unreadable or of other content be
   const home = aSeededHome();
   const { id } = ofTwentyTurns(home, cut, "qwen");
   expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "new", reason: holding("shim rescue") } });
+});
+
+/** What is said of a session that has written a file, and is written again for Codex. */
+async function writtenForCodex(change: (file: string, transcript: string, session: InventedSession) => void) {
+  const home = aSeededHome();
+  const session = invented("claude-code", home.project);
+  const path = join(home.project, "kept.ts");
+  writeFileSync(path, "const one = 1;\n");
+  const call = { id: "t1", name: "Write", input: path };
+  const entries: JournalEntry[] = [
+    { kind: "prompt", text: "the word is pear" },
+    { kind: "tool_start", ...call },
+    { kind: "tool_end", ...call, action: "created", path, durationMs: 5 },
+  ];
+  const transcriptPath = writeSession(home.folder, session);
+  addSession(home, { id: session.id, pid: 77, entries, transcriptPath });
+  change(path, transcriptPath, session);
+  return (await home.shimWith({ versionOf: () => "0.171.0" }, `resume ${session.id} --in codex --native`)).out;
+}
+
+it("--native says which files changed since, and how long a conversation is that a model may not take", async () => {
+  const unchanged = await writtenForCodex(() => undefined);
+  expect(unchanged).toContain("is a session of Codex");
+  expect(unchanged).not.toMatch(/changed since|tokens/);
+  const text = await writtenForCodex((file, transcript, session) => {
+    writeFileSync(file, "const two = 2;\n");
+    edit((all) => all.map((row) => row.replace("Ran one.", "word ".repeat(150_000))))(transcript, session);
+  });
+  expect(text).toContain("1 file changed since, which the new session does not know: ");
+  expect(text).toMatch(/It has about 150,\d{3} tokens: a model that takes fewer refuses it/);
 });
 
 /** Three turns that write a.txt and b.txt, with a hand edit between the second and the third. */

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { constants, zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
@@ -7,7 +7,7 @@ import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { clientsWithRows, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { detailsOf } from "#src/clients/details.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { aCliHome, failed } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding } from "#harness/machine/cli-home.ts";
 import { T0 } from "#harness/machine/git-project.ts";
 
 /** Forms of inputs that users of the clients have reported, each with what a user must get. */
@@ -64,6 +64,11 @@ const all = ["Paint the boat.", "It is painted.", "And the pier.", "The pier is 
 const both = [...all, "2 of 2 prompts quoted"];
 const whole = ["the turn was over, and the chat waited for the user", "the end of the conversation is there"];
 const missing = "could not be read or is missing";
+/** With a byte that is no UTF-8 before the words. */
+const noText = (text: string, words: string): Buffer => {
+  const at = Buffer.from(text).indexOf(words);
+  return Buffer.concat([Buffer.from(text).subarray(0, at), Buffer.from([0xff]), Buffer.from(text).subarray(at)]);
+};
 
 const session = "019f0000-0000-7000-8000-000000000001";
 const rolloutName = `rollout-2026-11-20T10-00-00-${session}.jsonl`;
@@ -149,10 +154,56 @@ const forms: Readonly<Record<string, Form>> = {
   "a rollout without its first row": [lines(...rollout), [...hull, missing, "project: /p;"], [], rolloutName],
   "a rollout whose first row is cut": [lines(head.slice(0, 50), ...rollout), [...hull, missing], [], rolloutName],
   "a prompt behind five hundred other rows": [lines(head, ...noise, ...rollout), hull, [missing], rolloutName],
+  "texts that were pasted into Codex's app": [
+    lines(head) +
+      jsonLines(
+        codexRow(1, "event_msg/user_message", {
+          message:
+            "# Files mentioned by the user:\n\n## Plan: boats: Paint the hull, then the mast: /tmp/p/pasted-text.txt\n\n## src/oar.ts: /p/src/oar.ts\n\n## My request for Codex:\n",
+        }),
+      ),
+    ["Plan: boats: Paint the hull, then the mast", "[attached: /tmp/p/pasted-text.txt, src/oar.ts]"],
+    [],
+    rolloutName,
+  ],
   "a document of OpenCode 2": [
     JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: openCode2 }),
     ["Paint the boat.", "It is painted.", "1 of 1 prompts quoted", "1 tool call,"],
     ["reminder"],
+    "export.json",
+  ],
+  "a document with bytes that are no UTF-8 in an answer": [
+    noText(JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: openCode2 }), "It is painted."),
+    ["Paint the boat.", "1 of at least 1 prompts quoted", `1 part of its transcript ${missing}`],
+    ["the end of the conversation is there"],
+    "export.json",
+  ],
+  "a document with bytes that are no UTF-8 beside its messages": [
+    noText(JSON.stringify({ info: { id: "ses_1", directory: "/p", title: "Boats" }, messages: openCode2 }), "Boats"),
+    ["Paint the boat.", "It is painted.", missing],
+    [],
+    "export.json",
+  ],
+  "a document of Gemini CLI with bytes that are no UTF-8": [
+    noText(
+      JSON.stringify({
+        sessionId: "g",
+        projectHash: "p",
+        messages: [geminiMessage("1", "Paint the boat.", true), geminiMessage("2", "It is painted.")],
+      }),
+      "the boat.",
+    ),
+    ["It is painted.", "of at least 1 prompts quoted", missing],
+    [],
+    "old.json",
+  ],
+  "a document that has the sign of such bytes by itself": [
+    JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: openCode2 }).replace(
+      "painted.",
+      "painted \u{FFFD}.",
+    ),
+    ["Paint the boat.", "1 of 1 prompts quoted"],
+    [missing],
     "export.json",
   ],
   "a document that is cut within a prompt": [
@@ -218,11 +269,23 @@ const forms: Readonly<Record<string, Form>> = {
     ) + lines(...claude.slice(1)),
     ["2 of at least 2 prompts quoted", missing],
   ],
-  "the rows behind one that is elsewhere": [
+  "what was noted at the end of the session before": [
     jsonLines(
       { type: "system", subtype: "stop_hook_summary", sessionId: "s", uuid: "e", parentUuid: "lost" },
-      { ...JSON.parse(first), parentUuid: "e" },
+      { type: "system", subtype: "turn_duration", sessionId: "s", uuid: "e2", parentUuid: "e" },
+      { ...JSON.parse(first), parentUuid: "e2" },
     ) + lines(...claude.slice(1)),
+    [...both, "2 of 2 prompts quoted"],
+    [missing],
+  ],
+  "a prompt behind what was noted, and one that names a row that is elsewhere": [
+    jsonLines(
+      { type: "system", subtype: "stop_hook_summary", sessionId: "s", uuid: "e", parentUuid: "lost" },
+      {
+        ...JSON.parse(first),
+        parentUuid: "e",
+      },
+    ) + lines(...claude.slice(1, 2), third.replace(uuidOf(second), "gone"), fourth),
     ["2 of at least 2 prompts quoted", missing],
   ],
   "a row whose parent was never written": [
@@ -311,7 +374,7 @@ it("beside a compressed rollout the plain one is read, with which its client goe
 function aDatabase() {
   const home = aCliHome();
   const path = join(home.folder, "opencode.db");
-  return { path, db: new Database(path), read: () => home.shim(`resume --print --from-transcript ${path}`) };
+  return { home, path, db: new Database(path), read: () => home.shim(`resume --print --from-transcript ${path}`) };
 }
 
 it("a database of OpenCode 1 is read with its parts in their order, and of a damaged one it is said that it is missing", async () => {
@@ -342,8 +405,26 @@ it("a database of OpenCode 1 is read with its parts in their order, and of a dam
   expect((await read()).out).toContain(missing);
 });
 
-it("a database of OpenCode 2 is read where it has one session, and else names its sessions", async () => {
-  const { path, db, read } = aDatabase();
+it("a session of OpenCode that SHIM has not recorded is found by its id in OpenCode's database, where no OpenCode is installed", async () => {
+  const home = aCliHome();
+  const folder = join(home.folder, ".local", "share", "opencode");
+  mkdirSync(folder, { recursive: true });
+  const db = new Database(join(folder, "opencode.db"));
+  db.exec("CREATE TABLE session_v2 (id text, directory text, parent_id text, time_updated integer)");
+  db.exec("CREATE TABLE session_message (id text, session_id text, type text, seq integer, data text)");
+  for (const name of ["ses_boat0001", "ses_boat0002"]) {
+    db.prepare("INSERT INTO session_v2 VALUES (?, '/p', NULL, 1)").run(name);
+    for (const [seq, { id, type, ...data }] of openCode2.entries())
+      db.prepare("INSERT INTO session_message VALUES (?, ?, ?, ?, ?)").run(id, name, type, seq, JSON.stringify(data));
+  }
+  db.close();
+  expect(await home.shim("resume ses_boat --print")).toMatchObject({ code: 2, err: holding("ses_boat0001") });
+  expect((await home.shim("resume ses_boat0002 --print")).out).toContain("1 of 1 prompts quoted");
+  expect(await home.json("resume ses_boat0002")).toMatchObject({ session: "ses_boat0002", client: "opencode" });
+});
+
+it("a database of OpenCode 2 is read where it has one session, and else names its sessions, and how one is resumed", async () => {
+  const { home, path, db, read } = aDatabase();
   db.exec("CREATE TABLE session_v2 (id text, directory text, parent_id text, time_updated integer)");
   db.exec("CREATE TABLE session_message (id text, session_id text, type text, seq integer, data text)");
   const session = (id: string): void => void db.prepare("INSERT INTO session_v2 VALUES (?, '/p', NULL, 1)").run(id);
@@ -353,9 +434,12 @@ it("a database of OpenCode 2 is read where it has one session, and else names it
   expect((await read()).out).toContain("1 of 1 prompts quoted");
   session("ses_2");
   db.close();
+  const listed = detailsOf("opencode")?.database?.list(path, openBetterSqlite3);
+  expect(listed).toMatchObject({ value: { sessions: [{ prompts: 1, damages: [] }, {}] } });
   const several = await read();
   expect(several).toMatchObject(failed(1, "a database of OpenCode with 2 sessions"));
-  expect(several.err).toContain("ses_2");
+  const [, command = ""] = /`shim (resume ses_1 --from-transcript [^`]+)`/.exec(several.err) ?? [];
+  expect((await home.shim(`${command} --print`)).out).toContain("1 of 1 prompts quoted");
   writeFileSync(path, Buffer.from("SQLite format 3\0 and no more"));
   expect((await read()).code).toBe(1);
 });

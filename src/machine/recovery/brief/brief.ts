@@ -372,10 +372,11 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   return texts.map((text) => ({ text, rank: 0 }));
 }
 
-/** A transcript may name a folder of another system. */
+/** A transcript may name a folder of another system, or none. */
 function projectText({ project, cwd, origin }: Session): string {
-  const isElsewhere = origin === importOrigin && cwd !== null && !isOfThisSystem(cwd);
-  return project ?? (isElsewhere ? `${cwd}, which is not of this system` : "none");
+  if (project !== null || origin !== importOrigin) return project ?? "none";
+  if (cwd === null) return "none that its transcript names, so relative paths stay as they are written";
+  return isOfThisSystem(cwd) ? "none" : `${cwd}, which is not of this system`;
 }
 
 /** A count that lacks some of the failed calls would be false. */

@@ -1,6 +1,8 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { damageNames, effectsOf, type DamageEffect, type FileDamage } from "#src/clients/damage-effects.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aCliHome, addSession, printed, type CliHome, known } from "#harness/machine/cli-home.ts";
 import * as breaks from "#harness/clients/invented-sessions.ts";
 import { edit, filesOf, invented, lines, refuse, writeSession } from "#harness/clients/invented-sessions.ts";
@@ -89,6 +91,62 @@ it.each(kinds)("%s, %s: named, and what works is offered", async (client, _, cha
   const text = await copied(home, client, done);
   expect(text).toContain(holds);
   for (const absent of [session.id, lacks ?? session.id]) expect(text).not.toContain(absent);
+});
+
+const bytes =
+  (change: (all: Buffer, session: InventedSession) => Buffer): Break =>
+  (path, session) =>
+    writeFileSync(path, change(readFileSync(path), session));
+const words = (text: string): Break =>
+  bytes((all) => Buffer.from(all.toString("latin1").replaceAll("pear", text), "latin1"));
+const damagedBy: Readonly<Partial<Record<FileDamage, Break>>> = {
+  not_utf8: words("\xffpear"),
+  half_character: words(String.raw`\ud83d pear`),
+  byte_order_mark: bytes((all) => Buffer.concat([Buffer.from("\u{FEFF}"), all])),
+  fused: edit((all) => all.toSpliced(1, 2, `${all[1]}${all[2]}`)),
+  other_session: bytes((all, { id }) =>
+    Buffer.from(all.toString().replaceAll(id, "0b000000-0000-4000-8000-000000000001")),
+  ),
+};
+const reasons: Readonly<Record<DamageEffect, string | null>> = {
+  read: null,
+  left_out: "cut_off",
+  cut_off: "cut_off",
+  refused: "unreadable",
+};
+const cells = clients.flatMap((client) =>
+  Object.entries(damagedBy).map(([damage, change]) => [client, damage as FileDamage, change] as const),
+);
+
+it.each(cells)(
+  "%s with %s: rescue says what the client was seen to do, and makes a copy that it reads",
+  async (client, damage, change) => {
+    const { home, session } = aBroken(client, change);
+    const [version, effects] = effectsOf(client, null) ?? ["", null];
+    const reason = reasons[effects?.[damage] ?? "read"];
+    const diagnosis = await home.json(`rescue ${session.id}`);
+    if (reason === null || (reason === "cut_off" && diagnosis["reason"] === null))
+      return expect(diagnosis).toMatchObject({ reason: null });
+    expect(diagnosis).toMatchObject({ reason, offers: [{ kind: "copy" }, { kind: "brief" }] });
+    expect(await home.json(`resume ${session.id}`)).toMatchObject({ start: { kind: "new" } });
+    if (!/what stands (?:before|from)/.test(String(diagnosis["why"])))
+      expect(diagnosis["why"]).toContain(`which holds ${damageNames[damage]} (seen with ${version})`);
+    const text = await copied(home, client, await home.json(`rescue ${session.id} --yes`));
+    for (const word of ["pear", "Ran one."]) expect(text).toContain(word);
+  },
+);
+
+it("the version that wrote a session decides what its client is said to do with it", async () => {
+  for (const [clientVersion, reason] of [
+    ["0.150.0", "unreadable"],
+    ["0.169.0", "unreadable"],
+    ["0.171.0", "cut_off"],
+    ["0.172.0-alpha.1", "cut_off"],
+  ] as const) {
+    const { home, session } = aBroken("codex", damagedBy.not_utf8 ?? zeros);
+    home.runtime.store.write((sql) => sessions.update(sql, session.id, { clientVersion }));
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason });
+  }
 });
 
 function answerAfterRefusals(path: string, session: InventedSession): void {

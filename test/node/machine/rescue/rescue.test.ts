@@ -121,6 +121,20 @@ it("a chat that still runs is named, and neither copied nor replaced", async () 
   expect(filesOf(home)).toEqual(before);
 });
 
+it("a chat that has said nothing yet is no patient, and of one that runs without a file it is not said that the file is gone", async () => {
+  const { home, id } = written("claude-code");
+  home.now += 1_000;
+  addSession(home, { id: "aaaa7777", pid: 78, entries: [], transcriptPath: join(home.folder, "none-yet.jsonl") });
+  home.alive.add(79);
+  addSession(home, { id: "aaaa8888", pid: 79, transcriptPath: join(home.folder, "none-yet.jsonl") });
+  const { out } = await home.shim("rescue");
+  expect(out).toContain("that stops the newest 2 sessions");
+  expect(out).toContain(`\`shim rescue ${id.slice(0, 8)}\` offers a new chat`);
+  for (const absent of ["aaaa7777", "no longer there"]) expect(out).not.toContain(absent);
+  const why = "it runs, and no file of Claude Code has it yet";
+  expect(await home.json("rescue aaaa8888")).toMatchObject({ reason: null, why, isAlive: true });
+});
+
 it("without a yes nothing is changed, and a wrong number is wrong usage", async () => {
   const { home } = written("codex", true);
   const before = filesOf(home);

@@ -430,7 +430,8 @@ it("rollouts of Codex, documents of OpenCode and Gemini CLI are stored with word
     "compacting; compacted; assistant It is built.; turn_end; prompt and test it; tool_start Bash; interrupted",
   ];
   const gemini = [
-    "start; prompt write a note; tool_start Write; tool_end Write created /home/ann/app/note.txt",
+    // It has the hash of another folder.
+    "start; prompt write a note; tool_start Write; tool_end Write created note.txt",
     "assistant The note is written.; turn_end",
   ];
   const rollout = jsonLines(...invented.codexOfFunctions);
