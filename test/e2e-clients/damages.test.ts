@@ -223,4 +223,5 @@ it.each(clients)(
     }
     expect([session.version, seen, unread]).toEqual([version, effects, []]);
   },
+  900_000,
 );
