@@ -84,12 +84,16 @@ export const mutants: readonly Mutant[] = [
     "if (session.owner && !isInOtherNamespace(processes, session.owner)) return",
     "if (session.owner) return",
   ]),
+  defect(29, "src/clients/read-transcript.ts", "bytes of a document that are no text are taken for it", [
+    'const reading = { formatOf, isDecoded: damage !== "not_utf8" };',
+    "const reading = { formatOf, isDecoded: true };",
+  ]),
   defect(29, "src/machine/rescue/session-facts.ts", "a chat that lacks the calls of its results counts as whole", [
     "unlinked: chain.unlinked ?? this.#withoutCalls(),",
     "unlinked: chain.unlinked,",
   ]),
   defect(29, "src/clients/transcript/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
-    "return this.#first && this.#hasStart ?",
+    "return this.#first && (this.#hasStart || this.#isNoted) ?",
     "return this.#first ?",
   ]),
   defect(31, "src/machine/undo/steps.ts", "an undo takes back what another chat did meanwhile", [
@@ -392,5 +396,17 @@ export const mutants: readonly Mutant[] = [
   defect(139, "src/machine/sessions/requests.ts", "a held hook ends without the decision from elsewhere", [
     "  if (decision === null) return {};",
     "  if (decision !== null) return {};",
+  ]),
+  defect(140, "src/machine/recovery/relaunch.ts", "a transcript of which the client loses a part is called whole", [
+    "if (lossReasons.has(reason)) {",
+    'if (lossReasons.has(reason) && reason === "deleted") {',
+  ]),
+  defect(140, "src/machine/rescue/session-facts.ts", "a row that its client leaves out counts as read", [
+    'if (effect !== "read") return this.#leaveOut(line, damage, row);',
+    'if (effect === "cut_off") return this.#leaveOut(line, damage, row);',
+  ]),
+  defect(141, "src/machine/sessions/projects.ts", "a renamed folder is another project", [
+    "if (now === null || now === path) move(sql, other.path, path);",
+    "if (now === path) move(sql, other.path, path);",
   ]),
 ];
