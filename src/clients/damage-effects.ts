@@ -25,7 +25,7 @@ export type DamageEffect = "read" | "left_out" | "cut_off" | "refused";
 
 export type DamageEffects = Readonly<Record<FileDamage, DamageEffect>>;
 
-/** What a row with the damage holds. */
+/** Names of what such a row holds. */
 export const damageNames: Readonly<Record<FileDamage, string>> = {
   row: "a part of a row",
   end: "a part of a row",
@@ -58,7 +58,7 @@ const inLinkedRows: DamageEffects = {
 
 /**
  * Effects by the version of the client with which each was tried, the newest first. Those of the
- * newest are tried again by `test/e2e-clients/damages.test.ts`. OpenCode keeps no file of a session.
+ * newest are tried again by `test/e2e-clients/damages.test.ts`. OpenCode keeps no files.
  */
 export const damageEffects: Readonly<
   Record<Exclude<HookClient, "opencode">, readonly (readonly [version: string, DamageEffects])[]>

@@ -272,7 +272,7 @@ function readMessages(
   const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
   const found = damages.map((damage) => ({ ...damage, at: until }));
   const all = [...content.damages, ...found];
-  // It stands beside the messages.
+  // Such bytes stand beside the messages.
   if (!isDecoded && all.every(({ kind }) => kind !== "not_utf8"))
     all.unshift({ kind: "not_utf8", at: null, position: 0, bytes: 1 });
   return { head, content: { ...content, isEndDamaged: content.isEndDamaged || found.length > 0, damages: all } };

@@ -20,7 +20,7 @@ export interface GitHead {
   readonly commit: string | null;
 }
 
-/** Without links. Skips the root of the file system, and a repository of the whole home (dotfiles). */
+/** Has no links. Skips the root of the file system, and a repository of the home (dotfiles). */
 export function projectRoot(folder: string, home = homedir()): string | null {
   const start = physicalPath(resolve(folder)) ?? resolve(folder);
   for (let at = start; ; at = dirname(at)) {
@@ -39,9 +39,9 @@ export function physicalPath(path: string): string | null {
 }
 
 export interface FolderMarks {
-  /** Of the folder itself, on its file system; null: it is not there. */
+  /** Mark of the folder on its file system; null: it is not there. */
   readonly folder: string | null;
-  /** Of the clone: how its history began; null: it has none. */
+  /** Beginning of the clone's history; null: it has none. */
   readonly repository: string | null;
 }
 

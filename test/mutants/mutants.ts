@@ -405,7 +405,7 @@ export const mutants: readonly Mutant[] = [
     'if (effect !== "read") return this.#leaveOut(line, damage, row);',
     'if (effect === "cut_off") return this.#leaveOut(line, damage, row);',
   ]),
-  defect(141, "src/machine/sessions/projects.ts", "a renamed folder is another project", [
+  defect(140, "src/machine/sessions/projects.ts", "a renamed folder is another project", [
     "if (now === null || now === path) move(sql, other.path, path);",
     "if (now === path) move(sql, other.path, path);",
   ]),

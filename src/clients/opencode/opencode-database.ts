@@ -266,7 +266,7 @@ function toStored(row: ListedRow, texts: readonly StoredText[], subagents: numbe
   };
 }
 
-/** Null: it is a part of one. */
+/** Type of a message; null: it is a part of one. */
 function messageType(read: JsonObject | null): unknown {
   return read && !("sessionID" in read) ? read["type"] : null;
 }

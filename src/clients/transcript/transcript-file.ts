@@ -87,7 +87,7 @@ export class TranscriptBytes {
     return this.#head.equals(zstandard);
   }
 
-  /** It begins with the byte order mark of UTF-8. */
+  /** Whether it begins with the byte order mark of UTF-8. */
   get hasMark(): boolean {
     return this.#head.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf]));
   }

@@ -261,7 +261,7 @@ export const Native = Named.extend({
   damages: z.int(),
   /** Secrets and private texts that markers replace. */
   redacted: z.int(),
-  /** Of what the client sends of it, counted by OpenAI's o200k. */
+  /** Tokens of what the client sends of it, counted by OpenAI's o200k. */
   tokens: z.int(),
   /** Files that are not as the session left them, which the new one does not know. */
   changed: z.array(z.string()),

@@ -67,7 +67,7 @@ export async function planRelaunch(
 /** Reasons by which the transcript is not whole to its client. */
 const lossReasons: ReadonlySet<RescueReason | null> = new Set(["unreadable", "cut_off", "deleted"]);
 
-/** Whether a client can go on with what it keeps of a session, as `shim rescue` finds it. Starts no client. */
+/** Whether a client can go on with what it keeps, as `shim rescue` finds it. Starts no client. */
 export async function checkTranscript(
   { env, processes }: Pick<Runtime, "env" | "processes">,
   session: Session,

@@ -20,7 +20,7 @@ import type { Sent } from "./row-chain.ts";
 export interface RescueDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly processes: Processes;
-  /** First line that the program prints of its version, or that it cannot be started; null: no client is started. */
+  /** First line that the program prints of its version; null in its place: it starts no client. */
   readonly versionOf: ((program: string) => string | null) | null;
   /** Larger transcripts are not read, since other chats wait for this process. Absent: all are. */
   readonly maxBytes?: number;

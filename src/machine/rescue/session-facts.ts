@@ -99,7 +99,7 @@ export interface FoundDamage extends Pick<TranscriptRow, "position" | "bytes" | 
 
 export interface RowFault {
   readonly line: number;
-  /** Null: it lacks what its kind has. */
+  /** Damage of the row; null: it lacks what its kind has. */
   readonly damage: FileDamage | null;
   /** Version of the client with which this was seen. */
   readonly version: string | null;
@@ -142,13 +142,13 @@ export interface ReadingClient {
   readonly session: string | null;
 }
 
-/** Parts that are damaged or missing. A row that is missing may have stood in a part that is damaged. */
+/** Parts that are damaged or missing: a missing row may have stood in a damaged part. */
 export function lostParts({ damages, isUnended, unlinked }: TranscriptFacts): number {
   return Math.max(damages.length + (isUnended ? 1 : 0), unlinked?.count ?? 0);
 }
 
 /**
- * @param client `session`: by which it finds the file; `version`: of the one that wrote it; null: not known
+ * @param client `session`: by which it finds the file; `version`: of the one that wrote it
  * @throws a system error for a file that cannot be read
  */
 export async function readSessionFacts(
@@ -173,7 +173,7 @@ export function isDocument(path: string): boolean {
   return path.endsWith(".json");
 }
 
-/** What keeps a client from reading the row as it was written; null: nothing. */
+/** Damage for which a client may not read the row as it was written. */
 function damageOf({ row, text, damage, isAlone }: TranscriptRow): FileDamage | null {
   if (!isAlone) return "fused";
   if (damage === "not_utf8") return damage;
@@ -222,12 +222,12 @@ class Reading {
   #otherSession: string | null = null;
   readonly #damages: FoundDamage[] = [];
 
-  constructor({ name, version, files, session }: ReadingClient, { hasMark }: TranscriptBytes) {
+  constructor({ name, version, files, session }: ReadingClient, file: TranscriptBytes | null) {
     this.#client = files;
     this.#chain = files.links ? new RowChain(files.links) : null;
     [this.#version, this.#effects] = effectsOf(name, version) ?? [null, null];
     this.#session = session;
-    if (hasMark && this.#effects?.byte_order_mark === "refused") this.#refuse(1, "byte_order_mark");
+    if (file?.hasMark && this.#effects?.byte_order_mark === "refused") this.#refuse(1, "byte_order_mark");
   }
 
   add(one: TranscriptRow): void {
@@ -246,7 +246,7 @@ class Reading {
     if (this.#client.accepts?.(row) === false) return this.#refuse(line, null);
     if (line === 1) this.#isPart = this.#client.isPart?.(row) === true;
     const messages = this.#client.messagesIn?.(row) ?? null;
-    if (messages === null) return this.#addRow(line - 1, row);
+    if (messages === null) return this.addRow(line - 1, row);
     this.#reader = new ConversationReader();
     for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
   }
@@ -279,7 +279,8 @@ class Reading {
     this.#oldestAt ??= this.#newestAt;
   }
 
-  #addRow(index: number, row: JsonObject): void {
+  /** @param index of the row in its file */
+  addRow(index: number, row: JsonObject): void {
     const found = this.#client.rowOf(row);
     this.#reader.add(index, found);
     const turn = found === null || found.kind === "refusal" ? null : found.kind === "prompt" ? "prompt" : "other";
@@ -323,26 +324,9 @@ class Reading {
 }
 
 export function factsOfDocument(document: JsonObject, program: SessionProgram): TranscriptFacts {
-  const reader = new ConversationReader();
+  const files: SessionFiles = { home: [""], files: [], rowOf: (row) => program.rowOf(row) };
+  const reading = new Reading({ name: program.command, version: null, files, session: null }, null);
   const messages = listAt(document, "messages");
-  for (const [index, message] of messages.entries()) reader.add(index, program.rowOf(asObject(message) ?? {}));
-  return {
-    ...reader.conversation,
-    ...unchained,
-    bytes: 0,
-    readBytes: 0,
-    rowBytes: 0,
-    damages: [],
-    isUnended: false,
-    newestAt: null,
-    lines: messages.length,
-    unreadable: 0,
-    refused: null,
-    leftOut: null,
-    otherSession: null,
-    isCut: false,
-    isPart: false,
-    isHeadless: false,
-    oldestAt: null,
-  };
+  for (const [at, message] of messages.entries()) reading.addRow(at, asObject(message) ?? {});
+  return { ...reading.facts, lines: messages.length, bytes: 0, readBytes: 0, isUnended: false };
 }

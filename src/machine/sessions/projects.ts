@@ -41,7 +41,7 @@ function move(sql: Sql, from: string, to: string): void {
   sql.run("UPDATE projects SET movedTo = ? WHERE path = ? OR movedTo = ?", to, from, from);
 }
 
-/** Paths of a session's files as they are now: a folder above them may have been renamed, or be a link. */
+/** Paths of a session's files now: a folder above them may have been renamed, or be a link. */
 export function pathsNow(sql: Sql, { project }: Pick<Session, "project">): (path: string) => string {
   const moved = projects.select(sql, "WHERE movedTo IS NOT NULL ORDER BY length(path) DESC");
   return (path) => {

@@ -44,7 +44,7 @@ export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] 
 
 export interface StoredId {
   readonly id: string;
-  /** Of the database. */
+  /** The database. */
   readonly path: string;
 }
 
