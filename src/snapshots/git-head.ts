@@ -22,9 +22,10 @@ export interface GitHead {
 
 /** Has no links. Skips the root of the file system, and a repository of the home (dotfiles). */
 export function projectRoot(folder: string, home = homedir()): string | null {
-  const start = physicalPath(resolve(folder)) ?? resolve(folder);
+  const physical = (path: string): string => physicalPath(path) ?? path;
+  const [start, own] = [physical(resolve(folder)), physical(home)];
   for (let at = start; ; at = dirname(at)) {
-    if (existsSync(join(at, ".git")) && (at !== home || at === start)) return at;
+    if (existsSync(join(at, ".git")) && (at !== own || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
   }
 }
@@ -47,22 +48,15 @@ export interface FolderMarks {
 
 /** Marks that a folder keeps when it is renamed, and its repository also where it is moved. */
 export function marksOf(project: string): FolderMarks {
-  const found = statSync(project, { bigint: true, throwIfNoEntry: false });
-  const { git } = gitFolders(project);
-  const log = git === null ? null : readStart(join(git, "logs", "HEAD"));
-  return { folder: found ? `${found.ino} ${found.birthtimeNs}` : null, repository: log };
-}
-
-/** First line of a file; null: it is not there. */
-function readStart(path: string): string | null {
+  let folder: string | null = null;
   try {
-    const start = readGitFile(path, (file) => {
-      const bytes = Buffer.alloc(maxSmallBytes);
-      return bytes.toString("utf8", 0, readSync(file, bytes, 0, bytes.length, 0));
-    });
-    return start.split("\n")[0] || null;
+    const { ino, birthtimeNs } = statSync(project, { bigint: true });
+    folder = `${ino} ${birthtimeNs}`;
+    const [began = ""] = readPart(join(gitFolder(project), "logs", "HEAD"), maxSmallBytes, 0).split("\n");
+    return { folder, repository: began || null };
   } catch {
-    return null;
+    // Not there, not in git, or without such a log.
+    return { folder, repository: null };
   }
 }
 
@@ -95,7 +89,7 @@ const maxLogBytes = 8_192;
 /** The newest switches, as git itself noted them in the log of HEAD; oldest first. */
 export function branchSwitches(root: string): BranchSwitch[] {
   try {
-    return readEnd(join(gitFolder(root), "logs", "HEAD"), maxLogBytes)
+    return readPart(join(gitFolder(root), "logs", "HEAD"), maxLogBytes)
       .split("\n")
       .flatMap((line) => toSwitch(line) ?? []);
   } catch {
@@ -161,11 +155,12 @@ function readSmallFile(path: string, maxBytes = maxSmallBytes): string {
   });
 }
 
-function readEnd(path: string, bytes: number): string {
+/** @param from default: so that the end is read */
+function readPart(path: string, bytes: number, from?: number): string {
   return readGitFile(path, (file, size) => {
-    const end = Buffer.alloc(Math.min(bytes, size));
-    const read = readSync(file, end, 0, end.length, size - end.length);
-    return end.toString("utf8", 0, read);
+    const part = Buffer.alloc(Math.min(bytes, size));
+    const read = readSync(file, part, 0, part.length, from ?? size - part.length);
+    return part.toString("utf8", 0, read);
   });
 }
 
