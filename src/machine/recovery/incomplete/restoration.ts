@@ -17,7 +17,7 @@ import { pathsNow } from "../../sessions/projects.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
-import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
+import { absentReason, compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { heldText } from "../../../shared/format.ts";
 import { causeOf, isDead, withSilentEnd } from "./detect.ts";
@@ -151,7 +151,12 @@ interface Work {
 function withMoved(moved: (path: string) => string, { files, editedByOthers, ...work }: Work): Work {
   return {
     ...work,
-    files: files.map((file) => Object.assign({}, file, { path: moved(file.path) })),
+    files: files.map(({ skipped, ...file }) => {
+      const path = moved(file.path);
+      // Noted while its folder was gone already, which says nothing of the file.
+      const isKept = skipped !== undefined && (path === file.path || skipped !== absentReason);
+      return Object.assign({}, file, { path }, isKept ? { skipped } : {});
+    }),
     editedByOthers: new Map([...editedByOthers].map(([path, at]) => [moved(path), at])),
   };
 }
