@@ -22,8 +22,8 @@ export interface GitHead {
 
 /** Has no links. Skips the root of the file system, and a repository of the home (dotfiles). */
 export function projectRoot(folder: string, home = homedir()): string | null {
-  const physical = (path: string): string => physicalPath(path) ?? path;
-  const [start, own] = [physical(resolve(folder)), physical(home)];
+  const start = physicalPath(folder) ?? resolve(folder);
+  const own = physicalPath(home) ?? home;
   for (let at = start; ; at = dirname(at)) {
     if (existsSync(join(at, ".git")) && (at !== own || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;

@@ -402,8 +402,8 @@ export const mutants: readonly Mutant[] = [
     'if (lossReasons.has(reason) && reason === "deleted") {',
   ]),
   defect(140, "src/machine/rescue/session-facts.ts", "a row that its client leaves out counts as read", [
-    'if (effect !== "read") return this.#leaveOut(line, damage, row);',
-    'if (effect === "cut_off") return this.#leaveOut(line, damage, row);',
+    'else if (effect !== "read") this.#leaveOut(one.line, damage, row);',
+    'else if (effect === "cut_off") this.#leaveOut(one.line, damage, row);',
   ]),
   defect(140, "src/machine/sessions/projects.ts", "a renamed folder is another project", [
     "if (now === null || now === path) move(sql, other.path, path);",

@@ -248,7 +248,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
   const { id, parentId, client, project, cwd, row } = known;
   const now = runtime.now();
   enterSession(identified);
-  if (row === null && project !== null && !isLate) noteProject(sql, project);
+  noteFolder(identified);
   const isSignOfLife = !isLate && signsOfLife.has(event);
   const before = isSignOfLife ? withEarlierDeath(sql, runtime, row) : row;
   const { model, client_version: clientVersion, transcript_path: path } = input;
@@ -270,6 +270,10 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
   if (!isLate) updateWaiting(sql, now, event, input, session);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
   return { session, before };
+}
+
+function noteFolder({ sql, incoming, known: { row, project } }: IdentifiedEvent): void {
+  if (row === null && project !== null && incoming.isLate !== true) noteProject(sql, project);
 }
 
 /** A chat without a row that works already was there before a damaged store was replaced. */

@@ -160,18 +160,21 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
       file: await copyTranscript(files, { file, id, otherId, newId: fresh, until, moved, head }),
     };
   } else throw new Error("there is nothing to copy");
+  return { ...made, start: startOf(session, made.session, cwd) };
+}
+
+function startOf({ id, client }: sessions.Session, copy: string, cwd: string) {
   const adapter = adapterOf(client);
   if (!adapter) throw new Error(`${client} cannot be started from a command line`);
-  const start = {
+  return {
     kind: "resume" as const,
     client: adapter.title,
-    ...adapter.commands.resume(made.session),
-    reason: `${adapter.title} continues ${made.session}, a copy of ${id}`,
+    ...adapter.commands.resume(copy),
+    reason: `${adapter.title} continues ${copy}, a copy of ${id}`,
     cwd,
-    env: { [successorVariable]: made.session },
-    newId: made.session,
+    env: { [successorVariable]: copy },
+    newId: copy,
   };
-  return { ...made, start };
 }
 
 export const storesHandlers: Pick<Handlers, "stores.check" | "stores.list"> = {

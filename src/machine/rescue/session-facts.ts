@@ -182,11 +182,14 @@ function damageOf({ row, text, damage, isAlone }: TranscriptRow): FileDamage | n
 
 const halfCharacter = /\\u[dD][89a-fA-F]/;
 
+function wellFormed(_name: string, value: unknown): unknown {
+  return typeof value === "string" ? value.toWellFormed() : value;
+}
+
 /** The row without halves of characters, which some clients take for no JSON. */
 export function withWholeCharacters(text: string, row: JsonObject): string {
   if (!halfCharacter.test(text)) return text;
-  const whole = (_name: string, value: unknown): unknown => (typeof value === "string" ? value.toWellFormed() : value);
-  const written = JSON.stringify(row, whole);
+  const written = JSON.stringify(row, wellFormed);
   return written === JSON.stringify(row) ? text : written;
 }
 
@@ -236,19 +239,24 @@ class Reading {
     this.#account(one);
     this.#findHead(one);
     if (row === null) return;
-    const damage = damageOf(one);
-    const effect = damage === null ? "read" : (this.#effects?.[damage] ?? "read");
     this.#compareSession(line, row);
-    if (effect === "refused") return this.#refuse(line, damage);
-    if (effect !== "read") return this.#leaveOut(line, damage, row);
+    if (this.#isUnread(one, row)) return;
     if (this.#lastReadable < line) this.#readable += 1;
     this.#lastReadable = line;
-    if (this.#client.accepts?.(row) === false) return this.#refuse(line, null);
     if (line === 1) this.#isPart = this.#client.isPart?.(row) === true;
     const messages = this.#client.messagesIn?.(row) ?? null;
     if (messages === null) return this.addRow(line - 1, row);
     this.#reader = new ConversationReader();
     for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
+  }
+
+  #isUnread(one: TranscriptRow, row: JsonObject): boolean {
+    const damage = damageOf(one);
+    const effect = damage === null ? "read" : (this.#effects?.[damage] ?? "read");
+    const isRefused = effect === "refused" || this.#client.accepts?.(row) === false;
+    if (isRefused) this.#refuse(one.line, effect === "refused" ? damage : null);
+    else if (effect !== "read") this.#leaveOut(one.line, damage, row);
+    return isRefused || effect !== "read";
   }
 
   #findHead({ line, row, isAlone }: TranscriptRow): void {
