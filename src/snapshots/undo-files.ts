@@ -25,13 +25,10 @@ import {
 import { isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface UndoInput extends SnapshotInput {
-  /**
-   * Oldest first; or the undo that is taken back. `isBegun`: a change that may have been made in
-   * part, to which files belong that are already as it leaves them.
-   */
+  /** Oldest first; or the undo that is taken back. `isBegun`: a redo was killed, or refused in part. */
   readonly what:
     | { readonly steps: readonly UndoStep[] }
-    | { readonly redo: readonly UndoneFile[]; readonly isBegun?: boolean };
+    | { readonly redo: readonly UndoneFile[]; readonly isBegun: boolean };
   /** Files as the chat's last edit left them, by absolute path. */
   readonly stamps: readonly (readonly [path: string, stamp: FileStamp])[];
   /** Files that others have edited, by absolute path, with the reason to leave them. */
@@ -215,10 +212,10 @@ const otherForm: Found = {
 
 /** A file that is neither as the undo left it nor as it was before is later work. */
 async function findRedo(
-  { redo, isBegun = false }: Extract<UndoInput["what"], { readonly redo: unknown }>,
+  { redo, isBegun }: Extract<UndoInput["what"], { readonly redo: unknown }>,
   { reader, root, excluded }: PresentFiles,
 ): Promise<Found> {
-  const back = redo.map(reversed);
+  const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
   const paths = back.map(({ path }) => path);
   const now = await entriesAt(reader, root, paths);
   const unknown = new Excluded(excluded);
@@ -229,10 +226,6 @@ async function findRedo(
   const reason = "it was changed after the undo";
   const left = later.map(({ path }) => ({ path: displayPath(path), reason }));
   return { changes: ready, begun: isBegun ? done : [], left };
-}
-
-export function reversed({ path, before, after }: UndoneFile): UndoneFile {
-  return { path, before: after, after: before };
 }
 
 /** Paths that are as the chat's own last edit left them, by size and time. */

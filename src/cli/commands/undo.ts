@@ -45,10 +45,14 @@ async function undo(
   const found = await cli.call("undo.preview", input);
   if (!found.ok) return found;
   const { value: data } = found;
-  if (diff) return ok({ data, text: data.diff, isVerbatim: true });
-  if (data.changes.length === 0) return ok({ data: { ...data, checkpoint: null }, text: nothingLines(cli, data) });
-  const refused = yes ? null : await confirm(cli, data);
-  if (refused) return refused;
+  const isFailed = data.changes.length === 0;
+  if (diff) {
+    for (const line of isFailed ? nothingLines(cli, data) : []) cli.progress(line);
+    return ok({ data, text: data.diff, isVerbatim: true, isFailed });
+  }
+  if (isFailed) return ok({ data: { ...data, checkpoint: null }, text: nothingLines(cli, data), isFailed });
+  const declined = yes ? null : await confirm(cli, data);
+  if (declined) return declined;
   // Another turn may be the newest by now.
   const shown = data.prompt === null ? {} : { prompt: String(data.prompt.number) };
   const leave = cli.io.onInterrupt(() => {
@@ -58,13 +62,21 @@ async function undo(
   const done = await cli.call("undo.apply", { ...input, session: data.session, ...shown });
   leave();
   if (!done.ok) return done;
-  const { changes, checkpoint } = done.value;
+  const { changes, refused, left, checkpoint } = done.value;
+  const count = refused.length === 0 ? pluralize(changes.length, "file") : countOf(changes.length, refused.length);
   const text = [
-    `${redo ? "Put back" : "Took back"} ${pluralize(changes.length, "file")} in ${shownPath(data.project)}: ${chatOf(data)}, ${sinceOf(cli, data)}.`,
-    ...leftLines(done.value.left),
-    checkpoint !== null && "`shim undo --redo` takes this back.",
+    `${redo ? "Put back" : "Took back"} ${count} in ${shownPath(data.project)}: ${chatOf(data)}, ${sinceOf(cli, data)}.`,
+    ...linesOf("Could not be changed", refused),
+    refused.length > 0 && `\`shim undo${redo ? " --redo" : ""}\` completes it.`,
+    ...linesOf("Not put back", left),
+    checkpoint !== null && !redo && "`shim undo --redo` takes this back.",
+    checkpoint !== null && redo && "`shim undo` takes this back.",
   ];
-  return ok({ data: done.value, text, isFailed: changes.length === 0 });
+  return ok({ data: done.value, text, isFailed: changes.length === 0 || refused.length > 0 });
+}
+
+function countOf(done: number, refused: number): string {
+  return `${done} of ${pluralize(done + refused, "file")}`;
 }
 
 function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
@@ -74,7 +86,7 @@ function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
     ...changes.map(({ path, now }) => `  ${shownPath(path)}: ${verbs[now]}`),
   ];
   const count = pluralize(changes.length, "file");
-  return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...leftLines(left)], {
+  return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...linesOf("Not put back", left)], {
     question: `Put ${count} in ${shownPath(project)} back? --redo takes it back.`,
     unasked: `this would change ${count} in ${shownPath(project)}. Add --yes, or --diff to see it.`,
     unchanged: { data: { isUndone: false }, text: "Nothing was changed.\n" },
@@ -95,10 +107,10 @@ const verbs = { changed: "put back", missing: "comes back", created: "is deleted
 
 const maxLeft = 50;
 
-function leftLines(left: Preview["left"]): string[] {
-  const more = left.length > maxLeft ? [`  and ${left.length - maxLeft} more: \`--json\` lists all`] : [];
-  const lines = left.slice(0, maxLeft).map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
-  return lines.length === 0 ? [] : ["Not put back:", ...lines, ...more];
+function linesOf(heading: string, files: Preview["left"]): string[] {
+  const more = files.length > maxLeft ? [`  and ${files.length - maxLeft} more: \`--json\` lists all`] : [];
+  const lines = files.slice(0, maxLeft).map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
+  return lines.length === 0 ? [] : [`${heading}:`, ...lines, ...more];
 }
 
 function nothingLines(cli: Cli, preview: Preview): string[] {
@@ -106,5 +118,5 @@ function nothingLines(cli: Cli, preview: Preview): string[] {
   const isFirst = prompt === null || prompt.number === 1;
   const earlier = isFirst ? [] : [`\`shim undo ${prompt.number - 1}\` begins one prompt earlier.`];
   const what = `Nothing to put back in ${shownPath(project)}: ${chatOf(preview)}, ${sinceOf(cli, preview)}.`;
-  return [what, ...leftLines(left), ...earlier];
+  return [what, ...linesOf("Not put back", left), ...earlier];
 }

@@ -128,6 +128,8 @@ export const undoOperations = {
     summary: "Put back what a chat has changed since a prompt, by its tools and its commands.",
     input: undoInput,
     output: Undo.extend({
+      /** Files that were to change and did not; the same undo or redo completes it. */
+      refused: excluded,
       /** Holds the files as they were before; null: nothing was put back. */
       checkpoint: z.string().nullable(),
     }),

@@ -7,8 +7,8 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { toFileChange } from "../../snapshots/compare-files.ts";
-import { reversed, undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { isChosen, toFileChange } from "../../snapshots/compare-files.ts";
+import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
@@ -18,7 +18,7 @@ import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { changingTurns, newestUndoOf, readSteps } from "../undo/steps.ts";
+import { changingTurns, newestUndoOf, openUndoOf, readSteps, type UndoRow } from "../undo/steps.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
 import { findSession, namesOf, pathsIn, projectOfFolder } from "./resolve-id.ts";
@@ -59,11 +59,13 @@ async function apply(
   if (!saved.ok)
     return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
   const { id: checkpoint } = saved.value.checkpoint;
-  const planned = await run(runtime, chat, checkpoint, "save");
-  const kind = chat.prompt === null ? "files.redone" : "files.undone";
-  const action = { kind, session: session.id, by } as const;
+  const { prompt } = chat;
+  const open = prompt && runtime.store.read((sql) => openUndoOf(sql, session.id, prompt.number), null);
+  const planned = withOpen(await run(runtime, chat, checkpoint, "save"), open);
+  const operation = { redoOf: chat.redoOf, prompt: prompt?.number, continues: open?.id };
+  const action = { kind: chat.redoOf === null ? "files.undone" : "files.redone", session: session.id, by } as const;
   const begun = runtime.store.write((sql) => {
-    const isBegun = planned.ok && record(sql, checkpoint, planned.value, chat.prompt === null ? "redo" : "undo");
+    const isBegun = planned.ok && record(sql, checkpoint, planned.value, { ...operation, open: "killed" });
     return isBegun ? audit.append(sql, runtime.now(), { ...action, result: "begun" }) : null;
   });
   const done = planned.ok ? await putBack(runtime, chat, checkpoint, planned.value) : planned;
@@ -72,7 +74,8 @@ async function apply(
     if (begun !== null) audit.settle(sql, begun, end);
     else if (!done.ok) audit.append(sql, runtime.now(), { ...action, ...end });
     if (!done.ok && done.error.code === "outcome_unknown") return;
-    if (!done.ok || !record(sql, checkpoint, done.value, null)) {
+    const isOpen = done.ok && isPartial(chat, done.value);
+    if (!done.ok || !record(sql, checkpoint, done.value, { ...operation, ...(isOpen && { open: "partial" }) })) {
       snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });
       return;
     }
@@ -80,35 +83,68 @@ async function apply(
     news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, { kind: "notice", text });
   });
   if (!done.ok) return done;
-  return ok({ ...factsOf(runtime, chat, done.value), checkpoint: done.value.planned && checkpoint });
+  const { planned: made, refused } = done.value;
+  return ok({ ...factsOf(runtime, chat, done.value), refused, checkpoint: made && checkpoint });
 }
 
-/** @param unfinished what it is, until it is over @returns false: nothing is to be recorded */
-function record(sql: Sql, checkpointId: string, { planned }: DoneFiles, unfinished: "undo" | "redo" | null): boolean {
+/** Whether something of an undo is still to be taken back after this redo. */
+function isPartial({ what, chosen }: ChosenChat, { refused }: WrittenPlan): boolean {
+  return refused.length > 0 || ("redo" in what && what.redo.some(({ path }) => !isChosen(chosen, path)));
+}
+
+/** The undo that it completes is a part of it. */
+function withOpen(planned: OperationResult<DoneFiles>, open: UndoRow | null): OperationResult<DoneFiles> {
+  if (!planned.ok || planned.value.planned === null || open === null) return planned;
+  const own = planned.value.planned;
+  const isOwn = new Set(own.changes.map(({ path }) => path));
+  const changes = [...undoneIn(open).filter(({ path }) => !isOwn.has(path)), ...own.changes];
+  return ok({ ...planned.value, planned: { ...own, changes } });
+}
+
+function undoneIn({ detail }: UndoRow): readonly UndoneFile[] {
+  return listAt(asObject(JSON.parse(detail)), "undone") as readonly UndoneFile[];
+}
+
+/** Stored with its files. */
+interface UndoRecord {
+  /** The undo that a redo takes back. */
+  readonly redoOf: string | null;
+  readonly prompt: number | undefined;
+  /** An undo of the same turns that was killed, or refused in part. */
+  readonly continues: string | undefined;
+  /** "killed" until it is over. */
+  readonly open?: "killed" | "partial";
+}
+
+/** @returns false: nothing is to be recorded */
+function record(sql: Sql, checkpointId: string, { planned }: DoneFiles, { redoOf, ...operation }: UndoRecord): boolean {
   if (planned?.snapshot.state !== "done") return false;
   const { state, repository, head, branch, commit, ...rest } = planned.snapshot;
-  const detail = { ...rest, undone: planned.changes, ...(unfinished && { unfinished }) };
+  const detail = { ...rest, ...operation, ...(redoOf !== null && { redoOf }), undone: planned.changes };
   return snapshots.update(sql, { checkpointId }, { state, repository, head, branch, commit, detail }) > 0;
 }
+
+type WrittenPlan = DoneFiles & Pick<MachineOutput<"undo.apply">, "refused">;
 
 /** Files that have changed since they were saved stay. */
 async function putBack(
   runtime: Runtime,
   chat: ChosenChat,
   checkpointId: string,
-  { planned, left, ...rest }: DoneFiles,
-): Promise<OperationResult<DoneFiles>> {
-  if (planned === null) return ok({ ...rest, planned, left });
+  files: DoneFiles,
+): Promise<OperationResult<WrittenPlan>> {
+  const { planned } = files;
+  if (planned === null) return ok({ ...files, refused: [] });
   try {
     const input = { ...inputOf(runtime, chat, checkpointId), changes: planned.changes };
     const done = await runApart(runtime, "writePlanned", writePlanned, input);
     if (done.state !== "done") return refused(done);
     const { written } = done;
     const made = written.length === 0 ? null : { ...planned, changes: written };
-    return ok({ ...rest, changes: written.map(toFileChange), left: [...left, ...done.left], planned: made });
+    return ok({ ...files, changes: written.map(toFileChange), planned: made, refused: done.left });
   } catch (error) {
     const again =
-      chat.prompt === null ? "`shim undo --redo`" : "`shim undo --redo` takes back what it did, and `shim undo`";
+      chat.redoOf === null ? "`shim undo --redo` takes back what it did, and `shim undo`" : "`shim undo --redo`";
     const message = `it ended before it was done (${messageOf(error)}). It may have put files back: ${again} completes it.`;
     return err({ code: "outcome_unknown", message });
   }
@@ -128,6 +164,8 @@ interface ChosenChat {
   readonly session: sessions.Session & { readonly project: string };
   /** Absent (null) where its last undo is taken back. */
   readonly prompt: Moment | null;
+  /** Checkpoint of the undo that is taken back. */
+  readonly redoOf: string | null;
   readonly what: UndoInput["what"];
   readonly stamps: UndoInput["stamps"];
   readonly others: UndoInput["others"];
@@ -152,11 +190,16 @@ async function onChat<T>(
   if (!chosen.ok) return chosen;
   prepare(runtime, session.value);
   const whole = { session: session.value, chosen: chosen.value };
-  if (input.redo) return act(runtime, { ...whole, ...readUndo(found.value.detail) });
-  const turn = input.prompt === "last" ? await newestUndoable(runtime, of, chosen.value) : null;
-  if (turn) return act(runtime, turn);
-  const given = readTurns(runtime, session.value, input.prompt);
-  return given.ok ? act(runtime, { ...whole, ...given.value }) : given;
+  const { undo } = found.value;
+  if (undo !== null) return act(runtime, { ...whole, ...readUndo(undo) });
+  const isLast = input.prompt === "last";
+  const shown = named && !isLast ? ok(null) : await newestUndoable(runtime, of, chosen.value);
+  if (!shown.ok) return shown;
+  if (isLast && shown.value !== null) return act(runtime, shown.value);
+  // A number counts in the chat that an undo without one shows.
+  const chat = { ...whole, ...(shown.value && { session: shown.value.session }) };
+  const given = readTurns(runtime, chat.session, input.prompt);
+  return given.ok ? act(runtime, { ...chat, ...given.value }) : given;
 }
 
 function withProject(runtime: Runtime, session: sessions.Session): OperationResult<ChosenChat["session"]> {
@@ -170,12 +213,18 @@ function withProject(runtime: Runtime, session: sessions.Session): OperationResu
 
 type Chats = { readonly session: sessions.Session } | { readonly project: string };
 
+interface FoundChat {
+  readonly session: sessions.Session;
+  /** Its undo that is taken back; null: a turn is. */
+  readonly undo: UndoRow | null;
+}
+
 /** The chat that changed files last; without one the named chat. */
-function newestTurn(runtime: Runtime, of: Chats): OperationResult<{ session: sessions.Session; detail: string }> {
+function newestTurn(runtime: Runtime, of: Chats): OperationResult<FoundChat> {
   const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
-  if (turn) return ok({ session: turn.session, detail: "" });
-  if ("session" in of) return ok({ session: of.session, detail: "" });
-  const count = runtime.store.read((sql) => sessions.list(sql, { project: of.project }).length, 0);
+  if (turn) return ok({ session: turn.session, undo: null });
+  if ("session" in of) return ok({ session: of.session, undo: null });
+  const count = runtime.store.read((sql) => sessions.list(sql, { project: of.project, limit: -1 }).length, 0);
   const what =
     count === 0
       ? `no chat of ${of.project} is stored`
@@ -184,11 +233,11 @@ function newestTurn(runtime: Runtime, of: Chats): OperationResult<{ session: ses
   return err({ code: "not_found", message });
 }
 
-function newestUndo(runtime: Runtime, of: Chats): OperationResult<{ session: sessions.Session; detail: string }> {
+function newestUndo(runtime: Runtime, of: Chats): OperationResult<FoundChat> {
   const found = runtime.store.read((sql) => {
     const row = newestUndoOf(sql, "session" in of ? { session: of.session.id } : of);
     const session = row && sessions.get(sql, row.session);
-    return row && session && { session, detail: row.detail };
+    return row && session && { session, undo: row };
   }, null);
   if (found) return ok(found);
   const whose = "session" in of ? nameOf(runtime, of.session) : `the chats of ${of.project}`;
@@ -202,19 +251,32 @@ const maxCompared = 10;
  * The newest turn whose changes can be put back, or at least named. One that was undone
  * counts while something of it can still be put back.
  */
-async function newestUndoable(runtime: Runtime, of: Chats, chosen: readonly string[]): Promise<ChosenChat | null> {
+async function newestUndoable(
+  runtime: Runtime,
+  of: Chats,
+  chosen: readonly string[],
+): Promise<OperationResult<ChosenChat | null>> {
   const turns = runtime.store.read((sql) => changingTurns(sql, of), []);
-  for (const { session, prompt, at } of turns.slice(0, maxCompared)) {
+  let compared = 0;
+  for (const { session, prompt, at } of turns) {
     const own = withProject(runtime, session);
     const given = readTurns(runtime, session, String(prompt.number));
-    if (!own.ok || !given.ok) continue;
+    if (!own.ok || !given.ok || isUnchanged(given.value)) continue;
+    if (++compared > maxCompared) break;
     const chat = { session: own.value, chosen, ...given.value };
     const done = await run(runtime, chat, "preview", "preview");
-    if (!done.ok) continue;
+    if (!done.ok) return done;
     const isUndone = runtime.store.read((sql) => newestUndoOf(sql, { session: session.id })?.at ?? 0, 0) >= at;
-    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return chat;
+    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return ok(chat);
   }
-  return null;
+  return ok(null);
+}
+
+/** Whether the files after its turns are those before them, without a look at one. */
+function isUnchanged({ what }: Given): boolean {
+  if ("redo" in what) return false;
+  const ids = what.steps.map((step) => ("edited" in step && step.edited.length === 0 ? [step.start, step.end] : []));
+  return ids.every(([start, end]) => typeof start === "string" && start === end);
 }
 
 function nameOf(runtime: Runtime, session: sessions.Session): string {
@@ -240,15 +302,17 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
     return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
   const read = runtime.store.read((sql) => readSteps(sql, session, seq, isAlive(runtime, session)), none);
   const { steps, ...rest } = read;
-  return ok({ prompt: prompt.value, what: { steps }, ...rest });
+  return ok({ prompt: prompt.value, redoOf: null, what: { steps }, ...rest });
 }
 
-function readUndo(detail: string): Given {
-  const stored = asObject(JSON.parse(detail));
-  const undone = listAt(stored, "undone") as readonly UndoneFile[];
-  // A redo that was killed is completed.
-  const isBegun = stored?.["unfinished"] === "redo";
-  return { prompt: null, what: { redo: isBegun ? undone.map(reversed) : undone, isBegun }, stamps: [], others: [] };
+function readUndo(undo: UndoRow): Given {
+  return {
+    prompt: null,
+    redoOf: undo.id,
+    what: { redo: undoneIn(undo), isBegun: undo.isRedoBegun === 1 },
+    stamps: [],
+    others: [],
+  };
 }
 
 type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;

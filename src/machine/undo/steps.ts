@@ -147,7 +147,7 @@ class Steps {
     const isInTurn = turn !== null && turn.end === null && (turn.over === null || turn.over > row.journalSeq);
     if (turn !== null && isInTurn) turn.end = row;
     this.#endTurn(row);
-    this.#steps.push({ start: row.commit, undone, isUnfinished: detail?.["unfinished"] !== undefined });
+    this.#steps.push({ start: row.commit, undone, isUnfinished: detail?.["open"] === "killed" });
     if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, newest: null, end: null };
   }
 
@@ -282,7 +282,8 @@ export interface ChangingTurn {
   readonly at: number;
 }
 
-const maxSessions = 50;
+/** Turns of all chats of a project that are asked for. */
+const maxTurns = 100;
 /** Rows of one chat that are read. */
 const maxRows = 2_000;
 
@@ -291,8 +292,14 @@ export function changingTurns(
   sql: Sql,
   of: { readonly session: sessions.Session } | { readonly project: string },
 ): ChangingTurn[] {
-  const all = "session" in of ? [of.session] : sessions.list(sql, { project: of.project, limit: maxSessions });
-  return all.flatMap((session) => turnsOf(sql, session)).toSorted((one, other) => other.at - one.at);
+  const all = "session" in of ? [of.session] : sessions.list(sql, { project: of.project, limit: -1 });
+  let turns: ChangingTurn[] = [];
+  for (const session of all) {
+    // The chats that follow were last seen before the turns that are asked for.
+    if (session.lastSeenAt < (turns[maxTurns - 1]?.at ?? 0)) break;
+    turns = [...turns, ...turnsOf(sql, session)].toSorted((one, other) => other.at - one.at);
+  }
+  return turns;
 }
 
 function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {
@@ -307,23 +314,39 @@ function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {
   return [...turns.values()];
 }
 
-interface UndoRow {
+export interface UndoRow {
+  readonly id: string;
   readonly session: string;
   readonly at: number;
   /** JSON with the files that it has changed. */
   readonly detail: string;
+  /** 1: a redo has taken a part of it back. */
+  readonly isRedoBegun: number;
 }
 
-/** The newest undo that has changed files, of one chat or of all of a project. */
+/** The newest undo that has changed files and is not taken back, of a chat or a project. */
 export function newestUndoOf(
   sql: Sql,
   of: { readonly session: string } | { readonly project: string },
 ): UndoRow | null {
   const [row] = sql.all<UndoRow>(
-    `SELECT c.session, c.at, s.detail FROM checkpoints c JOIN snapshots s ON s.checkpointId = c.id
-     WHERE c.session IN (SELECT id FROM sessions WHERE ${"session" in of ? "id" : "project"} = ?)
-       AND c.trigger = 'undo' AND s.state = 'done' ORDER BY c.at DESC, c.seq DESC LIMIT 1`,
+    `WITH done AS MATERIALIZED (SELECT c.id, c.session, c.at, c.seq, s.detail FROM checkpoints c
+       JOIN snapshots s ON s.checkpointId = c.id
+       WHERE c.session IN (SELECT id FROM sessions WHERE ${"session" in of ? "id" : "project"} = ?)
+         AND c.trigger = 'undo' AND s.state = 'done')
+     SELECT id, session, at, detail, EXISTS (SELECT 1 FROM done redo WHERE redo.detail ->> 'redoOf' = done.id) AS isRedoBegun
+     FROM done WHERE detail ->> 'redoOf' IS NULL
+       AND NOT EXISTS (SELECT 1 FROM done later WHERE later.detail ->> 'continues' = done.id
+         OR (later.detail ->> 'redoOf' = done.id AND later.detail ->> 'open' IS NULL))
+     ORDER BY at DESC, seq DESC LIMIT 1`,
     "session" in of ? of.session : of.project,
   );
   return row ?? null;
+}
+
+/** The newest undo of a chat, where it is of these turns and was killed, or refused in part. */
+export function openUndoOf(sql: Sql, session: string, prompt: number): UndoRow | null {
+  const row = newestUndoOf(sql, { session });
+  const detail = asObject(parsed(row?.detail ?? null));
+  return detail?.["open"] !== undefined && detail["prompt"] === prompt ? row : null;
 }

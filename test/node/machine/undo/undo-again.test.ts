@@ -1,0 +1,113 @@
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { anotherClaude } from "#harness/machine/claude.ts";
+import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
+import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
+import { contents, write } from "#harness/machine/git-project.ts";
+import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
+import { remount, smallDisk } from "#harness/store/small-disk.ts";
+
+const command = (work: () => void): ToolWork => ({ tool: "Bash", work });
+
+function makes({ project }: UndoRig, text: string, ...names: readonly string[]): ToolWork {
+  return command(() => write(project, Object.fromEntries(names.map((name) => [name, `${text}\n`]))));
+}
+
+function read({ project }: UndoRig, ...names: readonly string[]): string[] {
+  return names.map((name) => (existsSync(join(project, name)) ? readFileSync(join(project, name), "utf8").trim() : ""));
+}
+
+it("undo, redo, undo is the undo, and as many redos as undos are what was before", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  const states: Record<string, string>[] = [];
+  for (const text of ["1", "2"]) {
+    states.push(contents(rig.project));
+    await rig.turn(text, makes(rig, text, "a", `new-${text}`));
+  }
+  const now = contents(rig.project);
+  await rig.undo();
+  expect(contents(rig.project)).toEqual(states[1]);
+  await rig.undo({ redo: true });
+  expect(contents(rig.project)).toEqual(now);
+  await rig.undo();
+  expect(contents(rig.project)).toEqual(states[1]);
+  await rig.undo();
+  expect(contents(rig.project)).toEqual(states[0]);
+  for (const files of [states[1], now]) {
+    expect(await rig.undo({ redo: true })).toMatchObject({ left: [], refused: [] });
+    expect(contents(rig.project)).toEqual(files);
+  }
+  await expect(rig.undo({ redo: true })).rejects.toThrow("was undone");
+  expect(contents(rig.project)).toEqual(now);
+});
+
+it("a redo of some files leaves the others to the next redo", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.turn("both", makes(rig, "1", "a", "b"));
+  await rig.undo();
+  await rig.undo({ redo: true, files: ["a"] });
+  expect(read(rig, "a", "b")).toEqual(["1", "0"]);
+  await rig.undo({ redo: true });
+  expect(read(rig, "a", "b")).toEqual(["1", "1"]);
+});
+
+it("an undo that is refused in part says so, exits 1, and the next one completes it; so does a redo", async (test) => {
+  const home = aCliHome();
+  mkdirSync(join(home.project, "m"), { recursive: true });
+  const disk = smallDisk(test, 1, join(home.project, "m"));
+  const rig = anUndoRig({ a: "0\n", "m/b": "0\n" }, { home });
+  await rig.turn("both", makes(rig, "1", "a", "m/b", "m/new"));
+  for (const [words, done, last] of [
+    ["undo", "Took back", ["0", "0", ""]],
+    ["undo --redo", "Put back", ["1", "1", "1"]],
+  ] as const) {
+    const before = read(rig, "m/b", "m/new");
+    remount(disk, "ro");
+    const said = [`${done} 1 of 3 files in `, "  m/b: its disk can only be read\n", `\`shim ${words}\` completes it.`];
+    expect(await home.shim(`${words} --yes`)).toMatchObject({ ...printed(...said), code: 1 });
+    expect(read(rig, "a", "m/b", "m/new")).toEqual([last[0], ...before]);
+    remount(disk, "rw");
+    expect(await home.shim(`${words} --yes`)).toMatchObject(printed(`${done} `));
+    expect(read(rig, "a", "m/b", "m/new")).toEqual(last);
+  }
+});
+
+it("where there is nothing to put back the exit code is 1, with --diff too", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ a: "0\n" }, { home });
+  await rig.turn("one", makes(rig, "1", "a"));
+  expect(await home.shim("undo --diff")).toMatchObject({ code: 0 });
+  expect(await home.shim("undo --yes")).toMatchObject({ code: 0 });
+  expect(await home.shim("undo --yes")).toMatchObject({ ...printed("Nothing to put back"), code: 1 });
+  expect(await home.shim("undo --diff")).toMatchObject(failed(1, "Nothing to put back"));
+});
+
+it("a number counts in the chat that an undo without one shows", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.turn("change it", makes(rig, "1", "a"));
+  const other = anotherClaude(rig.runtime, rig.claude, { cwd: rig.project });
+  other.start();
+  other.prompt("only look at it");
+  const id = other.begin("Bash", { command: "ls" });
+  await takeAwaited(rig.runtime, 60_000);
+  other.done(id, "Bash", { command: "ls" });
+  other.stop();
+  await takePending(rig.runtime, [other.session], new AbortController().signal);
+  const { session } = rig.claude;
+  for (const prompt of ["last", "1"])
+    expect(await rig.preview({ prompt })).toMatchObject({ session, changes: [{ path: "a" }] });
+});
+
+it("of many chats that changed nothing none hides the one that did", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.turn("change it", makes(rig, "1", "a"));
+  for (let at = 0; at < 60; at++) {
+    const other = anotherClaude(rig.runtime, rig.claude, { cwd: rig.project });
+    rig.runtime.wait(1_000);
+    other.start();
+    other.prompt("say hello");
+    other.stop();
+  }
+  expect(await rig.undo()).toMatchObject({ session: rig.claude.session, changes: [{ path: "a" }] });
+});
