@@ -243,7 +243,7 @@ async function make(
   const repository = repositoryFor(input.snapshots, tree);
   const owned = join(repository, "objects");
   prepare(scratch, tree);
-  const opened: OpenRepository = { host: input, signal, repository, owned, scratch };
+  const opened: OpenRepository = { host: input, signal, repository, owned, scratch, earlier: [] };
   const objects = [join(scratch, "objects"), tree.objects, ...(existsSync(owned) ? [owned] : [])];
   const side = { name, isReceived: received !== undefined, scratch, objects, tree };
   if (received) {

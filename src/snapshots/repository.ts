@@ -37,6 +37,8 @@ export interface OpenRepository {
   readonly repository: string;
   readonly owned: string;
   readonly scratch: string;
+  /** Objects of repositories that hold earlier snapshots of the project. */
+  readonly earlier: readonly string[];
 }
 
 /** @throws {Error} for an id that is not made of letters, digits, _ and - */
@@ -107,7 +109,8 @@ export function writeBase(
     utimesSync(fresh, atime, mtime);
     renameSync(fresh, join(repository, baseIndex));
   }
-  writeFileSync(join(repository, "tmp_base"), JSON.stringify({ ...base, packs: packsOf(opened) }));
+  const text = JSON.stringify({ ...base, packs: packsOf(opened) });
+  writeFileSync(join(repository, "tmp_base"), text, { mode: 0o600 });
   renameSync(join(repository, "tmp_base"), join(repository, baseFile));
 }
 
@@ -141,17 +144,34 @@ export async function withRepository<T>(
   return withLock(`${repository}.lock`, host.processes, signal, async () => {
     await clearLeftovers(repository);
     const scratch = mkdtempSync(`${repository}.work-`);
+    healHead(repository);
     try {
       if (tree && !existsSync(join(repository, "HEAD"))) {
         await createRepository(host, { repository, fresh: join(scratch, "new") }, tree, signal);
       }
       prepareScratch(repository, scratch);
       useBytes(scratch);
-      return await body({ host, signal, repository, owned: join(repository, "objects"), scratch });
+      const earlier = earlierObjects(repository, host.earlier ?? []);
+      return await body({ host, signal, repository, owned: join(repository, "objects"), scratch, earlier });
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }
   });
+}
+
+/** A power cut may have left it empty; without it git finds no repository. */
+function healHead(repository: string): void {
+  const head = join(repository, "HEAD");
+  if (!existsSync(head) || /^(?:ref: refs\/|[0-9a-f]{40})/.test(readFileSync(head, "utf8"))) return;
+  writeAtomically(head, "ref: refs/heads/none\n");
+}
+
+/** Git reads objects of one format only. */
+function earlierObjects(repository: string, others: readonly string[]): string[] {
+  const isWide = (one: string): boolean => /objectformat\s*=\s*sha256/i.test(readFileSync(join(one, "config"), "utf8"));
+  return others
+    .filter((one) => one !== repository && existsSync(join(one, "config")) && isWide(one) === isWide(repository))
+    .map((one) => join(one, "objects"));
 }
 
 async function clearLeftovers(repository: string): Promise<void> {
@@ -179,7 +199,7 @@ async function createRepository(
   mkdirSync(gitDir, { recursive: true, mode: 0o700 });
   const git = repositoryGit(host.env, { gitDir }, signal);
   const format = `--object-format=${tree.format}`;
-  await run(git, ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", format]);
+  await run(git, ["init", "--bare", "--quiet", "--template=", "--shared=0600", "--initial-branch=none", format]);
   await run(git, ["config", "shim.objects", tree.objects]);
   // Git syncs neither settings nor folders; after a power cut an empty HEAD would be permanent.
   for (const file of ["HEAD", "config"]) syncFile(join(gitDir, file));
@@ -302,7 +322,7 @@ export function readingGit(
   workTree?: string,
   config: readonly string[] = [],
 ): Git {
-  const location = { gitDir: opened.scratch, alternates: [opened.owned, ...others], config };
+  const location = { gitDir: opened.scratch, alternates: [opened.owned, ...opened.earlier, ...others], config };
   const { env } = opened.host;
   const git = repositoryGit(env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
   // Git may refresh the index, which is a copy.
@@ -312,6 +332,8 @@ export function readingGit(
 export interface SnapshotDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly processes: Processes;
+  /** Repositories with earlier snapshots: `git init`, and its removal, give a project another. */
+  readonly earlier?: readonly string[];
 }
 
 export interface SnapshotInput extends SnapshotDeps {

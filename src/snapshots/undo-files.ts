@@ -25,7 +25,7 @@ import {
 import { isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface UndoInput extends SnapshotInput {
-  /** Oldest first; or the undo that is taken back. `isBegun`: a redo was killed, or refused in part. */
+  /** Oldest first; or the undo that is taken back. `isBegun`: a redo has done a part of it. */
   readonly what:
     | { readonly steps: readonly UndoStep[] }
     | { readonly redo: readonly UndoneFile[]; readonly isBegun: boolean };
@@ -57,6 +57,8 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
   return withProject<UndoneFiles>(
     input,
     async (opened, tree) => {
+      if (await isReadingLost(opened, input))
+        return { state: "done", changes: [], left: [lost], diff: "", planned: null };
       const present = await readPresent(opened, tree, input, (git, root) => heldBefore(git, root, input.what));
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };
       const found = await findChanges(input, tree.top, present);
@@ -74,6 +76,18 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
     },
     (refused) => refused,
   );
+}
+
+const lost = {
+  path: "*",
+  reason: "readings of these turns are stored no more, or in another format than git has here",
+};
+
+async function isReadingLost(opened: OpenRepository, { what }: UndoInput): Promise<boolean> {
+  if ("redo" in what) return false;
+  const commits = what.steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end ?? []) : []].flat());
+  const known = commits.filter((commit) => commit !== presentEnd);
+  return (await describe(readingGit(opened, []), [...new Set(known)])).some(({ type }) => type === "missing");
 }
 
 /** Paths that the turns had, and that the files of now may hide by their ignore rules. */

@@ -186,10 +186,13 @@ function newestSnapshot(sql: Sql, { env }: Runtime): Found {
   const [newest] = sql.all<{ repository: string; commit: string }>(
     'SELECT repository, "commit" AS "commit" FROM snapshots WHERE state = \'done\' AND "commit" NOT NULL ORDER BY at DESC LIMIT 1',
   );
-  const isThere = newest ? hasSnapshot(env, newest) : null;
-  if (isThere === null) return pass("no failure this week");
+  if (!newest) return pass("no failure this week");
+  const isThere = hasSnapshot(env, newest);
   if (isThere) return pass("no failure this week, and the newest is there");
-  const text = `the newest saved files are gone: commit ${newest?.commit ?? ""} is not in ${newest?.repository ?? ""}`;
+  const text =
+    isThere === null
+      ? `git cannot read ${newest.repository}, which has the newest saved files`
+      : `the newest saved files are gone: commit ${newest.commit} is not in ${newest.repository}`;
   return warn(text, "The next checkpoint of a chat saves its project whole again.");
 }
 

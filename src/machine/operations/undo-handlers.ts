@@ -18,7 +18,7 @@ import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { changingTurns, newestUndoOf, openUndoOf, readSteps, type UndoRow } from "../undo/steps.ts";
+import { changingTurns, newestUndoOf, openUndoOf, readSteps, repositoriesOf, type UndoRow } from "../undo/steps.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
 import { findSession, namesOf, pathsIn, projectOfFolder } from "./resolve-id.ts";
@@ -329,8 +329,11 @@ async function run(
   return done.state === "done" ? ok(done) : refused(done);
 }
 
-function inputOf({ env, paths, config, now }: Runtime, { session: { project } }: ChosenChat, checkpointId: string) {
-  return { env: { ...env }, project, snapshots: paths.snapshots, limits: config.snapshots, checkpointId, now: now() };
+function inputOf(runtime: Runtime, { session: { id, project } }: ChosenChat, checkpointId: string) {
+  const { env, paths, config, now } = runtime;
+  const earlier = runtime.store.read((sql) => repositoriesOf(sql, id), []);
+  const where = { env: { ...env }, project, snapshots: paths.snapshots, earlier };
+  return { ...where, limits: config.snapshots, checkpointId, now: now() };
 }
 
 function refused({ state, reason }: { readonly state: "skipped" | "failed"; readonly reason: string }) {

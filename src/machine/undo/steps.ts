@@ -350,3 +350,9 @@ export function openUndoOf(sql: Sql, session: string, prompt: number): UndoRow |
   const detail = asObject(parsed(row?.detail ?? null));
   return detail?.["open"] !== undefined && detail["prompt"] === prompt ? row : null;
 }
+
+/** Repositories that hold snapshots of a chat. */
+export function repositoriesOf(sql: Sql, session: string): string[] {
+  const query = "SELECT DISTINCT repository FROM snapshots WHERE session = ? AND repository IS NOT NULL";
+  return sql.all<{ repository: string }>(query, session).map(({ repository }) => repository);
+}

@@ -136,6 +136,8 @@ it("a backup, the newest saved files and the mark of the newest write are looked
   addSnapshot(home, { state: "done", repository: join(repository, ".git") });
   store.write((sql) => sql.run('UPDATE snapshots SET "commit" = ?', commit));
   expect(await textOf("snapshots")).toBe("no failure this week, and the newest is there");
+  writeFileSync(join(repository, ".git", "HEAD"), "");
+  expect((await doctor(home)).lines.get("snapshots")).toMatchObject({ state: "warn", text: holding("cannot read") });
   expect(await textOf("store")).toBe(`${home.paths.database} is sound and has the newest write`);
   rmSync(`${home.paths.database}.mark`);
   expect(await textOf("store")).toContain("whether it has the newest write is not known");

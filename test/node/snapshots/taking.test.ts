@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
@@ -239,4 +239,28 @@ it("the next snapshot of a folder outside git reads only what has changed, until
   expect(indexes()).toEqual([]);
   const third = await taken(from, { checkpointId: "cp3" });
   expect([third.bytes, paths(third)]).toEqual([18, ["a.txt", "c.txt", "d.txt"]]);
+});
+
+it("a repository of snapshots whose HEAD is empty, as after a power cut, takes the next snapshot and gives the files back", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const { repository, commit } = await taken(from);
+  const into = join(from.root, "into");
+  fs.writeFileSync(join(repository, "HEAD"), "");
+  expect(await restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000 })).toMatchObject({ ok: true });
+  fs.writeFileSync(join(repository, "HEAD"), "");
+  write(from.project, { "a.txt": "two\n" });
+  expect((await taken(from, { checkpointId: "cp2" })).repository).toBe(repository);
+});
+
+it("whatever the umask, snapshots are for their user alone", async () => {
+  const before = process.umask(0);
+  onTestFinished(() => void process.umask(before));
+  const from = makeProject({ "a.txt": "one\n", "b.txt": "b\n" });
+  write(from.project, { "a.txt": "two\n" });
+  const { repository } = await taken(from);
+  write(from.project, { "a.txt": "three\n" });
+  await taken(from, { checkpointId: "cp2" });
+  const names = fs.readdirSync(repository, { recursive: true, encoding: "utf8" });
+  const open = ["", ...names].filter((name) => (fs.lstatSync(join(repository, name)).mode & 0o077) !== 0);
+  expect([names.length > 10, open]).toEqual([true, []]);
 });

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
-import { contents, write } from "#harness/machine/git-project.ts";
+import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 
@@ -110,4 +110,43 @@ it("of many chats that changed nothing none hides the one that did", async () =>
     other.stop();
   }
   expect(await rig.undo()).toMatchObject({ session: rig.claude.session, changes: [{ path: "a" }] });
+});
+
+it.each(["git init", "rm -rf .git"])(
+  "a turn that runs %s is taken back, but for git's own folder, and redone",
+  async (run) => {
+    const rig = anUndoRig({ a: "0\n", gone: "0\n" }, { isGit: run !== "git init" });
+    const { project } = rig;
+    await rig.turn("before", makes(rig, "1", "a"));
+    const before = contents(project);
+    const work = (): void => {
+      if (run === "git init") commitAllIn(project);
+      else rmSync(join(project, ".git"), { recursive: true });
+      rmSync(join(project, "gone"));
+      write(project, { a: "2\n", new: "2\n" });
+    };
+    await rig.turn("another repository", command(work));
+    const after = contents(project);
+    expect(await rig.undo()).toMatchObject({ left: [], refused: [], changes: { length: 3 } });
+    expect(contents(project)).toEqual(before);
+    expect(existsSync(join(project, ".git"))).toBe(run === "git init");
+    await rig.undo({ redo: true });
+    expect(contents(project)).toEqual(after);
+    expect(await rig.undo({ prompt: "1" })).toMatchObject({ left: [], refused: [] });
+    expect(read(rig, "a", "gone", "new")).toEqual(["0", "0", ""]);
+  },
+);
+
+function commitAllIn(project: string): void {
+  git(project, "init", "--quiet");
+  commitAll(project, "first");
+}
+
+it("a turn whose readings are stored no more is named, and nothing is put back", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.turn("one", makes(rig, "1", "a"));
+  rmSync(rig.runtime.paths.snapshots, { recursive: true });
+  const { changes, left } = await rig.undo();
+  expect([changes, left]).toEqual([[], [{ path: "*", reason: expect.stringContaining("stored no more") as string }]]);
+  expect(read(rig, "a")).toEqual(["1"]);
 });
