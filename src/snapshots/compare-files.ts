@@ -45,8 +45,8 @@ export async function withScratch<T>(work: (folder: string) => Promise<T>): Prom
 }
 
 /**
- * Staged files that differ from the project's in content, type or executable bit. Files that
- * only the project has are none of them.
+ * Staged files that differ from the project's in content, type or executable bit, or that fewer may
+ * read. Files that only the project has are none of them.
  *
  * @returns `notCompared` are those whose file of now cannot be read
  */
@@ -61,12 +61,19 @@ export function changesOf(
     try {
       const after = entryOnDisk(diskPath(folder, path), "sha1");
       const before = entryOnDisk(diskPath(project, path), "sha1");
-      if (before !== after) changes.push({ path, before, after });
+      const [now, then] = [rightsOf(diskPath(project, path)), rightsOf(diskPath(folder, path))];
+      const isMoreOpen = now !== null && then !== null && (now & ~then & 0o044) !== 0;
+      if (before !== after || isMoreOpen) changes.push({ path, before, after, rights: [now, then] });
     } catch (error) {
       notCompared.push({ path: displayPath(path), reason: messageOf(error) });
     }
   }
   return { compared: paths.length - notCompared.length, changes, notCompared };
+}
+
+function rightsOf(file: Buffer): number | null {
+  const stats = statsOf(file);
+  return stats?.isFile() && process.platform !== "win32" ? stats.mode & 0o777 : null;
 }
 
 function filesIn(folder: string, above: RawPath): RawPath[] {

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -14,7 +15,9 @@ import { removeLeftovers, temporaryNames } from "../platform/leftovers.ts";
 import { temporaryBeside } from "../platform/private-files.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { discover, indexEntries, isContentSetting, submoduleMode, type WorkTree } from "./work-tree.ts";
+import { KnownModes } from "./file-modes.ts";
 import {
+  diskPath,
   displayPath,
   firstLine,
   joinRaw,
@@ -23,6 +26,7 @@ import {
   run,
   withTimeLimit,
   type Git,
+  type RawPath,
   type TimeLimit,
 } from "./git.ts";
 import {
@@ -111,13 +115,14 @@ export interface ReadSnapshot {
   readonly commit: string;
   readonly settings: readonly string[];
   readonly objects: readonly string[];
+  readonly modes: KnownModes;
 }
 
 export async function readSnapshot(opened: OpenRepository, commit: string): Promise<ReadSnapshot> {
-  const [objects, settings] = await Promise.all([projectObjects(opened), readSettings(readingGit(opened, []), commit)]);
+  const [objects, about] = await Promise.all([projectObjects(opened), readAbout(readingGit(opened, []), commit)]);
   const known = objects === null ? [] : [objects];
   await run(readingGit(opened, known), ["read-tree", commit]);
-  return { opened, commit, settings, objects: known };
+  return { opened, commit, settings: settingsIn(about), objects: known, modes: new KnownModes(about.modes) };
 }
 
 /** Settings with which git writes many files by all processors. */
@@ -125,7 +130,7 @@ const inParallel = ["checkout.workers=0", "checkout.thresholdForParallelism=1000
 
 /** Writes a snapshot's files; the scratch's index has their times afterwards. */
 export async function writeFiles(
-  { opened, commit, settings, objects }: ReadSnapshot,
+  { opened, commit, settings, objects, modes }: ReadSnapshot,
   top: string,
 ): Promise<RestoreResult> {
   const git = readingGit(opened, objects, top, [...settings, ...inParallel]);
@@ -139,6 +144,7 @@ export async function writeFiles(
   const submodules = entries.filter(({ mode }) => mode === submoduleMode);
   const failed = code === 0 ? [] : files.filter(({ path }) => readStats(top, path) === undefined);
   const isFailed = new Set(failed);
+  for (const { path, mode } of files) setMode(top, path, modes.of(path, mode));
   return {
     written: files.filter((entry) => !isFailed.has(entry)).map(({ path }) => displayPath(path)),
     notRestored: [
@@ -149,14 +155,20 @@ export async function writeFiles(
   };
 }
 
+/** @param mode null: it is no file */
+function setMode(top: string, path: RawPath, mode: number | null): void {
+  const now = readStats(top, path);
+  if (mode !== null && now?.isFile() && (now.mode & 0o777) !== mode) chmodSync(diskPath(top, path), mode);
+}
+
 const isAbsent = "it was unchanged and stored only in the project's own objects, which no longer have it";
 
 /**
  * Another machine may have written them: only content settings count, so git runs no command
  * that they name.
  */
-async function readSettings(git: Git, commit: string): Promise<string[]> {
-  const settings = listAt(await readAbout(git, commit), "settings");
+function settingsIn(about: Awaited<ReturnType<typeof readAbout>>): string[] {
+  const settings = listAt(about, "settings");
   return settings.filter((value) => typeof value === "string" && isContentSetting(value)) as string[];
 }
 

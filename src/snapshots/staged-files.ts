@@ -65,14 +65,14 @@ export class Staging {
   }
 
   /** @throws {Error} when the file cannot be staged */
-  add({ path, before, after }: UndoneFile): StagedFile {
+  add(change: UndoneFile): StagedFile {
+    const { path, after, rights } = change;
     const { folder, changes } = this.#planFor(path);
-    const number = changes.push({ path, before, after }) - 1;
-    const file = stagedFile(this.#top, folder, { path, before, after }, number);
+    const file = stagedFile(this.#top, folder, change, changes.push(change) - 1);
     if (after === null) return file;
     copyFile(diskPath(this.#source, path), Buffer.from(file.staged));
     if (!hasSameContent(entryOnDisk(file.staged, formatOf(after)), after)) throw new Error("git could not write it");
-    if (after.startsWith("100")) chmodSync(file.staged, modeOf(after, statsOf(file.target)));
+    if (after.startsWith("100")) chmodSync(file.staged, rights?.[1] ?? modeOf(after, statsOf(file.target)));
     return file;
   }
 

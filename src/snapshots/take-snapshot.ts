@@ -54,6 +54,7 @@ import {
 } from "./selection.ts";
 import { exclusionsOf, sparseReason, type Exclusions } from "./path-state.ts";
 import { SecretContent } from "./secret-content.ts";
+import { readModes, type FileModes } from "./file-modes.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
@@ -174,6 +175,7 @@ export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "rea
   readonly unsaved: readonly UnsavedFile[];
   /** Paths of which the reading does not know how they are. */
   readonly excluded: Exclusions;
+  readonly modes: FileModes;
   readonly files: number;
   readonly bytes: number;
   readonly leftOut: readonly ExcludedFile[];
@@ -210,8 +212,13 @@ export async function readPresent(
   ];
   const facts = { head: found.head, settings: tree.config.filter(isContentSetting), isInGitsForm, unsaved };
   const about = { base, ...facts, excluded: exclusionsOf(unknown) };
+  const held = await indexEntries(writer);
+  const modes = await readModes(
+    tree.top,
+    held.map(({ path }) => path),
+  );
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
-  return { root, ids, ignored, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
+  return { root, ids, ignored, reader, writer, ...about, ...sizes, modes, leftOut: [...leftOut.values()] };
 }
 
 function rawOf({ path, reason }: ExcludedFile): [RawPath, string] {
@@ -262,6 +269,7 @@ interface About {
   readonly isInGitsForm: boolean;
   readonly unsaved: readonly UnsavedFile[];
   readonly excluded: Exclusions;
+  readonly modes: FileModes;
 }
 
 /** Another machine may have written it. */
@@ -277,8 +285,8 @@ export async function adopt(
   present: PresentFiles,
   { checkpointId, limits, now }: SnapshotInput,
 ): Promise<DoneSnapshot> {
-  const { base, root, head, settings, isInGitsForm, unsaved, excluded, writer, files, bytes } = present;
-  const facts: About = { head, branch: tree.branch, settings, isInGitsForm, unsaved, excluded };
+  const { base, root, head, settings, isInGitsForm, unsaved, excluded, modes, writer, files, bytes } = present;
+  const facts: About = { head, branch: tree.branch, settings, isInGitsForm, unsaved, excluded, modes };
   const about = JSON.stringify(facts);
   // The same work is the same commit.
   const isKnown = base !== null && base.root === root && base.about === about;

@@ -5,6 +5,7 @@ import { displayPath, joinRaw, run, text, type Git, type RawPath } from "./git.t
 import { realPath } from "../platform/paths.ts";
 import { Excluded } from "./path-state.ts";
 import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
+import { KnownModes } from "./file-modes.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
@@ -62,7 +63,9 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const present = await readPresent(opened, tree, input, (git, root) => heldBefore(git, root, input.what));
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };
       const found = await findChanges(input, tree.top, present);
-      const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
+      const wanted = (await withRights(present, input.what, found.changes)).filter(({ path }) =>
+        isChosen(input.chosen, path),
+      );
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
       const { ready, missing } = await split(opened, present, wanted);
       const stays = [...left, ...missing];
@@ -76,6 +79,20 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
     },
     (refused) => refused,
   );
+}
+
+/** Those of an undo that is taken back are known. */
+async function withRights(
+  { reader, modes }: PresentFiles,
+  what: UndoInput["what"],
+  changes: readonly UndoneFile[],
+): Promise<readonly UndoneFile[]> {
+  if ("redo" in what) return changes;
+  // A file that the first turns left as it was has its rights of their beginning.
+  const first = what.steps.find(({ start }) => start !== null)?.start ?? null;
+  const then = new KnownModes(first === null ? null : (await readAbout(reader, first)).modes);
+  const now = new KnownModes(modes);
+  return changes.map((one) => ({ ...one, rights: [now.of(one.path, one.before), then.of(one.path, one.after)] }));
 }
 
 const lost = {
@@ -229,7 +246,12 @@ async function findRedo(
   { redo, isBegun }: Extract<UndoInput["what"], { readonly redo: unknown }>,
   { reader, root, excluded }: PresentFiles,
 ): Promise<Found> {
-  const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
+  const back = redo.map(({ path, before, after, rights: [now, then] = [null, null] }) => ({
+    path,
+    before: after,
+    after: before,
+    rights: [then, now] as const,
+  }));
   const paths = back.map(({ path }) => path);
   const now = await entriesAt(reader, root, paths);
   const unknown = new Excluded(excluded);

@@ -13,6 +13,8 @@ export interface UndoneFile {
   readonly path: RawPath;
   readonly before: FileEntry;
   readonly after: FileEntry;
+  /** Its rights before and after, where it is a file. */
+  readonly rights?: readonly [number | null, number | null];
 }
 
 /** A turn of the chat, or an earlier undo; in the order of their time. */

@@ -76,6 +76,10 @@ export const mutants: readonly Mutant[] = [
     "(now?.isFile() ? now.mode :",
     "(now?.isFIFO() ? now.mode :",
   ]),
+  defect(19, "src/snapshots/file-modes.ts", "a private file that was deleted comes back for all to read", [
+    "return this.#others.get(path) ?? usual;",
+    "return usual;",
+  ]),
   defect(23, "src/contract/chat-state.ts", "a chat that was silent for long is called dead", [
     'return presence.is === "gone"',
     'return presence.is !== "alive"',
@@ -100,6 +104,19 @@ export const mutants: readonly Mutant[] = [
     "sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),",
     "sharedWith: null,",
   ]),
+  defect(31, "src/machine/undo/steps.ts", "a redo that was refused in part cannot be completed", [
+    "AND later.detail ->> 'open' IS NULL",
+    "",
+  ]),
+  defect(
+    31,
+    "src/machine/operations/undo-handlers.ts",
+    "the redo of an undo that was completed later takes back a part of it",
+    [
+      "const changes = [...undoneIn(open).filter(({ path }) => !isOwn.has(path)), ...own.changes];",
+      "const changes = own.changes;",
+    ],
+  ),
   defect(31, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
     "changes: ready, begun: isBegun",
     "changes: [...ready, ...later], begun: isBegun",

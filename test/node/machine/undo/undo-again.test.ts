@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
@@ -150,3 +150,37 @@ it("a turn whose readings are stored no more is named, and nothing is put back",
   expect([changes, left]).toEqual([[], [{ path: "*", reason: expect.stringContaining("stored no more") as string }]]);
   expect(read(rig, "a")).toEqual(["1"]);
 });
+
+it("files come back with the rights that they had: from an undo, a redo, and a restore", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ key: "0\n", "d/key": "0\n", run: "0\n", plain: "0\n" }, { home });
+  const { project } = rig;
+  const modes = { key: 0o600, "d/key": 0o640, run: 0o700 };
+  for (const [name, mode] of Object.entries(modes)) chmodSync(join(project, name), mode);
+  const before = contents(project);
+  await rig.turn(
+    "lose them",
+    command(() => {
+      for (const name of ["key", "d/key", "run"]) rmSync(join(project, name));
+      write(project, { run: "1\n", plain: "1\n" });
+      chmodSync(join(project, "run"), 0o755);
+    }),
+  );
+  const after = contents(project);
+  await rig.undo();
+  expect(rightsIn(project, modes)).toEqual(modes);
+  expect(contents(project)).toEqual(before);
+  await rig.undo({ redo: true });
+  expect(contents(project)).toEqual(after);
+  const { id } = home.runtime.store.read(
+    (sql) => sql.all<{ id: string }>("SELECT id FROM checkpoints ORDER BY seq")[0],
+    undefined,
+  ) ?? { id: "" };
+  for (const words of [`restore ${id} --yes`, `restore ${id} --into ${project}-copy`])
+    expect((await home.shim(words)).code).toBe(0);
+  for (const folder of [project, `${project}-copy`]) expect(rightsIn(folder, modes)).toEqual(modes);
+});
+
+function rightsIn(folder: string, names: object): Record<string, number> {
+  return Object.fromEntries(Object.keys(names).map((name) => [name, statSync(join(folder, name)).mode & 0o777]));
+}

@@ -1,0 +1,60 @@
+import { setImmediate as breathe } from "node:timers/promises";
+import { asObject, listAt } from "../shared/json-fields.ts";
+import type { RawPath } from "./git.ts";
+import type { FileEntry } from "./path-state.ts";
+import { readStats } from "./selection.ts";
+
+/** Stored. The rights of a project's files; git keeps one bit of them. */
+export interface FileModes {
+  /** Rights of most files that are no programs. */
+  readonly usual: number;
+  readonly others: readonly (readonly [path: RawPath, mode: number])[];
+}
+
+/** Files in a turn of the event loop. */
+const filesPerTurn = 500;
+/** Each snapshot has the list. */
+const maxListed = 1_000;
+
+export async function readModes(top: string, paths: readonly RawPath[]): Promise<FileModes> {
+  const modes: [RawPath, number][] = [];
+  const counts = new Map<number, number>();
+  for (const [at, path] of paths.entries()) {
+    if (at % filesPerTurn === 0) await breathe();
+    const stats = readStats(top, path);
+    if (!stats?.isFile()) continue;
+    const mode = stats.mode & 0o777;
+    modes.push([path, mode]);
+    if ((mode & 0o111) === 0) counts.set(mode, (counts.get(mode) ?? 0) + 1);
+  }
+  const [[usual] = [0o644]] = [...counts].toSorted(([, one], [, other]) => other - one);
+  const isUsual = (mode: number): boolean => mode === usual || mode === asProgram(usual);
+  return { usual, others: modes.filter(([, mode]) => !isUsual(mode)).slice(0, maxListed) };
+}
+
+/** A program may be run by all who may read it. */
+function asProgram(mode: number): number {
+  return mode | ((mode & 0o444) >> 2);
+}
+
+/** Rights of the files of a snapshot. */
+export class KnownModes {
+  readonly #usual: number;
+  readonly #others: ReadonlyMap<RawPath, number>;
+
+  /** @param modes {@link FileModes}, perhaps of another machine */
+  constructor(modes: unknown) {
+    const known = asObject(modes);
+    const usual = known?.["usual"];
+    this.#usual = typeof usual === "number" ? usual & 0o666 : 0o644;
+    const others = listAt(known, "others") as FileModes["others"];
+    this.#others = new Map(others.map(([path, mode]) => [path, mode & 0o777]));
+  }
+
+  /** @returns null: it is no file */
+  of(path: RawPath, entry: FileEntry): number | null {
+    if (entry === null || !entry.startsWith("100")) return null;
+    const usual = entry.startsWith("100755") ? asProgram(this.#usual) : this.#usual;
+    return this.#others.get(path) ?? usual;
+  }
+}
