@@ -34,9 +34,7 @@ export interface ReplacedFiles {
 /**
  * The one writer of undo, redo and restore. A file changes whole or not at all, and stays where it
  * is not as its change begins: what is saved between two steps is not lost. What a killed process
- * leaves is settled by the next one.
- *
- * @throws {Error} when the disk is full; then nothing is changed
+ * leaves is settled by the next one. On a full disk nothing is changed.
  */
 export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
   const { top, source, backup, isStopped = () => false, beforeStep = () => undefined } = work;
@@ -63,6 +61,9 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
         leave(file, error);
       }
     });
+  } catch (error) {
+    if (!fullCodes.has(codeOf(error))) throw error;
+    for (const change of work.changes) leave(change, error);
   } finally {
     for (const { path, reason } of staging.settle()) reasons.set(path, reason);
   }

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
@@ -71,6 +71,23 @@ it("an undo that is refused in part says so, exits 1, and the next one completes
     expect(await home.shim(`${words} --yes`)).toMatchObject(printed(`${done} `));
     expect(read(rig, "a", "m/b", "m/new")).toEqual(last);
   }
+});
+
+it("an undo on a full disk changes nothing, exits 1, and puts all back when there is room again", async (test) => {
+  const home = aCliHome();
+  const disk = smallDisk(test, 4, home.project);
+  const names = Array.from({ length: 10 }, (_, at) => `f${at}`);
+  const large = Object.fromEntries(names.map((name) => [name, "x".repeat(100_000)]));
+  const rig = anUndoRig(large, { home });
+  await rig.turn("shorten them", makes(rig, "1", ...names));
+  const { bavail, bsize } = statfsSync(disk);
+  writeFileSync(join(disk, "filler"), Buffer.alloc(bavail * bsize - 400_000));
+  const said = ["Took back 0 of 10 files", "  f9: the disk is full\n", "`shim undo` completes it."];
+  expect(await home.shim("undo --yes")).toMatchObject({ ...printed(...said), code: 1 });
+  expect(read(rig, ...names)).toEqual(names.map(() => "1"));
+  rmSync(join(disk, "filler"));
+  expect(await home.shim("undo --yes")).toMatchObject(printed("Took back 10 files"));
+  expect(read(rig, ...names)).toEqual(Object.values(large));
 });
 
 it("where there is nothing to put back the exit code is 1, with --diff too", async () => {
