@@ -166,9 +166,12 @@ function healHead(repository: string): void {
   writeAtomically(head, "ref: refs/heads/none\n");
 }
 
+function isWide(repository: string): boolean {
+  return /objectformat\s*=\s*sha256/i.test(readFileSync(join(repository, "config"), "utf8"));
+}
+
 /** Git reads objects of one format only. */
 function earlierObjects(repository: string, others: readonly string[]): string[] {
-  const isWide = (one: string): boolean => /objectformat\s*=\s*sha256/i.test(readFileSync(join(one, "config"), "utf8"));
   return others
     .filter((one) => one !== repository && existsSync(join(one, "config")) && isWide(one) === isWide(repository))
     .map((one) => join(one, "objects"));

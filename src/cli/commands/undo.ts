@@ -4,6 +4,7 @@ import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
+import type { Answer } from "../answer.ts";
 import { confirmShown, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { diffExcerpt, shownPath } from "../screen-text.ts";
@@ -45,12 +46,7 @@ async function undo(
   const found = await cli.call("undo.preview", input);
   if (!found.ok) return found;
   const { value: data } = found;
-  const isFailed = data.changes.length === 0;
-  if (diff) {
-    for (const line of isFailed ? nothingLines(cli, data) : []) cli.progress(line);
-    return ok({ data, text: data.diff, isVerbatim: true, isFailed });
-  }
-  if (isFailed) return ok({ data: { ...data, checkpoint: null }, text: nothingLines(cli, data), isFailed });
+  if (data.changes.length === 0 || diff) return ok(previewed(cli, data, diff));
   const declined = yes ? null : await confirm(cli, data);
   if (declined) return declined;
   // Another turn may be the newest by now.
@@ -62,21 +58,34 @@ async function undo(
   const done = await cli.call("undo.apply", { ...input, session: data.session, ...shown });
   leave();
   if (!done.ok) return done;
-  const { changes, refused, left, checkpoint } = done.value;
-  const count = refused.length === 0 ? pluralize(changes.length, "file") : countOf(changes.length, refused.length);
-  const text = [
-    `${redo ? "Put back" : "Took back"} ${count} in ${shownPath(data.project)}: ${chatOf(data)}, ${sinceOf(cli, data)}.`,
-    ...linesOf("Could not be changed", refused),
-    refused.length > 0 && `\`shim undo${redo ? " --redo" : ""}\` completes it.`,
-    ...linesOf("Not put back", left),
-    checkpoint !== null && !redo && "`shim undo --redo` takes this back.",
-    checkpoint !== null && redo && "`shim undo` takes this back.",
-  ];
-  return ok({ data: done.value, text, isFailed: changes.length === 0 || refused.length > 0 });
+  const { changes, refused } = done.value;
+  return ok({
+    data: done.value,
+    text: doneLines(cli, done.value),
+    isFailed: changes.length === 0 || refused.length > 0,
+  });
 }
 
-function countOf(done: number, refused: number): string {
-  return `${done} of ${pluralize(done + refused, "file")}`;
+function previewed(cli: Cli, data: Preview, isDiff: boolean): Answer {
+  const isFailed = data.changes.length === 0;
+  const lines = isFailed ? nothingLines(cli, data) : [];
+  if (!isDiff) return { data: { ...data, checkpoint: null }, text: lines, isFailed };
+  for (const line of lines) cli.progress(line);
+  return { data, text: data.diff, isVerbatim: true, isFailed };
+}
+
+function doneLines(cli: Cli, done: Undone): (string | false)[] {
+  const { prompt, project, changes, refused, left, checkpoint } = done;
+  const isRedo = prompt === null;
+  const of = refused.length === 0 ? "" : `${changes.length} of `;
+  const count = `${of}${pluralize(changes.length + refused.length, "file")}`;
+  return [
+    `${isRedo ? "Put back" : "Took back"} ${count} in ${shownPath(project)}: ${chatOf(done)}, ${sinceOf(cli, done)}.`,
+    ...linesOf("Could not be changed", refused),
+    refused.length > 0 && `\`shim undo${isRedo ? " --redo" : ""}\` completes it.`,
+    ...linesOf("Not put back", left),
+    checkpoint !== null && `\`shim undo${isRedo ? "" : " --redo"}\` takes this back.`,
+  ];
 }
 
 function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {

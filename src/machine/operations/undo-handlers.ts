@@ -192,14 +192,24 @@ async function onChat<T>(
   const whole = { session: session.value, chosen: chosen.value };
   const { undo } = found.value;
   if (undo !== null) return act(runtime, { ...whole, ...readUndo(undo) });
-  const isLast = input.prompt === "last";
-  const shown = named && !isLast ? ok(null) : await newestUndoable(runtime, of, chosen.value);
+  const turns = await chooseTurns(runtime, of, whole, input.prompt);
+  return turns.ok ? act(runtime, turns.value) : turns;
+}
+
+/** A number counts in the chat that an undo without one shows. */
+async function chooseTurns(
+  runtime: Runtime,
+  of: Chats,
+  whole: Pick<ChosenChat, "session" | "chosen">,
+  prompt: string,
+): Promise<OperationResult<ChosenChat>> {
+  const isLast = prompt === "last";
+  const shown = "session" in of && !isLast ? ok(null) : await newestUndoable(runtime, of, whole.chosen);
   if (!shown.ok) return shown;
-  if (isLast && shown.value !== null) return act(runtime, shown.value);
-  // A number counts in the chat that an undo without one shows.
+  if (isLast && shown.value !== null) return ok(shown.value);
   const chat = { ...whole, ...(shown.value && { session: shown.value.session }) };
-  const given = readTurns(runtime, chat.session, input.prompt);
-  return given.ok ? act(runtime, { ...chat, ...given.value }) : given;
+  const given = readTurns(runtime, chat.session, prompt);
+  return given.ok ? ok({ ...chat, ...given.value }) : given;
 }
 
 function withProject(runtime: Runtime, session: sessions.Session): OperationResult<ChosenChat["session"]> {
