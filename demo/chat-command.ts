@@ -13,7 +13,7 @@ import { runDemo, type DemoResult } from "./chat-demo.ts";
 /** Defines `shim demo`; with `--stand-in` it is the client of one of the demo's chats. */
 export function addDemo(program: Command, cli: Cli): void {
   const command = program.command("demo").addOption(new Option("--stand-in").hideHelp());
-  cli.define(command, ({ standIn }: { readonly standIn?: boolean }) => (standIn ? playStandIn() : showDemo(cli)));
+  cli.define(command, "", ({ standIn }: { readonly standIn?: boolean }) => (standIn ? playStandIn() : showDemo(cli)));
 }
 
 async function playStandIn(): Promise<CommandResult> {

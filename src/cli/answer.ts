@@ -129,6 +129,8 @@ export interface CommandError {
   readonly code: string;
   readonly message: string;
   readonly candidates?: readonly string[];
+  /** True: the usage of the command is shown as well. */
+  readonly isMistyped?: true;
   /** A repeat may succeed; not printed. */
   readonly isTransient?: boolean;
 }
@@ -162,6 +164,11 @@ export const interrupted: FailedResult = err({
 
 export function wrongUsage(message: string): FailedResult {
   return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message });
+}
+
+/** Wrong usage that shows in the words of the command line alone. */
+export function wrongWords(message: string): FailedResult {
+  return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message, isMistyped: true });
 }
 
 export function ambiguous(message: string, candidates: readonly string[]): FailedResult {

@@ -62,6 +62,7 @@ export class Cli {
   #loaded: Promise<LoadedRuntime> | null = null;
   #hasAskedHost = false;
   #namesCommand = false;
+  readonly #examples = new Map<Command, string>();
   /** True: `shim` is no command any more, and is not to become one. */
   isRemoved = false;
 
@@ -156,16 +157,21 @@ export class Cli {
     return withShimCommand(this.verbatim(text), () => this.command);
   }
 
-  /** Adds `--json` where the command lacks it; passes declared options and arguments to `body`. */
-  define(command: Command, body: CommandBody): Command {
+  /**
+   * Adds `--json` where the command lacks it; passes declared options and arguments to `body`.
+   *
+   * @param example words behind the command, for its help
+   */
+  define(command: Command, example: string, body: CommandBody): Command {
     const hasOwn = command.options.some(({ long }) => long === "--json");
+    this.#examples.set(command, example);
     for (const option of command.options) if (!option.variadic) refuseSecondValue(command, option);
     // An option behind the name of a subcommand is the subcommand's own.
     command.enablePositionalOptions();
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       const args = all.slice(0, -2) as never[];
       const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();
-      await this.#run(given.json === true, () => body(given as never, ...args));
+      await this.#run(given.json === true, command, () => body(given as never, ...args));
       if (!commandsShowingNotices.has(command.name())) await this.#showNotices();
     });
   }
@@ -218,8 +224,20 @@ export class Cli {
     }
   }
 
-  /** Prints the outcome; the only function that prints answers, refusals and errors. */
-  report(outcome: CommandResult, isJson: boolean): void {
+  /** A line that does something; of a group one of its first command. */
+  exampleOf(command: Command): string {
+    const example = this.#examples.get(command);
+    const [first] = command.commands;
+    if (example === undefined && first) return this.exampleOf(first);
+    return ["shim", ...wordsOf(command), example].filter(Boolean).join(" ");
+  }
+
+  /**
+   * Prints the outcome; the only function that prints answers, refusals and errors.
+   *
+   * @param command whose usage is shown where it was used wrong
+   */
+  report(outcome: CommandResult, isJson: boolean, command?: Command): void {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
       if (isJson) this.io.stdout(`${isOneLine ? safeJsonLine(data) : safeJson(data)}\n`);
@@ -227,10 +245,11 @@ export class Cli {
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
-    const { code, candidates } = outcome.error;
+    const { code, candidates, isMistyped } = outcome.error;
     const message = withShimCommand(outcome.error.message, () => (isJson ? shimCommand(this.io) : this.command));
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
-    this.io.stderr(`${this.wrap(this.verbatim(`${this.paint("red", "shim:")} ${message}`))}\n`);
+    const usage = command !== undefined && !isJson && isMistyped === true ? this.#usageOf(command) : "";
+    this.io.stderr(`${this.wrap(this.verbatim(`${this.paint("red", "shim:")} ${message}${usage}`))}\n`);
     this.exitCode = exitOf(outcome.error);
   }
 
@@ -254,6 +273,12 @@ export class Cli {
     if (howTo !== null) this.io.stderr(`To make \`shim\` a command, ${howTo}\n`);
   }
 
+  #usageOf(command: Command): string {
+    const words = ["shim", "help", ...wordsOf(command)].join(" ");
+    const usage = `Usage: ${command.createHelp().commandUsage(command)}`;
+    return `\n${usage}\nExample: ${this.exampleOf(command)}\n\`${words}\` has the options.`;
+  }
+
   async close(): Promise<void> {
     await this.runner.close();
     const loaded = await this.#loaded?.catch(() => null);
@@ -271,9 +296,9 @@ export class Cli {
     if (open.length > 0) this.progress("When you have read it: `shim doctor --acknowledge`.");
   }
 
-  async #run(isJson: boolean, body: () => Promise<CommandResult>): Promise<void> {
+  async #run(isJson: boolean, command: Command, body: () => Promise<CommandResult>): Promise<void> {
     try {
-      this.report(await body(), isJson);
+      this.report(await body(), isJson, command);
     } catch (error) {
       this.reportError(error, isJson);
     }
@@ -296,6 +321,11 @@ function toFailure(error: unknown, home: string): FailedResult {
   if (fileError !== null) return failed("file_unusable", fileError);
   const message = messageOf(error);
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
+}
+
+/** Words behind `shim`. */
+export function wordsOf(command: Command): string[] {
+  return command.parent === null ? [] : [...wordsOf(command.parent), command.name()];
 }
 
 /** A command that only has others below it: without one of them it prints its help. */

@@ -8,11 +8,12 @@ import {
   type MachineOutput,
   machineOperations,
 } from "../contract/machine/operations.ts";
+import { shellWord } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
 import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
 import { formatIssues } from "../shared/check-input.ts";
 import { ok } from "../shared/result.ts";
-import { type CliResult, type ExitCode, exitCodes, wrongUsage, type View } from "./answer.ts";
+import { type CliResult, type ExitCode, exitCodes, wrongUsage, type View, wrongWords } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
 import { durationText, parseDuration, parseTime } from "./option-values.ts";
 
@@ -24,6 +25,8 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly rest?: keyof MachineInput<Name> & string;
   /** Values of fields that the command line does not offer. */
   readonly fixed?: Partial<MachineInput<Name>>;
+  /** Instead of the operation's own. */
+  readonly example?: Given;
   readonly view: View<MachineOutput<Name>, MachineInput<Name>>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
@@ -45,8 +48,15 @@ export function defineOperation<Name extends MachineOperationName>(
   declared: OperationCommand<Name>,
 ): Command {
   const { operation, args, rest, fixed = {}, question } = declared;
-  const { input, summary, effect } = machineOperations[operation];
-  const words = { args, rest, hidden: Object.keys(fixed), asks: effect === "destructive" || question !== undefined };
+  const { input, summary, effect, example: usual } = machineOperations[operation];
+  const example = declared.example ?? usual;
+  const words = {
+    args,
+    rest,
+    example,
+    hidden: Object.keys(fixed),
+    asks: effect === "destructive" || question !== undefined,
+  };
   return declareCommand(cli, parent.command(name), { input, summary, ...words }, (given, options) =>
     runOperation(cli, declared, { ...given, ...fixed } as MachineInput<Name>, options),
   );
@@ -78,6 +88,8 @@ export type Given = Readonly<Record<string, unknown>>;
 interface DeclaredCommand<Input extends z.ZodObject = z.ZodObject> {
   readonly input: Input;
   readonly summary: string;
+  /** Input that its help shows as it is typed. */
+  readonly example?: Given | undefined;
   readonly args?: readonly string[] | undefined;
   readonly rest?: string | undefined;
   /** Fields that the command line does not offer. */
@@ -96,7 +108,7 @@ interface DeclaredCommand<Input extends z.ZodObject = z.ZodObject> {
 export function declareCommand(
   cli: Cli,
   command: Command,
-  { input, summary, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
+  { input, summary, example = {}, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
   run: (given: Given, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
 ): Command {
   const inputs = inputFields(input);
@@ -109,17 +121,48 @@ export function declareCommand(
   const fields = others.map(([field, schema]) => {
     const option = optionOf(cli, field, schema).makeOptionMandatory(schema.isRequired);
     command.addOption(option);
-    return { field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
+    return { field, flag: option.long ?? field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
   });
   if (asks) command.option("-y, --yes", "do not ask");
   for (const option of own) command.addOption(option);
-  return cli.define(command, async (options: AskedOptions & Given, ...values: unknown[]) => {
+  const flags = new Map(fields.map(({ field, flag }) => [field, flag]));
+  const body = async (options: AskedOptions & Given, ...values: unknown[]): Promise<CommandResult> => {
     const all = [
       ...fields.map(({ field, name, isParsed }) => ({ field, isParsed, value: options[name] })),
       ...words.map((field, at) => ({ field, isParsed: false, value: joined(values[at], inputs[field]) })),
     ];
-    return run(toInput(input, all), options);
+    const given = toInput(input, all);
+    const problem = wrongFields(input, given, (field) => flags.get(field) ?? field);
+    return problem === null ? run(given, options) : wrongWords(problem);
+  };
+  const positional = words.flatMap((field) => (field in example ? [exampleText(inputs[field], example[field])] : []));
+  const optional = fields.flatMap(({ field, flag }) => exampleOption(flag, inputs[field], example[field]));
+  return cli.define(command, [...positional, ...optional].join(" "), body);
+}
+
+/** What is wrong with the values that were typed, each named as it is typed; null: nothing. */
+function wrongFields({ shape }: z.ZodObject, given: Given, nameOf: (field: string) => string): string | null {
+  const wrong = Object.entries(given).flatMap(([field, value]) => {
+    const checked = shape[field]?.safeParse(value);
+    return checked === undefined || checked.success ? [] : [`${nameOf(field)}: ${formatIssues(checked.error)}.`];
   });
+  return wrong.length === 0 ? null : wrong.join("\n");
+}
+
+/** A value of an example as it is typed. */
+function exampleText(field: InputField | undefined, value: unknown): string {
+  if (Array.isArray(value)) return value.map((one) => exampleText(field?.items, one)).join(" ");
+  const form = field && formOf(field);
+  if (typeof value === "number" && form === "duration") return durationText(value);
+  if (typeof value === "number" && form === "moment") return new Date(value).toISOString();
+  return shellWord(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+function exampleOption(flag: string, field: InputField | undefined, value: unknown): string[] {
+  if (value === undefined || value === field?.default) return [];
+  if (typeof value === "boolean") return [flag];
+  const isJson = field !== undefined && field.type === undefined && field.anyOf === undefined;
+  return [`${flag} ${exampleText(field, isJson ? JSON.stringify(value) : value)}`];
 }
 
 /** The words of a field that takes all. */

@@ -9,6 +9,7 @@ import {
   type PagedOperation,
 } from "../contract/operations.ts";
 import type { Workspace } from "../machine/operations/operation-context.ts";
+import { shellWord } from "../platform/shim-command.ts";
 import { findBadInput, badInputText } from "../shared/check-input.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
@@ -40,6 +41,8 @@ interface WorkspaceCommand<Name extends CallName, Data> {
   readonly hidden?: readonly (keyof InputOf<Name> & string)[];
   /** Instead of the operation's own summary. */
   readonly summary?: string;
+  /** Instead of the operation's own example: of the command's fields. */
+  readonly example?: Given;
   /** Values of hidden fields. */
   readonly fixed?: Partial<InputOf<Name>>;
   /** Most items of a list without `--limit`; absent: all. */
@@ -81,7 +84,7 @@ export function defineWork<Name extends CallName, Data>(
   details: WorkspaceCommand<Name, Data>,
 ): Command {
   const { operation, fields, args, hidden = [], fixed = {}, own = [], usualLimit } = details;
-  const { input, summary } = operations[operation];
+  const { input, summary, example } = operations[operation];
   const paging = [
     limitOption(usualLimit ?? "all"),
     new Option("--cursor <cursor>", "start after the page that returned this cursor"),
@@ -89,6 +92,7 @@ export function defineWork<Name extends CallName, Data>(
   const declared = {
     input: fields ?? input,
     summary: details.summary ?? summary,
+    example: details.example ?? example,
     args,
     hidden: fields ? hidden : [...hiddenAlways, ...hidden, ...Object.keys(fixed)],
     own: isPaged(operation) ? [...paging, ...own] : own,
@@ -132,17 +136,12 @@ async function work<Name extends CallName, Data>(
   const text = textOf(await view(done.value, cli, context));
   // How to go on behind a page.
   const cursor = isRecord(done.value) ? done.value["cursor"] : null;
-  const more = typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
+  const more = typeof cursor === "string" ? `There are more: --cursor ${shellWord(cursor)}\n` : "";
   return ok({ data: done.value, text: text + more, isVerbatim });
 }
 
 function isPaged(name: CallName): name is PagedOperation {
   return Object.hasOwn(itemFields, name);
-}
-
-/** A word as a POSIX shell reads it. */
-export function quoteArgument(text: string): string {
-  return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** @returns short id and title of a chat; the whole id of one that is not known any more */

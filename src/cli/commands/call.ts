@@ -16,7 +16,7 @@ import { fromTexts } from "../../shared/input-fields.ts";
 import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
 import { type Cli, type CommonOptions, requireYes } from "../cli.ts";
 import { readJson } from "../option-values.ts";
-import { quoteArgument } from "../workspace-command.ts";
+import { shellWord } from "../../platform/shim-command.ts";
 
 interface CallOptions extends CommonOptions {
   readonly input?: string;
@@ -34,26 +34,32 @@ export function addCommand(program: Command, cli: Cli): void {
     .description("any operation of the workspace or this machine, with name=value fields; without one, their list")
     .option("--input <file>", "the input as JSON; - reads the standard input")
     .option("-y, --yes", "do not ask before an operation that takes something away");
-  cli.define(command, async (options: CallOptions, name?: string, fields: readonly string[] = []) => {
-    if (name === undefined) return ok(list(cli));
-    if (!isCallable(name)) {
-      const close = callable.filter((one) => isClose(name, one));
-      const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
-      return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
-    }
-    const input = await inputOf(cli, name, fields, options);
-    if (!input.ok) return input;
-    const { isDestructive, summary } = declarationOf(name);
-    const refused = isDestructive ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true }) : null;
-    if (refused) return refused;
-    const answer = isMachineOperation(name)
-      ? await cli.call(name, input.value)
-      : await cli.withWorkspace((link) => callWorkspace(link, name, input.value));
-    if (answer.ok) return ok({ data: answer.value, text: [JSON.stringify(answer.value, null, 2)], isVerbatim: true });
-    const { exit, code, message } = answer.error;
-    const isBadInput = exit === exitCodes.wrongUsage || code === "bad_input";
-    return isBadInput ? err({ ...answer.error, message: `${message} ${exampleOf(name)}` }) : answer;
-  });
+  cli.define(
+    command,
+    "tasks.list state=queued",
+    async (options: CallOptions, name?: string, fields: readonly string[] = []) => {
+      if (name === undefined) return ok(list(cli));
+      if (!isCallable(name)) {
+        const close = callable.filter((one) => isClose(name, one));
+        const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
+        return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
+      }
+      const input = await inputOf(cli, name, fields, options);
+      if (!input.ok) return input;
+      const { isDestructive, summary } = declarationOf(name);
+      const refused = isDestructive
+        ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true })
+        : null;
+      if (refused) return refused;
+      const answer = isMachineOperation(name)
+        ? await cli.call(name, input.value)
+        : await cli.withWorkspace((link) => callWorkspace(link, name, input.value));
+      if (answer.ok) return ok({ data: answer.value, text: [JSON.stringify(answer.value, null, 2)], isVerbatim: true });
+      const { exit, code, message } = answer.error;
+      const isBadInput = exit === exitCodes.wrongUsage || code === "bad_input";
+      return isBadInput ? err({ ...answer.error, message: `${message} ${exampleOf(name)}` }) : answer;
+    },
+  );
 }
 
 function isCallable(name: string): name is Callable {
@@ -122,7 +128,7 @@ async function inputOf(
 function exampleOf(name: Callable): string {
   const { self: _, ...example } = declarationOf(name).example as Input;
   const fields = Object.entries(example).map(
-    ([field, value]) => `${field}=${quoteArgument(typeof value === "string" ? value : JSON.stringify(value))}`,
+    ([field, value]) => `${field}=${shellWord(typeof value === "string" ? value : JSON.stringify(value))}`,
   );
   return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
 }

@@ -15,7 +15,7 @@ import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts
 import { trustOf } from "../../code/tool-runner/project-folder.ts";
 import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
-import { type Answer, type CliResult, exitCodes, wrongUsage, type Lines } from "../answer.ts";
+import { type Answer, type CliResult, exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";
@@ -54,6 +54,7 @@ export function addCommand(program: Command, cli: Cli): void {
     input: TransformInput,
     summary:
       "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.",
+    example: { what: "lint-fix", paths: ["src"] },
     args: ["what"],
     rest: "paths",
     own: [new Option("--no-tests", "with --branch: run no tests")],
@@ -117,7 +118,7 @@ function checkInput(
   { folder = io.cwd, since, baseline: given, writeBaseline: isWritten }: AnalyzeInput,
 ): CliResult<CheckedInput> {
   if (since !== undefined && (isWritten || given !== undefined))
-    return wrongUsage("--since cannot be used with a baseline.");
+    return wrongWords("--since cannot be used with a baseline.");
   if (!isFolder(folder)) return wrongUsage(`there is no folder ${folder}.`);
   const path = given ?? join(folder, defaultBaseline);
   const baseline = given !== undefined && !isWritten ? readBaseline(path) : ok(null);

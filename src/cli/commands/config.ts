@@ -26,7 +26,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   defineOperation(cli, command, "unset", { operation: "config.unset", args: ["key"], view: changedLines });
   const path = command.command("path").description("where the file is");
-  cli.define(path, async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
+  cli.define(path, "", async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
 }
 
 function changedLines({ key, value }: { readonly key: string; readonly value: unknown }): string[] {

@@ -61,7 +61,7 @@ const maxFileBytes = 256_000_000;
 
 function addTokens(cost: Command, cli: Cli): void {
   const summary = "Estimated tokens of texts (-: stdin), and their price as input.";
-  const details = { input: TokensInput, summary, rest: "files" };
+  const details = { input: TokensInput, summary, example: { files: ["README.md"] }, rest: "files" };
   defineProgram(cli, cost.command("tokens"), details, (input) => showTokens(cli, input));
 }
 

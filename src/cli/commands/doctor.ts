@@ -20,7 +20,7 @@ export function addCommand(program: Command, cli: Cli): void {
       ),
     )
     .option("--acknowledge", "mark the notices as read: do not show them again");
-  cli.define(command, (options: DoctorOptions) => doctor(cli, options));
+  cli.define(command, "--workspace", (options: DoctorOptions) => doctor(cli, options));
   addMetrics(command, cli);
 }
 
@@ -55,7 +55,7 @@ function addMetrics(doctor: Command, cli: Cli): void {
       `serve them on loopback until Ctrl-C: a port or 127.0.0.1:port (default: ${defaultPort})`,
       parseAddress,
     );
-  cli.define(command, async ({ listen }: { readonly listen?: ListenAddress | true }) => {
+  cli.define(command, "--listen 9746", async ({ listen }: { readonly listen?: ListenAddress | true }) => {
     const { printMetrics, serveMetrics } = await import("./metrics.ts");
     if (listen === undefined) return printMetrics(cli);
     return serveMetrics(cli, listen === true ? { host: "127.0.0.1", port: defaultPort } : listen);

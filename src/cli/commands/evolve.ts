@@ -6,7 +6,7 @@ import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts"
 import type { Review, Evolved, Planned, Run } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type CliResult, textOf, type Columns, type Lines } from "../answer.ts";
+import { exitCodes, wrongUsage, type CliResult, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { mergedText } from "./tasks.ts";
@@ -88,8 +88,8 @@ async function reviewRuns(
   { folder = cli.io.cwd, accept, reject, reason }: z.infer<typeof ReviewInput>,
   isJson: boolean,
 ): Promise<CommandResult> {
-  if (accept !== undefined && reject !== undefined) return wrongUsage("give --accept or --reject, not both.");
-  if (reject !== undefined && reason.trim() === "") return wrongUsage("--reject needs a --reason.");
+  if (accept !== undefined && reject !== undefined) return wrongWords("give --accept or --reject, not both.");
+  if (reject !== undefined && reason.trim() === "") return wrongWords("--reject needs a --reason.");
   const { withReview } = await import("../../code/evolution/run-evolve.ts");
   return withReview(cli.context, folder, async (review) => {
     if (accept !== undefined) return acceptChange(review, accept);

@@ -5,7 +5,7 @@ import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, oneLine, quotedTitle } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { wrongUsage, type CliResult, type Lines } from "../answer.ts";
+import { wrongUsage, type CliResult, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { mayStart, startable, startChat } from "../continue-session.ts";
 
@@ -28,12 +28,12 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--into <folder>", "a copy in this new or empty folder, without a branch")
     .option("--list", "only list the prompts, and whether the files of then are saved")
     .option("--print", "make the worktree, and print the brief instead of starting the client");
-  cli.define(command, (options: ForkOptions, session?: string) => run(cli, options, session));
+  cli.define(command, "5f0e0e5e --at 3", (options: ForkOptions, session?: string) => run(cli, options, session));
 }
 
 async function run(cli: Cli, options: ForkOptions, session: string | undefined): Promise<CommandResult> {
   const { at, list = false } = options;
-  if (at !== undefined && list) return wrongUsage("give one of --at and --list.");
+  if (at !== undefined && list) return wrongWords("give one of --at and --list.");
   const from = { ...omitUndefined({ session }), folder: cli.io.cwd };
   if (list) return cli.show("forks.list", from, (listed) => ({ text: listLines(cli, listed), isVerbatim: true }));
   const chosen = at === undefined ? await choose(cli, options, from) : ok({ ...from, at });
@@ -48,7 +48,7 @@ interface Chosen {
 
 async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen, "at">): Promise<CliResult<Chosen>> {
   if (!cli.io.isInteractive || json === true || print === true)
-    return wrongUsage("name the prompt with --at; --list shows all.");
+    return wrongWords("name the prompt with --at; --list shows all.");
   const listed = await cli.call("forks.list", from);
   if (!listed.ok) return listed;
   cli.io.stderr(cli.verbatim(`${listLines(cli, listed.value).join("\n")}\n`));

@@ -19,7 +19,7 @@ import {
 import { clientNames, type ClientTarget } from "../../installer/targets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { failed, wrongUsage, type Answer, type FailedResult, textOf, type Lines } from "../answer.ts";
+import { failed, wrongUsage, type Answer, type FailedResult, textOf, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath } from "../screen-text.ts";
 
@@ -49,7 +49,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--dry-run", "show what would change, and change nothing")
     .addOption(new Option("--diff", "show every line that would change, and change nothing").conflicts("yes"))
     .option("-y, --yes", "do not ask");
-  cli.define(init, (options: InitOptions) => run(cli, options));
+  cli.define(init, "--client claude-code --diff", (options: InitOptions) => run(cli, options));
 }
 
 async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
@@ -185,8 +185,8 @@ async function withTrust(cli: Cli, source: TrustSource | null, outcome: SetupOut
 /** Nothing is deleted under a chat or a supervisor that would write it again. */
 async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise<FailedResult | null> {
   const { home } = cli.paths;
-  if (action === "install") return wrongUsage("--data deletes what is stored, and needs --remove.");
-  if (client !== undefined) return wrongUsage("--data removes SHIM from all clients; leave --client out.");
+  if (action === "install") return wrongWords("--data deletes what is stored, and needs --remove.");
+  if (client !== undefined) return wrongWords("--data removes SHIM from all clients; leave --client out.");
   if (!existsSync(home)) return null;
   if (!isShimsAlone(home, cli.io.machine.homedir)) {
     const advice = "Delete SHIM's files in it yourself, or name another folder in SHIM_HOME.";

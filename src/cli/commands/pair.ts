@@ -28,7 +28,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .description("pair a phone with this machine: it shows your chats, through the coordinator, which cannot read them")
     .option("--answer", "the phone may answer permission requests and write to chats")
     .addOption(new Option("--for <duration>", "time for which it is paired, default: 30d").argParser(parseDuration));
-  cli.define(command, (options: PairOptions) => run(cli, options));
+  cli.define(command, "--answer --for 7d", (options: PairOptions) => run(cli, options));
 }
 
 async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise<CommandResult> {

@@ -4,7 +4,7 @@ import { Duration, Folder } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { pauseEndCommand } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { wrongUsage } from "../answer.ts";
+import { wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
@@ -21,10 +21,11 @@ export function addCommand(program: Command, cli: Cli): void {
   const details = {
     input: PauseInput,
     summary: "Store nothing for a while, or until --off.",
+    example: { duration: 1_800_000 },
     args: ["duration"],
   };
   defineProgram(cli, program.command("pause"), details, ({ duration, project, off }) => {
-    if (duration !== undefined && off) return wrongUsage("give either a duration or --off.");
+    if (duration !== undefined && off) return wrongWords("give either a duration or --off.");
     return off ? end(cli, project) : start(cli, project, duration);
   });
 }

@@ -2,8 +2,8 @@ import { type Argument, Command, CommanderError, Help } from "commander";
 import { HomeError } from "../../platform/paths.ts";
 import { version } from "../../contract/version.ts";
 import { isClose } from "../../shared/close-words.ts";
-import { exitCodes, failed, wrongUsage } from "../answer.ts";
-import { Cli } from "../cli.ts";
+import { exitCodes, failed, wrongUsage, wrongWords } from "../answer.ts";
+import { Cli, wordsOf } from "../cli.ts";
 import type { Io } from "../io.ts";
 
 /** Loads a module that adds a command with those below it. */
@@ -61,15 +61,15 @@ const groups: Readonly<Record<string, Commands>> = {
   "Started by clients": {
     statusline: ofLauncher("statusline", "status line of Claude Code"),
     mcp: ofLauncher("mcp", "the MCP server of one chat, on stdio"),
-    hook: ofLauncher("hook <event>", "one hook event, as JSON on stdin"),
+    hook: ofLauncher("hook <event>", "one hook event, as JSON on stdin", "PostToolUse"),
   },
 };
 
 /** Lists a command that bin/shim.mjs starts as a program of its own. */
-function ofLauncher(name: string, description: string): Listed {
+function ofLauncher(name: string, description: string, example = ""): Listed {
   const message = "start this through bin/shim.mjs, which has a separate program for it.";
   const addCommand = (parent: Command, cli: Cli): void => {
-    cli.define(parent.command(name).description(description), async () => failed("not_by_launcher", message));
+    cli.define(parent.command(name).description(description), example, async () => failed("not_by_launcher", message));
   };
   return { load: async () => ({ addCommand }) };
 }
@@ -101,7 +101,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
     else await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
     const isJson = argv.includes("--json");
-    if (error instanceof CommanderError) finish(cli, error, mistypedSubcommand(program, argv) ?? complaint, isJson);
+    if (error instanceof CommanderError) finish(cli, error, complaint, isJson, commandAt(program, argv));
     else cli.reportError(error, isJson);
   } finally {
     await cli.close();
@@ -155,32 +155,37 @@ function firstHelp(help: Help): string {
 const closing =
   "Ids may be shortened to any unique prefix. Every command has --json. Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node. SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.\n`shim help <command>` has the options of one and an example, `shim help --all` lists the rest.";
 
-const helpHint = "`shim help --all` lists the commands, `shim help <command>` the options of one.";
-
 /** Help and version arrive as errors too. */
-function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean): void {
+function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean, { command, next }: At): void {
   if (error.exitCode === 0) return;
   const message = complaint.trim().replace(/^error: /, "") || error.message;
-  cli.report(wrongUsage(keepCloseSuggestions(message)), isJson);
+  const isProgram = command.parent === null;
+  const wrong = mistypedSubcommand(command, next) ?? keepCloseSuggestions(message);
+  if (isProgram) cli.report(wrongUsage(`${wrong}\n\`shim --help\` lists the commands.`), isJson);
+  else cli.report(wrongWords(wrong), isJson, command);
   cli.exitCode = exitCodes.wrongUsage;
 }
 
+interface At {
+  readonly command: Command;
+  /** First word behind its name. */
+  readonly next: string | undefined;
+}
+
+/** The command that a command line names. */
+function commandAt(program: Command, argv: readonly string[]): At {
+  const [word, ...rest] = argv;
+  const found = program.commands.find((one) => one.name() === word);
+  return found ? commandAt(found, rest) : { command: program, next: word };
+}
+
 /** A word behind a command that takes none is no argument too many, as commander says. */
-function mistypedSubcommand(program: Command, argv: readonly string[]): string | null {
-  let parent = program;
-  for (const word of argv) {
-    const found = parent.commands.find((one) => one.name() === word);
-    if (found === undefined) {
-      if (parent === program || parent.commands.length === 0 || parent.registeredArguments.length > 0) return null;
-      if (word.startsWith("-")) return null;
-      const group = wordsOf(parent).join(" ");
-      const names = parent.commands.map((one) => one.name());
-      const advice = suggestion(word, names) || `\n(shim ${group} has ${names.join(", ")}.)`;
-      return `unknown command '${word}'${advice}\n\`shim help ${group}\` shows what each does.`;
-    }
-    parent = found;
-  }
-  return null;
+function mistypedSubcommand(command: Command, word = "-"): string | null {
+  const names = command.commands.map((one) => one.name());
+  const takesWords = command.parent === null || names.length === 0 || command.registeredArguments.length > 0;
+  if (takesWords || word.startsWith("-")) return null;
+  const advice = suggestion(word, names) || `\n(shim ${wordsOf(command).join(" ")} has ${names.join(", ")}.)`;
+  return `unknown command '${word}'${advice}`;
 }
 
 /** commander also suggests commands that share a few letters, such as "import" for "export". */
@@ -203,7 +208,6 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .description(description)
     .version(version, "-V, --version")
     .exitOverride()
-    .showHelpAfterError(helpHint)
     .configureOutput({
       writeOut: (text) => cli.writeHelp(text),
       writeErr: complain,
@@ -214,7 +218,9 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .configureHelp({
       subcommandTerm: (one) => [one.name(), ...one.registeredArguments.map(argumentText)].join(" "),
       formatHelp: (command, help) =>
-        command.parent === null ? firstHelp(help) : Help.prototype.formatHelp.call(help, command, help),
+        command.parent === null
+          ? firstHelp(help)
+          : `${Help.prototype.formatHelp.call(help, command, help)}\nExample:\n  ${cli.exampleOf(command)}\n`,
     })
     .helpCommand(false);
   // Replaces commander's help command, which has no option and knows no command below another.
@@ -258,11 +264,6 @@ function commandsIn(command: Command): Command[] {
 
 export function withSubcommands(command: Command): Command[] {
   return [command, ...commandsIn(command).flatMap(withSubcommands)];
-}
-
-/** Words behind `shim`. */
-export function wordsOf(command: Command): string[] {
-  return command.parent === null ? [] : [...wordsOf(command.parent), command.name()];
 }
 
 function usageOf(command: Command): string {

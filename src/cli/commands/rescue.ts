@@ -21,7 +21,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .addOption(
       new Option("--in <client>", "continue it in a new chat of this client, with the brief").choices(startable),
     );
-  cli.define(command, (options: RescueOptions, id?: string) => rescue(cli, options, id));
+  cli.define(command, "5f0e0e5e", (options: RescueOptions, id?: string) => rescue(cli, options, id));
 }
 
 /** Changes nothing before a yes. */

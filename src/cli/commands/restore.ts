@@ -23,8 +23,11 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--diff", "only show what would change")
     .option("-y, --yes", "do not ask")
     .option("--into <folder>", "into this new or empty folder instead");
-  cli.define(command, (options: RestoreOptions, first?: string, rest: readonly string[] = []) =>
-    restore(cli, options, first === undefined ? [] : [first, ...rest]),
+  cli.define(
+    command,
+    "5f0e0e5e src/parser.ts --diff",
+    (options: RestoreOptions, first?: string, rest: readonly string[] = []) =>
+      restore(cli, options, first === undefined ? [] : [first, ...rest]),
   );
 }
 

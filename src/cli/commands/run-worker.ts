@@ -12,7 +12,7 @@ import { age, oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { formatIssues } from "../../shared/check-input.ts";
 import { ok } from "../../shared/result.ts";
-import { type Answer, type CliResult, wrongUsage } from "../answer.ts";
+import { type Answer, type CliResult, wrongUsage, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
 import { readInputFile } from "../plan-file.ts";
@@ -106,7 +106,7 @@ function fromFile(cli: Cli, file: string, { type, command, ...input }: WorkerInp
 }
 
 function fromCommand({ type, command, folder, repository, base, remote }: WorkerInput): CliResult<object> {
-  if (type === undefined) return wrongUsage("give --config, or --type and its command after --.");
+  if (type === undefined) return wrongWords("give --config, or --type and its command after --.");
   if (command.length === 0)
     return wrongUsage(`give the command after --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
   return ok({ types: { [type]: { command, ...omitUndefined({ folder, repository, base, remote }) } } });

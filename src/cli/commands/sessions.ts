@@ -7,12 +7,17 @@ import { stateText, stateWords } from "../../contract/chat-state.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
 import { hookClients } from "../../contract/clients.ts";
 import type { MachineOutput, MachineInput } from "../../contract/machine/operations.ts";
-import type { ListedCheckpoint, SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
+import {
+  sessionOperations,
+  type ListedCheckpoint,
+  type SessionView,
+  type TimelineEntry,
+} from "../../contract/machine/sessions.ts";
 import { storedStates, type CheckedSession } from "../../contract/machine/stores.ts";
 import { readFileLines } from "../../platform/data-files.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type Lines, type Columns, type Shown } from "../answer.ts";
+import { exitCodes, wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { cutToWidth, shortPath, wrapLine } from "../screen-text.ts";
@@ -36,10 +41,11 @@ function addStoredCommands(sessions: Command, cli: Cli): void {
   const details = {
     input: ImportInput,
     summary: "Add what `shim sessions export` has written; or with --all the sessions that clients keep.",
+    example: { all: true },
     args: ["file"],
   };
   defineProgram(cli, sessions.command("import"), details, ({ file, all, client }) => {
-    if (all === (file !== undefined)) return wrongUsage("give a file, or --all.");
+    if (all === (file !== undefined)) return wrongWords("give a file, or --all.");
     if (all) return importAll(cli, client);
     return cli.show("sessions.import", { file: file ?? "" }, ({ added, skipped }) => ({
       text: [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
@@ -173,7 +179,13 @@ function grouped(count: number): string {
 }
 
 export function addCommand(program: Command, cli: Cli): void {
-  const sessions = defineOperation(cli, program, "sessions", { operation: "sessions.list", view: listView });
+  const { input, summary, example } = sessionOperations["sessions.list"];
+  const declared = { input: input.extend({ id: z.string().optional() }), summary, example, args: ["id"] };
+  const sessions = defineProgram(cli, program.command("sessions"), declared, ({ id, ...asked }) =>
+    id === undefined
+      ? cli.show("sessions.list", asked, (listed) => ({ text: listView(listed, cli, asked) }))
+      : showFound(cli, id, false, {}),
+  );
   addShow(sessions, cli);
   defineOperation(cli, sessions, "search", {
     operation: "sessions.search",
@@ -244,22 +256,28 @@ function addShow(sessions: Command, cli: Cli): void {
   const details = {
     input: ShowInput,
     summary: "What happened in a session, then its checkpoints; of a checkpoint the whole state.",
+    example: { id: "5f0e0e5e" },
     args: ["id"],
     own: [limitOption(20, "at most this many checkpoints")],
   };
-  defineProgram(
-    cli,
-    sessions.command("show"),
-    details,
-    async ({ id: given, stored }, { limit }): Promise<CommandResult> => {
-      const found = await cli.call("sessions.find", { id: given });
-      if (!found.ok) return found;
-      const { kind, id } = found.value;
-      if (kind === "checkpoint") return showCheckpoint(cli, id);
-      if (!stored) return showSession(cli, id, typeof limit === "number" ? { limit } : {});
-      return cli.show("sessions.stored", { session: id }, (all) => ({ text: storedLines(all, cli), isVerbatim: true }));
-    },
+  defineProgram(cli, sessions.command("show"), details, ({ id, stored }, { limit }) =>
+    showFound(cli, id, stored, typeof limit === "number" ? { limit } : {}),
   );
+}
+
+/** @param given beginning of the id of a session or a checkpoint */
+async function showFound(
+  cli: Cli,
+  given: string,
+  stored: boolean,
+  limit: { readonly limit?: number },
+): Promise<CommandResult> {
+  const found = await cli.call("sessions.find", { id: given });
+  if (!found.ok) return found;
+  const { kind, id } = found.value;
+  if (kind === "checkpoint") return showCheckpoint(cli, id);
+  if (!stored) return showSession(cli, id, limit);
+  return cli.show("sessions.stored", { session: id }, (all) => ({ text: storedLines(all, cli), isVerbatim: true }));
 }
 
 function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): Promise<CommandResult> {

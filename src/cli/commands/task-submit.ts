@@ -13,7 +13,7 @@ import { analyzeTask } from "../../learning/routing/model-router.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage, type View, tableView } from "../answer.ts";
+import { type CliResult, wrongUsage, type View, tableView, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
 import { readJson } from "../option-values.ts";
@@ -40,8 +40,12 @@ const taskFields = {
 
 const keyField = dedupeKey.describe("nothing with the same key is submitted a second time");
 
+/** Type of a task that is submitted by its text alone. */
+const usualType = "code";
+
 const SubmitFields = z.object({
-  type: TaskType.optional(),
+  what: z.string().optional(),
+  type: TaskType.optional().describe(`of the task that the text describes (default: ${usualType})`),
   ...taskFields,
   dependsOn: z.array(counter).optional().describe("start only after these tasks are done"),
   dedupeKey: keyField,
@@ -51,14 +55,15 @@ const SubmitFields = z.object({
 export function addSubmit(task: Command, cli: Cli): void {
   defineWork(cli, task, "submit", {
     operation: "tasks.submit",
-    summary: "Submits a task of a type, or all tasks of a file.",
+    summary: "Submits a task by its text, or by its type alone; or all tasks of a file.",
     fields: SubmitFields,
-    args: ["type"],
+    example: { what: "add unary minus to the parser" },
+    args: ["what"],
     own: [new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn")],
     read: readTasks,
     view: ({ tasks }, _cli, { input, options }) =>
       options["graph"] === undefined
-        ? tasks.map(submittedText).join("")
+        ? tasks.map((one) => submittedText(one, input.tasks[0])).join("")
         : cli.table(
             tasks.map((one, at) => ({ ...input.tasks[at], ...one })),
             {
@@ -84,13 +89,24 @@ async function readTasks(given: Given, cli: Cli, { graph }: Given): Promise<CliR
     const tasks = readInputFile(cli, graph, "a plan", expected);
     return tasks.ok ? ok({ tasks: tasks.value }) : tasks;
   }
-  if (given["type"] === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
-  const task = await readTask(cli, given);
-  return task.ok ? ok({ tasks: [task.value] }) : task;
+  const { what, type, ...others } = given;
+  if (what === undefined) return wrongWords("say what is to be done, or name a type; or give a --graph.");
+  // A sentence is no type.
+  const isType = type === undefined && TaskType.safeParse(what).success;
+  const isTwice = !isType && (others["payload"] ?? others["payloadFile"]) !== undefined;
+  if (isTwice) return wrongWords("the text is the payload: leave --payload and --payload-file out.");
+  const task = isType ? { type: what } : { type: type ?? usualType, payload: what };
+  const read = await readTask(cli, { ...task, ...others });
+  return read.ok ? ok({ tasks: [read.value] }) : read;
 }
 
-function submittedText({ task, state, isDuplicate }: OutputOf<"tasks.submit">["tasks"][number]): string {
-  if (!isDuplicate) return `Task ${task} is ${state}.\n`;
+function submittedText(
+  { task, state, isDuplicate }: OutputOf<"tasks.submit">["tasks"][number],
+  given: Tasks["tasks"][number] | undefined,
+): string {
+  const isText = typeof given?.payload === "string";
+  const type = isText ? `Its type is ${given.type}: workers of that type do it, and chats.\n` : "";
+  if (!isDuplicate) return `Task ${task} is ${state}.\n${type}`;
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
 }
 
@@ -116,6 +132,7 @@ function addJobs(task: Command, cli: Cli): void {
   defineWork(cli, jobs, "estimate", {
     operation: "plans.estimate",
     fields: z.object(splitFields),
+    example: { file: "job.yaml" },
     args: ["file"],
     read: (given) => readJob(cli, given),
     view: estimateView,
@@ -123,6 +140,7 @@ function addJobs(task: Command, cli: Cli): void {
   defineWork(cli, jobs, "submit", {
     operation: "plans.submit",
     fields: JobFields,
+    example: { file: "job.yaml", type: "code" },
     args: ["file"],
     read: async ({ priority, capabilities, tags, ...given }) => {
       const read = await readJob(cli, given);
@@ -179,7 +197,7 @@ async function readTask(
 ): Promise<CliResult<InputOf<"schedules.create">["task"]>> {
   const task = given as InputOf<"schedules.create">["task"];
   if (typeof payloadFile !== "string") return ok(task);
-  if (task.payload !== undefined) return wrongUsage("give one payload: --payload or --payload-file.");
+  if (task.payload !== undefined) return wrongWords("give one payload: --payload or --payload-file.");
   const read = await readJson(cli, payloadFile);
   return read.ok ? ok({ ...task, payload: read.value }) : read;
 }
@@ -193,7 +211,8 @@ const EstimateInput = z.object({
 
 export function addEstimate(task: Command, cli: Cli): void {
   const summary = "The tokens, the price and the complexity of a task's payload; submits nothing.";
-  const declared = { input: EstimateInput, summary, args: ["type"] };
+  const example = { type: "code", payload: "add unary minus to the parser" };
+  const declared = { input: EstimateInput, summary, example, args: ["type"] };
   declareCommand(cli, task.command("estimate"), declared, (given) => estimate(cli, given));
 }
 
@@ -247,6 +266,7 @@ export function addSchedules(task: Command, cli: Cli): void {
   defineWork(cli, schedules, "add", {
     operation: "schedules.create",
     fields: ScheduleFields,
+    example: { cron: "0 3 * * *", type: "build", name: "nightly" },
     args: ["cron"],
     read: async ({ cron: times, timeZone, name, overlap: policy, ...given }) => {
       const found = await readTask(cli, given);

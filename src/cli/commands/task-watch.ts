@@ -25,7 +25,7 @@ type Read = () => Promise<CliResult<Seen>>;
 
 export function addWatch(task: Command, cli: Cli): void {
   const summary = "State and progress of a task, or of all, until the end.";
-  const details = { input: WatchFields, summary, args: ["task"] };
+  const details = { input: WatchFields, summary, example: { task: 5 }, args: ["task"] };
   defineProgram(cli, task.command("watch"), details, ({ task: number }, { json }) =>
     cli.withWorkspace((link) =>
       follow(cli, link, json === true, number === undefined ? allReader(link) : taskReader(link, number)),

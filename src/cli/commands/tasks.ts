@@ -11,13 +11,13 @@ import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts"
 import {
   type CliResult,
   failed,
-  wrongUsage,
   recordLines,
   tableView,
   textOf,
   treeLines,
   type Shown,
   type Columns,
+  wrongWords,
 } from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
@@ -280,10 +280,10 @@ function addReplay(task: Command, cli: Cli): void {
     args: ["task"],
     read: async ({ task: one, payload, ...filter }) => {
       const isFiltered = Object.keys(filter).length > 0;
-      if (one !== undefined && isFiltered) return wrongUsage("name a task, or give a filter, not both.");
+      if (one !== undefined && isFiltered) return wrongWords("name a task, or give a filter, not both.");
       if (one === undefined && !isFiltered)
-        return wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit.");
-      if (one === undefined && payload !== undefined) return wrongUsage("--payload is for one task.");
+        return wrongWords("name a dead task, or which ones: --type, --reason, --tag, --limit.");
+      if (one === undefined && payload !== undefined) return wrongWords("--payload is for one task.");
       const input = one === undefined ? { filter } : { task: one, ...(payload === undefined ? {} : { payload }) };
       return ok(input as InputOf<"tasks.replay">);
     },

@@ -16,6 +16,7 @@ import {
   tableView,
   type Columns,
   type Shown,
+  wrongWords,
 } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseJson } from "../option-values.ts";
@@ -76,21 +77,26 @@ export function addSettings(team: Command, cli: Cli): void {
     view: ({ settings }) => recordLines(Object.fromEntries(keys.map((key) => [key, settingText(settings, key)]))),
   });
   type Body = (link: Workspace, key: string, text: string) => Promise<CommandResult>;
-  const define = (words: string, description: string, body: Body): Command =>
-    cli.define(command.command(words).description(description), async (_options, key = "", text = "") =>
+  const define = (words: string, example: string, description: string, body: Body): Command =>
+    cli.define(command.command(words).description(description), example, async (_options, key = "", text = "") =>
       keys.includes(key) ? cli.withWorkspace((link) => body(link, key, text)) : wrongUsage(unknownKeyText(key, keys)),
     );
-  define("get <key>", "one setting, such as maxConcurrentChats", async (link, key) => {
+  define("get <key>", "maxConcurrentChats", "one setting, such as maxConcurrentChats", async (link, key) => {
     const found = await link.call("settings.get", {});
     if (!found.ok) return found;
     const value = settingAt(found.value.settings, key) ?? null;
     return ok({ data: { key, value }, text: [valueText(value)] });
   });
-  define("set <key> <value>", "change a setting for every chat of the workspace", async (link, key, text) => {
-    const value = parseJson(text, "the value");
-    return value.ok ? change(link, key, value.value) : value;
-  });
-  define("unset <key>", "go back to the default", (link, key) =>
+  define(
+    "set <key> <value>",
+    "maxConcurrentChats 20",
+    "change a setting for every chat of the workspace",
+    async (link, key, text) => {
+      const value = parseJson(text, "the value");
+      return value.ok ? change(link, key, value.value) : value;
+    },
+  );
+  define("unset <key>", "maxConcurrentChats", "go back to the default", (link, key) =>
     change(link, key, settingAt(defaultSettings, key) ?? null),
   );
 }
@@ -161,16 +167,20 @@ export function addBudget(team: Command, cli: Cli): void {
         `${unit.name} of ${ownerTexts[owner]}`,
         parseLimit(unit),
       );
-  cli.define(set, (options: CommonOptions & Partial<Record<string, BudgetLimit | boolean>>) => {
-    const budgets: BudgetChanges = {};
-    for (const owner of budgetOwners)
-      for (const { option, measure } of units) {
-        const limit = options[`${owner}${option}`];
-        if (limit === undefined || typeof limit === "boolean") continue;
-        budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
-      }
-    return setBudgets(cli, budgets);
-  });
+  cli.define(
+    set,
+    "--day-usd 20 --task-usd 2",
+    (options: CommonOptions & Partial<Record<string, BudgetLimit | boolean>>) => {
+      const budgets: BudgetChanges = {};
+      for (const owner of budgetOwners)
+        for (const { option, measure } of units) {
+          const limit = options[`${owner}${option}`];
+          if (limit === undefined || typeof limit === "boolean") continue;
+          budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
+        }
+      return setBudgets(cli, budgets);
+    },
+  );
 }
 
 /** Keeps limits below 2^53 in the stored unit. */
@@ -223,7 +233,7 @@ function formatBudgets(
 }
 
 async function setBudgets(cli: Cli, budgets: BudgetChanges): Promise<CommandResult> {
-  if (Object.keys(budgets).length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
+  if (Object.keys(budgets).length === 0) return wrongWords("name a limit, such as --day-usd 20 or --task-tokens none.");
   return cli.withWorkspace(async (link): Promise<CommandResult> => {
     const done = await link.call("settings.set", { settings: { budgets } });
     const read = done.ok ? await link.call("budgets.get", {}) : done;

@@ -21,6 +21,7 @@ import {
   type FailedResult,
   tableView,
   type Columns,
+  wrongWords,
 } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
@@ -107,6 +108,7 @@ function addSend(team: Command, cli: Cli): void {
   const details = {
     input: SendInput,
     summary: "A message to a chat, to topic:<name>, or to all: JSON, otherwise a text; - is read from stdin.",
+    example: { to: "all", text: "the parser is done" },
     args: ["to", "text"],
   };
   defineProgram(cli, team.command("send"), details, async ({ to, text, priority }) => {
@@ -324,10 +326,15 @@ function addLockRun(locks: Command, cli: Cli): void {
     .description("run a command while this lease is held: `shim team locks run db -- npm run migrate`")
     .option("--wait <duration>", "how long to wait for it (default: not at all)", durationUpTo(0))
     .addOption(ttlOption("how long the lease outlives this process if it is killed", durationUpTo(1), 60_000));
-  cli.define(command, async ({ wait = 0, ttl }: HoldOptions, resource: string, words: CommandWords) => {
-    if (words[0] === "") return wrongUsage("give the command after --: `shim team locks run <resource> -- npm test`.");
-    return runHolding(cli, { kind: "lock", name: resource, ttlMs: ttl, waitMs: wait }, words, false);
-  });
+  cli.define(
+    command,
+    "db -- npm run migrate",
+    async ({ wait = 0, ttl }: HoldOptions, resource: string, words: CommandWords) => {
+      if (words[0] === "")
+        return wrongWords("give the command after --: `shim team locks run <resource> -- npm test`.");
+      return runHolding(cli, { kind: "lock", name: resource, ttlMs: ttl, waitMs: wait }, words, false);
+    },
+  );
 }
 
 function ttlOption(description: string, parse: (text: string) => number, ms: number): Option {
@@ -341,14 +348,18 @@ function addLeaderRun(leaders: Command, cli: Cli): void {
     .option("--once", "exit when leadership is lost (default: campaign again)")
     .option("--wait <duration>", "exit when it does not lead by then (default: no limit)", durationUpTo(0))
     .addOption(ttlOption("how long a term outlives this process when that is killed", durationUpTo(1, 10), 30_000));
-  cli.define(command, async ({ wait, ttl, once }: HoldOptions, name: string, words: CommandWords) => {
-    if (!Id.safeParse(name).success)
-      return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);
-    if (words[0] === "")
-      return wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`);
-    const right = { kind: "election", name, ttlMs: ttl, waitMs: wait ?? null } as const;
-    return runHolding(cli, right, words, once !== true);
-  });
+  cli.define(
+    command,
+    "deploy -- ./deployer",
+    async ({ wait, ttl, once }: HoldOptions, name: string, words: CommandWords) => {
+      if (!Id.safeParse(name).success)
+        return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);
+      if (words[0] === "")
+        return wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`);
+      const right = { kind: "election", name, ttlMs: ttl, waitMs: wait ?? null } as const;
+      return runHolding(cli, right, words, once !== true);
+    },
+  );
 }
 
 type CommandWords = readonly [program: string, ...args: string[]];

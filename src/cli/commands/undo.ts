@@ -24,6 +24,7 @@ export function addCommand(program: Command, cli: Cli): void {
   const declared = {
     input: UndoInput,
     summary: "Take back what a chat changed since a prompt; default: in the newest turn that changed files.",
+    example: { diff: true },
     args: ["prompt"],
     rest: "files",
     asks: true,

@@ -5,7 +5,7 @@ import { pluralize } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, toCliResult, wrongUsage } from "../answer.ts";
+import { type CliResult, toCliResult, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { emptyFleet, type FleetAction, type FleetState, keysIn, press, withChats } from "../fleet-keys.ts";
 import { type Block, chatsOf, type Overview, overviewBlocks, type OverviewStyle } from "../fleet-view.ts";
@@ -32,10 +32,15 @@ const teamMaxAgeMs = 10_000;
 export function addCommand(program: Command, cli: Cli): void {
   const summary =
     "Live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files.";
-  defineProgram(cli, program.command("up"), { input: UpInput, summary }, ({ web, once, port }, { json }) => {
-    if (!web) return port === undefined ? up(cli, once || json === true) : wrongUsage("--port is for --web.");
-    return once ? wrongUsage("give --web or --once, not both.") : servePage(cli, port, json === true);
-  });
+  defineProgram(
+    cli,
+    program.command("up"),
+    { input: UpInput, summary, example: { web: true } },
+    ({ web, once, port }, { json }) => {
+      if (!web) return port === undefined ? up(cli, once || json === true) : wrongWords("--port is for --web.");
+      return once ? wrongWords("give --web or --once, not both.") : servePage(cli, port, json === true);
+    },
+  );
 }
 
 /** Serves the live page until Ctrl-C. */

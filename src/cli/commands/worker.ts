@@ -41,10 +41,15 @@ export function addCommand(program: Command, cli: Cli): void {
   const command = program.command("worker");
   const words = keepWordsBehindDashes(command);
   const summary = "Do tasks, one after another: `shim worker --type test -- npm test`.";
-  defineProgram(cli, command, { input: WorkerInput, summary, rest: "command" }, async (input, { json }) => {
-    const { runWorker } = await import("./run-worker.ts");
-    return runWorker(cli, { ...input, command: [...input.command, ...words] }, json === true);
-  });
+  defineProgram(
+    cli,
+    command,
+    { input: WorkerInput, summary, example: { config: "worker.yaml" }, rest: "command" },
+    async (input, { json }) => {
+      const { runWorker } = await import("./run-worker.ts");
+      return runWorker(cli, { ...input, command: [...input.command, ...words] }, json === true);
+    },
+  );
   addSupervise(command, cli);
   addService(command, cli);
 }
@@ -79,6 +84,7 @@ function addSupervise(worker: Command, cli: Cli): void {
   const retry = {
     input: RetryInput,
     summary: "Restart a program that crashed too often, was stopped or has ended.",
+    example: { name: "nightly" },
     args: ["name"],
   };
   defineProgram(cli, command.command("retry"), retry, async ({ name }) => (await program()).retryOne(cli, name));
@@ -94,7 +100,12 @@ const noInput = z.strictObject({});
 function addService(worker: Command, cli: Cli): void {
   const file = unitFile(cli.io.machine);
   const service = addGroup(worker, "service", "let the system start `shim worker supervise` when you log in");
-  const install = { input: InstallInput, summary: "Write the file that starts it, and start it.", asks: true };
+  const install = {
+    input: InstallInput,
+    summary: "Write the file that starts it, and start it.",
+    example: { dryRun: true },
+    asks: true,
+  };
   defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
     runInstall(cli, file, dryRun, options),
   );

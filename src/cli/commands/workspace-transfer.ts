@@ -10,7 +10,7 @@ import { age, pluralize } from "../../shared/format.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { repeat } from "../../shared/async-work.ts";
 import { err, ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage } from "../answer.ts";
+import { type CliResult, wrongWords } from "../answer.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseDuration } from "../option-values.ts";
 import { defineWork } from "../workspace-command.ts";
@@ -150,6 +150,7 @@ interface ExportOptions extends CommonOptions {
 export function addTransfer(workspace: Command, cli: Cli): void {
   defineWork(cli, workspace, "freeze", {
     operation: "workspace.freeze",
+    example: { ms: 600_000 },
     args: ["ms"],
     view: ({ remainingMs }) => [
       `The workspace is read only for ${age(remainingMs)}: \`shim workspace thaw\` ends that.`,
@@ -165,19 +166,19 @@ export function addTransfer(workspace: Command, cli: Cli): void {
     .command("export <file>")
     .description("write the whole workspace to a file, but its tokens; it is read only meanwhile")
     .option("--keep-frozen <duration>", "leave it read only for so long afterwards, such as 7d for a move");
-  cli.define(exporting, (options: ExportOptions, file: string) => exportTo(cli, options, file));
+  cli.define(exporting, "team.jsonl", (options: ExportOptions, file: string) => exportTo(cli, options, file));
   const importing = workspace
     .command("import <file>")
     .description("fill a new workspace, which this machine has joined, from the file of an export")
     .option("-y, --yes", "do not ask");
-  cli.define(importing, (options: ImportOptions, file: string) => importFrom(cli, options, file));
+  cli.define(importing, "team.jsonl --yes", (options: ImportOptions, file: string) => importFrom(cli, options, file));
 }
 
 async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): Promise<CommandResult> {
   const path = resolve(cli.io.cwd, file);
   if (existsSync(path)) return err({ code: "file_exists", message: `${path} exists: give another name` });
   const keepMs = keepFrozen === undefined ? 0 : parseDuration(keepFrozen);
-  if (keepMs === null) return wrongUsage("--keep-frozen takes a duration, such as 2h or 7d.");
+  if (keepMs === null) return wrongWords("--keep-frozen takes a duration, such as 2h or 7d.");
   return cli.withWorkspace(async (link) => {
     const partial = `${path}.part`;
     const frozen = await link.call("workspace.freeze", { ms: freezeMs });

@@ -9,7 +9,7 @@ import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type CliResult, type CommandError, tableView, type Lines } from "../answer.ts";
+import { exitCodes, type CliResult, type CommandError, tableView, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
@@ -32,13 +32,17 @@ export function addCommand(program: Command, cli: Cli): void {
     .command("create <name>")
     .description("make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine")
     .option("--url <url>", `URL of the coordinator (default: ${devUrl(devPort)})`);
-  cli.define(addChoices(create), (options: JoinOptions, name: string) => createWorkspace(cli, options, name));
+  cli.define(addChoices(create), "team --url https://shim.example.com", (options: JoinOptions, name: string) =>
+    createWorkspace(cli, options, name),
+  );
   const join = workspace
     .command("join <name>")
     .description("join a workspace; token and key are read from stdin, a line each, or asked for")
     .option("--url <url>", "URL of the coordinator")
     .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
-  cli.define(addChoices(join), (options: JoinOptions, name: string) => joinWorkspace(cli, options, name));
+  cli.define(addChoices(join), "team --url https://shim.example.com", (options: JoinOptions, name: string) =>
+    joinWorkspace(cli, options, name),
+  );
   addLeave(workspace, cli);
   defineOperation(cli, workspace, "status", {
     operation: "workspace.status",
@@ -72,7 +76,7 @@ function addChoices(command: Command): Command {
 
 async function joinWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
   const { url, sync, import: earlier } = options;
-  if (url === undefined) return wrongUsage("give the coordinator: `shim workspace join <name> --url <url>`.");
+  if (url === undefined) return wrongWords("give the coordinator: `shim workspace join <name> --url <url>`.");
   const [token, key] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
   const input = { url, workspace, ...omitUndefined({ earlier, sync, token: token?.trim(), key: key?.trim() }) };
   const joined = await callWithAnswers(cli, "workspace.join", input, options);
@@ -167,7 +171,7 @@ function addKeys(workspace: Command, cli: Cli): void {
     view: ({ key }) => keyLines(key),
   });
   const set = keys.command("set").description("set the workspace's key; it is read from stdin, or asked for");
-  cli.define(set, async () => {
+  cli.define(set, "", async () => {
     const code = cli.io.isInteractive ? "" : (await cli.io.readInput()).trim();
     const adopted = await callWithAnswers(cli, "workspace.adopt", code === "" ? {} : { key: code }, {});
     if (!adopted.ok) return adopted;

@@ -5,8 +5,8 @@ import { expect, it, onTestFinished } from "vitest";
 import { aCliHome, aSeededHome, failed, holding, ids, printed, throwing } from "#harness/machine/cli-home.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
-import { Cli } from "#src/cli/cli.ts";
-import { build, withSubcommands, wordsOf, run } from "#src/cli/commands/program.ts";
+import { Cli, wordsOf } from "#src/cli/cli.ts";
+import { build, withSubcommands, run } from "#src/cli/commands/program.ts";
 import { startProcess, systemIo } from "#src/cli/io.ts";
 import { parseDuration, parseTime } from "#src/cli/option-values.ts";
 import { StoreError } from "#src/store/store-error.ts";
@@ -23,7 +23,7 @@ it("wrong commands, options and arguments answer 2, say what is wrong and name t
   ] as const)
     expect([typed, (await home.shim(typed)).err]).toEqual([typed, holding(`(Did you mean ${meant}?)`)]);
   for (const typed of ["install", "foo", "join"])
-    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim help --all\``);
+    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim --help\``);
   expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
   const twice = failed(2, "'--type <type>' takes one value, and got 'a' and 'b'");
   expect(await home.shim("worker --type a --type b -- true")).toMatchObject(twice);
