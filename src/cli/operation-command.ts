@@ -140,7 +140,7 @@ export function declareCommand(
   return cli.define(command, [...positional, ...optional].join(" "), body);
 }
 
-/** What is wrong with the values that were typed, each named as it is typed; null: nothing. */
+/** Faults of the typed values, each named as it is typed; null: none. */
 function wrongFields({ shape }: z.ZodObject, given: Given, nameOf: (field: string) => string): string | null {
   const wrong = Object.entries(given).flatMap(([field, value]) => {
     const checked = shape[field]?.safeParse(value);

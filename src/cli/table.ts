@@ -1,6 +1,6 @@
 import { cutPathToWidth, cutToWidth, padToWidth, textWidth, wordsIn, wrapLine } from "./screen-text.ts";
 
-/** Pure. Rows in columns that fit a window; in one of endless width columns and cells are whole. */
+/** Pure. Rows in columns that fit a window; in one of endless width nothing is left out. */
 
 type Fit = (text: string, width: number) => string[];
 
