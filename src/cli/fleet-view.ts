@@ -10,6 +10,7 @@ import type { MachineOutput } from "../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../contract/machine/overview.ts";
 import type { SessionView } from "../contract/machine/sessions.ts";
 import type { RiskLevel } from "../contract/readings.ts";
+import { supportedClients } from "../clients/adapters.ts";
 import { formatAgo, age, oneLine, pluralize } from "../shared/format.ts";
 import { localTime } from "./option-values.ts";
 import { cutPathToWidth, cutToWidth, type Paint, shortPath, shownWidth, textWidth } from "./screen-text.ts";
@@ -212,19 +213,23 @@ function hasTeam({ isEdge, chats, tasks, files }: TeamView): boolean {
   return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
 }
 
+const connectable = [...supportedClients.map(({ title }) => title), "Claude Desktop"];
+
 function nextStepLines({ clients, sessions, store, team }: Overview, command: () => string): string[] {
   const isAlive = sessions.some((one) => one.isAlive);
   const isStored = store.isThere || hasTeam(team);
   const nothing = isStored ? "No session is running on this machine." : "Nothing is stored on this machine yet.";
   const state = isAlive ? [] : [nothing];
-  const howToJoin = "A second machine: a coordinator that both can reach; `shim workspace` says how to join it.";
-  const join = team.isEdge || team.chats.length === 0 ? [] : [howToJoin];
   if (clients.some((one) => one.isInstalled))
-    return [...state, ...(sessions.length > 0 ? [] : ["Start a chat; it appears here."]), ...join];
+    return [...state, ...(sessions.length > 0 ? [] : ["Start a chat; it appears here."])];
   const clientHint =
     clients.length === 0
-      ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
+      ? `No client was found here. SHIM connects ${connectable.join(", ")}; any other MCP client gets its tools alone.`
       : `${clients.map((one) => one.label).join(" and ")}: SHIM is not connected.`;
-  const steps = [`  ${command()} init  connects it`, `  ${command()} demo  shows a session die and come back`];
-  return [...state, clientHint, ...steps, ...join];
+  const them = clients.length === 1 ? "it" : "them";
+  const steps = [
+    ...(clients.length === 0 ? [] : [`  ${command()} init  connects ${them}`]),
+    `  ${command()} demo  shows a session die and come back`,
+  ];
+  return [...state, clientHint, ...steps];
 }

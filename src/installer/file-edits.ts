@@ -37,6 +37,8 @@ export interface Plan {
   readonly target: ClientTarget;
   readonly edits: readonly FileEdit[];
   readonly notes: readonly string[];
+  /** Why the client stays unconnected all the same; a user hears it before the question. */
+  readonly obstacles: readonly string[];
 }
 
 export interface PlanContext {

@@ -85,8 +85,8 @@ export function planFrom(
     return toEdit(file, text, summary);
   });
   const all = [...edits, ...own.map((file) => editOwn(file, target, context))].filter((edit) => edit !== null);
-  const ignored = findIgnoredFiles(target, context.read).map(({ message }) => message);
-  return ok({ action: "install", target, edits: all, notes: [...notes, ...ignored] });
+  const obstacles = findIgnoredFiles(target, context.read).map(({ message }) => message);
+  return ok({ action: "install", target, edits: all, notes, obstacles });
 }
 
 const notOurs = "was not written by SHIM. Rename it and try again.";
@@ -110,7 +110,7 @@ export function planUninstall(target: ClientTarget, context: PlanContext): Resul
     const folders = installsOf(edit.path, context.backups).flatMap((file) => file.folders);
     return [Object.assign({}, edit, { folders })];
   });
-  return ok({ action: "uninstall", target, edits: found, notes: [] });
+  return ok({ action: "uninstall", target, edits: found, notes: [], obstacles: [] });
 }
 
 /** A file of a client that is SHIM's alone. */

@@ -67,6 +67,7 @@ function whatOf({ summary }: FileEdit): string {
 function consentLines(plans: readonly Plan[], trust: TrustSource | null): string[] {
   const pieces = piecesOf(plans.flatMap(({ edits }) => edits));
   return [
+    ...obstacleLines(plans),
     pieces.includes("hooks") && "Hooks run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
     pieces.includes("allowed tools") &&
       `${pluralize(harmlessTools.length, "tool")} of SHIM that only read or save run without asking; --no-allow prevents that.`,
@@ -144,6 +145,7 @@ function factLines(plans: readonly Plan[]): string[] {
   const withPiece = (piece: Piece): Plan[] => plans.filter(({ edits }) => piecesOf(edits).includes(piece));
   const [allowing, lines, hooking] = [withPiece("allowed tools"), withPiece("status line"), withPiece("hooks")];
   return [
+    ...obstacleLines(plans),
     lines.length > 0 &&
       `Status line: ${labelsOf(lines)} has none of yours, and will show SHIM's; \`shim init --remove\` removes it.`,
     allowing.length > 0 &&
@@ -151,6 +153,12 @@ function factLines(plans: readonly Plan[]): string[] {
     hooking.length > 0 &&
       "Hooks: the clients will run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
   ].filter((line) => line !== false);
+}
+
+function obstacleLines(plans: readonly Plan[]): string[] {
+  return plans.flatMap(({ target, obstacles }) =>
+    obstacles.map((message) => `${target.label} will not be connected: ${message}`),
+  );
 }
 
 function fileLines(plans: readonly Plan[], isRemoval: boolean, diff: string): string[] {

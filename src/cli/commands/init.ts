@@ -17,7 +17,8 @@ import {
   type SetupRequest,
 } from "../../installer/setup.ts";
 import { clientNames, type ClientTarget } from "../../installer/targets.ts";
-import { pluralize } from "../../shared/format.ts";
+import { titleOf } from "../../clients/adapters.ts";
+import { pluralize, quotedTitle } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type FailedResult, textOf, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
@@ -199,9 +200,15 @@ async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise
   const { supervisor, sessions } = overview.value;
   const first = `the supervisor runs (pid ${supervisor?.pid}). First: \`shim worker supervise stop\`.`;
   if (supervisor !== null) return failed("supervisor_runs", first);
-  const alive = sessions.filter(({ isAlive }) => isAlive).length;
-  if (alive === 0) return null;
-  return failed("chats_run", `${pluralize(alive, "chat")} of SHIM still runs and would write again. Close it first.`);
+  const alive = sessions.filter(({ isAlive }) => isAlive);
+  if (alive.length === 0) return null;
+  const names = alive.map(({ shortId, title, client, pid }) => {
+    const process = pid === null ? "" : `, pid ${pid}`;
+    return `\n  ${shortId} ${quotedTitle(title)} (${titleOf(client)}${process})`;
+  });
+  const [run, them] = alive.length === 1 ? ["runs", "it"] : ["run", "them"];
+  const what = `${pluralize(alive.length, "chat")} of SHIM still ${run} and would write again. Close ${them} first:`;
+  return failed("chats_run", `${what}${names.join("")}`);
 }
 
 function unchangedAnswer({ plans, problems, link }: SetupPlan, text: Lines): Answer {
@@ -216,8 +223,11 @@ function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
   return toAnswer(outcome, [
     problems.length === 0 ? "SHIM is connected." : clientsAfter("SHIM is connected to", connected),
     ...problemLines("is not connected", problems),
-    ...restartLines(done),
-    "Then `shim up` shows the chat; when something is not right, `shim doctor` says what.",
+    ...restartLines(
+      done.filter(({ plan }) => connected.includes(plan.target)),
+      openAfterInstall,
+    ),
+    connected.length > 0 && "Then `shim up` shows the chat; when something is not right, `shim doctor` says what.",
   ]);
 }
 
@@ -226,7 +236,7 @@ function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }:
   if (problems.length > 0)
     return toAnswer(outcome, [
       clientsAfter("SHIM is removed from", changedClients(done)),
-      ...restartLines(done),
+      ...restartLines(done, openAfterRemoval),
       ...problemLines("still has SHIM", problems),
       "`shim init --remove` removes the rest after that; until then the command and the stored data stay.",
     ]);
@@ -234,7 +244,7 @@ function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }:
   const isLeft = existsSync(home);
   return toAnswer(outcome, [
     "SHIM is removed.",
-    ...restartLines(done),
+    ...restartLines(done, openAfterRemoval),
     client === undefined && !isLeft && deletesData && "Everything that SHIM has stored is deleted.",
     client === undefined &&
       isLeft &&
@@ -266,12 +276,12 @@ function clientsAfter(words: string, clients: readonly { readonly label: string 
   return clients.length > 0 && `${words} ${clients.map(({ label }) => label).join(", ")}.`;
 }
 
-function restartLines(done: readonly AppliedPlan[]): Lines {
+const openAfterInstall = "Open chats continue as before; start a new one in";
+const openAfterRemoval = "Chats that are open keep SHIM until they end:";
+
+function restartLines(done: readonly AppliedPlan[], open: string): Lines {
   const { desktop, others } = { desktop: [], others: [], ...Object.groupBy(changedClients(done), kindOf) };
-  return [
-    clientsAfter("Quit completely (tray or menu bar), then start again:", desktop),
-    clientsAfter("Open chats continue as before; start a new one in", others),
-  ];
+  return [clientsAfter("Quit completely (tray or menu bar), then start again:", desktop), clientsAfter(open, others)];
 }
 
 function kindOf({ client }: ClientTarget): "desktop" | "others" {

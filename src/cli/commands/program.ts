@@ -81,6 +81,12 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
   return runProgram(argv, io, addNeeded);
 }
 
+/** Commands of one who gets to know SHIM. */
+function teaches([first = "--help", ...others]: readonly string[]): boolean {
+  const teaching = ["--help", "-h"];
+  return ["help", "init", "doctor", ...teaching].includes(first) || others.some((word) => teaching.includes(word));
+}
+
 type AddCommands = (program: Command, cli: Cli, argv: readonly string[]) => void | Promise<void>;
 
 /** @param addCommands that the arguments need, in the order of the help */
@@ -105,7 +111,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
     else cli.reportError(error, isJson);
   } finally {
     await cli.close();
-    if (!argv.includes("--json")) cli.sayHowToType();
+    if (!argv.includes("--json") && teaches(argv)) cli.sayHowToType();
   }
   return cli.exitCode;
 }

@@ -31,7 +31,9 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--tests <command>", "what --verify runs; default: the tests that the project names")
     .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
-  cli.define(command, `5f0e0e5e --in ${startable[1]}`, (options: ResumeOptions, id?: string) => resume(cli, options, id));
+  cli.define(command, `5f0e0e5e --in ${startable[1]}`, (options: ResumeOptions, id?: string) =>
+    resume(cli, options, id),
+  );
 }
 
 export async function resume(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {

@@ -23,9 +23,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--into <folder>", "a copy of its files in this new or empty folder, without a branch")
     .option("--native", "with the conversation itself, where that was handed over")
     .option("--print", "store it, and print its brief instead of starting the client");
-  cli.define(command, "/home/you/5f0e.shim", (options: TakeOptions, file: string) =>
-    run(cli, options, file),
-  );
+  cli.define(command, "/home/you/5f0e.shim", (options: TakeOptions, file: string) => run(cli, options, file));
 }
 
 async function run(cli: Cli, options: TakeOptions, file: string): Promise<CommandResult> {

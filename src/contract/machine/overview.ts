@@ -116,7 +116,7 @@ export const overviewOperations = {
       store: z.object({ path: z.string(), isThere: z.boolean() }),
       /** Sessions that are alive or can come back, and the newest that ended within a day. */
       sessions: z.array(SessionView),
-      /** Sessions that ended within a day, of the newest 200. */
+      /** Sessions that ended within a day. */
       ended: count,
       notices: z.array(Notice),
       pauses: z.array(Pause),

@@ -42,6 +42,8 @@ export type FleetRow = z.infer<typeof FleetRow>;
 export const Fleet = z.object({
   /** Sessions of this machine, and dead ones of others; none on the edge. */
   rows: z.array(FleetRow),
+  /** Sessions of this machine that ended within a day, of which the newest are rows; absent on the edge. */
+  ended: count.optional(),
   /** Chats of the workspace that are not among them. */
   chats: z.array(Chat),
   where: z.string(),

@@ -44,8 +44,9 @@ interface Died {
   readonly resumed: number;
   readonly dismissed: number;
   readonly open: number;
+  /** Offered to a chat, or taken by one. */
   readonly offered: number;
-  /** Chats that were offered one of them. */
+  /** Chats that were offered one of them, or took it. */
   readonly offeredTo: number;
 }
 

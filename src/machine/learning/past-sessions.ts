@@ -311,7 +311,7 @@ function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<W
     return resolution === "open" && isResumed(sql, chat) ? "resumed" : resolution;
   });
   const countOf = (outcome: Outcome): number => outcomes.filter((one) => one === outcome).length;
-  const offers = [...known.values()].map(({ offeredTo }) => offeredTo).filter((chats) => chats.length > 0);
+  const given = events.filter(({ action, chat }) => chat !== null && action !== "dismissed" && action !== "undone");
   const scores = sql
     .all<{ session: string; score: number }>(
       "SELECT session, score FROM recoveries WHERE at >= ? AND action = 'offered' AND score IS NOT NULL",
@@ -327,8 +327,8 @@ function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<W
       resumed: countOf("resumed"),
       dismissed: countOf("dismissed"),
       open: countOf("open"),
-      offered: offers.length,
-      offeredTo: new Set(offers.flat()).size,
+      offered: new Set(given.map(({ session }) => session)).size,
+      offeredTo: new Set(given.map(({ chat }) => chat)).size,
     },
     meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
   };

@@ -39,6 +39,8 @@ import { isSessionPaused } from "../sessions/session-settings.ts";
 
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
+/** More sessions in a day are scripts. */
+const maxCounted = 10_000;
 const maxOnPage = { finished: 20, incomplete: 100 };
 
 export const overviewHandlers = {
@@ -73,7 +75,7 @@ function sessionsToShow(
   const now = runtime.now();
   const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
   const dead = findIncomplete(sql, runtime.processes, now, { limit: incomplete, accepts: hasDied });
-  const recent = sessions.list(sql, { since: now - recentMs, limit: 200 });
+  const recent = sessions.list(sql, { since: now - recentMs, limit: maxCounted });
   const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
   const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
   return { shown, ended: finished.length };
@@ -116,19 +118,19 @@ async function readTeam(opened: OperationResult<Workspace>): Promise<Pick<Fleet,
   return { where, trouble: null, chats: listed.value.chats.filter(({ client }) => client !== commandLine) };
 }
 
-const noneHere = { rows: [], costUsdToday: null, unpricedTokensToday: 0, notices: [], conflicts: [] };
+const noneHere = { rows: [], ended: 0, costUsdToday: null, unpricedTokensToday: 0, notices: [], conflicts: [] };
 
 function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): Pick<Fleet, keyof typeof noneHere> {
   const now = runtime.now();
   const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
   const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
   const total = usage.reduce(sum, emptyLine);
-  const views = sessionsToShow(sql, runtime, maxOnPage).shown.map((one) =>
-    toSessionView(sql, runtime, one, chats.get(one.id)),
-  );
+  const { shown, ended } = sessionsToShow(sql, runtime, maxOnPage);
+  const views = shown.map((one) => toSessionView(sql, runtime, one, chats.get(one.id)));
   const paused = pauses.list(sql, now).map((one) => pauseText(one, now));
   return {
     rows: views.map((view) => toFleetRow(view, now, chats.get(view.id), costs.get(view.id))),
+    ended,
     costUsdToday: usage.length === 0 ? null : totalCost(total),
     unpricedTokensToday: total.unpricedTokens,
     notices: [...notices.list(sql).map(({ text }) => text), ...paused],

@@ -68,12 +68,17 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
         <Project key={group.project ?? group.machine} group={group} at={at} />
       ))}
       {ended.length > 0 && (
-        <Fold title={`${ended.length} ended in the last day`}>
+        <Fold title={endedTitle(ended.length, query.value === "" ? fleet.ended : undefined)}>
           <Rows rows={ended} at={at} />
         </Fold>
       )}
     </>
   );
+}
+
+/** @param all absent: those that are shown */
+function endedTitle(shown: number, all = shown): string {
+  return all > shown ? `${all} ended in the last day, the newest ${shown}` : `${all} ended in the last day`;
 }
 
 const noChats = (

@@ -97,8 +97,12 @@ it("without a client it answers 3 with what any MCP client needs, unsound settin
   rmSync(join(home.folder, ".config"), { recursive: true });
   expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
   write("/", { [files.settings]: '{ "model": "opus" } // mine\n' });
+  const before = holding(/^ *Claude Code will not be connected: .* ignores the whole file until you remove them\.$/m);
+  expect(await home.shimWith(aTerminal("n"), "init --client claude-code")).toMatchObject({ out: before });
   const out = holding(/^Claude Code is not connected: .* ignores the whole file until you remove them\.$/m);
-  expect(await home.shim("init --yes --client claude-code")).toMatchObject({ code: 1, out });
+  const ran = await home.shim("init --yes --client claude-code");
+  expect(ran).toMatchObject({ code: 1, out });
+  expect(ran.out).not.toContain("start a new one");
 });
 
 it("a copy that is not built connects nothing, but can be taken out", async () => {
@@ -169,7 +173,7 @@ it("uninstall leaves a link that leads elsewhere by now, one that init did not m
   expect(existsSync(own.link)).toBe(true);
 });
 
-it("commands are printed as `shim`, with one line that makes it a command where it is none", async () => {
+it("commands are printed as `shim`; the help, init and doctor have one line that makes it a command where it is none, other commands and errors have not", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
   const withNode = join(home.folder, "with-node");
@@ -177,8 +181,8 @@ it("commands are printed as `shim`, with one line that makes it a command where 
   for (const folder of [withNode, npm]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(withNode, "node"), "");
   symlinkSync(script, join(npm, "shim"));
-  const lines = async (PATH: string, command = "sessions show zzzz"): Promise<string[]> =>
-    (await home.shimWith(io({ PATH }), command)).err.trimEnd().split("\n").slice(1);
+  const lines = async (PATH: string, command = "help sessions"): Promise<string[]> =>
+    (await home.shimWith(io({ PATH }), command)).err.split("\n").filter((line) => line.startsWith("To make"));
   const toLink = `To make \`shim\` a command, run: mkdir -p ~/.local/bin && ln -s ${script} ~/.local/bin/shim`;
   const toAdd = 'export PATH="$HOME/.local/bin:$PATH"';
   expect(await lines(join(home.folder, "path"))).toEqual([]);
@@ -189,7 +193,8 @@ it("commands are printed as `shim`, with one line that makes it a command where 
   mkdirSync(join(link, ".."), { recursive: true });
   symlinkSync(script, link);
   expect(await lines(withNode)).toEqual([expect.stringContaining(`run this, and add it to ~/.bashrc: ${toAdd}`)]);
-  expect(await lines(withNode, "cost --json")).toEqual([]);
+  for (const command of ["cost --json", "cost", "sessions show zzzz", "nonsense"])
+    expect([command, await lines(withNode, command)]).toEqual([command, []]);
 });
 
 function withSettings(settings: object) {

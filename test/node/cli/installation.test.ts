@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
-import { aCliHome, failed, holding, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, holding, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
 import { isTemporary } from "#src/platform/shim-command.ts";
@@ -74,7 +74,11 @@ it("uninstall --data deletes what is stored, but not under a chat that runs, nor
   seed(home);
   const remove = (options: string) => home.shim(`init --remove --data ${options}`);
   expect(await remove("--client claude-code --yes")).toMatchObject(failed(2, "leave --client out"));
-  expect(await remove("--yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
+  const named = /1 chat of SHIM still runs .* Close it first:\n {2}aaaa1111 "work of aaaa" \(Claude Code, pid 100\)\n$/;
+  expect(await remove("--yes")).toMatchObject(failed(1, named));
+  home.alive.add(101);
+  addSession(home, { id: "dddd4444-0000-4000-8000-000000000005", pid: 101 });
+  expect(await remove("--yes")).toMatchObject(failed(1, /2 chats of SHIM still run .* Close them first:\n/));
   expect(existsSync(home.paths.database)).toBe(true);
   home.alive.clear();
   const state = (): unknown[] => [

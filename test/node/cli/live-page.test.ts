@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, statSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { addSession, aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, sendRaw, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { SignIn } from "#src/local-mcp/page/page-app.ts";
 import { pageCalls } from "#src/local-mcp/page/serve.ts";
@@ -39,6 +39,18 @@ function ownHeaders({ port, origin }: ServedPage, more: Readonly<Record<string, 
   const own = { host: `127.0.0.1:${port}`, origin, "sec-fetch-site": "same-origin" };
   return { ...own, "content-type": "application/json", ...more };
 }
+
+it("the page and `shim up` count the same sessions that ended in the last day, however many of them are rows", async () => {
+  const home = aCliHome();
+  for (let n = 0; n < 27; n++) {
+    const id = `eeee${1_000 + n}-0000`;
+    addSession(home, { id, pid: 900 + n });
+    home.runtime.store.write((sql) => sessions.end(sql, home.now, id, "prompt_input_exit"));
+  }
+  const fleet = await home.json("call page.fleet");
+  expect([fleet["ended"], (fleet["rows"] as unknown[]).length]).toEqual([27, 20]);
+  expect(await home.json("up")).toMatchObject({ ended: 27 });
+});
 
 it("the page is served on loopback only, at the same port each time, which a file of the user keeps", async () => {
   const home = aSeededHome();

@@ -1,8 +1,18 @@
 import { writeFileSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
-import { aCliHome, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  aCliHome,
+  addSession,
+  aSeededHome,
+  failed,
+  holding,
+  ids,
+  printed,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
@@ -82,6 +92,20 @@ it("the report of a week says in sentences what died, was saved, lost, paid for 
     "What SHIM changed, and why",
   ]);
   expect(rest.slice(-2)).toEqual(["What could be better", "The records show nothing that should change.\n\n"]);
+});
+
+it("in a terminal the report is text with tables, and a dead chat counts as offered to a chat that has not had a prompt, too", async () => {
+  const home = aSeededHome();
+  home.alive.add(500);
+  addSession(home, { id: "dddd5555-0000-4000-8000-000000000006", pid: 500, entries: [] });
+  for (const project of [home.project, home.other])
+    offer(home.runtime, "dddd5555-0000-4000-8000-000000000006", { project });
+  expect((await home.shim("report")).out).toContain("- 2 of the 2 chats that died were offered to 1 chat ");
+  const { out } = await home.shimWith({ isTty: true, size: () => ({ columns: 60, rows: 40 }) }, "report");
+  const plain = stripVTControlCharacters(out);
+  expect(plain).toEqual(holding(/^SHIM, 2023-W46\n/, /\nWhat died\n/, /^killed +2 +0$/m, /^Of 5 chats 2 died/m));
+  expect(plain).not.toMatch(/[#*|]/);
+  expect(plain.split("\n").filter((line) => line.length > 60)).toEqual([]);
 });
 
 it("a week without chats is said to have none, one that is over is not examined, and one that is none is wrong usage", async () => {
