@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { Option, type Command } from "commander";
 import { ok } from "../src/shared/result.ts";
-import { clip } from "../src/shared/format.ts";
+import { oneLine } from "../src/shared/format.ts";
 import { loadDriver } from "../src/store/open-driver.ts";
 import { failed } from "../src/cli/answer.ts";
 import type { Cli, CommandResult } from "../src/cli/cli.ts";
@@ -37,22 +37,22 @@ async function showDemo(cli: Cli): Promise<CommandResult> {
   }
 }
 
-const maxDetail = 140;
+const maxDetail = 100;
 
 function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): string {
   const lines = checks.map(({ what, isBack, detail }) => {
     const verdict = isBack ? cli.paint("green", "back") : cli.paint("red", "LOST");
-    return { what, verdict, detail: clip(detail, maxDetail) };
+    return { what, verdict, detail: oneLine(detail, maxDetail) };
   });
   const missingCount = checks.filter(({ isBack }) => !isBack).length;
   return [
-    `The first chat had ${worked.requests} requests and ${worked.tools} tool calls, ${worked.failed} of them failed, when it was killed. The second chat received:`,
+    `A chat was killed in the middle of its work, after ${worked.requests} prompts and ${worked.tools} tool calls. The next chat had of it, before you typed a word:`,
     ...formatChecks(lines),
-    "Measured:",
-    `  a save through MCP          ${ms(median(times.saves))} (median of ${times.saves.length}, the slowest ${ms(Math.max(...times.saves))})`,
+    "How fast:",
+    `  a save                      ${ms(median(times.saves))} (median of ${times.saves.length}, the slowest ${ms(Math.max(...times.saves))})`,
     `  death noticed after         ${ms(times.deathNoticed)}`,
     `  brief ready                 ${ms(times.briefReady)} after the second chat's start`,
-    `  files of the snapshot back  ${ms(times.filesRestored)}`,
+    `  saved files back            ${ms(times.filesRestored)}`,
     isComplete ? "Everything came back." : `${missingCount} of ${checks.length} did not come back.`,
     ...teamHint(cli),
     "",

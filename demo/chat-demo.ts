@@ -203,10 +203,10 @@ class Demo {
     const answer = await client.play("continue");
     const text = String(answer["brief"]);
     const isSame = text.includes(story.notes.goal) && text.includes(firstId);
-    this.#check("brief by tool", isSame, "shim_check_recovery answers it too", JSON.stringify(answer));
+    this.#check("asked again", isSame, "the chat can ask for the same brief at any time", JSON.stringify(answer));
     const session = this.#store.read((sql) => sessions.get(sql, firstId), null);
     const isTaken = session?.recovery === "recovered" && session.recoveryBy === secondId;
-    this.#check("taken over", isTaken, "by the second chat; it is not offered again", `${session?.recovery}`);
+    this.#check("taken over", isTaken, "the second chat has it; no third one is offered it", `${session?.recovery}`);
   }
 
   async #restore(snapshot: StoredSnapshotRow, asSaved: ReadonlyMap<string, Buffer>): Promise<number> {
@@ -222,19 +222,19 @@ class Demo {
     const different = [...asSaved].filter(([name, bytes]) => !restored.get(name)?.equals(bytes)).map(([name]) => name);
     const isSame = different.length === 0 && restored.size === asSaved.size;
     const problem = done.ok ? `different: ${different.join(", ")}` : done.error.message;
-    this.#check("files of the snapshot", isSame, `${restored.size} files, identical byte for byte`, problem);
+    this.#check("files of the snapshot", isSame, `${restored.size} files, byte for byte as they were`, problem);
     return ms;
   }
 
   async #checkEnd(client: ClientProcess): Promise<void> {
     const { stray } = await client.play("leave");
     const lines = Array.isArray(stray) ? stray : [];
-    this.#check("clean stdout", lines.length === 0, "nothing but the protocol", lines.join("; "));
+    if (lines.length > 0) this.#check("nothing in the way", false, "", `SHIM wrote to the client: ${lines.join("; ")}`);
     await client.close();
     await this.#noteHost();
     await runningHost({ paths: this.#scene.paths }, "POST", "/stop");
     const isQuiet = await this.#untilQuiet().catch(() => false);
-    this.#check("no process left", isQuiet, "by pid and start time", JSON.stringify(this.#alive()));
+    this.#check("nothing left", isQuiet, "all that was started here has ended", JSON.stringify(this.#alive()));
   }
 
   #check(what: string, isBack: boolean, found: string, missing: string): void {

@@ -42,7 +42,7 @@ export type FleetRow = z.infer<typeof FleetRow>;
 export const Fleet = z.object({
   /** Sessions of this machine, and dead ones of others; none on the edge. */
   rows: z.array(FleetRow),
-  /** Sessions of this machine that ended within a day, of which the newest are rows; absent on the edge. */
+  /** Sessions of this machine that ended within a day; the newest are rows. Absent on the edge. */
   ended: count.optional(),
   /** Chats of the workspace that are not among them. */
   chats: z.array(Chat),

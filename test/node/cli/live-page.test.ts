@@ -44,7 +44,7 @@ it("the page and `shim up` count the same sessions that ended in the last day, h
   const home = aCliHome();
   for (let n = 0; n < 27; n++) {
     const id = `eeee${1_000 + n}-0000`;
-    addSession(home, { id, pid: 900 + n });
+    addSession(home, { id, pid: 900 + n, entries: [] });
     home.runtime.store.write((sql) => sessions.end(sql, home.now, id, "prompt_input_exit"));
   }
   const fleet = await home.json("call page.fleet");
