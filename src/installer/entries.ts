@@ -49,13 +49,17 @@ function scriptCommand(launch: Launch, event: string, client: string): { command
   return { command: shell, args: ["-c", `(. "$0") 2>/dev/null${otherwise}; exit 0`, script, launch.node, event] };
 }
 
+/** For an open chat whose SHIM is gone. */
+const noStatus = "SHIM does not work: this chat is not saved";
+
 /**
  * On Windows the shell is Git Bash or PowerShell, so the text must mean the same to both: it uses
  * slashes, and starts a node whose path has blanks from its folder, since PowerShell reads a
  * leading quoted word as a value. Returns null for a path that cannot be written for both.
  */
 export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): string | null {
-  if (platform !== "win32") return `${shellWord(launch.node)} ${shellWord(launch.script)} statusline`;
+  if (platform !== "win32")
+    return `${shellWord(launch.node)} ${shellWord(launch.script)} statusline || echo ${shellWord(noStatus)}`;
   const node = launch.node.replaceAll("\\", "/");
   const script = windowsWord(launch.script.replaceAll("\\", "/"));
   const cut = node.lastIndexOf("/");
@@ -109,15 +113,15 @@ const startsHook = new RegExp(`${hookProgram.source}|${shellHook.source}`);
 const node = /(^|[\\/])node[^\\/]*$/;
 
 export function isOurServer(value: unknown): boolean {
-  return endsWith(value, "mcp");
+  return endsWith(wordsOf(value), "mcp");
 }
 
 export function isOurStatusLine(value: unknown): boolean {
-  return endsWith(value, "statusline");
+  const words = wordsOf(value);
+  return endsWith(words.at(-1) === noStatus ? words.slice(0, -3) : words, "statusline");
 }
 
-function endsWith(value: unknown, command: string): boolean {
-  const words = wordsOf(value);
+function endsWith(words: readonly string[], command: string): boolean {
   return words.at(-1) === command && program.test(words.at(-2) ?? "");
 }
 

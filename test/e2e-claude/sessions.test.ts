@@ -157,6 +157,7 @@ it("Claude Code works on where SHIM's folder goes in the middle of a turn; the n
   expect([existsSync(shim), existsSync(rig.path("open.txt"))]).toEqual([false, true]);
   const { process: next } = await rig.terminal({ ...options, steps: [make("new.txt"), { text: "Alldone." }] });
   await next.shows("SHIMdoesnotsavethischat");
+  await next.shows("SHIMdoesnotwork:thischatisnotsaved");
   await next.send("make another file");
   await next.shows("Alldone.");
   expect(existsSync(rig.path("new.txt"))).toBe(true);

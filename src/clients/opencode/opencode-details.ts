@@ -362,9 +362,12 @@ const shim = import(${JSON.stringify(plugin)}).catch(() => null);
 export const Shim = async (input) => {
   const found = await shim;
   if (found) return found.openCodePlugin(${JSON.stringify([node, hookScript])})(input);
-  const message = ${JSON.stringify(missing(plugin))};
-  void input.client.tui.showToast({ body: { message, variant: "warning", duration: 15000 } }).catch(() => undefined);
-  return {};
+  const body = { message: ${JSON.stringify(missing(plugin))}, variant: "warning", duration: 15000 };
+  let show = () => {
+    show = () => undefined;
+    void input.client.tui.showToast({ body }).catch(() => undefined);
+  };
+  return { "chat.message": async () => show() };
 };
 `;
 }

@@ -45,7 +45,7 @@ export function openCodePlugin(hook: readonly string[]): (input: PluginInput) =>
   return (input) =>
     Promise.resolve(
       openCodeHooks(input, (event, payload, gone) =>
-        program.send(event, payload, (message) => logOnce(input, message), gone),
+        program.send(event, payload, (message) => reportOnce(input, message), gone),
       ),
     );
 }
@@ -300,8 +300,10 @@ function contextOf(answer: JsonObject): string | null {
 const reported = new WeakSet<PluginInput>();
 
 /** Once, since the hook runs at each event. */
-function logOnce(input: PluginInput, message: string): void {
+function reportOnce(input: PluginInput, message: string): void {
   if (reported.has(input)) return;
   reported.add(input);
-  void input.client.app.log({ body: { service: "shim", level: "error", message } }).catch(() => undefined);
+  const { app, tui } = input.client;
+  void app.log({ body: { service: "shim", level: "error", message } }).catch(() => undefined);
+  void tui.showToast({ body: { message, variant: "warning", duration: toastMs } }).catch(() => undefined);
 }

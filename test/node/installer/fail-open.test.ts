@@ -144,7 +144,9 @@ it("where the node of the entries is gone another one on the PATH starts SHIM", 
 });
 
 /** What OpenCode imports. */
-async function openCodeFile(rig: EntryRig): Promise<{ Shim(input: unknown): Promise<unknown> }> {
+async function openCodeFile(
+  rig: EntryRig,
+): Promise<{ Shim(input: unknown): Promise<Record<string, () => Promise<void>>> }> {
   const hooks = clientFiles.opencode?.hooks;
   const missing = (path: string): string => missingText(path, rig.launch);
   const text = hooks?.form === "own" ? hooks.text({ ...rig.launch, commandOf: String, missing }) : "";
@@ -153,7 +155,7 @@ async function openCodeFile(rig: EntryRig): Promise<{ Shim(input: unknown): Prom
   return (await import(path)) as Awaited<ReturnType<typeof openCodeFile>>;
 }
 
-it("OpenCode's plugin file is imported without SHIM, has no hooks then, and shows why once", async () => {
+it("OpenCode's plugin file is imported without SHIM, and shows once that nothing is saved", async () => {
   const shown: unknown[] = [];
   const tui = { showToast: ({ body }: { body: { message: string } }) => Promise.resolve(shown.push(body.message)) };
   const [here, gone] = [new EntryRig(), new EntryRig()];
@@ -161,10 +163,10 @@ it("OpenCode's plugin file is imported without SHIM, has no hooks then, and show
   write(here.dist, { "opencode-plugin.mjs": plugin });
   const { node, hookScript } = here.launch;
   expect(await (await openCodeFile(here)).Shim({ client: { tui } })).toEqual({ hook: [node, hookScript] });
-  expect([await (await openCodeFile(gone)).Shim({ client: { tui } }), shown]).toEqual([
-    {},
-    [missingText(join(gone.dist, "opencode-plugin.mjs"), gone.launch)],
-  ]);
+  const hooks = await (await openCodeFile(gone)).Shim({ client: { tui } });
+  expect([Object.keys(hooks), shown]).toEqual([["chat.message"], []]);
+  for (let prompts = 0; prompts < 2; prompts++) await hooks["chat.message"]?.();
+  expect(shown).toEqual([missingText(join(gone.dist, "opencode-plugin.mjs"), gone.launch)]);
 });
 
 it("the plugin's hook without its launcher ends well, and says so at the start of a session", () => {

@@ -30,6 +30,7 @@ const handler = (event: string, timeout = 10): object => ({
 });
 
 const server = { command: launch.node, args: [launch.script, "mcp"] };
+const otherwise = "|| echo 'SHIM does not work: this chat is not saved'";
 
 it("puts server, hooks and status line into a Claude Code without settings, and finds itself there", () => {
   const home = aClientHome();
@@ -40,7 +41,7 @@ it("puts server, hooks and status line into a Claude Code without settings, and 
   const known = hookEvents.filter((event) => event !== "PreModelSwitch");
   const timeouts: Partial<Record<HookEvent, number>> = { SessionStart: 15, PermissionRequest: 600 };
   const hooks = known.map((event) => [event, [{ hooks: [handler(event, timeouts[event] ?? 10)] }]]);
-  const statusLine = { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" };
+  const statusLine = { type: "command", command: `/opt/node/bin/node /src/shim/bin/shim.mjs statusline ${otherwise}` };
   expect(home.value(home.settings)).toEqual({ hooks: Object.fromEntries(hooks) as object, statusLine });
   expect(home.read(home.config)).toBeNull();
   home.install(home.desktop);
@@ -138,7 +139,7 @@ it("leaves the user's own status line, now and when it goes, and says how to hav
     const home = aClientHome();
     const own = { statusLine: line, hooks: { Stop: [] } };
     home.write(home.settings, JSON.stringify(own));
-    const both = "let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`";
+    const both = "let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline ";
     expect(home.install().notes).toEqual([expect.stringContaining(both)]);
     change(home, home.settings, (text) => json.set(text, ["theUsers"], 1));
     home.uninstall();
@@ -159,6 +160,9 @@ it("the status line's command is one that the shell splits as meant", () => {
   const odd = { ...launch, node: "/opt/my node/it's/node", script: "/a $HOME/`x`/bin/shim.mjs" };
   const command = statusLineCommand(odd, "linux") ?? "";
   const words = execFileSync("sh", ["-c", `printf '%s\\n' ${command}`], { encoding: "utf8" });
+  expect(execFileSync("sh", ["-c", command], { encoding: "utf8" })).toBe(
+    "SHIM does not work: this chat is not saved\n",
+  );
   expect(words).toBe("/opt/my node/it's/node\n/a $HOME/`x`/bin/shim.mjs\nstatusline\n");
   expect(isOurStatusLine({ type: "command", command })).toBe(true);
 });
