@@ -26,7 +26,7 @@ const initialize = {
 const startEvents = ["PreToolUse", "PostToolUse", "Stop"] as const;
 /** Ways of an event to the host: the program, and the script that clients are given. */
 const byProgram = [process.execPath, "dist/hook.cjs"] as const;
-const byScript = ["/bin/sh", "dist/shim-hook", process.execPath] as const;
+const byScript = ["/bin/sh", "-c", '(. "$0") 2>/dev/null; exit 0', "dist/shim-hook", process.execPath] as const;
 
 /** p50 in ms of whole processes, and of servers from their spawn to the answer to `initialize`; all in turn, all on this Node. */
 export async function start() {
