@@ -177,9 +177,15 @@ const { emitWarning } = process;
 // Node 22 warns of its own SQLite at each start.
 process.emitWarning = (warning, ...rest) =>
   String(warning).startsWith("SQLite is an experimental feature") || emitWarning.call(process, warning, ...rest);
-// Node writes the cache when it ends: after \`init --remove\` has deleted it.
+const { existsSync, mkdirSync } = require("node:fs");
+const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+// Node writes the cache when it ends: after \`init --remove\` has deleted it. It would try for ever to make a
+// folder where none can be made, as in a home whose server is away: then there is no cache.
 if (!process.argv.includes("--remove"))
-  require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
+  try {
+    for (const folder of [caches, join(caches, "shim")]) existsSync(folder) || mkdirSync(folder, { mode: 0o700 });
+    require("node:module").enableCompileCache(join(caches, "shim"));
+  } catch {}
 `;
 
 /** The file that is started, of a program whose code is another one. */

@@ -448,3 +448,13 @@ it("a script whose shell the client has ended gives the event to the program and
   child.kill("SIGTERM");
   expect((await outputOf(child, null)).out).toContain("SHIM_HOOK_WAITED");
 });
+
+it.runIf(process.platform === "linux")(
+  "in a home where no folder can be made a program ends, and says what is lost",
+  async () => {
+    const env = { PATH: "/usr/bin:/bin", HOME: "/proc/home", SHIM_HOME: "/proc/home/shim", CLAUDECODE: "1" };
+    const input = JSON.stringify({ session_id: "a", cwd: "/tmp", prompt: "fix it" });
+    const { code, out } = await outputOf(spawn(process.execPath, [built.hook, "UserPromptSubmit"], { env }), input);
+    expect([code, out]).toEqual([0, expect.stringMatching(/SHIM cannot save: ENOENT.*\/proc\/home'. Events are lost/)]);
+  },
+);
