@@ -1,21 +1,17 @@
 import type { HookClient } from "../contract/clients.ts";
 import { isVersionBefore } from "../platform/version.ts";
 
+/** Damages of a row that its client may not read: by bytes, by a line that it shares, by its id. */
+export type RowDamage = "not_utf8" | "half_character" | "fused" | "other_session" | "byte_order_mark";
+
 /**
- * What a session's file has that its client did not write so. row: a row of the conversation is
- * cut, zeroed or missing; end: the last one is cut; head: the first line is lost; not_utf8: a row
- * holds bytes that are no UTF-8; half_character: half of a surrogate pair; fused: its line holds
- * another one; other_session: it names another session than the file's name.
+ * Damages of a session's file. row: one of the conversation is missing, or no row any more; end:
+ * the last line is cut; head: the first is lost; half_character: of a surrogate pair; fused: two
+ * rows are in one line; other_session: rows name another session than the file's name; doubled: a
+ * row stands twice; unknown_row: there is one of an unknown type.
  */
-export type FileDamage =
-  | "row"
-  | "end"
-  | "head"
-  | "not_utf8"
-  | "half_character"
-  | "fused"
-  | "other_session"
-  | "byte_order_mark";
+export type FileDamage = RowDamage | "row" | "end" | "head" | Harmless | "empty";
+type Harmless = "crlf" | "doubled" | "unknown_row" | "zeros_at_end";
 
 /**
  * read: nothing is lost by it; left_out: the row is not sent; cut_off: what stands before it is not
@@ -25,11 +21,7 @@ export type DamageEffect = "read" | "left_out" | "cut_off" | "refused";
 
 export type DamageEffects = Readonly<Record<FileDamage, DamageEffect>>;
 
-/** Names of what such a row holds. */
-export const damageNames: Readonly<Record<FileDamage, string>> = {
-  row: "a part of a row",
-  end: "a part of a row",
-  head: "no id of the session",
+export const damageNames: Readonly<Record<RowDamage, string>> = {
   not_utf8: "bytes that are no UTF-8",
   half_character: "half of a character",
   fused: "more than one row",
@@ -38,6 +30,11 @@ export const damageNames: Readonly<Record<FileDamage, string>> = {
 };
 
 const inRows: DamageEffects = {
+  crlf: "read",
+  doubled: "read",
+  unknown_row: "read",
+  zeros_at_end: "read",
+  empty: "refused",
   row: "left_out",
   end: "left_out",
   head: "refused",

@@ -180,12 +180,17 @@ const damaging: Readonly<Record<FileDamage, Damaging>> = {
   other_session: (rows, _at, id) =>
     joined(rows.map((row) => Buffer.from(row.toString().replaceAll(id, "0b000000-0000-4000-8000-000000000001")))),
   byte_order_mark: (rows) => Buffer.concat([Buffer.from("\u{FEFF}"), joined(rows)]),
+  crlf: (rows) => Buffer.from(joined(rows).toString().replaceAll("\n", "\r\n")),
+  doubled: (rows, at) => joined(rows.toSpliced(at, 0, rows[at] ?? newline)),
+  unknown_row: (rows, at) => joined(rows.toSpliced(at, 0, Buffer.from('{"type":"hologram","id":"x"}'))),
+  zeros_at_end: (rows) => Buffer.concat([joined(rows), Buffer.alloc(4_096)]),
+  empty: () => Buffer.alloc(0),
 };
 
 const words = ["pear-1", "plum-3", "two-4", "fig-5", "three-6"];
 const lacks = (request: string, wanted: readonly string[]): boolean => wanted.some((word) => !request.includes(word));
 /** What stood there is lost. */
-const lost: ReadonlySet<FileDamage> = new Set(["row", "end"]);
+const lost: ReadonlySet<FileDamage> = new Set(["row", "end", "empty"]);
 
 /** Words of whole turns that the damage does not touch, and those in front of it. */
 async function effectOf(session: WrittenSession, damage: FileDamage): Promise<DamageEffect> {

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
 import type { RescueOffer, RescueReason } from "../../contract/machine/recovery.ts";
 import type { Processes } from "../../platform/processes.ts";
+import { isVersionBefore } from "../../platform/version.ts";
 import { codeOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
@@ -467,16 +468,10 @@ function versionText({ session, title }: Evidence, { versionOf }: RescueDeps): s
   const program = adapterOf(session.client)?.commands.resume(session.id).command;
   const installed = program === undefined ? null : versionIn(versionOf?.(program) ?? null);
   const written = versionIn(session.clientVersion);
-  const isOlder = installed && written && isBefore(installed, written);
-  return isOlder ? `${title} ${written.join(".")} wrote it, and the one on the PATH is ${installed.join(".")}` : null;
+  const isOlder = installed && written && isVersionBefore(installed, written);
+  return isOlder ? `${title} ${written} wrote it, and the one on the PATH is ${installed}` : null;
 }
 
-function versionIn(text: string | null): number[] | null {
-  const [, ...parts] = /\b(\d{1,9})\.(\d{1,9})\.(\d{1,9})\b/.exec(text ?? "") ?? [];
-  return parts.length === 3 ? parts.map(Number) : null;
-}
-
-function isBefore(one: readonly number[], other: readonly number[]): boolean {
-  const at = one.findIndex((part, index) => part !== other[index]);
-  return at >= 0 && (one[at] ?? 0) < (other[at] ?? 0);
+function versionIn(text: string | null): string | null {
+  return /\b\d{1,9}\.\d{1,9}\.\d{1,9}\b/.exec(text ?? "")?.[0] ?? null;
 }

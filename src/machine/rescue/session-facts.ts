@@ -1,5 +1,5 @@
 import type { SessionProgram } from "../../clients/adapter/client-details.ts";
-import { effectsOf, type DamageEffects, type FileDamage } from "../../clients/damage-effects.ts";
+import { effectsOf, type DamageEffects, type RowDamage } from "../../clients/damage-effects.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
 import { timeOf } from "../../clients/transcript.ts";
 import { CallsOfResults } from "../../clients/transcript/call-ids.ts";
@@ -100,7 +100,7 @@ export interface FoundDamage extends Pick<TranscriptRow, "position" | "bytes" | 
 export interface RowFault {
   readonly line: number;
   /** Damage of the row; null: it lacks what its kind has. */
-  readonly damage: FileDamage | null;
+  readonly damage: RowDamage | null;
   /** Version of the client with which this was seen. */
   readonly version: string | null;
 }
@@ -174,7 +174,7 @@ export function isDocument(path: string): boolean {
 }
 
 /** Damage for which a client may not read the row as it was written. */
-function damageOf({ row, text, damage, isAlone }: TranscriptRow): FileDamage | null {
+function damageOf({ row, text, damage, isAlone }: TranscriptRow): RowDamage | null {
   if (!isAlone) return "fused";
   if (damage === "not_utf8") return damage;
   return row !== null && text !== withWholeCharacters(text, row) ? "half_character" : null;
@@ -276,7 +276,7 @@ class Reading {
     if (this.#effects?.other_session === "refused") this.#refuse(line, "other_session");
   }
 
-  #refuse(line: number, damage: FileDamage | null): void {
+  #refuse(line: number, damage: RowDamage | null): void {
     this.#refused ??= { line, damage, version: damage === null ? null : this.#version };
   }
 
@@ -302,7 +302,7 @@ class Reading {
     return first === undefined ? null : { count: 1 + others.length, line: first + 1 };
   }
 
-  #leaveOut(line: number, damage: FileDamage | null, row: JsonObject): void {
+  #leaveOut(line: number, damage: RowDamage | null, row: JsonObject): void {
     if (this.#client.rowOf(row) === null) return;
     this.#leftOut.push({ fault: { line, damage, version: this.#version }, id: textAt(row, "uuid") });
   }

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { damageNames, effectsOf, type DamageEffect, type FileDamage } from "#src/clients/damage-effects.ts";
+import { damageNames, effectsOf, type DamageEffect, type RowDamage } from "#src/clients/damage-effects.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aCliHome, addSession, printed, type CliHome, known } from "#harness/machine/cli-home.ts";
 import * as breaks from "#harness/clients/invented-sessions.ts";
@@ -99,7 +99,7 @@ const bytes =
     writeFileSync(path, change(readFileSync(path), session));
 const words = (text: string): Break =>
   bytes((all) => Buffer.from(all.toString("latin1").replaceAll("pear", text), "latin1"));
-const damagedBy: Readonly<Partial<Record<FileDamage, Break>>> = {
+const damagedBy: Readonly<Record<RowDamage, Break>> = {
   not_utf8: words("\xffpear"),
   half_character: words(String.raw`\ud83d pear`),
   byte_order_mark: bytes((all) => Buffer.concat([Buffer.from("\u{FEFF}"), all])),
@@ -115,7 +115,7 @@ const reasons: Readonly<Record<DamageEffect, string | null>> = {
   refused: "unreadable",
 };
 const cells = clients.flatMap((client) =>
-  Object.entries(damagedBy).map(([damage, change]) => [client, damage as FileDamage, change] as const),
+  Object.entries(damagedBy).map(([damage, change]) => [client, damage as RowDamage, change] as const),
 );
 
 it.each(cells)(
@@ -143,7 +143,7 @@ it("the version that wrote a session decides what its client is said to do with 
     ["0.171.0", "cut_off"],
     ["0.172.0-alpha.1", "cut_off"],
   ] as const) {
-    const { home, session } = aBroken("codex", damagedBy.not_utf8 ?? zeros);
+    const { home, session } = aBroken("codex", damagedBy.not_utf8);
     home.runtime.store.write((sql) => sessions.update(sql, session.id, { clientVersion }));
     expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason });
   }
