@@ -46,13 +46,16 @@ export interface FolderMarks {
   readonly repository: string | null;
 }
 
-/** Marks that a folder keeps when it is renamed, and its repository also where it is moved. */
+/**
+ * Marks that a folder keeps when it is renamed, and its repository also where it is moved. Linked
+ * work trees have no mark of a repository: those that were made in one second begin alike.
+ */
 export function marksOf(project: string): FolderMarks {
   let folder: string | null = null;
   try {
     const { ino, birthtimeNs } = statSync(project, { bigint: true });
     folder = `${ino} ${birthtimeNs}`;
-    const [began = ""] = readPart(join(gitFolder(project), "logs", "HEAD"), maxSmallBytes, 0).split("\n");
+    const [began = ""] = readPart(join(project, ".git", "logs", "HEAD"), maxSmallBytes, 0).split("\n");
     return { folder, repository: began || null };
   } catch {
     // Not there, not in git, or without such a log.

@@ -241,7 +241,8 @@ const kinds: readonly Kind[] = [
     reason: "deleted",
     sign({ isThere, strayFile, title, session: { transcriptPath: path } }) {
       if (isThere !== false || strayFile !== null) return null;
-      if (path === null) return `${title} has no conversation of it, or cannot read it`;
+      if (path === null)
+        return `${title} has no conversation of it, or cannot read it (\`shim sessions check\` reads what is there)`;
       return `${path} is no longer there, and ${title} has no other file of it`;
     },
   },

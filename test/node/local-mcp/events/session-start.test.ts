@@ -322,6 +322,22 @@ it("prompts without an id of their own: the same words in a later turn are anoth
   expect(journalKinds(runtime, claude.session)).toEqual([...turn, ...turn]);
 });
 
+it("a linked work tree that is gone is not another one which was made at the same time", () => {
+  const [old, other] = [join(aProject(), "one"), join(aProject(), "two")];
+  for (const folder of [old, other]) {
+    const git = `${folder}-git`;
+    write(git, {
+      HEAD: "ref: refs/heads/main\n",
+      "logs/HEAD": `${"0".repeat(40)} ${"a1".repeat(20)} Ann <a> 1 +0000\t\n`,
+    });
+    write(folder, { ".git": `gitdir: ${git}\n` });
+  }
+  const { runtime, claude, next } = diedIn(old);
+  rmSync(old, { recursive: true });
+  expect(next(other).brief).toBe("");
+  expect(storedSession(runtime, claude.session).project).toBe(old);
+});
+
 /** A chat that dies with a file of its own in the project; the folder is renamed meanwhile. */
 function diedIn(project: string) {
   const { runtime, claude } = aChat({ cwd: project });
