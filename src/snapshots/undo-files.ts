@@ -6,7 +6,6 @@ import { realPath } from "../platform/paths.ts";
 import { Excluded } from "./path-state.ts";
 import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
 import { KnownModes } from "./file-modes.ts";
-import { omitUndefined } from "../shared/omit-undefined.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
 import { type ExcludedFile, lostOf, madeSince, type UnsavedFile } from "./selection.ts";
@@ -124,7 +123,6 @@ async function heldBefore(git: Git, root: string, what: UndoInput["what"]): Prom
 export interface WriteInput extends SnapshotInput {
   /** The planned ones of `undoFiles`. */
   readonly changes: readonly UndoneFile[];
-  readonly beforeStep?: () => void;
 }
 
 export type WrittenFiles =
@@ -132,15 +130,14 @@ export type WrittenFiles =
   | { readonly state: "done"; readonly written: readonly UndoneFile[]; readonly left: readonly ExcludedFile[] };
 
 /** Makes planned changes in the project; a file that is not as planned stays. */
-export async function writePlanned({ changes, beforeStep, ...input }: WriteInput): Promise<WrittenFiles> {
+export async function writePlanned({ changes, ...input }: WriteInput): Promise<WrittenFiles> {
   return withProject<WrittenFiles>(
     input,
     async (opened, tree) => {
       const { top } = tree;
       const source = join(opened.scratch, "files");
       await checkOut(opened, tree, changes, source);
-      const work = { top, changes, source, backup: null, ...omitUndefined({ beforeStep }) };
-      const { written, notRestored } = await replaceFiles(work);
+      const { written, notRestored } = await replaceFiles({ top, changes, source, backup: null });
       return { state: "done", written, left: notRestored };
     },
     (refused) => refused,

@@ -93,7 +93,8 @@ function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
   const heading = [
     `${chatOf(preview)}, ${sinceOf(cli, preview)}:`,
-    ...changes.map(({ path, now }) => `  ${shownPath(path)}: ${verbs[now]}`),
+    ...changes.slice(0, maxNamed).map(({ path, now }) => `  ${shownPath(path)}: ${verbs[now]}`),
+    ...(changes.length > maxNamed ? [`  and ${changes.length - maxNamed} more: --diff shows all`] : []),
   ];
   const count = pluralize(changes.length, "file");
   return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...linesOf("Not put back", left)], {
@@ -115,11 +116,11 @@ function sinceOf(cli: Cli, { prompt }: Preview | Undone): string {
 
 const verbs = { changed: "put back", missing: "comes back", created: "is deleted" } as const;
 
-const maxLeft = 50;
+const maxNamed = 50;
 
 function linesOf(heading: string, files: Preview["left"]): string[] {
-  const more = files.length > maxLeft ? [`  and ${files.length - maxLeft} more: \`--json\` lists all`] : [];
-  const lines = files.slice(0, maxLeft).map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
+  const more = files.length > maxNamed ? [`  and ${files.length - maxNamed} more: \`--json\` lists all`] : [];
+  const lines = files.slice(0, maxNamed).map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
   return lines.length === 0 ? [] : [`${heading}:`, ...lines, ...more];
 }
 

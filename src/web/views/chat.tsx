@@ -258,7 +258,14 @@ function undoAction(session: string, folder: string, number: number | undefined,
     title: "Take these changes back?",
     effect: [`${count(files, "file")} in ${plain(folder)} will be put back. “shim undo --redo” reverses it.`],
     verb: "Take back",
-    run: (requestId) => call("undo.apply", { session, folder, ...prompt }, requestId),
+    run: async (requestId) => {
+      const answer = await call("undo.apply", { session, folder, ...prompt }, requestId);
+      if (!answer.ok || answer.value.refused.length === 0) return answer;
+      const { changes, refused } = answer.value;
+      const done = `${changes.length} of ${count(changes.length + refused.length, "file")} taken back. Left:`;
+      const message = [done, ...refused.map(({ path, reason }) => `${path}: ${reason}`)].join("\n");
+      return { ok: false, error: { code: "refused", message } };
+    },
     done: "Taken back.",
   };
 }

@@ -100,6 +100,14 @@ it("where there is nothing to put back the exit code is 1, with --diff too", asy
   expect(await home.shim("undo --diff")).toMatchObject(failed(1, "Nothing to put back"));
 });
 
+it("of many files the first are listed, and the others counted", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ a: "0\n" }, { home });
+  const names = Array.from({ length: 60 }, (_, at) => `f${at}`);
+  await rig.turn("many", makes(rig, "1", ...names));
+  expect(await home.shim("undo")).toMatchObject(failed(1, "  f0: is deleted\n", "  and 10 more: --diff shows all"));
+});
+
 it("a number counts in the chat that an undo without one shows", async () => {
   const rig = anUndoRig({ a: "0\n" });
   await rig.turn("change it", makes(rig, "1", "a"));
