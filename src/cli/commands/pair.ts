@@ -1,11 +1,11 @@
 import { Option, type Command } from "commander";
-import { renderUnicodeCompact } from "uqr";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { err, ok } from "../../shared/result.ts";
 import { exitCodes, failed, wrongUsage, type CliResult, type Lines } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { localTime, parseDuration } from "../option-values.ts";
+import { qrLines } from "../qr-code.ts";
 
 interface PairOptions extends CommonOptions {
   readonly answer?: boolean;
@@ -40,9 +40,15 @@ async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise
   });
   if (!offered.ok) return offered;
   const { id, link, until } = offered.value;
-  io.stderr(`${renderUnicodeCompact(link, { border: 2 })}\n`);
   cli.progress(`Scan this with the phone's camera, or open there: ${link}`);
+  if (isLoopback(link)) cli.progress("That address is this machine's own: a phone cannot open it.");
   cli.progress(`It pairs one phone, until ${localTime(until)}. Ctrl-C withdraws it.`);
+  cli.progress("A phone has one machine: where it had another, that pairing is replaced.");
+  // Last, and with its line break one row less than the usual 24: nothing of it scrolls away.
+  const code = qrLines(link);
+  io.stderr(`${code.join("\n")}\n`);
+  const needed = code.length + 1;
+  if (io.size().rows < needed) cli.progress(`The code needs ${needed} rows: enlarge this window, or open the link.`);
   const opened = await awaitPhone(cli, id, until);
   if (!opened.ok) {
     await cli.call("phones.decide", { id, number: null });
@@ -55,6 +61,11 @@ async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise
   const { phone } = decided.value;
   if (phone === null) return failed("stopped", "nothing was paired, and the link is withdrawn.");
   return ok({ data: decided.value, text: json === true ? [] : await pairedLines(cli, phone) });
+}
+
+function isLoopback(link: string): boolean {
+  const { hostname } = new URL(link);
+  return hostname === "localhost" || /^(?:127\.|\[::1\])/.test(hostname);
 }
 
 type Opened = NonNullable<MachineOutput<"phones.opened">["phone"]>;
