@@ -65,8 +65,9 @@ export type TimelineLine = z.infer<typeof TimelineLine>;
 
 const SessionPage = z.object({
   row: FleetRow,
-  /** Newest first; at most the newest 500. */
+  /** Newest first; at most the newest 500, their texts whole up to 150,000 characters. */
   timeline: z.array(TimelineLine),
+  /** Whether these are all events with all of their texts. */
   isAll: z.boolean(),
   checkpoints: count,
   /** Command that continues the session in a terminal; null while it is alive. */

@@ -18,8 +18,8 @@ import { clientTitle } from "../../clients/adapters.ts";
 import { workProgress } from "../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../contract/chats.ts";
 import type { Fleet, FleetRow, SessionPage, ReceivedMessage } from "../../contract/machine/page.ts";
-import type { SessionView } from "../../contract/machine/sessions.ts";
-import { age } from "../../shared/format.ts";
+import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
+import { age, oneLine } from "../../shared/format.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/ledger.ts";
 import { isPresent } from "./team-handlers.ts";
@@ -174,6 +174,20 @@ function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: n
 }
 
 const maxLines = 500;
+/** Texts of one page: a phone's frame has a million characters, and some texts take three bytes each. */
+const maxTimelineChars = 150_000;
+const maxCutChars = 160;
+
+/** The newest texts are whole; where there are too many characters, the others are cut to a line. */
+function withinBudget(lines: readonly TimelineEntry[]): TimelineEntry[] {
+  let left = maxTimelineChars;
+  return lines.map(({ text, ...line }) => {
+    const whole = visible(text);
+    const isWhole = whole.length <= left;
+    if (isWhole) left -= whole.length;
+    return Object.assign(line, { text: isWhole ? whole : oneLine(whole, maxCutChars) });
+  });
+}
 const maxEntries = 200;
 
 export const pageHandlers = {
@@ -189,13 +203,12 @@ export const pageHandlers = {
       const view = toSessionView(sql, runtime, session, chat);
       const command = shimCommand(context.site) ?? "shim";
       const content = readContent(sql, session.id);
-      const lines = timeline(content, promptNumbers(sql, session.id)).toReversed();
+      const all = timeline(content, promptNumbers(sql, session.id), visible).toReversed();
+      const lines = withinBudget(all.slice(0, maxLines));
       return {
         row: toFleetRow(view, now, chat),
-        timeline: lines
-          .slice(0, maxLines)
-          .map(({ at, text, ...line }) => Object.assign(line, { text: visible(text), ageMs: now - at })),
-        isAll: lines.length <= maxLines,
+        timeline: lines.map(({ at, ...line }) => Object.assign(line, { ageMs: now - at })),
+        isAll: all.length <= maxLines && all.reduce((sum, { text }) => sum + text.length, 0) <= maxTimelineChars,
         checkpoints: view.checkpoints,
         resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
         forkCommand: `${command} fork ${view.shortId} --at`,

@@ -156,7 +156,7 @@ export const storedSessionHandlers = {
       return {
         session: { ...session, ...readState(sql, runtime, session) },
         journal: journal.map(({ at, seq, entry }) => {
-          return { at, seq, entry, text: describeEntry(entry, Number.MAX_SAFE_INTEGER) };
+          return { at, seq, entry, text: describeEntry(entry, oneLine) };
         }),
         ...(others as unknown as Omit<MachineOutput<"sessions.stored">, "session" | "journal" | "copies">),
         copies: { backups: listBackups(runtime.paths.backups).length },

@@ -133,15 +133,25 @@ export function readSessionStatus(runtime: Runtime, session: Session): SessionSt
 
 const maxLineChars = 160;
 
+/** How much of a text of the journal is shown. */
+type Shorten = (text: string) => string;
+
+/** On one line, and cut. */
+const toLine: Shorten = (text) => oneLine(text, maxLineChars);
+
 /**
  * Events of a session, oldest first; within one moment, cause before effect.
  *
  * @param prompts numbers of its prompts, by their rows of the journal
  */
-export function timeline(stored: SessionContent, prompts: ReadonlyMap<number, number> = new Map()): TimelineEntry[] {
+export function timeline(
+  stored: SessionContent,
+  prompts: ReadonlyMap<number, number> = new Map(),
+  shorten = toLine,
+): TimelineEntry[] {
   const entries: TimelineEntry[] = [
     ...stored.journal.map(({ seq, at, entry }) => {
-      const line = from("journal", at, entry.kind, describeEntry(entry, maxLineChars));
+      const line = from("journal", at, entry.kind, describeEntry(entry, shorten));
       const prompt = prompts.get(seq);
       return prompt === undefined ? line : Object.assign(line, { prompt });
     }),
@@ -200,7 +210,7 @@ function signalText({ score, level, readings }: SessionContent["signals"][number
 
 function snapshotText({ checkpointId, state, reason, branch, commit }: SessionContent["snapshots"][number]): string {
   const where = commit ? ` as ${commit.slice(0, 12)}${branch ? ` (branch ${branch})` : ""}` : "";
-  return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, maxLineChars)}` : ""}`;
+  return `files of ${checkpointId}: ${state}${where}${reason ? `, ${toLine(reason)}` : ""}`;
 }
 
 function recoveryText({ action, bySession, score, limit }: SessionContent["recoveries"][number]): string {
@@ -225,26 +235,26 @@ function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: Sessi
 type Kind = JournalEntry["kind"];
 type EntryOf<K extends Kind> = Extract<JournalEntry, { readonly kind: K }>;
 
-export function describeEntry(entry: JournalEntry, max: number): string {
+export function describeEntry(entry: JournalEntry, shorten: Shorten): string {
   // A newer program may have more kinds.
   if (!Object.hasOwn(descriptions, entry.kind)) return entry.kind;
-  return (descriptions[entry.kind] as (entry: JournalEntry, max: number) => string)(entry, max);
+  return (descriptions[entry.kind] as (entry: JournalEntry, shorten: Shorten) => string)(entry, shorten);
 }
 
-const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => string } = {
+const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, shorten: Shorten) => string } = {
   start: ({ source }) => `started (${source})`,
   continues: ({ session }) => `continues session ${session} of another machine`,
   detached: ({ reason }) => `cut off (${reason})`,
   end: ({ reason }) => `ended (${reason})`,
-  prompt: ({ text }, max) => `user: ${oneLine(text, max)}`,
-  assistant: ({ text }, max) => `assistant: ${oneLine(text, max)}`,
-  subagent_end: ({ text }, max) => `subagent ended: ${oneLine(text, max)}`,
+  prompt: ({ text }, shorten) => `user: ${shorten(text)}`,
+  assistant: ({ text }, shorten) => `assistant: ${shorten(text)}`,
+  subagent_end: ({ text }, shorten) => `subagent ended: ${shorten(text)}`,
   exited: ({ id, exitCode }) => `call ${id} had ended with exit code ${exitCode}`,
   background_end: ({ id }) => `background task ended: ${id}`,
-  recap: ({ text }, max) => `the client's account: ${oneLine(text, max)}`,
-  named: ({ names }, max) => `linked by the client: ${oneLine(names.join(", "), max)}`,
-  failure: ({ text }, max) => `failed: ${oneLine(text, max)}`,
-  unread: ({ of, text }, max) => `not interpreted, since it took too long (${of}): ${oneLine(text, max)}`,
+  recap: ({ text }, shorten) => `the client's account: ${shorten(text)}`,
+  named: ({ names }, shorten) => `linked by the client: ${shorten(names.join(", "))}`,
+  failure: ({ text }, shorten) => `failed: ${shorten(text)}`,
+  unread: ({ of, text }, shorten) => `not interpreted, since it took too long (${of}): ${shorten(text)}`,
   damaged: ({ count, isBranched }) =>
     [
       ...(count > 0 ? [unreadParts(count, "of the transcript")] : []),
@@ -252,30 +262,29 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => 
     ].join("; "),
   turn_end: () => "answer complete",
   interrupted: () => "interrupted by the user",
-  plan: ({ text }, max) => `user approved a plan: ${oneLine(text, max)}`,
-  answers: ({ answers }, max) => {
-    const chosen = answers.map(({ question, answer }) => `${oneLine(question, max)} -> ${oneLine(answer, max)}`);
+  plan: ({ text }, shorten) => `user approved a plan: ${shorten(text)}`,
+  answers: ({ answers }, shorten) => {
+    const chosen = answers.map(({ question, answer }) => `${shorten(question)} -> ${shorten(answer)}`);
     return `user chose: ${chosen.join("; ")}`;
   },
   compacting: ({ trigger }) => `compaction begins (${trigger})`,
-  compacted: ({ summary }, max) => (summary === "" ? "compacted" : `compacted: ${oneLine(summary, max)}`),
-  given_back: ({ text }, max) => `SHIM gave back what the compaction had dropped: ${oneLine(text, max)}`,
-  todos: ({ todos }, max) =>
-    `tasks: ${todos.map(({ text, status }) => `${oneLine(text, max)} (${status})`).join("; ")}`,
-  todo: ({ todo: { id, text, status } }, max) =>
-    `task ${id}: ${[text && oneLine(text, max), status].filter(Boolean).join(", ")}`,
+  compacted: ({ summary }, shorten) => (summary === "" ? "compacted" : `compacted: ${shorten(summary)}`),
+  given_back: ({ text }, shorten) => `SHIM gave back what the compaction had dropped: ${shorten(text)}`,
+  todos: ({ todos }, shorten) => `tasks: ${todos.map(({ text, status }) => `${shorten(text)} (${status})`).join("; ")}`,
+  todo: ({ todo: { id, text, status } }, shorten) =>
+    `task ${id}: ${[text && shorten(text), status].filter(Boolean).join(", ")}`,
   todo_removed: ({ id }) => `task ${id} removed`,
-  tool_start: (entry, max) => `tool began: ${formatCall(entry, max)}`,
-  tool_end: (entry, max) => {
+  tool_start: (entry, shorten) => `tool began: ${formatCall(entry, shorten)}`,
+  tool_end: (entry, shorten) => {
     const file = entry.path === undefined ? "" : ` [${entry.action ?? "noted"} ${entry.path}]`;
-    return `tool ended: ${formatCall(entry, max)}${formatDuration(entry)}${file}`;
+    return `tool ended: ${formatCall(entry, shorten)}${formatDuration(entry)}${file}`;
   },
-  tool_error: (entry, max) =>
-    `tool failed: ${formatCall(entry, max)}${formatDuration(entry)}: ${oneLine(entry.text, max)}`,
+  tool_error: (entry, shorten) =>
+    `tool failed: ${formatCall(entry, shorten)}${formatDuration(entry)}: ${shorten(entry.text)}`,
 };
 
-function formatCall({ name, input }: EntryOf<"tool_start" | "tool_end" | "tool_error">, max: number): string {
-  return `${name} ${oneLine(input, max)}`;
+function formatCall({ name, input }: EntryOf<"tool_start" | "tool_end" | "tool_error">, shorten: Shorten): string {
+  return `${name} ${shorten(input)}`;
 }
 
 function formatDuration({ durationMs }: EntryOf<"tool_end" | "tool_error">): string {

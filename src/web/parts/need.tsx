@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { stateText } from "../../contract/chat-state.ts";
 import type { FleetRow } from "../../contract/machine/page.ts";
 import { plain, shortPath } from "../format.ts";
-import { linkTo } from "../page-state.ts";
+import { backend, linkTo } from "../page-state.ts";
 import { Age, CopyButton } from "./pieces.tsx";
 
 interface NeedProps {
@@ -46,7 +46,8 @@ export function NeedOfChat({ row, at }: { row: FleetRow; at: number }): JSX.Elem
 }
 
 function ActionOf({ row }: { row: FleetRow }): JSX.Element {
-  return row.resumeCommand === null ? (
+  // A phone has no terminal: what it can do is read.
+  return row.resumeCommand === null || backend.value?.kind === "phone" ? (
     <a
       class="button"
       href={linkTo("chat", row.id)}

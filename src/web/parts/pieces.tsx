@@ -116,7 +116,7 @@ export function Head({ title, search }: { title: string; search?: string }): Nod
             id="search"
             value={query.value}
             onInput={({ currentTarget }) => (query.value = currentTarget.value)}
-            placeholder={`${search} (Ctrl+K)`}
+            placeholder={matchMedia("(pointer: coarse)").matches ? search : `${search} (Ctrl+K)`}
             autocomplete="off"
           />
         </label>

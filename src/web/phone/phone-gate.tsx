@@ -113,6 +113,9 @@ function PairingView({ start }: { start: PhoneStart }): JSX.Element {
         <>
           <p>Compare with your terminal, and answer there:</p>
           <p class="check-number" role="status" children={pairing.number} />
+          {start.phone !== null && (
+            <p>{`This phone is paired with ${start.phone.machine}. A phone has one machine: the new one replaces it here.`}</p>
+          )}
           <p class="muted">{`Another number? Answer “n”. This phone is “${pairing.name}” there.`}</p>
         </>
       )}

@@ -44,12 +44,19 @@ export async function choosePush(backend: PhoneBackend, kinds: readonly PushKind
     return null;
   }
   if ((await Notification.requestPermission()) !== "granted") return "Notifications were not allowed.";
-  const made = await subscribed(pushKey).catch(() => null);
+  const made = await Promise.race([subscribed(pushKey).catch(() => null), after(maxSubscribeMs)]);
   if (made === null) return "The browser's push service was not reached. Try again later.";
   const sent = await backend.setPush(made, kinds);
   if (!sent.ok) return sent.error.message;
   await keep("kinds", kinds);
   return null;
+}
+
+/** A browser without a push service neither subscribes nor refuses. */
+const maxSubscribeMs = 15_000;
+
+function after(ms: number): Promise<null> {
+  return new Promise((resolve) => setTimeout(() => resolve(null), ms));
 }
 
 async function subscribed(pushKey: string): Promise<Sent> {

@@ -67,6 +67,12 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
 
 function Continue({ page }: { page: SessionPage }): JSX.Element {
   const { resumeCommand: command } = page;
+  if (command !== null && backend.value?.kind === "phone")
+    return (
+      <p>
+        To continue it, type on its machine: <code>{plain(command)}</code>
+      </p>
+    );
   return (
     <div class="buttons">
       {command !== null && <CopyButton command={command} label="Copy resume command" />}
@@ -307,7 +313,7 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
           )}
         </First>
       )}
-      {!isAll && <p class="muted">Older events: the command “shim sessions show --stored” prints all.</p>}
+      {!isAll && <p class="muted">Older events and texts: the command “shim sessions show --stored” prints all.</p>}
     </section>
   );
 }
@@ -317,10 +323,10 @@ function TurnOf({ turn, at, forkCommand }: { turn: Turn; at: number; forkCommand
   return (
     <li>
       {prompt && (
-        <p class="ask">
-          <span>{plain(say(prompt).text)}</span>
+        <div class="ask">
+          <Said text={plain(say(prompt).text)} />
           <Age ms={prompt.ageMs} at={at} />
-        </p>
+        </div>
       )}
       <Events lines={shown} at={at} />
       <div class="folds">
@@ -340,6 +346,20 @@ function TurnOf({ turn, at, forkCommand }: { turn: Turn; at: number; forkCommand
   );
 }
 
+const foldedChars = 240;
+
+/** A text as it was written; a long one is opened. */
+function Said({ text }: { text: string }): JSX.Element {
+  const start = text.replaceAll(/\s+/g, " ").trim();
+  if (text.length <= foldedChars && !text.trim().includes("\n")) return <span>{start}</span>;
+  return (
+    <details class="said">
+      <summary>{start.length > foldedChars ? `${start.slice(0, foldedChars)} …` : start}</summary>
+      <div>{text.trim()}</div>
+    </details>
+  );
+}
+
 function Events({ lines, at }: { lines: readonly TimelineLine[]; at: number }): JSX.Element | null {
   if (lines.length === 0) return null;
   return (
@@ -349,7 +369,7 @@ function Events({ lines, at }: { lines: readonly TimelineLine[]; at: number }): 
         return (
           <li key={`${position} ${line.kind}`} class={line.source}>
             <span class="muted">{label}</span>
-            <span>{plain(text)}</span>
+            <Said text={plain(text)} />
             <Age ms={line.ageMs} at={at} />
           </li>
         );
