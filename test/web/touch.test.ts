@@ -1,6 +1,7 @@
 import type { BrowserContextOptions } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { addSession, aCliHome } from "#harness/machine/cli-home.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { aFleetPage, closeBrowser, go, openHome } from "#harness/web/browser.ts";
 
 afterAll(closeBrowser);
@@ -36,7 +37,7 @@ it("a page that is not live says so in words, also on a narrow screen", async ()
   await served.stop();
   await page.getByText("not live").waitFor();
   const height = `document.querySelector(".live").getBoundingClientRect().height`;
-  await expect.poll(() => page.evaluate(height), { timeout: 60_000 }).toBeGreaterThan(12);
+  await expect.poll(() => page.evaluate(height), patience).toBeGreaterThan(12);
 });
 
 it("a long answer of the timeline can be opened, and is then as it was written", async () => {

@@ -174,11 +174,11 @@ function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: n
 }
 
 const maxLines = 500;
-/** Texts of one page: a phone's frame has a million characters, and some texts take three bytes each. */
+/** Characters of one page: a phone's frame has a million, and some take three bytes. */
 const maxTimelineChars = 150_000;
 const maxCutChars = 160;
 
-/** The newest texts are whole; where there are too many characters, the others are cut to a line. */
+/** The newest texts are whole; beyond the budget the others are cut to a line. */
 function withinBudget(lines: readonly TimelineEntry[]): TimelineEntry[] {
   let left = maxTimelineChars;
   return lines.map(({ text, ...line }) => {
