@@ -144,6 +144,7 @@ const operationErrorTable = {
   environment_decides: 409,
   transcript_unusable: 422,
   not_released: 409,
+  not_shown: 409,
   token_needed: 409,
   key_needed: 409,
   key_unusable: 409,

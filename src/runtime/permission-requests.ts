@@ -1,4 +1,4 @@
-import type { Decision } from "../contract/machine/requests.ts";
+import type { Decision, Outcome } from "../contract/machine/requests.ts";
 
 /** A permission that a client asks its user for. */
 export interface PermissionRequest {
@@ -10,7 +10,7 @@ export interface PermissionRequest {
   readonly tool: string;
   /** By which its end is found; never shown. */
   readonly toolInput: unknown;
-  /** Effect of the call, for a person; redacted. */
+  /** All that the call would do, for a person; redacted, with signs for what is not seen. */
   readonly text: string;
   /** Why only the terminal can answer it; null: the hook is held. */
   readonly reason: string | null;
@@ -23,6 +23,30 @@ export interface GivenDecision {
   readonly message?: string;
 }
 
+/** An answer that was given to the client's hook. */
+interface SentAnswer {
+  readonly decision: GivenDecision;
+  readonly by: string;
+  readonly at: number;
+  /** Number of its entry in the audit log. */
+  readonly entry: number;
+  readonly outcome: Outcome;
+}
+
+/**
+ * Why a request is over. answered: from elsewhere; ran: its call has ended, which its terminal had
+ * allowed; passed: the chat did something else next; withdrawn: the client has cancelled its hook;
+ * chat: the chat is dead or has ended; time: its time, or the number of requests, was up.
+ */
+export type RequestEnd = "answered" | "ran" | "passed" | "withdrawn" | "chat" | "time";
+
+export interface EndedRequest {
+  readonly request: PermissionRequest;
+  readonly end: RequestEnd;
+  /** The answer from elsewhere, if there was one. */
+  readonly answer: SentAnswer | null;
+}
+
 interface Held {
   readonly request: PermissionRequest;
   readonly settle: (decision: GivenDecision | null) => void;
@@ -33,15 +57,15 @@ const maxEnded = 200;
 /** The oldest is given up: no client asks so often at once. */
 const maxOpen = 100;
 
-/** Permission requests that are open. They live with the host, as the hooks that it holds do. */
+/** Permission requests, open and over. They live with the host, as the hooks that it holds do. */
 export class PermissionRequests {
   readonly #open = new Map<string, Held>();
-  readonly #ended = new Set<string>();
+  readonly #ended = new Map<string, EndedRequest>();
 
   /** @returns resolves once, when it ends; null: without a decision of SHIM */
   open(request: PermissionRequest): Promise<GivenDecision | null> {
     const [oldest] = this.#open.keys();
-    if (oldest !== undefined && this.#open.size >= maxOpen) this.end(oldest);
+    if (oldest !== undefined && this.#open.size >= maxOpen) this.end(oldest, "time");
     const { promise, resolve } = Promise.withResolvers<GivenDecision | null>();
     this.#open.set(request.id, { request, settle: resolve });
     return promise;
@@ -49,34 +73,41 @@ export class PermissionRequests {
 
   /** Oldest first. */
   list(now: number): PermissionRequest[] {
-    for (const { request } of this.#open.values()) if (request.endsAt <= now) this.end(request.id);
+    for (const { request } of this.#open.values()) if (request.endsAt <= now) this.end(request.id, "time");
     return [...this.#open.values()].map(({ request }) => request);
   }
 
-  hasEnded(id: string): boolean {
-    return this.#ended.has(id);
+  /** Oldest first. */
+  listEnded(): EndedRequest[] {
+    return [...this.#ended.values()];
   }
 
   /** @returns false: it is not open, or is the terminal's alone */
-  answer(id: string, decision: GivenDecision): boolean {
+  answer(id: string, answer: Omit<SentAnswer, "outcome">): boolean {
     const held = this.#open.get(id);
     if (held === undefined || held.request.reason !== null) return false;
-    this.#remove(id);
-    held.settle(decision);
+    this.#end(held, "answered", { ...answer, outcome: "sent" });
+    held.settle(answer.decision);
     return true;
   }
 
-  end(id: string): void {
+  /** An answer that was sent, and of which an event shows what came of it. */
+  settle(id: string, outcome: Outcome): void {
+    const ended = this.#ended.get(id);
+    if (ended?.answer) this.#ended.set(id, { ...ended, answer: { ...ended.answer, outcome } });
+  }
+
+  end(id: string, end: RequestEnd): void {
     const held = this.#open.get(id);
     if (held === undefined) return;
-    this.#remove(id);
+    this.#end(held, end, null);
     held.settle(null);
   }
 
-  #remove(id: string): void {
-    this.#open.delete(id);
-    this.#ended.add(id);
-    const [oldest] = this.#ended;
+  #end({ request }: Held, end: RequestEnd, answer: SentAnswer | null): void {
+    this.#open.delete(request.id);
+    this.#ended.set(request.id, { request, end, answer });
+    const [oldest] = this.#ended.keys();
     if (oldest !== undefined && this.#ended.size > maxEnded) this.#ended.delete(oldest);
   }
 }

@@ -1,3 +1,5 @@
+import { joinedEmoji, unseen } from "../contract/unseen-text.ts";
+
 /** Pure. */
 
 export function percent(share: number): string {
@@ -32,13 +34,7 @@ export function splitPath(path: string): readonly [name: string, above: string] 
 }
 
 const controls = /[^\P{Cc}\n\t]/gu;
-/** Marks of direction, zero-width characters, tags: they hide or reorder what follows. */
-const unseen = String.raw`[\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]|[\u{E0000}-\u{E0FFF}]`;
-
-const emoji = String.raw`\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]?`;
-/** Emoji that a zero-width character joins, and flags of Great Britain, which end in tags. */
-const joined = String.raw`${emoji}(?:\u200D${emoji})+|\u{1F3F4}\u{E0067}\u{E0062}[\u{E0061}-\u{E007A}]{3}\u{E007F}`;
-const joinedOrUnseen = new RegExp(`(${joined})|${unseen}`, "gu");
+const joinedOrUnseen = new RegExp(`(${joinedEmoji})|${unseen}`, "gu");
 
 /** Texts of chats may hold anything. */
 export function plain(text: string): string {

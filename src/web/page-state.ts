@@ -15,8 +15,19 @@ export const revision = signal(0);
 /** Counts every ten seconds, so that ages grow. */
 export const ageTick = signal(0);
 export const query = signal("");
-/** Read out by screen readers. */
+/** Read out by screen readers. {@link announce} sets it. */
 export const notice = signal("");
+
+/** Long enough to read two sentences. */
+const noticeMs = 15_000;
+let endOfNotice: ReturnType<typeof setTimeout> | undefined;
+
+/** Says something once: later it may not be so any more. */
+export function announce(text: string): void {
+  notice.value = text;
+  clearTimeout(endOfNotice);
+  endOfNotice = setTimeout(() => (notice.value = ""), noticeMs);
+}
 
 const fragment = signal("");
 

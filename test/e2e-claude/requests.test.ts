@@ -14,14 +14,16 @@ function aRig() {
   write(rig.paths.home, { "config.json": JSON.stringify({ answers: { isEnabled: true } }) });
   const env = { PATH: process.env["PATH"] ?? "", HOME: rig.home, SHIM_HOME: rig.paths.home };
   const shim = (...args: readonly string[]): unknown => JSON.parse(runShim([...args, "--json"], { env }));
-  const open = () => (shim("requests") as MachineOutput<"requests.list">).requests;
+  const list = () => shim("requests") as MachineOutput<"requests.list">;
+  const open = () => list().requests;
+  const outcomes = (): string[] => (list().answers ?? []).map(({ decision, outcome }) => `${decision} ${outcome}`);
   const asked = (text: string) =>
     untilFound(() => open().find((one) => one.text.startsWith(text)), `a request: ${text}`);
-  return { rig, shim, open, asked };
+  return { rig, shim, open, asked, outcomes };
 }
 
 it("a dialog of Claude Code is answered from elsewhere while its terminal shows it: one call is allowed, the next denied", async () => {
-  const { rig, shim, open, asked } = aRig();
+  const { rig, shim, open, asked, outcomes } = aRig();
   const steps = [bash("touch one.txt"), bash("touch two.txt"), { text: "Done." }];
   const chat = await rig.typed("make the files", { steps, settings });
   await chat.process.shows(dialog);
@@ -34,7 +36,33 @@ it("a dialog of Claude Code is answered from elsewhere while its terminal shows 
   await rig.last(chat.id, "turn_end");
   expect(existsSync(rig.path("two.txt"))).toBe(false);
   expect(received(chat.model, -1)).toContain("Not this one.");
-  expect(open()).toEqual([]);
+  expect([open(), outcomes()]).toEqual([[], ["allow taken", "deny taken"]]);
+});
+
+it("a denial that comes while the command runs, since the terminal had allowed it, is said to be too late", async () => {
+  const { rig, shim, asked, outcomes } = aRig();
+  const steps = [bash("touch begun; until [ -e go ]; do sleep 0.1; done; touch one.txt"), { text: "Done." }];
+  const chat = await rig.typed("make the file", { steps, settings });
+  await chat.process.shows(dialog);
+  const { id } = await asked("touch begun");
+  chat.process.type("\r");
+  await untilFound(() => existsSync(rig.path("begun")), "the running command");
+  shim("requests", "answer", id, "deny");
+  expect(outcomes()).toEqual(["deny sent"]);
+  write(rig.project, { go: "" });
+  await rig.last(chat.id, "turn_end");
+  expect([existsSync(rig.path("one.txt")), outcomes()]).toEqual([true, ["deny late"]]);
+});
+
+it("a request of a chat that is killed is over, and a late yes says that the chat is dead", async () => {
+  const { rig, shim, open, asked } = aRig();
+  const chat = await rig.typed("make the file", { steps: [bash("touch one.txt"), { text: "Done." }], settings });
+  await chat.process.shows(dialog);
+  const { id } = await asked("touch one.txt");
+  process.kill(await chat.process.claudePid(), "SIGKILL");
+  await untilFound(() => open().length === 0, "the end of the request");
+  expect(() => shim("requests", "answer", id, "allow")).toThrow();
+  expect(existsSync(rig.path("one.txt"))).toBe(false);
 });
 
 it("the terminal answers first: the request is over, and a message from elsewhere comes at the end of the turn", async () => {

@@ -407,8 +407,8 @@ export const mutants: readonly Mutant[] = [
     ["    if (reason !== null)\n", "    if (tool === reason)\n"],
   ),
   defect(138, "src/runtime/permission-requests.ts", "a request is answered twice", [
-    "    this.#remove(id);\n    held.settle(decision);",
-    "    held.settle(decision);",
+    '    this.#end(held, "answered", { ...answer, outcome: "sent" });\n',
+    "",
   ]),
   defect(139, "src/machine/sessions/requests.ts", "a held hook ends without the decision from elsewhere", [
     "  if (decision === null) return {};",
@@ -425,5 +425,25 @@ export const mutants: readonly Mutant[] = [
   defect(140, "src/machine/sessions/projects.ts", "a renamed folder is another project", [
     "if (now === null || now === path) move(sql, other.path, path);",
     "if (now === path) move(sql, other.path, path);",
+  ]),
+  defect(138, "src/machine/operations/request-handlers.ts", "a request is allowed of which a part was folded", [
+    'if (decision === "allow" && folded !== null && shown !== digest(text))',
+    'if (decision === "allow" && folded !== null && shown === "")',
+  ]),
+  defect(138, "src/machine/sessions/request-text.ts", "a part that was replaced as a secret may hide a command", [
+    "  return before === after ? null :",
+    "  return before !== 0 ? null :",
+  ]),
+  defect(138, "src/shared/visible-text.ts", "a run of blanks pushes what follows out of sight", [
+    "return marked.replaceAll(longRuns,",
+    'return marked.replace("",',
+  ]),
+  defect(139, "src/machine/sessions/requests.ts", "a denial is confirmed though the call ran", [
+    'return event === "PostToolUse" || failedShell.test(error) ? "late" : "unknown";',
+    'return "taken";',
+  ]),
+  defect(139, "src/machine/sessions/requests.ts", "a request outlives its chat", [
+    'if (session === chat) permissions.end(id, "chat");',
+    'if (session === "") permissions.end(id, "chat");',
   ]),
 ];

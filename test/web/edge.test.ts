@@ -201,12 +201,38 @@ it("a permission that a chat asks for is shown with what it would do, and is ans
   await page.getByRole("button", { name: "Allow Bash" }).click();
   expect(await decided).toMatchObject({ behavior: "allow" });
   const answerMs = performance.now() - answeredAt;
-  await page.getByText("Allowed.").waitFor();
+  await page.getByText("The chat has not shown yet that it runs").waitFor();
   await page.getByText("rm -r build").waitFor({ state: "detached" });
   if (process.env["SHIM_PHONE_TIMES"])
     process.stdout.write(`phone request ${shownMs.toFixed(0)} ms\nphone answer ${answerMs.toFixed(0)} ms\n`);
   const audited = { actor: "phone Pixel 9, Chrome", kind: "request.answered" };
   expect(listNewest(home.runtime, 5)).toContainEqual(expect.objectContaining(audited));
+  expect(faults).toEqual([]);
+});
+
+it("a long permission is allowed from the phone once all of it was unfolded; of two answers the later one says what was first", async () => {
+  const { home, links, page, faults } = await paired("pair --answer");
+  home.runtime.config.answers.isEnabled = true;
+  const decided = asks(home, `ls ${"x".repeat(21_000)} && rm -rf ~/important\n⟨200 empty lines⟩\nin /home/you/shop`);
+  links.changed("sessions");
+  await page.getByText("&& rm -rf ~/important").waitFor();
+  await page.getByText("⟨200 empty lines⟩").waitFor();
+  const allow = page.getByRole("button", { name: "Allow Bash" });
+  expect(await allow.count()).toBe(0);
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  await page.getByRole("button", { name: /^Show all of it: 19,\d+ more characters$/ }).click();
+  await allow.waitFor();
+  const text = "document.querySelector('.asked').textContent.length";
+  expect(await page.evaluate(`[${text}, getComputedStyle(document.querySelector('.asked')).maxHeight]`)).toEqual([
+    21_061,
+    "none",
+  ]);
+  expect(await axeFaults(page)).toEqual([]);
+  await home.shim("requests answer k3v9 deny");
+  expect(await decided).toMatchObject({ behavior: "deny" });
+  await allow.click();
+  await page.getByText("too late, the request k3v9 is over: the command line had denied it").waitFor();
+  await page.getByText("Deny was sent. The chat has not shown yet that it came first. the command line").waitFor();
   expect(faults).toEqual([]);
 });
 

@@ -123,7 +123,9 @@ export function defineClient({
       const given = withClaudeTool(inputOf(payload, session, env), tools);
       const found = typeof known === "function" ? known(given) : { event: known, input: given };
       if (found === null || (mainChatEvents.has(found.event) && isOfSubagent(found.input))) return [];
-      return callsOfPatch(found.input).map((input) => ({ event: found.event, input }));
+      // A person who decides on a patch has to see it.
+      const isAsked = found.event === "PermissionRequest";
+      return callsOfPatch(found.input, isAsked).map((input) => ({ event: found.event, input }));
     },
     answer,
   };
@@ -177,8 +179,12 @@ const changes: ReadonlyMap<string, "create" | "delete"> = new Map([
 ]);
 const patchFields = ["command", "patchText", "input", "patch"];
 
-/** A patch changes several files: one call for each, with Claude Code's tools. */
-export function callsOfPatch(input: JsonObject): JsonObject[] {
+/**
+ * A patch changes several files: one call for each, with Claude Code's tools.
+ *
+ * @param isWhole whether the first one has the patch
+ */
+export function callsOfPatch(input: JsonObject, isWhole = false): JsonObject[] {
   if (input["tool_name"] !== "apply_patch") return [input];
   const values = objectAt(input, "tool_input");
   const patch = textAt(input, "tool_input") ?? patchFields.map((field) => textAt(values, field)).find(Boolean) ?? "";
@@ -193,7 +199,7 @@ export function callsOfPatch(input: JsonObject): JsonObject[] {
   return files.map(({ change, path }, at) =>
     Object.assign({}, input, id === null || at === 0 ? {} : { tool_use_id: `${id}.${at}` }, {
       tool_name: change === "create" ? "Write" : "Edit",
-      tool_input: { file_path: pathIn(folder, path.trim()) },
+      tool_input: { file_path: pathIn(folder, path.trim()), ...(isWhole && at === 0 ? { diff: patch } : {}) },
       tool_response: change ? { type: change } : {},
     }),
   );

@@ -152,6 +152,13 @@ export function chatWords(text: string): string {
 const refusal = /^(?:Error: )?The user doesn't want to [^\n]{1,300}?\bthe user said:\s/;
 const noteAfterRefusal = "\n\nNote: The user's next message may contain a correction or preference.";
 
+/** Claude Code and OpenCode say so of a call that the user refused: it has not run. */
+const refused = /^(?:Error: )?The user (?:doesn't want to|rejected permission)\b/;
+
+export function isRefusal(error: string): boolean {
+  return refused.test(error);
+}
+
 /** The user's words in the error of a call that the user refused; empty: there are none. */
 export function refusalWords(error: string): string {
   const lead = refusal.exec(error)?.[0];

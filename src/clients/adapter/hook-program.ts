@@ -114,6 +114,11 @@ export interface HookLimits {
 
 const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000 };
 
+/** Not every runtime shows that a host holds an event: one that may be held is waited for. */
+function limitOf(event: string, usualMs: number): number {
+  return event === "PermissionRequest" ? maxHeldMs : usualMs;
+}
+
 /** A caller that waits to the end. */
 const never = new AbortController().signal;
 
@@ -143,7 +148,7 @@ export class HookProgram {
   ): Promise<JsonObject> {
     const input = JSON.stringify(payload);
     const late = new AbortController();
-    let cancel = setIdleTimer(() => late.abort(), this.#limits.eventMs);
+    let cancel = setIdleTimer(() => late.abort(), limitOf(event, this.#limits.eventMs));
     let isHeld = false;
     const onHeld = (): void => {
       isHeld = true;
@@ -155,7 +160,8 @@ export class HookProgram {
     cancel();
     if (answer !== null) return answer;
     // A host that is gone has recorded the event which it held.
-    return isHeld || gone.aborted ? {} : this.#startProgram(event, input, late.signal.aborted ? waited : {}, report);
+    if (isHeld || gone.aborted) return {};
+    return this.#startProgram(event, input, { signal: gone, env: late.signal.aborted ? waited : {} }, report);
   }
 
   /** @returns null where no host has taken the event */
@@ -173,15 +179,15 @@ export class HookProgram {
   #startProgram(
     event: string,
     input: string,
-    more: NodeJS.ProcessEnv,
+    { signal, env }: { readonly signal: AbortSignal; readonly env: NodeJS.ProcessEnv },
     report: (message: string) => void,
   ): Promise<JsonObject> {
     const [command = "node", ...args] = this.#command;
-    const timeout = event === "SessionStart" ? this.#limits.startMs : this.#limits.eventMs;
-    const options = { timeout, env: { ...process.env, ...more } };
+    const usualMs = event === "SessionStart" ? this.#limits.startMs : this.#limits.eventMs;
+    const options = { timeout: limitOf(event, usualMs), signal, env: { ...process.env, ...env } };
     return new Promise((resolve) => {
       const child = execFile(command, [...args, event, "--client", this.#client], options, (error, answer) => {
-        if (error) report(`SHIM's hook did not answer at ${event}: ${error.message}`);
+        if (error && !signal.aborted) report(`SHIM's hook did not answer at ${event}: ${error.message}`);
         resolve(parseObject(answer) ?? {});
       });
       // A hook that has ended closes its input; the error is the call's.

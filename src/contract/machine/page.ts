@@ -3,7 +3,7 @@ import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
 import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
-import { OpenRequest } from "./requests.ts";
+import { GivenAnswer, OpenRequest } from "./requests.ts";
 import { ForeseenConflict } from "./team.ts";
 import { SessionView, TimelineEntry } from "./sessions.ts";
 
@@ -55,6 +55,8 @@ export const Fleet = z.object({
   conflicts: z.array(ForeseenConflict),
   /** Permissions that chats of this machine ask for; absent on the edge, or where that is off. */
   requests: z.array(OpenRequest).optional(),
+  /** Answers to such requests from elsewhere than their terminals, and what came of them. */
+  answers: z.array(GivenAnswer).optional(),
   /** Why the team could not be read. */
   trouble: z.string().nullable(),
 });
@@ -75,6 +77,8 @@ const SessionPage = z.object({
   /** Command that forks it, without the number of the prompt. */
   forkCommand: z.string(),
   isAlive: z.boolean(),
+  /** Why its user cannot write to it from elsewhere; null: it is possible, once it is alive. */
+  cannotWrite: z.string().nullable(),
   canDismiss: z.boolean(),
   /** Whether a decision about it can be undone. */
   canOfferAgain: z.boolean(),

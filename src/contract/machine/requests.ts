@@ -1,12 +1,20 @@
 import * as z from "zod";
+import { maxUserWordsChars } from "../user-words.ts";
 import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
 
 export const decisions = ["allow", "deny"] as const;
 /** Answer of a person to a request. */
 export type Decision = (typeof decisions)[number];
 
+/**
+ * Outcome of an answer. sent: not known yet; taken: the next events of the chat agree with it;
+ * late: the call ended otherwise, so that its terminal was first; unknown: the turn or the chat is
+ * over, and no event shows it.
+ */
+export const outcomes = ["sent", "taken", "late", "unknown"] as const;
+export type Outcome = (typeof outcomes)[number];
+
 const maxMessageChars = 2_000;
-const maxPromptChars = 4_000;
 
 /** A permission that a client asks its user for. It has ages, as the live page needs them. */
 export const OpenRequest = z.object({
@@ -17,8 +25,10 @@ export const OpenRequest = z.object({
   /** Name and version, for people. */
   client: z.string(),
   tool: z.string(),
-  /** Effect of the call, redacted; a text that is cut says so. */
+  /** Effect of the call, redacted: all of it, or both ends with a mark between them. */
   text: z.string(),
+  /** Size of the rest, which is shown before the request is allowed; null: there is none. */
+  folded: z.object({ chars: z.number(), lines: z.number() }).nullable(),
   canAnswer: z.boolean(),
   /** Why only the terminal can answer it; null: it can be answered here. */
   reason: z.string().nullable(),
@@ -28,37 +38,76 @@ export const OpenRequest = z.object({
 });
 export type OpenRequest = z.infer<typeof OpenRequest>;
 
+/** An answer from elsewhere, and what came of it. */
+export const GivenAnswer = OpenRequest.pick({ session: true, shortId: true, title: true, tool: true }).extend({
+  request: z.string(),
+  decision: z.enum(decisions),
+  /** Name of the phone, or the surface. */
+  by: z.string(),
+  outcome: z.enum(outcomes),
+  /** The same for a person. */
+  text: z.string(),
+  ageMs: z.number(),
+});
+export type GivenAnswer = z.infer<typeof GivenAnswer>;
+
 export const requestOperations = {
   "requests.list": machineOperation({
     summary: "Permissions that the chats of this machine ask their user for, the oldest first.",
-    /** `isOn`: whether requests can be answered from elsewhere at all. */
-    output: z.object({ isOn: z.boolean(), requests: z.array(OpenRequest) }),
+    output: z.object({
+      /** Whether requests can be answered from elsewhere at all. */
+      isOn: z.boolean(),
+      requests: z.array(OpenRequest),
+      /** Answers of the last ten minutes; absent: there are none. */
+      answers: z.array(GivenAnswer).optional(),
+    }),
     effect: "read",
     doneBy: "host",
     surfaces: ["command", "page"],
+  }),
+  "requests.show": machineOperation({
+    summary: "All that a permission request would do.",
+    input: z.strictObject({ request: IdPrefix.min(1) }),
+    output: z.object({
+      request: z.string(),
+      tool: z.string(),
+      text: z.string(),
+      /** To be given with an answer that allows it. */
+      shown: z.string(),
+    }),
+    errors: ["ended", "not_found", "ambiguous"],
+    effect: "read",
+    doneBy: "host",
+    surfaces: ["command", "page"],
+    example: { request: "k3v9" },
   }),
   "requests.answer": machineOperation({
     summary: "Answer a permission request in place of its terminal, once.",
     input: z.strictObject({
       request: IdPrefix.min(1),
       decision: z.enum(decisions),
+      shown: z
+        .string()
+        .max(64)
+        .optional()
+        .describe("what `shim requests show <request>` gives: a long request is allowed once it was shown"),
       message: z.string().max(maxMessageChars).optional().describe("why it is denied, for the model"),
     }),
     output: z.object({
       request: z.string(),
       session: z.string(),
       tool: z.string(),
-      /** The client ignores it where its terminal has answered by then. */
+      /** The decision as sent. `requests.list` has the outcome later. */
       decision: z.enum(decisions),
     }),
-    errors: ["switched_off", "ended", "not_found", "ambiguous", "not_released"],
+    errors: ["switched_off", "ended", "not_found", "ambiguous", "not_released", "not_shown"],
     effect: "write",
     surfaces: ["command", "page"],
     example: { request: "k3v9", decision: "allow" },
   }),
   "requests.message": machineOperation({
     summary: "Write to a chat as its user: it becomes the chat's next prompt, or comes with it.",
-    input: z.strictObject({ session: IdPrefix.min(1), text: z.string().min(1).max(maxPromptChars) }),
+    input: z.strictObject({ session: IdPrefix.min(1), text: z.string().min(1).max(maxUserWordsChars) }),
     output: z.object({
       session: z.string(),
       /** stop: the chat reads it when its turn ends; prompt: with the user's next prompt. */

@@ -1,5 +1,5 @@
 import type { HookClient } from "../../contract/clients.ts";
-import { type AskedPermission, toRequest } from "../../machine/sessions/requests.ts";
+import { type AskedPermission, toRequest, withdraw } from "../../machine/sessions/requests.ts";
 import { setTimer } from "../../platform/timers.ts";
 import type { GivenDecision } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -30,9 +30,9 @@ export async function holdRequest(
   const decided = permissions.open(request);
   if (request.reason !== null) return null;
   onHold?.();
-  const end = (): void => permissions.end(request.id);
+  const end = (): void => withdraw(runtime, request.id);
   gone.addEventListener("abort", end, { once: true });
-  const cancel = setTimer(end, request.endsAt - request.askedAt);
+  const cancel = setTimer(() => permissions.end(request.id, "time"), request.endsAt - request.askedAt);
   const decision = await decided;
   cancel();
   gone.removeEventListener("abort", end);

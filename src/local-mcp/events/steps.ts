@@ -1,6 +1,6 @@
 import type { HookAnswer } from "../../contract/hooks.ts";
 import { askService } from "../../machine/learning/assignment-service.ts";
-import { endAnswered, type AskedPermission } from "../../machine/sessions/requests.ts";
+import { noteEvent, type AskedPermission } from "../../machine/sessions/requests.ts";
 import { limits } from "../../machine/sessions/entries.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
@@ -60,7 +60,7 @@ export function takeSteps(runtime: Runtime, incoming: IncomingEvent): AnsweredEv
   if (recorded === "nothing") return unanswered;
   const { event, input, isLate = false } = incoming;
   const { sessionId, trigger, started, isTranscriptBehind, asked } = recorded;
-  if (!isLate) endAnswered(runtime.permissions, runtime.now(), { session: sessionId, event, input });
+  if (!isLate) noteEvent(runtime, { session: sessionId, event, input });
   const answer = toAnswer(runtime, incoming, recorded, started && startSession(runtime, started));
   // A call that waits is not held up by readings.
   const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;

@@ -17,6 +17,7 @@ const seen: readonly MachineOperationName[] = [
   "page.day",
   "page.messages",
   "requests.list",
+  "requests.show",
 ];
 const answers: readonly MachineOperationName[] = ["requests.answer", "requests.message"];
 

@@ -2,9 +2,11 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../usage/at-limit.ts";
+import { switchedOff } from "./request-handlers.ts";
 import type { CallOperation, Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
@@ -104,10 +106,12 @@ async function readFleet({ runtime: load, site, others, ...context }: HandlerCon
 }
 
 /** Requests live in the host. */
-async function openRequests({ config }: Runtime, call: CallOperation): Promise<Pick<Fleet, "requests">> {
+async function openRequests({ config }: Runtime, call: CallOperation): Promise<Pick<Fleet, "requests" | "answers">> {
   if (!config.answers.isEnabled) return {};
   const listed = await call("requests.list", {});
-  return listed.ok ? { requests: listed.value.requests } : {};
+  if (!listed.ok) return {};
+  const { requests, answers } = listed.value;
+  return { requests, ...omitUndefined({ answers }) };
 }
 
 async function readTeam(opened: OperationResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
@@ -213,6 +217,7 @@ export const pageHandlers = {
         resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
         forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,
+        cannotWrite: runtime.config.answers.isEnabled ? null : switchedOff,
         canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
         context: contextOf(content.signals, now),
         costUsdByDay: costByDay(sql, runtime, session.id),

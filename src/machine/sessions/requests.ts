@@ -1,21 +1,24 @@
 import { adapterOf } from "../../clients/adapters.ts";
+import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { deedOf } from "../../clients/adapter/tools.ts";
 import type { Config } from "../../contract/config.ts";
 import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
 import { describingArguments, maxHoldSeconds } from "../../contract/hook-tool.ts";
-import { redactAndClip } from "../../redaction/bounded-text.ts";
-import { redactJson } from "../../redaction/redact.ts";
-import { boundTexts, label } from "../../redaction/bounded-text.ts";
-import type { GivenDecision, PermissionRequest, PermissionRequests } from "../../runtime/permission-requests.ts";
+import type { Decision, Outcome } from "../../contract/machine/requests.ts";
+import { label } from "../../redaction/bounded-text.ts";
+import type {
+  EndedRequest,
+  GivenDecision,
+  PermissionRequest,
+  PermissionRequests,
+  RequestEnd,
+} from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { asObject, listAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { visible } from "../../shared/visible-text.ts";
+import { asObject } from "../../shared/json-fields.ts";
+import * as audit from "./machine-audit.ts";
+import { requestText } from "./request-text.ts";
 
-/** Permission requests of chats: their text, who may answer them, and when they are over. */
-
-const maxTextChars = 2_000;
-/** A part of the input that is read for the text. */
-const maxFieldChars = 8_000;
+/** Permission requests: who may answer them, when they are over, and the outcome of an answer. */
 
 /** A request as an event of its session has it. */
 export interface AskedPermission {
@@ -56,14 +59,15 @@ export function toRequest(
   const heldMs = holdMs(config, client);
   const tool = input.tool_name ?? "";
   const askedAt = now();
+  const { text, lack } = requestText(asked.map((one) => one.input));
   return {
     id: newId(random),
     session,
     agent: input.agent_id ?? null,
     tool,
     toolInput: input.tool_input,
-    text: textOf(asked.map((one) => describeCall(one.input))),
-    reason: reasonFor(asked, heldMs, tool),
+    text,
+    reason: reasonFor(asked, heldMs, tool) ?? lack,
     askedAt,
     endsAt: askedAt + (heldMs || maxHoldSeconds * 1_000),
   };
@@ -87,79 +91,11 @@ function reasonFor(asked: readonly AskedPermission[], heldMs: number, tool: stri
     : null;
 }
 
-function textOf(calls: readonly string[]): string {
-  const text = calls.join("\n");
-  return text.length <= maxTextChars
-    ? text
-    : `${text.slice(0, maxTextChars)} [cut, ${text.length - maxTextChars} more characters]`;
-}
-
-/** Effect of a call, for a person who decides on it: all of it, as far as it has room. */
-function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput): string {
-  const values = asObject(given) ?? {};
-  const body = changeOf(values) ?? commandOf(values);
-  const rest = otherOf(body === null ? values : withoutShown(values));
-  const where = typeof values["command"] === "string" && cwd !== undefined ? `\nin ${cwd}` : "";
-  return visible(redactAndClip(`${[body, rest].filter(Boolean).join("\n") || tool}${where}`, maxTextChars));
-}
-
-/** A change of a file: its path, and what goes and comes. */
-function changeOf(values: JsonObject): string | null {
-  const path = textAt(values, "file_path") ?? textAt(values, "notebook_path");
-  if (path === null) return null;
-  const edits = listAt(values, "edits").map(asObject);
-  const parts = [values, ...edits].flatMap((one) => {
-    const comes = textAt(one, "new_string") ?? textAt(one, "content") ?? textAt(one, "new_source");
-    return lines("- ", textAt(one, "old_string")).concat(lines("+ ", comes));
-  });
-  const diff = textAt(values, "diff");
-  return [path, ...parts, ...(diff === null ? [] : [diff.slice(0, maxFieldChars)])].join("\n");
-}
-
-function lines(mark: string, text: string | null): string[] {
-  return (text ?? "")
-    .slice(0, maxFieldChars)
-    .split("\n")
-    .filter((line, at, all) => line !== "" || all.length > 1)
-    .map((line) => mark + line);
-}
-
-function commandOf(values: JsonObject): string | null {
-  const command = textAt(values, "command");
-  if (command !== null) return command;
-  const url = textAt(values, "url");
-  const prompt = textAt(values, "prompt");
-  return url === null ? null : [url, ...(prompt === null ? [] : [prompt])].join("\n");
-}
-
-/** Arguments that the text has already; a description is the model's own words. */
-const shownArguments = new Set(
-  "command url prompt file_path notebook_path old_string new_string content new_source edits diff description".split(
-    " ",
-  ),
-);
-
-function withoutShown(values: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(values).filter(([name, value]) => !shownArguments.has(name) && value !== ""),
-  );
-}
-
-function otherOf(values: JsonObject): string {
-  if (Object.keys(values).length === 0) return "";
-  return JSON.stringify(redactJson(boundTexts(values, maxFieldChars)).value);
-}
-
 /** Answer of a hook that asks for permission, in Claude Code's form. */
 export function decisionAnswer(decision: GivenDecision | null): HookAnswer {
   if (decision === null) return {};
   return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
 }
-
-const turnEnds: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "Stop", "StopFailure", "SubagentStop"]);
-
-/** Calls of one answer of the model begin within this time. */
-const batchMs = 3_000;
 
 /** An event of a session in which requests may be open. */
 export interface SeenEvent {
@@ -168,26 +104,76 @@ export interface SeenEvent {
   readonly input: HookInput;
 }
 
-/** Ends the requests that the terminal has answered, as far as an event shows it. */
-export function endAnswered(requests: PermissionRequests, now: number, seen: SeenEvent): void {
-  const own = requests.list(now).filter(({ session }) => session === seen.session);
-  if (own.length === 0) return;
-  const over = isToolEnd(seen.event)
-    ? own.filter((one) => isCall(one, seen)).slice(0, 1)
-    : own.filter((one) => isOver(one, seen, now));
-  for (const { id } of over) requests.end(id);
+type Requests = Pick<Runtime, "permissions" | "now" | "store">;
+
+/**
+ * Ends the requests that the terminal has answered, and finds out what came of answers from
+ * elsewhere, as far as an event shows it. What it does not show stays open.
+ */
+export function noteEvent(runtime: Requests, seen: SeenEvent): void {
+  const { permissions, now } = runtime;
+  const isOwn = ({ session }: PermissionRequest): boolean => session === seen.session;
+  const open = permissions.list(now()).filter(isOwn);
+  const sent = unsettled(permissions).filter(({ request }) => isOwn(request));
+  if (open.length === 0 && sent.length === 0) return;
+  if (isToolEnd(seen.event)) {
+    const ended = sent.find(({ request }) => isCall(request, seen));
+    if (ended) return settle(runtime, ended, outcomeOfCall(ended, seen));
+    const ran = open.find((one) => isCall(one, seen));
+    if (ran) permissions.end(ran.id, "ran");
+    return;
+  }
+  for (const one of open) {
+    const end = endBy(one, seen, now());
+    if (end !== null) permissions.end(one.id, end);
+  }
+  for (const one of sent) {
+    const outcome = outcomeOver(one, seen, now());
+    if (outcome !== null) settle(runtime, one, outcome);
+  }
 }
 
 function isToolEnd(event: HookEvent): boolean {
   return event === "PostToolUse" || event === "PostToolUseFailure";
 }
 
-function isOver(request: PermissionRequest, { event, input }: SeenEvent, now: number): boolean {
-  if (event === "SessionEnd" || event === "SessionStart") return true;
-  if ((input.agent_id ?? null) !== request.agent) return false;
+const turnEnds: ReadonlySet<HookEvent> = new Set(["Stop", "StopFailure", "SubagentStop"]);
+const sessionBounds: ReadonlySet<HookEvent> = new Set(["SessionStart", "SessionEnd"]);
+
+/** Calls of one answer of the model begin within this time. */
+const batchMs = 3_000;
+
+/** Why an open request is over by the event; null: nothing shows that it is. */
+function endBy(request: PermissionRequest, { event, input }: SeenEvent, now: number): RequestEnd | null {
+  if (sessionBounds.has(event)) return "chat";
+  if ((input.agent_id ?? null) !== request.agent) return null;
   // The model's next answer; calls of the same one may wait for their own dialogs.
-  if (event === "PreToolUse") return now - request.askedAt >= batchMs;
-  return turnEnds.has(event);
+  const isNext = event === "PreToolUse" && now - request.askedAt >= batchMs;
+  return isNext || event === "UserPromptSubmit" || turnEnds.has(event) ? "passed" : null;
+}
+
+/** Outcome of an answer whose call has ended. */
+function outcomeOfCall({ answer }: SentRequest, { event, input: { error = "" } }: SeenEvent): Outcome {
+  const isRefused = event === "PostToolUseFailure" && isRefusal(error);
+  if (answer.decision.behavior === "allow") return isRefused ? "late" : "taken";
+  if (isRefused) return "taken";
+  return event === "PostToolUse" || failedShell.test(error) ? "late" : "unknown";
+}
+
+/** A command that has failed did run. */
+const failedShell = /^Exit code \d/;
+
+/** Outcome of an answer, by an event of another call or of the turn; null: not known yet. */
+function outcomeOver({ request, answer }: SentRequest, seen: SeenEvent, now: number): Outcome | null {
+  const { event } = seen;
+  if (sessionBounds.has(event)) return "unknown";
+  // Words of the user may come while a call runs.
+  if (event === "UserPromptSubmit" || endBy(request, seen, now) === null) {
+    const isAgain = event === "PreToolUse" && answer.decision.behavior === "deny" && isCall(request, seen);
+    return isAgain ? "taken" : null;
+  }
+  if (answer.decision.behavior === "deny") return "taken";
+  return event === "PreToolUse" ? null : "unknown";
 }
 
 /** Whether the event is of the call that is asked for. */
@@ -199,4 +185,47 @@ function isCall({ agent, tool, toolInput }: PermissionRequest, { input }: SeenEv
   const shared = describingArguments.filter((name) => name in asked && name in seen);
   if (shared.length > 0) return shared.every((name) => asked[name] === seen[name]);
   return JSON.stringify(asked) === JSON.stringify(seen);
+}
+
+/** A request that was answered from elsewhere. */
+export type SentRequest = EndedRequest & { readonly answer: NonNullable<EndedRequest["answer"]> };
+
+/** The oldest first. */
+export function answered(permissions: PermissionRequests): SentRequest[] {
+  return permissions.listEnded().filter((one): one is SentRequest => one.answer !== null);
+}
+
+function unsettled(permissions: PermissionRequests): SentRequest[] {
+  return answered(permissions).filter(({ answer }) => answer.outcome === "sent");
+}
+
+/** Result in the audit log of an answer. */
+export function resultOf(decision: Decision, outcome: Outcome): string {
+  return `${decision}: ${{ sent: "sent", taken: "taken", late: "too late", unknown: "not seen" }[outcome]}`;
+}
+
+function settle({ permissions, store }: Requests, { request, answer }: SentRequest, outcome: Outcome): void {
+  permissions.settle(request.id, outcome);
+  const result = resultOf(answer.decision.behavior, outcome);
+  store.write((sql) => audit.settle(sql, answer.entry, { result, rows: null }));
+}
+
+/** The client asks no more: what it was answered just then may not have reached it. */
+export function withdraw(runtime: Requests, id: string): void {
+  runtime.permissions.end(id, "withdrawn");
+  const sent = unsettled(runtime.permissions).find(({ request }) => request.id === id);
+  if (sent) settle(runtime, sent, "unknown");
+}
+
+/** Sessions with a request that is open, or an answer of which the outcome is not known. */
+export function sessionsWithRequests({ permissions, now }: Requests): ReadonlySet<string> {
+  const sent = unsettled(permissions).map(({ request }) => request);
+  return new Set([...permissions.list(now()), ...sent].map(({ session }) => session));
+}
+
+/** A request ends with its chat, whose hook may live on. */
+export function endWithChat(runtime: Requests, chat: string): void {
+  const { permissions, now } = runtime;
+  for (const { id, session } of permissions.list(now())) if (session === chat) permissions.end(id, "chat");
+  for (const one of unsettled(permissions)) if (one.request.session === chat) settle(runtime, one, "unknown");
 }

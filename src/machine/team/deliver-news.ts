@@ -85,8 +85,8 @@ export function deliverUserWords(sql: Sql, now: number, session: string): string
   return delivered.length === 0 ? null : delivered.map(textOf).join("\n");
 }
 
-/** Surface that a message comes from, for a model. */
-function originOf(by: string): string {
+/** Surface that a message or an answer comes from. */
+export function originOf(by: string): string {
   return by.startsWith("phone ") ? oneLine(by.slice("phone ".length)) : `the ${oneLine(by)}`;
 }
 

@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Answer } from "../backend.ts";
-import { notice, revision } from "../page-state.ts";
+import { announce, revision } from "../page-state.ts";
 import { Lines, Trouble } from "./pieces.tsx";
 
 export interface Action {
@@ -53,7 +53,7 @@ function Question({ action, requestId }: { action: Action; requestId: string }):
     setState({ isRunning: true, trouble: null });
     const answer = await action.run(requestId);
     if (!answer.ok) return setState({ isRunning: false, trouble: answer.error.message });
-    notice.value = action.done;
+    announce(action.done);
     leave();
     revision.value++;
   };

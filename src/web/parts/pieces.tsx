@@ -4,7 +4,7 @@ import type { Risk } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
 import { matches, plain, words } from "../format.ts";
 import type { CallInput, CallName, CallOutput } from "../backend.ts";
-import { ageTick, hasMoved, notice, query, useCall, type Loaded } from "../page-state.ts";
+import { ageTick, hasMoved, announce, query, useCall, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;
 
@@ -206,7 +206,7 @@ export function First<Item>({ items, atFirst = 50, children }: FirstProps<Item>)
 export function CopyButton({ command, label, isMain = true }: CopyProps): Node {
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(command);
-    notice.value = `Copied: ${plain(command)} – paste it in a terminal, in the project's folder.`;
+    announce(`Copied: ${plain(command)} – paste it in a terminal, in the project's folder.`);
   };
   return (
     <button

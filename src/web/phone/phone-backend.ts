@@ -116,7 +116,9 @@ export class PhoneBackend implements Backend {
     const { promise, resolve } = Promise.withResolvers<{ isOpened: boolean; code: number }>();
     const socket = this.#deps.connect(this.phone);
     let isOpened = false;
+    let isOver = false;
     socket.addEventListener("open", () => {
+      if (isOver) return;
       isOpened = true;
       this.#socket = socket;
       this.#pingIn(pingMs);
@@ -127,6 +129,9 @@ export class PhoneBackend implements Backend {
       void this.#receive(data);
     });
     const closed = ({ code }: { readonly code: number }): void => {
+      // The event of a connection that was dropped comes when the next one is open.
+      if (isOver) return;
+      isOver = true;
       if (this.#socket === socket) this.#socket = null;
       this.#cancelPing();
       this.#lose();

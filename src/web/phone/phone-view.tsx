@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { PushKind } from "../../contract/phone-frames.ts";
 import { plain } from "../format.ts";
-import { backend, notice } from "../page-state.ts";
+import { backend, announce } from "../page-state.ts";
 import { Facts, Head, Trouble } from "../parts/pieces.tsx";
 import { PhoneBackend } from "./phone-backend.ts";
 import { choosePush, pushTrouble } from "./push.ts";
@@ -73,7 +73,7 @@ function Notifications({ present }: { present: PhoneBackend }): JSX.Element {
     setTrouble(found);
     if (found !== null) return;
     setChosen(kinds);
-    notice.value = kinds.length === 0 ? "This phone is not notified." : "This phone is notified.";
+    announce(kinds.length === 0 ? "This phone is not notified." : "This phone is notified.");
   };
   return (
     <section aria-labelledby="notify">

@@ -53,7 +53,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
         <span>{plain([row.project, row.client, row.model, row.machine].filter((part) => part).join(" · "))}</span>
       </p>
       {row.causeDetail !== null && <p class="muted">{plain(row.causeDetail)}</p>}
-      {page.isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} />}
+      {page.isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} refusal={page.cannotWrite} />}
       {row.risk && <RiskNote risk={row.risk} />}
       {page.atLimit !== null && <p class="trouble warn">{plain(page.atLimit.text)}</p>}
       <Continue page={page} />

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { count, plain, words } from "../format.ts";
-import { linkTo, notice, revision, useLoaded } from "../page-state.ts";
+import { linkTo, announce, revision, useLoaded } from "../page-state.ts";
 import { ActionButton, ActionButtons } from "../parts/confirm.tsx";
 import { Age, Empty, Field, First, Head, Select, Shown, Table } from "../parts/pieces.tsx";
 import {
@@ -87,7 +87,7 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
       setRun({ ...now, most });
       if (!now.isOver) return;
       const { done, trouble } = now;
-      notice.value = trouble === null ? `Replayed: ${done}.` : `Replayed: ${done}; then: ${plain(trouble)}`;
+      announce(trouble === null ? `Replayed: ${done}.` : `Replayed: ${done}; then: ${plain(trouble)}`);
       revision.value++;
     };
     void replayAll(filter, most, report, stop.current.signal);

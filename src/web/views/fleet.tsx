@@ -6,7 +6,7 @@ import { requestsOf, toGroups, type FleetGroup, type FleetGroups } from "../flee
 import { count, dollars, plain, shortPath, splitPath, words } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
-import { NeedOfRequest } from "../parts/answers.tsx";
+import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
 import { NeedOfChat } from "../parts/need.tsx";
 import { Age, Empty, First, Fold, Head, Read } from "../parts/pieces.tsx";
 
@@ -59,6 +59,7 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
           </First>
         </section>
       )}
+      <GivenAnswers answers={fleet.answers ?? []} at={at} />
       <First items={fleet.conflicts} atFirst={3}>
         {(shown) =>
           shown.map((one) => <Conflict key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`} one={one} />)

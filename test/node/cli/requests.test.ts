@@ -31,25 +31,44 @@ function asks(home: CliHome, id: string, more: Partial<PermissionRequest> = {}):
 it("open requests are listed with their end, and one is allowed or denied from here, once and by its user alone", async () => {
   const home = answering();
   expect((await home.shim("requests")).out).toBe("No chat asks for a permission.\n");
-  const [one, two] = [asks(home, "ab1"), asks(home, "ab2")];
+  const [one, two] = [asks(home, "ab1"), asks(home, "ab2", { text: "line\n".repeat(500) })];
   void asks(home, "cd3", { tool: "Write", text: "a.txt", reason: "it asks a question" });
   home.now += 30_000;
-  expect((await home.shim("requests")).out.replaceAll(/ {2,}/g, " | ").split("\n")).toEqual([
-    "REQUEST | SESSION | TOOL | ENDS IN | TEXT",
-    "ab1 | aaaa1111 | Bash | 9 min | rm -r build # Clean",
-    "ab2 | aaaa1111 | Bash | 9 min | rm -r build # Clean",
-    "cd3 | aaaa1111 | Write | 9 min | a.txt (it asks a question)",
+  const whose = '"work of aaaa" (aaaa1111)';
+  expect((await home.shim("requests")).out.split("\n")).toEqual([
+    `ab1  Bash of ${whose}, for 9 min`,
+    "    rm -r build",
+    "    # Clean",
+    `ab2  Bash of ${whose}, for 9 min`,
+    ...Array.from({ length: 16 }, () => "    line"),
+    "    ⟨2386 characters in 477 lines folded⟩",
+    ...Array.from({ length: 7 }, () => "    line"),
+    "    ",
+    "    All of it: `shim requests show ab2`",
+    `cd3  Write of ${whose}, only in its terminal: it asks a question`,
+    "    a.txt",
     "",
   ]);
+  const whole = (await home.shim("requests show ab2")).out;
+  expect(whole.startsWith("line\n".repeat(500))).toBe(true);
+  const [, shown = ""] = /requests answer ab2 allow (--shown \w+)`/.exec(whole) ?? [];
   const env = { ...home.runtime.env, CLAUDE_CODE_SESSION_ID: ids.alive };
   const byChat = "a chat has started this command: only its user may answer, or write to chats.";
   for (const command of ["requests answer ab1 allow", "requests message aaaa1111 hi"])
     expect(await home.shimWith({ env }, command)).toMatchObject(failed(1, byChat));
-  expect((await home.shim("requests answer ab1 allow")).out).toBe("Allowed: Bash (ab1).\n");
-  expect((await home.shim("requests answer ab2 deny --message no")).out).toBe("Denied: Bash (ab2).\n");
-  expect([await one, await two]).toEqual([{ behavior: "allow" }, { behavior: "deny", message: "no" }]);
+  const later = "Its terminal may have been first: `shim requests` shows what came of it.";
+  const unread = "2386 characters of this request were not shown. `shim requests show ab2` shows all of it";
+  expect(await home.shim("requests answer ab2 allow")).toMatchObject(failed(1, unread));
+  expect((await home.shim(`requests answer ab2 allow ${shown}`)).out).toBe(`Allow was sent: Bash (ab2). ${later}\n`);
+  const denied = await home.shim("requests answer ab1 deny --message no");
+  expect(denied.out).toBe(`Deny was sent: Bash (ab1). ${later}\n`);
+  expect([await one, await two]).toEqual([{ behavior: "deny", message: "no" }, { behavior: "allow" }]);
+  const listed = (await home.shim("requests")).out.split("\n");
+  expect(listed).toContain(
+    "ab2  Bash of aaaa1111: Allow was sent. The chat has not shown yet that it runs (the command line, 0 s ago).",
+  );
   for (const [args, code, why] of [
-    ["ab2 allow", 1, "the request ab2 is over: the terminal has answered it"],
+    ["ab2 deny", 1, "too late, the request ab2 is over: the command line had allowed it 0 s ago.\n"],
     ["cd3 allow", 1, "this request is its terminal's alone: it asks a question.\n"],
     ["nope allow", 3, 'no request "nope" is open. `shim requests` lists those that are.\n'],
     [

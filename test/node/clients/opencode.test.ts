@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -264,6 +265,19 @@ it.each(Object.entries(failing))(
     expect([started(), reports]).toEqual([[`SessionStart --client opencode ${waited}`], []]);
   },
 );
+
+it("a permission request is waited for as long as a host holds it, in a client that does not show that the host does so", async () => {
+  const { home, send, started } = aHome(50);
+  const held: ServerResponse[] = [];
+  await aHost(home, ({ url }, response) => void (url.endsWith("PermissionRequest") && held.push(response)));
+  const asked = send("PermissionRequest");
+  // By then another event was given up.
+  expect(await send("Stop")).toEqual({ by: "program" });
+  expect(held).toHaveLength(1);
+  held[0]?.end('{"by":"host"}');
+  expect(await asked).toEqual({ by: "host" });
+  expect(started()).toEqual(["Stop --client opencode 1"]);
+});
 
 it("a hook that hangs is ended and reported", async () => {
   const { send, reports } = aHome(200, ["bash", "-c", "exec sleep 611"]);

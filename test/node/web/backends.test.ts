@@ -459,6 +459,27 @@ it("a connection that answers no ping is dropped and made again", async () => {
   expect(rig.sockets).toHaveLength(2);
 });
 
+it("what a dropped connection still says changes nothing of the next one: the page stays live and calls are answered", async () => {
+  const rig = await PhoneRig.inSession();
+  const dropped = rig.last;
+  await rig.pass(30_000);
+  await rig.pass(5_000);
+  await rig.pass(1_000);
+  rig.last.emit("open");
+  await rig.relay({ isThere: true });
+  expect([rig.sockets.length, rig.states.at(-1)]).toEqual([2, true]);
+  for (const name of ["open", "close"] as const) dropped.emit(name, { code: 1006 });
+  await settled();
+  expect(rig.states.at(-1)).toBe(true);
+  const call = rig.backend.call("page.fleet", {});
+  await settled();
+  await rig.answer({ id: rig.requests.at(-1)?.id, value: 1 });
+  expect(await call).toEqual({ ok: true, value: 1 });
+  await rig.pass(30_000);
+  await rig.pass(5_000);
+  expect(rig.states.at(-1)).toBe(false);
+});
+
 it("a pairing that is over ends the connection for good: by its close code, or by what the coordinator says", async () => {
   const closed = await PhoneRig.inSession();
   closed.last.emit("close", { code: 4001 });

@@ -3,6 +3,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { mayBeAlive } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as totals from "../../../store/metric-totals.ts";
+import { endWithChat, sessionsWithRequests } from "../../sessions/requests.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
 import * as history from "../../signals/crashes.ts";
@@ -80,12 +81,23 @@ export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Ses
   return settledSessions.filter(({ id }) => runtime.store.write((sql) => recordDeath(sql, runtime, id))).length;
 }
 
+/** Ends the permission requests of chats that are dead or have ended. */
+export function endRequests(runtime: Runtime): void {
+  const { store, processes, now } = runtime;
+  const asking = sessionsWithRequests(runtime);
+  if (asking.size === 0) return;
+  const all = store.read((sql) => [...asking].flatMap((id) => sessions.get(sql, id) ?? []), []);
+  const over = all.filter((session) => session.endedAt !== null || isDead(session, processes, now()));
+  for (const { id } of over) endWithChat(runtime, id);
+}
+
 const minGoneMs = 10_000;
 
 export class DeathWatch {
   readonly #goneSince = new Map<string, number>();
 
   check(runtime: Runtime): void {
+    endRequests(runtime);
     const now = runtime.now();
     const goneIds = new Set<string>();
     recordDeaths(runtime, ({ id }) => {

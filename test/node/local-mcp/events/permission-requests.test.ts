@@ -7,78 +7,20 @@ import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
 import { servedInTest } from "#harness/edge/real-server.ts";
 import { patience } from "#harness/machine/programs.ts";
-import { aFront, aFrontRig, aHost, ask, settled } from "#harness/machine/host-rig.ts";
+import { aFrontRig, settled } from "#harness/machine/host-rig.ts";
+import { aRequestRig, decided, on, printed, rm, session, undecided } from "#harness/machine/request-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { startMark } from "#src/local-mcp/host-client/reach-host.ts";
-import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { postEvent } from "#src/local-mcp/events/post-event.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
-
-const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
-const on: Record<string, unknown> = { answers: { isEnabled: true } };
-const undecided = { content: [{ type: "text", text: "{}" }] };
-const rm = { tool_name: "Bash", tool_input: JSON.stringify({ command: "rm -r build", description: "Clean" }) };
 
 afterEach(() => {
   // First: a spy on a fake timer would bring it back.
   vi.restoreAllMocks();
   vi.useRealTimers();
 });
-
-type Called = Record<string, unknown>;
-type Shown = MachineOutput<"requests.list">["requests"][number];
-
-/** A host with the front of one chat of Claude Code, and what a person does from elsewhere. */
-async function aRig({
-  config = on,
-  env = {},
-  isRestart = false,
-  clientPid = 100,
-  runtime = tempRuntime({ config: { ...config } }),
-} = {}) {
-  const host = await aHost(runtime, ["setTimeout"]);
-  const front = await aFront(host, { pid: 901, clientPid, env, isRestart });
-  /** A prompt comes by a process of its own. */
-  const event = async (name: string, more: object = {}): Promise<object> => {
-    const fields = { session_id: session, cwd: "/p", ...more };
-    if (name !== "UserPromptSubmit") return front.call("shim_hook", { event: name, ...fields });
-    const text = answerHook(runtime, name, () => JSON.stringify(fields), clientPid);
-    return { content: text === "" ? [] : [{ type: "text", text }] };
-  };
-  const call = async (name: string, input: object, by = "phone Ada's Pixel", callerEnv = {}): Promise<Called> => {
-    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: callerEnv, by });
-    return (JSON.parse(body) as { result: Called }).result;
-  };
-  const answer = (id: string | undefined, decision: string, more: object = {}): Promise<Called> =>
-    call("requests.answer", { request: id, decision, ...more });
-  const listed = async (): Promise<readonly Shown[]> =>
-    ((await call("requests.list", {}))["value"] as { requests: readonly Shown[] }).requests;
-  /** Resolves once the host shows so many. */
-  const open = async (count: number): Promise<readonly Shown[]> => {
-    for (;;) {
-      const all = await listed();
-      if (all.length === count) return all;
-    }
-  };
-  const first = async (): Promise<Shown> => (await open(1))[0] as Shown;
-  /** A request that is held. */
-  const held = async () => {
-    const asked = event("PermissionRequest", rm);
-    return { ...(await first()), asked };
-  };
-  const waits = (): unknown => runtime.store.read((sql) => sessions.get(sql, session), null)?.waiting?.for;
-  return { runtime, host, front, event, call, answer, listed, open, first, held, waits };
-}
-
-const printed = (reply: object): unknown => JSON.parse((reply as typeof undecided).content[0]?.text ?? "");
-
-function decided(decision: object): object {
-  return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
-}
 
 const secret = `ghp_${"a1B2".repeat(9)}`;
 
@@ -88,7 +30,7 @@ it.each([
 ])(
   "a held request that is answered from elsewhere with %s gets that decision as its hook's answer, and the audit log names who gave it",
   async (decision, words, expected) => {
-    const { runtime, event, first, answer, listed, waits } = await aRig();
+    const { runtime, event, first, answer, listed, waits } = await aRequestRig();
     await event("UserPromptSubmit", { prompt: "clean up" });
     const asked = event("PermissionRequest", rm);
     const shown = await first();
@@ -98,25 +40,33 @@ it.each([
     expect(await answer(shown.id, decision, words)).toEqual({ ok: true, value });
     expect(printed(await asked)).toEqual(decided(expected));
     expect([await listed(), waits()]).toEqual([[], undefined]);
-    const given = { subject: session.slice(0, 8), actor: "phone Ada's Pixel", detail: { result: decision } };
+    const given = { subject: session.slice(0, 8), actor: "phone Ada's Pixel", detail: { result: `${decision}: sent` } };
     expect(listNewest(runtime, 1)).toMatchObject([{ kind: "request.answered", ...given }]);
   },
 );
 
 it("a request is answered once: a second answer is refused, and so is one to a request that never was", async () => {
-  const { runtime, held, answer, call } = await aRig();
+  const { runtime, held, answer, call } = await aRequestRig();
   const { id, asked } = await held();
   const fleet = await call("page.fleet", {}, "live page");
   expect(fleet["value"]).toMatchObject({ requests: [{ id, client: "Claude Code", tool: "Bash", canAnswer: true }] });
   await answer(id, "deny");
-  expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
+  runtime.wait(2_000);
+  const first = { code: "ended", message: `too late, the request ${id} is over: Ada's Pixel had denied it 2 s ago.` };
+  expect(await call("requests.answer", { request: id, decision: "allow" }, "phone Bob's")).toMatchObject({
+    error: first,
+  });
   expect(await answer("zzzz", "allow")).toMatchObject({ error: { code: "not_found" } });
   expect(printed(await asked)).toEqual(decided({ behavior: "deny" }));
-  expect(listNewest(runtime, 9)).toHaveLength(1);
+  const entries = listNewest(runtime, 9).map(({ actor, detail }) => [actor, (detail as { result: string }).result]);
+  expect(entries).toEqual([
+    ["phone Bob's", "allow: too late"],
+    ["phone Ada's Pixel", "deny: sent"],
+  ]);
 });
 
 it("a command that a chat has started answers no request, and writes to no chat", async () => {
-  const { held, call, listed } = await aRig();
+  const { held, call, listed } = await aRequestRig();
   const { id } = await held();
   const refused = { ok: false, error: { code: "not_released" } };
   for (const variable of ["CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID"]) {
@@ -130,23 +80,25 @@ it("a command that a chat has started answers no request, and writes to no chat"
 });
 
 it.each([
-  ["the call ends", "PostToolUse", { ...rm, tool_use_id: "t1" }],
-  ["the call fails", "PostToolUseFailure", { tool_name: "Bash", "tool_input.command": "rm -r build" }],
-  ["the turn ends", "Stop", {}],
-  ["the user writes a prompt", "UserPromptSubmit", { prompt: "no, leave it" }],
+  ["the call ends", "PostToolUse", { ...rm, tool_use_id: "t1" }, "had allowed it, and the call has run"],
+  ["the call fails", "PostToolUseFailure", { tool_name: "Bash", "tool_input.command": "rm -r build" }, "has run"],
+  ["the turn ends", "Stop", {}, "had answered it, and the chat has gone on"],
+  ["the user writes a prompt", "UserPromptSubmit", { prompt: "no, leave it" }, "had answered it"],
+  ["the client starts again", "SessionStart", { source: "clear" }, "its chat is dead or has ended"],
 ])(
-  "the terminal answers first, as %s: the hook ends without a decision, and a later answer is refused",
-  async (_, name, fields) => {
-    const { event, held, answer } = await aRig();
+  "the terminal answers first, as %s: the hook ends without a decision, and a later answer is refused, with what was first",
+  async (_, name, fields, why) => {
+    const { event, held, answer } = await aRequestRig();
     const { id, asked } = await held();
     await event(name, fields);
     expect(await asked).toEqual(undecided);
-    expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
+    const message = expect.stringContaining(why) as string;
+    expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended", message } });
   },
 );
 
 it("the model's next call shows that the dialog is over, and a call beside it does not", async () => {
-  const { runtime, event, held, listed } = await aRig();
+  const { runtime, event, held, listed } = await aRequestRig();
   const { asked } = await held();
   const other = { tool_name: "Read", tool_use_id: "t2", "tool_input.file_path": "/p/a" };
   await event("PreToolUse", other);
@@ -161,7 +113,7 @@ it("the model's next call shows that the dialog is over, and a call beside it do
 });
 
 it("of two requests at once each has its own answer", async () => {
-  const { event, open, answer } = await aRig();
+  const { event, open, answer } = await aRequestRig();
   const asked = [event("PermissionRequest", rm), event("PermissionRequest", { ...rm, agent_id: "a1" })];
   const [one, two] = await open(2);
   await answer(two?.id, "deny");
@@ -170,28 +122,31 @@ it("of two requests at once each has its own answer", async () => {
 });
 
 it("a request that is not answered ends without a decision after nine and a half minutes, before its client gives the hook up", async () => {
-  const { runtime, held, answer, listed } = await aRig();
+  const { runtime, held, answer, listed } = await aRequestRig();
   const { id, endsInMs, asked } = await held();
   expect(endsInMs).toBe(570_000);
   runtime.wait(570_000);
   vi.advanceTimersByTime(570_000);
   expect(await asked).toEqual(undecided);
   expect(await listed()).toEqual([]);
-  expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended" } });
+  const message = expect.stringContaining("its time was up") as string;
+  expect(await answer(id, "allow")).toMatchObject({ error: { code: "ended", message } });
 });
 
 it("a caller that waits no more ends its request: it cancels the call, or its connection closes", async () => {
-  const { front, held, open } = await aRig();
-  await held();
+  const { front, held, open, answer } = await aRequestRig();
+  const { id } = await held();
   front.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } });
   await open(0);
+  const message = expect.stringContaining("its client had stopped asking") as string;
+  expect(await answer(id, "deny")).toMatchObject({ error: { code: "ended", message } });
   await held();
   front.connection.destroy();
   await open(0);
 });
 
 it("while answers are off nothing is held or shown, and the chat waits for its permission all the same", async () => {
-  const { runtime, event, call, answer, waits } = await aRig({ config: {} });
+  const { runtime, event, call, answer, waits } = await aRequestRig({ config: {} });
   expect(await event("PermissionRequest", rm)).toEqual(undecided);
   expect(waits()).toBe("permission");
   expect(await call("requests.list", {})).toEqual({ ok: true, value: { isOn: false, requests: [] } });
@@ -203,7 +158,7 @@ it("while answers are off nothing is held or shown, and the chat waits for its p
 });
 
 it("a run without a user is not held", async () => {
-  const { event, listed } = await aRig({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  const { event, listed } = await aRequestRig({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   expect(await event("PermissionRequest", rm)).toEqual(undecided);
   expect(await listed()).toEqual([]);
 });
@@ -217,7 +172,7 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   const next = anotherClaude(runtime, first);
   next.start();
   next.prompt("go on");
-  const { event, first: shown, listed, answer } = await aRig({ runtime, clientPid: next.pid });
+  const { event, first: shown, listed, answer } = await aRequestRig({ runtime, clientPid: next.pid });
   const push = { session_id: next.session, tool_name: "Bash", cwd: next.cwd };
   const command = "git push origin main";
   const guarded = await event("PreToolUse", { ...push, tool_use_id: "t9", "tool_input.command": command });
@@ -231,27 +186,8 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   expect((await listed()).at(-1)).toMatchObject({ tool: "AskUserQuestion", canAnswer: false });
 });
 
-it("the text says all that a call would do, without secrets, in at most 2,000 characters, and says what is cut", async () => {
-  const { event, open } = await aRig();
-  for (const [tool_name, input] of Object.entries({
-    Edit: { file_path: "/p/a.ts", old_string: "let a = 1;", new_string: `let a = "${secret}";` },
-    Bash: { command: "make", description: "Builds it", dangerouslyDisableSandbox: true },
-    WebFetch: { url: "https://example.com/x", prompt: "Read it" },
-    mcp__db__query: { sql: "drop table users" },
-    Write: { file_path: "/p/b", content: "word ".repeat(1_000) },
-  }))
-    void event("PermissionRequest", { tool_name, tool_input: JSON.stringify(input) });
-  const [edited, built, fetched, queried, written] = (await open(5)).map(({ text }) => text);
-  expect(edited).toMatch(/^\/p\/a\.ts\n- let a = 1;\n\+ let a = "/);
-  expect(edited).not.toContain(secret);
-  expect(built).toBe('make\n{"dangerouslyDisableSandbox":true}\nin /p');
-  expect([fetched, queried]).toEqual(["https://example.com/x\nRead it", '{"sql":"drop table users"}']);
-  expect(written).toMatch(/ \[cut, [\d,]+ more characters\]$/);
-  expect(written?.length).toBeLessThan(2_050);
-});
-
 it("a host that ends answers no held hook: its front asks the next host, where the request is open again", async () => {
-  const { runtime, host, front, held } = await aRig();
+  const { runtime, host, front, held } = await aRequestRig();
   let isAnswered = false;
   void (await held()).asked.then(() => (isAnswered = true));
   host.host.stop();
@@ -259,7 +195,7 @@ it("a host that ends answers no held hook: its front asks the next host, where t
   await front.closed;
   await vi.waitUntil(() => runtime.permissions.list(runtime.now()).length === 0, patience);
   expect(isAnswered).toBe(false);
-  const next = await aRig({ runtime: tempRuntime({ beside: runtime, config: on }), isRestart: true });
+  const next = await aRequestRig({ runtime: tempRuntime({ beside: runtime, config: on }), isRestart: true });
   const { id, asked } = await next.held();
   await next.answer(id, "allow");
   expect(printed(await asked)).toEqual(decided({ behavior: "allow" }));
@@ -341,7 +277,7 @@ it("the program of hooks waits for a held event as well, and answers without a d
 
 /** The script of a client, as `shim-hook` posts for it. */
 async function aScript(config: Record<string, unknown>, client = "claude-code") {
-  const rig = await aRig({ config });
+  const rig = await aRequestRig({ config });
   const { runtime, host } = rig;
   runtime.processes.start(300, 1, "claude");
   runtime.processes.start(301, 300, "sh");
@@ -392,7 +328,7 @@ it("a client whose dialog waits for its hook is held only as long as the setting
 });
 
 it("a message from elsewhere comes to a chat in the user's words, once: at the end of its turn, or with the next prompt", async () => {
-  const { runtime, event, call } = await aRig();
+  const { runtime, event, call } = await aRequestRig();
   await event("UserPromptSubmit", { prompt: "clean up" });
   const sent = await call("requests.message", { session, text: `Commit first.\nThen push ${secret}.` });
   expect(sent).toEqual({ ok: true, value: { session, comes: "stop" } });

@@ -1,0 +1,2 @@
+/** Most characters that a user writes to a chat from elsewhere at a time. */
+export const maxUserWordsChars = 4_000;

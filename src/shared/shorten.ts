@@ -1,0 +1,33 @@
+/** Most of one end of a shortened text. */
+export interface End {
+  readonly chars: number;
+  readonly lines: number;
+}
+
+/** A text whose middle may be left out. The parts have no mark, so that none is counted as text. */
+export interface Shortened {
+  readonly head: string;
+  /** Size of the middle that was left out; null: the head is the whole text. */
+  readonly left: { readonly chars: number; readonly lines: number } | null;
+  readonly tail: string;
+}
+
+/** Pure. Keeps both ends: the last line may be the one that matters. Cuts no character in two. */
+export function shorten(text: string, { head, tail }: { readonly head: End; readonly tail: End }): Shortened {
+  const lines = text.split("\n");
+  const headEnd = before(text, Math.min(head.chars, lines.slice(0, head.lines).join("\n").length));
+  const tailStart = before(text, text.length - Math.min(tail.chars, lines.slice(-tail.lines).join("\n").length));
+  // Nothing, or the break between two lines, stands between them.
+  if (headEnd + 1 >= tailStart) return { head: text, left: null, tail: "" };
+  const middle = text.slice(headEnd, tailStart);
+  return {
+    head: text.slice(0, headEnd),
+    left: { chars: middle.length, lines: middle.replaceAll(/^\n|\n$/g, "").split("\n").length },
+    tail: text.slice(tailStart),
+  };
+}
+
+/** The position, or the one before it where a character of two halves would be cut. */
+function before(text: string, at: number): number {
+  return at > 0 && /^[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(text.slice(at - 1, at + 1)) ? at - 1 : at;
+}
