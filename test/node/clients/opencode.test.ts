@@ -272,11 +272,11 @@ it("a permission request is waited for as long as a host holds it, in a client t
   await aHost(home, ({ url }, response) => void (url.endsWith("PermissionRequest") && held.push(response)));
   const asked = send("PermissionRequest");
   // By then another event was given up.
-  expect(await send("Stop")).toEqual({ by: "program" });
-  expect(held).toHaveLength(1);
+  expect(await send("SessionStart")).toEqual({ by: "program" });
+  await vi.waitUntil(() => held.length === 1, patience);
   held[0]?.end('{"by":"host"}');
   expect(await asked).toEqual({ by: "host" });
-  expect(started()).toEqual(["Stop --client opencode 1"]);
+  expect(started()).toEqual(["SessionStart --client opencode 1"]);
 });
 
 it("a hook that hangs is ended and reported", async () => {
