@@ -9,7 +9,7 @@ import { messageOf } from "../shared/error.ts";
 import { formatAgo } from "../shared/format.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
-import { StoreError } from "../store/store-error.ts";
+import { diskAdvice, StoreError } from "../store/store-error.ts";
 import {
   type Answer,
   type CliResult,
@@ -353,8 +353,6 @@ const adviceByCode: Record<string, string> = {
   EEXIST: "a file exists where a folder should be; name another path",
   EISDIR: "this is a folder; name a file",
   ENOTEMPTY: "the folder is not empty; name another path",
-  ENOSPC: "the disk is full; free some space, then repeat",
-  EDQUOT: "your disk quota is used up; free some space, then repeat",
 };
 const defaultAdvice = "the system does not allow it; check the path, then repeat";
 
@@ -371,7 +369,7 @@ function fileErrorText(error: unknown, home: string): string | null {
   const location = path === undefined ? "" : `${path.replace(/(?<![^/\\])\.([^/\\]+)\.shim-\d+\.tmp$/, "$1")}: `;
   const isOurs = path === home || path?.startsWith(`${home}${sep}`);
   const homeHint = isOurs ? `. SHIM keeps its files in ${home}; SHIM_HOME moves them` : "";
-  return `${location}${adviceByCode[code] ?? defaultAdvice}${homeHint} (${message})`;
+  return `${location}${diskAdvice(error) ?? adviceByCode[code] ?? defaultAdvice}${homeHint} (${message})`;
 }
 
 interface FileError extends Error {

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { lstatSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { basename, dirname, join, sep } from "node:path";
-import { createPrivateFolder } from "./private-files.ts";
-import { lockOwner } from "./process-lock.ts";
-import type { ProcessIdentity } from "./processes.ts";
+import { basename, dirname, join, resolve, sep } from "node:path";
+import { parseObject } from "../shared/json-fields.ts";
+import { createPrivateFolder, inodeOf } from "./private-files.ts";
+import { asProcessIdentity, isAlive, isSameProcess, systemProcesses, type ProcessIdentity } from "./processes.ts";
 
 /** sun_path holds 108 bytes on Linux and 104 on macOS, with the zero at its end. */
 const maxSocketBytes = 103;
@@ -12,8 +12,22 @@ const maxSocketBytes = 103;
 /**
  * Address of the host of a home: a Unix socket, on Windows a named pipe. Containers that share a
  * home see other processes, so each process namespace (`boot`) has a host of its own.
+ *
+ * @returns what the last host has stated, whatever its TMPDIR; before the first the one that it would have here
  */
 export function hostSocket(home: string, boot: string): string {
+  const own = newHostSocket(home, boot);
+  try {
+    const stated = resolve(home, readlinkSync(socketLink(home)));
+    // Another name is that of a copied home, or of another container.
+    return basename(stated) === basename(own) ? stated : own;
+  } catch {
+    return own;
+  }
+}
+
+/** The address of a host that starts in this process. */
+export function newHostSocket(home: string, boot: string): string {
   const name = namespaceOf(boot);
   if (process.platform === "win32") return `\\\\.\\pipe\\shim-${userInfo().username}-${digest(home).slice(0, 16)}`;
   const path = `${home}${sep}host-${name}.sock`;
@@ -32,16 +46,37 @@ function hostMark(home: string, boot: string): string {
 }
 
 export function markHost(home: string, host: ProcessIdentity): void {
-  writeFileSync(hostMark(home, host.boot), JSON.stringify(host), { mode: 0o600 });
+  writeFileSync(hostMark(home, host.boot), JSON.stringify({ ...host, home: String(inodeOf(home)) }), { mode: 0o600 });
 }
 
-/** While it is at long work no command may end the host. */
+/** While it is at long work no command may end the host, and when it ends none may wait for it. */
 export function unmarkHost(home: string, host: ProcessIdentity): void {
-  rmSync(hostMark(home, host.boot), { force: true });
+  if (isSameProcess(host, markedHost(home, host.boot))) rmSync(hostMark(home, host.boot), { force: true });
 }
 
 export function markedHost(home: string, boot: string): ProcessIdentity | null {
-  return lockOwner(hostMark(home, boot));
+  try {
+    const mark = parseObject(readFileSync(hostMark(home, boot), "utf8"));
+    // That of a copied home is the host of the other.
+    return mark?.["home"] === String(inodeOf(home)) ? asProcessIdentity(mark) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** By default it does nothing: a host that does not know it lives on. */
+export const recallSignal = "SIGCONT";
+
+/** Has the living host of a home state its address again. @returns false: none is known to live */
+export function recallHost(home: string): boolean {
+  const host = markedHost(home, systemProcesses.boot());
+  if (host === null || !isAlive(systemProcesses, host)) return false;
+  try {
+    return process.kill(host.pid, recallSignal);
+  } catch {
+    // Another user's, or a system without the signal.
+    return false;
+  }
 }
 
 function namespaceOf(boot: string): string {

@@ -1,4 +1,4 @@
-import { appendFileSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, renameSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { stackOf } from "../shared/error.ts";
 import { createPrivateFolder } from "./private-files.ts";
@@ -30,7 +30,16 @@ export function fileLog(path: string, now: () => number): Log {
       if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) renameSync(path, `${path}.1`);
       appendFileSync(path, line, { mode: 0o600 });
     } catch {
-      process.stderr.write(line);
+      writeError(line);
     }
   };
+}
+
+/** An error of `process.stderr` comes later, and ends the process: it may be a file on the same disk. */
+function writeError(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nothing is left to say it by.
+  }
 }

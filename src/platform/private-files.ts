@@ -48,6 +48,23 @@ function makeFolders(path: string): string[] {
   return [...outer, path];
 }
 
+/** More than a new -shm of SQLite takes. */
+const probeBytes = 65_536;
+
+/**
+ * Writes a file and removes it: a quota, or a disk without a free inode, shows only on a write.
+ *
+ * @throws {Error} the system's, where nothing can be written
+ */
+export function tryToWrite(folder: string): void {
+  const path = temporaryBeside(join(folder, "probe"));
+  try {
+    writeFileSync(path, Buffer.alloc(probeBytes), { mode: 0o600, flush: true });
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
 /** Where this process writes a file before it takes its name: another one may do so, too. */
 export function temporaryBeside(path: string): string {
   return join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
@@ -97,9 +114,16 @@ function writeFlushed(path: string, text: string, present: Stats | undefined, mo
     }
     if (mode !== undefined) fchmodSync(descriptor, (present?.mode ?? mode) & 0o7777);
     fsyncSync(descriptor);
+  } catch (error) {
+    throw withPath(error, path);
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** A write by a descriptor does not say which file was refused. */
+export function withPath(error: unknown, path: string): unknown {
+  return error instanceof Error && !("path" in error) ? Object.assign(error, { path }) : error;
 }
 
 export function renameDurably(from: string, to: string): void {

@@ -1,4 +1,6 @@
-import { createPrivateFile } from "../platform/private-files.ts";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { createPrivateFile, temporaryBeside } from "../platform/private-files.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import type { Driver, DriverName, Connection } from "./driver.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
@@ -64,8 +66,27 @@ export function lockFile(path: string, open: Driver): Connection | null {
   } catch (error) {
     lock?.close();
     const mapped = toStoreError(error, path);
-    // SQLite takes a file system without locks for a lock that is held.
+    // SQLite takes a file system without locks for a lock that is held: see requireLocks.
     if (mapped instanceof StoreError && mapped.code === "store_locked") return null;
     throw mapped;
   }
+}
+
+/**
+ * Finds out whether a file that cannot be locked is locked by another process.
+ *
+ * @throws {StoreError} where the file system of the folder has no locks
+ */
+export function requireLocks(folder: string, open: Driver): void {
+  const own = temporaryBeside(join(folder, "lock"));
+  try {
+    const lock = lockFile(own, open);
+    if (lock) return lock.close();
+  } finally {
+    rmSync(own, { force: true });
+  }
+  throw new StoreError(
+    "store_unavailable",
+    `the file system of ${folder} has no locks, without which nothing can be saved there; set SHIM_HOME to a folder on a local disk`,
+  );
 }

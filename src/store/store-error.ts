@@ -1,6 +1,8 @@
-import { accessSync, constants, statfsSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, statSync } from "node:fs";
+import { constants as system } from "node:os";
+import { dirname, sep } from "node:path";
 import type { StoreErrorCode } from "../contract/errors.ts";
+import { tryToWrite } from "../platform/private-files.ts";
 import { codeOf } from "../shared/error.ts";
 
 export class StoreError extends Error {
@@ -71,24 +73,62 @@ const resultCodes: readonly (readonly [number: number, name: string, code: Advis
 const errnos: readonly (readonly [code: AdvisedCode, names: readonly string[]])[] = [
   ["store_readonly", ["EACCES", "EPERM", "EROFS"]],
   ["store_full", ["ENOSPC", "EDQUOT"]],
-  ["store_unavailable", ["EIO", "EMFILE", "ENFILE", "ENOTDIR", "ELOOP", "ENOENT", "EEXIST", "EBUSY"]],
+  ["store_unavailable", ["EIO", "EMFILE", "ENFILE", "ENOLCK", "ENOTDIR", "ELOOP", "ENOENT", "EEXIST", "EBUSY"]],
 ];
+
+/** What the system refuses whatever the file, and what to do. */
+const adviceByErrno: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full; free some space (and files: `df -i`), then try again",
+  EDQUOT: "your quota on this disk is used up; remove some of your files, then try again",
+  EIO: "the disk cannot be read or written; check it (`dmesg`), then try again",
+  EMFILE: "too many files are open; raise the limit (`ulimit -n`), then try again",
+  ENFILE: "too many files are open on this machine; end some programs, then try again",
+};
+
+/** The same for any file. @returns null: it depends on the file */
+export function diskAdvice(error: unknown): string | null {
+  return adviceByErrno[errnoOf(error) ?? ""] ?? null;
+}
+
+function adviceOf(code: AdvisedCode, errno: string | null, path: string): string {
+  if (code === "store_readonly" && errno !== "EROFS" && isOfAnotherUser(path))
+    return `it belongs to another user, as after a command with sudo; make it yours: sudo chown -R "$(id -u)" ${dirname(path)}. Nothing was changed`;
+  const advice = adviceByErrno[errno ?? ""];
+  return advice === undefined ? adviceByCode[code] : `${advice}. Nothing was half-written`;
+}
 
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
   // Leaves errors about a caller's own files unexplained.
-  const isOurs = !("path" in error) || (typeof error.path === "string" && error.path.startsWith(dirname(path)));
+  const folder = dirname(path);
+  const isOurs = !("path" in error) || `${String(error.path)}${sep}`.startsWith(`${folder}${sep}`);
   // SQLite reports an unknown format in a damaged header with the code of a wrong statement. A
   // migration finds its tables in another program's file, and where the list of migrations is lost.
   const isOtherFile = /^unsupported file format$|^table \S+ already exists$/.test(error.message);
   const ofResult = isOtherFile ? "store_corrupt" : resultCodes.find(([n, name]) => isResult(error, n, name))?.[2];
-  const knownCode = ofResult ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
+  const knownCode = ofResult ?? (isOurs ? codeOfErrno(errnoOf(error)) : undefined);
   if (!knownCode) return error;
-  // SQLite cannot open its companions (-wal, -shm) in a read-only folder, or on a full disk.
-  const folder = dirname(path);
-  const reason = isReadOnly(folder) ? "store_readonly" : isFull(folder) ? "store_full" : "store_unavailable";
-  const code = knownCode === "store_unavailable" ? reason : knownCode;
-  return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
+  // SQLite does not say what the system has refused: a write now is refused for the same reason.
+  const errno = ofResult === "store_unavailable" ? refusalOf(folder) : errnoOf(error);
+  const code = codeOfErrno(errno) ?? knownCode;
+  return new StoreError(code, `${path}: ${adviceOf(code, errno, path)} (${error.message})`, { cause: error });
+}
+
+/** The system's name of an error. Node does not know that of a quota. */
+function errnoOf(error: unknown): string | null {
+  const isQuota = error instanceof Error && "errno" in error && error.errno === -system.errno.EDQUOT;
+  return isQuota ? "EDQUOT" : codeOf(error);
+}
+
+/** @returns the name of the error with which the system refuses a new file; null: it takes one */
+function refusalOf(folder: string): string | null {
+  try {
+    tryToWrite(folder);
+    return null;
+  } catch (error) {
+    const name = errnoOf(error);
+    return name === "ENOENT" && isReadOnly(folder) ? "EACCES" : name;
+  }
 }
 
 /** Detects a statement on a table or a column that is not there: a bug, or a damaged schema. */
@@ -110,15 +150,13 @@ function codeOfErrno(name: string | null): AdvisedCode | undefined {
   return errnos.find(([, names]) => names.includes(name ?? ""))?.[0];
 }
 
-/** Free bytes below which a disk counts as full; a new -shm takes 32 KB. */
-const minFreeBytes = 65_536;
-
-function isFull(folder: string): boolean {
+/** Whether a file, or else the nearest folder that can be seen, is another user's. */
+function isOfAnotherUser(path: string): boolean {
   try {
-    const { bavail, bsize } = statfsSync(folder);
-    return bavail * bsize < minFreeBytes;
+    const { uid } = statSync(path);
+    return uid !== (process.getuid?.() ?? uid);
   } catch {
-    return false;
+    return dirname(path) !== path && isOfAnotherUser(dirname(path));
   }
 }
 

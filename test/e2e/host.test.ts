@@ -1,15 +1,15 @@
-import { execFileSync, spawn, type SpawnSyncReturns } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { answered, built, envOf, integrityOf, nextStepOf, spawnServer } from "#harness/machine/mcp-process.ts";
 import { startServer, storeOf } from "#harness/machine/mcp-process.ts";
-import { lacking, MachineHome, patience } from "#harness/machine/programs.ts";
+import { MachineHome, patience } from "#harness/machine/programs.ts";
+import { prompt, prompts } from "#harness/machine/prompt-hook.ts";
 import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
 import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
@@ -26,7 +26,6 @@ function storedEnds(paths: Paths): unknown[] {
 }
 
 const dist = dirname(built.mcp);
-const script = join(dist, "shim-hook");
 
 /** Starts the built host of a home, and waits until it can be found. It is killed with the test. */
 async function startHost(paths: Paths): Promise<void> {
@@ -107,18 +106,6 @@ it("where no host can be started the chat learns the host's own reason, also on 
   await expect(startServer(full)).rejects.toThrow(/cannot be started \(.*the disk is full; free/);
 });
 
-const lackings = { locks: "its file system has no locks", sockets: "no socket can be made at" } as const;
-
-for (const what of ["locks", "sockets"] as const)
-  it(`a home on a disk without ${what} has no host: host.log says why, and events wait in the spool @night`, async (test) => {
-    const paths = tempHome();
-    const stdout = expect.stringContaining("host.log") as string;
-    expect(prompt(paths, 1, lacking(test, what))).toMatchObject({ status: 0, stdout });
-    const log = join(paths.home, "host.log");
-    await vi.waitFor(() => expect(readFileSync(log, "utf8")).toContain(lackings[what]), patience);
-    expect(spool.survey(paths.spool).waiting).toHaveLength(1);
-  });
-
 it("in a home that became read-only a chat and its events learn the reason, and it works when it can be written @night", async (test) => {
   const disk = smallDisk(test, 20);
   const paths = pathsIn(join(disk, "home"));
@@ -178,31 +165,6 @@ it("an upgrade and a downgrade while chats live lose no event: the newer build's
   expect(storedEnds(paths)).toHaveLength(ids.length);
   expect(new Set(storedEnds(paths))).toEqual(new Set(ids));
 });
-
-const session = "20487890-04b4-4fe0-bbd5-6aa531354551";
-
-/** A client: it starts a process for an event, as it has registered it, and is gone afterwards. */
-const clientProgram = `const { spawnSync } = require("node:child_process");
-const { command: [name, ...args], input } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-const { status, stdout, stderr } = spawnSync(name, args, { input, encoding: "utf8" });
-process.stdout.write(JSON.stringify({ status, stdout, stderr }));`;
-
-/** A prompt, as Claude Code sends it. */
-function prompt(paths: Paths, n = 1, more: NodeJS.ProcessEnv = {}) {
-  const own = { CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: session, NODE_NO_WARNINGS: "1" };
-  const given = { prompt: `prompt ${n} ghp_${"0aB".repeat(12)}`, prompt_id: `p${n}` };
-  const payload = { session_id: session, hook_event_name: "UserPromptSubmit", cwd: dirname(paths.home), ...given };
-  const command = ["/bin/sh", script, process.execPath, "UserPromptSubmit", "--client", "claude-code"];
-  const input = JSON.stringify({ command, input: JSON.stringify(payload) });
-  const options = { env: envOf(paths, { ...own, ...more }), input, encoding: "utf8" } as const;
-  const got = execFileSync(process.execPath, ["-e", clientProgram], options);
-  return JSON.parse(got) as Pick<SpawnSyncReturns<string>, "status" | "stdout" | "stderr">;
-}
-
-function prompts(paths: Paths): unknown[] {
-  const rows = storeOf(paths).read((sql) => journal.list(sql, session, 0), []);
-  return rows.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
-}
 
 it("where no host can be started events wait in the spool, redacted, and the user reads it; the next host records each once @night", async () => {
   const paths = tempHome();

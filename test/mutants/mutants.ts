@@ -32,6 +32,14 @@ export const mutants: readonly Mutant[] = [
     "const lost = mark.number - present.number;",
     "const lost = 0;",
   ]),
+  defect(5, "src/store/store-error.ts", "a quota that is used up is told as a file that cannot be opened", [
+    'return isQuota ? "EDQUOT" : codeOf(error);',
+    "return codeOf(error);",
+  ]),
+  defect(5, "src/store/open-driver.ts", "a disk without locks is taken for one on which another host runs", [
+    "    if (lock) return lock.close();",
+    "    return lock?.close();",
+  ]),
   defect(6, "src/store/repair.ts", "rows newer than the backup are lost with a damaged file", [
     "const report = salvage(context, damaged, connection);",
     "const report = salvage(context, null, connection);",
@@ -47,6 +55,10 @@ export const mutants: readonly Mutant[] = [
   defect(11, "src/store/spool.ts", "an event that cannot be applied yet is deleted", [
     "    tryRename(begun, path);\n    throw error;",
     "    rmSync(begun, { force: true });\n    throw error;",
+  ]),
+  defect(11, "src/store/spool.ts", "an event whose reader was killed twice is never stored", [
+    "isDue) tryRename(path",
+    "isDue && false) tryRename(path",
   ]),
   defect(13, "src/store/checkpoint-body.ts", "a changed checkpoint is taken for a sound one", [
     '  if (hashOf(json) !== hash) throw new Error("the body does not match its hash");\n',
@@ -160,6 +172,14 @@ export const mutants: readonly Mutant[] = [
   defect(47, "src/local-mcp/mcp/server.ts", "a save that failed is answered as if it had succeeded", [
     'return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };',
     'return { content: [{ type: "text", text: withCommand(chat, text) }] };',
+  ]),
+  defect(48, "src/local-mcp/host/host-address.ts", "a host that ends takes the socket of the next one away", [
+    "const bound = isWindows ? socket : join(",
+    "const bound = isWindows || socket ? socket : join(",
+  ]),
+  defect(48, "src/local-mcp/host/host-address.ts", "a host whose socket was removed is never found again", [
+    "if (isWindows || this.#inode === null ||",
+    "if (isWindows || this.#wasStated || this.#inode === null ||",
   ]),
   defect(50, "src/coordination/chats/liveness.ts", "a chat that went silent loses at once what it may still trust", [
     "else leases.freezeAllOf(tx, row.chat);",

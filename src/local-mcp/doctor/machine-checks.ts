@@ -1,14 +1,4 @@
-import {
-  accessSync,
-  constants,
-  existsSync,
-  lstatSync,
-  readdirSync,
-  statSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync, statfsSync } from "node:fs";
 import { basename, join, dirname } from "node:path";
 import { defaults } from "../../contract/config.ts";
 import type { Check, CheckGroup } from "../../contract/machine/installation.ts";
@@ -22,6 +12,7 @@ import type { OperationContext, LoadedRuntime, Handlers } from "../../machine/op
 import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import { limitProblems } from "../../machine/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
+import { tryToWrite } from "../../platform/private-files.ts";
 import { isOnPath } from "../../platform/program-path.ts";
 import { shellWord } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -34,12 +25,15 @@ import { hasSnapshot } from "../../snapshots/changed-files.ts";
 import { canForesee } from "../../snapshots/foresee-conflicts.ts";
 import { backupProblem, listBackups } from "../../store/backup.ts";
 import * as notices from "../../store/notices.ts";
+import { requireLocks } from "../../store/open-driver.ts";
 import * as pauses from "../../store/pause.ts";
 import type { StoreFiles } from "../../store/database.ts";
+import { toStoreError } from "../../store/store-error.ts";
 import { survey } from "../../store/spool.ts";
 import { readMark } from "../../store/write-mark.ts";
 import { summarizeUnread } from "../events/unread-input.ts";
 import { runningHost } from "../host-client/host-client.ts";
+import { lastFailure } from "../host-client/reach-host.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 
@@ -50,7 +44,7 @@ const failuresSinceMs = 7 * 86_400_000;
 async function storeChecks(context: OperationContext): Promise<Check[]> {
   const loaded = await context.loaded();
   const { runtime } = loaded;
-  const opened = await runAll({ sqlite, store: integrity }, loaded);
+  const opened = await runAll({ sqlite, locks, store: integrity }, loaded);
   const isThere = isBegun(runtime.store);
   const isOpen = isThere && opened.every(({ state }) => state !== "fail");
   return [
@@ -66,6 +60,12 @@ function sqlite({ driver, fallbackReason }: LoadedRuntime): Found {
   return warn(`${driver}, the fallback: ${fallbackReason}`, fix);
 }
 
+/** @throws {StoreError} where the file system of the home has none */
+function locks({ runtime: { paths, store } }: LoadedRuntime): AllFound {
+  if (existsSync(paths.home)) requireLocks(paths.home, store.context.driver);
+  return [];
+}
+
 /** A damaged file may be away already, and the one that replaces it not there yet. */
 function isBegun({ path, context: { files } }: Runtime["store"]): boolean {
   return [path, files.swap].some((file) => lstatSync(file, { throwIfNoEntry: false }) !== undefined);
@@ -76,11 +76,9 @@ function integrity({ runtime }: LoadedRuntime): Found {
   if (!isBegun(runtime.store)) return pass(`nothing is stored yet (${path})`);
   // Throws for a file made by a newer shim.
   runtime.store.read(() => null, null);
-  const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
-  const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
-  if (problems.length === 0) return writability(runtime.store.context.files);
-  const fix = `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`;
-  return fail(`${path} is damaged: ${problems.join("; ")}`, fix);
+  // The host repairs what no other read has met, and a notice says so.
+  runtime.store.repairIfDamaged();
+  return writability(runtime.store.context.files);
 }
 
 /** Checks the permission only: a write would wait for another writer. */
@@ -230,9 +228,18 @@ async function host(context: OperationContext): Promise<Found> {
   const asked = await runningHost(context, "GET", "/status");
   if (!asked.ok) return warn(asked.error.message, "Wait for the next message of a chat, or end the process.");
   const { host } = asked.value;
-  if (host === null) return pass("none runs; the next chat starts one");
+  if (host === null) return noHost(lastFailure(context.paths.home));
   const chats = host.chats.filter(({ isConnected }) => isConnected).length;
   return pass(`process ${host.pid} serves ${pluralize(chats, "chat")}`);
+}
+
+/** @param reason of a start that failed, after which none has succeeded */
+function noHost(reason: string): Found {
+  if (reason === "") return pass("none runs; the next chat starts one");
+  return fail(
+    `none runs, and the last one could not start: ${reason}`,
+    "Do what the message says; each chat tries again.",
+  );
 }
 
 const minNode = { major: 22, minor: 16 };
@@ -265,21 +272,9 @@ function folder({ paths: { home } }: OperationContext): Found {
     if (nearest === home) tryToWrite(home);
     return pass(nearest === home ? `${home} can be written to` : `${home} can be created`);
   } catch (error) {
-    return fail(`${nearest} cannot be written to (${messageOf(error)})`, fix);
+    return fail(messageOf(toStoreError(error, join(nearest, "shim.db"))), fix);
   }
 }
-
-/** A quota, or a disk without a free inode, shows only on a write. */
-function tryToWrite(home: string): void {
-  const path = join(home, `doctor-${process.pid}.tmp`);
-  try {
-    writeFileSync(path, Buffer.alloc(probeBytes), { mode: 0o600, flush: true });
-  } finally {
-    rmSync(path, { force: true });
-  }
-}
-
-const probeBytes = 65_536;
 
 function disk({ paths }: OperationContext): Found {
   const folder = nearestExisting(paths.home);
@@ -363,10 +358,11 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
     return fail(text, "Make it a folder that your user can read and write, or move it away: SHIM creates it again.");
   }
   const text = `${path} is skipped (${reason}); the events in it are not stored`;
-  const isSetAside = /\.(?:unreadable|fatal)$/.test(path);
-  const fix = isSetAside
+  const fix = path.endsWith(".unreadable")
     ? "Nothing reads it again. Look at what it has, then remove it."
-    : "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
+    : path.endsWith(".fatal")
+      ? "The host tries it again by itself, each time after a longer wait."
+      : "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
   return warn(text, fix);
 }
 

@@ -108,7 +108,7 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent 
     // In a pause nothing is said, either.
     if (isSurelyPaused(runtime, incoming)) return unanswered;
     const isPassing = error instanceof StoreError && error.retryable;
-    const isLater = trySpool(runtime, incoming);
+    const isLater = trySpool(runtime, incoming) === null;
     if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, incoming);
     const systemMessage = problemText(runtime, messageOf(error), isLater);
     return { ...unanswered, answer: { systemMessage } };
@@ -126,7 +126,7 @@ function hasDrained(runtime: Runtime): boolean {
 
 /** @returns false: the event is lost, since the spool cannot be written either */
 function isLeftOver(runtime: Runtime, incoming: IncomingEvent): boolean {
-  return isSurelyPaused(runtime, incoming) || trySpool(runtime, incoming);
+  return isSurelyPaused(runtime, incoming) || trySpool(runtime, incoming) === null;
 }
 
 /** While no pause can be read, the event waits in the spool and is judged by its time. */

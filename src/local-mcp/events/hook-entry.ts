@@ -63,7 +63,8 @@ async function answerOf(
   try {
     return await postEvent(host, sent, ended);
   } catch (error) {
-    return spool(host, { ...sent, problem: error instanceof NoHostError ? messageOf(error) : null });
+    const isProblem = error instanceof NoHostError && !error.isStarting;
+    return spool(host, { ...sent, problem: isProblem ? messageOf(error) : null });
   }
 }
 

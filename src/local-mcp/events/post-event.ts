@@ -1,10 +1,8 @@
-import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { eventRequest, maxHeldMs, processHeader } from "../../clients/adapter/hook-program.ts";
 import { shimCommand, withShimCommand, type CommandSource } from "../../platform/shim-command.ts";
 import { setIdleTimer, setTimer } from "../../platform/timers.ts";
-import { isWithin } from "../../shared/known-time.ts";
-import { type HostHome, NoHostError, reachHost } from "../host-client/reach-host.ts";
+import { type HostHome, reachHost } from "../host-client/reach-host.ts";
 
 export interface SentEvent {
   readonly client: string;
@@ -14,9 +12,6 @@ export interface SentEvent {
   /** The line by which the process of the hook describes itself. */
   readonly process: string;
 }
-
-/** After a start that failed no event waits for another one for so long. */
-const failedMs = 60_000;
 
 /** The part of the time that a host has for its answer once it was started. */
 const reservedMs = 200;
@@ -43,9 +38,6 @@ export async function postEvent(
   { client, event, input, process }: SentEvent,
   ended: AbortSignal,
 ): Promise<string> {
-  const failedMark = `${host.home}/host.failed`;
-  const failedAt = statSync(failedMark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const isFailing = isWithin(Date.now() - failedAt, failedMs);
   const maxMs = maxAnswerMs(event);
   const late = new AbortController();
   const signal = AbortSignal.any([ended, late.signal]);
@@ -59,25 +51,15 @@ export async function postEvent(
   const sender = { [processHeader]: process };
   try {
     const request = eventRequest(host.home, host.env, { client, event, input, sender, signal });
-    const answer = await reachHost(host, { ...request, onHeld }, isFailing ? 0 : maxMs - reservedMs);
+    const answer = await reachHost(host, { ...request, onHeld }, maxMs - reservedMs);
     if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);
     return await text(answer);
   } catch (error) {
     // The host has recorded it.
     if (isHeld) return undecided;
-    if (error instanceof NoHostError && !isFailing) touch(failedMark);
     throw error;
   } finally {
     cancel();
-  }
-}
-
-function touch(path: string): void {
-  try {
-    closeSync(openSync(path, "a", 0o600));
-    utimesSync(path, new Date(), new Date());
-  } catch {
-    // Where nothing can be written each event finds that out at once.
   }
 }
 

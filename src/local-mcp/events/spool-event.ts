@@ -5,7 +5,7 @@ import { pathsIn } from "../../platform/paths.ts";
 import { identify, statedProcess, systemProcesses } from "../../platform/processes.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { stackOf } from "../../shared/error.ts";
+import { messageOf, stackOf } from "../../shared/error.ts";
 import { asObject, pick } from "../../shared/json-fields.ts";
 import { append } from "../../store/spool.ts";
 import type { HostHome } from "../host-client/reach-host.ts";
@@ -48,14 +48,14 @@ export function spoolEvent(
   });
 }
 
-/** @returns false when the spool cannot be written either: the event is lost */
-export function trySpool(source: SpoolSource, incoming: IncomingEvent): boolean {
+/** @returns why the spool cannot be written either, and the event is lost; null: it waits there */
+export function trySpool(source: SpoolSource, incoming: IncomingEvent): string | null {
   try {
     spoolEvent(source, incoming);
-    return true;
+    return null;
   } catch (error) {
     source.log("error", `${incoming.event} is lost: it could not be spooled`, { error: stackOf(error) });
-    return false;
+    return messageOf(error);
   }
 }
 
@@ -68,16 +68,20 @@ export function redactUnread({ text, cwd, ...input }: UnreadInput): UnreadInput 
 
 type SpoolSource = Pick<Runtime, "processes" | "env" | "paths" | "now" | "log">;
 
-/** Keeps what could be read of an event, and what could not, until a host applies it. */
+/**
+ * Keeps what could be read of an event, and what could not, until a host applies it.
+ *
+ * @returns with why a part is lost
+ */
 export function spoolGiven(
   source: SpoolSource,
   given: GivenEvent,
-): Pick<ReadEvent, "client" | "events"> & { readonly isLater: boolean } {
+): Pick<ReadEvent, "client" | "events"> & { readonly loss: string | null } {
   const { log } = source;
   const { client, events, unread } = readEvent(given, (reason) => log("error", unreadText, { reason }));
-  const isLater = events.map((one) => trySpool(source, one)).every(Boolean);
+  const loss = events.map((one) => trySpool(source, one)).find((reason) => reason !== null) ?? null;
   if (unread !== null) spoolUnread(source, unread);
-  return { client, events, isLater };
+  return { client, events, loss };
 }
 
 /** Only the host knows whether SHIM is paused. */
@@ -107,9 +111,9 @@ export function spoolUnanswered({ home, env, launch }: HostHome, unanswered: Una
   const parent = statedProcess(systemProcesses, stated)?.parent ?? 0;
   const clientPid = findClientPid(systemProcesses, name, env, parent);
   const given = { event, input, client: named, env, clientPid, id: eventIdOf(event, stated) };
-  const { client, events, isLater } = spoolGiven({ processes: systemProcesses, env, paths, now: Date.now, log }, given);
-  const isShown = (problem !== null || !isLater) && events.some((one) => problemEvents.has(one.event));
+  const { client, events, loss } = spoolGiven({ processes: systemProcesses, env, paths, now: Date.now, log }, given);
+  const reason = problem ?? loss;
+  const isShown = reason !== null && events.some((one) => problemEvents.has(one.event));
   if (!isShown) return "";
-  const reason = problem ?? "the host does not answer";
-  return JSON.stringify(client.answer(event, { systemMessage: problemText({ env, launch }, reason, isLater) }));
+  return JSON.stringify(client.answer(event, { systemMessage: problemText({ env, launch }, reason, loss === null) }));
 }

@@ -48,7 +48,7 @@ function keepEvent(given: unknown): Promise<object> {
 }
 
 runFront(own, {
-  startHost: (socket) => startHost({ home, socket, program, env }),
+  startHost: () => startHost({ home, program, env }),
   isExtension: false,
   keepEvent,
   endHost: killHost,

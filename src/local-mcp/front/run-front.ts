@@ -32,7 +32,7 @@ export function ownProcess(home: string): OwnProcess {
 /** The differences between a front that starts a host and one that is it. */
 export interface FrontKind extends Pick<FrontOptions, "keepEvent" | "endHost" | "exit"> {
   /** Called repeatedly while no host answers. */
-  readonly startHost: (socket: string) => void;
+  readonly startHost: () => void;
   /** Started from the bundle of Claude Desktop. */
   readonly isExtension: boolean;
 }
@@ -65,12 +65,11 @@ export function runFront({ home, self, client, log }: OwnProcess, kind: FrontKin
 export interface HostAddress {
   readonly home: string;
   readonly boot: string;
-  readonly startHost: (socket: string) => void;
+  readonly startHost: () => void;
 }
 
 /** Connects a front to the host of its home, and starts a host where none answers. */
 function openHostLink(address: HostAddress, hello: FrontHello, events: HostEvents): HostLink {
-  const path = hostSocket(address.home, address.boot);
   const startedAt = Date.now();
   let socket: Socket | null = null;
   let isClosed = false;
@@ -81,6 +80,7 @@ function openHostLink(address: HostAddress, hello: FrontHello, events: HostEvent
   };
   const attempt = (): void => {
     if (isClosed) return;
+    const path = hostSocket(address.home, address.boot);
     try {
       checkSocketFolder(address.home, path);
     } catch (error) {
@@ -98,7 +98,7 @@ function openHostLink(address: HostAddress, hello: FrontHello, events: HostEvent
       if (socket !== null) return fail("closed");
       if (Date.now() - startedAt > maxStartMs) return fail("no host has started");
       try {
-        address.startHost(path);
+        address.startHost();
       } catch (error) {
         return fail(messageOf(error));
       }

@@ -4,7 +4,13 @@ import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { requestHost, type HostRequest } from "../../platform/local-http.ts";
-import { checkSocketFolder, hostSocket, SocketFolderError, markedHost } from "../../platform/host-socket.ts";
+import {
+  checkSocketFolder,
+  hostSocket,
+  recallHost,
+  SocketFolderError,
+  markedHost,
+} from "../../platform/host-socket.ts";
 import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
@@ -36,6 +42,8 @@ import { StoreError, toStoreError } from "../../store/store-error.ts";
 
 /** A host answers within milliseconds unless it hangs. */
 const usualMs = 5_000;
+/** Interval at which one that was recalled is asked again. */
+const recallMs = 50;
 
 interface HostQuestion {
   readonly method: "GET" | "POST";
@@ -54,8 +62,12 @@ export async function runningHost(
   const socket = hostSocket(home, systemProcesses.boot());
   try {
     checkSocketFolder(home, socket);
-    const signal = AbortSignal.timeout(usualMs);
-    const answer = await requestHost(socket, requestOf({ method, path, signal }));
+    const request = requestOf({ method, path, signal: AbortSignal.timeout(usualMs) });
+    let answer = await requestHost(socket, request);
+    while (answer === null && recallHost(home)) {
+      await pause(recallMs, undefined, { signal: request.signal });
+      answer = await requestHost(hostSocket(home, systemProcesses.boot()), request);
+    }
     return ok({ host: answer && HostStatus.parse(parseJson(await text(answer))) });
   } catch (error) {
     if (error instanceof SocketFolderError) return unusable(error.message);

@@ -1,13 +1,15 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { prepareSocketFolder, checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
+import { checkSocketFolder, hostSocket, recallHost } from "../../platform/host-socket.ts";
 import { requestHost, type HostRequest } from "../../platform/local-http.ts";
+import { createPrivateFolder } from "../../platform/private-files.ts";
 import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { toStoreError } from "../../store/store-error.ts";
 
 /** How long a host may take from its start until it can be reached, in ms. */
@@ -26,7 +28,7 @@ const nodeOptions = [
   "--v8-pool-size=1",
   "--no-memory-reducer-for-small-heaps",
 ];
-/** After a start that failed, or whose process is unknown, the next one waits so long. */
+/** After a start whose process is unknown the next one waits so long. */
 const startEveryMs = 1_000;
 
 const markName = "host.starting";
@@ -40,6 +42,32 @@ export function startMark(home: string): string {
   return `${home}/${markName}`;
 }
 
+/** Why the last start failed, until one succeeds; empty where none has said why. */
+export function lastFailure(home: string): string {
+  return readMark(failedMark(home));
+}
+
+function failedMark(home: string): string {
+  return `${home}/host.failed`;
+}
+
+/** A host can be reached. */
+export function endStart(home: string): void {
+  for (const mark of [startMark(home), failedMark(home)]) rmSync(mark, { force: true });
+}
+
+/** @param reason of a failed start; empty: the next start waits for a while */
+export function failStart(home: string, reason: string): void {
+  try {
+    const mark = startMark(home);
+    const { mtime } = statSync(mark);
+    writeFileSync(mark, reason, { flag: "r+" });
+    utimesSync(mark, mtime, mtime);
+  } catch {
+    // A host that can be reached has removed it.
+  }
+}
+
 /** Before an older host hands over: its fronts would start another one like it. */
 export function reserveStart(home: string): void {
   try {
@@ -51,21 +79,27 @@ export function reserveStart(home: string): void {
 
 export interface HostStart {
   readonly home: string;
-  readonly socket: string;
   /** The program of a host. */
   readonly program: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
 /**
- * Starts a host unless another process has just done it.
+ * Starts a host unless another process has just done it, or one lives that cannot be found.
  *
- * @throws {SocketFolderError} where others may enter the folder of the socket
+ * @throws {StoreError} where nothing can be started here, as on a full disk
  * @throws {Error} the reason of the last start, if it failed: the next call starts another host
  */
-export function startHost({ home, socket, program, env }: HostStart): void {
-  prepareSocketFolder(home, socket);
-  if (!takeTurn(startMark(home))) return;
+export function startHost(start: HostStart): void {
+  try {
+    createPrivateFolder(start.home);
+    if (beginStart(start.home) && !recallHost(start.home)) spawnHost(start);
+  } catch (error) {
+    throw toStoreError(error, startMark(start.home));
+  }
+}
+
+function spawnHost({ home, program, env }: HostStart): void {
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     const command = [process.execPath, ...nodeOptions, program] as const;
@@ -78,6 +112,7 @@ export function startHost({ home, socket, program, env }: HostStart): void {
       cwd: home,
       env: withoutChat(env),
     });
+    started.once("error", (error) => failStart(home, `no process can be started (${messageOf(error)})`));
     started.unref();
     if (process.platform === "win32") writeFileSync(startMark(home), String(started.pid ?? ""));
   } finally {
@@ -92,24 +127,32 @@ function withoutChat(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !ofChat.test(name)));
 }
 
-function takeTurn(mark: string): boolean {
+/**
+ * @returns false: another process has just started a host
+ * @throws {Error} the reason of the last start, if it failed: the next call starts another host
+ */
+function beginStart(home: string): boolean {
+  const mark = startMark(home);
   try {
     // A full disk is found here, and not in each host.
     writeFileSync(mark, unknownStarter, { flag: "wx", mode: 0o600 });
     return true;
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw toStoreError(error, mark);
+    if (codeOf(error) !== "EEXIST") throw error;
     const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     const content = readMark(mark);
     const starter = Number(content) || 0;
     if (starter === process.pid) return true;
     if (Number.isNaN(Number(content))) {
-      rmSync(mark, { force: true });
+      renameSync(mark, failedMark(home));
       throw new Error(content, { cause: error });
     }
     // A start that failed is repeated; a mark of the future is of another clock.
     const maxMs = starter > 0 ? maxStartMs : startEveryMs;
-    if (Math.abs(Date.now() - since) > maxMs || hasEnded(starter)) rmSync(mark, { force: true });
+    const isLate = Math.abs(Date.now() - since) > maxMs;
+    if (hasEnded(starter) || (isLate && starter === 0)) rmSync(mark, { force: true });
+    else if (isLate)
+      failStart(home, `a host did not start within ${maxStartMs / 1_000} s; host.log in ${home} may say why`);
     return false;
   }
 }
@@ -140,6 +183,8 @@ export interface HostHome {
 /** Nothing was asked: no host could be started. */
 export class NoHostError extends Error {
   override readonly name = "NoHostError";
+  /** None has failed: one that starts may only be slow. */
+  isStarting = false;
 }
 
 /** Status of a host that ends, since the caller's program is newer. */
@@ -148,7 +193,7 @@ export const handsOver = 426;
 /**
  * Asks the host, and starts one where none runs, or where it hands over to a newer one.
  *
- * @param maxMs for the start of a host; 0: none is started
+ * @param maxMs for the start of a host, from its beginning
  * @throws {NoHostError} where none has started in time, or others may enter its folder
  * @throws {Error} where the connection was lost or the signal aborted: a host may have done it
  */
@@ -157,21 +202,33 @@ export async function reachHost(
   request: HostRequest,
   maxMs = maxStartMs,
 ): Promise<IncomingMessage> {
-  const socket = hostSocket(home, systemProcesses.boot());
   const program = join(dirname(launch.hookScript), "mcp-host.cjs");
-  const giveUpAt = performance.now() + maxMs;
+  const giveUpAt = performance.now() + maxMs - startingMs(home);
   for (;;) {
+    const socket = hostSocket(home, systemProcesses.boot());
     orNoHost(() => checkSocketFolder(home, socket));
-    const answer = await requestHost(socket, request);
+    const answer = await requestHost(socket, request).catch((error: unknown) => {
+      // The socket of another user, as after `sudo`.
+      throw codeOf(error) === "EACCES" ? new NoHostError(messageOf(toStoreError(error, socket))) : error;
+    });
     if (answer !== null && answer.statusCode !== handsOver) return answer;
     if (answer !== null) reserveStart(home);
+    else orNoHost(() => startHost({ home, program, env }));
     answer?.resume();
-    if (performance.now() > giveUpAt)
-      throw new NoHostError(`no host has started at ${socket}; host.log in ${home} says why`);
-    if (answer === null) orNoHost(() => startHost({ home, socket, program, env }));
+    if (performance.now() > giveUpAt) {
+      const reason = lastFailure(home);
+      const error = new NoHostError(reason || `no host has started at ${socket}; host.log in ${home} says why`);
+      throw Object.assign(error, { isStarting: reason === "" && startingMs(home) > 0 });
+    }
     await pause(retryMs);
     request.signal.throwIfAborted();
   }
+}
+
+/** How long a start has been under way, so that of one that hangs a single event waits. */
+function startingMs(home: string): number {
+  const ageMs = Date.now() - (statSync(startMark(home), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+  return isWithin(ageMs, maxStartMs) ? Math.max(0, ageMs) : 0;
 }
 
 function orNoHost(attempt: () => void): void {

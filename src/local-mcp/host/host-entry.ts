@@ -1,5 +1,4 @@
 /** The host of a machine: a front that finds none starts it, and it ends by itself. */
-import { statSync, utimesSync, writeFileSync } from "node:fs";
 import { flushCompileCache, registerHooks } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +6,7 @@ import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
-import { startMark } from "../host-client/reach-host.ts";
+import { failStart } from "../host-client/reach-host.ts";
 import { hostHere } from "./host-process.ts";
 import { jobsOf } from "./job-process.ts";
 
@@ -40,29 +39,25 @@ async function main(home: string): Promise<void> {
   if (!self) throw new Error("this process is not in the process table");
   const driver = await loadDriver();
   const startJob = jobsOf(join(folder, "mcp-jobs.cjs"));
-  const host = hostHere({ ...driver, home, self, startJob, onEnded: () => process.exit(0) });
-  if (host === null) return fillMark(home, "");
+  const host = hostHere({ ...driver, home, self, startJob, onEnded });
+  if (host === null) return failStart(home, "");
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => host.stop());
   process.on("SIGHUP", () => undefined);
   // A host that is killed would leave no compiled code to the next one.
   setTimeout(flushCompileCache, cacheAfterMs).unref();
 }
 
-/** @param reason of a failed start; empty: the next start waits for a while */
-function fillMark(home: string, reason: string): void {
-  try {
-    const mark = startMark(home);
-    const { mtime } = statSync(mark);
-    writeFileSync(mark, reason, { flag: "r+" });
-    utimesSync(mark, mtime, mtime);
-  } catch {
-    // A host that can be reached has removed it.
-  }
+function onEnded(reason?: string): void {
+  if (reason !== undefined) fail(reason);
+  process.exit();
+}
+
+/** @param details for host.log */
+function fail(reason: string, details = reason): void {
+  failStart(home, reason);
+  process.stderr.write(`${details}\n`);
+  process.exitCode = 1;
 }
 
 const home = homeFrom(process.env);
-main(home).catch((error: unknown) => {
-  fillMark(home, messageOf(error));
-  process.stderr.write(`${stackOf(error)}\n`);
-  process.exitCode = 1;
-});
+main(home).catch((error: unknown) => fail(messageOf(error), stackOf(error)));

@@ -1,4 +1,4 @@
-import { chmodSync, rmSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import * as z from "zod";
@@ -7,12 +7,12 @@ import type { HostStatus } from "../../contract/machine/installation.ts";
 import { teamTools, machineTools } from "../../contract/tools.ts";
 import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
 import { commitMarks, programHeader } from "../host-client/host-client.ts";
-import { handsOver, startMark } from "../host-client/reach-host.ts";
+import { handsOver } from "../host-client/reach-host.ts";
 import { coordinatorPath, callPath } from "../../machine/operations/operation-wire.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/local-http.ts";
-import { hostLock, hostSocket, linkSocket, markHost, prepareSocketFolder } from "../../platform/host-socket.ts";
+import { hostLock, newHostSocket, prepareSocketFolder, recallSignal } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { isNewer, ownProgram, type ProgramVersion } from "../../platform/version.ts";
@@ -20,11 +20,12 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { lockFile, type LoadedDriver } from "../../store/open-driver.ts";
+import { lockFile, requireLocks, type LoadedDriver } from "../../store/open-driver.ts";
 import { finishEvent, scheduleSettling, Settling } from "../events/after-answer.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "../events/hook-channel.ts";
+import { HostAddress } from "./host-address.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
 
@@ -61,9 +62,11 @@ export interface HostOptions {
   readonly self: ProcessIdentity;
   readonly program: ProgramVersion;
   readonly socket: string;
+  /** The process is the host of the home as long as this is there: its lock, or else the home. */
+  readonly claim?: string;
   readonly kill: (pid: number) => void;
-  /** The host has ended; its connections are closed. */
-  readonly onEnded: () => void;
+  /** The host has ended; its connections are closed. @param reason why it could not begin */
+  readonly onEnded: (reason?: string) => void;
 }
 
 const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([name, tool]) =>
@@ -83,15 +86,18 @@ export class Host {
   /** Answers to programs that stay connected; each stays open as long as its program runs. */
   readonly #connectedPrograms = new Set<ServerResponse>();
   #timer: NodeJS.Timeout;
-  readonly #home: bigint | null;
+  readonly #address: HostAddress;
+  readonly #claim: string;
+  readonly #claimInode: bigint | null;
   readonly #startedAt: number;
   readonly #ignoreCommits: () => void;
   #tickEveryMs = tickMs;
   #usedAt: number;
   #isOver = false;
+  #failure: string | undefined;
 
   constructor(options: HostOptions) {
-    const { runtime, socket } = options;
+    const { runtime, self, socket, claim = runtime.paths.home } = options;
     this.#options = options;
     this.#settling = new Settling({
       schedule: scheduleSettling,
@@ -99,11 +105,10 @@ export class Host {
     });
     this.#machine = new MachineWork(runtime, options.self);
     this.#startedAt = this.#usedAt = runtime.now();
-    this.#home = inodeOf(runtime.paths.home);
+    this.#claim = claim;
+    this.#claimInode = inodeOf(claim);
     // Events of the time without a host come before those that it is sent.
     void attempt(runtime.log, "the spool cannot be drained", () => drainInto(runtime));
-    // The lock of the host is held: a socket that is there is of a host that is gone.
-    if (process.platform !== "win32") rmSync(socket, { force: true });
     this.#server = createServer((request, response) => this.#answer(request, response));
     this.#server.on("upgrade", (request, connection, head) => {
       const isFront = request.url === mcpPath && request.headers.upgrade === mcpProtocol;
@@ -111,13 +116,11 @@ export class Host {
       connection.unshift(head);
       this.#greet(connection);
     });
-    this.#server.on("error", (error) => {
-      runtime.log("error", "the socket of the host", { error: stackOf(error) });
-      // Into host.log, which a failed start names.
-      process.stderr.write(`no socket can be made at ${socket} (${error.message}). Set SHIM_HOME to a local disk.\n`);
+    const onUnreachable = ({ message }: Error): void => {
+      this.#failure = `no socket can be made in ${runtime.paths.home} (${message}); set SHIM_HOME to a folder on a local disk`;
       this.stop();
-    });
-    this.#server.listen(socket, () => this.#open());
+    };
+    this.#address = new HostAddress({ runtime, self, socket, server: this.#server, onUnreachable });
     this.#timer = setInterval(() => this.#tick(), tickMs);
     this.#ignoreCommits = runtime.store.onCommit(() => {
       this.#machine.noteCommit();
@@ -125,20 +128,9 @@ export class Host {
     });
   }
 
-  #open(): void {
-    const { runtime, self, socket } = this.#options;
-    try {
-      if (process.platform !== "win32") chmodSync(socket, 0o600);
-    } catch (error) {
-      runtime.log("error", "the socket of the host", { error: stackOf(error) });
-      return this.stop();
-    }
-    // Without the link each event starts a program, as without a host.
-    void attempt(runtime.log, "the link to the socket of the host", () => {
-      linkSocket(runtime.paths.home, socket);
-      markHost(runtime.paths.home, self);
-      rmSync(startMark(runtime.paths.home), { force: true });
-    });
+  /** Where its address was removed. */
+  keepAddress(): void {
+    if (!this.#isOver) this.#address.keep();
   }
 
   async #answerEvent(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -321,7 +313,8 @@ export class Host {
   #tick(): void {
     const { runtime } = this.#options;
     // The home was deleted or replaced: its files are no longer those of this process.
-    if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
+    if (inodeOf(this.#claim) !== this.#claimInode) return this.stop();
+    this.#address.keep();
     const lastMs = this.#tickEveryMs;
     this.#machine.tick();
     // A commit of the tick itself is no reason for another one.
@@ -343,12 +336,13 @@ export class Host {
     this.#isOver = true;
     clearInterval(this.#timer);
     this.#ignoreCommits();
+    this.#address.remove();
     this.#server.close();
     this.#server.closeAllConnections();
     this.#coordinator?.close();
     void this.#leave().finally(() => {
       this.#options.runtime.store.close();
-      this.#options.onEnded();
+      this.#options.onEnded(this.#failure);
     });
   }
 
@@ -364,20 +358,23 @@ const busyMs = 2_000;
 interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">, Pick<Runtime, "startJob"> {
   readonly home: string;
   readonly self: ProcessIdentity;
-  /** The host has ended, and another process can be the host. */
-  readonly onEnded: () => void;
+  /** The host has ended, and another process can be the host. @param reason why it could not begin */
+  readonly onEnded: (reason?: string) => void;
 }
 
-/** Makes this process the host of the home; null: another process is it. */
+/**
+ * Makes this process the host of the home; null: another process is it.
+ *
+ * @throws {StoreError} where nothing can be stored in the home
+ */
 export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): Host | null {
-  const socket = hostSocket(home, self.boot);
+  // Others may enter its folder: that is said before the lock is taken.
+  const socket = newHostSocket(home, self.boot);
   prepareSocketFolder(home, socket);
-  const lockPath = hostLock(home, self.boot);
-  const lock = lockFile(lockPath, open);
+  const claim = hostLock(home, self.boot);
+  const lock = lockFile(claim, open);
   if (lock === null) {
-    process.stderr.write(
-      `${lockPath} is locked by another host, or its file system has no locks: SHIM_HOME needs them.\n`,
-    );
+    requireLocks(home, open);
     return null;
   }
   const runtime = withCurrentConfig({
@@ -385,20 +382,25 @@ export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }
     ...(startJob && { startJob }),
   });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
-  return new Host({
+  const keepAddress = (): void => host.keepAddress();
+  const host: Host = new Host({
     runtime,
     self,
     program: ownProgram,
     socket,
+    claim,
     kill: (pid) => {
       // A front in the host's process ends with it, and in order.
       if (pid !== self.pid) process.kill(pid, "SIGKILL");
     },
-    onEnded: () => {
+    onEnded: (reason) => {
+      process.off(recallSignal, keepAddress);
       lock.close();
-      onEnded();
+      onEnded(reason);
     },
   });
+  process.on(recallSignal, keepAddress);
+  return host;
 }
 
 /** Settings change while the host runs; a file that cannot be read changes nothing. */

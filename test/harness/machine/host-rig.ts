@@ -33,7 +33,14 @@ export async function aHost(runtime = tempRuntime(), faked: readonly ("setTimeou
   const killed: number[] = [];
   const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
   const self = runtime.processes.start(7_000);
-  const host = new Host({ runtime, self, program, socket, kill: (pid) => void killed.push(pid), onEnded });
+  const host = new Host({
+    runtime,
+    self,
+    program,
+    socket,
+    kill: (pid) => void killed.push(pid),
+    onEnded: () => onEnded(),
+  });
   onTestFinished(() => {
     host.stop();
     vi.useRealTimers();

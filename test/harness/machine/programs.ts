@@ -1,6 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, onTestFinished, type TestContext } from "vitest";
@@ -146,4 +147,16 @@ export class MachineHome {
 export function lacking(test: TestContext, what: "locks" | "sockets"): NodeJS.ProcessEnv {
   if (process.platform !== "linux") test.skip("a file system is played on Linux only");
   return { LD_PRELOAD: compiled(test, join(import.meta.dirname, "network-disk.c"), "-ldl"), SHIM_LACKS: what };
+}
+
+/** A disk below SHIM_HOME that can be made to refuse what is written. Needs what {@link lacking} needs. */
+export function failingDisk(test: TestContext) {
+  if (process.platform !== "linux") test.skip("a disk is played on Linux only");
+  const sign = join(temporaryFolder(), "fails");
+  const env = {
+    LD_PRELOAD: compiled(test, join(import.meta.dirname, "failing-disk.c"), "-ldl"),
+    SHIM_DISK_FAILS: sign,
+  };
+  const fail = (name: keyof typeof constants.errno): void => writeFileSync(sign, String(constants.errno[name]));
+  return { env, fail, mend: () => rmSync(sign) };
 }

@@ -16,6 +16,8 @@ import { makeRepository, write } from "#harness/machine/git-project.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { aCliHome, addSession, addSnapshot, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { failed, holding, ids, launchIn, printed, seed, throwing, withRuntime } from "#harness/machine/cli-home.ts";
+import { column } from "#harness/store/store-test.ts";
+import { rowCount } from "#harness/machine/claude.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
@@ -208,19 +210,25 @@ it("of a running host it counts the chats that are connected", async () => {
   expect((await doctor(home)).lines.get("host")?.text).toBe("process 7 serves 2 chats");
 });
 
-it("what SQLite's own check finds is a failure", async () => {
-  const home = aSeededHome();
-  home.runtime.store.close();
-  // In the index of journal keys the two texts stand side by side; with one changed a row is missing from it.
-  const file = readFileSync(home.paths.database);
-  file.write("k9", file.indexOf(`${ids.dead}k1`) + ids.dead.length);
-  writeFileSync(home.paths.database, file);
-  const { code, lines } = await doctor(home);
-  const { database, backups } = home.paths;
-  // A log that is left beside a copied database would damage it.
-  const fix = holding("Close all chats", `delete ${database}, ${database}-wal and ${database}-shm`, backups);
-  expect([code, lines.get("store")]).toMatchObject([1, { state: "fail", text: holding("is damaged: "), fix }]);
-});
+it.each(["an index that lacks a row", "a page of a table that no event reads"])(
+  "damage that SQLite's own check finds is repaired at once, and said: %s",
+  async (damage) => {
+    const home = aSeededHome();
+    const query = "SELECT rootpage FROM sqlite_schema WHERE name = 'team_news'";
+    const page = home.runtime.store.read((sql) => Number(column(sql, query)[0]), 0);
+    const rows = rowCount(home.runtime, "sessions");
+    home.runtime.store.close();
+    const file = readFileSync(home.paths.database);
+    // In the index of journal keys the two texts stand side by side; with one changed a row is missing from it.
+    if (damage.includes("index")) file.write("k9", file.indexOf(`${ids.dead}k1`) + ids.dead.length);
+    else file.fill(0, (page - 1) * 4_096, page * 4_096);
+    writeFileSync(home.paths.database, file);
+    const { code, lines } = await doctor(home);
+    expect([code, lines.get("store")?.text]).toEqual([0, holding("is sound")]);
+    expect(lines.get("notice")).toMatchObject({ state: "warn", text: holding("The store was damaged") });
+    expect(rowCount(home.runtime, "sessions")).toBe(rows);
+  },
+);
 
 it("doctor fails where the disk of the store is full, or became read-only", async (test) => {
   const home = aCliHome();
@@ -233,7 +241,7 @@ it("doctor fails where the disk of the store is full, or became read-only", asyn
   home.runtime.store.close();
   remount(home.paths.home, "ro");
   const { lines } = await doctor(home);
-  expect(lines.get("folder")).toMatchObject({ state: "fail", text: holding("cannot be written to (EROFS") });
+  expect(lines.get("folder")).toMatchObject({ state: "fail", text: holding("is read-only") });
   expect(lines.get("store")).toMatchObject({ state: "fail", text: holding("the folder or the file is read-only") });
   expect(readdirSync(home.paths.home).filter((name) => name.startsWith("doctor-"))).toEqual([]);
   remount(home.paths.home, "rw");

@@ -118,7 +118,7 @@ function aHome() {
     for (const pid of pids().filter(isRunning)) process.kill(pid, "SIGKILL");
   });
   const env = { ...process.env, SHIM_TASK: "7", CODEX_SESSION_ID: "s" };
-  const start = (): void => startHost({ home, socket: join(home, "h.sock"), program: file, env });
+  const start = (): void => startHost({ home, program: file, env });
   return { home, start, pids };
 }
 
@@ -157,7 +157,7 @@ async function aHostHere(faked: readonly "setTimeout"[] = []) {
   const self = identify(systemProcesses, process.pid)!;
   mkdirSync(home, { recursive: true });
   const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
-  const host = hostHere({ home, self, open: openBetterSqlite3, fallbackReason: null, onEnded });
+  const host = hostHere({ home, self, open: openBetterSqlite3, fallbackReason: null, onEnded: () => onEnded() });
   onTestFinished(async () => {
     host?.stop();
     await ended;
