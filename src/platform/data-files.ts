@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync, readSync, rmSync, writeFileSync, readFi
 import { dirname } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type * as z from "zod";
-import { syncFolder } from "./private-files.ts";
+import { syncFolder, withPath } from "./private-files.ts";
 
 /** Makes the file readable by the user only; an incomplete file is removed. */
 export function writeLines(path: string, lines: Iterable<string>): number {
@@ -17,7 +17,7 @@ export function writeLines(path: string, lines: Iterable<string>): number {
     syncFolder(dirname(path));
   } catch (error) {
     rmSync(path, { force: true });
-    throw error;
+    throw withPath(error, path);
   } finally {
     closeSync(file);
   }

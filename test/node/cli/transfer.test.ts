@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { checkpointOf, failed, holding, ids, linesOf, printed } from "#harness/machine/cli-home.ts";
+import { smallDisk } from "#harness/store/small-disk.ts";
 
 function countSessions(text: string): number {
   return linesOf<{ type: string }>(text).filter(({ type }) => type === "session").length;
@@ -170,4 +171,15 @@ it("--keep-frozen leaves the workspace read only, also after another export, and
   expect(await home.shim("workspace thaw")).toMatchObject(printed("takes changes again"));
   expect((await home.shim("workspace status")).out).not.toContain("read only");
   expect(await home.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
+});
+
+it("a file that has no room is named, and not the store, whose disk has", async (test) => {
+  const home = aSeededHome();
+  const disk = smallDisk(test, 1);
+  writeFileSync(join(disk, "fill"), Buffer.alloc(1_048_576 - 4_096));
+  const file = join(disk, "all.jsonl");
+  const { code, err } = await home.shim(`sessions export ${file}`);
+  expect([code, err]).toEqual([1, holding(`${file}: the disk is full`)]);
+  expect(err).not.toContain(home.paths.database);
+  expect(existsSync(file)).toBe(false);
 });
