@@ -19,9 +19,10 @@ const blockBytes = 4_096;
 const waitingName = /^\d+-\d+-\d+\.json(\.\d)?$/;
 /** An entry that so many processes have died with may be the cause. */
 const maxAttempts = 2;
+const fatal = ".fatal";
 const setAsideReasons: ReadonlyMap<string, string> = new Map([
   [".unreadable", "no whole event could be read from it"],
-  [".fatal", `the host ended ${maxAttempts} times while it read it`],
+  [fatal, `the host ended ${maxAttempts} times while it read it`],
 ]);
 
 /**
@@ -150,7 +151,7 @@ function applyFile(path: string, apply: (entry: SpoolEntry) => void): boolean {
   const original = path.replace(/\.\d$/, "");
   const attempts = Number(path.slice(original.length + 1));
   if (attempts >= maxAttempts) {
-    tryRename(path, `${original}.fatal`);
+    tryRename(path, `${original}${fatal}`);
     return false;
   }
   const begun = `${original}.${attempts + 1}`;
@@ -168,6 +169,23 @@ function applyFile(path: string, apply: (entry: SpoolEntry) => void): boolean {
   }
   rmSync(begun, { force: true });
   return true;
+}
+
+/** Least time until an entry that was set aside is tried again. */
+const minRetryMs = 600_000;
+
+/**
+ * A kill from outside is not the fault of the entry that was being read: what was set aside for the ends of
+ * its readers is tried again, each time after twice the time, by one process.
+ */
+export function retrySetAside(folder: string, now: number): void {
+  for (const { name, reason } of survey(folder).unreadable) {
+    const path = join(folder, name);
+    const { ctimeMs = now, mtimeMs = now } = lstatSync(path, { throwIfNoEntry: false }) ?? {};
+    // It was written at the one and renamed at the other.
+    const isDue = now - ctimeMs >= Math.max(minRetryMs, ctimeMs - mtimeMs);
+    if (reason === setAsideReasons.get(fatal) && isDue) tryRename(path, path.replace(fatal, `.${maxAttempts - 1}`));
+  }
 }
 
 function tryRename(from: string, to: string): boolean {

@@ -18,13 +18,14 @@ import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
 import { phoneFileMark } from "../../machine/phones/phone-file.ts";
 import { catchUp, hasWritten, recordSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
+import { removeLeftovers, temporaryNames } from "../../platform/leftovers.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
-import { isEmpty } from "../../store/spool.ts";
+import { isEmpty, retrySetAside } from "../../store/spool.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
@@ -87,7 +88,7 @@ class Upkeep {
   }
 
   run(): void {
-    const { store, durations, now: clock, config, log } = this.#runtime;
+    const { store, durations, now: clock, config, log, paths } = this.#runtime;
     drainInto(this.#runtime);
     if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
     if (durations.isDue) store.write((sql) => durations.store(sql));
@@ -97,6 +98,8 @@ class Upkeep {
     this.#backUpIfDue(now);
     if (isWithin(now - this.#lastRunAt, upkeepIntervalMs)) return;
     this.#lastRunAt = now;
+    for (const folder of [paths.home, paths.spool]) removeLeftovers(folder, temporaryNames);
+    retrySetAside(paths.spool, now);
     // Pruning a session keeps the record of its death. A chat of this host records its own.
     recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {

@@ -3,7 +3,16 @@ import * as fs from "node:fs";
 import { join, dirname } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
-import { append, drain, remove, isEmpty, survey, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
+import {
+  append,
+  drain,
+  remove,
+  isEmpty,
+  retrySetAside,
+  survey,
+  type DrainOptions,
+  type SpoolEntry,
+} from "#src/store/spool.ts";
 import { T0, tempHome } from "#harness/store/store-test.ts";
 import { aCliHome, holding } from "#harness/machine/cli-home.ts";
 
@@ -62,11 +71,34 @@ it("an entry with which two processes have died is set aside and named; what is 
   expect(drained(folder)).toEqual([]);
   const { out } = await home.shim("doctor");
   expect(out).toMatch(
-    /warn {2}spool: .*\.fatal is skipped \(the host ended 2 times.*\n {6}fix: Nothing reads it again/,
+    /warn {2}spool: .*\.fatal is skipped \(the host ended 2 times.*\n {6}fix: The host tries it again by itself/,
   );
   expect(out).toMatch(/\.unreadable is skipped \(no whole event.*\n {6}fix: Nothing reads it again/);
   for (const name of fs.readdirSync(folder)) if (name.endsWith(".unreadable")) fs.rmSync(join(folder, name));
   remove(folder, ({ at }) => at === T0 + 2);
+  expect(fs.readdirSync(folder)).toEqual([]);
+});
+
+it("an entry that was set aside is tried once again ten minutes later, then after twice the time", async () => {
+  const folder = tempHome().spool;
+  append(folder, { at: T0 });
+  const die = (): Promise<unknown> =>
+    expect(inProcess(folder, "drain(folder, () => process.kill(process.pid, 'SIGKILL'));")).rejects.toBeDefined();
+  await die();
+  await die();
+  expect(drained(folder)).toEqual([]);
+  const setAsideAt = (): number => fs.statSync(join(folder, fs.readdirSync(folder)[0] ?? "")).ctimeMs;
+  const retry = (ms: number): boolean => {
+    retrySetAside(folder, setAsideAt() + ms);
+    return !isEmpty(folder);
+  };
+  expect([retry(599_000), retry(600_000)]).toEqual([false, true]);
+  await die();
+  expect(drained(folder)).toEqual([]);
+  // It waits since an hour before it was set aside.
+  fs.utimesSync(join(folder, fs.readdirSync(folder)[0] ?? ""), 0, setAsideAt() / 1_000 - 3_600);
+  expect([retry(3_590_000), retry(3_610_000)]).toEqual([false, true]);
+  expect(drained(folder)).toEqual([{ at: T0 }]);
   expect(fs.readdirSync(folder)).toEqual([]);
 });
 
