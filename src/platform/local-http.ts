@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { codeOf } from "../shared/error.ts";
 
@@ -16,13 +16,13 @@ export interface HostRequest {
 /** Status by which a host says that the answer waits for a person. */
 const processing = 102;
 
-/** Resolves to null where no host listens. */
-export function requestHost(
+/** @returns null where no host listens @throws {Error} where that cannot be seen */
+export async function requestHost(
   socketPath: string,
   { method, path, headers = {}, body, signal, onHeld }: HostRequest,
 ): Promise<IncomingMessage | null> {
   // Without a socket no connection is tried: a hook that finds no host loads nothing for it.
-  if (process.platform !== "win32" && !existsSync(socketPath)) return Promise.resolve(null);
+  if (process.platform !== "win32" && !statSync(socketPath, { throwIfNoEntry: false })) return null;
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, signal, headers }, resolve);
     sent.on("information", ({ statusCode }) => {

@@ -91,8 +91,9 @@ export function diskAdvice(error: unknown): string | null {
 }
 
 function adviceOf(code: AdvisedCode, errno: string | null, path: string): string {
-  if (code === "store_readonly" && errno !== "EROFS" && isOfAnotherUser(path))
-    return `it belongs to another user, as after a command with sudo; make it yours: sudo chown -R "$(id -u)" ${dirname(path)}. Nothing was changed`;
+  const folder = code === "store_readonly" && errno !== "EROFS" ? folderOfAnotherUser(path) : null;
+  if (folder !== null)
+    return `it belongs to another user, as after a command with sudo; make it yours: sudo chown -R "$(id -u)" ${folder}. Nothing was changed`;
   const advice = adviceByErrno[errno ?? ""];
   return advice === undefined ? adviceByCode[code] : `${advice}. Nothing was half-written`;
 }
@@ -150,13 +151,14 @@ function codeOfErrno(name: string | null): AdvisedCode | undefined {
   return errnos.find(([, names]) => names.includes(name ?? ""))?.[0];
 }
 
-/** Whether a file, or else the nearest folder that can be seen, is another user's. */
-function isOfAnotherUser(path: string): boolean {
+/** The folder of a file, or the nearest one that can be seen, where that is another user's. */
+function folderOfAnotherUser(path: string): string | null {
   try {
-    const { uid } = statSync(path);
-    return uid !== (process.getuid?.() ?? uid);
+    const stats = statSync(path);
+    const isOwn = stats.uid === (process.getuid?.() ?? stats.uid);
+    return isOwn ? null : stats.isDirectory() ? path : dirname(path);
   } catch {
-    return dirname(path) !== path && isOfAnotherUser(dirname(path));
+    return dirname(path) === path ? null : folderOfAnotherUser(dirname(path));
   }
 }
 

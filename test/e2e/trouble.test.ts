@@ -1,11 +1,19 @@
-import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync, spawn } from "node:child_process";
+import { chmodSync, chownSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { answered, integrityOf, spawnServer, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import {
+  answered,
+  built,
+  envOf,
+  integrityOf,
+  spawnServer,
+  startServer,
+  storeOf,
+} from "#harness/machine/mcp-process.ts";
 import { killHosts, servingHost, hostsOf } from "#harness/machine/process-tree.ts";
-import { failingDisk, lacking, MachineHome, patience } from "#harness/machine/programs.ts";
+import { failingDisk, lacking, MachineHome, outputOf, patience } from "#harness/machine/programs.ts";
 import { prompt, prompts } from "#harness/machine/prompt-hook.ts";
 import { smallDisk } from "#harness/store/small-disk.ts";
 import { tempHome } from "#harness/store/store-test.ts";
@@ -135,6 +143,26 @@ it("the host of a home with a long path is found by processes with another TMPDI
   expect(prompt(paths, 1, { TMPDIR: there })).toMatchObject(saved);
   expect((await machine.shim("host", "status")).code).toBe(0);
   expect((await server.callTool("shim_session_status", {})).isError).toBe(false);
+});
+
+it("in a home of another user, as after sudo, prompts and commands say so with the way out", async (test) => {
+  if (process.getuid?.() !== 0) test.skip("only root can be another user");
+  const paths = tempHome();
+  const [folder, nobody] = [dirname(paths.home), { uid: 65_534, gid: 65_534 }];
+  chmodSync(folder, 0o755);
+  expect(prompt(paths, 1)).toMatchObject(saved);
+  // A folder that cannot be entered, then a socket that cannot be asked.
+  for (const owner of [0, nobody.uid]) {
+    chownSync(paths.home, owner, owner);
+    expect(prompt(paths, 2, {}, nobody)).toMatchObject(
+      shown(`belongs to another user, as after a command with sudo; make it yours: sudo chown -R`),
+    );
+    const { err } = await outputOf(
+      spawn(process.execPath, [built.launcher, "host", "status"], { env: envOf(paths), ...nobody }),
+    );
+    expect(err).toContain("belongs to another user");
+  }
+  await killHosts(paths.home);
 });
 
 const lackings = { locks: "has no locks", sockets: "no socket can be made" } as const;

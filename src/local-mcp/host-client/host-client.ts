@@ -26,7 +26,7 @@ import type {
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "./host-watch.ts";
-import { messageOf } from "../../shared/error.ts";
+import { codeOf, messageOf } from "../../shared/error.ts";
 import { HostStatus } from "../../contract/machine/installation.ts";
 import {
   callPath,
@@ -71,6 +71,7 @@ export async function runningHost(
     return ok({ host: answer && HostStatus.parse(parseJson(await text(answer))) });
   } catch (error) {
     if (error instanceof SocketFolderError) return unusable(error.message);
+    if (codeOf(error) === "EACCES") return unusable(messageOf(toStoreError(error, socket)));
     return unusable(
       `The host at ${socket} does not answer. The next message of a chat, or command that changes something, ends it and starts another.`,
     );

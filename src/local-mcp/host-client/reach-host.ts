@@ -103,9 +103,12 @@ function spawnHost({ home, program, env }: HostStart): void {
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     const command = [process.execPath, ...nodeOptions, program] as const;
-    // Clients end all processes below their servers, so the shell between leaves the host to init.
+    // Clients end all processes below their servers, so the shell between leaves the host to init. The other
+    // one states its process before it becomes the host, which may soon write there why it fails.
     const [file, ...args] =
-      process.platform === "win32" ? command : ["/bin/sh", "-c", `"$@" & echo $! >${markName}`, "sh", ...command];
+      process.platform === "win32"
+        ? command
+        : ["/bin/sh", "-c", `/bin/sh -c 'echo $$ >${markName}; exec "$@"' sh "$@" &`, "sh", ...command];
     const started = spawn(file, args, {
       detached: true,
       stdio: ["ignore", "ignore", log],
@@ -227,8 +230,13 @@ export async function reachHost(
 
 /** How long a start has been under way, so that of one that hangs a single event waits. */
 function startingMs(home: string): number {
-  const ageMs = Date.now() - (statSync(startMark(home), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-  return isWithin(ageMs, maxStartMs) ? Math.max(0, ageMs) : 0;
+  try {
+    const ageMs = Date.now() - statSync(startMark(home)).mtimeMs;
+    return isWithin(ageMs, maxStartMs) ? Math.max(0, ageMs) : 0;
+  } catch {
+    // None is under way, or a start says why the home cannot be read.
+    return 0;
+  }
 }
 
 function orNoHost(attempt: () => void): void {

@@ -15,13 +15,14 @@ const { status, stdout, stderr } = spawnSync(name, args, { input, encoding: "utf
 process.stdout.write(JSON.stringify({ status, stdout, stderr }));`;
 
 /** A prompt, as Claude Code sends it. */
-export function prompt(paths: Paths, n = 1, more: NodeJS.ProcessEnv = {}) {
+/** @param user whose process the client is; absent: this process' own */
+export function prompt(paths: Paths, n = 1, more: NodeJS.ProcessEnv = {}, user: { uid?: number; gid?: number } = {}) {
   const own = { CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: session, NODE_NO_WARNINGS: "1" };
   const given = { prompt: `prompt ${n} ghp_${"0aB".repeat(12)}`, prompt_id: `p${n}` };
   const payload = { session_id: session, hook_event_name: "UserPromptSubmit", cwd: dirname(paths.home), ...given };
   const command = ["/bin/sh", script, process.execPath, "UserPromptSubmit", "--client", "claude-code"];
   const input = JSON.stringify({ command, input: JSON.stringify(payload) });
-  const options = { env: envOf(paths, { ...own, ...more }), input, encoding: "utf8" } as const;
+  const options = { env: envOf(paths, { ...own, ...more }), input, encoding: "utf8", ...user } as const;
   const got = execFileSync(process.execPath, ["-e", clientProgram], options);
   return JSON.parse(got) as Pick<SpawnSyncReturns<string>, "status" | "stdout" | "stderr">;
 }
