@@ -13,7 +13,8 @@ const maxSocketBytes = 103;
  * Address of the host of a home: a Unix socket, on Windows a named pipe. Containers that share a
  * home see other processes, so each process namespace (`boot`) has a host of its own.
  *
- * @returns what the last host has stated, whatever its TMPDIR; before the first the one that it would have here
+ * @returns what the last host has stated, whatever its TMPDIR; before the first one the address
+ *   that it would have here
  */
 export function hostSocket(home: string, boot: string): string {
   const own = newHostSocket(home, boot);
@@ -57,7 +58,7 @@ export function unmarkHost(home: string, host: ProcessIdentity): void {
 export function markedHost(home: string, boot: string): ProcessIdentity | null {
   try {
     const mark = parseObject(readFileSync(hostMark(home, boot), "utf8"));
-    // That of a copied home is the host of the other.
+    // The mark of a copied home is that of the other home.
     return mark?.["home"] === String(inodeOf(home)) ? asProcessIdentity(mark) : null;
   } catch {
     return null;

@@ -35,7 +35,7 @@ export function fileLog(path: string, now: () => number): Log {
   };
 }
 
-/** An error of `process.stderr` comes later, and ends the process: it may be a file on the same disk. */
+/** `process.stderr` may be a file on the same disk: its error comes later, and ends the process. */
 function writeError(text: string): void {
   try {
     writeSync(2, text);

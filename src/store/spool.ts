@@ -175,14 +175,14 @@ function applyFile(path: string, apply: (entry: SpoolEntry) => void): boolean {
 const minRetryMs = 600_000;
 
 /**
- * A kill from outside is not the fault of the entry that was being read: what was set aside for the ends of
- * its readers is tried again, each time after twice the time, by one process.
+ * A kill from outside is not the fault of the entry that was being read: one that was set aside
+ * for the ends of its readers is tried again, each time after twice the time, by one process.
  */
 export function retrySetAside(folder: string, now: number): void {
   for (const { name, reason } of survey(folder).unreadable) {
     const path = join(folder, name);
     const { ctimeMs = now, mtimeMs = now } = lstatSync(path, { throwIfNoEntry: false }) ?? {};
-    // It was written at the one and renamed at the other.
+    // The entry was written at the one and renamed at the other.
     const isDue = now - ctimeMs >= Math.max(minRetryMs, ctimeMs - mtimeMs);
     if (reason === setAsideReasons.get(fatal) && isDue) tryRename(path, path.replace(fatal, `.${maxAttempts - 1}`));
   }

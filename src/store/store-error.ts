@@ -76,7 +76,7 @@ const errnos: readonly (readonly [code: AdvisedCode, names: readonly string[]])[
   ["store_unavailable", ["EIO", "EMFILE", "ENFILE", "ENOLCK", "ENOTDIR", "ELOOP", "ENOENT", "EEXIST", "EBUSY"]],
 ];
 
-/** What the system refuses whatever the file, and what to do. */
+/** Errors of the system that do not depend on the file, with what to do. */
 const adviceByErrno: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space (and files: `df -i`), then try again",
   EDQUOT: "your quota on this disk is used up; remove some of your files, then try again",

@@ -173,13 +173,13 @@ export const mutants: readonly Mutant[] = [
     'return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };',
     'return { content: [{ type: "text", text: withCommand(chat, text) }] };',
   ]),
-  defect(48, "src/local-mcp/host/host-address.ts", "a host that ends takes the socket of the next one away", [
-    "const bound = isWindows ? socket : join(",
-    "const bound = isWindows || socket ? socket : join(",
-  ]),
   defect(48, "src/local-mcp/host/host-address.ts", "a host whose socket was removed is never found again", [
     "if (isWindows || this.#inode === null ||",
     "if (isWindows || this.#wasStated || this.#inode === null ||",
+  ]),
+  defect(48, "src/platform/host-socket.ts", "a caller starts a second host beside one that lives, and finds neither", [
+    "return process.kill(host.pid, recallSignal);",
+    "return false;",
   ]),
   defect(50, "src/coordination/chats/liveness.ts", "a chat that went silent loses at once what it may still trust", [
     "else leases.freezeAllOf(tx, row.chat);",

@@ -103,8 +103,8 @@ function spawnHost({ home, program, env }: HostStart): void {
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     const command = [process.execPath, ...nodeOptions, program] as const;
-    // Clients end all processes below their servers, so the shell between leaves the host to init. The other
-    // one states its process before it becomes the host, which may soon write there why it fails.
+    // Clients end all processes below their servers: the first shell leaves the host to init. The
+    // other one states its process before it becomes the host, which may soon write why it fails.
     const [file, ...args] =
       process.platform === "win32"
         ? command

@@ -24,7 +24,7 @@ const noInode = 0n;
 /** Where a host can be reached: it is stated as long as the host lives, whatever removes it. */
 export class HostAddress {
   readonly #options: HostAddressOptions;
-  /** Of the socket; null: it is being made. */
+  /** Inode of the socket; null: it is being made. */
   #inode: bigint | null = null;
   #wasStated = false;
 
@@ -69,7 +69,7 @@ export class HostAddress {
   #open(bound: string): void {
     const { runtime, self, socket } = this.#options;
     const { home } = runtime.paths;
-    // What fails from here on is tried again.
+    // A failure from here on leads to another attempt.
     this.#inode = noInode;
     this.#wasStated = true;
     if (!isWindows) {

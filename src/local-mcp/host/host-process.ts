@@ -358,7 +358,7 @@ const busyMs = 2_000;
 interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">, Pick<Runtime, "startJob"> {
   readonly home: string;
   readonly self: ProcessIdentity;
-  /** The host has ended, and another process can be the host. @param reason why it could not begin */
+  /** Another process can be the host now. @param reason why this one could not begin */
   readonly onEnded: (reason?: string) => void;
 }
 
