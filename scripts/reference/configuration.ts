@@ -196,6 +196,6 @@ ${settingsTable()}
 | \`NO_COLOR\` | no colors |
 | \`SHIM_DEBUG=1\` | adds the stack to an error |
 
-Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim team locks run ...\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim team leaders run ...\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
+Programs that SHIM starts get: \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
 `;
 }

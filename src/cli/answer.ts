@@ -68,31 +68,6 @@ export function recordLines(fields: Readonly<Record<string, string | null>>): st
   );
 }
 
-interface TreeParts<Item> {
-  readonly below: (item: Item) => readonly Item[];
-  readonly text: (item: Item) => string;
-}
-
-/** Each item with what is below it; one that several have below them is drawn in full once. */
-export function treeLines<Item>(roots: readonly Item[], { below, text }: TreeParts<Item>): string[] {
-  const drawn = new Set<Item>();
-  const draw = (item: Item, lead: string, indent: string): string[] => {
-    const inner = below(item);
-    const isAgain = drawn.has(item);
-    drawn.add(item);
-    const line = `${lead}${text(item)}${isAgain && inner.length > 0 ? " (see above)" : ""}`;
-    if (isAgain) return [line];
-    return [
-      line,
-      ...inner.flatMap((one, at) => {
-        const isLast = at === inner.length - 1;
-        return draw(one, `${indent}${isLast ? "└─ " : "├─ "}`, `${indent}${isLast ? "   " : "│  "}`);
-      }),
-    ];
-  };
-  return roots.flatMap((root) => draw(root, "", ""));
-}
-
 /** Stable exit codes; documented in docs/reference/README.md. */
 export const exitCodes = {
   ok: 0,
@@ -100,11 +75,8 @@ export const exitCodes = {
   wrongUsage: 2,
   notFound: 3,
   incomplete: 4,
-  leaseNotGot: 75,
   leaseLost: 76,
   unusableNode: 78,
-  notStartable: 126,
-  noSuchProgram: 127,
   interrupted: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

@@ -11,15 +11,6 @@ import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
 import { systemSite } from "../local-mcp/host/operation-runner.ts";
 import type { SystemSite, LoadedRuntime, HostClient } from "../machine/operations/operation-context.ts";
 import type { Log } from "../platform/log-file.ts";
-import {
-  endGroup,
-  exitCode,
-  groupOf,
-  markName,
-  processMark,
-  readReport,
-  startWatched,
-} from "../platform/run-program.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
@@ -31,13 +22,6 @@ export interface ProcessStart {
   readonly cwd: string;
   /** Added to the environment of this process. */
   readonly env?: NodeJS.ProcessEnv;
-}
-
-interface ProcessGroup {
-  /** Exit code, or 128 plus the signal's number. Rejects when the start fails. */
-  readonly ended: Promise<number>;
-  /** Sends TERM to all, and KILL after so many ms. Resolves when no process is left. */
-  end(graceMs: number): Promise<void>;
 }
 
 export interface Io extends SystemSite {
@@ -71,8 +55,6 @@ export interface Io extends SystemSite {
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Resolves to the exit code. Rejects with the system's error when the start fails. */
   readonly startProcess: (start: ProcessStart) => Promise<number>;
-  /** Starts it as a process group that Ctrl-C in this terminal does not reach. */
-  readonly startGroup: (start: ProcessStart & { readonly env: NodeJS.ProcessEnv }) => ProcessGroup;
   /** Loads SQLite, so only for commands that need the store. */
   readonly makeRuntime: () => Promise<LoadedRuntime>;
 }
@@ -112,7 +94,6 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
-    startGroup,
     hostClient: hostClientOf,
     makeRuntime: () => makeRuntime(env),
   };
@@ -227,48 +208,6 @@ async function makeRuntime(env: NodeJS.ProcessEnv): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
   const runtime = systemRuntime({ driver: open, busyMs: 5_000, isReadOnly: true, log, env });
   return { runtime: besideHost(runtime), driver, fallbackReason };
-}
-
-/** Forwarded to the group; a second Ctrl-C must not leave it running. */
-const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
-
-/**
- * Runs without a shell, and not longer than this process. Windows has no groups: there only the
- * program itself is ended.
- */
-export function startGroup({
-  command,
-  args,
-  cwd,
-  env,
-}: ProcessStart & { readonly env: NodeJS.ProcessEnv }): ProcessGroup {
-  const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
-  const listen = onSignals(forwardedSignals, () => undefined);
-  const child = startWatched({ command, args, cwd, env: { [markName]: processMark(), ...env } }, "inherit");
-  const group = child.pid === undefined ? null : groupOf(child.pid);
-  const report = group && readReport(child);
-  child.on("error", reject);
-  child.on("close", (code, signal) => {
-    const end = report?.() ?? { code, signal };
-    if ("message" in end) reject(Object.assign(new Error(end.message), { code: end.code }));
-    else resolve(exitCode(end.code, end.signal));
-  });
-  let ending = Promise.resolve();
-  const whole = async (): Promise<number> => {
-    try {
-      return await ended;
-    } finally {
-      await ending;
-      listen();
-    }
-  };
-  return {
-    ended: whole(),
-    end: (graceMs) => {
-      if (group) ending = endGroup(group, graceMs);
-      return ending;
-    },
-  };
 }
 
 const maxChars = 4_000_000;

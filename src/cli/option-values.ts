@@ -64,17 +64,6 @@ function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }
 
-/** The contract allows up to an hour for leases. */
-export function durationUpTo(minSeconds: number, maxMinutes = 60): (text: string) => number {
-  const maxText = maxMinutes === 60 ? "1h" : `${maxMinutes}m`;
-  return (text) => {
-    const ms = /^0s?$/.test(text) ? 0 : parseDuration(text);
-    if (ms === null || ms < minSeconds * 1_000 || ms > maxMinutes * 60_000)
-      throw new InvalidArgumentError(`It must be a duration from ${minSeconds}s to ${maxText}, such as 30s or 5m.`);
-    return ms;
-  };
-}
-
 export function durationOption(text: string): number {
   const ms = parseDuration(text);
   if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");

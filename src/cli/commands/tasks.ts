@@ -1,11 +1,9 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/model-routes.ts";
-import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
+import { type TaskLine, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
-import { successBounds } from "../../learning/routing/model-router.ts";
-import { age, oneLine, pluralize, progressText } from "../../shared/format.ts";
+import { age, pluralize, progressText } from "../../shared/format.ts";
 import { type Result, ok, type Failure } from "../../shared/result.ts";
 import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts";
 import {
@@ -14,7 +12,6 @@ import {
   recordLines,
   tableView,
   textOf,
-  treeLines,
   type Shown,
   type Columns,
   wrongWords,
@@ -36,7 +33,6 @@ export function addCommand(program: Command, cli: Cli): void {
     isLabelled: true,
     view: showView,
   });
-  addTree(task, cli);
   defineWork(cli, task, "cancel", {
     operation: "tasks.cancel",
     args: ["task"],
@@ -52,7 +48,6 @@ export function addCommand(program: Command, cli: Cli): void {
   addBranches(task, cli);
   addWatch(task, cli);
   addDead(task, cli);
-  addRouting(task, cli);
 }
 
 function addList(task: Command, cli: Cli): void {
@@ -118,33 +113,6 @@ function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): str
   const isOver = endStates.has(state);
   const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
   return parts.filter((text) => text !== "").join("; ") || "-";
-}
-
-const maxTreeTasks = 1_000;
-
-function addTree(task: Command, cli: Cli): void {
-  defineWork(cli, task, "tree", {
-    operation: "tasks.tree",
-    args: ["task"],
-    fixed: { limit: maxTreeTasks },
-    view: ({ roots, tasks, isMore }, _cli, { link }) => {
-      if (roots.length === 0) return `No task is open at ${link.where}.\n`;
-      const byNumber = new Map(tasks.map((one) => [one.task, one]));
-      const parts = Map.groupBy(tasks, ({ parent }) => parent);
-      const lines = treeLines(roots, {
-        below: (one) => {
-          const inner = [...(byNumber.get(one)?.dependsOn ?? []), ...(parts.get(one) ?? []).map((part) => part.task)];
-          return [...new Set(inner)].toSorted((a, b) => a - b);
-        },
-        text: (one) => {
-          const node = byNumber.get(one);
-          if (!node) return `${one} ${isMore ? "left out" : "no longer kept"}`;
-          return `${one} ${node.type}${node.ref === null ? "" : ` (${oneLine(node.ref, 60)})`}: ${node.state}`;
-        },
-      });
-      return [...lines, isMore && `There are more than ${maxTreeTasks} tasks; the rest is left out.`];
-    },
-  });
 }
 
 type Explained = OutputOf<"tasks.explain">;
@@ -236,27 +204,8 @@ const ReplayFields = z.object({
   limit: filterShape.limit.unwrap().optional().describe("at most this many, the lowest numbers first (default: 100)"),
 });
 
-/** Figures by type, and what can be done with dead tasks. */
+/** Commands for dead tasks. */
 function addDead(task: Command, cli: Cli): void {
-  defineWork(cli, task, "stats", {
-    operation: "tasks.stats",
-    view: tableView({
-      rows: ({ types }) => types,
-      columns: {
-        TYPE: ({ type }) => type,
-        QUEUED: "queued",
-        OLDEST: "oldestQueuedMs",
-        RUNNING: "running",
-        DONE: "done",
-        DEAD: "dead",
-        "DONE/H": "doneLastHour",
-        "WAIT P50/P95": ({ wait }) => percentiles(wait),
-        "RUN P50/P95": ({ run }) => percentiles(run),
-      },
-      empty: "No tasks.",
-      notes: ({ isAll }) => [!isAll && "Of the newest 10000 tasks only."],
-    }),
-  });
   addReplay(task, cli);
   defineWork(cli, task, "discard", {
     operation: "tasks.discard",
@@ -266,10 +215,6 @@ function addDead(task: Command, cli: Cli): void {
       state === "dead" ? null : failed("not_dead", `task ${input.task} is ${state}, not dead.`),
     view: (_output, _cli, { input }) => [`Task ${input.task} is discarded.`],
   });
-}
-
-function percentiles(times: TypeStats["wait"]): string {
-  return times === null ? "-" : `${age(times.p50Ms)} / ${age(times.p95Ms)}`;
 }
 
 function addReplay(task: Command, cli: Cli): void {
@@ -355,77 +300,4 @@ export function mergedText({ works, into, before, commit }: MergedTask): string 
   const what = works.map(({ task, branch }) => `task ${task} (${branch})`).join(", ");
   if (commit === before) return `${into} already has all of ${what}.\n`;
   return `${what} ${works.length === 1 ? "is" : "are"} merged into ${into}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
-}
-
-interface TypeReport extends TypeRoutes {
-  readonly type: string;
-}
-
-interface Reports {
-  readonly types: readonly TypeReport[];
-}
-
-function addRouting(task: Command, cli: Cli): void {
-  defineWork(cli, task, "routing", {
-    operation: "tasks.routes",
-    args: ["type"],
-    summary: "Which models did the tasks of a type, how well, and the cost of an accepted one.",
-    run: readReports,
-    view: ({ types }) =>
-      types.length === 0
-        ? "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim task routing <type>` shows the models of others.\n"
-        : types.map((report) => reportText(cli, report)).join("\n"),
-  });
-}
-
-async function readReports({ link, input }: Work<"tasks.routes">): Promise<CliResult<Reports>> {
-  const routed = await link.call("tasks.routes", {});
-  if (!routed.ok) return routed;
-  const types: TypeReport[] = [];
-  for (const type of input.type === undefined ? routed.value.types : [input.type]) {
-    const found = await link.call("tasks.routes", { type });
-    if (!found.ok) return found;
-    const { routes } = found.value;
-    const isRouted = routed.value.types.includes(type);
-    if (routes && (isRouted || routes.models)) types.push({ type, ...routes });
-  }
-  return ok({ types });
-}
-
-const tierColumns: Columns<TierCounts> = {
-  TIER: "tier",
-  MODEL: modelText,
-  BAND: "band",
-  TRIED: "tried",
-  DONE: ({ tried, succeeded }) => `${((100 * succeeded) / tried).toFixed(0)} %`,
-  "AT LEAST": (counts) => `${(100 * successBounds(counts).low).toFixed(0)} %`,
-  "MEAN COST": meanCost,
-};
-
-const modelColumns: Columns<ModelAttempts> = {
-  MODEL: modelText,
-  "CHOSEN BY": ({ source }) => (source === "router" ? "the route" : "no route"),
-  ATTEMPTS: "attempts",
-  DONE: "done",
-  "MEAN COST": meanCost,
-};
-
-function modelText({ model, effort }: { readonly model: string; readonly effort: string | null }): string {
-  return effort === null ? model : `${model}, ${effort}`;
-}
-
-function meanCost({ meanCostMicros: micros }: { readonly meanCostMicros: number | null }): string {
-  return micros === null ? "not known" : `$${(micros / 1e6).toFixed(4)}`;
-}
-
-function reportText(cli: Cli, { type, models = [], tiers, routed }: TypeReport): string {
-  const { tasks, accepted, costMicros } = routed;
-  const isRouted = tiers.length > 0 || tasks > 0;
-  return textOf([
-    isRouted && `Tasks of the type ${type}: first attempts by tier`,
-    isRouted && cli.table(tiers, tierColumns, "None whose tier was a choice.\n"),
-    accepted > 0 &&
-      `${pluralize(tasks, "routed task")}, ${accepted} of them accepted: $${(costMicros / accepted / 1e6).toFixed(4)} for each accepted one, with all attempts.`,
-    models.length > 0 && `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`,
-  ]);
 }

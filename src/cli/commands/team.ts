@@ -2,31 +2,19 @@ import { Option, type Command } from "commander";
 import * as z from "zod";
 import { leaderScheme } from "../../contract/leases.ts";
 import { stateWords } from "../../contract/chat-state.ts";
-import { type Json, Id } from "../../contract/values.ts";
+import type { Json } from "../../contract/values.ts";
 import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
-import type { RightRequest } from "../../machine/operations/operation-context.ts";
-import { codeOf, messageOf } from "../../shared/error.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import {
-  exitCodes,
-  notFound,
-  wrongUsage,
-  type CliResult,
-  type FailedResult,
-  tableView,
-  type Columns,
-  wrongWords,
-} from "../answer.ts";
-import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { exitCodes, notFound, type CliResult, type FailedResult, tableView, type Columns } from "../answer.ts";
+import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { durationText, durationUpTo } from "../option-values.ts";
 import { defineWork, findChat, type Work } from "../workspace-command.ts";
 import { addBudget, addSettings, addState } from "./team-state.ts";
 
@@ -270,7 +258,6 @@ function addLocks(program: Command, cli: Cli): void {
       empty: "No leases are held.",
     }),
   });
-  addLockRun(command, cli);
   defineWork(cli, command, "check", {
     operation: "leases.check",
     args: ["resource", "token"],
@@ -294,7 +281,7 @@ function tokenLost(resource: string, token: number, holder: string | null): Fail
 }
 
 function addLeaders(team: Command, cli: Cli): void {
-  const leaders = defineWork(cli, team, "leaders", {
+  defineWork(cli, team, "leaders", {
     operation: "leases.list",
     hidden: ["holder"],
     fixed: { prefix: leaderScheme },
@@ -311,116 +298,4 @@ function addLeaders(team: Command, cli: Cli): void {
       empty: "No election has a leader.",
     }),
   });
-  addLeaderRun(leaders, cli);
-}
-
-interface HoldOptions extends CommonOptions {
-  readonly wait?: number;
-  readonly ttl: number;
-  readonly once?: boolean;
-}
-
-function addLockRun(locks: Command, cli: Cli): void {
-  const command = locks
-    .command("run <resource> <command...>")
-    .description("run a command while this lease is held: `shim team locks run db -- npm run migrate`")
-    .option("--wait <duration>", "how long to wait for it (default: not at all)", durationUpTo(0))
-    .addOption(ttlOption("how long the lease outlives this process if it is killed", durationUpTo(1), 60_000));
-  cli.define(
-    command,
-    "db -- npm run migrate",
-    async ({ wait = 0, ttl }: HoldOptions, resource: string, words: CommandWords) => {
-      if (words[0] === "")
-        return wrongWords("give the command after --: `shim team locks run <resource> -- npm test`.");
-      return runHolding(cli, { kind: "lock", name: resource, ttlMs: ttl, waitMs: wait }, words, false);
-    },
-  );
-}
-
-function ttlOption(description: string, parse: (text: string) => number, ms: number): Option {
-  return new Option("--ttl <duration>", description).argParser(parse).default(ms, durationText(ms));
-}
-
-function addLeaderRun(leaders: Command, cli: Cli): void {
-  const command = leaders
-    .command("run <name> <command...>")
-    .description("run a command while this process leads an election: `shim team leaders run deploy -- ./deployer`")
-    .option("--once", "exit when leadership is lost (default: campaign again)")
-    .option("--wait <duration>", "exit when it does not lead by then (default: no limit)", durationUpTo(0))
-    .addOption(ttlOption("how long a term outlives this process when that is killed", durationUpTo(1, 10), 30_000));
-  cli.define(
-    command,
-    "deploy -- ./deployer",
-    async ({ wait, ttl, once }: HoldOptions, name: string, words: CommandWords) => {
-      if (!Id.safeParse(name).success)
-        return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);
-      if (words[0] === "")
-        return wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`);
-      const right = { kind: "election", name, ttlMs: ttl, waitMs: wait ?? null } as const;
-      return runHolding(cli, right, words, once !== true);
-    },
-  );
-}
-
-type CommandWords = readonly [program: string, ...args: string[]];
-
-/** Runs a command while this process has a right. @param isRepeated asks again for a lost one */
-function runHolding(cli: Cli, right: RightRequest, words: CommandWords, isRepeated: boolean): Promise<CommandResult> {
-  const { kind, name } = right;
-  const isLock = kind === "lock";
-  const lostCode = isLock ? "lease_lost" : "leadership_lost";
-  return cli.withWorkspace(async (workspace): Promise<CommandResult> => {
-    const stop = cli.io.interrupted();
-    for (let isFirst = true; ; isFirst = false) {
-      // After the first time the request is known to be valid, so an outage is retried.
-      const held = await workspace.hold({ ...right, isPatient: !isFirst }, stop);
-      if (!held.ok)
-        return held.error.code === "lease_held" ? err({ ...held.error, exit: exitCodes.leaseNotGot }) : held;
-      const { token, lost } = held.value;
-      if (!isLock) cli.progress(`Leads ${name}, term ${token}.`);
-      const text = String(token);
-      const env = isLock ? { SHIM_LEASE_TOKEN: text } : { SHIM_ELECTION: name, SHIM_TERM: text };
-      try {
-        const ran = await runUnder(cli, lost, words, env, stop);
-        if (!ran.ok) return ran;
-        const exit = ran.value;
-        const data = { ...(isLock ? { resource: name, token } : { name, term: token }), exitCode: exit };
-        if (!lost.aborted) return ok({ data, text: "", isOneLine: true, exit });
-        const what = isLock ? `the lease on ${name}` : `leadership of ${name}`;
-        const lostText = `${what} was lost, and the command was ended: ${String(lost.reason)}`;
-        if (!isRepeated) return err({ exit: exitCodes.leaseLost, code: lostCode, message: `${lostText}.` });
-        cli.progress(`The ${lostText}. Campaigning again.`);
-      } finally {
-        await held.value.release();
-      }
-    }
-  });
-}
-
-const graceMs = 5_000;
-
-/** Runs until it ends, its right is lost, or it is interrupted. */
-async function runUnder(
-  { io }: Cli,
-  lost: AbortSignal,
-  [command, ...args]: CommandWords,
-  extraEnv: Readonly<Record<string, string>>,
-  stop: AbortSignal,
-): Promise<CliResult<number>> {
-  const group = io.startGroup({ command, args, cwd: io.cwd, env: { ...io.env, ...extraEnv } });
-  const stopOrLost = AbortSignal.any([stop, lost]);
-  const end = (): void => void group.end(graceMs);
-  stopOrLost.addEventListener("abort", end, { once: true });
-  if (stopOrLost.aborted) end();
-  try {
-    return ok(await group.ended);
-  } catch (error) {
-    const isMissing = codeOf(error) === "ENOENT";
-    const message = isMissing
-      ? `there is no program ${command}.`
-      : `${command} cannot be started: ${messageOf(error)}.`;
-    return err({ exit: isMissing ? exitCodes.noSuchProgram : exitCodes.notStartable, code: "not_started", message });
-  } finally {
-    stopOrLost.removeEventListener("abort", end);
-  }
 }

@@ -176,7 +176,7 @@ interface Bounds {
 const z = 1.281_551_565_5;
 
 /** Wilson's bounds of a rate of success. */
-export function successBounds({ succeeded, tried }: Counts): Bounds {
+function successBounds({ succeeded, tried }: Counts): Bounds {
   if (tried === 0) return { low: 0, high: 1 };
   const rate = succeeded / tried;
   const shrink = z ** 2 / tried;

@@ -27,26 +27,6 @@ export type CallOperation = <Name extends MachineOperationName>(
   input: MachineInput<Name>,
 ) => Promise<OperationResult<MachineOutput<Name>>>;
 
-export interface RightRequest {
-  readonly kind: "lock" | "election";
-  readonly name: string;
-  /** How long it outlives this process. */
-  readonly ttlMs: number;
-  /** Limit of the wait; null: until it is free. */
-  readonly waitMs: number | null;
-  /** True: an outage is waited for. */
-  readonly isPatient?: boolean;
-}
-
-export interface HeldRight {
-  /** Fencing token, or term. */
-  readonly token: number;
-  /** Aborted when the right may not be relied on any more; the reason is a text. */
-  readonly lost: AbortSignal;
-  /** Ends the chat too, within a few seconds; without an answer the ttl ends the right. */
-  release(): Promise<void>;
-}
-
 export interface LoadedRuntime {
   readonly runtime: Runtime;
   readonly driver: DriverName;

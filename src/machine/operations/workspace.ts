@@ -1,6 +1,5 @@
 import { commandLine, commandLineChat } from "../../contract/chats.ts";
 import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
-import { leaderScheme } from "../../contract/leases.ts";
 import {
   operations,
   type CallInput,
@@ -15,21 +14,13 @@ import { WorkspaceClient, openLocalClient } from "../../coordinator-client/clien
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
-import { nodePlatform, untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
-import { marginMs } from "../../coordinator-client/edge/trust.ts";
+import { nodePlatform } from "../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { identify } from "../../platform/processes.ts";
-import { redactInput, redact } from "../../redaction/redact.ts";
-import { repeat } from "../../shared/async-work.ts";
+import { redactInput } from "../../redaction/redact.ts";
 import { findBadInput, badInputText } from "../../shared/check-input.ts";
 import { type Failure, err, ok, type Result } from "../../shared/result.ts";
-import type {
-  OperationContext,
-  HeldRight,
-  OperationError,
-  OperationResult,
-  RightRequest,
-} from "./operation-context.ts";
+import type { OperationContext, OperationError, OperationResult } from "./operation-context.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 
 const callTimeoutMs = 15_000;
@@ -181,11 +172,6 @@ export class Workspace {
     return registered.ok ? ok({ chat, incarnation: registered.value.incarnation }) : registered;
   }
 
-  /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
-  hold(right: RightRequest, stop: AbortSignal): Promise<OperationResult<HeldRight>> {
-    return holdRight(this, right, stop);
-  }
-
   /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void {
     this.client.onHint(listener);
@@ -197,98 +183,6 @@ export class Workspace {
   close(): void {
     this.client.close();
   }
-}
-
-const leaveTimeoutMs = 5_000;
-const longestWaitMs = 3_600_000;
-const retryMs = 5_000;
-
-/** The client renews the right and knows how long to trust it. */
-async function holdRight(
-  holder: Workspace,
-  request: RightRequest,
-  stop: AbortSignal,
-): Promise<OperationResult<HeldRight>> {
-  const held = await repeat(
-    () => acquireOnce(holder, request, stop),
-    (outcome) => {
-      if (outcome.ok || stop.aborted) return null;
-      if (outcome.error.code === "lease_held") return request.waitMs === null ? 0 : null;
-      return outcome.error.isTransient === true && request.isPatient === true ? retryMs : null;
-    },
-    (ms) => pause(nodePlatform(), ms, stop),
-  );
-  if (held.ok || !stop.aborted) return held;
-  const what = request.kind === "lock" ? "the lease was granted" : "this process led";
-  return err({ code: "interrupted", message: `interrupted before ${what}.` });
-}
-
-async function acquireOnce(
-  holder: Workspace,
-  { kind, name: asGiven, ttlMs, waitMs }: RightRequest,
-  stop: AbortSignal,
-): Promise<OperationResult<HeldRight>> {
-  const { client } = holder;
-  const registered = await client.register(toRunChat(holder, kind));
-  if (!registered.ok) return err(holder.toOperationError(registered.error));
-  const lost = new AbortController();
-  const lose = (reason: string): void => lost.abort(reason);
-  const name = redact(asGiven).text;
-  const timing = { ttlMs, waitMs: waitMs ?? longestWaitMs };
-  const resource = kind === "lock" ? name : leaderScheme + name;
-  const stopListening = onRightLost(client, resource, ttlMs, lose);
-  const release = async (): Promise<void> => {
-    stopListening();
-    await client.leave(leaveTimeoutMs);
-  };
-  const acquiring =
-    kind === "lock"
-      ? client.hold({ resource, ...timing }, { onLost: lose })
-      : client.lead({ name, ...timing }, { onLost: lose });
-  const acquired = await untilAborted(acquiring, stop);
-  if (acquired?.ok) {
-    const lease = acquired.value;
-    const releaseAll = async (): Promise<void> => {
-      await within(nodePlatform(), leaveTimeoutMs, lease.release());
-      await release();
-    };
-    return ok({ token: lease.token, lost: lost.signal, release: releaseAll });
-  }
-  await release();
-  if (acquired === null) return err({ code: "interrupted", message: "interrupted." });
-  const { code, message } = acquired.error;
-  return err(code === "lease_held" ? { code, message: `${message}.` } : holder.toOperationError(acquired.error));
-}
-
-/** One chat per run, so its leases belong to no other command. */
-function toRunChat({ machine, process }: Workspace, kind: RightRequest["kind"]): InputOf<"chats.register"> {
-  const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
-  const [prefix, client] = kind === "lock" ? ["run", "shim team locks run"] : ["lead", "shim team leaders run"];
-  const chat = `${prefix}-${name}-${newId(nodePlatform()).slice(-12)}`;
-  return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
-}
-
-/** Calls `lose` also for a lease that stays doubtful past its ttl. @returns stops listening */
-function onRightLost(
-  client: WorkspaceClient,
-  resource: string,
-  ttlMs: number,
-  lose: (reason: string) => void,
-): () => void {
-  let doubt: NodeJS.Timeout | undefined;
-  const stops = [
-    client.onLost(lose),
-    client.on((event) => {
-      if (event.type !== "right" || event.name !== resource) return;
-      clearTimeout(doubt);
-      // After a clock jump the lease is confirmed in a moment.
-      if (event.state === "doubtful") doubt = setTimeout(() => lose(event.reason), marginMs(ttlMs));
-    }),
-  ];
-  return () => {
-    clearTimeout(doubt);
-    for (const stop of stops) stop();
-  };
 }
 
 /** A host's own connection: opened at the first use, again after a failure. */

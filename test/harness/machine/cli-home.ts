@@ -6,7 +6,7 @@ import { expect, onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Command } from "commander";
 import { Cli } from "#src/cli/cli.ts";
-import { type Io, type ProcessStart, startGroup } from "#src/cli/io.ts";
+import type { Io, ProcessStart } from "#src/cli/io.ts";
 import { build, run } from "#src/cli/commands/program.ts";
 import { shellHookOf, type Launch } from "#src/platform/shim-command.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
@@ -204,7 +204,6 @@ function anIo(home: CliHome, overrides: Partial<Io>): PrintingIo {
     ...window,
     ...ends,
     parentPid: () => 1_000,
-    startGroup,
     out: "",
     err: "",
     stdout: (text: string) => void (io.out += text),

@@ -36,16 +36,7 @@ async function aBusyHome(): Promise<CliHome> {
   return home;
 }
 
-const tables = [
-  "sessions",
-  "effects",
-  "cost",
-  "cost --by session",
-  "task list",
-  "task stats",
-  "fork aaaa1111 --list",
-  "call",
-];
+const tables = ["sessions", "effects", "cost", "cost --by session", "task list", "fork aaaa1111 --list", "call"];
 
 it("in a pipe a table has every column and every cell whole, on one line each, so that grep and awk find all", async () => {
   const home = await aBusyHome();

@@ -1,22 +1,14 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { setTimeout as pause } from "node:timers/promises";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
 import { aCliHome, addSession, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { failed, filesWith, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { unlessGone } from "#harness/machine/process-tree.ts";
-import { patience } from "#harness/machine/programs.ts";
+import { failed, filesWith, ids, printed } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";
-import { type Io, startGroup } from "#src/cli/io.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
-import { systemProcesses } from "#src/platform/processes.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
 
 type Registration = Partial<InputOf<"chats.register">>;
@@ -205,162 +197,4 @@ it("a key is redacted alike where it is set and where it is read", async () => {
   await home.shim("team state set", token, '"here"');
   expect((await home.shim("team state get", token)).out).toBe('"here"\n');
   expect((await home.shim("team state list")).out).toContain("[redacted:github-token]");
-});
-
-/** Ends with 9 when it is asked to end. */
-const forever = 'process.on("SIGTERM", () => process.exit(9)); setInterval(() => 0, 1000);';
-/** With a process of its own that ignores TERM and whose pid it writes. */
-const stubborn = `const { spawn } = require("node:child_process");
-  const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)']);
-  deaf.stdout.once("data", () => writeFileSync(file, String(deaf.pid)));`;
-
-/** A machine on which commands with leases and terms run in real time, until `stop`. @param graceDivisor shortens the time for programs that ignore TERM */
-function aRunner(graceDivisor = 1) {
-  const home = aCliHome();
-  home.alive.add(process.pid);
-  const [file, exit] = [join(home.folder, "written"), join(home.folder, "exit")];
-  const stop = new AbortController();
-  const graces: number[] = [];
-  const real: Partial<Io> = {
-    interrupted: () => stop.signal,
-    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
-    startGroup: (start) => {
-      const group = startGroup(start);
-      return { ended: group.ended, end: (ms) => (graces.push(ms), group.end(ms / graceDivisor)) };
-    },
-  };
-  /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
-  const run = (command: string, options: readonly string[], script: string): ReturnType<CliHome["shim"]> => {
-    const text = `const { appendFileSync, existsSync, watch, writeFileSync } = require("node:fs");
-      const file = ${JSON.stringify(file)};
-      const exitWhenAsked = (code) => {
-        const check = () => existsSync(${JSON.stringify(exit)}) && process.exit(code);
-        watch(${JSON.stringify(home.folder)}, check);
-        check();
-      };
-      ${script}`;
-    return home.shimWith(real, `team ${command}`, ...options, "--", process.execPath, "-e", text);
-  };
-  const term = 'appendFileSync(file, process.env.SHIM_TERM + "\\n");';
-  const written = (): number[] => (existsSync(file) ? readFileSync(file, "utf8") : "").match(/.+/g)?.map(Number) ?? [];
-  const chats = async (): Promise<string[]> =>
-    ((await home.json("team chats --all")) as { chats: { state: string }[] }).chats.map(({ state }) => state);
-  return {
-    home,
-    stop,
-    graces,
-    real,
-    chats,
-    lead: (options: string[], script: string) => run("leaders run deploy", options, `${script}; ${term}`),
-    leaseRun: (options: string[], script: string) => run("locks run db", options, script),
-    written: (count = 1) => vi.waitUntil(() => written().length >= count && written(), patience),
-    askToExit: () => writeFileSync(exit, ""),
-    held: async () => (await home.json("team locks list"))["leases"],
-    comeChats: (count: number) => vi.waitUntil(async () => (await chats()).length === count, patience),
-    forceRelease: (resource: string) => home.shim(`team locks force-release ${resource} --reason test --yes`),
-  };
-}
-
-it("a command gets the token of its lease, which can be checked; its exit code is passed on, and the lease is released", async () => {
-  const rig = aRunner();
-  const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
-  const running = rig.leaseRun(["--json"], script);
-  const [token] = await rig.written();
-  expect(await rig.held()).toMatchObject([{ token, holder: holding(/^run-/) }]);
-  const check = (given = token) => rig.home.shim("team locks check db", String(given));
-  expect(await check()).toMatchObject(printed("db is held"));
-  expect(await check((token ?? 0) - 1)).toMatchObject(failed(76, /held by chat run-.* with another one/));
-  rig.askToExit();
-  const ran = await running;
-  expect([ran.code, ran.json()]).toEqual([7, { resource: "db", token, exitCode: 7 }]);
-  expect([await rig.held(), await rig.chats()]).toEqual([[], ["ended"]]);
-  expect(await check()).toMatchObject(failed(76, /not held/));
-});
-
-it("a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
-  const rig = aRunner(100);
-  const running = rig.leaseRun(["--ttl", "2s"], stubborn);
-  const [deaf = 0] = await rig.written();
-  await rig.forceRelease("db");
-  const ran = await running;
-  expect([ran.code, systemProcesses.facts(deaf)]).toEqual([76, null]);
-  expect(ran.err).toContain("the lease on db was lost");
-  // KILL follows, since one of them ignores TERM.
-  expect(rig.graces).toEqual([5_000]);
-});
-
-/** A process that runs one command as those with a lease do: arguments are the folder and the script. */
-const holder = `import { startGroup } from ${JSON.stringify(import.meta.resolve("#src/cli/io.ts"))};
-  const [cwd, script] = process.argv.slice(1);
-  startGroup({ command: process.execPath, args: ["-e", script], cwd, env: process.env });`;
-
-it("a command ends with the process that holds its lease, also where that is killed with -9", async () => {
-  const script = "console.log(process.pid); setInterval(() => 0, 1000);";
-  const args = ["--input-type=module", "-e", holder, temporaryFolder(), script];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
-  const pid = Number(line);
-  onTestFinished(() => void unlessGone(() => process.kill(pid, "SIGKILL"), null));
-  expect(systemProcesses.facts(pid)).not.toBeNull();
-  child.kill("SIGKILL");
-  await vi.waitFor(() => expect(systemProcesses.facts(pid)).toBeNull(), patience);
-});
-
-it.each([
-  ["leaseRun", 'appendFileSync(file, "1\\n");'],
-  ["lead", ""],
-] as const)(
-  "Ctrl-C ends the command of %s and releases what it holds; before that it starts nothing",
-  async (kind, script) => {
-    const rig = aRunner();
-    const running = rig[kind]([], `${forever} ${script}`);
-    await rig.written();
-    const waiting = rig[kind](["--wait", "1h"], script);
-    await rig.comeChats(2);
-    rig.stop.abort();
-    expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
-    expect([(await rig.written()).length, await rig.held(), await rig.chats()]).toEqual([1, [], ["ended", "ended"]]);
-  },
-);
-
-it("a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
-  const rig = aRunner();
-  const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
-  const first = rig.lead(["--json"], script);
-  const [term] = await rig.written();
-  expect(await rig.home.json("call elections.observe name=deploy")).toMatchObject({ leader: { name: "deploy", term } });
-  expect((await rig.home.shim("team leaders")).out).toMatch(/^ELECTION +LEADER +TERM +UNTIL\ndeploy +lead-\S+ /);
-  expect(await rig.lead(["--wait", "0.2s"], "")).toMatchObject(failed(75, "deploy"));
-  const next = rig.lead([], "setImmediate(() => process.exit(3))");
-  rig.askToExit();
-  const ran = await first;
-  expect([ran.code, ran.json()]).toEqual([7, { name: "deploy", term, exitCode: 7 }]);
-  expect((await next).code).toBe(3);
-  const [, second = 0] = await rig.written(2);
-  expect(second).toBeGreaterThan(term ?? 0);
-  expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
-});
-
-it("when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76 @night", async () => {
-  const rig = aRunner();
-  const running = rig.lead([], forever);
-  await rig.written();
-  await rig.forceRelease("leader:deploy");
-  const [one = 0, two = 0] = await rig.written(2);
-  expect(two).toBeGreaterThan(one);
-  rig.stop.abort();
-  expect(await running).toMatchObject(failed(9, /leadership of deploy was lost[^]*Campaigning again/));
-  expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
-});
-
-it("what cannot be run or asked is said", async () => {
-  const rig = aRunner();
-  expect((await rig.home.shimWith(rig.real, "team leaders run deploy -- no-such-program")).code).toBe(127);
-  await rig.home.misuses("team leaders run", [
-    [["a b", "--", "true"], "is not an election name"],
-    ["deploy", "missing required argument 'command'"],
-    [["deploy", "--", ""], "give the command after --"],
-    ["deploy --ttl 20m -- true", "from 1s to 10m"],
-  ]);
 });
