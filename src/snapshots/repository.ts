@@ -343,6 +343,8 @@ export interface SnapshotInput extends SnapshotDeps {
   readonly project: string;
   readonly snapshots: string;
   readonly checkpointId: string;
+  /** Other checkpoints that wait for the same reading. */
+  readonly alsoFor?: readonly string[];
   readonly now: number;
   readonly limits: SnapshotLimits & { readonly timeoutMs: number };
   readonly signal?: AbortSignal;

@@ -25,6 +25,9 @@ export interface SnapshotLimits {
   readonly maxTotalBytes: number;
   /** Files that a folder without git may hold. */
   readonly maxPlainFiles?: number;
+  /** Untracked files, and their bytes, that a reading takes in a git repository. */
+  readonly maxNewFiles?: number;
+  readonly maxNewBytes?: number;
 }
 
 export const ownRepository = "a separate git repository";
@@ -209,8 +212,8 @@ function unchangedExclusions(
 export interface UnsavedFile {
   readonly path: RawPath;
   readonly reason: string;
-  /** Size and epoch ms of its last change, where a change counts, too. */
-  readonly stamp?: readonly [bytes: number, modifiedMs: number];
+  /** Number of the file on its disk, which it keeps when it is moved. */
+  readonly inode?: number;
 }
 
 /** Folders of installed packages, which a project without git does not say to ignore. */
@@ -228,10 +231,10 @@ export async function listUnsaved(
   ignored: readonly RawPath[],
   leftOut: readonly ExcludedFile[],
 ): Promise<UnsavedFile[]> {
-  const found: UnsavedFile[] = leftOut.flatMap(({ path, reason }) => stampOf(top, toRaw(path), reason));
-  const folders = found.filter(({ stamp }) => stamp === undefined);
+  const found: UnsavedFile[] = leftOut.flatMap(({ path, reason }) => unsavedAt(top, toRaw(path), reason));
+  const folders = found.filter(({ path }) => path.endsWith("/"));
   for (const path of ignored) {
-    const one = { path, reason: ignoredReason };
+    const one = withInode(top, { path, reason: ignoredReason });
     found.push(one);
     if (path.endsWith("/")) folders.push(one);
   }
@@ -243,7 +246,7 @@ export async function listUnsaved(
     const names = entries.map((entry) => `${entry.name.toString("latin1")}${entry.isDirectory() ? "/" : ""}`);
     for (const name of names.toSorted(compare)) {
       if (name === ".git" || name === ".git/") continue;
-      const one = { path: `${path}${name}`, reason };
+      const one = withInode(top, { path: `${path}${name}`, reason });
       found.push(one);
       if (name.endsWith("/")) folders.push(one);
     }
@@ -251,48 +254,37 @@ export async function listUnsaved(
   return found.slice(0, maxListed);
 }
 
-function stampOf(top: string, path: RawPath, reason: string): UnsavedFile[] {
+function unsavedAt(top: string, path: RawPath, reason: string): UnsavedFile[] {
   const stats = readStats(top, path);
   if (!stats) return [];
   if (stats.isDirectory()) return [{ path: path.endsWith("/") ? path : `${path}/`, reason }];
-  return [{ path, reason, stamp: [stats.size, stats.mtimeMs] }];
+  return [{ path, reason, inode: stats.ino }];
 }
 
-/** The listed files that are gone, or have changed. A folder stands for all in it. */
-export function lostOf(top: string, unsaved: readonly UnsavedFile[]): ExcludedFile[] {
+function withInode(top: string, file: UnsavedFile): UnsavedFile {
+  const inode = file.path.endsWith("/") ? undefined : readStats(top, file.path)?.ino;
+  return inode === undefined ? file : { ...file, inode };
+}
+
+/** @returns says which of the listed files was moved to a path, and that no snapshot has it */
+export function movedFrom(top: string, unsaved: readonly UnsavedFile[]): (path: RawPath) => string | null {
+  const gone = unsaved.filter(({ path, inode }) => inode !== undefined && readStats(top, path)?.ino !== inode);
+  const byInode = new Map(gone.map((file) => [file.inode, file]));
+  return (path) => {
+    const from = byInode.get(readStats(top, path)?.ino);
+    return from === undefined ? null : `it was ${displayPath(from.path)}, which no snapshot has: ${from.reason}`;
+  };
+}
+
+/** The listed files that are gone. A folder stands for all in it. */
+export function goneOf(top: string, unsaved: readonly UnsavedFile[]): ExcludedFile[] {
   const gone = new Set<RawPath>();
-  return unsaved.flatMap(({ path, reason, stamp }) => {
-    const stats = readStats(top, path.replace(/\/$/, ""));
-    if (stats) {
-      const isChanged = stamp !== undefined && (stats.size !== stamp[0] || stats.mtimeMs !== stamp[1]);
-      return isChanged
-        ? [{ path: displayPath(path), reason: `it was changed, and no snapshot has it: ${reason}` }]
-        : [];
-    }
+  return unsaved.flatMap(({ path, reason }) => {
+    if (readStats(top, path.replace(/\/$/, ""))) return [];
     gone.add(path);
     if (gone.has(parentOf(path))) return [];
     return [{ path: displayPath(path), reason: `it was deleted, and no snapshot has it: ${reason}` }];
   });
-}
-
-/** Left out files that are there now, and that an earlier snapshot did not lack. */
-export function madeSince(
-  { leftOut, unsaved }: { readonly leftOut: readonly ExcludedFile[]; readonly unsaved: readonly UnsavedFile[] },
-  before: readonly UnsavedFile[],
-): ExcludedFile[] {
-  if (before.length >= maxListed) return [];
-  const [now, then] = [pathsOf(unsaved), pathsOf(before)];
-  const made = new Map<string, ExcludedFile>();
-  for (const { path, reason } of leftOut) {
-    const name = path.replace(/\/$/, "");
-    if (!now.has(name) || then.has(name)) continue;
-    made.set(name, { path, reason: `it was made or changed, and no snapshot has it: ${reason}` });
-  }
-  return [...made.values()];
-}
-
-function pathsOf(files: readonly UnsavedFile[]): ReadonlySet<string> {
-  return new Set(files.map(({ path }) => displayPath(path).replace(/\/$/, "")));
 }
 
 function parentOf(path: RawPath): RawPath {

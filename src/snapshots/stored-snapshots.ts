@@ -17,19 +17,33 @@ const isOfTurn = `${triggerSql} = 'turn'`;
 /** Well below the ten seconds that the client gives a hook. */
 export const maxAwaitMs = 6_000;
 
-interface PendingSnapshot {
-  readonly checkpointId: string;
+/** Requests of one project that one reading of it serves. */
+interface OpenRequests {
   readonly project: string;
+  /** Oldest first. */
+  readonly checkpointIds: readonly string[];
 }
 
 /** Reads one small index: every tool call begins with it. */
-export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
-  const [row] = sql.all<PendingSnapshot>(
-    `SELECT s.checkpointId, s.project FROM snapshots s
+export function findAwaited(sql: Sql, now: number): OpenRequests | null {
+  const [first] = sql.all<{ project: string }>(
+    `SELECT s.project FROM snapshots s
      WHERE s.state = 'pending' AND s.at > ? AND ${isAwaited} ORDER BY s.at LIMIT 1`,
     now - maxAwaitMs,
   );
-  return row ?? null;
+  return first === undefined
+    ? null
+    : openRequests(sql, first.project, `(NOT ${isOfTurn} OR s.at > ?)`, now - maxAwaitMs);
+}
+
+function openRequests(sql: Sql, project: string, condition: string, since: number): OpenRequests | null {
+  const rows = sql.all<{ checkpointId: string }>(
+    `SELECT s.checkpointId FROM snapshots s
+     WHERE s.state = 'pending' AND s.project = ? AND ${condition} ORDER BY s.at, s.checkpointId`,
+    project,
+    since,
+  );
+  return rows.length === 0 ? null : { project, checkpointIds: rows.map((row) => row.checkpointId) };
 }
 
 /** Time in which a project whose files took too long to save holds up no other turn. */
@@ -45,10 +59,28 @@ export function isTooSlowForTurns(sql: Sql, project: string, now: number): boole
   return last?.state === "failed";
 }
 
-/** Lets one process take each; an overdue one fails, since its files may have changed. */
-export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
+/**
+ * Reads each project in which a checkpoint waits for its files, beside each other; an overdue one
+ * fails, since its files may have changed.
+ *
+ * @param sessionIds whose projects; null: all
+ */
+export async function takePending(
+  runtime: Runtime,
+  sessionIds: readonly string[] | null,
+  signal: AbortSignal,
+): Promise<void> {
   failOverdue(runtime);
-  await takeAll(runtime, (sql, now) => findPending(sql, now, sessionIds), signal);
+  const projects = runtime.store.read((sql) => projectsOf(sql, sessionIds), []);
+  await Promise.all(projects.map((project) => takeAll(runtime, (sql, now) => findPending(sql, now, project), signal)));
+}
+
+function projectsOf(sql: Sql, sessionIds: readonly string[] | null): string[] {
+  const rows = sql.all<{ project: string; session: string }>(
+    "SELECT project, session FROM snapshots WHERE state = 'pending'",
+  );
+  const wanted = rows.filter(({ session }) => sessionIds === null || sessionIds.includes(session));
+  return [...new Set(wanted.map(({ project }) => project))];
 }
 
 /** Takes what a hook waits for; no other process takes a tool's meanwhile. */
@@ -58,33 +90,39 @@ export async function takeAwaited(runtime: Runtime, maxMs = maxAwaitMs): Promise
 
 const maxPendingMs = 60_000;
 
-type FindPending = (sql: Sql, now: number) => PendingSnapshot | null;
+type FindRequests = (sql: Sql, now: number) => OpenRequests | null;
 
-async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal): Promise<void> {
+/** A finished reading serves each request that was there when it began. */
+async function takeAll(runtime: Runtime, find: FindRequests, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const next = claim(runtime, find);
-    if (!next) return;
+    const checkpointId = next?.checkpointIds.at(-1);
+    if (next === null || checkpointId === undefined) return;
     const input = {
       env: { ...runtime.env },
       project: next.project,
       snapshots: runtime.paths.snapshots,
-      checkpointId: next.checkpointId,
+      checkpointId,
+      alsoFor: next.checkpointIds.slice(0, -1),
       now: runtime.now(),
       limits: runtime.config.snapshots,
     };
     const unchanged = await takeUnchanged({ ...input, processes: runtime.processes, signal }, "small");
     const snapshot = unchanged ?? (await runApart(runtime, "takeSnapshot", takeSnapshot, input, signal));
-    runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
+    runtime.store.write((sql) => {
+      for (const id of next.checkpointIds) recordSnapshot(sql, runtime.now(), id, snapshot, signal.aborted);
+    });
   }
 }
 
-function claim(runtime: Runtime, find: FindPending): PendingSnapshot | null {
+function claim(runtime: Runtime, find: FindRequests): OpenRequests | null {
   const now = runtime.now();
   if (!runtime.store.read((sql) => find(sql, now), null)) return null;
   return runtime.store.write((sql) => {
     const found = find(sql, now);
-    if (found && isPaused(sql, now, found.project)) return null;
-    if (found) snapshots.update(sql, found, { state: "running", at: now });
+    if (found === null || isPaused(sql, now, found.project)) return null;
+    for (const checkpointId of found.checkpointIds)
+      snapshots.update(sql, { checkpointId }, { state: "running", at: now });
     return found;
   });
 }
@@ -103,21 +141,13 @@ function failOverdue(runtime: Runtime): void {
   );
 }
 
-function findPending(sql: Sql, now: number, sessionIds: readonly string[]): PendingSnapshot | null {
-  const [row] = sql.all<PendingSnapshot>(
-    `SELECT s.checkpointId, s.project FROM snapshots s
-     WHERE s.state = 'pending' AND s.session IN (SELECT value FROM json_each(?)) AND NOT ${isOfTurn}
-       AND NOT (${isBeforeTool} AND s.at > ?)
-     ORDER BY s.at LIMIT 1`,
-    JSON.stringify(sessionIds),
-    now - 2 * maxAwaitMs,
-  );
-  return row ?? null;
+/** A tool that still waits for its files takes them itself. */
+function findPending(sql: Sql, now: number, project: string): OpenRequests | null {
+  return openRequests(sql, project, `NOT ${isOfTurn} AND NOT (${isBeforeTool} AND s.at > ?)`, now - 2 * maxAwaitMs);
 }
 
 /** An aborted snapshot stays pending, but not that of a turn: its files change now. */
-function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
-  const { checkpointId } = pending;
+function recordSnapshot(sql: Sql, now: number, checkpointId: string, snapshot: Snapshot, isAborted: boolean): void {
   const running = { checkpointId, state: "running" };
   if (snapshot.state !== "done") {
     const isLate = sql.all(`SELECT 1 FROM snapshots s WHERE checkpointId = ? AND ${isOfTurn}`, checkpointId).length > 0;

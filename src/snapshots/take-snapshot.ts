@@ -53,6 +53,7 @@ import {
   type UnsavedFile,
 } from "./selection.ts";
 import { exclusionsOf, sparseReason, type Exclusions } from "./path-state.ts";
+import { foldersOf, withoutLargeFolders } from "./large-folders.ts";
 import { SecretContent } from "./secret-content.ts";
 import { readModes, type FileModes } from "./file-modes.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
@@ -283,7 +284,7 @@ export async function adopt(
   opened: OpenRepository,
   tree: WorkTree,
   present: PresentFiles,
-  { checkpointId, limits, now }: SnapshotInput,
+  { checkpointId, alsoFor = [], limits, now }: SnapshotInput,
 ): Promise<DoneSnapshot> {
   const { base, root, head, settings, isInGitsForm, unsaved, excluded, modes, writer, files, bytes } = present;
   const facts: About = { head, branch: tree.branch, settings, isInGitsForm, unsaved, excluded, modes };
@@ -293,6 +294,7 @@ export async function adopt(
   const message = `Work saved by SHIM\n\n${about}\n`;
   const commit = isKnown ? base.commit : await text(withAuthor(writer, now), ["commit-tree", root], message);
   const borrowed = await adoptObjects(opened, present, isKnown ? [] : [commit], { commit, checkpointId, limits });
+  for (const id of alsoFor) writeRef(opened.repository, id, commit);
   if (borrowed === 0) {
     const index = join(opened.scratch, tree.isPlain ? "index" : bytesIndex);
     writeBase(opened, { checkpointId, commit, root, about, seen: null }, index);
@@ -337,12 +339,19 @@ async function selectChanges(
   tracked: readonly IndexEntry[],
   form: "bytes" | "git",
 ): Promise<SelectedChanges> {
-  const changes = await changesSince(reader, tracked);
+  const found = await changesSince(reader, tracked);
+  // A folder without git is all new the first time, and is counted before.
+  const { changes: kept, large } =
+    tree.isPlain === true ? { ...found, large: [] } : withoutLargeFolders(tree.top, found, input.limits);
+  const changes = { ...found, changes: kept };
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
   const attributes = await readAttributes(reader, paths);
   const isOwn = ownFiles(tree.top, input.snapshots);
   const filters = form === "git" ? attributes.filter : new Map<RawPath, string>();
-  const selection = await select(tree.top, changes, filters, input.limits, isOwn);
+  const selected = await select(tree.top, changes, filters, input.limits, isOwn);
+  const named = large.map(([path, reason]) => ({ path: displayPath(path), reason }));
+  const leftOut = [...named, ...selected.leftOut];
+  const selection = { ...selected, leftOut, unknown: [...large, ...selected.unknown] };
   const changed = new Set(changes.changes.map(({ path }) => path));
   const unchanged = tracked.filter(({ path }) => !changed.has(path));
   return { selection, unchanged, attributes, ignored: changes.ignored };
@@ -436,11 +445,6 @@ async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Pr
   const folders = new Set(tracked.filter((entry) => !missing.has(entry)).flatMap(({ path }) => foldersOf(path)));
   const sparse = [...missing].map(({ path }) => foldersOf(path).find((folder) => !folders.has(folder)) ?? path);
   return [...new Set(sparse)];
-}
-
-/** Folders of a path, each with a slash at the end, from the top one on. */
-function foldersOf(path: RawPath): RawPath[] {
-  return [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index + 1));
 }
 
 /**

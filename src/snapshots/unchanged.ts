@@ -62,7 +62,7 @@ export async function takeUnchanged(input: SnapshotInput, size: "small" | "large
         if (found === null || !(await isAsSeen(found.seen, found.base.about, input.snapshots))) return null;
         if (signal.aborted) return null;
         const { base, seen } = found;
-        writeRef(repository, input.checkpointId, base.commit);
+        for (const id of [input.checkpointId, ...(input.alsoFor ?? [])]) writeRef(repository, id, base.commit);
         writeBase(opened, { ...base, checkpointId: input.checkpointId }, null);
         return seen.snapshot;
       }),
@@ -72,10 +72,17 @@ export async function takeUnchanged(input: SnapshotInput, size: "small" | "large
 
 async function isAsSeen(seen: SeenProject, about: string, snapshots: string): Promise<boolean> {
   const { top, files, ignored, snapshot } = seen;
-  if ((await scanFiles({ ...seen, snapshots }, mostEntries))?.digest !== files) return false;
+  const skipped = [...ignored, ...foldersIn(snapshot)];
+  const scan = await scanFiles({ ...seen, ignored: skipped, snapshots }, mostEntries);
+  if (scan?.digest !== files) return false;
   const raw = ignored.map((path) => Buffer.from(path).toString("latin1"));
   const unsaved = await listUnsaved(top, raw, snapshot.leftOut);
   return JSON.stringify(parseObject(about)?.["unsaved"]) === JSON.stringify(unsaved);
+}
+
+/** Folders that the snapshot left out as a whole. */
+function foldersIn({ leftOut }: DoneSnapshot): string[] {
+  return leftOut.flatMap(({ path }) => (path.endsWith("/") ? [path] : []));
 }
 
 interface Taken {
@@ -97,7 +104,8 @@ export async function rememberProject(
   // Written before git read the files.
   const { ctimeMs: readAtMs } = statSync(join(opened.scratch, "HEAD"));
   const project = { top, ignored: ignored.map(displayPath), rules: rulesIn(config, env) };
-  const found = await scanFiles({ ...project, snapshots }, mostEntries);
+  const skipped = [...project.ignored, ...foldersIn(snapshot)];
+  const found = await scanFiles({ ...project, ignored: skipped, snapshots }, mostEntries);
   if (found === null) return;
   const { digest: files, entries, newestMs } = found;
   if (newestMs > readAtMs - (newestMs % 1_000 === 0 ? coarseTickMs : tickMs)) return;

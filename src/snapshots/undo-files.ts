@@ -1,14 +1,17 @@
-import { copyFileSync, existsSync, lstatSync, mkdirSync } from "node:fs";
+import { copyFileSync, existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
 import type { FileStamp } from "../contract/work-state.ts";
 import { displayPath, joinRaw, run, text, type Git, type RawPath } from "./git.ts";
 import { realPath } from "../platform/paths.ts";
+import { tickMs } from "./change-author.ts";
+import { touchedFiles } from "./touched-files.ts";
+import { FileTimes } from "./file-times.ts";
 import { Excluded } from "./path-state.ts";
 import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
 import { KnownModes } from "./file-modes.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
-import { type ExcludedFile, lostOf, madeSince, type UnsavedFile } from "./selection.ts";
+import { type ExcludedFile, goneOf, movedFrom, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
 import {
   entriesAt,
@@ -18,7 +21,6 @@ import {
   presentEnd,
   toBytes,
   type Found,
-  type Turn,
   type UndoneFile,
   type UndoStep,
 } from "./undo-history.ts";
@@ -31,6 +33,8 @@ export interface UndoInput extends SnapshotInput {
     | { readonly redo: readonly UndoneFile[]; readonly isBegun: boolean };
   /** Files as the chat's last edit left them, by absolute path. */
   readonly stamps: readonly (readonly [path: string, stamp: FileStamp])[];
+  /** False: an edit of the chat has a time that is not that of its call. */
+  readonly isClockRight: boolean;
   /** Files that others have edited, by absolute path, with the reason to leave them. */
   readonly others: readonly (readonly [path: string, reason: string])[];
   /** Paths of files and folders, relative to the project; empty: all. */
@@ -61,7 +65,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
         return { state: "done", changes: [], left: [lost], diff: "", planned: null };
       const present = await readPresent(opened, tree, input, (git, root) => heldBefore(git, root, input.what));
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };
-      const found = await findChanges(input, tree.top, present);
+      const found = await findChanges(input, { opened, tree, present });
       const wanted = (await withRights(present, input.what, found.changes)).filter(({ path }) =>
         isChosen(input.chosen, path),
       );
@@ -101,9 +105,7 @@ const lost = {
 
 async function isReadingLost(opened: OpenRepository, { what }: UndoInput): Promise<boolean> {
   if ("redo" in what) return false;
-  const commits = what.steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end ?? []) : []].flat());
-  const known = commits.filter((commit) => commit !== presentEnd);
-  return (await describe(readingGit(opened, []), [...new Set(known)])).some(({ type }) => type === "missing");
+  return (await describe(readingGit(opened, []), commitsOf(what.steps))).some(({ type }) => type === "missing");
 }
 
 /** Paths that the turns had, and that the files of now may hide by their ignore rules. */
@@ -113,11 +115,15 @@ async function heldBefore(git: Git, root: string, what: UndoInput["what"]): Prom
     const seen = await entriesAt(git, root, paths);
     return paths.filter((path) => !seen.has(path));
   }
-  const commits = what.steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end ?? []) : []].flat());
   const paths: RawPath[] = [];
-  for (const commit of new Set(commits))
-    if (commit !== presentEnd) paths.push(...(await pathsLackedBy(git, root, commit)));
+  for (const commit of commitsOf(what.steps)) paths.push(...(await pathsLackedBy(git, root, commit)));
   return [...new Set(paths)];
+}
+
+/** Readings of the steps, but for the files of now. */
+function commitsOf(steps: readonly UndoStep[]): string[] {
+  const commits = steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end?.commit ?? []) : []].flat());
+  return [...new Set(commits)].filter((commit) => commit !== presentEnd);
 }
 
 export interface WriteInput extends SnapshotInput {
@@ -201,29 +207,39 @@ async function indexAfter(opened: OpenRepository, reader: Git, changes: readonly
   return git;
 }
 
-async function findChanges(input: UndoInput, top: string, present: PresentFiles): Promise<Found> {
+/** Time in ms that may pass between the request and the reading. */
+const maxWaitMs = 60_000;
+
+/** @param scratch the reading has just written there */
+function isClockOf(now: number, scratch: string): boolean {
+  const { ctimeMs } = statSync(join(scratch, "HEAD"));
+  return ctimeMs > now - tickMs && ctimeMs < now + maxWaitMs;
+}
+
+interface Opened {
+  readonly opened: OpenRepository;
+  readonly tree: WorkTree;
+  readonly present: PresentFiles;
+}
+
+async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top }, present }: Opened): Promise<Found> {
   const { what } = input;
   if ("redo" in what) return findRedo(what, present);
-  const history = new History(present, top, (path) => toRaw(input.project, top, path));
-  const [first] = what.steps;
-  const start = first?.start ?? null;
+  const times = input.isClockRight && isClockOf(input.now, scratch) ? new FileTimes(top) : null;
+  const known = { proven: provenPaths(input), times };
+  const history = new History(present, (path) => toRaw(input.project, top, path), known);
+  const start = what.steps[0]?.start ?? null;
   const about = start === null ? {} : await readAbout(present.reader, start);
   if (about.isInGitsForm !== undefined && about.isInGitsForm !== present.isInGitsForm) return otherForm;
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
-  await history.close(provenPaths(input));
+  await history.close();
   for (const [path, reason] of input.others) history.leave(path, reason);
-  for (const { path, reason } of present.leftOut) history.leaveRaw(toBytes(path), reason);
-  const turns = what.steps.filter((step) => "edited" in step && !step.isOnlyEdited) as readonly Turn[];
-  const leftOut = turns.flatMap((turn) => (turn.end === presentEnd ? present.leftOut : turn.leftOut));
-  const lost = turns.length > 0 ? missedOf(top, about.unsaved, { leftOut, unsaved: present.unsaved }) : [];
-  return history.result(lost);
-}
-
-/** Files that the snapshots of these turns lack, and that are not as they were before. */
-function missedOf(top: string, before: unknown, now: Pick<PresentFiles, "leftOut" | "unsaved">): ExcludedFile[] {
-  if (!Array.isArray(before)) return [];
-  const unsaved = before as readonly UnsavedFile[];
-  return [...lostOf(top, unsaved), ...madeSince(now, unsaved)];
+  const calls = what.steps.flatMap((step) => ("edited" in step && !step.isOnlyEdited ? step.calls : []));
+  const before = (about.unsaved ?? []) as readonly UnsavedFile[];
+  const touched = times === null ? [] : touchedFiles(top, present.excluded, calls);
+  const lost = calls.length > 0 ? [...goneOf(top, before), ...touched] : [];
+  const isNamed = (path: RawPath): boolean => input.chosen.length > 0 && isChosen(input.chosen, path);
+  return history.result(lost, movedFrom(top, before), isNamed);
 }
 
 const otherForm: Found = {

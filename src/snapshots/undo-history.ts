@@ -1,11 +1,22 @@
 import { lstatSync } from "node:fs";
 import { displayPath, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
 import { Excluded, type Exclusions, type FileEntry, type PathState } from "./path-state.ts";
-import { readStats, type ExcludedFile } from "./selection.ts";
+import { authorOf, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
+import type { FileTimes } from "./file-times.ts";
+import type { ExcludedFile } from "./selection.ts";
 import { readAbout, type PresentFiles } from "./take-snapshot.ts";
 
-/** End of a turn that runs: the files of now. */
+/** Instead of a commit: the files of now. */
 export const presentEnd = "present";
+
+/** The files after a turn, as far as a reading knows them. */
+export interface TurnEnd {
+  readonly commit: string;
+  /** Epoch ms. */
+  readonly readAt: number;
+  /** Whether it was read as the turn ended: its files are as the turn left them. */
+  readonly isInTime: boolean;
+}
 
 /** A file that an undo has changed. */
 export interface UndoneFile {
@@ -24,20 +35,16 @@ export type UndoStep =
       readonly start: string | null;
       /** Why its first files are missing; null: they are not. */
       readonly unsaved: string | null;
-      /** Files after it, as far as they were saved; {@link presentEnd} for a turn that runs. */
-      readonly end: string | null;
-      /** False: it may have changed files after them. */
-      readonly isWhole: boolean;
-      /** Epoch ms of its interruption, if no files were saved then: younger ones are not its. */
-      readonly interruptedAt: number | null;
+      /** null: no reading has them. */
+      readonly end: TurnEnd | null;
+      /** Epoch ms of its first call. */
+      readonly beganAt: number;
+      /** Its calls, and those of other chats in the same folder. */
+      readonly calls: readonly CallTime[];
       /** Absolute paths of its edits. */
       readonly edited: readonly string[];
       /** True: it has changed no others, since it ran no program. */
       readonly isOnlyEdited: boolean;
-      /** Reason why others may have made its changes; null: no other chat worked there. */
-      readonly sharedWith: string | null;
-      /** Files that its snapshots lack. */
-      readonly leftOut: readonly ExcludedFile[];
     }
   | {
       readonly start: string;
@@ -92,12 +99,21 @@ interface Known {
   readonly last: PathState;
   /** Why it stays as it is. */
   readonly reason: string | null;
+  /** True: it may be the chat's, and who names the path takes it. */
+  readonly isDoubtful?: boolean;
 }
 
-/** Time in which an interrupted command may still write. */
-const killedMs = 1_000;
+/** A file before a turn, as its last reading saw it, and now. */
+interface Seen {
+  readonly old: PathState;
+  readonly left: PathState;
+  readonly present: PathState;
+  /** Whether an undo has written it since, so that its time is that of the undo. */
+  readonly isRestored: boolean;
+}
+
 const notByChat = "it was changed since, not by this chat";
-const notSaved = "the files at the end of that turn were not saved, and no edit of the chat proves whose change it is";
+const notSaved = "the files at the end of that turn were not saved";
 
 /**
  * Follows each file through the turns of a chat. A file counts as the chat's only while no
@@ -105,7 +121,6 @@ const notSaved = "the files at the end of that turn were not saved, and no edit 
  */
 export class History {
   readonly #present: PresentFiles;
-  readonly #top: string;
   readonly #toRaw: (path: string) => RawPath | null;
   readonly #files = new Map<RawPath, Known>();
   readonly #excluded = new Map<string, Excluded>();
@@ -120,13 +135,22 @@ export class History {
   readonly #replaced = new Map<RawPath, FileEntry>();
   /** Why it is not known whose changes since then are; null: they are not the chat's. */
   #doubt: string | null = null;
-  /** Whether its edits are proven all the same. */
-  #isProvable = true;
+  readonly #times: FileTimes | null;
+  readonly #proven: ReadonlySet<RawPath>;
 
-  constructor(present: PresentFiles, top: string, toRawPath: (path: string) => RawPath | null) {
+  /**
+   * @param proven absolute paths that are as the chat's last edit left them
+   * @param times null: the clock of the files is not that of the calls
+   */
+  constructor(
+    present: PresentFiles,
+    toRawPath: (path: string) => RawPath | null,
+    { proven, times }: { readonly proven: readonly string[]; readonly times: FileTimes | null },
+  ) {
+    this.#proven = new Set(proven.flatMap((path) => toRawPath(path) ?? []));
+    this.#times = times;
     this.#present = present;
     this.#excluded.set(present.root, new Excluded(present.excluded));
-    this.#top = top;
     this.#toRaw = toRawPath;
   }
 
@@ -140,12 +164,9 @@ export class History {
       return;
     }
     for (const path of step.edited) this.#edited.add(path);
-    const end = step.end === presentEnd ? this.#present.root : step.end;
-    if (step.unsaved === null) await this.#follow(step, end);
-    else this.#unseen.push({ path: "*", reason: step.unsaved });
-    this.#isProvable &&= step.unsaved === null;
-    this.#doubt = step.unsaved ?? (step.isWhole ? null : notSaved);
-    for (const { path, reason } of step.leftOut) this.leaveRaw(toBytes(path), `it is not in the snapshots: ${reason}`);
+    if (step.unsaved === null && step.end !== null) await this.#follow(step, step.end, later);
+    if (step.unsaved !== null) this.#unseen.push({ path: "*", reason: step.unsaved });
+    this.#doubt = step.unsaved ?? (step.end === null ? notSaved : null);
   }
 
   /** An undo of what was before is no change of the chat. */
@@ -162,8 +183,8 @@ export class History {
 
   /** Files of a killed undo that were as it leaves them when the next files were saved. */
   async #begunOf(undone: readonly UndoneFile[], later: readonly UndoStep[]): Promise<readonly UndoneFile[]> {
-    const saved = later.map((step) => step.start ?? ("end" in step ? step.end : null));
-    const next = saved.find((commit) => commit !== null && commit !== presentEnd);
+    const saved = later.map(({ start }) => start);
+    const next = saved.find((commit) => commit !== null);
     const paths = undone.map(({ path }) => path);
     const entries = await entriesAt(this.#present.reader, next ?? this.#present.root, paths);
     const begun = undone.filter((one) => isAt(entries, one, "after"));
@@ -171,53 +192,92 @@ export class History {
     return begun;
   }
 
-  async #follow(step: Turn, end: string | null): Promise<void> {
-    if (end === null) return;
+  async #follow(step: Turn, end: TurnEnd, later: readonly UndoStep[]): Promise<void> {
+    const commit = end.commit === presentEnd ? this.#present.root : end.commit;
     const own = new Set(step.edited.flatMap((path) => this.#toRaw(path) ?? []));
-    for (const [path, { old, now }] of await this.#differences(end)) {
-      const isOwn = own.has(path);
-      if (!isOwn && step.isOnlyEdited)
+    const undone = later.flatMap((one) => ("undone" in one ? one.undone : []));
+    const turn = { ...step, calls: [step, ...later].flatMap((one) => ("calls" in one ? one.calls : [])) };
+    const changed = await this.#differences(commit);
+    const now = await this.#statesAt(this.#present.root, [...changed.keys()]);
+    for (const [path, { old, now: left }] of changed) {
+      const isUndone = undone.some((one) => one.path === path && isEntry(left, one.before));
+      const isRestored = undone.some((one) => one.path === path && isEntry(left, one.after));
+      if (!own.has(path) && step.isOnlyEdited)
         this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
-      else if (!isOwn && step.sharedWith !== null) this.#leaveNew(path, old, now, step.sharedWith);
-      else if (this.#isYounger(path, step.interruptedAt)) this.#leaveNew(path, old, now, notByChat);
-      else this.#change(path, old, now);
+      else if (isUndone) this.#change(path, old, left);
+      else await this.#judge(path, { old, left, present: now.get(path) ?? left, isRestored }, own.has(path), turn, end);
     }
-    this.#moveTo(end);
+    this.#moveTo(commit);
   }
 
-  #isYounger(path: RawPath, at: number | null): boolean {
-    return at !== null && (readStats(this.#top, path)?.mtimeMs ?? 0) > at + killedMs;
+  /** Whose change it is says the time of the file, while nothing has changed it since. */
+  async #judge(path: RawPath, states: Seen, isEdited: boolean, step: Turn, end: TurnEnd): Promise<void> {
+    const { old, left, present, isRestored } = states;
+    const isUntouched = left.is === "unknown" || isSame(left, present);
+    const isProven = isUntouched && isEdited && this.#proven.has(path);
+    const changedMs = isUntouched && !isRestored ? this.#timeOf(path, present, end) : null;
+    this.#change(path, old, changedMs !== null || isProven ? present : left);
+    if (present.is === "unknown") return this.leaveRaw(path, present.reason);
+    if (isProven) return;
+    const author =
+      changedMs !== null
+        ? await this.#authorOf(path, states, changedMs, step)
+        : this.#authorAtEnd(isEdited ? [] : step.calls, step.beganAt, end);
+    if (author.is !== "own") this.leaveRaw(path, author.reason, author.is === "doubtful");
   }
 
-  /** @param proven absolute paths that are as the chat's last edit left them */
-  async close(proven: readonly string[]): Promise<void> {
-    const own = new Set(this.#isProvable ? proven.flatMap((path) => this.#toRaw(path) ?? []) : []);
+  /**
+   * A person may change a file during a reading, so that its own time counts. The time of a path
+   * that is gone is that of its folder, which says nothing of it once the path was seen gone.
+   */
+  #timeOf(path: RawPath, present: PathState, { readAt }: TurnEnd): number | null {
+    const changedMs = this.#times?.changedMs(path) ?? null;
+    return changedMs !== null && present.is === "absent" && changedMs > readAt ? null : changedMs;
+  }
+
+  /** A file that is older than the turn was moved or copied, also with its folder. */
+  async #authorOf(path: RawPath, { old, present }: Seen, changedMs: number, { beganAt, calls }: Turn): Promise<Author> {
+    const isOlder = Math.min(changedMs, this.#times?.writtenMs(path) ?? changedMs) < beganAt - tickMs;
+    if (old.is !== "absent" || present.is !== "held" || !isOlder) return authorOf(changedMs, calls);
+    const [, id = ""] = present.entry.split(" ");
+    if (!(await this.#blobs()).has(id))
+      return { is: "other", reason: "it is older than that turn, and was moved or copied to where it is" };
+    return authorOf(changedMs < beganAt - tickMs ? (this.#times?.movedMs(path) ?? changedMs) : changedMs, calls);
+  }
+
+  /** Contents of the newest known files. */
+  async #blobs(): Promise<ReadonlySet<string>> {
+    const lines = this.#at === null ? [] : await rawList(this.#present.reader, ["ls-tree", "-r", "-z", this.#at]);
+    return new Set(lines.map((line) => line.slice(0, line.indexOf("\t")).split(" ")[2] ?? ""));
+  }
+
+  #authorAtEnd(calls: readonly CallTime[], from: number, { readAt, isInTime }: TurnEnd): Author {
+    return isInTime ? authorWithin(from, readAt, calls) : doubtful(notSaved);
+  }
+
+  async close(): Promise<void> {
     for (const [path, { old, now }] of await this.#differences(this.#present.root)) {
-      if (own.has(path)) this.#change(path, old, now);
-      else if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
-      else this.leaveRaw(path, notByChat);
+      const known = this.#files.get(path);
+      if (known && isSame(known.last, now)) continue;
+      if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
+      else if (known) this.#files.set(path, { ...known, reason: notByChat, isDoubtful: false });
     }
     await this.#leaveUnseen();
   }
 
   /** Edits that no snapshot shows, such as those of ignored files. */
   async #leaveUnseen(): Promise<void> {
-    const { reader, root, leftOut } = this.#present;
-    const reasons = new Map(leftOut.map(({ path, reason }) => [toBytes(path), reason]));
     const unseen = [...this.#edited].flatMap((path) => {
       const raw = this.#toRaw(path);
       return raw !== null && this.#files.has(raw) ? [] : [{ path, raw }];
     });
-    const saved = await entriesAt(
-      reader,
-      root,
-      unseen.flatMap(({ raw }) => raw ?? []),
-    );
+    const paths = unseen.flatMap(({ raw }) => raw ?? []);
+    const states = await this.#statesAt(this.#present.root, paths);
     for (const { path, raw } of unseen) {
+      const state = raw === null ? null : states.get(raw);
       const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined;
       if (raw === null) this.#unseen.push({ path, reason: "it is not in the project" });
-      else if (reasons.has(raw)) this.#unseen.push({ path: displayPath(raw), reason: reasons.get(raw) ?? "" });
-      else if (isThere && !saved.has(raw)) this.#unseen.push({ path: displayPath(raw), reason: "git ignores it" });
+      else if (state?.is === "unknown" && isThere) this.#unseen.push({ path: displayPath(raw), reason: state.reason });
     }
   }
 
@@ -227,34 +287,53 @@ export class History {
   }
 
   /** The first reason stays; a file that the chat has not changed needs none. */
-  leaveRaw(path: RawPath, reason: string): void {
+  leaveRaw(path: RawPath, reason: string, isDoubtful = false): void {
     const known = this.#files.get(path);
-    if (known) this.#files.set(path, { ...known, reason: known.reason ?? reason });
+    if (known)
+      this.#files.set(path, {
+        ...known,
+        reason: known.reason ?? reason,
+        isDoubtful: known.isDoubtful !== false && isDoubtful,
+      });
   }
 
-  /** @param lost files that no snapshot has */
-  result(lost: readonly ExcludedFile[]): Found {
+  /**
+   * @param lost files that no snapshot has
+   * @param movedFrom says of which of them a file is the only one left
+   * @param isNamed whether the user has named the path, and so takes what is doubtful
+   */
+  result(
+    lost: readonly ExcludedFile[],
+    movedFrom: (path: RawPath) => string | null,
+    isNamed: (path: RawPath) => boolean,
+  ): Found {
     const changes: UndoneFile[] = [];
     const named: ExcludedFile[] = [...this.#unseen];
     for (const [path, known] of this.#files) {
-      const found = decide(path, known);
-      if (found !== null && "reason" in found) named.push({ path: displayPath(path), reason: found.reason });
-      else if (found !== null) changes.push(found);
+      const isTaken = known.isDoubtful === true && isNamed(path);
+      const found = decide(path, isTaken ? { ...known, reason: null } : known);
+      if (found === null) continue;
+      const reason = "reason" in found ? found.reason : found.after === null ? movedFrom(path) : null;
+      if (reason !== null) named.push({ path: displayPath(path), reason });
+      else if (!("reason" in found)) changes.push(found);
     }
-    const isNamed = new Set(named.map(({ path }) => path));
+    const seen = new Set(named.map(({ path }) => path));
     return {
       changes,
       begun: this.#begun,
-      left: [...named, ...lost.filter(({ path }) => !isNamed.has(path))],
+      left: [...named, ...lost.filter(({ path }) => !seen.has(path))],
     };
   }
 
   /** Someone else's changes until the start of the next step. */
   async #pass(start: string): Promise<void> {
     if (this.#at === null) return this.#moveTo(start);
-    for (const [path, { old, now }] of await this.#differences(start))
+    for (const [path, { old, now }] of await this.#differences(start)) {
+      const known = this.#files.get(path);
+      if (known && isSame(known.last, now)) continue;
       if (this.#doubt === null) this.leaveRaw(path, "it was changed between two turns, not by this chat");
       else this.#leaveNew(path, old, now, this.#doubt);
+    }
     this.#doubt = null;
     this.#moveTo(start);
   }
@@ -292,6 +371,12 @@ export class History {
     return states;
   }
 
+  async #statesAt(commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, PathState>> {
+    const entries = await entriesAt(this.#present.reader, commit, paths);
+    const excluded = await this.#excludedAt(commit);
+    return new Map(paths.map((path) => [path, excluded.stateOf(path, entries.get(path) ?? null)]));
+  }
+
   async #excludedAt(commit: string): Promise<Excluded> {
     const known = this.#excluded.get(commit);
     if (known !== undefined) return known;
@@ -300,6 +385,10 @@ export class History {
     this.#excluded.set(commit, read);
     return read;
   }
+}
+
+function isSame(one: PathState, other: PathState): boolean {
+  return one.is === "held" ? isEntry(other, one.entry) : one.is === other.is;
 }
 
 function stateOf(entry: FileEntry): PathState {

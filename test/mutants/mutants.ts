@@ -112,16 +112,20 @@ export const mutants: readonly Mutant[] = [
     "return this.#first && (this.#hasStart || this.#isNoted) ?",
     "return this.#first ?",
   ]),
-  defect(31, "src/machine/undo/steps.ts", "an undo takes back what another chat did meanwhile", [
-    "sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),",
-    "sharedWith: null,",
+  defect(31, "src/snapshots/change-author.ts", "an undo takes back what another chat did meanwhile", [
+    "if (certain && other === null) return own;",
+    "if (certain) return own;",
   ]),
-  defect(31, "src/machine/undo/steps.ts", "a redo that was refused in part cannot be completed", [
+  defect(31, "src/snapshots/change-author.ts", "an undo writes over what a person did after the turn", [
+    "changedMs >= from - tickMs && changedMs <= to)",
+    "changedMs >= from - tickMs)",
+  ]),
+  defect(32, "src/machine/undo/steps.ts", "a redo that was refused in part cannot be completed", [
     "AND later.detail ->> 'open' IS NULL",
     "",
   ]),
   defect(
-    31,
+    32,
     "src/machine/operations/undo-handlers.ts",
     "the redo of an undo that was completed later takes back a part of it",
     [
@@ -129,9 +133,13 @@ export const mutants: readonly Mutant[] = [
       "const changes = own.changes;",
     ],
   ),
-  defect(31, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
+  defect(32, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
     "changes: ready, begun: isBegun",
     "changes: [...ready, ...later], begun: isBegun",
+  ]),
+  defect(32, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
+    'if (reason !== undefined) return { is: "unknown", reason };',
+    "",
   ]),
   defect(35, "src/machine/effects/repeat-guard.ts", "a command that has perhaps run is repeated without a question", [
     'return outcome === "done" || (outcome === "unknown" && !isOnce);',

@@ -7,6 +7,8 @@ import { countedTrigger, isToolEnd } from "../../machine/checkpoints/triggers.ts
 import { observeRow, readInSteps } from "../../machine/signals/observe.ts";
 import { isSessionPaused } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
+import { attempt } from "../../platform/log-file.ts";
+import { takePending } from "../../snapshots/stored-snapshots.ts";
 
 /** Work that an event leaves for after its answer. */
 export interface DeferredWork {
@@ -23,6 +25,13 @@ const fileChangingEvents: ReadonlySet<HookEvent> = new Set(["PreToolUse", "PreCo
 /** Whether the answer awaits the work, which saves the files. */
 export function isAwaited({ event, trigger }: DeferredWork): boolean {
   return fileChangingEvents.has(event) && trigger !== null;
+}
+
+/** The same, and reads the files at once: a person may change them soon. Never rejects. */
+export async function finishWithFiles(runtime: Runtime, work: DeferredWork): Promise<void> {
+  if ((await finishEvent(runtime, work)) === null || isAwaited(work)) return;
+  const signal = AbortSignal.timeout(runtime.config.snapshots.timeoutMs);
+  await attempt(runtime.log, "the files of a checkpoint were not saved", () => takePending(runtime, null, signal));
 }
 
 /**

@@ -13,7 +13,14 @@ import { isDescendant, statedProcess } from "../../platform/processes.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
-import { isAwaited, Settling, type DeferredWork, type SettlingOptions, finishEvent } from "./after-answer.ts";
+import {
+  isAwaited,
+  Settling,
+  type DeferredWork,
+  type SettlingOptions,
+  finishEvent,
+  finishWithFiles,
+} from "./after-answer.ts";
 import { answerEvent, rejectInput, answerHook } from "./answer-hook.ts";
 import { holdRequest } from "./hold-request.ts";
 import { isOfForeignCaller } from "./payload.ts";
@@ -162,7 +169,7 @@ export async function answerPosted(
     if (isAwaited(work)) awaited.push(finishEvent(own, work));
     // Readings without a transcript need nothing of the caller's environment.
     else if (work.trigger === null && !work.isTranscriptBehind) settling.add(work);
-    else setImmediate(() => void finishEvent(own, work));
+    else setImmediate(() => void finishWithFiles(own, work));
   };
   const asked: AskedPermission[] = [];
   const text = answerHook(

@@ -21,7 +21,7 @@ import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { lockFile, requireLocks, type LoadedDriver } from "../../store/open-driver.ts";
-import { finishEvent, scheduleSettling, Settling } from "../events/after-answer.ts";
+import { finishWithFiles, scheduleSettling, Settling } from "../events/after-answer.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "../events/hook-channel.ts";
@@ -101,7 +101,7 @@ export class Host {
     this.#options = options;
     this.#settling = new Settling({
       schedule: scheduleSettling,
-      finish: (work) => void finishEvent(runtime, work),
+      finish: (work) => void finishWithFiles(runtime, work),
     });
     this.#machine = new MachineWork(runtime, options.self);
     this.#startedAt = this.#usedAt = runtime.now();

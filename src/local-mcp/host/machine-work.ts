@@ -23,7 +23,7 @@ import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { dropMarked } from "../../snapshots/stored-snapshots.ts";
+import { dropMarked, takePending } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { isEmpty, retrySetAside } from "../../store/spool.ts";
 import * as textIndex from "../../store/text-index.ts";
@@ -287,6 +287,7 @@ export class MachineWork {
   tick(): void {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
+    this.#takeFiles();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     if (settled.length === 0 && this.#programs.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
@@ -307,6 +308,15 @@ export class MachineWork {
     });
     // After the run, whose own commits are no news.
     this.#hasCommitted = false;
+  }
+
+  /** Saves files also for chats that send their events by hooks alone. */
+  #takeFiles(): void {
+    const signal = AbortSignal.any([
+      this.#stopped.signal,
+      AbortSignal.timeout(this.#runtime.config.snapshots.timeoutMs),
+    ]);
+    void attempt(this.#runtime.log, "files were not saved", () => takePending(this.#runtime, null, signal));
   }
 
   /** Whether no chat waits for a check. */

@@ -31,17 +31,15 @@ const maxTurnMs = 3_500;
 
 export class FileSaver {
   readonly #runtime: Runtime;
-  readonly #chat: Pick<Chat, "servedSessions">;
   readonly #abort = new AbortController();
   #running = Promise.resolve();
 
-  constructor(runtime: Runtime, chat: Pick<Chat, "servedSessions">) {
+  constructor(runtime: Runtime) {
     this.#runtime = runtime;
-    this.#chat = chat;
   }
 
   save(): Promise<void> {
-    return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), this.#abort.signal));
+    return this.#queue(() => takePending(this.#runtime, null, this.#abort.signal));
   }
 
   /** Resolves once saved for a tool or a compaction, else at once. */
@@ -60,7 +58,7 @@ export class FileSaver {
 
   saveLast(): Promise<void> {
     const signal = AbortSignal.timeout(maxLastSaveMs);
-    return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), signal));
+    return this.#queue(() => takePending(this.#runtime, null, signal));
   }
 
   /** Not behind others in the queue: the client waits, and the files change soon. */
@@ -133,7 +131,7 @@ export class ServedChat {
       (isDeath) => machine.pullSoon(isDeath),
     );
     this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team: this.#team, isRestart });
-    this.#files = new FileSaver(runtime, this.#chat);
+    this.#files = new FileSaver(runtime);
     const hooks = new HookChannel({
       runtime,
       pid: server.pid,

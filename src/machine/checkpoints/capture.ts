@@ -353,16 +353,11 @@ function sessionTitle(state: WorkState): string | null {
   return (state.goal ?? firstPrompt(state))?.split("\n")[0]?.slice(0, 100) ?? null;
 }
 
-/** The files follow after the answer; only the newest waiting snapshot of a session counts. */
+/** The files follow after the answer. */
 function enqueueSnapshot(
   sql: Sql,
   { id, session, at, trigger }: Pick<checkpoints.Checkpoint, "id" | "session" | "at" | "trigger">,
   project: string,
 ): void {
-  sql.run(
-    `UPDATE snapshots SET state = 'skipped', reason = 'a newer checkpoint came first'
-     WHERE state = 'pending' AND session = ?`,
-    session,
-  );
   snapshots.insert(sql, { checkpointId: id, session, at, state: trigger === "undo" ? "running" : "pending", project });
 }

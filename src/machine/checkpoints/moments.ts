@@ -1,13 +1,12 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { ForkFiles, ForkMoment } from "../../contract/machine/forks.ts";
-import type { JournalEntry } from "../../contract/journal.ts";
 import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import { currentState, stateAt, type PastState } from "./capture.ts";
-import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import * as journal from "../sessions/journal.ts";
-import { isEdited, isRequest } from "../sessions/work-state.ts";
+import { isRequest } from "../sessions/work-state.ts";
+import { readCalls, type ChangingCall } from "./changing-calls.ts";
 
 /** A prompt of a session, at which it can be forked. */
 export interface Moment {
@@ -60,15 +59,6 @@ export interface SavedFiles {
   readonly detail: string;
 }
 
-/** A call that may have changed files, from its start to its end; both are rows of the journal. */
-export interface ChangingCall {
-  readonly start: number;
-  readonly end: number;
-  /** Epoch ms. */
-  readonly startAt: number;
-  readonly endAt: number;
-}
-
 /** Prompts of a session, its saved files, and the calls that may have changed files. */
 export interface FilesOfSession {
   readonly moments: readonly Moment[];
@@ -86,34 +76,6 @@ export function readFilesOfSession(sql: Sql, session: string): FilesOfSession {
     session,
   );
   return { moments: listMoments(sql, session), saved, calls: readCalls(sql, session) };
-}
-
-const turnEnds = ["turn_end", "interrupted", "failure", "end", "detached"] as const;
-
-function readCalls(sql: Sql, session: string): ChangingCall[] {
-  const kinds = ["tool_start", "tool_end", "tool_error", ...turnEnds] as const;
-  const calls = new Map<string, ChangingCall>();
-  let open = new Set<string>();
-  for (const { seq, at, entry } of journal.newest(sql, session, kinds, Number.MAX_SAFE_INTEGER).toReversed()) {
-    const close = (id: string): void => {
-      const begun = calls.get(id) ?? { start: seq, startAt: at };
-      calls.set(id, { start: begun.start, startAt: begun.startAt, end: seq, endAt: at });
-    };
-    if (!("id" in entry)) {
-      // A call that was refused or interrupted has no end of its own.
-      for (const id of open) close(id);
-      open = new Set();
-    } else if (entry.kind === "tool_start" && isChange(entry)) {
-      calls.set(entry.id, { start: seq, startAt: at, end: Infinity, endAt: Infinity });
-      open.add(entry.id);
-    } else if (open.delete(entry.id) || isChange(entry)) close(entry.id);
-  }
-  return [...calls.values()].toSorted((one, other) => one.start - other.start);
-}
-
-function isChange(entry: JournalEntry): boolean {
-  if (entry.kind === "tool_end" && isEdited(entry)) return true;
-  return "name" in entry && mayChangeFiles(entry.name);
 }
 
 /** Triggers whose files are read before a call of a tool begins. */

@@ -9,12 +9,12 @@ import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isChosen, toFileChange } from "../../snapshots/compare-files.ts";
 import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { takePending } from "../../snapshots/stored-snapshots.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
-import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -169,6 +169,7 @@ interface ChosenChat {
   readonly what: UndoInput["what"];
   readonly stamps: UndoInput["stamps"];
   readonly others: UndoInput["others"];
+  readonly isClockRight: boolean;
   readonly chosen: readonly string[];
 }
 
@@ -189,6 +190,8 @@ async function onChat<T>(
   const chosen = pathsIn(session.value.project, input.folder, input.files);
   if (!chosen.ok) return chosen;
   prepare(runtime, session.value);
+  // The ends of turns that wait for their files: the undo would change them.
+  await takePending(runtime, [session.value.id], AbortSignal.timeout(runtime.config.snapshots.timeoutMs));
   const whole = { session: session.value, chosen: chosen.value };
   const { undo } = found.value;
   if (undo !== null) return act(runtime, { ...whole, ...readUndo(undo) });
@@ -306,11 +309,11 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
     });
   const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
-  const none = { steps: [], stamps: [], others: [] };
+  const none = { steps: [], stamps: [], others: [], isClockRight: false };
   const { seq, number } = prompt.value;
   if (seq === null)
     return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
-  const read = runtime.store.read((sql) => readSteps(sql, session, seq, isAlive(runtime, session)), none);
+  const read = runtime.store.read((sql) => readSteps(sql, session, seq), none);
   const { steps, ...rest } = read;
   return ok({ prompt: prompt.value, redoOf: null, what: { steps }, ...rest });
 }
@@ -322,6 +325,7 @@ function readUndo(undo: UndoRow): Given {
     what: { redo: undoneIn(undo), isBegun: undo.isRedoBegun === 1 },
     stamps: [],
     others: [],
+    isClockRight: false,
   };
 }
 
@@ -333,8 +337,8 @@ async function run(
   checkpointId: string,
   how: UndoInput["how"],
 ): Promise<OperationResult<DoneFiles>> {
-  const { what, stamps, others, chosen } = chat;
-  const input = { ...inputOf(runtime, chat, checkpointId), what, stamps, others, chosen, how };
+  const { what, stamps, others, isClockRight, chosen } = chat;
+  const input = { ...inputOf(runtime, chat, checkpointId), what, stamps, others, isClockRight, chosen, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
   return done.state === "done" ? ok(done) : refused(done);
 }

@@ -3,9 +3,11 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { FileStamp } from "../../contract/work-state.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { UndoInput } from "../../snapshots/undo-files.ts";
-import { presentEnd, type UndoneFile, type UndoStep } from "../../snapshots/undo-history.ts";
+import { tickMs, type CallTime } from "../../snapshots/change-author.ts";
+import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
+import { presentEnd, type TurnEnd, type UndoneFile, type UndoStep } from "../../snapshots/undo-history.ts";
+import { readCalls, type ReadCall } from "../checkpoints/changing-calls.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -17,6 +19,8 @@ interface CheckpointRow {
   readonly at: number;
   readonly trigger: Trigger;
   readonly journalSeq: number;
+  /** Epoch ms at which its files were read. */
+  readonly readAt: number | null;
   readonly state: string | null;
   readonly reason: string | null;
   readonly commit: string | null;
@@ -33,8 +37,6 @@ interface Turn {
   readonly over: number | null;
   /** First files; null: those that an undo in it has left. */
   readonly start: CheckpointRow | null;
-  /** Last files that were saved in it. */
-  newest: CheckpointRow | null;
   end: CheckpointRow | null;
 }
 
@@ -43,17 +45,33 @@ export function readSteps(
   sql: Sql,
   session: Pick<Session, "id" | "project">,
   since: number,
-  isAlive: boolean,
-): Pick<UndoInput, "stamps" | "others"> & { readonly steps: readonly UndoStep[] } {
+): Pick<UndoInput, "stamps" | "others" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
   const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
-  const steps = new Steps(sql, session, rows, isAlive);
+  const calls = readCalls(sql, session.id);
+  const from = rows[0]?.at ?? 0;
+  const steps = new Steps(rows, calls, callsOfOthers(sql, session, from));
   for (const row of checkpointsSince(sql, session.id, since)) steps.add(row);
-  return { steps: steps.close(), stamps: stampsOf(rows), others: editsOfOthers(sql, session.id, rows[0]?.at ?? 0) };
+  const others = editsOfOthers(sql, session.id, from);
+  return { steps: steps.close(), stamps: stampsOf(rows), others, isClockRight: isClockRight(rows, calls) };
 }
+
+/** Whether the clock of the files is that of the journal, as far as the chat's own edits show. */
+function isClockRight(rows: readonly Row[], calls: readonly ReadCall[]): boolean {
+  const byEnd = new Map(calls.map((call) => [call.end, call]));
+  return rows.every(({ seq, entry }) => {
+    const call = byEnd.get(seq);
+    if (!isEdit(entry) || entry.stamp === undefined || call === undefined) return true;
+    const { modifiedMs } = entry.stamp;
+    return modifiedMs >= call.startAt - maxSkewMs && modifiedMs <= call.endAt + tickMs;
+  });
+}
+
+/** A file's time may be in whole seconds. */
+const maxSkewMs = 2_000;
 
 function checkpointsSince(sql: Sql, sessionId: string, since: number): CheckpointRow[] {
   return sql.all<CheckpointRow>(
-    `SELECT c.at, c.trigger, c.journalSeq, s.state, s.reason, s."commit", s.detail
+    `SELECT c.at, c.trigger, c.journalSeq, s.at AS readAt, s.state, s.reason, s."commit", s.detail
      FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id
      WHERE c.session = ? AND c.journalSeq >= ? ORDER BY c.seq`,
     sessionId,
@@ -63,25 +81,23 @@ function checkpointsSince(sql: Sql, sessionId: string, since: number): Checkpoin
 
 const turnEnds: ReadonlySet<string> = new Set(["prompt", "turn_end", "failure", "interrupted"]);
 const lastTriggers: ReadonlySet<Trigger> = new Set(["session_end", "detached"]);
-/** An end whose files were not saved because the next turn began so soon has that turn's. */
-const soonMs = 2_000;
+/** Time in ms after its checkpoint in which a reading is still that of its moment. */
+const soonMs = 5_000;
 
 class Steps {
-  readonly #sql: Sql;
-  readonly #session: Pick<Session, "id" | "project">;
   readonly #rows: readonly Row[];
+  readonly #calls: readonly ReadCall[];
+  readonly #others: readonly CallTime[];
   readonly #bounds: readonly number[];
-  readonly #isAlive: boolean;
   readonly #steps: UndoStep[] = [];
   #turn: Turn | null = null;
   /** Row with which the newest turn began that has a step. */
   #passed = 0;
 
-  constructor(sql: Sql, session: Pick<Session, "id" | "project">, rows: readonly Row[], isAlive: boolean) {
-    this.#sql = sql;
-    this.#session = session;
+  constructor(rows: readonly Row[], calls: readonly ReadCall[], others: readonly CallTime[]) {
     this.#rows = rows;
-    this.#isAlive = isAlive;
+    this.#calls = calls;
+    this.#others = others;
     this.#bounds = rows.filter(({ entry }) => turnEnds.has(entry.kind)).map(({ seq }) => seq);
   }
 
@@ -93,13 +109,11 @@ class Steps {
     if (isStart && (turn === null || began > turn.began)) {
       this.#endTurn(row);
       this.#passUnsaved(began);
-      this.#turn = { began, over: this.#overAfter(row.journalSeq), start: row, newest: null, end: null };
+      this.#turn = { began, over: this.#overAfter(row.journalSeq), start: row, end: null };
       return;
     }
-    if (turn === null || (turn.end !== null && !isReplaced(turn.end, row))) return;
-    const isEnd = lastTriggers.has(row.trigger) || (turn.over !== null && row.journalSeq >= turn.over);
-    if (isEnd) turn.end = row;
-    else if (row.state === "done") turn.newest = row;
+    if (turn === null || turn.end?.state === "done") return;
+    if (lastTriggers.has(row.trigger) || (turn.over !== null && row.journalSeq >= turn.over)) turn.end = row;
   }
 
   close(): readonly UndoStep[] {
@@ -117,15 +131,7 @@ class Steps {
       const isChanging = calls.some(({ entry }) => entry.kind === "tool_start" && mayChangeFiles(entry.name));
       if (!isChanging) continue;
       const edited = calls.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : []));
-      const none = {
-        start: null,
-        end: null,
-        isWhole: false,
-        interruptedAt: null,
-        isOnlyEdited: false,
-        sharedWith: null,
-        leftOut: [],
-      };
+      const none = { start: null, end: null, beganAt: 0, calls: [], isOnlyEdited: false };
       this.#steps.push({
         ...none,
         unsaved: "the files before that turn were not saved, or are stored no more",
@@ -148,7 +154,7 @@ class Steps {
     if (turn !== null && isInTurn) turn.end = row;
     this.#endTurn(row);
     this.#steps.push({ start: row.commit, undone, isUnfinished: detail?.["open"] === "killed" });
-    if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, newest: null, end: null };
+    if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, end: null };
   }
 
   /** @param next start of the next step; null: there is none */
@@ -157,61 +163,50 @@ class Steps {
     this.#turn = null;
     if (turn === null) return;
     const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
-    const ended = this.#endOf(turn, next);
-    const until = turn.end?.at ?? next?.at ?? Number.MAX_SAFE_INTEGER;
+    const calls = this.#calls.filter(({ end, start }) => end > turn.began && start < (turn.over ?? Infinity));
     const isOnlyEdited = !own.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(entry.name));
     this.#steps.push({
       start: turn.start?.commit ?? null,
-      unsaved: turn.start !== null && turn.start.commit === null ? unsavedText(turn.start) : null,
-      ...ended,
+      unsaved: turn.start === null ? null : unsavedText(turn.start),
+      end: this.#endOf(turn, next),
+      beganAt: calls[0]?.startAt ?? own[0]?.at ?? 0,
+      calls: [...calls.flatMap(timesOf), ...(isOnlyEdited ? [] : this.#others)],
       edited: own.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : [])),
       isOnlyEdited,
-      sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),
-      leftOut: [turn.start, turn.end].flatMap((one) => leftOutOf(one)),
     });
   }
 
-  #endOf(
-    turn: Turn,
-    next: CheckpointRow | null,
-  ): Pick<Extract<UndoStep, { readonly edited: unknown }>, "end" | "isWhole" | "interruptedAt"> {
-    const saved = turn.end;
-    if (saved?.state === "done") return { end: saved.commit, isWhole: true, interruptedAt: null };
-    const interruptedAt = this.#interruptionOf(turn);
-    const isOpen = saved === null ? turn.over === null && this.#isAlive : unfinished.has(saved.state);
-    if (next === null && (isOpen || interruptedAt !== null)) return { end: presentEnd, isWhole: true, interruptedAt };
-    if (next?.state === "done" && (interruptedAt !== null || (saved !== null && next.at - saved.at <= soonMs)))
-      return { end: next.commit, isWhole: true, interruptedAt: null };
-    return { end: turn.newest?.commit ?? null, isWhole: false, interruptedAt: null };
-  }
-
-  /** No event tells of it: the transcript does, or the next prompt follows without an end. */
-  #interruptionOf({ over, end }: Turn): number | null {
-    const row = end === null ? this.#rows.find(({ seq }) => seq === over) : undefined;
-    return row?.entry.kind === "interrupted" || row?.entry.kind === "prompt" ? row.at : null;
+  /** The first reading at its end or later; one in the next turn has that one's changes, too. */
+  #endOf({ end }: Turn, next: CheckpointRow | null): TurnEnd | null {
+    const readAt = end?.readAt ?? 0;
+    const isBeforeNext = next === null || next.commit !== null || readAt <= next.at;
+    if (end?.state === "done" && end.commit !== null && isBeforeNext)
+      return { commit: end.commit, readAt, isInTime: readAt - end.at <= soonMs && end.trigger !== "undo" };
+    if (next === null) return { commit: presentEnd, readAt: Infinity, isInTime: false };
+    if (next.commit === null || next.state !== "done") return null;
+    return { commit: next.commit, readAt: next.readAt ?? next.at, isInTime: false };
   }
 }
 
-/** Whether its files were not saved because this checkpoint came so soon. */
-function isReplaced(end: CheckpointRow, row: CheckpointRow): boolean {
-  return end.state === "skipped" && row.at - end.at <= soonMs;
+/** Time in ms in which a program that was killed may still write. */
+const killedMs = 1_000;
+
+function timesOf({ ranAt, overAt, ending, backgroundUntil }: ReadCall): CallTime[] {
+  const during = { from: ranAt, to: overAt, other: null, isCertain: ending !== "unknown" };
+  const until = backgroundUntil ?? (ending === "own" ? null : overAt + killedMs);
+  return until === null ? [during] : [during, { from: overAt, to: until, other: null, isCertain: false }];
 }
 
-/** States of a snapshot that is being taken. */
-const unfinished: ReadonlySet<string | null> = new Set(["pending", "running"]);
-
-function unsavedText({ state, reason }: CheckpointRow): string {
-  const why = reason ?? (state === null ? "snapshots are switched off" : state);
-  return `the files before that turn were not saved: ${why}`;
+/** @returns null: the files before the turn were saved in time */
+function unsavedText({ at, readAt, state, reason, commit }: CheckpointRow): string | null {
+  const isLate = (readAt ?? at) - at > maxAwaitMs;
+  if (commit !== null && !isLate) return null;
+  const unread = reason ?? (state === null ? "snapshots are switched off" : state);
+  return `the files before that turn were not saved: ${commit === null ? unread : "they were read too late"}`;
 }
 
 function parsed(text: string | null): unknown {
   return text === null ? null : JSON.parse(text);
-}
-
-function leftOutOf(row: CheckpointRow | null): ExcludedFile[] {
-  const all = listAt(asObject(parsed(row?.detail ?? null)), "leftOut") as readonly ExcludedFile[];
-  return all.filter(({ path }) => path !== "...");
 }
 
 type Edit = Extract<Row["entry"], { readonly kind: "tool_end" }> & { readonly path: string };
@@ -243,35 +238,27 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, str
   return rows.map(({ path, session }) => [path, `chat ${shortSessionId(sql, session)} has edited it, too`]);
 }
 
-/**
- * Another chat's commands in the same folder and time, also those that had begun before; null:
- * there were none. A call without an end of its own is over when its turn is, or its chat.
- */
-function commandsOfOthers(
-  sql: Sql,
-  { id, project }: Pick<Session, "id" | "project">,
-  from: number,
-  until: number,
-): string | null {
-  const rows = sql.all<{ session: string; name: string }>(
-    `WITH turn AS (SELECT ? AS began, ? AS ended), others AS MATERIALIZED (
-       SELECT id, began, ended, (SELECT max(seq) FROM journal WHERE session = sessions.id
-         AND kind IN ('prompt', 'turn_end', 'failure') AND at < began) AS newestTurn
-       FROM sessions, turn WHERE project = ? AND id <> ? AND (lastSeenAt >= began
-         OR (owner IS NOT NULL AND endedAt IS NULL AND detachedAt IS NULL AND deathAt IS NULL)))
-     SELECT DISTINCT session, json_extract(body, '$.name') AS name FROM others JOIN journal call ON session = id
-     WHERE kind = 'tool_start' AND at <= ended AND (at >= began OR (seq > coalesce(newestTurn, 0)
-       AND NOT EXISTS (SELECT 1 FROM journal later WHERE later.session = call.session AND later.seq > call.seq
-         AND later.at < began AND later.kind IN ('tool_end', 'tool_error')
-         AND json_extract(later.body, '$.id') = json_extract(call.body, '$.id'))))`,
-    from,
-    until,
+/** Newest rows of another chat that are read. */
+const maxOtherRows = 2_000;
+
+/** Commands of other chats in the folder. One that waits for its user's leave has not begun. */
+function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project">, since: number): CallTime[] {
+  const others = sql.all<{ id: string }>(
+    `SELECT id FROM sessions WHERE project = ? AND id <> ? AND (lastSeenAt >= ?
+       OR (owner IS NOT NULL AND endedAt IS NULL AND detachedAt IS NULL AND deathAt IS NULL))`,
     project,
     id,
+    since,
   );
-  const other = rows.find(({ name }) => mayChangeAnyFile(name))?.session;
-  if (other === undefined) return null;
-  return `chat ${shortSessionId(sql, other)} ran commands in this folder at the same time: whose change it is is not known`;
+  return others.flatMap((chat) => {
+    const waitsFor = sessions.get(sql, chat.id)?.waiting?.for;
+    const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
+    return readCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, backgroundUntil }) => {
+      const isWaiting = overAt === Infinity && waitsFor === "permission";
+      const to = backgroundUntil ?? overAt;
+      return !mayChangeAnyFile(name) || isWaiting || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
+    });
+  });
 }
 
 /** A turn in which a chat may have changed files. */

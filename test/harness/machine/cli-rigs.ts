@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Trigger } from "#src/contract/checkpoint.ts";
@@ -70,7 +70,17 @@ export type ToolWork = Readonly<{ tool: string; path?: string; work: () => void 
 
 export type UndoRig = ReturnType<typeof anUndoRig>;
 
-/** A chat in the project of this home, which becomes a git repository with these files; its tools really change files. */
+/** Waits until the clock of the file system has passed this one's time. */
+function passTick(folder: string): void {
+  const [file, now] = [join(folder, "tick"), Date.now()];
+  do writeFileSync(file, "");
+  while (statSync(file).ctimeMs < now + 1);
+}
+
+/**
+ * A chat in the project of this home, which becomes a git repository with these files; its tools really change files,
+ * and its clock is that of the file system, plus what the test waits.
+ */
 export function anUndoRig(files: Record<string, string>, { isGit = true, home = aCliHome() } = {}) {
   const { project } = home;
   canRunGit(home);
@@ -78,8 +88,11 @@ export function anUndoRig(files: Record<string, string>, { isGit = true, home = 
   if (isGit) makeRepository(project, files);
   else write(project, files);
   const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
-  const machine = { ...home.runtime, processes, wait: (ms: number) => void (home.now += ms) };
-  const runtime = machine as unknown as TempRuntime;
+  const since = (home.now = Date.now());
+  // An event of the chat waits less.
+  const wait = (ms: number): void => (Math.abs(ms) < 1_000 ? passTick(home.folder) : void (home.now += ms));
+  const now = (): number => Date.now() + home.now - since;
+  const runtime = Object.assign(home.runtime, { processes, wait, now }) as unknown as TempRuntime;
   const claude = new Claude(runtime, { cwd: project });
   const host = callsOf(runtime);
   /** The beginning of a turn that is not over; each work is one call of the tool. */

@@ -90,6 +90,23 @@ it("takes edits before new files and small before large until it is full, and na
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
 
+function tooLarge(size: string): string {
+  const what = "git does not ignore it: a line in .gitignore, or a commit, ends that";
+  return `it is too large to be saved with each turn (${size}), and ${what}`;
+}
+
+it("leaves out untracked folders that are too much for a turn, the largest first, with what to do", async () => {
+  const many = Object.fromEntries([1, 2, 3, 4].map((at) => [`many/in/${at}.txt`, "x\n"]));
+  const written = { ...many, "few/a.txt": "x\n", "src/new.txt": "x\n", "big/b.txt": "x".repeat(500) };
+  const limits = { ...LIMITS, maxNewFiles: 4, maxNewBytes: 400 };
+  const { snapshot } = await snapshotOf({ "src/a.txt": "x\n" }, written, { limits });
+  expect(paths(snapshot)).toEqual(["few/a.txt", "src/a.txt", "src/new.txt"]);
+  expect(snapshot.leftOut).toEqual([
+    { path: "many/", reason: tooLarge("4 files") },
+    { path: "big/", reason: tooLarge("500 bytes") },
+  ]);
+});
+
 it("names submodules, nested repositories and what has no content on this machine, and does not enter them", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n", "lost.txt": "lost\n" });

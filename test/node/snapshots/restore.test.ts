@@ -322,8 +322,8 @@ const attributes = fc
   .array(fc.tuple(pattern, fc.constantFrom(...endings, ...filters)), { maxLength: 4 })
   .map((lines) => lines.map((line) => `${line.join(" ")}\n`).join(""));
 
-const undone: Pick<UndoInput, "stamps" | "others" | "chosen"> = { stamps: [], others: [], chosen: [] };
-const step = { unsaved: null, isWhole: true, interruptedAt: null, edited: [], isOnlyEdited: false, sharedWith: null };
+const undone = { stamps: [], others: [], isClockRight: false, chosen: [] };
+const step = { unsaved: null, edited: [], isOnlyEdited: false, beganAt: 0, calls: [] };
 
 const conversions = fc.record({
   autocrlf: fc.constantFrom("false", "true", "input"),
@@ -357,7 +357,9 @@ async function isKept(how: Conversion): Promise<void> {
   }
   expect(await fork(from, first)).toMatchObject({ ok: true });
   expect(contents(placeOf(from, "fork-1").folder)).toEqual(before);
-  const what = { steps: [{ ...step, start: first.commit, end: second.commit, leftOut: [] }] };
+  const what = {
+    steps: [{ ...step, start: first.commit, end: { commit: second.commit, readAt: T0, isInTime: true }, leftOut: [] }],
+  };
   expect(await undo(from, { what })).toMatchObject({ state: "done", left: [] });
   expect(contents(project)).toEqual(before);
   rmSync(root, { recursive: true, force: true });
@@ -394,7 +396,7 @@ it("a file whose line endings alone have changed comes back, which git calls unc
   const { commit } = await taken(from, { checkpointId: "first" });
   write(project, { "a.txt": "one\ntwo\n" });
   const { commit: end } = await taken(from, { checkpointId: "second" });
-  const what = { steps: [{ ...step, start: commit, end, leftOut: [] }] };
+  const what = { steps: [{ ...step, start: commit, end: { commit: end, readAt: T0, isInTime: true } }] };
   expect(await undo(from, { what })).toMatchObject({ written: [{ path: "a.txt" }], left: [] });
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });

@@ -77,8 +77,8 @@ function aRig() {
   return { runtime, project, never: new AbortController().signal };
 }
 
-function save(rig: Rig, nextStep: string, trigger: Trigger = "on_demand"): string {
-  const saved = capture(rig.runtime, { sessionId: "s1", trigger, notes: { nextStep } });
+function save(rig: Rig, nextStep: string, trigger: Trigger = "on_demand", sessionId = "s1"): string {
+  const saved = capture(rig.runtime, { sessionId, trigger, notes: { nextStep } });
   if (!saved.ok) throw new Error(saved.error.code);
   return saved.value.checkpoint.id;
 }
@@ -99,6 +99,23 @@ it("what is not taken within a minute is given up with its reason, never taken l
   await takePending(rig.runtime, ["s1"], rig.never);
   const reason = "the host had ended, or had no time to save the files within a minute";
   expect(rows()).toMatchObject(ids.map(() => ({ state: "skipped", reason })));
+});
+
+it("one reading serves each checkpoint of the project that waits for it, also of other chats", async () => {
+  const rig = aRig();
+  const sighting = { id: "s2", client: "test", origin: "handle", project: rig.project, owner: null, isAlive: true };
+  rig.runtime.store.write((sql) => sessions.recordSighting(sql, rig.runtime.now(), sighting));
+  const ids = [save(rig, "one", "turn_end"), save(rig, "two"), save(rig, "three", "turn_end", "s2")];
+  await takePending(rig.runtime, ["s1"], rig.never);
+  const rows = ids.map((id) => rowOf(rig, id));
+  expect(rows.map((row) => row?.state)).toEqual(["done", "done", "done"]);
+  expect(new Set(rows.map((row) => row?.commit)).size).toBe(1);
+  for (const id of ids)
+    expect(git(rows[0]?.repository ?? "", "rev-parse", `refs/shim/${id}`).trim()).toBe(rows[0]?.commit);
+  const last = save(rig, "four", "turn_end");
+  save(rig, "five", "turn");
+  await takeAwaited(rig.runtime);
+  expect(rowOf(rig, last)?.state).toBe("done");
 });
 
 it("a snapshot that fails keeps its reason; one that is stopped, or falls into a pause, waits", async () => {

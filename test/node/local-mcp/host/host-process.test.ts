@@ -398,7 +398,7 @@ it("what a hook waits for is saved beside a save that takes long, not after it",
   };
   const state = (id: string): unknown =>
     runtime.store.read((sql) => sql.all("SELECT state FROM snapshots WHERE checkpointId = ?", id)[0], undefined);
-  const files = new FileSaver(runtime, { servedSessions: () => ["large"] });
+  const files = new FileSaver(runtime);
   const slow = save("large", large, "on_demand");
   const saving = files.save();
   const awaited = save("small", small, "before_tool");

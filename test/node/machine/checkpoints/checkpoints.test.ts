@@ -18,7 +18,8 @@ import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
-import { filesAt, listMoments, type ChangingCall, type FilesOfSession } from "#src/machine/checkpoints/moments.ts";
+import type { ChangingCall } from "#src/machine/checkpoints/changing-calls.ts";
+import { filesAt, listMoments, type FilesOfSession } from "#src/machine/checkpoints/moments.ts";
 import type { Moment, SavedFiles } from "#src/machine/checkpoints/moments.ts";
 
 /** A machine with one session. */
@@ -166,14 +167,14 @@ it("where snapshots are switched off none is asked for", () => {
   expect(rowCount(runtime, "snapshots")).toBe(0);
 });
 
-it("a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
+it("a checkpoint in git records branch and commit, and requests the files", () => {
   const project = aProject();
   const runtime = begun({}, project);
   save(runtime, { goal: "one" });
   save(runtime, { goal: "two" });
   expect(stateOf(runtime, "s1")?.git).toEqual({ branch: "main", commit: "a1".repeat(20) });
   const states = runtime.store.read((sql) => column(sql, "SELECT state FROM snapshots ORDER BY state"), []);
-  expect(states).toEqual(["pending", "skipped"]);
+  expect(states).toEqual(["pending", "pending"]);
   writeFileSync(join(project, ".git/refs/heads/main"), `${"b2".repeat(20)}\n`);
   save(runtime, { goal: "two, committed" });
   const commits = { git: { commit: "b2".repeat(20) }, firstGit: { commit: "a1".repeat(20) } };

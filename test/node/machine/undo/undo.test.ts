@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { utimesSync, writeFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
@@ -12,30 +12,7 @@ import { aCliHome } from "#harness/machine/cli-home.ts";
 import type { Job } from "#src/runtime/runtime.ts";
 import { undoFiles, writePlanned, type UndoInput, type WriteInput } from "#src/snapshots/undo-files.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
-
-const command = (work: () => void): ToolWork => ({ tool: "Bash", work });
-
-function edit({ project }: UndoRig, path: string, text: string): ToolWork {
-  return { tool: "Edit", path, work: () => write(project, { [path]: text }) };
-}
-
-/** A command that writes this line into each of the files. */
-function makes({ project }: UndoRig, text: string, ...names: readonly string[]): ToolWork {
-  return command(() => write(project, Object.fromEntries(names.map((name) => [name, `${text}\n`]))));
-}
-
-function read({ project }: UndoRig, ...names: readonly string[]): string[] {
-  return names.map((name) => readFileSync(join(project, name), "latin1"));
-}
-
-function makeFolder(project: string, name: string): string {
-  mkdirSync(join(project, name), { recursive: true });
-  return join(project, name);
-}
-
-function reasons(left: readonly { readonly path: string; readonly reason: string }[]): Record<string, string> {
-  return Object.fromEntries(left.map(({ path, reason }) => [path, reason]));
-}
+import { command, edit, lastCall, loseFiles, makes, read, reasons } from "#harness/machine/undo-works.ts";
 
 it.each([true, false])("a turn's changes, also types and modes, are undone and redone (git: %s)", async (isGit) => {
   const rig = anUndoRig({ "a.txt": "a\n", "run.sh": "#!/bin/sh\n", "d/x": "x\n", "old.txt": "old\n" }, { isGit });
@@ -132,8 +109,12 @@ it("what others changed since, between the turns, or beside the chat is left and
   await rig.turn("second", makes(rig, "2", "mine", "between"));
   other.use("Edit", { file_path: join(project, "theirs") }, { type: "update" });
   makes(rig, "by hand", "since").work();
-  const otherCommand = command(() => other.use("Bash", { command: "make" }));
-  await rig.turn("third", otherCommand, makes(rig, "3", "mine", "beside"));
+  const atOnceWork = command(() => {
+    const id = other.begin("Bash", { command: "make" });
+    makes(rig, "3", "mine", "beside").work();
+    other.done(id, "Bash");
+  });
+  await rig.turn("third", atOnceWork);
   const undone = await rig.undo({ session: claude.session, prompt: "1" });
   const byHand = "it was changed between two turns, not by this chat";
   const atOnce = expect.stringMatching(/^chat \S+ ran commands in this folder at the same time/) as string;
@@ -183,11 +164,11 @@ it("what was changed after the undo stays when the undo is taken back", async ()
 it.each([-3_600_000, 31_536_000_000])("a jump of the clock by %d ms changes the order of no turns", async (jump) => {
   const rig = anUndoRig({ a: "0\n" });
   const { runtime, claude } = rig;
-  await rig.turn("first", makes(rig, "1", "a"));
+  await rig.turn("first", edit(rig, "a", "1\n"));
   runtime.wait(jump);
-  await rig.turn("second", makes(rig, "2", "a"));
+  await rig.turn("second", edit(rig, "a", "2\n"));
   runtime.wait(-jump);
-  await rig.turn("third", makes(rig, "3", "a"));
+  await rig.turn("third", edit(rig, "a", "3\n"));
   const moments = runtime.store.read((sql) => listMoments(sql, claude.session), []);
   expect(moments.map(({ text }) => text)).toEqual(["first", "second", "third"]);
   for (const text of ["third", "second"]) expect((await rig.undo()).prompt).toMatchObject({ text });
@@ -243,7 +224,9 @@ it("of chosen files, of a turn that still runs, and of earlier turns after an un
   await rig.begin("second", makes(rig, "2", "a", "b"));
   await rig.undo({ files: ["a"] });
   expect(read(rig, "a", "b", "d/c")).toEqual(["1\n", "2\n", "1\n"]);
+  const id = rig.claude.begin("Bash", { command: "do" });
   makes(rig, "by command", "d/new").work();
+  rig.claude.done(id, "Bash");
   await rig.end();
   const undone = await rig.undo({ prompt: "1" });
   expect(undone.changes.map((one) => one.path).toSorted()).toEqual(["a", "b", "d/c", "d/new"]);
@@ -279,46 +262,6 @@ it.each([true, false])("only what a command made or enlarged and no snapshot has
   expect(reasons(left)).toMatchObject({ large: unsaved });
 });
 
-/** Files whose state before the turn no reading knows. */
-const hidden: readonly (readonly [string, Record<string, string>, (rig: UndoRig) => void, readonly string[]])[] = [
-  [
-    "were ignored",
-    { ".gitignore": "*.local\n.data/\n", a: "0\n" },
-    ({ project }) => write(project, { ".gitignore": "nothing\n" }),
-    ["app.local", ".data/notes"],
-  ],
-  [
-    "were excluded in this clone",
-    { a: "0\n", ".git/info/exclude": "*.local\n" },
-    ({ project }) => write(project, { ".git/info/exclude": "\n" }),
-    ["app.local"],
-  ],
-  [
-    "were in a repository of their own",
-    { a: "0\n" },
-    ({ project }) => rmSync(join(project, "lib/.git"), { recursive: true, force: true }),
-    ["lib/own", "lib/deep/own"],
-  ],
-];
-
-it.each(hidden)("files of the user that %s before the turn are neither deleted nor written over", async (...given) => {
-  const [, files, unhide, paths] = given;
-  const rig = anUndoRig(files);
-  const { project } = rig;
-  git(makeFolder(project, "lib"), "init", "-q");
-  write(project, { ...files, ...Object.fromEntries(paths.map((path) => [path, "mine\n"])) });
-  const work = command(() => {
-    write(project, { a: "1\n" });
-    unhide(rig);
-  });
-  await rig.turn("all", work);
-  const { changes, left } = await rig.undo();
-  expect(changes.map(({ path }) => path)).toContain("a");
-  for (const path of paths) expect(existsSync(join(project, path))).toBe(true);
-  const named = left.map(({ path }) => path);
-  expect(named).toEqual(expect.arrayContaining([...paths]));
-});
-
 it("what a command deleted or changed and no snapshot has is named, a folder without what was in it", async () => {
   const large = "x".repeat(2_000_000);
   const rig = anUndoRig({ ".gitignore": "out\n", a: "0\n" });
@@ -333,7 +276,7 @@ it("what a command deleted or changed and no snapshot has is named, a folder wit
   expect(reasons((await rig.undo()).left)).toEqual({
     "out/": "it was deleted, and no snapshot has it: git ignores it",
     gone: `it was deleted, and ${tooLarge}`,
-    large: `it was changed, and ${tooLarge}`,
+    large: `it was made or changed, and ${tooLarge}`,
   });
 });
 
@@ -363,21 +306,17 @@ it("git's index and history stay, and the moment before is a checkpoint", async 
   expect([read(rig, "a"), read(rig, ".git/index", ".git/HEAD")]).toEqual([["0\n"], index]);
 });
 
-it("without the files of a turn's start nothing is taken back; without those of its end only proven edits", async () => {
+it("without the files of a turn's start nothing is taken back; without those of its end what was changed in its calls", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
-  const { claude, runtime } = rig;
-  const newest = "(SELECT id FROM checkpoints ORDER BY seq DESC LIMIT 1)";
-  const failed = `UPDATE snapshots SET state = 'failed', reason = 'no time', "commit" = NULL WHERE checkpointId = ${newest}`;
-  const fail = (): void => runtime.store.write((sql) => void sql.run(failed));
+  const { claude } = rig;
   await rig.begin("one", edit(rig, "a", "1\n"), makes(rig, "1", "b"));
   claude.stop();
-  fail();
+  loseFiles(rig);
   const undone = await rig.undo();
-  expect(undone.changes).toEqual([{ path: "a", now: "changed" }]);
-  expect(reasons(undone.left)).toEqual({ b: expect.stringContaining("at the end of that turn were not saved") });
+  expect(undone).toMatchObject({ changes: [{ path: "a" }, { path: "b" }], left: [] });
   claude.prompt("two");
   const id = claude.begin("Bash", { command: "make" });
-  fail();
+  loseFiles(rig);
   makes(rig, "2", "c").work();
   claude.done(id, "Bash", { command: "make" });
   await rig.end();
@@ -412,7 +351,7 @@ it("after an interruption the files of the next turn's start, or of now, are tho
   expect(await names()).toEqual(["a", "new"]);
   write(project, { new: "by hand\n" });
   const since = { new: "it was changed since, not by this chat" };
-  expect(reasons((await rig.preview({ prompt: "1" })).left)).toEqual(since);
+  expect(reasons((await rig.preview({ prompt: "1" })).left)).toEqual({ new: lastCall });
   write(project, { new: "1\n" });
   await rig.turn("three", edit(rig, "b", "3\n"));
   write(project, { new: "by hand\n" });

@@ -1,0 +1,208 @@
+import { existsSync, renameSync, rmSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { anotherClaude } from "#harness/machine/claude.ts";
+import { anUndoRig, type UndoRig } from "#harness/machine/cli-rigs.ts";
+import { contents, git, write } from "#harness/machine/git-project.ts";
+import type { Job } from "#src/runtime/runtime.ts";
+import type { SnapshotInput } from "#src/snapshots/repository.ts";
+import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
+import { command, lastCall, loseFiles, makeFolder, makes, read, reasons } from "#harness/machine/undo-works.ts";
+
+it.each([false, true])(
+  "what a person did after the chat's last call stays (files of its end are lost: %s)",
+  async (isLost) => {
+    const rig = anUndoRig({ a: "0\n", b: "0\n", "d/gone": "0\n", "e/c": "0\n" });
+    await rig.begin("one", makes(rig, "1", "a", "b", "d/gone", "e/made"));
+    rig.claude.stop();
+    if (isLost) loseFiles(rig);
+    makes(rig, "by hand", "a", "e/own").work();
+    rmSync(join(rig.project, "d/gone"));
+    const { changes, left } = await rig.undo();
+    expect(changes.map(({ path }) => path).toSorted()).toEqual(["b", "e/made"]);
+    expect(reasons(left)).toEqual({ a: lastCall, "d/gone": lastCall, "e/own": lastCall });
+    expect(read(rig, "a", "b", "e/own")).toEqual(["by hand\n", "0\n", "by hand\n"]);
+  },
+);
+
+it.each([false, true])(
+  "undo, redo and undo take the same back at once after the turn (its files are lost: %s)",
+  async (isLost) => {
+    const rig = anUndoRig({ a: "0\n", b: "0\n" });
+    await rig.begin("one", makes(rig, "1", "a", "new"));
+    rig.claude.stop();
+    if (isLost) loseFiles(rig);
+    for (const redo of [false, true, false]) {
+      const { changes, left } = await rig.undo({ redo });
+      expect([changes.length, left]).toEqual([2, []]);
+    }
+    expect([read(rig, "a"), existsSync(join(rig.project, "new"))]).toEqual([["0\n"], false]);
+  },
+);
+
+it("an earlier turn is undone after the next prompt, also where both ends wait for their files", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.begin("one", makes(rig, "1", "a"));
+  rig.claude.stop();
+  await rig.begin("two", makes(rig, "2", "b"));
+  rig.claude.stop();
+  expect((await rig.undo({ prompt: "1" })).changes).toHaveLength(2);
+  expect(read(rig, "a", "b")).toEqual(["0\n", "0\n"]);
+});
+
+it("a file and a folder that the chat moved go back", async () => {
+  const rig = anUndoRig({ a: "0\n", "d/x": "x\n", "d/in/y": "y\n" });
+  const before = contents(rig.project);
+  const moves = command(() => {
+    renameSync(join(rig.project, "a"), join(rig.project, "b"));
+    renameSync(join(rig.project, "d"), join(rig.project, "e"));
+  });
+  await rig.turn("move", moves);
+  expect(await rig.undo()).toMatchObject({ left: [] });
+  expect(contents(rig.project)).toEqual(before);
+});
+
+it("what was moved into the project, and no reading held, is not deleted", async () => {
+  const rig = anUndoRig({ ".gitignore": "out/\n", a: "0\n" });
+  write(rig.project, { "out/deep/only": "mine\n", "../beside/only": "mine\n" });
+  utimesSync(join(rig.project, "../beside/only"), 1_700_000_000, 1_700_000_000);
+  const moves = command(() => {
+    renameSync(join(rig.project, "out/deep"), join(rig.project, "deep"));
+    renameSync(join(rig.project, "../beside"), join(rig.project, "beside"));
+    write(rig.project, { a: "1\n" });
+  });
+  await rig.turn("move", moves);
+  const { changes, left } = await rig.undo();
+  expect(changes).toEqual([{ path: "a", now: "changed" }]);
+  expect(left.map(({ path }) => path)).toEqual(expect.arrayContaining(["beside/only", "deep/only"]));
+  expect(read(rig, "deep/only", "beside/only")).toEqual(["mine\n", "mine\n"]);
+});
+
+it("another chat's command takes from the chat only what was changed while both ran", async () => {
+  const rig = anUndoRig({ both: "0\n", mine: "0\n", theirs: "0\n" });
+  const other = anotherClaude(rig.runtime, rig.claude, { cwd: rig.project });
+  other.start();
+  other.prompt("me too");
+  const id = other.begin("Bash", { command: "make" });
+  await rig.begin("one", makes(rig, "1", "both"));
+  rig.runtime.wait(1);
+  makes(rig, "other", "theirs").work();
+  other.done(id, "Bash");
+  // More than a tick of the clock before the next call.
+  for (let ms = 0; ms < 30; ms++) rig.runtime.wait(1);
+  await rig.begin("", makes(rig, "1", "mine"));
+  await rig.end();
+  const { changes, left } = await rig.undo({ session: rig.claude.session, prompt: "one" });
+  expect(changes).toEqual([{ path: "mine", now: "changed" }]);
+  const ran = expect.stringMatching(/^chat \S+ ran commands in this folder/) as string;
+  expect(reasons(left)).toEqual({ both: ran, theirs: ran });
+  for (const [path, changes] of [
+    ["both", [{ path: "both", now: "changed" }]],
+    ["theirs", []],
+  ] as const)
+    expect((await rig.undo({ session: rig.claude.session, prompt: "one", files: [path] })).changes).toEqual(changes);
+});
+
+it("another chat's command that waits for its user's leave has not begun", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  const other = anotherClaude(rig.runtime, rig.claude, { cwd: rig.project });
+  other.start();
+  other.prompt("me too");
+  other.begin("Bash", { command: "make" });
+  other.tell("Notification", { notification_type: "permission_prompt", message: "Claude needs your permission" });
+  await rig.turn("one", makes(rig, "1", "a"));
+  expect(await rig.undo({ session: rig.claude.session })).toMatchObject({ changes: [{ path: "a" }], left: [] });
+});
+
+/** Files whose state before the turn no reading knows. */
+const hidden: readonly (readonly [string, Record<string, string>, (rig: UndoRig) => void, readonly string[]])[] = [
+  [
+    "were ignored",
+    { ".gitignore": "*.local\n.data/\n", a: "0\n" },
+    ({ project }) => write(project, { ".gitignore": "nothing\n" }),
+    ["app.local", ".data/notes"],
+  ],
+  [
+    "were excluded in this clone",
+    { a: "0\n", ".git/info/exclude": "*.local\n" },
+    ({ project }) => write(project, { ".git/info/exclude": "\n" }),
+    ["app.local"],
+  ],
+  [
+    "were in a repository of their own",
+    { a: "0\n" },
+    ({ project }) => rmSync(join(project, "lib/.git"), { recursive: true, force: true }),
+    ["lib/own", "lib/deep/own"],
+  ],
+  [
+    "had the name of a secret",
+    { a: "0\n" },
+    ({ project }) => renameSync(join(project, ".env"), join(project, "env.txt")),
+    ["env.txt"],
+  ],
+];
+
+it.each(hidden)("files of the user that %s before the turn are neither deleted nor written over", async (...given) => {
+  const [, files, unhide, paths] = given;
+  const rig = anUndoRig(files);
+  const { project } = rig;
+  git(makeFolder(project, "lib"), "init", "-q");
+  write(project, { ...files, ...Object.fromEntries(paths.map((path) => [path, "mine\n"])) });
+  const work = command(() => {
+    write(project, { a: "1\n" });
+    unhide(rig);
+  });
+  if (paths[0] === "env.txt") renameSync(join(project, "env.txt"), join(project, ".env"));
+  await rig.turn("all", work);
+  const { changes, left } = await rig.undo();
+  expect(changes.map(({ path }) => path)).toContain("a");
+  for (const path of paths) expect(existsSync(join(project, path))).toBe(true);
+  const named = left.map(({ path }) => path);
+  expect(named).toEqual(expect.arrayContaining([...paths]));
+});
+
+it("what the turn began to ignore is read all the same, and taken back", async () => {
+  const rig = anUndoRig({ ".gitignore": "\n", a: "0\n" });
+  const { project } = rig;
+  write(project, { "notes.txt": "mine\n" });
+  const work = command(() => write(project, { ".gitignore": "notes.txt\n", "notes.txt": "1\n" }));
+  await rig.turn("one", work);
+  expect((await rig.undo()).left).toEqual([]);
+  expect(read(rig, "notes.txt", ".gitignore")).toEqual(["mine\n", "\n"]);
+});
+
+it.each(["no git", "git", "git that ignores them"])(
+  "a turn that changed repositories in the project is named (%s)",
+  async (above) => {
+    const files = { a: "0\n", ...(above === "git that ignores them" ? { ".gitignore": "child/\n" } : {}) };
+    const rig = anUndoRig(files, { isGit: above !== "no git" });
+    const { project } = rig;
+    git(makeFolder(project, "child"), "init", "-q");
+    git(makeFolder(project, "other"), "init", "-q");
+    write(project, { "child/in/x": "0\n", "other/y": "0\n" });
+    await rig.turn("first", makes(rig, "1", "a"));
+    await rig.turn("second", makes(rig, "1", "child/in/x"));
+    const { prompt, changes, left } = await rig.preview();
+    expect([prompt?.text, changes]).toEqual(["second", []]);
+    const why = "a separate git repository; files and folders in it that were changed while a call of the chat ran: 1";
+    expect(reasons(left)).toEqual({ "child/": why });
+    await rig.turn("third", { tool: "Edit", path: "child/in/x", work: makes(rig, "2", "child/in/x").work });
+    const ofEdit = above === "git that ignores them" ? "git ignores it" : "a separate git repository";
+    expect(reasons((await rig.preview()).left)).toEqual({ "child/in/x": ofEdit });
+  },
+);
+
+it("what a person changes while the files of the turn's end are read stays", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.begin("one", makes(rig, "1", "a", "b"));
+  const startJob = ({ input }: Job): Promise<unknown> => {
+    rig.runtime.wait(1);
+    makes(rig, "by hand", "a").work();
+    return takeSnapshot({ ...input, processes: rig.runtime.processes } as unknown as SnapshotInput);
+  };
+  Object.assign(rig.runtime, { startJob });
+  await rig.end();
+  Object.assign(rig.runtime, { startJob: undefined });
+  const { changes, left } = await rig.undo();
+  expect([changes, reasons(left)]).toEqual([[{ path: "b", now: "changed" }], { a: lastCall }]);
+});
