@@ -28,7 +28,15 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     git: z.exactOptional(GitPosition),
     writtenGit: z.exactOptional(GitPosition),
   }),
-  entry("prompt", { text }),
+  entry("prompt", {
+    text,
+    /** Surface that it came from; absent: the chat's own terminal. */
+    from: z.exactOptional(text),
+    /** Row of the transcript that has it; absent: none that was read. */
+    row: z.exactOptional(text),
+  }),
+  /** The whole text of a prompt of which less was known; `said`: its time. */
+  entry("prompt_text", { said: z.number(), text }),
   entry("assistant", { text }),
   entry("tool_start", {
     ...call,

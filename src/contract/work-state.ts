@@ -49,6 +49,8 @@ const remarks = z.array(Remark).readonly();
 /** A prompt of the user. Older ones are shortened. */
 const UserPrompt = stored({
   ...Remark.shape,
+  /** Surface that it came from; absent: the chat's own terminal. */
+  from: z.exactOptional(text),
   /** Characters of the whole prompt; absent: the text is whole. */
   chars: z.exactOptional(number),
   /** End of the chat's words that a short prompt answers. */
@@ -198,6 +200,8 @@ export const WorkState = stored({
   /** Epoch ms of the last end and the last interruption of a turn. */
   turnEndedAt: z.nullable(number),
   interruptedAt: z.nullable(number),
+  /** Epoch ms at which another client went on with the session; absent: none has. */
+  resumedAt: z.exactOptional(number),
   compactSummary: maybeText,
   compactions: number,
   plan: z.nullable(ApprovedPlan),

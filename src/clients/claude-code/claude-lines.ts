@@ -46,13 +46,14 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   // Prompts typed while the model worked.
   [
     "queue-operation/enqueue",
-    (draft, line, { at }) => {
-      draft.queue.push({ text: queuedText(line), at });
-      noteEnd(draft, queuedText(line), at);
+    (draft, line, origin) => {
+      const text = queuedText(line);
+      draft.queue.push({ text, words: wordsOf(text), ...origin });
+      noteEnd(draft, text, origin.at);
     },
   ],
   // Submitted as usual: a row of the user follows.
-  ["queue-operation/dequeue", (draft) => void draft.queue.shift()],
+  ["queue-operation/dequeue", (draft) => void (draft.submitted = draft.queue.shift()?.at ?? 0)],
   // Back into the input field.
   ["queue-operation/popAll", (draft) => void (draft.queue = [])],
   ["queue-operation/remove", readJoined],
@@ -72,7 +73,11 @@ function followBranch(draft: TranscriptDraft, line: JsonObject): void {
   const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
   const known = parent === null ? undefined : draft.branches.get(parent);
   if (known !== undefined) draft.branch = known;
-  if (id !== null) draft.branches.set(id, draft.branch);
+  if (id === null) return;
+  draft.branches.set(id, draft.branch);
+  const words = parent === null ? undefined : draft.unanswered.get(parent);
+  if (words !== undefined && (line["type"] === "progress" || line["type"] === "system"))
+    draft.unanswered.set(id, words);
 }
 
 /** An answer to a prompt that seemed withdrawn: two chats write the file. */
@@ -103,8 +108,15 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   if (line["isMeta"] === true || isOfClient(line)) return;
   if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
   const words = withAttachments(wordsOf(text), imagesOf(message));
-  if (words !== "") startBranch(draft, textAt(line, "parentUuid", 100), origin);
-  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin);
+  if (words === "") return;
+  const parent = textAt(line, "parentUuid", 100);
+  // The client writes a prompt again when it repeats a request that failed.
+  const isAgain = parent !== null && draft.unanswered.get(parent) === words;
+  draft.unanswered.set(origin.uuid, words);
+  if (isAgain) return;
+  startBranch(draft, parent, origin);
+  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin, draft.submitted);
+  draft.submitted = null;
 }
 
 /**
@@ -148,10 +160,11 @@ function addPrompt(
   text: string,
   startsNoTurn: TranscriptText["startsNoTurn"],
   origin: LineOrigin,
+  waitedSince: number | null = null,
 ): void {
   const { branch } = draft;
-  if (text !== "")
-    draft.texts.push({ role: "user", text, branch, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
+  const how = { ...(startsNoTurn ? { startsNoTurn } : {}), ...(waitedSince === null ? {} : { waitedSince }) };
+  if (text !== "") draft.texts.push({ role: "user", text, branch, ...origin, ...how });
 }
 
 /** Its row follows that of the compaction. */
@@ -167,7 +180,7 @@ function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOr
   if (attachment?.["type"] !== "queued_command") return;
   const text = wordsIn(attachment, "prompt").trim();
   if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
-    addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin);
+    addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin, 0);
 }
 
 /** One that the model got in its turn. Older versions write nothing else of it. */
@@ -177,7 +190,7 @@ function readJoined(draft: TranscriptDraft, line: JsonObject, { at, uuid }: Line
   const [taken] = index < 0 ? [] : draft.queue.splice(index, 1);
   if (!taken) return;
   draft.dequeued.add(taken.text);
-  addPrompt(draft, wordsOf(taken.text), "queued", { at: taken.at ?? at, uuid });
+  addPrompt(draft, taken.words, "queued", { at: taken.at ?? at, uuid });
 }
 
 function queuedText(line: JsonObject): string {
@@ -242,7 +255,6 @@ function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigi
   if (!counts || messageId === null) return null;
   return {
     messageId,
-    requestId: textAt(line, "requestId", 200),
     model: wordAt(message, "model", 200),
     inputTokens: numberAt(counts, "input_tokens") ?? 0,
     cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,

@@ -61,7 +61,7 @@ const copilotEvents: LineFormats = {
   "session.usage_record": (draft, data, { at, uuid }) => {
     const usage = objectAt(data, "usage");
     const fields = { input: "inputTokens", cached: "cacheReadTokens", written: "cacheWriteTokens" };
-    const about = { messageId: uuid, requestId: textAt(usage, "providerCallId", 200), at };
+    const about = { messageId: uuid, at };
     addCounts(draft, usage, { ...fields, output: ["outputTokens"] }, { ...about, model: wordAt(usage, "model", 200) });
   },
   "tool.execution_start": (draft, data, origin) => {

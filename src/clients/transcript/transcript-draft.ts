@@ -36,8 +36,13 @@ export interface TranscriptText extends LineOrigin {
   /** `user`: the user's own words, without what a client adds to them. */
   readonly role: "user" | "assistant";
   readonly text: string;
-  /** `queued`: typed while the model worked; `local`: a command that the client carried out. */
-  readonly startsNoTurn?: "queued" | "local";
+  /**
+   * `queued`: typed while the model worked; `waits`: the model has not got it yet; `local`: a command that
+   * the client carried out.
+   */
+  readonly startsNoTurn?: "queued" | "waits" | "local";
+  /** Epoch ms at which it was typed, if it stood in the queue then; 0: not known. */
+  readonly waitedSince?: number;
 }
 
 export interface TranscriptToolCall extends LineOrigin {
@@ -90,7 +95,6 @@ export interface TranscriptTurnEnd {
 
 export interface Usage {
   readonly messageId: string;
-  readonly requestId: string | null;
   readonly model: string | null;
   readonly inputTokens: number;
   readonly cacheReadTokens: number;
@@ -163,8 +167,12 @@ export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage"
   proposedPlan: string | null;
   /** Copilot CLI: words of the newest answer, if it calls no tool. */
   lastAnswer: string | null;
-  /** Prompts that wait until the model has time for them. */
-  queue: { readonly text: string; readonly at: number | null }[];
+  /** Prompts that wait until the model has time for them, with the user's words in them. */
+  queue: ({ readonly text: string; readonly words: string } & LineOrigin)[];
+  /** When the prompt was typed that was taken from the queue, and has its row next; 0: not known. */
+  submitted: number | null;
+  /** Words of the prompt that a row of Claude Code follows without an answer between, by the row's id. */
+  readonly unanswered: Map<string, string>;
   /** Taken from the queue into a running turn. */
   dequeued: Set<string>;
   /** Branch of each row of Claude Code, by its id. */
@@ -211,6 +219,8 @@ export function emptyDraft(): TranscriptDraft {
     proposedPlan: null,
     lastAnswer: null,
     queue: [],
+    submitted: null,
+    unanswered: new Map(),
     dequeued: new Set(),
     branches: new Map(),
     branch: null,
@@ -247,7 +257,7 @@ interface CountFields {
   readonly output: readonly string[];
 }
 
-type Answer = Pick<Usage, "messageId" | "model" | "at"> & Partial<Pick<Usage, "requestId">>;
+type Answer = Pick<Usage, "messageId" | "model" | "at">;
 
 /** The same for clients that count what was cached as input too. */
 export function addCounts(
@@ -259,7 +269,6 @@ export function addCounts(
   if (!counts) return;
   const count = (name = ""): number => numberAt(counts, name) ?? 0;
   addUsage(draft, {
-    requestId: null,
     ...answer,
     inputTokens: Math.max(0, count(fields.input) - count(fields.cached)),
     cacheReadTokens: count(fields.cached),
@@ -347,7 +356,9 @@ export function finished(draft: TranscriptDraft): TranscriptContent {
     ended: _ended,
     proposedPlan: _plan,
     lastAnswer: _lastAnswer,
-    queue: _queue,
+    queue,
+    submitted: _submitted,
+    unanswered: _unanswered,
     dequeued: _dequeued,
     branches: _branches,
     branch: _branch,
@@ -358,11 +369,16 @@ export function finished(draft: TranscriptDraft): TranscriptContent {
   } = draft;
   return {
     ...content,
-    texts: saidOnce(withoutWithdrawn(draft.texts)),
+    texts: saidOnce([...withoutWithdrawn(draft.texts), ...queue.flatMap(waiting)]),
     apiErrors: saidOnce(draft.apiErrors),
     usage: [...draft.usage.values()],
     subagentUsage: [...draft.subagentUsage.values()],
   };
+}
+
+/** The file ends before the model got it. */
+function waiting({ words: text, at, uuid }: TranscriptDraft["queue"][number]): TranscriptText[] {
+  return text === "" ? [] : [{ role: "user", text, at, uuid, startsNoTurn: "waits" }];
 }
 
 function withoutWithdrawn(texts: readonly DraftText[]): TranscriptText[] {

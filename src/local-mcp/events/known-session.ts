@@ -16,7 +16,7 @@ import {
 } from "../../machine/sessions/session-settings.ts";
 import { isHeldByAnother, newSessionId } from "../../machine/sessions/session-identity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { firstReadLimit, isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
+import { catchUp, firstReadLimit, isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
 import { identify as identifyProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -201,9 +201,10 @@ function limitsOf({ sql, incoming: { input }, known: { id, row } }: IdentifiedEv
   return pauseReadLimits(sql, path, { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null });
 }
 
-/** Text from a pause is skipped for good. */
-export function skipTranscript({ sql, incoming, known: { id, cwd } }: IdentifiedEvent): void {
+/** Text from a pause is skipped for good, and what the client wrote before is read. */
+export function skipTranscript({ sql, runtime, incoming, known: { id, cwd } }: IdentifiedEvent): void {
   const path = incoming.input.transcript_path;
   if (cwd) setPausedFolder(sql, id, cwd);
+  catchUp(sql, runtime.now(), id);
   if (path) markTranscript(sql, path, unreadBytes(path, 0));
 }

@@ -1,3 +1,4 @@
+import { cutOffMark } from "../../machine/sessions/entries.ts";
 import { JsonObjectReader } from "../../platform/json-object-reader.ts";
 import { isRecord, parseJson, parseObject, type JsonObject } from "../../shared/json-fields.ts";
 
@@ -68,7 +69,7 @@ function openFieldOf(field: string): JsonObject | null {
     const closed = parseObject(`{${field.slice(0, field.length - chars)}"}`);
     // A character of which only some bytes came.
     const words = String(closed?.["prompt"]).replace(/\u{FFFD}{1,3}$/u, "");
-    if (closed) return { prompt: `${words} [cut off: the rest did not arrive]` };
+    if (closed) return { prompt: `${words}${cutOffMark}` };
   }
   return null;
 }

@@ -9,8 +9,8 @@ import { noteCompaction } from "../../machine/recovery/given-context.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
 import { entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
+import * as prompts from "../../machine/sessions/prompts.ts";
 import type { SessionChange } from "../../machine/sessions/sessions.ts";
-import { isSlashCommand } from "../../machine/sessions/slash-command.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { Recording } from "./record-event.ts";
@@ -45,7 +45,11 @@ export function recordEntries(
     const noted = withEffects(recording, withStamp(entry, isLate), verdict, effects);
     // A call that is reported after its end no longer runs.
     const end = entry.kind === "tool_start" ? `end:${entry.id}` : undefined;
-    if (!journal.append(sql, id, now, key, noted, end)) continue;
+    const isFirst =
+      noted.kind === "prompt"
+        ? prompts.record(sql, id, now, { key, entry: noted })
+        : journal.append(sql, id, now, key, noted, end);
+    if (!isFirst) continue;
     isNew = true;
     if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
     Object.assign(change, sessionChange(entry));
@@ -122,6 +126,5 @@ function isKnownAtStart({ sql, session, incoming }: Recording, call: string, eff
 function sessionChange(entry: JournalEntry): SessionChange | null {
   if (entry.kind === "tool_end") return { toolCalls: 1 };
   if (entry.kind === "tool_error") return { toolCalls: 1, toolErrors: 1 };
-  if (entry.kind !== "prompt" || isSlashCommand(entry.text)) return null;
-  return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
+  return entry.kind === "prompt" ? { title: prompts.titleOf(entry.text) } : null;
 }

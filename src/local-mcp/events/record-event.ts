@@ -1,5 +1,6 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import type { TranscriptPart } from "../../clients/transcript.ts";
+import type { TranscriptText } from "../../clients/transcript/transcript-draft.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
@@ -33,10 +34,12 @@ import {
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
 import {
+  recordPrompt,
   recordSubagents,
   recordTranscript,
   recordUnreadPart,
   recordTurnEnd,
+  rowOfPrompt,
 } from "../../machine/transcripts/record-transcript.ts";
 import { limitLine } from "../../machine/usage/at-limit.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
@@ -146,6 +149,8 @@ export function recordEvent(
   const lastLimit = limitWarning(recording, "UserPromptSubmit");
   const accepted = findAcceptance(recording);
   const { isNew, change } = recordEntries(recording, verdict, effects);
+  const row = ownRow(recording);
+  if (row) recordPrompt(sql, sessionId, recording.runtime.now(), row);
   const limit = limitWarning(recording, "StopFailure") ?? lastLimit;
   const open = isNew ? conflictsFor(recording) : [];
   // A start's brief fills what the client takes of a hook; one after a compaction has none.
@@ -287,14 +292,26 @@ function startSource({ input }: IncomingEvent): string {
 }
 
 /** @returns the number of tool calls that no event has reported */
-function recordPart({ sql, runtime, incoming, session, part, turnEnd }: Recording): number {
+function recordPart(recording: Recording): number {
+  const { sql, runtime, incoming, session, part, turnEnd } = recording;
   const { event, input } = incoming;
   const now = runtime.now();
-  const { tool_use_id: current = null, prompt } = input;
-  const options = { current, prompt, isOver: event === "SessionEnd", prices: runtime.config.usage.prices };
+  const { tool_use_id: current = null } = input;
+  const options = {
+    current,
+    prompt: ownRow(recording),
+    isOver: event === "SessionEnd",
+    prices: runtime.config.usage.prices,
+  };
   const missed = isGrown(part, session) ? recordTranscript(sql, session, part, now, options) : 0;
   recordTurnEnd(sql, session.id, now, turnEnd);
   return missed;
+}
+
+/** The row of the prompt that the event reports, if the client has written it by now. */
+function ownRow({ runtime, incoming: { event, input }, session, part }: Recording): TranscriptText | undefined {
+  const isPrompt = event === "UserPromptSubmit" && isGrown(part, session);
+  return isPrompt ? rowOfPrompt(part, input.prompt ?? "", runtime.now()) : undefined;
 }
 
 function isGrown(part: TranscriptPart | null, { transcriptOffset }: sessions.Session): part is TranscriptPart {

@@ -42,7 +42,7 @@ export function recordEnd(recording: Recording, isNew: boolean): void {
 function endSession({ sql, runtime, incoming, session }: Recording): void {
   const { reason = "other" } = incoming.input;
   const now = runtime.now();
-  const [last] = journal.newest(sql, session.id, turnKinds, 1);
+  const last = journal.latest(sql, session.id, turnKinds);
   const key = keyOf(sql, session.id, reason, last);
   const detached = detachReason(sql, runtime, session.id, { reason, last });
   if (detached === null) {

@@ -5,6 +5,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import { currentState, stateAt, type PastState } from "./capture.ts";
 import * as journal from "../sessions/journal.ts";
+import { shownPrompt } from "../sessions/prompts.ts";
 import { isRequest } from "../sessions/work-state.ts";
 import { readCalls, type ChangingCall } from "./changing-calls.ts";
 
@@ -23,9 +24,11 @@ export interface Moment {
 export function listMoments(sql: Sql, session: string): Moment[] {
   const { prompts = [], droppedPrompts = 0 } = currentState(sql, session) ?? {};
   const rows = journal.newest(sql, session, ["prompt"], Number.MAX_SAFE_INTEGER).toReversed();
-  const own = rows.flatMap(({ seq, at, entry }) =>
-    entry.kind === "prompt" && isRequest(entry.text) ? [{ seq, at, text: entry.text }] : [],
-  );
+  const own = rows
+    .flatMap(({ seq, at, entry }) =>
+      entry.kind === "prompt" && isRequest(entry.text) ? [{ seq, at, text: shownPrompt(entry) }] : [],
+    )
+    .toSorted((one, other) => one.at - other.at);
   const pruned = prompts.filter(({ at }) => at < (own[0]?.at ?? Infinity));
   const before = Math.max(pruned.length, prompts.length + droppedPrompts - own.length);
   return [

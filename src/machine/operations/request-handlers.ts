@@ -77,7 +77,7 @@ export const requestHandlers = {
     if (!isAlive(runtime, session))
       return err({ code: "ended", message: "no client works in this session, so no chat would read the message." });
     const now = runtime.now();
-    const key = `user:${Buffer.from(runtime.random(8)).toString("hex")}`;
+    const key = `${news.wordsKey(session.id)}${Buffer.from(runtime.random(8)).toString("hex")}`;
     const comes = runtime.store.write((sql) => {
       news.add(sql, now, session.id, key, { kind: "user_message", by, text: redact(text).text });
       audit.append(sql, now, { kind: "message.sent", session: session.id, by, result: "done" });

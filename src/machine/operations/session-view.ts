@@ -17,6 +17,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
+import { shownPrompt } from "../sessions/prompts.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import type { DriverName } from "../../store/driver.ts";
@@ -246,7 +247,8 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, shorten: Shorten
   continues: ({ session }) => `continues session ${session} of another machine`,
   detached: ({ reason }) => `cut off (${reason})`,
   end: ({ reason }) => `ended (${reason})`,
-  prompt: ({ text }, shorten) => `user: ${shorten(text)}`,
+  prompt: (said, shorten) => `user: ${shorten(shownPrompt(said))}`,
+  prompt_text: ({ text }, shorten) => `all of a prompt: ${shorten(text)}`,
   assistant: ({ text }, shorten) => `assistant: ${shorten(text)}`,
   subagent_end: ({ text }, shorten) => `subagent ended: ${shorten(text)}`,
   exited: ({ id, exitCode }) => `call ${id} had ended with exit code ${exitCode}`,

@@ -92,7 +92,7 @@ function isInTurn(sql: Sql, sessionId: string): boolean | null {
     "failure",
     "end",
   ] as const;
-  const [last] = journal.newest(sql, sessionId, kinds, 1);
+  const last = journal.latest(sql, sessionId, kinds);
   if (!last) return null;
   const { kind } = last.entry;
   return kind === "prompt" || kind === "tool_start" || kind === "tool_end" || kind === "tool_error";
@@ -100,12 +100,12 @@ function isInTurn(sql: Sql, sessionId: string): boolean | null {
 
 const maxOpenTools = 20;
 
-/** Counts since the last prompt: tools left open by an interrupted turn no longer run. */
+/** Tools left open by a turn that is over, or by a client that was started before, no longer run. */
 function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
   return sql.all<{ name: string; startedAt: number }>(
     `SELECT json_extract(body, '$.name') AS name, at AS startedAt FROM journal began
      WHERE session = ? AND kind = 'tool_start'
-       AND seq > coalesce((SELECT max(seq) FROM journal WHERE session = ? AND kind IN ('prompt', 'turn_end', 'interrupted', 'failure')), 0)
+       AND seq > coalesce((SELECT max(seq) FROM journal WHERE session = ? AND kind IN ('start', 'turn_end', 'interrupted', 'failure')), 0)
        AND NOT EXISTS (SELECT 1 FROM journal WHERE session = began.session AND key = 'end:' || substr(began.key, 7))
      ORDER BY seq DESC LIMIT ${maxOpenTools}`,
     sessionId,

@@ -9,6 +9,9 @@ export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
   readonly entry: Entry;
 }
 
+/** End of a prompt whose event came in part. */
+export const cutOffMark = " [cut off: the rest did not arrive]";
+
 export const limits = {
   /** A request stands before what was pasted, or after it. */
   prompt: { head: 8_000, tail: 4_000 },

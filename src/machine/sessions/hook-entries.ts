@@ -10,7 +10,7 @@ import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.t
 import { redactAndClip, redactAndKeepEnds, boundTexts } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
-import { withoutBriefs } from "../text/neutralize.ts";
+import { withoutOwnTexts } from "../text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, limits, type KeyedEntry } from "./entries.ts";
 import { noteEffects } from "./effects.ts";
 import { simpleCommands, type SimpleCommand } from "./shell-commands.ts";
@@ -245,7 +245,7 @@ function backgroundEnd(id: string): KeyedEntry {
 function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
   const ended = endedTaskIn(input.prompt ?? "");
   if (ended !== null) return [backgroundEnd(ended)];
-  const text = withoutBriefs(userWords(input.prompt ?? ""));
+  const text = withoutOwnTexts(userWords(input.prompt ?? ""));
   if (!text) return [];
   const kept = redactAndKeepEnds(text, limits.prompt);
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];

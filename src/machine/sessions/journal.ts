@@ -31,6 +31,29 @@ export function append(
   return sql.run(query, session, at, kind, key, JSON.stringify(body), session, unless) > 0;
 }
 
+export interface PromptRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly key: string;
+  readonly entry: Extract<JournalEntry, { readonly kind: "prompt" }>;
+}
+
+const promptRows = journal.pick("seq", "at", "key", "body");
+
+/** Prompts of a span of time (epoch ms, both ends included), oldest first. */
+export function promptsBetween(sql: Sql, session: string, from: number, to: number): PromptRow[] {
+  const rest = "WHERE session = ? AND kind = 'prompt' AND at BETWEEN ? AND ? ORDER BY seq";
+  // append() wrote the body.
+  return promptRows.select(sql, rest, session, from, to).map(({ seq, at, key, body }) => {
+    return { seq, at, key, entry: { kind: "prompt", ...body } as PromptRow["entry"] };
+  });
+}
+
+/** Puts what two sources have reported into the row of the first one. */
+export function replace(sql: Sql, seq: number, key: string, { kind: _kind, ...body }: JournalEntry): void {
+  journal.update(sql, { seq }, { key, body });
+}
+
 /** Keeps an entry whose interpretation took too long out of every later one. */
 export function markUnread(sql: Sql, sessionId: string, seq: number): void {
   sql.run(
@@ -65,7 +88,16 @@ export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[
   return entries.select(sql, rest, sessionId, ...kinds, limit).map(toJournalRow);
 }
 
-/** Returns 0 without a prompt. */
+const recent = 50;
+
+/** The latest by its time: what only a transcript has is stored behind what followed it. */
+export function latest(sql: Sql, sessionId: string, kinds: readonly JournalKind[]): JournalRow | undefined {
+  return newest(sql, sessionId, kinds, recent).reduce<JournalRow | undefined>(
+    (last, row) => (last === undefined || row.at > last.at ? row : last),
+    undefined,
+  );
+}
+
 const turnBounds = journal.pick("at", "kind");
 const maxTurnBounds = 1_000;
 
@@ -92,6 +124,7 @@ export function newestCompactions(sql: Sql, sessionId: string): number[] {
     .map(({ at }) => at);
 }
 
+/** Returns 0 without a prompt. */
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return newestPrompt(sql, sessionId)?.seq ?? 0;
 }

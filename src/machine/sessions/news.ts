@@ -105,6 +105,18 @@ export function undeliveredOf(sql: Sql, sessionId: string, kind: Kind, limit: nu
   return newsRows.select(sql, rest, sessionId, kind, limit).map(toNews);
 }
 
+/** Words of the user that wait in a session, or were written to it, wait for the chat `to` from now on. */
+export function handOnWords(sql: Sql, session: string, to: string): void {
+  const query = `UPDATE team_news SET session = ?
+     WHERE kind = 'user_message' AND deliveredAt IS NULL AND (session = ? OR key GLOB ?)`;
+  sql.run(query, to, session, `${wordsKey(session)}*`);
+}
+
+/** Begins the keys of what the user wrote to a session. */
+export function wordsKey(session: string): string {
+  return `user:${session}:`;
+}
+
 /** Lists the news of all sessions, newest first. */
 export function listNewest(sql: Sql, limit: number): DeliveredNews[] {
   return teamNews.select(sql, "ORDER BY seq DESC LIMIT ?", limit).map(toNews);

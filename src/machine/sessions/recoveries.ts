@@ -2,6 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { recoveries, type LimitHandOver, type RecoveryAction } from "../../store/session-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
+import * as news from "./news.ts";
 
 export type { LimitHandOver, RecoveryAction } from "../../store/session-tables.ts";
 
@@ -18,11 +19,14 @@ export function add(sql: Sql, { at, session, action, by, score, ...detail }: Rec
   recoveries.append(sql, { at, session, action, bySession: by, score, detail });
   totals.add(sql, "shim_recoveries_total", { labels: [action] });
   if (typeof score === "number") totals.observe(sql, "shim_restore_score_ratio", score / 100);
+  const to = action === "undone" ? session : by;
+  if (to && action !== "offered") news.handOnWords(sql, session, to);
 }
 
 /** Names another chat wherever this one is named. */
 export function moveTo(sql: Sql, from: string, to: string): void {
   recoveries.update(sql, { bySession: from }, { bySession: to });
+  news.handOnWords(sql, from, to);
 }
 
 /** A row as `recovery/resolution.ts` counts it. */

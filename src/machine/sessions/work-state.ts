@@ -107,7 +107,11 @@ type Appliers = { readonly [Kind in JournalKind]: (state: WorkState, at: number,
 const unchanged = (state: WorkState): WorkState => state;
 
 const appliers: Appliers = {
-  prompt: (state, at, { text }) => applyPrompt(state, at, text),
+  prompt: (state, at, { text, from }) => applyPrompt(state, at, { text, ...(from === undefined ? {} : { from }) }),
+  prompt_text: (state, _at, { said, text }) => ({
+    ...state,
+    prompts: state.prompts.map((one) => (one.at === said ? { ...one, text, ...charsOf(text) } : one)),
+  }),
   assistant: (state, at, { text }) => withWords(state, { text, at }),
   tool_start: (state, at, { id, name, input }) => {
     const run = { id, name, input, startedAt: at };
@@ -155,8 +159,9 @@ const appliers: Appliers = {
   }),
   plan: (state, at, { text, path }) => ({ ...state, plan: { text, at, ...(path ? { path } : {}) } }),
   end: (state) => withoutRuns(state),
-  start: (state, _at, { git, writtenGit }) => ({
+  start: (state, at, { source, git, writtenGit }) => ({
     ...state,
+    ...(source === "resume" ? { resumedAt: at } : {}),
     ...(git && !state.firstGit ? { firstGit: git } : {}),
     ...(writtenGit ? { writtenGit } : {}),
   }),
@@ -170,7 +175,10 @@ const appliers: Appliers = {
   background_end: (state, _at, { id }) => withoutBackground(state, id),
   recap: (state, at, { text }) => ({ ...state, recap: { text, at } }),
   named: (state, _at, { names }) => withNames(state, names),
-  unread: unchanged,
+  unread: (state, at, { of }) => {
+    const damaged = { parts: [{ at, bytes: 0 }], count: 1 };
+    return of === "transcript" ? { ...state, damaged: withDamaged(state.damaged, damaged) } : state;
+  },
   damaged: (state, _at, { kind: _kind, ...damaged }) => ({ ...state, damaged: withDamaged(state.damaged, damaged) }),
   detached: withCutOffTools,
 };
@@ -186,13 +194,14 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
 }
 
 /** Commands of the client are not prompts. */
-function applyPrompt(state: WorkState, at: number, text: string): WorkState {
+function applyPrompt(state: WorkState, at: number, said: Said): WorkState {
+  const { text } = said;
   const goal = goalOfCommand(text);
   if (goal !== null) {
     const { condition } = goal;
     return { ...state, clientGoal: condition === null ? null : { text: condition.slice(0, limits.goal), at } };
   }
-  return isRequest(text) ? withPrompt(withoutRuns(state), at, text) : state;
+  return isRequest(text) ? withPrompt(withoutEarlierRuns(state), at, said) : state;
 }
 
 /** Whether a prompt of the journal is one of the state's. */
@@ -307,6 +316,12 @@ function withoutRuns(state: WorkState): WorkState {
   return { ...state, runningTools: [], cutOff: [] };
 }
 
+/** The user may type while a call runs. Those of a client that was started before run no more. */
+function withoutEarlierRuns(state: WorkState): WorkState {
+  const { resumedAt = 0 } = state;
+  return { ...state, runningTools: state.runningTools.filter(({ startedAt }) => startedAt >= resumedAt), cutOff: [] };
+}
+
 /** A client that is asked to end stops its tools first, and may report them. */
 const maxEndMs = 3_000;
 
@@ -393,13 +408,16 @@ const answeredChars = 200;
 const keptChars = { older: 1_000, all: 60_000 };
 const counts = { recent: 6, all: 300, earlierWords: 3 };
 
+type Said = Pick<UserPrompt, "text" | "from">;
+
 /** Adds a prompt in the order of its time: a queued one may be read after later ones. */
-function withPrompt(state: WorkState, at: number, text: string): WorkState {
+function withPrompt(state: WorkState, at: number, said: Said): WorkState {
+  const { text } = said;
   const before = state.words.findLast((one) => one.at <= at);
   const isFirstSince = state.prompts.every((one) => one.at <= (before?.at ?? at) || one.at > at);
   const isAnswer = text.trim().length < maxAnswerChars && before !== undefined && isFirstSince;
   const prompt: UserPrompt = {
-    text,
+    ...said,
     at,
     ...charsOf(text),
     ...(isAnswer ? { answers: tail(before.text, answeredChars) } : {}),

@@ -7,7 +7,10 @@ import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { addConflictNews, newsText } from "./team-news.ts";
 import type { NumberedConflict } from "./conflicts.ts";
+import * as journal from "../sessions/journal.ts";
 import { markDelivered, undelivered, undeliveredOf, type News, type NewsRow } from "../sessions/news.ts";
+import { titleOf } from "../sessions/prompts.ts";
+import * as sessions from "../sessions/sessions.ts";
 
 /** The rest comes with the next delivery. */
 const maxDelivery = { items: 20, chars: 4_000 };
@@ -82,7 +85,17 @@ export function deliverUserWords(sql: Sql, now: number, session: string): string
   const rows = undeliveredOf(sql, session, "user_message", maxDelivery.items);
   const delivered = fitting(rows, maxUserChars, (row) => textOf(row).length);
   markDelivered(sql, now, delivered);
+  for (const row of delivered) recordWords(sql, session, row);
   return delivered.length === 0 ? null : delivered.map(textOf).join("\n");
+}
+
+/** A prompt of its time, but of no turn that was over before the chat got it. */
+function recordWords(sql: Sql, session: string, { at, key, news }: NewsRow): void {
+  if (news.kind !== "user_message") return;
+  const { text, by: from } = news;
+  const [over] = journal.newest(sql, session, ["turn_end", "failure", "interrupted"], 1);
+  journal.append(sql, session, Math.max(at, (over?.at ?? 0) + 1), `prompt:${key}`, { kind: "prompt", text, from });
+  sessions.update(sql, session, { title: titleOf(text) });
 }
 
 /** Surface that a message or an answer comes from. */

@@ -35,10 +35,14 @@ const brief =
 /** The request of a prompt that is a brief and nothing else. */
 const request = "continue";
 
-/** Pure. A prompt without the briefs that SHIM has put into it. */
-export function withoutBriefs(prompt: string): string {
-  const rest = prompt.replaceAll(brief, "").trim();
-  return rest === "" && prompt !== "" ? request : rest;
+/** News, and words of the user from elsewhere, which a hook has given the chat. */
+const delivery = /SHIM: [^\n]{0,400}\n<(shim-(?:team-news|user-message)-[\w-]{1,40})>\n[\s\S]{0,20000}?\n<\/\1>[^\n]*/g;
+
+/** Pure. A prompt without what SHIM has put into it. */
+export function withoutOwnTexts(prompt: string): string {
+  const own = prompt.replaceAll(delivery, "").trim();
+  const rest = own.replaceAll(brief, "").trim();
+  return rest === "" && own !== "" ? request : rest;
 }
 
 /** The line of advice names the session as a whole, the fence by its beginning. */

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
+import { readClaudeLine, readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
 import { isBySubagent } from "../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
@@ -18,11 +18,13 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt } from "../../shared/json-fields.ts";
+import { maxAheadMs } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { usageFiles } from "../../store/machine-tables.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
+import * as prompts from "../sessions/prompts.ts";
 import { asShownBy } from "../sessions/effects.ts";
 import {
   isSessionPaused,
@@ -69,24 +71,40 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath || sessions.isOnlyImported(session)) return;
   const { transcriptPath: path } = session;
-  const limits = readLimitsOf(sql, path, session);
-  const part = readAppended(path, session.transcriptOffset, limits);
-  // Text from a pause is skipped even after the pause has ended.
   const isPaused = isSessionPaused(sql, now, session);
+  const limits = readLimitsOf(sql, path, session);
+  const part = readAppended(path, session.transcriptOffset, isPaused ? withTimesAlone(limits) : limits);
   if (part.offset !== session.transcriptOffset) {
+    recordWithinBudget(sql, session, part, now, { isOver: !isPaused });
+    // Text from a pause is skipped even after the pause has ended.
     if (isPaused) markTranscript(sql, path, part.size);
-    else recordWithinBudget(sql, session, part, now, { isOver: true });
     sessions.update(sql, sessionId, { transcriptOffset: part.offset });
   }
   if (isPaused) return;
+  // Some clients write none until a turn is over, or ever.
+  if (part.unreadable !== null && (session.transcriptOffset > 0 || part.unreadable !== "ENOENT"))
+    recordDamages(sql, sessionId, now, `unreadable:${part.offset}`, {
+      ...part,
+      damages: [lost(part)],
+      isEndDamaged: true,
+    });
   recordSubagents(sql, session, now, { prices: {}, isOver: true });
   if (isTurnOpen(sql, sessionId)) recordTurnEnd(sql, sessionId, now, part.turnEnd ?? readTurnEnd(path, limits));
 }
 
+function lost({ offset: position }: TranscriptPart): Damage {
+  return { kind: "unended", at: null, position, bytes: 0 };
+}
+
+/** By its time alone a row is known to come from before a pause. */
+function withTimesAlone({ format = readClaudeLine, ...limits }: ReadLimits): ReadLimits {
+  return { ...limits, format: (draft, row, origin) => void (origin.at !== null && format(draft, row, origin)) };
+}
+
 interface RecordOptions extends MissedToolOptions {
   readonly prices?: Prices;
-  /** Prompt whose event is being recorded. */
-  readonly prompt?: string | undefined;
+  /** Its event is being recorded, and comes first. */
+  readonly prompt?: TranscriptText | undefined;
 }
 
 /** Records texts, usage and missed tool calls. Returns the number of unreported calls. */
@@ -98,17 +116,43 @@ export function recordTranscript(
   options: RecordOptions = {},
 ): number {
   if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
-  recordTexts(sql, session, now, part, options.prompt?.trim());
+  const calls = callsOf(part);
+  const isOver = options.isOver === true;
+  let missed = 0;
+  for (const [turn, isLast] of turnsIn(part)) {
+    recordTexts(sql, session, now, turn, options.prompt);
+    missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
+    recordInterruptions(sql, session.id, turn);
+  }
   recordPlans(sql, session.id, part);
   for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
-  const missed = recordMissedTools(sql, session, now, part, options);
-  recordInterruptions(sql, session.id, part);
   recordDamages(sql, session.id, now, `${part.offset}`, {
     ...part,
     damages: [...skippedPart(session, part, now), ...part.damages],
   });
   return missed;
+}
+
+/** In the order of the journal: what came before the first prompt, then each prompt with what followed it. */
+function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][] {
+  const times = part.texts.flatMap(({ role, at }) => (role === "user" && at !== null ? [at] : []));
+  const begins = [-Infinity, ...new Set(times.toSorted((one, other) => one - other))];
+  return begins.map((from, index) => {
+    const until = begins[index + 1] ?? Infinity;
+    const isIn = ({ at }: { readonly at: number | null }): boolean =>
+      (at ?? -Infinity) >= from && (at ?? -Infinity) < until;
+    const { texts, apiErrors, toolCalls, toolEnds, interruptions } = part;
+    const turn = {
+      ...part,
+      texts: texts.filter(isIn),
+      apiErrors: apiErrors.filter(isIn),
+      toolCalls: toolCalls.filter(isIn),
+      toolEnds: toolEnds.filter(isIn),
+      interruptions: interruptions.filter(isIn),
+    };
+    return [turn, until === Infinity];
+  });
 }
 
 /** Entries that were recorded before the time was over stay. */
@@ -136,12 +180,11 @@ export function recordUnreadPart(
 }
 
 /** Runs before the hook's event is stored: the transcript describes what came before. */
-function recordTexts(sql: Sql, session: Session, now: number, part: TranscriptPart, prompt?: string): void {
+function recordTexts(sql: Sql, session: Session, now: number, part: TranscriptPart, current?: TranscriptText): void {
   const { id: sessionId } = session;
   for (const text of part.texts) {
     if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
-    else if (isBeforeShim(session, text)) recordPrompt(sql, sessionId, text.at ?? now, text);
-    else if (text.startsNoTurn === "queued" && text.text !== prompt) recordQueued(sql, sessionId, now, text);
+    else if (text !== current && isOfSession(session, text, now)) recordPrompt(sql, sessionId, now, text);
   }
   for (const { uuid, text, at, limit } of part.apiErrors)
     journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, failure(text, limit));
@@ -187,10 +230,16 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 /** Between the event of a prompt and its row. */
 const reportedMs = 5_000;
 
-/** First seen when its client resumed it: none of its earlier prompts had an event. */
-function isBeforeShim(session: Session, { at, startsNoTurn }: TranscriptText): boolean {
-  const { startedAt } = session;
-  return sessions.isFirstSeenResumed(session) && startsNoTurn !== "local" && at !== null && at < startedAt - reportedMs;
+/** A fork begins with the rows of another session. What a client carries out itself is no prompt. */
+function isOfSession(session: Session, { at, startsNoTurn }: TranscriptText, now: number): boolean {
+  if (startsNoTurn === "local") return false;
+  return sessions.isFirstSeenResumed(session) || (at ?? now) >= session.startedAt - reportedMs;
+}
+
+export function rowOfPrompt({ texts }: TranscriptPart, prompt: string, now: number): TranscriptText | undefined {
+  const isCurrent = ({ role, text, at }: TranscriptText): boolean =>
+    role === "user" && now - (at ?? now) <= reportedMs && prompts.isSame(text, prompt.trim());
+  return texts.findLast(isCurrent);
 }
 
 /** Limits of the next reading of a session's own transcript. */
@@ -216,24 +265,19 @@ function skippedPart(session: Session, { skippedBytes: bytes }: TranscriptPart, 
   return [{ kind: "headless", at: isStart ? null : now, position, bytes }];
 }
 
-function recordPrompt(sql: Sql, sessionId: string, at: number, { text, uuid }: TranscriptText): void {
+/** Its event may have come, come later, or never come: hooks fail open, and may be off. */
+export function recordPrompt(sql: Sql, sessionId: string, now: number, said: TranscriptText): void {
+  const { text, uuid, startsNoTurn } = said;
+  // By a clock that was set since, or without a time, it is known by its text alone.
+  const isTimed = said.at !== null && said.at <= now + maxAheadMs;
+  const [at, typedAt] = isTimed ? [said.at ?? now, said.waitedSince] : [now, 0];
+  const row = startsNoTurn === "waits" ? prompts.queuedRow(idOf(uuid)) : idOf(uuid);
   const input = { session_id: sessionId, prompt: text };
-  for (const { key, entry } of entriesOf("UserPromptSubmit", input, () => `read:${idOf(uuid)}`))
-    journal.append(sql, sessionId, at, key, entry);
+  for (const { key, entry } of entriesOf("UserPromptSubmit", input, () => `${prompts.rowTurn}${row}`))
+    if (entry.kind !== "prompt") journal.append(sql, sessionId, at, key, entry);
+    else if (prompts.record(sql, sessionId, at, { key, entry: { ...entry, row } }, typedAt))
+      sessions.update(sql, sessionId, { title: prompts.titleOf(entry.text) });
 }
-
-/** A prompt that the model got in its turn may have no event. */
-function recordQueued(sql: Sql, sessionId: string, now: number, { text, uuid, at: typedAt }: TranscriptText): void {
-  const at = typedAt ?? now;
-  const reported = journal.newest(sql, sessionId, ["prompt"], maxQueued).filter((row) => row.at >= at - reportedMs);
-  const texts = new Set(reported.map(({ entry }) => (entry.kind === "prompt" ? entry.text : "")));
-  const input = { session_id: sessionId, prompt: text };
-  for (const { key, entry } of entriesOf("UserPromptSubmit", input, () => `queued:${idOf(uuid)}`))
-    if (entry.kind === "prompt" && !texts.has(entry.text)) journal.append(sql, sessionId, at, key, entry);
-}
-
-/** More prompts than anybody types during one turn. */
-const maxQueued = 50;
 
 const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "interrupted", "failure"] as const;
 
@@ -245,8 +289,8 @@ export function isTurnOpen(sql: Sql, sessionId: string): boolean {
 
 /** The newest row of a turn that is not over; null where there is none. */
 function newestOfOpenTurn(sql: Sql, sessionId: string): journal.JournalRow | null {
-  const [last] = journal.newest(sql, sessionId, turnKinds, 1);
-  return last === undefined || ends.has(last.entry.kind) ? null : last;
+  const last = journal.latest(sql, sessionId, turnKinds) ?? null;
+  return last === null || ends.has(last.entry.kind) ? null : last;
 }
 
 /** Holds the last line of nearly every turn. */
@@ -291,6 +335,12 @@ interface MissedToolOptions {
   readonly isOver?: boolean;
   /** Sub-agent whose transcript this is. */
   readonly agentId?: string;
+  /** Calls whose ends the part may have; absent: those that begin in it. */
+  readonly calls?: CallsById;
+}
+
+function callsOf({ toolCalls }: TranscriptPart): CallsById {
+  return new Map(toolCalls.map((call) => [call.id, call]));
 }
 
 /** Stores tool calls whose events never came, since hooks fail open. */
@@ -299,19 +349,19 @@ function recordMissedTools(
   { id: sessionId, startedAt }: sessions.Session,
   now: number,
   part: TranscriptPart,
-  { current = null, isOver = false, agentId }: MissedToolOptions,
+  { current = null, isOver = false, agentId, calls = callsOf(part) }: MissedToolOptions,
 ): number {
   const caller = { session_id: sessionId, ...(agentId === undefined ? {} : { agent_id: agentId }) };
-  const hooked = part.toolCalls.filter(({ isUnhooked }) => !isUnhooked);
-  const callsSinceStart = hooked.filter(({ at }) => (at ?? now) >= startedAt);
-  const calls = new Map(callsSinceStart.map((call) => [call.id, call]));
+  const isOfSession = ({ at, isUnhooked }: TranscriptToolCall): boolean => !isUnhooked && (at ?? now) >= startedAt;
+  const callsSinceStart = part.toolCalls.filter(isOfSession);
   const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
   const startedIds = new Set(newStarts.map(({ id }) => id));
   const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
   for (const call of unhookedCalls(part))
     if (call.id !== current && (call.at ?? now) >= startedAt) recordUnhooked(sql, caller, now, call);
   const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
-  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, calls));
+  const known = new Map([...calls].filter(([, call]) => isOfSession(call)));
+  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, known));
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
 }
 

@@ -47,7 +47,8 @@ const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite:
 
 function countResponse(sql: Sql, session: Session, usage: Usage, context: CountContext): void {
   const { now, prices, current, isSubagent } = context;
-  const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
+  // A side chain repeats a message under another request, or none.
+  const key = idOf(usage.messageId);
   const counted = tokenCounts.find(sql, { key });
   const before = counted ?? zeroCounts;
   const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage;

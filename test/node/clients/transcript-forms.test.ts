@@ -357,7 +357,7 @@ const session = "00000000-0000-4000-8000-000000000001";
 function aLiveCodex(now = T0) {
   const transcript_path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(transcript_path, "");
-  const common = { session_id: session, transcript_path };
+  const common = { session_id: session, transcript_path, prompt: "do a first thing" };
   const chat = new RecordedClient(tempRuntime({ now }), "codex").sendEach("SessionStart UserPromptSubmit", common);
   return { chat, common, write: (text: string): void => appendFileSync(transcript_path, text) };
 }

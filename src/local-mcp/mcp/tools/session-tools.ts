@@ -18,6 +18,7 @@ import { displayTitle, type Session } from "../../../machine/sessions/sessions.t
 import { findStoredSession } from "../../../machine/sessions/session-identity.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
 import { observeNow, refresh } from "../../../machine/signals/observe.ts";
+import { deliverUserWords } from "../../../machine/team/deliver-news.ts";
 import { neutralize } from "../../../machine/text/neutralize.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -221,9 +222,16 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
   const refusal = await act(source, chosen.value, input);
   if (refusal !== null) return err(refusal);
   if (dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
-  const answer = briefAnswer(chat, session, chosen.value, await listed());
+  const brief = briefAnswer(chat, session, chosen.value, await listed());
+  const answer = take ? withWords(chat, session, brief) : brief;
   return ok(withReach(withObstacle(answer, await obstacleOf(chat, chosen.value)), isUnreachable));
 };
+
+/** What the user wrote to the session from elsewhere goes to the chat that continues it. */
+function withWords({ runtime }: Chat, { id }: Session, { text, output }: Answer): Answer {
+  const words = runtime.store.write((sql) => deliverUserWords(sql, runtime.now(), id));
+  return { text: words === null ? text : `${text}\n\n${words}`, output };
+}
 
 function withReach({ text, output }: Answer, isUnreachable: boolean): Answer {
   if (!isUnreachable) return { text, output };

@@ -5,6 +5,7 @@ import { formatAgo, age, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
+import { shownPrompt } from "../../sessions/prompts.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
@@ -225,7 +226,8 @@ export function promptLines(
 const longPromptChars = 1_500;
 const storedChars = limits.prompt.head + limits.prompt.tail;
 
-function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
+function promptText(prompt: UserPrompt, max: number, session: string): string {
+  const { text, from, chars: whole = text.length, answers } = prompt;
   const plain = neutralize(text);
   const shown = excerpt(plain, max);
   const isWhole = whole === text.length && shown === plain.replaceAll(/\s+/g, " ").trim();
@@ -234,7 +236,7 @@ function promptText({ text, chars: whole = text.length, answers }: UserPrompt, m
   const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session} --stored\`]` : "";
   const question =
     answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(chars.answered, max))}") `;
-  return `${question}${shown}${way}`;
+  return `${question}${shownPrompt({ text: shown, from: from && neutralize(from) })}${way}`;
 }
 
 /** Notes that the chat saved, the plan, `/goal` and dialogs: events, each with its age. */

@@ -102,7 +102,7 @@ function endsInOrder({ client, detachReason }: Session): boolean {
 }
 
 function isAfterTurn(sql: Sql, id: string): boolean {
-  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  const last = journal.latest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"]);
   return last?.entry.kind === "turn_end";
 }
 

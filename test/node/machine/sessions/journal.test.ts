@@ -26,12 +26,14 @@ const touched = (path: string, action: "read" | "edited"): JournalEntry => {
 
 const running = (...entries: JournalEntry[]): string[] => stateAfter(...entries).runningTools.map((tool) => tool.id);
 
-it("a tool runs from its start to its end, its error, the end of the turn or the next prompt", () => {
+it("a tool runs from its start to its end, its error, the end of the turn or the first prompt of a client that goes on with the session", () => {
   expect(running(begun("a"), begun("b"), ended("a"))).toEqual(["b"]);
   expect(running(begun("a"), { kind: "tool_error", id: "a", name: "Bash", input: "a", text: "no" })).toEqual([]);
   expect(running(begun("a"), { kind: "turn_end" })).toEqual([]);
   expect(running(begun("a"), { kind: "end", reason: "other" })).toEqual([]);
-  expect(running(begun("a"), user("stop that"))).toEqual([]);
+  expect(running(begun("a"), user("and the docs"))).toEqual(["a"]);
+  expect(running(begun("a"), { kind: "start", source: "resume" })).toEqual(["a"]);
+  expect(running(begun("a"), { kind: "start", source: "resume" }, user("go on"))).toEqual([]);
   expect(running(begun("a"), begun("a"))).toEqual(["a"]);
 });
 

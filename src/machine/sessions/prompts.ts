@@ -1,0 +1,84 @@
+import type { JournalEntry } from "../../contract/journal.ts";
+import { oneLine } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { cutOffMark, type KeyedEntry } from "./entries.ts";
+import * as journal from "./journal.ts";
+import { isSlashCommand } from "./slash-command.ts";
+
+/** The user's prompts: each once, whatever reports it: an event, a row of the transcript, a message from a phone. */
+
+type Prompt = Extract<JournalEntry, { readonly kind: "prompt" }>;
+
+/** An event comes behind the row of its prompt by what a busy machine needs, and before it by a moment. */
+const most = { eventAfterRowMs: 10_000, eventBeforeRowMs: 2_000 };
+
+/** A row of the queue, which another one follows when the model gets the prompt. */
+const queueRow = "queue:";
+
+export function queuedRow(id: string): string {
+  return `${queueRow}${id}`;
+}
+
+/**
+ * Stores a prompt as one source reports it: the transcript, if the entry names a row, else an event. What the other
+ * source has reported already is completed. Equal texts of one source are as many prompts.
+ *
+ * @param typedAt epoch ms, where its row was written later than that
+ * @returns whether it is new from this source
+ */
+export function record(
+  sql: Sql,
+  session: string,
+  at: number,
+  { key, entry }: KeyedEntry<Prompt>,
+  typedAt = at,
+): boolean {
+  const { row, text } = entry;
+  const isEvent = row === undefined;
+  const from = isEvent ? at - most.eventAfterRowMs : typedAt - most.eventBeforeRowMs;
+  const until = at + (isEvent ? most.eventBeforeRowMs : most.eventAfterRowMs);
+  const near = journal.promptsBetween(sql, session, from, until);
+  if (journal.has(sql, session, key) || near.some((one) => !isEvent && one.entry.row === row)) return false;
+  const isOpen = isEvent ? isOfRowAlone : hasNoRow;
+  const known = near.find((one) => isOpen(one) && isSame(one.entry.text, text));
+  if (known === undefined) return journal.append(sql, session, at, key, entry);
+  const whole = { ...known.entry, ...entry, text: isMore(text, known.entry.text) ? text : known.entry.text };
+  journal.replace(sql, known.seq, isEvent ? key : known.key, whole);
+  if (whole.text !== known.entry.text)
+    journal.append(sql, session, known.at, `whole:${key}`, { kind: "prompt_text", said: known.at, text: whole.text });
+  return isEvent;
+}
+
+/** Begins the turn in the key of a prompt that its row alone has reported. */
+export const rowTurn = "row:";
+
+function isOfRowAlone({ key }: journal.PromptRow): boolean {
+  return key.startsWith(`prompt:${rowTurn}`);
+}
+
+function hasNoRow({ entry: { row } }: journal.PromptRow): boolean {
+  return row === undefined || row.startsWith(queueRow);
+}
+
+export function isSame(one: string, other: string): boolean {
+  return one === other || isMore(one, other) || isMore(other, one);
+}
+
+/** Of longer texts both ends alone are stored. */
+const comparedChars = 4_000;
+
+/** Whether a text has attachments that the other one lacks, or its end. */
+function isMore(text: string, other: string): boolean {
+  const isCut = other.endsWith(cutOffMark);
+  return text.startsWith(isCut ? other.slice(0, -cutOffMark.length).slice(0, comparedChars) : `${other}\n[attached: `);
+}
+
+/** A prompt as it is shown: with the surface that it came from, if that was not the chat's terminal. */
+export function shownPrompt({ text, from }: { readonly text: string; readonly from?: string | undefined }): string {
+  return from === undefined ? text : `(from the ${oneLine(from)}) ${text}`;
+}
+
+/** Title of a session that begins with the prompt; null: it asks for no work. */
+export function titleOf(text: string): string | null {
+  return isSlashCommand(text) ? null : (text.split("\n")[0]?.slice(0, 100) ?? null);
+}
