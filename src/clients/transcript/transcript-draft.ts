@@ -37,8 +37,8 @@ export interface TranscriptText extends LineOrigin {
   readonly role: "user" | "assistant";
   readonly text: string;
   /**
-   * `queued`: typed while the model worked; `waits`: the model has not got it yet; `local`: a command that
-   * the client carried out.
+   * `queued`: typed while the model worked; `waits`: not given to the model yet; `local`: a
+   * command that the client carried out.
    */
   readonly startsNoTurn?: "queued" | "waits" | "local";
   /** Epoch ms at which it was typed, if it stood in the queue then; 0: not known. */
@@ -169,9 +169,9 @@ export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage"
   lastAnswer: string | null;
   /** Prompts that wait until the model has time for them, with the user's words in them. */
   queue: ({ readonly text: string; readonly words: string } & LineOrigin)[];
-  /** When the prompt was typed that was taken from the queue, and has its row next; 0: not known. */
+  /** Time at which the prompt was typed that has its row next; 0: not known. */
   submitted: number | null;
-  /** Words of the prompt that a row of Claude Code follows without an answer between, by the row's id. */
+  /** Words of the unanswered prompt above a row of Claude Code, by the row's id. */
   readonly unanswered: Map<string, string>;
   /** Taken from the queue into a running turn. */
   dequeued: Set<string>;

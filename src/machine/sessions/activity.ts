@@ -100,7 +100,7 @@ function isInTurn(sql: Sql, sessionId: string): boolean | null {
 
 const maxOpenTools = 20;
 
-/** Tools left open by a turn that is over, or by a client that was started before, no longer run. */
+/** Tools left open by a turn that is over, or by an earlier client, no longer run. */
 function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
   return sql.all<{ name: string; startedAt: number }>(
     `SELECT json_extract(body, '$.name') AS name, at AS startedAt FROM journal began

@@ -105,7 +105,7 @@ export function undeliveredOf(sql: Sql, sessionId: string, kind: Kind, limit: nu
   return newsRows.select(sql, rest, sessionId, kind, limit).map(toNews);
 }
 
-/** Words of the user that wait in a session, or were written to it, wait for the chat `to` from now on. */
+/** The user's words that wait in a session, or were written to it, wait for the chat `to` now. */
 export function handOnWords(sql: Sql, session: string, to: string): void {
   const query = `UPDATE team_news SET session = ?
      WHERE kind = 'user_message' AND deliveredAt IS NULL AND (session = ? OR key GLOB ?)`;

@@ -5,11 +5,11 @@ import { cutOffMark, type KeyedEntry } from "./entries.ts";
 import * as journal from "./journal.ts";
 import { isSlashCommand } from "./slash-command.ts";
 
-/** The user's prompts: each once, whatever reports it: an event, a row of the transcript, a message from a phone. */
+/** The user's prompts, each once: events, rows of the transcript and phones report them. */
 
 type Prompt = Extract<JournalEntry, { readonly kind: "prompt" }>;
 
-/** An event comes behind the row of its prompt by what a busy machine needs, and before it by a moment. */
+/** On a busy machine an event comes some seconds behind the row of its prompt. */
 const most = { eventAfterRowMs: 10_000, eventBeforeRowMs: 2_000 };
 
 /** A row of the queue, which another one follows when the model gets the prompt. */
@@ -20,8 +20,9 @@ export function queuedRow(id: string): string {
 }
 
 /**
- * Stores a prompt as one source reports it: the transcript, if the entry names a row, else an event. What the other
- * source has reported already is completed. Equal texts of one source are as many prompts.
+ * Stores a prompt as one source reports it: the transcript, if the entry names a row, else an
+ * event. It completes what the other source has reported. Equal texts of one source are as many
+ * prompts.
  *
  * @param typedAt epoch ms, where its row was written later than that
  * @returns whether it is new from this source
@@ -56,15 +57,15 @@ function isOfRowAlone({ key }: journal.PromptRow): boolean {
   return key.startsWith(`prompt:${rowTurn}`);
 }
 
-function hasNoRow({ entry: { row } }: journal.PromptRow): boolean {
-  return row === undefined || row.startsWith(queueRow);
+function hasNoRow({ entry: { row, from } }: journal.PromptRow): boolean {
+  return from === undefined && (row === undefined || row.startsWith(queueRow));
 }
 
 export function isSame(one: string, other: string): boolean {
   return one === other || isMore(one, other) || isMore(other, one);
 }
 
-/** Of longer texts both ends alone are stored. */
+/** A longer text is stored by its ends alone. */
 const comparedChars = 4_000;
 
 /** Whether a text has attachments that the other one lacks, or its end. */
@@ -73,7 +74,7 @@ function isMore(text: string, other: string): boolean {
   return text.startsWith(isCut ? other.slice(0, -cutOffMark.length).slice(0, comparedChars) : `${other}\n[attached: `);
 }
 
-/** A prompt as it is shown: with the surface that it came from, if that was not the chat's terminal. */
+/** A prompt as it is shown: with its surface, if that was not the chat's terminal. */
 export function shownPrompt({ text, from }: { readonly text: string; readonly from?: string | undefined }): string {
   return from === undefined ? text : `(from the ${oneLine(from)}) ${text}`;
 }

@@ -192,6 +192,11 @@ function splitMessage(
   return { head: format(message.text.slice(0, end)), tail: { ...message, text: message.text.slice(end) } };
 }
 
+/** The same for a chat whose client may have no hooks. */
+export function takeUserWords({ store, now }: Runtime, session: string): string | null {
+  return store.write((sql) => deliverUserWords(sql, now(), session));
+}
+
 const maxChars = 20_000;
 
 /** The oldest news that a chat has not had, which count as delivered. */

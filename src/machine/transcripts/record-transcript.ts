@@ -134,7 +134,7 @@ export function recordTranscript(
   return missed;
 }
 
-/** In the order of the journal: what came before the first prompt, then each prompt with what followed it. */
+/** Turns of a part: the rows before its first prompt, then each prompt with the rows behind it. */
 function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][] {
   const times = part.texts.flatMap(({ role, at }) => (role === "user" && at !== null ? [at] : []));
   const begins = [-Infinity, ...new Set(times.toSorted((one, other) => one - other))];
@@ -230,7 +230,7 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 /** Between the event of a prompt and its row. */
 const reportedMs = 5_000;
 
-/** A fork begins with the rows of another session. What a client carries out itself is no prompt. */
+/** A fork begins with the rows of another session. A command of the client is no prompt. */
 function isOfSession(session: Session, { at, startsNoTurn }: TranscriptText, now: number): boolean {
   if (startsNoTurn === "local") return false;
   return sessions.isFirstSeenResumed(session) || (at ?? now) >= session.startedAt - reportedMs;

@@ -18,7 +18,7 @@ import { displayTitle, type Session } from "../../../machine/sessions/sessions.t
 import { findStoredSession } from "../../../machine/sessions/session-identity.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
 import { observeNow, refresh } from "../../../machine/signals/observe.ts";
-import { deliverUserWords } from "../../../machine/team/deliver-news.ts";
+import { takeUserWords } from "../../../machine/team/deliver-news.ts";
 import { neutralize } from "../../../machine/text/neutralize.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -227,9 +227,9 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
   return ok(withReach(withObstacle(answer, await obstacleOf(chat, chosen.value)), isUnreachable));
 };
 
-/** What the user wrote to the session from elsewhere goes to the chat that continues it. */
+/** The chat that continues a session gets what the user wrote to that one. */
 function withWords({ runtime }: Chat, { id }: Session, { text, output }: Answer): Answer {
-  const words = runtime.store.write((sql) => deliverUserWords(sql, runtime.now(), id));
+  const words = takeUserWords(runtime, id);
   return { text: words === null ? text : `${text}\n\n${words}`, output };
 }
 
