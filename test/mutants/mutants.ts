@@ -100,6 +100,18 @@ export const mutants: readonly Mutant[] = [
     "if (session.owner && !isInOtherNamespace(processes, session.owner)) return",
     "if (session.owner) return",
   ]),
+  defect(27, "src/machine/sessions/prompts.ts", "the event of a prompt that its row has reported is a second prompt", [
+    "isEvent ? isOfRowAlone : hasNoRow",
+    "hasNoRow",
+  ]),
+  defect(27, "src/machine/transcripts/record-transcript.ts", "a prompt without its event is lost", [
+    "isOfSession(session, text, now)) recordPrompt(",
+    "sessions.isFirstSeenResumed(session)) recordPrompt(",
+  ]),
+  defect(28, "src/machine/sessions/recoveries.ts", "words that wait are lost with their chat", [
+    'if (to && action !== "offered")',
+    'if (to && action === "undone")',
+  ]),
   defect(29, "src/clients/read-transcript.ts", "bytes of a document that are no text are taken for it", [
     'const reading = { formatOf, isDecoded: damage !== "not_utf8" };',
     "const reading = { formatOf, isDecoded: true };",

@@ -80,7 +80,7 @@ const said = fc.record({
   by: fc.constantFrom("event", "row", "both", "row first", "both, read at once"),
 });
 
-it("of any prompts, each told by an event, a row or both in any order, each is there once, in the order of their times", () => {
+it("of any prompts, each reported by an event, a row or both in any order, each is there once, in the order of their times", () => {
   fc.assert(
     fc.property(fc.array(said, { maxLength: 8 }), (all) => {
       const { runtime, claude } = aChatAtWork("begin");
@@ -281,4 +281,19 @@ it("what the client wrote before a pause is read, by an event in it and without 
     expect(promptsOf(runtime, claude)).toEqual(["deploy", "only the tests", "go on"]);
     expect(stateOf(runtime, claude.session)).toMatchObject({ runningTools: [], interruptedAt: expect.any(Number) });
   }
+});
+
+it("the end of a call that died with its client, read after the turn of the next one, does not open that turn again", () => {
+  const { runtime, claude } = aChatAtWork("deploy");
+  const id = claude.begin("Bash", { command: "npm run deploy" });
+  const died = timeOf(runtime);
+  runtime.wait(60_000);
+  claude.resume();
+  claude.prompt("go on");
+  claude.stop();
+  runtime.wait(60_000);
+  claude.transcribe(aToolResultLine(id, "[Tool call interrupted: its outcome is unknown]", true, died));
+  claude.say("All done with it.");
+  claude.end("other");
+  expect(storedSession(runtime, claude.session)).toMatchObject({ toolErrors: 1, detachReason: "closed" });
 });
