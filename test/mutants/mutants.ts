@@ -146,8 +146,8 @@ export const mutants: readonly Mutant[] = [
     ],
   ),
   defect(32, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
-    "changes: ready, begun: isBegun",
-    "changes: [...ready, ...later], begun: isBegun",
+    'const ready = back.filter((one) => isAt(now, one, "before"));',
+    "const ready = back.map((one) => ({ ...one, before: now.get(one.path) ?? null }));",
   ]),
   defect(32, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
     'if (reason !== undefined) return { is: "unknown", reason };',
