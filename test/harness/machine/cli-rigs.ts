@@ -6,6 +6,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import type { MachineInput, MachineOutput } from "#src/contract/machine/operations.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
+import { tickMs } from "#src/snapshots/change-author.ts";
 import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
 import { Claude } from "./claude.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
@@ -71,10 +72,10 @@ export type ToolWork = Readonly<{ tool: string; path?: string; work: () => void 
 export type UndoRig = ReturnType<typeof anUndoRig>;
 
 /** Waits until the clock of the file system has passed this one's time. */
-function passTick(folder: string): void {
+function passTick(folder: string, ms = 1): void {
   const [file, now] = [join(folder, "tick"), Date.now()];
   do writeFileSync(file, "");
-  while (statSync(file).ctimeMs < now + 1);
+  while (statSync(file).ctimeMs < now + ms);
 }
 
 /**
@@ -87,6 +88,8 @@ export function anUndoRig(files: Record<string, string>, { isGit = true, home = 
   mkdirSync(project, { recursive: true });
   if (isGit) makeRepository(project, files);
   else write(project, files);
+  // A file that was made in the tick of a call may be the call's.
+  passTick(home.folder, tickMs + 1);
   const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
   const since = (home.now = Date.now());
   // An event of the chat waits less.
