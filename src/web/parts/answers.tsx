@@ -66,9 +66,10 @@ function Answers({ request, at, whole }: AnswersProps): JSX.Element {
     const shown = decision === "allow" && whole !== null ? { shown: whole.shown } : {};
     const given = await call("requests.answer", { request: request.id, decision, ...shown }, crypto.randomUUID());
     setSent(false);
-    setTrouble(given.ok ? null : given.error.message);
-    // The request is shown no more: something else was first.
-    if (!given.ok && given.error.code === "ended") announce(given.error.message);
+    // A request that something else has ended is shown no more.
+    const isOver = !given.ok && given.error.code === "ended";
+    if (isOver) announce(given.error.message);
+    setTrouble(given.ok || isOver ? null : given.error.message);
     revision.value++;
   };
   const name = plain(`${request.tool} of ${request.title ?? "untitled"}`);
