@@ -38,7 +38,7 @@ export class TeamChat {
   readonly #kill: Kill | null;
   readonly #known = new Set<string>();
   #isKilled = false;
-  #hasWorked = false;
+  readonly #reportedDone = new Set<string>();
   #work: Work | null = null;
   #number = 0;
   #reported = 0;
@@ -87,10 +87,11 @@ export class TeamChat {
   }
 
   #takeTask(result: ToolResult): Step {
-    const { task, waiting, message } = answerOf(result);
+    const { task, message } = answerOf(result);
     if (!isRecord(task)) {
-      const isMore = Array.isArray(waiting) && waiting.length > 0;
-      if (isMore || !this.#hasWorked) return this.#coordinate([this.#next(waitMs)]);
+      // One may still depend on a task of another chat.
+      const isMore = tasks.some(({ name, chat }) => chat === this.#name && !this.#reportedDone.has(name));
+      if (isMore) return this.#coordinate([this.#next(waitMs)]);
       this.#tell("has nothing left to do");
       return { text: "All tasks of my type are done." };
     }
@@ -104,7 +105,6 @@ export class TeamChat {
     const note = isRecord(progress) ? String(progress["note"]) : "";
     const done = Number(/^(\d+) of/.exec(note)?.[1] ?? 0);
     this.#number = Number(task);
-    this.#hasWorked = true;
     this.#reported = done;
     this.#work = new Work(planned, this.#options.folder, this.#known, done);
     // The folder of its kind of work stays reserved for the chat until it has nothing left to do.
@@ -132,6 +132,7 @@ export class TeamChat {
   }
 
   #report({ task, commit }: Work): Step {
+    this.#reportedDone.add(task.name);
     const result = { branch: branchOf(task.name), commit, by: this.#name, title: task.title };
     return this.#coordinate([shimTool("shim_report", { outcome: "done", result }), this.#next(0)]);
   }
