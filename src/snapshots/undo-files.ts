@@ -84,7 +84,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
   );
 }
 
-/** Those of an undo that is taken back are known. */
+/** Adds the rights of each file now and then; a redo has them already. */
 async function withRights(
   { reader, modes }: PresentFiles,
   what: UndoInput["what"],
