@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { sep } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { codeOf, messageOf } from "../shared/error.ts";
+import { errnoOf } from "../platform/errno.ts";
+import { messageOf } from "../shared/error.ts";
 import { entryOnDisk, formatOf, hasSameContent, statsOf } from "./file-entry.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import type { ExcludedFile } from "./selection.ts";
@@ -48,7 +49,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
       try {
         staged.push(staging.add(change));
       } catch (error) {
-        if (fullCodes.has(codeOf(error))) throw error;
+        if (fullCodes.has(errnoOf(error))) throw error;
         leave(change, error);
       }
     });
@@ -62,7 +63,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
       }
     });
   } catch (error) {
-    if (!fullCodes.has(codeOf(error))) throw error;
+    if (!fullCodes.has(errnoOf(error))) throw error;
     for (const change of work.changes) leave(change, error);
   } finally {
     for (const { path, reason } of staging.settle()) reasons.set(path, reason);
@@ -103,7 +104,7 @@ const reasonsByCode: Readonly<Record<string, string>> = {
 };
 
 function reasonOf(error: unknown): string {
-  return reasonsByCode[codeOf(error) ?? ""] ?? messageOf(error);
+  return reasonsByCode[errnoOf(error) ?? ""] ?? messageOf(error);
 }
 
 function replace(top: string, file: StagedFile, beforeStep: () => void): void {

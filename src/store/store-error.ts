@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { constants as system } from "node:os";
 import { dirname, sep } from "node:path";
 import type { StoreErrorCode } from "../contract/errors.ts";
+import { errnoOf } from "../platform/errno.ts";
 import { tryToWrite } from "../platform/private-files.ts";
 import { codeOf } from "../shared/error.ts";
 
@@ -113,12 +113,6 @@ export function toStoreError(error: unknown, path: string): unknown {
   const errno = ofResult === "store_unavailable" ? refusalOf(folder) : errnoOf(error);
   const code = codeOfErrno(errno) ?? knownCode;
   return new StoreError(code, `${path}: ${adviceOf(code, errno, path)} (${error.message})`, { cause: error });
-}
-
-/** The system's name of an error. Node does not know that of a quota. */
-function errnoOf(error: unknown): string | null {
-  const isQuota = error instanceof Error && "errno" in error && error.errno === -system.errno.EDQUOT;
-  return isQuota ? "EDQUOT" : codeOf(error);
 }
 
 /** @returns the name of the error with which the system refuses a new file; null: it takes one */
