@@ -32,7 +32,7 @@ export const mutants: readonly Mutant[] = [
     "const lost = mark.number - present.number;",
     "const lost = 0;",
   ]),
-  defect(5, "src/store/store-error.ts", "a quota that is used up is told as a file that cannot be opened", [
+  defect(5, "src/platform/errno.ts", "a quota that is used up is told as a file that cannot be opened", [
     'return isQuota ? "EDQUOT" : codeOf(error);',
     "return codeOf(error);",
   ]),
