@@ -274,7 +274,7 @@ async function newestUndoable(
   for (const { session, prompt, at } of turns) {
     const own = withProject(runtime, session);
     const given = readTurns(runtime, session, String(prompt.number));
-    if (!own.ok || !given.ok || isUnchanged(given.value)) continue;
+    if (!own.ok || !given.ok) continue;
     if (++compared > maxCompared) break;
     const chat = { session: own.value, chosen, ...given.value };
     const done = await run(runtime, chat, "preview", "preview");
@@ -283,13 +283,6 @@ async function newestUndoable(
     if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return ok(chat);
   }
   return ok(null);
-}
-
-/** Whether the files after its turns are those before them, without a look at one. */
-function isUnchanged({ what }: Given): boolean {
-  if ("redo" in what) return false;
-  const ids = what.steps.map((step) => ("edited" in step && step.edited.length === 0 ? [step.start, step.end] : []));
-  return ids.every(([start, end]) => typeof start === "string" && start === end);
 }
 
 function nameOf(runtime: Runtime, session: sessions.Session): string {
