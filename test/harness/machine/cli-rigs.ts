@@ -89,7 +89,8 @@ export function anUndoRig(files: Record<string, string>, { isGit = true, home = 
   if (isGit) makeRepository(project, files);
   else write(project, files);
   // A file that was made in the tick of a call may be the call's.
-  passTick(home.folder, tickMs + 1);
+  const passCallTick = (): void => passTick(home.folder, tickMs + 1);
+  passCallTick();
   const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
   const since = (home.now = Date.now());
   // An event of the chat waits less.
@@ -127,8 +128,13 @@ export function anUndoRig(files: Record<string, string>, { isGit = true, home = 
   };
   const preview = (input: Partial<MachineInput<"undo.preview">> = {}) => call("undo.preview", input);
   const undo = (input: Partial<MachineInput<"undo.apply">> = {}) => call("undo.apply", input);
+  /** What a person does, who is never as fast as a call. */
+  const byHand = (work: () => void): void => {
+    work();
+    passCallTick();
+  };
   claude.start();
-  return { runtime, project, claude, begin, end, turn, preview, undo };
+  return { runtime, project, claude, begin, end, turn, byHand, preview, undo };
 }
 
 const key = createKey((bytes) => new Uint8Array(bytes).fill(7));

@@ -391,10 +391,23 @@ function make(project: string, { path: name, to: kind }: Change): void {
   if (kind === "program") chmodSync(file, 0o755);
 }
 
+/** As `contents` names it. */
+function rawName({ path: name }: Change): string {
+  return Buffer.from(name).toString("latin1");
+}
+
 type Tree = Readonly<Record<string, string>>;
 
-/** What an undo of the turns since the one at `from` must leave. */
-function expected(turns: readonly { readonly start: Tree; readonly end: Tree }[], now: Tree) {
+/**
+ * What an undo of the turns since the one at `from` must leave.
+ *
+ * @param byHand paths that a person wrote last, perhaps with the content that was there
+ */
+function expected(
+  turns: readonly { readonly start: Tree; readonly end: Tree }[],
+  now: Tree,
+  byHand: ReadonlySet<string>,
+) {
   const names = new Set([now, ...turns.flatMap(({ start, end }) => [start, end])].flatMap((tree) => Object.keys(tree)));
   const tree: Record<string, string> = { ...now };
   const left: string[] = [];
@@ -403,7 +416,7 @@ function expected(turns: readonly { readonly start: Tree; readonly end: Tree }[]
     if (first < 0) continue;
     const own = turns.slice(first);
     const states = [...own.slice(1).map(({ start }) => start[name]), now[name]];
-    const isOwn = own.every(({ end }, at) => end[name] === states[at]);
+    const isOwn = !byHand.has(name) && own.every(({ end }, at) => end[name] === states[at]);
     const base = own[0]?.start[name];
     if (!isOwn) left.push(name);
     else if (base === undefined) delete tree[name];
@@ -417,17 +430,23 @@ async function check({ folders, isGit, turns, back }: Histories): Promise<void> 
   const rig = anUndoRig(Object.fromEntries(names.map((name) => [name, name])), { isGit });
   const { project } = rig;
   const seen: { start: Tree; end: Tree }[] = [];
+  const lastByHand = new Set<string>();
   for (const [at, { isEdit, changes, byHand }] of turns.entries()) {
     const start = contents(project);
     const edit = (one: Change): ToolWork => ({ tool: "Edit", path: one.path, work: () => make(project, one) });
     const command = { tool: "Bash", work: () => changes.forEach((one) => make(project, one)) };
     await rig.turn(`prompt ${at}`, ...(isEdit ? changes.map(edit) : [command]));
     seen.push({ start, end: contents(project) });
-    for (const one of byHand) make(project, one);
+    for (const one of changes) lastByHand.delete(rawName(one));
+    rig.byHand(() => byHand.forEach((one) => make(project, one)));
+    for (const one of byHand) {
+      if (one.to === "gone") lastByHand.delete(rawName(one));
+      else lastByHand.add(rawName(one));
+    }
   }
   const now = contents(project);
   const since = Math.min(back, turns.length);
-  const { tree, left } = expected(seen.slice(-since), now);
+  const { tree, left } = expected(seen.slice(-since), now, lastByHand);
   const prompt = `prompt ${turns.length - since}`;
   const preview = await rig.preview({ prompt });
   expect(contents(project)).toEqual(now);
