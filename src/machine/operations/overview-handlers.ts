@@ -183,14 +183,19 @@ const maxTimelineChars = 150_000;
 const maxCutChars = 160;
 
 /** The newest texts are whole; beyond the budget the others are cut to a line. */
-function withinBudget(lines: readonly TimelineEntry[]): TimelineEntry[] {
-  let left = maxTimelineChars;
-  return lines.map(({ text, ...line }) => {
-    const whole = visible(text);
-    const isWhole = whole.length <= left;
-    if (isWhole) left -= whole.length;
-    return Object.assign(line, { text: isWhole ? whole : oneLine(whole, maxCutChars) });
+function withinBudget(entries: readonly TimelineEntry[]): {
+  readonly lines: TimelineEntry[];
+  readonly isWhole: boolean;
+} {
+  let [left, isWhole] = [maxTimelineChars, true];
+  const lines = entries.map(({ text, ...line }) => {
+    const all = visible(text);
+    const fits = all.length <= left;
+    if (fits) left -= all.length;
+    isWhole &&= fits;
+    return Object.assign(line, { text: fits ? all : oneLine(all, maxCutChars) });
   });
+  return { lines, isWhole };
 }
 const maxEntries = 200;
 
@@ -207,12 +212,12 @@ export const pageHandlers = {
       const view = toSessionView(sql, runtime, session, chat);
       const command = shimCommand(context.site) ?? "shim";
       const content = readContent(sql, session.id);
-      const all = timeline(content, promptNumbers(sql, session.id), visible).toReversed();
-      const lines = withinBudget(all.slice(0, maxLines));
+      const all = timeline(content, promptNumbers(sql, session.id), (text) => text).toReversed();
+      const { lines, isWhole } = withinBudget(all.slice(0, maxLines));
       return {
         row: toFleetRow(view, now, chat),
         timeline: lines.map(({ at, ...line }) => Object.assign(line, { ageMs: now - at })),
-        isAll: all.length <= maxLines && all.reduce((sum, { text }) => sum + text.length, 0) <= maxTimelineChars,
+        isAll: all.length <= maxLines && isWhole,
         checkpoints: view.checkpoints,
         resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
         forkCommand: `${command} fork ${view.shortId} --at`,
