@@ -92,10 +92,10 @@ const recent = 50;
 
 /** The latest by its time: what only a transcript has is stored behind what followed it. */
 export function latest(sql: Sql, sessionId: string, kinds: readonly JournalKind[]): JournalRow | undefined {
-  return newest(sql, sessionId, kinds, recent).reduce<JournalRow | undefined>(
-    (last, row) => (last === undefined || row.at > last.at ? row : last),
-    undefined,
-  );
+  const newestRows = `SELECT seq, at FROM journal WHERE session = ? AND kind IN (${kinds.map(() => "?").join(", ")})
+    ORDER BY seq DESC LIMIT ?`;
+  const rest = `WHERE seq = (SELECT seq FROM (${newestRows}) ORDER BY at DESC, seq DESC LIMIT 1)`;
+  return entries.select(sql, rest, sessionId, ...kinds, recent).map(toJournalRow)[0];
 }
 
 const turnBounds = journal.pick("at", "kind");

@@ -138,21 +138,28 @@ export function recordTranscript(
 function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][] {
   const times = part.texts.flatMap(({ role, at }) => (role === "user" && at !== null ? [at] : []));
   const begins = [-Infinity, ...new Set(times.toSorted((one, other) => one - other))];
-  return begins.map((from, index) => {
-    const until = begins[index + 1] ?? Infinity;
-    const isIn = ({ at }: { readonly at: number | null }): boolean =>
-      (at ?? -Infinity) >= from && (at ?? -Infinity) < until;
-    const { texts, apiErrors, toolCalls, toolEnds, interruptions } = part;
-    const turn = {
-      ...part,
-      texts: texts.filter(isIn),
-      apiErrors: apiErrors.filter(isIn),
-      toolCalls: toolCalls.filter(isIn),
-      toolEnds: toolEnds.filter(isIn),
-      interruptions: interruptions.filter(isIn),
-    };
-    return [turn, until === Infinity];
+  const byTurn = <Row extends { readonly at: number | null }>(rows: readonly Row[]): ((turn: number) => Row[]) => {
+    const found = Map.groupBy(rows, ({ at }) => lastUpTo(begins, at ?? -Infinity));
+    return (turn) => found.get(turn) ?? [];
+  };
+  const [texts, apiErrors] = [byTurn(part.texts), byTurn(part.apiErrors)];
+  const [toolCalls, toolEnds] = [byTurn(part.toolCalls), byTurn(part.toolEnds)];
+  const interruptions = byTurn(part.interruptions);
+  return begins.map((_from, at) => {
+    const own = { texts: texts(at), apiErrors: apiErrors(at), toolCalls: toolCalls(at), toolEnds: toolEnds(at) };
+    return [{ ...part, ...own, interruptions: interruptions(at) }, at === begins.length - 1];
   });
+}
+
+/** Index of the last of these ascending numbers that is at most this one. */
+function lastUpTo(ascending: readonly number[], most: number): number {
+  let [low, high] = [0, ascending.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((ascending[middle] ?? Infinity) <= most) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 /** Entries that were recorded before the time was over stay. */
