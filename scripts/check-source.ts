@@ -1,6 +1,7 @@
 /** `npm run lint` runs it: names, comments and imports of `src`, and waits of `test`, that no linter checks. Prints each fault as `file:line: why`. */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { numbersPath, sizeFaults } from "./room-sizes.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -277,6 +278,7 @@ if (import.meta.main) {
     ...boundaryFaults(imports),
     ...files.flatMap(({ path, source }) => toolFaults(path, source, imports.get(path) ?? [])),
     ...tests.flatMap((path) => waitFaults(path, readFileSync(join(root, path), "utf8"))),
+    ...sizeFaults(readFileSync(join(root, numbersPath), "utf8"), files),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);
