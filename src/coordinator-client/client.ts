@@ -17,7 +17,6 @@ import {
   type RegisteredChat,
 } from "./edge/connection.ts";
 import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
-import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
 import { within, type Platform } from "./edge/platform.ts";
 import { EdgeSockets } from "./edge/socket.ts";
 import { StateWatch, type OnChanges } from "./edge/state-watch.ts";
@@ -50,7 +49,6 @@ export class WorkspaceClient {
   readonly #registration: Registration;
   readonly #connection: ClientConnection;
   readonly #calls: Calls;
-  readonly #leases: Leases;
 
   private constructor(
     platform: LocalPlatform,
@@ -65,7 +63,6 @@ export class WorkspaceClient {
     this.#connection = connect(this.#registration, events);
     const parts = { platform, connection: this.#connection, registration: this.#registration, events, prepareInput };
     this.#calls = new Calls(parts);
-    this.#leases = new Leases({ platform, calls: this.#calls, events, maxRenewMs: this.#connection.maxRenewMs });
     this.#events.on((event) => {
       if (event.type === "state" && event.state === "closed") this.#registration.forget(event.reason);
     });
@@ -133,18 +130,7 @@ export class WorkspaceClient {
     const { self } = this;
     if (!self) return;
     this.#registration.forget("unregistered");
-    this.#leases.leave();
     await within(this.#platform, timeoutMs, this.#calls.call("chats.unregister", { self }));
-  }
-
-  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
-    const { self } = this;
-    return self ? this.#leases.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
-  }
-
-  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
-    const { self } = this;
-    return self ? this.#leases.lead(self, request, options) : Promise.resolve(notRegistered("elections.campaign"));
   }
 
   /**
@@ -192,10 +178,6 @@ export class WorkspaceClient {
 }
 
 type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
-
-function notRegistered(name: string): Result<never, CallError> {
-  return err({ code: "not_registered", message: `${name} needs a registered chat` });
-}
 
 type CoordinatorRuntime = Pick<Runtime, "paths" | "store" | "processes" | "now">;
 

@@ -297,7 +297,7 @@ export const mutants: readonly Mutant[] = [
     '    if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();\n',
     "",
   ]),
-  defect(82, "src/coordinator-client/edge/trust.ts", "a machine that slept trusts a lease that has ended", [
+  defect(90, "src/coordinator-client/edge/trust.ts", "a machine that slept works on a task that another may have", [
     "return Math.max(now.monotonic - since.monotonic, now.wall - since.wall);",
     "return now.monotonic - since.monotonic;",
   ]),

@@ -37,8 +37,6 @@ export interface ClientConnection {
   readonly signalsCommits: boolean;
   /** Changes with each interruption, and between socket and HTTP. */
   readonly generation: number;
-  /** Longest gap between requests of a holder. */
-  readonly maxRenewMs: number;
   readonly send: SendRequest;
   /** Sends without a connection; null: there is one, or it is opened for the call. */
   readonly sendDirectly: SendRequest | null;
@@ -62,7 +60,6 @@ export interface ConnectionOptions {
 
 /** Keeps a socket open to the coordinator, else uses HTTP. */
 export class Connection implements ClientConnection {
-  readonly maxRenewMs = Number.POSITIVE_INFINITY;
   readonly signalsCommits = false;
   readonly #options: ConnectionOptions;
   readonly #registration: Registration;

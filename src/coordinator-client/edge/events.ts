@@ -23,17 +23,13 @@ export type EdgeEvent =
     }
   /** Another process owns the chat, or it may not be registered: this one must stop. */
   | { readonly type: "chat-lost"; readonly chat: string; readonly error: CallError }
-  /** Sleep, or a clock was set; leases are confirmed before they are trusted again. */
+  /** Sleep, or a clock was set: nothing confirmed before counts. */
   | { readonly type: "clock-jump"; readonly byMs: number }
-  | { readonly type: "right"; readonly name: string; readonly state: LeaseState; readonly reason: string }
   | { readonly type: "notified"; readonly notification: Notification }
   /** Another process has changed something. */
   | { readonly type: "changed" }
   | { readonly type: "unread" }
   | { readonly type: "problem"; readonly message: string };
-
-/** doubtful: must not be relied on until it is confirmed. */
-export type LeaseState = "trusted" | "doubtful" | "lost" | "released";
 
 /** Whether requests get through. */
 export function isUp(state: ConnectionState): boolean {

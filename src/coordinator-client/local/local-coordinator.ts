@@ -235,7 +235,6 @@ export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
   readonly signalsCommits = true;
   readonly generation = 0;
-  readonly maxRenewMs = 2_000;
   readonly sendDirectly = null;
   readonly #coordinator: LocalCalls;
   readonly #platform: Pick<Platform, "setTimer" | "clock">;

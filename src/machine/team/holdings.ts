@@ -1,7 +1,7 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { leaderScheme, type Leader } from "../../contract/leases.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import { heartbeatIntervalMs } from "../../coordinator-client/edge/leases.ts";
+import { heartbeatIntervalMs } from "../../coordinator-client/edge/renewal.ts";
 import { type Platform, newId } from "../../coordinator-client/edge/platform.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { attempt } from "../../platform/log-file.ts";

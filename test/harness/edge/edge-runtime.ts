@@ -14,7 +14,6 @@ import { type OpenSocket, type Platform, nodePlatform } from "#src/coordinator-c
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import { answerOf, edgeUrl, FakeEdge, type Served, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
-import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -182,21 +181,4 @@ type OfType<Type> = Extract<EdgeEvent, { type: Type }>;
 
 export function ofType<Type extends EdgeEvent["type"]>({ events }: Pick<TestClient, "events">, type: Type) {
   return events.filter((event): event is OfType<Type> => event.type === type);
-}
-
-export const resource = "r";
-
-type Wanted = Partial<Parameters<WorkspaceClient["hold"]>[0]>;
-
-export async function held({ edge, client }: TestClient, wanted: Wanted = {}, options?: HoldOptions) {
-  return given(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
-}
-
-export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
-  const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
-  return given(checked).isValid;
-}
-
-export function rightsOf(made: Pick<TestClient, "events">): string[] {
-  return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
 }

@@ -74,10 +74,11 @@ export class Client {
     const able = { capabilities, capacity, ...(taskTypes ? { taskTypes: [...taskTypes] } : {}) };
     const about = { machine: machine.name, client: "sim", isInteractive: index % 2 === 0 };
     this.#registration = { chat, session: `s-${chat}`, process, ...about, ...able };
-    const opened = WorkspaceClient.open({ edge: url, workspace: "sim", token: "shim_t" }, platformOf(this));
+    const platform = platformOf(this);
+    const opened = WorkspaceClient.open({ edge: url, workspace: "sim", token: "shim_t" }, platform);
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
-    this.leasing = new Leasing(this);
+    this.leasing = new Leasing(this, platform);
     this.working = new Working(this);
     this.watching = new Watching(this);
     const readsMessages = rng.chance(0.5);
@@ -157,6 +158,7 @@ export class Client {
   async leave(): Promise<void> {
     this.isLeaving = true;
     this.working.dropAll();
+    this.leasing.leave();
     await this.edge.leave(60_000);
     this.#end();
   }
@@ -197,7 +199,6 @@ export class Client {
     if (event.type === "clock-jump") sim.count("clocks jumped");
     else if (event.type === "chat-lost") this.#end();
     else if (event.type === "problem") sim.fail("client", `${this.name}: ${event.message}`);
-    else if (event.type === "right") this.leasing.changed(event);
     else if (event.type === "registered") {
       const { incarnation } = event;
       if (this.#incarnation !== 0 && this.#incarnation !== incarnation) this.working.dropAll();

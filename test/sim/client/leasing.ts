@@ -1,8 +1,8 @@
 import type { Change } from "#src/contract/state.ts";
 import type { Client } from "./client.ts";
+import { Leases, type HeldLease, type HoldOptions } from "./held-leases.ts";
 import type { Refusal } from "#src/contract/errors.ts";
-import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import type { HoldOptions, HeldLease } from "#src/coordinator-client/edge/leases.ts";
+import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import { err, type Result } from "#src/shared/result.ts";
 import { atoms, elections, indexesOf, resources, type Rng, maskOf, type Sim } from "../sim.ts";
 import type { Act } from "./acts.ts";
@@ -62,9 +62,11 @@ export class Leasing {
   readonly old: { readonly resource: string; readonly token: number }[] = [];
   readonly #forgotten = new Set<number>();
   readonly #client: Client;
+  readonly #leases: Leases;
 
-  constructor(client: Client) {
+  constructor(client: Client, platform: Platform) {
     this.#client = client;
+    this.#leases = new Leases({ client: client.edge, platform });
   }
 
   want(wanted: Wanted): void {
@@ -89,11 +91,14 @@ export class Leasing {
     for (const holding of this.holdings.values()) this.giveBack(holding);
   }
 
-  changed(event: Extract<EdgeEvent, { readonly type: "right" }>): void {
-    if (event.state !== "doubtful") return;
+  /** The coordinator frees everything that the process holds. */
+  leave(): void {
+    this.#leases.leave();
+  }
+
+  #doubted(holding: Holding): void {
     this.#client.later(this.#client.world.sim.rng.between(5_000, 60_000), "lets go", () => {
-      const holding = this.holdings.get(event.name);
-      if (holding?.right?.state === "doubtful") this.giveBack(holding);
+      if (holding.right?.state === "doubtful") this.giveBack(holding);
     });
   }
 
@@ -118,12 +123,13 @@ export class Leasing {
   }
 
   async #hold(holding: Holding, { resource, ttlMs, waitMs, lockDelayMs, isBound }: Wanted): Promise<void> {
-    const { edge } = this.#client;
+    const { self } = this.#client;
+    if (!self) return this.#drop(holding);
     const { requestId } = holding;
-    const options: HoldOptions = { onLost: () => this.#drop(holding) };
+    const options: HoldOptions = { onLost: () => this.#drop(holding), onDoubt: () => this.#doubted(holding) };
     const taken = resource.startsWith(scheme)
-      ? await edge.lead({ name: resource.slice(scheme.length), requestId, ttlMs, waitMs }, options)
-      : await edge.hold({ resource, requestId, ttlMs, waitMs, lockDelayMs, isBound }, options);
+      ? await this.#leases.lead(self, { name: resource.slice(scheme.length), requestId, ttlMs, waitMs }, options)
+      : await this.#leases.hold(self, { resource, requestId, ttlMs, waitMs, lockDelayMs, isBound }, options);
     if (!taken.ok) return this.#drop(holding);
     holding.right = taken.value;
     this.#client.world.leaseBeliefs.add(holding);

@@ -1,72 +1,23 @@
-import { isLost, type CallError } from "../../contract/errors.ts";
-import { leaderScheme } from "../../contract/leases.ts";
-import type { CallInput, OutputOf } from "../../contract/operations.ts";
-import type { Self } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import type { Calls } from "./calls.ts";
-import { isUp, type EdgeEvent, type EdgeEvents, type LeaseState } from "./events.ts";
-import { type Platform, within } from "./platform.ts";
-import { readClock, type Instant, elapsedMs, toTrust, trustedForMs, type Trust } from "./trust.ts";
+import { isLost, type CallError } from "#src/contract/errors.ts";
+import { leaderScheme } from "#src/contract/leases.ts";
+import type { CallInput, OutputOf } from "#src/contract/operations.ts";
+import type { Self } from "#src/contract/values.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { isUp, type EdgeEvent } from "#src/coordinator-client/edge/events.ts";
+import { type Platform, within } from "#src/coordinator-client/edge/platform.ts";
+import { Renewal } from "#src/coordinator-client/edge/renewal.ts";
+import { readClock, type Instant, elapsedMs, jumpedMs, marginMs } from "#src/coordinator-client/edge/trust.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
 
-/** A lease, a leadership or a claim: it ends unless it is renewed in time. */
-export interface Renewable<Answer> {
-  /** Ends it when its time is over. @returns null: nothing has to be renewed */
-  check(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null;
-  /** Asks the coordinator; its own timing belongs to the start of the request. */
-  renew(): Promise<Answer>;
-}
-
-/** Checks in time and after each renewal; renews once at a time. */
-export class Renewal<Answer> {
-  readonly #platform: Pick<Platform, "clock" | "setTimer">;
-  readonly #renewable: Renewable<Answer>;
-  #renewing: Promise<Answer> | null = null;
-  #isStopped = false;
-  #cancelTimer: () => void = () => undefined;
-
-  constructor(platform: Pick<Platform, "clock" | "setTimer">, renewable: Renewable<Answer>) {
-    this.#platform = platform;
-    this.#renewable = renewable;
-  }
-
-  get isStopped(): boolean {
-    return this.#isStopped;
-  }
-
-  check(): void {
-    this.#cancelTimer();
-    const next = this.#isStopped ? null : this.#renewable.check(readClock(this.#platform.clock));
-    if (next === null || this.#isStopped) return;
-    if (next.isDue) void this.renew();
-    this.#cancelTimer = this.#platform.setTimer(() => this.check(), Math.max(1, Math.ceil(next.nextInMs)));
-  }
-
-  renew(): Promise<Answer> {
-    this.#renewing ??= this.#renewable.renew().finally(() => {
-      this.#renewing = null;
-      this.check();
-    });
-    return this.#renewing;
-  }
-
-  /** @returns the renewal that is still unanswered */
-  stop(): Promise<Answer> | null {
-    this.#isStopped = true;
-    this.#cancelTimer();
-    return this.#renewing;
-  }
-}
-
-/** Four heartbeats fit into the silence that the coordinator allows. */
-export function heartbeatIntervalMs(allowedSilenceMs: number): number {
-  return Math.min(30_000, allowedSilenceMs / 4);
-}
-
+/** What a holder reports of its lease. */
 export interface HoldOptions {
-  readonly onLost?: (reason: string) => void;
+  readonly onLost: () => void;
+  readonly onDoubt: () => void;
 }
-export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
-export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
+
+type LeaseRequest = Omit<CallInput<"leases.acquire">, "self" | "requestId"> & { readonly requestId: string };
+type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self" | "requestId"> & { readonly requestId: string };
+type LeaseState = "trusted" | "doubtful" | "lost" | "released";
 
 export type HeldLease = Pick<RenewedLease, "name" | "token" | "state" | "isTrusted" | "confirm" | "release">;
 
@@ -92,14 +43,34 @@ interface Right {
 }
 
 interface LeaseDeps {
-  readonly calls: Calls;
+  readonly client: WorkspaceClient;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
-  readonly events: EdgeEvents;
-  /** How often a holder renews at least, in ms. */
-  readonly maxRenewMs: number;
 }
 
-type Ending = "lost" | "released";
+interface Trust {
+  readonly from: Instant;
+  readonly forMs: number;
+}
+
+/** @param sentAt start of the request */
+function toTrust(sentAt: Instant, { remainingMs, ttlMs }: Grant): Trust {
+  // Capped: a coordinator whose clock was set back reports more than the ttl.
+  return { from: sentAt, forMs: Math.min(remainingMs, ttlMs) - marginMs(ttlMs) };
+}
+
+/** 0 once expired, and after a clock jump until it is confirmed. */
+function trustedForMs(trust: Trust, now: Instant): number {
+  return jumpedMs(trust.from, now) === 0 ? Math.max(0, trust.forMs - elapsedMs(trust.from, now)) : 0;
+}
+
+/** The client says of no call when it was sent, so it counts from when it was made. */
+async function dated<Value>(
+  { clock }: LeaseDeps["platform"],
+  call: () => Promise<Result<Value, CallError>>,
+): Promise<DatedResult<Value>> {
+  const sentAt = readClock(clock);
+  return { result: await call(), sentAt };
+}
 
 /** Renews in time; trusts it only while the coordinator must keep it. */
 class RenewedLease {
@@ -107,7 +78,7 @@ class RenewedLease {
   readonly token: number;
   readonly #deps: LeaseDeps;
   readonly #right: Right;
-  readonly #onEnd: (state: Ending, reason: string) => void;
+  readonly #report: (state: Exclude<LeaseState, "trusted">) => void;
   readonly #renewal: Renewal<Result<void, CallError>>;
   #state: LeaseState = "doubtful";
   #trust: Trust | null = null;
@@ -120,11 +91,11 @@ class RenewedLease {
     right: Right,
     { token, ttlMs }: Grant,
     sentAt: Instant,
-    onEnd: (state: Ending, reason: string) => void,
+    report: (state: Exclude<LeaseState, "trusted">) => void,
   ) {
     this.#deps = deps;
     this.#right = right;
-    this.#onEnd = onEnd;
+    this.#report = report;
     this.#ttlMs = ttlMs;
     this.#confirmedAt = this.#lastTriedAt = sentAt;
     this.name = right.name;
@@ -151,14 +122,14 @@ class RenewedLease {
 
   /** Ends trust at once, even if the request fails. False: it was no longer held. */
   release(): Promise<Result<boolean, CallError>> {
-    this.#setState("released", "released by its holder");
-    return release(this.#deps.calls, this.#right, this.token);
+    this.#setState("released");
+    return release(this.#deps.client, this.#right, this.token);
   }
 
   /** @param sentAt start of the request that was granted without a wait, or of a renewal */
-  trust({ remainingMs, ttlMs }: Grant, sentAt: Instant): void {
-    this.#ttlMs = ttlMs;
-    this.#trust = toTrust(sentAt, remainingMs, ttlMs);
+  trust(grant: Grant, sentAt: Instant): void {
+    this.#ttlMs = grant.ttlMs;
+    this.#trust = toTrust(sentAt, grant);
     this.#confirmedAt = sentAt;
     this.#renewal.check();
   }
@@ -170,7 +141,7 @@ class RenewedLease {
   }
 
   leave(): void {
-    this.#setState("released", "the chat has left");
+    this.#setState("released");
   }
 
   stopRenewing(): void {
@@ -194,33 +165,33 @@ class RenewedLease {
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const { self, name: resource } = this.#right;
     const renewal = { self, resource, token: this.token };
-    const { result, sentAt } = await this.#deps.calls.call("leases.renew", renewal, Math.max(1_000, this.#ttlMs / 2));
+    const { client, platform } = this.#deps;
+    const timeoutMs = Math.max(1_000, this.#ttlMs / 2);
+    const { result, sentAt } = await dated(platform, () => client.call("leases.renew", renewal, timeoutMs));
     if (this.#hasEnded()) return err(this.#notHeldError());
     if (result.ok) this.trust(result.value, sentAt);
     // After any other failure its state is unknown.
-    else if (isLost(result.error, "lease")) this.#setState("lost", result.error.message);
+    else if (isLost(result.error, "lease")) this.#setState("lost");
     return result.ok ? ok(undefined) : result;
   }
 
   #check(): { readonly isDue: boolean; readonly nextInMs: number } | null {
     if (this.#hasEnded()) return null;
     const leftMs = this.#trustedForMs();
-    if (leftMs > 0) this.#setState("trusted", "confirmed");
-    else this.#setState("doubtful", "not confirmed in time, or a clock has jumped");
+    if (leftMs > 0) this.#setState("trusted");
+    else this.#setState("doubtful");
     const retryMs = Math.min(5_000, this.#ttlMs / 8);
     const now = readClock(this.#deps.platform.clock);
-    const everyMs = leftMs === 0 ? 0 : Math.min(this.#deps.maxRenewMs, this.#ttlMs / 2);
+    const everyMs = leftMs === 0 ? 0 : this.#ttlMs / 2;
     const dueMs = Math.max(retryMs - elapsedMs(this.#lastTriedAt, now), everyMs - elapsedMs(this.#confirmedAt, now));
     return { isDue: dueMs <= 0, nextInMs: Math.min(dueMs > 0 ? dueMs : retryMs, leftMs > 0 ? leftMs : retryMs) };
   }
 
-  #setState(state: LeaseState, reason: string): void {
+  #setState(state: LeaseState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#deps.events.emit({ type: "right", name: this.name, state, reason });
-    if (state !== "lost" && state !== "released") return;
-    void this.#renewal.stop();
-    this.#onEnd(state, reason);
+    if (state === "lost" || state === "released") void this.#renewal.stop();
+    if (state !== "trusted") this.#report(state);
   }
 }
 
@@ -229,10 +200,13 @@ const followUpForMs = 600_000;
 /** How often to ask for what a lost hint was about, in ms. */
 const waiterPollMs = 5_000;
 
-/** The leases and leaderships of one chat. */
+/**
+ * The leases and leaderships of one process, which trusts them as the coordinator allows: from the start of the last
+ * answered request, by the longer of two clocks, and after a jump between them not before it has asked again.
+ */
 export class Leases {
   readonly #deps: LeaseDeps;
-  readonly #held = new Map<RenewedLease, HoldOptions["onLost"]>();
+  readonly #held = new Map<RenewedLease, HoldOptions | undefined>();
   /** Requests made before the latest departure are discarded. */
   #departures = 0;
   /** Commits of others that were signalled. */
@@ -240,15 +214,15 @@ export class Leases {
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
-    deps.events.on((event) => this.#onEvent(event));
+    deps.client.on((event) => this.#onEvent(event));
   }
 
   hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
-    return this.#acquire(leaseRight(this.#deps.calls, self, request), options);
+    return this.#acquire(leaseRight(this.#deps, self, request), options);
   }
 
   lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
-    return this.#acquire(leadershipRight(this.#deps.calls, self, request), options);
+    return this.#acquire(leadershipRight(this.#deps, self, request), options);
   }
 
   /** The coordinator frees everything the chat holds. */
@@ -292,7 +266,7 @@ export class Leases {
   /** @returns null: queued, or lost before it was confirmed */
   async #take(
     right: Right,
-    { onLost }: HoldOptions,
+    options: HoldOptions,
     { result, sentAt }: DatedResult<Grant | null>,
     isFirst: boolean,
   ): Promise<Result<HeldLease, CallError> | null> {
@@ -300,16 +274,17 @@ export class Leases {
     if (!result.ok) return result;
     const grant = result.value;
     if (!grant) return null;
-    const lease: RenewedLease = new RenewedLease(this.#deps, right, grant, sentAt, (state, reason) => {
+    const lease: RenewedLease = new RenewedLease(this.#deps, right, grant, sentAt, (state) => {
       const report = this.#held.get(lease);
-      this.#held.delete(lease);
-      if (state === "lost") report?.(reason);
+      if (state === "doubtful") report?.onDoubt();
+      else this.#held.delete(lease);
+      if (state === "lost") report?.onLost();
     });
     this.#held.set(lease, undefined);
     // A waiter does not know the time of its grant, so it renews once.
     if (isFirst) lease.trust(grant, sentAt);
     const confirmed = await lease.confirm();
-    if (confirmed.ok && this.#held.has(lease)) this.#held.set(lease, onLost);
+    if (confirmed.ok && this.#held.has(lease)) this.#held.set(lease, options);
     if (confirmed.ok) return ok(lease);
     if (lease.state === "lost") return null;
     void lease.release();
@@ -319,20 +294,20 @@ export class Leases {
   /** Undoes a request that may have been granted. */
   async #undo(right: Right): Promise<void> {
     const { result } = await right.acquire(0, followUpForMs);
-    if (result.ok && result.value) await release(this.#deps.calls, right, result.value.token);
+    if (result.ok && result.value) await release(this.#deps.client, right, result.value.token);
     else if (!(await this.#cancelWait(right)) && result.ok) await this.#undo(right);
   }
 
   /** @returns false: nothing waited any more, and it may have been granted: asking again tells */
   async #cancelWait({ self, name: resource, requestId }: Right): Promise<boolean> {
-    const { result } = await this.#deps.calls.call("leases.cancel-wait", { self, resource, requestId });
-    return !result.ok || result.value.isCancelled;
+    const cancelled = await this.#deps.client.call("leases.cancel-wait", { self, resource, requestId });
+    return !cancelled.ok || cancelled.value.isCancelled;
   }
 
   /** Resolves when the lease may be granted, or the queue position may be lost. */
   async #waitForHint(name: string, ms: number): Promise<void> {
     const hinted = Promise.withResolvers<void>();
-    const stop = this.#deps.events.on((event) => {
+    const stop = this.#deps.client.on((event) => {
       const isEnd = event.type === "state" && event.state === "closed";
       if (isEnd || event.type === "changed" || event.type === "registered" || isGrant(event, name)) hinted.resolve();
     });
@@ -352,16 +327,16 @@ function departed({ name }: Right): CallError {
 }
 
 async function release(
-  calls: Calls,
+  client: WorkspaceClient,
   { self, name: resource }: Right,
   token: number,
 ): Promise<Result<boolean, CallError>> {
-  const { result } = await calls.call("leases.release", { self, resource, token });
-  return result.ok ? ok(result.value.isReleased) : result;
+  const released = await client.call("leases.release", { self, resource, token });
+  return released.ok ? ok(released.value.isReleased) : released;
 }
 
-function leaseRight(calls: Calls, self: Self, request: LeaseRequest): Right {
-  const { resource: name, waitMs = 0, requestId = calls.newId() } = request;
+function leaseRight({ client, platform }: LeaseDeps, self: Self, request: LeaseRequest): Right {
+  const { resource: name, waitMs = 0, requestId } = request;
   return {
     self,
     name,
@@ -369,15 +344,15 @@ function leaseRight(calls: Calls, self: Self, request: LeaseRequest): Right {
     waitMs,
     acquire: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("leases.acquire", input, deadlineMs);
+      const { result, sentAt } = await dated(platform, () => client.call("leases.acquire", input, deadlineMs));
       if (!result.ok) return { result, sentAt };
       return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
     },
   };
 }
 
-function leadershipRight(calls: Calls, self: Self, request: LeadershipRequest): Right {
-  const { name, waitMs = 0, requestId = calls.newId() } = request;
+function leadershipRight({ client, platform }: LeaseDeps, self: Self, request: LeadershipRequest): Right {
+  const { name, waitMs = 0, requestId } = request;
   return {
     self,
     name: leaderScheme + name,
@@ -385,7 +360,7 @@ function leadershipRight(calls: Calls, self: Self, request: LeadershipRequest): 
     waitMs,
     acquire: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("elections.campaign", input, deadlineMs);
+      const { result, sentAt } = await dated(platform, () => client.call("elections.campaign", input, deadlineMs));
       return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
     },
   };
