@@ -1,7 +1,7 @@
 import type { Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
-/** What ends unless it is renewed in time. */
+/** A right that ends unless it is renewed in time. */
 export interface Renewable<Answer> {
   /** Ends it when its time is over. @returns null: nothing has to be renewed */
   check(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null;
