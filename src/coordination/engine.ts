@@ -96,8 +96,19 @@ export function runFirst<Name extends EngineOperation>(
   return [handlers[name as Exclude<Name, keyof ListHandlers>](withActor, inputs[0], actor)];
 }
 
+/** {@link run}, refused where the workspace is frozen. */
+export function runUnlessFrozen<Name extends EngineOperation>(
+  tx: Tx,
+  actor: Actor,
+  name: Name,
+  input: CheckedInputOf<Name>,
+): Result<OutputOf<Name>, Refusal> {
+  const once = (part: Tx): Result<OutputOf<Name>, Refusal> => run(part, actor, name, input);
+  return changesFrozen.has(name) ? once(tx) : unlessFrozen(tx, once);
+}
+
 /** Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
-function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+export function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
   if (refusal.code !== "stale_claim") return null;
   const { self, task, claim } = input as ClaimedTaskReference;
   return (tx) => countLateCall(tx, task, claim, self.chat);

@@ -4,6 +4,8 @@ export type DriverName = "better-sqlite3" | "node:sqlite";
 
 export interface Connection extends Sql {
   readonly driver: DriverName;
+  /** Tables of which the newest transaction has changed rows; without what it has rolled back. */
+  changed(): ReadonlySet<string>;
   /** Rows as they are read; another statement waits for the last one. */
   iterate<Row>(query: string, ...values: SqlValue[]): IterableIterator<Row>;
   script(statements: string): void;
@@ -51,24 +53,79 @@ export function withFixedPlan(query: string): string {
   return query.replaceAll(/'[^']*'|"[^"]*"|\?/g, (part) => (part === "?" ? "+?" : part));
 }
 
+/** What a statement does, by its text. */
+type Effect = { readonly table: string } | "begin" | "mark" | "take-back" | "release" | "none";
+
+const effectsOfVerbs: Readonly<Record<string, Effect>> = {
+  BEGIN: "begin",
+  ROLLBACK: "take-back",
+  SAVEPOINT: "mark",
+  RELEASE: "release",
+};
+
+/** Pure. A table that a statement changes is the first that it names behind such a verb. */
+function effectOf(query: string): Effect {
+  const [, verb = ""] = /^\s*(\w+)/.exec(query) ?? [];
+  const effect = effectsOfVerbs[verb.toUpperCase()];
+  if (effect !== undefined) return effect;
+  if (!/^(?:WITH|INSERT|REPLACE|UPDATE|DELETE)$/i.test(verb)) return "none";
+  const named = /\b(?:(?:INSERT|REPLACE)(?:\s+OR\s+\w+)?\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+"?(\w+)/i;
+  const [, table] = named.exec(query) ?? [];
+  return table === undefined ? "none" : { table };
+}
+
+/** Tables of changed rows, in the order of their changes; a savepoint takes back what is behind it. */
+class ChangedTables {
+  #tables: string[] = [];
+  #marks: number[] = [];
+
+  get(): ReadonlySet<string> {
+    return new Set(this.#tables);
+  }
+
+  note(effect: Effect, rows: number): void {
+    if (effect === "begin") [this.#tables, this.#marks] = [[], []];
+    else if (effect === "mark") this.#marks.push(this.#tables.length);
+    else if (effect === "take-back") this.#tables.length = this.#marks.at(-1) ?? 0;
+    else if (effect === "release") this.#marks.pop();
+    else if (effect !== "none" && rows > 0 && this.#tables.at(-1) !== effect.table) this.#tables.push(effect.table);
+  }
+}
+
 /** Compiles each statement once. */
 export function toConnection(
   driver: DriverName,
   db: SqliteDatabase,
   backup: (to: string) => Promise<unknown>,
 ): Connection {
-  const prepared = new Map<string, SqliteStatement>();
-  const prepare = (query: string): SqliteStatement => {
-    let statement = prepared.get(query);
-    if (!statement) prepared.set(query, (statement = db.prepare(withFixedPlan(query))));
-    return statement;
+  const prepared = new Map<string, { readonly statement: SqliteStatement; readonly effect: Effect }>();
+  const prepare = (query: string) => {
+    let found = prepared.get(query);
+    if (!found) {
+      found = { statement: db.prepare(withFixedPlan(query)), effect: effectOf(query) };
+      prepared.set(query, found);
+    }
+    return found;
   };
+  const changed = new ChangedTables();
   return {
     driver,
-    // The row type is the caller's promise about its own SQL.
-    all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
-    iterate: <Row>(query: string, ...values: SqlValue[]) => prepare(query).iterate(...values) as IterableIterator<Row>,
-    run: (query, ...values) => Number(prepare(query).run(...values).changes),
+    changed: () => changed.get(),
+    all<Row>(query: string, ...values: SqlValue[]): Row[] {
+      const { statement, effect } = prepare(query);
+      const rows = statement.all(...values);
+      changed.note(effect, rows.length);
+      // The row type is the caller's promise about its own SQL.
+      return rows as Row[];
+    },
+    iterate: <Row>(query: string, ...values: SqlValue[]) =>
+      prepare(query).statement.iterate(...values) as IterableIterator<Row>,
+    run(query, ...values) {
+      const { statement, effect } = prepare(query);
+      const rows = Number(statement.run(...values).changes);
+      changed.note(effect, rows);
+      return rows;
+    },
     script: (statements) => void db.exec(statements),
     backup: async (to) => void (await backup(to)),
     close: () => void db.close(),

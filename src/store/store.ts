@@ -76,7 +76,7 @@ export class Store {
   #markAtOpening: Mark | null = null;
   #madeAt = 0;
   readonly #markFile: MarkFile;
-  readonly #commitListeners = new Set<() => void>();
+  readonly #commitListeners = new Set<(changed: ReadonlySet<string>) => void>();
 
   constructor(options: StoreOptions) {
     this.path = options.path;
@@ -130,8 +130,8 @@ export class Store {
     });
   }
 
-  /** Calls `listener` after each {@link write} of this object. Returns a function that ends it. */
-  onCommit(listener: () => void): () => void {
+  /** Calls `listener` with the changed tables after each write of this object that has changed any. @returns ends that */
+  onCommit(listener: (changed: ReadonlySet<string>) => void): () => void {
     this.#commitListeners.add(listener);
     return () => void this.#commitListeners.delete(listener);
   }
@@ -142,10 +142,15 @@ export class Store {
    * @throws {StoreError} when nothing could be written
    */
   write<T>(body: (sql: Sql) => T): T {
+    return this.commit(body).value;
+  }
+
+  /** {@link write}, which also says of which tables it has changed rows. */
+  commit<T>(body: (sql: Sql) => T): Committed<T> {
     if (this.#options.isReadOnly === true) throw new Error(`${this.path} is written by the host only`);
-    const result = this.#write(body);
-    for (const listener of this.#commitListeners) listener();
-    return result;
+    const done = this.#write(body);
+    if (done.changed.size > 0) for (const listener of this.#commitListeners) listener(done.changed);
+    return done;
   }
 
   /** Writes what can be had again, so a process that only reads leaves it out. */
@@ -153,7 +158,7 @@ export class Store {
     if (this.#options.isReadOnly !== true) this.write(body);
   }
 
-  #write<T>(body: (sql: Sql) => T): T {
+  #write<T>(body: (sql: Sql) => T): Committed<T> {
     let committed: Written<T> | null = null;
     return this.#withRepair(() => {
       for (;;) {
@@ -168,11 +173,11 @@ export class Store {
           else if (inodeOf(this.path) !== this.#inode) committed = done;
           else {
             if (done.mark) this.#markFile.write(done.mark);
-            return done.value;
+            return done;
           }
         } catch (error) {
           // The salvage has already copied the committed rows with the same keys.
-          if (committed && isKeyConflict(error)) return committed.value;
+          if (committed && isKeyConflict(error)) return committed;
           throw error;
         }
       }
@@ -180,9 +185,9 @@ export class Store {
   }
 
   #counted<T>(connection: Connection, body: (sql: Sql) => T): Written<T> {
-    const before = changesOf(connection);
     const value = body(connection);
-    return { value, mark: changesOf(connection) === before ? null : countWrite(connection, this.#madeAt) };
+    const changed = connection.changed();
+    return { value, changed, mark: changed.size === 0 ? null : countWrite(connection, this.#madeAt) };
   }
 
   async backup(to: string): Promise<void> {
@@ -234,8 +239,13 @@ export class Store {
     this.#inode = null;
   }
 
-  /** @throws {LostWritesError} at the first use of an opened file that is behind its mark */
+  /**
+   * Only the host migrates, and closes the file before another host opens it: a process that writes
+   * reads the version once for each file that it opens, a process beside the host each time.
+   * @throws {LostWritesError} at the first use of an opened file that is behind its mark
+   */
   #isReady(connection: Connection): boolean {
+    if (this.#isMigrated && this.#options.isReadOnly !== true) return true;
     const stateOf = this.#isMigrated ? migratedState : undefined;
     const isMigrated = isReady(connection, this.path, this.context.migrations, stateOf);
     if (isMigrated && !this.#isMigrated && connection === this.#connection) this.#requireMarked(connection);
@@ -335,12 +345,12 @@ export class Store {
   }
 }
 
-interface Written<T> {
+export interface Committed<T> {
   readonly value: T;
-  /** Its mark; null: it changed nothing. */
-  readonly mark: Mark | null;
+  readonly changed: ReadonlySet<string>;
 }
 
-function changesOf(connection: Connection): number {
-  return connection.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
+interface Written<T> extends Committed<T> {
+  /** Null: it changed nothing. */
+  readonly mark: Mark | null;
 }

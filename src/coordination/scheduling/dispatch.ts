@@ -13,13 +13,12 @@ const maxTasksPerDispatch = 100;
  * number of assigned tasks.
  */
 export function assignQueued(tx: Tx): number {
-  const assigned = assignFrom(tx);
-  if (assigned > 0) rebalanceSweep.schedule(tx);
+  const assigned = assignSome(tx);
   outbox.complete(tx, assigned === maxTasksPerDispatch && hasWork(tx));
   return assigned;
 }
 
-function assignFrom(tx: Tx): number {
+function assignSome(tx: Tx): number {
   const candidates = new Candidates(tx);
   const queue = new LaneQueue(tx, [...candidates.lanes()]);
   const notified = new Map<string, { readonly life: chatRows.LivenessRow; readonly due: number }>();
@@ -39,6 +38,7 @@ function assignFrom(tx: Tx): number {
     chatRows.recordAssignment(tx, life, due);
     tx.tell({ kind: "task", chat: life.chat });
   }
+  if (assigned > 0) rebalanceSweep.schedule(tx);
   return assigned;
 }
 
@@ -53,7 +53,7 @@ export function assignAtOnce(tx: Tx): void {
 
 /** Where there is no queue: until nothing is left that an available chat could take. */
 export function assignAll(tx: Tx): void {
-  while (assignQueued(tx) === maxTasksPerDispatch);
+  while (assignSome(tx) === maxTasksPerDispatch);
 }
 
 const compareFronts = lanes.compareFor(lanes.noChat);
@@ -66,7 +66,7 @@ class LaneQueue {
 
   constructor(tx: Tx, all: readonly string[]) {
     this.#tx = tx;
-    this.#fronts = lanes.fronts(tx, all).toSorted((a, b) => compareFronts(b, a));
+    this.#fronts = all.length === 0 ? [] : lanes.fronts(tx, all).toSorted((a, b) => compareFronts(b, a));
   }
 
   next(): lanes.Front | undefined {

@@ -137,6 +137,7 @@ export class Candidates {
 
   /** Partition keys of queued tasks whose type some chat takes. */
   *lanes(): Generator<string, void> {
+    if (this.#all().length === 0) return;
     for (const lane of lanes.listQueued(this.#tx)) if (this.#ableTo(lanes.typeIn(lane)).length > 0) yield lane;
   }
 

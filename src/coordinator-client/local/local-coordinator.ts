@@ -4,13 +4,13 @@ import { protocolVersion } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import * as liveness from "../../coordination/chats/liveness.ts";
 import * as due from "../../coordination/due.ts";
-import { EngineHost, isEngineOperation, run, type EngineOperation } from "../../coordination/engine.ts";
+import { followUpOf, isEngineOperation, runUnlessFrozen, type EngineOperation } from "../../coordination/engine.ts";
 import * as changes from "../../coordination/kernel/changes.ts";
 import * as chatRows from "../../coordination/kernel/chat-rows.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
-import { remainingMs, unlessFrozen } from "../../coordination/workspace/freeze.ts";
+import { isFrozen, remainingMs } from "../../coordination/workspace/freeze.ts";
 import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { type LocalCalls, CallLostError } from "../../runtime/runtime.ts";
@@ -61,12 +61,9 @@ export class LocalCoordinator {
 
   /** Does what is due without an operation, so that waiting chats need not ask. */
   settle(): void {
-    if (this.#options.store.exists()) this.#doDue();
-  }
-
-  /** Its own transaction: a refusal must not roll it back. */
-  #doDue(): void {
-    this.#commit((host) => host.run((tx) => ok(this.#upkeep(tx))), "due");
+    const { store } = this.#options;
+    if (!store.read((sql) => this.#isBehind(this.#tx(sql)), false)) return;
+    this.#commit(() => undefined);
   }
 
   #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
@@ -82,12 +79,14 @@ export class LocalCoordinator {
   }
 
   #runEngine(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    const { store, now } = this.#options;
-    const isCheckDue = store.exists() && !isWithin(now() - this.#checkedAt, pollEveryMs);
-    if (!isRead(name) || isCheckDue) return this.#write(name, input);
-    const read = (sql: Sql): Result<unknown, Refusal> =>
-      unlessFrozen(this.#tx(sql), (tx) => run(tx, this.#actor, name, input as never));
-    return store.read(read, null) ?? this.#answerFromEmptyStore(read);
+    if (!isRead(name)) return this.#write(name, input);
+    const read = (sql: Sql): Result<unknown, Refusal> | "behind" => {
+      const tx = this.#tx(sql);
+      return this.#isBehind(tx) ? "behind" : runUnlessFrozen(tx, this.#actor, name, input as never);
+    };
+    const answer = this.#options.store.read<ReturnType<typeof read> | null>(read, null);
+    const found = answer ?? this.#answerFromEmptyStore(read);
+    return found === "behind" ? this.#write(name, input) : found;
   }
 
   /** Answers as a new file would, without creating one. */
@@ -102,44 +101,63 @@ export class LocalCoordinator {
     }
   }
 
+  /** What is due, the operation and its dispatch are one transaction. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    this.#doDue();
-    return this.#commit((host) => host.call(this.#actor, name, input as never));
+    try {
+      return this.#commit((tx) => {
+        const done = runUnlessFrozen(tx, this.#actor, name, input as never);
+        if (!done.ok) throw new RolledBack(done.error);
+        return done;
+      });
+    } catch (error) {
+      if (!(error instanceof RolledBack)) throw error;
+      const { refusal } = error;
+      const followUp = followUpOf(input, refusal);
+      this.#commit((tx) => followUp?.(tx));
+      return err(refusal);
+    }
   }
 
   get #actor(): Actor {
     return { machine: this.#options.machine, isAdmin: true };
   }
 
-  #tx(sql: Sql): Tx {
-    return this.#host(sql).tx();
-  }
-
-  #host(sql: Sql): EngineHost {
+  #tx(sql: Sql, requestDispatch: () => void = () => undefined): Tx {
     const { now, processes } = this.#options;
     const at = now();
-    return new EngineHost({
-      store: { sql, transaction: (work) => inSavepoint(sql, work) },
-      now: () => at,
+    return {
+      sql,
+      now: at,
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
           return row && row.status !== "offline" && processLives(processes, row.process) ? at + sureForMs : null;
         },
       },
-    });
+      ...meta.readFacts(sql),
+      // All chats of a machine follow its commits.
+      tell: () => undefined,
+      requestDispatch,
+    };
+  }
+
+  #isBehind(tx: Tx): boolean {
+    return !isFrozen(tx) && (isDue(tx) || this.#listDead(tx).length > 0);
   }
 
   /** Attests dead the chats whose process is gone, then does what is due. */
-  #upkeep(tx: Tx): void {
-    const { sql } = tx;
-    if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
-      this.#checkedAt = tx.now;
-      const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
-      for (const row of rows)
-        if (processLives(this.#options.processes, row.process) === false) liveness.goOffline(tx, row, "attested");
-    }
-    due.sweep(tx, (work) => inSavepoint(sql, work), sweepRows);
+  #catchUp(tx: Tx): void {
+    for (const row of this.#listDead(tx)) liveness.goOffline(tx, row, "attested");
+    if (isDue(tx)) due.sweep(tx, (work) => inSavepoint(tx.sql, work), sweepRows);
+  }
+
+  /** Chats whose process is gone; checked again at once until they are offline. */
+  #listDead({ sql, now }: Tx): chatRows.ChatRow[] {
+    if (isWithin(now - this.#checkedAt, pollEveryMs)) return [];
+    const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
+    const dead = rows.filter((row) => processLives(this.#options.processes, row.process) === false);
+    if (dead.length === 0) this.#checkedAt = now;
+    return dead;
   }
 
   #health(): OutputOf<"health"> {
@@ -177,22 +195,43 @@ export class LocalCoordinator {
     };
   }
 
-  #commit<T>(body: (host: EngineHost) => Result<T, Refusal>, kind: CommitKind = "asked"): Result<T, Refusal> {
+  /** Does what is due, then `body`. */
+  #commit<T>(body: (tx: Tx) => T): T {
     const { store } = this.#options;
-    let hasChanged = false;
-    const result = store.write((sql) => {
-      const before = countChanges(sql);
-      const host = this.#host(sql);
-      const done = body(host);
+    let kind: CommitKind = "asked";
+    const { value, changed } = store.commit((sql) => {
+      let needsDispatch = false;
+      const begin = (): Tx => this.#tx(sql, () => void (needsDispatch = true));
+      let tx = begin();
+      kind = this.#isBehind(tx) ? "due" : "asked";
+      if (kind === "due") {
+        this.#catchUp(tx);
+        // It may have changed the facts of the workspace.
+        tx = begin();
+      }
+      const done = body(tx);
       // There is no queue here, so tasks are dispatched at once.
-      host.dispatch(dispatch.assignAll);
-      // The count includes what a refusal has rolled back.
-      hasChanged = done.ok && countChanges(sql) !== before;
+      if (needsDispatch) dispatch.assignAll(tx);
       return done;
     });
-    if (hasChanged) for (const listener of listenersOf.get(store.path) ?? []) listener(kind);
-    return result;
+    if (changed.size > 0) for (const listener of listenersOf.get(store.path) ?? []) listener(kind);
+    return value;
   }
+}
+
+/** Thrown for a refusal, so that the store rolls the transaction back. */
+class RolledBack extends Error {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super(refusal.message);
+    this.refusal = refusal;
+  }
+}
+
+function isDue(tx: Tx): boolean {
+  const next = due.nextDue(tx);
+  return next !== null && next <= tx.now;
 }
 
 /** Changes that a call has asked for, or that were due then. */
@@ -221,11 +260,6 @@ export function callsOf(coordinator: LocalCoordinator, close: () => void): Local
 
 /** By the path of the file, which a process may have opened more than once. */
 const listenersOf = new Map<string, Set<CommitListener>>();
-
-/** Changed rows since the connection was opened. */
-function countChanges(sql: Sql): number {
-  return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-}
 
 /** Pause in ms after a report of commits: frequent writes must not keep all readers busy. */
 const minGapMs = 20;

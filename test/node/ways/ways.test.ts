@@ -1,0 +1,53 @@
+import { expect, it } from "vitest";
+import { openLocalCoordinator } from "#src/coordinator-client/client.ts";
+import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { aChat } from "#harness/machine/claude.ts";
+import { measureWay, type Way } from "#harness/machine/measured-way.ts";
+import { given } from "#harness/coordinator/peers.ts";
+import { TeamRig } from "#harness/team/team-rig.ts";
+
+/** At most this much of the source is passed. A change that shortens a way lowers its row. */
+const most = {
+  PostToolUse: { files: 58, functions: 281, statements: 10, transactions: 1 },
+  "tasks.submit": { files: 27, functions: 162, statements: 15, transactions: 1 },
+};
+
+function report(name: keyof typeof most, way: Way): void {
+  const counted = {
+    files: way.files.length,
+    functions: way.functions,
+    statements: way.statements.length,
+    transactions: way.transactions,
+  };
+  console.info(name, counted);
+  if (process.env["SHIM_WAYS"]) console.info([...way.files, ...way.statements].join("\n"));
+  for (const part of Object.keys(counted) as (keyof typeof counted)[])
+    expect(counted[part], `${name}: ${part}`).toBeLessThanOrEqual(most[name][part]);
+}
+
+it("the second PostToolUse of a turn passes few files, functions and statements until its answer", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.prompt("fix it");
+  claude.use("Bash", { command: "ls" });
+  const call = { tool_name: "Bash", tool_input: { command: "npm test" } };
+  const tool_use_id = claude.begin(call.tool_name, call.tool_input);
+  const input = JSON.stringify(claude.input("PostToolUse", { ...call, tool_use_id, tool_response: { stdout: "ok" } }));
+  let left = 0;
+  const answer = (): string =>
+    answerHook(runtime, "PostToolUse", () => input, claude.pid, claudeCode, "event-1", () => void (left += 1));
+  report("PostToolUse", measureWay(answer));
+  expect(left).toBe(1);
+});
+
+it("a task given to the machine's own coordinator passes few files, functions and statements", () => {
+  const { base } = new TeamRig();
+  const { coordinator, close } = openLocalCoordinator(base);
+  const submit = (requestId: string): void =>
+    void given(coordinator.call("tasks.submit", { tasks: [{ type: "docs" }], requestId }));
+  submit("first");
+  const way = measureWay(() => submit("second"));
+  close();
+  report("tasks.submit", way);
+});
