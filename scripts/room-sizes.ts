@@ -1,6 +1,6 @@
 /** The size of each room of `src`. [docs/decisions/0062-rooms-have-a-number.md] */
 
-/** Where the numbers stand: rows `| room | lines | what its last raise brings |`. */
+/** Where the numbers stand: lines `- room number: what its last raise brings`. */
 export const numbersPath = "docs/decisions/0062-rooms-have-a-number.md";
 
 /** Lines that a number may be above its room: a room that shrank by more has its number lowered. */
@@ -18,7 +18,7 @@ export function sizeFaults(numbers: string, files: readonly { path: string; sour
     const room = path.split("/")[1] ?? "";
     lines.set(room, (lines.get(room) ?? 0) + source.split("\n").length - 1);
   }
-  const rows = [...numbers.matchAll(/^\| ([a-z-]+) +\| +(\d+) +\|/gm)];
+  const rows = [...numbers.matchAll(/^- ([a-z-]+) (\d+)(?:$|: \S)/gm)];
   const numberOf = new Map(rows.map(([, room = "", most]) => [room, Number(most)]));
   return [...lines].flatMap(([room, count]) => {
     const most = numberOf.get(room);

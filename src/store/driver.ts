@@ -53,7 +53,7 @@ export function withFixedPlan(query: string): string {
   return query.replaceAll(/'[^']*'|"[^"]*"|\?/g, (part) => (part === "?" ? "+?" : part));
 }
 
-/** What a statement does, by its text. */
+/** Effect of a statement on its transaction, by its text. */
 type Effect = { readonly table: string } | "begin" | "mark" | "take-back" | "release" | "none";
 
 const effectsOfVerbs: Readonly<Record<string, Effect>> = {
@@ -74,7 +74,7 @@ function effectOf(query: string): Effect {
   return table === undefined ? "none" : { table };
 }
 
-/** Tables of changed rows, in the order of their changes; a savepoint takes back what is behind it. */
+/** Tables of changed rows, in the order of the changes: a rollback removes those since its mark. */
 class ChangedTables {
   #tables: string[] = [];
   #marks: number[] = [];

@@ -130,7 +130,7 @@ export class Store {
     });
   }
 
-  /** Calls `listener` with the changed tables after each write of this object that has changed any. @returns ends that */
+  /** Calls `listener` with the changed tables after each write that changed any. @returns ends that */
   onCommit(listener: (changed: ReadonlySet<string>) => void): () => void {
     this.#commitListeners.add(listener);
     return () => void this.#commitListeners.delete(listener);
@@ -351,6 +351,6 @@ export interface Committed<T> {
 }
 
 interface Written<T> extends Committed<T> {
-  /** Null: it changed nothing. */
+  /** Null where no row was changed. */
   readonly mark: Mark | null;
 }

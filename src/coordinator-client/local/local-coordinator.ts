@@ -101,7 +101,7 @@ export class LocalCoordinator {
     }
   }
 
-  /** What is due, the operation and its dispatch are one transaction. */
+  /** The operation, all that is due before it and the dispatch after it are one transaction. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     try {
       return this.#commit((tx) => {
@@ -206,7 +206,7 @@ export class LocalCoordinator {
       kind = this.#isBehind(tx) ? "due" : "asked";
       if (kind === "due") {
         this.#catchUp(tx);
-        // It may have changed the facts of the workspace.
+        // The facts of the workspace may have changed.
         tx = begin();
       }
       const done = body(tx);

@@ -61,7 +61,10 @@ type Logged = "all" | "get" | "run" | "iterate";
 
 function logStatements(into: string[]): () => void {
   const probe = new Database(":memory:");
-  const statement = Object.getPrototypeOf(probe.prepare("SELECT 1")) as Record<Logged, (...values: unknown[]) => unknown>;
+  const statement = Object.getPrototypeOf(probe.prepare("SELECT 1")) as Record<
+    Logged,
+    (...values: unknown[]) => unknown
+  >;
   const database = Object.getPrototypeOf(probe) as { exec: (statements: string) => unknown };
   probe.close();
   const { all, get, run, iterate } = statement;

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import { sizeFaults } from "../../../scripts/room-sizes.ts";
 
-const numbers =
-  "| room | lines | why |\n| --- | --- | --- |\n| store | 600 | |\n| coordinator-client | 3 | sockets |\n";
+const numbers = "Numbers:\n\n- store 600\n- coordinator-client 3: sockets\n";
 const lines = (count: number): string => "x\n".repeat(count);
 
 it("a room with more lines than its number, without a number or far below it is a fault; other rooms are none", () => {

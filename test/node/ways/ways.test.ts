@@ -36,7 +36,15 @@ it("the second PostToolUse of a turn passes few files, functions and statements 
   const input = JSON.stringify(claude.input("PostToolUse", { ...call, tool_use_id, tool_response: { stdout: "ok" } }));
   let left = 0;
   const answer = (): string =>
-    answerHook(runtime, "PostToolUse", () => input, claude.pid, claudeCode, "event-1", () => void (left += 1));
+    answerHook(
+      runtime,
+      "PostToolUse",
+      () => input,
+      claude.pid,
+      claudeCode,
+      "event-1",
+      () => void (left += 1),
+    );
   report("PostToolUse", measureWay(answer));
   expect(left).toBe(1);
 });
