@@ -130,7 +130,7 @@ export class Store {
     });
   }
 
-  /** Calls `listener` with the changed tables after each write that changed any. @returns ends that */
+  /** Calls `listener` with the changed tables after a write that changed any. @returns ends that */
   onCommit(listener: (changed: ReadonlySet<string>) => void): () => void {
     this.#commitListeners.add(listener);
     return () => void this.#commitListeners.delete(listener);
