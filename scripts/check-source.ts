@@ -47,7 +47,7 @@ export function namingFaults(path: string, source: string): string[] {
 const maxCommentColumns = 100;
 /** First words without a noun to refer to; "Null:" stands for what the type says already. */
 const danglingWords = /^(?:Of|It|What|Who|Also|That|As|He|They|Which|Null:)(?=\s|$)/;
-const bannedInComments = /\b(?:told|whoever|nobody|somebody|he|she|his|her|in vain|goes on|gone on|anew)\b/;
+const bannedInComments = /\b(?:told|whoever|nobody|somebody|he|she|his|her|in vain|goes on|gone on|anew)\b/i;
 
 /** Lines that are comments as a whole; directives of tools are none. */
 const commentLine = /^ *(?:\/\*\*|\/\/|\*(?!\/)) *(?!.*(?:oxlint-|@ts-|istanbul))(.*)$/gm;
@@ -170,6 +170,8 @@ function roomOf(path: string): string | undefined {
 /** Modules by which a file starts a process, opens a socket or waits. */
 const running =
   /["'](?:node:)?(?:child_process|cluster|dgram|http|http2|https|net|timers|tls|worker_threads)(?:\/[a-z]+)?["']/;
+/** Globals by which a file asks a server or waits; methods of these names are none. */
+const runningCall = /(?<![.\w])(?<!async )(?:fetch|setTimeout|setInterval|setImmediate)\(/;
 /** Files of `machine` that run something, with what. */
 const runners: Readonly<Record<string, string>> = {
   "src/machine/effects/probe.ts": "programs that say whether a command has had its effect",
@@ -183,8 +185,9 @@ const runners: Readonly<Record<string, string>> = {
 /** What `machine` would run: it decides, and `local-mcp` runs. */
 export function runningFaults(path: string, source: string): string[] {
   if (!path.startsWith("src/machine/") || Object.hasOwn(runners, path)) return [];
-  const [found] = running.exec(source.replaceAll(comment, blank)) ?? [];
-  return found === undefined ? [] : [`${path}: imports ${found}; machine decides, local-mcp runs`];
+  const code = source.replaceAll(comment, blank);
+  const found = [running, runningCall].flatMap((one) => one.exec(code) ?? []);
+  return found.map((one) => `${path}: uses ${one}; machine decides, local-mcp runs`);
 }
 
 const clientName = /(?<![A-Za-z])(?:codex|copilot|gemini|opencode|qwen)|Codex|Copilot|Gemini|Open[Cc]ode|Qwen/;

@@ -6,7 +6,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 
 export interface RelayError {
   /** Code of the coordinator; null: it did not answer, or is none. */
-  readonly code: string | null;
+  readonly code: z.infer<typeof WireError>["code"] | null;
   readonly message: string;
 }
 

@@ -104,7 +104,7 @@ function judgeApi({ before, after, candidate, allowsApi }: JudgeInput): string[]
   const unused = new Set(candidate.findings.filter(isUnusedName).flatMap(namesOf));
   const gone = before.api.find((text) => {
     if (now.has(text) || text.split(/\W+/, maxNameWords).some((word) => unused.has(word))) return false;
-    // Nobody can name what is not exported: it went with what used it.
+    // A name that is not exported went with what used it.
     return text.startsWith("export ") || names.has(nameOf(text));
   });
   return gone === undefined ? [] : [`the public API changes: ${gone.slice(0, maxTextChars)}`];

@@ -12,7 +12,7 @@ import { killHost } from "../host-client/host-watch.ts";
 import { ownProcess, runFront } from "../front/run-front.ts";
 import { hostHere, type Host } from "./host-process.ts";
 
-/** Whoever has ended the host here, as a newer program does, may take so long to start its own. */
+/** A program that has ended the host here, as a newer one does, may start its own so late. */
 const standBackMs = 3_000;
 const maxEndMs = 15_000;
 

@@ -40,7 +40,7 @@ const readers: Readers = {
   conflict: findConflicts,
   chat_died: (sql, runtime) => [
     ...recordedDeaths(sql, runtime.now()),
-    // Nobody records the death of a chat whose process cannot be seen before it is offered.
+    // A chat whose process cannot be seen has no recorded death before it is offered.
     ...unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime)),
   ],
   message_waiting: findUnreadMessages,

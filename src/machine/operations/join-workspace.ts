@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import * as z from "zod";
 import type { MachineOutput, CheckedMachineInput } from "../../contract/machine/operations.ts";
-import { WireError } from "../../contract/protocol.ts";
 import { openLocalCoordinator } from "../../coordinator-client/client.ts";
 import {
   type EdgeConfig,
@@ -18,6 +17,7 @@ import {
   readTokenClaim,
   withoutLastSlashes,
 } from "../../coordinator-client/edge/address.ts";
+import { askRelay } from "../../coordinator-client/relay-request.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -373,37 +373,25 @@ async function machineToken({ call, machine }: Workspace, requestId: string): Pr
 }
 
 const Created = z.object({ token: z.string() });
-const NotCreated = z.object({ error: WireError });
 
 async function firstToken(
   { url, workspace }: EdgeWorkspace,
   secret: string,
   requestId: string,
 ): Promise<OperationResult<string>> {
-  const answer = await fetch(`${withoutLastSlashes(url)}/v1/workspaces`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
-    body: JSON.stringify({ workspace, requestId }),
-    redirect: "error",
-    signal: AbortSignal.timeout(15_000),
-  }).catch(() => null);
-  const body: unknown = await answer?.json().catch(() => null);
-  const created = Created.safeParse(body);
-  if (created.success) return ok(created.data.token);
-  const refused = NotCreated.safeParse(body);
-  if (refused.success) {
-    const { code, message } = refused.data.error;
-    const isWrongSecret = code === "unauthenticated";
-    return err({
-      code,
-      message: isWrongSecret ? "SHIM_ADMIN_SECRET is not the secret of this deployment." : `${message}.`,
-    });
-  }
-  const message = answer
-    ? `${url} answered ${answer.status}, and is not a coordinator.`
-    : `${url} does not answer. Is the coordinator running (\`npm run dev\`)?`;
-  return err({ code: "edge_unreachable", message });
+  const request = { method: "POST", output: Created, body: { workspace, requestId }, token: secret, timeoutMs: 15_000 };
+  const answer = await askRelay(`${withoutLastSlashes(url)}/v1/workspaces`, request);
+  if (answer.ok) return ok(answer.value.token);
+  const { code, message } = answer.error;
+  if (code === null) return err({ code: "edge_unreachable", message: `${message}. ${isRunning}` });
+  const isWrongSecret = code === "unauthenticated";
+  return err({
+    code,
+    message: isWrongSecret ? "SHIM_ADMIN_SECRET is not the secret of this deployment." : `${message}.`,
+  });
 }
+
+const isRunning = "Is the coordinator running there (`npm run dev` starts one here)?";
 
 /** With the deployment's secret, the id of a request is worth the workspace's token. */
 function requestKey(edge: EdgeWorkspace): string {

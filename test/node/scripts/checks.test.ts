@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { expressionsOf, faultOf } from "../../../scripts/check-expressions.ts";
 import { arrowFaults, clientFaults, commentFaults } from "../../../scripts/check-source.ts";
-import { folderCycles, namingFaults, waitFaults } from "../../../scripts/check-source.ts";
+import { folderCycles, namingFaults, runningFaults, waitFaults } from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -107,4 +107,13 @@ it("the check sees literal and composed expressions, and what bounds them @night
   const names = expressions.filter((one) => one.path === "src/snapshots/secret-names.ts");
   expect(names.some(({ source }) => source.startsWith("^(passwords?|"))).toBe(true);
   expect(names.every(({ bound }) => bound === 255)).toBe(true);
+});
+
+it("machine neither asks a server nor waits, by imports or by globals; a method of that name is none", () => {
+  const path = "src/machine/team/a.ts";
+  const fine = "class A { async fetch() { await this.store.fetch(1); } }";
+  expect(runningFaults(path, `${fine}\n// fetch("x")`)).toEqual([]);
+  for (const line of ['import { get } from "node:http";', 'await fetch("x");', "setTimeout(() => 1, 2);"])
+    expect(runningFaults(path, line)).toEqual([expect.stringContaining("machine decides, local-mcp runs")]);
+  expect(runningFaults("src/local-mcp/a.ts", 'await fetch("x");')).toEqual([]);
 });
