@@ -29,7 +29,7 @@ export async function askRelay<T>(
   url: string,
   { method, output, body, token, timeoutMs = defaultTimeoutMs }: RelayRequest<T>,
 ): RelayAnswer<T> {
-  const { host } = new URL(url);
+  const { origin } = new URL(url);
   const answer = await fetch(url, {
     method,
     headers: {
@@ -41,11 +41,11 @@ export async function askRelay<T>(
     redirect: "error",
     signal: AbortSignal.timeout(timeoutMs),
   }).catch(() => null);
-  if (answer === null) return err({ code: null, message: `${host} does not answer` });
+  if (answer === null) return err({ code: null, message: `${origin} does not answer` });
   const content: unknown = await answer.json().catch(() => null);
   const parsed = answer.ok ? output.safeParse(content) : null;
   if (parsed?.success) return ok(parsed.data);
   const refused = Refused.safeParse(content);
   if (refused.success) return err({ code: refused.data.error.code, message: refused.data.error.message });
-  return err({ code: null, message: `${host} answered ${answer.status}, and is no coordinator of this version` });
+  return err({ code: null, message: `${origin} answered ${answer.status}, and is no coordinator of this version` });
 }
