@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { codeOf } from "../shared/error.ts";
 import { asObject } from "../shared/json-fields.ts";
@@ -32,6 +32,8 @@ export interface ProcessFacts {
 
 export interface Processes {
   facts(pid: number): ProcessFacts | null;
+  /** The words that each child was started with, by its pid; none where only Linux would say. */
+  children(pid: number): ReadonlyMap<number, string>;
   boot(): string;
 }
 
@@ -103,15 +105,33 @@ export function linuxProcesses(): Processes {
   return {
     boot: () => (boot ??= `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${pidNamespace()}`),
     facts(pid) {
-      let stat: string;
-      try {
-        stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      } catch {
-        return null;
-      }
-      return factsIn(stat);
+      const stat = procFile(pid, "stat");
+      return stat === null ? null : factsIn(stat);
+    },
+    children(pid) {
+      const lists = threadsOf(pid).map((thread) => procFile(pid, `task/${thread}/children`) ?? "");
+      const pids = lists.join(" ").match(/\d+/g) ?? [];
+      return new Map(pids.map((child) => [Number(child), procFile(child, "cmdline")?.replaceAll("\0", " ") ?? ""]));
     },
   };
+}
+
+/** @returns null: the process is gone, or the system has no such file */
+function procFile(pid: number | string, name: string): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** A child is in the list of the thread that started it. */
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 function factsIn(stat: string): ProcessFacts | null {
@@ -159,6 +179,7 @@ function pidNamespace(): string {
 export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
+    children: () => new Map(),
     facts(pid) {
       const found = isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
       return platform === "win32" || !found ? found : psFacts(pid, found);

@@ -1,5 +1,18 @@
 import type { Decision, Outcome } from "../contract/machine/requests.ts";
 
+/**
+ * Shows that the terminal has allowed a command: its client may not say so before the end of the
+ * command.
+ */
+export interface AwaitedRun {
+  /** The text that a shell gets, without quotes. */
+  readonly command: string;
+  /** Pid of the client. */
+  readonly client: number;
+  /** Its children of before. */
+  readonly before: ReadonlySet<number>;
+}
+
 /** A permission that a client asks its user for. */
 export interface PermissionRequest {
   readonly id: string;
@@ -10,6 +23,8 @@ export interface PermissionRequest {
   readonly tool: string;
   /** By which its end is found; never shown. */
   readonly toolInput: unknown;
+  /** A command alone has it; null: another call, or several. */
+  readonly run: AwaitedRun | null;
   /** All that the call would do, for a person; redacted, with signs for what is not seen. */
   readonly text: string;
   /** Why only the terminal can answer it; null: the hook is held. */
@@ -34,11 +49,12 @@ interface SentAnswer {
 }
 
 /**
- * Why a request is over. answered: from elsewhere; ran: its call has ended, which its terminal had
- * allowed; passed: the chat did something else next; withdrawn: the client has cancelled its hook;
- * chat: the chat is dead or has ended; time: its time, or the number of requests, was up.
+ * Why a request is over. answered: from elsewhere; runs: its command is seen to run, ran: its call
+ * has ended, which its terminal had allowed; passed: the chat did something else next; withdrawn:
+ * the client has cancelled its hook; chat: the chat is dead or has ended; time: its time, or the
+ * number of requests, was up.
  */
-export type RequestEnd = "answered" | "ran" | "passed" | "withdrawn" | "chat" | "time";
+export type RequestEnd = "answered" | "runs" | "ran" | "passed" | "withdrawn" | "chat" | "time";
 
 export interface EndedRequest {
   readonly request: PermissionRequest;

@@ -39,19 +39,28 @@ it("a dialog of Claude Code is answered from elsewhere while its terminal shows 
   expect([open(), outcomes()]).toEqual([[], ["allow taken", "deny taken"]]);
 });
 
-it("a denial that comes while the command runs, since the terminal had allowed it, is said to be too late", async () => {
-  const { rig, shim, asked, outcomes } = aRig();
-  const steps = [bash("touch begun; until [ -e go ]; do sleep 0.1; done; touch one.txt"), { text: "Done." }];
-  const chat = await rig.typed("make the file", { steps, settings });
+const waiting = (go: string, file: string) =>
+  bash(`echo 'a  b' > begun-${go}\nuntil [ -e ${go} ]; do sleep 0.1; done; touch ${file}`);
+
+it("once its terminal has allowed a command a denial is refused while it runs, and the card ends without an answer, too", async () => {
+  const { rig, shim, open, asked } = aRig();
+  const chat = await rig.typed("make the files", {
+    steps: [waiting("go-1", "one.txt"), waiting("go-2", "two.txt"), { text: "Done." }],
+    settings,
+  });
   await chat.process.shows(dialog);
-  const { id } = await asked("touch begun");
+  const { id } = await asked("echo 'a  b' > begun-go-1");
   chat.process.type("\r");
-  await untilFound(() => existsSync(rig.path("begun")), "the running command");
-  shim("requests", "answer", id, "deny");
-  expect(outcomes()).toEqual(["deny sent"]);
-  write(rig.project, { go: "" });
+  await untilFound(() => existsSync(rig.path("begun-go-1")), "the running command");
+  expect(() => shim("requests", "answer", id, "deny")).toThrow("its command was seen to run");
+  write(rig.project, { "go-1": "" });
+  await asked("echo 'a  b' > begun-go-2");
+  chat.process.type("\r");
+  await untilFound(() => open().length === 0, "the end of the card");
+  expect(existsSync(rig.path("two.txt"))).toBe(false);
+  write(rig.project, { "go-2": "" });
   await rig.last(chat.id, "turn_end");
-  expect([existsSync(rig.path("one.txt")), outcomes()]).toEqual([true, ["deny late"]]);
+  expect([existsSync(rig.path("one.txt")), existsSync(rig.path("two.txt"))]).toEqual([true, true]);
 });
 
 it("a request of a chat that is killed is over, and a late yes says that the chat is dead", async () => {

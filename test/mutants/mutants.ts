@@ -482,6 +482,10 @@ export const mutants: readonly Mutant[] = [
     'return event === "PostToolUse" || failedShell.test(error) ? "late" : "unknown";',
     'return "taken";',
   ]),
+  defect(139, "src/machine/sessions/requests.ts", "a command that runs can still be denied", [
+    "isSame).length > 1 || !isRunSeen(processes, run)) return false;",
+    "isSame).length > 0 || !isRunSeen(processes, run)) return false;",
+  ]),
   defect(139, "src/machine/sessions/requests.ts", "a request outlives its chat", [
     'if (session === chat) permissions.end(id, "chat");',
     'if (session === "") permissions.end(id, "chat");',

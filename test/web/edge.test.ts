@@ -184,7 +184,16 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
 /** A permission that the waiting chat asks for, held as its hook holds it. */
 function asks({ runtime }: CliHome, text: string): Promise<unknown> {
   const now = runtime.now();
-  const asked = { agent: null, tool: "Bash", toolInput: {}, text, reason: null, askedAt: now, endsAt: now + 570_000 };
+  const asked = {
+    agent: null,
+    tool: "Bash",
+    toolInput: {},
+    run: null,
+    text,
+    reason: null,
+    askedAt: now,
+    endsAt: now + 570_000,
+  };
   return runtime.permissions.open({ id: "k3v9", session: fleetIds.waits, ...asked });
 }
 

@@ -238,7 +238,17 @@ it.runIf(storesPictures)("pictures of the guide @night", async () => {
   home.runtime.config.answers.isEnabled = true;
   const text = "npm publish --tag next\nin /home/ann/work/shop";
   const times = { askedAt: home.now - 20_000, endsAt: home.now + 550_000 };
-  const asked = { id: "k3v9", session: asking, agent: null, tool: "Bash", toolInput: {}, text, reason: null, ...times };
+  const asked = {
+    id: "k3v9",
+    session: asking,
+    agent: null,
+    tool: "Bash",
+    toolInput: {},
+    run: null,
+    text,
+    reason: null,
+    ...times,
+  };
   void home.runtime.permissions.open(asked);
   await page.setViewportSize({ width: 375, height: 700 });
   await page.evaluate('location.hash = "#/fleet"');

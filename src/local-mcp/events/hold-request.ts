@@ -1,7 +1,8 @@
 import type { HookClient } from "../../contract/clients.ts";
-import { type AskedPermission, toRequest, withdraw } from "../../machine/sessions/requests.ts";
-import { setTimer } from "../../platform/timers.ts";
-import type { GivenDecision } from "../../runtime/permission-requests.ts";
+import { type AskedPermission, endIfRun, toRequest, withdraw } from "../../machine/sessions/requests.ts";
+import { attempt } from "../../platform/log-file.ts";
+import { setIdleTimer, setTimer } from "../../platform/timers.ts";
+import type { GivenDecision, PermissionRequest } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithoutUser } from "./session-bounds.ts";
 
@@ -28,6 +29,7 @@ export async function holdRequest(
   if (request === null || gone.aborted) return null;
   const { permissions } = runtime;
   const decided = permissions.open(request);
+  if (request.run !== null) watchRun(runtime, request);
   if (request.reason !== null) return null;
   onHold?.();
   const end = (): void => withdraw(runtime, request.id);
@@ -37,4 +39,16 @@ export async function holdRequest(
   cancel();
   gone.removeEventListener("abort", end);
   return decision;
+}
+
+const runCheckMs = 1_000;
+
+/** Until the request is over. */
+function watchRun(runtime: Runtime, request: PermissionRequest): void {
+  const check = async (): Promise<void> => {
+    let isOver = false;
+    await attempt(runtime.log, "an answer of the terminal was not stored", () => (isOver = endIfRun(runtime, request)));
+    if (!isOver) watchRun(runtime, request);
+  };
+  setIdleTimer(() => void check(), runCheckMs);
 }

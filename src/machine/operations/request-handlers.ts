@@ -16,7 +16,7 @@ import { digest } from "../sessions/entries.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import * as news from "../sessions/news.ts";
 import { foldedText } from "../sessions/request-text.ts";
-import { answered, resultOf, type SentRequest } from "../sessions/requests.ts";
+import { answered, endIfRun, isLast, resultOf, type SentRequest } from "../sessions/requests.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { originOf } from "../team/deliver-news.ts";
@@ -107,6 +107,7 @@ function refusal({ config }: Runtime, context: HandlerContext): OperationResult<
 export const switchedOff = "answers from elsewhere are off. `shim config set answers.isEnabled true` allows them.";
 
 const endTexts: Readonly<Record<Exclude<RequestEnd, "answered">, string>> = {
+  runs: "its terminal had allowed it, and its command was seen to run",
   ran: "its terminal had allowed it, and the call has run",
   passed: "its terminal had answered it, and the chat has gone on",
   withdrawn: "its client had stopped asking: it was answered or stopped in its terminal",
@@ -128,7 +129,7 @@ function findRequest(runtime: Runtime, given: string): OperationResult<Permissio
   const open = permissions.list(now());
   const [first, second] = open.filter(({ id }) => id.startsWith(given));
   if (second !== undefined) return err({ code: "ambiguous", message: `several open requests begin with "${given}".` });
-  if (first !== undefined) return ok(first);
+  if (first !== undefined && !endIfRun(runtime, first)) return ok(first);
   const over = findEnded(runtime, given);
   if (over !== undefined)
     return err({
@@ -156,11 +157,6 @@ function notShown(id: string, chars: number): OperationResult<never> {
     code: "not_shown",
     message: `${pluralize(chars, "character")} of this request were not shown. ${how}.`,
   });
-}
-
-/** Whether the chat waits for no other permission. */
-function isLast({ permissions, now }: Runtime, { id, session }: PermissionRequest): boolean {
-  return permissions.list(now()).every((one) => one.session !== session || one.id === id);
 }
 
 function toShown(sql: Sql, runtime: Runtime, request: PermissionRequest): OpenRequest {

@@ -16,7 +16,9 @@ import type {
 import type { Runtime } from "../../runtime/runtime.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import * as audit from "./machine-audit.ts";
+import { awaitedRun, isRunSeen } from "./awaited-run.ts";
 import { requestText } from "./request-text.ts";
+import * as sessions from "./sessions.ts";
 
 /** Permission requests: who may answer them, when they are over, and the outcome of an answer. */
 
@@ -49,10 +51,11 @@ interface Asking {
  * @param asked at least one
  */
 export function toRequest(
-  { config, now, random }: Pick<Runtime, "config" | "now" | "random">,
+  runtime: Pick<Runtime, "config" | "now" | "random" | "processes" | "store">,
   asked: readonly AskedPermission[],
   { client, isWithoutUser }: Asking,
 ): PermissionRequest | null {
+  const { config, now, random } = runtime;
   const [first] = asked;
   if (!config.answers.isEnabled || isWithoutUser || first === undefined) return null;
   const { session, input } = first;
@@ -66,6 +69,7 @@ export function toRequest(
     agent: input.agent_id ?? null,
     tool,
     toolInput: input.tool_input,
+    run: asked.length === 1 ? awaitedRun(runtime, first) : null,
     text,
     reason: reasonFor(asked, heldMs, tool) ?? lack,
     askedAt,
@@ -131,6 +135,29 @@ export function noteEvent(runtime: Requests, seen: SeenEvent): void {
     const outcome = outcomeOver(one, seen, now());
     if (outcome !== null) settle(runtime, one, outcome);
   }
+}
+
+/**
+ * Ends an open request whose command its client is seen to run. Of two requests for one command
+ * nothing shows which one was allowed.
+ *
+ * @returns whether it is over
+ */
+export function endIfRun(runtime: Requests & Pick<Runtime, "processes">, { id, session, run }: PermissionRequest) {
+  const { permissions, processes, now, store } = runtime;
+  const open = permissions.list(now());
+  if (open.every((one) => one.id !== id)) return true;
+  const isSame = ({ run: other }: PermissionRequest): boolean =>
+    other?.client === run?.client && other?.command === run?.command;
+  if (run === null || open.filter(isSame).length > 1 || !isRunSeen(processes, run)) return false;
+  permissions.end(id, "runs");
+  if (isLast(runtime, { id, session })) store.write((sql) => sessions.setWaiting(sql, session, null));
+  return true;
+}
+
+/** Whether the chat waits for no other permission. */
+export function isLast({ permissions, now }: Requests, { id, session }: Pick<PermissionRequest, "id" | "session">) {
+  return permissions.list(now()).every((one) => one.session !== session || one.id === id);
 }
 
 function isToolEnd(event: HookEvent): boolean {

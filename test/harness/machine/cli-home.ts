@@ -68,6 +68,7 @@ export function aCliHome() {
   const alive = new Set<number>();
   const processes: Processes = {
     boot: () => "boot-1",
+    children: () => new Map(),
     facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
   };
   const launch = launchIn(folder);

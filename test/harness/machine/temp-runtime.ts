@@ -41,6 +41,11 @@ export class FakeProcesses implements Processes {
     return this.#table.get(pid) ?? null;
   }
 
+  children(pid: number): ReadonlyMap<number, string> {
+    const below = [...this.#table].filter(([, { parent }]) => parent === pid);
+    return new Map(below.map(([child, { command }]) => [child, command]));
+  }
+
   /** A new process of this number; an older one of the same number is gone. */
   start(pid: number, parent = 1, command = "claude"): ProcessIdentity {
     const start = String((this.#starts += 100));

@@ -24,7 +24,14 @@ function answering(): CliHome {
 
 function asks(home: CliHome, id: string, more: Partial<PermissionRequest> = {}): Promise<GivenDecision | null> {
   const { now } = home;
-  const request = { session: ids.alive, agent: null, tool: "Bash", toolInput: {}, text: "rm -r build\n# Clean" };
+  const request = {
+    session: ids.alive,
+    agent: null,
+    tool: "Bash",
+    toolInput: {},
+    run: null,
+    text: "rm -r build\n# Clean",
+  };
   return home.runtime.permissions.open({ ...request, id, reason: null, askedAt: now, endsAt: now + 570_000, ...more });
 }
 

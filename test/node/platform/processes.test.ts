@@ -79,8 +79,18 @@ it("behind a launcher the client is the launcher's parent; a number from further
   for (const stale of ["10", "1", "0", "-1", "x", ""]) expect(clientBy(stale), stale).toBe(30);
 });
 
+it.runIf(process.platform === "linux")("a process has the words of its children, by any of its threads", async () => {
+  const script =
+    "const { Worker } = require('node:worker_threads'); new Worker(`require('node:child_process').spawn('sleep', ['611']).once('spawn', () => console.log('go'))`, { eval: true })";
+  const parent = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"], detached: true });
+  onTestFinished(() => void process.kill(-parent.pid!, "SIGKILL"));
+  await once(parent.stdout, "data");
+  expect([...systemProcesses.children(parent.pid!).values()]).toEqual(["sleep 611 "]);
+  expect(systemProcesses.children(2 ** 30)).toEqual(new Map());
+});
+
 it("a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
-  const processes = { boot: () => "boot-1 pid:[1]", facts: () => null };
+  const processes = { boot: () => "boot-1 pid:[1]", facts: () => null, children: () => new Map<never, never>() };
   const of = (boot: string): boolean => isInOtherNamespace(processes, { boot, pid: 1, start: "1" });
   expect([of("boot-1 pid:[1]"), of("boot-1 pid:[2]"), of("boot-0 pid:[1]")]).toEqual([false, true, false]);
   expect(linuxProcesses().boot()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
@@ -123,7 +133,7 @@ it("a lock of a process that is gone, or that says nothing of its owner, is brok
     expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
     expect(readdirSync(join(path, ".."))).toEqual([]);
   }
-  const blind: Processes = { boot: () => "boot", facts: () => null };
+  const blind: Processes = { boot: () => "boot", facts: () => null, children: () => new Map() };
   expect(await withLock(lockPath(), blind, never, () => Promise.resolve("in"))).toBe("in");
 });
 

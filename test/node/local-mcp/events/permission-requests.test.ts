@@ -96,6 +96,44 @@ it.each([
   },
 );
 
+/** The shell that Claude Code starts for a command. */
+const shellOf = (command: string): string =>
+  `/bin/zsh -c source /h/shell-snapshots/snapshot.sh && eval '${command.replaceAll("'", `'"'"'`)}' < /dev/null && pwd`;
+
+it("a command that its client is seen to run was allowed in its terminal: the card ends while it runs, and a late no is refused", async () => {
+  const { runtime, event, first, listed, answer, waits } = await aRequestRig();
+  const { processes } = runtime;
+  const command = "echo 'a  b'\nrm -r \"build\"";
+  processes.start(200, 100, shellOf(command));
+  const asked = event("PermissionRequest", { tool_name: "Bash", tool_input: JSON.stringify({ command }) });
+  const { id } = await first();
+  processes.start(201, 100, "git ls-files");
+  processes.start(202, 100, shellOf("rm -r build-2"));
+  vi.advanceTimersByTime(5_000);
+  expect([await listed(), waits()]).toMatchObject([[{ id }], "permission"]);
+  processes.start(203, 100, shellOf(command));
+  const why = "its terminal had allowed it, and its command was seen to run";
+  expect(await answer(id, "deny")).toMatchObject({
+    error: { code: "ended", message: expect.stringContaining(why) as string },
+  });
+  expect([await asked, await listed(), waits()]).toEqual([undecided, [], undefined]);
+  expect(listNewest(runtime, 1)).toMatchObject([{ detail: { result: "deny: too late" } }]);
+  const again = event("PermissionRequest", rm);
+  await first();
+  processes.start(204, 100, shellOf("rm -r build"));
+  vi.advanceTimersByTime(1_000);
+  expect([await again, await listed()]).toEqual([undecided, []]);
+});
+
+it("of two requests for one command a run shows not which one the terminal has allowed: both stay", async () => {
+  const { runtime, event, open } = await aRequestRig();
+  for (const more of [{}, { agent_id: "a1" }]) void event("PermissionRequest", { ...rm, ...more });
+  await open(2);
+  runtime.processes.start(200, 100, shellOf("rm -r build"));
+  vi.advanceTimersByTime(5_000);
+  await open(2);
+});
+
 it("the model's next call shows that the dialog is over, and a call beside it does not", async () => {
   const { runtime, event, held, listed } = await aRequestRig();
   const { asked } = await held();
