@@ -5,7 +5,6 @@ import { readJsonFile } from "./data-files.ts";
 
 /** Stored. Add fields as optional. */
 export const Decision = z.object({
-  task: z.int(),
   candidate: z.string(),
   isAccepted: z.boolean(),
   /** Absent: a person's. */

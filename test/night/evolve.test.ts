@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
@@ -7,7 +7,6 @@ import { printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
 import type { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
-import type { OutputOf } from "#src/contract/operations.ts";
 
 function grading(name: string, isSimple: boolean): string {
   const complex = `  if (value > 90) return "A";
@@ -49,9 +48,8 @@ function withWorker(machine: MachineHome, parts: readonly Omit<Part, "text">[]):
   const done = lines(init(), result());
   const all = parts.map((part) => ({ text: done, ...part }));
   const program = writeFakeClaude(machine.home, all);
-  const path = join(machine.home, "worker.json");
-  const evolve = { trust: true, claude: { program, env: ["HOME"] } };
-  writeFileSync(path, JSON.stringify({ types: { evolve: { repository: machine.project, evolve } } }));
+  const path = join(machine.home, "evolve.json");
+  writeFileSync(path, JSON.stringify({ claude: { program, env: ["HOME"] } }));
   return path;
 }
 
@@ -74,11 +72,7 @@ it("seeded defects are fixed on branches, by the tools that the project has @nig
   const unused = report.tried.find(({ what }) => what.includes("knip"));
   const left = git(project, "show", `${unused?.branch}:src/math.ts`);
   expect(left.match(/^(import|export) \S+ \w+/gm)).toEqual(["export function add", "export function sub"]);
-  // Chats see it, too: the job's result is the report.
-  const kept = { outcome: "kept" };
-  const { result } = await machine.ask("task", "show", String(report.job));
-  expect(result).toMatchObject({ job: report.job, tried: [kept, kept, kept] });
-  for (const { task } of report.tried) await machine.ask("code", "evolve", "review", "--accept", String(task));
+  for (const { change } of report.tried) await machine.ask("code", "evolve", "review", "--accept", String(change));
   expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
   // What has become unused in turn is the next run's.
   const next = await machine.shim("code", "evolve", "--trust", "--dry-run");
@@ -108,31 +102,8 @@ it("a worker's change is kept if nothing gets worse; others are rejected, each f
   expect(report.used.costMicros).toBe(3 * 13_200);
   expectClean(machine, 1);
   // What the judge has rejected is not tried again, and what was kept is gone once it is merged.
-  await machine.ask("code", "evolve", "review", "--accept", String(report.tried[0]?.task));
+  await machine.ask("code", "evolve", "review", "--accept", String(report.tried[0]?.change));
   const again = await machine.shim("code", "evolve", "--trust", "--config", settings, "--dry-run");
   expect(again.out).toContain("0 changes to try");
   expect(again.out).toContain("2 findings are left out");
-});
-
-it("a chat's task plans a run, and workers do it; no task chooses a program @night", async () => {
-  const machine = aMachine(complexFiles(["alpha"]));
-  const settings = withWorker(machine, [fix("alpha")]);
-  const payload = { only: ["complexity"], tests: ["touch", "chosen"] };
-  const { tasks } = await machine.ask("task", "submit", "evolve", "--payload", JSON.stringify(payload));
-  const plan = String((tasks as OutputOf<"tasks.submit">["tasks"])[0]?.task);
-  const worked = await machine.shim("worker", "--config", settings, "--once");
-  expect(worked.code, worked.out + worked.err).toBe(0);
-  const shown = async (task: string) => (await machine.ask("task", "show", task)) as unknown as OutputOf<"tasks.get">;
-  const { job, plan: planned } = (await shown(plan)).result as { job: number; plan: object[] };
-  expect(planned).toMatchObject([{ files: ["src/alpha.ts"], value: 2.4 }]);
-  const report = (await shown(String(job))).result as unknown as EvolveReport;
-  expect(report.tried).toMatchObject([{ outcome: "kept", method: "a worker" }]);
-  expect(existsSync(join(machine.project, "chosen"))).toBe(false);
-  const branch = report.tried[0]?.branch ?? "";
-  expect(git(machine.project, "diff", "--name-only", `HEAD...${branch}`).trim()).toBe("src/alpha.ts");
-  expectClean(machine, 1);
-  writeFileSync(settings, JSON.stringify({ types: { evolve: { repository: machine.project, evolve: {} } } }));
-  const untrusted = await machine.shim("worker", "--config", settings, "--once");
-  expect(untrusted.code).toBe(2);
-  expect(untrusted.err).toContain("set trust to true");
 });

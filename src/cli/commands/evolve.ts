@@ -2,21 +2,23 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { Folder } from "../../contract/machine/operation.ts";
 import { type RunLimits, EvolveInput, describe, methodText } from "../../code/evolution/candidate.ts";
+import { EvolveSettings } from "../../code/evolution/plan.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
-import type { Review, Evolved, Planned, Run } from "../../code/evolution/run-evolve.ts";
+import type { Review, Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
+import { readInputFile } from "../plan-file.ts";
 import { mergedText } from "./tasks.ts";
 
 const FolderInput = z.strictObject({ folder: Folder.optional() });
-const task = z.int().min(1).optional();
+const change = z.int().min(1).optional();
 const ReviewInput = z.strictObject({
   folder: Folder.optional(),
-  accept: task.describe("merge the work of this task into the branch you are on"),
-  reject: task.describe("never propose this task's change again"),
+  accept: change.describe("merge this change into the branch you are on"),
+  reject: change.describe("never propose this change again"),
   reason: z.string().default("").describe("why it is rejected"),
 });
 
@@ -31,12 +33,12 @@ export function addEvolve(code: Command, cli: Cli): void {
     const found = await newestReport(cli.context, folder);
     return found.ok ? reported(cli, found.value, false) : found;
   });
-  const stop = { input: FolderInput, summary: "Cancel the open tasks of the newest run.", args };
+  const stop = { input: FolderInput, summary: "End the newest run: what is open is not tried.", args };
   defineProgram(cli, command.command("stop"), stop, async ({ folder = cli.io.cwd }) => {
     const { stopNewest } = await import("../../code/evolution/run-evolve.ts");
     const stopped = await stopNewest(cli.context, folder);
     if (!stopped.ok) return stopped;
-    return ok({ data: stopped.value, text: [`The open tasks of job ${stopped.value.job} are cancelled.`] });
+    return ok({ data: stopped.value, text: [`Run ${stopped.value.run} has ended; what was open is not tried.`] });
   });
   const review = {
     input: ReviewInput,
@@ -47,29 +49,25 @@ export function addEvolve(code: Command, cli: Cli): void {
 }
 
 async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
-  const written = await readType(cli, input.config);
-  if (!written.ok) return written;
+  const settings = readSettings(cli, input.config);
+  if (!settings.ok) return settings;
   const { evolve } = await import("../../code/evolution/run-evolve.ts");
-  const { formatEvent } = await import("./run-worker.ts");
   const done = await evolve(cli.context, input, {
-    written: written.value,
+    settings: settings.value,
     cwd: cli.io.cwd,
     signal: cli.io.interrupted(),
-    emit: (event) => cli.progress(formatEvent(event)),
     onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
   return done.ok ? answer(cli, done.value) : done;
 }
 
-/** The type that the file gives to evolve. */
-async function readType(cli: Cli, file: string | undefined): Promise<CliResult<Run["written"]>> {
-  if (file === undefined) return ok(null);
-  const { readWorkerConfig } = await import("./run-worker.ts");
-  const config = readWorkerConfig(cli, file);
-  if (!config.ok) return config;
-  const [name, type] = Object.entries(config.value.types).find(([, { evolve }]) => evolve !== undefined) ?? [];
-  if (name === undefined || type === undefined) return wrongUsage(`${file} has no type with \`evolve\`.`);
-  return ok({ name, type });
+const maxChars = 100_000;
+
+function readSettings(cli: Cli, file: string | undefined): CliResult<EvolveSettings> {
+  if (file === undefined) return ok(EvolveSettings.parse({}));
+  const expected = { schema: EvolveSettings, form: "settings of evolve", name: "the settings", maxChars };
+  const read = readInputFile(cli, file, "the settings of evolve", expected);
+  return read.ok ? ok(EvolveSettings.parse(read.value)) : read;
 }
 
 function answer(cli: Cli, done: Evolved): CommandResult {
@@ -105,7 +103,7 @@ async function acceptChange(review: Review, number: number): Promise<CommandResu
   const { branch, isDeleted } = merged.value;
   return ok({
     data: merged.value,
-    text: [mergedText(merged.value), `Its branch ${branch} is ${isDeleted ? "deleted" : "left"}.`],
+    text: [mergedText(merged.value, "change"), `Its branch ${branch} is ${isDeleted ? "deleted" : "left"}.`],
   });
 }
 
@@ -114,21 +112,17 @@ function rejectChange(review: Review, number: number, reason: string): CommandRe
   if (!rejected.ok) return rejected;
   const { branch } = rejected.value;
   return ok({
-    data: { task: number, decision: "rejected", reason, branch },
-    text: [`Task ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}`],
+    data: { change: number, decision: "rejected", reason, branch },
+    text: [`Change ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}`],
   });
 }
 
 function listOffered(cli: Cli, { offered }: Review): CommandResult {
-  const rows = offered.map(({ task: number, what, branch, commit, verdict }) => ({
-    task: number,
-    what,
-    branch,
-    commit,
-    verdict,
-  }));
+  const rows = offered.map(({ number, candidate, branch, start, commit, verdict }) => {
+    return { change: number, what: describe(candidate), branch, start, commit, verdict };
+  });
   const columns: Columns<(typeof rows)[number]> = {
-    TASK: "task",
+    CHANGE: "change",
     BRANCH: ({ branch }) => branch,
     WHAT: ({ what }) => what,
     JUDGE: ({ verdict }) => verdictText(verdict),
@@ -136,19 +130,19 @@ function listOffered(cli: Cli, { offered }: Review): CommandResult {
   const text = [
     cli.table(rows, columns, "Nothing waits for a decision.\n"),
     rows.length > 0 &&
-      "`shim task diff <task>` shows one; --accept <task> merges it, --reject <task> --reason <text> does not.",
+      "`git diff HEAD...<branch>` shows one; --accept <change> merges it, --reject <change> --reason <text> does not.",
   ];
   return ok({ data: { offered: rows }, text });
 }
 
 async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
-  const decided: { readonly task: number; readonly decision: string }[] = [];
-  for (const { task: number, what, verdict } of review.offered) {
-    const head = `Task ${number}: ${what}\n${verdictText(verdict)}\n\n`;
+  const decided: { readonly change: number; readonly decision: string }[] = [];
+  for (const { number, candidate, verdict } of review.offered) {
+    const head = `Change ${number}: ${describe(candidate)}\n${verdictText(verdict)}\n\n`;
     cli.io.stdout(cli.verbatim(`${head}${await review.diff(number)}\n`));
     const decision = await askFor(cli, review, number);
     if (decision === "quit") break;
-    if (decision !== "skipped") decided.push({ task: number, decision });
+    if (decision !== "skipped") decided.push({ change: number, decision });
   }
   const left = review.offered.length - decided.length;
   return ok({ data: { decided, left }, text: [`${pluralize(decided.length, "change")} decided, ${left} left.`] });
@@ -192,26 +186,25 @@ function factLines({ notes }: RunFacts): Lines {
 }
 
 function reportLines(cli: Cli, report: EvolveReport): Lines {
-  const { tried, job, stopped, findings, used, ageMs, facts, isEnded } = report;
+  const { tried, run, stopped, findings, used, ageMs, facts, isEnded } = report;
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
   const kept = count("kept");
   const state = isEnded ? "has ended" : `is not finished; \`${cli.command} code evolve\` continues it`;
   return [
-    `Run ${job} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.`,
+    `Run ${run} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.`,
     ...tried.flatMap(triedLines),
-    findings.before !== null &&
-      `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
+    `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
     kept > 0 && `\`${cli.command} code evolve review\` goes through the branches.`,
-    ...(facts ? factLines(facts) : []),
+    ...factLines(facts),
   ];
 }
 
 const maxWhyChars = 400;
 
-function triedLines({ task: number, outcome, what, method, branch, why, verdict }: Tried): string[] {
+function triedLines({ change: number, outcome, what, method, branch, why, verdict }: Tried): string[] {
   const result = outcome === "kept" ? `${branch}${verdict ? `; ${verdictText(verdict)}` : ""}` : (why ?? "");
-  const line = `  ${outcome.padEnd(9)} task ${number}: ${what} (${method})`;
+  const line = `  ${outcome.padEnd(9)} change ${number}: ${what} (${method})`;
   return result === "" ? [line] : [line, `            ${oneLine(result, maxWhyChars)}`];
 }
 

@@ -1,6 +1,5 @@
 import { dirname } from "node:path";
 import * as z from "zod";
-import { createEvolve, EvolveSettings } from "../../code/evolution/evolve-executor.ts";
 import { AnalyzeSettings, createAnalysis } from "../../code/tool-runner/analyze.ts";
 import { TransformSettings, createTransform } from "../../code/transform/transform-executor.ts";
 import { TaskType } from "../../contract/tasks.ts";
@@ -125,24 +124,23 @@ function toAnswer(ends: EndCounts, isBounded: boolean): Answer {
   };
 }
 
-const ways = ["command", "claude", "analyze", "transform", "evolve"] as const;
-const worktreeFields = ["transform", "evolve", "repository", "base", "remote"] as const;
+const ways = ["command", "claude", "analyze", "transform"] as const;
+const worktreeFields = ["transform", "repository", "base", "remote"] as const;
 
 const TypeConfig = TypeSettings.extend({
   analyze: AnalyzeSettings.optional(),
   transform: TransformSettings.optional(),
-  evolve: EvolveSettings.optional(),
 })
   .refine(
     (type) => ways.filter((way) => type[way] !== undefined).length === 1,
-    "say how it is done: by a command, or by claude, or by analyze, or by transform, or by evolve",
+    "say how it is done: by a command, or by claude, or by analyze, or by transform",
   )
   .refine(({ analyze, folder }) => analyze === undefined || folder !== undefined, {
     message: "analyze works where the tools are installed: name the folder",
     path: ["analyze"],
   })
   .refine((type) => type.folder === undefined || worktreeFields.every((field) => type[field] === undefined), {
-    message: "a folder is worked in as it is: it takes neither repository nor base, remote, transform or evolve",
+    message: "a folder is worked in as it is: it takes neither repository nor base, remote or transform",
     path: ["folder"],
   });
 type TypeConfig = z.infer<typeof TypeConfig>;
@@ -171,7 +169,7 @@ export function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig
   return read.ok ? ok(WorkerConfig.parse(read.value)) : read;
 }
 
-const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) => {
-  if (type.transform) return createTransform(deps, type.transform, root);
-  return type.analyze ? ok(createAnalysis(deps, type.analyze)) : createEvolve(deps, type, root);
-};
+const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) =>
+  type.transform
+    ? createTransform(deps, type.transform, root)
+    : ok(createAnalysis(deps, type.analyze ?? AnalyzeSettings.parse({})));

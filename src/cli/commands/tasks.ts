@@ -273,7 +273,7 @@ function addBranches(task: Command, cli: Cli): void {
       withTask(work, work.input.task, (branches, found) =>
         branches.mergeTask(checkoutOf(work), (input) => work.link.call("tasks.get", input), found, cli.io.now()),
       ),
-    view: mergedText,
+    view: (merged) => mergedText(merged),
   });
 }
 
@@ -296,8 +296,9 @@ function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
   return { env: io.env, folder: io.cwd, remote: typeof remote === "string" ? remote : undefined };
 }
 
-export function mergedText({ works, into, before, commit }: MergedTask): string {
-  const what = works.map(({ task, branch }) => `task ${task} (${branch})`).join(", ");
+/** @param noun what the numbers count */
+export function mergedText({ works, into, before, commit }: MergedTask, noun = "task"): string {
+  const what = works.map(({ task, branch }) => `${noun} ${task} (${branch})`).join(", ");
   if (commit === before) return `${into} already has all of ${what}.\n`;
   return `${what} ${works.length === 1 ? "is" : "are"} merged into ${into}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
 }

@@ -73,30 +73,6 @@ export const RunLimits = z.object({
 });
 export type RunLimits = z.infer<typeof RunLimits>;
 
-export const PlanRequest = z.object({
-  evolve: z.literal("plan").default("plan"),
-  maxTasks: z.int().min(1).max(50).default(10),
-  only: z.array(z.string().min(1).max(200)).max(50).default([]),
-  /** Whether changes of the public API are kept. */
-  allowsApi: z.boolean().default(false),
-  limits: RunLimits.prefault({}),
-});
-export type PlanRequest = z.infer<typeof PlanRequest>;
-
-/** Payload of a task that `tool: evolve` does; without `evolve` it asks for a whole run. */
-export const EvolveTask = z.union([
-  z.object({
-    evolve: z.literal("change"),
-    candidate: Candidate,
-    allowsApi: z.boolean(),
-    limits: RunLimits,
-  }),
-  z.object({ evolve: z.literal("report") }),
-  PlanRequest,
-]);
-export type EvolveTask = z.infer<typeof EvolveTask>;
-export type ChangeTask = Extract<EvolveTask, { evolve: "change" }>;
-
 /** A run in one package, as a person asks for it. */
 export const EvolveInput = z.strictObject({
   folder: Folder.optional(),
@@ -113,7 +89,7 @@ export const EvolveInput = z.strictObject({
   allowApi: z.boolean().default(false).describe("keep changes of the public API"),
   retry: z.boolean().default(false).describe("also what the judge has rejected in earlier runs"),
   trust: z.boolean().default(false).describe("run the project's tools and tests, this time"),
-  config: File.optional().describe("settings of a worker that has a type with evolve, for its claude"),
+  config: File.optional().describe("settings, YAML or JSON: `claude` does what no tool can"),
 });
 export type EvolveInput = z.infer<typeof EvolveInput>;
 

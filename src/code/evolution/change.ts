@@ -1,35 +1,35 @@
 import { join, posix } from "node:path";
+import type { Usage } from "../../contract/budgets.ts";
 import type { Json } from "../../contract/values.ts";
-import type { Workspace } from "../../machine/operations/workspace.ts";
 import { redact } from "../../redaction/redact.ts";
-import type { Failure, Result } from "../../shared/result.ts";
+import { noMergedInputs, type Executor, type TaskRun } from "../../runner/worker/executor.ts";
+import { firstOf } from "../../shared/format.ts";
+import { err, ok, type Failure, type Result } from "../../shared/result.ts";
+import { commitAll, mergeWork } from "../../snapshots/commit-work.ts";
 import { displayPath, run as runGit, splitRaw, type Git } from "../../snapshots/git.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
-import { waitForFiles, type Release } from "../transform/reserve-files.ts";
-import { linkModulesInside, resetTo, type RepositoryProject } from "../transform/worktree.ts";
-import { failed, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
-import { readDiff, commitAll } from "../../snapshots/commit-work.ts";
-import { gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
-import { gitInWorktree } from "../../snapshots/worktrees.ts";
-import { type ChangeTask, ruleName } from "./candidate.ts";
-import { type Decisions, rejectedPrefix, stoppedPrefix, stopRun, type Verdict } from "./run.ts";
+import type { Release } from "../transform/reserve-files.ts";
+import {
+  createThrowaway,
+  linkModulesInside,
+  type RepositoryProject,
+  type ThrowawayWorktree,
+} from "../transform/worktree.ts";
 import { applyFixer, loadAstGrep } from "./fix.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
+import { sumUsage, toDecision, type Change, type ProjectRuns, type Run } from "./run.ts";
 
 export interface ChangeOptions {
   readonly deps: MeasureDeps;
   readonly project: RepositoryProject;
-  readonly decisions: Decisions;
+  readonly runs: ProjectRuns;
   /** Does what no tool can; null: not set up. */
   readonly claude: Executor | null;
-  /** Revision that changes start from. */
-  readonly base: string;
-  /** From the worker's settings, never from a task; null: `npm test`. */
+  /** From the user, never from what is changed; null: `npm test`. */
   readonly tests: Tests | null;
   /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
-  readonly workspace: Workspace;
   /** Reserves files of the repository, all or none. */
   readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
 }
@@ -63,113 +63,162 @@ export function baselineRefusal({ tests }: Measured): string | null {
   return `${why}: ${tests.failure.trim()}`;
 }
 
-/** One task of a run, and its worktree. */
-interface Work {
+/** A change of a run, and what is needed to make it. */
+export interface ChangeWork {
   readonly options: ChangeOptions;
-  readonly run: TaskRun;
-  readonly task: ChangeTask;
-  readonly git: Git;
+  readonly run: Run;
+  readonly change: Change;
+  readonly signal: AbortSignal;
+  readonly onNote: (note: string) => void;
+  readonly onUsage: (used: Usage) => void;
 }
 
-/** Makes one change in the task's worktree, and keeps it only if nothing got worse. */
-export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
-  const { deps, project, base, workspace } = options;
-  const git = gitInWorktree(deps.env, project.repository, run.folder);
-  const stopped = await stopRun(workspace, run.task.task, task.limits);
-  const outcome = stopped === null ? await change({ options, run, task, git }) : failed(`${stoppedPrefix}${stopped}`);
-  // The worker deletes a branch that has nothing beyond the start.
-  const isFinal = outcome.kind === "failed" && !outcome.isRetryable;
-  if (isFinal) await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), base));
-  return outcome;
+export type Made = Pick<Change, "outcome" | "why"> & Partial<Pick<Change, "branch" | "start" | "commit" | "verdict">>;
+
+function ended(outcome: "failed" | "open", why: string | null): Made {
+  return { outcome, why };
 }
 
-const maxNoteChars = 400;
-
-async function change(work: Work): Promise<RunOutcome> {
-  const { options, run, task, git } = work;
-  const { files, findings, method } = task.candidate;
-  const base = run.base ?? (await resolveCommit(git, "HEAD"));
-  run.onProgress({ percent: 5, note: "measuring what was there before" });
-  const before = await measureBefore(options, base, run.signal);
-  if (!before.ok) return run.signal.aborted ? { kind: "stopped" } : failed(before.error, true);
-  const refusal = baselineRefusal(before.value);
-  if (refusal !== null) return failed(refusal);
+/** Makes one change in a worktree, and commits it. Kept, if nothing got worse: its branch is not made yet. */
+export async function makeChange(work: ChangeWork): Promise<Made> {
+  const { options, run, change, signal } = work;
+  const { files, findings, method } = change.candidate;
+  const start = await startOf(work);
+  if (!start.ok) return ended("failed", start.error);
+  work.onNote("measuring what was there before");
+  const before = await measureBefore(options, start.value, signal);
+  if (signal.aborted) return ended("open", null);
+  const refusal = before.ok ? baselineRefusal(before.value) : before.error;
+  if (!before.ok || refusal !== null) return ended("failed", refusal);
   const present = new Set(before.value.findings.map(({ fingerprint }) => fingerprint));
   // Another change has removed the findings.
-  if (!findings.some(({ fingerprint }) => present.has(fingerprint)))
-    return { kind: "done", result: toVerdict(before.value, before.value) };
-  run.onProgress({ percent: 30, note: `changing ${files.join(", ")}`.slice(0, maxNoteChars) });
+  if (!findings.some(({ fingerprint }) => present.has(fingerprint))) return { outcome: "unchanged", why: null };
+  work.onNote(`changing ${firstOf(files, maxNamed)}`);
   const reserved = await options.reserve(files.map((file) => posix.join(options.project.prefix, file)));
-  if (!reserved.ok) return waitForFiles(reserved.error.message);
+  if (!reserved.ok) return ended("failed", reserved.error.message);
   const release = reserved.value;
   try {
     // A model is a chat of its own, which respects reservations. A second release is harmless.
     if (method === "worker") await release();
-    return await makeAndJudge(work, base, before.value);
+    return await inWorktree(work, start.value, before.value);
   } finally {
     await release();
   }
 }
 
-async function makeAndJudge(work: Work, base: string, before: Measured): Promise<RunOutcome> {
-  const { options, run, task, git } = work;
+const maxNamed = 3;
+
+/** The base of the run, with the kept changes that this one builds on. */
+async function startOf({ options, run, change }: ChangeWork): Promise<Result<string, string>> {
+  const { deps, project } = options;
+  const before = run.changes.filter(({ number }) => change.dependsOn.includes(number));
+  const works = before.flatMap(({ number: task, commit }) => (commit === null ? [] : [{ task, commit }]));
+  if (works.length === 0) return ok(run.facts.base);
+  const merge = { env: deps.env, repository: project.repository, now: deps.now() };
+  const { commit, conflicts } = await mergeWork(merge, run.facts.base, works, false);
+  return conflicts.length === 0 ? ok(commit) : err("the changes that it builds on conflict");
+}
+
+async function inWorktree(work: ChangeWork, start: string, before: Measured): Promise<Made> {
+  const { deps, project } = work.options;
+  const { top, repository } = project;
+  const source = { top, repository, base: start };
+  const worktree = await createThrowaway(deps, source, { keepsObjects: true, hasLinks: true });
+  try {
+    return await makeAndJudge(work, worktree, start, before);
+  } finally {
+    await worktree.remove();
+  }
+}
+
+async function makeAndJudge(
+  work: ChangeWork,
+  worktree: ThrowawayWorktree,
+  start: string,
+  before: Measured,
+): Promise<Made> {
+  const { options, run, change, signal } = work;
   const { deps, project, limitMs, tests } = options;
-  const { candidate, allowsApi } = task;
-  const { signal } = run;
-  const made = await make(work, base);
+  const { candidate } = change;
+  const git = worktree.git(signal);
+  const made = await applyChange(work, worktree.tree, git, start);
   if (made !== null) return made;
   const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
-  const { commit } = await commitAll(git, { tree: run.folder, message, now: deps.now() });
-  const changes = await changedFiles(git, base, commit, project.prefix);
-  if (changes.length === 0) return reject(work, base, commit, ["nothing was changed"]);
-  run.onProgress({ percent: 60, note: "measuring what is there now" });
+  const { commit } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
+  const changes = await changedFiles(git, start, commit, project.prefix);
+  if (changes.length === 0) return reject(work, ["nothing was changed"]);
+  work.onNote("measuring what is there now");
   const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
-  if (signal.aborted) return { kind: "stopped" };
-  if (!after.ok) return reject(work, base, commit, [after.error]);
+  if (signal.aborted) return ended("open", null);
+  if (!after.ok) return reject(work, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
-  const reasons = judge({ before, after: after.value, candidate, allowsApi, changes, astGrep });
-  if (reasons.length > 0) return reject(work, base, commit, reasons);
-  return { kind: "done", result: toVerdict(before, after.value) };
+  const judged = { before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep };
+  const reasons = judge(judged);
+  if (reasons.length > 0) return reject(work, reasons);
+  const branch = `shim/evolve-${change.number}-${commit.slice(0, 12)}`;
+  const verdict = { findings: { before: before.findings.length, after: after.value.findings.length } };
+  return { outcome: "kept", why: null, branch, start, commit, verdict };
 }
 
-async function reject(
-  { options, run, task, git }: Work,
-  base: string,
-  commit: string,
-  reasons: readonly string[],
-): Promise<RunOutcome> {
-  const { diff } = await readDiff(git, base, commit);
-  const reason = reasons.join("; ");
-  run.onOutput(redact(`${reason}\n${diff}`).text);
-  const { id: candidate, findings } = task.candidate;
-  const rules = [...new Set(findings.map(ruleName))];
-  const fingerprints = findings.map(({ fingerprint }) => fingerprint);
-  const decision = { task: run.task.task, candidate, isAccepted: false, reason, rules, fingerprints } as const;
-  options.decisions.add({ ...decision, by: "judge", at: options.deps.now() });
-  return failed(`${rejectedPrefix}${reason}`);
+function reject({ options, change }: ChangeWork, reasons: readonly string[]): Made {
+  const why = redact(reasons.join("; ")).text;
+  const decision = { ...toDecision(change.candidate), isAccepted: false, reason: why, by: "judge" } as const;
+  options.runs.addDecision({ ...decision, at: options.deps.now() });
+  return { outcome: "rejected", why };
 }
 
-/** @returns how the task ends without a change; null: it was made */
-async function make({ options, run, task, git }: Work, base: string): Promise<RunOutcome | null> {
+/** @returns how it ends without a change; null: it was made */
+async function applyChange(work: ChangeWork, tree: string, git: Git, start: string): Promise<Made | null> {
+  const { options, change, signal } = work;
   const { deps, project, claude, limitMs } = options;
-  const { folder: tree, signal } = run;
-  const { fixer, files, findings, method } = task.candidate;
+  const { fixer, files, findings, method } = change.candidate;
   if (fixer !== null) {
-    // Without the work of an attempt before this one.
-    await resetTo(git, base);
     const applied = await applyFixer(deps, project, { fixer, tree, git, files, findings, limitMs, signal });
     if (applied.ok) return null;
-    return signal.aborted ? { kind: "stopped" } : failed(applied.error);
+    return signal.aborted ? ended("open", null) : ended("failed", applied.error);
   }
-  if (method !== "worker" || !claude) return failed("no worker is set up for it: `claude` of the type");
+  if (method !== "worker" || !claude) return ended("failed", "no worker is set up for it: `claude` of the settings");
   await linkModulesInside(git, { top: project.top, tree });
-  const payload = toPayload(task) as unknown as Json;
-  const outcome = await claude.run({ ...run, task: { ...run.task, payload } });
-  if (outcome.kind === "done") return null;
-  if (outcome.kind !== "waiting") return outcome;
-  // Fixers do other tasks of the type without a model.
-  const { kind, reason, delayMs } = outcome;
-  return { kind, reason, delayMs };
+  const outcome = await claude.run(toTaskRun(work, tree, start));
+  switch (outcome.kind) {
+    case "done":
+      return null;
+    case "stopped":
+      return ended("open", null);
+    case "waiting":
+      // Another run tries it once the limit has reset.
+      return ended("failed", outcome.reason);
+    case "failed":
+    case "over_budget":
+      return ended("failed", outcome.reason);
+  }
+}
+
+/** The change as a task, which a client does like one that a worker has claimed. */
+function toTaskRun(work: ChangeWork, folder: string, base: string): TaskRun {
+  const { run, change, signal, onUsage, onNote } = work;
+  const { costMicros } = run.limits;
+  const left = costMicros === null ? null : Math.max(0, costMicros - sumUsage(run.changes).costMicros);
+  const budget = { wallMs: null, tokens: null, costMicros: left };
+  const attempt = { claim: 1, attempt: 1, maxAttempts: 1, priority: 5, isStarted: true, progress: null };
+  const times = { startInMs: null, remainingMs: run.limits.timeMs, heartbeatMs: run.limits.timeMs };
+  const payload = toPayload(work) as unknown as Json;
+  const ignore = (): void => undefined;
+  return {
+    task: { task: change.number, type: "evolve", payload, checkpoint: null, inputs: [], budget, ...attempt, ...times },
+    folder,
+    base,
+    merged: noMergedInputs,
+    signal,
+    budgetLeft: budget,
+    onUsage,
+    onProgress: ({ note }) => (note === undefined ? undefined : onNote(note)),
+    onCheckpoint: ignore,
+    onOutput: ignore,
+    findRouteCounts: () => Promise.resolve(null),
+    onRoute: ignore,
+    onModel: ignore,
+  };
 }
 
 /** Rules of a change that a model makes, for the instruction of its settings. */
@@ -181,7 +230,7 @@ export const workerRules = [
 ].join("\n");
 
 /** For the prompt of a model: its text is data, which the prompt fences. */
-function toPayload({ candidate, allowsApi }: ChangeTask): object {
+function toPayload({ change: { candidate }, run: { allowsApi } }: ChangeWork): object {
   const findings = candidate.findings.map(({ tool, rule, file, range, message }) => ({
     tool,
     rule,
@@ -221,8 +270,4 @@ async function readText(git: Git, mode: string, id: string): Promise<string | nu
   if (!mode.startsWith("100")) return null;
   const { stdout } = await runGit(git, ["cat-file", "blob", id]);
   return stdout.length > maxBytes || stdout.includes(0) ? null : stdout.toString("utf8");
-}
-
-function toVerdict(before: Measured, after: Measured): Verdict {
-  return { findings: { before: before.findings.length, after: after.findings.length } };
 }

@@ -1,40 +1,36 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
-import { withWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
-import type { EmitWorkerEvent } from "../../runner/worker/attempt.ts";
+import { withWorkspace } from "../../machine/operations/workspace.ts";
+import { LockedError, withLock } from "../../platform/process-lock.ts";
 import { workDeps } from "../../runner/worker/machine-deps.ts";
-import { diffTask, mergeTask, type MergedTask } from "../../runner/worker/task-branches.ts";
-import { runTasksIn, taskDeps } from "../../runner/worker/tasks/task-type.ts";
-import { removeEnded } from "../../runner/worker/worktrees.ts";
+import { mergeWorks, type MergedTask } from "../../runner/worker/task-branches.ts";
+import { taskDeps } from "../../runner/worker/tasks/task-type.ts";
+import { maxUsage } from "../../contract/budgets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
-import { run } from "../../snapshots/git.ts";
-import { gitInFolder } from "../../snapshots/user-repository.ts";
+import { readDiff } from "../../snapshots/commit-work.ts";
+import { run as runGit } from "../../snapshots/git.ts";
+import { createBranch, gitInFolder } from "../../snapshots/user-repository.ts";
 import { trustOf, findTarget } from "../tool-runner/project-folder.ts";
 import { parseTests } from "../tool-runner/run-tool.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
-import { RunLimits, type EvolveInput } from "./candidate.ts";
+import { describe, RunLimits, type EvolveInput } from "./candidate.ts";
+import { makeChange, type ChangeOptions } from "./change.ts";
+import { evolveOptions, EvolveSettings, makePlan, type Plan } from "./plan.ts";
 import {
-  createEvolve,
-  evolveOptions,
-  EvolveSettings,
-  type EvolveType,
-  makePlan,
-  type Plan,
-} from "./evolve-executor.ts";
-import {
-  runTag,
-  cancelTasks,
-  newestRun,
-  readRun,
-  toTasks,
-  type EvolveReport,
-  Decisions,
   offeredChanges,
+  ProjectRuns,
+  stopReason,
+  stopRun,
+  toDecision,
+  toReport,
+  toRun,
+  type Change,
+  type EvolveReport,
   type Offered,
+  type Run,
 } from "./run.ts";
 
 interface FoundProject {
@@ -67,72 +63,87 @@ export type Evolved =
   | Planned
   | { readonly kind: "reported"; readonly report: EvolveReport; readonly isInterrupted: boolean };
 
-export interface Run {
-  /** Type of a worker's settings, with its name. */
-  readonly written: { readonly name: string; readonly type: EvolveType } | null;
+export interface EvolveCall {
+  readonly settings: EvolveSettings;
   readonly cwd: string;
   readonly signal: AbortSignal;
-  readonly emit: EmitWorkerEvent;
   /** Gets the plan before work begins. */
   readonly onPlan: (planned: Planned) => void;
 }
 
-/** A run of a project, in its workspace. */
-interface Session {
-  readonly context: OperationContext;
-  readonly run: Run;
-  readonly found: FoundProject;
-  readonly workspace: Workspace;
-  readonly type: EvolveType;
-}
-
-/** Plans, submits, works and reports; an unfinished run is continued. */
+/** Plans a run, makes and judges its changes one after the other, and reports; an unfinished run is continued. */
 export async function evolve(
   context: OperationContext,
   input: EvolveInput,
-  run: Run,
+  call: EvolveCall,
 ): Promise<Result<Evolved, Failure>> {
-  const found = await findProject(context, input.folder ?? run.cwd);
+  const found = await findProject(context, input.folder ?? call.cwd);
   if (!found.ok) return found;
-  const type = typeOf(context, input, run, found.value);
-  if (!type.ok) return type;
-  const { project, folder } = found.value;
+  const { project } = found.value;
+  const settings = settingsOf(context, input, call, project);
+  if (!settings.ok) return settings;
   return withWorkspace<Evolved>(context, async (workspace) => {
-    const session = { context, run, found: found.value, workspace, type: type.value };
-    const newest = await newestRun(workspace, project);
-    if (!newest.ok) return newest;
-    if (newest.value?.isOpen && !input.dryRun) {
-      context.progress?.(`Continuing run ${newest.value.job}; \`shim code evolve stop\` ends it.`);
-      return workOn(session, newest.value);
-    }
-    const plan = await planRun(session, input);
-    if (!plan.ok) return plan;
-    const { budgetCost, timeLimitMs: timeMs } = input;
-    const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
-    const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
-    const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
-    const { candidates, facts } = plan.value;
-    if (input.dryRun || candidates.length === 0) return ok(planned);
-    run.onPlan(planned);
-    const tag = runTag(project);
-    const name = run.written?.name ?? tag;
-    const tasks = toTasks(candidates, { type: name, tag, allowsApi: input.allowApi, limits, facts });
-    const submitted = await workspace.call("tasks.submit", { tasks });
-    if (!submitted.ok) return submitted;
-    const job = submitted.value.tasks.at(-1)?.task;
-    if (job === undefined) throw new Error("a run has a task that reports");
-    return workOn(session, { job, type: name });
+    const deps = await taskDeps(context, workspace);
+    if (!deps.ok) return deps;
+    const options = await evolveOptions(deps.value, project, settings.value);
+    if (!options.ok) return options;
+    return exclusively(context, options.value.runs, () =>
+      planAndWork(context, options.value, found.value, input, call),
+    );
   });
 }
 
-/** The type of a worker that does the run's tasks here. */
-function typeOf(
+/** @param body has the runs of the project for itself */
+async function exclusively<T>(
+  context: OperationContext,
+  runs: ProjectRuns,
+  body: () => Promise<Result<T, Failure>>,
+): Promise<Result<T, Failure>> {
+  const { processes } = await context.runtime();
+  try {
+    return await withLock(runs.lock, processes, AbortSignal.abort(), body);
+  } catch (error) {
+    if (!(error instanceof LockedError)) throw error;
+    return fail("in_use", "another `shim code evolve` is at work in this project: end it with Ctrl-C first.");
+  }
+}
+
+async function planAndWork(
+  context: OperationContext,
+  options: ChangeOptions,
+  found: FoundProject,
+  input: EvolveInput,
+  call: EvolveCall,
+): Promise<Result<Evolved, Failure>> {
+  const { runs } = options;
+  const newest = runs.newest();
+  if (newest?.endedAt === null && !input.dryRun) {
+    context.progress?.(`Continuing run ${newest.run}; \`shim code evolve stop\` ends it.`);
+    return workOn(context, options, newest, call.signal);
+  }
+  const plan = await planRun(context, options, found, input, call.signal);
+  if (!plan.ok) return plan;
+  const { budgetCost, timeLimitMs: timeMs } = input;
+  const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
+  const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
+  const planned = { kind: "planned", plan: plan.value, limits, folder: found.folder } as const;
+  const { candidates, facts } = plan.value;
+  if (input.dryRun || candidates.length === 0) return ok(planned);
+  call.onPlan(planned);
+  const startedAt = options.deps.now();
+  const run = toRun(runs, candidates, { startedAt, allowsApi: input.allowApi, limits, facts });
+  runs.put(run);
+  return workOn(context, options, run, call.signal);
+}
+
+/** What the user allows and chooses for the run; what code runs is never chosen by what is changed. */
+function settingsOf(
   { paths }: OperationContext,
   { trust, tests: words }: EvolveInput,
-  { written }: Run,
-  { project, base }: FoundProject,
-): Result<EvolveType, Failure> {
-  const trusted = trustOf(paths.config, project.top, trust);
+  { settings }: EvolveCall,
+  { top }: RepositoryProject,
+): Result<EvolveSettings, Failure> {
+  const trusted = trustOf(paths.config, top, trust);
   if (!trusted.ok) return trusted;
   if (!trusted.value)
     return fail(
@@ -140,24 +151,19 @@ function typeOf(
       "changes are judged by the project's own tools and tests, which run its code. --trust allows that this time, and the setting analysis.trusted always.",
     );
   const tests = words === undefined ? ok(undefined) : parseTests(words);
-  if (!tests.ok) return tests;
-  const own = omitUndefined({ project: project.prefix || undefined, tests: tests.value });
-  const settings = EvolveSettings.parse({ ...written?.type.evolve, trust: true, ...own });
-  return ok({ ...written?.type, evolve: settings, repository: project.top, base });
+  return tests.ok ? ok({ ...settings, ...omitUndefined({ tests: tests.value }) }) : tests;
 }
 
 async function planRun(
-  { context, run, found, workspace, type }: Session,
+  context: OperationContext,
+  options: ChangeOptions,
+  { base, uncommitted, folder }: FoundProject,
   { retry: isRetry, only = [], maxTasks }: EvolveInput,
+  signal: AbortSignal,
 ): Promise<Result<Plan, Failure>> {
-  const { base, uncommitted, folder, project } = found;
-  const { signal } = run;
-  const deps = await taskDeps(context, workspace);
-  if (!deps.ok) return deps;
   context.progress?.(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
   if (uncommitted > 0)
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
-  const options = await evolveOptions(deps.value, type, project.top);
   const plan = await makePlan(options, { commit: base, signal, only, maxTasks, isRetry });
   if (plan.ok) return plan;
   return signal.aborted
@@ -165,72 +171,97 @@ async function planRun(
     : fail("not_judged", `nothing was changed: ${plan.error}.`);
 }
 
-const pollMs = 1_000;
-
+/** The loop of a run: each change is stored before the next one begins. */
 async function workOn(
-  session: Session,
-  { job, type: name }: { readonly job: number; readonly type: string },
+  context: OperationContext,
+  options: ChangeOptions,
+  begun: Run,
+  signal: AbortSignal,
 ): Promise<Result<Evolved, Failure>> {
-  const { context, run, workspace, type } = session;
-  const { signal, emit, cwd } = run;
-  const work = { types: { [name]: type }, concurrency: 1, capabilities: [], drainMs: 0, maxTasks: null, isOnce: true };
-  for (;;) {
-    const turn = { ...work, folder: cwd, makeExecutor: createEvolve, emit, endSignal: signal };
-    const done = await runTasksIn<EvolveType>(context, workspace, turn);
-    if (!done.ok) return done;
-    const state = await readRun(workspace, job);
-    if (!state.ok) return state;
-    const { report, isReported } = state.value;
-    if (signal.aborted || (report.isEnded && isReported)) return finish(session, report);
-    await pause(pollMs, undefined, { signal }).catch(() => undefined);
+  const { deps, runs } = options;
+  let run = begun;
+  const store = (next: Run): void => runs.put((run = next));
+  for (const { number } of begun.changes) {
+    const change = run.changes.find((one) => one.number === number);
+    // A process that died may have stored a change that was kept, and not made its branch.
+    if (change?.outcome === "kept" && change.decided === null) await offer(options, change);
+    if (change?.outcome !== "open" || signal.aborted) continue;
+    const reason = stopReason(run, deps.now());
+    if (reason !== null) {
+      store(stopRun(run, reason, deps.now()));
+      break;
+    }
+    context.progress?.(`Change ${number}: ${describe(change.candidate)}`);
+    const made = await tryChange(context, options, run, change, signal);
+    store({ ...run, changes: run.changes.map((one) => (one.number === number ? made : one)) });
+    if (made.outcome === "kept") await offer(options, made);
   }
+  if (run.endedAt === null && run.changes.every(({ outcome }) => outcome !== "open"))
+    store({ ...run, endedAt: deps.now() });
+  await removeAbandoned(deps);
+  return ok({ kind: "reported", report: toReport(run, deps.now()), isInterrupted: signal.aborted });
 }
 
-async function finish(
-  { context, run: { signal }, found: { project } }: Session,
-  report: EvolveReport,
-): Promise<Result<Evolved, Failure>> {
-  const deps = await workDeps(context);
-  if (!deps.ok) return deps;
-  await removeAbandoned(deps.value);
-  const ended = report.tried.filter(({ outcome }) => outcome !== "open" && outcome !== "running");
-  const tasks = new Set(ended.map(({ task }) => task));
-  const since = context.site.now() - report.ageMs;
-  await removeEnded(deps.value, { ...project, tasks, since });
-  return ok({ kind: "reported", report, isInterrupted: signal.aborted });
+async function tryChange(
+  context: OperationContext,
+  options: ChangeOptions,
+  run: Run,
+  change: Change,
+  signal: AbortSignal,
+): Promise<Change> {
+  const { deps } = options;
+  const leftMs = run.startedAt + run.limits.timeMs - deps.now();
+  let { used } = change;
+  const since = deps.monotonic();
+  const made = await makeChange({
+    options,
+    run,
+    change,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(leftMs)]),
+    onNote: (note) => context.progress?.(`Change ${change.number}: ${note}`),
+    onUsage: (usage) => (used = maxUsage(used, usage)),
+  });
+  const wallMs = change.used.wallMs + Math.round(deps.monotonic() - since);
+  const tried = { ...change, ...made, used: { ...used, wallMs } };
+  if (made.outcome !== "open") context.progress?.(`Change ${change.number}: ${made.outcome}`);
+  return tried;
+}
+
+/** Makes the branch of a change that was kept, unless it is there. */
+async function offer({ deps, project }: ChangeOptions, { branch, commit }: Change): Promise<void> {
+  if (branch !== null && commit !== null) await createBranch(gitInFolder(deps.env, project.top), branch, commit);
 }
 
 /** The report of the newest run, as it is now. */
 export function newestReport(context: OperationContext, folder: string): Promise<Result<EvolveReport, Failure>> {
-  return withNewest(context, folder, (_workspace, report) => Promise.resolve(ok(report)));
+  return withNewest(context, folder, (_runs, run) => Promise.resolve(ok(toReport(run, context.site.now()))));
 }
 
-/** Cancels the open tasks of the newest run. */
+/** Ends the newest run: what is open is not tried. */
 export function stopNewest(
   context: OperationContext,
   folder: string,
-): Promise<Result<{ readonly job: number }, Failure>> {
-  return withNewest(context, folder, async (workspace, { tried, job }) => {
-    await cancelTasks(workspace, tried, ["open", "running"], "a person stopped the run");
-    return ok({ job });
-  });
+): Promise<Result<{ readonly run: number }, Failure>> {
+  return withNewest(context, folder, (runs, { run }) =>
+    exclusively(context, runs, () => {
+      const newest = runs.newest();
+      if (newest?.endedAt === null) runs.put(stopRun(newest, "a person stopped the run", context.site.now()));
+      return Promise.resolve(ok({ run }));
+    }),
+  );
 }
 
 async function withNewest<T>(
   context: OperationContext,
   folder: string,
-  body: (workspace: Workspace, report: EvolveReport) => Promise<Result<T, Failure>>,
+  body: (runs: ProjectRuns, run: Run) => Promise<Result<T, Failure>>,
 ): Promise<Result<T, Failure>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;
-  return withWorkspace(context, async (workspace) => {
-    const newest = await newestRun(workspace, found.value.project);
-    if (!newest.ok) return newest;
-    if (newest.value === null)
-      return fail("not_found", "there is no run in this project yet: `shim code evolve` starts one.");
-    const state = await readRun(workspace, newest.value.job);
-    return state.ok ? body(workspace, state.value.report) : state;
-  });
+  const runs = new ProjectRuns(context.paths.home, found.value.project);
+  const newest = runs.newest();
+  if (newest === null) return fail("not_found", "there is no run in this project yet: `shim code evolve` starts one.");
+  return body(runs, newest);
 }
 
 export interface Accepted extends MergedTask {
@@ -242,12 +273,12 @@ export interface Accepted extends MergedTask {
 /** Decisions of a person about the kept changes of all runs of a project. */
 export interface Review {
   readonly offered: readonly Offered[];
-  /** Merges it into the current branch, as a task. */
-  readonly accept: (task: number) => Promise<Result<Accepted, Failure>>;
+  /** Merges it into the current branch. */
+  readonly accept: (change: number) => Promise<Result<Accepted, Failure>>;
   /** The change is never proposed again. */
-  readonly reject: (task: number, reason: string) => Result<Offered, Failure>;
-  /** Its patch, or why there is none. */
-  readonly diff: (task: number) => Promise<string>;
+  readonly reject: (change: number, reason: string) => Result<Offered, Failure>;
+  /** Its patch. */
+  readonly diff: (change: number) => Promise<string>;
 }
 
 /** Reviews the project in a folder. */
@@ -258,63 +289,59 @@ export async function withReview<T>(
 ): Promise<Result<T, Failure>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;
-  return withWorkspace(context, async (workspace) => {
-    const decisions = new Decisions(context.paths.home, found.value.project);
-    const offered = await offeredChanges(workspace, found.value.project, decisions);
-    return offered.ok ? body(toReview(context, workspace, found.value, decisions, offered.value)) : offered;
-  });
+  const runs = new ProjectRuns(context.paths.home, found.value.project);
+  return exclusively(context, runs, () => body(toReview(context, runs, found.value)));
 }
 
-function toReview(
-  { site }: OperationContext,
-  { call }: Workspace,
-  { project, folder }: FoundProject,
-  decisions: Decisions,
-  offered: readonly Offered[],
-): Review {
-  const checkout = { env: site.env, folder, remote: undefined };
-  const find = (task: number): Result<Offered, Failure> => {
-    const found = offered.find((one) => one.task === task);
+function toReview({ site }: OperationContext, runs: ProjectRuns, { project, folder }: FoundProject): Review {
+  const offered = offeredChanges(runs);
+  const git = gitInFolder(site.env, project.top);
+  const find = (change: number): Result<Offered, Failure> => {
+    const found = offered.find((one) => one.number === change);
     if (found) return ok(found);
-    const waiting = offered.map((one) => one.task).join(", ") || "none";
-    return fail("not_found", `task ${task} offers no change that waits for a decision; these do: ${waiting}.`);
+    const waiting = offered.map((one) => one.number).join(", ") || "none";
+    return fail("not_found", `change ${change} does not wait for a decision; these do: ${waiting}.`);
   };
   /** @param reason null: accepted */
-  const decide = ({ task, candidate, rules, fingerprints }: Offered, reason: string | null): void =>
-    decisions.add({ task, candidate, isAccepted: reason === null, reason, rules, fingerprints, at: site.now() });
+  const decide = ({ number, candidate }: Offered, reason: string | null): void => {
+    const decided = reason === null ? "accepted" : "rejected";
+    const run = runs.all().find(({ changes }) => changes.some((one) => one.number === number));
+    const changes = run?.changes.map((one) => (one.number === number ? ({ ...one, decided } as const) : one)) ?? [];
+    if (run) runs.put({ ...run, changes });
+    runs.addDecision({ ...toDecision(candidate), isAccepted: reason === null, reason, at: site.now() });
+  };
   return {
     offered,
-    accept: async (task) => {
-      const one = find(task);
+    accept: async (change) => {
+      const one = find(change);
       if (!one.ok) return one;
+      const { number: task, branch, commit, dependsOn } = one.value;
       // The work of a change that the judge rejected is in no branch.
-      const refused = decisions.all().filter(({ isAccepted, by }) => !isAccepted && by === undefined);
-      const spoiled = one.value.dependsOn.find((before) => refused.some((past) => past.task === before));
+      const changes = runs.all().flatMap((run) => run.changes);
+      const spoiled = dependsOn.find((before) =>
+        changes.some(({ number, decided }) => number === before && decided === "rejected"),
+      );
       if (spoiled !== undefined)
         return fail(
           "contains_rejected",
-          `task ${task} began with the work of task ${spoiled}, which was rejected. Reject it, or merge by hand.`,
+          `change ${change} began with the work of change ${spoiled}, which was rejected. Reject it, or merge by hand.`,
         );
-      const found = await call("tasks.get", { task });
-      if (!found.ok) return found;
-      const merged = await mergeTask(checkout, (input) => call("tasks.get", input), found.value, site.now());
+      const checkout = { env: site.env, folder, remote: undefined };
+      const merged = await mergeWorks(checkout, task, [{ task, branch, commit, machine: null }], site.now());
       if (!merged.ok) return merged;
       decide(one.value, null);
-      const { branch } = one.value;
       // Git refuses a branch that has commits of its own, or that is checked out.
-      const git = gitInFolder(site.env, project.top);
-      const { code } = await run(git, ["branch", "--quiet", "-d", "--", branch], "", [0, 1]);
+      const { code } = await runGit(git, ["branch", "--quiet", "-d", "--", branch], "", [0, 1]);
       return ok({ ...merged.value, branch, isDeleted: code === 0 });
     },
-    reject: (task, reason) => {
-      const one = find(task);
+    reject: (change, reason) => {
+      const one = find(change);
       if (one.ok) decide(one.value, reason);
       return one;
     },
-    diff: async (task) => {
-      const found = await call("tasks.get", { task });
-      const diff = found.ok ? await diffTask(checkout, found.value) : found;
-      return diff.ok ? diff.value.diff : diff.error.message;
+    diff: async (change) => {
+      const one = find(change);
+      return one.ok ? (await readDiff(git, one.value.start, one.value.commit)).diff : one.error.message;
     },
   };
 }

@@ -2,53 +2,14 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as z from "zod";
 import { Usage, sum, zeroUsage } from "../../contract/budgets.ts";
-import type { Json } from "../../contract/values.ts";
-import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import { type TaskState, WorkResult } from "../../contract/tasks.ts";
-import type { Workspace } from "../../machine/operations/workspace.ts";
+import { readJsonFile } from "../../platform/data-files.ts";
 import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { type Failure, ok, type Result } from "../../shared/result.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { RepositoryProject } from "../transform/worktree.ts";
-import { Candidate, describe, EvolveTask, methodText, type ChangeTask, type RunLimits, ruleName } from "./candidate.ts";
+import { Candidate, describe, methodText, RunLimits, ruleName } from "./candidate.ts";
 
-const maxDecisions = 5_000;
-
-/** Decisions of people and of the judge on changes of one project, on this machine. */
-export class Decisions {
-  readonly #folder: string;
-
-  /** @param home SHIM's folder */
-  constructor(home: string, project: RepositoryProject) {
-    this.#folder = join(evolveFolder(home), projectId(project));
-  }
-
-  all(): Decision[] {
-    return readDecisions(this.#folder);
-  }
-
-  add(decision: Decision): void {
-    const decisions = [...this.all(), decision].slice(-maxDecisions);
-    createPrivateFolder(this.#folder);
-    writeAtomically(join(this.#folder, decisionsFile), JSON.stringify({ version: 1, decisions }));
-  }
-}
-
-function projectId({ repository, prefix }: RepositoryProject): string {
-  return createHash("sha256")
-    .update(JSON.stringify([repository, prefix]))
-    .digest("hex")
-    .slice(0, 12);
-}
-
-/** Tag of all tasks of runs in a project, and the type of those that a command does itself. */
-export function runTag(project: RepositoryProject): string {
-  return `evolve.${projectId(project)}`;
-}
-
-/** Facts from the time of the plan; part of the payload of the task that reports. */
-export const RunFacts = z.object({
+/** Facts from the time of the plan. */
+const RunFacts = z.object({
   base: z.string(),
   findings: z.int(),
   tools: z.array(z.string()),
@@ -56,273 +17,212 @@ export const RunFacts = z.object({
 });
 export type RunFacts = z.infer<typeof RunFacts>;
 
-export interface TaskOptions {
-  readonly type: string;
-  /** Found again by it. */
-  readonly tag: string;
-  readonly allowsApi: boolean;
-  readonly limits: RunLimits;
-  readonly facts: RunFacts;
-}
-
-type SubmittedTask = InputOf<"tasks.submit">["tasks"][number];
-
-const reportRef = "report";
-
-function refOf(index: number): string {
-  return `change-${index + 1}`;
-}
-
-/**
- * Pure. One task for each candidate and one that reports, which is their parent. A task waits
- * for those before it that have a file in common: no two change a file at the same time.
- */
-export function toTasks(candidates: readonly Candidate[], options: TaskOptions): SubmittedTask[] {
-  const { type, allowsApi, limits, facts } = options;
-  const tags = [options.tag];
-  const budget = limits.costMicros === null ? undefined : { costMicros: limits.costMicros };
-  const changes = candidates.map((candidate, at): SubmittedTask => {
-    const files = new Set(candidate.files);
-    // All of them: the last may be rejected, and its work is not there then.
-    const before = candidates
-      .slice(0, at)
-      .flatMap((one, index) => (one.files.some((file) => files.has(file)) ? refOf(index) : []));
-    const payload: ChangeTask = { evolve: "change", candidate, allowsApi, limits };
-    return {
-      type,
-      ref: refOf(at),
-      payload: payload as unknown as Json,
-      parent: reportRef,
-      dependsOn: before,
-      onDependencyDeath: "ignore",
-      startToCloseMs: limits.timeMs,
-      tags,
-      ...omitUndefined({ budget }),
-    };
-  });
-  const dependsOn = changes.flatMap(({ ref }) => ref ?? []);
-  const payload = { evolve: "report", facts };
-  return [...changes, { type, ref: reportRef, payload, dependsOn, onDependencyDeath: "ignore", tags }];
-}
-
 /** Result of a change that was kept. */
-export const Verdict = z.object({ findings: z.object({ before: z.int(), after: z.int() }) });
+const Verdict = z.object({ findings: z.object({ before: z.int(), after: z.int() }) });
 export type Verdict = z.infer<typeof Verdict>;
 
-const Tried = z.object({
-  task: z.int(),
-  candidate: z.string(),
-  fingerprints: z.array(z.string()),
-  /** `tool rule` of its findings. */
-  rules: z.array(z.string()),
-  what: z.string(),
-  method: z.string(),
-  /** kept: a branch waits for a review; stopped: it was not tried; open: it has not begun. */
-  outcome: z.enum(["kept", "unchanged", "rejected", "failed", "stopped", "open", "running"]),
+/** Stored. Add fields as optional. */
+const Change = z.object({
+  /** Counts from 1 in a project, over all of its runs. */
+  number: z.int(),
+  candidate: Candidate,
+  /** kept: a branch waits for a review; stopped: not tried; open: not begun, or interrupted. */
+  outcome: z.enum(["kept", "unchanged", "rejected", "failed", "stopped", "open"]),
   why: z.string().nullable(),
   branch: z.string().nullable(),
+  /** Commit that it began with, and its own. */
+  start: z.string().nullable(),
   commit: z.string().nullable(),
-  /** Tasks whose work it begins with. */
+  /** Changes whose work it begins with. */
   dependsOn: z.array(z.int()),
   verdict: Verdict.nullable(),
   used: Usage,
+  /** Decision of a person on its branch; null: none yet. */
+  decided: z.enum(["accepted", "rejected"]).nullable(),
 });
-export type Tried = z.infer<typeof Tried>;
+export type Change = z.infer<typeof Change>;
 
-/** Result of a run. Printed and stored: fields are only added. */
-export const EvolveReport = z.object({
-  version: z.literal(1),
-  job: z.int(),
-  /** Why it ended before all was tried; null: everything was. */
+const Run = z.object({
+  run: z.int(),
+  /** Epoch ms. */
+  startedAt: z.number(),
+  endedAt: z.number().nullable(),
+  allowsApi: z.boolean(),
+  limits: RunLimits,
+  facts: RunFacts,
+  /** Why it ended before all was tried; null: everything was, or it goes on. */
   stopped: z.string().nullable(),
-  isEnded: z.boolean(),
-  facts: RunFacts.nullable(),
-  /** In the order of their tasks. */
-  tried: z.array(Tried),
-  findings: z.object({ before: z.int().nullable(), afterAllKept: z.int().nullable() }),
-  used: Usage,
-  ageMs: z.int(),
+  changes: z.array(Change),
 });
-export type EvolveReport = z.infer<typeof EvolveReport>;
+export type Run = z.infer<typeof Run>;
 
-export interface RunState {
-  readonly report: EvolveReport;
-  /** Whether the task that reports has ended, too. */
-  readonly isReported: boolean;
-}
+const Runs = z.object({ version: z.literal(1), runs: z.array(Run) });
 
-const maxTasks = 200;
+const maxRuns = 50;
+const maxDecisions = 5_000;
 
-/** The newest run in a project; null: none that the coordinator knows. */
-export async function newestRun(
-  workspace: Workspace,
-  project: RepositoryProject,
-): Promise<Result<{ readonly job: number; readonly type: string; readonly isOpen: boolean } | null, Failure>> {
-  const listed = await workspace.list("tasks.list", { tag: runTag(project) });
-  if (!listed.ok) return listed;
-  const newest = listed.value.tasks.filter(({ ref }) => ref === reportRef).toSorted((a, b) => b.task - a.task)[0];
-  return ok(newest ? { job: newest.task, type: newest.type, isOpen: openStates.has(newest.state) } : null);
-}
+/** What is stored of the runs in one project of this machine, and of decisions on their changes. */
+export class ProjectRuns {
+  readonly #folder: string;
 
-/** Reads a run as it is now: its tasks are all that there is of it. */
-export async function readRun({ call }: Pick<Workspace, "call">, job: number): Promise<Result<RunState, Failure>> {
-  const root = await call("tasks.get", { task: job });
-  if (!root.ok) return root;
-  const listed = await call("tasks.list", { parent: job, limit: maxTasks });
-  if (!listed.ok) return listed;
-  const tried: Tried[] = [];
-  let limits: RunLimits | null = null;
-  for (const { task } of listed.value.tasks) {
-    const found = await call("tasks.get", { task });
-    if (!found.ok) return found;
-    const payload = changePayload(found.value);
-    if (payload) tried.push(toTried(found.value, payload.candidate));
-    limits ??= payload?.limits ?? null;
+  /** @param home SHIM's folder */
+  constructor(home: string, { repository, prefix }: RepositoryProject) {
+    const identity = JSON.stringify([repository, prefix]);
+    const id = createHash("sha256").update(identity).digest("hex").slice(0, 12);
+    this.#folder = join(evolveFolder(home), id);
   }
-  const { payload, ageMs, state } = root.value;
-  const facts = z.object({ facts: RunFacts }).safeParse(payload).data?.facts ?? null;
-  return ok({ report: toReport({ job, ageMs, facts, tried }, limits), isReported: !openStates.has(state) });
+
+  /** Path of a lock for who changes them. */
+  get lock(): string {
+    createPrivateFolder(this.#folder);
+    return join(this.#folder, "lock");
+  }
+
+  /** Oldest first. */
+  all(): Run[] {
+    return readJsonFile(join(this.#folder, "runs.json"), Runs)?.runs ?? [];
+  }
+
+  newest(): Run | null {
+    return this.all().at(-1) ?? null;
+  }
+
+  /** Stores a run in place of its former state. */
+  put(run: Run): void {
+    const others = this.all().filter((one) => one.run !== run.run);
+    this.#write("runs.json", { version: 1, runs: [...others, run].slice(-maxRuns) });
+  }
+
+  decisions(): Decision[] {
+    return readDecisions(this.#folder);
+  }
+
+  addDecision(decision: Decision): void {
+    const decisions = [...this.decisions(), decision].slice(-maxDecisions);
+    this.#write(decisionsFile, { version: 1, decisions });
+  }
+
+  #write(name: string, content: object): void {
+    createPrivateFolder(this.#folder);
+    writeAtomically(join(this.#folder, name), JSON.stringify(content));
+  }
 }
 
-/** A change that was kept and waits for a decision. */
-export interface Offered extends Tried {
+/** A change that was kept, whose branch waits for a decision. */
+export interface Offered extends Change {
   readonly branch: string;
+  readonly start: string;
   readonly commit: string;
   readonly verdict: Verdict;
 }
 
-/** Changes of all runs of a project that were kept, and wait for a decision of a person. */
-export async function offeredChanges(
-  workspace: Workspace,
-  project: RepositoryProject,
-  decisions: Decisions,
-): Promise<Result<Offered[], Failure>> {
-  const decided = new Set(decisions.all().map(({ task, candidate }) => `${task} ${candidate}`));
-  const done = await workspace.list("tasks.list", { tag: runTag(project), state: "done" });
-  if (!done.ok) return done;
-  const offered: Offered[] = [];
-  for (const { task } of done.value.tasks) {
-    const read = await workspace.call("tasks.get", { task });
-    if (!read.ok) return read;
-    const payload = changePayload(read.value);
-    const change = payload && toTried(read.value, payload.candidate);
-    if (change && isOffered(change) && !decided.has(`${task} ${change.candidate}`)) offered.push(change);
-  }
-  return ok(offered.toSorted((a, b) => a.task - b.task));
+function isOffered(change: Change): change is Offered {
+  return change.outcome === "kept" && change.decided === null && change.branch !== null;
 }
 
-function isOffered(change: Tried): change is Offered {
-  return change.outcome === "kept" && change.branch !== null && change.commit !== null && change.verdict !== null;
+/** Oldest first. */
+export function offeredChanges(runs: ProjectRuns): Offered[] {
+  return runs.all().flatMap(({ changes }) => changes.filter(isOffered));
 }
 
-function changePayload({ payload }: OutputOf<"tasks.get">): ChangeTask | null {
-  const parsed = EvolveTask.safeParse(payload).data;
-  return parsed?.evolve === "change" ? parsed : null;
+/** Decision on the findings of a change, by which they are proposed again or not. */
+export function toDecision({ id, findings }: Candidate): Pick<Decision, "candidate" | "rules" | "fingerprints"> {
+  const rules = [...new Set(findings.map(ruleName))];
+  return { candidate: id, rules, fingerprints: findings.map(({ fingerprint }) => fingerprint) };
 }
 
-/** Begins the reason of a change that the judge did not keep. */
-export const rejectedPrefix = "rejected: ";
-export const stoppedPrefix = "stopped: ";
+/** A new run, of which nothing is stored yet. Changes of a file build on those before it. */
+export function toRun(
+  runs: ProjectRuns,
+  candidates: readonly Candidate[],
+  about: Pick<Run, "startedAt" | "allowsApi" | "limits" | "facts">,
+): Run {
+  const past = runs.all();
+  const first = 1 + Math.max(0, ...past.flatMap(({ changes }) => changes.map(({ number }) => number)));
+  const changes = candidates.map((candidate, at): Change => {
+    const files = new Set(candidate.files);
+    const before = candidates.slice(0, at);
+    return {
+      number: first + at,
+      candidate,
+      outcome: "open",
+      why: null,
+      branch: null,
+      start: null,
+      commit: null,
+      dependsOn: before.flatMap((one, index) => (one.files.some((file) => files.has(file)) ? first + index : [])),
+      verdict: null,
+      used: zeroUsage,
+      decided: null,
+    };
+  });
+  return { run: (past.at(-1)?.run ?? 0) + 1, endedAt: null, stopped: null, changes, ...about };
+}
 
-const openStates: ReadonlySet<TaskState> = new Set(["blocked", "scheduled", "queued", "assigned", "running"]);
-const ChangeResult = WorkResult.extend({ output: Verdict });
+/** Pure. Says why a run ends before all of its changes are tried; null: it continues. */
+export function stopReason(
+  {
+    limits,
+    changes,
+    startedAt,
+  }: Pick<Run, "limits" | "startedAt"> & { readonly changes: readonly Pick<Change, "used">[] },
+  now: number,
+): string | null {
+  const { timeMs, costMicros } = limits;
+  if (now - startedAt >= timeMs) return `its time of ${timeMs / 1_000} s is over`;
+  const isSpent = costMicros !== null && sumUsage(changes).costMicros >= costMicros;
+  return isSpent ? `its budget of ${(costMicros / 1_000_000).toFixed(2)} dollars is used up` : null;
+}
 
-function toTried(found: OutputOf<"tasks.get">, candidate: Candidate): Tried {
-  const { task, state, detail, used, dependsOn } = found;
-  const result = state === "done" ? (ChangeResult.safeParse(found.result).data ?? null) : null;
-  const { branch = null, commit = null, output: verdict = null } = result ?? {};
-  const { id, findings } = candidate;
+export function sumUsage(changes: readonly Pick<Change, "used">[]): Usage {
+  return changes.reduce((total, { used }) => sum(total, used), zeroUsage);
+}
+
+/** The run without its open changes. */
+export function stopRun(run: Run, reason: string, now: number): Run {
+  const changes = run.changes.map((one) =>
+    one.outcome === "open" ? { ...one, outcome: "stopped" as const, why: reason } : one,
+  );
+  return { ...run, changes, stopped: reason, endedAt: now };
+}
+
+export type Tried = ReturnType<typeof toTried>;
+
+function toTried({ number, candidate, outcome, why, branch, commit, dependsOn, verdict, used }: Change) {
+  const { rules, fingerprints } = toDecision(candidate);
+  const [what, method] = [describe(candidate), methodText(candidate)];
   return {
-    task,
-    candidate: id,
-    fingerprints: findings.map(({ fingerprint }) => fingerprint),
-    rules: [...new Set(findings.map(ruleName))],
-    what: describe(candidate),
-    method: methodText(candidate),
-    outcome: result ? (branch === null ? "unchanged" : "kept") : outcomeOf(state, detail),
-    why: detail?.replace(rejectedPrefix, "").replace(stoppedPrefix, "") ?? null,
+    change: number,
+    candidate: candidate.id,
+    fingerprints,
+    rules,
+    what,
+    method,
+    outcome,
+    why,
     branch,
     commit,
-    dependsOn: [...dependsOn],
+    dependsOn,
     verdict,
     used,
   };
 }
 
-/** Outcome of a task without a result. */
-function outcomeOf(state: TaskState, detail: string | null): Tried["outcome"] {
-  if (openStates.has(state)) return state === "running" ? "running" : "open";
-  if (state === "dead" && detail?.startsWith(rejectedPrefix)) return "rejected";
-  return state === "cancelled" || detail?.startsWith(stoppedPrefix) ? "stopped" : "failed";
-}
+export type EvolveReport = ReturnType<typeof toReport>;
 
-function toReport(
-  { job, facts, tried, ageMs }: Pick<EvolveReport, "job" | "ageMs" | "facts" | "tried">,
-  limits: RunLimits | null,
-): EvolveReport {
-  const kept = tried.flatMap(({ outcome, verdict }) => (outcome === "kept" && verdict ? [verdict] : []));
+/** Result of a run. Printed: fields are only added. */
+export function toReport({ run, stopped, endedAt, facts, changes, startedAt }: Run, now: number) {
+  const kept = changes.flatMap(({ outcome, verdict }) => (outcome === "kept" && verdict ? [verdict] : []));
   const removed = kept.reduce((total, { findings }) => total + findings.before - findings.after, 0);
-  const before = facts?.findings ?? null;
-  const isEnded = !tried.some(({ outcome }) => outcome === "open" || outcome === "running");
-  const given = tried.find(({ outcome, why }) => outcome === "stopped" && why !== null)?.why;
   return {
     version: 1,
-    job,
-    // The reason that a task was given, or the one that holds now.
-    stopped: given ?? (isEnded || !limits ? null : stopReason(tried, limits, ageMs)),
-    isEnded,
+    run,
+    stopped,
+    isEnded: endedAt !== null,
     facts,
-    tried,
-    findings: { before, afterAllKept: before === null ? null : before - removed },
-    used: sumUsage(tried),
-    ageMs,
+    tried: changes.map(toTried),
+    findings: { before: facts.findings, afterAllKept: facts.findings - removed },
+    used: sumUsage(changes),
+    ageMs: (endedAt ?? now) - startedAt,
   };
-}
-
-function sumUsage(tried: readonly Pick<Tried, "used">[]): Usage {
-  return tried.reduce((total, { used }) => sum(total, used), zeroUsage);
-}
-
-/** Pure. Says why a run ends before all of its tasks are done; null: it continues. */
-export function stopReason(
-  tried: readonly Pick<Tried, "used">[],
-  { timeMs, costMicros }: RunLimits,
-  ageMs: number,
-): string | null {
-  if (ageMs >= timeMs) return `its time of ${timeMs / 1_000} s is over`;
-  const isSpent = costMicros !== null && sumUsage(tried).costMicros >= costMicros;
-  return isSpent ? `its budget of ${(costMicros / 1_000_000).toFixed(2)} dollars is used up` : null;
-}
-
-/**
- * Cancels the open tasks of a run that is over.
- *
- * @param task one of them, which is not cancelled
- * @returns why the run is over; null: it continues
- */
-export async function stopRun(
-  workspace: Pick<Workspace, "call">,
-  task: number,
-  limits: RunLimits,
-): Promise<string | null> {
-  const own = await workspace.call("tasks.get", { task });
-  if (!own.ok || own.value.parent === null) return null;
-  const state = await readRun(workspace, own.value.parent);
-  if (!state.ok) return null;
-  const { tried, ageMs } = state.value.report;
-  const reason = stopReason(tried, limits, ageMs);
-  const others = tried.filter((one) => one.task !== task);
-  if (reason !== null) await cancelTasks(workspace, others, ["open"], reason);
-  return reason;
-}
-
-/** Cancels the tasks of a run that have one of these outcomes. */
-export async function cancelTasks(
-  { call }: Pick<Workspace, "call">,
-  tried: readonly Tried[],
-  outcomes: readonly Tried["outcome"][],
-  reason: string,
-): Promise<void> {
-  for (const { task, outcome } of tried)
-    if (outcomes.includes(outcome)) await call("tasks.cancel", { task, reason: `${stoppedPrefix}${reason}` });
 }

@@ -168,6 +168,4 @@ export interface Executor {
   run(run: TaskRun): Promise<RunOutcome>;
   /** Started by it, so they have to be there. */
   readonly programs?: readonly string[];
-  /** False: the task is done beside the user's own work tree. Absent: each needs one. */
-  readonly needsWorktree?: (task: ClaimedTask) => boolean;
 }

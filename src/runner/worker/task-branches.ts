@@ -97,29 +97,37 @@ export async function mergeTask(
   now: number,
 ): Promise<Answer<MergedTask>> {
   const works = await findWork(get, found);
-  if (!works.ok) return works;
+  return works.ok ? mergeWorks(checkout, found.task, works.value, now) : works;
+}
+
+/** Merges commits into the current branch, all or none. */
+export function mergeWorks(
+  checkout: Checkout,
+  task: number,
+  works: readonly InputWork[],
+  now: number,
+): Promise<Answer<MergedTask>> {
   return withRepository(checkout, async (opened) => {
     const { git, repository } = opened;
     const branch = await cleanBranch(opened);
     if (!branch.ok) return branch;
     const { name: into, commit: before } = branch.value;
-    const unavailable = await fetchCommits(opened, works.value, checkout.remote);
+    const unavailable = await fetchCommits(opened, works, checkout.remote);
     if (unavailable) return unavailable;
     const author = (await readIdentity(git)) ?? undefined;
     const deps = { env: checkout.env, repository, now, ...omitUndefined({ author }) };
-    const { commit, conflicts } = await mergeWork(deps, before, works.value, false);
+    const { commit, conflicts } = await mergeWork(deps, before, works, false);
     const [conflict] = conflicts;
     if (conflict) {
       const { work, files } = conflict;
       return fail(
         "merge_conflict",
-        `task ${work.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${into}: git merge ${work.commit}`,
+        `${work.branch} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${into}: git merge ${work.commit}`,
       );
     }
     const { code, stderr } = await run(git, ["merge", ...fastForward, commit], "", [0, 1, 128]);
     if (code !== 0) return fail("git_refused", `nothing was changed: ${oneLine(stderr)}`);
-    const tasks = works.value.map(({ task }) => task);
-    return ok({ task: found.task, tasks, works: works.value, into, before, commit });
+    return ok({ task, tasks: works.map((one) => one.task), works, into, before, commit });
   });
 }
 

@@ -85,7 +85,7 @@ async function createSetup<Type extends TypeSettings>(
   // Checked before a task is claimed: each would fail three times.
   const missing = executor.programs?.find((program) => !isOnPath(program, env));
   if (missing !== undefined) return fail("bad_input", `there is no program ${missing}.`);
-  return ok({ executor, folders: foldersOf(deps, type, root.value, executor) });
+  return ok({ executor, folders: foldersOf(deps, type, root.value) });
 }
 
 /** The folder itself, or the top of the repository. */
@@ -115,14 +115,11 @@ function foldersOf(
   { workspace, self, ...deps }: TaskDeps,
   { folder, base = "HEAD", remote, claude }: TypeSettings,
   root: string,
-  { needsWorktree = () => true }: Executor,
 ): TaskFolders {
   const { machine } = workspace;
-  const fixed = fixedFolder(root, machine);
-  if (folder !== undefined) return fixed;
+  if (folder !== undefined) return fixedFolder(root, machine);
   const inputs = { isConflictKept: claude !== undefined, remote: remote ?? null };
-  const worktrees = new TaskWorktrees({ ...deps, self, machine, repository: root, base, inputs });
-  return { open: (task, works) => (needsWorktree(task) ? worktrees : fixed).open(task, works) };
+  return new TaskWorktrees({ ...deps, self, machine, repository: root, base, inputs });
 }
 
 export interface Work<Type extends TypeSettings> extends Pick<

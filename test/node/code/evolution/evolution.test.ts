@@ -9,9 +9,9 @@ import { changedFiles } from "#src/code/evolution/change.ts";
 import { removeUnused } from "#src/code/evolution/fix.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/code/evolution/judge.ts";
 import type { Measured } from "#src/code/evolution/measure.ts";
-import { stopReason, toTasks } from "#src/code/evolution/run.ts";
+import { ProjectRuns, stopReason, toRun } from "#src/code/evolution/run.ts";
 import { userGit } from "#src/snapshots/git.ts";
-import { commitAll, git, makeProject, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 function aFinding(changes: Partial<Finding> = {}): Finding {
   const { tool = "oxlint", rule = "no-var", file = "src/a.ts", range = { line: 1 } } = changes;
@@ -250,31 +250,40 @@ it("what was rejected, and what --only leaves out, is no candidate", () => {
   expect(count(["types"])).toBe(0);
 });
 
-it("of tasks with a file in common each waits for the one before, and one task reports when all have ended", () => {
+const about = { startedAt: 0, allowsApi: false, facts: { base: "c", findings: 0, tools: [], notes: [] } };
+
+it("a change builds on all those before it that have a file in common, and numbers go on from run to run", () => {
   const files = uniqueArray(constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 3 });
-  const limits = RunLimits.parse({ costMicros: 100 });
-  const facts = { base: "c", findings: 0, tools: [], notes: [] };
+  const runs = new ProjectRuns(temporaryFolder(), { top: "/p", repository: "/p/.git", prefix: "" });
+  const limits = RunLimits.parse({});
+  let last = 0;
   assert(
     property(array(files, { minLength: 1, maxLength: 12 }), (all) => {
-      const candidates = all.map((one) => aCandidate({ files: one }));
-      const tasks = toTasks(candidates, { type: "evolve", tag: "evolve.1", allowsApi: false, limits, facts });
-      expect(tasks.at(-1)?.dependsOn).toEqual(tasks.slice(0, -1).map(({ ref }) => ref));
+      const run = toRun(
+        runs,
+        all.map((one) => aCandidate({ files: one })),
+        { ...about, limits },
+      );
+      runs.put(run);
+      expect(run.changes.map(({ number }) => number)).toEqual(all.map((_, at) => last + at + 1));
       // Those between may be rejected, and what they began with is not there then.
       for (const [later, own] of all.entries())
         for (const [earlier, other] of all.slice(0, later).entries()) {
           const isShared = own.some((file) => other.includes(file));
-          expect(tasks[later]?.dependsOn?.includes(`change-${earlier + 1}`)).toBe(isShared);
+          expect(run.changes[later]?.dependsOn.includes(last + earlier + 1)).toBe(isShared);
         }
-      expect(tasks.slice(0, -1).every(({ budget }) => budget?.costMicros === 100)).toBe(true);
+      last += all.length;
     }),
+    { numRuns: 40 },
   );
 });
 
 it("a run stops at its budget", () => {
   const limits = RunLimits.parse({ timeMs: 60_000, costMicros: 1_000 });
   const used = { wallMs: 0, tokens: 0, costMicros: 600 };
-  expect(stopReason([{ used }], limits, 0)).toBeNull();
-  expect(stopReason([{ used }, { used }], limits, 0)).toMatch(/dollars/);
+  const run = (...changes: { used: typeof used }[]) => ({ limits, changes, startedAt: 0 });
+  expect(stopReason(run({ used }), 0)).toBeNull();
+  expect(stopReason(run({ used }, { used }), 0)).toMatch(/dollars/);
 });
 
 function without(source: string, names: readonly string[], lines: readonly number[] = []): string {

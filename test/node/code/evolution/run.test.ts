@@ -7,7 +7,7 @@ import { aCliHome, failed, holding, printed, type Ran } from "#harness/machine/c
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { Io } from "#src/cli/io.ts";
-import type { Plan } from "#src/code/evolution/evolve-executor.ts";
+import type { Plan } from "#src/code/evolution/plan.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 
 /** Its tests need what is in `b.js`, and no linter mends `e.js`. */
@@ -51,10 +51,9 @@ function anEvolvedHome() {
 it("a run keeps what the tests approve; what the judge or a person has rejected is not tried again", async () => {
   const home = anEvolvedHome();
   expect(await home.shim("code evolve")).toMatchObject(failed(1, "--trust"));
-  write(home.folder, { "w.yaml": "types:\n  build: { command: [x] }\n", "wrong.yaml": "types: [\n" });
-  const without = "/w.yaml has no type with `evolve`.";
+  write(home.folder, { "w.yaml": "testing: npm test\n", "wrong.yaml": "types: [\n" });
   await home.misuses("code evolve --trust --config", [
-    ["../w.yaml", without],
+    ["../w.yaml", /w\.yaml: .*testing/],
     ["../wrong.yaml", /line \d/],
   ]);
   const report = (await home.evolve("--max-tasks 4 --json")).json() as unknown as EvolveReport;
@@ -76,10 +75,10 @@ it("a run keeps what the tests approve; what the judge or a person has rejected 
   );
   expect(changes).toEqual(["0\t2\tsrc/a.js\n", "0\t3\tsrc/c.js\n"]);
   const review = (at: number, options: string): Promise<Ran> =>
-    home.shim(`code evolve review ${options} ${report.tried[at]?.task}`);
+    home.shim(`code evolve review ${options} ${report.tried[at]?.change}`);
   expect(await home.shim("code evolve review --accept 1 --reject 1")).toMatchObject(failed(2, "not both"));
   const listed =
-    /^TASK +BRANCH +WHAT +JUDGE\n(?:\d+ .* [69] findings before, [675] now, the tests pass\n){3}`shim task diff/;
+    /^CHANGE +BRANCH +WHAT +JUDGE\n(?:\d+ .* [69] findings before, [675] now, the tests pass\n){3}`git diff/;
   expect(await home.shim("code evolve review")).toMatchObject(printed(listed));
   expect(await review(1, "--reject")).toMatchObject(failed(2, "--reason"));
   const asked = (...answers: (string | null)[]): Promise<Ran> => {
@@ -87,18 +86,18 @@ it("a run keeps what the tests approve; what the judge or a person has rejected 
     return home.shimWith({ isInteractive: true, ask }, "code evolve review");
   };
   const first =
-    "Task 1: 2 × oxlint eslint(no-debugger) in src/a.js\n9 findings before, 7 now, the tests pass\n\n src/a.js | 2 --\n";
-  const accepted = printed(first, "is deleted.\nTask 2: ", /1 change decided, 2 left\.\n$/);
+    "Change 1: 2 × oxlint eslint(no-debugger) in src/a.js\n9 findings before, 7 now, the tests pass\n\n src/a.js | 2 --\n";
+  const accepted = printed(first, "is deleted.\nChange 2: ", /1 change decided, 2 left\.\n$/);
   expect(await asked("Accept", "r", " ", "quit")).toMatchObject(accepted);
   const refused =
-    "task 4 began with the work of task 2, which was rejected. Reject it, or merge by hand.\n1 change decided";
+    "change 4 began with the work of change 2, which was rejected. Reject it, or merge by hand.\n1 change decided";
   const rejected = printed(
-    "Task 2 is rejected, and will not be proposed again. Its branch is left: git branch -D",
+    "Change 2 is rejected, and will not be proposed again. Its branch is left: git branch -D",
     refused,
   );
   expect(await asked("r", "no", "a")).toMatchObject(rejected);
   expect(await asked(null)).toMatchObject(printed(/0 changes decided, 1 left\.\n$/));
-  expect(await review(3, "--accept")).toMatchObject(failed(1, "began with the work of task"));
+  expect(await review(3, "--accept")).toMatchObject(failed(1, "began with the work of change"));
   expect(await review(3, "--reason no --reject")).toMatchObject({ code: 0 });
   expect(await home.json("code evolve review")).toEqual({ offered: [] });
   expect(await home.planned("--retry")).toEqual(["src/b.js", "src/d.js"]);
@@ -130,7 +129,7 @@ it("Ctrl-C leaves a run, also while it judges, which the next command continues;
   expect(report.tried.map(({ outcome }) => outcome)).toEqual(["stopped", "stopped", "stopped", "stopped", "stopped"]);
   expect((await home.planned())[0]).toBe("src/a.js");
   await begin();
-  expect(await home.shim("code evolve stop")).toMatchObject(printed("are cancelled"));
+  expect(await home.shim("code evolve stop")).toMatchObject(printed("what was open is not tried"));
   expect(await home.shim("code evolve report")).toMatchObject(printed("has ended, since a person stopped the run"));
   expectClean(home, 0);
 });
@@ -159,23 +158,27 @@ if (at > 0) {
 }
 `;
 
-it("a worker plans the run that a task asks for, makes its changes and reports; one of the public API is rejected", async () => {
+it("a change of the public API is rejected, but where it is allowed", async () => {
   const home = anEvolvedHome();
   install(home.project, "typescript", fakeTsc, "tsc");
-  const evolve = { trust: true, tests: [process.execPath, "check.js"] };
-  const worker = JSON.stringify({ types: { evolve: { evolve, repository: "." } } });
-  write(home.project, { "tsconfig.json": "{}", "worker.json": worker });
+  write(home.project, { "tsconfig.json": "{}" });
   git(home.project, "add", ".");
   git(home.project, "commit", "--quiet", "--message", "a compiler");
   const base = git(home.project, "rev-parse", "HEAD").trim();
-  await home.shim("task submit evolve --payload", '{"maxTasks":1}');
-  const out = holding("task 2 (evolve) 30 % changing src/a.js", "Tasks: 2 done, 1 failed.");
-  expect(await home.shim("worker --config worker.json --once")).toMatchObject({ code: 1, out });
-  const plan = [{ id: expect.any(String), method: "fix", value: expect.any(Number), files: ["src/a.js"] }];
-  const facts = { base, findings: 9, tools: ["tsc", "oxlint", "complexity", "knip"] };
-  expect(await home.json("task show 1")).toMatchObject({ state: "done", result: { job: 3, plan, facts } });
+  const rejected = (await home.evolve("--max-tasks 1 --json")).json();
   const why = "the public API changes: export declare const lines: 4;";
-  const tried = [{ task: 2, outcome: "rejected", why }];
-  expect(await home.json("task show 3")).toMatchObject({ state: "done", result: { isEnded: true, tried } });
+  const facts = { base, findings: 9, tools: ["tsc", "oxlint", "complexity", "knip"] };
+  expect(rejected).toMatchObject({ run: 1, facts, isEnded: true, tried: [{ change: 1, outcome: "rejected", why }] });
   expectClean(home, 0);
+  const kept = (await home.evolve("--max-tasks 1 --retry --allow-api --json")).json();
+  expect(kept).toMatchObject({ run: 2, tried: [{ change: 2, outcome: "kept" }] });
+  expectClean(home, 1);
+});
+
+it("two commands do not work on a project at once", async () => {
+  const home = anEvolvedHome();
+  let other: Promise<Ran> | undefined;
+  const stderr = (text: string): void => void (other ??= text.includes("Plan for") ? home.evolve("") : undefined);
+  expect(await home.evolve("--max-tasks 1", { stderr })).toMatchObject({ code: 0 });
+  expect(await other).toMatchObject(failed(1, "at work in this project"));
 });
