@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import * as sessions from "../src/machine/sessions/sessions.ts";
-import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { McpConnection } from "#harness/machine/mcp-connection.ts";
 import { pathsIn } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";

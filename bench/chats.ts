@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isRunning } from "../src/platform/processes.ts";
-import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { McpConnection } from "#harness/machine/mcp-connection.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { scaled } from "./measure.ts";
 

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import type { Launch } from "../src/platform/shim-command.ts";
 import { hasGroups } from "../src/platform/run-program.ts";
 import type { Counts, Order, Report } from "./client.ts";
-import type { Message } from "../src/platform/mcp-connection.ts";
+import type { Message } from "#harness/machine/mcp-connection.ts";
 
 interface ClientOptions {
   readonly session: string;

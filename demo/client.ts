@@ -9,7 +9,7 @@ import { hookCommand, serverCommand, type Command } from "../src/installer/entri
 import type { Launch } from "../src/platform/shim-command.ts";
 import { hasGroups } from "../src/platform/run-program.ts";
 import { messageOf } from "../src/shared/error.ts";
-import { McpConnection, record, type Message } from "../src/platform/mcp-connection.ts";
+import { McpConnection, record, type Message } from "#harness/machine/mcp-connection.ts";
 import * as story from "./chat-story.ts";
 
 /** Sent to the client as JSON lines, one after the other. */

@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
-import { LineReader } from "./mcp-connection.ts";
+import { LineReader } from "./line-reader.ts";
 import { identify, isSameProcess, systemProcesses, unknownStart, type ProcessIdentity } from "./processes.ts";
 import { programPath, withoutSecrets } from "./program-path.ts";
 

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
-import type { McpConnection } from "#src/platform/mcp-connection.ts";
+import type { McpConnection } from "#harness/machine/mcp-connection.ts";
 import { answered, homeWithoutRetention, integrityOf, nextStepOf, setting } from "#harness/machine/mcp-process.ts";
 import { startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { familyOf, hostsOf, killed } from "#harness/machine/process-tree.ts";

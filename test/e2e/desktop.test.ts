@@ -15,7 +15,7 @@ import type { HostStatus } from "#src/contract/machine/installation.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { runningHost as askHost } from "#src/local-mcp/host-client/host-client.ts";
-import { record } from "#src/platform/mcp-connection.ts";
+import { record } from "#harness/machine/mcp-connection.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 
 const root = join(import.meta.dirname, "..", "..");

@@ -11,7 +11,7 @@ import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
-import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
+import type { McpConnection, Message } from "#harness/machine/mcp-connection.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses } from "#src/platform/processes.ts";
 import * as spool from "#src/store/spool.ts";

@@ -10,7 +10,7 @@ import { built, envOf, homeWithoutRetention, integrityOf, nextStepOf, setAside }
 import { setting, spawnServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-test.ts";
-import type { McpConnection } from "#src/platform/mcp-connection.ts";
+import type { McpConnection } from "#harness/machine/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import * as notices from "#src/store/notices.ts";
 import * as spool from "#src/store/spool.ts";

@@ -2,7 +2,7 @@ import { readlinkSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
-import type { McpConnection } from "#src/platform/mcp-connection.ts";
+import type { McpConnection } from "#harness/machine/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 import { answered, built, integrityOf, setting } from "#harness/machine/mcp-process.ts";

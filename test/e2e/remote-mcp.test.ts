@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify, stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
-import { record, type Message } from "#src/platform/mcp-connection.ts";
+import { record, type Message } from "#harness/machine/mcp-connection.ts";
 import { bearerProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";

@@ -6,7 +6,7 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { answered, startServer } from "#harness/machine/mcp-process.ts";
 import { MachineHome, patience } from "#harness/machine/programs.ts";
-import type { McpConnection } from "#src/platform/mcp-connection.ts";
+import type { McpConnection } from "#harness/machine/mcp-connection.ts";
 
 const polling = { ...patience, interval: 200 };
 

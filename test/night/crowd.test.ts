@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { type McpConnection, type Message, record } from "#src/platform/mcp-connection.ts";
+import { type McpConnection, type Message, record } from "#harness/machine/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { createKey } from "#src/machine/sharing/key-ring.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";

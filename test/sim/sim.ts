@@ -1,4 +1,4 @@
-import { seededRandom } from "#src/shared/seeded-random.ts";
+import { seededRandom } from "#harness/clock/seeded-random.ts";
 
 export class Rng {
   /** At least 0, below 1. */

@@ -7,7 +7,7 @@ import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts"
 import type { Review, Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type CliResult, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
+import { exitCodes, type CliResult, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { readInputFile } from "../plan-file.ts";

@@ -19,7 +19,7 @@ import type { WorkerInput } from "./worker.ts";
 
 const maxEventChars = 400;
 
-export function formatEvent(event: WorkerEvent): string {
+function formatEvent(event: WorkerEvent): string {
   return oneLine(describeEvent(event), maxEventChars);
 }
 
@@ -146,7 +146,7 @@ const TypeConfig = TypeSettings.extend({
 type TypeConfig = z.infer<typeof TypeConfig>;
 
 /** Settings of a worker: what it does with the tasks of each type. */
-export const WorkerConfig = z.strictObject({
+const WorkerConfig = z.strictObject({
   concurrency: z.int().min(1).max(100).default(1),
   capabilities: z.array(Label).max(50).default([]),
   drainMs: z.int().min(0).max(86_400_000).default(60_000),
@@ -158,11 +158,11 @@ export const WorkerConfig = z.strictObject({
     .refine((types) => Object.keys(types).length > 0, "name a type of tasks")
     .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
 });
-export type WorkerConfig = z.infer<typeof WorkerConfig>;
+type WorkerConfig = z.infer<typeof WorkerConfig>;
 
 const maxChars = 1_048_576;
 
-export function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig> {
+function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig> {
   const form = "settings of a worker";
   const expected = { schema: WorkerConfig, form, name: "the settings", maxChars };
   const read = readInputFile(cli, file, `the ${form}`, expected);

@@ -79,9 +79,9 @@ function ended(outcome: "failed" | "open", why: string | null): Made {
   return { outcome, why };
 }
 
-/** Makes one change in a worktree, and commits it. Kept, if nothing got worse: its branch is not made yet. */
+/** Makes one change in a worktree and judges it; a change that is kept has no branch yet. */
 export async function makeChange(work: ChangeWork): Promise<Made> {
-  const { options, run, change, signal } = work;
+  const { options, change, signal } = work;
   const { files, findings, method } = change.candidate;
   const start = await startOf(work);
   if (!start.ok) return ended("failed", start.error);
@@ -194,6 +194,8 @@ async function applyChange(work: ChangeWork, tree: string, git: Git, start: stri
   }
 }
 
+function ignore(): void {}
+
 /** The change as a task, which a client does like one that a worker has claimed. */
 function toTaskRun(work: ChangeWork, folder: string, base: string): TaskRun {
   const { run, change, signal, onUsage, onNote } = work;
@@ -203,7 +205,6 @@ function toTaskRun(work: ChangeWork, folder: string, base: string): TaskRun {
   const attempt = { claim: 1, attempt: 1, maxAttempts: 1, priority: 5, isStarted: true, progress: null };
   const times = { startInMs: null, remainingMs: run.limits.timeMs, heartbeatMs: run.limits.timeMs };
   const payload = toPayload(work) as unknown as Json;
-  const ignore = (): void => undefined;
   return {
     task: { task: change.number, type: "evolve", payload, checkpoint: null, inputs: [], budget, ...attempt, ...times },
     folder,

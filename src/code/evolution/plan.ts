@@ -138,7 +138,7 @@ export interface EvolveSettings extends Omit<z.infer<typeof EvolveSettings>, "te
   readonly tests?: Tests | undefined;
 }
 
-/** What a run needs of this machine. */
+/** Parts of this machine that a run needs. */
 export async function evolveOptions(
   deps: TaskDeps,
   project: RepositoryProject,

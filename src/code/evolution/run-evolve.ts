@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace } from "../../machine/operations/workspace.ts";
 import { LockedError, withLock } from "../../platform/process-lock.ts";
-import { workDeps } from "../../runner/worker/machine-deps.ts";
 import { mergeWorks, type MergedTask } from "../../runner/worker/task-branches.ts";
 import { taskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { maxUsage } from "../../contract/budgets.ts";
@@ -71,7 +70,7 @@ export interface EvolveCall {
   readonly onPlan: (planned: Planned) => void;
 }
 
-/** Plans a run, makes and judges its changes one after the other, and reports; an unfinished run is continued. */
+/** Plans a run, tries its changes one by one, and reports; continues an unfinished run. */
 export async function evolve(
   context: OperationContext,
   input: EvolveInput,
@@ -93,6 +92,9 @@ export async function evolve(
   });
 }
 
+/** Long enough to break the lock of a process that has died. */
+const lockWaitMs = 500;
+
 /** @param body has the runs of the project for itself */
 async function exclusively<T>(
   context: OperationContext,
@@ -101,7 +103,7 @@ async function exclusively<T>(
 ): Promise<Result<T, Failure>> {
   const { processes } = await context.runtime();
   try {
-    return await withLock(runs.lock, processes, AbortSignal.abort(), body);
+    return await withLock(runs.lock, processes, AbortSignal.timeout(lockWaitMs), body);
   } catch (error) {
     if (!(error instanceof LockedError)) throw error;
     return fail("in_use", "another `shim code evolve` is at work in this project: end it with Ctrl-C first.");
@@ -136,7 +138,7 @@ async function planAndWork(
   return workOn(context, options, run, call.signal);
 }
 
-/** What the user allows and chooses for the run; what code runs is never chosen by what is changed. */
+/** Choices of the user for the run; the code that is changed makes none of them. */
 function settingsOf(
   { paths }: OperationContext,
   { trust, tests: words }: EvolveInput,

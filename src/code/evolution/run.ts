@@ -50,7 +50,7 @@ const Run = z.object({
   allowsApi: z.boolean(),
   limits: RunLimits,
   facts: RunFacts,
-  /** Why it ended before all was tried; null: everything was, or it goes on. */
+  /** Why it ended before all was tried; null: everything was, or it is not over. */
   stopped: z.string().nullable(),
   changes: z.array(Change),
 });
@@ -61,7 +61,7 @@ const Runs = z.object({ version: z.literal(1), runs: z.array(Run) });
 const maxRuns = 50;
 const maxDecisions = 5_000;
 
-/** What is stored of the runs in one project of this machine, and of decisions on their changes. */
+/** Stored runs in one project of this machine, and decisions on their changes. */
 export class ProjectRuns {
   readonly #folder: string;
 

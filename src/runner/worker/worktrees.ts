@@ -296,39 +296,17 @@ async function removeIfCommitted(
 
 const maxAgeMs = 7 * 86_400_000;
 
-/** Without a task it is a transform's, and the next one removes it. */
-function leftByTasks(home: string): LeftWorktree[] {
-  return listWorktrees(home).filter(({ record }) => record.task > 0);
-}
-
 /** Removes worktrees left a week ago; git refuses those with uncommitted changes. */
 export async function removeOldWorktrees(deps: RemovalDeps & Pick<WorkDeps, "now">): Promise<string[]> {
   const removedFolders: string[] = [];
-  for (const left of leftByTasks(deps.home)) {
+  for (const left of listWorktrees(deps.home)) {
     const { folder, record, leftAt } = left;
+    // Without a task it is a transform's, and the next one removes it.
+    if (record.task === 0) continue;
     if (deps.now() - leftAt < maxAgeMs || !(await isFolderFree(deps.processes, folder, record))) continue;
     if (await removeLeftWorktree(deps.env, left)) removedFolders.push(folder);
   }
   return removedFolders;
-}
-
-export interface EndedTasks {
-  readonly repository: string;
-  readonly tasks: ReadonlySet<number>;
-  /** Epoch ms; numbers of another coordinator's tasks in older worktrees are not meant. */
-  readonly since: number;
-}
-
-/** Removes worktrees that a killed worker has left, and branches without work, of ended tasks. */
-export async function removeEnded(
-  { env, home, processes }: RemovalDeps,
-  { repository, tasks, since }: EndedTasks,
-): Promise<void> {
-  for (const left of leftByTasks(home)) {
-    const { folder, record, leftAt } = left;
-    const isMeant = record.repository === repository && tasks.has(record.task) && leftAt >= since;
-    if (isMeant && (await isFolderFree(processes, folder, record))) await removeLeftWorktree(env, left);
-  }
 }
 
 /** Its branch goes too where nothing is on it. @returns whether it is removed */

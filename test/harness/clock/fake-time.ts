@@ -165,4 +165,4 @@ export class Machine extends SleepingClocks {
 
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-export { seededRandom } from "#src/shared/seeded-random.ts";
+export { seededRandom } from "#harness/clock/seeded-random.ts";

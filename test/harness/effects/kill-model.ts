@@ -5,7 +5,7 @@ import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { Config } from "#src/contract/config.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { EffectNote, WorkState } from "#src/contract/work-state.ts";
-import { seededRandom } from "#src/shared/seeded-random.ts";
+import { seededRandom } from "#harness/clock/seeded-random.ts";
 
 /** Chats that work off a plan, are killed at any moment and continued, against what truly happened. */
 

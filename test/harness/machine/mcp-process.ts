@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, onTestFinished } from "vitest";
-import { McpConnection, record, type Message } from "#src/platform/mcp-connection.ts";
+import { McpConnection, record, type Message } from "#harness/machine/mcp-connection.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";

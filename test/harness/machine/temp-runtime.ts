@@ -13,7 +13,7 @@ import { Store } from "#src/store/store.ts";
 import { column, T0, tempHome } from "#harness/store/store-test.ts";
 import type { ReadingName, Readings, Source } from "#src/contract/readings.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { seededRandom } from "#src/shared/seeded-random.ts";
+import { seededRandom } from "#harness/clock/seeded-random.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { Crash } from "#src/machine/signals/crashes.ts";
 import { crashes, signals } from "#src/store/session-tables.ts";

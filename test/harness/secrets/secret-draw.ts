@@ -1,7 +1,7 @@
 /** Random characters from a seed, and what secrets and their look-alikes are made of. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { seededRandom } from "#src/shared/seeded-random.ts";
+import { seededRandom } from "#harness/clock/seeded-random.ts";
 
 export interface Draw {
   /** A whole number from 0 to `below - 1`. */

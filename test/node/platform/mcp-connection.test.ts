@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { LineReader, McpConnection } from "#src/platform/mcp-connection.ts";
+import { McpConnection } from "#harness/machine/mcp-connection.ts";
+import { LineReader } from "#src/platform/line-reader.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 /** Answers with what it was asked, after a line and two messages that answer nothing. */

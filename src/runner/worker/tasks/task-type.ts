@@ -139,6 +139,7 @@ export interface Work<Type extends TypeSettings> extends Pick<
   readonly stoppedAt?: ClaudeExecutorOptions["stoppedAt"];
 }
 
+/** Does tasks until there is none, or until it is asked to end. */
 export function runTasks<Type extends TypeSettings>(
   context: OperationContext,
   work: Work<Type>,
@@ -146,8 +147,7 @@ export function runTasks<Type extends TypeSettings>(
   return withWorkspace(context, (workspace) => runTasksIn(context, workspace, work));
 }
 
-/** Does tasks until there is none, or until it is asked to end. */
-export async function runTasksIn<Type extends TypeSettings>(
+async function runTasksIn<Type extends TypeSettings>(
   context: OperationContext,
   workspace: Workspace,
   work: Work<Type>,

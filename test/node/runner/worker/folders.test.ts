@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { removeEnded, removeOldWorktrees } from "#src/runner/worker/worktrees.ts";
+import { removeOldWorktrees } from "#src/runner/worker/worktrees.ts";
 import { git, withGit, write, GIT_ENV } from "#harness/machine/git-project.ts";
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
-import { aTask, whereOf, RepositoryRig, aDependent } from "#harness/worker/repository-rig.ts";
+import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
 it("each task gets a worktree of its own; its work is one commit by SHIM on its own branch @night", async () => {
   const rig = new RepositoryRig();
@@ -221,27 +221,4 @@ it("a worktree unused for a week is removed, unless something in it is not commi
   expect(await sweep(rig, 8)).toEqual([dirname(used ?? "")]);
   // That of the unused one holds no work.
   expect(rig.branches()).toHaveLength(2);
-});
-
-it("the worktrees of ended tasks are removed, and their branches where they hold no work", async () => {
-  const rig = new RepositoryRig();
-  const done = await rig.open(aTask(), { pid: 2 });
-  write(done.folder, { "a.txt": "two\n" });
-  const { work } = await done.finish(false);
-  const merge = await rig.open(aDependent({ 7: work }, 8), { pid: 2 });
-  const unused = await rig.open(aTask(null, 9), { pid: 2 });
-  const used = await rig.open(aTask(null, 10), { pid: 3 });
-  const open = await rig.open(aTask(null, 11), { pid: 2 });
-  rig.processes.kill(2);
-  const ended = { repository: join(rig.repository, ".git"), tasks: new Set([7, 8, 9, 10]), since: 0 };
-  const own = { home: rig.home, env: GIT_ENV, processes: rig.processes };
-  for (const others of [{ repository: rig.home }, { since: Date.now() + 60_000 }]) {
-    await removeEnded(own, { ...ended, ...others });
-    expect(existsSync(unused.folder)).toBe(true);
-  }
-  await removeEnded(own, ended);
-  const folders = [done, merge, unused, used, open].map(({ folder }) => existsSync(folder));
-  expect(folders).toEqual([false, false, false, true, true]);
-  const kept = [work?.branch, ...[merge, used, open].map((place) => whereOf(place).branch)];
-  expect(new Set(rig.branches())).toEqual(new Set(kept));
 });

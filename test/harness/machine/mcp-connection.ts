@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
-import { parseJson } from "../shared/json-fields.ts";
+import { parseJson } from "#src/shared/json-fields.ts";
 
 export interface Program {
   readonly command: string;
@@ -30,7 +30,7 @@ interface Waiting {
 
 const maxErrorChars = 10_000;
 
-/** A minimal client of MCP 2025-11-25 (stdio) for tests; the SDK is larger than what uses it. */
+/** A minimal client of MCP 2025-11-25 (stdio); the SDK is larger than what uses it. */
 export class McpConnection {
   readonly process: ChildProcessWithoutNullStreams;
   /** Settles when the process has exited and all its output was read. */
@@ -122,43 +122,4 @@ export class McpConnection {
 
 export function record(value: unknown): Message {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
-}
-
-/**
- * Splits text that comes in parts at "\n" alone: JSON may hold the other separators of lines. Skips
- * the rest of a line that is too long.
- */
-export class LineReader {
-  readonly #onLine: (line: string) => void;
-  readonly #maxChars: number;
-  #buffer = "";
-
-  constructor(onLine: (line: string) => void, maxChars: number) {
-    this.#maxChars = maxChars;
-    this.#onLine = onLine;
-  }
-
-  push(text: string): void {
-    let from = 0;
-    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", from)) {
-      this.#append(text.slice(from, end));
-      this.#emitLine();
-      from = end + 1;
-    }
-    this.#append(text.slice(from));
-  }
-
-  end(): void {
-    if (this.#buffer !== "") this.#emitLine();
-  }
-
-  #append(text: string): void {
-    if (this.#buffer.length < this.#maxChars) this.#buffer = (this.#buffer + text).slice(0, this.#maxChars);
-  }
-
-  #emitLine(): void {
-    const line = this.#buffer;
-    this.#buffer = "";
-    this.#onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
-  }
 }
