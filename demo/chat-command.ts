@@ -4,7 +4,7 @@ import { Option, type Command } from "commander";
 import { ok } from "../src/shared/result.ts";
 import { oneLine } from "../src/shared/format.ts";
 import { loadDriver } from "../src/store/open-driver.ts";
-import { failed } from "../src/cli/answer.ts";
+import { fail } from "../src/shared/result.ts";
 import type { Cli, CommandResult } from "../src/cli/cli.ts";
 import { formatChecks, GitMissing } from "./scene.ts";
 import { playClient } from "./client.ts";
@@ -31,8 +31,8 @@ async function showDemo(cli: Cli): Promise<CommandResult> {
     const result = await runDemo({ env, launch, now, driver, newId: randomUUID, progress, signal });
     return ok({ data: result, text: render(cli, result), isFailed: !result.isComplete });
   } catch (error) {
-    if (signal.aborted) return failed("interrupted", "interrupted; all that was started has been ended and removed.");
-    if (error instanceof GitMissing) return failed("git_missing", error.message);
+    if (signal.aborted) return fail("interrupted", "interrupted; all that was started has been ended and removed.");
+    if (error instanceof GitMissing) return fail("git_missing", error.message);
     throw error;
   }
 }

@@ -1,7 +1,6 @@
-import { errorTable, type ErrorCode } from "../contract/errors.ts";
-import type { OperationResult } from "../machine/operations/operation-context.ts";
+import { isBadInput, isRefusal, statusOf, type Failure } from "../contract/errors.ts";
 import { age, oneLine } from "../shared/format.ts";
-import { err, type Result } from "../shared/result.ts";
+import { err, fail } from "../shared/result.ts";
 import type { Cli } from "./cli.ts";
 
 /** Lines for people, of which those that do not apply are false or null; or a text, as a table. */
@@ -94,69 +93,38 @@ export interface Answer {
   readonly exit?: number;
 }
 
-/** Why a command did nothing; `message` says what to do. */
-export interface CommandError {
-  /** Absent: that of the code. */
-  readonly exit?: ExitCode;
-  readonly code: string;
-  readonly message: string;
-  readonly candidates?: readonly string[];
-  /** True: the usage of the command is shown as well. */
-  readonly isMistyped?: true;
-  /** A repeat may succeed; not printed. */
-  readonly isTransient?: boolean;
+/** Wrong usage that shows in the words of the command line alone: the usage of the command is shown as well. */
+export interface Mistyped extends Failure {
+  readonly isMistyped: true;
 }
 
 /** Bad input is wrong usage; a name that does not exist is not found. */
-export function exitOf({ exit, code }: CommandError): number {
-  if (exit !== undefined) return exit;
-  if (code === "ambiguous" || code === "wrong_usage") return exitCodes.wrongUsage;
+export function exitOf(failure: Failure): ExitCode {
+  const { code } = failure;
+  if (isBadInput(failure) || code === "ambiguous") return exitCodes.wrongUsage;
   if (code === "interrupted" || code === "stopped") return exitCodes.interrupted;
-  if (code === "not_found") return exitCodes.notFound;
-  const declared = Object.hasOwn(errorTable, code) ? errorTable[code as ErrorCode] : null;
-  if (declared === null) return exitCodes.failed;
-  if ("isBadInput" in declared) return exitCodes.wrongUsage;
-  return declared.status === 404 && code !== "unknown_operation" ? exitCodes.notFound : exitCodes.failed;
+  if (code === "lease_lost") return exitCodes.leaseLost;
+  const isUnknown = isRefusal(failure) && statusOf(code) === 404 && code !== "unknown_operation";
+  return isUnknown || code === "not_found" ? exitCodes.notFound : exitCodes.failed;
 }
 
-export type CliResult<T> = Result<T, CommandError>;
-
-export type FailedResult = { readonly ok: false; readonly error: CommandError };
-
-export function failed(code: string, message: string): FailedResult {
-  return err({ exit: exitCodes.failed, code, message });
-}
+export type Failed = ReturnType<typeof fail>;
 
 /** Ends a command after Ctrl-C that had nothing to show yet. */
-export const interrupted: FailedResult = err({
-  exit: exitCodes.interrupted,
-  code: "stopped",
-  message: "it was stopped.",
-});
+export const interrupted = fail("stopped", "it was stopped.");
 
-export function wrongUsage(message: string): FailedResult {
-  return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message });
+export function wrongUsage(message: string): Failed {
+  return fail("wrong_usage", message);
 }
 
-/** Wrong usage that shows in the words of the command line alone. */
-export function wrongWords(message: string): FailedResult {
-  return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message, isMistyped: true });
+export function wrongWords(message: string): { readonly ok: false; readonly error: Mistyped } {
+  return err({ code: "wrong_usage", message, isMistyped: true });
 }
 
-export function ambiguous(message: string, candidates: readonly string[]): FailedResult {
-  return err({ exit: exitCodes.wrongUsage, code: "ambiguous", message, candidates });
+export function ambiguous(message: string, candidates: readonly string[]): Failed {
+  return err({ code: "ambiguous", message, candidates });
 }
 
-export function notFound(message: string): FailedResult {
-  return err({ exit: exitCodes.notFound, code: "not_found", message });
-}
-
-/** A host's answer with the exit code of its refusal. */
-export function toCliResult<T>(answer: OperationResult<T>): CliResult<T> {
-  if (answer.ok) return answer;
-  const { code, message, candidates = [] } = answer.error;
-  if (code === "bad_input") return wrongUsage(message);
-  if (code === "not_found") return notFound(message);
-  if (code === "interrupted") return err({ code, message, exit: exitCodes.interrupted });
-  return code === "ambiguous" ? ambiguous(message, candidates) : failed(code, message);
+export function notFound(message: string): Failed {
+  return fail("not_found", message);
 }

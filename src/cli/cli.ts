@@ -7,18 +7,14 @@ import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
 import { formatAgo } from "../shared/format.ts";
-import { ok, type Result } from "../shared/result.ts";
+import { ok, type Result, fail } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { diskAdvice, StoreError } from "../store/store-error.ts";
 import {
   type Answer,
-  type CliResult,
-  type CommandError,
-  type FailedResult,
+  type Failed,
   exitCodes,
   exitOf,
-  failed,
-  toCliResult,
   interrupted,
   wrongUsage,
   cellsOf,
@@ -29,7 +25,7 @@ import type { Io } from "./io.ts";
 import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, wrapLine } from "./screen-text.ts";
 import { table } from "./table.ts";
 
-export type CommandResult = Result<Answer, CommandError>;
+export type CommandResult = Result<Answer>;
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -84,8 +80,9 @@ export class Cli {
   async call<Name extends MachineOperationName>(
     name: Name,
     input: MachineInput<Name>,
-  ): Promise<CliResult<MachineOutput<Name>>> {
-    return toCliResult(await this.runner.call(name, input));
+  ): Promise<Result<MachineOutput<Name>>> {
+    const answer = await this.runner.call(name, input);
+    return answer.ok || answer.error.code !== "bad_input" ? answer : wrongUsage(answer.error.message);
   }
 
   /** Does an operation of this machine, whose output is the answer's data. */
@@ -99,7 +96,7 @@ export class Cli {
   }
 
   /** Opens the machine's workspace for as long as `body` runs. */
-  async withWorkspace<T>(body: (workspace: Workspace) => Promise<CliResult<T>>): Promise<CliResult<T>> {
+  async withWorkspace<T>(body: (workspace: Workspace) => Promise<Result<T>>): Promise<Result<T>> {
     const opened = await this.runner.workspace();
     if (!opened.ok) return opened;
     try {
@@ -245,10 +242,10 @@ export class Cli {
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
-    const { code, candidates, isMistyped } = outcome.error;
+    const { code, candidates } = outcome.error;
     const message = withShimCommand(outcome.error.message, () => (isJson ? shimCommand(this.io) : this.command));
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
-    const usage = command !== undefined && !isJson && isMistyped === true ? this.#usageOf(command) : "";
+    const usage = command !== undefined && !isJson && "isMistyped" in outcome.error ? this.#usageOf(command) : "";
     this.io.stderr(`${this.wrap(this.verbatim(`${this.paint("red", "shim:")} ${message}${usage}`))}\n`);
     this.exitCode = exitOf(outcome.error);
   }
@@ -314,13 +311,13 @@ function hangingIndent(line: string, columns: number): string {
   return " ".repeat(textAt * 2 <= columns ? textAt : indent + 4);
 }
 
-function toFailure(error: unknown, home: string): FailedResult {
+function toFailure(error: unknown, home: string): Failed {
   if (error instanceof GitError && error.fault === "stopped") return interrupted;
-  if (error instanceof StoreError) return failed(error.code, error.message);
+  if (error instanceof StoreError) return fail(error.code, error.message);
   const fileError = fileErrorText(error, home);
-  if (fileError !== null) return failed("file_unusable", fileError);
+  if (fileError !== null) return fail("file_unusable", fileError);
   const message = messageOf(error);
-  return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
+  return fail("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
 /** Words behind `shim`. */
@@ -393,11 +390,11 @@ export async function confirmShown(
   cli.io.stderr(`${cli.verbatim(shown.join("\n"))}\n`);
   const reply = await cli.confirm(question, false);
   if (reply === "yes") return null;
-  return reply === "no" ? ok(unchanged) : failed("not_confirmed", unasked);
+  return reply === "no" ? ok(unchanged) : fail("not_confirmed", unasked);
 }
 
 /** Asks for one of several ways by its number. @returns its index; null: none was named */
-export async function askWhich(cli: Cli, count: number, unchanged: string): Promise<CliResult<number | null>> {
+export async function askWhich(cli: Cli, count: number, unchanged: string): Promise<Result<number | null>> {
   const reply = ((await cli.io.ask(`Which one? [${count === 1 ? "1" : `1-${count}`}, nothing: none] `)) ?? "").trim();
   if (reply === "") return ok(null);
   const index = /^\d{1,4}$/.test(reply) ? Number(reply) - 1 : -1;
@@ -410,8 +407,8 @@ export async function requireYes(
   question: string,
   { yes }: { readonly yes?: boolean },
   unasked = `${question} Confirm with --yes.`,
-): Promise<FailedResult | null> {
+): Promise<Failed | null> {
   const reply = await cli.confirm(question, yes === true);
   if (reply === "yes") return null;
-  return failed("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
+  return fail("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
 }

@@ -5,8 +5,7 @@ import type { LostPart, Native, Candidate, Plan, Start } from "../contract/machi
 import { codeOf } from "../shared/error.ts";
 import { unreadParts, pluralize, quotedTitle } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { err, ok } from "../shared/result.ts";
-import { failed, type CliResult } from "./answer.ts";
+import { err, ok, type Result, fail } from "../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 
 /** Clients that a command line can start. */
@@ -40,8 +39,8 @@ export function nameOf({ session, title, machine }: Pick<Candidate, "session" | 
 export async function withRecorded<T>(
   cli: Cli,
   session: string,
-  ask: (session: string) => Promise<CliResult<T>>,
-): Promise<CliResult<T>> {
+  ask: (session: string) => Promise<Result<T>>,
+): Promise<Result<T>> {
   if (/[/\\]|\.(?:jsonl|json|zst)$/.test(session)) {
     const imported = await importFile(cli, session);
     return imported.ok ? ask(imported.value) : imported;
@@ -59,7 +58,7 @@ export async function withRecorded<T>(
 }
 
 /** @param asked session of a database. @returns the session */
-export async function importFile(cli: Cli, path: string, asked?: string): Promise<CliResult<string>> {
+export async function importFile(cli: Cli, path: string, asked?: string): Promise<Result<string>> {
   const file = resolve(cli.io.cwd, path);
   const imported = await cli.call("transcripts.import", {
     file,
@@ -95,7 +94,7 @@ export async function continueSession(cli: Cli, session: string, options: Contin
     return printed(planned.value);
   }
   const hint = `\`shim resume ${planned.value.session} --print\` prints the brief.`;
-  if (refusal !== null) return failed(refusal.code, `${refusal.message} ${hint}`);
+  if (refusal !== null) return fail(refusal.code, `${refusal.message} ${hint}`);
   return startChat(cli, planned.value.session, start, {
     hint,
     score: planned.value.score.total,
@@ -145,11 +144,11 @@ async function startClient(cli: Cli, session: string, start: Start, how: Startin
     if (code === 0) return ok({ data: { session, exit: code }, text: "" });
     const isEarly = kind === "resume" && cli.io.now() - startedAt < earlyMs;
     const instead = isEarly ? await onEarlyEnd?.(session) : null;
-    return instead ?? failed("client_failed", `${command} ended with exit code ${code}. ${hint}`);
+    return instead ?? fail("client_failed", `${command} ended with exit code ${code}. ${hint}`);
   } catch (error) {
     const why = codeOf(error) === "ENOENT" ? "was not found on the PATH" : `could not be started (${String(error)})`;
     const byHand = kind === "resume" ? `, or start it yourself: ${[command, ...args].join(" ")}` : "";
-    return failed("client_not_started", `\`${command}\` ${why}. Install ${client}${byHand}. ${hint}`);
+    return fail("client_not_started", `\`${command}\` ${why}. Install ${client}${byHand}. ${hint}`);
   }
 }
 
@@ -162,7 +161,7 @@ export async function continueNatively(cli: Cli, session: string, options: Conti
   );
   if (!planned.ok) return planned;
   const { session: id, shortId, refusal } = planned.value;
-  if (refusal !== null) return failed(refusal.code, refusal.message);
+  if (refusal !== null) return fail(refusal.code, refusal.message);
   const written = await cli.call("recovery.make-native", { session: id, folder, ...client });
   if (!written.ok) {
     const brief = ["shim resume", shortId, ...(options.in === undefined ? [] : ["--in", options.in])].join(" ");

@@ -12,8 +12,8 @@ import { shellWord } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
 import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
 import { formatIssues } from "../shared/check-input.ts";
-import { ok } from "../shared/result.ts";
-import { type CliResult, type ExitCode, exitCodes, wrongUsage, type View, wrongWords } from "./answer.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { type ExitCode, exitCodes, wrongUsage, type View, wrongWords } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
 import { durationText, parseDuration, parseTime } from "./option-values.ts";
 
@@ -33,7 +33,7 @@ export interface OperationCommand<Name extends MachineOperationName> {
   /** Asked first; absent: the summary if it is destructive. */
   readonly question?: string;
   /** A refusal, or the question that only the input decides. */
-  readonly before?: (input: MachineInput<Name>, cli: Cli, options: Given) => Promise<CliResult<string | null>>;
+  readonly before?: (input: MachineInput<Name>, cli: Cli, options: Given) => Promise<Result<string | null>>;
   /** Exit code of an answer; default: 0. */
   readonly exitOf?: (output: MachineOutput<Name>) => ExitCode;
   /** Work besides, such as a warning. */

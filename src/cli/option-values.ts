@@ -2,8 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Json } from "../contract/values.ts";
-import { ok } from "../shared/result.ts";
-import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
+import { ok, type Result, fail } from "../shared/result.ts";
+import { notFound, wrongUsage } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
 /** From the smallest up; of two names of one unit, a help shows the last. */
@@ -71,11 +71,11 @@ export function durationOption(text: string): number {
 }
 
 /** @param description of its content, for error texts */
-export function readTextFile(cli: Cli, name: string, description: string, maxBytes: number): CliResult<string> {
+export function readTextFile(cli: Cli, name: string, description: string, maxBytes: number): Result<string> {
   const path = resolve(cli.io.cwd, name);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return notFound(`there is no file ${path}.`);
-  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file with ${description}.`);
+  if (found.isDirectory()) return fail("not_a_file", `${path} is a folder. Name a file with ${description}.`);
   if (found.size > maxBytes) return wrongUsage(`${path} has ${found.size} bytes; at most ${maxBytes}.`);
   return ok(readFileSync(path, "utf8"));
 }
@@ -83,13 +83,13 @@ export function readTextFile(cli: Cli, name: string, description: string, maxByt
 const maxPayloadBytes = 1_048_576;
 
 /** @param name of a file; -: the standard input */
-export async function readJson(cli: Cli, name: string): Promise<CliResult<Json>> {
+export async function readJson(cli: Cli, name: string): Promise<Result<Json>> {
   if (name === "-") return parseJson(await cli.io.readInput(), "stdin");
   const text = readTextFile(cli, name, "JSON", maxPayloadBytes);
   return text.ok ? parseJson(text.value, resolve(cli.io.cwd, name)) : text;
 }
 
-export function parseJson(text: string, from: string): CliResult<Json> {
+export function parseJson(text: string, from: string): Result<Json> {
   if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
   try {
     return ok(JSON.parse(text) as Json);

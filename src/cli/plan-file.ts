@@ -1,8 +1,8 @@
 import type * as z from "zod";
 import { readYaml, type YamlProblem, type YamlText } from "../platform/read-yaml.ts";
-import { ok } from "../shared/result.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { checkJsonShape, formatIssues } from "../shared/check-input.ts";
-import { wrongUsage, type CliResult } from "./answer.ts";
+import { wrongUsage } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import { readTextFile } from "./option-values.ts";
 
@@ -21,7 +21,7 @@ export function readInputFile<Schema extends z.ZodType>(
   file: string,
   what: string,
   expected: ExpectedInput<Schema>,
-): CliResult<z.input<Schema>> {
+): Result<z.input<Schema>> {
   const text = readTextFile(cli, file, what, expected.maxChars);
   if (!text.ok) return text;
   const read = readYaml(text.value);

@@ -13,8 +13,8 @@ import { shellWord } from "../platform/shim-command.ts";
 import { findBadInput, badInputText } from "../shared/check-input.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { err, ok } from "../shared/result.ts";
-import { type CliResult, type FailedResult, textOf, type Shown } from "./answer.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { type Failed, textOf, type Shown } from "./answer.ts";
 import { limitOption, requireYes, type Cli, type CommandResult } from "./cli.ts";
 import { declareCommand, type Given } from "./operation-command.ts";
 
@@ -23,7 +23,7 @@ export interface Work<Name extends CallName> {
   readonly link: Workspace;
   readonly input: InputOf<Name>;
   /** Does the operation, with some fields changed; a list is read to its end or its limit. */
-  readonly call: (changed?: Partial<InputOf<Name>>) => Promise<CliResult<OutputOf<Name>>>;
+  readonly call: (changed?: Partial<InputOf<Name>>) => Promise<Result<OutputOf<Name>>>;
   /** Values of the command's own options. */
   readonly options: Given;
   /** Short id and title of a chat, where the command is labelled. */
@@ -34,7 +34,7 @@ interface WorkspaceCommand<Name extends CallName, Data> {
   readonly operation: Name;
   /** Fields of the command, where the operation nests them; `read` makes its input of them. */
   readonly fields?: z.ZodObject;
-  readonly read?: (typed: Given, cli: Cli, options: Given) => Promise<CliResult<InputOf<Name>>>;
+  readonly read?: (typed: Given, cli: Cli, options: Given) => Promise<Result<InputOf<Name>>>;
   /** Fields that are arguments, in this order; the others are options. */
   readonly args?: readonly string[];
   /** Fields that the command line does not offer, besides those of every write. */
@@ -54,9 +54,9 @@ interface WorkspaceCommand<Name extends CallName, Data> {
   /** False: a destructive operation that a person means by the words of the command. */
   readonly isAsked?: false;
   /** Work instead of the one call. */
-  readonly run?: (work: Work<Name>) => Promise<CliResult<Data>>;
+  readonly run?: (work: Work<Name>) => Promise<Result<Data>>;
   /** Why an answer is a failure of the command; null: it is none. */
-  readonly refuse?: (data: Data, input: InputOf<Name>) => FailedResult | null;
+  readonly refuse?: (data: Data, input: InputOf<Name>) => Failed | null;
   readonly view: (data: Data, cli: Cli, work: Work<Name>) => Shown | Promise<Shown>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
@@ -119,17 +119,17 @@ async function work<Name extends CallName, Data>(
   const self = "self" in operations[operation].input.shape ? await link.self() : null;
   if (self?.ok === false) return self;
   const input = (self ? { self: self.value, ...typed } : typed) as InputOf<Name>;
-  const call = async (changed?: Partial<InputOf<Name>>): Promise<CliResult<OutputOf<Name>>> => {
+  const call = async (changed?: Partial<InputOf<Name>>): Promise<Result<OutputOf<Name>>> => {
     const { limit: max = usualLimit, cursor } = options as { readonly limit?: number; readonly cursor?: string };
     const whole = { ...input, ...changed };
     const answer = isPaged(operation)
       ? await link.list<PagedOperation>(operation, whole as InputOf<PagedOperation>, omitUndefined({ max, cursor }))
       : await link.call<CallName>(operation, whole);
-    return answer as CliResult<OutputOf<Name>>;
+    return answer as Result<OutputOf<Name>>;
   };
   const label = isLabelled ? await chatLabels(cli) : (chat: string) => chat;
   const context: Work<Name> = { cli, link, input, call, options, label };
-  const done = run ? await run(context) : ((await call()) as CliResult<Data>);
+  const done = run ? await run(context) : ((await call()) as Result<Data>);
   if (!done.ok) return done;
   const failure = refuse?.(done.value, input);
   if (failure) return failure;
@@ -155,7 +155,7 @@ export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
 }
 
 /** @param text beginning of its id or title */
-export async function findChat(cli: Cli, text: string): Promise<CliResult<string>> {
+export async function findChat(cli: Cli, text: string): Promise<Result<string>> {
   const found = await cli.call("team.find-chat", { chat: text });
   return found.ok ? ok(found.value.chat) : found;
 }

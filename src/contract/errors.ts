@@ -76,7 +76,7 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
-/** Codes that a machine gives where no coordinator refused. */
+/** Codes that a machine gives where no coordinator refused. Never reused either. */
 const machineErrorTable = {
   /** No coordinator was reached in time: nothing has happened. */
   unreachable: { status: 503, retry: "later" },
@@ -116,121 +116,126 @@ const machineErrorTable = {
   store_readonly: { status: 500, retry: "never" },
   store_newer: { status: 500, retry: "never" },
   store_upkeep: { status: 503, retry: "never" },
+  interrupted: { status: 503, retry: "never" },
+  stopped: { status: 503, retry: "never" },
+  /** Of the words of a command line. */
+  wrong_usage: { status: 400, retry: "never", isBadInput: true },
+  lease_lost: { status: 409, retry: "never" },
+  reserved: { status: 409, retry: "never" },
+  tests_failed: { status: 422, retry: "never" },
+  edge_unreachable: { status: 503, retry: "later" },
+  bad_address: { status: 409, retry: "never" },
+  ambiguous: { status: 409, retry: "never" },
+  config_invalid: { status: 409, retry: "never" },
+  checkpoint_damaged: { status: 500, retry: "never" },
+  file_exists: { status: 409, retry: "never" },
+  files_left: { status: 409, retry: "never" },
+  less_safe: { status: 409, retry: "never" },
+  busy: { status: 409, retry: "never" },
+  switched_off: { status: 409, retry: "never" },
+  cannot_end: { status: 409, retry: "never" },
+  ended: { status: 409, retry: "never" },
+  budget_spent: { status: 402, retry: "never" },
+  import_refused: { status: 422, retry: "never" },
+  not_a_file: { status: 422, retry: "never" },
+  not_built: { status: 409, retry: "never" },
+  no_git: { status: 409, retry: "never" },
+  no_page: { status: 409, retry: "never" },
+  port_unusable: { status: 409, retry: "never" },
+  offline: { status: 503, retry: "never" },
+  environment_decides: { status: 409, retry: "never" },
+  transcript_unusable: { status: 422, retry: "never" },
+  not_released: { status: 409, retry: "never" },
+  not_shown: { status: 409, retry: "never" },
+  token_needed: { status: 409, retry: "never" },
+  key_needed: { status: 409, retry: "never" },
+  key_unusable: { status: 409, retry: "never" },
+  secret_needed: { status: 409, retry: "never" },
+  no_project: { status: 409, retry: "never" },
+  no_snapshot: { status: 404, retry: "never" },
+  project_elsewhere: { status: 409, retry: "never" },
+  snapshot_missing: { status: 404, retry: "never" },
+  folder_not_empty: { status: 409, retry: "never" },
+  branch_exists: { status: 409, retry: "never" },
+  not_a_work_tree: { status: 409, retry: "never" },
+  commit_missing: { status: 404, retry: "never" },
+  bundle_unusable: { status: 409, retry: "never" },
+  restore_failed: { status: 500, retry: "never" },
+  not_offered: { status: 409, retry: "never" },
+  still_running: { status: 409, retry: "never" },
+  rescue_failed: { status: 500, retry: "never" },
+  client_missing: { status: 409, retry: "never" },
+  not_written: { status: 500, retry: "never" },
+  not_given: { status: 409, retry: "never" },
+  not_taken: { status: 409, retry: "never" },
 } as const satisfies Record<string, Entry>;
-
-/** Codes that only operations of a machine give, with their statuses. */
-const operationErrorTable = {
-  interrupted: 503,
-  edge_unreachable: 503,
-  bad_address: 409,
-  ambiguous: 409,
-  config_invalid: 409,
-  checkpoint_damaged: 500,
-  file_exists: 409,
-  files_left: 409,
-  less_safe: 409,
-  busy: 409,
-  switched_off: 409,
-  cannot_end: 409,
-  ended: 409,
-  budget_spent: 402,
-  import_refused: 422,
-  not_a_file: 422,
-  not_built: 409,
-  no_git: 409,
-  no_page: 409,
-  port_unusable: 409,
-  offline: 503,
-  environment_decides: 409,
-  transcript_unusable: 422,
-  not_released: 409,
-  not_shown: 409,
-  token_needed: 409,
-  key_needed: 409,
-  key_unusable: 409,
-  secret_needed: 409,
-  no_project: 409,
-  no_snapshot: 404,
-  project_elsewhere: 409,
-  snapshot_missing: 404,
-  folder_not_empty: 409,
-  branch_exists: 409,
-  not_a_work_tree: 409,
-  commit_missing: 404,
-  bundle_unusable: 409,
-  restore_failed: 500,
-  not_offered: 409,
-  still_running: 409,
-  rescue_failed: 500,
-  client_missing: 409,
-  not_written: 500,
-  not_given: 409,
-  not_taken: 409,
-} as const satisfies Record<string, number>;
-
-/** Code of a refusal of a machine's operation. */
-export type OperationErrorCode = keyof typeof operationErrorTable | CallError["code"];
 
 export type MachineErrorCode = keyof typeof machineErrorTable;
 export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
+export type FailureCode = ErrorCode | MachineErrorCode;
 
-export interface Refusal<Code extends ErrorCode = ErrorCode> {
-  readonly code: Code;
+/** Why something was not done: refused, or not answered. `message` is for people, and says what to do. */
+export interface Failure {
+  readonly code: FailureCode;
   readonly message: string;
   readonly retryAfterMs?: number;
   /** Facts that a program needs beyond the code, such as the present version of a key. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+  /** Under which a call may be repeated. */
+  readonly requestId?: string;
+  /** Ids that an ambiguous one may mean. */
+  readonly candidates?: readonly string[];
 }
 
-/** Why a call has no result: refused by a coordinator, or not answered. */
-export interface CallError extends Omit<Refusal, "code"> {
-  readonly code: ErrorCode | MachineErrorCode;
-  readonly requestId?: string;
+/** Of the codes that one command alone gives: nothing reacts to them. */
+const usual: Entry = { status: 409, retry: "never" };
+const reactions: Readonly<Partial<Record<FailureCode, Entry>>> = { ...errorTable, ...machineErrorTable };
+
+function reactionTo(code: FailureCode): Entry {
+  return reactions[code] ?? usual;
 }
 
 /** May succeed later without a change. */
-export function isRetryable(code: ErrorCode): boolean {
-  const { retry } = errorTable[code];
+export function isRetryable(code: FailureCode): boolean {
+  const { retry } = reactionTo(code);
   return retry === "later" || retry === "when_free";
 }
 
-const reactions: Readonly<Record<CallError["code"], Entry>> = { ...errorTable, ...machineErrorTable };
-
-export function statusOf(code: OperationErrorCode): number {
-  const statuses: Readonly<Record<string, number>> = operationErrorTable;
-  return statuses[code] ?? reactions[code as CallError["code"]].status;
+export function statusOf(code: FailureCode): number {
+  return reactionTo(code).status;
 }
 
-export function isRefusal(error: CallError): error is Refusal {
-  return Object.hasOwn(errorTable, error.code);
+/** A coordinator has refused it. */
+export function isRefusal({ code }: Pick<Failure, "code">): boolean {
+  return Object.hasOwn(errorTable, code);
 }
 
 /** The limit of a token passes by itself; any other `throttled` is a limit of the caller. */
-export function retryOf({ code, details }: Pick<CallError, "code" | "details">): Retry {
+export function retryOf({ code, details }: Pick<Failure, "code" | "details">): Retry {
   const isTokenLimit = code === "throttled" && details?.["limit"] === "maxOperationsPerSecond";
-  return isTokenLimit ? "later" : reactions[code].retry;
+  return isTokenLimit ? "later" : reactionTo(code).retry;
 }
 
-export function isTransient(error: CallError): boolean {
+export function isTransient(error: Failure): boolean {
   return retryOf(error) === "later";
 }
 
-export function endOf({ code }: CallError): Reaction["ends"] {
-  return reactions[code].ends;
+export function endOf({ code }: Failure): Reaction["ends"] {
+  return reactionTo(code).ends;
 }
 
 /** A lost chat has lost its leases and claims, too. */
-export function isLost(error: CallError, what: "lease" | "claim"): boolean {
+export function isLost(error: Failure, what: "lease" | "claim"): boolean {
   const end = endOf(error);
   return end === what || end === "chat";
 }
 
 /** No repeat through this client has another answer. */
-export function isFinal(error: CallError): boolean {
+export function isFinal(error: Failure): boolean {
   const retry = retryOf(error);
   return retry === "never" || retry === "with_another_client";
 }
 
-export function isBadInput({ code }: CallError): boolean {
-  return reactions[code].isBadInput === true;
+export function isBadInput({ code }: Pick<Failure, "code">): boolean {
+  return reactionTo(code).isBadInput === true;
 }

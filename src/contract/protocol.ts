@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { errorTable, isRetryable, type ErrorCode, type Refusal } from "./errors.ts";
+import { errorTable, isRetryable, type ErrorCode, type Failure } from "./errors.ts";
 import { Id } from "./values.ts";
 
 /** Wire protocol. Version 1: chats, leases, elections, state, messages, tasks. */
@@ -42,13 +42,14 @@ export const WireError = z.object({
 });
 export type WireError = z.infer<typeof WireError>;
 
-export function toWire(refusal: Refusal): WireError {
-  return { ...refusal, retryable: isRetryable(refusal.code) };
+/** @param refusal of a coordinator: no other failure leaves one */
+export function toWire(refusal: Failure): WireError {
+  return { ...refusal, retryable: isRetryable(refusal.code) } as WireError;
 }
 
 /** JSON-RPC 2.0 (jsonrpc.org/specification) for both ends of a socket. Pure. */
 
-type FrameResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refusal };
+type FrameResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Failure };
 
 export interface RpcRequest {
   /** A notification has null and is not answered. */
@@ -105,7 +106,7 @@ function isId(id: unknown): id is string | number | null {
 }
 
 /** JSON-RPC codes; every other refusal is -32000 with its code in `data.code`. */
-const rpcCodes: Partial<Record<Refusal["code"], number>> = {
+const rpcCodes: Partial<Record<Failure["code"], number>> = {
   bad_input: -32_602,
   unknown_operation: -32_601,
   internal: -32_603,

@@ -1,7 +1,7 @@
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import type { ClaimedTaskReference } from "../contract/tasks.ts";
-import { type Result, err, ok } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as chats from "./chats/chats.ts";
 import * as due from "./due.ts";
@@ -80,7 +80,7 @@ export function run<Name extends EngineOperation>(
   actor: Actor,
   name: Name,
   input: CheckedInputOf<Name>,
-): Result<OutputOf<Name>, Refusal> {
+): Result<OutputOf<Name>> {
   return firstOf(runFirst(tx, actor, name, [input]));
 }
 
@@ -90,7 +90,7 @@ export function runFirst<Name extends EngineOperation>(
   actor: Actor,
   name: Name,
   inputs: List<CheckedInputOf<Name>>,
-): readonly Result<OutputOf<Name>, Refusal>[] {
+): readonly Result<OutputOf<Name>>[] {
   const withActor = { ...tx, actor };
   if (isListOperation(name)) return lists[name](withActor, inputs, actor);
   return [handlers[name as Exclude<Name, keyof ListHandlers>](withActor, inputs[0], actor)];
@@ -102,13 +102,13 @@ export function runUnlessFrozen<Name extends EngineOperation>(
   actor: Actor,
   name: Name,
   input: CheckedInputOf<Name>,
-): Result<OutputOf<Name>, Refusal> {
-  const once = (part: Tx): Result<OutputOf<Name>, Refusal> => run(part, actor, name, input);
+): Result<OutputOf<Name>> {
+  const once = (part: Tx): Result<OutputOf<Name>> => run(part, actor, name, input);
   return changesFrozen.has(name) ? once(tx) : unlessFrozen(tx, once);
 }
 
 /** Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
-export function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+export function followUpOf(input: unknown, refusal: Failure): ((tx: Pick<Tx, "sql">) => void) | null {
   if (refusal.code !== "stale_claim") return null;
   const { self, task, claim } = input as ClaimedTaskReference;
   return (tx) => countLateCall(tx, task, claim, self.chat);
@@ -191,8 +191,8 @@ export class EngineHost {
     actor: Actor,
     name: Name,
     input: CheckedInputOf<Name>,
-    after: (tx: Tx, result: Result<OutputOf<Name>, Refusal>) => void = () => undefined,
-  ): Result<OutputOf<Name>, Refusal> {
+    after: (tx: Tx, result: Result<OutputOf<Name>>) => void = () => undefined,
+  ): Result<OutputOf<Name>> {
     const result = this.run((tx) => {
       const done = firstOf(runFirst(tx, actor, name, [input]));
       after(tx, done);
@@ -207,10 +207,10 @@ export class EngineHost {
    * Runs one transaction; a refusal or an exception rolls it back with its hints.
    * @param isForced also changes a frozen workspace
    */
-  run<T>(work: (tx: Tx) => Result<T, Refusal>, isForced = false): Result<T, Refusal> {
+  run<T>(work: (tx: Tx) => Result<T>, isForced = false): Result<T> {
     if (this.#isTogether) return this.#runPart(work, isForced);
-    let refused: Result<never, Refusal> | null = null;
-    return this.#runOrRollBack<Result<T, Refusal>>(
+    let refused: Result<never> | null = null;
+    return this.#runOrRollBack<Result<T>>(
       () => {
         const result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
         if (result.ok) return result;
@@ -242,8 +242,8 @@ export class EngineHost {
     );
   }
 
-  #runPart<T>(work: (tx: Tx) => Result<T, Refusal>, isForced: boolean): Result<T, Refusal> {
-    let result: Result<T, Refusal>;
+  #runPart<T>(work: (tx: Tx) => Result<T>, isForced: boolean): Result<T> {
+    let result: Result<T>;
     try {
       result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
     } catch {

@@ -1,4 +1,3 @@
-import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import type { Rows } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
@@ -38,7 +37,7 @@ function toCursor(table: string, key: Key): string {
   return JSON.stringify([table, ...key]);
 }
 
-function exportPage(tx: Tx, after: string | undefined): Result<OutputOf<"workspace.export">, Refusal> {
+function exportPage(tx: Tx, after: string | undefined): Result<OutputOf<"workspace.export">> {
   const start = after === undefined ? { at: 0, key: null } : readCursor(after);
   const table = start && moved[start.at];
   if (!table) return err({ code: "bad_input", message: "after is not the cursor of a page" });
@@ -95,7 +94,7 @@ function writeImport({ sql }: Tx, importing: Importing): void {
 
 type Import = CheckedInputOf<"workspace.import">;
 
-function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspace.import">, Refusal> {
+function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspace.import">> {
   const { id, part, page, counts, quietMs } = input;
   const current = readImport(tx);
   if (part === 0 && current?.id !== id) return begin(tx, id);
@@ -111,7 +110,7 @@ function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspa
 }
 
 /** Chats and what machines have synced may be there: both come again by themselves. */
-function begin(tx: Tx, id: string): Result<OutputOf<"workspace.import">, Refusal> {
+function begin(tx: Tx, id: string): Result<OutputOf<"workspace.import">> {
   const used = readImport(tx) ? [] : [tasks, schedules, state].filter((one) => one.count(tx.sql) > 0);
   if (used.length > 0) {
     const what = used.map(({ name }) => name).join(", ");
@@ -151,7 +150,7 @@ interface Finish extends Pick<Import, "id" | "quietMs"> {
   readonly by: string;
 }
 
-function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"workspace.import">, Refusal> {
+function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"workspace.import">> {
   for (const table of moved) {
     const stored = table === metaTable ? countMoved(tx.sql) : table.count(tx.sql);
     const given = counts[table.name] ?? 0;

@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import type { CallError } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
 import { version } from "../contract/version.ts";
 import type { LocalCalls, Runtime } from "../runtime/runtime.ts";
@@ -116,7 +115,7 @@ export class WorkspaceClient {
   };
 
   /** Registers the chat, and again whenever the coordinator counts it as gone. */
-  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, CallError>> {
+  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
     const metadata = { version, ...chat.metadata };
     const registered = this.#registration.setChat({ ...chat, metadata }, deadlineMs);

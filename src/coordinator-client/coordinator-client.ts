@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import type { Health } from "../contract/chats.ts";
-import { type CallError, isTransient } from "../contract/errors.ts";
+import { isTransient, type Failure } from "../contract/errors.ts";
 import {
   type CallInput,
   type CallName,
@@ -16,7 +16,7 @@ import {
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { fullJitter, repeat } from "../shared/async-work.ts";
-import { type Result, err, ok } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import type { WorkspaceClient } from "./client.ts";
 import { pause, untilAborted, type Platform, newId } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";
@@ -28,7 +28,7 @@ export type Call = <Name extends CallName>(
   name: Name,
   input: CallInput<Name>,
   deadlineMs?: number,
-) => Promise<Result<OutputOf<Name>, CallError>>;
+) => Promise<Result<OutputOf<Name>>>;
 
 /** A workspace's coordinator, in this process or over the network; never throws for either. */
 export type CoordinatorClient = Pick<
@@ -48,10 +48,10 @@ export interface RepeatOptions {
   readonly signal: AbortSignal;
   /** Aborted: the pause ends at once. */
   readonly wake?: () => AbortSignal;
-  readonly isRetryable?: (error: CallError) => boolean;
+  readonly isRetryable?: (error: Failure) => boolean;
 }
 
-export const gaveUpCode = "gave_up" satisfies CallError["code"];
+export const gaveUpCode = "gave_up" satisfies Failure["code"];
 const firstPauseMs = 500;
 
 /** Repeats a call that takes effect once, until it is answered or given up. */
@@ -60,12 +60,12 @@ export async function callUntilAnswered<Name extends CallName>(
   name: Name,
   input: CallInput<Name>,
   { timeoutMs, maxPauseMs, signal, wake, isRetryable = isTransient }: RepeatOptions,
-): Promise<Result<OutputOf<Name>, CallError>> {
-  const gaveUp: Result<never, CallError> = err({
+): Promise<Result<OutputOf<Name>>> {
+  const gaveUp: Result<never> = err({
     code: gaveUpCode,
     message: "the report did not reach the coordinator: no answer",
   });
-  return repeat<Result<OutputOf<Name>, CallError>>(
+  return repeat<Result<OutputOf<Name>>>(
     async () => (signal.aborted ? null : await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp,
     (answer, attempt) => {
       const isFinal = answer.ok || answer === gaveUp || !isRetryable(answer.error);
@@ -77,7 +77,7 @@ export async function callUntilAnswered<Name extends CallName>(
 
 /** @param attempt how many have failed before, which lengthens the pause @returns ms */
 export function pauseBeforeRetry(
-  { retryAfterMs = 0 }: CallError,
+  { retryAfterMs = 0 }: Failure,
   attempt: number,
   maxPauseMs: number,
   random: () => number,
@@ -121,7 +121,7 @@ export function statusReporter(
 export interface ClaimResult {
   readonly tasks: readonly ClaimedTask[];
   readonly since: Instant;
-  readonly error: CallError | null;
+  readonly error: Failure | null;
 }
 
 /** @param types empty: all */

@@ -7,7 +7,7 @@ import {
   maxAnswerChars,
 } from "../contract/protocol.ts";
 import { closeCodes } from "../contract/sockets.ts";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { isOperation, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
 import {
   isEngineOperation,
@@ -30,7 +30,7 @@ import type { StorageSql } from "./storage-sql.ts";
 
 interface AdmissionOptions {
   readonly sql: StorageSql;
-  readonly authenticate: (credentials: Credentials) => Result<Bearer, Refusal>;
+  readonly authenticate: (credentials: Credentials) => Result<Bearer>;
   readonly throttle: Throttle;
   readonly load: LoadShedder;
   readonly engine: EngineHost;
@@ -43,9 +43,9 @@ interface AdmissionOptions {
 }
 
 /** The JSON text of a result. */
-export type CallAnswer = Result<string, Refusal>;
+export type CallAnswer = Result<string>;
 
-type Checked = Result<OperationRequest, Refusal>;
+type Checked = Result<OperationRequest>;
 
 /** A request on its way in, with the verdicts so far. */
 interface Incoming {
@@ -53,9 +53,9 @@ interface Incoming {
   readonly request: RpcRequest | null;
   readonly decode: () => Checked;
   /** Runs in place of the operation's own handler. */
-  readonly work?: ((tx: Tx, actor: Actor) => Result<unknown, Refusal>) | undefined;
+  readonly work?: ((tx: Tx, actor: Actor) => Result<unknown>) | undefined;
   /** By the throttle, or for the load. */
-  refused?: Refusal | null;
+  refused?: Failure | null;
   checked?: Checked;
 }
 
@@ -207,7 +207,7 @@ export class Admission {
     return text;
   }
 
-  #refuse({ bearer, perSecond, now }: Caller, one: Incoming): Refusal | null {
+  #refuse({ bearer, perSecond, now }: Caller, one: Incoming): Failure | null {
     const { throttle, load, refusals } = this.#options;
     one.refused = throttle.take(bearer.id, shareOf(one), perSecond, now) ?? load.refuse(one.request?.method ?? "");
     if (one.refused) refusals.add(one.refused);
@@ -223,8 +223,8 @@ export class Admission {
     return true;
   }
 
-  #perform(caller: Caller, one: Incoming): Result<unknown, Refusal> {
-    let result: Result<unknown, Refusal>;
+  #perform(caller: Caller, one: Incoming): Result<unknown> {
+    let result: Result<unknown>;
     try {
       const checked = decodeOnce(one);
       result = checked.ok ? this.#run(caller, checked.value, one.work) : checked;
@@ -238,11 +238,7 @@ export class Admission {
     return result;
   }
 
-  #run(
-    { bearer, socket }: Caller,
-    { name, input }: OperationRequest,
-    work: Incoming["work"],
-  ): Result<unknown, Refusal> {
+  #run({ bearer, socket }: Caller, { name, input }: OperationRequest, work: Incoming["work"]): Result<unknown> {
     const { engine, host } = this.#options;
     const refused =
       checkScope(name, bearer.scope) ?? rejectChat(socket, name, input) ?? this.#checkStorage(name, input);
@@ -255,7 +251,7 @@ export class Admission {
   }
 
   /** Refuses what grows when the storage is nearly full. */
-  #checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
+  #checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Failure | null {
     const { engine, sql, size } = this.#options;
     if (engine.tx().isFull !== true || effectOf(name, input, sql) !== "grow") return null;
     return {
@@ -287,8 +283,8 @@ export class Admission {
 
 /** Processor time that counting a request as one covers. */
 const microsInRequest = 100;
-const notARequest: Refusal = { code: "bad_input", message: "not a JSON-RPC 2.0 request" };
-const tooLong: Refusal = {
+const notARequest: Failure = { code: "bad_input", message: "not a JSON-RPC 2.0 request" };
+const tooLong: Failure = {
   code: "too_large",
   message: `the answers before this one have ${maxAnswerChars} characters; this request was not run: send it in another frame`,
 };
@@ -327,7 +323,7 @@ function groupsOf(requests: readonly Incoming[]): Incoming[][] {
 /** Returns null where a request is refused, or must not run: the answers before it are too long. */
 function answerTexts(
   group: readonly Incoming[],
-  results: readonly Result<unknown, Refusal>[],
+  results: readonly Result<unknown>[],
   before: number,
 ): (string | null)[] | null {
   let chars = before;
@@ -341,7 +337,7 @@ function answerTexts(
   return texts;
 }
 
-function answerText(request: RpcRequest | null, result: Result<unknown, Refusal>): string | null {
+function answerText(request: RpcRequest | null, result: Result<unknown>): string | null {
   return request?.id === null ? null : JSON.stringify(toAnswer(request?.id ?? null, result));
 }
 

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import type { CheckedInputOf } from "../contract/operations.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
@@ -139,7 +139,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   }
 
   /** Creates the workspace. A repeat succeeds while its token is valid. */
-  create(token: tokens.NewToken): Result<{ id: string }, Refusal> {
+  create(token: tokens.NewToken): Result<{ id: string }> {
     return this.#event(() => {
       if (this.#isCreated && this.#requireBearer(token).ok) return ok({ id: token.id });
       if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace already exists" });
@@ -157,7 +157,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     return this.#groupCommit.run(() => this.#admission.call(credentials, name, input));
   }
 
-  #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
+  #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer> {
     if (!this.#isCreated) return err({ code: "unknown_workspace", message: "there is no such workspace" });
     const found = tokens.toBearer(this.#tokenRows.get(id), hash, this.now());
     return found
@@ -165,7 +165,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       : err({ code: "unauthenticated", message: "the token was revoked, has expired, or is unknown" });
   }
 
-  checkToken(credentials: Credentials): Result<null, Refusal> {
+  checkToken(credentials: Credentials): Result<null> {
     const bearer = this.#requireBearer(credentials);
     return bearer.ok ? ok(null) : bearer;
   }
@@ -208,7 +208,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     credentials: Credentials,
     request: RestoreRequest,
     id: string,
-  ): Promise<Result<RestorePlan & { readonly bookmark: string }, Refusal>> {
+  ): Promise<Result<RestorePlan & { readonly bookmark: string }>> {
     const { to, isDryRun } = request;
     const plan = await this.#groupCommit.run(() =>
       this.#admission.call(credentials, "workspace.restore", request, (tx, { machine }) =>
@@ -240,7 +240,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
    */
   async delete(credentials: Credentials, input: CheckedInputOf<"workspace.delete">): Promise<CallAnswer> {
     const isMeant = input.name === this.ctx.id.name;
-    const other: Refusal = { code: "bad_input", message: `this workspace is ${this.ctx.id.name}, not ${input.name}` };
+    const other: Failure = { code: "bad_input", message: `this workspace is ${this.ctx.id.name}, not ${input.name}` };
     const asked = await this.#groupCommit.run(() =>
       this.#admission.call(credentials, "workspace.delete", input, () => (isMeant ? ok(null) : err(other))),
     );

@@ -1,4 +1,4 @@
-import { errorTable, type Refusal } from "../contract/errors.ts";
+import { statusOf, type Failure } from "../contract/errors.ts";
 import { ticketProtocol } from "../contract/protocol.ts";
 import { closeCodes } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
@@ -40,7 +40,7 @@ export class Connections {
       throttle,
       closeSocket: (socket, code, reason) => this.close(socket, code, reason),
     });
-    if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
+    if (refused) return Response.json(refused, { status: statusOf(refused.code) });
     if (ticket !== null && !this.useTicket(JSON.parse(ticket) as Ticket))
       return Response.json(refusal, { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();
@@ -109,7 +109,7 @@ export interface Ticket {
 
 const key = "used_tickets";
 
-const refusal: Refusal<"unauthenticated"> = {
+const refusal: Failure = {
   code: "unauthenticated",
   message: "the ticket was used, or is too old",
 };
@@ -175,7 +175,7 @@ function checkCanOpen(
   { settings, now }: Tx,
   token: string,
   { sockets, throttle, closeSocket }: OpenOptions,
-): Refusal | null {
+): Failure | null {
   const { maxOperationsPerSecond, maxSocketsPerToken, maxSockets, lostSocketGraceMs } = settings;
   const waitMs = throttle.closedFor(token, maxOperationsPerSecond, now);
   if (waitMs > 0) {

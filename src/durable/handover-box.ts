@@ -1,4 +1,4 @@
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import type { HandoverStatus, NewHandover } from "../contract/handovers.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { SealedBox, type BoxFacts } from "./sealed-box.ts";
@@ -30,7 +30,7 @@ export interface HashedClaim {
  * its own: who has the link has no token, and must not reach a workspace.
  */
 export class HandoverBox extends SealedBox<Facts> {
-  protected override readonly unknown: Refusal = {
+  protected override readonly unknown: Failure = {
     code: "unknown_handover",
     message: "there is no such hand-over, or its time is over: ask for a new link",
   };
@@ -39,7 +39,7 @@ export class HandoverBox extends SealedBox<Facts> {
     await this.begin({ owner, claimHash, parts, received: [], until: this.now() + forMs, taking: null });
   }
 
-  put(owner: string, part: number, envelope: string): Result<null, Refusal> {
+  put(owner: string, part: number, envelope: string): Result<null> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
     const { parts, taking, received } = facts.value;
@@ -50,7 +50,7 @@ export class HandoverBox extends SealedBox<Facts> {
     return ok(null);
   }
 
-  status(owner: string): Result<HandoverStatus, Refusal> {
+  status(owner: string): Result<HandoverStatus> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
     const { taking } = facts.value;
@@ -59,7 +59,7 @@ export class HandoverBox extends SealedBox<Facts> {
   }
 
   /** Binds it to the first machine that shows the claim; its repeat changes nothing. */
-  claim(claim: HashedClaim): Result<{ readonly parts: number }, Refusal> {
+  claim(claim: HashedClaim): Result<{ readonly parts: number }> {
     const facts = this.#claimed(claim);
     if (!facts.ok) return facts;
     const { parts, taking, received } = facts.value;
@@ -70,7 +70,7 @@ export class HandoverBox extends SealedBox<Facts> {
     return ok({ parts });
   }
 
-  read(claim: HashedClaim, part: number): Result<{ readonly envelope: string }, Refusal> {
+  read(claim: HashedClaim, part: number): Result<{ readonly envelope: string }> {
     const facts = this.#claimed(claim);
     if (!facts.ok) return facts;
     const { taking } = facts.value;
@@ -80,7 +80,7 @@ export class HandoverBox extends SealedBox<Facts> {
   }
 
   /** Deletes the parts: the machine that took it has all. */
-  finish(claim: HashedClaim): Result<null, Refusal> {
+  finish(claim: HashedClaim): Result<null> {
     const facts = this.#claimed(claim);
     if (!facts.ok) return facts;
     const { taking, parts } = facts.value;
@@ -91,7 +91,7 @@ export class HandoverBox extends SealedBox<Facts> {
   }
 
   /** Refused alike: no hand-over, another claim. */
-  #claimed({ claimHash, claimant }: HashedClaim): Result<Facts, Refusal> {
+  #claimed({ claimHash, claimant }: HashedClaim): Result<Facts> {
     const facts = this.facts();
     if (facts?.claimHash !== claimHash) return err(this.unknown);
     if (facts.taking === null || facts.taking.claimant === claimant) return ok(facts);

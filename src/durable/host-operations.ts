@@ -1,4 +1,3 @@
-import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import { protocolVersion } from "../contract/protocol.ts";
 import { closeCodes } from "../contract/sockets.ts";
@@ -94,12 +93,12 @@ export class HostOperations {
     input: CheckedInputOf<Name>,
     actor: Actor,
     socket: WebSocket | null,
-  ): Result<unknown, Refusal> {
+  ): Result<unknown> {
     return this.#handlers[name](input, actor, socket);
   }
 
   /** Effects on the host of an operation of the engine, in its transaction. */
-  follow(tx: Tx, name: OperationName, result: Result<unknown, Refusal>, socket: WebSocket | null): void {
+  follow(tx: Tx, name: OperationName, result: Result<unknown>, socket: WebSocket | null): void {
     if (name === "settings.set" || name === "epoch.raise") this.#options.engine.beginEvent();
     if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
   }
@@ -127,7 +126,7 @@ export class HostOperations {
   };
 
   /** Kept for ten seconds: however many scrape, the object reads the rows once. */
-  #sampleMetrics(): Result<OutputOf<"metrics">, Refusal> {
+  #sampleMetrics(): Result<OutputOf<"metrics">> {
     const { now } = this.#options.engine.tx();
     if (this.#sampled && isWithin(now - this.#sampled.at, keepSamplesMs)) return ok({ samples: this.#sampled.samples });
     return this.#options.engine.run((tx) => {
@@ -189,5 +188,5 @@ type HostHandlers = {
     input: CheckedInputOf<Name>,
     actor: Actor,
     socket: WebSocket | null,
-  ) => Result<unknown, Refusal>;
+  ) => Result<unknown>;
 };

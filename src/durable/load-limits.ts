@@ -1,4 +1,4 @@
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { metrics } from "../contract/metrics.ts";
 import type { Effect, Operation } from "../contract/operation.ts";
 import { operations, type CheckedInputOf, type OperationName, isOperation } from "../contract/operations.ts";
@@ -11,7 +11,7 @@ const codes: readonly string[] = metrics.shim_requests_refused_total.labels.code
 export class RefusalCounts {
   readonly #counts = new Map(codes.map((code) => [code, 0]));
 
-  add({ code }: Pick<Refusal, "code">): void {
+  add({ code }: Pick<Failure, "code">): void {
     const count = this.#counts.get(code);
     if (count !== undefined) this.#counts.set(code, count + 1);
   }
@@ -72,7 +72,7 @@ interface Level {
 export class Throttle {
   readonly #levels = new Map<string, Level>();
 
-  take(token: string, share: Share, perSecond: number, now: number, count = 1): Refusal | null {
+  take(token: string, share: Share, perSecond: number, now: number, count = 1): Failure | null {
     const level = this.#level(token, perSecond, now);
     if (level[share] >= 1) {
       level[share] -= count;
@@ -172,7 +172,7 @@ export class LoadShedder {
     this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow + micros / 1_000;
   }
 
-  refuse(name: string): Refusal | null {
+  refuse(name: string): Failure | null {
     if (this.#waitedMs + this.#doneMs < maxWaitOf(name)) return null;
     this.#refused += 1;
     return {

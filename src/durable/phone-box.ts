@@ -1,4 +1,4 @@
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
 import type { NewPhone, PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
@@ -32,7 +32,7 @@ const framesPerSecond = 400;
  * the phone has no token, and must not reach a workspace.
  */
 export class PhoneBox extends SealedBox<Facts> {
-  protected override readonly unknown: Refusal = {
+  protected override readonly unknown: Failure = {
     code: "unknown_phone",
     message: "this pairing is over: run `shim pair` again",
   };
@@ -49,7 +49,7 @@ export class PhoneBox extends SealedBox<Facts> {
     await this.begin({ owner, claimHash, ...nothing, until: this.now() + forMs });
   }
 
-  status(owner: string): Result<PhoneStatus, Refusal> {
+  status(owner: string): Result<PhoneStatus> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
     const { introduction, accessHash } = facts.value;
@@ -57,7 +57,7 @@ export class PhoneBox extends SealedBox<Facts> {
   }
 
   /** The first phone that shows the claim; its repeat changes nothing. */
-  introduce(phone: HashedClaimant, introduction: string): Result<null, Refusal> {
+  introduce(phone: HashedClaimant, introduction: string): Result<null> {
     const facts = this.#claimed(phone);
     if (!facts.ok) return facts;
     if (facts.value.introduction === null) this.save({ ...facts.value, claimant: phone.claimant, introduction });
@@ -65,7 +65,7 @@ export class PhoneBox extends SealedBox<Facts> {
   }
 
   /** The machine's user agrees: from now on the access secret opens the relay. */
-  async grant(owner: string, { grant, accessHash, forMs }: PhoneGrant): Promise<Result<null, Refusal>> {
+  async grant(owner: string, { grant, accessHash, forMs }: PhoneGrant): Promise<Result<null>> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
     if (facts.value.introduction === null)
@@ -74,13 +74,13 @@ export class PhoneBox extends SealedBox<Facts> {
     return ok(null);
   }
 
-  granted(phone: HashedClaimant): Result<{ readonly grant: string | null }, Refusal> {
+  granted(phone: HashedClaimant): Result<{ readonly grant: string | null }> {
     const facts = this.#claimed(phone);
     return facts.ok ? ok({ grant: facts.value.grant }) : facts;
   }
 
   /** For a phone whose socket was refused, which does not say why. */
-  check(accessHash: string): Result<null, Refusal> {
+  check(accessHash: string): Result<null> {
     return this.facts()?.accessHash === accessHash ? ok(null) : err(this.unknown);
   }
 
@@ -117,7 +117,7 @@ export class PhoneBox extends SealedBox<Facts> {
     this.webSocketClose(socket);
   }
 
-  #admit(owner: string | null, accessHash: string | null): Result<End, Refusal> {
+  #admit(owner: string | null, accessHash: string | null): Result<End> {
     const facts = this.facts();
     if (facts === null || facts.accessHash === null) return err(this.unknown);
     if (owner !== null) {
@@ -155,7 +155,7 @@ export class PhoneBox extends SealedBox<Facts> {
   }
 
   /** Refused alike: no pairing, another claim. */
-  #claimed({ claimHash, claimant }: HashedClaimant): Result<Facts, Refusal> {
+  #claimed({ claimHash, claimant }: HashedClaimant): Result<Facts> {
     const facts = this.facts();
     if (facts === null || facts.claimHash !== claimHash) return err(this.unknown);
     if (facts.claimant === null || facts.claimant === claimant) return ok(facts);

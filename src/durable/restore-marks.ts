@@ -1,5 +1,4 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf } from "../contract/operations.ts";
 import type { RestoreMark } from "../coordination/workspace/restore.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -34,7 +33,7 @@ export async function bookmarkAt(
   storage: Pick<DurableObjectStorage, "getBookmarkForTime">,
   time: number,
   now: number,
-): Promise<Result<string, Refusal>> {
+): Promise<Result<string>> {
   if (time >= now) return err({ code: "bad_input", message: "name a time that is over" });
   if (now - time > keptMs) return err({ code: "bad_input", message: "no more than the last 30 days can be put back" });
   try {

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
 const factsKey = "facts";
@@ -14,7 +14,7 @@ export interface BoxFacts {
 /** Outside of any workspace, for callers without a token; a machine of a workspace owns it. */
 export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
   /** Refuses a wrong owner and a wrong secret alike, and every caller once nothing is stored. */
-  protected abstract readonly unknown: Refusal;
+  protected abstract readonly unknown: Failure;
 
   /** Epoch ms; the only clock of the object. */
   protected now(): number {
@@ -22,7 +22,7 @@ export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
   }
 
   /** Deletes everything at once. */
-  async remove(owner: string): Promise<Result<null, Refusal>> {
+  async remove(owner: string): Promise<Result<null>> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
     await this.clear();
@@ -41,7 +41,7 @@ export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
     return facts !== undefined && facts.until > this.now() ? facts : null;
   }
 
-  protected owned(owner: string): Result<Facts, Refusal> {
+  protected owned(owner: string): Result<Facts> {
     const facts = this.facts();
     return facts?.owner === owner ? ok(facts) : err(this.unknown);
   }

@@ -1,5 +1,5 @@
 import { notificationFrame, type RpcRequest, maxChatsPerSocket } from "../contract/protocol.ts";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { syncHintEveryMs } from "../contract/sync.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
@@ -141,7 +141,7 @@ export class Sockets implements Presence {
 }
 
 /** Whether the connection can represent one more chat. */
-export function rejectChat(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
+export function rejectChat(socket: WebSocket | null, name: string, input: unknown): Failure | null {
   const attachment = socket && name === "chats.register" ? attachmentOf(socket) : null;
   if (!attachment) return null;
   if (attachment.isPage) return { code: "forbidden", message: "chats are not open to web pages" };
@@ -157,7 +157,7 @@ export function canRollBack(request: RpcRequest | null): boolean {
   return request === null || (request.method !== "chats.register" && isEngineOperation(request.method));
 }
 
-export function socketOnly(name: string): Result<never, Refusal> {
+export function socketOnly(name: string): Result<never> {
   return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
 }
 

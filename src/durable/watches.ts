@@ -1,4 +1,3 @@
-import type { Refusal } from "../contract/errors.ts";
 import { notificationFrame } from "../contract/protocol.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import * as changes from "../coordination/kernel/changes.ts";
@@ -59,10 +58,7 @@ export class Watches {
     this.#takeWritten();
   }
 
-  watch(
-    socket: WebSocket,
-    { watch: id, prefix }: CheckedInputOf<"state.watch">,
-  ): Result<OutputOf<"state.watch">, Refusal> {
+  watch(socket: WebSocket, { watch: id, prefix }: CheckedInputOf<"state.watch">): Result<OutputOf<"state.watch">> {
     const attachment = attachmentOf(socket);
     if (!attachment) return err({ code: "internal", message: "this connection is not known" });
     const others = attachment.watches.filter((one) => one.id !== id);

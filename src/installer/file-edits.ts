@@ -7,7 +7,7 @@ import { createPrivateFolder, writeAtomically } from "../platform/private-files.
 import type { Launch } from "../platform/shim-command.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
-import { type Result, err, ok } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { settingAt } from "../shared/setting-keys.ts";
 import type { Backup } from "./apply.ts";
 import { type Settings, formatOf, update, objectIn } from "./settings.ts";

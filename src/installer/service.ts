@@ -1,8 +1,9 @@
+import type { Failure } from "../contract/errors.ts";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Launch } from "../platform/shim-command.ts";
 import { writeAtomically } from "../platform/private-files.ts";
-import { type Failure, fail, type Result, err, ok } from "../shared/result.ts";
+import { fail, err, ok, type Result } from "../shared/result.ts";
 import type { Machine } from "./targets.ts";
 
 export interface ServiceSite {
@@ -28,16 +29,16 @@ export function findServiceObstacle({ machine, runQuietly }: ServiceSite, path: 
   const reason =
     asked === null ? "systemctl was not found" : `the systemd of your user does not answer (${asked.text.trim()})`;
   const message = `${reason}: nothing was changed. It may work in your own login session (not \`su\` or \`sudo\`); otherwise start \`shim worker supervise\` at login in another way. \`shim worker service install --dry-run\` shows the unit.`;
-  return { code: "no_user_systemd", message };
+  return fail("no_user_systemd", message).error;
 }
 
 function findForeignFile(path: string): Failure | null {
   if (!existsSync(path) || readFileSync(path, "utf8").includes(ownMark)) return null;
-  return { code: "not_ours", message: `${path} was not written by SHIM; move it away first.` };
+  return fail("not_ours", `${path} was not written by SHIM; move it away first.`).error;
 }
 
 /** Writes the unit, and starts the supervisor. */
-export function installService(site: ServiceSite, path: string, text: string): Result<void, Failure> {
+export function installService(site: ServiceSite, path: string, text: string): Result<void> {
   mkdirSync(dirname(path), { recursive: true });
   writeAtomically(path, text, { mode: 0o644 });
   const reloaded = systemctl(site, ["daemon-reload"]);
@@ -45,7 +46,7 @@ export function installService(site: ServiceSite, path: string, text: string): R
 }
 
 /** Refuses a file that SHIM has not written. */
-export function isInstalled(path: string): Result<boolean, Failure> {
+export function isInstalled(path: string): Result<boolean> {
   const foreign = findForeignFile(path);
   return foreign ? err(foreign) : ok(existsSync(path));
 }
@@ -56,14 +57,14 @@ export function serviceState({ runQuietly }: ServiceSite): string {
   return runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
 }
 
-export function removeService(site: ServiceSite, path: string): Result<void, Failure> {
+export function removeService(site: ServiceSite, path: string): Result<void> {
   const disabled = systemctl(site, ["disable", "--now", unitName]);
   if (!disabled.ok) return disabled;
   rmSync(path, { force: true });
   return systemctl(site, ["daemon-reload"]);
 }
 
-function systemctl({ runQuietly }: ServiceSite, args: readonly string[]): Result<void, Failure> {
+function systemctl({ runQuietly }: ServiceSite, args: readonly string[]): Result<void> {
   const ran = runQuietly("systemctl", ["--user", ...args]);
   if (ran?.code === 0) return ok(undefined);
   const problem = ran?.text.trim() ?? "systemctl was not found";

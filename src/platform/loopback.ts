@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { Hono, type Context, type MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { statusOf, type OperationErrorCode } from "../contract/errors.ts";
+import { statusOf, type FailureCode } from "../contract/errors.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { parseObject, type JsonObject } from "../shared/json-fields.ts";
 import { dataHeaders, isOwnHost, loopbackOrigins } from "../shared/page-security.ts";
@@ -32,7 +32,7 @@ export function loopbackApp(): LoopbackApp {
 
 export function refuse(
   context: LoopbackContext,
-  code: OperationErrorCode,
+  code: FailureCode,
   message: string,
   status: number = statusOf(code),
 ): Response {

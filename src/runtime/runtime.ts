@@ -1,5 +1,4 @@
 import type { Config } from "../contract/config.ts";
-import type { CallError } from "../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import type { Log } from "../platform/log-file.ts";
 import type { Paths } from "../platform/paths.ts";
@@ -51,7 +50,7 @@ export interface LocalCalls {
     name: Name,
     input: InputOf<Name>,
     timeoutMs: number,
-  ): Result<OutputOf<Name>, CallError> | Promise<Result<OutputOf<Name>, CallError>>;
+  ): Result<OutputOf<Name>> | Promise<Result<OutputOf<Name>>>;
   /** Calls `listener` after commits of others, soon after each. @returns ends that */
   onCommit(listener: () => void): () => void;
   close(): void;

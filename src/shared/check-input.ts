@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import {
   isOperation,
   operations,
@@ -105,14 +105,14 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 const maxDepth = 100;
 
 /** Refuses JSON that later code would fail on or silently lose. */
-export function checkJsonShape(value: unknown, depthLeft = maxDepth): Refusal | null {
+export function checkJsonShape(value: unknown, depthLeft = maxDepth): Failure | null {
   if (typeof value !== "object" || value === null) return null;
   if (depthLeft === 0) return { code: "bad_input", message: `JSON is nested at most ${maxDepth} deep` };
   if (Object.hasOwn(value, "__proto__")) return { code: "bad_input", message: "no field may have the name __proto__" };
   return Array.isArray(value) ? checkItems(value, depthLeft - 1) : checkValues(value, depthLeft - 1);
 }
 
-function checkItems(items: readonly unknown[], depthLeft: number): Refusal | null {
+function checkItems(items: readonly unknown[], depthLeft: number): Failure | null {
   for (const item of items) {
     const problem = checkJsonShape(item, depthLeft);
     if (problem) return problem;
@@ -121,7 +121,7 @@ function checkItems(items: readonly unknown[], depthLeft: number): Refusal | nul
 }
 
 /** `Object.values` would cost twice as much. */
-function checkValues(fields: object, depthLeft: number): Refusal | null {
+function checkValues(fields: object, depthLeft: number): Failure | null {
   for (const name in fields) {
     const problem = checkJsonShape((fields as Record<string, unknown>)[name], depthLeft);
     if (problem) return problem;
@@ -135,13 +135,13 @@ export interface OperationRequest<Name extends OperationName = OperationName> {
 }
 
 /** Checks the JSON shape before any recursion over it, then the fields. */
-export function checkInput(name: string, input: unknown): Result<OperationRequest, Refusal> {
+export function checkInput(name: string, input: unknown): Result<OperationRequest> {
   const problem = checkJsonShape(input);
   return problem ? err(problem) : checkFields(name, input);
 }
 
 /** Refuses unknown operations, unknown fields and values out of bounds, without effects. */
-export function checkFields(name: string, input: unknown): Result<OperationRequest, Refusal> {
+export function checkFields(name: string, input: unknown): Result<OperationRequest> {
   if (!isOperation(name))
     return err({ code: "unknown_operation", message: `there is no operation ${formatName(name)}` });
   const checked = compiledInputOf(name)(input);
@@ -153,7 +153,7 @@ export function checkFields(name: string, input: unknown): Result<OperationReque
 }
 
 /** Refuses input that no coordinator takes; `self` and request id may be added later. */
-export function findBadInput(name: CallName, input: object): Refusal | null {
+export function findBadInput(name: CallName, input: object): Failure | null {
   const { shape } = operations[name].input;
   const later = { self: exampleSelf, requestId: "r1" };
   const added = Object.fromEntries(Object.entries(later).filter(([field]) => field in shape));
@@ -177,7 +177,7 @@ function formatName(name: string): string {
 }
 
 /** Each scope contains those before it. */
-export function checkScope(name: OperationName, scope: Scope): Refusal | null {
+export function checkScope(name: OperationName, scope: Scope): Failure | null {
   const needed = operations[name].scope;
   if (scopes.indexOf(scope) >= scopes.indexOf(needed)) return null;
   return { code: "forbidden", message: `${name} needs a token of scope ${needed}; this one has ${scope}` };

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fail, type Failure, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, run, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
@@ -36,10 +36,10 @@ const maxPacks = 50;
  *
  * @returns how many snapshots are left in the repository
  */
-export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly left: number }, Failure>> {
+export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly left: number }>> {
   const { repository, checkpointIds } = input;
   if (!existsSync(repository)) return ok({ left: 0 });
-  return withTimeLimit<Result<{ readonly left: number }, Failure>>(
+  return withTimeLimit<Result<{ readonly left: number }>>(
     input,
     (signal) =>
       withRepository(input, repository, null, signal, async (opened) => {

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import type { OperationErrorCode } from "../contract/errors.ts";
+import type { FailureCode } from "../contract/errors.ts";
 import { removeLeftovers, temporaryNames } from "../platform/leftovers.ts";
 import { temporaryBeside } from "../platform/private-files.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -54,7 +54,7 @@ export interface RestoreResult {
 }
 
 export interface RestoreRefusal {
-  readonly code: OperationErrorCode;
+  readonly code: FailureCode;
   readonly message: string;
 }
 

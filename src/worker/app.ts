@@ -1,6 +1,6 @@
 import { Hono, type MiddlewareHandler, type Next } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { operations, type OutputOf, isOperation, type OperationName } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
@@ -85,7 +85,7 @@ async function restoreWorkspace(
   return epoch === null ? errorResponse({ code: "restore_unavailable", message }) : answer(epoch);
 }
 
-const failed: Refusal = {
+const failed: Failure = {
   code: "internal",
   message: "the workspace was not deleted, or not all of it: repeat it",
   retryAfterMs: 1_000,
@@ -99,13 +99,11 @@ async function deleteWorkspace(
 ): Promise<Response> {
   const checked = check(operations["workspace.delete"].input, input);
   if (!checked.ok) return errorResponse(checked.error);
-  const answer = await stub
-    .delete(credentials, checked.value)
-    .catch((error: unknown): Result<string, Refusal> | null => {
-      // The object ends itself when all is deleted, which is an error here.
-      logProblem("a workspace is deleted", { error: String(error) });
-      return null;
-    });
+  const answer = await stub.delete(credentials, checked.value).catch((error: unknown): Result<string> | null => {
+    // The object ends itself when all is deleted, which is an error here.
+    logProblem("a workspace is deleted", { error: String(error) });
+    return null;
+  });
   if (answer?.ok === false) return errorResponse(answer.error);
   if (await env.COORDINATOR.getByName(workspace).isCreated()) return errorResponse(failed);
   await env.RESTORE_MARKS?.getByName(workspace).clear();
@@ -175,7 +173,7 @@ for (const [name, operation] of Object.entries<Operation>(operations)) {
 function limitBody({
   maxBodyBytes: maxSize = defaultMaxBodyBytes,
 }: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
-  const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${maxSize} bytes` };
+  const tooLarge: Failure = { code: "too_large", message: `a body has at most ${maxSize} bytes` };
   return bodyLimit({ maxSize, onError: () => errorResponse(tooLarge) });
 }
 
@@ -272,7 +270,7 @@ async function connect(context: AppContext): Promise<Response> {
   const headers = new Headers({ upgrade: "websocket", [innerHeaders.token]: id, [innerHeaders.hash]: hash });
   if ("ticket" in caller.value) headers.set(innerHeaders.ticket, JSON.stringify(caller.value.ticket));
   const response = await stub.fetch("https://coordinator/connect", { headers });
-  return response.status === 101 ? response : errorResponse(await response.json<Refusal>());
+  return response.status === 101 ? response : errorResponse(await response.json<Failure>());
 }
 
 function newId(): string {

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import * as z from "zod";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { oldestProtocolVersion, protocolVersion, ticketLifeMs, ticketProtocol } from "../contract/protocol.ts";
 import { secretProblem } from "../contract/secrets.ts";
 import type { Credentials } from "../durable/attachments.ts";
@@ -32,7 +32,7 @@ export interface TokenCaller extends Caller {
 }
 
 /** Keeps tokens that are unsigned or for another workspace away from the object. */
-export async function authenticate(context: AppContext): Promise<Result<Caller, Refusal>> {
+export async function authenticate(context: AppContext): Promise<Result<Caller>> {
   if (!isProtocolSupported(context)) {
     const served = `${oldestProtocolVersion} to ${protocolVersion}`;
     return err({ code: "unsupported_protocol", message: `protocol ${served} is served; update the older side` });
@@ -45,7 +45,7 @@ export async function authenticateToken(
   context: AppContext,
   token: string | null,
   requested: string | null,
-): Promise<Result<TokenCaller, Refusal>> {
+): Promise<Result<TokenCaller>> {
   const problem = secretProblem("SHIM_SIGNING_SECRET", context.env.SHIM_SIGNING_SECRET);
   if (problem) return err(misconfigured(problem));
   const claims = token === null ? null : await tokens.read(tokens.signingSecrets(context.env), token);
@@ -62,7 +62,7 @@ function isProtocolSupported(context: AppContext): boolean {
   return version >= oldestProtocolVersion && version <= protocolVersion;
 }
 
-function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | null): Refusal | null {
+function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | null): Failure | null {
   if (expiresAt !== null && expiresAt <= Date.now()) {
     return { code: "unauthenticated", message: "the token has expired; ask for a new one" };
   }
@@ -71,13 +71,13 @@ function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string 
 }
 
 /** Approximate and per location: sheds floods, and is no quota. */
-async function checkRateLimit({ env }: AppContext, key: string): Promise<Refusal | null> {
+async function checkRateLimit({ env }: AppContext, key: string): Promise<Failure | null> {
   if (!(await isOverLimit(env.RATE_LIMITER, key))) return null;
   return { code: "rate_limited", message: "too many requests", retryAfterMs: 10_000 };
 }
 
 /** Counts only failures: callers behind NAT or on loopback share an address. */
-export async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> {
+export async function failedAuthentication({ env, req }: AppContext): Promise<Failure> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
   const message = "too many requests from this address had no valid token or secret; try again in a minute";
@@ -88,7 +88,7 @@ export async function failedAuthentication({ env, req }: AppContext): Promise<Re
 export async function checkClientLimit(
   { env, req }: AppContext,
   kind: "register" | "authorize" | "exchange",
-): Promise<Refusal | null> {
+): Promise<Failure | null> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, `${kind} ${key}`))) return null;
   const message = "too many requests of clients from this address; try again in a minute";
@@ -100,7 +100,7 @@ async function isOverLimit(limiter: RateLimit | undefined, key: string): Promise
 }
 
 /** Refuses where the deployment's secret is too weak. */
-export async function requireDeploymentAdmin(context: AppContext): Promise<Result<void, Refusal>> {
+export async function requireDeploymentAdmin(context: AppContext): Promise<Result<void>> {
   const { SHIM_ADMIN_SECRET: secret, SHIM_SIGNING_SECRET: signing } = context.env;
   const problem = secretProblem("SHIM_ADMIN_SECRET", secret) ?? secretProblem("SHIM_SIGNING_SECRET", signing);
   const given = readBearerToken(context);
@@ -111,14 +111,14 @@ export async function requireDeploymentAdmin(context: AppContext): Promise<Resul
 }
 
 /** A token signed by this deployment is no guess. */
-async function refuseGuess(context: AppContext, given: string | null): Promise<Refusal> {
+async function refuseGuess(context: AppContext, given: string | null): Promise<Failure> {
   const { env } = context;
   const isSigned = given !== null && Boolean(env.SHIM_SIGNING_SECRET);
   const isToken = isSigned && (await tokens.read(tokens.signingSecrets(env), given)) !== null;
   return isToken ? unauthenticated : failedAuthentication(context);
 }
 
-function misconfigured(problem: string): Refusal {
+function misconfigured(problem: string): Failure {
   logProblem("the deployment is not set up", { problem });
   const remedy = "set another value: `wrangler secret put`, or .dev.vars on this machine";
   return { code: "internal", message: `${problem}; ${remedy}`, retryAfterMs: 60_000 };
@@ -220,7 +220,7 @@ export interface PageCaller extends Caller {
 }
 
 /** Only this deployment's own page, with a ticket that it has asked for. */
-export async function authenticatePage(context: AppContext): Promise<Result<PageCaller, Refusal>> {
+export async function authenticatePage(context: AppContext): Promise<Result<PageCaller>> {
   const { req, env } = context;
   const origin = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };
   if (!isFromPage(origin, [ownOrigin(context)])) return err(forbidden("sockets are not open to other web pages"));
@@ -230,6 +230,6 @@ export async function authenticatePage(context: AppContext): Promise<Result<Page
   return ok({ workspace, credentials, stub: coordinatorOf(context, workspace), ticket: { id, expiresAt } });
 }
 
-function forbidden(message: string): Refusal {
+function forbidden(message: string): Failure {
   return { code: "forbidden", message };
 }

@@ -7,7 +7,7 @@ import {
   type ConsentDescription,
   type ConsentTransaction,
 } from "@cloudflare/workers-oauth-provider";
-import { errorTable } from "../contract/errors.ts";
+import { statusOf } from "../contract/errors.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { authenticateToken, checkClientLimit, type AppContext, type TokenCaller } from "./callers.ts";
 import { readForm, textOf } from "./inputs.ts";
@@ -17,7 +17,7 @@ import { html } from "hono/html";
 /** The pages on which a person lets a client act with a token of the workspace. */
 export async function authorize(context: AppContext, config: OAuthConfig): Promise<Response> {
   const refused = await checkClientLimit(context, "authorize");
-  if (refused) return problemPage(refused.message, errorTable[refused.code].status);
+  if (refused) return problemPage(refused.message, statusOf(refused.code));
   const oauth = serverOf(config).getOAuthApi(context.env);
   try {
     return await (context.req.method === "POST" ? decide(context, oauth) : ask(context, oauth, null));

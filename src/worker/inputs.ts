@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { type Refusal, errorTable } from "../contract/errors.ts";
+import { statusOf, type Failure } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { toWire } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
@@ -11,7 +11,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { AppContext } from "./callers.ts";
 
 /** Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
-function parseQuery(url: string): Result<Readonly<Record<string, string>>, Refusal> {
+function parseQuery(url: string): Result<Readonly<Record<string, string>>> {
   const query = new Map<string, string>();
   for (const part of new URL(url).search.slice(1).split("&").filter(Boolean)) {
     const nameAndValue = decodePart(part);
@@ -33,7 +33,7 @@ function decodePart(part: string): [name: string, value: string] | null {
   }
 }
 
-export function readQuery({ input }: Operation, url: string): Result<Readonly<Record<string, unknown>>, Refusal> {
+export function readQuery({ input }: Operation, url: string): Result<Readonly<Record<string, unknown>>> {
   const query = parseQuery(url);
   return query.ok ? ok(fromTexts(input, query.value)) : query;
 }
@@ -43,7 +43,7 @@ interface Body {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-export async function readBody(context: AppContext): Promise<Result<Body, Refusal>> {
+export async function readBody(context: AppContext): Promise<Result<Body>> {
   try {
     const bytes = await context.req.arrayBuffer();
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes) || "{}";
@@ -60,7 +60,7 @@ export async function readBody(context: AppContext): Promise<Result<Body, Refusa
 export async function readInput<Output>(
   context: AppContext,
   schema: Parameters<typeof check<Output>>[0],
-): Promise<Result<Output, Refusal>> {
+): Promise<Result<Output>> {
   const body = await readBody(context);
   return body.ok ? check(schema, body.value.value) : body;
 }
@@ -80,26 +80,26 @@ export const NewWorkspace = z.strictObject({
   requestId: Id.optional(),
 });
 
-export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output, Refusal> {
+export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);
   return err({ code: "bad_input", message: formatIssues(parsed.error) });
 }
 
-export function errorResponse(refusal: Refusal): Response {
+export function errorResponse(refusal: Failure): Response {
   const headers: Record<string, string> = refusal.retryAfterMs
     ? { "retry-after": String(Math.ceil(refusal.retryAfterMs / 1_000)) }
     : {};
-  return Response.json({ error: toWire(refusal) }, { status: errorTable[refusal.code].status, headers });
+  return Response.json({ error: toWire(refusal) }, { status: statusOf(refusal.code), headers });
 }
 
-export const unauthenticated: Refusal = {
+export const unauthenticated: Failure = {
   code: "unauthenticated",
   message: "a valid token is needed: Authorization: Bearer <token>",
 };
 
 /** An overloaded object must not be retried at once (Durable Objects error handling). */
-export function toRefusal(error: unknown): Refusal {
+export function toRefusal(error: unknown): Failure {
   const isOverloaded =
     typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
   return isOverloaded

@@ -1,6 +1,6 @@
 import { cors } from "hono/cors";
 import type { Next } from "hono";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import {
@@ -53,7 +53,7 @@ export async function handleMcp(context: AppContext): Promise<Response> {
 }
 
 /** Asks the workspace each time: a token may have been revoked since. */
-async function authenticateHolder(context: AppContext): Promise<Result<TokenCaller, Refusal>> {
+async function authenticateHolder(context: AppContext): Promise<Result<TokenCaller>> {
   const { token, scope } = await readGrant(context);
   const caller = await authenticateToken(context, token, null);
   if (!caller.ok) return caller;
@@ -88,7 +88,7 @@ export async function handleOAuth(context: AppContext): Promise<Response> {
 }
 
 /** A client learns from it where the metadata of this resource are (RFC 9728). */
-function refuse(context: AppContext, refusal: Refusal): Response {
+function refuse(context: AppContext, refusal: Failure): Response {
   const response = errorResponse(refusal);
   if (refusal.code !== "unauthenticated") return response;
   const isInvalid = readBearerToken(context) !== null;

@@ -22,7 +22,7 @@ import {
 } from "../contract/operations.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { isRead } from "../shared/check-input.ts";
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
 import { redactInput } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
@@ -127,7 +127,7 @@ async function callTool(caller: TokenCaller, name: string, given: unknown): Prom
 }
 
 /** Otherwise the SDK would answer with the message of the failure. */
-async function runSafely(run: () => Promise<Result<string, Refusal>>): Promise<Result<string, Refusal>> {
+async function runSafely(run: () => Promise<Result<string>>): Promise<Result<string>> {
   try {
     return await run();
   } catch (error) {
@@ -140,7 +140,7 @@ async function runTool(
   caller: TokenCaller,
   { operation, filled, input: schema }: RemoteTool,
   given: unknown,
-): Promise<Result<string, Refusal>> {
+): Promise<Result<string>> {
   const checked = check(schema, given ?? {});
   if (!checked.ok) return err({ ...checked.error, message: `${operation}: ${checked.error.message}` });
   const named = await fillFields(caller, filled);
@@ -158,7 +158,7 @@ function chatOf({ id }: TokenCaller["claims"]): string {
 async function fillFields(
   caller: TokenCaller,
   filled: readonly FilledField[],
-): Promise<Result<{ readonly self?: Self; readonly by?: string }, Refusal>> {
+): Promise<Result<{ readonly self?: Self; readonly by?: string }>> {
   const chat = chatOf(caller.claims);
   if (!filled.includes("self")) return ok(filled.includes("by") ? { by: chat } : {});
   const { machine } = caller.claims;
@@ -174,7 +174,7 @@ async function call<Name extends OperationName>(
   { stub, credentials }: TokenCaller,
   name: Name,
   input: InputOf<Name>,
-): Promise<Result<string, Refusal>> {
+): Promise<Result<string>> {
   return stub.call(credentials, name, input);
 }
 
@@ -183,7 +183,7 @@ async function callFitting(
   caller: TokenCaller,
   name: Offered,
   input: InputOf<Offered> & { readonly limit?: number | undefined },
-): Promise<Result<string, Refusal>> {
+): Promise<Result<string>> {
   const answer = await call(caller, name, input);
   if (!answer.ok) return answer;
   const text = leaveOut(name, answer.value);
@@ -221,7 +221,7 @@ function toResult(text: string): CallToolResult {
   return { content: [{ type: "text", text }] };
 }
 
-function toErrorResult({ code, message, retryAfterMs }: Refusal): CallToolResult {
+function toErrorResult({ code, message, retryAfterMs }: Failure): CallToolResult {
   const later = retryAfterMs === undefined ? "" : ` Try again in ${age(Math.max(retryAfterMs, 1_000))}.`;
   return { ...toResult(`${code}: ${message.replace(/\.?$/, ".")}${later}`), isError: true };
 }

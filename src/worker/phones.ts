@@ -1,4 +1,4 @@
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { phoneProtocol } from "../contract/phone-frames.ts";
 import { NewPhone, PhoneClaimant, PhoneGrant, PhoneIntroduction } from "../contract/phones.ts";
 import type { PhoneBox } from "../durable/phone-box.ts";
@@ -76,5 +76,5 @@ async function connect(context: AppContext, headers: Readonly<Record<string, str
   if (!box.ok) return errorResponse(box.error);
   const response = await box.value.fetch("https://phone/connect", { headers: { upgrade: "websocket", ...headers } });
   if (response.status === 101) return response;
-  return errorResponse(await refuse(context, phones, await response.json<Refusal>()));
+  return errorResponse(await refuse(context, phones, await response.json<Failure>()));
 }

@@ -1,4 +1,4 @@
-import type { Refusal } from "../contract/errors.ts";
+import type { Failure } from "../contract/errors.ts";
 import { BoxId } from "../contract/sealed-boxes.ts";
 import { hashOf, randomText } from "../pairing/sealing.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -15,10 +15,10 @@ export interface Boxes<Box extends Rpc.DurableObjectBranded> {
   readonly kind: "handover" | "phone";
   readonly namespace: (env: Env) => DurableObjectNamespace<Box>;
   /** Answer to an id not made here. An object refuses a wrong secret with the same code. */
-  readonly unknown: Refusal;
+  readonly unknown: Failure;
 }
 
-export type Answer = Promise<Result<unknown, Refusal>>;
+export type Answer = Promise<Result<unknown>>;
 
 const signatureChars = 22;
 
@@ -28,7 +28,7 @@ async function signatureOf(secret: string, kind: string, name: string): Promise<
 }
 
 /** @returns the id of a token that may work in the workspace */
-export async function ownerOf(context: AppContext): Promise<Result<string, Refusal>> {
+export async function ownerOf(context: AppContext): Promise<Result<string>> {
   const caller = await authenticateToken(context, readBearerToken(context), context.req.param("workspace") ?? "");
   if (!caller.ok) return caller;
   const { stub, credentials, claims } = caller.value;
@@ -59,7 +59,7 @@ export async function createBox<Box extends Rpc.DurableObjectBranded, Input>(
 export async function boxOf<Box extends Rpc.DurableObjectBranded>(
   context: AppContext,
   { kind, namespace, unknown }: Boxes<Box>,
-): Promise<Result<DurableObjectStub<Box>, Refusal>> {
+): Promise<Result<DurableObjectStub<Box>>> {
   const id = BoxId.safeParse(context.req.param("id"));
   const isOwn = id.success && (await isOwnId(context.env, kind, id.data));
   return isOwn ? ok(namespace(context.env).getByName(id.data)) : err(await refusalOfGuess(context, unknown));
@@ -101,18 +101,18 @@ export async function ofClaimant<Box extends Rpc.DurableObjectBranded>(
 /** Counts a wrong secret as a failed authentication of its address. */
 export async function refuse(
   context: AppContext,
-  { unknown }: { readonly unknown: Refusal },
-  refusal: Refusal,
-): Promise<Refusal> {
+  { unknown }: { readonly unknown: Failure },
+  refusal: Failure,
+): Promise<Failure> {
   return refusal.code === unknown.code ? refusalOfGuess(context, refusal) : refusal;
 }
 
 /** @param refusal answer while the address is within its limit */
-async function refusalOfGuess(context: AppContext, refusal: Refusal): Promise<Refusal> {
+async function refusalOfGuess(context: AppContext, refusal: Failure): Promise<Failure> {
   const failed = await failedAuthentication(context);
   return failed.code === "rate_limited" ? failed : refusal;
 }
 
-function respond(answer: Result<unknown, Refusal>): Response {
+function respond(answer: Result<unknown>): Response {
   return answer.ok ? Response.json(answer.value ?? {}) : errorResponse(answer.error);
 }

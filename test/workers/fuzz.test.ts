@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi, type MockInstance } from "vitest";
-import { errorTable, type ErrorCode, type Refusal } from "#src/contract/errors.ts";
+import { errorTable, type ErrorCode } from "#src/contract/errors.ts";
 import { WireError } from "#src/contract/protocol.ts";
 import { commonErrors, type Operation } from "#src/contract/operation.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
@@ -34,7 +34,7 @@ afterEach(() => vi.restoreAllMocks());
 
 /** Each request that reaches an object is compared there with what it leaves behind. */
 function watchForChanges(name: "call" | "addToken"): void {
-  const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => Result<never, Refusal>;
+  const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => Result<never>;
   const spy = vi.spyOn(ChatCoordinator.prototype, name);
   spy.mockImplementation(function watched(this: ChatCoordinator, ...given: unknown[]) {
     const { ctx } = this as unknown as { ctx: DurableObjectState };

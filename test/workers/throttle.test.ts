@@ -1,5 +1,5 @@
 import { expect, vi } from "vitest";
-import type { Refusal } from "#src/contract/errors.ts";
+import type { Failure } from "#src/contract/errors.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { effectOf, keepsWork, LoadShedder } from "#src/durable/load-limits.ts";
@@ -97,11 +97,10 @@ it("first what adds and can come later is refused, then the rest, never what kee
 type Asked = readonly [name: OperationName, input: object];
 
 /** Asks all while a write is being committed, so that they are one event; null: done. */
-async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], waitMs = 0): Promise<(Refusal | null)[]> {
+async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], waitMs = 0): Promise<(Failure | null)[]> {
   const credentials = { id: workspace.tokenId, hash: await hashOf(workspace.token) };
   return workspace.inside(async (_state, object) => {
-    const call = async (...[name, input]: Asked): Promise<Result<string, Refusal>> =>
-      object.call(credentials, name, input);
+    const call = async (...[name, input]: Asked): Promise<Result<string>> => object.call(credentials, name, input);
     void call("state.set", { key: "first", value: 1 });
     const answers = asked.map((one) => call(...one));
     wait(waitMs);

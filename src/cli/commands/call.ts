@@ -11,9 +11,9 @@ import type { Scope } from "../../contract/workspaces.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { isRecord } from "../../shared/json-fields.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { fromTexts } from "../../shared/input-fields.ts";
-import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
+import { type Answer, exitCodes, notFound, wrongUsage, exitOf } from "../answer.ts";
 import { type Cli, type CommonOptions, requireYes } from "../cli.ts";
 import { readJson } from "../option-values.ts";
 import { shellWord } from "../../platform/shim-command.ts";
@@ -55,9 +55,8 @@ export function addCommand(program: Command, cli: Cli): void {
         ? await cli.call(name, input.value)
         : await cli.withWorkspace((link) => callWorkspace(link, name, input.value));
       if (answer.ok) return ok({ data: answer.value, text: [JSON.stringify(answer.value, null, 2)], isVerbatim: true });
-      const { exit, code, message } = answer.error;
-      const isBadInput = exit === exitCodes.wrongUsage || code === "bad_input";
-      return isBadInput ? err({ ...answer.error, message: `${message} ${exampleOf(name)}` }) : answer;
+      const isMisused = exitOf(answer.error) === exitCodes.wrongUsage;
+      return isMisused ? err({ ...answer.error, message: `${answer.error.message} ${exampleOf(name)}` }) : answer;
     },
   );
 }
@@ -105,7 +104,7 @@ async function inputOf(
   name: Callable,
   fields: readonly string[],
   { input: file }: CallOptions,
-): Promise<CliResult<Input>> {
+): Promise<Result<Input>> {
   const bare = fields.find((field) => !/^\w+=/.test(field));
   if (bare !== undefined) return wrongUsage(`"${bare.slice(0, 60)}" is no field name=value. ${exampleOf(name)}`);
   const names = fields.map((field) => field.slice(0, field.indexOf("=")));
@@ -133,7 +132,7 @@ function exampleOf(name: Callable): string {
   return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
 }
 
-async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<CliResult<unknown>> {
+async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<Result<unknown>> {
   const registered = "self" in declarationOf(name).input.shape ? await link.self() : null;
   if (registered?.ok === false) return registered;
   return link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });

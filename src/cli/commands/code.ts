@@ -10,12 +10,12 @@ import { Duration, File, Folder } from "../../contract/machine/operation.ts";
 import { isFolder } from "../../platform/paths.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts";
 import { trustOf } from "../../code/tool-runner/project-folder.ts";
 import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
-import { type Answer, type CliResult, exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
+import { type Answer, exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";
@@ -116,7 +116,7 @@ interface CheckedInput {
 function checkInput(
   { io }: Cli,
   { folder = io.cwd, since, baseline: given, writeBaseline: isWritten }: AnalyzeInput,
-): CliResult<CheckedInput> {
+): Result<CheckedInput> {
   if (since !== undefined && (isWritten || given !== undefined))
     return wrongWords("--since cannot be used with a baseline.");
   if (!isFolder(folder)) return wrongUsage(`there is no folder ${folder}.`);
@@ -144,7 +144,7 @@ function analysisExit({ findings, tools, notCovered }: Report, isWritten: boolea
 /** Files for the user's repository are readable by all. */
 const fileMode = 0o644;
 
-function readBaseline(path: string): CliResult<{ readonly name: string; readonly baseline: Baseline }> {
+function readBaseline(path: string): Result<{ readonly name: string; readonly baseline: Baseline }> {
   if (!existsSync(path)) return wrongUsage(`there is no baseline ${path}; --write-baseline makes one.`);
   try {
     return ok({ name: basename(path), baseline: Baseline.parse(JSON.parse(readFileSync(path, "utf8"))) });
@@ -204,7 +204,7 @@ const MutantsInput = z.strictObject({
 });
 
 /** Exit code 1 where a mutant survives. */
-function showMutants({ io }: Cli, { files: only, report }: z.infer<typeof MutantsInput>): CliResult<Answer> {
+function showMutants({ io }: Cli, { files: only, report }: z.infer<typeof MutantsInput>): Result<Answer> {
   const path = resolve(io.cwd, report);
   if (!existsSync(path))
     return wrongUsage(`there is no report ${path}: \`npx stryker run --reporters json\` makes one.`);

@@ -6,8 +6,8 @@ import { EvolveSettings } from "../../code/evolution/plan.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
 import type { Review, Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
-import { exitCodes, type CliResult, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { exitCodes, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { readInputFile } from "../plan-file.ts";
@@ -63,7 +63,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
 
 const maxChars = 100_000;
 
-function readSettings(cli: Cli, file: string | undefined): CliResult<EvolveSettings> {
+function readSettings(cli: Cli, file: string | undefined): Result<EvolveSettings> {
   if (file === undefined) return ok(EvolveSettings.parse({}));
   const expected = { schema: EvolveSettings, form: "settings of evolve", name: "the settings", maxChars };
   const read = readInputFile(cli, file, "the settings of evolve", expected);

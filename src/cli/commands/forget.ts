@@ -1,8 +1,7 @@
 import { isAbsolute } from "node:path";
 import type { Command } from "commander";
 import { oneLine, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
-import type { CliResult } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 
@@ -23,7 +22,7 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 /** @returns null: nothing is there to be deleted but what an earlier call has left */
-async function labelOf(cli: Cli, target: string): Promise<CliResult<string | null>> {
+async function labelOf(cli: Cli, target: string): Promise<Result<string | null>> {
   if (isAbsolute(target)) {
     const listed = await cli.call("sessions.list", { project: target, limit: 10_000 });
     if (!listed.ok) return listed;

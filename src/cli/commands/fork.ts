@@ -4,8 +4,8 @@ import type { Fork, ForkMoment } from "../../contract/machine/forks.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, oneLine, quotedTitle } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok } from "../../shared/result.ts";
-import { wrongUsage, type CliResult, type Lines, wrongWords } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { mayStart, startable, startChat } from "../continue-session.ts";
 
@@ -46,7 +46,7 @@ interface Chosen {
   readonly at: string;
 }
 
-async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen, "at">): Promise<CliResult<Chosen>> {
+async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen, "at">): Promise<Result<Chosen>> {
   if (!cli.io.isInteractive || json === true || print === true)
     return wrongWords("name the prompt with --at; --list shows all.");
   const listed = await cli.call("forks.list", from);

@@ -19,8 +19,8 @@ import {
 import { clientNames, type ClientTarget } from "../../installer/targets.ts";
 import { titleOf } from "../../clients/adapters.ts";
 import { pluralize, quotedTitle } from "../../shared/format.ts";
-import { err, ok } from "../../shared/result.ts";
-import { failed, wrongUsage, type Answer, type FailedResult, textOf, type Lines, wrongWords } from "../answer.ts";
+import { ok, fail } from "../../shared/result.ts";
+import { wrongUsage, type Answer, type Failed, textOf, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath } from "../screen-text.ts";
 
@@ -65,7 +65,7 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   if (obstacle) return obstacle;
   const installation = { site: cli.io, paths: cli.paths };
   const planned = planSetup(installation, request);
-  if (!planned.ok) return err(planned.error);
+  if (!planned.ok) return fail(planned.error.code, planned.error.message);
   const setup = planned.value;
   const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
   const short = (path: string): string => shortPath(path, cli.io.machine.homedir);
@@ -128,7 +128,7 @@ async function connect(
   if (options.yes !== true) return wrongUsage(howToConfirm(cli, request));
   const outcome = applySetup(installation, setup, request);
   const [problem] = outcome.problems;
-  if (problem && outcome.done.length === 0) return failed("write_failed", problem.message);
+  if (problem && outcome.done.length === 0) return fail("write_failed", problem.message);
   return ok(await withTrust(cli, untrusted, outcome));
 }
 
@@ -184,14 +184,14 @@ async function withTrust(cli: Cli, source: TrustSource | null, outcome: SetupOut
 }
 
 /** Nothing is deleted under a chat or a supervisor that would write it again. */
-async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise<FailedResult | null> {
+async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise<Failed | null> {
   const { home } = cli.paths;
   if (action === "install") return wrongWords("--data deletes what is stored, and needs --remove.");
   if (client !== undefined) return wrongWords("--data removes SHIM from all clients; leave --client out.");
   if (!existsSync(home)) return null;
   if (!isShimsAlone(home, cli.io.machine.homedir)) {
     const advice = "Delete SHIM's files in it yourself, or name another folder in SHIM_HOME.";
-    return failed("not_shims_alone", `${home} holds your own files, too, so it is not deleted. ${advice}`);
+    return fail("not_shims_alone", `${home} holds your own files, too, so it is not deleted. ${advice}`);
   }
   const overview = await cli.call("overview.get", {});
   if (!overview.ok) return overview;
@@ -199,7 +199,7 @@ async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise
   await cli.close();
   const { supervisor, sessions } = overview.value;
   const first = `the supervisor runs (pid ${supervisor?.pid}). First: \`shim worker supervise stop\`.`;
-  if (supervisor !== null) return failed("supervisor_runs", first);
+  if (supervisor !== null) return fail("supervisor_runs", first);
   const alive = sessions.filter(({ isAlive }) => isAlive);
   if (alive.length === 0) return null;
   const names = alive.map(({ shortId, title, client, pid }) => {
@@ -208,7 +208,7 @@ async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise
   });
   const [run, them] = alive.length === 1 ? ["runs", "it"] : ["run", "them"];
   const what = `${pluralize(alive.length, "chat")} of SHIM still ${run} and would write again. Close ${them} first:`;
-  return failed("chats_run", `${what}${names.join("")}`);
+  return fail("chats_run", `${what}${names.join("")}`);
 }
 
 function unchangedAnswer({ plans, problems, link }: SetupPlan, text: Lines): Answer {

@@ -4,7 +4,6 @@ import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { toExposition } from "../../shared/exposition.ts";
 import { ok } from "../../shared/result.ts";
 import { programSamples, SupervisorState } from "../../runner/supervisor/supervisor-state.ts";
-import { toCliResult } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { parseSupervisorSettings } from "./run-supervisor.ts";
 
@@ -22,7 +21,7 @@ export async function printMetrics(cli: Cli): Promise<CommandResult> {
 
 export async function serveMetrics(cli: Cli, address: ListenAddress): Promise<CommandResult> {
   const served = await cli.runner.serveMetrics({ ...address, more: () => readPrograms(cli) });
-  if (!served.ok) return toCliResult(served);
+  if (!served.ok) return served;
   const { url, tokenFile } = served.value;
   cli.progress(`Metrics at ${url}, with the bearer token in ${tokenFile}. Ctrl-C ends it.`);
   await cli.untilEnd();

@@ -1,8 +1,8 @@
 import { Option, type Command } from "commander";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { err, ok } from "../../shared/result.ts";
-import { exitCodes, failed, wrongUsage, type CliResult, type Lines } from "../answer.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
+import { wrongUsage, type Lines } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { localTime, parseDuration } from "../option-values.ts";
 import { qrLines } from "../qr-code.ts";
@@ -13,11 +13,7 @@ interface PairOptions extends CommonOptions {
 }
 
 /** Ends it at Ctrl-C. */
-const withdrawn: CliResult<never> = err({
-  exit: exitCodes.interrupted,
-  code: "stopped",
-  message: "nothing was paired, and the link is withdrawn.",
-});
+const withdrawn = fail("stopped", "nothing was paired, and the link is withdrawn.");
 
 /** Time between two questions whether a phone has opened the link, in ms. */
 const askEveryMs = 500;
@@ -59,7 +55,7 @@ async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise
   const decided = await cli.call("phones.decide", { id, number: reply === "yes" ? number : null });
   if (!decided.ok) return decided;
   const { phone } = decided.value;
-  if (phone === null) return failed("stopped", "nothing was paired, and the link is withdrawn.");
+  if (phone === null) return fail("not_paired", "nothing was paired, and the link is withdrawn.");
   return ok({ data: decided.value, text: json === true ? [] : await pairedLines(cli, phone) });
 }
 
@@ -71,7 +67,7 @@ function isLoopback(link: string): boolean {
 type Opened = NonNullable<MachineOutput<"phones.opened">["phone"]>;
 
 /** @returns the phone that has opened the link; refused at Ctrl-C and when its time is over */
-async function awaitPhone(cli: Cli, id: string, until: number): Promise<CliResult<Opened>> {
+async function awaitPhone(cli: Cli, id: string, until: number): Promise<Result<Opened>> {
   const { io } = cli;
   const stopped = io.interrupted();
   while (io.now() < until) {
@@ -82,7 +78,7 @@ async function awaitPhone(cli: Cli, id: string, until: number): Promise<CliResul
     await io.wait(askEveryMs, stopped);
     if (stopped.aborted) return withdrawn;
   }
-  return failed("stopped", "no phone has opened the link in time: run `shim pair` again.");
+  return fail("not_paired", "no phone has opened the link in time: run `shim pair` again.");
 }
 
 async function pairedLines(cli: Cli, { id, name, scope, endsAt }: Phone): Promise<Lines> {

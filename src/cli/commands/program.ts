@@ -1,8 +1,9 @@
+import { fail } from "../../shared/result.ts";
 import { type Argument, Command, CommanderError, Help } from "commander";
 import { HomeError } from "../../platform/paths.ts";
 import { version } from "../../contract/version.ts";
 import { isClose } from "../../shared/close-words.ts";
-import { exitCodes, failed, wrongUsage, wrongWords } from "../answer.ts";
+import { exitCodes, wrongUsage, wrongWords } from "../answer.ts";
 import { Cli, wordsOf } from "../cli.ts";
 import type { Io } from "../io.ts";
 
@@ -69,7 +70,7 @@ const groups: Readonly<Record<string, Commands>> = {
 function ofLauncher(name: string, description: string, example = ""): Listed {
   const message = "start this through bin/shim.mjs, which has a separate program for it.";
   const addCommand = (parent: Command, cli: Cli): void => {
-    cli.define(parent.command(name).description(description), example, async () => failed("not_by_launcher", message));
+    cli.define(parent.command(name).description(description), example, async () => fail("not_by_launcher", message));
   };
   return { load: async () => ({ addCommand }) };
 }

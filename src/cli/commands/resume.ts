@@ -2,8 +2,8 @@ import { Option, type Command } from "commander";
 import { stateText } from "../../contract/chat-state.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
 import { testRunText, oneLine } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
-import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
+import { ok, type Result, fail } from "../../shared/result.ts";
+import { ambiguous, notFound, wrongUsage } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { continueNatively, continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
@@ -69,7 +69,7 @@ function misuseOf(options: ResumeOptions, id: string | undefined): string | null
 }
 
 /** Shows how the tests ended; the brief has it, too. */
-async function verify(cli: Cli, session: string, words: string | undefined): Promise<CliResult<null>> {
+async function verify(cli: Cli, session: string, words: string | undefined): Promise<Result<null>> {
   const { testSession } = await import("../../code/verification/test-session.ts");
   const { parseTests } = await import("../../code/tool-runner/run-tool.ts");
   const tests = words === undefined ? ok(null) : parseTests(words);
@@ -89,7 +89,7 @@ async function undo(cli: Cli, session: string): Promise<CommandResult> {
   if (isUndone)
     return ok({ data: { ...named, recovery: null }, text: `${nameOf(named)} counts as incomplete again.\n` });
   const why = `${named.session} was neither offered, taken nor dismissed, so there is nothing to undo.`;
-  return failed("nothing_to_undo", why);
+  return fail("nothing_to_undo", why);
 }
 
 async function dismiss(cli: Cli, session: string): Promise<CommandResult> {
@@ -100,7 +100,7 @@ async function dismiss(cli: Cli, session: string): Promise<CommandResult> {
   return ok({ data: { ...answer.value, recovery: "dismissed" }, text });
 }
 
-async function choose(cli: Cli, { json, print }: ResumeOptions): Promise<CliResult<string>> {
+async function choose(cli: Cli, { json, print }: ResumeOptions): Promise<Result<string>> {
   const found = await cli.call("recovery.check", { folder: cli.io.cwd });
   if (!found.ok) return found;
   const { project, sessions, others } = found.value;

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { age, oneLine } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import {
   type WatchedState,
   retryProgram,
@@ -15,7 +15,7 @@ import {
 import { leftReason } from "../../runner/supervisor/auto-restarter.ts";
 import { supervise } from "../../runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../runner/supervisor/supervised-program.ts";
-import { type CliResult, notFound, wrongUsage } from "../answer.ts";
+import { notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
 import { readInputFile } from "../plan-file.ts";
@@ -24,7 +24,7 @@ const maxFileChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
 /** Reads what to watch; errors are reported with their line before anything starts. */
-export function readSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
+export function readSupervisorSettings(cli: Cli): Result<SupervisorSettings> {
   const settings = parseSupervisorSettings(cli);
   const missing = settings.ok ? findMissing(settings.value, cli.paths.home, cli.io.env) : null;
   return missing === null ? settings : wrongUsage(`${fileOf(cli)}: ${missing}.`);
@@ -35,7 +35,7 @@ function fileOf({ paths }: Cli): string {
 }
 
 /** Leaves programs and folders unchecked: the caller's PATH may be another. */
-export function parseSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
+export function parseSupervisorSettings(cli: Cli): Result<SupervisorSettings> {
   const file = fileOf(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
   const expected = {

@@ -10,8 +10,8 @@ import type { EndCounts } from "../../runner/worker/worker-automation.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { formatIssues } from "../../shared/check-input.ts";
-import { ok } from "../../shared/result.ts";
-import { type Answer, type CliResult, wrongUsage, wrongWords } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { type Answer, wrongUsage, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
 import { readInputFile } from "../plan-file.ts";
@@ -88,7 +88,7 @@ export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): 
 }
 
 /** Options override the file, and defaults come last. */
-function readConfig(cli: Cli, input: WorkerInput): CliResult<WorkerConfig> {
+function readConfig(cli: Cli, input: WorkerInput): Result<WorkerConfig> {
   const { config: file, concurrency, capabilities, drainMs } = input;
   const written = file === undefined ? fromCommand(input) : fromFile(cli, file, input);
   if (!written.ok) return written;
@@ -97,14 +97,14 @@ function readConfig(cli: Cli, input: WorkerInput): CliResult<WorkerConfig> {
   return parsed.success ? ok(parsed.data) : wrongUsage(`${formatIssues(parsed.error)}.`);
 }
 
-function fromFile(cli: Cli, file: string, { type, command, ...input }: WorkerInput): CliResult<object> {
+function fromFile(cli: Cli, file: string, { type, command, ...input }: WorkerInput): Result<object> {
   const { folder, repository, base, remote } = input;
   if (command.length > 0 || (type ?? folder ?? repository ?? base ?? remote) !== undefined)
     return wrongUsage("with --config the file names the types, their folders and their commands; give no other.");
   return readWorkerConfig(cli, file);
 }
 
-function fromCommand({ type, command, folder, repository, base, remote }: WorkerInput): CliResult<object> {
+function fromCommand({ type, command, folder, repository, base, remote }: WorkerInput): Result<object> {
   if (type === undefined) return wrongWords("give --config, or --type and its command after --.");
   if (command.length === 0)
     return wrongUsage(`give the command after --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
@@ -162,7 +162,7 @@ type WorkerConfig = z.infer<typeof WorkerConfig>;
 
 const maxChars = 1_048_576;
 
-function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig> {
+function readWorkerConfig(cli: Cli, file: string): Result<WorkerConfig> {
   const form = "settings of a worker";
   const expected = { schema: WorkerConfig, form, name: "the settings", maxChars };
   const read = readInputFile(cli, file, `the ${form}`, expected);

@@ -3,10 +3,9 @@ import { Option, type Command } from "commander";
 import type { Taken } from "../../contract/machine/handover.ts";
 import { pluralize, quotedTitle, heldText } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { continueSession, openNative, startable } from "../continue-session.ts";
-import type { CliResult } from "../answer.ts";
 
 interface TakeOptions extends CommonOptions {
   readonly in?: string;
@@ -42,7 +41,7 @@ async function run(cli: Cli, options: TakeOptions, file: string): Promise<Comman
 }
 
 /** The code of a file is no argument, as those are visible to other users; a link works once. */
-async function take(cli: Cli, { in: client, into, native }: TakeOptions, from: string): Promise<CliResult<Taken>> {
+async function take(cli: Cli, { in: client, into, native }: TakeOptions, from: string): Promise<Result<Taken>> {
   const { io } = cli;
   const source = /^https?:\/\//i.test(from)
     ? { code: from }

@@ -12,8 +12,8 @@ import { counter } from "../../contract/values.ts";
 import { analyzeTask } from "../../learning/routing/model-router.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage, type View, tableView, wrongWords } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { wrongUsage, type View, tableView, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
 import { readJson } from "../option-values.ts";
@@ -79,7 +79,7 @@ export function addSubmit(task: Command, cli: Cli): void {
 
 type Tasks = InputOf<"tasks.submit">;
 
-async function readTasks(given: Given, cli: Cli, { graph }: Given): Promise<CliResult<Tasks>> {
+async function readTasks(given: Given, cli: Cli, { graph }: Given): Promise<Result<Tasks>> {
   if (typeof graph === "string") {
     if (Object.keys(given).length > 0) return wrongUsage("with --graph the file says all of the tasks.");
     const { input, maxBodyBytes = defaultMaxBodyBytes } = taskOperations["tasks.submit"];
@@ -151,7 +151,7 @@ function addJobs(task: Command, cli: Cli): void {
   });
 }
 
-async function readJob(cli: Cli, { file, by, split, ...given }: Given): Promise<CliResult<InputOf<"plans.estimate">>> {
+async function readJob(cli: Cli, { file, by, split, ...given }: Given): Promise<Result<InputOf<"plans.estimate">>> {
   const { maxBodyBytes = defaultMaxBodyBytes } = planOperations["plans.submit"];
   const { readInputFile } = await import("../plan-file.ts");
   const expected = { schema: Job, form: "job", name: "the job", maxChars: maxBodyBytes };
@@ -194,7 +194,7 @@ function submittedJobText({ task, state, isDuplicate, parts }: OutputOf<"plans.s
 async function readTask(
   cli: Cli,
   { payloadFile, ...given }: Given,
-): Promise<CliResult<InputOf<"schedules.create">["task"]>> {
+): Promise<Result<InputOf<"schedules.create">["task"]>> {
   const task = given as InputOf<"schedules.create">["task"];
   if (typeof payloadFile !== "string") return ok(task);
   if (task.payload !== undefined) return wrongWords("give one payload: --payload or --payload-file.");

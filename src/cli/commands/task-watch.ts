@@ -5,8 +5,7 @@ import { counter } from "../../contract/values.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { oneLine, pluralize, progressText } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
-import type { CliResult } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { safeJsonLine, safeText } from "../screen-text.ts";
@@ -21,7 +20,7 @@ interface Seen {
   readonly end: "open" | "well" | "badly";
 }
 
-type Read = () => Promise<CliResult<Seen>>;
+type Read = () => Promise<Result<Seen>>;
 
 export function addWatch(task: Command, cli: Cli): void {
   const summary = "State and progress of a task, or of all, until the end.";

@@ -4,18 +4,9 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { type TaskLine, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
 import { age, pluralize, progressText } from "../../shared/format.ts";
-import { type Result, ok, type Failure } from "../../shared/result.ts";
+import { ok, type Result, fail } from "../../shared/result.ts";
 import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts";
-import {
-  type CliResult,
-  failed,
-  recordLines,
-  tableView,
-  textOf,
-  type Shown,
-  type Columns,
-  wrongWords,
-} from "../answer.ts";
+import { recordLines, tableView, textOf, type Shown, type Columns, wrongWords } from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
 import { addEstimate, addSchedules, addSubmit } from "./task-submit.ts";
@@ -40,7 +31,7 @@ export function addCommand(program: Command, cli: Cli): void {
     refuse: ({ state }, input) =>
       state === "cancelled" || state === "running"
         ? null
-        : failed("has_ended", `task ${input.task} is ${state}; a task that has ended cannot be cancelled.`),
+        : fail("has_ended", `task ${input.task} is ${state}; a task that has ended cannot be cancelled.`),
     view: ({ state }, _cli, { input }) => [
       `Task ${input.task} is ${state === "running" ? "running; its chat is asked to stop" : state}.`,
     ],
@@ -212,7 +203,7 @@ function addDead(task: Command, cli: Cli): void {
     args: ["task"],
     isAsked: false,
     refuse: ({ state }, input) =>
-      state === "dead" ? null : failed("not_dead", `task ${input.task} is ${state}, not dead.`),
+      state === "dead" ? null : fail("not_dead", `task ${input.task} is ${state}, not dead.`),
     view: (_output, _cli, { input }) => [`Task ${input.task} is discarded.`],
   });
 }
@@ -236,7 +227,7 @@ function addReplay(task: Command, cli: Cli): void {
       const replayed = await call();
       if (!replayed.ok || input.task === undefined || replayed.value.tasks.length > 0) return replayed;
       const found = await link.call("tasks.get", { task: input.task });
-      return found.ok ? failed("not_replayed", `task ${input.task} was not replayed: ${whyNot(found.value)}.`) : found;
+      return found.ok ? fail("not_replayed", `task ${input.task} was not replayed: ${whyNot(found.value)}.`) : found;
     },
     view: ({ tasks }, _cli, { input }) => {
       if (input.task !== undefined) return `Task ${input.task} was replayed: ${tasks[0]?.state}.\n`;
@@ -284,8 +275,8 @@ type Context = Pick<Work<"tasks.get">, "cli" | "link" | "options">;
 async function withTask<T>(
   { link }: Context,
   task: number,
-  body: (branches: Branches, found: Task) => Promise<Result<T, Failure>>,
-): Promise<CliResult<T>> {
+  body: (branches: Branches, found: Task) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   // Few commands need git.

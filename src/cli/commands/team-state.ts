@@ -11,7 +11,7 @@ import { unknownKeyText } from "../../shared/close-words.ts";
 import {
   notFound,
   wrongUsage,
-  type FailedResult,
+  type Failed,
   recordLines,
   tableView,
   type Columns,
@@ -60,7 +60,7 @@ export function addState(team: Command, cli: Cli): void {
   });
 }
 
-function noKey(key: string): FailedResult {
+function noKey(key: string): Failed {
   return notFound(`there is no key ${key}.`);
 }
 

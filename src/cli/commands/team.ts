@@ -10,8 +10,8 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok } from "../../shared/result.ts";
-import { exitCodes, notFound, type CliResult, type FailedResult, tableView, type Columns } from "../answer.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { notFound, type Failed, tableView, type Columns } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
@@ -113,7 +113,7 @@ function addSend(team: Command, cli: Cli): void {
   });
 }
 
-async function resolveTarget(cli: Cli, to: string): Promise<CliResult<Target>> {
+async function resolveTarget(cli: Cli, to: string): Promise<Result<Target>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice(6) });
   const chat = await findChat(cli, to);
@@ -138,7 +138,7 @@ function addInbox(program: Command, cli: Cli): void {
   });
 }
 
-async function pull(work: Work<"messages.pull">): Promise<CliResult<OutputOf<"messages.pull">>> {
+async function pull(work: Work<"messages.pull">): Promise<Result<OutputOf<"messages.pull">>> {
   const { link, input, options } = work;
   const pulled = await link.call("messages.pull", { ...input, limit: 100 });
   if (!pulled.ok) return pulled;
@@ -274,10 +274,10 @@ function addLocks(program: Command, cli: Cli): void {
   });
 }
 
-function tokenLost(resource: string, token: number, holder: string | null): FailedResult {
+function tokenLost(resource: string, token: number, holder: string | null): Failed {
   const now = holder === null ? "not held" : `held by chat ${holder} with another one`;
   const message = `token ${token} is no longer that of ${resource}, which is ${now}.`;
-  return err({ exit: exitCodes.leaseLost, code: "lease_lost", message });
+  return err({ code: "lease_lost", message });
 }
 
 function addLeaders(team: Command, cli: Cli): void {

@@ -4,8 +4,8 @@ import type { ClientState } from "../../contract/machine/overview.ts";
 import { pluralize } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok } from "../../shared/result.ts";
-import { type CliResult, toCliResult, wrongWords } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { emptyFleet, type FleetAction, type FleetState, keysIn, press, withChats } from "../fleet-keys.ts";
 import { type Block, chatsOf, type Overview, overviewBlocks, type OverviewStyle } from "../fleet-view.ts";
@@ -50,7 +50,7 @@ async function servePage(cli: Cli, port: number | undefined, isJson: boolean): P
     onLinkNeeded: (link) => cli.io.stdout(`A page needs to sign in: ${link}\n`),
     onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
   });
-  if (!served.ok) return toCliResult(served);
+  if (!served.ok) return served;
   const { link } = served.value;
   const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
   cli.io.stdout(isJson ? `${JSON.stringify({ link })}\n` : text);
@@ -78,7 +78,7 @@ function styleOf(cli: Cli): OverviewStyle {
   return { paint, command: () => cli.command, columns: cli.columns, home: io.env["HOME"] ?? "" };
 }
 
-async function read(cli: Cli, clients: readonly ClientState[]): Promise<CliResult<Overview>> {
+async function read(cli: Cli, clients: readonly ClientState[]): Promise<Result<Overview>> {
   const team = await cli.call("team.overview", { maxAgeMs: teamMaxAgeMs });
   if (!team.ok) return team;
   const overview = await cli.call("overview.get", {});

@@ -11,8 +11,8 @@ import {
   unitFile,
   unitName,
 } from "../../installer/service.ts";
-import { ok } from "../../shared/result.ts";
-import { failed, notFound } from "../answer.ts";
+import { ok, fail } from "../../shared/result.ts";
+import { notFound } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, requireYes } from "../cli.ts";
 import { type AskedOptions, defineProgram } from "../operation-command.ts";
 
@@ -126,7 +126,7 @@ async function runInstall(cli: Cli, file: string, isDry: boolean, options: Asked
   const text = systemdUnit(facts);
   if (isDry) return ok({ data: { isInstalled: false, path: file, text }, text: `# ${file}\n${text}` });
   const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);
-  if (obstacle) return failed(obstacle.code, obstacle.message);
+  if (obstacle) return fail(obstacle.code, obstacle.message);
   const refused = await requireYes(cli, `Write ${file} and start the supervisor at each login?`, options);
   if (refused) return refused;
   const installed = installService(cli.io, file, text);

@@ -1,3 +1,4 @@
+import { isTransient } from "../../contract/errors.ts";
 import { createHash, type Hash } from "node:crypto";
 import { appendFileSync, existsSync, statSync, truncateSync, renameSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -9,8 +10,8 @@ import { readFileLines } from "../../platform/data-files.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { repeat } from "../../shared/async-work.ts";
-import { err, ok } from "../../shared/result.ts";
-import { type CliResult, wrongWords } from "../answer.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { wrongWords } from "../answer.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseDuration } from "../option-values.ts";
 import { defineWork } from "../workspace-command.ts";
@@ -103,7 +104,7 @@ export interface WholeExport {
 }
 
 /** Checks every line of a file before any is used. */
-function checkExport(path: string): CliResult<WholeExport> {
+function checkExport(path: string): Result<WholeExport> {
   if (!existsSync(path)) return err({ code: "not_found", message: `there is no file ${path}` });
   const reading = new Reading();
   let number = 0;
@@ -130,7 +131,7 @@ function* pagesOf(path: string): Generator<ExportPage> {
   }
 }
 
-function damaged(path: string, why: string): CliResult<never> {
+function damaged(path: string, why: string): Result<never> {
   const message = `${path} is not a whole export: ${why}. Nothing was imported; export the workspace again`;
   return err({ code: "bad_input", message });
 }
@@ -205,13 +206,13 @@ async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): 
 }
 
 /** @param earlierMs of a freeze of before, which stays @returns how long it stays frozen */
-async function endFreeze(link: Workspace, keepMs: number, earlierMs: number): Promise<CliResult<number>> {
+async function endFreeze(link: Workspace, keepMs: number, earlierMs: number): Promise<Result<number>> {
   if (keepMs === 0 && earlierMs > 0) return ok(earlierMs);
   const ended = await link.call("workspace.freeze", { ms: keepMs });
   return ended.ok ? ok(ended.value.remainingMs) : ended;
 }
 
-function withAdvice(error: Extract<CliResult<never>, { ok: false }>["error"], path: string): CliResult<never> {
+function withAdvice(error: Extract<Result<never>, { ok: false }>["error"], path: string): Result<never> {
   const message = `${error.message}. What was read is in ${path}.part: the same command continues within ten minutes, while the workspace is read only (\`shim workspace thaw\` ends that)`;
   return err({ ...error, message });
 }
@@ -224,7 +225,7 @@ interface Source {
 }
 
 /** Writes the pages that a file lacks. */
-async function writePages(cli: Cli, { patient, link, freeze }: Source, path: string): Promise<CliResult<ExportSum>> {
+async function writePages(cli: Cli, { patient, link, freeze }: Source, path: string): Promise<Result<ExportSum>> {
   const earlier = readUnfinished(path);
   const isContinued = earlier?.header.freeze === freeze;
   if (earlier && !isContinued)
@@ -251,16 +252,16 @@ async function writePages(cli: Cli, { patient, link, freeze }: Source, path: str
   return ok(sum);
 }
 
-type Patience = <T>(ask: () => Promise<CliResult<T>>) => Promise<CliResult<T>>;
+type Patience = <T>(ask: () => Promise<Result<T>>) => Promise<Result<T>>;
 
 /** Repeats what is refused for now, until Ctrl-C. */
 function patience(cli: Cli): Patience {
   const stop = cli.io.interrupted();
-  const interrupted: CliResult<never> = err({ code: "interrupted", message: "interrupted" });
+  const interrupted: Result<never> = err({ code: "interrupted", message: "interrupted" });
   return (ask) =>
     repeat(
       async () => (stop.aborted ? interrupted : ask()),
-      (answer, tries) => (!answer.ok && answer.error.isTransient === true && tries < mostTries ? pauseMs : null),
+      (answer, tries) => (!answer.ok && isTransient(answer.error) && tries < mostTries ? pauseMs : null),
       (ms) => cli.io.wait(ms, stop),
     );
 }
@@ -270,7 +271,7 @@ async function nextPage(
   freeze: number,
   last: ExportPage | null,
   pages: number,
-): Promise<CliResult<OutputOf<"workspace.export">>> {
+): Promise<Result<OutputOf<"workspace.export">>> {
   if (pages % pagesPerFreeze === pagesPerFreeze - 1) {
     const extended = await link.call("workspace.freeze", { ms: freezeMs });
     if (!extended.ok) return extended;

@@ -1,3 +1,4 @@
+import type { Failure } from "../../contract/errors.ts";
 import { readFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { parseEnv } from "node:util";
@@ -8,8 +9,8 @@ import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/w
 import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok } from "../../shared/result.ts";
-import { exitCodes, type CliResult, type CommandError, tableView, type Lines, wrongWords } from "../answer.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { exitCodes, tableView, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
@@ -136,7 +137,7 @@ async function callWithAnswers<Name extends "workspace.adopt" | "workspace.creat
   name: Name,
   input: MachineInput<Name>,
   options: Confirmed,
-): Promise<CliResult<MachineOutput<Name>>> {
+): Promise<Result<MachineOutput<Name>>> {
   const asked = new Set<string>();
   for (let given = input; ;) {
     const answer = await cli.call(name, given);
@@ -153,7 +154,7 @@ const questions: Readonly<Record<string, { readonly field: string; readonly ques
   key_needed: { field: "key", question: "Key of the workspace (shimkey-): " },
 };
 
-async function ask(cli: Cli, error: CommandError, options: Confirmed): Promise<CliResult<object>> {
+async function ask(cli: Cli, error: Failure, options: Confirmed): Promise<Result<object>> {
   const { code, message } = error;
   if (code === "other_workspace") return (await requireYes(cli, message, options)) ?? ok({ replace: true });
   const asking = questions[code];
@@ -395,7 +396,7 @@ function addTokens(workspace: Command, cli: Cli): void {
 const maxCandidates = 8;
 
 /** Resolves a prefix of a token's id; the coordinator answers for an unknown one. */
-async function findToken(link: Workspace, given: string): Promise<CliResult<string>> {
+async function findToken(link: Workspace, given: string): Promise<Result<string>> {
   const listed = await link.call("tokens.list", {});
   if (!listed.ok) return listed;
   const found = listed.value.tokens.filter(({ id }) => id.startsWith(given));

@@ -4,7 +4,7 @@ import type { Json } from "../../contract/values.ts";
 import { redact } from "../../redaction/redact.ts";
 import { noMergedInputs, type Executor, type TaskRun } from "../../runner/worker/executor.ts";
 import { firstOf } from "../../shared/format.ts";
-import { err, ok, type Failure, type Result } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { commitAll, mergeWork } from "../../snapshots/commit-work.ts";
 import { displayPath, run as runGit, splitRaw, type Git } from "../../snapshots/git.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
@@ -31,7 +31,7 @@ export interface ChangeOptions {
   /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
   /** Reserves files of the repository, all or none. */
-  readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
+  readonly reserve: (files: readonly string[]) => Promise<Result<Release>>;
 }
 
 /** Measurements of commits, for all changes that start from them. */

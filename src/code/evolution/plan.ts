@@ -4,7 +4,7 @@ import * as z from "zod";
 import { isOnPath } from "../../platform/program-path.ts";
 import { claudeExecutor, ClaudeSettings, CommandWords } from "../../runner/worker/client/claude-executor.ts";
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
-import { err, fail, ok, type Failure, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { ToolName } from "../analysis/adapter.ts";
 import type { Finding } from "../analysis/finding.ts";
 import { analyze } from "../tool-runner/analyze.ts";
@@ -143,7 +143,7 @@ export async function evolveOptions(
   deps: TaskDeps,
   project: RepositoryProject,
   { claude, tests, timeLimitMs: limitMs }: EvolveSettings,
-): Promise<Result<ChangeOptions, Failure>> {
+): Promise<Result<ChangeOptions>> {
   const { workspace, runtime } = deps;
   const missing = claude && !isOnPath(claude.program, deps.env) ? claude.program : null;
   if (missing !== null) return fail("bad_input", `there is no program ${missing}.`);

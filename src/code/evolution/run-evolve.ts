@@ -8,7 +8,7 @@ import { taskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { maxUsage } from "../../contract/budgets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { readDiff } from "../../snapshots/commit-work.ts";
 import { run as runGit } from "../../snapshots/git.ts";
 import { createBranch, gitInFolder } from "../../snapshots/user-repository.ts";
@@ -41,7 +41,7 @@ interface FoundProject {
 }
 
 /** The package in a folder of a repository. */
-async function findProject({ site }: OperationContext, folder: string): Promise<Result<FoundProject, Failure>> {
+async function findProject({ site }: OperationContext, folder: string): Promise<Result<FoundProject>> {
   const target = await findTarget(site.env, folder, []);
   if (!target.ok) return target;
   const { top, repository, base, paths, uncommitted } = target.value;
@@ -75,7 +75,7 @@ export async function evolve(
   context: OperationContext,
   input: EvolveInput,
   call: EvolveCall,
-): Promise<Result<Evolved, Failure>> {
+): Promise<Result<Evolved>> {
   const found = await findProject(context, input.folder ?? call.cwd);
   if (!found.ok) return found;
   const { project } = found.value;
@@ -99,8 +99,8 @@ const lockWaitMs = 500;
 async function exclusively<T>(
   context: OperationContext,
   runs: ProjectRuns,
-  body: () => Promise<Result<T, Failure>>,
-): Promise<Result<T, Failure>> {
+  body: () => Promise<Result<T>>,
+): Promise<Result<T>> {
   const { processes } = await context.runtime();
   try {
     return await withLock(runs.lock, processes, AbortSignal.timeout(lockWaitMs), body);
@@ -116,7 +116,7 @@ async function planAndWork(
   found: FoundProject,
   input: EvolveInput,
   call: EvolveCall,
-): Promise<Result<Evolved, Failure>> {
+): Promise<Result<Evolved>> {
   const { runs } = options;
   const newest = runs.newest();
   if (newest?.endedAt === null && !input.dryRun) {
@@ -144,7 +144,7 @@ function settingsOf(
   { trust, tests: words }: EvolveInput,
   { settings }: EvolveCall,
   { top }: RepositoryProject,
-): Result<EvolveSettings, Failure> {
+): Result<EvolveSettings> {
   const trusted = trustOf(paths.config, top, trust);
   if (!trusted.ok) return trusted;
   if (!trusted.value)
@@ -162,7 +162,7 @@ async function planRun(
   { base, uncommitted, folder }: FoundProject,
   { retry: isRetry, only = [], maxTasks }: EvolveInput,
   signal: AbortSignal,
-): Promise<Result<Plan, Failure>> {
+): Promise<Result<Plan>> {
   context.progress?.(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
   if (uncommitted > 0)
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
@@ -179,7 +179,7 @@ async function workOn(
   options: ChangeOptions,
   begun: Run,
   signal: AbortSignal,
-): Promise<Result<Evolved, Failure>> {
+): Promise<Result<Evolved>> {
   const { deps, runs } = options;
   let run = begun;
   const store = (next: Run): void => runs.put((run = next));
@@ -235,15 +235,12 @@ async function offer({ deps, project }: ChangeOptions, { branch, commit }: Chang
 }
 
 /** The report of the newest run, as it is now. */
-export function newestReport(context: OperationContext, folder: string): Promise<Result<EvolveReport, Failure>> {
+export function newestReport(context: OperationContext, folder: string): Promise<Result<EvolveReport>> {
   return withNewest(context, folder, (_runs, run) => Promise.resolve(ok(toReport(run, context.site.now()))));
 }
 
 /** Ends the newest run: what is open is not tried. */
-export function stopNewest(
-  context: OperationContext,
-  folder: string,
-): Promise<Result<{ readonly run: number }, Failure>> {
+export function stopNewest(context: OperationContext, folder: string): Promise<Result<{ readonly run: number }>> {
   return withNewest(context, folder, (runs, { run }) =>
     exclusively(context, runs, () => {
       const newest = runs.newest();
@@ -256,8 +253,8 @@ export function stopNewest(
 async function withNewest<T>(
   context: OperationContext,
   folder: string,
-  body: (runs: ProjectRuns, run: Run) => Promise<Result<T, Failure>>,
-): Promise<Result<T, Failure>> {
+  body: (runs: ProjectRuns, run: Run) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;
   const runs = new ProjectRuns(context.paths.home, found.value.project);
@@ -276,9 +273,9 @@ export interface Accepted extends MergedTask {
 export interface Review {
   readonly offered: readonly Offered[];
   /** Merges it into the current branch. */
-  readonly accept: (change: number) => Promise<Result<Accepted, Failure>>;
+  readonly accept: (change: number) => Promise<Result<Accepted>>;
   /** The change is never proposed again. */
-  readonly reject: (change: number, reason: string) => Result<Offered, Failure>;
+  readonly reject: (change: number, reason: string) => Result<Offered>;
   /** Its patch. */
   readonly diff: (change: number) => Promise<string>;
 }
@@ -287,8 +284,8 @@ export interface Review {
 export async function withReview<T>(
   context: OperationContext,
   folder: string,
-  body: (review: Review) => Promise<Result<T, Failure>>,
-): Promise<Result<T, Failure>> {
+  body: (review: Review) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;
   const runs = new ProjectRuns(context.paths.home, found.value.project);
@@ -298,7 +295,7 @@ export async function withReview<T>(
 function toReview({ site }: OperationContext, runs: ProjectRuns, { project, folder }: FoundProject): Review {
   const offered = offeredChanges(runs);
   const git = gitInFolder(site.env, project.top);
-  const find = (change: number): Result<Offered, Failure> => {
+  const find = (change: number): Result<Offered> => {
     const found = offered.find((one) => one.number === change);
     if (found) return ok(found);
     const waiting = offered.map((one) => one.number).join(", ") || "none";

@@ -13,7 +13,7 @@ import { dirname, extname, isAbsolute, join, posix, relative, resolve, sep } fro
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../platform/config-file.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../../snapshots/git.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
@@ -130,7 +130,7 @@ export function modulesOf({ path }: InstalledTool): string {
 }
 
 /** Whether its code may run: by a person this time, or by the setting. */
-export function trustOf(configFile: string, folder: string, isGiven: boolean): Result<boolean, Failure> {
+export function trustOf(configFile: string, folder: string, isGiven: boolean): Result<boolean> {
   if (isGiven) return ok(true);
   const config = readConfig(configFile);
   return config.ok ? ok(isTrusted(folder, config.value.analysis.trusted)) : fail("bad_config", config.error);
@@ -251,7 +251,7 @@ export async function findTarget(
   env: NodeJS.ProcessEnv,
   cwd: string,
   given: readonly string[],
-): Promise<Result<WorkTarget, Failure>> {
+): Promise<Result<WorkTarget>> {
   const named = given.length === 0 ? [cwd] : given.map((path) => resolve(cwd, path));
   const missing = named.find((path) => !existsSync(path));
   if (missing !== undefined) return fail("bad_input", `there is no ${missing}.`);
@@ -266,7 +266,7 @@ export async function findTarget(
   }
 }
 
-async function readTarget(opened: UserRepository, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
+async function readTarget(opened: UserRepository, absolute: readonly string[]): Promise<Result<WorkTarget>> {
   const { git, top } = opened;
   const paths = absolute.map((path) => relative(top, path).split(sep).join("/"));
   const stray = paths.findIndex(isForeign);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { largestProcess, runProgram, type ProgramExit } from "../../platform/run-program.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
-import { err, ok, type Result, fail, type Failure } from "../../shared/result.ts";
+import { err, ok, fail, type Result } from "../../shared/result.ts";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
 
 /** Words before a command, which then has no network; null: this system has none. */
@@ -198,7 +198,7 @@ export function findTests(folder: string): Tests | null {
 }
 
 /** No shell parses the command. */
-export function parseTests(text: string): Result<Tests, Failure> {
+export function parseTests(text: string): Result<Tests> {
   const [program, ...args] = text.trim().split(/\s+/);
   if (program === undefined || program === "" || /["'`$&|;<>\\]/.test(text))
     return fail(

@@ -4,7 +4,7 @@ import type { Self } from "../../contract/values.ts";
 import { toLeasePaths } from "../../machine/operations/reservation-handlers.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
 import { toResource } from "../../machine/team/file-reservations.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { RunOutcome } from "../../runner/worker/executor.ts";
 
 export type Release = () => Promise<void>;
@@ -28,7 +28,7 @@ export async function reserveFiles(
   workspace: Workspace,
   { top, paths, self, isOwnAllowed }: Reservation,
   files: readonly string[],
-): Promise<Result<Release, Failure>> {
+): Promise<Result<Release>> {
   const ranges = paths.length === 0 ? ["**"] : paths.map((path) => (files.includes(path) ? path : `${path}/**`));
   const named = files.length > maxFiles ? ranges : files;
   const leasePaths = toLeasePaths(
@@ -54,7 +54,7 @@ export async function reserveFiles(
   });
 }
 
-function refused({ message }: { readonly message: string }): Result<never, Failure> {
+function refused({ message }: { readonly message: string }): Result<never> {
   return fail("reserved", message);
 }
 
@@ -63,7 +63,7 @@ export async function reserveForTask(
   workspace: Workspace,
   target: Pick<Reservation, "top" | "paths">,
   files: readonly string[],
-): Promise<Result<Release, Failure>> {
+): Promise<Result<Release>> {
   const { self } = workspace.client;
   if (self === null) return fail("reserved", "the worker's chat is not registered.");
   return reserveFiles(workspace, { ...target, self, isOwnAllowed: false }, files);

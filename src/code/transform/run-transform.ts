@@ -3,7 +3,7 @@ import { basename, dirname, extname, join, posix, resolve } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace } from "../../machine/operations/workspace.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
 import { displayPath, rawList } from "../../snapshots/git.ts";
 import { changesSince } from "../../snapshots/work-tree.ts";
@@ -43,7 +43,7 @@ export const defaultTimeMs = 600_000;
 
 export interface TransformRequest {
   readonly source: WorktreeSource;
-  readonly change: (tree: string) => Result<Change, Failure>;
+  readonly change: (tree: string) => Result<Change>;
   /** Relative to the top, with `/`; empty: everything. */
   readonly paths: readonly string[];
   /** Whether code of the project may run. */
@@ -52,7 +52,7 @@ export interface TransformRequest {
   readonly offer: {
     /** Judges of the change; null: none. */
     readonly tests: Tests | "script" | null;
-    readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
+    readonly reserve: (files: readonly string[]) => Promise<Result<Release>>;
   } | null;
   /** Limit of each start of the tool, and of the tests. */
   readonly timeoutMs: number;
@@ -75,7 +75,7 @@ export interface TransformReport {
   readonly diff: string;
 }
 
-type Outcome = Result<TransformReport, Failure>;
+type Outcome = Result<TransformReport>;
 
 /** Works in a worktree of its own, which is removed whatever happens. */
 export async function runTransform(deps: WorkDeps, request: TransformRequest): Promise<Outcome> {
@@ -144,7 +144,7 @@ async function testCommit(
   { isTrusted, source, timeoutMs: timeMs, signal }: TransformRequest,
   { git, tree }: ThrowawayWorktree,
   { project, tests }: { readonly project: string; readonly tests: Tests | "script" | null },
-): Promise<Result<{ readonly command: string } | null, Failure>> {
+): Promise<Result<{ readonly command: string } | null>> {
   if (tests === null) return ok(null);
   const folder = join(tree, project);
   const command = tests === "script" ? testScript(folder) : tests;
@@ -172,7 +172,7 @@ async function prepareTool(
   { env }: WorkDeps,
   { source: { top }, paths, change: read, isTrusted }: TransformRequest,
   { tree }: ThrowawayWorktree,
-): Promise<Result<ReadyTool, Failure>> {
+): Promise<Result<ReadyTool>> {
   const change = read(tree);
   if (!change.ok) return change;
   const missing = paths.find((path) => !existsSync(join(tree, path)));
@@ -223,7 +223,7 @@ async function applyTool(
   { paths, isTrusted, timeoutMs, signal, onOutput }: TransformRequest,
   worktree: ThrowawayWorktree,
   { transformer, tool, view, project }: ReadyTool,
-): Promise<Result<null, Failure>> {
+): Promise<Result<null>> {
   const { tree, folder } = worktree;
   const scratch = join(folder, "scratch");
   mkdirSync(scratch, { recursive: true });
@@ -299,7 +299,7 @@ export async function transformProject(
   context: OperationContext,
   { what, paths, branch: isBranch, tests: words, trust, timeLimitMs }: TransformInput,
   { cwd, signal }: { readonly cwd: string; readonly signal: AbortSignal },
-): Promise<Result<Transformed, Failure>> {
+): Promise<Result<Transformed>> {
   const tests = words === undefined ? ok("script" as const) : words === false ? ok(null) : parseTests(words);
   if (!tests.ok) return tests;
   const target = await findTarget(context.site.env, cwd, paths);

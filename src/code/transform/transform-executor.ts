@@ -1,8 +1,9 @@
+import type { Failure } from "../../contract/errors.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import type { Json } from "../../contract/values.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
 import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
@@ -38,7 +39,7 @@ export async function createTransform(
   deps: TaskDeps,
   { trust, tests, timeLimitMs: timeoutMs }: TransformSettings,
   top: string,
-): Promise<Result<Executor, Failure>> {
+): Promise<Result<Executor>> {
   const isCodeTrusted = trust || isTrusted(top, deps.runtime.config.analysis.trusted);
   if (!isCodeTrusted && tests !== false)
     return fail("bad_input", "tests run code of the repository: set trust to true, or tests to false.");
@@ -71,7 +72,7 @@ async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<
 }
 
 /** The tree has no symbolic links. */
-function toChange({ rule, codemod }: TransformTask, tree: string): Result<Change, Failure> {
+function toChange({ rule, codemod }: TransformTask, tree: string): Result<Change> {
   if (rule !== undefined) return ok({ kind: "rules", text: rule });
   if (codemod === undefined) return ok({ kind: "lint-fix" });
   const path = join(tree, codemod);

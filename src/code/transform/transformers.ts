@@ -3,7 +3,7 @@ import { extname, join } from "node:path";
 import * as z from "zod";
 import { Duration } from "../../contract/machine/operation.ts";
 import { codeOf } from "../../shared/error.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import {
   detectTool,
   type Adapter,
@@ -34,7 +34,7 @@ const maxRuleBytes = 1_048_576;
  *
  * @param path absolute: a file, or a folder of rules
  */
-export function readChange(path: string): Result<Change, Failure> {
+export function readChange(path: string): Result<Change> {
   try {
     const isFolder = statSync(path).isDirectory();
     if (isFolder || ruleEndings.has(extname(path))) return readRules(path, isFolder);
@@ -49,7 +49,7 @@ export function readChange(path: string): Result<Change, Failure> {
   }
 }
 
-function readRules(path: string, isFolder: boolean): Result<Change, Failure> {
+function readRules(path: string, isFolder: boolean): Result<Change> {
   const names = isFolder
     ? readdirSync(path)
         .filter((name) => ruleEndings.has(extname(name)))

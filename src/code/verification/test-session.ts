@@ -7,7 +7,7 @@ import type { Session } from "../../machine/sessions/sessions.ts";
 import { programEnv, runProgram } from "../../platform/run-program.ts";
 import { workDeps, type WorkDeps } from "../../runner/worker/machine-deps.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { fail, type Failure, err, ok, type Result } from "../../shared/result.ts";
+import { fail, err, ok, type Result } from "../../shared/result.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { failureReason } from "../../snapshots/git.ts";
 import { withRepository } from "../../snapshots/repository.ts";
@@ -49,10 +49,7 @@ interface TestedSession {
  *
  * @returns an error for an unknown session, and when it was stopped
  */
-export async function testSession(
-  context: OperationContext,
-  request: TestRequest,
-): Promise<Result<TestedSession, Failure>> {
+export async function testSession(context: OperationContext, request: TestRequest): Promise<Result<TestedSession>> {
   const runtime = await context.runtime();
   const found = findSession(runtime, request.session);
   if (!found.ok) return found;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { OperationErrorCode } from "../errors.ts";
+import type { FailureCode } from "../errors.ts";
 import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
@@ -31,7 +31,7 @@ const input = z.strictObject({
   files: z.array(path).max(10_000).default([]).describe("relative to the folder; none: all"),
 });
 
-const errors: readonly OperationErrorCode[] = [
+const errors: readonly FailureCode[] = [
   "bad_input",
   ...idErrors,
   "no_project",

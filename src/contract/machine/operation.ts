@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { OperationErrorCode } from "../errors.ts";
+import type { FailureCode } from "../errors.ts";
 
 /** destructive: deletes what nothing brings back, so a client asks its user first. */
 export type MachineEffect = "read" | "write" | "destructive";
@@ -12,7 +12,7 @@ interface Declaration<Input extends z.ZodObject, Output extends z.ZodType> {
   /** Absent: it takes nothing. */
   readonly input?: Input;
   readonly output: Output;
-  readonly errors?: readonly OperationErrorCode[];
+  readonly errors?: readonly FailureCode[];
   /** The most that it does. */
   readonly effect: MachineEffect;
   /** Absent: a read is done by the process that asks, and all else by the host. */

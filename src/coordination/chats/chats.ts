@@ -1,5 +1,5 @@
 import type { Chat, Health } from "../../contract/chats.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -133,7 +133,7 @@ function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: numbe
 }
 
 /** Refuses a chat or session that another living process works on. */
-function checkSessionFree(tx: Tx, input: CheckedInputOf<"chats.register">, rows: readonly ChatRow[]): Refusal | null {
+function checkSessionFree(tx: Tx, input: CheckedInputOf<"chats.register">, rows: readonly ChatRow[]): Failure | null {
   const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.offlineReason(tx, row) === null);
   if (!rival) return null;
   return {
@@ -267,13 +267,13 @@ function isRecoverable({ sql }: Tx, { status, reason, session }: ChatRow, offlin
   return isDead && syncRows.isUnfinished(sql, session);
 }
 
-function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
+function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Failure | null {
   if (old && old.status !== "offline") return null;
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
 /** A chat that holds nothing is not watched; it expires when room is needed. */
-function checkWorkspaceLimit(tx: Tx): Refusal | null {
+function checkWorkspaceLimit(tx: Tx): Failure | null {
   const limit = tx.settings.maxConcurrentChats;
   if (meta.countLiveChats(tx.sql) < limit) return null;
   expireGoneChats(tx);
@@ -291,7 +291,7 @@ function expireGoneChats(tx: Tx): void {
 }
 
 /** Leaves room for the chats of other machines that have tokens. */
-function checkMachineShare(tx: Tx, machine: string): Refusal | null {
+function checkMachineShare(tx: Tx, machine: string): Failure | null {
   const { maxConcurrentChats, machineChatShare } = tx.settings;
   const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
   if (meta.countLiveChats(tx.sql) < limit || !tokens.hasOtherMachine(tx, machine)) return null;
@@ -311,7 +311,7 @@ function countLive({ sql }: Tx, machine: string): number {
 }
 
 /** Offline chats are kept for their time, so a machine with too many must wait. */
-function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal | null {
+function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Failure | null {
   const limit = settings.maxOfflineChatsPerMachine;
   const [row] = sql.all<{ n: number; next: number | null }>(
     "SELECT count(*) AS n, min(dueAt) AS next FROM chats WHERE machine = ? AND status = 'offline'",

@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -100,7 +99,7 @@ const maxPageBytes = 1_000_000;
 export function pull(
   sql: Sql,
   { prefix, after, limit }: CheckedInputOf<"state.changes">,
-): Result<OutputOf<"state.changes">, Refusal> {
+): Result<OutputOf<"state.changes">> {
   const lowest = compactionFloor(sql);
   const newest = readTotals(sql).revision;
   if (!isKnownRevision(sql, after, lowest)) {

@@ -1,5 +1,5 @@
 import type { ChatStatus, Health } from "../../contract/chats.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as changes from "./changes.ts";
@@ -55,12 +55,12 @@ export function offlineReason(tx: Tx, row: LivenessRow): "offline" | "closed" | 
 }
 
 /** A token is valid for its machine's chats, an admin's for all. */
-export function checkMachine({ isAdmin, machine }: Actor, ownerMachine: string): Refusal | null {
+export function checkMachine({ isAdmin, machine }: Actor, ownerMachine: string): Failure | null {
   if (isAdmin || machine === ownerMachine) return null;
   return { code: "forbidden", message: `this token is for machine ${machine}, not ${ownerMachine}` };
 }
 
-export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRow, Refusal> {
+export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRow> {
   const row = findLiveness(tx, self.chat);
   if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
   const refused = tx.actor ? checkMachine(tx.actor, row.machine) : null;
@@ -74,7 +74,7 @@ export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRo
   return ok(row);
 }
 
-export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal> {
+export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow> {
   const found = requireCurrentIncarnation(tx, self);
   if (!found.ok) return found;
   if (offlineReason(tx, found.value)) {

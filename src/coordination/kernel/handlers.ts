@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -30,7 +29,7 @@ type ListOperation =
   | "tasks.ack";
 
 /** One transaction, which the host rolls back on a refusal or an exception. */
-type Handler<Input, Output> = (tx: Tx, input: Input, actor: Actor) => Result<Output, Refusal>;
+type Handler<Input, Output> = (tx: Tx, input: Input, actor: Actor) => Result<Output>;
 
 export type Handlers = {
   readonly [Name in Exclude<OperationName, HostOperation | ListOperation>]: Handler<
@@ -44,11 +43,7 @@ export type Handlers = {
  * leave one by one. Returns their results in order; the host runs the others after them. A refusal
  * is the only result.
  */
-export type ListHandler<Input, Output> = (
-  tx: Tx,
-  inputs: List<Input>,
-  actor: Actor,
-) => readonly Result<Output, Refusal>[];
+export type ListHandler<Input, Output> = (tx: Tx, inputs: List<Input>, actor: Actor) => readonly Result<Output>[];
 
 export type ListHandlers = {
   readonly [Name in ListOperation]: ListHandler<CheckedInputOf<Name>, OutputOf<Name>>;
@@ -63,7 +58,7 @@ export function firstOf<T>(results: readonly T[]): T {
 
 /** Runs for a live chat only, in its present incarnation; the call counts as its activity. */
 export function byLiveChat<Input extends { readonly self: Self }, Output>(
-  work: (tx: Tx, input: Input, caller: LivenessRow) => Result<NoInfer<Output>, Refusal>,
+  work: (tx: Tx, input: Input, caller: LivenessRow) => Result<NoInfer<Output>>,
 ): Handler<Input, Output> {
   return (tx, input) => {
     const caller = requireLiveChat(tx, input.self);
@@ -73,7 +68,7 @@ export function byLiveChat<Input extends { readonly self: Self }, Output>(
 
 /** The same for the first requests of a list that come from one process. */
 export function byOneChat<Input extends { readonly self: Self }, Output>(
-  work: (tx: Tx, inputs: List<Input>, caller: LivenessRow) => readonly Result<NoInfer<Output>, Refusal>[],
+  work: (tx: Tx, inputs: List<Input>, caller: LivenessRow) => readonly Result<NoInfer<Output>>[],
 ): ListHandler<Input, Output> {
   return (tx, inputs) => {
     const [first, ...others] = inputs;

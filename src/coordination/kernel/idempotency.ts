@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { among, type Sql } from "../../shared/sql.ts";
 import type { List, Tx } from "./tx.ts";
@@ -24,11 +24,11 @@ export interface IdempotentRequest {
 export function once<T extends object>(
   tx: Tx,
   request: IdempotentRequest,
-  work: () => Result<T, Refusal>,
+  work: () => Result<T>,
   hasChanged: (value: T) => boolean = () => true,
-): { result: Result<T, Refusal>; isRepeat: boolean } {
+): { result: Result<T>; isRepeat: boolean } {
   let isRepeat = true;
-  const runs = (): Result<T, Refusal>[] => {
+  const runs = (): Result<T>[] => {
     isRepeat = false;
     return [work()];
   };
@@ -43,9 +43,9 @@ export function once<T extends object>(
 export function onceEach<Request extends IdempotentRequest, T extends object>(
   tx: Tx,
   requests: List<Request>,
-  work: (requests: List<Request>) => readonly Result<T, Refusal>[],
+  work: (requests: List<Request>) => readonly Result<T>[],
   hasChanged: (value: T, request: Request) => boolean = () => true,
-): readonly Result<T, Refusal>[] {
+): readonly Result<T>[] {
   const [first, ...others] = requests;
   if (requests.every(({ requestId }) => requestId === undefined)) return work(requests);
   const machine = machineOf(tx, first);
@@ -132,7 +132,7 @@ function isSameRequest({ request }: StoredResult, other: IdempotentRequest): boo
 }
 
 /** Entries are deleted in their order, so the first and last row give the count. */
-function checkLimits(tx: Tx, machine: string, { first, last }: Ends): Refusal | null {
+function checkLimits(tx: Tx, machine: string, { first, last }: Ends): Failure | null {
   if (!first || !last) return null;
   const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
   if (last.nth - first.nth + 1 < maxIds && last.chars - first.chars < maxChars) return null;
@@ -159,7 +159,7 @@ function isFarFromLimits({ settings }: Tx, { first, last }: Ends, count: number)
 
 const maxPrunedRows = 100;
 
-function keyReused({ requestId }: IdempotentRequest): Refusal {
+function keyReused({ requestId }: IdempotentRequest): Failure {
   return { code: "key_reused", message: `request id ${requestId} was used for another request; use a new one` };
 }
 

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import { type Lease, leaderScheme, type Leader } from "../../contract/leases.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
@@ -82,22 +82,18 @@ export const handlers = {
   }),
 } satisfies Partial<Handlers>;
 
-function acquireEach(
-  tx: Tx,
-  chat: chatRows.LivenessRow,
-  requests: List<LeaseRequest>,
-): readonly Result<Acquired, Refusal>[] {
+function acquireEach(tx: Tx, chat: chatRows.LivenessRow, requests: List<LeaseRequest>): readonly Result<Acquired>[] {
   const isFree = tx.quietUntil <= tx.now && areFree(tx.sql, namesOf(requests));
   if (isFree && !checkLeaseLimit(tx, chat.chat, requests.length))
     return grants.grant(tx, chat, requests).map((row) => toGranted(tx, row));
   return [acquireOrWait(tx, chat, requests[0])];
 }
 
-function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
+function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired> {
   return firstOf(acquireEach(tx, chat, [request]));
 }
 
-function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
+function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired> {
   const { resource, requestId } = request;
   const full = checkNewWait(tx, chat, request);
   if (full) return err(full);
@@ -120,7 +116,7 @@ function renewEach(
   tx: Tx,
   requests: List<Omit<CheckedInputOf<"leases.renew">, "self">>,
   caller: chatRows.LivenessRow,
-): readonly Result<Lease, Refusal>[] {
+): readonly Result<Lease>[] {
   const held = heldLeases(tx.sql, caller, namesOf(requests));
   const renewed: LeaseRow[] = [];
   for (const { resource, token, ttlMs: newTtlMs } of requests) {
@@ -149,7 +145,7 @@ function releaseEach(
   tx: Tx,
   requests: List<Omit<CheckedInputOf<"leases.release">, "self">>,
   caller: chatRows.LivenessRow,
-): readonly Result<OutputOf<"leases.release">, Refusal>[] {
+): readonly Result<OutputOf<"leases.release">>[] {
   const held = heldLeases(tx.sql, caller, namesOf(requests));
   const isHeld = requests.map(({ resource, token }) => held.get(resource)?.token === token && held.delete(resource));
   const released = namesOf(requests.filter((_, at) => isHeld[at]));
@@ -169,14 +165,14 @@ function isGrantOf(tx: Tx, row: LeaseRow, chat: chatRows.LivenessRow, request: L
 }
 
 /** Refuses a wait beyond a limit before all that overlaps is read. */
-function checkNewWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Refusal | null {
+function checkNewWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Failure | null {
   const { resource, requestId, waitMs } = request;
   const [blocker] = waitMs > 0 ? findOverlapping<LeaseRow>(tx.sql, "leases", resource, 1) : [];
   if (!blocker || !isLive(tx, blocker) || isGrantOf(tx, blocker, chat, request)) return null;
   return waiters.find(tx.sql, resource, chat.chat, requestId) ? null : checkWaitLimits(tx, chat.chat, resource);
 }
 
-function checkWaitLimits(tx: Tx, chat: string, resource: string): Refusal | null {
+function checkWaitLimits(tx: Tx, chat: string, resource: string): Failure | null {
   return checkLeaseLimit(tx, chat) ?? waiters.checkLimits(tx, chat, resource);
 }
 
@@ -191,7 +187,7 @@ function enqueue(
   chat: chatRows.LivenessRow,
   request: LeaseRequest,
   { overlap, waiter, ahead }: WaitContext,
-): Result<Acquired, Refusal> {
+): Result<Acquired> {
   const position = ahead + 1;
   if (waiter) return ok({ state: "waiting", position, waitMs: waiter.until - tx.now });
   if (request.waitMs === 0) return err(leaseHeld(tx, request.resource, overlap));
@@ -202,7 +198,7 @@ function enqueue(
 }
 
 /** Waiters count too: each may be granted at any moment. */
-function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
+function checkLeaseLimit(tx: Tx, chat: string, added = 1): Failure | null {
   const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
     "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
@@ -220,11 +216,11 @@ function isHeldBy(row: LeaseRow, { chat, incarnation }: { chat: string; incarnat
   return row.holder === chat && row.incarnation === incarnation;
 }
 
-function toGranted(tx: Tx, row: LeaseRow): Result<Acquired, Refusal> {
+function toGranted(tx: Tx, row: LeaseRow): Result<Acquired> {
   return ok({ state: "granted", lease: toLease(tx, row) });
 }
 
-function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal {
+function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Failure {
   const until = Math.max(tx.now, ...held.map((row) => expiresAt(tx, row)), ...delays.map((delay) => delay.until));
   const why = `not free yet after ${tx.quietUntil > tx.now ? "a restore" : "an expiry"}`;
   const [first] = [

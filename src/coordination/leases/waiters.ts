@@ -1,5 +1,5 @@
 import type { CheckedInputOf } from "../../contract/operations.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { findOverlapping, prefixEnd, waiters, type WaiterRow } from "./lease-rows.ts";
@@ -34,7 +34,7 @@ export function listOfChat(sql: Sql, resource: string, chat: string): WaiterRow[
 
 const maxPerChatAndResource = 20;
 
-export function checkLimits({ sql, settings }: Tx, chat: string, resource: string): Refusal | null {
+export function checkLimits({ sql, settings }: Tx, chat: string, resource: string): Failure | null {
   const { maxWaitersPerChat, maxWaitersPerResource, maxWaiters } = settings;
   const [row] = sql.all<{ own: number; mine: number; line: number; total: number }>(
     `SELECT (SELECT count(*) FROM waiters WHERE resource = ? AND chat = ?) AS own,

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import {
   maxMessageBodyChars,
   type Message,
@@ -76,7 +76,7 @@ export const handlers = {
 function sendOnce(
   tx: Tx,
   { self, target, body, priority, ttlMs }: CheckedInputOf<"messages.send">,
-): Result<{ id: number }, Refusal> {
+): Result<{ id: number }> {
   const text = JSON.stringify(body);
   const refused = tooLarge(text) ?? checkReceiver(tx, target) ?? checkLoop(tx, self.chat, target);
   if (refused) return err(refused);
@@ -98,7 +98,7 @@ function sendOnce(
   return ok({ id });
 }
 
-function tooLarge(text: string): Refusal | null {
+function tooLarge(text: string): Failure | null {
   if (text.length <= maxMessageBodyChars) return null;
   return {
     code: "too_large",
@@ -106,7 +106,7 @@ function tooLarge(text: string): Refusal | null {
   };
 }
 
-function checkReceiver(tx: Tx, target: Target): Refusal | null {
+function checkReceiver(tx: Tx, target: Target): Failure | null {
   if (target.to !== "chat" || chatRows.findLiveness(tx, target.chat)) return null;
   return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
 }
@@ -115,7 +115,7 @@ const loopLimit = 20;
 const loopMs = 60_000;
 
 /** Throttles two chats that only answer each other. */
-function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
+function checkLoop(tx: Tx, from: string, target: Target): Failure | null {
   if (target.to !== "chat") return null;
   const there = recentTimes(tx, from, target.chat);
   const back = there.length < loopLimit ? [] : recentTimes(tx, target.chat, from);

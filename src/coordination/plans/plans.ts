@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { type GivenPart, type Job, SplitStrategy } from "../../contract/plans.ts";
 import { NewTask } from "../../contract/tasks.ts";
@@ -22,7 +21,7 @@ const joinName = "join";
  * Independent of the order of files. Refused with `bad_input`.
  * @param maxParts without the join, 2 or more
  */
-export function split(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[], Refusal> {
+export function split(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[]> {
   const parts = draftParts(job, strategy, maxParts);
   const problem = typeof parts === "string" ? parts : findProblem(job, parts, maxParts);
   if (typeof parts === "string" || problem !== null) return err({ code: "bad_input", message: problem ?? "" });
@@ -188,7 +187,7 @@ interface JobPlan {
 }
 
 /** Splits above the threshold, on request, or as listed. */
-function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">): Result<JobPlan, Refusal> {
+function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">): Result<JobPlan> {
   const { score, isAboveThreshold, reasons } = estimateComplexity(job);
   const complexity = { score, threshold, isAboveThreshold, reasons: [...reasons] };
   if (!isAboveThreshold && !isForced && strategy?.by !== "list") {
@@ -199,14 +198,14 @@ function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estim
   return strategy ? parts : ok({ complexity, parts: null, reason: parts.error.message });
 }
 
-function splitByDefault(job: Job, maxParts: number): Result<readonly GivenPart[], Refusal> {
+function splitByDefault(job: Job, maxParts: number): Result<readonly GivenPart[]> {
   const byModule = split(job, { by: "module" }, maxParts);
   if (byModule.ok) return byModule;
   const others = [{ by: "file" } as const, SplitStrategy.parse({ by: "phase" })];
   return others.map((strategy) => split(job, strategy, maxParts)).find(({ ok: isSplit }) => isSplit) ?? byModule;
 }
 
-function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submitted, Refusal> {
+function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submitted> {
   const planned = plan(input);
   if (!planned.ok) return planned;
   const { complexity, parts, reason } = planned.value;
@@ -231,7 +230,7 @@ interface StoredJob {
   readonly others: readonly number[];
 }
 
-function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob, Refusal> {
+function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob> {
   const tasks = validateDrafts(drafts);
   if (!tasks.ok) return tasks;
   const stored = submitOnce(tx, tasks.value);
@@ -282,7 +281,7 @@ function draftTasks(input: CheckedInputOf<"plans.submit">, parts: readonly Given
   ];
 }
 
-function validateDrafts(drafts: readonly TaskDraft[]): Result<NewTask[], Refusal> {
+function validateDrafts(drafts: readonly TaskDraft[]): Result<NewTask[]> {
   const tasks: NewTask[] = [];
   for (const draft of drafts) {
     const task = NewTask.safeParse(draft);

@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Schedule } from "../../contract/schedules.ts";
 import { NewTask } from "../../contract/tasks.ts";
@@ -45,7 +44,7 @@ export function find({ sql }: Tx, name: string): ScheduleRow | null {
   return scheduleRows.find(sql, { name });
 }
 
-export function requireSchedule(tx: Tx, name: string): Result<ScheduleRow, Refusal> {
+export function requireSchedule(tx: Tx, name: string): Result<ScheduleRow> {
   const row = find(tx, name);
   return row ? ok(row) : err({ code: "unknown_schedule", message: `there is no schedule ${name}` });
 }
@@ -80,7 +79,7 @@ export function progressAfter(row: ScheduleRow, after: number): Pick<ScheduleRow
 }
 
 /** @throws {z.ZodError} when the stored task is not one */
-export function submit(tx: Tx, row: ScheduleRow): Result<OutputOf<"tasks.submit">["tasks"][number], Refusal> {
+export function submit(tx: Tx, row: ScheduleRow): Result<OutputOf<"tasks.submit">["tasks"][number]> {
   const submitted = submitOnce(tx, [NewTask.parse(JSON.parse(readTask(tx, row)))]);
   if (!submitted.ok) return submitted;
   const [task] = submitted.value.tasks;

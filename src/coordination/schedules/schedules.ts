@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -66,11 +66,11 @@ export const handlers = {
   }),
 } satisfies Partial<Handlers>;
 
-function unchanged(tx: Tx, row: rows.ScheduleRow): Result<Changed, Refusal> {
+function unchanged(tx: Tx, row: rows.ScheduleRow): Result<Changed> {
   return ok({ schedule: rows.toSchedule(tx, row) });
 }
 
-function change(tx: Tx, row: rows.ScheduleRow, kind: string, changes: rows.ScheduleChanges): Result<Changed, Refusal> {
+function change(tx: Tx, row: rows.ScheduleRow, kind: string, changes: rows.ScheduleChanges): Result<Changed> {
   append(tx, kind, row.name);
   return unchanged(tx, rows.update(tx, row, changes));
 }
@@ -79,7 +79,7 @@ function append(tx: Tx, kind: string, subject: string, detail: audit.NewAuditEnt
   audit.append(tx, { kind, subject, actor: tx.actor?.machine ?? null, detail });
 }
 
-function checkName(tx: Tx, name: string): Refusal | null {
+function checkName(tx: Tx, name: string): Failure | null {
   if (rows.find(tx, name)) {
     const message = `there is a schedule ${name} already; delete it first, or give another name`;
     return { code: "schedule_exists", message };
@@ -94,7 +94,7 @@ function checkName(tx: Tx, name: string): Refusal | null {
 }
 
 /** The library's words name the field that is wrong. */
-function findTimes({ now }: Tx, { cron, timeZone }: NewSchedule): Result<number[], Refusal> {
+function findTimes({ now }: Tx, { cron, timeZone }: NewSchedule): Result<number[]> {
   if (!isTimeZone(timeZone))
     return err(badInput(`there is no time zone ${timeZone}; give a name such as Europe/Berlin or UTC`));
   try {
@@ -113,7 +113,7 @@ function isTimeZone(timeZone: string): boolean {
   }
 }
 
-function badInput(message: string): Refusal {
+function badInput(message: string): Failure {
   return { code: "bad_input", message: `schedules.create: ${message}` };
 }
 

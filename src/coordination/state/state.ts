@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { maxValueChars, sessionTtlMs, type Entry, type Guard, type Write } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
@@ -147,7 +147,7 @@ function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Gener
   }
 }
 
-function updateEach(tx: Tx, requests: List<UpdateRequest>): readonly Result<Updated, Refusal>[] {
+function updateEach(tx: Tx, requests: List<UpdateRequest>): readonly Result<Updated>[] {
   const hasChanged = ({ versions }: Updated, { writes }: Update): boolean =>
     writes.some(({ op }, at) => op === "set" || (op === "delete" && versions[at]?.version !== 0));
   return onceEach(tx, requests, (fresh) => applyEach(tx, fresh), hasChanged);
@@ -157,9 +157,9 @@ function updateEach(tx: Tx, requests: List<UpdateRequest>): readonly Result<Upda
 const maxCharsTogether = 500_000;
 
 /** All or nothing of each update: every condition is checked before its first write. */
-function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Result<Updated, Refusal>[] {
+function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Result<Updated>[] {
   const plan = new WritePlan(tx, updates);
-  const results: Result<Updated, Refusal>[] = [];
+  const results: Result<Updated>[] = [];
   for (const update of updates) {
     const planned = plan.add(update);
     if (!planned.ok && results.length > 0) break;
@@ -205,7 +205,7 @@ class WritePlan {
     this.#totals = this.#before;
   }
 
-  add({ writes, guards, by }: Update): Result<Updated, Refusal> {
+  add({ writes, guards, by }: Update): Result<Updated> {
     const refused = checkKeys(writes) ?? this.#checkGuards(guards);
     if (refused) return err(refused);
     const planned = writes.map((write): PlannedWrite => {
@@ -222,7 +222,7 @@ class WritePlan {
   }
 
   /** A guarded write fails with a stale token. */
-  #checkGuards(guards: readonly Guard[]): Refusal | null {
+  #checkGuards(guards: readonly Guard[]): Failure | null {
     for (const guard of guards) {
       const { resource, token } = guard;
       const name = `${token} ${resource}`;
@@ -278,7 +278,7 @@ function remove(sql: Sql, keys: readonly string[]): void {
   sql.run(`DELETE FROM state WHERE key ${text}`, value);
 }
 
-function checkKeys(writes: readonly Write[]): Refusal | null {
+function checkKeys(writes: readonly Write[]): Failure | null {
   if (writes.length === 1) return null;
   const keys = new Set<string>();
   for (const { key } of writes) {
@@ -288,7 +288,7 @@ function checkKeys(writes: readonly Write[]): Refusal | null {
   return null;
 }
 
-function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
+function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Failure | null {
   for (const { write, text, row } of plan) {
     const { key, ifVersion } = write;
     if (text.length > maxValueChars) {
@@ -310,7 +310,7 @@ function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null 
 const maxSweptForRoom = 100;
 
 /** A write that frees room is never refused, even after a limit was lowered. */
-function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
+function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Failure | null {
   const { maxKeys, maxStateChars } = tx.settings;
   let { keys, chars } = totals;
   for (const one of plan) {

@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { PutResult, SyncRecord } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -56,7 +55,7 @@ function register(
   sums: rows.Totals,
   { machine }: Actor,
   { device, keyId }: Pick<Put, "device" | "keyId">,
-): Result<DeviceRow, Refusal> {
+): Result<DeviceRow> {
   const known = syncDevices.find(tx.sql, { device });
   if (known && known.machine !== machine) {
     const message = `device ${device} belongs to machine ${known.machine}, and this token is for ${machine}; a copied home needs its own device`;

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -193,6 +193,6 @@ function findContent(
   return syncContents.find(sql, { session, device, kind, item: partItem({ bundle, part: part ?? 0 }) });
 }
 
-function unknownSession(device: string, session: string): Refusal {
+function unknownSession(device: string, session: string): Failure {
   return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here` };
 }

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { AttemptEnd, ClaimedTask, TaskState, ClaimedTaskReference } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -21,7 +21,7 @@ interface ClaimCheck {
   readonly isHeld: boolean;
 }
 
-function checkClaim(tx: Tx, input: ClaimedTaskReference): Result<ClaimCheck, Refusal> {
+function checkClaim(tx: Tx, input: ClaimedTaskReference): Result<ClaimCheck> {
   const chat = chatRows.requireLiveChat(tx, input.self);
   if (!chat.ok) return chat;
   const row = rows.requireTask(tx, input.task);
@@ -49,7 +49,7 @@ function firstHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
 }
 
 /** Calls of a stale claim change nothing. */
-function staleClaim({ task, claim }: ClaimedTaskReference, { row }: ClaimCheck): Refusal {
+function staleClaim({ task, claim }: ClaimedTaskReference, { row }: ClaimCheck): Failure {
   return {
     code: "stale_claim",
     message: `claim ${claim} of task ${task} has ended; stop the work on it (the task is now ${row.state})`,
@@ -58,7 +58,7 @@ function staleClaim({ task, claim }: ClaimedTaskReference, { row }: ClaimCheck):
 }
 
 /** Starts an assigned task implicitly. */
-function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Refusal> {
+function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow> {
   const claimCheck = checkClaim(tx, input);
   if (!claimCheck.ok) return claimCheck;
   const { row, isHeld } = claimCheck.value;
@@ -180,7 +180,7 @@ function endClaim(
   input: ClaimedTaskReference,
   ended: AttemptEnd,
   work: (row: TaskRow) => TaskState,
-): Result<EndedClaim, Refusal> {
+): Result<EndedClaim> {
   const claimCheck = checkClaim(tx, input);
   if (!claimCheck.ok) return claimCheck;
   const { chat, row, isHeld } = claimCheck.value;

@@ -10,7 +10,7 @@ import {
   sum,
   type Measure,
 } from "../../contract/budgets.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import * as meta from "../kernel/meta.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import type { TaskRow } from "./task-rows.ts";
@@ -151,7 +151,7 @@ function formatAmount(measure: Measure, value: number): string {
 }
 
 /** Reason why this chat starts nothing new; null: it may. */
-export function checkExhausted(tx: Tx, chat: string): Refusal | null {
+export function checkExhausted(tx: Tx, chat: string): Failure | null {
   const why = describeFirstReached(limitsOf(tx, chat, null));
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim team budget set\`` };
 }

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as totals from "../kernel/metric-totals.ts";
@@ -43,7 +43,7 @@ function replayed(tasks: Replayed["tasks"]): Result<Replayed, never> {
   return tasks.length === 0 ? unchanged({ tasks }) : ok({ tasks });
 }
 
-function badInput(message: string): Refusal {
+function badInput(message: string): Failure {
   return { code: "bad_input", message: `tasks.replay: ${message}` };
 }
 

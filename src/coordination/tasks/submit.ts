@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { DeathReason, NewTask, TaskState } from "../../contract/tasks.ts";
 import { jsonText } from "../../contract/values.ts";
@@ -31,7 +31,7 @@ function storeTaskKeys({ sql, now, settings }: Tx, key: string, task: number): v
 }
 
 /** Answers whether new keys exceed the limit; expired ones make room. */
-function tooManyKeys(tx: Tx, fresh: number): Refusal | null {
+function tooManyKeys(tx: Tx, fresh: number): Failure | null {
   const { maxDedupeKeys: most } = tx.settings;
   if (fresh === 0 || count(tx) + fresh <= most) return null;
   pruneKeys(tx, prunedAtOnce);
@@ -95,7 +95,7 @@ export const handlers = {
   }),
 } satisfies Partial<Handlers>;
 
-export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
+export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted> {
   const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
   if (refused) return err(refused);
   const planned = plan(tx, tasks);
@@ -119,7 +119,7 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
   return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned.value, needs.value, parents.value));
 }
 
-function checkJoins(tasks: readonly NewTask[]): Refusal | null {
+function checkJoins(tasks: readonly NewTask[]): Failure | null {
   const joins = tasks.filter(({ joinRule }) => joinRule !== undefined);
   if (joins.some(({ delayMs, scheduleToStartMs }) => delayMs > 0 || scheduleToStartMs !== undefined)) {
     return badInput(
@@ -177,7 +177,7 @@ function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   return joins.length > 0;
 }
 
-function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[], Refusal> {
+function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[]> {
   const planned: PlannedTask[] = [];
   const keys = new Map<string, number>();
   let next = rows.nextNumber(tx);
@@ -196,11 +196,11 @@ function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | 
   return key === undefined ? undefined : (keys.get(key) ?? findTaskByKey(tx, key));
 }
 
-function duplicateTask(key: string, task: number): Refusal {
+function duplicateTask(key: string, task: number): Failure {
   return { code: "duplicate_task", message: `key ${key} belongs to task ${task}`, details: { task, key } };
 }
 
-function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>, Refusal> {
+function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>> {
   const names = new Map<string, number>();
   for (const { input, task } of planned) {
     if (input.ref === undefined) continue;
@@ -213,7 +213,7 @@ function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>, 
 const maxDependents = 1_000;
 
 /** Limit of dependents, which all continue at once when a task ends. */
-function checkDependents(tx: Tx, { of }: Edges): Refusal | null {
+function checkDependents(tx: Tx, { of }: Edges): Failure | null {
   const added = new Map<number, number>();
   for (const other of [...of.values()].flat()) added.set(other, (added.get(other) ?? 0) + 1);
   for (const [task, count] of added) {
@@ -224,13 +224,13 @@ function checkDependents(tx: Tx, { of }: Edges): Refusal | null {
   return null;
 }
 
-function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
+function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Failure | null {
   const keys = fresh.filter(({ input }) => input.dedupeKey !== undefined).length;
   return checkLanes(tx, fresh) ?? tooManyKeys(tx, keys);
 }
 
 /** A dispatch reads each partition key, so their number is limited. */
-function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
+function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Failure | null {
   const newLanes = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
   if (!lanes.exceedsLimit(tx, newLanes)) return null;
   return {
@@ -339,7 +339,7 @@ function resolveEdges(
   fresh: readonly PlannedTask[],
   names: ReadonlyMap<string, number>,
   kind: EdgeKind,
-): Result<Edges, Refusal> {
+): Result<Edges> {
   const own = new Set(fresh.map(({ task }) => task));
   const depths = new Map<number, number>();
   const of = new Map<number, readonly number[]>();
@@ -366,7 +366,7 @@ function addDepths(
   of: ReadonlyMap<number, readonly number[]>,
   depths: Map<number, number>,
   verb: string,
-): Result<Edges, Refusal> {
+): Result<Edges> {
   const othersOf = ({ task }: PlannedTask): readonly number[] => of.get(task) ?? [];
   for (let open = fresh; open.length > 0;) {
     const isFree = (one: PlannedTask): boolean => othersOf(one).every((other) => depths.has(other));
@@ -383,7 +383,7 @@ function addDepths(
   return ok({ of, depths });
 }
 
-function unknownReference(who: string, reference: number | string): Refusal {
+function unknownReference(who: string, reference: number | string): Failure {
   if (typeof reference === "string")
     return badInput(`${who} "${reference}", which is not the ref of a task that is kept`);
   return { ...rows.unknownTask(reference), message: `${who} task ${reference}, which is unknown, or no longer kept` };
@@ -393,6 +393,6 @@ function formatTask({ input: { ref, type }, task }: PlannedTask): string {
   return ref === undefined ? `task ${task} (${type})` : `"${ref}"`;
 }
 
-function badInput(message: string): Refusal {
+function badInput(message: string): Failure {
   return { code: "bad_input", message: `tasks.submit: ${message}` };
 }

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import * as meta from "../kernel/meta.ts";
 import * as totals from "../kernel/metric-totals.ts";
@@ -31,7 +31,7 @@ function countRemoved({ sql }: Tx): number {
 }
 
 /** Numbers are consecutive and removals are counted, so no task is read to count them. */
-export function checkLimit(tx: Tx, more: number): Refusal | null {
+export function checkLimit(tx: Tx, more: number): Failure | null {
   const { maxTasks } = tx.settings;
   const count = countSubmitted(tx) - countRemoved(tx) + more;
   if (count > maxTasks) schedule(tx, ceilToHour(tx.now + 1));

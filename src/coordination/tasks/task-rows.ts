@@ -1,5 +1,5 @@
 import { among } from "../../shared/sql.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -26,12 +26,12 @@ export function findAll({ sql }: Tx, all: readonly number[]): Map<number, TaskRo
   return new Map(found.map((row) => [row.task, row]));
 }
 
-export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
+export function requireTask(tx: Tx, task: number): Result<TaskRow> {
   const row = find(tx, task);
   return row ? ok(row) : err(unknownTask(task));
 }
 
-export function unknownTask(task: number): Refusal {
+export function unknownTask(task: number): Failure {
   return { code: "unknown_task", message: `there is no task ${task}, or it is no longer kept` };
 }
 

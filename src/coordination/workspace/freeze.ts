@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as audit from "../kernel/audit.ts";
@@ -9,7 +9,7 @@ import type { Tx } from "../kernel/tx.ts";
 /** A frozen workspace is read only, so that all pages of an export have one state. */
 
 /** Refuses what has written while it is frozen; of a half import nothing is read either. */
-export function unlessFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+export function unlessFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T>): Result<T> {
   if (!isFrozen(tx)) return work(tx);
   if (tx.frozenUntil === meta.untilImported) return err(isImporting);
   const before = countChanges(tx.sql);
@@ -33,7 +33,7 @@ function countChanges(sql: Sql): number {
 
 const longestPauseMs = 60_000;
 
-function refusal({ frozenUntil, now }: Tx): Refusal {
+function refusal({ frozenUntil, now }: Tx): Failure {
   const until = new Date(frozenUntil).toISOString();
   return {
     code: "frozen",
@@ -71,7 +71,7 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
-const isImporting: Refusal = {
+const isImporting: Failure = {
   code: "frozen",
   message: "an import is not complete: continue it with the same file, import another one, or delete the workspace",
   retryAfterMs: longestPauseMs,

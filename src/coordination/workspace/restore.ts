@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
@@ -38,7 +37,7 @@ export const ownKeys: readonly string[] = [announcedKey, settledKey];
  * Entries of the audit log that a restore would lose, by kind, and tokens revoked since then.
  * Refused for a time before the workspace.
  */
-export function plan({ sql }: Pick<Tx, "sql">, to: number, by: string): Result<RestorePlan, Refusal> {
+export function plan({ sql }: Pick<Tx, "sql">, to: number, by: string): Result<RestorePlan> {
   const [first] = sql.all<{ at: number | null }>("SELECT min(at) AS at FROM tokens");
   if (to < (first?.at ?? 0)) return err({ code: "bad_input", message: "the workspace was made later than that" });
   const revoked = sql.all<{ id: string }>("SELECT id FROM tokens WHERE revokedAt > ?", to).map(({ id }) => id);

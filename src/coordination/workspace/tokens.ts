@@ -1,4 +1,3 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Scope } from "../../contract/workspaces.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -31,7 +30,7 @@ export interface NewToken extends Bearer {
 
 const maxTokens = 1_000;
 
-export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string }, Refusal> {
+export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string }> {
   if (tokens.count(tx.sql, { revokedAt: null }) >= maxTokens) {
     return err({ code: "quota_exceeded", message: `a workspace has at most ${maxTokens} tokens; revoke some` });
   }
@@ -53,12 +52,7 @@ export interface TokenRequest {
 export type AddedToken = Pick<NewToken, "id" | "expiresAt">;
 
 /** A repeat gets the id, from which the host makes the same token; none is stored. */
-export function addOnce(
-  tx: Tx,
-  by: string,
-  token: NewToken,
-  { requestId, ttlMs }: TokenRequest,
-): Result<AddedToken, Refusal> {
+export function addOnce(tx: Tx, by: string, token: NewToken, { requestId, ttlMs }: TokenRequest): Result<AddedToken> {
   const { machine, scope, expiresAt } = token;
   const request = { operation: "tokens.create", requestId, input: { machine, scope, ttlMs } };
   return once({ ...tx, actor: { machine: by, isAdmin: true } }, request, () => {
@@ -129,7 +123,7 @@ export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
   };
 }
 
-export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">, Refusal> {
+export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">> {
   const row = find(tx, id);
   if (!row) return err({ code: "unknown_token", message: `there is no token ${id}` });
   if (row.revokedAt === null) {

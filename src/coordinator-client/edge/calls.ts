@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { isRefusal, isTransient, type CallError, type Refusal } from "../../contract/errors.ts";
+import { isRefusal, isTransient, type Failure } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import {
   operations,
@@ -19,7 +19,7 @@ import { newId, sleep, within, type Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
 export interface CallAnswer<Name extends OperationName> {
-  readonly result: Result<OutputOf<Name>, CallError>;
+  readonly result: Result<OutputOf<Name>>;
   readonly sentAt: Instant;
 }
 
@@ -112,7 +112,7 @@ export class Calls {
   #completeInput<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
-  ): Result<{ readonly input: InputOf<Name>; readonly bytes: number }, CallError> {
+  ): Result<{ readonly input: InputOf<Name>; readonly bytes: number }> {
     const { registration, prepareInput } = this.#deps;
     const { input: schema, maxBodyBytes = maxFrameInputBytes }: Operation = operations[name];
     const fullInput: Record<string, unknown> = {
@@ -156,7 +156,7 @@ export class Calls {
     return outcome ? this.#toAnswer(request, outcome) : this.#failedAnswer(this.#unansweredError(request, waitResult));
   }
 
-  #unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): CallError {
+  #unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): Failure {
     const { mayHaveHappened, reason } = request;
     if (mayHaveHappened)
       return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
@@ -226,7 +226,7 @@ export class Calls {
     return isUnknown ? this.#failedAnswer(this.#unansweredError(request, "late")) : { result, sentAt };
   }
 
-  #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant } {
+  #failedAnswer(error: Failure): { result: Result<never>; sentAt: Instant } {
     return { result: err(error), sentAt: readClock(this.#deps.platform.clock) };
   }
 }
@@ -249,7 +249,7 @@ function errorFields(
 }
 
 export type RequestOutcome<Output> =
-  | { readonly kind: "answered"; readonly result: Result<Output, CallError>; readonly sentAt: Instant }
+  | { readonly kind: "answered"; readonly result: Result<Output>; readonly sentAt: Instant }
   | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
   /** Not an answer; a repeat would get the same. */
   | { readonly kind: "garbled"; readonly message: string };
@@ -283,7 +283,7 @@ export function refusedOutcome(
     return garbledOutcome(`${name} was refused in a way that this version does not know: ${formatCode(error)}`);
   const { code, message, details } = parsed.data;
   const retryInMs = parsed.data.retryAfterMs ?? retryAfterMs;
-  const refusal: Refusal = {
+  const refusal: Failure = {
     code,
     message,
     ...(retryInMs === undefined ? {} : { retryAfterMs: retryInMs }),

@@ -3,7 +3,7 @@ import { maxFrameInputBytes, maxPingIntervalMs } from "../../contract/protocol.t
 import { closeCodes } from "../../contract/sockets.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName, type InputOf, type OutputOf } from "../../contract/operations.ts";
-import { endOf, isTransient, type CallError, isRefusal, isRetryable, retryOf } from "../../contract/errors.ts";
+import { endOf, isTransient, isRefusal, isRetryable, retryOf, type Failure } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/async-work.ts";
 import type { Address } from "./address.ts";
@@ -44,7 +44,7 @@ export interface ClientConnection {
   close(reason: string): void;
   notify(method: string, params: object): void;
   registerChat(): void;
-  handleRefusal(self: Self | null, error: CallError): void;
+  handleRefusal(self: Self | null, error: Failure): void;
   checkClocks(): void;
 }
 
@@ -158,7 +158,7 @@ export class Connection implements ClientConnection {
     if (chatInput !== null && chatInput !== sent) this.registerChat();
   }
 
-  handleRefusal(self: Self | null, error: CallError): void {
+  handleRefusal(self: Self | null, error: Failure): void {
     this.#registration.handleRefusal(self, error, () => this.registerChat());
   }
 
@@ -322,10 +322,10 @@ export class Registration {
   readonly #events: EdgeEvents;
   #chatInput: ChatInput | null = null;
   #current: RegisteredChat | null = null;
-  #resolveFirst: ((result: Result<RegisteredChat, CallError>) => void) | null = null;
+  #resolveFirst: ((result: Result<RegisteredChat>) => void) | null = null;
   #isSent = false;
   /** The last answer, where the coordinator has refused the chat for now. */
-  #refusal: CallError | null = null;
+  #refusal: Failure | null = null;
   /** Changes with whatever makes an answer outdated. */
   #round = 0;
   #attempt = 0;
@@ -352,7 +352,7 @@ export class Registration {
     return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
   }
 
-  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, CallError>> {
+  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat>> {
     this.forget("another chat is registered instead");
     this.#chatInput = chatInput;
     return new Promise((resolve) => {
@@ -367,7 +367,7 @@ export class Registration {
     });
   }
 
-  #timeoutError(): CallError {
+  #timeoutError(): Failure {
     if (this.#refusal) return this.#refusal;
     const message = "chats.register: the coordinator was not reached in time";
     return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
@@ -395,13 +395,13 @@ export class Registration {
   }
 
   /** @param registerAgain a chat that counts as gone may come back */
-  handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
+  handleRefusal(self: Self | null, error: Failure, registerAgain: () => void): void {
     if (self === null || self.chat !== this.#current?.chat || self.incarnation !== this.#current.incarnation) return;
     if (retryOf(error) === "after_registering") registerAgain();
     if (error.code === "chat_replaced") this.lose(error);
   }
 
-  lose(error: CallError): void {
+  lose(error: Failure): void {
     const chat = this.#current?.chat;
     this.forget(error.message);
     if (chat !== undefined) this.#events.emit({ type: "chat-lost", chat, error });
@@ -424,7 +424,7 @@ export class Registration {
   }
 
   /** Repeats only what a coordinator refuses: the caller sees a store that fails. */
-  #onRefused(error: CallError, retry: () => void): void {
+  #onRefused(error: Failure, retry: () => void): void {
     if (this.#resolveFirst && !(isRefusal(error) && isTransient(error))) return this.#resolveFirst(err(error));
     // The process that took over the session will not give it up.
     const isFinal = isRefusal(error) && !isRetryable(error.code);

@@ -1,5 +1,5 @@
 import type { Notification } from "../../contract/protocol.ts";
-import type { CallError } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import { messageOf } from "../../shared/error.ts";
 
 /** fallback: over HTTP, since no socket opens. closed: for good. */
@@ -22,7 +22,7 @@ export type EdgeEvent =
       readonly wasOffline: boolean;
     }
   /** Another process owns the chat, or it may not be registered: this one must stop. */
-  | { readonly type: "chat-lost"; readonly chat: string; readonly error: CallError }
+  | { readonly type: "chat-lost"; readonly chat: string; readonly error: Failure }
   /** Sleep, or a clock was set: nothing confirmed before counts. */
   | { readonly type: "clock-jump"; readonly byMs: number }
   | { readonly type: "notified"; readonly notification: Notification }

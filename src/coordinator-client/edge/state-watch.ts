@@ -1,4 +1,4 @@
-import { isFinal, type CallError } from "../../contract/errors.ts";
+import { isFinal } from "../../contract/errors.ts";
 import { oneAfterAnother } from "../../shared/async-work.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Change } from "../../contract/state.ts";
@@ -116,7 +116,7 @@ export class StateWatch {
     return "done";
   }
 
-  async #subscribe(): Promise<Result<WatchStep, CallError>> {
+  async #subscribe(): Promise<Result<WatchStep>> {
     const { connection, calls } = this.#deps;
     if ((await calls.untilUp(timeoutMs)) !== "up") return ok("later");
     if (!connection.isPushing) return ok("again");
@@ -134,7 +134,7 @@ export class StateWatch {
   }
 
   /** Later reads of the reader are at least as new. */
-  async #begin(): Promise<Result<WatchStep, CallError>> {
+  async #begin(): Promise<Result<WatchStep>> {
     const { result } = await this.#deps.calls.call("state.list", { prefix: this.#prefix, limit: 1 });
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
     this.#cursor = result.value.revision;
@@ -142,7 +142,7 @@ export class StateWatch {
     return ok("done");
   }
 
-  async #pull(after: number): Promise<Result<WatchStep, CallError>> {
+  async #pull(after: number): Promise<Result<WatchStep>> {
     const input = { prefix: this.#prefix, after, limit: pageSize };
     const { result } = await this.#deps.calls.call("state.changes", input);
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;

@@ -1,4 +1,4 @@
-import type { Refusal, CallError } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { protocolVersion } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
@@ -52,11 +52,11 @@ export class LocalCoordinator {
   }
 
   /** @throws {StoreError} when the file cannot be read or written */
-  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Result<OutputOf<Name>, Refusal> {
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Result<OutputOf<Name>> {
     const checked = checkInput(name, input);
     if (!checked.ok) return checked;
     // The engine's answer has the type of this name; TypeScript cannot follow that.
-    return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
+    return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>>;
   }
 
   /** Does what is due without an operation, so that waiting chats need not ask. */
@@ -66,7 +66,7 @@ export class LocalCoordinator {
     this.#commit(() => undefined);
   }
 
-  #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
+  #run(name: OperationName, input: unknown): Result<unknown> {
     if (name === "health") return ok(this.#health());
     if (!isEngineOperation(name)) {
       const message = `${name} needs a workspace that machines share, and this machine has not joined a workspace`;
@@ -78,9 +78,9 @@ export class LocalCoordinator {
     return ok({ samples: [...samples, ...hostSamples(this.#health())] });
   }
 
-  #runEngine(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+  #runEngine(name: EngineOperation, input: unknown): Result<unknown> {
     if (!isRead(name)) return this.#write(name, input);
-    const read = (sql: Sql): Result<unknown, Refusal> | "behind" => {
+    const read = (sql: Sql): Result<unknown> | "behind" => {
       const tx = this.#tx(sql);
       return this.#isBehind(tx) ? "behind" : runUnlessFrozen(tx, this.#actor, name, input as never);
     };
@@ -102,7 +102,7 @@ export class LocalCoordinator {
   }
 
   /** The operation, all that is due before it and the dispatch after it are one transaction. */
-  #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+  #write(name: EngineOperation, input: unknown): Result<unknown> {
     try {
       return this.#commit((tx) => {
         const done = runUnlessFrozen(tx, this.#actor, name, input as never);
@@ -221,9 +221,9 @@ export class LocalCoordinator {
 
 /** Thrown for a refusal, so that the store rolls the transaction back. */
 class RolledBack extends Error {
-  readonly refusal: Refusal;
+  readonly refusal: Failure;
 
-  constructor(refusal: Refusal) {
+  constructor(refusal: Failure) {
     super(refusal.message);
     this.refusal = refusal;
   }
@@ -339,7 +339,7 @@ export class LocalConnection implements ClientConnection {
   }
 
   /** A file that was set aside or put back may not know the chat. */
-  handleRefusal(self: Self | null, error: CallError): void {
+  handleRefusal(self: Self | null, error: Failure): void {
     const code = error.code === "unknown_chat" ? "chat_offline" : error.code;
     this.#registration.handleRefusal(self, { ...error, code }, () => this.registerChat());
   }

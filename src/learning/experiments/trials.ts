@@ -1,8 +1,8 @@
 /** The life of a trial, and what ends it: its plan and its guardrails. Pure. */
+import type { Failure } from "../../contract/errors.ts";
 import { median } from "simple-statistics";
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
-import type { OperationError } from "../../shared/result.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
 import { findParameter, lowersSafety, refusalOfStep, type Parameter } from "./parameters.ts";
 
@@ -59,7 +59,7 @@ export function refusalOf(
   parameter: Parameter,
   { from, to, lessSafe }: WantedStep,
   { offSince, trials }: { readonly offSince: number | null; readonly trials: readonly MachineTrial[] },
-): OperationError | null {
+): Failure | null {
   const { key, group } = parameter;
   const refusal = refusalOfStep(parameter, from, to);
   if (refusal !== null) return { code: "bad_input", message: refusal };

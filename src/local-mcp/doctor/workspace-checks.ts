@@ -1,3 +1,4 @@
+import type { Failure } from "../../contract/errors.ts";
 import * as z from "zod";
 import type { Chat } from "../../contract/chats.ts";
 import type { Check } from "../../contract/machine/installation.ts";
@@ -7,11 +8,11 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { version as ownVersion } from "../../contract/version.ts";
 import { withoutLastSlashes } from "../../coordinator-client/edge/address.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
-import type { OperationContext, OperationError, Workspace } from "../../machine/operations/operation-context.ts";
+import type { OperationContext, Workspace } from "../../machine/operations/operation-context.ts";
 import { openWorkspace } from "../../machine/operations/workspace.ts";
 import { syncState } from "../../machine/operations/workspace-handlers.ts";
 import { waitingCalls } from "../../machine/team/messages.ts";
-import { type OperationResult, ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { formatAgo, age, firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 
@@ -36,8 +37,8 @@ interface Local {
 
 interface Asked extends Local {
   readonly health: Health;
-  readonly metrics: OperationResult<OutputOf<"metrics">>;
-  readonly chats: OperationResult<OutputOf<"chats.list">>;
+  readonly metrics: Result<OutputOf<"metrics">>;
+  readonly chats: Result<OutputOf<"chats.list">>;
   /** Worker of an edge; null: the machine's own coordinator. */
   readonly deployment: Deployment | null;
 }
@@ -87,7 +88,7 @@ export async function workspaceChecks(context: OperationContext): Promise<Check[
 
 type Answers = Omit<Asked, keyof Local>;
 
-async function askWorkspace(context: OperationContext, edge: EdgeConfig | null): Promise<OperationResult<Answers>> {
+async function askWorkspace(context: OperationContext, edge: EdgeConfig | null): Promise<Result<Answers>> {
   const opened = await openWorkspace(context);
   if (!opened.ok) return opened;
   try {
@@ -97,11 +98,7 @@ async function askWorkspace(context: OperationContext, edge: EdgeConfig | null):
   }
 }
 
-async function ask(
-  context: OperationContext,
-  link: Workspace,
-  edge: EdgeConfig | null,
-): Promise<OperationResult<Answers>> {
+async function ask(context: OperationContext, link: Workspace, edge: EdgeConfig | null): Promise<Result<Answers>> {
   const health = await link.call("health", {});
   if (!health.ok) return health;
   const metrics = await link.call("metrics", {});
@@ -119,7 +116,7 @@ async function askWorker({ site }: OperationContext, { url }: EdgeConfig): Promi
   return { url, sentAt, receivedAt, worker: WorkerHealth.safeParse(body).data ?? {} };
 }
 
-function refusal({ code, message }: OperationError, edge: EdgeConfig | null): Found {
+function refusal({ code, message }: Failure, edge: EdgeConfig | null): Found {
   if (edge === null) return fail(message, "`shim doctor` checks this machine.");
   const { url, workspace, machine } = edge;
   const join = `\`shim workspace join ${workspace} --url ${url}\``;
@@ -248,7 +245,7 @@ function valueOf(metrics: Asked["metrics"], name: MetricName, state?: string): n
 }
 
 /** @throws {Error} where it was refused; the check that needs it then fails */
-function given<T>(answer: OperationResult<T>): T {
+function given<T>(answer: Result<T>): T {
   if (answer.ok) return answer.value;
   throw new Error(answer.error.message);
 }

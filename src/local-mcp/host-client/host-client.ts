@@ -19,7 +19,6 @@ import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
 import type {
   HostConnection,
   OperationReports,
-  OperationResult,
   HostClient,
   OperationContext,
 } from "../../machine/operations/operation-context.ts";
@@ -34,7 +33,6 @@ import {
   type AskedOperation,
   coordinatorPath,
 } from "../../machine/operations/operation-wire.ts";
-import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
 import { isRead } from "../../shared/check-input.ts";
@@ -58,7 +56,7 @@ interface HostQuestion {
 export async function runningHost(
   { paths: { home } }: Pick<OperationContext, "paths">,
   ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
-): Promise<OperationResult<{ host: HostStatus | null }>> {
+): Promise<Result<{ host: HostStatus | null }>> {
   const socket = hostSocket(home, systemProcesses.boot());
   try {
     checkSocketFolder(home, socket);
@@ -168,7 +166,7 @@ export function askOperation(
   home: HostHome,
   asked: AskedOperation,
   reports: OperationReports,
-): Promise<OperationResult<unknown>> {
+): Promise<Result<unknown>> {
   return whileWatched(
     home.home,
     () => ask(home, asked, reports),
@@ -183,7 +181,7 @@ async function ask(
   home: HostHome,
   { name, ...body }: AskedOperation,
   reports: OperationReports,
-): Promise<OperationResult<unknown>> {
+): Promise<Result<unknown>> {
   const { signal = new AbortController().signal } = reports;
   const question = { method: "POST", path: `${callPath}${name}`, body, signal } as const;
   let line: AnswerLine | null;
@@ -203,11 +201,11 @@ async function ask(
   return "result" in line ? line.result : lost(name, "its answer has no result");
 }
 
-function unusable(message: string): OperationResult<never> {
+function unusable(message: string): Result<never> {
   return err({ code: "host_unusable", message });
 }
 
-function lost(name: string, why: string): OperationResult<never> {
+function lost(name: string, why: string): Result<never> {
   const message = `the host of this machine ended before it answered (${why}). It may have done ${name}: look before you repeat it.`;
   return err({ code: "outcome_unknown", message });
 }
@@ -306,7 +304,7 @@ export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => L
         const answer = await callHost(home, { method: "POST", path: path(name), body: input, signal });
         const result = parseObject(await text(answer));
         if (result === null) throw new Error("the host's answer is not whole");
-        return result as unknown as Result<OutputOf<Name>, CallError>;
+        return result as unknown as Result<OutputOf<Name>>;
       } catch (error) {
         if (!(error instanceof NoHostError)) throw new CallLostError(messageOf(error), true);
         const cause = toStoreError(error.cause, pathsIn(home.home).database);

@@ -28,7 +28,6 @@ import type {
   SystemSite,
   Handlers,
   OperationContext,
-  OperationResult,
   CallOperation,
   HandlerContext,
   HostClient,
@@ -62,7 +61,7 @@ import { unknownKeyText } from "../../shared/close-words.ts";
 import { codeOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import { checkHandlers } from "../doctor/machine-checks.ts";
@@ -139,7 +138,7 @@ const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOper
   "host.stop": (context) => runningHost(context, "POST", "/stop"),
 };
 
-function readCurrent(path: string): OperationResult<Config> {
+function readCurrent(path: string): Result<Config> {
   const read = readConfig(path);
   if (read.ok) return read;
   return err({
@@ -153,7 +152,7 @@ function change(
   key: string,
   value: Json | undefined,
   env: NodeJS.ProcessEnv = {},
-): OperationResult<{ key: string; value: Json }> {
+): Result<{ key: string; value: Json }> {
   if (settingAt(defaults, key) === undefined) return unknownKey(key);
   const rules = key === "atLimit" ? limitRules().safeParse(value) : null;
   const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
@@ -167,7 +166,7 @@ function change(
 /** A map that is empty by default is not among the defaults' keys. */
 const settingKeys: readonly string[] = [...listKeys(defaults), "usage.prices"];
 
-function unknownKey(key: string): OperationResult<never> {
+function unknownKey(key: string): Result<never> {
   return err({ code: "bad_input", message: unknownKeyText(key, settingKeys) });
 }
 
@@ -216,17 +215,17 @@ export class OperationRunner {
   async call<Name extends MachineOperationName>(
     name: Name,
     input: MachineInput<Name>,
-  ): Promise<OperationResult<MachineOutput<Name>>> {
+  ): Promise<Result<MachineOutput<Name>>> {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
     const { effect, doneBy, isLong }: MachineOperation = machineOperations[name];
     const { hostClient, site, by = "command line", progress, onSecretsRemoved, onInterrupt } = this.#context;
-    const askHost = async (one: HostClient): Promise<OperationResult<MachineOutput<Name>>> => {
+    const askHost = async (one: HostClient): Promise<Result<MachineOutput<Name>>> => {
       const asked = { name, input: checked.data, env: site.env, by };
-      const ask = (signal?: AbortSignal): Promise<OperationResult<unknown>> =>
+      const ask = (signal?: AbortSignal): Promise<Result<unknown>> =>
         one.call(asked, omitUndefined({ progress, onSecretsRemoved, signal }));
       const answer = await (isLong && onInterrupt ? untilInterrupted(onInterrupt, ask) : ask());
-      return answer as OperationResult<MachineOutput<Name>>;
+      return answer as Result<MachineOutput<Name>>;
     };
     const isDoneByHost = doneBy === "host" || (effect !== "read" && doneBy !== "caller");
     if (hostClient && isDoneByHost) return askHost(hostClient);
@@ -241,14 +240,14 @@ export class OperationRunner {
   }
 
   /** The one that the machine has joined, or its own. */
-  async workspace(): Promise<OperationResult<Workspace>> {
+  async workspace(): Promise<Result<Workspace>> {
     // Most commands need none.
     const { openWorkspace } = await import("../../machine/operations/workspace.ts");
     return openWorkspace(this.#context);
   }
 
   /** Serves the live page on loopback until it is closed. */
-  async servePage(serving: PageServing): Promise<OperationResult<ServedPage>> {
+  async servePage(serving: PageServing): Promise<Result<ServedPage>> {
     const { servePage } = await import("../page/serve.ts");
     const host = new OperationRunner({ ...this.#context, by: "live page" });
     const served = await servePage(host, host.#context, serving);
@@ -261,7 +260,7 @@ export class OperationRunner {
   }
 
   /** Answers calls of a page that is served elsewhere. @param onTeamChanged until it is closed */
-  async pageCalls(onTeamChanged: () => void): Promise<(call: PageCall) => Promise<OperationResult<unknown>>> {
+  async pageCalls(onTeamChanged: () => void): Promise<(call: PageCall) => Promise<Result<unknown>>> {
     const { pageCalls } = await import("../page/serve.ts");
     const { workspace } = this.#context;
     workspace.follow(onTeamChanged);
@@ -269,7 +268,7 @@ export class OperationRunner {
   }
 
   /** Serves the metrics on loopback until it is closed. */
-  async serveMetrics(serving: MetricsServing): Promise<OperationResult<ServedMetrics>> {
+  async serveMetrics(serving: MetricsServing): Promise<Result<ServedMetrics>> {
     const { serveMetrics } = await import("../page/serve.ts");
     return serveMetrics(this.#context.paths.home, serving, async () => {
       const read = await this.call("metrics.read", {});
@@ -285,10 +284,10 @@ export class OperationRunner {
 /** Ctrl-C ends the wait for a host, and not what the host has begun. */
 function untilInterrupted<T>(
   onInterrupt: NonNullable<OperationContext["onInterrupt"]>,
-  ask: (signal: AbortSignal) => Promise<OperationResult<T>>,
-): Promise<OperationResult<T>> {
+  ask: (signal: AbortSignal) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const stop = new AbortController();
-  const { promise: stopped, resolve } = Promise.withResolvers<OperationResult<never>>();
+  const { promise: stopped, resolve } = Promise.withResolvers<Result<never>>();
   const forget = onInterrupt(() => {
     stop.abort();
     const message =
@@ -328,7 +327,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
   };
   const host = new OperationRunner(context);
   try {
-    const call = (): Promise<OperationResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
+    const call = (): Promise<Result<unknown>> => host.call(name, input as MachineInput<typeof name>);
     send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
   } catch (error) {
     runtime.log("error", `${name} failed`, { error: stackOf(error) });

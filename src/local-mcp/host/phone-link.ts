@@ -8,14 +8,13 @@ import {
 } from "../../contract/phone-frames.ts";
 import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
-import type { OperationResult } from "../../machine/operations/operation-context.ts";
 import type { PairedPhone } from "../../machine/phones/phone-file.ts";
 import { PhoneChannel, type SealedFrame } from "../../pairing/channel.ts";
 import { fromBase64url, randomText } from "../../pairing/sealing.ts";
 import type { Log } from "../../platform/log-file.ts";
 import { messageOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { err } from "../../shared/result.ts";
+import { err, type Result } from "../../shared/result.ts";
 
 export interface PhoneLinkOptions {
   readonly phone: PairedPhone;
@@ -23,7 +22,7 @@ export interface PhoneLinkOptions {
   /** Whether the coordinator no longer knows the pairing: a refused connection does not say why. */
   readonly isGone: () => Promise<boolean>;
   readonly setTimer: (work: () => void, ms: number) => () => void;
-  readonly call: (call: PageCall) => Promise<OperationResult<unknown>>;
+  readonly call: (call: PageCall) => Promise<Result<unknown>>;
   readonly onPush: (push: PairedPhone["push"]) => void;
   /** A page of the phone has begun a session. */
   readonly onSeen: () => void;
@@ -179,7 +178,7 @@ export class PhoneLink {
     await this.#send(session, answer.ok ? { id, value: answer.value } : { id, error: answer.error });
   }
 
-  async #call(call: PageCall): Promise<OperationResult<unknown>> {
+  async #call(call: PageCall): Promise<Result<unknown>> {
     if (this.#calls >= maxCalls)
       return err({ code: "throttled", message: "too many calls at once: try again in a moment" });
     this.#calls += 1;

@@ -2,12 +2,12 @@ import type { LiveLine, PageCall } from "../../contract/live-page.ts";
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
-import type { OperationContext, OperationResult } from "../../machine/operations/operation-context.ts";
+import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { changePhone, phoneFileMark, readPhones, type PairedPhone } from "../../machine/phones/phone-file.ts";
 import { setIdleTimer } from "../../platform/timers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { err } from "../../shared/result.ts";
+import { err, type Result } from "../../shared/result.ts";
 import { OperationRunner, systemSite } from "./operation-runner.ts";
 import { PhoneLink } from "./phone-link.ts";
 
@@ -111,7 +111,7 @@ function callsOf(
   runtime: Runtime,
   { name, scope }: PairedPhone,
   onTeamChanged: () => void,
-): (call: PageCall) => Promise<OperationResult<unknown>> {
+): (call: PageCall) => Promise<Result<unknown>> {
   const context: OperationContext = {
     paths: runtime.paths,
     site: systemSite(runtime.launch, runtime.env),

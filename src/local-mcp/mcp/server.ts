@@ -1,3 +1,4 @@
+import type { Failure } from "../../contract/errors.ts";
 import {
   McpServer,
   CLIENT_INFO_META_KEY,
@@ -19,7 +20,7 @@ import { messageOf, stackOf } from "../../shared/error.ts";
 import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat, ClientInfo, ToolError } from "./chat/chat.ts";
+import type { Chat, ClientInfo } from "./chat/chat.ts";
 import type { ToolAnswer, ToolName } from "./tools/tool.ts";
 
 const withoutHooks = `SHIM saves this chat's work for the next one.
@@ -172,7 +173,7 @@ function register(server: McpServer, name: ToolName, tool: ChatTool, options: Se
       options.afterAnswer();
       return result;
     } catch (error) {
-      return toErrorResult(options.chat, toToolError(options.chat, name, error));
+      return toErrorResult(options.chat, toFailure(options.chat, name, error));
     }
   });
 }
@@ -195,7 +196,7 @@ function readClientInfo(chat: Chat, envelope: unknown): void {
   if (parsed.success) chat.setClientInfo(parsed.data[CLIENT_INFO_META_KEY]);
 }
 
-type AnyHandler = (chat: Chat, input: unknown) => Promise<Result<ToolAnswer<object>, ToolError>>;
+type AnyHandler = (chat: Chat, input: unknown) => Promise<Result<ToolAnswer<object>>>;
 
 interface CallResult {
   [key: string]: unknown;
@@ -224,7 +225,7 @@ async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallRes
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
 }
 
-function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
+function toErrorResult(chat: Chat, error: Failure, notices: readonly string[] = []): CallResult {
   const text = [...notices.map((notice) => `NOTICE: ${notice}`), `${error.code}: ${error.message}`].join("\n");
   return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };
 }
@@ -234,7 +235,7 @@ function withCommand({ runtime }: Chat, text: string): string {
 }
 
 /** Storage errors are reported, never answered as if saved. */
-function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
+function toFailure(chat: Chat, tool: string, error: unknown): Failure {
   chat.runtime.log("error", `${tool} failed`, { error: stackOf(error) });
   if (error instanceof StoreError) {
     return { code: error.code, message: `Nothing was saved. ${error.message} Tell the user.` };

@@ -14,7 +14,7 @@ import {
 } from "../../platform/loopback.ts";
 import { messageOf } from "../../shared/error.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
-import type { OperationResult } from "../../shared/result.ts";
+import type { Result } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 
@@ -22,7 +22,7 @@ interface PageParts {
   readonly files: ReadonlyMap<string, PageFile>;
   readonly feed: LiveFeed;
   readonly signIn: SignIn;
-  readonly call: (given: PageCall) => Promise<OperationResult<unknown>>;
+  readonly call: (given: PageCall) => Promise<Result<unknown>>;
   /** A page has to sign in, and the last link was used or is too old. */
   readonly onLinkNeeded: (origin: string) => void;
   readonly onProblem: (message: string) => void;

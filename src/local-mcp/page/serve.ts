@@ -12,7 +12,7 @@ import {
 } from "../../platform/loopback.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { HandlerContext, CallOperation, OperationResult } from "../../machine/operations/operation-context.ts";
+import type { HandlerContext, CallOperation } from "../../machine/operations/operation-context.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
@@ -55,7 +55,7 @@ export async function servePage(
   host: { readonly call: CallOperation },
   { runtime: load, site, workspace, hostClient }: HandlerContext,
   { port, onLinkNeeded, onProblem }: PageServing,
-): Promise<OperationResult<ServedPage>> {
+): Promise<Result<ServedPage>> {
   const runtime = await load();
   const folder = join(dirname(site.launch.hookScript), "web");
   if (!existsSync(folder))
@@ -110,7 +110,7 @@ async function listen(app: LoopbackApp, file: string, given: number | undefined)
 
 const maxAnswers = 200;
 
-type Answer = OperationResult<unknown>;
+type Answer = Result<unknown>;
 
 /** Answers the page's calls; repeats of a request get the answer of the first. */
 export function pageCalls(
@@ -155,8 +155,8 @@ async function answerCall(
 export async function serveMetrics(
   home: string,
   address: Pick<MetricsServing, "host" | "port">,
-  read: () => Promise<OperationResult<readonly Sample[]>>,
-): Promise<OperationResult<ServedMetrics>> {
+  read: () => Promise<Result<readonly Sample[]>>,
+): Promise<Result<ServedMetrics>> {
   // `credentials_file` of Prometheus: readable by this user only, the same after a restart.
   const tokenFile = join(home, "metrics-token");
   const app = loopbackApp();

@@ -23,7 +23,7 @@ import { compare } from "../../learning/experiments/replay/replay.ts";
 import { editConfig, isConfigured } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { type OperationResult, err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
@@ -102,7 +102,7 @@ export function setOff(runtime: Runtime, since: number | null, by: By): void {
 export type By = audit.MachineAction["by"];
 
 /** One transaction: stored with its first value in force, or refused. */
-export function start(runtime: Runtime, given: NewTrial, by: By): OperationResult<MachineTrial> {
+export function start(runtime: Runtime, given: NewTrial, by: By): Result<MachineTrial> {
   const { key, to, lessSafe } = given;
   const config = readConfig(runtime.paths.config);
   if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
@@ -111,7 +111,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): OperationResul
   const from = Number(settingAt(config.value, key));
   const { provider } = config.value.experiments;
   const service = provider === "local" ? {} : { provider };
-  const started = runtime.store.write<OperationResult<MachineTrial>>((sql) => {
+  const started = runtime.store.write<Result<MachineTrial>>((sql) => {
     const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
     if (refusal !== null) return err(refusal);
     const trial = { ...begin(runtime, given, from), ...service };
@@ -179,7 +179,7 @@ export function endTrial(
   isRevert: boolean,
   note: string,
   by: By,
-): OperationResult<MachineTrial> | null {
+): Result<MachineTrial> | null {
   const kind = isRevert ? "experiment.reverted" : "experiment.stopped";
   const done = change(runtime, id, by, kind, (_sql, before) =>
     canEnd(before, isRevert) ? end(before, runtime.now(), note) : before,
@@ -203,8 +203,8 @@ function change(
   by: By,
   kind: audit.MachineAction["kind"],
   next: (sql: Sql, before: MachineTrial) => MachineTrial,
-): OperationResult<Change> | null {
-  return runtime.store.write<OperationResult<Change> | null>((sql) => {
+): Result<Change> | null {
+  return runtime.store.write<Result<Change> | null>((sql) => {
     const before = get(sql, id);
     if (!before) return null;
     let after = next(sql, before);
@@ -229,10 +229,10 @@ function withNote(trial: MachineTrial, more: string): MachineTrial {
 }
 
 /** A value that a person has set meanwhile stays. */
-function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): OperationResult<string> {
+function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): Result<string> {
   const { key, from, to, isSet } = trial;
   const [expected, value] = isInForce(trial) ? [from, to] : [to, from];
-  const failed = (reason: string): OperationResult<string> =>
+  const failed = (reason: string): Result<string> =>
     err({ code: "config_invalid", message: `${reason}\nCorrect the file: until then ${key} stays as it is.` });
   const read = readConfig(path);
   if (!read.ok) return failed(read.error);

@@ -22,7 +22,7 @@ import type {
 import { isCall } from "../../learning/experiments/replay/replay.ts";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
-import { type OperationResult, ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
@@ -154,14 +154,11 @@ const maxTypes = 20;
 const parallel = 10;
 
 interface Link {
-  readonly call: <Name extends CallName>(
-    name: Name,
-    input: CallInput<Name>,
-  ) => Promise<OperationResult<OutputOf<Name>>>;
+  readonly call: <Name extends CallName>(name: Name, input: CallInput<Name>) => Promise<Result<OutputOf<Name>>>;
 }
 
 /** Reads with the rights of an observer. */
-export async function readTeam(link: Link, now: number): Promise<OperationResult<TeamHistory>> {
+export async function readTeam(link: Link, now: number): Promise<Result<TeamHistory>> {
   const listed = await fetchPages(link, "chats.list", {}, { max: maxListed });
   if (!listed.ok) return listed;
   const load = await link.call("tasks.load", {});
@@ -179,7 +176,7 @@ export async function readTeam(link: Link, now: number): Promise<OperationResult
   });
 }
 
-async function readTaskTypes(link: Link, now: number): Promise<OperationResult<TaskTypeHistory[]>> {
+async function readTaskTypes(link: Link, now: number): Promise<Result<TaskTypeHistory[]>> {
   const stats = await link.call("tasks.stats", {});
   if (!stats.ok) return stats;
   const listed = await fetchPages(link, "tasks.list", {}, { max: maxListed });

@@ -1,12 +1,12 @@
 import { existsSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { changesOf, diffOf, toFileChange, withScratch, type Staged } from "../../snapshots/compare-files.ts";
 import { replaceFiles, type ReplacedFiles } from "../../snapshots/replace-files.ts";
 import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { notUtf8 } from "../../platform/paths.ts";
@@ -56,7 +56,7 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
 async function restoreIntoProject(
   context: HandlerContext,
   input: Selection,
-): Promise<OperationResult<MachineOutput<"files.restore">>> {
+): Promise<Result<MachineOutput<"files.restore">>> {
   let isStopped = false;
   const forget = context.onInterrupt?.(() => (isStopped = true));
   const done = await compare(context, input, async ({ facts, short }, { staged, changes, notRestored }) => {
@@ -98,8 +98,8 @@ interface Compared {
 async function compare<T>(
   context: HandlerContext,
   input: Selection,
-  act: (saved: SavedFiles, compared: Compared) => Promise<OperationResult<T>>,
-): Promise<OperationResult<T>> {
+  act: (saved: SavedFiles, compared: Compared) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const found = await findSavedFiles(context, input);
   if (!found.ok) return found;
   const { facts, write } = found.value;
@@ -137,10 +137,7 @@ interface SavedFiles {
 }
 
 /** Files of this machine, else of another one. */
-async function findSavedFiles(
-  context: HandlerContext,
-  { id, folder }: Selection,
-): Promise<OperationResult<SavedFiles>> {
+async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<Result<SavedFiles>> {
   const runtime = await context.runtime();
   const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
   if (found.ok) return ok(sourceOf(runtime, found.value));
@@ -156,7 +153,7 @@ function isSaved(row: StoredSnapshotRow | null): row is SavedRow {
   return row?.state === "done";
 }
 
-function findNewest(runtime: Runtime, folder: string): OperationResult<SavedRow> {
+function findNewest(runtime: Runtime, folder: string): Result<SavedRow> {
   const root = projectRoot(folder);
   const row = root === null ? null : newestOf(runtime, { project: root });
   if (isSaved(row)) return ok(row);
@@ -165,7 +162,7 @@ function findNewest(runtime: Runtime, folder: string): OperationResult<SavedRow>
   return err({ code: "not_found", message });
 }
 
-function findOwn(runtime: Runtime, id: string): OperationResult<SavedRow> {
+function findOwn(runtime: Runtime, id: string): Result<SavedRow> {
   const found = findSessionOrCheckpoint(runtime, id);
   if (!found.ok) return found;
   const { session, checkpoint } = found.value;
@@ -220,11 +217,7 @@ function otherText(runtime: Runtime, session: string): string {
     : "";
 }
 
-async function receive(
-  { progress }: HandlerContext,
-  reach: Reach,
-  row: SessionElsewhere,
-): Promise<OperationResult<SavedFiles>> {
+async function receive({ progress }: HandlerContext, reach: Reach, row: SessionElsewhere): Promise<Result<SavedFiles>> {
   const { runtime, here } = reach;
   const { id: session, machine } = row;
   if (here === null || here.project !== row.projectName) {

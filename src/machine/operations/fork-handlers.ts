@@ -4,7 +4,7 @@ import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { listAt, parseObject } from "../../shared/json-fields.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { restoreFiles } from "../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../snapshots/worktrees.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
@@ -23,7 +23,7 @@ import { brief } from "../recovery/brief/brief.ts";
 import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
 import { movePath, restoreAt } from "../recovery/incomplete/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import { catchUpWith } from "./recovery-handlers.ts";
 import { findHere, projectOfFolder, shortCheckpoint, shortSession } from "./resolve-id.ts";
@@ -71,7 +71,7 @@ interface Forked {
 async function findForked(
   context: HandlerContext,
   { session: given, folder }: Pick<CheckedMachineInput<"forks.list">, "session" | "folder">,
-): Promise<OperationResult<Forked>> {
+): Promise<Result<Forked>> {
   const runtime = await context.runtime();
   const found = given === undefined ? findNewest(runtime, folder) : await findHere(context, given);
   if (!found.ok) return found;
@@ -85,7 +85,7 @@ async function findForked(
 
 const maxWithoutPrompts = 20;
 
-function findNewest(runtime: Runtime, folder: string): OperationResult<sessions.Session> {
+function findNewest(runtime: Runtime, folder: string): Result<sessions.Session> {
   const project = projectOfFolder(runtime, folder);
   const newest = runtime.store.read((sql) => {
     const all = sessions.list(sql, { project, limit: maxWithoutPrompts });
@@ -101,7 +101,7 @@ function nameOf(runtime: Runtime, session: sessions.Session) {
 }
 
 /** By its number, a beginning of its words, or `last`. */
-export function pickMoment(moments: readonly Moment[], at: string): OperationResult<Moment> {
+export function pickMoment(moments: readonly Moment[], at: string): Result<Moment> {
   const wanted = normalized(at);
   const last = moments.at(-1);
   if (wanted === "last" && last) return ok(last);
@@ -128,7 +128,7 @@ function normalized(text: string): string {
 }
 
 /** Names the nearest prompts whose files are saved. */
-function noFiles(files: FilesOfSession, { number }: Moment): OperationResult<never> {
+function noFiles(files: FilesOfSession, { number }: Moment): Result<never> {
   const withFiles = files.moments.filter((one) => filesAt(files, one) !== null).map((one) => one.number);
   const nearest = [withFiles.findLast((one) => one < number), withFiles.find((one) => one > number)];
   const numbers = nearest.filter((one) => one !== undefined);
@@ -147,10 +147,7 @@ interface ForkTarget {
 }
 
 /** A worktree beside those of tasks, or a copy in the folder that was named. */
-async function writeFork(
-  runtime: Runtime,
-  { session, saved, into }: ForkTarget,
-): Promise<OperationResult<WrittenFiles>> {
+async function writeFork(runtime: Runtime, { session, saved, into }: ForkTarget): Promise<Result<WrittenFiles>> {
   const { env, processes } = runtime;
   const { repository, commit, project, head } = saved;
   const input = { env, processes, repository, commit, timeoutMs: filesTimeoutMs };

@@ -33,7 +33,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { requireCoordinator } from "./membership.ts";
 import { makeNative, targetOf } from "./native-handlers.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { catchUpWith, record } from "./recovery-handlers.ts";
 import { findHere, namesOf, projectOfFolder } from "./resolve-id.ts";
 
@@ -105,7 +105,7 @@ async function store(
   context: HandlerContext,
   runtime: Runtime,
   { given, written, carried }: Taking,
-): Promise<OperationResult<Taken>> {
+): Promise<Result<Taken>> {
   const { files, adopted: folder } = written;
   const isRepeated = hasTaken(runtime, given, folder);
   const adopted = isRepeated ? ok({ isAgain: false }) : adopt(runtime, given, folder);
@@ -145,18 +145,18 @@ function receivedOf({ store }: Runtime, session: string): Taken["held"] {
 type Carried = Pick<Parameters<typeof makeNative>[1], "target" | "conversation">;
 type Input = CheckedMachineInput<"handover.take">;
 
-function newestOf(runtime: Runtime, folder: string): OperationResult<sessions.Session> {
+function newestOf(runtime: Runtime, folder: string): Result<sessions.Session> {
   const project = projectOfFolder(runtime, folder);
   const [newest] = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }), []);
   if (newest) return ok(newest);
   return err({ code: "not_found", message: `no session of ${project} is stored. \`shim sessions\` lists all.` });
 }
 
-function refuseGive(shortId: string, why: string): OperationResult<never> {
+function refuseGive(shortId: string, why: string): Result<never> {
   return err({ code: "not_given", message: `${shortId} was not handed over: ${why}.` });
 }
 
-function refuseTake(why: string): OperationResult<never> {
+function refuseTake(why: string): Result<never> {
   return err({ code: "not_taken", message: `The session was not taken: ${why}. Nothing was changed.` });
 }
 
@@ -207,7 +207,7 @@ function writeNew(file: string, text: string, { code }: HandoverKey): Result<Sto
 }
 
 /** The coordinator that can hold a hand-over for this time, in ms. */
-function edgeOf({ paths, env }: Runtime, forMs: number = handoverMs.default): OperationResult<EdgeConfig> {
+function edgeOf({ paths, env }: Runtime, forMs: number = handoverMs.default): Result<EdgeConfig> {
   if (forMs < handoverMs.min || forMs > handoverMs.max)
     return err({ code: "bad_input", message: "a link works for 10 seconds to a week: give --until in between." });
   const without =
@@ -216,7 +216,7 @@ function edgeOf({ paths, env }: Runtime, forMs: number = handoverMs.default): Op
 }
 
 /** Text that the caller has typed: the code of a file, or a link. */
-async function receive(runtime: Runtime, input: Input): Promise<OperationResult<ReceivedHandover>> {
+async function receive(runtime: Runtime, input: Input): Promise<Result<ReceivedHandover>> {
   if (input.file !== undefined) {
     const opened = openFile(input.file, input.code);
     return opened.ok ? ok({ given: opened.value, finish: () => Promise.resolve() }) : opened;
@@ -225,7 +225,7 @@ async function receive(runtime: Runtime, input: Input): Promise<OperationResult<
   return received.ok ? received : refuseTake(received.error);
 }
 
-function openFile(file: string, code: string | undefined): OperationResult<HandedOver> {
+function openFile(file: string, code: string | undefined): Result<HandedOver> {
   const read = readGiven(file);
   if (!read.ok) return read;
   if (code === undefined || code.trim() === "")
@@ -236,7 +236,7 @@ function openFile(file: string, code: string | undefined): OperationResult<Hande
   return opened.ok ? opened : refuseTake(`${file}: ${opened.error}`);
 }
 
-function readGiven(file: string): OperationResult<string[]> {
+function readGiven(file: string): Result<string[]> {
   const stats = statSync(file, { throwIfNoEntry: false });
   if (!stats?.isFile()) return err({ code: "not_found", message: `there is no file ${file}.` });
   if (stats.size > maxFileBytes) return refuseTake(`${file}: it is too large to be a hand-over of SHIM`);
@@ -249,7 +249,7 @@ function conversationFor(
   context: HandlerContext,
   { id, session, conversation, machine }: HandedOver,
   client: string | undefined,
-): OperationResult<Carried> {
+): Result<Carried> {
   if (conversation === null) {
     const message = `the conversation did not come with it: \`shim give ${id} --native\` on ${machine}, or leave --native out here. Nothing was taken.`;
     return err({ code: "bad_input", message });
@@ -273,7 +273,7 @@ async function writeGivenFiles(
   runtime: Runtime,
   given: HandedOver,
   { folder, into }: Input,
-): Promise<OperationResult<AdoptedFiles>> {
+): Promise<Result<AdoptedFiles>> {
   const { id, session, machine, givenAt, files, head, bundle } = given;
   const project = projectRoot(folder) ?? folder;
   const adoptedIn = (root: string) => ({ project: root, cwd: movedTo(session, root) });
@@ -302,7 +302,7 @@ async function writeGivenFiles(
 async function copyInto(
   into: string,
   restore: () => ReturnType<typeof restoreReceived>,
-): Promise<OperationResult<WrittenFiles>> {
+): Promise<Result<WrittenFiles>> {
   const restored = await restore();
   if (!restored.ok) return restored;
   return ok({ folder: realpathSync(into), branch: null, notRestored: restored.value.notRestored });

@@ -37,7 +37,7 @@ import {
   type WorkspaceKey,
 } from "../sharing/key-ring.ts";
 import { requireEdge, onWorkspace, syncRound, environmentConflict, lossText } from "./membership.ts";
-import type { OperationContext, OperationResult, Workspace } from "./operation-context.ts";
+import type { OperationContext, Workspace } from "./operation-context.ts";
 
 interface FoundKey {
   readonly key: WorkspaceKey;
@@ -57,7 +57,7 @@ function findKey(
   edge: EdgeWorkspace,
   code: string | undefined,
   expectedKeyId: string | null,
-): OperationResult<FoundKey> {
+): Result<FoundKey> {
   const ring = readRing(context, edge);
   if (!ring.ok) return ring;
   const isRegistered = expectedKeyId !== null;
@@ -70,7 +70,7 @@ function findKey(
   return isRegistered ? keyNeeded(expectedKeyId) : ok({ key: createKey(randomBytes), isNew: true, isRegistered });
 }
 
-function checkCode(code: string, expectedKeyId: string | null): OperationResult<WorkspaceKey> {
+function checkCode(code: string, expectedKeyId: string | null): Result<WorkspaceKey> {
   const key = parseCode(code);
   if (!key.ok) return err({ code: "bad_input", message: `${key.error}. Nothing was changed.` });
   if (expectedKeyId === null || key.value.id === expectedKeyId) return key;
@@ -84,7 +84,7 @@ async function saveKey(
   edge: EdgeWorkspace,
   link: Pick<Workspace, "call">,
   { key, isRegistered }: FoundKey,
-): Promise<OperationResult<void>> {
+): Promise<Result<void>> {
   const ring = readKeys(paths.home, edge, site.env);
   const wasStored = ring.ok && ring.value?.keys.has(key.id) === true;
   // Before its registration: a registered key that no machine has is lost for ever.
@@ -97,7 +97,7 @@ async function saveKey(
 }
 
 /** Answers `key_needed` where another machine has registered a key meanwhile. */
-async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey): Promise<OperationResult<void>> {
+async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey): Promise<Result<void>> {
   const registered = await link.call("sync.rekey", { keyId: id, from: null });
   if (registered.ok) return ok(undefined);
   if (registered.error.code !== "wrong_key") return registered;
@@ -105,7 +105,7 @@ async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey):
   return status.ok && status.value.keyId !== null ? keyNeeded(status.value.keyId) : registered;
 }
 
-function keyNeeded(expectedKeyId: string): OperationResult<never> {
+function keyNeeded(expectedKeyId: string): Result<never> {
   const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim workspace key show\` shows it on a machine that does; give it here as the second line of stdin or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
   return err({ code: "key_needed", message });
 }
@@ -113,7 +113,7 @@ function keyNeeded(expectedKeyId: string): OperationResult<never> {
 export async function adoptKey(
   context: OperationContext,
   code: string | undefined,
-): Promise<OperationResult<MachineOutput<"workspace.adopt">>> {
+): Promise<Result<MachineOutput<"workspace.adopt">>> {
   const joined = requireEdge(context);
   if (!joined.ok) return joined;
   const edge = joined.value;
@@ -135,7 +135,7 @@ export async function adoptKey(
 }
 
 /** Offline the newest one here. */
-export async function showKey(context: OperationContext): Promise<OperationResult<MachineOutput<"workspace.key">>> {
+export async function showKey(context: OperationContext): Promise<Result<MachineOutput<"workspace.key">>> {
   const own = ownKeys(context);
   if (!own.ok) return own;
   const present = await presentKey(context, own.value);
@@ -145,7 +145,7 @@ export async function showKey(context: OperationContext): Promise<OperationResul
 }
 
 /** Stores the new key before the request, and restores the present one if the workspace refuses. */
-export async function changeKey(context: OperationContext): Promise<OperationResult<MachineOutput<"workspace.rekey">>> {
+export async function changeKey(context: OperationContext): Promise<Result<MachineOutput<"workspace.rekey">>> {
   const own = ownKeys(context);
   if (!own.ok) return own;
   const from = await presentKey(context, own.value);
@@ -170,7 +170,7 @@ interface OwnKeys {
   readonly ring: KeyRing;
 }
 
-function ownKeys(context: OperationContext): OperationResult<OwnKeys> {
+function ownKeys(context: OperationContext): Result<OwnKeys> {
   const edge = requireEdge(context);
   if (!edge.ok) return edge;
   const ring = readRing(context, edge.value);
@@ -183,7 +183,7 @@ function ownKeys(context: OperationContext): OperationResult<OwnKeys> {
 }
 
 /** Key that the workspace seals under: not the newest one here after a failed rekey. */
-async function presentKey(context: OperationContext, { edge, ring }: OwnKeys): Promise<OperationResult<WorkspaceKey>> {
+async function presentKey(context: OperationContext, { edge, ring }: OwnKeys): Promise<Result<WorkspaceKey>> {
   const status = await onWorkspace(context, edge, (link) => link.call("sync.status", {}));
   if (!status.ok) return status;
   const { keyId } = status.value;
@@ -193,20 +193,18 @@ async function presentKey(context: OperationContext, { edge, ring }: OwnKeys): P
   return err({ code: "wrong_key", message });
 }
 
-function readRing({ paths, site }: OperationContext, edge: EdgeWorkspace): OperationResult<KeyRing | null> {
+function readRing({ paths, site }: OperationContext, edge: EdgeWorkspace): Result<KeyRing | null> {
   return usable(readKeys(paths.home, edge, site.env));
 }
 
-function usable<T>(done: Result<T, string>): OperationResult<T> {
+function usable<T>(done: Result<T, string>): Result<T> {
   return done.ok ? done : err({ code: "key_unusable", message: `${done.error}.` });
 }
 
 const dayMs = 86_400_000;
 
 /** Only signatures change: a token whose answer is lost stays valid, and a repeat renews it. */
-export async function renewTokens(
-  context: OperationContext,
-): Promise<OperationResult<MachineOutput<"workspace.renew-tokens">>> {
+export async function renewTokens(context: OperationContext): Promise<Result<MachineOutput<"workspace.renew-tokens">>> {
   const elsewhere = environmentConflict(context);
   if (elsewhere) return elsewhere;
   const edge = requireEdge(context);
@@ -230,7 +228,7 @@ export async function renewTokens(
   });
 }
 
-function renewed(context: OperationContext, edge: EdgeConfig, token: string): Promise<OperationResult<string>> {
+function renewed(context: OperationContext, edge: EdgeConfig, token: string): Promise<Result<string>> {
   return onWorkspace(context, { ...edge, token }, async (workspace) => {
     const answer = await workspace.call("tokens.renew", {});
     return answer.ok ? ok(answer.value.token) : answer;
@@ -243,7 +241,7 @@ type Joined = MachineOutput<"workspace.join">;
 export async function joinWorkspace(
   context: OperationContext,
   { token, key: code, sync, earlier, ...next }: CheckedMachineInput<"workspace.join">,
-): Promise<OperationResult<Joined>> {
+): Promise<Result<Joined>> {
   const refused = refuseChange(context, next);
   if (refused) return refused;
   if (token === undefined || !isMachineToken(token)) {
@@ -273,7 +271,7 @@ export async function joinWorkspace(
 function refuseChange(
   context: OperationContext,
   { url, workspace, replace }: EdgeWorkspace & { readonly replace: boolean },
-): OperationResult<never> | null {
+): Result<never> | null {
   const elsewhere = environmentConflict(context);
   if (elsewhere) return elsewhere;
   const address = parseAddress(url, workspace);
@@ -299,10 +297,7 @@ interface Joining {
 }
 
 /** Preferences are stored before any send; a repeated join keeps the device's numbers. */
-async function completeJoin(
-  context: OperationContext,
-  { edge, key, earlier }: Joining,
-): Promise<OperationResult<Joined>> {
+async function completeJoin(context: OperationContext, { edge, key, earlier }: Joining): Promise<Result<Joined>> {
   const { store, now, random } = await context.runtime();
   const { url, workspace, machine } = edge;
   const current = currentEdge(context);
@@ -332,7 +327,7 @@ async function completeJoin(
 export async function createWorkspace(
   context: OperationContext,
   { secret, earlier, ...next }: CheckedMachineInput<"workspace.create">,
-): Promise<OperationResult<MachineOutput<"workspace.create">>> {
+): Promise<Result<MachineOutput<"workspace.create">>> {
   const refused = refuseChange(context, next);
   if (refused) return refused;
   if (secret === undefined) {
@@ -366,7 +361,7 @@ export async function createWorkspace(
 }
 
 /** The machine may have another name by the next try. */
-async function machineToken({ call, machine }: Workspace, requestId: string): Promise<OperationResult<string>> {
+async function machineToken({ call, machine }: Workspace, requestId: string): Promise<Result<string>> {
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
   const created = await call("tokens.create", { machine, requestId: named });
   return created.ok ? ok(created.value.token) : created;
@@ -378,7 +373,7 @@ async function firstToken(
   { url, workspace }: EdgeWorkspace,
   secret: string,
   requestId: string,
-): Promise<OperationResult<string>> {
+): Promise<Result<string>> {
   const request = { method: "POST", output: Created, body: { workspace, requestId }, token: secret, timeoutMs: 15_000 };
   const answer = await askRelay(`${withoutLastSlashes(url)}/v1/workspaces`, request);
   if (answer.ok) return ok(answer.value.token);

@@ -1,3 +1,4 @@
+import type { Failure } from "../../contract/errors.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
@@ -16,7 +17,7 @@ import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekl
 import { allDecisions } from "../../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import { pastOffers, pastSessions, readTeam, weeklyFacts } from "../learning/past-sessions.ts";
 import {
@@ -35,7 +36,7 @@ import {
 } from "../learning/machine-trials.ts";
 import { countsOfLastRun, storeRun } from "../learning/review-schedule.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
-import type { CallOperation, HandlerContext, Handlers, OperationError, OperationResult } from "./operation-context.ts";
+import type { CallOperation, HandlerContext, Handlers } from "./operation-context.ts";
 import { pickOne } from "./resolve-id.ts";
 
 export const learningHandlers = {
@@ -71,7 +72,7 @@ export const learningHandlers = {
     }
     setOff(runtime, runtime.now(), by);
     const stopped: ExperimentView[] = [];
-    let problem: OperationError | null = null;
+    let problem: Failure | null = null;
     for (const { id } of runtime.store.read((sql) => list(sql), []).filter(isRunning)) {
       const ended = endTrial(runtime, id, false, "stopped by hand, with all", by);
       if (ended?.ok === true) stopped.push(viewTrial(runtime, ended.value));
@@ -161,7 +162,7 @@ interface Examination extends Opportunities {
   readonly until: number;
   /** Oldest first. */
   readonly recorded: readonly ReplaySession[];
-  readonly team: OperationResult<TeamHistory>;
+  readonly team: Result<TeamHistory>;
 }
 
 /** Examines what this machine and its team have stored. */
@@ -228,13 +229,13 @@ const trialKind = {
 };
 
 /** @param prefix beginning of its id */
-function findTrial({ store }: Runtime, prefix: string): OperationResult<MachineTrial> {
+function findTrial({ store }: Runtime, prefix: string): Result<MachineTrial> {
   const trials = store.read((sql) => list(sql), []);
   const matching = trials.filter(({ id }) => id.startsWith(prefix) || id === `exp_${prefix}`);
   return pickOne(matching, prefix, trialKind);
 }
 
-function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): OperationResult<ExperimentView> {
+function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): Result<ExperimentView> {
   const found = findTrial(runtime, prefix);
   if (!found.ok) return found;
   const ended = endTrial(runtime, found.value.id, isRevert, isRevert ? "reverted by hand" : "stopped by hand", by);

@@ -4,8 +4,8 @@ import {
   type EdgeConfig,
   type EdgeWorkspace,
 } from "../../coordinator-client/edge-config.ts";
-import { err, ok } from "../../shared/result.ts";
-import type { OperationContext, OperationError, OperationResult, Workspace } from "./operation-context.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { OperationContext, Workspace } from "./operation-context.ts";
 import type { SyncCounts } from "../../contract/machine/workspaces.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { SyncReport } from "../sharing/sync-round.ts";
@@ -16,32 +16,32 @@ type Site = Pick<OperationContext, "paths" | "site">;
 export async function onWorkspace<T>(
   context: OperationContext,
   edge: EdgeConfig | undefined,
-  body: (workspace: Workspace) => Promise<OperationResult<T>>,
-): Promise<OperationResult<T>> {
+  body: (workspace: Workspace) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const { withWorkspace } = await import("./workspace.ts");
-  return withWorkspace<T, OperationError>(context, body, edge);
+  return withWorkspace(context, body, edge);
 }
 
-export const notJoined: OperationResult<never> = err({
+export const notJoined: Result<never> = err({
   code: "not_found",
   message: "this machine has not joined a workspace.",
 });
 
-export function requireEdge({ paths, site }: Site): OperationResult<EdgeConfig> {
+export function requireEdge({ paths, site }: Site): Result<EdgeConfig> {
   const edge = readEdgeConfig(paths.home, site.env);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   return edge.value === null ? notJoined : ok(edge.value);
 }
 
 /** For a link, which needs a coordinator. @param without message where there is none */
-export function requireCoordinator(home: string, env: NodeJS.ProcessEnv, without: string): OperationResult<EdgeConfig> {
+export function requireCoordinator(home: string, env: NodeJS.ProcessEnv, without: string): Result<EdgeConfig> {
   const edge = readEdgeConfig(home, env);
   if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
   return edge.value === null ? err({ code: "no_edge", message: without }) : ok(edge.value);
 }
 
 /** Refuses while the environment would override the file. */
-export function environmentConflict({ site }: Site): OperationResult<never> | null {
+export function environmentConflict({ site }: Site): Result<never> | null {
   const given = edgeConfigFromEnv(site.env);
   if (given.ok && given.value === null) return null;
   const message = "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN in the environment take precedence. Unset them first.";
@@ -53,7 +53,7 @@ export function lossText({ adminToken }: EdgeConfig): string {
   return " The admin token is deleted too: to keep one, first run `shim workspace token create --machine <name> --scope admin`.";
 }
 
-export async function syncNow(context: OperationContext, edge: EdgeWorkspace): Promise<OperationResult<SyncCounts>> {
+export async function syncNow(context: OperationContext, edge: EdgeWorkspace): Promise<Result<SyncCounts>> {
   const { trouble, ...counts } = await syncRound(context, edge);
   if (trouble === null) return ok(counts);
   const waiting = `${pluralize(counts.left, "change")} ${counts.left === 1 ? "waits" : "wait"} on this machine; nothing is lost.`;

@@ -13,7 +13,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
 import type { HandedOver } from "../handover/package.ts";
 import { redactConversation, readSource, writeSession } from "../recovery/native/native-session.ts";
@@ -32,7 +32,7 @@ import { importTranscript } from "../transcripts/import-transcript.ts";
 import { o200kTokens } from "../../learning/routing/tokens.ts";
 import { restore } from "../recovery/incomplete/restoration.ts";
 import { openLimitOf } from "../usage/at-limit.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { findHere, namesOf } from "./resolve-id.ts";
 
 export const nativeHandlers: Pick<Handlers, "recovery.make-native"> = {
@@ -61,7 +61,7 @@ interface Target {
   readonly details: NonNullable<ReturnType<typeof detailsOf>> & { readonly writer: SessionWriter };
 }
 
-export function targetOf({ site }: HandlerContext, client: string): OperationResult<Target> {
+export function targetOf({ site }: HandlerContext, client: string): Result<Target> {
   const [adapter, details] = [adapterOf(client), detailsOf(client)];
   const { writer } = details ?? {};
   if (!adapter || !details || !writer) {
@@ -95,7 +95,7 @@ interface Making {
   readonly handedOver?: Pick<HandedOver, "machine" | "givenAt">;
 }
 
-export async function makeNative(runtime: Runtime, making: Making): Promise<OperationResult<Native>> {
+export async function makeNative(runtime: Runtime, making: Making): Promise<Result<Native>> {
   const { session, target, cwd } = making;
   const { adapter, details } = target;
   const { conversation, count: redacted } = redactConversation(making.conversation);
@@ -194,29 +194,20 @@ export const importSessionHandlers: Pick<Handlers, "transcripts.import-session">
 
 type Imported = MachineOutput<"transcripts.import-session">;
 
-function ambiguousIds(id: string, stored: readonly StoredId[]): OperationResult<never> {
+function ambiguousIds(id: string, stored: readonly StoredId[]): Result<never> {
   const candidates = [...new Set(stored.slice(0, maxListed).map((one) => one.id))];
   const message = `SHIM has not recorded "${id}", and databases of clients have several such sessions: ${candidates.join(", ")}.`;
   return err({ code: "ambiguous", message, candidates });
 }
 
-async function importFrom(
-  runtime: Runtime,
-  path: string,
-  folder: string,
-  session?: string,
-): Promise<OperationResult<Imported>> {
+async function importFrom(runtime: Runtime, path: string, folder: string, session?: string): Promise<Result<Imported>> {
   const imported = await importTranscript(runtime, { path, folder, session });
   if (imported.ok) return ok({ session: imported.value.session, file: path });
   return err({ code: "transcript_unusable", message: `${path}: ${imported.error}. Nothing was stored.` });
 }
 
 /** An importer reads files: this one is gone afterwards. */
-async function importDocument(
-  runtime: Runtime,
-  document: JsonObject,
-  folder: string,
-): Promise<OperationResult<Imported>> {
+async function importDocument(runtime: Runtime, document: JsonObject, folder: string): Promise<Result<Imported>> {
   const temporary = mkdtempSync(join(tmpdir(), "shim-import-"));
   try {
     const path = join(temporary, "export.json");
@@ -233,7 +224,7 @@ async function importDocument(
 
 const maxListed = 8;
 
-function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): OperationResult<never> {
+function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): Result<never> {
   const listed = kept.slice(0, maxListed);
   const lines = listed.map(
     ({ client, path, changedAt }) => `\n  ${path}  ${titleOf(client)}, written ${formatAgo(now(), changedAt)}`,

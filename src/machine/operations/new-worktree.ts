@@ -7,10 +7,9 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import { identify, mayBeAlive, unknownStart } from "../../platform/processes.ts";
 import { markName, toMark } from "../../platform/run-program.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { removeHalfMade, type WorktreeOutcome } from "../../snapshots/worktrees.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import type { OperationResult } from "./operation-context.ts";
 
 export interface WrittenFiles {
   readonly folder: string;
@@ -53,7 +52,7 @@ export async function inNewWorktree(
   site: Site,
   files: NewFiles,
   make: (folder: string, branch: string, env: NodeJS.ProcessEnv) => Promise<WorktreeOutcome>,
-): Promise<OperationResult<WrittenFiles>> {
+): Promise<Result<WrittenFiles>> {
   const { paths, env, processes } = site;
   const { name, of, project, head } = files;
   const owner = identify(processes, process.pid) ?? { boot: processes.boot(), pid: process.pid, start: unknownStart };
@@ -92,7 +91,7 @@ async function filesThere(
   { of, project }: NewFiles,
   { notRestored, owner, ...before }: FilesRecord,
   branch: string,
-): Promise<OperationResult<WrittenFiles> | null> {
+): Promise<Result<WrittenFiles> | null> {
   const isSame = of !== null && before.of === of && before.project === project;
   const { folder } = before;
   if (notRestored !== null) return isSame && existsSync(folder) ? ok({ folder, branch, notRestored }) : null;

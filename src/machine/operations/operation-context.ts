@@ -4,7 +4,7 @@ import type {
   MachineOperationName,
   MachineOutput,
 } from "../../contract/machine/operations.ts";
-import type { OperationResult } from "../../shared/result.ts";
+import type { Result } from "../../shared/result.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { ServiceSite } from "../../installer/service.ts";
 import type { Launch } from "../../platform/shim-command.ts";
@@ -18,14 +18,13 @@ import type { AskedOperation } from "./operation-wire.ts";
 import type { OtherMachines } from "./other-machines.ts";
 import type { TeamReader } from "./team-handlers.ts";
 
-export type { OperationError, OperationResult } from "../../shared/result.ts";
 export type { Workspace } from "./workspace.ts";
 
 /** Does an operation of the machine; refusals and errors of the store are results, bugs throw. */
 export type CallOperation = <Name extends MachineOperationName>(
   name: Name,
   input: MachineInput<Name>,
-) => Promise<OperationResult<MachineOutput<Name>>>;
+) => Promise<Result<MachineOutput<Name>>>;
 
 export interface LoadedRuntime {
   readonly runtime: Runtime;
@@ -55,7 +54,7 @@ export interface HostConnection {
 /** The host of a machine, as its other programs see it; it is started where none runs. */
 export interface HostClient {
   /** Does an operation there; bugs throw. */
-  call(asked: AskedOperation, reports: OperationReports): Promise<OperationResult<unknown>>;
+  call(asked: AskedOperation, reports: OperationReports): Promise<Result<unknown>>;
   /** Keeps a host running while this program does; never rejects. */
   stayConnected(connection: HostConnection): Promise<void>;
 }
@@ -107,5 +106,5 @@ export type Handlers = {
   readonly [One in MachineOperationName]: (
     context: HandlerContext,
     input: CheckedMachineInput<One>,
-  ) => Answered<OperationResult<MachineOutput<One>>>;
+  ) => Answered<Result<MachineOutput<One>>>;
 };

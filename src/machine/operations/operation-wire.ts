@@ -1,8 +1,8 @@
+import type { Result } from "../../shared/result.ts";
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { CallerSurface } from "../sessions/machine-audit.ts";
-import type { OperationResult } from "./operation-context.ts";
 
 /** Before the name of an operation. */
 export const callPath = "/call/";
@@ -22,7 +22,7 @@ export interface AskedOperation {
 export type AnswerLine =
   | { readonly progress: string }
   | { readonly secretsRemoved: number }
-  | { readonly result: OperationResult<unknown> }
+  | { readonly result: Result<unknown> }
   | { readonly error: SentError };
 
 /** Fields by which a command line tells an error of the system from a bug. */

@@ -5,7 +5,7 @@ import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { hasDied } from "../sessions/activity.ts";
 import {
   findElsewhere,
@@ -17,7 +17,7 @@ import {
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
-import type { CallOperation, OperationContext, OperationResult } from "./operation-context.ts";
+import type { CallOperation, OperationContext } from "./operation-context.ts";
 import type { KeptWorkspace } from "./workspace.ts";
 import { toViewElsewhere } from "./session-view.ts";
 
@@ -92,7 +92,7 @@ export class OtherMachines {
   }
 
   /** Stores what the others have stored since a revision. */
-  async fetch(runtime: Runtime, after: number): Promise<OperationResult<{ readonly revision: number }>> {
+  async fetch(runtime: Runtime, after: number): Promise<Result<{ readonly revision: number }>> {
     const reach = await this.#reach(runtime);
     if (!reach) return err({ code: "not_found", message: "this machine has no key of a workspace." });
     const pulled = await pull(reach, after);

@@ -3,11 +3,11 @@ import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../usage/at-limit.ts";
 import { switchedOff } from "./request-handlers.ts";
-import type { CallOperation, Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
+import type { CallOperation, Handlers, HandlerContext, Workspace } from "./operation-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
@@ -114,7 +114,7 @@ async function openRequests({ config }: Runtime, call: CallOperation): Promise<P
   return { requests, ...omitUndefined({ answers }) };
 }
 
-async function readTeam(opened: OperationResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
+async function readTeam(opened: Result<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
   if (!opened.ok) return { where: "this machine", trouble: opened.error.message, chats: [] };
   const { where } = opened.value;
   const listed = await opened.value.list("chats.list", {});

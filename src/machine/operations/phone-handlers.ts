@@ -14,11 +14,11 @@ import {
   sealGrant,
 } from "../../pairing/pairing.ts";
 import { hashOf, randomText } from "../../pairing/sealing.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { oneLine } from "../../shared/format.ts";
 import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../phones/phone-file.ts";
 import { requireCoordinator } from "./membership.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { isByChat } from "./request-handlers.ts";
 
 export const phoneHandlers: Pick<
@@ -135,7 +135,7 @@ function change({ paths, site, onPhonesChanged }: HandlerContext, how: Parameter
 }
 
 /** Nothing pairs by the link any more, also while the coordinator does not answer. */
-async function withdraw(context: HandlerContext, id: string): Promise<OperationResult<{ phone: null }>> {
+async function withdraw(context: HandlerContext, id: string): Promise<Result<{ phone: null }>> {
   change(context, (file) => ({ ...file, offered: file.offered.filter((one) => one.id !== id) }));
   const edge = edgeOf(context);
   if (edge.ok) await new PhoneRelay(edge.value).remove(id);
@@ -148,7 +148,7 @@ interface Opened {
 }
 
 /** @returns null: no phone has opened the link */
-async function readIntroduction(context: HandlerContext, id: string): Promise<OperationResult<Opened | null>> {
+async function readIntroduction(context: HandlerContext, id: string): Promise<Result<Opened | null>> {
   const offered = readPhones(context.paths.home).offered.find((one) => one.id === id);
   const isOver = offered === undefined || offered.until <= context.site.now();
   if (isOver) return err({ code: "not_found", message: "the link is over: run `shim pair` again." });
@@ -164,18 +164,18 @@ async function readIntroduction(context: HandlerContext, id: string): Promise<Op
 }
 
 /** The coordinator that phones reach the machine through. */
-function edgeOf({ paths, site }: HandlerContext): OperationResult<EdgeConfig> {
+function edgeOf({ paths, site }: HandlerContext): Result<EdgeConfig> {
   const without =
     "a phone reaches this machine through a coordinator, and this machine is in no workspace: `shim workspace join <name>` joins one.";
   return requireCoordinator(paths.home, site.env, without);
 }
 
-function refuse({ code, message }: RelayError): OperationResult<never> {
+function refuse({ code, message }: RelayError): Result<never> {
   return err({ code: code === "unknown_phone" ? "not_found" : "edge_unreachable", message: `${message}.` });
 }
 
 /** @returns null: the machine is no longer in the workspace of the phone */
-function relayOf(edge: OperationResult<EdgeConfig>, { workspace }: PairedPhone): PhoneRelay | null {
+function relayOf(edge: Result<EdgeConfig>, { workspace }: PairedPhone): PhoneRelay | null {
   return edge.ok && nameOf(edge.value) === workspace ? new PhoneRelay(edge.value) : null;
 }
 

@@ -8,7 +8,7 @@ import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clientTitle } from "../../clients/adapters.ts";
 import { formatAgo, quotedTitle } from "../../shared/format.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
@@ -28,7 +28,7 @@ import { projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
-import type { HandlerContext, Handlers, OperationContext, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers, OperationContext } from "./operation-context.ts";
 import type { KeptWorkspace } from "./workspace.ts";
 import { toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
@@ -207,14 +207,14 @@ interface Found {
 async function onSession<T>(
   context: HandlerContext,
   { session: id, folder }: { readonly session: string; readonly folder?: string | undefined },
-  act: (runtime: Runtime, found: Found) => OperationResult<T> | Promise<OperationResult<T>>,
-): Promise<OperationResult<T>> {
+  act: (runtime: Runtime, found: Found) => Result<T> | Promise<Result<T>>,
+): Promise<Result<T>> {
   const runtime = await context.runtime();
   const found = findSession(runtime, id);
   if (!found.ok && found.error.code !== "not_found") return found;
   const reach = found.ok ? null : await context.others.read(runtime, context.progress, folder);
   const row = found.ok ? found.value : reach && findById(reach, id);
-  if (row === null) return found as OperationResult<T>;
+  if (row === null) return found as Result<T>;
   const named = { ...namesOf(runtime, row), machine: row.machine };
   return act(runtime, { source: new RecoverySource(runtime, { reach }), named });
 }
@@ -224,7 +224,7 @@ function scoreOf(runtime: Runtime, session: sessions.Session): number | null {
   return from && composeBrief(from, runtime.now()).score.total;
 }
 
-async function inspect(source: RecoverySource, session: string): Promise<OperationResult<Brief>> {
+async function inspect(source: RecoverySource, session: string): Promise<Result<Brief>> {
   const found = await source.inspect(session);
   if (found.ok && found.value) return ok(found.value);
   return err({ code: "not_found", message: `session ${session} was deleted meanwhile.` });

@@ -6,7 +6,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type OperationResult } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { revealed } from "../../shared/visible-text.ts";
 import { endRequests } from "../recovery/incomplete/deaths.ts";
@@ -94,7 +94,7 @@ export function isByChat({ site, by = "command line" }: Pick<HandlerContext, "si
   return by === "command line" && variables.some((name) => site.env[name] !== undefined);
 }
 
-function refusal({ config }: Runtime, context: HandlerContext): OperationResult<never> | null {
+function refusal({ config }: Runtime, context: HandlerContext): Result<never> | null {
   if (!config.answers.isEnabled) return err({ code: "switched_off", message: switchedOff });
   return isByChat(context)
     ? err({
@@ -123,7 +123,7 @@ function endText({ end, answer }: EndedRequest, now: number): string {
   return `${originOf(answer.by)} had ${done} it ${formatAgo(now, answer.at)}`;
 }
 
-function findRequest(runtime: Runtime, given: string): OperationResult<PermissionRequest> {
+function findRequest(runtime: Runtime, given: string): Result<PermissionRequest> {
   const { permissions, now } = runtime;
   endRequests(runtime);
   const open = permissions.list(now());
@@ -151,7 +151,7 @@ function noteLate(runtime: Runtime, given: string, decision: Decision, by: audit
   audit.record(runtime, { kind: "request.answered", session, by, result: resultOf(decision, "late") });
 }
 
-function notShown(id: string, chars: number): OperationResult<never> {
+function notShown(id: string, chars: number): Result<never> {
   const how = `\`shim requests show ${id}\` shows all of it, and how to allow it`;
   return err({
     code: "not_shown",

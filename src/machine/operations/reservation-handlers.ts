@@ -1,10 +1,10 @@
 import { isAbsolute, join } from "node:path";
 import type { ReservedFile } from "../../contract/machine/team.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { formatResource, toRealLeasePath, FileReservations, type ReservationError } from "../team/file-reservations.ts";
 import type { Reservation } from "../team/reservation-table.ts";
-import type { HandlerContext, Handlers, OperationResult, OperationError } from "./operation-context.ts";
-import type { CallError } from "../../contract/errors.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -64,8 +64,8 @@ async function withPaths<T>(
   context: HandlerContext,
   folder: string,
   given: readonly string[],
-  body: (reservations: ProjectReservations, leasePaths: readonly string[]) => Promise<OperationResult<T>>,
-): Promise<OperationResult<T>> {
+  body: (reservations: ProjectReservations, leasePaths: readonly string[]) => Promise<Result<T>>,
+): Promise<Result<T>> {
   const workspace = await context.workspace.open();
   if (!workspace.ok) return workspace;
   const leasePaths = toLeasePaths(
@@ -83,7 +83,7 @@ export interface ProjectReservations {
   /** The coordinator's name for the project. */
   readonly project: string;
   readonly files: FileReservations;
-  readonly toOperationError: (error: CallError | ReservationError) => OperationError;
+  readonly toOperationError: (error: Failure | ReservationError) => Failure;
 }
 
 /**
@@ -96,8 +96,8 @@ export async function openProjectReservations(
   runtime: Runtime,
   workspace: Workspace,
   folder: string,
-  asChat: (() => Promise<OperationResult<Self>>) | null,
-): Promise<OperationResult<ProjectReservations>> {
+  asChat: (() => Promise<Result<Self>>) | null,
+): Promise<Result<ProjectReservations>> {
   const root = projectRoot(folder);
   if (root === null)
     return err({ code: "bad_input", message: `${folder} is not in a project: run this in a project's folder.` });
@@ -134,12 +134,12 @@ export async function openProjectReservations(
     /** Hooks of this machine's chats read these at once, other processes soon after. */
     shownAs: { holderName: "the user, by the command line", checkout: root },
   });
-  const toOperationError = (error: CallError | ReservationError): OperationError =>
+  const toOperationError = (error: Failure | ReservationError): Failure =>
     ("holder" in error ? explain(error, self.value, runtime.now()) : null) ?? workspace.toOperationError(error);
   return ok({ root, project: project.value, files, toOperationError });
 }
 
-function explain({ code, holder }: ReservationError, self: Self | null, now: number): OperationError | null {
+function explain({ code, holder }: ReservationError, self: Self | null, now: number): Failure | null {
   if (holder === null) return null;
   const path = formatResource(holder.resource);
   if (holder.holder === self?.chat) {
@@ -153,7 +153,7 @@ function explain({ code, holder }: ReservationError, self: Self | null, now: num
 }
 
 /** @param paths absolute */
-export function toLeasePaths(folder: string, paths: readonly string[]): OperationResult<string[]> {
+export function toLeasePaths(folder: string, paths: readonly string[]): Result<string[]> {
   const root = projectRoot(folder) ?? folder;
   const found: string[] = [];
   for (const one of paths) {

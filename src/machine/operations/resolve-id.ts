@@ -4,16 +4,16 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findById } from "../recovery/elsewhere/candidates.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/session-identity.ts";
 import { formatAgo, oneLine } from "../../shared/format.ts";
-import type { HandlerContext, OperationResult } from "./operation-context.ts";
+import type { HandlerContext } from "./operation-context.ts";
 
 /** Accepts any unique prefix of an id. */
-export function findSession(runtime: Runtime, idOrPrefix: string): OperationResult<sessions.Session> {
+export function findSession(runtime: Runtime, idOrPrefix: string): Result<sessions.Session> {
   return pickOne(sessionsBy(runtime, idOrPrefix), idOrPrefix, {
     what: "session",
     list: "shim sessions",
@@ -23,17 +23,17 @@ export function findSession(runtime: Runtime, idOrPrefix: string): OperationResu
 
 type Here = Pick<HandlerContext, "runtime" | "others" | "progress">;
 
-export async function findHere(context: Here, id: string): Promise<OperationResult<Session>> {
+export async function findHere(context: Here, id: string): Promise<Result<Session>> {
   const found = findSession(await context.runtime(), id);
   return found.ok ? found : unlessElsewhere(context, id, found);
 }
 
 /** Names the machine of a session that is not here: only its brief and its files can be. */
-export async function unlessElsewhere<T extends OperationResult<never>>(
+export async function unlessElsewhere<T extends Result<never>>(
   { runtime, others, progress }: Here,
   id: string,
   refused: T,
-): Promise<T | OperationResult<never>> {
+): Promise<T | Result<never>> {
   const context =
     refused.ok || refused.error.code !== "not_found" ? null : await others.read(await runtime(), progress);
   const row = context && findById(context, id);
@@ -48,15 +48,15 @@ export async function readSession<T>(
   context: Here,
   id: string,
   body: (sql: Sql, runtime: Runtime, session: Session) => T,
-): Promise<OperationResult<T>> {
+): Promise<Result<T>> {
   const runtime = await context.runtime();
   const found = await findHere(context, id);
   if (!found.ok) return found;
   const gone = err({ code: "not_found", message: `session ${id} was deleted meanwhile.` } as const);
-  return runtime.store.read<OperationResult<T>>((sql) => ok(body(sql, runtime, found.value)), gone);
+  return runtime.store.read<Result<T>>((sql) => ok(body(sql, runtime, found.value)), gone);
 }
 
-export function findCheckpoint(runtime: Runtime, idOrPrefix: string): OperationResult<checkpoints.Checkpoint> {
+export function findCheckpoint(runtime: Runtime, idOrPrefix: string): Result<checkpoints.Checkpoint> {
   return pickOne(checkpointsBy(runtime, idOrPrefix), idOrPrefix, {
     what: "checkpoint",
     list: "shim sessions show <session>",
@@ -69,7 +69,7 @@ type SessionOrCheckpoint =
   | { readonly id: string; readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
 
 /** A text that begins both ids means the session: ids of one minute may begin alike. */
-export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): OperationResult<SessionOrCheckpoint> {
+export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): Result<SessionOrCheckpoint> {
   const ofSessions = sessionsBy(runtime, idOrPrefix).map((session) => ({ id: session.id, session }));
   const found: SessionOrCheckpoint[] =
     ofSessions.length > 0
@@ -146,7 +146,7 @@ export function pickOne<T extends { readonly id: string }>(
   matches: readonly T[],
   idOrPrefix: string,
   { what, list, describe }: ItemKind<T>,
-): OperationResult<T> {
+): Result<T> {
   const [first, second] = matches;
   if (!first) {
     const message = `there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`;
@@ -162,7 +162,7 @@ export function pickOne<T extends { readonly id: string }>(
 }
 
 /** Paths in the project; none: all of it. @param files absolute, or relative to the folder */
-export function pathsIn(project: string, folder: string, files: readonly string[]): OperationResult<string[]> {
+export function pathsIn(project: string, folder: string, files: readonly string[]): Result<string[]> {
   const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
   const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../"));
   if (foreign >= 0) return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}.` });

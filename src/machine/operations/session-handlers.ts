@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
@@ -15,7 +15,7 @@ import { promptNumbers } from "../checkpoints/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Handlers, OperationResult } from "./operation-context.ts";
+import type { Handlers } from "./operation-context.ts";
 import {
   findCheckpoint,
   findSession,
@@ -112,7 +112,7 @@ export const sessionHandlers = {
     const found = findCheckpoint(runtime, id);
     if (!found.ok) return found;
     const checkpoint = { ...found.value, shortId: shortCheckpoint(runtime, found.value.id) };
-    const read = runtime.store.read<OperationResult<unknown>>((sql) => {
+    const read = runtime.store.read<Result<unknown>>((sql) => {
       try {
         return ok(checkpoints.requireState(sql, checkpoint.seq));
       } catch (error) {
@@ -207,7 +207,7 @@ export async function forgetTarget(
   runtime: Runtime,
   input: Input,
   by: audit.MachineAction["by"],
-): Promise<OperationResult<Output>> {
+): Promise<Result<Output>> {
   const { store, config, now } = runtime;
   const { keepsCopies } = input;
   const target = targetOf(runtime, input);
@@ -230,7 +230,7 @@ export async function forgetTarget(
 }
 
 /** Ids of checkpoints are similar, so each is named as a whole. */
-function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): OperationResult<ForgetTarget> {
+function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): Result<ForgetTarget> {
   if (isCheckpoint) {
     const found = findCheckpoint(runtime, given);
     if (found.ok && found.value.id === given) return ok({ checkpoint: given });
@@ -256,7 +256,7 @@ type Forgotten = Omit<Output, "snapshots">;
 
 const nothing: Forgotten = { sessions: 0, checkpoints: 0, rows: 0, backup: null };
 
-async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boolean): Promise<OperationResult<Output>> {
+async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boolean): Promise<Result<Output>> {
   const { dropped, failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: !keepsCopies });
   // Without the purge, doctor and a repeat of the command still know that files are left.
   if (failures.length > 0) {

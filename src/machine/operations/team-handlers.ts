@@ -1,6 +1,6 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../contract/machine/team.ts";
-import { ok, err } from "../../shared/result.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import { ok, err, type Result } from "../../shared/result.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import type { KeptWorkspace, Workspace } from "./workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../contract/chats.ts";
@@ -43,7 +43,7 @@ export function readConflicts(runtime: Runtime): ForeseenConflict[] {
 
 async function allChats(
   context: HandlerContext,
-): Promise<OperationResult<{ readonly where: string; readonly chats: ListedChat[] }>> {
+): Promise<Result<{ readonly where: string; readonly chats: ListedChat[] }>> {
   const workspace = await context.workspace.open();
   if (!workspace.ok) return workspace;
   const listed = await workspace.value.list("chats.list", {});
@@ -86,7 +86,7 @@ const maxCandidates = 8;
  * Resolves a prefix of a chat id, else a title or its start; the coordinator answers
  * for an unknown one.
  */
-function findChat(chats: readonly ListedChat[], text: string): OperationResult<string> {
+function findChat(chats: readonly ListedChat[], text: string): Result<string> {
   if (chats.some(({ chat }) => chat === text)) return ok(text);
   const withPrefix = chats.filter(({ chat }) => chat.startsWith(text));
   const matching = withPrefix.length > 0 ? withPrefix : findTitled(chats, text);

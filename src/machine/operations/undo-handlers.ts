@@ -5,7 +5,7 @@ import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isChosen, toFileChange } from "../../snapshots/compare-files.ts";
 import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
@@ -19,7 +19,7 @@ import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { changingTurns, newestUndoOf, openUndoOf, readSteps, repositoriesOf, type UndoRow } from "../undo/steps.ts";
-import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
 import { findSession, namesOf, pathsIn, projectOfFolder } from "./resolve-id.ts";
 
@@ -53,7 +53,7 @@ async function apply(
   runtime: Runtime,
   chat: ChosenChat,
   by: HandlerContext["by"] = "command line",
-): Promise<OperationResult<MachineOutput<"undo.apply">>> {
+): Promise<Result<MachineOutput<"undo.apply">>> {
   const { session } = chat;
   const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
   if (!saved.ok)
@@ -93,7 +93,7 @@ function isPartial({ what, chosen }: ChosenChat, { refused }: WrittenPlan): bool
 }
 
 /** The undo that it completes is a part of it. */
-function withOpen(planned: OperationResult<DoneFiles>, open: UndoRow | null): OperationResult<DoneFiles> {
+function withOpen(planned: Result<DoneFiles>, open: UndoRow | null): Result<DoneFiles> {
   if (!planned.ok || planned.value.planned === null || open === null) return planned;
   const own = planned.value.planned;
   const isOwn = new Set(own.changes.map(({ path }) => path));
@@ -132,7 +132,7 @@ async function putBack(
   chat: ChosenChat,
   checkpointId: string,
   files: DoneFiles,
-): Promise<OperationResult<WrittenPlan>> {
+): Promise<Result<WrittenPlan>> {
   const { planned } = files;
   if (planned === null) return ok({ ...files, refused: [] });
   try {
@@ -176,9 +176,9 @@ interface ChosenChat {
 async function onChat<T>(
   { runtime: load }: HandlerContext,
   input: Input,
-  act: (runtime: Runtime, chat: ChosenChat) => Promise<OperationResult<T>>,
+  act: (runtime: Runtime, chat: ChosenChat) => Promise<Result<T>>,
   prepare: (runtime: Runtime, session: sessions.Session) => void = () => undefined,
-): Promise<OperationResult<T>> {
+): Promise<Result<T>> {
   const runtime = await load();
   const named = input.session === undefined ? null : findSession(runtime, input.session);
   if (named && !named.ok) return named;
@@ -205,7 +205,7 @@ async function chooseTurns(
   of: Chats,
   whole: Pick<ChosenChat, "session" | "chosen">,
   prompt: string,
-): Promise<OperationResult<ChosenChat>> {
+): Promise<Result<ChosenChat>> {
   const isLast = prompt === "last";
   const shown = "session" in of && !isLast ? ok(null) : await newestUndoable(runtime, of, whole.chosen);
   if (!shown.ok) return shown;
@@ -215,7 +215,7 @@ async function chooseTurns(
   return given.ok ? ok({ ...chat, ...given.value }) : given;
 }
 
-function withProject(runtime: Runtime, session: sessions.Session): OperationResult<ChosenChat["session"]> {
+function withProject(runtime: Runtime, session: sessions.Session): Result<ChosenChat["session"]> {
   const { project } = session;
   if (project !== null && existsSync(project)) return ok({ ...session, project });
   const chat = nameOf(runtime, session);
@@ -233,7 +233,7 @@ interface FoundChat {
 }
 
 /** The chat that changed files last; without one the named chat. */
-function newestTurn(runtime: Runtime, of: Chats): OperationResult<FoundChat> {
+function newestTurn(runtime: Runtime, of: Chats): Result<FoundChat> {
   const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
   if (turn) return ok({ session: turn.session, undo: null });
   if ("session" in of) return ok({ session: of.session, undo: null });
@@ -246,7 +246,7 @@ function newestTurn(runtime: Runtime, of: Chats): OperationResult<FoundChat> {
   return err({ code: "not_found", message });
 }
 
-function newestUndo(runtime: Runtime, of: Chats): OperationResult<FoundChat> {
+function newestUndo(runtime: Runtime, of: Chats): Result<FoundChat> {
   const found = runtime.store.read((sql) => {
     const row = newestUndoOf(sql, "session" in of ? { session: of.session.id } : of);
     const session = row && sessions.get(sql, row.session);
@@ -268,7 +268,7 @@ async function newestUndoable(
   runtime: Runtime,
   of: Chats,
   chosen: readonly string[],
-): Promise<OperationResult<ChosenChat | null>> {
+): Promise<Result<ChosenChat | null>> {
   const turns = runtime.store.read((sql) => changingTurns(sql, of), []);
   let compared = 0;
   for (const { session, prompt, at } of turns) {
@@ -292,7 +292,7 @@ function nameOf(runtime: Runtime, session: sessions.Session): string {
 
 type Given = Omit<ChosenChat, "session" | "chosen">;
 
-function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): OperationResult<Given> {
+function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): Result<Given> {
   const chat = nameOf(runtime, session);
   const moments = runtime.store.read((sql) => listMoments(sql, session.id), []);
   if (moments.length === 0)
@@ -329,7 +329,7 @@ async function run(
   chat: ChosenChat,
   checkpointId: string,
   how: UndoInput["how"],
-): Promise<OperationResult<DoneFiles>> {
+): Promise<Result<DoneFiles>> {
   const { what, stamps, others, isClockRight, chosen } = chat;
   const input = { ...inputOf(runtime, chat, checkpointId), what, stamps, others, isClockRight, chosen, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);

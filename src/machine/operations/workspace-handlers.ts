@@ -1,11 +1,11 @@
 import type { SyncState } from "../../contract/machine/workspaces.ts";
 import { readEdgeConfig, removeEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { readKeys } from "../sharing/key-ring.ts";
 import { clearWrongKey, forgetNotes, syncStatus } from "../sharing/sync-status.ts";
-import type { Handlers, OperationContext, OperationResult } from "./operation-context.ts";
+import type { Handlers, OperationContext } from "./operation-context.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syncNow } from "./membership.ts";
 
 /** Few commands need keys and joining, so these are loaded by them. */
@@ -86,7 +86,7 @@ async function purge(
   context: OperationContext,
   edge: EdgeConfig,
   device: string,
-): Promise<OperationResult<{ readonly sessions: number; readonly checkpoints: number }>> {
+): Promise<Result<{ readonly sessions: number; readonly checkpoints: number }>> {
   const purged = await onWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
   if (purged.ok) return purged;
   // A deleted workspace has none.

@@ -1,5 +1,5 @@
 import { commandLine, commandLineChat } from "../../contract/chats.ts";
-import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
+import { isBadInput, isRefusal, type Failure } from "../../contract/errors.ts";
 import {
   operations,
   type CallInput,
@@ -19,18 +19,18 @@ import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { identify } from "../../platform/processes.ts";
 import { redactInput } from "../../redaction/redact.ts";
 import { findBadInput, badInputText } from "../../shared/check-input.ts";
-import { type Failure, err, ok, type Result } from "../../shared/result.ts";
-import type { OperationContext, OperationError, OperationResult } from "./operation-context.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { OperationContext } from "./operation-context.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 
 const callTimeoutMs = 15_000;
 
 /** Opens the workspace that the machine has joined for as long as `body` runs. */
-export async function withWorkspace<T, E extends Failure = Failure>(
+export async function withWorkspace<T>(
   context: OperationContext,
-  body: (workspace: Workspace) => Promise<Result<T, E>>,
+  body: (workspace: Workspace) => Promise<Result<T>>,
   given?: EdgeConfig,
-): Promise<Result<T, E | OperationError>> {
+): Promise<Result<T>> {
   const opened = await openWorkspace(context, given);
   if (!opened.ok) return opened;
   try {
@@ -41,10 +41,7 @@ export async function withWorkspace<T, E extends Failure = Failure>(
 }
 
 /** @param given instead of the workspace that the machine has joined */
-export async function openWorkspace(
-  context: OperationContext,
-  given?: EdgeConfig,
-): Promise<OperationResult<Workspace>> {
+export async function openWorkspace(context: OperationContext, given?: EdgeConfig): Promise<Result<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   /** All that a surface sends passes here, so none can skip redaction. */
@@ -57,11 +54,7 @@ export async function openWorkspace(
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge(
-  { runtime }: OperationContext,
-  edge: EdgeConfig,
-  prepareInput: PrepareInput,
-): OperationResult<Workspace> {
+function openEdge({ runtime }: OperationContext, edge: EdgeConfig, prepareInput: PrepareInput): Result<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
@@ -113,7 +106,7 @@ export class Workspace {
   readonly call = async <Name extends CallName>(
     name: Name,
     input: CallInput<Name>,
-  ): Promise<OperationResult<OutputOf<Name>>> => {
+  ): Promise<Result<OutputOf<Name>>> => {
     const wrong = findBadInput(name, input);
     if (wrong) return err(this.toOperationError(wrong));
     const answer = await this.client.call(name, input, callTimeoutMs);
@@ -121,7 +114,7 @@ export class Workspace {
   };
 
   /** A joined machine may work, not administer. */
-  #explain(name: CallName, error: OperationError): OperationError {
+  #explain(name: CallName, error: Failure): Failure {
     if (error.code !== "forbidden" || operations[name].scope !== "admin") return error;
     const message = `${error.message}. It needs the admin token of ${this.where}, which is on the machine that made the workspace; this machine has none.`;
     return { code: error.code, message };
@@ -132,32 +125,32 @@ export class Workspace {
     name: Name,
     input: InputOf<NoInfer<Name>>,
     pages?: Pages,
-  ): Promise<OperationResult<OutputOf<Name>>> {
-    return fetchPages<Name, OperationError>(this, name, input, pages);
+  ): Promise<Result<OutputOf<Name>>> {
+    return fetchPages<Name, Failure>(this, name, input, pages);
   }
 
   /** Reservations of the project of a folder; see `openProjectReservations`. */
   async reservations(
     folder: string,
-    asChat: (() => Promise<OperationResult<Self>>) | null,
-  ): Promise<OperationResult<ProjectReservations>> {
+    asChat: (() => Promise<Result<Self>>) | null,
+  ): Promise<Result<ProjectReservations>> {
     return openProjectReservations(await this.#runtime(), this, folder, asChat);
   }
 
-  toOperationError(error: CallError): OperationError {
+  toOperationError(error: Failure): Failure {
     const { code, message, retryAfterMs } = error;
     if (code.startsWith("store_") || code === "closed") return { code, message };
     if (!isRefusal(error)) {
       const lost = `${this.#answerer} did not answer: ${message}`;
-      return { code: "edge_unreachable", message: lost, isTransient: isTransient(error) };
+      return { code: "edge_unreachable", message: lost };
     }
     if (isBadInput(error)) return { code, message: badInputText(message) };
     const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
-    return { code, message: `${message}${retryText}`, isTransient: isTransient(error) };
+    return { ...error, message: `${message}${retryText}` };
   }
 
   /** Registers the command line of the machine as a chat. */
-  async self(): Promise<OperationResult<Self>> {
+  async self(): Promise<Result<Self>> {
     const { machine } = this;
     const chat = commandLineChat(machine);
     const registered = await this.call("chats.register", {
@@ -187,15 +180,15 @@ export class Workspace {
 
 /** A host's own connection: opened at the first use, again after a failure. */
 export class KeptWorkspace {
-  readonly #openNew: () => Promise<OperationResult<Workspace>>;
-  #opened: Promise<OperationResult<Workspace>> | null = null;
+  readonly #openNew: () => Promise<Result<Workspace>>;
+  #opened: Promise<Result<Workspace>> | null = null;
   #onChange: (() => void) | null = null;
 
-  constructor(openNew: () => Promise<OperationResult<Workspace>>) {
+  constructor(openNew: () => Promise<Result<Workspace>>) {
     this.#openNew = openNew;
   }
 
-  async open(): Promise<OperationResult<Workspace>> {
+  async open(): Promise<Result<Workspace>> {
     if (this.#opened) return this.#opened;
     this.#opened = this.#openNew();
     const opened = await this.#opened.catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
 import type { RescueReason } from "../../contract/machine/recovery.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import { type OperationResult, err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { examine, judge } from "../rescue/diagnose.ts";
@@ -30,7 +30,7 @@ export interface StartPlan {
 }
 
 /** @returns null for an absent name: the session's own client */
-export function clientToStart(name: string | undefined): OperationResult<ClientAdapter | null> {
+export function clientToStart(name: string | undefined): Result<ClientAdapter | null> {
   const client = name === undefined ? null : adapterOf(name);
   if (name === undefined || client?.commands) return ok(client);
   return err({ code: "bad_input", message: `${name} is no client that can be started from a command line.` });

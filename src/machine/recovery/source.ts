@@ -1,3 +1,4 @@
+import type { Failure } from "../../contract/errors.ts";
 import type { ListedSession } from "../../contract/tools.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -14,14 +15,7 @@ import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from 
 import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";
 import { findIncomplete, findOpenOffer, searchFor, type OpenOffer, isDead } from "./incomplete/detect.ts";
 import { restore } from "./incomplete/restoration.ts";
-import {
-  acquireLease,
-  fetchHolder,
-  leaseRefusal,
-  verdict,
-  type Refusal,
-  type SessionFacts,
-} from "./incomplete/session-lease.ts";
+import { acquireLease, fetchHolder, leaseRefusal, verdict, type SessionFacts } from "./incomplete/session-lease.ts";
 import * as marks from "./marks.ts";
 import { offer, offerNewest } from "./offers.ts";
 
@@ -80,7 +74,7 @@ export class RecoverySource {
   }
 
   /** Accepts a unique beginning of an id. Null: unknown here. */
-  async inspect(id: string): Promise<Result<Brief | null, Refusal>> {
+  async inspect(id: string): Promise<Result<Brief | null>> {
     const own = findStoredSession(this.#runtime, id);
     if (!own.ok) return own;
     const found = own.value ? { row: own.value, reach: null } : this.#findById(id);
@@ -88,13 +82,13 @@ export class RecoverySource {
   }
 
   /** Returns why the session cannot be taken, or null. */
-  async check(id: string): Promise<Refusal | null> {
+  async check(id: string): Promise<Failure | null> {
     const found = this.#get(id);
     return found && !this.#isTaken(found) ? verdict(await this.#facts(found)) : null;
   }
 
   /** Makes the session this chat's; a repetition changes nothing. */
-  async claim({ from, score }: Brief): Promise<Refusal | null> {
+  async claim({ from, score }: Brief): Promise<Failure | null> {
     const { chat, openLink } = this.#scope;
     const { id: session } = from.session;
     const found = this.#get(session);
@@ -115,7 +109,7 @@ export class RecoverySource {
   }
 
   /** Takes back an offer, a claim or a dismissal. False: there was none. */
-  async release(session: string): Promise<Result<boolean, Refusal>> {
+  async release(session: string): Promise<Result<boolean>> {
     const found = this.#get(session);
     const note = this.#runtime.store.read((sql) => recoveries.noteOf(sql, session), null);
     const isTaken = found?.reach && (found.row.taken !== null || note?.action === "taken");
@@ -196,7 +190,7 @@ async function factsElsewhere(reach: Reach, row: SessionElsewhere): Promise<Sess
  * A succession in a workspace needs the session's lease; without a connection, this machine's
  * process table decides.
  */
-async function leaseHeld(opened: OpenedLink | null, session: string, chatId: string): Promise<Refusal | null> {
+async function leaseHeld(opened: OpenedLink | null, session: string, chatId: string): Promise<Failure | null> {
   if (!opened?.link.self) return null;
   const lease = await acquireLease(opened.link, session);
   const holder = lease.ok ? null : lease.error.holder;

@@ -5,7 +5,7 @@ import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/pro
 import type { Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/format.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { idOf } from "./entries.ts";
 import { type Session, displayTitle, byPrefix, get } from "./sessions.ts";
@@ -74,18 +74,13 @@ function neighbours(sql: Sql, table: "sessions" | "checkpoints" | "sessions_else
 const minPrefixChars = 4;
 const maxCandidates = 5;
 
-interface AmbiguousSession {
-  readonly code: "ambiguous_session";
-  readonly message: string;
-}
-
 /**
  * Finds a session by id or unique beginning (at least 4 characters: a typo of one or two
  * must not name another session); `ses_` is optional.
  *
  * @returns null if this machine has no such session
  */
-export function findSessionArgument(sql: Sql, given: string): Result<Session | null, AmbiguousSession> {
+export function findSessionArgument(sql: Sql, given: string): Result<Session | null> {
   const exact = get(sql, given);
   if (exact || given.replace(/^ses_/, "").length < minPrefixChars) return ok(exact);
   const direct = byPrefix(sql, given, maxCandidates);
@@ -95,12 +90,9 @@ export function findSessionArgument(sql: Sql, given: string): Result<Session | n
     return `${shortSessionId(sql, one.id)} (${quotedTitle(displayTitle(one))})`;
   });
   const message = `"${given}" matches several sessions: ${lines.join(", ")}. Give more of the id.`;
-  return err({ code: "ambiguous_session", message });
+  return fail("ambiguous_session", message);
 }
 
-export function findStoredSession(
-  { store }: Pick<Runtime, "store">,
-  given: string,
-): Result<Session | null, AmbiguousSession> {
-  return store.read<Result<Session | null, AmbiguousSession>>((sql) => findSessionArgument(sql, given), ok(null));
+export function findStoredSession({ store }: Pick<Runtime, "store">, given: string): Result<Session | null> {
+  return store.read<Result<Session | null>>((sql) => findSessionArgument(sql, given), ok(null));
 }

@@ -1,4 +1,4 @@
-import { isBadInput, isTransient, type CallError } from "../../contract/errors.ts";
+import { isBadInput, isTransient, type Failure } from "../../contract/errors.ts";
 import type { PutResult } from "../../contract/sync.ts";
 import { stackOf } from "../../shared/error.ts";
 import * as changes from "./pending-changes.ts";
@@ -158,7 +158,7 @@ export class FilesSender {
   }
 
   /** Earlier complete files stay. Without an answer the same part is sent again. */
-  #onError(pending: PendingFiles, error: CallError): false {
+  #onError(pending: PendingFiles, error: Failure): false {
     if (this.#endSignal.aborted) return false;
     const { message, retryAfterMs = 0 } = error;
     const isPassing = isTransient(error) || retryAfterMs > 0;

@@ -1,4 +1,3 @@
-import type { CallError } from "../../contract/errors.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
@@ -42,7 +41,7 @@ const pageSize = 100;
 export async function pullSome(
   deps: PullDeps,
   filter: { readonly project: string } | { readonly session: string },
-): Promise<Result<null, CallError>> {
+): Promise<Result<null>> {
   const end = await forEachPage(deps, filter, 0, (page) => void storePage(deps, page));
   return end.ok ? ok(null) : end;
 }
@@ -51,7 +50,7 @@ export async function pullSome(
  * Opens and stores sessions of other machines changed after a revision; 0 reads all and
  * deletes those no longer listed. Refused envelopes are reported and change nothing.
  */
-export async function pull(deps: PullDeps, after: number): Promise<Result<PullResult, CallError>> {
+export async function pull(deps: PullDeps, after: number): Promise<Result<PullResult>> {
   const seenKeys = new Set<string>();
   const refused: RefusedEnvelope[] = [];
   let stored = 0;
@@ -78,7 +77,7 @@ async function forEachPage(
   filter: { readonly project?: string; readonly session?: string },
   after: number,
   onPage: (page: OutputOf<"sync.list">) => void,
-): Promise<Result<number, CallError>> {
+): Promise<Result<number>> {
   for (let fromRevision = after; ;) {
     const page = await deps.call("sync.list", { ...filter, after: fromRevision, limit: pageSize });
     if (!page.ok) return page;

@@ -1,4 +1,4 @@
-import type { CallError } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPutRecords, type SyncRecord } from "../../contract/sync.ts";
 import { Id } from "../../contract/values.ts";
@@ -46,7 +46,7 @@ interface Origin {
 type Put = OutputOf<"sync.put">;
 type Forgotten = NonNullable<InputOf<"sync.put">["forgotten"]>[number];
 /** `restart`: under another key, or as another device. */
-type Step = "done" | "restart" | CallError;
+type Step = "done" | "restart" | Failure;
 
 type SessionRecord = Extract<SyncRecord, { readonly kind: "session" }>;
 
@@ -85,7 +85,7 @@ export class RecordSender {
   }
 
   /** @param sent grows by what is sent */
-  async send(target: SyncTarget, sent: Sent): Promise<CallError | null> {
+  async send(target: SyncTarget, sent: Sent): Promise<Failure | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
     let step: Step = "restart";
@@ -124,7 +124,7 @@ export class RecordSender {
     }
   }
 
-  #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey, CallError> {
+  #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey> {
     const key = this.#requiredKeyId === null ? current : keys.get(this.#requiredKeyId);
     if (key) return ok(key);
     const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim workspace key show\` shows it on the machine that made it, \`shim workspace key set\` stores it here; until then changes wait`;
@@ -167,7 +167,7 @@ export class RecordSender {
   }
 
   /** A home copied to a machine with another token becomes a device of its own. */
-  #onRefused({ edge, device: { device, since, joinedAt } }: Origin, error: CallError): "restart" | CallError {
+  #onRefused({ edge, device: { device, since, joinedAt } }: Origin, error: Failure): "restart" | Failure {
     const { store, now, random } = this.#options.runtime;
     const requiredKeyId = error.details?.["keyId"];
     if (error.code === "wrong_key" && typeof requiredKeyId === "string" && requiredKeyId !== this.#requiredKeyId) {
@@ -230,7 +230,7 @@ async function putBatch(
   { device: { device }, key }: Origin,
   call: Call,
   batch: readonly SealedChange[],
-): Promise<Result<Answer, CallError>> {
+): Promise<Result<Answer>> {
   const records = batch.flatMap(({ record }) => record ?? []);
   const forgotten = batch.flatMap((change) => change.forgotten ?? []);
   if (records.length + forgotten.length === 0) return ok({ put: null, taken: [], hasRoom: true });
@@ -245,7 +245,7 @@ function takenOf(record: SessionRecord, result: Put["results"][number] | undefin
   return result?.outcome === "stored" || result?.outcome === "older" ? [{ record, version: result.version }] : [];
 }
 
-const fullError: CallError = {
+const fullError: Failure = {
   code: "quota_exceeded",
   message:
     "the workspace has no room (maxSyncChars, maxSyncRecords, maxSyncSessionsPerMachine), and nothing in it is old enough to be deleted; forget some sessions, or raise the limit",

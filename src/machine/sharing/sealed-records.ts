@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import type { CallError } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { type SyncRecord, maxFileParts } from "../../contract/sync.ts";
 import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { ok, type Result, err } from "../../shared/result.ts";
+import { ok, err, type Result } from "../../shared/result.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { checkpoints } from "../../store/session-tables.ts";
@@ -128,7 +128,7 @@ export interface RemoteFiles {
 }
 
 /** Opens the header only. Errors: `not_found`, `refused`, or the coordinator's. */
-export async function fetchHeader(deps: PullDeps, row: SessionElsewhere): Promise<Result<FilesContent, CallError>> {
+export async function fetchHeader(deps: PullDeps, row: SessionElsewhere): Promise<Result<FilesContent>> {
   const answer = await request(deps, row, { kind: "files" });
   if (!answer.ok) return answer;
   const opened = openContent(deps, row, { kind: "files", item: "" }, answer.value.envelope);
@@ -139,7 +139,7 @@ export async function fetchHeader(deps: PullDeps, row: SessionElsewhere): Promis
 }
 
 /** Returns the files complete and as sealed, or refuses. */
-export async function fetchFiles(deps: PullDeps, row: SessionElsewhere): Promise<Result<RemoteFiles, CallError>> {
+export async function fetchFiles(deps: PullDeps, row: SessionElsewhere): Promise<Result<RemoteFiles>> {
   const header = await fetchHeader(deps, row);
   if (!header.ok) return header;
   const { bundle, parts, bytes, digest } = header.value;
@@ -167,7 +167,7 @@ async function request(
   { call }: PullDeps,
   { device, id: session, machine }: SessionElsewhere,
   what: { readonly kind: "files" } | { readonly kind: "part"; readonly bundle: string; readonly part: number },
-): Promise<Result<OutputOf<"sync.read">, CallError>> {
+): Promise<Result<OutputOf<"sync.read">>> {
   const answer = await call("sync.read", { session, device, ...what });
   if (answer.ok || answer.error.code !== "unknown_key") return answer;
   const message =
@@ -199,7 +199,7 @@ function refusedError(
   { device, id: session }: SessionElsewhere,
   what: string,
   code: keyof typeof refusalReasons,
-): { readonly ok: false; readonly error: CallError } {
+): { readonly ok: false; readonly error: Failure } {
   runtime.log("warn", "a record of another machine is refused", { device, session, what, code });
   runtime.store.keep(countRefused);
   return err({ code: "refused", message: `refused of ${session}: ${what}, ${refusalReasons[code]}` });

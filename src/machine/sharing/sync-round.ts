@@ -15,14 +15,14 @@ import { pull } from "./pull.ts";
 import { RecordSender, type Sent, type SyncTarget } from "./record-sender.ts";
 import { addWrongKeyNotice, clearWrongKey, readNotes, writeNotes } from "./sync-status.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
-import type { CallError } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import { isWithin } from "../../shared/known-time.ts";
 
 export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;
 
 export interface SyncReport extends SyncCounts {
-  readonly trouble: CallError | null;
+  readonly trouble: Failure | null;
 }
 
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
@@ -89,7 +89,7 @@ export class SyncRound {
   }
 
   /** Sends files last; their errors are recorded with the session and block nothing. */
-  async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<CallError | null> {
+  async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<Failure | null> {
     const { store } = this.#options.runtime;
     const previous = store.read(changes.count, 0);
     this.#counts.files = await this.#files.sendDue(target, mode);
@@ -97,14 +97,14 @@ export class SyncRound {
     return this.#sender.send(target, this.#sent);
   }
 
-  report(error: CallError | null): SyncReport {
+  report(error: Failure | null): SyncReport {
     const left = this.#options.runtime.store.read(changes.count, 0);
     const { sessions, checkpoints, forgotten } = this.#sent;
     const sent = { sessions: sessions.size, checkpoints: checkpoints.size, forgotten };
     return { ...sent, ...this.#counts, left, trouble: error };
   }
 
-  #target(asked: EdgeWorkspace | undefined): Result<SyncTarget, CallError> {
+  #target(asked: EdgeWorkspace | undefined): Result<SyncTarget> {
     const { runtime, connect } = this.#options;
     const edge = readEdgeConfig(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
@@ -138,7 +138,7 @@ export class SyncRound {
     });
   }
 
-  async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<CallError | null> {
+  async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<Failure | null> {
     const { runtime, platform, onPulled } = this.#options;
     const scope = [workspace, ...keyRing.keys.keys()].join(" ");
     const now = platform.clock.monotonic();
@@ -165,7 +165,7 @@ export class SyncRound {
   }
 
   /** Writes only changes: each write wakes others. An acknowledgement has recorded its time. */
-  #saveNotes(error: CallError | null): void {
+  #saveNotes(error: Failure | null): void {
     const { store, now } = this.#options.runtime;
     const previous = store.read(readNotes, {});
     if (isAlreadyNoted(previous, error, this.#refusedCount(previous), now())) return;
@@ -181,7 +181,7 @@ export class SyncRound {
 
 const syncedFreshMs = 60_000;
 
-function isAlreadyNoted(previous: SyncNotes, error: CallError | null, refused: number, now: number): boolean {
+function isAlreadyNoted(previous: SyncNotes, error: Failure | null, refused: number, now: number): boolean {
   const isFresh = error !== null || isWithin(now - (previous.syncedAt ?? 0), syncedFreshMs);
   return isFresh && previous.trouble?.code === error?.code && (previous.refused ?? 0) === refused;
 }

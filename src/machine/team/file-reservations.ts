@@ -1,5 +1,5 @@
 import { isAbsolute, posix, relative, resolve, sep } from "node:path";
-import type { CallError } from "../../contract/errors.ts";
+import type { Failure } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import { overlap } from "../../contract/resource-paths.ts";
 import type { Self } from "../../contract/values.ts";
@@ -70,7 +70,7 @@ export interface FileReservationDeps {
   readonly shownAs?: Pick<Reservation, "holderName" | "checkout">;
 }
 
-export interface ReservationError extends CallError {
+export interface ReservationError extends Failure {
   readonly holder: Reservation | null;
 }
 
@@ -113,13 +113,13 @@ export class FileReservations {
     return ok(await this.#record(reserved));
   }
 
-  async #keep(lease: Lease, ttlMs: number | undefined): Promise<Result<Lease, CallError>> {
+  async #keep(lease: Lease, ttlMs: number | undefined): Promise<Result<Lease>> {
     if (ttlMs === undefined) return ok(lease);
     const { resource, token } = lease;
     return this.#deps.link.call("leases.renew", { ...this.#asSelf(), resource, token, ttlMs }, timeoutMs);
   }
 
-  async #acquire(resource: string, ttlMs: number | undefined): Promise<Result<Lease, CallError>> {
+  async #acquire(resource: string, ttlMs: number | undefined): Promise<Result<Lease>> {
     const { link, runtime } = this.#deps;
     const requestId = Buffer.from(runtime.random(16)).toString("hex");
     const lifetime = ttlMs === undefined ? { isBound: true } : { ttlMs };
@@ -135,7 +135,7 @@ export class FileReservations {
   }
 
   /** @param paths empty: all of this chat */
-  async release(project: string, paths: readonly string[]): Promise<Result<string[], CallError>> {
+  async release(project: string, paths: readonly string[]): Promise<Result<string[]>> {
     const ownLeases = await this.listOwn();
     if (!ownLeases.ok) return ownLeases;
     const requested = new Set(paths.map((path) => toResource(project, path)));
@@ -145,21 +145,21 @@ export class FileReservations {
   }
 
   /** @param project absent: all */
-  async listOwn(project?: string): Promise<Result<Lease[], CallError>> {
+  async listOwn(project?: string): Promise<Result<Lease[]>> {
     const self = this.#deps.self ?? this.#deps.link.self;
     if (!self) return err({ code: "not_registered", message: "no chat yet" });
     return listFileLeases(this.#deps.link, { holder: self.chat, ...inProject(project) });
   }
 
   /** @param project absent: all */
-  async list(project?: string): Promise<Result<Reservation[], CallError>> {
+  async list(project?: string): Promise<Result<Reservation[]>> {
     const leases = await listFileLeases(this.#deps.link, inProject(project));
     return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
   }
 
-  async #release(leases: readonly Lease[]): Promise<CallError | null> {
+  async #release(leases: readonly Lease[]): Promise<Failure | null> {
     const { link, runtime } = this.#deps;
-    let firstError: CallError | null = null;
+    let firstError: Failure | null = null;
     for (const { resource, token, holder } of leases) {
       // First: its end is no loss.
       runtime.store.keep((sql) => reservationTable.remove(sql, resource, holder));
@@ -169,7 +169,7 @@ export class FileReservations {
     return firstError;
   }
 
-  async #toReservationError(resource: string, error: CallError): Promise<ReservationError> {
+  async #toReservationError(resource: string, error: Failure): Promise<ReservationError> {
     if (error.code !== "lease_held") return { ...error, holder: null };
     const reservations = await this.list();
     const holder = reservations.ok ? reservations.value.find((one) => overlap(one.resource, resource)) : undefined;
@@ -190,7 +190,7 @@ export class FileReservations {
   }
 }
 
-const heldError: CallError = { code: "lease_held", message: "others are waiting for it" };
+const heldError: Failure = { code: "lease_held", message: "others are waiting for it" };
 
 function inProject(project: string | undefined): { readonly prefix?: string } {
   return project === undefined ? {} : { prefix: toResource(project, "") };
@@ -200,7 +200,7 @@ function inProject(project: string | undefined): { readonly prefix?: string } {
 export async function listFileLeases(
   link: Pick<CoordinatorClient, "call">,
   filter: { readonly holder?: string; readonly prefix?: string },
-): Promise<Result<Lease[], CallError>> {
+): Promise<Result<Lease[]>> {
   const caller = { call: (name: "leases.list", input: object) => link.call(name, input, timeoutMs) };
   const listed = await fetchPages(caller, "leases.list", { prefix: resourcePrefix, ...filter });
   return listed.ok ? ok(listed.value.leases) : listed;

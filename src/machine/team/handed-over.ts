@@ -1,4 +1,4 @@
-import { isTransient, type CallError } from "../../contract/errors.ts";
+import { isTransient, type Failure } from "../../contract/errors.ts";
 import type { Held } from "../../contract/machine/handover.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -153,6 +153,6 @@ async function takeTask({ link, tasks }: SettlingChat, giver: string, task: numb
   return chat === null || chat === giver ? { state: "wait" } : { state: "lost", why: "another chat has it" };
 }
 
-function refused(error: CallError): Outcome {
+function refused(error: Failure): Outcome {
   return isTransient(error) ? { state: "wait" } : { state: "lost", why: error.message };
 }

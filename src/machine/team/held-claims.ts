@@ -1,5 +1,5 @@
 import type { Usage } from "../../contract/budgets.ts";
-import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
+import { isLost, isTransient } from "../../contract/errors.ts";
 import type { Json } from "../../contract/values.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
@@ -9,7 +9,7 @@ import { pause } from "../../coordinator-client/edge/platform.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { oneAtATime, repeat } from "../../shared/async-work.ts";
-import { type Result, err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as news from "../sessions/news.ts";
@@ -22,7 +22,7 @@ export type HeldTask = Holding<"claim">;
 
 export type ReportResult =
   | { readonly kind: "kept" }
-  | { readonly kind: "answered"; readonly answer: Result<ReportAnswer, CallError> };
+  | { readonly kind: "answered"; readonly answer: Result<ReportAnswer> };
 
 interface ReportAnswer {
   readonly state?: TaskState;
@@ -228,7 +228,7 @@ export class TaskClaims {
   }
 
   /** @param types empty: all; @param waitMs 0: asks once */
-  async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
+  async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null>> {
     this.#alert = null;
     const result = await this.#claimWithin(types, waitMs);
     if (result.ok && result.value === null) this.#alert = { types, at: this.#parts.runtime.now() };
@@ -238,7 +238,7 @@ export class TaskClaims {
   /** Alerts once when a task can be taken. */
   readonly check = oneAtATime(() => this.#search());
 
-  async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
+  async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null>> {
     const { link, platform, isLocal, signal } = this.#parts;
     const late = new AbortController();
     const ended = AbortSignal.any([signal, late.signal]);
@@ -268,7 +268,7 @@ export class TaskClaims {
     }
   }
 
-  async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null, CallError>> {
+  async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null>> {
     const { tasks, error } = await this.#ask(1, types);
     const [task] = tasks;
     if (!task) return error ? err(error) : ok(null);

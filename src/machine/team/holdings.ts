@@ -1,4 +1,4 @@
-import { isTransient, type CallError } from "../../contract/errors.ts";
+import { isTransient } from "../../contract/errors.ts";
 import { leaderScheme, type Leader } from "../../contract/leases.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { heartbeatIntervalMs } from "../../coordinator-client/edge/renewal.ts";
@@ -165,7 +165,7 @@ export class Leadership {
     this.#parts = parts;
   }
 
-  async campaign(name: string): Promise<Result<CampaignAnswer, CallError>> {
+  async campaign(name: string): Promise<Result<CampaignAnswer>> {
     const held = this.#find(name);
     const requestId = held?.body.requestId ?? newId(this.#parts.platform);
     const { link, holdings } = this.#parts;
@@ -182,7 +182,7 @@ export class Leadership {
     return answer;
   }
 
-  async resign(name: string): Promise<Result<boolean, CallError>> {
+  async resign(name: string): Promise<Result<boolean>> {
     const held = this.#find(name);
     const answer = await this.#parts.link.call("elections.resign", { name, term: held?.token ?? 0 }, timeoutMs);
     if (!answer.ok) return answer;
@@ -197,7 +197,7 @@ export class Leadership {
     return isDone;
   }
 
-  async leaderOf(name: string): Promise<Result<Leader | null, CallError>> {
+  async leaderOf(name: string): Promise<Result<Leader | null>> {
     const answer = await this.#parts.link.call("elections.observe", { name }, timeoutMs);
     return answer.ok ? ok(answer.value.leader) : answer;
   }

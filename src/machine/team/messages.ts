@@ -1,11 +1,11 @@
-import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
+import { retryOf, type Retry } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { callUntilAnswered } from "../../coordinator-client/coordinator-client.ts";
 import { pause, within } from "../../coordinator-client/edge/platform.ts";
 import { redact } from "../../redaction/redact.ts";
 import { oneAfterAnother } from "../../shared/async-work.ts";
-import { type Result, ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
@@ -32,7 +32,7 @@ export function waitingCalls(sql: Sql): { readonly count: number; readonly oldes
 type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace" | "signal">;
 
 export type SendResult<Name extends QueuedCallName> =
-  | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, CallError> }
+  | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>> }
   | { readonly kind: "kept" };
 
 const callTiming = { timeoutMs: 10_000, maxPauseMs: 30_000 };
@@ -46,7 +46,7 @@ const storeRetryMs = 5_000;
  */
 export class Outbox {
   readonly #parts: OutboxParts;
-  readonly #waiters = new Map<number, (answer: Result<unknown, CallError>) => void>();
+  readonly #waiters = new Map<number, (answer: Result<unknown>) => void>();
   #wake = new AbortController();
   readonly #sendInOrder = oneAfterAnother(() => this.#sendAll());
 
@@ -65,13 +65,13 @@ export class Outbox {
       alsoWrite(sql);
       return this.enqueue(sql, name, input);
     });
-    const answered = Promise.withResolvers<Result<unknown, CallError>>();
+    const answered = Promise.withResolvers<Result<unknown>>();
     this.#waiters.set(seq, answered.resolve);
     void this.flush();
     let answer = await within(platform, answerTimeoutMs, answered.promise);
     // Without a waiter it was answered in this moment.
     if (answer === null && !this.#waiters.delete(seq)) answer = await answered.promise;
-    return answer ? { kind: "answered", answer: answer as Result<OutputOf<Name>, CallError> } : { kind: "kept" };
+    return answer ? { kind: "answered", answer: answer as Result<OutputOf<Name>> } : { kind: "kept" };
   }
 
   /** @returns the call's sequence number */
@@ -117,7 +117,7 @@ export class Outbox {
     return this.#wake.signal;
   }
 
-  #finish(call: QueuedCall, answer: Result<unknown, CallError>): void {
+  #finish(call: QueuedCall, answer: Result<unknown>): void {
     const { runtime, sessionId } = this.#parts;
     const waiter = this.#waiters.get(call.seq);
     this.#waiters.delete(call.seq);
@@ -132,7 +132,7 @@ export class Outbox {
 
 const retries: ReadonlySet<Retry> = new Set<Retry>(["later", "after_registering", "with_another_client"]);
 
-function toLateNews({ name, input }: QueuedCall, answer: Result<unknown, CallError>): news.News | null {
+function toLateNews({ name, input }: QueuedCall, answer: Result<unknown>): news.News | null {
   if (answer.ok) return name === "tasks.submit" ? toSubmittedNews(answer.value as OutputOf<"tasks.submit">) : null;
   // The heartbeats report an ended claim.
   if (name === "tasks.heartbeat") return null;
@@ -155,14 +155,14 @@ const timeoutMs = 10_000;
  * Pulls all messages of a chat. They are stored before they are acknowledged: none is lost or
  * delivered twice.
  */
-export function messageInbox(parts: ChatParts): () => Promise<Result<null, CallError>> {
+export function messageInbox(parts: ChatParts): () => Promise<Result<null>> {
   return oneAfterAnother(
     () => receiveAll(parts),
     (received) => !received.ok,
   );
 }
 
-async function receiveAll(parts: ChatParts): Promise<Result<null, CallError>> {
+async function receiveAll(parts: ChatParts): Promise<Result<null>> {
   const { link, signal } = parts;
   for (;;) {
     const answer = await link.call("messages.pull", { limit: pageSize }, timeoutMs);

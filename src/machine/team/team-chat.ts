@@ -1,5 +1,4 @@
 import { teamChats } from "../../store/team-tables.ts";
-import type { CallError } from "../../contract/errors.ts";
 import { waitingProgress } from "../../contract/chat-state.ts";
 import { Id } from "../../contract/values.ts";
 import { statusReporter, type ReportStatus, type HintKind } from "../../coordinator-client/coordinator-client.ts";
@@ -64,7 +63,7 @@ export class TeamChat {
   readonly files: FileReservations;
   readonly leadership: Leadership;
   /** Takes in the messages that wait for the chat. */
-  readonly pull: () => Promise<Result<null, CallError>>;
+  readonly pull: () => Promise<Result<null>>;
   /** Gives back, or takes over, what a chat held whose session was handed over. */
   readonly settleHandedOver: () => Promise<void>;
   readonly #runtime: Runtime;
@@ -145,7 +144,7 @@ export class TeamChat {
   }
 
   /** Keeps trying in the background. @returns the first attempt's error */
-  async join(): Promise<Result<null, CallError>> {
+  async join(): Promise<Result<null>> {
     if (this.#closing.signal.aborted) return closedResult;
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     const joined = await within(this.#platform, joinTimeoutMs, this.#register());
@@ -168,7 +167,7 @@ export class TeamChat {
   }
 
   /** Required to register: only the coordinator knows what an earlier process stated. */
-  async #loadAbilities(): Promise<Result<null, CallError>> {
+  async #loadAbilities(): Promise<Result<null>> {
     if (this.#areAbilitiesLoaded) return ok(null);
     const isMember = this.#runtime.store.read((sql) => teamChats.has(sql, { session: this.sessionId }), false);
     const chat = isMember
@@ -258,7 +257,7 @@ export class TeamChat {
     for (const stop of this.#unsubscribes) stop();
   }
 
-  async #registerOnce(): Promise<Result<null, CallError>> {
+  async #registerOnce(): Promise<Result<null>> {
     const done = await this.#registerChat().catch(storeErrorResult);
     if (this.#closing.signal.aborted) return closedResult;
     if (!done.ok && done.error.code !== "unknown_session" && this.#unsubscribes.length === 0) {
@@ -269,7 +268,7 @@ export class TeamChat {
     return done;
   }
 
-  async #registerChat(): Promise<Result<null, CallError>> {
+  async #registerChat(): Promise<Result<null>> {
     const { link, workspace } = this.openedLink;
     const loaded = await this.#loadAbilities();
     if (!loaded.ok) return loaded;
@@ -380,9 +379,9 @@ export class TeamChat {
   }
 }
 
-const closedResult: Result<null, CallError> = err({ code: "closed", message: "this chat has left the team" });
+const closedResult: Result<null> = err({ code: "closed", message: "this chat has left the team" });
 
-function storeErrorResult(error: unknown): Result<null, CallError> {
+function storeErrorResult(error: unknown): Result<null> {
   if (!(error instanceof StoreError)) throw error;
   return err({ code: error.code, message: error.message });
 }

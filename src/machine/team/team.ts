@@ -1,5 +1,5 @@
 import { teamChats } from "../../store/team-tables.ts";
-import { isTransient, type CallError } from "../../contract/errors.ts";
+import { isTransient } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { isClosed } from "../sessions/activity.ts";
@@ -35,7 +35,7 @@ export class Team {
     this.#options = options;
   }
 
-  async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
+  async chatFor(session: Session): Promise<Result<TeamChat>> {
     let chat = this.#chats.get(session.id);
     if (!chat) {
       const connection = this.#options.open();

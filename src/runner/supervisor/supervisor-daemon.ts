@@ -23,7 +23,7 @@ import {
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { fail, type Failure, err, ok, type Result } from "../../shared/result.ts";
+import { fail, err, ok, type Result } from "../../shared/result.ts";
 import { lockFile, loadDriver } from "../../store/open-driver.ts";
 import type { RunDeps } from "../worker/client/client-run.ts";
 import { giveBack, takeFor, logFailure } from "../worker/client/continuation.ts";
@@ -215,7 +215,7 @@ export async function supervise(
   context: OperationContext,
   settings: SupervisorSettings,
   { endSignal, hurrySignal, ...more }: Supervision,
-): Promise<Result<void, Failure>> {
+): Promise<Result<void>> {
   const { paths, hostClient } = context;
   const { home: folder } = paths;
   const deps = await clientDeps(context);

@@ -1,3 +1,4 @@
+import type { Failure } from "../../contract/errors.ts";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -12,7 +13,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { isOnPath } from "../../platform/program-path.ts";
 import { supervisorFolder, findSupervisor } from "../../platform/supervisor-mark.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { CommandWords, VariableNames } from "../worker/client/claude-executor.ts";
 import { sessionsIn } from "../worker/client/continuation.ts";
 import { RestartRules, initial, Restarts, dueInMs } from "./auto-restarter.ts";
@@ -122,7 +123,7 @@ export class SupervisorState {
   }
 
   /** Refuses an unreadable file: programs must not start fresh because their state is unknown. */
-  static open(home: string): Result<SupervisorState, Failure> {
+  static open(home: string): Result<SupervisorState> {
     const folder = supervisorFolder(home);
     const file = join(folder, "state.json");
     const stored = existsSync(file) ? State.safeParse(parseJson(readFileSync(file, "utf8"))).data : { programs: {} };
@@ -169,7 +170,7 @@ export async function refuseSecondSupervisor({ paths, runtime }: Context): Promi
 export function alreadyRunning(supervisor: ProcessIdentity | null): Failure {
   const who = supervisor === null ? "" : `, pid ${supervisor.pid}`;
   const message = `a supervisor is already running${who}. \`shim worker supervise status\` shows what it does, \`shim worker supervise stop\` ends it.`;
-  return { code: "already_running", message };
+  return fail("already_running", message).error;
 }
 
 export interface WatchedState {
@@ -211,10 +212,7 @@ export function watchedStates(
 const pollIntervalMs = 100;
 
 /** Asks the supervisor to end, and waits for that. @returns its pid */
-export async function stopSupervisor(
-  { paths, runtime }: Context,
-  signal: AbortSignal,
-): Promise<Result<number, Failure>> {
+export async function stopSupervisor({ paths, runtime }: Context, signal: AbortSignal): Promise<Result<number>> {
   const { processes } = await runtime();
   const supervisor = findSupervisor(paths.home, processes);
   if (supervisor === null) return fail("not_found", "no supervisor is running.");
@@ -234,7 +232,7 @@ export async function retryProgram(
   { paths, runtime }: Context,
   { watch }: SupervisorSettings,
   name: string,
-): Promise<Result<{ readonly phase: Restarts["phase"]; readonly isSupervised: boolean }, Failure>> {
+): Promise<Result<{ readonly phase: Restarts["phase"]; readonly isSupervised: boolean }>> {
   const state = SupervisorState.open(paths.home);
   if (!state.ok) return state;
   const watched = Object.hasOwn(watch, name) ? watch[name] : undefined;

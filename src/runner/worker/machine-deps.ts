@@ -5,7 +5,7 @@ import { OperationRunner } from "../../local-mcp/host/operation-runner.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { WorktreeDeps } from "../../snapshots/worktrees.ts";
 
 /** Parts of this machine that work in git worktrees needs. */
@@ -13,14 +13,14 @@ export interface WorkDeps extends WorktreeDeps {
   readonly now: () => number;
 }
 
-export async function workDeps({ paths, runtime }: OperationContext): Promise<Result<WorkDeps, Failure>> {
+export async function workDeps({ paths, runtime }: OperationContext): Promise<Result<WorkDeps>> {
   const { env, now, processes } = await runtime();
   const self = ownIdentity(processes);
   if (!self.ok) return self;
   return ok({ env, now, random: nodePlatform().random, processes, self: self.value, home: join(paths.home, "work") });
 }
 
-export function ownIdentity(processes: Processes): Result<ProcessIdentity, Failure> {
+export function ownIdentity(processes: Processes): Result<ProcessIdentity> {
   const self = identify(processes, process.pid);
   return self ? ok(self) : fail("unknown_process", "this system does not report when a process was started.");
 }

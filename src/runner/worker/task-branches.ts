@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { OutputOf } from "../../contract/operations.ts";
 import { WorkResult } from "../../contract/tasks.ts";
-import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { readDiff, type CommitDiff, mergeWork, type Author } from "../../snapshots/commit-work.ts";
@@ -20,7 +20,7 @@ import { describeCommit, fetchMissing, readInputWork, type GetTask, type InputWo
 type Task = OutputOf<"tasks.get">;
 
 /** An error says why the work of a task could not be shown or merged; nothing was changed. */
-type Answer<T> = Result<T, Failure>;
+type Answer<T> = Result<T>;
 
 export interface Checkout {
   readonly env: NodeJS.ProcessEnv;

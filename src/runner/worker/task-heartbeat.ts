@@ -1,5 +1,5 @@
 import { type Usage, maxUsage, zeroUsage } from "../../contract/budgets.ts";
-import { isTransient, type CallError } from "../../contract/errors.ts";
+import { isTransient } from "../../contract/errors.ts";
 import type { Json } from "../../contract/values.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Ran, Route } from "../../contract/model-routes.ts";
@@ -40,7 +40,7 @@ const maxNoteChars = 500;
 const maxDataChars = 8_192;
 const maxCheckpointChars = 65_536;
 
-type HeartbeatAnswer = Result<OutputOf<"tasks.heartbeat">, CallError>;
+type HeartbeatAnswer = Result<OutputOf<"tasks.heartbeat">>;
 
 /**
  * Reports how far an attempt is. A claim is trusted from the start of the last answered

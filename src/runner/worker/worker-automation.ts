@@ -8,7 +8,7 @@ import {
   type Claim,
 } from "../../coordinator-client/coordinator-client.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
-import { isTransient, type CallError } from "../../contract/errors.ts";
+import { isTransient, type Failure } from "../../contract/errors.ts";
 import type { Health } from "../../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../../contract/tasks.ts";
 import { fullJitter } from "../../shared/async-work.ts";
@@ -68,8 +68,8 @@ export class WorkerAutomation {
   #isClaimRepeated = false;
   #failedClaims = 0;
   #isQueueEmpty = false;
-  #claimError: CallError | null = null;
-  #fatalError: CallError | null = null;
+  #claimError: Failure | null = null;
+  #fatalError: Failure | null = null;
 
   constructor(options: WorkerOptions, deps: WorkerDeps) {
     const { link, platform, health } = deps;
@@ -80,7 +80,7 @@ export class WorkerAutomation {
     this.#sendStatus = statusReporter(link, platform.clock, health);
   }
 
-  async run(): Promise<Result<EndCounts, CallError>> {
+  async run(): Promise<Result<EndCounts>> {
     const { link, emit } = this.#deps;
     const { chat, setups, concurrency } = this.#options;
     const taskTypes = [...setups.keys()];
@@ -183,7 +183,7 @@ export class WorkerAutomation {
     this.#finishIfIdle();
   }
 
-  #repeatClaim(error: CallError): void {
+  #repeatClaim(error: Failure): void {
     if (this.#isClaimRepeated) return;
     this.#isClaimRepeated = true;
     const pauseMs = pauseBeforeRetry(error, this.#failedClaims, pollEveryMs, this.#deps.platform.random);
@@ -194,7 +194,7 @@ export class WorkerAutomation {
     });
   }
 
-  #onClaimError({ code, message }: CallError): void {
+  #onClaimError({ code, message }: Failure): void {
     if (code === "chat_draining") return this.drain("the chat was asked to end");
     if (message !== this.#claimError?.message) this.#deps.emit({ type: "problem", message });
     // No retry helps without another token.

@@ -1,11 +1,10 @@
-import type { Refusal } from "#src/contract/errors.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 
-export type Answered<Name extends EngineOperation> = Result<OutputOf<Name>, Refusal>;
+export type Answered<Name extends EngineOperation> = Result<OutputOf<Name>>;
 
 export interface RuleHost {
   now(): number;

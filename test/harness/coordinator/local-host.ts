@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
-import type { Refusal } from "#src/contract/errors.ts";
 import { operations, type CheckedInputOf, type InputOf } from "#src/contract/operations.ts";
 import * as due from "#src/coordination/due.ts";
 import { EngineHost, type EngineOperation } from "#src/coordination/engine.ts";
@@ -114,7 +113,7 @@ export class LocalHost implements RuleHost {
   }
 
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
-    const result = this.#host.run((tx) => work(tx) as Result<unknown, Refusal>);
+    const result = this.#host.run((tx) => work(tx) as Result<unknown>);
     this.#endEvent();
     return result as R;
   }

@@ -1,4 +1,4 @@
-import type { Refusal } from "#src/contract/errors.ts";
+import type { Failure } from "#src/contract/errors.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self, Json } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
@@ -94,7 +94,7 @@ export class Peer {
     return answer.position;
   }
 
-  renew({ resource, token }: Pick<Lease, "resource" | "token">, ttlMs?: number): Promise<Result<Lease, Refusal>> {
+  renew({ resource, token }: Pick<Lease, "resource" | "token">, ttlMs?: number): Promise<Result<Lease>> {
     const input = { self: this.self, resource, token, ...(ttlMs === undefined ? {} : { ttlMs }) };
     return this.host.call("leases.renew", input, this.actor);
   }
@@ -253,7 +253,7 @@ export function given<T>(result: Result<T, unknown>): T {
   return result.value;
 }
 
-export function refused(result: Result<unknown, Refusal>): Refusal {
+export function refused(result: Result<unknown>): Failure {
   if (result.ok) throw new Error(`not refused: ${JSON.stringify(result.value)}`);
   return result.error;
 }
@@ -262,7 +262,7 @@ export async function ask<N extends EngineOperation>(host: RuleHost, name: N, in
   return given(await host.call(name, input, admin));
 }
 
-export async function refusal<N extends EngineOperation>(host: RuleHost, name: N, input: InputOf<N>): Promise<Refusal> {
+export async function refusal<N extends EngineOperation>(host: RuleHost, name: N, input: InputOf<N>): Promise<Failure> {
   return refused(await host.call(name, input, admin));
 }
 

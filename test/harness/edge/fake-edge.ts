@@ -1,4 +1,4 @@
-import { errorTable, type Refusal } from "#src/contract/errors.ts";
+import { statusOf, type Failure } from "#src/contract/errors.ts";
 import { notificationFrame, readRequests, toAnswer, toWire } from "#src/contract/protocol.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
@@ -12,7 +12,7 @@ import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-type Reply = Result<unknown, Refusal>;
+type Reply = Result<unknown>;
 
 type Arrived = Readonly<{ way: "http" | "socket"; name: string; input: Readonly<Record<string, unknown>> }>;
 
@@ -23,7 +23,7 @@ class Faults {
   refusesSockets = false;
   latencyMs = 5;
   loses: (passing: Passing) => boolean = () => false;
-  refuses: (arrived: Arrived) => Refusal | null = () => null;
+  refuses: (arrived: Arrived) => Failure | null = () => null;
 }
 
 export const edgeUrl = "https://edge.example";
@@ -89,7 +89,7 @@ export class FakeEdge {
     return connection.client;
   };
 
-  #actorOf(headers: Record<string, string>): Result<Actor, Refusal> {
+  #actorOf(headers: Record<string, string>): Result<Actor> {
     if (headers["shim-protocol"] !== "1") return err({ code: "unsupported_protocol", message: "protocol 1 is served" });
     const given = (headers["authorization"] ?? "").replace("Bearer ", "");
     if (this.revoked.has(given)) return err({ code: "unauthenticated", message: "the token was revoked" });
@@ -166,7 +166,7 @@ export function servedAs(result: Reply): Served {
   if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };
   const { retryAfterMs, code } = result.error;
   const retryAfter = retryAfterMs === undefined ? null : String(Math.ceil(retryAfterMs / 1_000));
-  return { status: errorTable[code].status, body: JSON.stringify({ error: toWire(result.error) }), retryAfter };
+  return { status: statusOf(code), body: JSON.stringify({ error: toWire(result.error) }), retryAfter };
 }
 
 export function answerOf({ status, body, retryAfter }: Served): FetchResponse {

@@ -1,4 +1,4 @@
-import type { Refusal } from "#src/contract/errors.ts";
+import type { Failure } from "#src/contract/errors.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { PutResult } from "#src/contract/sync.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
@@ -58,7 +58,7 @@ export class Device {
     return copy;
   }
 
-  async tryPut(...contents: readonly Content[]): Promise<Result<OutputOf<"sync.put">, Refusal>> {
+  async tryPut(...contents: readonly Content[]): Promise<Result<OutputOf<"sync.put">>> {
     const versionOf = ({ session }: Sealed): number => this.versions.get(session) ?? 0;
     const records = contents
       .filter((one): one is Sealed => "kind" in one)
@@ -78,7 +78,7 @@ export class Device {
     return given(await this.tryPut(...contents)).results.map(({ outcome }) => outcome);
   }
 
-  async refusal(...contents: readonly Content[]): Promise<Refusal> {
+  async refusal(...contents: readonly Content[]): Promise<Failure> {
     return refused(await this.tryPut(...contents));
   }
 }

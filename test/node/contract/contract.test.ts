@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { forAll } from "#harness/properties.ts";
 import * as z from "zod";
 import { configSchema, defaults } from "#src/contract/config.ts";
-import { retryOf, type CallError, type Retry } from "#src/contract/errors.ts";
+import { retryOf, type Retry, type Failure } from "#src/contract/errors.ts";
 import { Json, jsonText, limitedJson } from "#src/contract/values.ts";
 import { OverlapSet } from "#src/contract/resource-paths.ts";
 import { parseConfig, readConfig } from "#src/platform/config-file.ts";
@@ -122,7 +122,7 @@ it.each<[Retry, codes: string]>([
   ["never", "bad_answer gave_up chat_lost held not_to_take put_back store_corrupt store_newer store_readonly"],
   ["never", "unauthenticated chat_replaced not_holder stale_token stale_claim quota_exceeded key_reused compacted"],
 ])("%s is when a call may be repeated after one of: %s", (retry, codes) => {
-  for (const code of codes.split(" ") as CallError["code"][]) expect([code, retryOf({ code })]).toEqual([code, retry]);
+  for (const code of codes.split(" ") as Failure["code"][]) expect([code, retryOf({ code })]).toEqual([code, retry]);
 });
 
 const minuteMs = 60_000;

@@ -1,4 +1,3 @@
-import type { CallError } from "#src/contract/errors.ts";
 import type { CallInput, CallName, InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
@@ -28,7 +27,7 @@ interface Identity {
   readonly capacity: number;
 }
 
-export type Answer<Name extends CallName> = Result<OutputOf<Name>, CallError>;
+export type Answer<Name extends CallName> = Result<OutputOf<Name>>;
 
 const url = "https://edge.example";
 /** Registrations that are refused in a row before the process ends, as another one works as its chat. */

@@ -1,4 +1,4 @@
-import { isLost, type CallError } from "#src/contract/errors.ts";
+import { isLost, type Failure } from "#src/contract/errors.ts";
 import { leaderScheme } from "#src/contract/leases.ts";
 import type { CallInput, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
@@ -28,7 +28,7 @@ interface Grant {
 }
 
 interface DatedResult<Value> {
-  readonly result: Result<Value, CallError>;
+  readonly result: Result<Value>;
   readonly sentAt: Instant;
 }
 
@@ -66,7 +66,7 @@ function trustedForMs(trust: Trust, now: Instant): number {
 /** The client says of no call when it was sent, so it counts from when it was made. */
 async function dated<Value>(
   { clock }: LeaseDeps["platform"],
-  call: () => Promise<Result<Value, CallError>>,
+  call: () => Promise<Result<Value>>,
 ): Promise<DatedResult<Value>> {
   const sentAt = readClock(clock);
   return { result: await call(), sentAt };
@@ -79,7 +79,7 @@ class RenewedLease {
   readonly #deps: LeaseDeps;
   readonly #right: Right;
   readonly #report: (state: Exclude<LeaseState, "trusted">) => void;
-  readonly #renewal: Renewal<Result<void, CallError>>;
+  readonly #renewal: Renewal<Result<void>>;
   #state: LeaseState = "doubtful";
   #trust: Trust | null = null;
   #ttlMs: number;
@@ -113,7 +113,7 @@ class RenewedLease {
   }
 
   /** Call before acting on the lease; asks the coordinator unless it is trusted. */
-  async confirm(): Promise<Result<void, CallError>> {
+  async confirm(): Promise<Result<void>> {
     if (this.isTrusted()) return ok(undefined);
     const renewed = this.#hasEnded() ? err(this.#notHeldError()) : await this.#renewal.renew();
     if (!renewed.ok) return renewed;
@@ -121,7 +121,7 @@ class RenewedLease {
   }
 
   /** Ends trust at once, even if the request fails. False: it was no longer held. */
-  release(): Promise<Result<boolean, CallError>> {
+  release(): Promise<Result<boolean>> {
     this.#setState("released");
     return release(this.#deps.client, this.#right, this.token);
   }
@@ -152,7 +152,7 @@ class RenewedLease {
     return this.#state === "lost" || this.#state === "released";
   }
 
-  #notHeldError(): CallError {
+  #notHeldError(): Failure {
     return { code: "not_holder", message: `${this.name} is no longer held` };
   }
 
@@ -161,7 +161,7 @@ class RenewedLease {
     return trustedForMs(this.#trust, readClock(this.#deps.platform.clock));
   }
 
-  async #renew(): Promise<Result<void, CallError>> {
+  async #renew(): Promise<Result<void>> {
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const { self, name: resource } = this.#right;
     const renewal = { self, resource, token: this.token };
@@ -217,11 +217,11 @@ export class Leases {
     deps.client.on((event) => this.#onEvent(event));
   }
 
-  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
+  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease>> {
     return this.#acquire(leaseRight(this.#deps, self, request), options);
   }
 
-  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
+  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease>> {
     return this.#acquire(leadershipRight(this.#deps, self, request), options);
   }
 
@@ -243,7 +243,7 @@ export class Leases {
     }
   }
 
-  async #acquire(right: Right, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
+  async #acquire(right: Right, options: HoldOptions): Promise<Result<HeldLease>> {
     const { clock } = this.#deps.platform;
     const deadlineAt = clock.monotonic() + right.waitMs;
     const departures = this.#departures;
@@ -269,7 +269,7 @@ export class Leases {
     options: HoldOptions,
     { result, sentAt }: DatedResult<Grant | null>,
     isFirst: boolean,
-  ): Promise<Result<HeldLease, CallError> | null> {
+  ): Promise<Result<HeldLease> | null> {
     if (!result.ok && result.error.code === "outcome_unknown") void this.#undo(right);
     if (!result.ok) return result;
     const grant = result.value;
@@ -322,7 +322,7 @@ function isGrant(event: EdgeEvent, name: string): boolean {
   return method === "lease.granted" && params.resource === name;
 }
 
-function departed({ name }: Right): CallError {
+function departed({ name }: Right): Failure {
   return { code: "not_registered", message: `${name}: the chat has left` };
 }
 
@@ -330,7 +330,7 @@ async function release(
   client: WorkspaceClient,
   { self, name: resource }: Right,
   token: number,
-): Promise<Result<boolean, CallError>> {
+): Promise<Result<boolean>> {
   const released = await client.call("leases.release", { self, resource, token });
   return released.ok ? ok(released.value.isReleased) : released;
 }
@@ -366,7 +366,7 @@ function leadershipRight({ client, platform }: LeaseDeps, self: Self, request: L
   };
 }
 
-function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<Grant | null, CallError> {
+function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<Grant | null> {
   if (answer.state === "leading") return ok({ ...answer.leader, token: answer.leader.term });
   if (answer.position !== null) return ok(null);
   return err({ code: "lease_held", message: `${answer.leader?.leader ?? "no chat"} leads ${name}` });

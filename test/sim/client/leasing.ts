@@ -1,7 +1,7 @@
 import type { Change } from "#src/contract/state.ts";
 import type { Client } from "./client.ts";
 import { Leases, type HeldLease, type HoldOptions } from "./held-leases.ts";
-import type { Refusal } from "#src/contract/errors.ts";
+import type { Failure } from "#src/contract/errors.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import { err, type Result } from "#src/shared/result.ts";
 import { atoms, elections, indexesOf, resources, type Rng, maskOf, type Sim } from "../sim.ts";
@@ -55,7 +55,7 @@ type Wanted = Readonly<{ resource: string; ttlMs: number; waitMs: number; lockDe
 /** Tokens of ended leases, kept to try what they still open. */
 const mostOldTokens = 8;
 const scheme = "leader:";
-const forgotten: Refusal = { code: "throttled", message: "this renewal is withheld" };
+const forgotten: Failure = { code: "throttled", message: "this renewal is withheld" };
 
 export class Leasing {
   readonly holdings = new Map<string, Holding>();
@@ -106,7 +106,7 @@ export class Leasing {
    * Now and then a renewal is withheld, and all later ones of its token, so that leases expire.
    * @returns the answer to a request that never leaves the process; null: it is sent
    */
-  withhold(name: string, input: unknown): Result<object, Refusal> | null {
+  withhold(name: string, input: unknown): Result<object> | null {
     const { sim, habits } = this.#client.world;
     if (name !== "leases.renew" || habits.isNight) return null;
     const { token } = input as { token: number };

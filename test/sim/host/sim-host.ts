@@ -3,7 +3,6 @@ import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
-import type { Refusal } from "#src/contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { type EngineOperation, EngineHost } from "#src/coordination/engine.ts";
@@ -23,7 +22,7 @@ export interface Request<Name extends EngineOperation = EngineOperation> {
   readonly connection?: Connection;
 }
 
-export type Reply = Result<unknown, Refusal>;
+export type Reply = Result<unknown>;
 
 export type Commit = Readonly<{ request: Request | null; result: Reply; facts: readonly Fact[] }>;
 

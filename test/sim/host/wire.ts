@@ -3,7 +3,6 @@ import type { ChatRow } from "#src/coordination/kernel/chat-rows.ts";
 import type { Presence, Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { RecordingSql } from "./recording-sql.ts";
-import type { Refusal } from "#src/contract/errors.ts";
 import { type RpcRequest, toAnswer, leaveMethod, notificationFrame } from "#src/contract/protocol.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
 import { checkFields } from "#src/shared/check-input.ts";
@@ -162,7 +161,7 @@ export class Front {
     return { name, input: checked.value.input as never, actor };
   }
 
-  #ofConnection(name: string, params: unknown, { watches }: Connection): Result<object, Refusal> | null {
+  #ofConnection(name: string, params: unknown, { watches }: Connection): Result<object> | null {
     if (name === "state.unwatch")
       return ok({ isRemoved: watches.delete((params as CheckedInputOf<"state.unwatch">).watch) });
     if (name !== "state.watch") return null;

@@ -1,14 +1,15 @@
+import type { Failure } from "../../../contract/errors.ts";
 import type { Trigger, WorkNotes } from "../../../contract/checkpoint.ts";
 import { repeatWithinBudget } from "../../../platform/time-budget.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { fail, ok, type Result } from "../../../shared/result.ts";
 import { capture, type CaptureError, type CaptureResult } from "../../../machine/checkpoints/capture.ts";
 import { digest, limits } from "../../../machine/sessions/entries.ts";
 import { maxLabelChars, redactAndKeepEnds, redactAndClip } from "../../../redaction/bounded-text.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
-import type { Chat, ToolError } from "./chat.ts";
+import type { Chat } from "./chat.ts";
 
 /** Field limits hold for the input only: a redaction mark may be longer than the secret. */
 export function captureNotes(
@@ -30,20 +31,17 @@ export function finish({ runtime }: Chat, sessionId: string): void {
   runtime.store.write((sql) => sessions.end(sql, runtime.now(), sessionId, "finished"));
 }
 
-export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
+export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: Failure } {
   switch (error.code) {
     case "unknown_session":
-      return err({ code: error.code, message: 'This session has been deleted. Call again without "session".' });
+      return fail(error.code, 'This session has been deleted. Call again without "session".');
     case "nothing_to_save":
-      return err({
-        code: error.code,
-        message: "Nothing is known of this session yet. Give at least goal, nextStep or state.",
-      });
+      return fail(error.code, "Nothing is known of this session yet. Give at least goal, nextStep or state.");
     case "too_large":
-      return err({
-        code: error.code,
-        message: `The state is ${error.bytes} bytes, the limit is ${error.maxBytes}; most is in "${error.largest}". Shorten it and call again; nothing was saved.`,
-      });
+      return fail(
+        error.code,
+        `The state is ${error.bytes} bytes, the limit is ${error.maxBytes}; most is in "${error.largest}". Shorten it and call again; nothing was saved.`,
+      );
   }
 }
 

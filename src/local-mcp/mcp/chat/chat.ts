@@ -22,17 +22,11 @@ import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../plat
 import { label } from "../../../redaction/bounded-text.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/known-time.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { err, ok, type Result, fail } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as notices from "../../../store/notices.ts";
 import { isPaused } from "../../../store/pause.ts";
-
-/** Why a tool has no result. */
-export interface ToolError {
-  readonly code: string;
-  readonly message: string;
-}
 
 export interface ClientInfo {
   readonly name: string;
@@ -148,7 +142,7 @@ export class Chat {
     return this.#info()?.name ?? null;
   }
 
-  enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
+  enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session> {
     const found = this.#findStored(target, purpose);
     if (!found.ok) return found;
     const isOfAnother = target.session !== undefined;
@@ -160,20 +154,20 @@ export class Chat {
   }
 
   /** One read, since every call begins with it. */
-  #findStored(target: SessionTarget, purpose: Purpose): Result<sessions.Session | null, ToolError> {
+  #findStored(target: SessionTarget, purpose: Purpose): Result<sessions.Session | null> {
     const { project } = target;
     if (project !== undefined && !isAbsolute(project)) {
-      return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
+      return fail("bad_project", `project must be an absolute path, not "${project}".`);
     }
     const folder = this.#folder(target, false);
     const root = folder && projectRoot(folder);
     const now = this.runtime.now();
-    return this.runtime.store.read<Result<sessions.Session | null, ToolError>>((sql) => {
+    return this.runtime.store.read<Result<sessions.Session | null>>((sql) => {
       if (purpose === "delete") return this.#findSession(sql, target);
-      if (isPaused(sql, now, root)) return err(pausedError);
+      if (isPaused(sql, now, root)) return paused;
       const found = this.#findSession(sql, target);
       // The chat may have left the folder that the client was started in.
-      return found.ok && found.value && isSessionPaused(sql, now, found.value) ? err(pausedError) : found;
+      return found.ok && found.value && isSessionPaused(sql, now, found.value) ? paused : found;
     }, ok(null));
   }
 
@@ -205,7 +199,7 @@ export class Chat {
   }
 
   /** Gives a chat that begins its own session where another chat has the present one. */
-  begin(target: SessionTarget): Result<sessions.Session, ToolError> {
+  begin(target: SessionTarget): Result<sessions.Session> {
     const { session, project, start } = target;
     const present = this.#minted.findFor(project) ?? this.#minted.last;
     const isMinted = session === undefined && present !== null && this.#callerSession() === null;
@@ -235,7 +229,7 @@ export class Chat {
     return this.runtime.store.read((sql) => notices.list(sql), []).map((notice) => notice.text);
   }
 
-  #findSession(sql: Sql, target: SessionTarget): Result<sessions.Session | null, ToolError> {
+  #findSession(sql: Sql, target: SessionTarget): Result<sessions.Session | null> {
     if (target.session !== undefined) return this.#findNamed(sql, target.session);
     const id = this.#findCaller(sql) ?? this.#minted.findFor(target.project);
     return ok(sessions.get(sql, id ?? this.#minted.findOrMake(target.project)));
@@ -279,7 +273,7 @@ export class Chat {
     return target.project ?? (isMinted ? null : (this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null));
   }
 
-  #findNamed(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
+  #findNamed(sql: Sql, handle: string): Result<sessions.Session | null> {
     const found = findSessionArgument(sql, handle);
     if (!found.ok || found.value) return found;
     return err({
@@ -289,10 +283,7 @@ export class Chat {
   }
 }
 
-const pausedError: ToolError = {
-  code: "paused",
-  message: "SHIM is paused: nothing is stored. `shim doctor` says how to end that.",
-};
+const paused = fail("paused", "SHIM is paused: nothing is stored. `shim doctor` says how to end that.");
 
 /** Signs of life closer together than this are not stored, in ms. */
 const freshMs = 30_000;

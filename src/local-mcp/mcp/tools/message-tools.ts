@@ -16,7 +16,7 @@ import type { News } from "../../../machine/sessions/news.ts";
 import { neutralize } from "../../../machine/text/neutralize.ts";
 import { indentLines, newsText } from "../../../machine/team/team-news.ts";
 import { takeNews } from "../../../machine/team/deliver-news.ts";
-import { isTransient, type CallError } from "../../../contract/errors.ts";
+import { isTransient } from "../../../contract/errors.ts";
 import { fetchPages } from "../../../coordinator-client/coordinator-client.ts";
 
 const pageSize = 100;
@@ -193,7 +193,7 @@ const minIdChars = 6;
 const maxPrefixChars = 20;
 
 /** Accepts "all", "topic:NAME", or a chat's id, id prefix or title. */
-async function resolveRecipient(member: TeamChat, to: string): Promise<Result<Target, CallError>> {
+async function resolveRecipient(member: TeamChat, to: string): Promise<Result<Target>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice("topic:".length) });
   const { link } = member.openedLink;
@@ -207,7 +207,7 @@ async function resolveRecipient(member: TeamChat, to: string): Promise<Result<Ta
   );
 }
 
-function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): Result<Target, CallError> {
+function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): Result<Target> {
   const exact = others.find(({ chat }) => chat === to);
   if (exact) return ok({ to: "chat", chat: exact.chat });
   const online = others.filter(({ status }) => status !== "offline");

@@ -1,3 +1,4 @@
+import type { Failure } from "../../../contract/errors.ts";
 import { stateText, offeredText } from "../../../contract/chat-state.ts";
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { Id } from "../../../contract/values.ts";
@@ -24,9 +25,9 @@ import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts"
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { age, quotedTitle } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, err, type Result } from "../../../shared/result.ts";
+import { ok, err, fail, type Result } from "../../../shared/result.ts";
 import { captureNotes, captureRefusal, finish, recordUserWords } from "../chat/capture-notes.ts";
-import type { ToolError, Chat } from "../chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";
 import type { ToolHandler, ToolInput, ToolOutput, ToolAnswer } from "./tool.ts";
 
@@ -168,15 +169,12 @@ interface Cleared {
 }
 
 /** An unknown id changes nothing. */
-async function clear(
-  runtime: Runtime,
-  { scope, id, forget }: ToolInput<"shim_clear_state">,
-): Promise<Result<Cleared, ToolError>> {
+async function clear(runtime: Runtime, { scope, id, forget }: ToolInput<"shim_clear_state">): Promise<Result<Cleared>> {
   if (scope === "notices") return ok({ deleted: acknowledgeNotices(runtime).length });
   const isCheckpoint = scope === "checkpoint";
   const kind = isCheckpoint ? "checkpoint" : "session";
-  if (id === undefined) return err({ code: "id_missing", message: `scope "${scope}" needs the id of the ${kind}.` });
-  const unknown = err({ code: "unknown_id", message: `SHIM knows no ${kind} "${id}". Nothing was deleted.` });
+  if (id === undefined) return fail("id_missing", `scope "${scope}" needs the id of the ${kind}.`);
+  const unknown = fail("unknown_id", `SHIM knows no ${kind} "${id}". Nothing was deleted.`);
   const found = isCheckpoint ? ok({ id }) : findStoredSession(runtime, id);
   if (!found.ok) return found;
   if (found.value === null) return unknown;
@@ -197,12 +195,12 @@ const maxListed = { concise: 3, detailed: 20 };
 
 const unreachableNote =
   "Sessions of other machines are not included: the coordinator of the workspace is not answering.";
-const nothingToTake: ToolError = {
-  code: "nothing_to_take",
-  message: 'No session of this project died unfinished; pass "of" to name another.',
-};
+const nothingToTake = fail(
+  "nothing_to_take",
+  'No session of this project died unfinished; pass "of" to name another.',
+).error;
 
-const listAlone: ToolError = { code: "contradiction", message: "Pass list alone: it neither takes nor dismisses." };
+const listAlone = fail("contradiction", "Pass list alone: it neither takes nor dismisses.").error;
 
 export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, input) => {
   const { list, of, take, dismiss, detail } = input;
@@ -261,7 +259,7 @@ async function openedLink(chat: Chat, session: Session): Promise<OpenedLink | nu
   return member?.ok ? member.value.openedLink : null;
 }
 
-async function choose(source: RecoverySource, of: string | undefined): Promise<Result<Brief | null, ToolError>> {
+async function choose(source: RecoverySource, of: string | undefined): Promise<Result<Brief | null>> {
   if (of === undefined) return ok(await source.offer());
   const found = await source.inspect(of);
   if (!found.ok || found.value) return found;
@@ -273,9 +271,9 @@ async function choose(source: RecoverySource, of: string | undefined): Promise<R
 const verdictCodes: ReadonlySet<string> = new Set(["this_chat", "finished", "still_running", "held"]);
 
 /** Takes or dismisses the session. Returns the refusal, or null. */
-async function act(source: RecoverySource, chosen: Brief | null, { take, dismiss }: Input): Promise<ToolError | null> {
+async function act(source: RecoverySource, chosen: Brief | null, { take, dismiss }: Input): Promise<Failure | null> {
   if (!take && !dismiss) return null;
-  if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };
+  if (take && dismiss) return fail("contradiction", "Pass take or dismiss, not both.").error;
   if (!chosen) return nothingToTake;
   const { session, elsewhere } = chosen.from;
   if (take) {
@@ -283,7 +281,7 @@ async function act(source: RecoverySource, chosen: Brief | null, { take, dismiss
     return refusal && { ...refusal, code: verdictCodes.has(refusal.code) ? "not_to_take" : refusal.code };
   }
   const refusal = elsewhere ? null : await source.check(session.id);
-  if (refusal && refusal.code !== "held") return { ...refusal, code: "not_to_dismiss" };
+  if (refusal && refusal.code !== "held") return fail("not_to_dismiss", refusal.message).error;
   source.dismiss(session.id);
   return null;
 }

@@ -5,8 +5,7 @@ import type { Reservation } from "../../../machine/team/reservation-table.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
-import type { ToolError } from "../chat/chat.ts";
+import { err, ok, type Result, fail } from "../../../shared/result.ts";
 import { cut, teamTool, type Caller, type TeamResult, type ToolInput } from "./tool.ts";
 
 type Input = ToolInput<"shim_state_set">;
@@ -107,7 +106,7 @@ interface ProjectPaths {
 export const files = teamTool<"shim_files">(async (caller, { action, paths = [], project }) => {
   if (action === "list") return list(caller);
   if (action === "reserve" && paths.length === 0) {
-    return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
+    return fail("paths_missing", "reserve needs paths: file, dir/* or dir/**.");
   }
   const requestedRoot = await projectPathsOf(caller, paths, project);
   if (!requestedRoot.ok) return requestedRoot;
@@ -118,15 +117,14 @@ async function projectPathsOf(
   { session, member }: Caller,
   given: readonly string[],
   requestedRoot: string | undefined,
-): Promise<Result<ProjectPaths, ToolError>> {
+): Promise<Result<ProjectPaths>> {
   const root = requestedRoot ?? session.project;
   if (root === null) {
     return err({ code: "no_project", message: 'SHIM does not know the project of this chat: pass "project".' });
   }
   const paths = given.map((path) => toRealLeasePath(root, path));
   const invalidPath = paths.find((path) => !path.ok);
-  if (invalidPath && !invalidPath.ok)
-    return err({ code: "bad_path", message: `${invalidPath.error}. Nothing was changed.` });
+  if (invalidPath && !invalidPath.ok) return fail("bad_path", `${invalidPath.error}. Nothing was changed.`);
   const named = await member.naming.project(root);
   if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
   return ok({

@@ -1,8 +1,7 @@
-import type { ToolError } from "../chat/chat.ts";
 import { type ClaimedTask, WorkResult } from "../../../contract/tasks.ts";
 import { Label, type Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { err, ok, type Result, fail } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities, TeamChat } from "../../../machine/team/team-chat.ts";
 import { cut, teamTool, type TeamResult, type ToolInput } from "./tool.ts";
@@ -35,7 +34,7 @@ function showTask(member: TeamChat, held: HeldTask, isNew: boolean) {
   };
 }
 
-async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Promise<Result<null, ToolError>> {
+async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Promise<Result<null>> {
   if (Object.keys(abilities).length === 0) return ok(null);
   const invalidName = abilities.capabilities?.find((name) => !Label.safeParse(name).success);
   if (invalidName !== undefined) {
@@ -104,17 +103,17 @@ function toAnswer(
   return ok({ message: `Reported: task ${task} is ${state ?? "closed"}.`, output });
 }
 
-function requireHeldTask(member: TeamChat, task: number | undefined): Result<HeldTask, ToolError> {
+function requireHeldTask(member: TeamChat, task: number | undefined): Result<HeldTask> {
   const held = member.tasks.list();
   const found = task === undefined ? held[0] : held.find((one) => one.body.task === task);
   if (found) return ok(found);
   const heldTasks = held.map((one) => one.body.task).join(", ") || "none";
   const what =
     task === undefined ? "This chat has no task" : `This chat does not have task ${task} (it has: ${heldTasks})`;
-  return err({ code: "no_claim", message: `${what}. shim_next takes one; nothing was reported.` });
+  return fail("no_claim", `${what}. shim_next takes one; nothing was reported.`);
 }
 
-async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Promise<Result<ReportResult, ToolError>> {
+async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Promise<Result<ReportResult>> {
   const { note } = input;
   const short = note?.slice(0, maxNoteChars);
   switch (input.outcome) {
@@ -128,7 +127,7 @@ async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Pr
   }
 }
 
-async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult, ToolError>> {
+async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult>> {
   const chars = JSON.stringify(result).length;
   if (chars > maxResultChars) {
     return err({

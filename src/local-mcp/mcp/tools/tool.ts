@@ -1,3 +1,4 @@
+import type { Failure } from "../../../contract/errors.ts";
 import type * as z from "zod";
 import type { teamTools, machineTools } from "../../../contract/tools.ts";
 import type { Call } from "../../../coordinator-client/coordinator-client.ts";
@@ -6,8 +7,8 @@ import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import { dataWarning, fence } from "../../../shared/format.ts";
 import { badInputText } from "../../../shared/check-input.ts";
-import { type Result, err, ok } from "../../../shared/result.ts";
-import type { Chat, ToolError } from "../chat/chat.ts";
+import { err, ok, fail, type Result } from "../../../shared/result.ts";
+import type { Chat } from "../chat/chat.ts";
 
 type Tools = typeof machineTools & typeof teamTools;
 
@@ -20,7 +21,7 @@ export interface ToolAnswer<Output> {
   readonly output: Output;
 }
 
-type Answered<Name extends ToolName> = Result<ToolAnswer<ToolOutput<Name>>, ToolError>;
+type Answered<Name extends ToolName> = Result<ToolAnswer<ToolOutput<Name>>>;
 
 /**
  * The code of a tool; its input is checked.
@@ -52,18 +53,14 @@ interface TeamAnswer<Output> {
 }
 
 type TeamToolName = keyof typeof teamTools;
-export type TeamResult<Name extends TeamToolName> = Result<TeamAnswer<ToolOutput<Name>>, ToolError>;
+export type TeamResult<Name extends TeamToolName> = Result<TeamAnswer<ToolOutput<Name>>>;
 type Act<Name extends TeamToolName> = (caller: Caller, input: ToolInput<Name>) => Promise<TeamResult<Name>>;
 
 export function teamTool<Name extends TeamToolName>(act: Act<Name>): ToolHandler<Name> {
   return async (chat, input) => {
     const entered = chat.enter(input);
     if (!entered.ok) return entered;
-    if (!chat.team)
-      return err({
-        code: "no_team",
-        message: 'The team is turned off: config.json says "team": {"isEnabled": false}.',
-      });
+    if (!chat.team) return fail("no_team", 'The team is turned off: config.json says "team": {"isEnabled": false}.');
     const joined = await chat.team.chatFor(entered.value);
     if (!joined.ok) return err(toRefusal(joined.error));
     const member = joined.value;
@@ -95,7 +92,7 @@ const adviceByCode: Readonly<Record<string, string>> = {
 };
 
 /** A refusal of a workspace names its operation, which the tool does not. */
-function toRefusal({ code, message }: ToolError): ToolError {
+function toRefusal({ code, message }: Failure): Failure {
   const text = badInputText(message);
   const more = adviceByCode[code];
   return { code, message: more === undefined ? text : `${text} ${more}` };

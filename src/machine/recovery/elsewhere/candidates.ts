@@ -1,9 +1,8 @@
 import type { Chat } from "../../../contract/chats.ts";
-import type { CallError } from "../../../contract/errors.ts";
 import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import { type Call, type CoordinatorClient, fetchPages } from "../../../coordinator-client/coordinator-client.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { type Result, ok } from "../../../shared/result.ts";
+import { ok, type Result } from "../../../shared/result.ts";
 import type { Takeover } from "../../../store/sync-tables.ts";
 import { currentState } from "../../checkpoints/capture.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
@@ -115,7 +114,7 @@ async function see(reach: Reach, rows: readonly SessionElsewhere[]): Promise<See
   });
 }
 
-type ReadChats = Result<readonly Chat[], CallError>;
+type ReadChats = Result<readonly Chat[]>;
 
 async function readChats({ link, chats: known }: Reach, ids: readonly string[]): Promise<ReadChats> {
   const [chat] = ids;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { isTransient, type CallError } from "../../../contract/errors.ts";
+import { isTransient } from "../../../contract/errors.ts";
 import type { FileNote, WorkState } from "../../../contract/work-state.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { compareFiles } from "../../../snapshots/file-state.ts";
@@ -168,7 +168,7 @@ async function missingHere(
  *
  * @returns the fencing token of the session's lease
  */
-export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Result<number, CallError>> {
+export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Result<number>> {
   const { link, call, runtime } = reach;
   const { device, id: session, machine } = row;
   const { self } = link;
@@ -202,7 +202,7 @@ export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Res
 }
 
 /** For all machines: the session has no successor any more. */
-export async function giveBack({ runtime, call }: Reach, row: SessionElsewhere): Promise<Result<boolean, CallError>> {
+export async function giveBack({ runtime, call }: Reach, row: SessionElsewhere): Promise<Result<boolean>> {
   const { device, id: session } = row;
   const given = await call("sync.give-back", { device, session });
   if (!given.ok && given.error.code !== "unknown_key") return given;

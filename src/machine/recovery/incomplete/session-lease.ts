@@ -1,11 +1,11 @@
-import { isTransient, type CallError } from "../../../contract/errors.ts";
+import { isTransient, type Failure } from "../../../contract/errors.ts";
 import type { CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
 import { age } from "../../../shared/format.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { err, ok, fail, type Result } from "../../../shared/result.ts";
 
 type LeaseLink = Pick<CoordinatorClient, "self" | "call">;
 
-export interface LeaseRefusal extends CallError {
+export interface LeaseRefusal extends Failure {
   /** Null if the coordinator did not answer, or the holder left in the same moment. */
   readonly holder: Successor | null;
 }
@@ -30,7 +30,7 @@ export async function acquireLease(
   const resource = leaseName(session);
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);
   if (answer.ok && answer.value.state === "granted") return ok(answer.value.lease.token);
-  const problem: CallError = answer.ok ? { code: "lease_held", message: "others are waiting for it" } : answer.error;
+  const problem: Failure = answer.ok ? { code: "lease_held", message: "others are waiting for it" } : answer.error;
   const holder = isTransient(problem) ? null : await fetchHolder(link, session);
   return err({ ...problem, holder });
 }
@@ -47,11 +47,6 @@ export async function fetchHolder(link: Pick<LeaseLink, "call">, session: string
 export async function releaseLease(link: LeaseLink, session: string, token: number): Promise<void> {
   // Bound to the chat, the lease ends with it at the latest.
   await link.call("leases.release", { resource: leaseName(session), token }, callTimeoutMs);
-}
-
-export interface Refusal {
-  readonly code: string;
-  readonly message: string;
 }
 
 interface Successor {
@@ -86,8 +81,8 @@ export function verdict({
   isStale,
   alive,
   successor,
-}: SessionFacts): Refusal | null {
-  const refuse = (code: string, why: string): Refusal => ({ code, message: `${session} ${why}` });
+}: SessionFacts): Failure | null {
+  const refuse = (code: string, why: string): Failure => fail(code, `${session} ${why}`).error;
   const where = machine === null ? "" : ` on ${machine}`;
   if (isThisChat) return refuse("this_chat", "is this chat itself.");
   if (isEnded) return refuse("finished", `was finished${where}: there is nothing to continue.`);
@@ -105,7 +100,7 @@ function formatSuccessor(session: string, { chat, machine, heldForMs, isHere }: 
 }
 
 /** @param holder null if it released the lease in the same moment */
-export function leaseRefusal(session: string, machine: string, holder: Successor | null): CallError {
+export function leaseRefusal(session: string, machine: string, holder: Successor | null): Failure {
   if (holder === null)
     return { code: "held", message: `${session} was taken by another chat in this moment. Call again.` };
   const message =
@@ -116,7 +111,7 @@ export function leaseRefusal(session: string, machine: string, holder: Successor
 }
 
 /** For a takeover that the coordinator did not complete. */
-export function incompleteRefusal(session: string, machine: string, { code, message }: CallError): CallError {
+export function incompleteRefusal(session: string, machine: string, { code, message }: Failure): Failure {
   if (code === "unknown_key")
     return { code, message: `${session} is gone: it was forgotten on ${machine}, or is no longer kept.` };
   return { code, message: `${session} was not taken (${message}). Nothing is lost; call again.` };

@@ -1,3 +1,4 @@
+import type { Result } from "../../../shared/result.ts";
 import { realpathSync } from "node:fs";
 import * as z from "zod";
 import type { HookClient } from "../../../contract/clients.ts";
@@ -13,7 +14,6 @@ import { restoreById, type Restoration } from "../../../machine/recovery/incompl
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
 import { titleOf } from "../../../clients/adapters.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
-import type { OperationResult } from "../../../machine/operations/operation-context.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import type * as sessions from "../../../machine/sessions/sessions.ts";
@@ -157,11 +157,7 @@ export function giveBack({ runtime, call }: MachineDeps, session: string, chat: 
 }
 
 /** A machine that stores nothing is no reason to fail the work. */
-export async function logFailure(
-  { log }: Runtime,
-  what: string,
-  called: Promise<OperationResult<unknown>>,
-): Promise<void> {
+export async function logFailure({ log }: Runtime, what: string, called: Promise<Result<unknown>>): Promise<void> {
   try {
     const done = await called;
     if (!done.ok) log("warn", what, { reason: done.error.message });

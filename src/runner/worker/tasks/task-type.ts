@@ -4,7 +4,7 @@ import { type Workspace, withWorkspace } from "../../../machine/operations/works
 import { isFolder } from "../../../platform/paths.ts";
 import { isOnPath } from "../../../platform/program-path.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { fail, type Failure, ok, type Result } from "../../../shared/result.ts";
+import { fail, ok, type Result } from "../../../shared/result.ts";
 import { GitError } from "../../../snapshots/git.ts";
 import type { TaskSetup, EmitWorkerEvent } from "../attempt.ts";
 import { claudeExecutor, type ClaudeExecutorOptions, ClaudeSettings, CommandWords } from "../client/claude-executor.ts";
@@ -50,7 +50,7 @@ export type MakeExecutor<Type extends TypeSettings> = (
   type: Type,
   /** Top of the repository. */
   root: string,
-) => Promise<Result<Executor, Failure>>;
+) => Promise<Result<Executor>>;
 
 /** @param from folder of relative paths */
 async function createSetups<Type extends TypeSettings>(
@@ -58,7 +58,7 @@ async function createSetups<Type extends TypeSettings>(
   types: Readonly<Record<string, Type>>,
   from: string,
   makeOther: MakeExecutor<Type>,
-): Promise<Result<ReadonlyMap<string, TaskSetup>, Failure>> {
+): Promise<Result<ReadonlyMap<string, TaskSetup>>> {
   const setups = new Map<string, TaskSetup>();
   for (const [name, type] of Object.entries(types)) {
     const setup = await createSetup(deps, type, from, makeOther);
@@ -73,7 +73,7 @@ async function createSetup<Type extends TypeSettings>(
   type: Type,
   from: string,
   makeOther: MakeExecutor<Type>,
-): Promise<Result<TaskSetup, Failure>> {
+): Promise<Result<TaskSetup>> {
   const { env } = deps;
   const { command, claude, jobTests } = type;
   const root = await findRoot(env, type, from);
@@ -93,7 +93,7 @@ async function findRoot(
   env: NodeJS.ProcessEnv,
   { folder, repository = ".", base = "HEAD", remote }: TypeSettings,
   from: string,
-): Promise<Result<string, Failure>> {
+): Promise<Result<string>> {
   const path = resolve(from, folder ?? repository);
   if (folder !== undefined) return isFolder(path) ? ok(path) : fail("bad_input", `there is no folder ${path}.`);
   try {
@@ -143,7 +143,7 @@ export interface Work<Type extends TypeSettings> extends Pick<
 export function runTasks<Type extends TypeSettings>(
   context: OperationContext,
   work: Work<Type>,
-): Promise<Result<EndCounts, Failure>> {
+): Promise<Result<EndCounts>> {
   return withWorkspace(context, (workspace) => runTasksIn(context, workspace, work));
 }
 
@@ -151,7 +151,7 @@ async function runTasksIn<Type extends TypeSettings>(
   context: OperationContext,
   workspace: Workspace,
   work: Work<Type>,
-): Promise<Result<EndCounts, Failure>> {
+): Promise<Result<EndCounts>> {
   const deps = await taskDeps(context, workspace);
   if (!deps.ok) return deps;
   const { runtime, home } = deps.value;
@@ -206,7 +206,7 @@ async function runTasksIn<Type extends TypeSettings>(
 }
 
 /** For tasks that are done with the help of this process. */
-export async function taskDeps(context: OperationContext, workspace: Workspace): Promise<Result<TaskDeps, Failure>> {
+export async function taskDeps(context: OperationContext, workspace: Workspace): Promise<Result<TaskDeps>> {
   const deps = await workDeps(context);
   return deps.ok ? ok({ ...deps.value, ...(await clientDeps(context)), workspace }) : deps;
 }

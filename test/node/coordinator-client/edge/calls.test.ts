@@ -1,4 +1,4 @@
-import type { CallError } from "#src/contract/errors.ts";
+import type { Failure } from "#src/contract/errors.ts";
 import { callUntilAnswered, statusReporter } from "#src/coordinator-client/coordinator-client.ts";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { err, ok } from "#src/shared/result.ts";
@@ -152,7 +152,7 @@ it("an answer outside the contract is reported and not asked for again; one of a
   const codes: string[] = [];
   for (const [, ...outcomes] of answers) {
     const asked = aClientAnswered(edge, ...outcomes).call("state.get", { key: "k" }, 9_000);
-    const { error } = (await edge.time.until(asked)) as { error: CallError };
+    const { error } = (await edge.time.until(asked)) as { error: Failure };
     codes.push([error.code, error.retryAfterMs].join(" ").trim());
   }
   expect(codes).toEqual(answers.map(([code]) => code));

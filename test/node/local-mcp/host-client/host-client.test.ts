@@ -15,7 +15,7 @@ import { servedInTest } from "#harness/edge/real-server.ts";
 import { ask } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { LocalCalls } from "#src/runtime/runtime.ts";
-import type { OperationResult } from "#src/shared/result.ts";
+import type { Result } from "#src/shared/result.ts";
 import type { Io } from "#src/cli/io.ts";
 import { invented, writeSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, failed, launchIn } from "#harness/machine/cli-home.ts";
@@ -35,7 +35,7 @@ async function askWith(answer: (response: ServerResponse) => void, home = tempHo
   const heard: unknown[] = [];
   const hear = (one: unknown) => void heard.push(one);
   const asked = { name: "sessions.name", input: {}, env: {}, by: "command line" } as const;
-  const ask = (): Promise<OperationResult<unknown>> =>
+  const ask = (): Promise<Result<unknown>> =>
     askOperation({ home, launch: launchIn(home), env: process.env }, asked, { progress: hear, onSecretsRemoved: hear });
   return { ask, heard, socket };
 }
