@@ -93,7 +93,7 @@ export interface Answer {
   readonly exit?: number;
 }
 
-/** Wrong usage that shows in the words of the command line alone: the usage of the command is shown as well. */
+/** Wrong usage that shows in the words of a command line alone: its usage is shown as well. */
 export interface Mistyped extends Failure {
   readonly isMistyped: true;
 }

@@ -118,7 +118,6 @@ export const chatOperations = {
     summary: "Lists chats by id, page by page.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
   }),
   "chats.get": operation("GET /chats/get", "observe", {
     input: z.strictObject({ chat: Id }),

@@ -13,17 +13,14 @@ export type Retry =
   /** Succeeds once a person has changed something. */
   | "after_user";
 
-interface Reaction {
+interface Entry {
+  /** HTTP status of the answer of a coordinator, or of the live page. */
+  readonly status: number;
   readonly retry: Retry;
   /** The caller's loss. */
   readonly ends?: "connection" | "chat" | "lease" | "claim";
   /** The input itself is refused, by whichever coordinator. */
   readonly isBadInput?: true;
-}
-
-interface Entry extends Reaction {
-  /** HTTP status of the answer of a coordinator, or of the live page. */
-  readonly status: number;
 }
 
 /** Every refusal of a coordinator. Codes are never reused. */
@@ -118,7 +115,7 @@ const machineErrorTable = {
   store_upkeep: { status: 503, retry: "never" },
   interrupted: { status: 503, retry: "never" },
   stopped: { status: 503, retry: "never" },
-  /** Of the words of a command line. */
+  /** The words of a command line are wrong. */
   wrong_usage: { status: 400, retry: "never", isBadInput: true },
   lease_lost: { status: 409, retry: "never" },
   reserved: { status: 409, retry: "never" },
@@ -174,7 +171,7 @@ export type MachineErrorCode = keyof typeof machineErrorTable;
 export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
 export type FailureCode = ErrorCode | MachineErrorCode;
 
-/** Why something was not done: refused, or not answered. `message` is for people, and says what to do. */
+/** Why something was not done: refused, or not answered. `message` says to people what to do. */
 export interface Failure {
   readonly code: FailureCode;
   readonly message: string;
@@ -187,7 +184,7 @@ export interface Failure {
   readonly candidates?: readonly string[];
 }
 
-/** Of the codes that one command alone gives: nothing reacts to them. */
+/** For codes that one command alone gives: nothing reacts to them. */
 const usual: Entry = { status: 409, retry: "never" };
 const reactions: Readonly<Partial<Record<FailureCode, Entry>>> = { ...errorTable, ...machineErrorTable };
 
@@ -220,7 +217,7 @@ export function isTransient(error: Failure): boolean {
   return retryOf(error) === "later";
 }
 
-export function endOf({ code }: Failure): Reaction["ends"] {
+export function endOf({ code }: Failure): Entry["ends"] {
   return reactionTo(code).ends;
 }
 

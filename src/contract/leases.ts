@@ -149,7 +149,6 @@ export const leaseOperations = {
     summary: "Lists held leases by name, page by page.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
   }),
   "leases.force-release": operation("POST /leases/force-release", "admin", {
     input: z.strictObject({

@@ -137,6 +137,5 @@ export const messageOperations = {
     summary: "Lists the stored messages of all chats, newest first.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
   }),
 } as const;

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import * as z from "zod";
 import type { ErrorCode } from "./errors.ts";
 import type { Scope } from "./workspaces.ts";
 
@@ -13,14 +13,14 @@ export type Effect = "read" | "keep" | "free" | "grow";
 /** Surfaces besides HTTP API and command line: live page, tools of the remote MCP server. */
 export type Surface = "page" | "remote";
 
-export interface OperationDetails<
+interface OperationDetails<
   Input extends z.ZodObject,
-  Output extends z.ZodType = z.ZodType,
-  Code extends ErrorCode = ErrorCode,
-  On extends Surface = Surface,
+  Output extends z.ZodType,
+  Code extends ErrorCode,
+  On extends Surface,
 > {
-  /** In the query of a GET, otherwise in the body. */
-  readonly input: Input;
+  /** In the query of a GET, otherwise in the body; absent: it takes nothing. */
+  readonly input?: Input;
   readonly output: Output;
   /** Besides the common ones. */
   readonly errors?: readonly Code[];
@@ -34,8 +34,8 @@ export interface OperationDetails<
   /** Loses nothing by coming later, so it is refused first when there is too much to do. */
   readonly isPostponable?: true;
   readonly surfaces?: readonly On[];
-  /** An input, for documents and tests. */
-  readonly example: z.input<Input>;
+  /** An input, for documents and tests; absent: the empty one. */
+  readonly example?: z.input<Input>;
   readonly maxBodyBytes?: number;
   /** Concerns one connection, so only a socket carries it. */
   readonly isSocketOnly?: true;
@@ -51,16 +51,20 @@ export interface OperationOf<
   /** Path below `/v1/workspaces/:workspace`. */
   readonly path: string;
   readonly scope: Scope;
+  readonly input: Input;
   readonly errors: readonly Code[];
   readonly surfaces: readonly On[];
+  readonly example: z.input<Input>;
 }
 
 export type Operation = OperationOf<z.ZodObject, z.ZodType, ErrorCode, Surface>;
 
+export const nothing = z.strictObject({});
+
 /** @param route method and path below `/v1/workspaces/:workspace` */
 export function operation<
-  Input extends z.ZodObject,
   Output extends z.ZodType,
+  Input extends z.ZodObject = typeof nothing,
   const Code extends ErrorCode = never,
   const On extends Surface = never,
 >(
@@ -69,7 +73,8 @@ export function operation<
   details: OperationDetails<Input, Output, Code, On>,
 ): OperationOf<Input, Output, Code, On> {
   const [method, path] = route.split(" ") as [Method, string];
-  return { method, path, scope, errors: [], surfaces: [], ...details };
+  const defaults = { input: nothing as unknown as Input, errors: [], surfaces: [], example: {} as z.input<Input> };
+  return { method, path, scope, ...defaults, ...details };
 }
 
 export const commonErrors = [

@@ -69,11 +69,9 @@ export const scheduleOperations = {
     example: { name: "nightly", cron: "0 3 * * *", task: { type: "build" } },
   }),
   "schedules.list": operation("GET /schedules", "observe", {
-    input: z.strictObject({}),
     output: z.object({ schedules: z.array(Schedule) }),
     summary: "Lists all schedules, by name.",
     effect: "read",
-    example: {},
   }),
   "schedules.pause": operation("POST /schedules/pause", "submit", {
     input: repeatable,

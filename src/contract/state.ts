@@ -103,7 +103,6 @@ export const stateOperations = {
     summary: "Lists keys by prefix, page by page; a watch that starts from its `revision` misses nothing.",
     effect: "read",
     surfaces: ["remote"],
-    example: {},
   }),
   /** Applies all writes or none, under all conditions at once. */
   "state.update": operation("POST /state/update", "submit", {

@@ -148,7 +148,6 @@ export const syncOperations = {
     summary: "Lists the sealed sessions of all machines, in the order of their last changes.",
     effect: "read",
     surfaces: ["remote"],
-    example: {},
   }),
   "sync.read": operation("GET /sync/record", "work", {
     input: z.strictObject({
@@ -203,7 +202,6 @@ export const syncOperations = {
     }),
     summary: "Returns the devices, and how much is stored.",
     effect: "read",
-    example: {},
   }),
   "sync.purge": operation("POST /sync/purge", "work", {
     input: z.strictObject({ device: Device, requestId: Id.optional() }),

@@ -166,7 +166,6 @@ export const taskViewOperations = {
     summary: "Lists tasks by number, page by page.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
   }),
   "tasks.tree": operation("GET /tasks/tree", "observe", {
     input: z.strictObject({ task: counter.optional(), limit: limit(1_000, 200) }),
@@ -215,7 +214,6 @@ export const taskViewOperations = {
     summary: "Returns the progress of all tasks, or of those directly below one.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
   }),
   /** Covers the newest 10,000 kept tasks. */
   "tasks.stats": operation("GET /tasks/stats", "observe", {
@@ -224,11 +222,9 @@ export const taskViewOperations = {
     summary: "Returns counts, ages, throughput, and waiting and running times by type.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
   }),
   /** Throughput covers the newest 10,000 tasks. */
   "tasks.load": operation("GET /tasks/load", "observe", {
-    input: z.strictObject({}),
     output: z.object({
       chats: z.array(
         z.object({
@@ -241,7 +237,6 @@ export const taskViewOperations = {
     }),
     summary: "Returns the load of each live chat, and the tasks that it has done in the last hour.",
     effect: "read",
-    example: {},
   }),
   "tasks.replay": operation("POST /tasks/replay", "submit", {
     /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */

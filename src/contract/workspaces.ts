@@ -124,11 +124,9 @@ export type Rows = z.infer<typeof Rows>;
 
 export const workspaceOperations = {
   "settings.get": operation("GET /settings", "observe", {
-    input: z.strictObject({}),
     output: z.object({ settings: Settings }),
     summary: "Returns the limits and times of the workspace.",
     effect: "read",
-    example: {},
   }),
   "settings.set": operation("PUT /settings", "admin", {
     input: z.strictObject({
@@ -142,7 +140,6 @@ export const workspaceOperations = {
     example: { settings: { maxKeys: 100_000 } },
   }),
   "budgets.get": operation("GET /budgets", "observe", {
-    input: z.strictObject({}),
     output: z.object({
       limits: Budgets,
       today: Usage,
@@ -154,7 +151,6 @@ export const workspaceOperations = {
     summary: "Returns the budgets, and what has been used of them.",
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
   "audit.list": operation("GET /audit", "admin", {
     input: z.strictObject({
@@ -169,7 +165,6 @@ export const workspaceOperations = {
     summary: "Lists who acquired, lost, changed and ended what, newest first.",
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
   /** Continues after a restore from an older state: no token and no revision is reused. */
   "epoch.raise": operation("POST /epoch/raise", "admin", {
@@ -284,20 +279,16 @@ export const workspaceOperations = {
     example: { machine: "m1", scope: "work" },
   }),
   "tokens.renew": operation("POST /tokens/renew", "observe", {
-    input: z.strictObject({}),
     output: z.object({ token: z.string() }),
     summary:
       "Signs the caller's token with the present signing secret; the earlier signature is valid as long as its secret.",
     effect: "keep",
-    example: {},
   }),
   "tokens.list": operation("GET /tokens", "admin", {
-    input: z.strictObject({}),
     output: z.object({ tokens: z.array(TokenInfo) }),
     summary: "Lists all tokens, without their secrets.",
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
   "tokens.revoke": operation("POST /tokens/revoke", "admin", {
     input: z.strictObject({ id: Id }),
@@ -310,7 +301,6 @@ export const workspaceOperations = {
     example: { id: "tok_unknown" },
   }),
   metrics: operation("GET /metrics/samples", "observe", {
-    input: z.strictObject({}),
     output: z.object({
       /** Samples of the metrics with the source `workspace`. */
       samples: z.array(
@@ -323,10 +313,8 @@ export const workspaceOperations = {
     }),
     summary: "Returns the metrics of the workspace; `/metrics` has them as Prometheus text.",
     effect: "read",
-    example: {},
   }),
   health: operation("GET /health", "observe", {
-    input: z.strictObject({}),
     output: z.object({
       /** Time until the alarm; null: none is set; below 0: late. */
       alarmInMs: z.number().nullable(),
@@ -352,6 +340,5 @@ export const workspaceOperations = {
     summary: "Returns the armed alarm, overdue rows, sockets and versions.",
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
 } as const;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { homeFrom } from "../platform/paths.ts";
 import { removeDurably } from "../platform/private-files.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, ok, type Result, fail } from "../shared/result.ts";
 import { apply, backupsFolder, listBackups, type Backup } from "./apply.ts";
 import { isMissing, readText, type ClientRefusal, type Plan, type PlanContext } from "./file-edits.ts";
 import { serverCommand } from "./entries.ts";
@@ -49,12 +49,7 @@ export interface SetupPlan {
   readonly own: readonly { readonly path: string; readonly what: string }[];
 }
 
-interface SetupRefusal {
-  readonly code: ClientRefusal["code"] | "not_built" | "not_found";
-  readonly message: string;
-}
-
-export function planSetup(installation: Installation, request: SetupRequest): Result<SetupPlan, SetupRefusal> {
+export function planSetup(installation: Installation, request: SetupRequest): Result<SetupPlan> {
   const { machine, launch } = installation.site;
   const isRemoval = request.action === "uninstall";
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
@@ -62,7 +57,7 @@ export function planSetup(installation: Installation, request: SetupRequest): Re
     return err({ code: "not_built", message: `${missing} is missing. In a clone run: npm ci && npm run build` });
   const targets = detect(machine).filter(({ client }) => request.client === undefined || client === request.client);
   const planned = planClients(installation, targets, request);
-  if (!planned.ok) return planned;
+  if (!planned.ok) return fail(planned.error.code, planned.error.message);
   if (planned.value.problems.length > 0) return ok({ ...planned.value, link: null, otherShim: null, own: [] });
   const link = planLinkChange(installation, request);
   const own = ownFolders(installation, request);

@@ -13,7 +13,7 @@ export function err<E>(error: E): { readonly ok: false; readonly error: E } {
   return { ok: false, error };
 }
 
-/** @param code in the table, or of one command alone: nothing else reacts to that, and a repeat has the same answer */
+/** @param code in the table, or one that a single command gives, to which nothing reacts */
 export function fail(code: string, message: string): { readonly ok: false; readonly error: Failure } {
   return err({ code: code as FailureCode, message });
 }

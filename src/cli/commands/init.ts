@@ -65,7 +65,7 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   if (obstacle) return obstacle;
   const installation = { site: cli.io, paths: cli.paths };
   const planned = planSetup(installation, request);
-  if (!planned.ok) return fail(planned.error.code, planned.error.message);
+  if (!planned.ok) return planned;
   const setup = planned.value;
   const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
   const short = (path: string): string => shortPath(path, cli.io.machine.homedir);

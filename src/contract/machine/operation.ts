@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { FailureCode } from "../errors.ts";
+import { nothing } from "../operation.ts";
 
 /** destructive: deletes what nothing brings back, so a client asks its user first. */
 export type MachineEffect = "read" | "write" | "destructive";
@@ -29,8 +30,6 @@ export type MachineOperationOf<Input extends z.ZodObject, Output extends z.ZodTy
   Required<Pick<Declaration<Input, Output>, "input" | "errors" | "surfaces" | "example">>;
 
 export type MachineOperation = MachineOperationOf<z.ZodObject, z.ZodType>;
-
-const nothing = z.strictObject({});
 
 /** Declares an operation of a machine. It is repeatable: a call without an answer is sent again. */
 export function machineOperation<Output extends z.ZodType, Input extends z.ZodObject = typeof nothing>(
