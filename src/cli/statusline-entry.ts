@@ -4,6 +4,7 @@ import type { ChatStatus } from "../contract/machine/overview.ts";
 import { endNow, ownLimits, readStdin, writeTo } from "../local-mcp/events/hook-stdin.ts";
 import { statusOfHost } from "../local-mcp/host-client/status-of-host.ts";
 import { HomeError, homeFrom } from "../platform/paths.ts";
+import { oneLine } from "../shared/format.ts";
 import { renderStatus } from "./commands/statusline.ts";
 
 async function main(): Promise<void> {
@@ -17,12 +18,16 @@ async function main(): Promise<void> {
 
 /** Without a host nothing is stored. */
 async function unstoredStatus(text: string): Promise<ChatStatus> {
-  const [{ statusOf }, { systemRuntime }, { openNodeSqlite }] = await Promise.all([
+  const [{ lastFailure }, { statusOf }, { systemRuntime }, { openNodeSqlite }] = await Promise.all([
+    import("../local-mcp/host-client/reach-host.ts"),
     import("../machine/operations/status-line.ts"),
     import("../runtime/system-runtime.ts"),
     import("../store/driver-node-sqlite.ts"),
   ]);
-  return statusOf(systemRuntime({ driver: openNodeSqlite, busyMs: 200, isReadOnly: true, env: process.env }), text);
+  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs: 200, isReadOnly: true, env: process.env });
+  const status = statusOf(runtime, text);
+  const failure = lastFailure(runtime.paths.home);
+  return failure === "" ? status : { ...status, trouble: `cannot save: ${oneLine(failure, 200)}` };
 }
 
 main().catch((error: unknown) => {

@@ -168,7 +168,7 @@ it("in a home of another user, as after sudo, prompts and commands say so with t
 const lackings = { locks: "has no locks", sockets: "no socket can be made" } as const;
 
 for (const what of ["locks", "sockets"] as const)
-  it(`in a home on a disk without ${what} events, chats, commands and doctor name the cause and the way out`, async (test) => {
+  it(`in a home on a disk without ${what} events, chats, commands, doctor and the status line name the cause and the way out`, async (test) => {
     const machine = new MachineHome();
     const { paths } = machine;
     const env = lacking(test, what);
@@ -182,5 +182,7 @@ for (const what of ["locks", "sockets"] as const)
     expect(await machine.shim("pause")).toMatchObject({ code: 1, err: expect.stringContaining(lackings[what]) });
     const doctor = await machine.shim("doctor");
     expect([doctor.code, doctor.out]).toEqual([1, expect.stringMatching(new RegExp(`fail .*${lackings[what]}`))]);
+    for (const command of [["host", "status"], ["statusline"]])
+      expect((await machine.shim(...command)).out, command.join(" ")).toContain(lackings[what]);
     expect(readFileSync(join(paths.home, "host.log"), "utf8")).toContain(lackings[what]);
   });

@@ -8,9 +8,9 @@ export function addCommand(program: Command, cli: Cli): void {
   const command = addGroup(program, "host", "the process that serves all chats of this machine");
   defineOperation(cli, command, "status", {
     operation: "host.status",
-    view: ({ host }) => [
+    view: ({ host, failure }) => [
       host === null
-        ? "No host runs. The next chat starts one."
+        ? `No host runs. ${failure === undefined ? "The next chat starts one." : `The last one could not start: ${failure}`}`
         : `${name(host)} runs, started ${cli.ago(host.startedAt)}: ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")} connected.`,
     ],
   });

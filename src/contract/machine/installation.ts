@@ -36,8 +36,8 @@ export const HostStatus = z.object({
 });
 export type HostStatus = z.infer<typeof HostStatus>;
 
-/** `host` is null where none runs. */
-const Answer = z.object({ host: HostStatus.nullable() });
+/** `host` is null where none runs; `failure`: why the last one could not start. */
+const Answer = z.object({ host: HostStatus.nullable(), failure: z.string().optional() });
 
 export const installationOperations = {
   "checks.run": machineOperation({

@@ -33,7 +33,6 @@ import { survey } from "../../store/spool.ts";
 import { readMark } from "../../store/write-mark.ts";
 import { summarizeUnread } from "../events/unread-input.ts";
 import { runningHost } from "../host-client/host-client.ts";
-import { lastFailure } from "../host-client/reach-host.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 
@@ -227,15 +226,15 @@ export const checkHandlers = {
 async function host(context: OperationContext): Promise<Found> {
   const asked = await runningHost(context, "GET", "/status");
   if (!asked.ok) return warn(asked.error.message, "Wait for the next message of a chat, or end the process.");
-  const { host } = asked.value;
-  if (host === null) return noHost(lastFailure(context.paths.home));
+  const { host, failure } = asked.value;
+  if (host === null) return noHost(failure);
   const chats = host.chats.filter(({ isConnected }) => isConnected).length;
   return pass(`process ${host.pid} serves ${pluralize(chats, "chat")}`);
 }
 
 /** @param reason of a start that failed, after which none has succeeded */
-function noHost(reason: string): Found {
-  if (reason === "") return pass("none runs; the next chat starts one");
+function noHost(reason?: string): Found {
+  if (reason === undefined) return pass("none runs; the next chat starts one");
   return fail(
     `none runs, and the last one could not start: ${reason}`,
     "Do what the message says; each chat tries again.",

@@ -15,7 +15,7 @@ import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../plat
 import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
+import { lastFailure, reachHost, type HostHome, NoHostError } from "./reach-host.ts";
 import type {
   HostConnection,
   OperationReports,
@@ -56,7 +56,7 @@ interface HostQuestion {
 export async function runningHost(
   { paths: { home } }: Pick<OperationContext, "paths">,
   ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
-): Promise<Result<{ host: HostStatus | null }>> {
+): Promise<Result<{ host: HostStatus | null; failure?: string }>> {
   const socket = hostSocket(home, systemProcesses.boot());
   try {
     checkSocketFolder(home, socket);
@@ -66,7 +66,9 @@ export async function runningHost(
       await pause(recallMs, undefined, { signal: request.signal });
       answer = await requestHost(hostSocket(home, systemProcesses.boot()), request);
     }
-    return ok({ host: answer && HostStatus.parse(parseJson(await text(answer))) });
+    if (answer !== null) return ok({ host: HostStatus.parse(parseJson(await text(answer))) });
+    const failure = lastFailure(home);
+    return ok({ host: null, ...(failure !== "" && { failure }) });
   } catch (error) {
     if (error instanceof SocketFolderError) return unusable(error.message);
     if (codeOf(error) === "EACCES") return unusable(messageOf(toStoreError(error, socket)));

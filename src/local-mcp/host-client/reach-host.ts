@@ -44,7 +44,8 @@ export function startMark(home: string): string {
 
 /** Why the last start failed, until one succeeds; empty where none has said why. */
 export function lastFailure(home: string): string {
-  return readMark(failedMark(home));
+  const start = readMark(startMark(home));
+  return Number.isNaN(Number(start)) ? start : readMark(failedMark(home));
 }
 
 function failedMark(home: string): string {

@@ -71,8 +71,15 @@ it("without a session the one that died in this project is meant; outside a term
   expect(home.started).toEqual([]);
   const json = (await home.shimWith(terminal, "resume --json")).json();
   const start = { kind: "new", command: "claude", cwd: home.project };
-  expect(json).toMatchObject({ session: ids.dead, cause: "killed", start, brief: holding("1 of 1 prompts quoted") });
-  expect((await home.shimWith(terminal, "resume --print")).out).toContain("1 of 1 prompts quoted");
+  expect(json).toMatchObject({
+    session: ids.dead,
+    cause: "killed",
+    start,
+    brief: holding("1 of at least 1 prompts quoted (no transcript was read)"),
+  });
+  expect((await home.shimWith(terminal, "resume --print")).out).toContain(
+    "1 of at least 1 prompts quoted (no transcript was read)",
+  );
   expect(home.started).toEqual([]);
 });
 
@@ -144,7 +151,7 @@ it("when the client cannot be started, or the new chat never begins, nothing has
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
   const desktop = await home.shimWith(terminal, "resume dddd");
   const err = holding("claude-ai cannot be started from here");
-  expect(desktop).toMatchObject({ ...printed("1 of 1 prompts quoted"), err });
+  expect(desktop).toMatchObject({ ...printed("1 of at least 1 prompts quoted (no transcript was read)"), err });
   rmSync(home.other, { recursive: true });
   const gone = await home.shimWith(terminal, "resume bbbb3");
   expect(gone).toMatchObject(failed(1, `the folder of the session (${home.other}) is gone`));

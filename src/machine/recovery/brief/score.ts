@@ -1,7 +1,7 @@
 import type { DamagedParts, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
-import { isFirstSeenResumed, type Session } from "../../sessions/sessions.ts";
+import { isFirstSeenResumed, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "./brief-quotes.ts";
 
@@ -24,7 +24,7 @@ export interface RestoreScore {
 }
 
 interface ScoredSession {
-  readonly session: Pick<Session, "origin" | "startedAt">;
+  readonly session: Pick<Session, "origin" | "owner" | "startedAt" | "transcriptOffset">;
   readonly state: WorkState;
   readonly files: readonly ComparedFile[];
   readonly storeDamagedAt?: number;
@@ -46,7 +46,10 @@ function promptsPart({ session, state, storeDamagedAt }: ScoredSession, quoted: 
   const made = prompts.length + droppedPrompts;
   const lost = [isBeginUnread(session, state), storeDamagedAt !== undefined].filter(Boolean).length;
   const unread = (damaged?.count ?? 0) + lost;
-  const text = `${quoted.size} of ${unread > 0 ? "at least " : ""}${made} prompts quoted`;
+  // Its events alone were counted: one that never came is missed by none of them.
+  const isUnread = session.transcriptOffset === 0 && !isOnlyImported(session);
+  const most = `${unread > 0 || isUnread ? "at least " : ""}${made}`;
+  const text = `${quoted.size} of ${most} prompts quoted${isUnread ? " (no transcript was read)" : ""}`;
   return made === 0 ? [] : [{ name: "prompts", share: quoted.size / (made + unread), text }];
 }
 

@@ -174,6 +174,16 @@ it.each<[string, Partial<WorkState>, Partial<Restoration>?]>([
   ["2 of at least 2 prompts quoted; the end of the conversation could not be read", { ...asked, ...lost(T0 + 1_000) }],
   ["2 of at least 2 prompts quoted; the chat", asked, { session: aSession({ origin: "resume" }) }],
   ["2 of 2 prompts quoted; the chat", asked, { session: aSession({ origin: "resume", startedAt: T0 + 1 }) }],
+  [
+    "2 of at least 2 prompts quoted (no transcript was read); the chat",
+    asked,
+    { session: aSession({ transcriptOffset: 0 }) },
+  ],
+  [
+    "2 of 2 prompts quoted; the chat",
+    asked,
+    { session: aSession({ transcriptOffset: 0, origin: "import", owner: null }) },
+  ],
   ["1 of at least 1 prompts quoted; the end of", { prompts: [{ text: "one", at: 1 }], words, ...lost(null) }],
   ["2 files not verified", {}, { files: [unknown, unknown] }],
   ["4 of 5 files as left (compared: 2 by date, 1 by size and time, 1 by existence, 1 by content)", {}, { files: left }],
