@@ -5,7 +5,6 @@ import {
   emptyDraft,
   type LineOrigin,
   finished,
-  Links,
 } from "./transcript/transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
@@ -14,6 +13,7 @@ import { asTime, toMilliseconds } from "../shared/known-time.ts";
 import type { SessionFiles } from "./adapter/session-files.ts";
 import { readClaudeLine } from "./claude-code/claude-lines.ts";
 import { CallsOfResults } from "./transcript/call-ids.ts";
+import { RowChain, unlinked, type RowPosition } from "./transcript/row-chain.ts";
 import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
 import { rowsIn, type ContentRow } from "./transcript/transcript-rows.ts";
 
@@ -116,8 +116,8 @@ export function readRows(rows: Iterable<ContentRow>, isExcluded?: IsExcluded, fo
 /** Makes the content of rows that come in parts. */
 export class ContentReader {
   readonly #draft = emptyDraft();
-  readonly #links: Links;
-  readonly #callsOfResults = new CallsOfResults<Damage>();
+  readonly #chain: RowChain;
+  readonly #callsOfResults = new CallsOfResults<RowPosition>();
   readonly #format: LineFormat;
   readonly #isExcluded: IsExcluded;
   /** Absent: the calls of results may stand elsewhere. */
@@ -128,7 +128,7 @@ export class ContentReader {
   constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false, files?: SessionFiles) {
     this.#format = format;
     this.#isExcluded = isExcluded;
-    this.#links = new Links(files?.links);
+    this.#chain = new RowChain(files?.links ?? unlinked);
     this.#files = files;
   }
 
@@ -156,16 +156,17 @@ export class ContentReader {
     this.#end = position + bytes;
     draft.isEndDamaged = damage !== null;
     if (damage !== null) draft.damages.push({ kind: damage, at: this.#newest, position, bytes });
-    if (row === null) return this.#links.breakOff();
+    if (row === null) return this.#chain.breakOff();
     const origin = originOf(row, position);
     this.#newest = origin.at ?? this.#newest;
     if (this.#newest !== null && this.#isExcluded(this.#newest, textAt(row, "cwd", 4_096))) return;
-    if (this.#links.isTwin(row)) return;
-    const unlinked = { kind: "unlinked", at: this.#newest, position, bytes: 0 } as const;
-    this.#links.add(row, unlinked);
+    // A restored backup may repeat rows.
+    if (this.#chain.has(textAt(row, "uuid"))) return;
+    const found = { index: 0, position, newest: this.#newest };
+    this.#chain.add(row, found, null);
     if (this.#files?.isPart?.(row)) this.#files = undefined;
     const ids = this.#files?.callsIn?.(row);
-    if (ids) this.#callsOfResults.add(ids, unlinked);
+    if (ids) this.#callsOfResults.add(ids, found);
     this.#format(draft, row, origin);
   }
 
@@ -177,10 +178,14 @@ export class ContentReader {
 
   #addMissing(): void {
     const { damages } = this.#draft;
-    damages.push(...this.#links.unknownParents());
+    damages.push(...this.#chain.unlinked.map(missingBefore));
     // A call may have stood in what is known to be damaged or missing.
-    if (damages.length === 0) damages.push(...this.#callsOfResults.missing);
+    if (damages.length === 0) damages.push(...this.#callsOfResults.missing.map(missingBefore));
   }
+}
+
+function missingBefore({ newest: at, position }: RowPosition): Damage {
+  return { kind: "unlinked", at, position, bytes: 0 };
 }
 
 function originOf(row: JsonObject, position: number): LineOrigin {

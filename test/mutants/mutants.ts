@@ -120,7 +120,7 @@ export const mutants: readonly Mutant[] = [
     "unlinked: chain.unlinked ?? this.#withoutCalls(),",
     "unlinked: chain.unlinked,",
   ]),
-  defect(29, "src/clients/transcript/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
+  defect(29, "src/clients/claude-code/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
     "return this.#first && (this.#hasStart || this.#isNoted) ?",
     "return this.#first ?",
   ]),

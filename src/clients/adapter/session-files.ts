@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { type JsonObject, parseObject } from "../../shared/json-fields.ts";
 import type { CallIds } from "../transcript/call-ids.ts";
-import type { LinkRules } from "../transcript/row-links.ts";
+import type { LinkRules } from "../transcript/row-chain.ts";
 import { readBytes } from "../transcript/transcript-file.ts";
 import type { CommandLine } from "./client-adapter.ts";
 

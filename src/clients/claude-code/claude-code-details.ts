@@ -28,7 +28,7 @@ import {
   type SessionWriter,
 } from "../conversation/conversation.ts";
 import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
-import { rejection } from "../transcript/earlier-end.ts";
+import { EarlierEnd, rejection } from "./earlier-end.ts";
 import { headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import { claudeCode } from "./claude-code.ts";
 import { readClaudeLine } from "./claude-lines.ts";
@@ -178,6 +178,7 @@ const claudeSessions: SessionFiles = {
     isBoundary: (row) => row["type"] === "system" && row["subtype"] === "compact_boundary",
     newestIn: (row) => (row["type"] === "last-prompt" ? textAt(row, "leafUuid") : null),
     bridgeMs: 5_000,
+    earlierEnd: () => new EarlierEnd(),
   },
   folderOf: (file, project) => join(dirname(dirname(file)), dashed(project)),
   isThought: (row) =>

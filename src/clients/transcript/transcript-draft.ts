@@ -2,8 +2,6 @@ import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { label } from "../../redaction/bounded-text.ts";
-import { EarlierEnd } from "./earlier-end.ts";
-import { Parents, type LinkRules } from "./row-links.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -412,58 +410,4 @@ function saidOnce<One extends Said>(all: readonly One[]): One[] {
     known.add(key);
     return true;
   });
-}
-
-interface Link {
-  readonly parent: string;
-  readonly damage: Damage;
-}
-
-/** Rows of the conversation. */
-const linkedTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "tool_result"]);
-
-/** Follows rows with a `uuid` and a `parentUuid` (Claude Code, Qwen Code). */
-export class Links {
-  readonly #ids = new Set<string>();
-  readonly #links: Link[] = [];
-  readonly #rules: Pick<LinkRules, "isPassedOver">;
-  readonly #parents = new Parents();
-  readonly #earlierEnd = new EarlierEnd();
-  /** The next row names one that may stand in what could not be read. */
-  #isBroken = false;
-
-  constructor(rules: Pick<LinkRules, "isPassedOver"> = {}) {
-    this.#rules = rules;
-  }
-
-  /** Whether the file has the row already: a restored backup may repeat rows. */
-  isTwin(row: JsonObject): boolean {
-    const id = textAt(row, "uuid");
-    return id !== null && this.#ids.has(id);
-  }
-
-  /** @param damage what it is if the row's parent is nowhere */
-  add(row: JsonObject, damage: Damage): void {
-    const id = textAt(row, "uuid");
-    const { parent } = this.#parents.of(this.#rules, row);
-    if (id !== null) this.#ids.add(id);
-    this.#earlierEnd.add(row);
-    if (parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
-    if (!this.#isBroken) this.#links.push({ parent, damage });
-    if (this.#ids.has(parent)) this.#isBroken = false;
-  }
-
-  /** A part that could not be read, and that is counted already, stands here. */
-  breakOff(): void {
-    this.#isBroken = true;
-  }
-
-  /** One for each parent that is nowhere, at the first row that names it. */
-  unknownParents(): Damage[] {
-    const unknown = new Map<string, Damage>();
-    for (const { parent, damage } of this.#links)
-      if (!this.#ids.has(parent) && !unknown.has(parent) && parent !== this.#earlierEnd.parent)
-        unknown.set(parent, damage);
-    return [...unknown.values()];
-  }
 }

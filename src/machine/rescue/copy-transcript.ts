@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
-import { Parents, type LinkRules } from "../../clients/transcript/row-links.ts";
+import { Parents, type LinkRules } from "../../clients/transcript/row-chain.ts";
 import { TranscriptBytes, compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { removeLeftovers, temporaryNames } from "../../platform/leftovers.ts";
 import { requireAbsent, temporaryBeside } from "../../platform/private-files.ts";

@@ -16,7 +16,7 @@ import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { factsOfDocument, isDocument, readSessionFacts, type RowFault, type TranscriptFacts } from "./session-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import type { Sent } from "./row-chain.ts";
+import type { Sent } from "../../clients/transcript/row-chain.ts";
 
 export interface RescueDeps {
   readonly env: NodeJS.ProcessEnv;

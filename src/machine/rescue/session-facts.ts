@@ -6,7 +6,7 @@ import { CallsOfResults } from "../../clients/transcript/call-ids.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
 import { documentIn, type ByteDamage, type TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import { asObject, textAt, type JsonObject, listAt } from "../../shared/json-fields.ts";
-import { RowChain, unchained, type ChainFacts } from "./row-chain.ts";
+import { RowChain, unlinked, type ChainFacts, type RowPosition } from "../../clients/transcript/row-chain.ts";
 
 /** Facts of a conversation as a whole, and how it ends. */
 export interface Conversation {
@@ -200,7 +200,7 @@ function isCut({ isEnded, damage, row }: TranscriptRow): boolean {
 
 class Reading {
   readonly #client: SessionFiles;
-  readonly #chain: RowChain | null;
+  readonly #chain: RowChain;
   /** By the index of the row. */
   readonly #callsOfResults = new CallsOfResults<number>();
   #reader = new ConversationReader();
@@ -227,7 +227,7 @@ class Reading {
 
   constructor({ name, version, files, session }: ReadingClient, file: TranscriptBytes | null) {
     this.#client = files;
-    this.#chain = files.links ? new RowChain(files.links) : null;
+    this.#chain = new RowChain(files.links ?? unlinked);
     [this.#version, this.#effects] = effectsOf(name, version) ?? [null, null];
     this.#session = session;
     if (file?.hasMark && this.#effects?.byte_order_mark === "refused") this.#refuse(1, "byte_order_mark");
@@ -245,7 +245,7 @@ class Reading {
     this.#lastReadable = line;
     if (line === 1) this.#isPart = this.#client.isPart?.(row) === true;
     const messages = this.#client.messagesIn?.(row) ?? null;
-    if (messages === null) return this.addRow(line - 1, row);
+    if (messages === null) return this.addRow(row, { index: line - 1, position: one.position });
     this.#reader = new ConversationReader();
     for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
   }
@@ -287,12 +287,12 @@ class Reading {
     this.#oldestAt ??= this.#newestAt;
   }
 
-  /** @param index of the row in its file */
-  addRow(index: number, row: JsonObject): void {
+  addRow(row: JsonObject, at: Pick<RowPosition, "index" | "position">): void {
+    const { index } = at;
     const found = this.#client.rowOf(row);
     this.#reader.add(index, found);
     const turn = found === null || found.kind === "refusal" ? null : found.kind === "prompt" ? "prompt" : "other";
-    this.#chain?.add(index, row, turn);
+    this.#chain.add(row, { ...at, newest: this.#newestAt }, turn);
     const ids = this.#client.callsIn?.(row);
     if (ids) this.#callsOfResults.add(ids, index);
   }
@@ -310,7 +310,7 @@ class Reading {
   get facts(): Omit<TranscriptFacts, "bytes" | "readBytes" | "isUnended"> {
     const last = this.#last;
     const lines = last === null ? 0 : last.line;
-    const chain = this.#chain?.facts ?? unchained;
+    const chain = this.#chain.facts;
     return {
       ...this.#reader.conversation,
       ...chain,
@@ -321,7 +321,7 @@ class Reading {
       lines,
       unreadable: lines - this.#readable,
       refused: this.#refused,
-      leftOut: this.#leftOut.find(({ id }) => id === null || this.#chain?.has(id) !== true)?.fault ?? null,
+      leftOut: this.#leftOut.find(({ id }) => !this.#chain.has(id))?.fault ?? null,
       otherSession: this.#otherSession,
       isCut: this.#effects?.end === "cut_off" && last !== null && isCut(last),
       isPart: this.#isPart,
@@ -335,6 +335,6 @@ export function factsOfDocument(document: JsonObject, program: SessionProgram): 
   const files: SessionFiles = { home: [""], files: [], rowOf: (row) => program.rowOf(row) };
   const reading = new Reading({ name: program.command, version: null, files, session: null }, null);
   const messages = listAt(document, "messages");
-  for (const [at, message] of messages.entries()) reading.addRow(at, asObject(message) ?? {});
+  for (const [at, message] of messages.entries()) reading.addRow(asObject(message) ?? {}, { index: at, position: 0 });
   return { ...reading.facts, lines: messages.length, bytes: 0, readBytes: 0, isUnended: false };
 }

@@ -19,6 +19,7 @@ import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessi
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
+import * as prompts from "../sessions/prompts.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type {
@@ -145,12 +146,12 @@ function put(
   });
   const writtenGit = content.git ? { writtenGit: content.git } : {};
   journal.append(sql, id, first, `start:${importOrigin}`, { kind: "start", source: importOrigin, ...writtenGit });
-  record(sql, head, events, events[0]?.at ?? first);
+  const title = record(sql, head, events, events[0]?.at ?? first);
   recordDamages(sql, id, last, importOrigin, content);
   sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
   const counts = countsOf(content.toolEnds, before);
-  sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });
+  sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title });
 }
 
 /** A session's counts are added to. */
@@ -182,12 +183,6 @@ export function clearImport(sql: Sql, session: string): void {
   journalRows.delete(sql, { session });
 }
 
-function titleOf({ texts }: TranscriptContent): string | null {
-  const first = texts.find(({ role }) => role === "user");
-  const [entry] = first ? prompt(first.text)("1") : [];
-  return entry?.entry.kind === "prompt" ? (entry.entry.text.split("\n")[0]?.slice(0, 100) ?? null) : null;
-}
-
 /** Entries depend on the number of the turn. */
 type Entries = (turn: string) => readonly KeyedEntry[];
 
@@ -201,14 +196,18 @@ interface Event {
 /** Its time is the one of its row. */
 type WrittenEvent = Omit<Event, "at"> & { readonly at: number | null };
 
-/** A turn is over when the model, an error or the user ended it, or the next one begins. */
+/**
+ * A turn is over when the model, an error or the user ended it, or the next one begins.
+ * @returns the session's title; null: no prompt asks for work
+ */
 function record(
   sql: Sql,
   { session: id, client }: Pick<TranscriptHead, "session" | "client">,
   events: readonly Event[],
   startedAt: number,
-): void {
+): string | null {
   let [turn, at, isOpen] = [0, startedAt, false];
+  let title: string | null = null;
   const end = (how: Event["turn"]): void => {
     const kind = how === "interrupts" ? "interrupted" : "turn_end";
     journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind });
@@ -218,12 +217,15 @@ function record(
     if (event.turn === "starts" && isOpen) end("ends");
     at = event.at;
     if (event.turn === "starts" || event.turn === "joins") turn += 1;
-    for (const { key, entry } of event.entries(String(turn)))
+    for (const { key, entry } of event.entries(String(turn))) {
       journal.append(sql, id, at, key, asShownBy(entry, client));
+      if (entry.kind === "prompt") title ??= prompts.titleOf(entry.text);
+    }
     const isEnd = event.turn === "joins" ? !isOpen : isOpen && (event.turn === "ends" || event.turn === "interrupts");
     if (isEnd) end(event.turn);
     if (event.turn !== undefined && event.turn !== "joins") isOpen = event.turn === "starts";
   }
+  return title;
 }
 
 /** In the order of their times; what one line says stays in the order of texts, calls, ends. */
@@ -281,7 +283,8 @@ function prompt(text: string): Entries {
 
 /** A patch is a call for each of its files. */
 function inputsOf({ id, name, input }: TranscriptToolCall, cwd: string | null): JsonObject[] {
-  return callsOfPatch(withClaudeTool({ tool_use_id: idOf(id), tool_name: name, tool_input: input, cwd }, new Map()));
+  const call = { tool_use_id: idOf(id), tool_name: name, tool_input: input, ...(cwd === null ? {} : { cwd }) };
+  return callsOfPatch(withClaudeTool(call, new Map()));
 }
 
 function ended(

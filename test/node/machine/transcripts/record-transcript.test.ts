@@ -442,6 +442,19 @@ it("rollouts of Codex, documents of OpenCode and Gemini CLI are stored with word
   expect(await imported(ofGemini)).toEqual({ client: "gemini", outline: gemini.join("; ") });
 });
 
+it("a removal is imported where the folder of the session is not known, and names no file", async () => {
+  const call = { id: "rm-1", name: "run_shell_command", args: { command: "rm old.txt" }, status: "success", result };
+  const messages = [geminiDocument.messages[0], { ...geminiDocument.messages[1], toolCalls: [call] }];
+  const { outline } = await imported(JSON.stringify({ ...geminiDocument, messages }));
+  expect(outline).toBe("start; prompt write a note; tool_start Bash; tool_end Bash");
+});
+
+it("an import has the title that its chat would have: a command of the client is none", async () => {
+  const { home, path } = aHome(aTranscript(aUserLine("/model", after(1)), aUserLine("rename it\nnow", after(2))));
+  const { session: id } = given(await importTranscript(home.runtime, { path, folder: "/p" }));
+  expect(storedSession(home.runtime, id).title).toBe("rename it");
+});
+
 it("a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", async () => {
   const attachment = { type: "queued_command", prompt: "also the tests", commandMode: "prompt" };
   const { outline } = await imported(
