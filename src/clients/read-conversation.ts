@@ -5,14 +5,15 @@ import { ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import { details } from "./details.ts";
 import { readTranscript } from "./read-transcript.ts";
-import type {
-  Branch,
-  LineFormat,
-  LineOrigin,
-  TranscriptContent,
-  TranscriptDraft,
-  TranscriptToolCall,
-  TranscriptToolEnd,
+import {
+  type Branch,
+  type LineFormat,
+  type LineOrigin,
+  type TranscriptContent,
+  type TranscriptDraft,
+  type TranscriptToolCall,
+  type TranscriptToolEnd,
+  withdrawnBranches,
 } from "./transcript/transcript-draft.ts";
 import { inClaudeWords } from "./adapter/claude-compatible.ts";
 import {
@@ -40,13 +41,11 @@ interface Recorded {
   /** A number is that of a compaction, and stands for its summary. */
   readonly item: Item | number;
   readonly branch: Branch | null;
-  /** Its place among the texts of the draft; null: it is no text. */
-  readonly text: number | null;
 }
 
 /** Follows the draft of a reader from row to row, which shows in which order its items came. */
 class Recorder {
-  #recorded: Recorded[] = [];
+  readonly #recorded: Recorded[] = [];
   readonly #outputs = new Map<string, string>();
   /** Calls as the client has them, where its reader shortens them. */
   readonly #wholeCalls = new Set<string>();
@@ -62,7 +61,7 @@ class Recorder {
         const contents = contentsOf(part);
         const calls = this.#ownCalls(contents, origin) ?? draft.toolCalls.slice(before.toolCalls);
         this.#record(draft, before, { calls, cwd: textAt(row, "cwd", 4_096) });
-        this.#addContents(draft, contents);
+        this.#addContents(draft, contents, draft.toolEnds.slice(before.toolEnds));
       }
     };
   }
@@ -74,14 +73,15 @@ class Recorder {
     return [{ ...call, at }];
   }
 
-  #addContents(draft: TranscriptDraft, contents: RowContents): void {
+  /** @param ends ends of calls in the row */
+  #addContents(draft: TranscriptDraft, contents: RowContents, ends: readonly TranscriptToolEnd[]): void {
     const { outputs = [], images = 0, thoughts = 0, isOfSubagent = false } = contents;
     this.#lose("image", images);
     this.#lose("thought", thoughts);
     this.#lose("subagent_row", isOfSubagent ? 1 : 0);
     for (const { of, text, isCut } of outputs) {
       this.#lose("cut_result", isCut ? 1 : 0);
-      for (const id of of === null ? [] : this.#callsOf(draft, of)) this.#addOutput(draft, id, text);
+      for (const id of of === null ? [] : this.#callsOf(ends, of)) this.#addOutput(draft, id, text);
     }
   }
 
@@ -96,16 +96,16 @@ class Recorder {
     if (count > 0) this.#lost.set(part, (this.#lost.get(part) ?? 0) + count);
   }
 
-  /** A program of Codex may be several calls. */
-  #callsOf({ programs }: TranscriptDraft, id: string): readonly string[] {
-    return this.#wholeCalls.has(id) ? [id] : (programs.get(id) ?? [id]);
+  /** A program may be several calls, the ids of which begin with its own. */
+  #callsOf(ends: readonly TranscriptToolEnd[], id: string): readonly string[] {
+    const parts = this.#wholeCalls.has(id) ? [] : ends.filter(({ toolUseId }) => toolUseId.startsWith(`${id}.`));
+    return [id, ...parts.map(({ toolUseId }) => toolUseId)];
   }
 
   #record(draft: TranscriptDraft, before: Lengths, { calls, cwd }: RowCalls): void {
     const { branch } = draft;
-    if (draft.texts.length < before.texts) this.#takeBack(draft.texts.length);
     for (let at = before.compactions; at < draft.compactions.length; at += 1)
-      this.#recorded.push({ item: at, branch: null, text: null });
+      this.#recorded.push({ item: at, branch: null });
     const ids = new Set(calls.map(({ id }) => id));
     const ends = draft.toolEnds.slice(before.toolEnds);
     this.#addResults(
@@ -121,13 +121,12 @@ class Recorder {
       else if (!this.#isRepeated(role, text, at))
         this.#recorded.push({
           item: { kind: role === "user" ? "prompt" : "answer", text, at },
-          branch: said.branch ?? null,
-          text: index,
+          branch: said.branch,
         });
     }
     for (const { id, name, input, at } of calls) {
       const item = { kind: "call" as const, id, name, input: inClaudeWords(name, input, cwd), at };
-      this.#recorded.push({ item, branch, text: null });
+      this.#recorded.push({ item, branch });
     }
     // A row may hold a call with its result.
     this.#addResults(
@@ -139,7 +138,7 @@ class Recorder {
   #addResults(ends: readonly TranscriptToolEnd[], branch: Branch | null): void {
     for (const { toolUseId, error, at } of ends) {
       const item: CallResult = { kind: "result", of: toolUseId, text: error ?? "", isError: error !== null, at };
-      this.#recorded.push({ item, branch, text: null });
+      this.#recorded.push({ item, branch });
     }
   }
 
@@ -151,13 +150,8 @@ class Recorder {
     return isKnown;
   }
 
-  /** The user took a prompt back, and what followed it. */
-  #takeBack(texts: number): void {
-    const from = this.#recorded.findIndex(({ text }) => text !== null && text >= texts);
-    if (from >= 0) this.#recorded = this.#recorded.slice(0, from);
-  }
-
   conversation(content: TranscriptContent): Omit<Conversation, "session" | "parent"> {
+    const isWithdrawn = withdrawnBranches();
     const kept = this.#recorded.filter(({ branch }) => !isWithdrawn(branch));
     const items = kept.flatMap(({ item }): Item[] => {
       if (typeof item !== "number") return [item.kind === "result" ? this.#withOutput(item) : item];
@@ -196,9 +190,4 @@ function lengthsOf({ texts, toolCalls, toolEnds, compactions }: TranscriptDraft)
     toolEnds: toolEnds.length,
     compactions: compactions.length,
   };
-}
-
-function isWithdrawn(branch: Branch | null): boolean {
-  for (let at = branch; at !== null; at = at.parent) if (at.isWithdrawn) return true;
-  return false;
 }

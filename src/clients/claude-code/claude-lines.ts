@@ -10,6 +10,7 @@ import {
   addFailure,
   addUsage,
   blocksOf,
+  rowState,
   textOf,
   type Branch,
   type LineFormat,
@@ -18,6 +19,19 @@ import {
   type TranscriptText,
   type Usage,
 } from "../transcript/transcript-draft.ts";
+
+const stateOf = rowState(() => ({
+  /** Time at which the prompt was typed that has its row next; 0: not known. */
+  submitted: null as number | null,
+  /** Words of the unanswered prompt above a row, by the row's id. */
+  unanswered: new Map<string, string>(),
+  /** Taken from the queue into a running turn. */
+  dequeued: new Set<string>(),
+  /** Branch of each row, by its id. */
+  branches: new Map<string, Branch | null>(),
+  /** Newest prompt after a row, by the row's id. */
+  promptAfter: new Map<string, { readonly branch: Branch; readonly isParentBefore: boolean }>(),
+}));
 
 /** Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
 const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
@@ -53,7 +67,7 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
     },
   ],
   // Submitted as usual: a row of the user follows.
-  ["queue-operation/dequeue", (draft) => void (draft.submitted = draft.queue.shift()?.at ?? 0)],
+  ["queue-operation/dequeue", (draft) => void (stateOf(draft).submitted = draft.queue.shift()?.at ?? 0)],
   // Back into the input field.
   ["queue-operation/popAll", (draft) => void (draft.queue = [])],
   ["queue-operation/remove", readJoined],
@@ -71,13 +85,13 @@ export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin:
 /** A row stands in its parent's branch; one that is not linked, in that of the row before it. */
 function followBranch(draft: TranscriptDraft, line: JsonObject): void {
   const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
-  const known = parent === null ? undefined : draft.branches.get(parent);
+  const { branches, unanswered } = stateOf(draft);
+  const known = parent === null ? undefined : branches.get(parent);
   if (known !== undefined) draft.branch = known;
   if (id === null) return;
-  draft.branches.set(id, draft.branch);
-  const words = parent === null ? undefined : draft.unanswered.get(parent);
-  if (words !== undefined && (line["type"] === "progress" || line["type"] === "system"))
-    draft.unanswered.set(id, words);
+  branches.set(id, draft.branch);
+  const words = parent === null ? undefined : unanswered.get(parent);
+  if (words !== undefined && (line["type"] === "progress" || line["type"] === "system")) unanswered.set(id, words);
 }
 
 /** An answer to a prompt that seemed withdrawn: two chats write the file. */
@@ -111,12 +125,13 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   if (words === "") return;
   const parent = textAt(line, "parentUuid", 100);
   // The client writes a prompt again when it repeats a request that failed.
-  const isAgain = parent !== null && draft.unanswered.get(parent) === words;
-  draft.unanswered.set(origin.uuid, words);
+  const state = stateOf(draft);
+  const isAgain = parent !== null && state.unanswered.get(parent) === words;
+  state.unanswered.set(origin.uuid, words);
   if (isAgain) return;
   startBranch(draft, parent, origin);
-  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin, draft.submitted);
-  draft.submitted = null;
+  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin, state.submitted);
+  state.submitted = null;
 }
 
 /**
@@ -125,13 +140,14 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
  */
 function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
   goOn(draft);
-  const isParentBefore = parent !== null && draft.branches.has(parent);
+  const { branches, promptAfter } = stateOf(draft);
+  const isParentBefore = parent !== null && branches.has(parent);
   const branch: Branch = { parent: isParentBefore ? draft.branch : null, isWithdrawn: false };
-  draft.branches.set(uuid, branch);
+  branches.set(uuid, branch);
   draft.branch = branch;
   if (parent === null) return;
-  const other = draft.promptAfter.get(parent);
-  draft.promptAfter.set(parent, { branch, isParentBefore });
+  const other = promptAfter.get(parent);
+  promptAfter.set(parent, { branch, isParentBefore });
   if (other?.isParentBefore === isParentBefore) other.branch.isWithdrawn = true;
 }
 
@@ -179,7 +195,7 @@ function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOr
   const attachment = objectAt(line, "attachment");
   if (attachment?.["type"] !== "queued_command") return;
   const text = wordsIn(attachment, "prompt").trim();
-  if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
+  if ((attachment["commandMode"] ?? "prompt") === "prompt" && !stateOf(draft).dequeued.has(text))
     addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin, 0);
 }
 
@@ -189,7 +205,7 @@ function readJoined(draft: TranscriptDraft, line: JsonObject, { at, uuid }: Line
   const index = text === "" ? 0 : draft.queue.findIndex((one) => one.text === text);
   const [taken] = index < 0 ? [] : draft.queue.splice(index, 1);
   if (!taken) return;
-  draft.dequeued.add(taken.text);
+  stateOf(draft).dequeued.add(taken.text);
   addPrompt(draft, taken.words, "queued", { at: taken.at ?? at, uuid });
 }
 

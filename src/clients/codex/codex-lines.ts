@@ -20,9 +20,19 @@ import {
   addFailure,
   addCounts,
   limitWindows,
-  withdrawTexts,
+  addText,
+  rowState,
 } from "../transcript/transcript-draft.ts";
 import { answersOf, backgroundId, headChars, printedIn, runningSession, codex } from "./codex.ts";
+
+const stateOf = rowState(() => ({
+  /** The newest plan since the last prompt. */
+  plan: null as string | null,
+  /** Calls that a program is, by its own id. */
+  programs: new Map<string, readonly string[]>(),
+  /** Commands that a call waits for, by the id of the call. */
+  waits: new Map<string, string>(),
+}));
 
 /** Rows of Codex's rollouts about calls of tools. */
 const callRows: readonly (readonly [string, LineFormat])[] = [
@@ -68,7 +78,7 @@ function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: L
   const input = parseObject(textAt(payload, "arguments") ?? "");
   const command = numberAt(input, "session_id");
   if (name !== null && waiting.has(name) && command !== null)
-    draft.waits.set(textAt(payload, "call_id", 200) ?? "", backgroundId(command));
+    stateOf(draft).waits.set(textAt(payload, "call_id", 200) ?? "", backgroundId(command));
   if (name === null || waiting.has(name)) return;
   const server = textAt(payload, "namespace", 200);
   const own = server === null ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
@@ -105,7 +115,7 @@ function readProgram(draft: TranscriptDraft, id: string | null, program: string,
   if (id === null) return;
   const calls = callsOfProgram(program);
   const ids = calls.map((_call, index) => (index === 0 ? id : `${id}.${index}`));
-  draft.programs.set(id, ids);
+  stateOf(draft).programs.set(id, ids);
   for (const [index, call] of calls.entries()) addCall(draft, { id: ids[index] ?? id, at, uuid, ...call, isUnhooked });
 }
 
@@ -119,10 +129,10 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   const text = textAt(payload, "output");
   const parts = text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
   const output = parts.join("\n");
-  const awaited = draft.waits.get(id);
+  const awaited = stateOf(draft).waits.get(id);
   if (awaited !== undefined && !runningSession.test(output.slice(0, headChars)))
     draft.notes.push({ kind: "ended", id: awaited, at });
-  for (const toolUseId of draft.programs.get(id) ?? [id]) endCall(draft, toolUseId, output, at);
+  for (const toolUseId of stateOf(draft).programs.get(id) ?? [id]) endCall(draft, toolUseId, output, at);
 }
 
 function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {
@@ -300,9 +310,11 @@ const automation = /^<heartbeat\b/;
 function asks(draft: TranscriptDraft, message: string, attached: readonly string[], origin: LineOrigin): void {
   const text = withAttachments(userWords(message), attached);
   if (text === "" || automation.test(text) || isRepeated(draft, text, origin)) return;
-  draft.texts.push({ role: "user", text, ...origin });
-  if (approval.test(text)) draft.plans.push({ text: draft.proposedPlan, ...origin });
-  draft.proposedPlan = null;
+  draft.branch = { parent: draft.branch, isWithdrawn: false };
+  addText(draft, "user", text, origin);
+  const state = stateOf(draft);
+  if (approval.test(text)) draft.plans.push({ text: state.plan, ...origin });
+  state.plan = null;
 }
 
 /** The client's own words for a plan that the user approves. */
@@ -313,7 +325,7 @@ const sameEventMs = 1_000;
 
 function isRepeated({ texts }: TranscriptDraft, text: string, { at }: LineOrigin): boolean {
   const last = texts.at(-1);
-  const isSame = last?.role === "user" && last.text === text;
+  const isSame = last?.role === "user" && last.text === text && last.branch?.isWithdrawn !== true;
   return isSame && Math.abs((at ?? 0) - (last.at ?? 0)) < sameEventMs;
 }
 
@@ -326,7 +338,7 @@ function readMessage(draft: TranscriptDraft, payload: JsonObject, origin: LineOr
 
 function says(draft: TranscriptDraft, text: string | null, origin: LineOrigin): void {
   if (text === null || text.trim() === "") return;
-  draft.texts.push({ role: "assistant", text, ...origin });
+  addText(draft, "assistant", text, origin);
   draft.turnEnd = null;
 }
 
@@ -336,8 +348,9 @@ const items: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   [
     "Plan",
     (draft, item, origin) => {
-      draft.proposedPlan = textAt(item, "text");
-      says(draft, draft.proposedPlan, origin);
+      const plan = textAt(item, "text");
+      stateOf(draft).plan = plan;
+      says(draft, plan, origin);
     },
   ],
   ["CommandExecution", endItem],
@@ -365,8 +378,10 @@ function compacts(draft: TranscriptDraft, summary: string | null, at: number | n
 }
 
 function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
-  for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0; count -= 1)
-    withdrawTexts(draft, ({ role }) => role === "user");
+  for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0 && draft.branch; count -= 1) {
+    draft.branch.isWithdrawn = true;
+    draft.branch = draft.branch.parent;
+  }
 }
 
 /** A turn that an error of the API ends has no other trace. */

@@ -19,6 +19,7 @@ import {
   addText,
   type LineFormat,
   formatOf,
+  rowState,
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
@@ -39,6 +40,9 @@ const copilotContents: ReadContents = (row) => {
 /** Hooks of Copilot CLI give a call no id: a live read takes no calls of theirs. */
 const isUnhooked = true;
 
+/** Words of the newest answer, if it calls no tool. */
+const stateOf = rowState(() => ({ lastAnswer: null as string | null }));
+
 /** Copilot CLI's events, by their `data`. */
 const copilotEvents: LineFormats = {
   "session.start": readCopilotVersion,
@@ -51,12 +55,13 @@ const copilotEvents: LineFormats = {
   "assistant.message": (draft, data, origin) => {
     const text = textAt(data, "content") ?? "";
     addText(draft, "assistant", text, origin);
-    draft.lastAnswer = listAt(data, "toolRequests").length === 0 ? text : null;
+    stateOf(draft).lastAnswer = listAt(data, "toolRequests").length === 0 ? text : null;
     draft.turnEnd = null;
   },
   // Each answer of the model has one; the last calls no tool.
   "assistant.turn_end": (draft, _data, { at }) => {
-    if (draft.lastAnswer !== null) draft.turnEnd = { text: draft.lastAnswer, at };
+    const { lastAnswer: text } = stateOf(draft);
+    if (text !== null) draft.turnEnd = { text, at };
   },
   "session.usage_record": (draft, data, { at, uuid }) => {
     const usage = objectAt(data, "usage");

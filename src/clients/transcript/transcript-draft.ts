@@ -145,44 +145,36 @@ type Growing<T> = {
   -readonly [Key in keyof T]: T[Key] extends readonly (infer One)[] ? One[] : T[Key];
 };
 
-/** Rows of Claude Code that follow a prompt, up to the next prompt. */
+/** A prompt and the rows that follow it, which the user may take back. */
 export interface Branch {
+  /** Branch that it continues. */
   readonly parent: Branch | null;
-  /** Another prompt took its place, and nothing has followed it since. */
   isWithdrawn: boolean;
 }
 
-type DraftText = TranscriptText & { readonly branch?: Branch | null };
+type DraftText = TranscriptText & { readonly branch: Branch | null };
 
-/** Content that grows line by line, with what the reader of a format keeps from line to line. */
+/** Content that grows line by line. */
 export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage" | "subagentUsage" | "texts">> {
   texts: DraftText[];
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
   calls: Map<string, TranscriptToolCall>;
   ended: Set<string>;
-  /** The newest plan since the last prompt. */
-  proposedPlan: string | null;
-  /** Copilot CLI: words of the newest answer, if it calls no tool. */
-  lastAnswer: string | null;
   /** Prompts that wait until the model has time for them, with the user's words in them. */
   queue: ({ readonly text: string; readonly words: string } & LineOrigin)[];
-  /** Time at which the prompt was typed that has its row next; 0: not known. */
-  submitted: number | null;
-  /** Words of the unanswered prompt above a row of Claude Code, by the row's id. */
-  readonly unanswered: Map<string, string>;
-  /** Taken from the queue into a running turn. */
-  dequeued: Set<string>;
-  /** Branch of each row of Claude Code, by its id. */
-  readonly branches: Map<string, Branch | null>;
   /** Branch of the newest row. */
   branch: Branch | null;
-  /** Newest prompt of Claude Code after a row, by the row's id. */
-  readonly promptAfter: Map<string, { readonly branch: Branch; readonly isParentBefore: boolean }>;
-  /** Calls that a program of Codex is, by its own id. */
-  readonly programs: Map<string, readonly string[]>;
-  /** Commands of Codex that a call waits for, by the id of the call. */
-  readonly waits: Map<string, string>;
+}
+
+/** State of one client's reader from row to row, beside a draft. */
+export function rowState<State>(begin: () => State): (draft: TranscriptDraft) => State {
+  const states = new WeakMap<TranscriptDraft, State>();
+  return (draft) => {
+    const state = states.get(draft) ?? begin();
+    states.set(draft, state);
+    return state;
+  };
 }
 
 /** Adds what one line of a client's transcript says. */
@@ -214,17 +206,8 @@ export function emptyDraft(): TranscriptDraft {
     isBranched: false,
     calls: new Map(),
     ended: new Set(),
-    proposedPlan: null,
-    lastAnswer: null,
     queue: [],
-    submitted: null,
-    unanswered: new Map(),
-    dequeued: new Set(),
-    branches: new Map(),
     branch: null,
-    promptAfter: new Map(),
-    programs: new Map(),
-    waits: new Map(),
   };
 }
 
@@ -276,7 +259,7 @@ export function addCounts(
 }
 
 export function addText(draft: TranscriptDraft, role: TranscriptText["role"], text: string, origin: LineOrigin): void {
-  if (text.trim() !== "") draft.texts.push({ role, text, ...origin });
+  if (text.trim() !== "") draft.texts.push({ role, text, branch: draft.branch, ...origin });
 }
 
 /** Text of a message, or the texts of its blocks of a type; without one, of all its blocks. */
@@ -301,12 +284,6 @@ export function addCall(draft: TranscriptDraft, call: Unchecked<TranscriptToolCa
   const known = { ...call, id, name: label(name) };
   draft.calls.set(id, known);
   draft.toolCalls.push(known);
-}
-
-/** The user took back the newest such prompt, and all since. What tools did stays done. */
-export function withdrawTexts(draft: TranscriptDraft, isPrompt: (text: TranscriptText) => boolean): void {
-  const at = draft.texts.findLastIndex(isPrompt);
-  if (at >= 0) draft.texts = draft.texts.slice(0, at);
 }
 
 /** The first end of a call counts. */
@@ -349,25 +326,12 @@ export function endWithout(calls: readonly unknown[], text: string, { at }: Line
 
 /** Without what a reader keeps only from line to line. */
 export function finished(draft: TranscriptDraft): TranscriptContent {
-  const {
-    calls: _calls,
-    ended: _ended,
-    proposedPlan: _plan,
-    lastAnswer: _lastAnswer,
-    queue,
-    submitted: _submitted,
-    unanswered: _unanswered,
-    dequeued: _dequeued,
-    branches: _branches,
-    branch: _branch,
-    promptAfter: _promptAfter,
-    programs: _programs,
-    waits: _waits,
-    ...content
-  } = draft;
+  const { calls: _calls, ended: _ended, queue, branch: _branch, ...content } = draft;
+  const isWithdrawn = withdrawnBranches();
+  const texts = draft.texts.flatMap(({ branch, ...text }) => (isWithdrawn(branch) ? [] : [text]));
   return {
     ...content,
-    texts: saidOnce([...withoutWithdrawn(draft.texts), ...queue.flatMap(waiting)]),
+    texts: saidOnce([...texts, ...queue.flatMap(waiting)]),
     apiErrors: saidOnce(draft.apiErrors),
     usage: [...draft.usage.values()],
     subagentUsage: [...draft.subagentUsage.values()],
@@ -379,20 +343,17 @@ function waiting({ words: text, at, uuid }: TranscriptDraft["queue"][number]): T
   return text === "" ? [] : [{ role: "user", text, at, uuid, startsNoTurn: "waits" }];
 }
 
-function withoutWithdrawn(texts: readonly DraftText[]): TranscriptText[] {
-  const gone = new Map<Branch, boolean>();
-  const isGone = (branch: Branch): boolean => {
+/** What tools did in such a branch stays done. @returns whether a branch, or one that it continues, was taken back */
+export function withdrawnBranches(): (branch: Branch | null) => boolean {
+  const known = new Map<Branch | null, boolean>([[null, false]]);
+  return (branch) => {
     const path: Branch[] = [];
-    let at: Branch | null = branch;
-    while (at !== null && !gone.has(at)) {
-      path.push(at);
-      at = at.parent;
-    }
-    let isAbove = at !== null && gone.get(at) === true;
-    for (const one of path.toReversed()) gone.set(one, (isAbove ||= one.isWithdrawn));
-    return gone.get(branch) === true;
+    let at = branch;
+    for (; at !== null && !known.has(at); at = at.parent) path.push(at);
+    let isGone = known.get(at) === true;
+    for (const one of path.toReversed()) known.set(one, (isGone ||= one.isWithdrawn));
+    return isGone;
   };
-  return texts.flatMap(({ branch = null, ...text }) => (branch !== null && isGone(branch) ? [] : [text]));
 }
 
 interface Said {
