@@ -147,22 +147,20 @@ export class RowChain {
     const { parent, isPassedOver } = this.#parents.of(this.#rules, given);
     if (id !== null) this.#ids.add(id);
     if (id === null || isPassedOver || !this.#rules.isLink(given)) return;
-    const known = this.#links.get(id);
-    if (known && this.#rules.areTwinsJoined !== true) this.#twins.add(id);
-    const link: Link = {
-      order: known?.order ?? this.#links.size,
-      row: known?.row ?? row,
-      parent,
-      at: Date.parse(textAt(given, "timestamp") ?? ""),
-      side: given["isSidechain"],
-      turn,
-      isBehindDamage: this.#isBehindDamage,
-    };
+    const at = Date.parse(textAt(given, "timestamp") ?? "");
+    this.#addLink(id, { row, parent, at, side: given["isSidechain"], turn });
+    if (given["isSidechain"] !== true && this.#rules.isBoundary?.(given))
+      [this.#boundary, this.#newest] = [row.index, null];
+  }
+
+  #addLink(id: string, found: Omit<Link, "order" | "isBehindDamage">): void {
+    const { order, row } = this.#links.get(id) ?? { order: this.#links.size, row: found.row };
+    if (order < this.#links.size && this.#rules.areTwinsJoined !== true) this.#twins.add(id);
+    const link = { ...found, order, row, isBehindDamage: this.#isBehindDamage };
     this.#links.set(id, link);
     if (!isMain(link)) return;
-    if (parent !== null && this.#ids.has(parent)) this.#isBehindDamage = false;
+    if (link.parent !== null && this.#ids.has(link.parent)) this.#isBehindDamage = false;
     this.#last = id;
-    if (this.#rules.isBoundary?.(given)) [this.#boundary, this.#newest] = [row.index, null];
   }
 
   /** Whether a row has the id. */
