@@ -18,7 +18,7 @@ export interface LinkRules {
   readonly earlierEnd?: () => EarlierEnd;
 }
 
-/** Of clients whose rows name none. */
+/** Rules of clients whose rows name none. */
 export const unlinked: LinkRules = { isLink: () => false, bridgeMs: 0 };
 
 interface EarlierEnd {
@@ -50,7 +50,7 @@ export class Parents {
 interface Link {
   /** Number of links before it. */
   readonly order: number;
-  /** Of twins that of the first. */
+  /** Twins have that of the first. */
   readonly row: RowPosition;
   readonly parent: string | null;
   /** Epoch ms; NaN: the row has no time. */
@@ -61,7 +61,7 @@ interface Link {
   readonly isBehindDamage: boolean;
 }
 
-/** What a row is in the conversation. */
+/** Part of a row in the conversation. */
 type Turn = "prompt" | "other";
 
 export interface RowPosition {

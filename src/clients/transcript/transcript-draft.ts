@@ -343,7 +343,10 @@ function waiting({ words: text, at, uuid }: TranscriptDraft["queue"][number]): T
   return text === "" ? [] : [{ role: "user", text, at, uuid, startsNoTurn: "waits" }];
 }
 
-/** What tools did in such a branch stays done. @returns whether a branch, or one that it continues, was taken back */
+/**
+ * The work of tools in a branch that was taken back stays done.
+ * @returns whether a branch, or one that it continues, was taken back
+ */
 export function withdrawnBranches(): (branch: Branch | null) => boolean {
   const known = new Map<Branch | null, boolean>([[null, false]]);
   return (branch) => {
