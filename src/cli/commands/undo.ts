@@ -78,14 +78,15 @@ function previewed(cli: Cli, data: Preview, isDiff: boolean): Answer {
 function doneLines(cli: Cli, done: Undone): (string | false)[] {
   const { prompt, project, changes, refused, left, checkpoint } = done;
   const isRedo = prompt === null;
+  const [again, back] = isRedo ? ["`shim undo --redo`", "`shim undo`"] : ["`shim undo`", "`shim undo --redo`"];
   const of = refused.length === 0 ? "" : `${changes.length} of `;
   const count = `${of}${pluralize(changes.length + refused.length, "file")}`;
   return [
     `${isRedo ? "Put back" : "Took back"} ${count} in ${shownPath(project)}: ${chatOf(done)}, ${sinceOf(cli, done)}.`,
     ...linesOf("Could not be changed", refused),
-    refused.length > 0 && `\`shim undo${isRedo ? " --redo" : ""}\` completes it.`,
+    refused.length > 0 && `${again} completes it.`,
     ...linesOf("Not put back", left),
-    checkpoint !== null && `\`shim undo${isRedo ? "" : " --redo"}\` takes this back.`,
+    checkpoint !== null && `${back} takes this back.`,
   ];
 }
 
