@@ -230,8 +230,10 @@ export async function listUnsaved(
   top: string,
   ignored: readonly RawPath[],
   leftOut: readonly ExcludedFile[],
+  nested: readonly RawPath[] = [],
 ): Promise<UnsavedFile[]> {
   const found: UnsavedFile[] = leftOut.flatMap(({ path, reason }) => unsavedAt(top, toRaw(path), reason));
+  found.push(...nested.map((path) => ({ path: `${path}.git`, reason: ownRepository })));
   const folders = found.filter(({ path }) => path.endsWith("/"));
   for (const path of ignored) {
     const one = withInode(top, { path, reason: ignoredReason });

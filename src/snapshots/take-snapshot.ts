@@ -57,6 +57,7 @@ import { foldersOf, withoutLargeFolders } from "./large-folders.ts";
 import { SecretContent } from "./secret-content.ts";
 import { readModes, type FileModes } from "./file-modes.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
+import { withNested, type WithNested } from "./nested-repositories.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
 import { readdir } from "node:fs/promises";
@@ -122,6 +123,7 @@ interface StagedTree {
   readonly root: string;
   readonly selection: Selection;
   readonly ignored: readonly RawPath[];
+  readonly nested: readonly RawPath[];
   /** Tracked paths and folders that a sparse checkout has not. */
   readonly sparse: readonly RawPath[];
   /** Whether unchanged files that git converts are in the form that git stores. */
@@ -147,8 +149,9 @@ export async function stageTree(
   const writer = readingGit(opened, [], tree.top, tree.config);
   const tracked = await indexEntries(writer);
   const sparse = await unhide(writer, tree.top, tracked);
-  const { selection, unchanged, attributes, ignored } = await selectChanges(tree, input, reader, tracked, form);
-  const staged = { selection, ignored, sparse, reader, writer, isInGitsForm: form === "git" };
+  const { selection, unchanged, attributes, ...seen } = await selectChanges(opened, tree, input, reader, tracked, form);
+  const { ignored, nested } = seen;
+  const staged = { selection, ignored, nested, sparse, reader, writer, isInGitsForm: form === "git" };
   if (form === "git") {
     await packAutoText(opened, reader, tracked, selection, attributes.autoText);
     await stage(writer, selection, tree.format);
@@ -204,8 +207,8 @@ export async function readPresent(
   const { root, ids, absent } = await withoutAbsent(reader, writer, whole, base);
   const leftOut = new Map<string, ExcludedFile>();
   for (const one of [...selection.leftOut, ...absent]) if (!leftOut.has(one.path)) leftOut.set(one.path, one);
-  const { isInGitsForm, ignored, sparse } = staged;
-  const unsaved = await listUnsaved(tree.top, ignored, selection.leftOut);
+  const { isInGitsForm, ignored, nested, sparse } = staged;
+  const unsaved = await listUnsaved(tree.top, ignored, selection.leftOut, nested);
   const unknown = [
     ...[...selection.unknown, ...absent.map(rawOf)].filter(([path]) => !added.has(path)),
     ...ignored.flatMap((path): [RawPath, string][] => (added.has(path) ? [] : [[path, ignoredReason]])),
@@ -327,25 +330,32 @@ async function isTooLarge(top: string, most: number): Promise<boolean> {
   return files > most;
 }
 
-interface SelectedChanges extends Omit<ConvertedFiles, "attributes"> {
+interface SelectedChanges extends Omit<ConvertedFiles, "attributes">, Pick<WithNested, "ignored" | "nested"> {
   readonly attributes: Attributes;
-  readonly ignored: readonly RawPath[];
 }
 
 async function selectChanges(
+  opened: OpenRepository,
   tree: WorkTree,
   input: TreeInput,
   reader: Git,
   tracked: readonly IndexEntry[],
   form: "bytes" | "git",
 ): Promise<SelectedChanges> {
-  const found = await changesSince(reader, tracked);
+  const seen = await changesSince(reader, tracked);
+  const own = { ...seen, nested: [], inside: new Set<RawPath>() };
+  // Work trees are merged without the repositories in them.
+  const found =
+    form === "git" ? own : { ...seen, ...(await withNested(tree.top, seen, opened.host.env, opened.signal)) };
   // A folder without git is all new the first time, and is counted before.
-  const { changes: kept, large } =
+  const { changes: read, large } =
     tree.isPlain === true ? { ...found, large: [] } : withoutLargeFolders(tree.top, found, input.limits);
-  const changes = { ...found, changes: kept };
+  const changes = { ...found, changes: read };
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
-  const attributes = await readAttributes(reader, paths);
+  const given = await readAttributes(reader, paths);
+  // The index that is kept has them, so that only changed ones are read again.
+  const kept = tree.isPlain ? [] : [...found.inside].map((path): [RawPath, boolean] => [path, true]);
+  const attributes = { ...given, converted: new Map([...given.converted, ...kept]) };
   const isOwn = ownFiles(tree.top, input.snapshots);
   const filters = form === "git" ? attributes.filter : new Map<RawPath, string>();
   const selected = await select(tree.top, changes, filters, input.limits, isOwn);
@@ -353,8 +363,8 @@ async function selectChanges(
   const leftOut = [...named, ...selected.leftOut];
   const selection = { ...selected, leftOut, unknown: [...large, ...selected.unknown] };
   const changed = new Set(changes.changes.map(({ path }) => path));
-  const unchanged = tracked.filter(({ path }) => !changed.has(path));
-  return { selection, unchanged, attributes, ignored: changes.ignored };
+  const unchanged = found.tracked.filter(({ path }) => !changed.has(path));
+  return { selection, unchanged, attributes, ignored: found.ignored, nested: found.nested };
 }
 
 /** Automatic line endings depend on the index, whose objects the writing step does not see. */

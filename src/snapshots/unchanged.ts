@@ -193,7 +193,7 @@ interface Scanned {
   readonly snapshots: string;
 }
 
-/** @returns null: too many entries, one that is closed or gone, or a name that is no UTF-8 */
+/** @returns null: too many entries, one that is closed or gone, a repository in the project, or a name that is no UTF-8 */
 async function scanFiles({ top, ignored, rules, snapshots }: Scanned, mostEntries: number): Promise<Scan | null> {
   const hash = createHash("sha1").update(JSON.stringify(rules.map(stampOf)));
   let entries = 0;
@@ -220,8 +220,8 @@ function* entriesIn(top: string, ignored: ReadonlySet<string>, isOwn: (path: str
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     const names = readdirSync(`${top}/${folder}`).sort();
-    // No snapshot enters a repository in the project.
-    if (folder !== "" && names.includes(".git")) continue;
+    // Its rules of what is ignored are git's to read.
+    if (folder !== "" && names.includes(".git")) throw new Error("a repository in the project");
     for (const name of names) {
       const stats = lstatSync(`${top}/${folder}${name}`);
       const path = `${folder}${name}${stats.isDirectory() ? "/" : ""}`;

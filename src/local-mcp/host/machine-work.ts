@@ -23,7 +23,7 @@ import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { dropMarked, takePending } from "../../snapshots/stored-snapshots.ts";
+import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { isEmpty, retrySetAside } from "../../store/spool.ts";
 import * as textIndex from "../../store/text-index.ts";
@@ -31,6 +31,7 @@ import { drainInto } from "../events/answer-hook.ts";
 import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
+import { FileSaver } from "./file-saver.ts";
 import type { PhoneLinks } from "./phone-links.ts";
 import type { ServedChat } from "./served-chat.ts";
 
@@ -197,6 +198,7 @@ const systemWait: Wait = (ms, signal) => pause(ms, undefined, { ref: false, sign
 export class MachineWork {
   /** The turns of the chats' messages. */
   readonly turns = new Turns(setImmediate);
+  readonly files = new FileSaver();
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
   readonly #wait: Wait;
@@ -287,7 +289,8 @@ export class MachineWork {
   tick(): void {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
-    this.#takeFiles();
+    // Also of chats that send their events by hooks alone.
+    void this.files.save(this.#runtime);
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     if (settled.length === 0 && this.#programs.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
@@ -308,15 +311,6 @@ export class MachineWork {
     });
     // After the run, whose own commits are no news.
     this.#hasCommitted = false;
-  }
-
-  /** Saves files also for chats that send their events by hooks alone. */
-  #takeFiles(): void {
-    const signal = AbortSignal.any([
-      this.#stopped.signal,
-      AbortSignal.timeout(this.#runtime.config.snapshots.timeoutMs),
-    ]);
-    void attempt(this.#runtime.log, "files were not saved", () => takePending(this.#runtime, null, signal));
   }
 
   /** Whether no chat waits for a check. */
@@ -411,6 +405,7 @@ export class MachineWork {
 
   async stop(): Promise<void> {
     this.#stopped.abort();
+    await this.files.stop();
     this.#phones?.close();
     await this.#foreseeing;
     await (await this.#sync)?.stop();

@@ -2,7 +2,6 @@ import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
-import type { Trigger } from "../../contract/checkpoint.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
@@ -15,7 +14,6 @@ import { attempt } from "../../platform/log-file.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { takeAwaited, takePending } from "../../snapshots/stored-snapshots.ts";
 import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
 import { HookChannel } from "../events/hook-channel.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
@@ -23,60 +21,6 @@ import { Chat, type ClientInfo, lateTeam, type LateTeam, type LoadedTeam } from 
 import { clientInfoIn, createServer } from "../mcp/server.ts";
 import { ConnectionTransport, withControl } from "./connection-transport.ts";
 import { type MachineWork, refreshIfDue } from "./machine-work.ts";
-
-/** Time to save after the client was killed. */
-const maxLastSaveMs = 5_000;
-/** Below the wait of the hook channel: a running tool may have changed the files. */
-const maxTurnMs = 3_500;
-
-export class FileSaver {
-  readonly #runtime: Runtime;
-  readonly #abort = new AbortController();
-  #running = Promise.resolve();
-
-  constructor(runtime: Runtime) {
-    this.#runtime = runtime;
-  }
-
-  save(): Promise<void> {
-    return this.#queue(() => takePending(this.#runtime, null, this.#abort.signal));
-  }
-
-  /** Resolves once saved for a tool or a compaction, else at once. */
-  saveFor(trigger: Trigger | null): Promise<void> {
-    if (trigger === "turn") return this.#saveNow(maxTurnMs);
-    if (trigger === "before_tool" || trigger === "compact") return this.#saveNow();
-    if (trigger !== null) void this.save();
-    return Promise.resolve();
-  }
-
-  /** Begins no other save but the last one, and resolves when what has begun is over. */
-  stop(): Promise<void> {
-    this.#abort.abort();
-    return this.#running;
-  }
-
-  saveLast(): Promise<void> {
-    const signal = AbortSignal.timeout(maxLastSaveMs);
-    return this.#queue(() => takePending(this.#runtime, null, signal));
-  }
-
-  /** Not behind others in the queue: the client waits, and the files change soon. */
-  #saveNow(maxMs?: number): Promise<void> {
-    const saved = this.#logged(() => takeAwaited(this.#runtime, maxMs));
-    void this.#queue(() => saved);
-    return saved;
-  }
-
-  #queue(work: () => Promise<void>): Promise<void> {
-    this.#running = this.#running.then(() => this.#logged(work));
-    return this.#running;
-  }
-
-  #logged(work: () => Promise<void>): Promise<void> {
-    return attempt(this.#runtime.log, "the files of a checkpoint were not saved", work);
-  }
-}
 
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;
@@ -103,7 +47,6 @@ export class ServedChat {
   readonly #options: ServedChatOptions;
   readonly #chat: Chat;
   readonly #team: LateTeam | null;
-  readonly #files: FileSaver;
   readonly #close: () => Promise<void>;
   readonly #startedAt: number;
   #clientInfo: ClientInfo | null = null;
@@ -131,7 +74,6 @@ export class ServedChat {
       (isDeath) => machine.pullSoon(isDeath),
     );
     this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team: this.#team, isRestart });
-    this.#files = new FileSaver(runtime);
     const hooks = new HookChannel({
       runtime,
       pid: server.pid,
@@ -203,8 +145,6 @@ export class ServedChat {
     if (this.#endReason !== null) await this.#mayLeave.promise;
     if (!this.#isOver) {
       this.#isOver = true;
-      // Else its snapshot would count as being taken, and its process outlive the host.
-      await this.#files.stop();
       await this.#leaveTeam("goes_on");
     }
     machine.remove(this);
@@ -218,7 +158,6 @@ export class ServedChat {
     if (before !== null || this.#isOver) return;
     const { runtime, connection } = this.#options;
     const limit = this.#limitEnd();
-    void this.#files.stop();
     runtime.fronts.disconnect(this, isKilled && this.isSettled);
     // Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
@@ -267,7 +206,7 @@ export class ServedChat {
   async #finish(isClientGone: boolean): Promise<void> {
     const { runtime, machine } = this.#options;
     const left = this.#leaveTeam(isClientGone ? "client_gone" : "goes_on");
-    if (isClientGone) await this.#files.saveLast();
+    if (isClientGone) await machine.files.saveLast(runtime);
     // First: at the hint of this machine's changes the other machines ask whether the chat lives.
     await left;
     if (isClientGone) await attempt(runtime.log, "notifications", () => machine.clientGone());
@@ -317,7 +256,6 @@ export class ServedChat {
     const session = this.#chat.current();
     if (session) refreshIfDue(this.#chat, session);
     void this.#team?.follow(session);
-    void this.#files.save();
   }
 
   reader(): OpenedLink | null | Promise<OpenedLink | null> {
@@ -329,15 +267,16 @@ export class ServedChat {
     this.#isSaving = true;
     setTimeout(() => {
       this.#isSaving = false;
-      void this.#files.save();
+      const { machine, runtime } = this.#options;
+      void machine.files.save(runtime);
       this.#stored();
     }, batchMs).unref();
   }
 
   #afterEvent(work: DeferredWork): Promise<void> {
-    const { runtime } = this.#options;
+    const { runtime, machine } = this.#options;
     return attempt(runtime.log, "the work after a hook event", async () => {
-      await this.#files.saveFor(await finishEvent(runtime, work));
+      await machine.files.saveFor(runtime, await finishEvent(runtime, work));
       this.#stored();
     });
   }

@@ -241,15 +241,19 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, str
 /** Newest rows of another chat that are read. */
 const maxOtherRows = 2_000;
 
-/** Commands of other chats in the folder. One that waits for its user's leave has not begun. */
+/**
+ * Commands of other chats in the folder, above it or in it. One that waits for its user's leave
+ * has not begun.
+ */
 function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project">, since: number): CallTime[] {
-  const others = sql.all<{ id: string }>(
-    `SELECT id FROM sessions WHERE project = ? AND id <> ? AND (lastSeenAt >= ?
+  const living = sql.all<{ id: string; project: string }>(
+    `SELECT id, project FROM sessions WHERE project IS NOT NULL AND id <> ? AND (lastSeenAt >= ?
        OR (owner IS NOT NULL AND endedAt IS NULL AND detachedAt IS NULL AND deathAt IS NULL))`,
-    project,
     id,
     since,
   );
+  const folder = `${project ?? ""}/`;
+  const others = living.filter((one) => folder.startsWith(`${one.project}/`) || `${one.project}/`.startsWith(folder));
   return others.flatMap((chat) => {
     const waitsFor = sessions.get(sql, chat.id)?.waiting?.for;
     const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
@@ -280,13 +284,13 @@ export function changingTurns(
   of: { readonly session: sessions.Session } | { readonly project: string },
 ): ChangingTurn[] {
   const all = "session" in of ? [of.session] : sessions.list(sql, { project: of.project, limit: -1 });
-  let turns: ChangingTurn[] = [];
+  const turns: ChangingTurn[] = [];
   for (const session of all) {
     // The chats that follow were last seen before the turns that are asked for.
-    if (session.lastSeenAt < (turns[maxTurns - 1]?.at ?? 0)) break;
-    turns = [...turns, ...turnsOf(sql, session)].toSorted((one, other) => other.at - one.at);
+    if (turns.filter(({ at }) => at > session.lastSeenAt).length >= maxTurns) break;
+    turns.push(...turnsOf(sql, session));
   }
-  return turns;
+  return turns.toSorted((one, other) => other.at - one.at);
 }
 
 function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {

@@ -36,7 +36,7 @@ import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { execFileSync } from "node:child_process";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import { FileSaver } from "#src/local-mcp/host/served-chat.ts";
+import { FileSaver } from "#src/local-mcp/host/file-saver.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 type HostRig = Awaited<ReturnType<typeof aHost>>;
@@ -398,11 +398,11 @@ it("what a hook waits for is saved beside a save that takes long, not after it",
   };
   const state = (id: string): unknown =>
     runtime.store.read((sql) => sql.all("SELECT state FROM snapshots WHERE checkpointId = ?", id)[0], undefined);
-  const files = new FileSaver(runtime);
+  const files = new FileSaver();
   const slow = save("large", large, "on_demand");
-  const saving = files.save();
+  const saving = files.save(runtime);
   const awaited = save("small", small, "before_tool");
-  await files.saveFor("before_tool");
+  await files.saveFor(runtime, "before_tool");
   expect([state(slow), state(awaited)]).toEqual([{ state: "running" }, { state: "done" }]);
   // Lets the git that waits continue, and those after it pass.
   writeFileSync(gate, "");

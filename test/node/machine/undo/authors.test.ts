@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { anUndoRig, type UndoRig } from "#harness/machine/cli-rigs.ts";
-import { contents, git, write } from "#harness/machine/git-project.ts";
+import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Job } from "#src/runtime/runtime.ts";
 import type { SnapshotInput } from "#src/snapshots/repository.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
@@ -115,7 +115,13 @@ it("another chat's command that waits for its user's leave has not begun", async
 });
 
 /** Files whose state before the turn no reading knows. */
-const hidden: readonly (readonly [string, Record<string, string>, (rig: UndoRig) => void, readonly string[]])[] = [
+const hidden: readonly (readonly [
+  string,
+  Record<string, string>,
+  (rig: UndoRig) => void,
+  readonly string[],
+  (readonly string[])?,
+])[] = [
   [
     "were ignored",
     { ".gitignore": "*.local\n.data/\n", a: "0\n" },
@@ -133,6 +139,7 @@ const hidden: readonly (readonly [string, Record<string, string>, (rig: UndoRig)
     { a: "0\n" },
     ({ project }) => rmSync(join(project, "lib/.git"), { recursive: true, force: true }),
     ["lib/own", "lib/deep/own"],
+    ["lib/.git"],
   ],
   [
     "had the name of a secret",
@@ -143,7 +150,7 @@ const hidden: readonly (readonly [string, Record<string, string>, (rig: UndoRig)
 ];
 
 it.each(hidden)("files of the user that %s before the turn are neither deleted nor written over", async (...given) => {
-  const [, files, unhide, paths] = given;
+  const [, files, unhide, paths, names = paths] = given;
   const rig = anUndoRig(files);
   const { project } = rig;
   git(makeFolder(project, "lib"), "init", "-q");
@@ -158,7 +165,7 @@ it.each(hidden)("files of the user that %s before the turn are neither deleted n
   expect(changes.map(({ path }) => path)).toContain("a");
   for (const path of paths) expect(existsSync(join(project, path))).toBe(true);
   const named = left.map(({ path }) => path);
-  expect(named).toEqual(expect.arrayContaining([...paths]));
+  expect(named).toEqual(expect.arrayContaining([...names]));
 });
 
 it("what the turn began to ignore is read all the same, and taken back", async () => {
@@ -171,26 +178,47 @@ it("what the turn began to ignore is read all the same, and taken back", async (
   expect(read(rig, "notes.txt", ".gitignore")).toEqual(["mine\n", "\n"]);
 });
 
-it.each(["no git", "git", "git that ignores them"])(
-  "a turn that changed repositories in the project is named (%s)",
+it.each(["no git", "git", "git that ignores them", "git that ignores their folder", "a submodule"])(
+  "what a turn changed in repositories in the project is taken back (%s)",
   async (above) => {
-    const files = { a: "0\n", ...(above === "git that ignores them" ? { ".gitignore": "child/\n" } : {}) };
-    const rig = anUndoRig(files, { isGit: above !== "no git" });
+    const ignored = { "git that ignores them": "in/child/\n", "git that ignores their folder": "in/\n" }[above] ?? "\n";
+    const rig = anUndoRig({ ".gitignore": ignored, a: "0\n" }, { isGit: above !== "no git" });
     const { project } = rig;
-    git(makeFolder(project, "child"), "init", "-q");
-    git(makeFolder(project, "other"), "init", "-q");
-    write(project, { "child/in/x": "0\n", "other/y": "0\n" });
+    const child = makeFolder(project, "in/child");
+    git(child, "init", "-q");
+    write(child, { x: "0\n", "deep/gone": "0\n", ".gitignore": "*.log\n" });
+    commitAll(child, "first");
+    write(child, { "old.log": "0\n", "new.log": "0\n" });
+    if (above === "a submodule") git(project, "add", "in/child");
+    const filesNow = (): Record<string, string> => contents(project, (path) => /(?:^|\/)\.git$/.test(path));
     await rig.turn("first", makes(rig, "1", "a"));
-    await rig.turn("second", makes(rig, "1", "child/in/x"));
-    const { prompt, changes, left } = await rig.preview();
-    expect([prompt?.text, changes]).toEqual(["second", []]);
-    const why = "a separate git repository; files and folders in it that were changed while a call of the chat ran: 1";
-    expect(reasons(left)).toEqual({ "child/": why });
-    await rig.turn("third", { tool: "Edit", path: "child/in/x", work: makes(rig, "2", "child/in/x").work });
-    const ofEdit = above === "git that ignores them" ? "git ignores it" : "a separate git repository";
-    expect(reasons((await rig.preview()).left)).toEqual({ "child/in/x": ofEdit });
+    const before = filesNow();
+    const work = command(() => {
+      write(child, { x: "1\n", made: "1\n", "old.log": "1\n", ".gitignore": "\n" });
+      rmSync(join(child, "deep"), { recursive: true });
+    });
+    await rig.turn("second", work);
+    const after = filesNow();
+    const { prompt, changes, left } = await rig.undo();
+    const names = [".gitignore", "deep/gone", "made", "x"].map((name) => `in/child/${name}`);
+    expect([prompt?.text, changes.map(({ path }) => path).toSorted()]).toEqual(["second", names]);
+    // They were ignored when the turn began.
+    expect(left.map(({ path }) => path).toSorted()).toEqual(["in/child/new.log", "in/child/old.log"]);
+    expect(filesNow()).toEqual({ ...before, "in/child/old.log": after["in/child/old.log"] });
+    await rig.undo({ redo: true });
+    expect(filesNow()).toEqual(after);
   },
 );
+
+it("a linked work tree in the project is that of its own chats", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  const tree = join(rig.project, "trees/one");
+  git(rig.project, "worktree", "add", "-q", tree);
+  await rig.turn("one", makes(rig, "1", "a", "trees/one/a"));
+  const { changes, left } = await rig.undo();
+  expect(changes).toEqual([{ path: "a", now: "changed" }]);
+  expect(left.map(({ path }) => path)).toEqual(["trees/one/"]);
+});
 
 it("what a person changes while the files of the turn's end are read stays", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n" });
