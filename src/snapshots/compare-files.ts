@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../shared/error.ts";
 import { removeLeftovers } from "../platform/leftovers.ts";
-import { entryOnDisk, statsOf } from "./file-entry.ts";
+import { entryOnDisk, hasSameContent, rightsIn, statsOf } from "./file-entry.ts";
 import { diskPath, displayPath, run, userGit, type RawPath } from "./git.ts";
 import { copyFile } from "./staged-files.ts";
 import type { ExcludedFile } from "./selection.ts";
+import type { FileEntry } from "./path-state.ts";
 import type { UndoneFile } from "./undo-history.ts";
 
 /** A snapshot's files in a folder of their own, beside the project that they belong to. */
@@ -61,9 +62,7 @@ export function changesOf(
     try {
       const after = entryOnDisk(diskPath(folder, path), "sha1");
       const before = entryOnDisk(diskPath(project, path), "sha1");
-      const [now, then] = [rightsOf(diskPath(project, path)), rightsOf(diskPath(folder, path))];
-      const isMoreOpen = now !== null && then !== null && (now & ~then & 0o044) !== 0;
-      if (before !== after || isMoreOpen) changes.push({ path, before, after, rights: [now, then] });
+      if (!hasSameContent(before, after) || isMoreOpen(before, after)) changes.push({ path, before, after });
     } catch (error) {
       notCompared.push({ path: displayPath(path), reason: messageOf(error) });
     }
@@ -71,9 +70,11 @@ export function changesOf(
   return { compared: paths.length - notCompared.length, changes, notCompared };
 }
 
-function rightsOf(file: Buffer): number | null {
-  const stats = statsOf(file);
-  return stats?.isFile() && process.platform !== "win32" ? stats.mode & 0o777 : null;
+/** Whether more may read or run a file now; git says only what can be run. */
+function isMoreOpen(before: FileEntry, after: FileEntry): boolean {
+  const [now, then] = [rightsIn(before), rightsIn(after)];
+  if (now === null || then === null || process.platform === "win32") return false;
+  return (now & ~then & 0o044) !== 0 || ((now ^ then) & 0o100) !== 0;
 }
 
 function filesIn(folder: string, above: RawPath): RawPath[] {

@@ -21,7 +21,16 @@ export function entryOnDisk(file: Buffer | string, format: "sha1" | "sha256"): F
   if (stats.isDirectory()) throw new Error("there is a folder of this name");
   // Reading a pipe would wait for its writer.
   if (!stats.isFile()) throw new Error("there is a pipe, a socket or a device of this name");
-  return `${isExecutable(stats) ? "100755" : "100644"} ${blobId(readFileSync(file), format)}`;
+  return entryWith(stats.mode & 0o777, blobId(readFileSync(file), format));
+}
+
+export function entryWith(mode: number, id: string): string {
+  return `100${mode.toString(8).padStart(3, "0")} ${id}`;
+}
+
+/** Rights of a file, as its entry has them; null: it is a link, or absent. */
+export function rightsIn(entry: FileEntry): number | null {
+  return entry?.startsWith("100") ? Number.parseInt(entry.slice(3, 6), 8) : null;
 }
 
 export function statsOf(file: Buffer | string): Stats | null {
@@ -32,10 +41,6 @@ export function statsOf(file: Buffer | string): Stats | null {
     if (codeOf(error) === "ENOTDIR") return null;
     throw error;
   }
-}
-
-function isExecutable({ mode }: Stats): boolean {
-  return process.platform !== "win32" && (mode & 0o100) !== 0;
 }
 
 /** Whether both are files or both are links, of the same content; modes may differ. */

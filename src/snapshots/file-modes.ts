@@ -1,6 +1,7 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { asObject, listAt } from "../shared/json-fields.ts";
 import type { RawPath } from "./git.ts";
+import { entryWith } from "./file-entry.ts";
 import type { FileEntry } from "./path-state.ts";
 import { readStats } from "./selection.ts";
 
@@ -13,8 +14,6 @@ export interface FileModes {
 
 /** Files in a turn of the event loop. */
 const filesPerTurn = 500;
-/** Each snapshot has the list. */
-const maxListed = 1_000;
 
 export async function readModes(top: string, paths: readonly RawPath[]): Promise<FileModes> {
   const modes: [RawPath, number][] = [];
@@ -29,7 +28,7 @@ export async function readModes(top: string, paths: readonly RawPath[]): Promise
   }
   const [[usual] = [0o644]] = [...counts].toSorted(([, one], [, other]) => other - one);
   const isUsual = (mode: number): boolean => mode === usual || mode === asProgram(usual);
-  return { usual, others: modes.filter(([, mode]) => !isUsual(mode)).slice(0, maxListed) };
+  return { usual, others: modes.filter(([, mode]) => !isUsual(mode)) };
 }
 
 /** A program may be run by all who may read it. */
@@ -49,6 +48,19 @@ export class KnownModes {
     this.#usual = typeof usual === "number" ? usual & 0o666 : 0o644;
     const others = listAt(known, "others") as FileModes["others"];
     this.#others = new Map(others.map(([path, mode]) => [path, mode & 0o777]));
+  }
+
+  /** @returns null: any file may have other rights than then */
+  differing(then: KnownModes): RawPath[] | null {
+    if (this.#usual !== then.#usual) return null;
+    const paths = [...this.#others.keys(), ...then.#others.keys()];
+    return paths.filter((path) => this.#others.get(path) !== then.#others.get(path));
+  }
+
+  /** @param entry as a tree of git has it */
+  fullEntry(path: RawPath, entry: string): string {
+    const mode = this.of(path, entry);
+    return mode === null ? entry : entryWith(mode, entry.split(" ")[1] ?? "");
   }
 
   /** @returns null: it is no file */

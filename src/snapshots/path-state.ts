@@ -1,8 +1,9 @@
+import { KnownModes } from "./file-modes.ts";
 import type { RawPath } from "./git.ts";
 import { submoduleReason } from "./selection.ts";
 import { submoduleMode } from "./work-tree.ts";
 
-/** Mode and object of a file that a reading holds, as git writes them; null: it was absent. */
+/** Mode, with all rights, and object of a file, as git writes them; null: it was absent. */
 export type FileEntry = string | null;
 
 /**
@@ -15,6 +16,14 @@ export type PathState =
   | { readonly is: "absent" }
   | { readonly is: "unknown"; readonly reason: string };
 
+/** A file that a call of a chat named, as it was before and after it. */
+export interface FileImage {
+  /** Absolute. */
+  readonly path: string;
+  readonly before: PathState;
+  readonly after: PathState;
+}
+
 /**
  * Stored. Paths whose state a reading does not know, by the reason; one with a slash at the end
  * is a folder with all in it that the tree lacks.
@@ -23,25 +32,28 @@ export type Exclusions = Readonly<Record<string, readonly RawPath[]>>;
 
 export const sparseReason = "it is outside of the sparse checkout";
 
-/** The exclusions of one reading. */
-export class Excluded {
+/** What one reading knows of paths, beside its tree. */
+export class Reading {
   readonly #reasons: ReadonlyMap<RawPath, string>;
+  readonly modes: KnownModes;
 
   /** @param excluded null: the reading has no list of them */
-  constructor(excluded: Exclusions | null) {
+  constructor(excluded: Exclusions | null, modes: KnownModes) {
+    this.modes = modes;
     const lists = Object.entries(excluded ?? { "it is not known what its reading had left out": ["/"] });
     this.#reasons = new Map(lists.flatMap(([reason, paths]) => paths.map((path): [RawPath, string] => [path, reason])));
   }
 
   /** @param entry of the path in the tree of the reading; null: the tree lacks it */
   stateOf(path: RawPath, entry: FileEntry): PathState {
+    if (path.startsWith("../")) return { is: "unknown", reason: "it is not in the project" };
     if (entry?.startsWith(submoduleMode)) return { is: "unknown", reason: submoduleReason };
     const folderReason = this.#folderReason(path);
     // The tree may have the last commit's version of what was left out, or is not there.
     const reason =
       this.#reasons.get(path) ?? (entry === null || folderReason === sparseReason ? folderReason : undefined);
     if (reason !== undefined) return { is: "unknown", reason };
-    return entry === null ? { is: "absent" } : { is: "held", entry };
+    return entry === null ? { is: "absent" } : { is: "held", entry: this.modes.fullEntry(path, entry) };
   }
 
   #folderReason(path: RawPath): string | undefined {
@@ -60,4 +72,16 @@ export function exclusionsOf(paths: Iterable<readonly [path: RawPath, reason: st
   const lists: Record<string, RawPath[]> = {};
   for (const [path, reason] of reasons) (lists[reason] ??= []).push(path);
   return lists;
+}
+
+export function isSame(one: PathState, other: PathState): boolean {
+  return one.is === "held" ? isEntry(other, one.entry) : one.is === other.is;
+}
+
+export function stateOf(entry: FileEntry): PathState {
+  return entry === null ? { is: "absent" } : { is: "held", entry };
+}
+
+export function isEntry(state: PathState, entry: FileEntry): boolean {
+  return state.is === "held" ? state.entry === entry : state.is === "absent" && entry === null;
 }

@@ -13,14 +13,13 @@ import {
   rmSync,
   symlinkSync,
   writeFileSync,
-  type Stats,
 } from "node:fs";
 import { join, relative } from "node:path";
 import { stagingNames } from "../platform/leftovers.ts";
 import { writeAtomically } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
-import { entryOnDisk, formatOf, hasSameContent, statsOf } from "./file-entry.ts";
+import { entryOnDisk, formatOf, hasSameContent, rightsIn, statsOf } from "./file-entry.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import type { UndoneFile } from "./undo-history.ts";
 
@@ -66,13 +65,14 @@ export class Staging {
 
   /** @throws {Error} when the file cannot be staged */
   add(change: UndoneFile): StagedFile {
-    const { path, after, rights } = change;
+    const { path, after } = change;
     const { folder, changes } = this.#planFor(path);
     const file = stagedFile(this.#top, folder, change, changes.push(change) - 1);
     if (after === null) return file;
     copyFile(diskPath(this.#source, path), Buffer.from(file.staged));
     if (!hasSameContent(entryOnDisk(file.staged, formatOf(after)), after)) throw new Error("git could not write it");
-    if (after.startsWith("100")) chmodSync(file.staged, rights?.[1] ?? modeOf(after, statsOf(file.target)));
+    const mode = rightsIn(after);
+    if (mode !== null) chmodSync(file.staged, mode);
     return file;
   }
 
@@ -119,13 +119,6 @@ function diskRoot(top: string, path: RawPath): RawPath {
     if (stats.dev !== disk) [root, disk] = [folder, stats.dev];
   }
   return root;
-}
-
-/** The rights of the file that is there, with git's bit. */
-function modeOf(after: string, now: Stats | null): number {
-  const isProgram = after.startsWith("100755");
-  const mode = (now?.isFile() ? now.mode : (isProgram ? 0o777 : 0o666) & ~process.umask()) & 0o777;
-  return isProgram ? mode | ((mode & 0o444) >> 2) : mode & ~0o111;
 }
 
 /** Ends what killed processes have begun in this folder. */

@@ -6,9 +6,7 @@ import { realPath } from "../platform/paths.ts";
 import { tickMs } from "./change-author.ts";
 import { touchedFiles } from "./touched-files.ts";
 import { FileTimes } from "./file-times.ts";
-import { Excluded } from "./path-state.ts";
 import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
-import { KnownModes } from "./file-modes.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
 import { type ExcludedFile, goneOf, movedFrom, type UnsavedFile } from "./selection.ts";
@@ -19,6 +17,7 @@ import {
   isAt,
   pathsLackedBy,
   presentEnd,
+  presentReading,
   toBytes,
   type Found,
   type UndoneFile,
@@ -66,9 +65,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const present = await readPresent(opened, tree, input, (git, root) => heldBefore(git, root, input.what));
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };
       const found = await findChanges(input, { opened, tree, present });
-      const wanted = (await withRights(present, input.what, found.changes)).filter(({ path }) =>
-        isChosen(input.chosen, path),
-      );
+      const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
       const { ready, missing } = await split(opened, present, wanted);
       const stays = [...left, ...missing];
@@ -82,20 +79,6 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
     },
     (refused) => refused,
   );
-}
-
-/** Adds the rights of each file now and then; a redo has them already. */
-async function withRights(
-  { reader, modes }: PresentFiles,
-  what: UndoInput["what"],
-  changes: readonly UndoneFile[],
-): Promise<readonly UndoneFile[]> {
-  if ("redo" in what) return changes;
-  // A file that the first turns left as it was has its rights of their beginning.
-  const first = what.steps.find(({ start }) => start !== null)?.start ?? null;
-  const then = new KnownModes(first === null ? null : (await readAbout(reader, first)).modes);
-  const now = new KnownModes(modes);
-  return changes.map((one) => ({ ...one, rights: [now.of(one.path, one.before), then.of(one.path, one.after)] }));
 }
 
 const lost = {
@@ -257,18 +240,16 @@ const otherForm: Found = {
 /** A file that is neither as the undo left it nor as it was before is later work. */
 async function findRedo(
   { redo, isBegun }: Extract<UndoInput["what"], { readonly redo: unknown }>,
-  { reader, root, excluded }: PresentFiles,
+  present: PresentFiles,
 ): Promise<Found> {
-  const back = redo.map(({ path, before, after, rights: [now, then] = [null, null] }) => ({
-    path,
-    before: after,
-    after: before,
-    rights: [then, now] as const,
-  }));
-  const paths = back.map(({ path }) => path);
-  const now = await entriesAt(reader, root, paths);
-  const unknown = new Excluded(excluded);
-  for (const path of paths) if (unknown.stateOf(path, now.get(path) ?? null).is === "unknown") now.set(path, "unknown");
+  const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
+  const reading = presentReading(present);
+  const entries = await entriesAt(
+    present.reader,
+    present.root,
+    back.map(({ path }) => path),
+  );
+  const now = new Map(back.map(({ path }) => [path, reading.stateOf(path, entries.get(path) ?? null)]));
   const ready = back.filter((one) => isAt(now, one, "before"));
   const done = back.filter((one) => isAt(now, one, "after"));
   const later = back.filter((one) => !isAt(now, one, "before") && !isAt(now, one, "after"));

@@ -1,7 +1,8 @@
 import { lstatSync } from "node:fs";
 import { displayPath, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
-import { Excluded, type Exclusions, type FileEntry, type PathState } from "./path-state.ts";
+import { isEntry, isSame, Reading, stateOf, type Exclusions, type FileEntry, type PathState } from "./path-state.ts";
 import { authorOf, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
+import { KnownModes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
 import type { ExcludedFile } from "./selection.ts";
 import { readAbout, type PresentFiles } from "./take-snapshot.ts";
@@ -24,8 +25,6 @@ export interface UndoneFile {
   readonly path: RawPath;
   readonly before: FileEntry;
   readonly after: FileEntry;
-  /** Its rights before and after, where it is a file. */
-  readonly rights?: readonly [number | null, number | null];
 }
 
 /** A turn of the chat, or an earlier undo; in the order of their time. */
@@ -63,8 +62,9 @@ export interface Found {
 }
 
 /** Whether a file is as it was before the undo, or after it. @param now has its path */
-export function isAt(now: ReadonlyMap<RawPath, string>, one: UndoneFile, side: "before" | "after"): boolean {
-  return (now.get(one.path) ?? null) === one[side];
+export function isAt(now: ReadonlyMap<RawPath, PathState>, one: UndoneFile, side: "before" | "after"): boolean {
+  const state = now.get(one.path);
+  return state !== undefined && isEntry(state, one[side]);
 }
 
 /** @returns modes and objects of those paths that the commit has */
@@ -80,6 +80,10 @@ export async function entriesAt(git: Git, commit: string, paths: readonly RawPat
       return wanted.has(path) ? [[path, `${mode} ${id}`]] : [];
     }),
   );
+}
+
+async function pathsIn(git: Git, commit: string): Promise<RawPath[]> {
+  return rawList(git, ["ls-tree", "-r", "--name-only", "-z", "--full-tree", commit]);
 }
 
 /** Paths that a commit has and a tree lacks. */
@@ -123,7 +127,7 @@ export class History {
   readonly #present: PresentFiles;
   readonly #toRaw: (path: string) => RawPath | null;
   readonly #files = new Map<RawPath, Known>();
-  readonly #excluded = new Map<string, Excluded>();
+  readonly #readings = new Map<string, Reading>();
   readonly #unseen: ExcludedFile[] = [];
   readonly #begun: UndoneFile[] = [];
   /** Absolute paths of all edits. */
@@ -150,7 +154,7 @@ export class History {
     this.#proven = new Set(proven.flatMap((path) => toRawPath(path) ?? []));
     this.#times = times;
     this.#present = present;
-    this.#excluded.set(present.root, new Excluded(present.excluded));
+    this.#readings.set(present.root, presentReading(present));
     this.#toRaw = toRawPath;
   }
 
@@ -186,7 +190,7 @@ export class History {
     const saved = later.map(({ start }) => start);
     const next = saved.find((commit) => commit !== null);
     const paths = undone.map(({ path }) => path);
-    const entries = await entriesAt(this.#present.reader, next ?? this.#present.root, paths);
+    const entries = await this.#statesAt(next ?? this.#present.root, paths);
     const begun = undone.filter((one) => isAt(entries, one, "after"));
     if (later.length === 0) this.#begun.push(...begun);
     return begun;
@@ -356,47 +360,42 @@ export class History {
   /** Files in which the newest known ones differ from those of a commit. */
   async #differences(commit: string): Promise<Map<RawPath, { old: PathState; now: PathState }>> {
     if (this.#at === null) return new Map();
+    const [before, after] = [await this.#readingAt(this.#at), await this.#readingAt(commit)];
     const found = await differences(this.#present.reader, this.#at, commit);
-    const same = [...this.#undone.keys()].filter((path) => !found.has(path));
+    const otherRights = after.modes.differing(before.modes) ?? (await pathsIn(this.#present.reader, commit));
+    const same = [...this.#undone.keys(), ...otherRights].filter((path) => !found.has(path));
     const unchanged = await entriesAt(this.#present.reader, commit, same);
-    const [before, after] = [await this.#excludedAt(this.#at), await this.#excludedAt(commit)];
     const states = new Map<RawPath, { old: PathState; now: PathState }>();
-    for (const [path, { old, now }] of found)
-      states.set(path, { old: before.stateOf(path, old), now: after.stateOf(path, now) });
-    for (const [path, old] of this.#undone) {
-      const now = after.stateOf(path, found.get(path)?.now ?? unchanged.get(path) ?? null);
-      if (isEntry(now, old)) states.delete(path);
-      else states.set(path, { old: stateOf(old), now });
+    for (const path of same) found.set(path, { old: unchanged.get(path) ?? null, now: unchanged.get(path) ?? null });
+    for (const [path, { old, now }] of found) {
+      const known = this.#undone.get(path);
+      const state = {
+        old: known === undefined ? before.stateOf(path, old) : stateOf(known),
+        now: after.stateOf(path, now),
+      };
+      if (!isSame(state.old, state.now)) states.set(path, state);
     }
     return states;
   }
 
   async #statesAt(commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, PathState>> {
     const entries = await entriesAt(this.#present.reader, commit, paths);
-    const excluded = await this.#excludedAt(commit);
-    return new Map(paths.map((path) => [path, excluded.stateOf(path, entries.get(path) ?? null)]));
+    const reading = await this.#readingAt(commit);
+    return new Map(paths.map((path) => [path, reading.stateOf(path, entries.get(path) ?? null)]));
   }
 
-  async #excludedAt(commit: string): Promise<Excluded> {
-    const known = this.#excluded.get(commit);
+  async #readingAt(commit: string): Promise<Reading> {
+    const known = this.#readings.get(commit);
     if (known !== undefined) return known;
-    const { excluded } = await readAbout(this.#present.reader, commit);
-    const read = new Excluded((excluded as Exclusions | undefined) ?? null);
-    this.#excluded.set(commit, read);
+    const { excluded, modes = this.#present.modes } = await readAbout(this.#present.reader, commit);
+    const read = new Reading((excluded as Exclusions | undefined) ?? null, new KnownModes(modes));
+    this.#readings.set(commit, read);
     return read;
   }
 }
 
-function isSame(one: PathState, other: PathState): boolean {
-  return one.is === "held" ? isEntry(other, one.entry) : one.is === other.is;
-}
-
-function stateOf(entry: FileEntry): PathState {
-  return entry === null ? { is: "absent" } : { is: "held", entry };
-}
-
-function isEntry(state: PathState, entry: FileEntry): boolean {
-  return state.is === "held" ? state.entry === entry : state.is === "absent" && entry === null;
+export function presentReading({ excluded, modes }: PresentFiles): Reading {
+  return new Reading(excluded, new KnownModes(modes));
 }
 
 /** An undo changes a file only where both sides are known. @returns null: nothing is to be done */

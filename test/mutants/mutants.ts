@@ -85,8 +85,8 @@ export const mutants: readonly Mutant[] = [
     'if (file.path === "") left.push',
   ]),
   defect(19, "src/snapshots/staged-files.ts", "a private file that is put back can be read by all", [
-    "(now?.isFile() ? now.mode :",
-    "(now?.isFIFO() ? now.mode :",
+    "if (mode !== null) chmodSync(file.staged, mode);",
+    "",
   ]),
   defect(19, "src/snapshots/file-modes.ts", "a private file that was deleted comes back for all to read", [
     "return this.#others.get(path) ?? usual;",

@@ -120,18 +120,20 @@ const hidden: readonly (readonly [
   Record<string, string>,
   (rig: UndoRig) => void,
   readonly string[],
-  (readonly string[])?,
+  readonly string[],
 ])[] = [
   [
     "were ignored",
     { ".gitignore": "*.local\n.data/\n", a: "0\n" },
     ({ project }) => write(project, { ".gitignore": "nothing\n" }),
     ["app.local", ".data/notes"],
+    ["app.local", ".data/notes"],
   ],
   [
     "were excluded in this clone",
     { a: "0\n", ".git/info/exclude": "*.local\n" },
     ({ project }) => write(project, { ".git/info/exclude": "\n" }),
+    ["app.local"],
     ["app.local"],
   ],
   [
@@ -146,11 +148,12 @@ const hidden: readonly (readonly [
     { a: "0\n" },
     ({ project }) => renameSync(join(project, ".env"), join(project, "env.txt")),
     ["env.txt"],
+    ["env.txt"],
   ],
 ];
 
 it.each(hidden)("files of the user that %s before the turn are neither deleted nor written over", async (...given) => {
-  const [, files, unhide, paths, names = paths] = given;
+  const [, files, unhide, paths, names] = given;
   const rig = anUndoRig(files);
   const { project } = rig;
   git(makeFolder(project, "lib"), "init", "-q");

@@ -6,6 +6,7 @@ import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
+import { reasons } from "#harness/machine/undo-works.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 
 const command = (work: () => void): ToolWork => ({ tool: "Bash", work });
@@ -204,6 +205,41 @@ it("files come back with the rights that they had: from an undo, a redo, and a r
   for (const words of [`restore ${id} --yes`, `restore ${id} --into ${project}-copy`])
     expect((await home.shim(words)).code).toBe(0);
   for (const folder of [project, `${project}-copy`]) expect(rightsIn(folder, modes)).toEqual(modes);
+});
+
+it.each([0o644, 0o600])(
+  "a change of rights alone is undone, and no file is more open afterwards (most have %o)",
+  async (most) => {
+    const rig = anUndoRig({ key: "0\n", run: "0\n", other: "0\n", more: "0\n", last: "0\n" });
+    const { project } = rig;
+    const all = ["key", "run", "other", "more", "last"];
+    const before = Object.fromEntries(all.map((name) => [name, most]));
+    for (const name of all) chmodSync(join(project, name), most);
+    const after = { ...before, key: 0o640, run: 0o755, other: 0o666 };
+    await rig.turn(
+      "open them",
+      command(() => Object.entries(after).forEach(([name, mode]) => chmodSync(join(project, name), mode))),
+    );
+    rig.byHand(() => chmodSync(join(project, "other"), 0o604));
+    const { changes, left } = await rig.undo();
+    const since = "it was changed since, not by this chat";
+  expect([changes.map(({ path }) => path).toSorted(), reasons(left)]).toEqual([["key", "run"], { other: since }]);
+    expect(rightsIn(project, before)).toEqual({ ...before, other: 0o604 });
+    await rig.undo({ redo: true });
+    expect(rightsIn(project, before)).toEqual({ ...after, other: 0o604 });
+  },
+);
+
+it("rights that a turn takes from all files come back", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
+  const names = { a: 0o644, b: 0o644, c: 0o640 };
+  for (const [name, mode] of Object.entries(names)) chmodSync(join(rig.project, name), mode);
+  await rig.turn(
+    "close them",
+    command(() => Object.keys(names).forEach((name) => chmodSync(join(rig.project, name), 0o600))),
+  );
+  expect((await rig.undo()).changes.map(({ path }) => path).toSorted()).toEqual(["a", "b", "c"]);
+  expect(rightsIn(rig.project, names)).toEqual(names);
 });
 
 function rightsIn(folder: string, names: object): Record<string, number> {
