@@ -5,7 +5,11 @@ import type { FileEntry } from "./path-state.ts";
 
 /** Id that git gives this content (gitformat-loose: "blob", the size, a zero byte, the content). */
 export function blobId(content: Buffer, format: "sha1" | "sha256"): string {
-  return createHash(format).update(`blob ${content.length}\0`).update(content).digest("hex");
+  return createHash(format).update(blobHeader(content)).update(content).digest("hex");
+}
+
+export function blobHeader(content: Buffer): Buffer {
+  return Buffer.from(`blob ${content.length}\0`);
 }
 
 /**

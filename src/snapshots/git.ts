@@ -276,6 +276,16 @@ export function displayPath(path: RawPath): string {
   return Buffer.from(path, "latin1").toString("utf8");
 }
 
+/** Whether it leads out of the work tree. */
+export function leavesTree(path: RawPath): boolean {
+  return path.startsWith("../");
+}
+
+/** Stands for it in an index, which has no path that leads out of the work tree. */
+export function pathInside(path: RawPath): RawPath {
+  return leavesTree(path) ? path.replaceAll(/(?<=^|\/)\.\.(?=\/)/g, "(above)") : path;
+}
+
 export function diskPath(top: string, path: RawPath): Buffer {
   return Buffer.concat([Buffer.from(`${top}/`), Buffer.from(path, "latin1")]);
 }

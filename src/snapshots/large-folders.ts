@@ -1,6 +1,8 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { pluralize } from "../shared/format.ts";
 import type { RawPath } from "./git.ts";
-import { readStats, type SnapshotLimits } from "./selection.ts";
+import { installed, readStats, type SnapshotLimits } from "./selection.ts";
 import type { FileChange, WorkTreeChanges } from "./work-tree.ts";
 
 /** Untracked files that are read with each turn. */
@@ -81,4 +83,20 @@ function groupUntracked(
 /** Folders of a path, each with a slash at the end, from the top one on. */
 export function foldersOf(path: RawPath): RawPath[] {
   return [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index + 1));
+}
+
+/** A clone of a project rarely holds more. */
+export const usualPlainFiles = 50_000;
+
+/** Whether a folder without git holds more than so many entries, beside installed packages. */
+export async function holdsMore(top: string, most: number): Promise<boolean> {
+  let files = 0;
+  const folders = [top];
+  for (let folder = folders.pop(); folder !== undefined && files <= most; folder = folders.pop()) {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    files += entries.length;
+    const inside = entries.filter((entry) => entry.isDirectory() && !installed.has(entry.name));
+    folders.push(...inside.map(({ name }) => join(folder ?? "", name)));
+  }
+  return files > most;
 }

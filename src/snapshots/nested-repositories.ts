@@ -58,7 +58,7 @@ export async function withNested(
   };
 }
 
-/** What is in an ignored folder, where repositories are directly in it; else the folder. */
+/** Entries of an ignored folder, where repositories are directly in it; else the folder. */
 function insteadOf(top: string, path: RawPath): RawPath[] {
   const name = path.slice(path.lastIndexOf("/", path.length - 2) + 1, -1);
   if (!path.endsWith("/") || installed.has(name) || isRepository(top, path)) return [path];

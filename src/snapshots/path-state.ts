@@ -1,5 +1,5 @@
 import { KnownModes } from "./file-modes.ts";
-import type { RawPath } from "./git.ts";
+import { leavesTree, type RawPath } from "./git.ts";
 import { submoduleReason } from "./selection.ts";
 import { submoduleMode } from "./work-tree.ts";
 
@@ -32,7 +32,7 @@ export type Exclusions = Readonly<Record<string, readonly RawPath[]>>;
 
 export const sparseReason = "it is outside of the sparse checkout";
 
-/** What one reading knows of paths, beside its tree. */
+/** Facts of paths that one reading knows, beside its tree. */
 export class Reading {
   readonly #reasons: ReadonlyMap<RawPath, string>;
   readonly modes: KnownModes;
@@ -46,7 +46,7 @@ export class Reading {
 
   /** @param entry of the path in the tree of the reading; null: the tree lacks it */
   stateOf(path: RawPath, entry: FileEntry): PathState {
-    if (path.startsWith("../")) return { is: "unknown", reason: "it is not in the project" };
+    if (leavesTree(path)) return { is: "unknown", reason: "it is not in the project" };
     if (entry?.startsWith(submoduleMode)) return { is: "unknown", reason: submoduleReason };
     const folderReason = this.#folderReason(path);
     // The tree may have the last commit's version of what was left out, or is not there.

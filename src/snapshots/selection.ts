@@ -20,6 +20,9 @@ export function firstLeftOut(leftOut: readonly ExcludedFile[], most: number): Ex
   return [...leftOut.slice(0, most), { path: "...", reason: `and ${leftOut.length - most} more` }];
 }
 
+/** A path of which a reading does not know how it is; a folder has a slash at the end. */
+export type LeftOut = readonly [path: RawPath, reason: string];
+
 export interface SnapshotLimits {
   readonly maxFileBytes: number;
   readonly maxTotalBytes: number;
@@ -39,9 +42,7 @@ export interface Selection {
   readonly deleted: readonly FileChange[];
   /** Paths of which the snapshot keeps HEAD's state, or nothing. */
   readonly kept: readonly FileChange[];
-  readonly leftOut: readonly ExcludedFile[];
-  /** Paths of which the snapshot does not know how they are; a folder has a slash at the end. */
-  readonly unknown: readonly (readonly [path: RawPath, reason: string])[];
+  readonly leftOut: readonly LeftOut[];
   /** Number of those that the snapshot holds, without submodules. */
   readonly files: number;
 }
@@ -65,15 +66,14 @@ export async function select(
   const candidates: Candidate[] = [];
   const deleted: FileChange[] = [];
   const kept: FileChange[] = [];
-  const leftOut: ExcludedFile[] = closedFolders.map((path) => ({ path, reason: "this folder cannot be opened" }));
-  const unknown: [RawPath, string][] = leftOut.map(({ path, reason }) => [toRaw(path.replace(/\/?$/, "/")), reason]);
+  const leftOut: LeftOut[] = closedFolders.map((path) => [
+    toRaw(path.replace(/\/?$/, "/")),
+    "this folder cannot be opened",
+  ]);
   const exclude = (change: FileChange, reason: string) => {
     kept.push(change);
-    unknown.push([reason === submoduleReason ? `${change.path}/` : change.path, reason]);
-    leftOut.push({
-      path: displayPath(change.path),
-      reason: change.before ? `${reason}; the last commit's version is kept` : reason,
-    });
+    const path = reason === submoduleReason ? `${change.path}/` : change.path;
+    leftOut.push([path, change.before ? `${reason}; the last commit's version is kept` : reason]);
   };
   let turnAt = performance.now();
   for (const change of changes) {
@@ -91,10 +91,7 @@ export async function select(
   const changed = new Set(changes.map(({ path }) => path));
   const unchanged = tracked.filter(({ path }) => !changed.has(path));
   const files = unchanged.filter(isFile).length + taken.length + kept.filter(({ before }) => isFile(before)).length;
-  const untouched = unchangedExclusions(unchanged, filters);
-  unknown.push(...untouched);
-  const named = untouched.map(([path, reason]) => ({ path: displayPath(path.replace(/\/$/, "")), reason }));
-  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...named], unknown, files };
+  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions(unchanged, filters)], files };
 }
 
 function isFile(entry: { readonly mode: string } | null): boolean {
@@ -196,11 +193,8 @@ function limitTotal(
 }
 
 /** Names submodules, and unchanged tracked files under one of the filters. */
-function unchangedExclusions(
-  unchanged: WorkTreeChanges["tracked"],
-  filters: ReadonlyMap<RawPath, string>,
-): [path: RawPath, reason: string][] {
-  return unchanged.flatMap(({ path, mode }): [RawPath, string][] => {
+function unchangedExclusions(unchanged: WorkTreeChanges["tracked"], filters: ReadonlyMap<RawPath, string>): LeftOut[] {
+  return unchanged.flatMap(({ path, mode }): LeftOut[] => {
     if (mode === submoduleMode) return [[`${path}/`, submoduleReason]];
     const filter = filters.get(path);
     if (filter === undefined) return [];
@@ -214,6 +208,8 @@ export interface UnsavedFile {
   readonly reason: string;
   /** Number of the file on its disk, which it keeps when it is moved. */
   readonly inode?: number;
+  /** Size and time of the last change of its content, where its name is that of a secret. */
+  readonly written?: string;
 }
 
 /** Folders of installed packages, which a project without git does not say to ignore. */
@@ -229,10 +225,10 @@ export const ignoredReason = "git ignores it";
 export async function listUnsaved(
   top: string,
   ignored: readonly RawPath[],
-  leftOut: readonly ExcludedFile[],
+  leftOut: readonly LeftOut[],
   nested: readonly RawPath[] = [],
 ): Promise<UnsavedFile[]> {
-  const found: UnsavedFile[] = leftOut.flatMap(({ path, reason }) => unsavedAt(top, toRaw(path), reason));
+  const found: UnsavedFile[] = leftOut.flatMap(([path, reason]) => unsavedAt(top, path, reason));
   found.push(...nested.map((path) => ({ path: `${path}.git`, reason: ownRepository })));
   const folders = found.filter(({ path }) => path.endsWith("/"));
   for (const path of ignored) {
@@ -259,22 +255,41 @@ export async function listUnsaved(
 function unsavedAt(top: string, path: RawPath, reason: string): UnsavedFile[] {
   const stats = readStats(top, path);
   if (!stats) return [];
-  if (stats.isDirectory()) return [{ path: path.endsWith("/") ? path : `${path}/`, reason }];
-  return [{ path, reason, inode: stats.ino }];
+  return stats.isDirectory()
+    ? [{ path: path.endsWith("/") ? path : `${path}/`, reason }]
+    : [withInode(top, { path, reason })];
 }
 
 function withInode(top: string, file: UnsavedFile): UnsavedFile {
-  const inode = file.path.endsWith("/") ? undefined : readStats(top, file.path)?.ino;
-  return inode === undefined ? file : { ...file, inode };
+  const stats = file.path.endsWith("/") ? undefined : readStats(top, file.path);
+  if (stats === undefined) return file;
+  // Another file may get the same number; of ignored files most change often.
+  return { ...file, inode: stats.ino, ...(isSecretName(file.path) && { written: writtenIn(stats) }) };
 }
 
-/** @returns says which of the listed files was moved to a path, and that no snapshot has it */
-export function movedFrom(top: string, unsaved: readonly UnsavedFile[]): (path: RawPath) => string | null {
+function writtenIn({ size, mtimeMs }: Stats): string {
+  return `${size} ${mtimeMs}`;
+}
+
+/** A file that no snapshot has, which has another name now. */
+export interface MovedFile {
+  readonly from: RawPath;
+  readonly reason: string;
+  /** Whether it is as it was, and could have its name again. */
+  readonly isWhole: boolean;
+}
+
+/** @returns says which of the listed files was moved to a path; null: none */
+export function movedFrom(top: string, unsaved: readonly UnsavedFile[]): (path: RawPath) => MovedFile | null {
   const gone = unsaved.filter(({ path, inode }) => inode !== undefined && readStats(top, path)?.ino !== inode);
   const byInode = new Map(gone.map((file) => [file.inode, file]));
   return (path) => {
-    const from = byInode.get(readStats(top, path)?.ino);
-    return from === undefined ? null : `it was ${displayPath(from.path)}, which no snapshot has: ${from.reason}`;
+    const stats = readStats(top, path);
+    const file = byInode.get(stats?.ino);
+    if (file === undefined || stats === undefined) return null;
+    const isWhole = file.written === writtenIn(stats) && readStats(top, file.path) === undefined;
+    const reason = `it was ${displayPath(file.path)}, which no snapshot has: ${file.reason}`;
+    return { from: file.path, reason, isWhole };
   };
 }
 

@@ -2,7 +2,7 @@ import { existsSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { diskPath, displayPath, joinRaw, lines, run, type Git, type RawPath } from "./git.ts";
 import { baseIndex, copyIndex, readBase, type OpenRepository } from "./repository.ts";
-import { exclusionReason, type ExcludedFile, type Selection, type SnapshotLimits } from "./selection.ts";
+import { exclusionReason, type LeftOut, type Selection, type SnapshotLimits } from "./selection.ts";
 import { SecretContent } from "./secret-content.ts";
 import { indexEntries, updateIndex, type Attributes, type IndexEntry, type WorkTree } from "./work-tree.ts";
 
@@ -30,55 +30,46 @@ export async function stageBytes(
   { reader, writer }: { readonly reader: Git; readonly writer: Git },
   files: ConvertedFiles,
   limits: SnapshotLimits,
-): Promise<{ readonly leftOut: readonly ExcludedFile[]; readonly isInGitsForm: boolean }> {
+): Promise<readonly LeftOut[]> {
   const { converted } = files.attributes;
   const taken = files.selection.taken.map(({ path }) => path).filter((path) => converted.has(path));
-  const { wanted, leftOut, bytes } = await unchangedBytes(reader, top, files, limits);
-  const isInGitsForm = bytes > limits.maxTotalBytes;
-  const unchanged = isInGitsForm ? [] : wanted;
-  const paths = [...taken, ...unchanged.map(({ path }) => path)];
+  const { wanted, leftOut } = await unchangedBytes(reader, top, files, limits);
+  const paths = [...taken, ...wanted];
   if (paths.length > 0) await addBytes(opened, writer, paths, modesOf(config, files.unchanged));
-  const reason = `git converts its content, and more than ${limits.maxTotalBytes} bytes of such files are here: the snapshot has git's form`;
-  const inGitsForm = isInGitsForm ? wanted.map(({ path }) => ({ path: displayPath(path), reason })) : [];
-  return { leftOut: [...leftOut, ...inGitsForm], isInGitsForm };
+  return leftOut;
 }
 
-interface Unchanged {
-  readonly wanted: readonly IndexEntry[];
-  readonly bytes: number;
-  readonly leftOut: readonly ExcludedFile[];
-}
-
-/** Files whose bytes may differ from what git has stored. */
+/** Files whose bytes may differ from what git has stored, while there is room for them. */
 async function unchangedBytes(
   reader: Git,
   top: string,
   { unchanged, attributes: { converted, filter } }: ConvertedFiles,
   limits: SnapshotLimits,
-): Promise<Unchanged> {
+): Promise<{ readonly wanted: readonly RawPath[]; readonly leftOut: readonly LeftOut[] }> {
   const candidates = unchanged.filter(({ path, mode }) => mode.startsWith("100") && converted.has(path));
   const sizes = await sizesOf(reader, candidates);
   const context = { top, limits, content: new SecretContent() };
-  const wanted: IndexEntry[] = [];
-  const leftOut: ExcludedFile[] = [];
+  const wanted: RawPath[] = [];
+  const leftOut: LeftOut[] = [];
   let bytes = 0;
-  for (const entry of candidates) {
-    const { path, id } = entry;
+  for (const { path, id } of candidates) {
     const stats = lstatSync(diskPath(top, path), { throwIfNoEntry: false });
     // Line endings and ids only become shorter on their way into git.
     if (!stats?.isFile() || (converted.get(path) === false && stats.size === sizes.get(id))) continue;
     const driver = filter.get(path);
-    const reason =
-      driver === undefined && stats.size <= limits.maxFileBytes ? null : exclusionReason(context, path, stats);
+    const full = `the snapshot is full (${limits.maxTotalBytes} bytes)`;
+    const isRead = driver !== undefined || stats.size > limits.maxFileBytes;
+    const excluded = isRead ? exclusionReason(context, path, stats) : null;
+    const reason = excluded ?? (bytes + stats.size > limits.maxTotalBytes ? full : null);
     if (reason !== null) {
       const form = driver === undefined ? "git" : `the filter ${displayPath(driver)}`;
-      leftOut.push({ path: displayPath(path), reason: `${reason}; it is kept as ${form} stored it` });
+      leftOut.push([path, `${reason}; it is kept as ${form} stored it`]);
       continue;
     }
     bytes += stats.size;
-    wanted.push(entry);
+    wanted.push(path);
   }
-  return { wanted, bytes, leftOut };
+  return { wanted, leftOut };
 }
 
 async function sizesOf(git: Git, entries: readonly IndexEntry[]): Promise<Map<string, number>> {

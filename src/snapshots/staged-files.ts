@@ -20,7 +20,7 @@ import { writeAtomically } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { entryOnDisk, formatOf, hasSameContent, rightsIn, statsOf } from "./file-entry.ts";
-import { diskPath, displayPath, type RawPath } from "./git.ts";
+import { diskPath, displayPath, pathInside, type RawPath } from "./git.ts";
 import type { UndoneFile } from "./undo-history.ts";
 
 /** A file that is to change, beside what it is to become. */
@@ -69,7 +69,7 @@ export class Staging {
     const { folder, changes } = this.#planFor(path);
     const file = stagedFile(this.#top, folder, change, changes.push(change) - 1);
     if (after === null) return file;
-    copyFile(diskPath(this.#source, path), Buffer.from(file.staged));
+    copyFile(diskPath(this.#source, pathInside(path)), Buffer.from(file.staged));
     if (!hasSameContent(entryOnDisk(file.staged, formatOf(after)), after)) throw new Error("git could not write it");
     const mode = rightsIn(after);
     if (mode !== null) chmodSync(file.staged, mode);

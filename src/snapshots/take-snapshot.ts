@@ -13,7 +13,18 @@ import {
   type IndexEntry,
   type WorkTree,
 } from "./work-tree.ts";
-import { GitError, displayPath, joinRaw, run, text, withAuthor, withTimeLimit, type Git, type RawPath } from "./git.ts";
+import {
+  GitError,
+  displayPath,
+  leavesTree,
+  joinRaw,
+  run,
+  text,
+  withAuthor,
+  withTimeLimit,
+  type Git,
+  type RawPath,
+} from "./git.ts";
 import {
   describe,
   filterOwned,
@@ -43,6 +54,7 @@ import {
   readStats,
   select,
   type ExcludedFile,
+  type LeftOut,
   type Selection,
   type SnapshotLimits,
   exclusionReason,
@@ -53,14 +65,13 @@ import {
   type UnsavedFile,
 } from "./selection.ts";
 import { exclusionsOf, sparseReason, type Exclusions } from "./path-state.ts";
-import { foldersOf, withoutLargeFolders } from "./large-folders.ts";
+import { foldersOf, holdsMore, usualPlainFiles, withoutLargeFolders } from "./large-folders.ts";
 import { SecretContent } from "./secret-content.ts";
 import { readModes, type FileModes } from "./file-modes.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { withNested, type WithNested } from "./nested-repositories.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
-import { readdir } from "node:fs/promises";
 
 const maxNamed = 1_000;
 
@@ -126,8 +137,6 @@ interface StagedTree {
   readonly nested: readonly RawPath[];
   /** Tracked paths and folders that a sparse checkout has not. */
   readonly sparse: readonly RawPath[];
-  /** Whether unchanged files that git converts are in the form that git stores. */
-  readonly isInGitsForm: boolean;
   readonly reader: Git;
   readonly writer: Git;
 }
@@ -147,11 +156,17 @@ export async function stageTree(
   copyProjectFiles(tree, opened.scratch, index);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
-  const tracked = await indexEntries(writer);
+  const tracked = await indexEntries(writer).catch(async (error: unknown) => {
+    if (!(error instanceof GitError) || error.fault !== "failed" || tree.head === null) throw error;
+    // The index is damaged: the last commit says what git tracks.
+    rmSync(join(opened.scratch, "index"), { force: true });
+    await run(reader, ["read-tree", tree.head]);
+    return indexEntries(writer);
+  });
   const sparse = await unhide(writer, tree.top, tracked);
   const { selection, unchanged, attributes, ...seen } = await selectChanges(opened, tree, input, reader, tracked, form);
   const { ignored, nested } = seen;
-  const staged = { selection, ignored, nested, sparse, reader, writer, isInGitsForm: form === "git" };
+  const staged = { selection, ignored, nested, sparse, reader, writer };
   if (form === "git") {
     await packAutoText(opened, reader, tracked, selection, attributes.autoText);
     await stage(writer, selection, tree.format);
@@ -161,11 +176,10 @@ export async function stageTree(
   const { converted } = attributes;
   await stage(writer, { ...selection, taken: selection.taken.filter(({ path }) => !converted.has(path)) }, tree.format);
   const files = { selection, unchanged, attributes };
-  const { leftOut, isInGitsForm } = await stageBytes(opened, tree, { reader, writer }, files, input.limits);
+  const leftOut = await stageBytes(opened, tree, { reader, writer }, files, input.limits);
   const root = await text(writer, ["write-tree", "--missing-ok"]);
-  const unknown = [...selection.unknown, ...leftOut.map(rawOf)];
-  const all = { ...selection, leftOut: [...selection.leftOut, ...leftOut], unknown };
-  return { ...staged, isInGitsForm, root, selection: all };
+  const all = { ...selection, leftOut: [...selection.leftOut, ...leftOut] };
+  return { ...staged, root, selection: all };
 }
 
 /** The project's files as they are, in the scratch folder. */
@@ -175,7 +189,6 @@ export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "rea
   readonly base: Base | null;
   readonly head: string | null;
   readonly settings: readonly string[];
-  readonly isInGitsForm: boolean;
   readonly unsaved: readonly UnsavedFile[];
   /** Paths of which the reading does not know how they are. */
   readonly excluded: Exclusions;
@@ -194,7 +207,7 @@ export async function readPresent(
 ): Promise<PresentFiles | { readonly skipped: string }> {
   const base = readBase(opened);
   const { maxPlainFiles = usualPlainFiles } = input.limits;
-  if (found.isPlain && base === null && (await isTooLarge(found.top, maxPlainFiles)))
+  if (found.isPlain && base === null && (await holdsMore(found.top, maxPlainFiles)))
     return {
       skipped: `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
     };
@@ -205,16 +218,15 @@ export async function readPresent(
   const added = await addKnown(writer, tree.top, await known(reader, staged.root), input.limits);
   const whole = added.size === 0 ? staged.root : await text(writer, ["write-tree", "--missing-ok"]);
   const { root, ids, absent } = await withoutAbsent(reader, writer, whole, base);
-  const leftOut = new Map<string, ExcludedFile>();
-  for (const one of [...selection.leftOut, ...absent]) if (!leftOut.has(one.path)) leftOut.set(one.path, one);
-  const { isInGitsForm, ignored, nested, sparse } = staged;
+  const leftOut = [...selection.leftOut, ...absent.map(({ path, reason }): LeftOut => [toRaw(path), reason])];
+  const { ignored, nested, sparse } = staged;
   const unsaved = await listUnsaved(tree.top, ignored, selection.leftOut, nested);
   const unknown = [
-    ...[...selection.unknown, ...absent.map(rawOf)].filter(([path]) => !added.has(path)),
-    ...ignored.flatMap((path): [RawPath, string][] => (added.has(path) ? [] : [[path, ignoredReason]])),
-    ...sparse.map((path): [RawPath, string] => [path, sparseReason]),
-  ];
-  const facts = { head: found.head, settings: tree.config.filter(isContentSetting), isInGitsForm, unsaved };
+    ...leftOut,
+    ...ignored.map((path): LeftOut => [path, ignoredReason]),
+    ...sparse.map((path): LeftOut => [path, sparseReason]),
+  ].filter(([path]) => !added.has(path));
+  const facts = { head: found.head, settings: tree.config.filter(isContentSetting), unsaved };
   const about = { base, ...facts, excluded: exclusionsOf(unknown) };
   const held = await indexEntries(writer);
   const modes = await readModes(
@@ -222,11 +234,17 @@ export async function readPresent(
     held.map(({ path }) => path),
   );
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
-  return { root, ids, ignored, reader, writer, ...about, ...sizes, modes, leftOut: [...leftOut.values()] };
-}
-
-function rawOf({ path, reason }: ExcludedFile): [RawPath, string] {
-  return [toRaw(path), reason];
+  return {
+    root,
+    ids,
+    ignored,
+    reader,
+    writer,
+    ...about,
+    ...sizes,
+    modes,
+    leftOut: [...new Map(leftOut)].map(([path, reason]) => ({ path: displayPath(path), reason })),
+  };
 }
 
 /** Ignored by now, or in a repository of its own. @returns those that the index has now */
@@ -238,7 +256,7 @@ async function addKnown(
 ): Promise<ReadonlySet<RawPath>> {
   const context = { top, limits, content: new SecretContent() };
   const files = paths.filter((path) => {
-    const stats = readStats(top, path);
+    const stats = leavesTree(path) ? undefined : readStats(top, path);
     if (stats === undefined || stats.isDirectory()) return false;
     return stats.isSymbolicLink() || exclusionReason(context, path, stats) === null;
   });
@@ -270,7 +288,6 @@ interface About {
   readonly head: string | null;
   readonly branch: string | null;
   readonly settings: readonly string[];
-  readonly isInGitsForm: boolean;
   readonly unsaved: readonly UnsavedFile[];
   readonly excluded: Exclusions;
   readonly modes: FileModes;
@@ -289,8 +306,8 @@ export async function adopt(
   present: PresentFiles,
   { checkpointId, alsoFor = [], limits, now }: SnapshotInput,
 ): Promise<DoneSnapshot> {
-  const { base, root, head, settings, isInGitsForm, unsaved, excluded, modes, writer, files, bytes } = present;
-  const facts: About = { head, branch: tree.branch, settings, isInGitsForm, unsaved, excluded, modes };
+  const { base, root, head, settings, unsaved, excluded, modes, writer, files, bytes } = present;
+  const facts: About = { head, branch: tree.branch, settings, unsaved, excluded, modes };
   const about = JSON.stringify(facts);
   // The same work is the same commit.
   const isKnown = base !== null && base.root === root && base.about === about;
@@ -313,21 +330,6 @@ export async function adopt(
     bytes,
     borrowed,
   };
-}
-
-/** A clone of a project rarely holds more. */
-const usualPlainFiles = 50_000;
-
-async function isTooLarge(top: string, most: number): Promise<boolean> {
-  let files = 0;
-  const folders = [top];
-  for (let folder = folders.pop(); folder !== undefined && files <= most; folder = folders.pop()) {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    files += entries.length;
-    const inside = entries.filter((entry) => entry.isDirectory() && !installed.has(entry.name));
-    folders.push(...inside.map(({ name }) => join(folder ?? "", name)));
-  }
-  return files > most;
 }
 
 interface SelectedChanges extends Omit<ConvertedFiles, "attributes">, Pick<WithNested, "ignored" | "nested"> {
@@ -359,9 +361,7 @@ async function selectChanges(
   const isOwn = ownFiles(tree.top, input.snapshots);
   const filters = form === "git" ? attributes.filter : new Map<RawPath, string>();
   const selected = await select(tree.top, changes, filters, input.limits, isOwn);
-  const named = large.map(([path, reason]) => ({ path: displayPath(path), reason }));
-  const leftOut = [...named, ...selected.leftOut];
-  const selection = { ...selected, leftOut, unknown: [...large, ...selected.unknown] };
+  const selection = { ...selected, leftOut: [...large, ...selected.leftOut] };
   const changed = new Set(changes.changes.map(({ path }) => path));
   const unchanged = found.tracked.filter(({ path }) => !changed.has(path));
   return { selection, unchanged, attributes, ignored: found.ignored, nested: found.nested };

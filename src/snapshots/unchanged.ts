@@ -19,7 +19,7 @@ import {
   type Snapshot,
   type SnapshotInput,
 } from "./repository.ts";
-import { ownFiles, turnMs, listUnsaved } from "./selection.ts";
+import { listUnsaved, ownFiles, toRaw, turnMs, type LeftOut } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 /** Entries of a project that the host scans itself, between the messages of chats. */
@@ -75,8 +75,9 @@ async function isAsSeen(seen: SeenProject, about: string, snapshots: string): Pr
   const skipped = [...ignored, ...foldersIn(snapshot)];
   const scan = await scanFiles({ ...seen, ignored: skipped, snapshots }, mostEntries);
   if (scan?.digest !== files) return false;
-  const raw = ignored.map((path) => Buffer.from(path).toString("latin1"));
-  const unsaved = await listUnsaved(top, raw, snapshot.leftOut);
+  const raw = ignored.map(toRaw);
+  const leftOut = snapshot.leftOut.map(({ path, reason }): LeftOut => [toRaw(path), reason]);
+  const unsaved = await listUnsaved(top, raw, leftOut);
   return JSON.stringify(parseObject(about)?.["unsaved"]) === JSON.stringify(unsaved);
 }
 
@@ -193,7 +194,10 @@ interface Scanned {
   readonly snapshots: string;
 }
 
-/** @returns null: too many entries, one that is closed or gone, a repository in the project, or a name that is no UTF-8 */
+/**
+ * @returns null: too many entries, one that is closed or gone, a repository in the project, or a
+ * name that is no UTF-8
+ */
 async function scanFiles({ top, ignored, rules, snapshots }: Scanned, mostEntries: number): Promise<Scan | null> {
   const hash = createHash("sha1").update(JSON.stringify(rules.map(stampOf)));
   let entries = 0;

@@ -1,7 +1,10 @@
-import { copyFileSync, existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
-import type { FileStamp } from "../contract/work-state.ts";
-import { displayPath, joinRaw, run, text, type Git, type RawPath } from "./git.ts";
+import { diskPath, displayPath, leavesTree, joinRaw, pathInside, run, text, type Git, type RawPath } from "./git.ts";
+import { deflateSync } from "node:zlib";
+import { messageOf } from "../shared/error.ts";
+import { blobHeader, entryOnDisk } from "./file-entry.ts";
+import { stateOf, type PathState } from "./path-state.ts";
 import { realPath } from "../platform/paths.ts";
 import { tickMs } from "./change-author.ts";
 import { touchedFiles } from "./touched-files.ts";
@@ -25,13 +28,15 @@ import {
 } from "./undo-history.ts";
 import { isContentSetting, type WorkTree } from "./work-tree.ts";
 
+/** Contents, as base64, by their objects: those that images hold. */
+type Contents = readonly (readonly [object: string, content: string])[];
+
 export interface UndoInput extends SnapshotInput {
+  readonly contents: Contents;
   /** Oldest first; or the undo that is taken back. `isBegun`: a redo has done a part of it. */
   readonly what:
     | { readonly steps: readonly UndoStep[] }
     | { readonly redo: readonly UndoneFile[]; readonly isBegun: boolean };
-  /** Files as the chat's last edit left them, by absolute path. */
-  readonly stamps: readonly (readonly [path: string, stamp: FileStamp])[];
   /** False: an edit of the chat has a time that is not that of its call. */
   readonly isClockRight: boolean;
   /** Files that others have edited, by absolute path, with the reason to leave them. */
@@ -62,7 +67,9 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
     async (opened, tree) => {
       if (await isReadingLost(opened, input))
         return { state: "done", changes: [], left: [lost], diff: "", planned: null };
-      const present = await readPresent(opened, tree, input, (git, root) => heldBefore(git, root, input.what));
+      writeObjects(opened.scratch, input.contents);
+      const paths = (git: Git, root: string): Promise<RawPath[]> => heldBefore(git, root, input, tree.top);
+      const present = await readPresent(opened, tree, input, paths);
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };
       const found = await findChanges(input, { opened, tree, present });
       const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
@@ -92,13 +99,19 @@ async function isReadingLost(opened: OpenRepository, { what }: UndoInput): Promi
 }
 
 /** Paths that the turns had, and that the files of now may hide by their ignore rules. */
-async function heldBefore(git: Git, root: string, what: UndoInput["what"]): Promise<RawPath[]> {
+async function heldBefore(
+  git: Git,
+  root: string,
+  { what, project }: Pick<UndoInput, "what" | "project">,
+  top: string,
+): Promise<RawPath[]> {
   if ("redo" in what) {
     const paths = what.redo.map(({ path }) => path);
     const seen = await entriesAt(git, root, paths);
     return paths.filter((path) => !seen.has(path));
   }
-  const paths: RawPath[] = [];
+  const edited = what.steps.flatMap((step) => ("images" in step ? step.images : []));
+  const paths = edited.flatMap(({ path }) => toRaw(project, top, path) ?? []);
   for (const commit of commitsOf(what.steps)) paths.push(...(await pathsLackedBy(git, root, commit)));
   return [...new Set(paths)];
 }
@@ -110,6 +123,7 @@ function commitsOf(steps: readonly UndoStep[]): string[] {
 }
 
 export interface WriteInput extends SnapshotInput {
+  readonly contents: Contents;
   /** The planned ones of `undoFiles`. */
   readonly changes: readonly UndoneFile[];
 }
@@ -124,6 +138,7 @@ export async function writePlanned({ changes, ...input }: WriteInput): Promise<W
     input,
     async (opened, tree) => {
       const { top } = tree;
+      writeObjects(opened.scratch, input.contents);
       const source = join(opened.scratch, "files");
       await checkOut(opened, tree, changes, source);
       const { written, notRestored } = await replaceFiles({ top, changes, source, backup: null });
@@ -162,7 +177,8 @@ async function checkOut(
   const reader = readingGit(opened, [objects], folder, config.filter(isContentSetting));
   const git = await indexAfter(opened, reader, back);
   // Exit 1: some could not be written; they are found by their absence.
-  await run(git, ["checkout-index", "-q", "-z", "--stdin"], joinRaw(back.map(({ path }) => path)), [0, 1, 128]);
+  const paths = joinRaw(back.map(({ path }) => pathInside(path)));
+  await run(git, ["checkout-index", "-q", "-z", "--stdin"], paths, [0, 1, 128]);
 }
 
 /** Text as `git diff` prints it, from the files of now. */
@@ -171,11 +187,25 @@ async function diffOf(
   { reader, root }: PresentFiles,
   changes: readonly UndoneFile[],
 ): Promise<string> {
-  const git = await indexAfter(opened, reader, changes);
-  const after = await text(git, ["write-tree", "--missing-ok"]);
+  // No reading has what is outside of the project.
+  const elsewhere = changes.filter(({ path }) => leavesTree(path));
+  const now = elsewhere.map(({ path, before }) => ({ path, before: null, after: before }));
+  const before = now.length === 0 ? root : await treeOf(opened, reader, now);
+  const after = await treeOf(opened, reader, changes);
   const flags = ["-r", "-p", "-M", "--no-ext-diff", "--no-textconv", "--no-color"];
-  const { stdout } = await run(git, ["diff-tree", ...flags, "--src-prefix=now/", "--dst-prefix=then/", root, after]);
+  const { stdout } = await run(reader, [
+    "diff-tree",
+    ...flags,
+    "--src-prefix=now/",
+    "--dst-prefix=then/",
+    before,
+    after,
+  ]);
   return stdout.toString("utf8");
+}
+
+async function treeOf(opened: OpenRepository, reader: Git, changes: readonly UndoneFile[]): Promise<string> {
+  return text(await indexAfter(opened, reader, changes), ["write-tree", "--missing-ok"]);
 }
 
 /** @returns git with an index of the present files and these changes, beside that of the scratch */
@@ -185,7 +215,9 @@ async function indexAfter(opened: OpenRepository, reader: Git, changes: readonly
   const git = { ...reader, env: { ...reader.env, GIT_INDEX_FILE: index } };
   // A file may stand where a folder of removed ones is, and the other way round.
   const removedFirst = changes.toSorted((one, other) => Number(one.after !== null) - Number(other.after !== null));
-  const lines = removedFirst.map(({ path, after, before }) => `${after ?? before?.replace(/\w+/, "0")}\t${path}`);
+  const lines = removedFirst.map(
+    ({ path, after, before }) => `${after ?? before?.replace(/\w+/, "0")}\t${pathInside(path)}`,
+  );
   await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(lines));
   return git;
 }
@@ -207,13 +239,12 @@ interface Opened {
 
 async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top }, present }: Opened): Promise<Found> {
   const { what } = input;
-  if ("redo" in what) return findRedo(what, present);
+  if ("redo" in what) return findRedo(what, present, top);
   const times = input.isClockRight && isClockOf(input.now, scratch) ? new FileTimes(top) : null;
-  const known = { proven: provenPaths(input), times };
+  const known = { times, stateNow: (path: RawPath) => stateNow(top, path) };
   const history = new History(present, (path) => toRaw(input.project, top, path), known);
   const start = what.steps[0]?.start ?? null;
   const about = start === null ? {} : await readAbout(present.reader, start);
-  if (about.isInGitsForm !== undefined && about.isInGitsForm !== present.isInGitsForm) return otherForm;
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();
   for (const [path, reason] of input.others) history.leave(path, reason);
@@ -225,22 +256,11 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
   return history.result(lost, movedFrom(top, before), isNamed);
 }
 
-const otherForm: Found = {
-  changes: [],
-  begun: [],
-  left: [
-    {
-      path: "*",
-      reason:
-        "the snapshot has git's form of files that git converts, and the files of now are bytes, or the other way round",
-    },
-  ],
-};
-
 /** A file that is neither as the undo left it nor as it was before is later work. */
 async function findRedo(
   { redo, isBegun }: Extract<UndoInput["what"], { readonly redo: unknown }>,
   present: PresentFiles,
+  top: string,
 ): Promise<Found> {
   const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
   const reading = presentReading(present);
@@ -249,7 +269,12 @@ async function findRedo(
     present.root,
     back.map(({ path }) => path),
   );
-  const now = new Map(back.map(({ path }) => [path, reading.stateOf(path, entries.get(path) ?? null)]));
+  const now = new Map(
+    back.map(({ path }) => {
+      const state = reading.stateOf(path, entries.get(path) ?? null);
+      return [path, state.is === "unknown" ? stateNow(top, path) : state];
+    }),
+  );
   const ready = back.filter((one) => isAt(now, one, "before"));
   const done = back.filter((one) => isAt(now, one, "after"));
   const later = back.filter((one) => !isAt(now, one, "before") && !isAt(now, one, "after"));
@@ -258,20 +283,31 @@ async function findRedo(
   return { changes: ready, begun: isBegun ? done : [], left };
 }
 
-/** Paths that are as the chat's own last edit left them, by size and time. */
-function provenPaths({ stamps }: UndoInput): string[] {
-  return stamps.flatMap(([path, { bytes, modifiedMs }]) => {
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    return found?.isFile() && found.size === bytes && found.mtimeMs === modifiedMs ? [path] : [];
-  });
+function stateNow(top: string, path: RawPath): PathState {
+  try {
+    return stateOf(entryOnDisk(diskPath(top, path), "sha1"));
+  } catch (error) {
+    return { is: "unknown", reason: messageOf(error) };
+  }
 }
 
-/** @returns null for a path outside of the project */
+/** Loose objects, as git writes them (gitformat-loose). */
+function writeObjects(scratch: string, contents: Contents): void {
+  for (const [object, text] of contents) {
+    const content = Buffer.from(text, "base64");
+    const folder = join(scratch, "objects", object.slice(0, 2));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, object.slice(2)), deflateSync(Buffer.concat([blobHeader(content), content])));
+  }
+}
+
+/** @returns null: it is on another disk of this machine that no path leads to */
 function toRaw(project: string, top: string, path: string): RawPath | null {
   if (!isAbsolute(path)) return null;
   const names = [relative(project, path), relative(top, path), relative(top, realPath(path))];
   const inside = names.find(
     (name) => name !== "" && name !== ".." && !name.startsWith(`..${sep}`) && !isAbsolute(name),
   );
-  return inside === undefined ? null : toBytes(inside.split(sep).join("/"));
+  const found = inside ?? relative(top, path);
+  return isAbsolute(found) ? null : toBytes(found.split(sep).join("/"));
 }

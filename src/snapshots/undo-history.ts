@@ -1,10 +1,19 @@
 import { lstatSync } from "node:fs";
 import { displayPath, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
-import { isEntry, isSame, Reading, stateOf, type Exclusions, type FileEntry, type PathState } from "./path-state.ts";
+import {
+  isEntry,
+  isSame,
+  Reading,
+  stateOf,
+  type Exclusions,
+  type FileEntry,
+  type FileImage,
+  type PathState,
+} from "./path-state.ts";
 import { authorOf, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
 import { KnownModes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
-import type { ExcludedFile } from "./selection.ts";
+import type { ExcludedFile, MovedFile } from "./selection.ts";
 import { readAbout, type PresentFiles } from "./take-snapshot.ts";
 
 /** Instead of a commit: the files of now. */
@@ -44,6 +53,8 @@ export type UndoStep =
       readonly edited: readonly string[];
       /** True: it has changed no others, since it ran no program. */
       readonly isOnlyEdited: boolean;
+      /** In the order of its calls. */
+      readonly images: readonly FileImage[];
     }
   | {
       readonly start: string;
@@ -116,7 +127,14 @@ interface Seen {
   readonly isRestored: boolean;
 }
 
+/** Changes of a file by the calls of a turn that name it. */
+interface Edits extends Omit<FileImage, "path"> {
+  /** Whether nothing else changed it between two of them. */
+  readonly isWhole: boolean;
+}
+
 const notByChat = "it was changed since, not by this chat";
+const betweenCalls = "it was changed between two edits of the chat, not by them";
 const notSaved = "the files at the end of that turn were not saved";
 
 /**
@@ -140,18 +158,20 @@ export class History {
   /** Why it is not known whose changes since then are; null: they are not the chat's. */
   #doubt: string | null = null;
   readonly #times: FileTimes | null;
-  readonly #proven: ReadonlySet<RawPath>;
+  readonly #stateNow: (path: RawPath) => PathState;
+  /** Paths that no reading knows, and images do. */
+  readonly #byImages = new Set<RawPath>();
 
   /**
-   * @param proven absolute paths that are as the chat's last edit left them
    * @param times null: the clock of the files is not that of the calls
+   * @param stateNow reads a path as it is now
    */
   constructor(
     present: PresentFiles,
     toRawPath: (path: string) => RawPath | null,
-    { proven, times }: { readonly proven: readonly string[]; readonly times: FileTimes | null },
+    { times, stateNow }: { readonly times: FileTimes | null; readonly stateNow: (path: RawPath) => PathState },
   ) {
-    this.#proven = new Set(proven.flatMap((path) => toRawPath(path) ?? []));
+    this.#stateNow = stateNow;
     this.#times = times;
     this.#present = present;
     this.#readings.set(present.root, presentReading(present));
@@ -168,8 +188,11 @@ export class History {
       return;
     }
     for (const path of step.edited) this.#edited.add(path);
-    if (step.unsaved === null && step.end !== null) await this.#follow(step, step.end, later);
-    if (step.unsaved !== null) this.#unseen.push({ path: "*", reason: step.unsaved });
+    const edits = this.#editsIn(step);
+    if (step.unsaved === null && step.end !== null) await this.#follow(step, step.end, later, edits);
+    for (const [path, edit] of edits) this.#changeByImages(path, edit);
+    const isKnown = step.isOnlyEdited && step.edited.every((path) => step.images.some((image) => image.path === path));
+    if (step.unsaved !== null && !isKnown) this.#unseen.push({ path: "*", reason: step.unsaved });
     this.#doubt = step.unsaved ?? (step.end === null ? notSaved : null);
   }
 
@@ -196,37 +219,62 @@ export class History {
     return begun;
   }
 
-  async #follow(step: Turn, end: TurnEnd, later: readonly UndoStep[]): Promise<void> {
+  #editsIn({ images }: Turn): Map<RawPath, Edits> {
+    const edits = new Map<RawPath, Edits>();
+    for (const { path, before, after } of images) {
+      const raw = this.#toRaw(path);
+      const known = raw === null ? undefined : edits.get(raw);
+      const isWhole = known === undefined || (known.isWhole && isSame(known.after, before));
+      if (raw !== null) edits.set(raw, { before: known?.before ?? before, after, isWhole });
+    }
+    return edits;
+  }
+
+  /** A path that no reading of the turn knows, such as an ignored one. */
+  #changeByImages(path: RawPath, { before, after, isWhole }: Edits): void {
+    const known = this.#files.get(path);
+    const isNext = known === undefined || isSame(known.last, before);
+    this.#byImages.add(path);
+    this.#change(path, before, after);
+    if (!isNext || !isWhole) this.leaveRaw(path, betweenCalls);
+  }
+
+  /** @param edits those of which the readings know how the turn changed them are taken out */
+  async #follow(step: Turn, end: TurnEnd, later: readonly UndoStep[], edits: Map<RawPath, Edits>): Promise<void> {
     const commit = end.commit === presentEnd ? this.#present.root : end.commit;
     const own = new Set(step.edited.flatMap((path) => this.#toRaw(path) ?? []));
     const undone = later.flatMap((one) => ("undone" in one ? one.undone : []));
     const turn = { ...step, calls: [step, ...later].flatMap((one) => ("calls" in one ? one.calls : [])) };
     const changed = await this.#differences(commit);
     const now = await this.#statesAt(this.#present.root, [...changed.keys()]);
+    for (const [path, state] of await this.#statesAt(commit, [...edits.keys()]))
+      if (state.is !== "unknown" && !changed.has(path)) edits.delete(path);
     for (const [path, { old, now: left }] of changed) {
+      const edit = edits.get(path);
+      if (edit && (old.is === "unknown" || left.is === "unknown")) continue;
+      edits.delete(path);
       const isUndone = undone.some((one) => one.path === path && isEntry(left, one.before));
       const isRestored = undone.some((one) => one.path === path && isEntry(left, one.after));
       if (!own.has(path) && step.isOnlyEdited)
         this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
-      else if (isUndone) this.#change(path, old, left);
-      else await this.#judge(path, { old, left, present: now.get(path) ?? left, isRestored }, own.has(path), turn, end);
+      else if (isUndone || (edit?.isWhole && isSame(edit.before, old) && isSame(edit.after, left)))
+        this.#change(path, old, left);
+      else await this.#judge(path, { old, left, present: now.get(path) ?? left, isRestored }, turn, end);
     }
     this.#moveTo(commit);
   }
 
   /** Whose change it is says the time of the file, while nothing has changed it since. */
-  async #judge(path: RawPath, states: Seen, isEdited: boolean, step: Turn, end: TurnEnd): Promise<void> {
+  async #judge(path: RawPath, states: Seen, step: Turn, end: TurnEnd): Promise<void> {
     const { old, left, present, isRestored } = states;
     const isUntouched = left.is === "unknown" || isSame(left, present);
-    const isProven = isUntouched && isEdited && this.#proven.has(path);
     const changedMs = isUntouched && !isRestored ? this.#timeOf(path, present, end) : null;
-    this.#change(path, old, changedMs !== null || isProven ? present : left);
+    this.#change(path, old, changedMs !== null ? present : left);
     if (present.is === "unknown") return this.leaveRaw(path, present.reason);
-    if (isProven) return;
     const author =
       changedMs !== null
         ? await this.#authorOf(path, states, changedMs, step)
-        : this.#authorAtEnd(isEdited ? [] : step.calls, step.beganAt, end);
+        : this.#authorAtEnd(step.calls, step.beganAt, end);
     if (author.is !== "own") this.leaveRaw(path, author.reason, author.is === "doubtful");
   }
 
@@ -266,14 +314,23 @@ export class History {
       if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
       else if (known) this.#files.set(path, { ...known, reason: notByChat, isDoubtful: false });
     }
+    for (const path of this.#byImages) this.#compareWithNow(path);
     await this.#leaveUnseen();
+  }
+
+  #compareWithNow(path: RawPath): void {
+    const known = this.#files.get(path);
+    const now = this.#stateNow(path);
+    if (known && isSame(now, known.base)) this.#files.delete(path);
+    else if (known && known.last.is !== "unknown" && !isSame(now, known.last))
+      this.#files.set(path, { ...known, reason: known.reason ?? notByChat, isDoubtful: false });
   }
 
   /** Edits that no snapshot shows, such as those of ignored files. */
   async #leaveUnseen(): Promise<void> {
     const unseen = [...this.#edited].flatMap((path) => {
       const raw = this.#toRaw(path);
-      return raw !== null && this.#files.has(raw) ? [] : [{ path, raw }];
+      return raw !== null && (this.#files.has(raw) || this.#byImages.has(raw)) ? [] : [{ path, raw }];
     });
     const paths = unseen.flatMap(({ raw }) => raw ?? []);
     const states = await this.#statesAt(this.#present.root, paths);
@@ -303,12 +360,12 @@ export class History {
 
   /**
    * @param lost files that no snapshot has
-   * @param movedFrom says of which of them a file is the only one left
+   * @param movedFrom says of which of them a file is the only one left: it gets its name again
    * @param isNamed whether the user has named the path, and so takes what is doubtful
    */
   result(
     lost: readonly ExcludedFile[],
-    movedFrom: (path: RawPath) => string | null,
+    movedFrom: (path: RawPath) => MovedFile | null,
     isNamed: (path: RawPath) => boolean,
   ): Found {
     const changes: UndoneFile[] = [];
@@ -317,11 +374,12 @@ export class History {
       const isTaken = known.isDoubtful === true && isNamed(path);
       const found = decide(path, isTaken ? { ...known, reason: null } : known);
       if (found === null) continue;
-      const reason = "reason" in found ? found.reason : found.after === null ? movedFrom(path) : null;
-      if (reason !== null) named.push({ path: displayPath(path), reason });
-      else if (!("reason" in found)) changes.push(found);
+      const moved = "reason" in found || found.after !== null ? null : movedFrom(path);
+      if ("reason" in found) named.push({ path: displayPath(path), reason: found.reason });
+      else if (moved?.isWhole === false) named.push({ path: displayPath(path), reason: moved.reason });
+      else changes.push(found, ...(moved ? [{ path: moved.from, before: null, after: found.before }] : []));
     }
-    const seen = new Set(named.map(({ path }) => path));
+    const seen = new Set([...named.map(({ path }) => path), ...changes.map(({ path }) => displayPath(path))]);
     return {
       changes,
       begun: this.#begun,
@@ -373,7 +431,8 @@ export class History {
         old: known === undefined ? before.stateOf(path, old) : stateOf(known),
         now: after.stateOf(path, now),
       };
-      if (!isSame(state.old, state.now)) states.set(path, state);
+      const isOfImages = state.now.is === "unknown" && this.#byImages.has(path);
+      if (!isSame(state.old, state.now) && !isOfImages) states.set(path, state);
     }
     return states;
   }

@@ -187,6 +187,26 @@ export const verifications = table("verifications", {
   remotes: json<readonly RemoteAnswer[]>(),
 });
 
+/** Files that a call named, as they were before and after it. */
+export const fileImages = table("file_images", {
+  seq: serial(),
+  session: text(),
+  at: integer(),
+  call: text(),
+  side: text<"before" | "after">(),
+  path: text(),
+  /** Mode and object as git writes them; null: it was absent, or is not held. */
+  entry: text().nullable(),
+  /** The object alone. */
+  object: text().nullable(),
+  /** Why it is not held; null: it is, or was absent. */
+  reason: text().nullable(),
+  /** zstd; null: another row of the session has it. */
+  content: blob().nullable(),
+});
+
+export const fileImageIndex = "CREATE INDEX file_images_by_object ON file_images (session, object)";
+
 export const sessionTables = [
   sessions,
   projects,

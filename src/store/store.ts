@@ -8,7 +8,14 @@ import { connect, transaction, type Connection, type Driver, type DriverName } f
 import { machineTables, usageIndexes, usageTables } from "./machine-tables.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { setAside } from "./repair.ts";
-import { recordingIndexes, recordingTables, sessionIndexes, sessionTables } from "./session-tables.ts";
+import {
+  fileImageIndex,
+  fileImages,
+  recordingIndexes,
+  recordingTables,
+  sessionIndexes,
+  sessionTables,
+} from "./session-tables.ts";
 import {
   LostWritesError,
   NeedsHostError,
@@ -44,6 +51,7 @@ export const migrations: readonly Migration[] = [
       ...recordingIndexes,
     ],
   },
+  { id: 2, name: "images of files", statements: [fileImages.ddl, fileImageIndex] },
 ];
 
 export interface StoreOptions {

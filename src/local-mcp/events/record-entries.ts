@@ -7,11 +7,13 @@ import { adapterOf } from "../../clients/adapters.ts";
 import { recordAssistant } from "../../machine/transcripts/record-transcript.ts";
 import { noteCompaction } from "../../machine/recovery/given-context.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
+import { pathOf } from "../../machine/sessions/entries.ts";
 import { entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import * as prompts from "../../machine/sessions/prompts.ts";
 import type { SessionChange } from "../../machine/sessions/sessions.ts";
-import type { EditVerdict } from "../../machine/team/file-guard.ts";
+import { editedPath, type EditVerdict } from "../../machine/team/file-guard.ts";
+import { takeImage } from "../../machine/undo/images.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { Recording } from "./record-event.ts";
 
@@ -51,10 +53,19 @@ export function recordEntries(
         : journal.append(sql, id, now, key, noted, end);
     if (!isFirst) continue;
     isNew = true;
+    if (!isLate) noteImage(recording, entry);
     if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
     Object.assign(change, sessionChange(entry));
   }
   return { isNew, change };
+}
+
+/** A file that the call names, before it runs and when it has ended. */
+function noteImage({ sql, runtime, session, incoming: { input } }: Recording, entry: JournalEntry): void {
+  const side = { tool_start: "before", tool_end: "after" }[entry.kind as string] as "before" | "after" | undefined;
+  const path = side === undefined || !runtime.config.snapshots.isEnabled ? null : editedPath(input);
+  if (path === null || side === undefined || !("id" in entry) || pathOf(path) !== path) return;
+  takeImage(sql, runtime.now(), runtime.config.snapshots, { session: session.id, call: entry.id, side, path });
 }
 
 /** After a clock was set back an event comes behind the turn before it all the same. */

@@ -289,7 +289,7 @@ export class MachineWork {
   tick(): void {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
-    // Also of chats that send their events by hooks alone.
+    // Chats that send their events by hooks alone wait for it.
     void this.files.save(this.#runtime);
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     if (settled.length === 0 && this.#programs.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;

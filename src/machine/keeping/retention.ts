@@ -9,6 +9,7 @@ import { forgetUnit } from "../sessions/session-settings.ts";
 import { closedReason } from "../sessions/activity.ts";
 import {
   crashes,
+  fileImages,
   hasContentSql,
   sessionTables,
   sessions,
@@ -68,6 +69,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
     "SELECT journalSeq FROM checkpoints WHERE session = journal.session ORDER BY checkpoints.seq DESC LIMIT 1";
   const folded = `${agedSql("journal")} AND seq <= (${foldedSql})`;
   pruneRows(sql, budget, "journal", "seq", folded, now - Math.min(foldedJournalMs, retention.maxAgeMs));
+  pruneRows(sql, budget, "file_images", "seq", "at < ?", now - Math.min(foldedJournalMs, retention.maxAgeMs));
   // Undelivered news stays as long as its session.
   pruneRows(sql, budget, "team_news", "seq", "deliveredAt < ?", now - retention.maxAgeMs);
   pruneRows(sql, budget, "crashes", "session, at", "at < ?", now - retention.maxAgeMs * crashAgeFactor);
@@ -109,7 +111,7 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
 }
 
 /** Tables whose rows belong to a session; snapshots leave their repository first. */
-const ownedTables = [...sessionTables, ...teamTables, ...usageTables, ...recordingTables]
+const ownedTables = [...sessionTables, fileImages, ...teamTables, ...usageTables, ...recordingTables]
   .filter((table) => "session" in table.declared && table !== snapshots)
   .map(({ name }) => name);
 

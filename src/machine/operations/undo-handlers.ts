@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isChosen, toFileChange } from "../../snapshots/compare-files.ts";
 import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import type { FileEntry } from "../../snapshots/path-state.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
@@ -18,6 +19,7 @@ import { listMoments, type Moment } from "../checkpoints/moments.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { contentsOf } from "../undo/images.ts";
 import { changingTurns, newestUndoOf, openUndoOf, readSteps, repositoriesOf, type UndoRow } from "../undo/steps.ts";
 import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
@@ -136,7 +138,8 @@ async function putBack(
   const { planned } = files;
   if (planned === null) return ok({ ...files, refused: [] });
   try {
-    const input = { ...inputOf(runtime, chat, checkpointId), changes: planned.changes };
+    const entries = planned.changes.map(({ after }) => after);
+    const input = { ...inputOf(runtime, chat, checkpointId, entries), changes: planned.changes };
     const done = await runApart(runtime, "writePlanned", writePlanned, input);
     if (done.state !== "done") return refused(done);
     const { written } = done;
@@ -167,7 +170,6 @@ interface ChosenChat {
   /** Checkpoint of the undo that is taken back. */
   readonly redoOf: string | null;
   readonly what: UndoInput["what"];
-  readonly stamps: UndoInput["stamps"];
   readonly others: UndoInput["others"];
   readonly isClockRight: boolean;
   readonly chosen: readonly string[];
@@ -302,7 +304,7 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
     });
   const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
-  const none = { steps: [], stamps: [], others: [], isClockRight: false };
+  const none = { steps: [], others: [], isClockRight: false };
   const { seq, number } = prompt.value;
   if (seq === null)
     return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
@@ -316,7 +318,6 @@ function readUndo(undo: UndoRow): Given {
     prompt: null,
     redoOf: undo.id,
     what: { redo: undoneIn(undo), isBegun: undo.isRedoBegun === 1 },
-    stamps: [],
     others: [],
     isClockRight: false,
   };
@@ -330,16 +331,31 @@ async function run(
   checkpointId: string,
   how: UndoInput["how"],
 ): Promise<Result<DoneFiles>> {
-  const { what, stamps, others, isClockRight, chosen } = chat;
-  const input = { ...inputOf(runtime, chat, checkpointId), what, stamps, others, isClockRight, chosen, how };
+  const { what, others, isClockRight, chosen } = chat;
+  const input = { ...inputOf(runtime, chat, checkpointId, entriesIn(what)), what, others, isClockRight, chosen, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
   return done.state === "done" ? ok(done) : refused(done);
 }
 
-function inputOf(runtime: Runtime, { session: { id, project } }: ChosenChat, checkpointId: string) {
+/** Files that images may hold alone. */
+function entriesIn(what: UndoInput["what"]): FileEntry[] {
+  if ("redo" in what) return what.redo.flatMap(({ before, after }) => [before, after]);
+  const images = what.steps.flatMap((step) => ("images" in step ? step.images : []));
+  return images
+    .flatMap(({ before, after }) => [before, after])
+    .map((state) => (state.is === "held" ? state.entry : null));
+}
+
+function inputOf(
+  runtime: Runtime,
+  { session: { id, project } }: ChosenChat,
+  checkpointId: string,
+  entries: readonly FileEntry[],
+) {
   const { env, paths, config, now } = runtime;
+  const contents = runtime.store.read((sql) => contentsOf(sql, id, entries), []);
   const earlier = runtime.store.read((sql) => repositoriesOf(sql, id), []);
-  const where = { env: { ...env }, project, snapshots: paths.snapshots, earlier };
+  const where = { env: { ...env }, project, snapshots: paths.snapshots, earlier, contents };
   return { ...where, limits: config.snapshots, checkpointId, now: now() };
 }
 

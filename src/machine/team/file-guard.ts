@@ -75,7 +75,8 @@ export function isEdit(input: HookInput): boolean {
   return editedPath(input) !== null;
 }
 
-function editedPath({ tool_name: tool = "", tool_input: input, cwd }: HookInput): string | null {
+/** Absolute path of the file that an edit names; null: it names none. */
+export function editedPath({ tool_name: tool = "", tool_input: input, cwd }: HookInput): string | null {
   const path = deedOf(tool) === "edits" ? filePathOf(tool, input) : null;
   if (path === null || isAbsolute(path)) return path;
   return cwd === undefined ? null : resolve(cwd, path);

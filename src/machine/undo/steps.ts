@@ -1,17 +1,23 @@
 import { mayChangeAnyFile, mayChangeFiles } from "../../clients/adapter/tools.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
-import type { FileStamp } from "../../contract/work-state.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { UndoInput } from "../../snapshots/undo-files.ts";
 import { tickMs, type CallTime } from "../../snapshots/change-author.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
-import { presentEnd, type TurnEnd, type UndoneFile, type UndoStep } from "../../snapshots/undo-history.ts";
+import {
+  presentEnd,
+  type Turn as UndoneTurn,
+  type TurnEnd,
+  type UndoneFile,
+  type UndoStep,
+} from "../../snapshots/undo-history.ts";
 import { readCalls, type ReadCall } from "../checkpoints/changing-calls.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { imagesByCall } from "./images.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { isEdited } from "../sessions/work-state.ts";
 
@@ -45,14 +51,14 @@ export function readSteps(
   sql: Sql,
   session: Pick<Session, "id" | "project">,
   since: number,
-): Pick<UndoInput, "stamps" | "others" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
+): Pick<UndoInput, "others" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
   const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
   const calls = readCalls(sql, session.id);
   const from = rows[0]?.at ?? 0;
-  const steps = new Steps(rows, calls, callsOfOthers(sql, session, from));
+  const steps = new Steps(rows, calls, callsOfOthers(sql, session, from), imagesByCall(sql, session.id));
   for (const row of checkpointsSince(sql, session.id, since)) steps.add(row);
   const others = editsOfOthers(sql, session.id, from);
-  return { steps: steps.close(), stamps: stampsOf(rows), others, isClockRight: isClockRight(rows, calls) };
+  return { steps: steps.close(), others, isClockRight: isClockRight(rows, calls) };
 }
 
 /** Whether the clock of the files is that of the journal, as far as the chat's own edits show. */
@@ -88,13 +94,20 @@ class Steps {
   readonly #rows: readonly Row[];
   readonly #calls: readonly ReadCall[];
   readonly #others: readonly CallTime[];
+  readonly #images: ReturnType<typeof imagesByCall>;
   readonly #bounds: readonly number[];
   readonly #steps: UndoStep[] = [];
   #turn: Turn | null = null;
   /** Row with which the newest turn began that has a step. */
   #passed = 0;
 
-  constructor(rows: readonly Row[], calls: readonly ReadCall[], others: readonly CallTime[]) {
+  constructor(
+    rows: readonly Row[],
+    calls: readonly ReadCall[],
+    others: readonly CallTime[],
+    images: ReturnType<typeof imagesByCall>,
+  ) {
+    this.#images = images;
     this.#rows = rows;
     this.#calls = calls;
     this.#others = others;
@@ -130,13 +143,9 @@ class Steps {
       const calls = this.#rows.filter(({ seq }) => seq > bound && seq <= until);
       const isChanging = calls.some(({ entry }) => entry.kind === "tool_start" && mayChangeFiles(entry.name));
       if (!isChanging) continue;
-      const edited = calls.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : []));
-      const none = { start: null, end: null, beganAt: 0, calls: [], isOnlyEdited: false };
-      this.#steps.push({
-        ...none,
-        unsaved: "the files before that turn were not saved, or are stored no more",
-        edited,
-      });
+      const none = { start: null, end: null, beganAt: 0, calls: [], isOnlyEdited: isOnlyEdited(calls) };
+      const unsaved = "the files before that turn were not saved, or are stored no more";
+      this.#steps.push({ ...none, unsaved, ...this.#editsIn(calls) });
     }
     this.#passed = began;
   }
@@ -164,16 +173,20 @@ class Steps {
     if (turn === null) return;
     const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
     const calls = this.#calls.filter(({ end, start }) => end > turn.began && start < (turn.over ?? Infinity));
-    const isOnlyEdited = !own.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(entry.name));
     this.#steps.push({
       start: turn.start?.commit ?? null,
       unsaved: turn.start === null ? null : unsavedText(turn.start),
       end: this.#endOf(turn, next),
       beganAt: calls[0]?.startAt ?? own[0]?.at ?? 0,
-      calls: [...calls.flatMap(timesOf), ...(isOnlyEdited ? [] : this.#others)],
-      edited: own.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : [])),
-      isOnlyEdited,
+      calls: [...calls.flatMap(timesOf), ...(isOnlyEdited(own) ? [] : this.#others)],
+      isOnlyEdited: isOnlyEdited(own),
+      ...this.#editsIn(own),
     });
+  }
+
+  #editsIn(rows: readonly Row[]): Pick<UndoneTurn, "edited" | "images"> {
+    const edits = rows.flatMap(({ entry }) => (isEdit(entry) ? [entry] : []));
+    return { edited: edits.map(({ path }) => path), images: edits.flatMap(({ id }) => this.#images.get(id) ?? []) };
   }
 
   /** The first reading at its end or later; one in the next turn has that one's changes, too. */
@@ -186,6 +199,11 @@ class Steps {
     if (next.commit === null || next.state !== "done") return null;
     return { commit: next.commit, readAt: next.readAt ?? next.at, isInTime: false };
   }
+}
+
+/** Whether no program ran that may have changed other files. */
+function isOnlyEdited(rows: readonly Row[]): boolean {
+  return !rows.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(entry.name));
 }
 
 /** Time in ms in which a program that was killed may still write. */
@@ -213,16 +231,6 @@ type Edit = Extract<Row["entry"], { readonly kind: "tool_end" }> & { readonly pa
 
 function isEdit(entry: Row["entry"]): entry is Edit {
   return entry.kind === "tool_end" && entry.path !== undefined && entry.action !== undefined && entry.action !== "read";
-}
-
-function stampsOf(rows: readonly Row[]): [string, FileStamp][] {
-  const stamps = new Map<string, FileStamp>();
-  for (const { entry } of rows) {
-    if (!isEdit(entry)) continue;
-    if (entry.stamp) stamps.set(entry.path, entry.stamp);
-    else stamps.delete(entry.path);
-  }
-  return [...stamps];
 }
 
 function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, string][] {

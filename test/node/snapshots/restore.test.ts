@@ -322,8 +322,8 @@ const attributes = fc
   .array(fc.tuple(pattern, fc.constantFrom(...endings, ...filters)), { maxLength: 4 })
   .map((lines) => lines.map((line) => `${line.join(" ")}\n`).join(""));
 
-const undone = { stamps: [], others: [], isClockRight: false, chosen: [] };
-const step = { unsaved: null, edited: [], isOnlyEdited: false, beganAt: 0, calls: [] };
+const undone = { contents: [], others: [], isClockRight: false, chosen: [] };
+const step = { unsaved: null, edited: [], isOnlyEdited: false, images: [], beganAt: 0, calls: [] };
 
 const conversions = fc.record({
   autocrlf: fc.constantFrom("false", "true", "input"),
@@ -381,7 +381,7 @@ function tolerated(act: () => void): void {
 }
 
 async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<WrittenFiles> {
-  const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS };
+  const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS, contents: [] };
   const done = await undoFiles({ ...input, ...undone, ...more, how: "save" });
   return done.state === "done" ? writePlanned({ ...input, changes: done.planned?.changes ?? [] }) : done;
 }

@@ -87,6 +87,17 @@ it("works in a subfolder, in a linked work tree and with a detached HEAD", async
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
+it("a damaged index of the project keeps no file out", async () => {
+  const from = makeProject({ "a.txt": "one\n", "b.txt": "b\n" });
+  write(from.project, { "a.txt": "two\n", "new.txt": "new\n" });
+  const index = fs.readFileSync(join(from.project, ".git/index"));
+  for (const damaged of [Buffer.alloc(index.length), Buffer.alloc(0), Buffer.concat([Buffer.from("x"), index])]) {
+    fs.writeFileSync(join(from.project, ".git/index"), damaged);
+    const snapshot = await taken(from);
+    expect([paths(snapshot), show(snapshot, "a.txt")]).toEqual([["a.txt", "b.txt", "new.txt"], "two\n"]);
+  }
+});
+
 it("works in the middle of a merge and keeps the conflict as it is in the files", async () => {
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");

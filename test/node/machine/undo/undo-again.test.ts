@@ -223,7 +223,7 @@ it.each([0o644, 0o600])(
     rig.byHand(() => chmodSync(join(project, "other"), 0o604));
     const { changes, left } = await rig.undo();
     const since = "it was changed since, not by this chat";
-  expect([changes.map(({ path }) => path).toSorted(), reasons(left)]).toEqual([["key", "run"], { other: since }]);
+    expect([changes.map(({ path }) => path).toSorted(), reasons(left)]).toEqual([["key", "run"], { other: since }]);
     expect(rightsIn(project, before)).toEqual({ ...before, other: 0o604 });
     await rig.undo({ redo: true });
     expect(rightsIn(project, before)).toEqual({ ...after, other: 0o604 });
