@@ -253,12 +253,12 @@ export class History {
       const edit = edits.get(path);
       if (edit && (old.is === "unknown" || left.is === "unknown")) continue;
       edits.delete(path);
-      const isUndone = undone.some((one) => one.path === path && isEntry(left, one.before));
-      const isRestored = undone.some((one) => one.path === path && isEntry(left, one.after));
+      const ofPath = undone.filter((one) => one.path === path);
+      const isUndone = ofPath.some(({ before }) => isEntry(left, before));
+      const isRestored = ofPath.some(({ after }) => isEntry(left, after));
       if (!own.has(path) && step.isOnlyEdited)
         this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
-      else if (isUndone || (edit?.isWhole && isSame(edit.before, old) && isSame(edit.after, left)))
-        this.#change(path, old, left);
+      else if (isUndone || (edit && isWhole(edit, old, left))) this.#change(path, old, left);
       else await this.#judge(path, { old, left, present: now.get(path) ?? left, isRestored }, turn, end);
     }
     this.#moveTo(commit);
@@ -455,6 +455,11 @@ export class History {
 
 export function presentReading({ excluded, modes }: PresentFiles): Reading {
   return new Reading(excluded, new KnownModes(modes));
+}
+
+/** Whether the edits alone are what changed the file from one state to the other. */
+function isWhole(edits: Edits, old: PathState, left: PathState): boolean {
+  return edits.isWhole && isSame(edits.before, old) && isSame(edits.after, left);
 }
 
 /** An undo changes a file only where both sides are known. @returns null: nothing is to be done */
