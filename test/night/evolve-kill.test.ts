@@ -49,7 +49,12 @@ it(
       expect(second.code, `${message}: ${second.err}`).toBe(0);
       const report = (await machine.ask("code", "evolve", "report")) as unknown as EvolveReport;
       expect([message, report.isEnded]).toEqual([message, true]);
-      expect([message, ...report.tried.map(({ outcome }) => outcome)]).toEqual([message, "kept", "kept", "kept"]);
+      expect([message, ...report.tried.map(({ outcome, why }) => why ?? outcome)]).toEqual([
+        message,
+        "kept",
+        "kept",
+        "kept",
+      ]);
       expect((await machine.ask("code", "evolve", "review"))["offered"], message).toHaveLength(3);
       expectClean(machine, 3);
       expect(existsSync(join(machine.project, ".git", "index.lock")), message).toBe(false);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import type { Workspace } from "../../machine/operations/workspace.ts";
 import { isOnPath } from "../../platform/program-path.ts";
 import { claudeExecutor, ClaudeSettings, CommandWords } from "../../runner/worker/client/claude-executor.ts";
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
@@ -9,7 +10,7 @@ import type { ToolName } from "../analysis/adapter.ts";
 import type { Finding } from "../analysis/finding.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
-import { reserveFiles } from "../transform/reserve-files.ts";
+import { reserveFiles, type Release } from "../transform/reserve-files.ts";
 import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
 import { isOpen, isToolSettings, rank, sourceExtension, type Candidate, type Fixer } from "./candidate.ts";
 import { baselineRefusal, measureBefore, workerRules, type ChangeOptions } from "./change.ts";
@@ -139,19 +140,14 @@ export interface EvolveSettings extends Omit<z.infer<typeof EvolveSettings>, "te
 }
 
 /** Parts of this machine that a run needs. */
-export async function evolveOptions(
+export function evolveOptions(
   deps: TaskDeps,
   project: RepositoryProject,
   { claude, tests, timeLimitMs: limitMs }: EvolveSettings,
-): Promise<Result<ChangeOptions>> {
-  const { workspace, runtime } = deps;
-  const missing = claude && !isOnPath(claude.program, deps.env) ? claude.program : null;
-  if (missing !== null) return fail("bad_input", `there is no program ${missing}.`);
-  const self = await workspace.self();
-  if (!self.ok) return self;
+): Result<ChangeOptions> {
+  const { workspace, runtime, env } = deps;
+  if (claude && !isOnPath(claude.program, env)) return fail("bad_input", `there is no program ${claude.program}.`);
   const instruction = [workerRules, claude?.instruction ?? []].flat().join("\n\n");
-  const { top } = project;
-  const reservation = { top, paths: [], self: self.value, isOwnAllowed: true };
   return ok({
     deps,
     project,
@@ -159,6 +155,22 @@ export async function evolveOptions(
     claude: claude ? claudeExecutor({ ...deps, settings: { ...claude, instruction } }) : null,
     tests: tests ?? null,
     limitMs,
-    reserve: (paths) => reserveFiles(workspace, reservation, paths),
+    reserve: (paths) => reserveAsCommand(workspace, project.top, paths),
+  });
+}
+
+/** A measurement takes longer than a chat may be silent, so the command registers again each time. */
+async function reserveAsCommand(
+  workspace: Workspace,
+  top: string,
+  paths: readonly string[],
+): Promise<Result<Release>> {
+  const self = await workspace.self();
+  if (!self.ok) return self;
+  const reserved = await reserveFiles(workspace, { top, paths: [], self: self.value, isOwnAllowed: true }, paths);
+  if (!reserved.ok) return reserved;
+  return ok(async () => {
+    await workspace.self();
+    await reserved.value();
   });
 }

@@ -84,7 +84,7 @@ export async function evolve(
   return withWorkspace<Evolved>(context, async (workspace) => {
     const deps = await taskDeps(context, workspace);
     if (!deps.ok) return deps;
-    const options = await evolveOptions(deps.value, project, settings.value);
+    const options = evolveOptions(deps.value, project, settings.value);
     if (!options.ok) return options;
     return exclusively(context, options.value.runs, () =>
       planAndWork(context, options.value, found.value, input, call),
