@@ -62,10 +62,5 @@ export const opportunityPatterns = [
   "out_of_memory_unseen",
   "large_store",
   "offers_dismissed",
-  "task_timeouts",
-  "task_stalls",
-  "uneven_load",
-  "cheaper_model",
-  "evolve_rejected",
 ] as const;
 export type OpportunityPattern = (typeof opportunityPatterns)[number];

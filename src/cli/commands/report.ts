@@ -60,13 +60,12 @@ function tableText(block: string, cli: Cli): string {
 type Opportunities = MachineOutput<"opportunities.list">;
 
 function opportunitiesView(output: Opportunities, cli: Cli): Shown {
-  const { findings, unjudged, sessions, since, until, teamProblem } = output;
+  const { findings, unjudged, sessions, since, until } = output;
   const scope = `${pluralize(sessions, "session")} of the last ${age(until - since)}`;
   return [
     findings.length === 0 ? `Nothing found in ${scope}.` : `Found in ${scope}:`,
     ...findings.map(({ title, text, advice }) => `\n${cli.paint("bold", title)}\n${text} ${advice}`),
     unjudged.length > 0 && `\nNot judged, for want of cases:\n${unjudgedTable(output, cli, null)}`,
-    teamProblem !== null && `\nThe team was not examined: ${teamProblem}`,
   ];
 }
 

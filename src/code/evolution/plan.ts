@@ -160,11 +160,7 @@ export function evolveOptions(
 }
 
 /** A measurement takes longer than a chat may be silent, so the command registers again each time. */
-async function reserveAsCommand(
-  workspace: Workspace,
-  top: string,
-  paths: readonly string[],
-): Promise<Result<Release>> {
+async function reserveAsCommand(workspace: Workspace, top: string, paths: readonly string[]): Promise<Result<Release>> {
   const self = await workspace.self();
   if (!self.ok) return self;
   const reserved = await reserveFiles(workspace, { top, paths: [], self: self.value, isOwnAllowed: true }, paths);

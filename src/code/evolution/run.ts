@@ -3,7 +3,6 @@ import { join } from "node:path";
 import * as z from "zod";
 import { Usage, sum, zeroUsage } from "../../contract/budgets.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
-import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { RepositoryProject } from "../transform/worktree.ts";
 import { Candidate, describe, methodText, RunLimits, ruleName } from "./candidate.ts";
@@ -58,6 +57,21 @@ export type Run = z.infer<typeof Run>;
 
 const Runs = z.object({ version: z.literal(1), runs: z.array(Run) });
 
+/** Stored. Add fields as optional. */
+const Decision = z.object({
+  candidate: z.string(),
+  isAccepted: z.boolean(),
+  /** Absent: a person's. */
+  by: z.literal("judge").optional(),
+  reason: z.string().nullable(),
+  fingerprints: z.array(z.string()),
+  at: z.number(),
+});
+type Decision = z.infer<typeof Decision>;
+
+const Decisions = z.object({ version: z.literal(1), decisions: z.array(Decision) });
+const decisionsFile = "decisions.json";
+
 const maxRuns = 50;
 const maxDecisions = 5_000;
 
@@ -69,7 +83,7 @@ export class ProjectRuns {
   constructor(home: string, { repository, prefix }: RepositoryProject) {
     const identity = JSON.stringify([repository, prefix]);
     const id = createHash("sha256").update(identity).digest("hex").slice(0, 12);
-    this.#folder = join(evolveFolder(home), id);
+    this.#folder = join(home, "evolve", id);
   }
 
   /** Path of a lock for who changes them. */
@@ -94,7 +108,7 @@ export class ProjectRuns {
   }
 
   decisions(): Decision[] {
-    return readDecisions(this.#folder);
+    return readJsonFile(join(this.#folder, decisionsFile), Decisions)?.decisions ?? [];
   }
 
   addDecision(decision: Decision): void {
@@ -126,9 +140,8 @@ export function offeredChanges(runs: ProjectRuns): Offered[] {
 }
 
 /** Decision on the findings of a change, by which they are proposed again or not. */
-export function toDecision({ id, findings }: Candidate): Pick<Decision, "candidate" | "rules" | "fingerprints"> {
-  const rules = [...new Set(findings.map(ruleName))];
-  return { candidate: id, rules, fingerprints: findings.map(({ fingerprint }) => fingerprint) };
+export function toDecision({ id, findings }: Candidate): Pick<Decision, "candidate" | "fingerprints"> {
+  return { candidate: id, fingerprints: findings.map(({ fingerprint }) => fingerprint) };
 }
 
 /** A new run, of which nothing is stored yet. Changes of a file build on those before it. */
@@ -189,7 +202,8 @@ export function stopRun(run: Run, reason: string, now: number): Run {
 export type Tried = ReturnType<typeof toTried>;
 
 function toTried({ number, candidate, outcome, why, branch, commit, dependsOn, verdict, used }: Change) {
-  const { rules, fingerprints } = toDecision(candidate);
+  const { fingerprints } = toDecision(candidate);
+  const rules = [...new Set(candidate.findings.map(ruleName))];
   const [what, method] = [describe(candidate), methodText(candidate)];
   return {
     change: number,

@@ -96,7 +96,7 @@ export const Finding = z.object({
   /** Stays the same from run to run. */
   id: z.string(),
   pattern: z.enum(opportunityPatterns),
-  /** A setting's key, or a task type: the user's text, never a label of a metric. */
+  /** A setting's key. */
   subject: z.string(),
   evidence: z.object({ n: count, windowMs: z.number(), figures: z.record(z.string(), z.number()) }),
   /** Key of a setting that SHIM may change; null: none answers to this. */
@@ -123,7 +123,7 @@ const findings = z.array(Finding).readonly();
 
 export const learningOperations = {
   "opportunities.list": machineOperation({
-    summary: "What the records of this machine and its team say should change.",
+    summary: "What the records of this machine say should change.",
     input: z.strictObject({ since: Moment.optional().describe("not older: 7d, 2026-11-20 (default: 30d)") }),
     output: z.object({
       since: z.int(),
@@ -133,8 +133,6 @@ export const learningOperations = {
       findings,
       /** Not tested, for want of cases. */
       unjudged: z.array(z.object({ pattern: z.string(), subject: z.string(), n: count, minimum: count })).readonly(),
-      /** Why the team was not examined; null: it was. */
-      teamProblem: z.string().nullable(),
     }),
     effect: "write",
     doneBy: "caller",

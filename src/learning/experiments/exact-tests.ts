@@ -71,16 +71,6 @@ export function moreOften(usual: Counted, since: Counted, ratio = 1): number {
 }
 
 /**
- * P-value of "the cheaper share is not more than `margin` below the other", by two exact intervals
- * whose error is split in half.
- */
-export function notWorse(cheap: Counted, dear: Counted, margin: number): number {
-  const isShown = (alpha: number): boolean =>
-    shareInterval(cheap.hits, cheap.n, alpha).low >= shareInterval(dear.hits, dear.n, alpha).high - margin;
-  return isShown(1) ? firstAbove(isShown) : 1;
-}
-
-/**
  * Error of each bound: small, since a growing sample is read again and again (Haybittle 1971, Peto
  * 1976).
  */

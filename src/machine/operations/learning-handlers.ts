@@ -4,22 +4,16 @@ import { join } from "node:path";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
-import {
-  findOpportunities,
-  pastChanges,
-  type Opportunities,
-} from "../../learning/experiments/opportunities/find-opportunities.ts";
-import type { TeamHistory } from "../../learning/experiments/opportunities/history.ts";
+import { findOpportunities, type Opportunities } from "../../learning/experiments/opportunities/find-opportunities.ts";
 import { parseVariants, usualVariants } from "../../learning/experiments/parameters.ts";
 import { replayReport } from "../../learning/experiments/replay/replay.ts";
 import { isRunning } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
-import { allDecisions } from "../../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
-import { pastOffers, pastSessions, readTeam, weeklyFacts } from "../learning/past-sessions.ts";
+import { pastOffers, pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
 import {
   advanceAll,
   endTrial,
@@ -89,15 +83,8 @@ export const learningHandlers = {
   async "opportunities.list"(context, { since: given }) {
     const examined = await examine(context, given);
     await storeCounts(context.call, examined);
-    const { since, until, recorded, findings, unjudged, team } = examined;
-    return ok({
-      since,
-      until,
-      sessions: recorded.length,
-      findings,
-      unjudged,
-      teamProblem: team.ok ? null : team.error.message,
-    });
+    const { since, until, recorded, findings, unjudged } = examined;
+    return ok({ since, until, sessions: recorded.length, findings, unjudged });
   },
   /** Without a name: this week, whose records are examined for it. */
   async "report.get"(context, { week: name }) {
@@ -162,16 +149,13 @@ interface Examination extends Opportunities {
   readonly until: number;
   /** Oldest first. */
   readonly recorded: readonly ReplaySession[];
-  readonly team: Result<TeamHistory>;
 }
 
-/** Examines what this machine and its team have stored. */
-async function examine({ runtime: load, workspace }: HandlerContext, given?: number): Promise<Examination> {
+/** Examines what this machine has stored. */
+async function examine({ runtime: load }: HandlerContext, given?: number): Promise<Examination> {
   const runtime = await load();
   const now = runtime.now();
   const since = Math.min(given ?? now - defaultWindowMs, now - 1);
-  const opened = await workspace.open();
-  const team = opened.ok ? await readTeam(opened.value, now) : opened;
   const { sessions, offers } = runtime.store.read(
     (sql) => ({ sessions: pastSessions(sql, { since, limit: maxSessions }), offers: pastOffers(sql, since) }),
     { sessions: [], offers: [] },
@@ -183,10 +167,8 @@ async function examine({ runtime: load, workspace }: HandlerContext, given?: num
     sessions,
     offers,
     storeBytes: machineMetrics(runtime).find(({ name }) => name === "shim_store_bytes")?.value ?? 0,
-    team: team.ok ? team.value : null,
-    changes: pastChanges(allDecisions(runtime.paths.home)),
   });
-  return { ...found, since, until: now, recorded: sessions.map(({ session }) => session), team };
+  return { ...found, since, until: now, recorded: sessions.map(({ session }) => session) };
 }
 
 /** The counts of findings become a metric, until their evidence has left the window. */

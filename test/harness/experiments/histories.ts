@@ -53,6 +53,6 @@ export function seedExperiments(runtime: Runtime): { running: string; kept: stri
   const kept = startTrial(runtime, "checkpoint.everyToolCalls", 8);
   runtime.store.write((sql) => save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
   const running = startTrial(runtime, "checkpoint.everyMs", 250_000);
-  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["task_stalls", "task_stalls"]));
+  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["offers_dismissed", "offers_dismissed"]));
   return { running: running.id, kept: kept.id };
 }

@@ -1,7 +1,5 @@
-import { writeFileSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { given } from "#harness/coordinator/peers.ts";
 import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
 import {
   aCliHome,
@@ -13,9 +11,6 @@ import {
   printed,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
-import { processKey } from "#src/coordinator-client/local/process-key.ts";
-import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
@@ -33,23 +28,6 @@ function dismissOffers(home: CliHome, count: number): void {
       recoveries.add(sql, { at: home.now, session, action: "dismissed" });
     }
   });
-}
-
-/** Tasks whose first attempt stalls and that are then done. */
-function stallOnce(home: CliHome, type: string, count: number): void {
-  const coordinator = home.coordinator();
-  home.alive.add(700);
-  const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
-  const chat = { chat: "c0ffee11", session: "c0ffee11", process, machine: "here", client: "claude-code", capacity: 50 };
-  const { incarnation } = given(coordinator.call("chats.register", chat));
-  const self = { chat: chat.chat, incarnation };
-  const task = { type, backoff: { baseMs: 0 }, heartbeatMs: 1_000 };
-  given(coordinator.call("tasks.submit", { tasks: Array.from({ length: count }, () => task) }));
-  const claim = (requestId: string) => given(coordinator.call("tasks.claim", { self, requestId, limit: count })).claims;
-  expect(claim("first")).toHaveLength(count);
-  home.now += 2_000;
-  for (const { task: id, claim: held } of claim("second"))
-    given(coordinator.call("tasks.ack", { self, task: id, claim: held }));
 }
 
 it("the report of a week says in sentences what died, was saved, lost, paid for and changed", async () => {
@@ -136,49 +114,20 @@ it("what could be better is said with its figures, what cannot be judged with th
   const cases = [/^PATTERN +SUBJECT +CASES +NEEDED$/m, /context_full_unseen +risk\.thresholds\.contextFill +0 +8\n/];
   expect(await home.shim("report opportunities")).toMatchObject(printed(quiet, ...cases));
   dismissOffers(home, 12);
-  stallOnce(home, "acme.deploy", 20);
-  const stalls = [
-    "Tasks of the type acme.deploy stall",
-    "20 of 20 ended tasks had an attempt without a heartbeat in time. That is 100 % (95 % interval 83 % to 100 %); up to 10 % is usual. Submit them with a longer heartbeatMs, or report progress more often.",
-  ] as const;
   const dismissed = [
     "Offers of dead sessions are dismissed",
     "12 of 12 dead sessions that were offered were dismissed. That is 100 % (95 % interval 74 % to 100 %); up to 30 % is usual. They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask` asks before a brief is given.",
   ] as const;
-  const found = [stalls, dismissed].map((one) => `\n${one.join("\n")}\n`).join("");
+  const found = `\n${dismissed.join("\n")}\n`;
   const { out } = await home.shim("report opportunities --since 7d");
   expect(out.split("\nNot judged")[0]).toBe(`Found in 4 sessions of the last 7 d:\n${found}`);
-  const list = [stalls, dismissed].map((one) => `- ${one.join(". ")}\n`).join("");
-  expect((await home.shim("report run")).out).toBe(`2 findings.\n${list}`);
+  const list = `- ${dismissed.join(". ")}\n`;
+  expect((await home.shim("report run")).out).toBe(`1 finding.\n${list}`);
   expect(await home.shim("report")).toMatchObject(printed(`## What could be better\n\n${list}`));
   const counted = async () => (await home.json("experiment list"))["opportunities"];
-  expect(await counted()).toEqual(["task_stalls", "offers_dismissed"].map((pattern) => ({ pattern, n: 1 })));
-  writeFileSync(edgeConfigPath(home.paths.home), "{");
-  const alone = await home.shim("report opportunities");
-  expect(alone).toMatchObject(printed(/\nThe team was not examined: .*edge\.json/));
-  expect(alone.out).not.toContain("acme");
+  expect(await counted()).toEqual([{ pattern: "offers_dismissed", n: 1 }]);
   home.now += 31 * dayMs;
   expect(await counted()).toEqual([]);
-});
-
-it("a call of the team that is refused is said, and what needs none is examined all the same", async () => {
-  const server = await SyncServer.listen();
-  const home = aSeededHome();
-  home.join(server.url, { token: tokenOf("m1") });
-  for (const [path, problem] of [
-    ["/chats", "not in its scope"],
-    ["/tasks/load", "not in its scope"],
-    ["/tasks/stats", "not in its scope"],
-    ["/tasks", "not in its scope"],
-    ["/tasks/routes", null],
-    ["", null],
-  ] as const) {
-    server.refuses = path;
-    expect([path, await home.json("report opportunities")]).toMatchObject([
-      path,
-      { teamProblem: problem, sessions: 4 },
-    ]);
-  }
 });
 
 it("`report run` gives up after the time that it is given", async () => {

@@ -1,14 +1,13 @@
-import { sum } from "simple-statistics";
 import { defaults, type Config } from "../../../contract/config.ts";
 import type { Finding } from "../../../contract/machine/learning.ts";
 import { opportunityPatterns, type OpportunityPattern } from "../../../contract/learning.ts";
 import type { ReplaySession } from "../../../contract/replay.ts";
 import { age } from "../../../shared/format.ts";
 import { settingAt, withSetting } from "../../../shared/setting-keys.ts";
-import { atLeast, notWorse, shareInterval, type Counted } from "../exact-tests.ts";
+import { atLeast, shareInterval } from "../exact-tests.ts";
 import { findParameter, nextValue } from "../parameters.ts";
 import { compare, idleAfterMs, tickMs } from "../replay/replay.ts";
-import type { History, ModelOutcomes, PastChange, PastTask, TaskTypeHistory, TeamHistory } from "./history.ts";
+import type { History } from "./history.ts";
 
 /** One test of one pattern, whether or not it found something. */
 interface Examined {
@@ -34,9 +33,6 @@ interface Pattern {
 
 const dayMs = 86_400_000;
 const fullShare = 0.8;
-const minChats = 3;
-/** A lower share of accepted tasks within it makes no difference that matters. */
-const margin = 0.1;
 
 const patterns: Readonly<Record<OpportunityPattern, Pattern>> = {
   old_checkpoint_at_death: { minimum: 15, examine: (history) => [oldCheckpoints(history)] },
@@ -82,42 +78,6 @@ const patterns: Readonly<Record<OpportunityPattern, Pattern>> = {
     },
   },
   offers_dismissed: { minimum: 10, examine: (history) => [dismissedOffers(history)] },
-  task_timeouts: {
-    minimum: 20,
-    examine: (history) =>
-      eachTaskType(history, ({ runP95Ms }) => ({
-        isHit: ({ timeouts }) => timeouts > 0,
-        what: "exceed their time",
-        seen: "had an attempt that timed out",
-        more: runP95Ms === null ? "" : ` Of those that were done, 95 % ran for at most ${age(runP95Ms)}.`,
-        advice: "Submit them with a longer startToCloseMs, or split them.",
-      })),
-  },
-  task_stalls: {
-    minimum: 20,
-    examine: (history) =>
-      eachTaskType(history, () => ({
-        isHit: ({ stalls }) => stalls > 0,
-        what: "stall",
-        seen: "had an attempt without a heartbeat in time",
-        more: "",
-        advice: "Submit them with a longer heartbeatMs, or report progress more often.",
-      })),
-  },
-  uneven_load: { minimum: 50, examine: ({ team }) => (team ? [unevenLoad(team)] : []) },
-  /** Each model of a task type against the cheaper ones. */
-  cheaper_model: {
-    minimum: 50,
-    examine: ({ team }) => {
-      const models = team?.models ?? [];
-      return models.flatMap((dear) =>
-        models
-          .filter(({ type, costMicros }) => type === dear.type && costMicros < dear.costMicros)
-          .map((cheap) => compareModels(cheap, dear)),
-      );
-    },
-  },
-  evolve_rejected: { minimum: 8, examine: ({ changes }) => rejectedChanges(changes) },
 };
 
 /**
@@ -216,92 +176,6 @@ function dismissedOffers({ now, offers, config }: History): Examined {
       ? `\`shim config set offerMaxAgeMs ${maxAgeMs / 2}\`: old ones are then listed, and no longer offered.`
       : "They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask` asks before a brief is given.",
   });
-}
-
-interface TaskPattern extends Pick<ShareTest<PastTask>, "isHit" | "advice"> {
-  /** Verb of `Tasks of the type X ...`. */
-  readonly what: string;
-  /** End of `3 of 8 ended tasks ...`. */
-  readonly seen: string;
-  readonly more: string;
-}
-
-/** Tasks are counted, not attempts: the attempts of one task fail together. */
-function eachTaskType({ team }: History, patternOf: (history: TaskTypeHistory) => TaskPattern): Examined[] {
-  return (team?.taskTypes ?? []).map((one) => {
-    const { what, seen, more, ...test } = patternOf(one);
-    return examineShare({
-      ...test,
-      subject: one.type,
-      usual: 0.1,
-      cases: one.tasks,
-      title: `Tasks of the type ${one.type} ${what}`,
-      text: (counted) => `${counted} ended tasks ${seen}.${more}`,
-    });
-  });
-}
-
-/** One chat had more than twice the share that its capacity gives it. */
-function unevenLoad({ chats }: TeamHistory): Examined {
-  const able = chats.filter(({ capacity }) => capacity > 0);
-  const capacity = sum(able.map((one) => one.capacity));
-  const tasks = sum(able.map((one) => one.tasks));
-  const tests = able.map((one) => {
-    const fair = one.capacity / capacity;
-    return { share: one.tasks / Math.max(1, tasks), fair, pValue: atLeast(one.tasks, tasks, Math.min(1, 2 * fair)) };
-  });
-  const busiest = tests.toSorted((a, b) => a.pValue - b.pValue)[0] ?? { share: 0, fair: 0, pValue: 1 };
-  const { share, fair, pValue } = busiest;
-  return {
-    subject: "balancingIntervalMs",
-    n: able.length < minChats ? 0 : tasks,
-    pValue: Math.min(1, pValue * able.length),
-    toFinding: () => ({
-      title: "One chat does most of the work",
-      text: `Of ${tasks} tasks of the last hour one of ${able.length} chats did ${percent(share)}; its capacity is ${percent(fair)} of all.`,
-      advice:
-        "`shim team settings set balancingIntervalMs <ms>` with a shorter interval moves waiting tasks sooner; capacities and capabilities may be the cause.",
-      figures: { share, fair, chats: able.length },
-    }),
-  };
-}
-
-function toCounted({ tasks, accepted }: ModelOutcomes): Counted {
-  return { n: tasks, hits: accepted };
-}
-
-function compareModels(cheap: ModelOutcomes, dear: ModelOutcomes): Examined {
-  const n = Math.min(cheap.tasks, dear.tasks);
-  const subject = `${cheap.type}: ${cheap.model} for ${dear.model}`;
-  return {
-    subject,
-    n,
-    pValue: n === 0 ? 1 : notWorse(toCounted(cheap), toCounted(dear), margin),
-    toFinding: () => {
-      const [share, dearShare] = [cheap.accepted / cheap.tasks, dear.accepted / dear.tasks];
-      const saved = dear.costMicros - cheap.costMicros;
-      return {
-        title: `A cheaper model does as well: ${subject}`,
-        text: `Of its tasks ${percent(share)} were accepted, of the other's ${percent(dearShare)}; a task costs $${(saved / 1e6).toFixed(4)} less.`,
-        advice: "Route this task type to it, and watch the share.",
-        figures: { share, dearShare, saved },
-      };
-    },
-  };
-}
-
-function rejectedChanges(changes: readonly PastChange[]): Examined[] {
-  return [...Map.groupBy(changes, ({ rule }) => rule)].map(([rule, decided]) =>
-    examineShare({
-      subject: rule,
-      usual: 0.3,
-      cases: decided,
-      isHit: ({ isRejected }) => isRejected,
-      title: `Changes by \`shim code evolve\` are rejected: ${rule}`,
-      text: (counted) => `People rejected ${counted} changes that were about this rule.`,
-      advice: "If the rule itself is unwanted, switch it off in the project's settings.",
-    }),
-  );
 }
 
 /** Only sessions that ran with the value in force say something about it. */
@@ -422,22 +296,9 @@ function certain(examined: readonly PatternTest[]): Certain[] {
 
 /** Older rows, and those of the future after a clock was set back, are no evidence. */
 function inWindow(history: History): History {
-  const { now, windowMs, sessions, offers, team, changes } = history;
+  const { now, windowMs, sessions, offers } = history;
   const isRecent = ({ at }: { readonly at: number }): boolean => at > now - windowMs && at <= now;
-  return {
-    ...history,
-    sessions: sessions.filter(isRecent),
-    offers: offers.filter(isRecent),
-    changes: changes.filter(isRecent),
-    team: team && {
-      ...team,
-      taskTypes: team.taskTypes.map(({ type, runP95Ms, tasks }) => ({
-        type,
-        runP95Ms,
-        tasks: tasks.filter(isRecent),
-      })),
-    },
-  };
+  return { ...history, sessions: sessions.filter(isRecent), offers: offers.filter(isRecent) };
 }
 
 function toFinding(
@@ -471,15 +332,4 @@ function percent(share: number): string {
 
 function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
-}
-
-interface DecidedChange {
-  readonly at: number;
-  /** Those of the findings that the change was about. */
-  readonly rules: readonly string[];
-  readonly isAccepted: boolean;
-}
-
-export function pastChanges(decisions: readonly DecidedChange[]): PastChange[] {
-  return decisions.flatMap(({ rules, at, isAccepted }) => rules.map((rule) => ({ at, rule, isRejected: !isAccepted })));
 }

@@ -4,7 +4,7 @@ import { defaults } from "#src/contract/config.ts";
 import { opportunityPatterns, type OpportunityPattern } from "#src/contract/learning.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { findOpportunities, unsavedAgeMs } from "#src/learning/experiments/opportunities/find-opportunities.ts";
-import type { History, PastSession, TeamHistory } from "#src/learning/experiments/opportunities/history.ts";
+import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
 import { compare, outcomeOf, replay, replayReport, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
 import { withSetting } from "#src/shared/setting-keys.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -88,7 +88,7 @@ const dismissed = { at: now, ageMs: 5 * dayMs, resolution: "dismissed" } as cons
 const continued = { ...dismissed, resolution: "continued" } as const;
 
 function quiet(changes: Partial<History>): History {
-  const nothing = { sessions: [], offers: [], storeBytes: 0, team: null, changes: [] };
+  const nothing = { sessions: [], offers: [], storeBytes: 0 };
   return { now, windowMs, config: defaults, ...nothing, ...changes };
 }
 
@@ -114,19 +114,7 @@ function ofSessions(hits: number, make: (isHit: boolean) => PastSession): Partia
 
 const unsavedFor = (ms: number): PastSession => ({ at: now, session: aSession({ events: [call(0)], end: died(ms) }) });
 
-function ofTeam(changes: Partial<TeamHistory>): Partial<History> {
-  return { team: { taskTypes: [], chats: [], models: null, ...changes } };
-}
-
-function ofTasks(hits: number, what: "timeouts" | "stalls"): Partial<History> {
-  const tasks = twenty(hits, (isHit) => ({ at: now, timeouts: 0, stalls: 0, [what]: isHit ? 1 : 0 }));
-  return ofTeam({ taskTypes: [{ type: "build", tasks, runP95Ms: null }] });
-}
-
 const { maxBytes } = defaults.retention;
-const large = { type: "build", model: "large", tasks: 800, accepted: 720, costMicros: 50_000 };
-const small = { ...large, model: "small", costMicros: 5_000 };
-
 /** The fewest hits that are a finding, and a history with so many. */
 const fewest: Readonly<Record<OpportunityPattern, [number, (hits: number) => Partial<History>]>> = {
   old_checkpoint_at_death: [17, (hits) => ofSessions(hits, (isHit) => unsavedFor(isHit ? 151_000 : 150_000))],
@@ -134,11 +122,6 @@ const fewest: Readonly<Record<OpportunityPattern, [number, (hits: number) => Par
   out_of_memory_unseen: [8, (hits) => ofSessions(hits, (isHit) => lastRead("hostMemory", isHit ? 0.8 : 0.81))],
   large_store: [80, (percent) => ({ ...ofSessions(0, () => unsavedFor(0)), storeBytes: (percent / 100) * maxBytes })],
   offers_dismissed: [13, (hits) => ({ offers: twenty(hits, (isHit) => (isHit ? dismissed : continued)) })],
-  task_timeouts: [7, (hits) => ofTasks(hits, "timeouts")],
-  task_stalls: [7, (hits) => ofTasks(hits, "stalls")],
-  uneven_load: [99, (tasks) => ofTeam({ chats: [20, 20, 20, tasks].map((one) => ({ capacity: 1, tasks: one })) })],
-  cheaper_model: [692, (accepted) => ofTeam({ models: [large, { ...small, accepted }] })],
-  evolve_rejected: [13, (hits) => ({ changes: twenty(hits, (isRejected) => ({ at: now, rule: "r", isRejected })) })],
 };
 
 it.each(opportunityPatterns)("%s is found in as many cases as chance has in one month of 200, in no fewer", (one) => {

@@ -19,16 +19,9 @@ import type { Finding } from "#src/contract/machine/learning.ts";
 import { join } from "node:path";
 import { candidates } from "#src/learning/experiments/trials.ts";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
-import { pastSessions, readTeam, weeklyFacts } from "#src/machine/learning/past-sessions.ts";
+import { pastSessions, weeklyFacts } from "#src/machine/learning/past-sessions.ts";
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
-import type { Workspace } from "#src/machine/operations/operation-context.ts";
-import type { EngineOperation } from "#src/coordination/engine.ts";
-import { err } from "#src/shared/result.ts";
-import { admin } from "#harness/coordinator/engine-host.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { ask, given } from "#harness/coordinator/peers.ts";
 import { column } from "#harness/store/store-test.ts";
 
 const key = "checkpoint.everyToolCalls";
@@ -298,26 +291,4 @@ it("events have the order, the kinds and the durations of the journal; a death h
   expect(dead?.events[3]).toMatchObject({ tool: "Write", durationMs: 12 });
   expect(dead?.events[5]).toMatchObject({ tool: "Bash", durationMs: 9 });
   expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true });
-});
-
-it("a team is read with the rights of an observer", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const forbidden = err({ code: "forbidden", message: "the scope is too small" });
-  const call = async (name: EngineOperation, input: never) =>
-    name === "audit.list" ? forbidden : host.call(name, input, admin);
-  const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
-  const { incarnation } = await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
-  const self = { chat: "c1", incarnation };
-  await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
-  const { claims } = await ask(host, "tasks.claim", { self, requestId: "r1", limit: 1 });
-  const tier = { tier: "small", model: "haiku", effort: "high" } as const;
-  const route = { ...tier, band: "usual", reason: "chosen", isCounted: true } as const;
-  for (const { task, claim } of claims)
-    await ask(host, "tasks.ack", { self, task, claim, route, usage: { tokens: 100, costMicros: 5_000 } });
-  const team = given(await readTeam({ call: call as unknown as Workspace["call"] }, host.now()));
-  const haiku = { type: "test, usual", model: "haiku (high)", tasks: 1, accepted: 1, costMicros: 5_000 };
-  expect(team).toMatchObject({ models: [haiku], chats: [{ capacity: 2, tasks: 1 }] });
-  const tasks = [{ at: host.now(), timeouts: 0, stalls: 0 }];
-  expect(team.taskTypes.find(({ type }) => type === "test")).toMatchObject({ tasks });
-  expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({ type: "build", tasks: [], runP95Ms: null });
 });
