@@ -1,21 +1,20 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { toolNames } from "../../code/analysis/adapter.ts";
 import { Baseline, toBaseline } from "../../code/analysis/finding.ts";
 import { toMarkdown, toSarif, toText, type Report } from "../../code/analysis/report.ts";
-import { parseReport, type FileMutants } from "../../code/analysis/mutants.ts";
 import { Duration, File, Folder } from "../../contract/machine/operation.ts";
 import { isFolder } from "../../platform/paths.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
-import { oneLine, pluralize } from "../../shared/format.ts";
+import { pluralize } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts";
 import { trustOf } from "../../code/tool-runner/project-folder.ts";
 import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
-import { type Answer, exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
+import { exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";
@@ -60,12 +59,6 @@ export function addCommand(program: Command, cli: Cli): void {
     own: [new Option("--no-tests", "with --branch: run no tests")],
   };
   defineProgram(cli, code.command("transform"), transformation, (input) => transform(cli, input));
-  const mutants = {
-    input: MutantsInput,
-    summary: "Small changes of your code that no test notices, from a report of Stryker.",
-    rest: "files",
-  };
-  defineProgram(cli, code.command("mutants"), mutants, (input) => Promise.resolve(showMutants(cli, input)));
   addEvolve(code, cli);
 }
 
@@ -196,37 +189,4 @@ function resultText({ isIdempotent, tests, base, branch }: Transformed): string 
   if (branch === null) return `${repeat} This was a dry run: --branch leaves a branch, once the tests pass.`;
   const judged = tests === null ? "No tests were run" : `${tests.command} succeeded`;
   return `${repeat} ${judged}. It is on the branch ${branch}, from ${base.slice(0, 12)}; nothing is merged.`;
-}
-
-const MutantsInput = z.strictObject({
-  files: z.array(z.string()).default([]),
-  report: File.default("reports/mutation/mutation.json").describe("Stryker's report as JSON"),
-});
-
-/** Exit code 1 where a mutant survives. */
-function showMutants({ io }: Cli, { files: only, report }: z.infer<typeof MutantsInput>): Result<Answer> {
-  const path = resolve(io.cwd, report);
-  if (!existsSync(path))
-    return wrongUsage(`there is no report ${path}: \`npx stryker run --reporters json\` makes one.`);
-  const parsed = parseReport(readFileSync(path, "utf8"), only);
-  if (!parsed.ok) return wrongUsage(`${path}: ${parsed.error}.`);
-  const files = parsed.value;
-  const missing = only.find((name) => files.every(({ file }) => file !== name));
-  if (missing !== undefined) return wrongUsage(`${path} has no file ${missing}.`);
-  const exit = files.some(({ survivors }) => survivors.length > 0) ? exitCodes.failed : exitCodes.ok;
-  return ok({ data: { files }, text: files.flatMap(mutantLines), isVerbatim: true, exit });
-}
-
-const maxChars = 60;
-
-/** One line for each survivor, below its file. */
-function mutantLines({ file, counts, survivors }: FileMutants): string[] {
-  const { killed, timeout, survived, invalid } = counts;
-  return [
-    `${file}: ${survived} survived, ${killed + timeout} noticed by a test${invalid > 0 ? `, ${invalid} invalid` : ""}.`,
-    ...survivors.map(({ line, column, operator, before, after }) => {
-      const change = `${oneLine(before, maxChars)} -> ${oneLine(after, maxChars) || "(nothing)"}`;
-      return `  ${line}:${column}  ${operator}: ${change}`;
-    }),
-  ];
 }

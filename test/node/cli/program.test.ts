@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { aCliHome, aSeededHome, failed, holding, ids, printed, throwing } from "#harness/machine/cli-home.ts";
-import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
 import { Cli, wordsOf } from "#src/cli/cli.ts";
 import { build, withSubcommands, run } from "#src/cli/commands/program.ts";
@@ -152,29 +152,6 @@ it("fields are read as the operation's schema says, and the answer is its output
     ["workspace.join url=http://127.0.0.1:9 workspace=team token=shim_a.b", "give it with --input"],
   ]);
   expect(await home.shim("call task.list")).toMatchObject(failed(3, "Did you mean tasks.list"));
-});
-
-// Of Stryker 10.1.1.
-const recorded = join(import.meta.dirname, "../../harness/analysis/recorded.json");
-const { stryker } = JSON.parse(readFileSync(recorded, "utf8")) as { stryker: string };
-
-it("a report of Stryker is read: survivors fail, and what is no report is refused", async () => {
-  const home = aCliHome();
-  expect(await home.shim("code mutants")).toMatchObject(failed(2, "npx stryker run --reporters json"));
-  write(home.project, { "reports/mutation/mutation.json": stryker, "other.json": "{}" });
-  const out = holding("3:7  ConditionalExpression: price < 0 ->");
-  expect(await home.shim("code mutants src/price.ts")).toMatchObject({ code: 1, out });
-  expect(await home.json("code mutants")).toMatchObject({ files: [{ file: "src/price.ts" }] });
-  expect(await home.shim("code mutants src/none.ts")).toMatchObject(failed(2, "has no file src/none.ts"));
-  expect(await home.shim("code mutants --report other.json")).toMatchObject(failed(2, "another form"));
-  const location = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } };
-  const mutant = { id: "1", mutatorName: "Boolean", replacement: "y", location };
-  for (const [code, status] of ["Killed", "Survived"].entries()) {
-    const report = { files: { "a.ts": { source: "x", mutants: [{ ...mutant, status }] } } };
-    write(home.project, { "one.json": JSON.stringify(report) });
-    const found = { code, out: holding(`a.ts: ${code} survived`) };
-    expect(await home.shim("code mutants --report one.json")).toMatchObject(found);
-  }
 });
 
 it("a duration is numbers with units; a moment is so long ago, a day, or ISO 8601; anything else is none", () => {

@@ -2,7 +2,6 @@ import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSyn
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
-import { parseReport } from "#src/code/analysis/mutants.ts";
 import { Report } from "#src/code/analysis/report.ts";
 import { runTool } from "#src/code/tool-runner/run-tool.ts";
 import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
@@ -276,18 +275,4 @@ it("only the worker's machine gives trust: a payload that asks for it fails for 
   expect(await states(payload, { ...payload, trust: true })).toEqual(["dead", "dead"]);
   Object.assign(home.runtime, { config: { ...home.runtime.config, analysis: { trusted: [home.project] } } });
   expect(await states(payload, { ...payload, trust: true })).toEqual(["done", "dead"]);
-});
-
-it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, ignored ones are left out", () => {
-  const location = { start: { line: 2, column: 1 }, end: { line: 2, column: 2 } };
-  const states = ["Ignored", "NoCoverage", "CompileError", "RuntimeError", "Pending", "Timeout", "Killed"];
-  const mutants = states.map((status) => ({ mutatorName: "M", replacement: "b", status, location }));
-  const earlier = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } };
-  const first = { mutatorName: "N", replacement: "b", status: "Survived", location: earlier };
-  const counts = { killed: 1, timeout: 1, survived: 2, invalid: 2 };
-  const uncovered = { line: 2, column: 1, operator: "M", before: "a", after: "b" };
-  const survivors = [{ line: 1, operator: "N", before: "x" }, uncovered];
-  const text = JSON.stringify({ files: { "a.ts": { source: "x\na", mutants: [...mutants, first] } } });
-  expect(parseReport(text, ["a.ts"])).toMatchObject({ ok: true, value: [{ counts, survivors }] });
-  expect(parseReport("<html>", [])).toEqual({ ok: false, error: "Stryker's report is no JSON" });
 });
