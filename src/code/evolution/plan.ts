@@ -159,7 +159,7 @@ export function evolveOptions(
   });
 }
 
-/** A measurement takes longer than a chat may be silent, so the command registers again each time. */
+/** A measurement takes longer than a chat may be silent, so the command registers each time. */
 async function reserveAsCommand(workspace: Workspace, top: string, paths: readonly string[]): Promise<Result<Release>> {
   const self = await workspace.self();
   if (!self.ok) return self;
