@@ -173,7 +173,7 @@ function waitsForIn(progress: string | null): WaitsFor | null {
 
 const waitsForKinds = ["permission", "dialog", "prompt"] as const;
 
-const waitsForWords: Readonly<Record<WaitsFor, string>> = {
+export const waitsForWords: Readonly<Record<WaitsFor, string>> = {
   permission: "your permission",
   dialog: "your answer",
   prompt: "your next prompt",

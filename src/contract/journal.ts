@@ -5,6 +5,7 @@ import {
   FileNote,
   FileStamp,
   GitPosition,
+  Life,
   Predecessor,
   stored,
   TodoItem,
@@ -86,6 +87,10 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   /** Texts that a compaction had dropped, as the chat received them from SHIM. */
   entry("given_back", { text }),
   entry("turn_end", {}),
+  /** The client asks its user, or waits for the next prompt. `call`: id of the one that waits. */
+  entry("asks", { for: Life.shape.asks.unwrap().shape.for, call: z.exactOptional(text) }),
+  /** The user has answered: from elsewhere, or what was asked for is seen to run. */
+  entry("answered", {}),
   /** The client wrote that the user stopped the model. */
   entry("interrupted", {}),
   entry("continues", Predecessor.shape),

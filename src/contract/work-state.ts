@@ -67,9 +67,6 @@ export type ApprovedPlan = Readonly<z.infer<typeof ApprovedPlan>>;
 const ToolRun = stored({ id: text, name: text, input: text, startedAt: number });
 export type ToolRun = Readonly<z.infer<typeof ToolRun>>;
 
-const CutOffRun = stored({ ...ToolRun.shape, cutOffAt: number });
-export type CutOffRun = Readonly<z.infer<typeof CutOffRun>>;
-
 /** A call that has ended. */
 const EndedCall = stored({
   name: text,
@@ -83,6 +80,44 @@ const EndedCall = stored({
 export type EndedCall = Readonly<z.infer<typeof EndedCall>>;
 
 const flag = z.exactOptional(z.literal(true));
+
+/** A call of which no end was seen. `isLost`: the client that made it runs no more. */
+const OpenCall = stored({ ...ToolRun.shape, isLost: flag });
+export type OpenCall = Readonly<z.infer<typeof OpenCall>>;
+
+/** `unseen`: something else shows that the turn is over. `text`: of a failure. */
+const TurnEnd = stored({
+  at: number,
+  how: z.enum(["done", "interrupted", "failed", "unseen"]),
+  text: z.exactOptional(text),
+  limit: z.exactOptional(stored({ resetsAtMs: z.nullable(number) })),
+});
+
+/** The user is asked for leave for a call, for an answer, or for the next prompt. */
+const Ask = stored({
+  for: z.enum(["permission", "dialog", "prompt"]),
+  at: number,
+  /** Id of the call that waits. */
+  call: z.exactOptional(text),
+});
+
+/** Where a chat stands: its turn, the calls of it, and what it waits for. Times are epoch ms. */
+export const Life = stored({
+  turn: z.nullable(
+    stored({
+      /** Time of its prompt, or of the first work where no prompt began it. */
+      beganAt: number,
+      /** Whether the chat has said or called anything since the newest prompt. */
+      isAnswered: z.boolean(),
+      over: z.nullable(TurnEnd),
+    }),
+  ),
+  calls: z.array(OpenCall).readonly(),
+  /** Calls of this turn that were interrupted, oldest first. */
+  stopped: z.array(stored({ ...ToolRun.shape, stoppedAt: number })).readonly(),
+  asks: z.nullable(Ask),
+});
+export type Life = Readonly<z.infer<typeof Life>>;
 
 /** One command of a call that cannot be undone. */
 export const EffectNote = stored({
@@ -182,7 +217,6 @@ export const WorkState = stored({
   firstWords: remarks,
   answers: z.array(DialogAnswer).readonly(),
   files: z.array(FileNote).readonly(),
-  runningTools: z.array(ToolRun).readonly(),
   /** Newest calls that have ended, and the newest with an output, in the order of their ends. */
   calls: z.array(EndedCall).readonly(),
   /** Commands and sub-agents that run in the background, by what is known. */
@@ -193,15 +227,7 @@ export const WorkState = stored({
   names: z.exactOptional(texts),
   /** The client's newest account of the session for a user who was away. */
   recap: z.exactOptional(Remark),
-  /** Calls of this turn that were interrupted, oldest first. */
-  cutOff: z.array(CutOffRun).readonly(),
-  /** Last failure of the client itself. */
-  failure: z.nullable(Remark),
-  /** Epoch ms of the last end and the last interruption of a turn. */
-  turnEndedAt: z.nullable(number),
-  interruptedAt: z.nullable(number),
-  /** Epoch ms at which another client went on with the session; absent: none has. */
-  resumedAt: z.exactOptional(number),
+  life: Life,
   compactSummary: maybeText,
   compactions: number,
   plan: z.nullable(ApprovedPlan),

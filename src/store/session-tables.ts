@@ -3,16 +3,11 @@ import type { JournalKind } from "../contract/journal.ts";
 import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
 import type { SettingValue } from "../contract/replay.ts";
 import type { MachineTrial } from "../contract/learning.ts";
+import { turnBoundSql } from "../contract/turn-kinds.ts";
 import type { RemoteAnswer, TestRun } from "../contract/verification.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
 import type { Sql } from "../shared/sql.ts";
 import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
-
-export interface Waiting {
-  readonly for: "permission" | "dialog" | "prompt";
-  /** Epoch ms. */
-  readonly since: number;
-}
 
 export type Recovery = "offered" | "recovered" | "dismissed";
 
@@ -65,7 +60,6 @@ export const sessionColumns = {
   toolCalls: integer().default(0),
   toolErrors: integer().default(0),
   readings: json<Readings>().default({}),
-  waiting: json<Waiting>().nullable(),
   /** Highest risk level covered by a checkpoint, and a higher one that awaits its checkpoint. */
   riskMark: json<RiskMark>().default({ covered: "safe", pending: null, belowAt: null }),
   /** Newest sign of work: a hook event, a tool call, growth of the transcript. */
@@ -221,17 +215,19 @@ export const sessionTables = [
   verifications,
 ];
 
+/** Ends of turns of every kind. */
+export const turnIndex = `CREATE INDEX IF NOT EXISTS journal_bounds ON journal (session, seq) WHERE ${turnBoundSql}`;
+
 export const sessionIndexes: readonly string[] = [
   "CREATE INDEX sessions_open ON sessions (startedAt) WHERE endedAt IS NULL AND recovery IS NULL",
   "CREATE INDEX sessions_of_project ON sessions (project, lastSeenAt)",
   "CREATE INDEX sessions_offered ON sessions (recoveryBy) WHERE recovery = 'offered'",
   "CREATE INDEX sessions_not_known_dead ON sessions (lastSeenAt) WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL",
-  "CREATE INDEX sessions_waiting ON sessions (lastSeenAt) WHERE waiting IS NOT NULL",
   "CREATE UNIQUE INDEX journal_keys ON journal (session, key)",
   "CREATE INDEX journal_by_session ON journal (session, seq)",
   // A turn may hold thousands of entries.
   "CREATE INDEX journal_prompts ON journal (session, seq) WHERE kind = 'prompt'",
-  "CREATE INDEX journal_turns ON journal (session, seq) WHERE kind IN ('prompt', 'turn_end', 'failure')",
+  turnIndex,
   "CREATE UNIQUE INDEX checkpoints_ids ON checkpoints (id)",
   "CREATE INDEX checkpoints_by_session ON checkpoints (session, seq)",
   "CREATE INDEX checkpoints_turns ON checkpoints (session, journalSeq) WHERE trigger IN ('turn', 'before_tool')",

@@ -15,6 +15,7 @@ import {
   recordingTables,
   sessionIndexes,
   sessionTables,
+  turnIndex,
 } from "./session-tables.ts";
 import {
   LostWritesError,
@@ -52,6 +53,12 @@ export const migrations: readonly Migration[] = [
     ],
   },
   { id: 2, name: "images of files", statements: [fileImages.ddl, fileImageIndex] },
+  {
+    id: 3,
+    name: "the journal says where a chat stands",
+    statements: ["DROP INDEX IF EXISTS journal_turns", "DROP INDEX IF EXISTS sessions_waiting", turnIndex],
+    minReader: 3,
+  },
 ];
 
 export interface StoreOptions {

@@ -25,7 +25,7 @@ const maxLineChars = 16 * 1024 * 1024;
 
 /** Columns that are valid on other machines, so none of its processes. */
 const exported = {
-  session: sessions.without("machine", "owner", "waiting", "riskMark", "workedAt", "deathAt"),
+  session: sessions.without("machine", "owner", "riskMark", "workedAt", "deathAt"),
   journal: journal.without("kind", "body"),
   checkpoint: checkpoints.without("seq", "rawBytes", "body"),
   signal: signals,

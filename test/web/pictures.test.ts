@@ -114,7 +114,7 @@ function seedDay(home: CliHome): string[] {
 function settle(sql: Sql, id: string, is: string, end: number, now: number): void {
   if (is === "ended") sessions.end(sql, end, id, "prompt_input_exit");
   if (is === "permission" || is === "dialog")
-    sessions.setWaiting(sql, id, { for: is, since: now - (is === "dialog" ? 14 : 3) * minute });
+    journal.append(sql, id, now - (is === "dialog" ? 14 : 3) * minute, "asks", { kind: "asks", for: is });
   const detail = "Its process vanished; no orderly end was seen.";
   const unsaved = { readings: {}, checkpointAgeMs: 20_000, unsavedEvents: 0, unsavedToolCalls: 0 };
   if (is === "died") crashes.insert(sql, { session: id, at: end, cause: "killed", detail, ...unsaved });

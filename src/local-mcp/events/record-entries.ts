@@ -1,5 +1,6 @@
 import type { HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import { callKinds, turnBounds, turnEnds } from "../../contract/turn-kinds.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
@@ -8,7 +9,8 @@ import { recordAssistant } from "../../machine/transcripts/record-transcript.ts"
 import { noteCompaction } from "../../machine/recovery/given-context.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
 import { pathOf } from "../../machine/sessions/entries.ts";
-import { entriesOf } from "../../machine/sessions/hook-entries.ts";
+import * as life from "../../machine/life/row.ts";
+import { describeInput, entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import * as prompts from "../../machine/sessions/prompts.ts";
 import type { SessionChange } from "../../machine/sessions/sessions.ts";
@@ -44,7 +46,8 @@ export function recordEntries(
   for (const { key, entry } of entries) {
     // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
     if (words !== "" && !journal.has(sql, id, key)) recordAssistant(sql, id, now, words);
-    const noted = withEffects(recording, withStamp(entry, isLate), verdict, effects);
+    const known = entry.kind === "asks" ? withCall(recording, entry) : withStamp(entry, isLate);
+    const noted = withEffects(recording, known, verdict, effects);
     // A call that is reported after its end no longer runs.
     const end = entry.kind === "tool_start" ? `end:${entry.id}` : undefined;
     const isFirst =
@@ -96,10 +99,24 @@ function withLimit(incoming: IncomingEvent): IncomingEvent {
 function turnId(sql: Sql, { event, input }: Pick<IncomingEvent, "event" | "input">, id: string): string {
   const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
   if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;
+  if (event === "Notification" || event === "PermissionRequest")
+    return `${seqOfNewest("start", ...turnBounds, ...callKinds)}`;
   if (event === "PostCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacting")}`;
   if (input.prompt_id !== undefined) return input.prompt_id;
-  return `after:${event === "UserPromptSubmit" ? seqOfNewest("turn_end", "failure") : journal.newestPromptSeq(sql, id)}`;
+  return `after:${event === "UserPromptSubmit" ? seqOfNewest(...turnEnds) : journal.newestPromptSeq(sql, id)}`;
 }
+
+/** Few clients say which call waits for leave: the one of this input, else the only open one. */
+function withCall({ sql, session, incoming: { input } }: Recording, asks: Asks): Asks {
+  if (asks.for !== "permission" || asks.call !== undefined) return asks;
+  const open = life.read(sql, session.id)?.calls.filter(({ isLost }) => !isLost) ?? [];
+  const shown = input.tool_name === undefined ? null : describeInput(input.tool_input);
+  const asking = shown === null ? open : open.filter((call) => call.input === shown);
+  const [call] = asking;
+  return call === undefined || asking.length > 1 ? asks : { ...asks, call: call.id };
+}
+
+type Asks = Extract<JournalEntry, { readonly kind: "asks" }>;
 
 /** Adds size and time, so that another's later edit shows before any hash. */
 function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {

@@ -10,7 +10,6 @@ import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
 import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/given-context.ts";
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
-import { updateWaiting } from "../../machine/sessions/activity.ts";
 import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
@@ -272,7 +271,6 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
     isAlive: isSignOfLife && before !== null && sessions.isOver(before),
     isWork: event !== "Notification" && event !== "PermissionRequest",
   });
-  if (!isLate) updateWaiting(sql, now, event, input, session);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
   return { session, before };
 }

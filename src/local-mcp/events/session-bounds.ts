@@ -1,3 +1,4 @@
+import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
 import { currentState } from "../../machine/checkpoints/capture.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
 import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
@@ -14,6 +15,7 @@ import { causeOf, hasContent, isDead } from "../../machine/recovery/incomplete/d
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
 import { closedReason, hasOpenWork, isClosed, isClosedWithNothingOpen } from "../../machine/sessions/activity.ts";
+import * as life from "../../machine/life/row.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -75,7 +77,7 @@ function keyOf(sql: Sql, sessionId: string, reason: string, last: journal.Journa
   return `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
 }
 
-const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;
+const turnKinds = [...turnBounds, ...callKinds];
 
 interface End {
   readonly reason: string;
@@ -90,8 +92,7 @@ const anyReason = "exit";
 /** @returns null for a normal end, also of a chat without a prompt */
 function detachReason(sql: Sql, runtime: Runtime, id: string, { reason, last }: End): string | null {
   if (!last || (reason !== askedReason && reason !== anyReason)) return null;
-  const isOver = last.entry.kind === "turn_end" || (reason === anyReason && isInterrupted(sql, id));
-  if (!isOver) return sessions.interruptedReason;
+  if (!isTurnOver(sql, runtime.now(), id, reason)) return sessions.interruptedReason;
   if (reason === anyReason) return null;
   // The ordinary end of a run has the same reason as a closed terminal.
   if (isWithoutUser(runtime.env)) return null;
@@ -100,10 +101,10 @@ function detachReason(sql: Sql, runtime: Runtime, id: string, { reason, last }: 
   return closedReason(isOpen || isCutOff(sql, id, last, runtime.now()));
 }
 
-/** A tool that the user cancels ends its turn without an event: the transcript has it. */
-function isInterrupted(sql: Sql, id: string): boolean {
-  const [last] = journal.newest(sql, id, ["prompt", "turn_end", "interrupted"], 1);
-  return last?.entry.kind === "interrupted";
+/** A client that is asked to end in mid-turn may write that its user has interrupted it. */
+function isTurnOver(sql: Sql, now: number, id: string, reason: string): boolean {
+  const over = life.read(sql, id)?.turn?.over;
+  return over?.how === "done" || (over?.how === "interrupted" && (reason === anyReason || now - over.at > hangUpMs));
 }
 
 /** A user cannot read an answer and close the terminal within this time. */

@@ -8,8 +8,9 @@ import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { isOwnerGone } from "../../machine/recovery/incomplete/deaths.ts";
 import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
-import { isClosed, waitingSessions } from "../../machine/sessions/activity.ts";
-import * as journal from "../../machine/sessions/journal.ts";
+import { isClosed } from "../../machine/sessions/activity.ts";
+import { waitingSessions } from "../../machine/life/questions.ts";
+import * as life from "../../machine/life/row.ts";
 import * as recoveries from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { openConflicts } from "../../machine/team/conflicts.ts";
@@ -67,13 +68,13 @@ const pushReaders: Readonly<Record<PushKind, (sql: Sql, runtime: Runtime) => Use
 };
 
 function findWaiting(sql: Sql, { processes }: Runtime): UserNotification[] {
-  return waitingSessions(sql, processes, null).flatMap((session): UserNotification[] => {
-    const { id, waiting } = session;
+  return waitingSessions(sql, processes, null).flatMap(({ session, asks }): UserNotification[] => {
     // At an idle prompt a chat is done.
-    if (waiting === null || waiting.for === "prompt") return [];
+    if (asks.for === "prompt") return [];
+    const { id } = session;
     const title = sessions.displayTitle(session);
-    const text = `${quotedTitle(title)} ${stateTexts[waiting.for]}`;
-    return [{ event: "waits", key: `waits:${id}:${waiting.since}`, session: id, title, text }];
+    const text = `${quotedTitle(title)} ${stateTexts[asks.for]}`;
+    return [{ event: "waits", key: `waits:${id}:${asks.at}`, session: id, title, text }];
   });
 }
 
@@ -86,12 +87,13 @@ const minTurnMs = 60_000;
 function findDone(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;
-    const [end] = journal.newest(sql, id, ["turn_end"], 1);
-    const prompt = journal.newestPrompt(sql, id);
-    const isLong = end !== undefined && prompt !== null && end.at - prompt.at >= minTurnMs;
-    if (!isLong || end.seq < prompt.seq || !isWithin(runtime.now() - end.at, maxEventAgeMs)) return [];
+    const turn = life.read(sql, id)?.turn;
+    if (turn?.over?.how !== "done" || turn.over.at - turn.beganAt < minTurnMs) return [];
+    if (!isWithin(runtime.now() - turn.over.at, maxEventAgeMs)) return [];
     const title = sessions.displayTitle(session);
-    return [{ event: "done", key: `done:${id}:${end.seq}`, session: id, title, text: `${quotedTitle(title)} is done` }];
+    return [
+      { event: "done", key: `done:${id}:${turn.over.at}`, session: id, title, text: `${quotedTitle(title)} is done` },
+    ];
   });
 }
 
@@ -218,7 +220,7 @@ function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
     const title = sessions.displayTitle(session);
     const hint = limitLine(sql, runtime, session);
     const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
-    return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.seq}`, session: id, title, text }];
+    return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.at}`, session: id, title, text }];
   });
 }
 

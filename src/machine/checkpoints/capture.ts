@@ -10,6 +10,8 @@ import { readHead } from "../../snapshots/git-head.ts";
 import { mayBeProject } from "../../snapshots/work-tree.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 import { snapshots } from "../../store/session-tables.ts";
+import { newLife } from "../life/life.ts";
+import * as life from "../life/row.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { recordSettings } from "../sessions/session-settings.ts";
@@ -178,7 +180,14 @@ function foldJournal(
   for (;;) {
     const rows = journal.list(sql, sessionId, journalSeq).filter(({ seq }) => seq <= lastSeq);
     const newest = rows.at(-1);
-    if (!newest) return { ...base, state, journalSeq };
+    if (!newest) {
+      const before = { life: base.state.life, seq: base.journalSeq };
+      return {
+        ...base,
+        state: { ...state, life: life.read(sql, sessionId, before, journalSeq) ?? newLife },
+        journalSeq,
+      };
+    }
     const folded = foldWithinBudget(state, rows);
     state = folded.state;
     unread.push(...folded.unread.map((seq) => ({ sessionId, seq })));
@@ -260,7 +269,8 @@ function presentState(runtime: Runtime, basis: CaptureBasis, { trigger, notes }:
 
 function isEmpty(state: WorkState): boolean {
   const { git: _git, firstGit: _first, writtenGit: _written, continues: _continues, statedAt: _times, ...rest } = state;
-  return Object.values(rest).every(
+  const { life: stands, ...work } = rest;
+  return [...Object.values(work), stands.turn, stands.calls].every(
     (value) => value === null || value === 0 || (Array.isArray(value) && value.length === 0),
   );
 }

@@ -1,5 +1,6 @@
 import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
+import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as journal from "../sessions/journal.ts";
 import { isEdited } from "../sessions/work-state.ts";
@@ -26,13 +27,12 @@ export interface ReadCall extends ChangingCall {
   readonly backgroundUntil: number | null;
 }
 
-const turnEnds = ["turn_end", "interrupted", "failure", "end", "detached"] as const;
 /** Between the end of a call and its event, in ms. */
 const eventDelayMs = 1_000;
 
 /** In the order of their starts. @param limit of the rows that are read, from the newest */
 export function readCalls(sql: Sql, session: string, limit = Number.MAX_SAFE_INTEGER): ReadCall[] {
-  const kinds = ["tool_start", "tool_end", "tool_error", "prompt", "background_end", ...turnEnds] as const;
+  const kinds = [...callKinds, ...turnBounds, "background_end", "end", "detached"] as const;
   const calls = new Calls();
   for (const row of journal.newest(sql, session, kinds, limit).toReversed()) calls.add(row);
   return calls.list();

@@ -1,10 +1,12 @@
 import type { ListedCheckpoint } from "../../contract/machine/sessions.ts";
+import { turnBoundSql } from "../../contract/turn-kinds.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { checkpoints } from "../../store/session-tables.ts";
+import { toState } from "../life/stored-state.ts";
 import { lastRequest } from "../sessions/work-state.ts";
 
 /** Without its body, which may be large. */
@@ -35,7 +37,7 @@ export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
 export function hasTurnStart(sql: Sql, sessionId: string): boolean {
   const query = `SELECT 1 FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id
     WHERE c.session = ? AND c.journalSeq >= coalesce((SELECT max(seq) FROM journal
-        WHERE session = c.session AND kind IN ('prompt', 'turn_end', 'failure')), 0) AND c.trigger IN ('turn', 'before_tool')
+        WHERE session = c.session AND ${turnBoundSql}), 0) AND c.trigger IN ('turn', 'before_tool')
       AND coalesce(s.state, '') <> 'running' LIMIT 1`;
   return sql.all(query, sessionId).length > 0;
 }
@@ -73,7 +75,7 @@ export function findState(sql: Sql, seq: number): WorkState | null {
 function unpackState({ body, hash }: RowOf<typeof bodies>): WorkState | null {
   try {
     // The hash proves that these are the bytes that encode() made of a WorkState.
-    return decode(body, hash) as WorkState;
+    return toState(decode(body, hash));
   } catch {
     return null;
   }

@@ -15,6 +15,7 @@ import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
+import { life } from "../life/life.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { latestSettings } from "../sessions/session-settings.ts";
@@ -86,19 +87,20 @@ function toEvents(rows: readonly journal.JournalRow[], clock: Clock): ReplayEven
   let state = emptyState;
   return rows.map((row) => {
     const before = state;
-    state = fold(before, [row]);
+    state = { ...fold(before, [row]), life: life(before.life, [row]) };
     const same = isSameState(before, state) ? { isSame: true as const } : {};
     return { at: toTime(row.at), ...eventOf(row.entry), ...same };
   });
 }
 
-/** Apart from running tools: they end, and then it is the same again. */
+function shown(state: WorkState, name: keyof WorkState): unknown {
+  return name === "life" ? state.life.turn?.over : state[name];
+}
+
+/** Apart from running calls: they end, and then it is the same again. */
 function isSameState(one: WorkState, other: WorkState): boolean {
   const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof WorkState>;
-  names.delete("runningTools");
-  return [...names].every(
-    (name) => one[name] === other[name] || JSON.stringify(one[name]) === JSON.stringify(other[name]),
-  );
+  return [...names].every((name) => JSON.stringify(shown(one, name)) === JSON.stringify(shown(other, name)));
 }
 
 function eventOf(entry: JournalEntry): Omit<ReplayEvent, "at"> {

@@ -4,6 +4,8 @@ import type { Sql } from "../../shared/sql.ts";
 import { visible } from "../../shared/visible-text.ts";
 import { crashes } from "../../store/session-tables.ts";
 import { causeText } from "../../contract/chat-state.ts";
+import * as life from "../life/row.ts";
+import type { TurnBound } from "../../contract/turn-kinds.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -38,8 +40,8 @@ function toLane(sql: Sql, runtime: Runtime, { session, since, conflicts }: LaneO
   const stops = deaths.map(({ at }) => ({ at, kind: "stop" as const }));
   const turns = [...journal.newestTurns(sql, id), ...stops].toSorted((a, b) => a.at - b.at);
   const until = isAlive ? now : (session.endedAt ?? session.workedAt ?? session.lastSeenAt);
-  const waiting = isAlive ? session.waiting : null;
-  const spans = toSpans([...turns, ...(waiting ? [{ at: waiting.since, kind: "turn_end" as const }] : [])], until);
+  const asks = isAlive ? (life.read(sql, id)?.asks ?? null) : null;
+  const spans = toSpans([...turns, ...(asks ? [{ at: asks.at, kind: "turn_end" as const }] : [])], until);
   const shown = joined(spans, (now - since) / parts).filter(({ to }) => to >= since);
   const marks = [
     ...deaths.map(({ at, cause }) =>
@@ -101,7 +103,7 @@ interface Span {
 
 interface Turn {
   readonly at: number;
-  readonly kind: "prompt" | "turn_end" | "failure" | "stop";
+  readonly kind: TurnBound | "stop";
 }
 
 /** A prompt begins work, the end of its turn begins a wait, and a death ends both. */

@@ -11,8 +11,10 @@ import type { Sql } from "../../shared/sql.ts";
 import { revealed } from "../../shared/visible-text.ts";
 import { endRequests } from "../recovery/incomplete/deaths.ts";
 import { isAlive } from "../recovery/session-state.ts";
-import { factsOf } from "../sessions/activity.ts";
+import { isInTurn } from "../life/questions.ts";
+import * as life from "../life/row.ts";
 import { digest } from "../sessions/entries.ts";
+import * as journal from "../sessions/journal.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import * as news from "../sessions/news.ts";
 import { foldedText } from "../sessions/request-text.ts";
@@ -59,7 +61,7 @@ export const requestHandlers = {
     const at = runtime.now();
     // No answer is given that is not recorded.
     const entry = runtime.store.write((sql) => {
-      if (isLast(runtime, found.value)) sessions.setWaiting(sql, session, null);
+      if (isLast(runtime, found.value)) journal.append(sql, session, at, `answered:${id}`, { kind: "answered" });
       return audit.append(sql, at, { kind: "request.answered", session, by, result: resultOf(decision, "sent") });
     });
     const sent = { behavior: decision, ...omitUndefined({ message: words }) };
@@ -81,8 +83,8 @@ export const requestHandlers = {
     const comes = runtime.store.write((sql) => {
       news.add(sql, now, session.id, key, { kind: "user_message", by, text: redact(text).text });
       audit.append(sql, now, { kind: "message.sent", session: session.id, by, result: "done" });
-      const isInTurn = factsOf(sql, session, { isDead: false, now }).isInTurn === true;
-      return isInTurn && adapterOf(session.client)?.continuesAtStop === true ? ("stop" as const) : ("prompt" as const);
+      const isWorking = isInTurn(life.read(sql, session.id)) === true;
+      return isWorking && adapterOf(session.client)?.continuesAtStop === true ? ("stop" as const) : ("prompt" as const);
     });
     return ok({ session: session.id, comes });
   },

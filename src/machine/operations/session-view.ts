@@ -1,3 +1,4 @@
+import { waitsForWords } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { pickFields } from "../../shared/json-fields.ts";
@@ -17,6 +18,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
+import * as life from "../life/row.ts";
 import { shownPrompt } from "../sessions/prompts.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { assess } from "../../learning/policy/risk.ts";
@@ -57,7 +59,7 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
     machine: null,
     isAlive: isLiving,
     checkpoints: checkpointRows.count(sql, { session: session.id }),
-    ...(isLiving ? factsAlive(runtime, session) : factsOver(sql, runtime, session)),
+    ...(isLiving ? factsAlive(sql, runtime, session) : factsOver(sql, runtime, session)),
   };
 }
 
@@ -96,8 +98,9 @@ const noCause = { cause: null, causeDetail: null };
 
 type LivingFacts = Pick<SessionView, "risk" | "waitingSince" | "cause" | "causeDetail">;
 
-function factsAlive({ config, now }: Runtime, { readings, waiting }: Session): LivingFacts {
-  return { ...noCause, risk: assess(readings, config.risk, now()), waitingSince: waiting?.since ?? null };
+function factsAlive(sql: Sql, { config, now }: Runtime, { id, readings }: Session): LivingFacts {
+  const waitingSince = life.read(sql, id)?.asks?.at ?? null;
+  return { ...noCause, risk: assess(readings, config.risk, now()), waitingSince };
 }
 
 function factsOver(sql: Sql, { processes }: Runtime, session: Session): LivingFacts {
@@ -262,6 +265,8 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, shorten: Shorten
       ...(count > 0 ? [unreadParts(count, "of the transcript")] : []),
       ...(isBranched ? ["the transcript goes on along two branches"] : []),
     ].join("; "),
+  asks: ({ for: what }) => `waits for ${waitsForWords[what]}`,
+  answered: () => "the user answered",
   turn_end: () => "answer complete",
   interrupted: () => "interrupted by the user",
   plan: ({ text }, shorten) => `user approved a plan: ${shorten(text)}`,

@@ -13,7 +13,8 @@ import { ok } from "../../shared/result.ts";
 import { limitLine } from "../usage/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readState } from "../recovery/session-state.ts";
-import { hasDied, silentSessions, waitingSessions } from "../sessions/activity.ts";
+import { silentSessions, waitingSessions } from "../life/questions.ts";
+import { hasDied } from "../sessions/activity.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../signals/observe.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
@@ -159,7 +160,8 @@ function shownConflicts(sql: Sql, runtime: Runtime, session: string): ChatStatus
 
 function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatStatus, "waits" | "stuck"> {
   const { processes, now } = runtime;
-  const found = [...waitingSessions(sql, processes, except), ...silentSessions(sql, processes, now(), except)];
+  const waiting = waitingSessions(sql, processes, except).map(({ session }) => session);
+  const found = [...waiting, ...silentSessions(sql, processes, now(), except)];
   const states = new Map(found.map((one) => [one.id, readState(sql, runtime, one).state]));
   const count = (state: ChatState): number => [...states.values()].filter((one) => one === state).length;
   return { waits: count("waits"), stuck: count("stuck") };

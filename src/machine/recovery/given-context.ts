@@ -1,3 +1,4 @@
+import { callKinds } from "../../contract/turn-kinds.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -36,9 +37,6 @@ const goAhead = new RegExp(
   "iu",
 );
 
-/** Kinds of entries that show work of the chat's own. */
-const workKinds = ["tool_start", "tool_end", "tool_error"] as const;
-
 /**
  * Takes the session that the chat was offered when the user's words do, so that no tool has
  * to be called for it. Runs before the prompt is stored.
@@ -66,7 +64,7 @@ function isGoAhead(prompt: string): boolean {
 
 /** In a chat with work of its own the same words mean that work. */
 function hasBegun(sql: Sql, chat: string): boolean {
-  return journal.newest(sql, chat, workKinds, 1).length > 0 || journal.newest(sql, chat, ["prompt"], 2).length > 1;
+  return journal.newest(sql, chat, callKinds, 1).length > 0 || journal.newest(sql, chat, ["prompt"], 2).length > 1;
 }
 
 function acceptedLine(title: string | null, shortId: string): string {

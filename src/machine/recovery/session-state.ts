@@ -13,7 +13,8 @@ import type { CrashCause } from "../../contract/readings.ts";
 import { isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { activityOf, factsOf, isClosedWithNothingOpen } from "../sessions/activity.ts";
+import { activityOf, factsOf } from "../life/questions.ts";
+import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import {
@@ -116,8 +117,13 @@ function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, known
   const { processes } = machine;
   const now = machine.now();
   if (!isDead(session, processes, now)) {
-    const activity = activityOf(factsOf(sql, session, { isDead: false, now }));
-    return { is: "alive", activity, waitsFor: session.waiting?.for ?? null, isDraining: known.isDraining };
+    const facts = factsOf(sql, session, { isDead: false, now });
+    return {
+      is: "alive",
+      activity: activityOf(facts),
+      waitsFor: facts.life?.asks?.for ?? null,
+      isDraining: known.isDraining,
+    };
   }
   const isSeen = session.owner !== null && !isInOtherNamespace(processes, session.owner);
   if (!isSeen && session.detachedAt === null) return { is: "silent", silenceMs: now - session.lastSeenAt };

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { shellCommandOf } from "../../clients/adapter/tools.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import {
@@ -45,6 +46,8 @@ export function withEffects(runs: readonly EffectRun[], at: number, entry: Journ
     return runs.map((run) => Object.assign({}, run, { isEarlier: true as const }));
   if (entry.kind === "exited" && entry.exitCode === 0)
     return runs.map((run) => (run.call === entry.id && run.shows ? Object.assign({}, run, endOf(run, ended)) : run));
+  if (entry.kind === "asks")
+    return runs.map((run) => (run.call === entry.call ? Object.assign({}, run, { asked: true as const }) : run));
   if (!isCall(entry)) return runs;
   const known = runs.filter(({ call }) => call === entry.id);
   const notes: readonly EffectNote[] = entry.effects ?? known;
@@ -71,6 +74,7 @@ function endOf({ shows }: EffectNote, entry: EndEntry): Ended {
   if (entry.kind !== "tool_error") return {};
   const error = entry.text.slice(0, limits.error);
   if (entry.isRefused) return { outcome: "refused" };
+  if (isRefusal(entry.text)) return { outcome: "refused", error };
   const isStopped = interruptedOutput.test(entry.text) || timedOut.test(error);
   const isFailed = !isStopped && (shows === "all" || shows === "failure");
   return { outcome: isFailed ? "failed" : "unknown", error };
@@ -85,7 +89,7 @@ export function outcomeText(run: EffectRun): string {
   const { outcome, error, asked } = run;
   const quoted = error === undefined ? "" : `: ${oneLine(error)}`;
   if (outcome === "done") return "done";
-  if (outcome === "refused") return "refused by SHIM, not run";
+  if (outcome === "refused") return `refused by ${error === undefined ? "SHIM" : "the user"}, not run`;
   if (outcome === "failed") return `FAILED${quoted}`;
   if (outcome === undefined) return `unknown (no end of it was seen${asked ? ", the user was asked before it" : ""})`;
   if (error !== undefined) return `unknown (its call did not end well${quoted})`;

@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { userWords } from "../../clients/adapter/harness-text.ts";
 import { deedOf, shellCommandOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { TranscriptNote } from "../../clients/transcript/transcript-draft.ts";
+import type { WaitsFor } from "../../contract/chat-state.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { HookInput, HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
@@ -216,10 +217,35 @@ const readers: Record<HookEvent, Reader> = {
     if (!input.agent_type) return [];
     return [subagentEnd(input.last_assistant_message ?? "", input.agent_id ?? null, eventStamp(input, turn))];
   },
-  Notification: () => [],
-  PermissionRequest: () => [],
+  Notification: (input, turn) => asks(waitingFor(input), input, turn),
+  PermissionRequest: (input, turn) =>
+    asks(deedOf(input.tool_name ?? "") === "asks" ? "dialog" : "permission", input, turn),
   PreModelSwitch: () => [],
 };
+
+const waitingByType: Readonly<Record<string, WaitsFor>> = {
+  permission_prompt: "permission",
+  worker_permission_prompt: "permission",
+  elicitation_dialog: "dialog",
+  elicitation_url_dialog: "dialog",
+  agent_needs_input: "dialog",
+  idle_prompt: "prompt",
+};
+
+/** Returns null if the user need not act. Older clients send a message only. */
+function waitingFor({ notification_type: type, message }: HookInput): WaitsFor | null {
+  if (type !== undefined) return Object.hasOwn(waitingByType, type) ? (waitingByType[type] ?? null) : null;
+  if (/\bpermission\b/i.test(message ?? "")) return "permission";
+  return /\bwaiting for your input\b/i.test(message ?? "") ? "prompt" : null;
+}
+
+/** @param stood names what the chat did last: two events may report one question */
+function asks(what: WaitsFor | null, { tool_use_id: call }: HookInput, stood: () => string): KeyedEntry[] {
+  if (what === null) return [];
+  return [
+    keyed(`asks:${what}:${stood()}`, { kind: "asks", for: what, ...(call === undefined ? {} : { call: idOf(call) }) }),
+  ];
+}
 
 function subagentEnd(said: string, id: string | null, stamp: string): KeyedEntry {
   const text = redactAndKeepEnds(said.trim(), limits.subagent);

@@ -1,4 +1,5 @@
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import { turnBoundSql, type TurnBound } from "../../contract/turn-kinds.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { journal } from "../../store/session-tables.ts";
@@ -102,12 +103,8 @@ const turnBounds = journal.pick("at", "kind");
 const maxTurnBounds = 1_000;
 
 /** Begins and ends of the newest turns, oldest first; the index has just these kinds. */
-export function newestTurns(
-  sql: Sql,
-  sessionId: string,
-  limit = maxTurnBounds,
-): { at: number; kind: "prompt" | "turn_end" | "failure" }[] {
-  const rest = "WHERE session = ? AND kind IN ('prompt', 'turn_end', 'failure') ORDER BY seq DESC LIMIT ?";
+export function newestTurns(sql: Sql, sessionId: string, limit = maxTurnBounds): { at: number; kind: TurnBound }[] {
+  const rest = `WHERE session = ? AND ${turnBoundSql} ORDER BY seq DESC LIMIT ?`;
   return turnBounds.select(sql, rest, sessionId, limit).toReversed() as ReturnType<typeof newestTurns>;
 }
 

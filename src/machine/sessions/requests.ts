@@ -15,10 +15,10 @@ import type {
 } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { asObject } from "../../shared/json-fields.ts";
+import * as journal from "./journal.ts";
 import * as audit from "./machine-audit.ts";
 import { awaitedRun, isRunSeen } from "./awaited-run.ts";
 import { requestText } from "./request-text.ts";
-import * as sessions from "./sessions.ts";
 
 /** Permission requests: who may answer them, when they are over, and the outcome of an answer. */
 
@@ -151,7 +151,8 @@ export function endIfRun(runtime: Requests & Pick<Runtime, "processes">, { id, s
     other?.client === run?.client && other?.command === run?.command;
   if (run === null || open.filter(isSame).length > 1 || !isRunSeen(processes, run)) return false;
   permissions.end(id, "runs");
-  if (isLast(runtime, { id, session })) store.write((sql) => sessions.setWaiting(sql, session, null));
+  if (isLast(runtime, { id, session }))
+    store.write((sql) => journal.append(sql, session, now(), `answered:${id}`, { kind: "answered" }));
   return true;
 }
 

@@ -1,4 +1,3 @@
-import type { UsageLimit } from "../../contract/config.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
@@ -107,31 +106,12 @@ interface Unsaved {
 export function unsavedOf(sql: Sql, sessionId: string): Unsaved {
   const [row] = sql.all<Unsaved>(
     `SELECT count(*) AS events, coalesce(sum(kind IN ('tool_end', 'tool_error')), 0) AS toolCalls FROM journal
-     WHERE session = ? AND seq > coalesce((SELECT journalSeq FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1), 0)`,
+     WHERE session = ? AND kind NOT IN ('asks', 'answered')
+       AND seq > coalesce((SELECT journalSeq FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1), 0)`,
     sessionId,
     sessionId,
   );
   return row ?? { events: 0, toolCalls: 0 };
-}
-
-interface Failure {
-  readonly seq: number;
-  readonly at: number;
-  readonly text: string;
-  readonly limit: UsageLimit | null;
-}
-
-/** A client reports an error by a hook and in its transcript, and one of them may lack the code. */
-const maxReports = 4;
-
-/** Returns null if a prompt or the end of a turn follows the error. */
-export function lastFailure(sql: Sql, sessionId: string): Failure | null {
-  const rows = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], maxReports);
-  const end = rows.findIndex(({ entry }) => entry.kind !== "failure");
-  const failures = (end < 0 ? rows : rows.slice(0, end)).flatMap(({ seq, at, entry }) =>
-    entry.kind === "failure" ? [{ seq, at, text: entry.text, limit: entry.limit ?? null }] : [],
-  );
-  return failures.find(({ limit }) => limit !== null) ?? failures[0] ?? null;
 }
 
 export interface TaskOfSession {

@@ -1,9 +1,9 @@
 import type { Readings, RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { sessions, type Recovery, type Session, type Waiting } from "../../store/session-tables.ts";
+import { sessions, type Recovery, type Session } from "../../store/session-tables.ts";
 
-export type { Recovery, Session, Waiting } from "../../store/session-tables.ts";
+export type { Recovery, Session } from "../../store/session-tables.ts";
 
 /** Origin of a session that was read from a file: its own client may not have it. */
 export const importOrigin = "import";
@@ -247,14 +247,6 @@ export function setRecovery(sql: Sql, now: number, id: string, recovery: Recover
 
 export function moveOffers(sql: Sql, from: string, to: string): void {
   sql.run("UPDATE sessions SET recoveryBy = ? WHERE recovery = 'offered' AND recoveryBy = ?", to, from);
-}
-
-export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void {
-  sessions.update(sql, { id }, { waiting });
-}
-
-export function listWaiting(sql: Sql): Session[] {
-  return sessions.select(sql, "WHERE waiting IS NOT NULL AND endedAt IS NULL ORDER BY waiting ->> 'since' LIMIT 100");
 }
 
 /** Not ended, not known to be dead, and without a sign of work since then. */

@@ -1,4 +1,4 @@
-import { isBySubagent } from "../../clients/adapter/tools.ts";
+import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type {
@@ -8,7 +8,6 @@ import type {
   Remark,
   StatedField,
   TodoItem,
-  ToolRun,
   WorkState,
   UserPrompt,
 } from "../../contract/work-state.ts";
@@ -32,7 +31,6 @@ const limits = {
   names: 12,
   background: 10,
   answers: 30,
-  runs: 50,
   todos: 200,
   list: 200,
   goal: 500,
@@ -60,12 +58,8 @@ export const emptyState: WorkState = {
   firstWords: [],
   answers: [],
   files: [],
-  runningTools: [],
   calls: [],
-  cutOff: [],
-  failure: null,
-  turnEndedAt: null,
-  interruptedAt: null,
+  life: { turn: null, calls: [], stopped: [], asks: null },
   compactSummary: null,
   compactions: 0,
   plan: null,
@@ -113,29 +107,19 @@ const appliers: Appliers = {
     prompts: state.prompts.map((one) => (one.at === said ? { ...one, text, ...charsOf(text) } : one)),
   }),
   assistant: (state, at, { text }) => withWords(state, { text, at }),
-  tool_start: (state, at, { id, name, input }) => {
-    const run = { id, name, input, startedAt: at };
-    return { ...state, runningTools: [...stillRunning(state, run), run].slice(-limits.runs) };
-  },
+  tool_start: unchanged,
   tool_end: (state, at, entry) => {
-    const { id, name, input, path, action, stamp, output, background, names } = entry;
+    const { name, input, path, action, stamp, output, background, names, durationMs = 0 } = entry;
     const call = { name: action === "deleted" ? "Delete" : name, input, at, ...(output ? { output } : {}) };
-    const { startedAt = at } = state.runningTools.find((one) => one.id === id) ?? {};
     const files = path ? withFile(state.files, path, action ?? "noted", stamp) : state.files;
-    const run = background === undefined ? [] : [{ id: background, name, input, startedAt }];
+    const run = background === undefined ? [] : [{ id: background, name, input, startedAt: at - durationMs }];
     return {
-      ...withNames(withEndedCall(state, id, call), names),
+      ...withNames(withEndedCall(state, call), names),
       files: withoutRemoved(files, entry.removed),
       ...(run.length === 0 ? {} : { background: [...(state.background ?? []), ...run].slice(-limits.background) }),
     };
   },
-  tool_error: (state, at, { id, name, input, text }) => {
-    const ended = withEndedCall(state, id, { name, input, at, error: text });
-    if (!interruptedOutput.test(text)) return ended;
-    const { startedAt = at } = state.runningTools.find((one) => one.id === id) ?? {};
-    const run = { id, name, input, startedAt, cutOffAt: at };
-    return { ...ended, cutOff: [...state.cutOff, run].slice(-limits.runs) };
-  },
+  tool_error: (state, at, { name, input, text }) => withEndedCall(state, { name, input, at, error: text }),
   todos: (state, at, { todos }) => withTodos(state, at, todos),
   todo: (state, at, { todo }) => withTodos(state, at, changeTodo(state.todos, todo)),
   todo_removed: (state, at, { id }) =>
@@ -149,19 +133,20 @@ const appliers: Appliers = {
     compactSummary: summary === "" ? state.compactSummary : summary,
     compactions: state.compactions + 1,
   }),
-  failure: (state, at, { text }) => ({ ...state, failure: { text, at } }),
-  turn_end: (state, at) => ({ ...withoutRuns(state), turnEndedAt: at }),
-  interrupted: (state, at) => ({ ...state, runningTools: [], interruptedAt: at }),
+  failure: unchanged,
+  turn_end: unchanged,
+  interrupted: unchanged,
+  asks: unchanged,
+  answered: unchanged,
   continues: (state, _at, { kind: _kind, ...continues }) => ({ ...state, continues }),
   answers: (state, at, { answers }) => ({
     ...state,
     answers: [...state.answers, ...answers.map((one) => ({ ...one, at }))].slice(-limits.answers),
   }),
   plan: (state, at, { text, path }) => ({ ...state, plan: { text, at, ...(path ? { path } : {}) } }),
-  end: (state) => withoutRuns(state),
-  start: (state, at, { source, git, writtenGit }) => ({
+  end: unchanged,
+  start: (state, _at, { git, writtenGit }) => ({
     ...state,
-    ...(source === "resume" ? { resumedAt: at } : {}),
     ...(git && !state.firstGit ? { firstGit: git } : {}),
     ...(writtenGit ? { writtenGit } : {}),
   }),
@@ -180,7 +165,7 @@ const appliers: Appliers = {
     return of === "transcript" ? { ...state, damaged: withDamaged(state.damaged, damaged) } : state;
   },
   damaged: (state, _at, { kind: _kind, ...damaged }) => ({ ...state, damaged: withDamaged(state.damaged, damaged) }),
-  detached: withCutOffTools,
+  detached: withoutCutOff,
 };
 
 function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
@@ -201,7 +186,7 @@ function applyPrompt(state: WorkState, at: number, said: Said): WorkState {
     const { condition } = goal;
     return { ...state, clientGoal: condition === null ? null : { text: condition.slice(0, limits.goal), at } };
   }
-  return isRequest(text) ? withPrompt(withoutEarlierRuns(state), at, said) : state;
+  return isRequest(text) ? withPrompt(state, at, said) : state;
 }
 
 /** Whether a prompt of the journal is one of the state's. */
@@ -247,27 +232,16 @@ function changeTodo(todos: readonly TodoItem[], change: Partial<TodoItem> & { re
   return known ? todos.map((todo) => (todo === known ? changed : todo)) : [...todos, changed].slice(-limits.todos);
 }
 
-/** Calls that begin within it may run side by side. */
-const batchMs = 2_000;
-
-/** A call that was followed by a later one of its chat has ended, though its end was not seen. */
-function stillRunning({ runningTools }: WorkState, { id, name, startedAt }: ToolRun): ToolRun[] {
-  const others = runningTools.filter((one) => one.id !== id);
-  if (isBySubagent(name)) return others;
-  return others.filter((one) => isBySubagent(one.name) || one.startedAt >= startedAt - batchMs);
-}
-
 /** State shows what these have changed unless they failed; SHIM's own calls are no work. */
 const bookkeeping =
   /^(?:AskUserQuestion|ExitPlanMode|TodoWrite|Task(?:Create|Update|List|Get)|update_plan|(?:mcp__)?(?:plugin_)?shim_)/;
 
-function withEndedCall(state: WorkState, id: string, call: EndedCall): WorkState {
-  const runningTools = state.runningTools.filter((one) => one.id !== id);
-  if (bookkeeping.test(call.name) && call.error === undefined) return { ...state, runningTools };
+function withEndedCall(state: WorkState, call: EndedCall): WorkState {
+  if (bookkeeping.test(call.name) && call.error === undefined) return state;
   const calls = [...state.calls, call];
   const shown = new Set(calls.filter(({ output }) => output !== undefined).slice(-limits.outputs));
   const kept = calls.filter((one, index) => index >= calls.length - limits.calls || shown.has(one));
-  return { ...state, runningTools, calls: kept };
+  return { ...state, calls: kept };
 }
 
 /** A repetition comes to the end of the list. */
@@ -312,31 +286,14 @@ function removalOf(pattern: string): (path: string) => boolean {
   };
 }
 
-function withoutRuns(state: WorkState): WorkState {
-  return { ...state, runningTools: [], cutOff: [] };
-}
-
-/** The user may type while a call runs. Those of a client that was started before run no more. */
-function withoutEarlierRuns(state: WorkState): WorkState {
-  const { resumedAt = 0 } = state;
-  return { ...state, runningTools: state.runningTools.filter(({ startedAt }) => startedAt >= resumedAt), cutOff: [] };
-}
-
-/** A client that is asked to end stops its tools first, and may report them. */
+/** A client that is asked to end stops its calls first, and may report them as failed. */
 const maxEndMs = 3_000;
 
-/** Calls that were stopped as the client ended were running then: no user stopped them. */
-function withCutOffTools({ cutOff, interruptedAt, ...state }: WorkState, at: number): WorkState {
-  const runs = cutOff.filter(({ cutOffAt }) => at - cutOffAt <= maxEndMs);
-  const isOfRun = (call: EndedCall): boolean =>
-    runs.some((run) => run.cutOffAt === call.at && run.name === call.name && run.input === call.input);
-  return {
-    ...state,
-    cutOff: [],
-    interruptedAt: runs.length > 0 ? null : interruptedAt,
-    runningTools: [...state.runningTools, ...runs.map(({ cutOffAt: _at, ...run }) => run)],
-    calls: state.calls.filter((call) => !isOfRun(call)),
-  };
+/** Calls that were stopped as the client ended have not ended: see `Life.stopped`. */
+function withoutCutOff(state: WorkState, at: number): WorkState {
+  const isCutOff = ({ error = "", at: endedAt }: EndedCall): boolean =>
+    at - endedAt <= maxEndMs && interruptedOutput.test(error) && !isRefusal(error);
+  return { ...state, calls: state.calls.filter((call) => !isCutOff(call)) };
 }
 
 const maxFiles = 200;

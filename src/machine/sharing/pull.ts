@@ -1,4 +1,3 @@
-import type { JournalEntry } from "../../contract/journal.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import type { WorkState } from "../../contract/work-state.ts";
@@ -7,12 +6,13 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { encode } from "../../store/checkpoint-body.ts";
+import { life } from "../life/life.ts";
 import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
 import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { decodeContent, SessionContent } from "./record-contents.ts";
 import * as elsewhere from "./sessions-elsewhere.ts";
-import type { ElsewhereKey, SessionElsewhere, StoredElsewhere, SealedFacts } from "./sessions-elsewhere.ts";
+import type { ElsewhereKey, SessionElsewhere, StoredElsewhere } from "./sessions-elsewhere.ts";
 
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
@@ -186,7 +186,6 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
       files,
       checkpoint: "id" in head ? { ...head, at: toLocal(head.at) } : null,
       unsaved: { count: unsaved.count, came: unsaved.entries.length },
-      lastFailure: lastFailure(unsaved.entries.map(({ entry }) => entry)),
     },
     hash,
     body,
@@ -196,7 +195,8 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
 /** The checkpoint's, with the events after it; without one only the title says what it is about. */
 export function sealedState({ checkpoint, title, unsaved }: SessionContent): WorkState {
   const rows = unsaved.entries.map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
-  return foldWithinBudget(checkpoint?.state ?? { ...emptyState, goal: title }, rows).state;
+  const { state } = foldWithinBudget(checkpoint?.state ?? { ...emptyState, goal: title }, rows);
+  return { ...state, life: life(state.life, rows) };
 }
 
 /** Every `at`, and every name that ends in `At`, is a time; `state` is the chat's own data. */
@@ -209,9 +209,4 @@ function withLocalTimes({ state, statedAt, ...work }: WorkState, toLocal: (at: n
     state,
     statedAt: Object.fromEntries(times),
   };
-}
-
-function lastFailure(entries: readonly JournalEntry[]): SealedFacts["lastFailure"] {
-  const last = entries.findLast(({ kind }) => kind === "failure" || kind === "turn_end" || kind === "prompt");
-  return last?.kind === "failure" ? last : null;
 }

@@ -1,10 +1,10 @@
-import type { JournalEntry } from "../../contract/journal.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
 import type { Session } from "../../store/session-tables.ts";
 import { sessionsElsewhere, type Takeover } from "../../store/sync-tables.ts";
+import { toState } from "../life/stored-state.ts";
 import type { SessionContent } from "./record-contents.ts";
 
 /** Without its work state, which may be large. */
@@ -25,8 +25,6 @@ export interface SealedFacts extends Content {
   readonly checkpoint: Omit<NonNullable<SessionContent["checkpoint"]>, "state"> | null;
   /** Events after the checkpoint, and how many of them came with the record. */
   readonly unsaved: { readonly count: number; readonly came: number };
-  /** Null unless its last event is a failure. */
-  readonly lastFailure: Extract<JournalEntry, { kind: "failure" }> | null;
 }
 
 interface Sealed {
@@ -94,7 +92,7 @@ export function find(sql: Sql, key: ElsewhereKey): SessionElsewhere | null {
 /** With the events that came after its checkpoint. Null: the session was forgotten meanwhile. */
 export function findState(sql: Sql, key: ElsewhereKey): WorkState | null {
   const row = states.find(sql, keyOf(key));
-  return row && (decode(row.body, row.hash) as WorkState);
+  return row && toState(decode(row.body, row.hash));
 }
 
 export function hasContent({ sealed: { checkpoint, unsaved }, toolCalls }: SessionElsewhere): boolean {

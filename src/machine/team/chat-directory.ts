@@ -1,5 +1,6 @@
 import type { Chat } from "../../contract/chats.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
+import type { Life } from "../../contract/work-state.ts";
 import type { Json } from "../../contract/values.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
@@ -10,6 +11,7 @@ import { oneLine } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import * as life from "../life/row.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
@@ -142,7 +144,7 @@ export interface ChatIdentity {
   readonly machine: string;
   readonly checkout: string;
   /** Null also for a chat of another machine, whose progress says it a little later. */
-  readonly waiting: sessions.Waiting | null;
+  readonly waiting: Life["asks"];
 }
 
 const validForMs = 60_000;
@@ -197,12 +199,13 @@ export class ChatDirectory {
   }
 
   #fromSession(chat: string): ChatIdentity | null {
-    const session = this.#runtime.store.read((sql) => sessions.get(sql, chat), null);
+    const { store } = this.#runtime;
+    const session = store.read((sql) => sessions.get(sql, chat), null);
     if (!session) return null;
     const title = sessions.displayTitle(session);
     const name = title === null ? this.#shortName(chat) : toLabel(title);
-    const { project, waiting } = session;
-    return { name, machine: this.#machine, checkout: project ?? "", waiting };
+    const waiting = store.read((sql) => life.read(sql, chat)?.asks ?? null, null);
+    return { name, machine: this.#machine, checkout: session.project ?? "", waiting };
   }
 
   /** Unique among this machine's sessions and the chats named so far. */

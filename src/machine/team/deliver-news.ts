@@ -1,3 +1,4 @@
+import { turnEnds } from "../../contract/turn-kinds.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { teamContinuations, teamNews } from "../../store/team-tables.ts";
 import { formatAgo, age, oneLine } from "../../shared/format.ts";
@@ -93,7 +94,7 @@ export function deliverUserWords(sql: Sql, now: number, session: string): string
 function recordWords(sql: Sql, session: string, { at, key, news }: NewsRow): void {
   if (news.kind !== "user_message") return;
   const { text, by: from } = news;
-  const [over] = journal.newest(sql, session, ["turn_end", "failure", "interrupted"], 1);
+  const [over] = journal.newest(sql, session, turnEnds, 1);
   journal.append(sql, session, Math.max(at, (over?.at ?? 0) + 1), `prompt:${key}`, { kind: "prompt", text, from });
   sessions.update(sql, session, { title: titleOf(text) });
 }

@@ -11,7 +11,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
+import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../life/questions.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -189,12 +189,14 @@ export class TeamChat {
   }
 
   #reportActivity(): void {
-    const activity = this.#readFacts((facts) => (facts.isDead ? "idle" : activityOf(facts)), "idle");
-    const waiting = this.#runtime.store.read((sql) => sessions.get(sql, this.sessionId)?.waiting, undefined);
-    const waitsFor = waiting?.for ?? (activity === "waiting" ? "dialog" : null);
+    const idle = { activity: "idle", waits: null } as const;
+    const { activity, waits } = this.#readFacts(
+      (facts) => (facts.isDead ? idle : { activity: activityOf(facts), waits: facts.life?.asks?.for ?? null }),
+      idle,
+    );
     const isBusy = activity === "busy" || activity === "waiting";
     const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
-    const progress = waitsFor === null ? this.#progress : waitingProgress[waitsFor];
+    const progress = waits === null ? this.#progress : waitingProgress[waits];
     const taskCount = this.tasks.list().length;
     this.#runSafely("the chat's state", () => this.#sendStatus({ status, taskCount, progress }, false));
   }

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readClaudeLine, readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
+import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { isBySubagent } from "../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
@@ -15,6 +16,7 @@ import type {
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
+import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt } from "../../shared/json-fields.ts";
@@ -23,6 +25,8 @@ import type { Sql } from "../../shared/sql.ts";
 import { usageFiles } from "../../store/machine-tables.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
+import { isEndUnseen } from "../life/questions.ts";
+import * as life from "../life/row.ts";
 import * as journal from "../sessions/journal.ts";
 import * as prompts from "../sessions/prompts.ts";
 import { asShownBy } from "../sessions/effects.ts";
@@ -286,18 +290,8 @@ export function recordPrompt(sql: Sql, sessionId: string, now: number, said: Tra
       sessions.update(sql, sessionId, { title: prompts.titleOf(entry.text) });
 }
 
-const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "interrupted", "failure"] as const;
-
-const ends: ReadonlySet<string> = new Set(["turn_end", "interrupted", "failure"]);
-
 export function isTurnOpen(sql: Sql, sessionId: string): boolean {
-  return newestOfOpenTurn(sql, sessionId) !== null;
-}
-
-/** The newest row of a turn that is not over; null where there is none. */
-function newestOfOpenTurn(sql: Sql, sessionId: string): journal.JournalRow | null {
-  const last = journal.latest(sql, sessionId, turnKinds) ?? null;
-  return last === null || ends.has(last.entry.kind) ? null : last;
+  return isEndUnseen(life.read(sql, sessionId));
 }
 
 /** Holds the last line of nearly every turn. */
@@ -315,9 +309,9 @@ export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd
 export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
   const prompt = turnEnd && journal.newestPrompt(sql, sessionId);
   if (!prompt || turnEnd.at === null || turnEnd.at < prompt.at || turnEnd.at > now) return;
-  const last = newestOfOpenTurn(sql, sessionId);
+  const last = journal.latest(sql, sessionId, [...turnBounds, ...callKinds]);
   // Words before a call may stand in the transcript without it.
-  if (!last || (isOwnCall(last.entry) && last.at > turnEnd.at)) return;
+  if (!isTurnOpen(sql, sessionId) || (last && isOwnCall(last.entry) && last.at > turnEnd.at)) return;
   // Stop has the text without the blanks around it.
   const input = { session_id: sessionId, last_assistant_message: turnEnd.text.trim() };
   for (const { key, entry } of entriesOf("Stop", input, () => turnOf(prompt)))
@@ -374,7 +368,12 @@ function recordMissedTools(
 
 /** A client asked to end kills its tools and writes their failure as its last words. */
 function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
-  return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
+  return (
+    error !== null &&
+    !isRefusal(error) &&
+    at !== null &&
+    [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at)
+  );
 }
 
 type Caller = Pick<HookInput, "session_id" | "agent_id">;

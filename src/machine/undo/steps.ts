@@ -1,5 +1,7 @@
 import { mayChangeAnyFile, mayChangeFiles } from "../../clients/adapter/tools.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
+import * as life from "../life/row.ts";
+import { isTurnBound } from "../../contract/turn-kinds.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { UndoInput } from "../../snapshots/undo-files.ts";
@@ -85,7 +87,6 @@ function checkpointsSince(sql: Sql, sessionId: string, since: number): Checkpoin
   );
 }
 
-const turnEnds: ReadonlySet<string> = new Set(["prompt", "turn_end", "failure", "interrupted"]);
 const lastTriggers: ReadonlySet<Trigger> = new Set(["session_end", "detached"]);
 /** Time in ms after its checkpoint in which a reading is still that of its moment. */
 const soonMs = 5_000;
@@ -111,7 +112,7 @@ class Steps {
     this.#rows = rows;
     this.#calls = calls;
     this.#others = others;
-    this.#bounds = rows.filter(({ entry }) => turnEnds.has(entry.kind)).map(({ seq }) => seq);
+    this.#bounds = rows.filter(({ entry }) => isTurnBound(entry.kind)).map(({ seq }) => seq);
   }
 
   add(row: CheckpointRow): void {
@@ -263,10 +264,10 @@ function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project"
   const folder = `${project ?? ""}/`;
   const others = living.filter((one) => folder.startsWith(`${one.project}/`) || `${one.project}/`.startsWith(folder));
   return others.flatMap((chat) => {
-    const waitsFor = sessions.get(sql, chat.id)?.waiting?.for;
+    const asks = life.read(sql, chat.id)?.asks;
     const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
     return readCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, backgroundUntil }) => {
-      const isWaiting = overAt === Infinity && waitsFor === "permission";
+      const isWaiting = overAt === Infinity && asks?.for === "permission";
       const to = backgroundUntil ?? overAt;
       return !mayChangeAnyFile(name) || isWaiting || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
     });

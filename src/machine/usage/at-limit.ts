@@ -15,7 +15,8 @@ import type { LimitHandOver } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { totalCost, usageBy } from "./ledger.ts";
-import { lastFailure } from "../sessions/session-content.ts";
+import { failureOf } from "../life/questions.ts";
+import * as life from "../life/row.ts";
 
 /** Rules for chats of Claude Code that have reached a usage limit. */
 
@@ -246,19 +247,18 @@ function wayProblem(way: LimitWay, env: NodeJS.ProcessEnv): string | null {
 type Chat = Pick<sessions.Session, "id" | "readings">;
 
 interface LastLimit extends UsageLimit {
-  /** Position in the journal, and epoch ms. */
-  readonly seq: number;
+  /** Epoch ms. */
   readonly at: number;
 }
 
 /** The usage limit at which a chat has stopped, if nothing has begun since. */
 export function limitOf(sql: Sql, { id, readings }: Chat): LastLimit | null {
-  const failure = lastFailure(sql, id);
+  const failure = failureOf(life.read(sql, id));
   if (!failure?.limit) return null;
-  const { seq, at, limit } = failure;
+  const { at, limit } = failure;
   const known = readings.limitResetsAt?.value ?? null;
   // An older reading is of a window before this one.
-  return { seq, at, resetsAtMs: limit.resetsAtMs ?? (known !== null && known > at ? known : null) };
+  return { at, resetsAtMs: limit.resetsAtMs ?? (known !== null && known > at ? known : null) };
 }
 
 /** The same while it is not known to have ended. */

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { adapterOf } from "#src/clients/adapters.ts";
 import type { ClientAdapter } from "#src/clients/adapter/client-adapter.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import type { Life } from "#src/contract/work-state.ts";
+import * as life from "#src/machine/life/row.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -61,6 +63,10 @@ export class RecordedClient {
     const runtime = { ...this.#runtime, env: { HOME: "/home/user", ...this.#runtime.env, ...env } };
     const text = answerHook(runtime, event, () => JSON.stringify(payload), this.pid, this.adapter);
     return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+  }
+
+  life(id: string): Life | null {
+    return this.#runtime.store.read((sql) => life.read(sql, id), null);
   }
 
   session(id: string): sessions.Session | null {

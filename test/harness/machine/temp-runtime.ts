@@ -12,7 +12,7 @@ import { Durations } from "#src/runtime/durations.ts";
 import { Store } from "#src/store/store.ts";
 import { column, T0, tempHome } from "#harness/store/store-test.ts";
 import type { ReadingName, Readings, Source } from "#src/contract/readings.ts";
-import type { WorkState } from "#src/contract/work-state.ts";
+import type { Life, WorkState } from "#src/contract/work-state.ts";
 import { seededRandom } from "#harness/clock/seeded-random.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { Crash } from "#src/machine/signals/crashes.ts";
@@ -128,6 +128,12 @@ export function leaked(runtime: Pick<TempRuntime, "store" | "paths">, texts: rea
   );
   const stored = [storedBytes(runtime.paths), JSON.stringify(states)].join("\n");
   return texts.filter((text) => stored.includes(text) || stored.includes(JSON.stringify(text).slice(1, -1)));
+}
+
+/** Of a chat in a turn, unless that is `over`. */
+export function aLife(given: Partial<Life> & { readonly over?: NonNullable<Life["turn"]>["over"] }): Life {
+  const { over = null, ...overrides } = given;
+  return { ...emptyState.life, turn: { beganAt: T0, isAnswered: true, over }, ...overrides };
 }
 
 export const aState = (overrides: Partial<WorkState> = {}): WorkState => ({ ...emptyState, ...overrides });

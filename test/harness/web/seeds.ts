@@ -3,6 +3,7 @@ import type { Self } from "#src/contract/values.ts";
 import type { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { given } from "#harness/coordinator/peers.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
@@ -85,7 +86,8 @@ export function seedFleet(home: CliHome): void {
       { kind: "tool_end", id: "t1", name: "Bash", input: "npm test", durationMs: 4_200 },
     ],
   });
-  store.write((sql) => sessions.setWaiting(sql, fleetIds.waits, { for: "permission", since: home.now - 180_000 }));
+  const asks = { kind: "asks", for: "permission" } as const;
+  store.write((sql) => journal.append(sql, fleetIds.waits, home.now - 180_000, "asks", asks));
   home.alive.add(1_002);
   addSession(home, {
     id: fleetIds.works,

@@ -12,6 +12,8 @@ import { localTime } from "#src/cli/option-values.ts";
 import { stateText, waitingProgress, type ShownState } from "#src/contract/chat-state.ts";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
+import * as life from "#src/machine/life/row.ts";
+import type { Life } from "#src/contract/work-state.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
@@ -93,8 +95,8 @@ it("it never fails: a busy store costs nothing, a broken one is said", async () 
 const minuteMs = 60_000;
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 
-function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | null {
-  return storedSession(runtime, session).waiting;
+function waiting(runtime: TempRuntime, { session }: Claude): Life["asks"] {
+  return runtime.store.read((sql) => life.read(sql, session)?.asks ?? null, null);
 }
 
 function statusFor(runtime: TempRuntime, { session }: Claude): string {
@@ -119,7 +121,7 @@ it.each([
   claude.prompt("deploy it");
   expect(claude.tell("Notification", fields)).toEqual({});
   expect(waiting(runtime, claude)?.for).toBe(what);
-  expect(waiting(runtime, claude)?.since).toBe(what === undefined ? undefined : runtime.now());
+  expect(waiting(runtime, claude)?.at).toBe(what === undefined ? undefined : runtime.now());
   expect(storedBytes(runtime.paths)).not.toContain("needs your permission to use");
 });
 
@@ -129,7 +131,7 @@ it.each(["AskUserQuestion", "ExitPlanMode"])("a call of %s marks the chat as wai
   const second = anotherClaude(runtime, first);
   for (const claude of [first, second]) claude.prompt("plan it");
   const call = second.begin(tool, {});
-  expect(waiting(runtime, second)).toEqual({ for: "dialog", since: runtime.now() });
+  expect(waiting(runtime, second)).toEqual({ for: "dialog", at: runtime.now(), call });
   expect(statusFor(runtime, first)).toContain("| 1 waits for you");
   second.done(call, tool);
   expect(waiting(runtime, second)).toBeNull();
@@ -176,9 +178,9 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
   claude.tell("Notification", permission);
-  const since = runtime.now();
+  const at = runtime.now();
   claude.tell("Notification", permission);
-  expect(waiting(runtime, claude)).toEqual({ for: "permission", since });
+  expect(waiting(runtime, claude)).toEqual({ for: "permission", at });
   claude.tell(event, fields);
   expect(waiting(runtime, claude) !== null).toBe(isLeft);
 });

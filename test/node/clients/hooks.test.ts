@@ -145,7 +145,7 @@ it.each(["SessionStart-resume UserPromptSubmit", "UserPromptSubmit SessionStart-
 
 it("Qwen Code's notice of a login is no question, its compaction is kept", () => {
   const chat = new RecordedClient(tempRuntime(), "qwen").sendEach("SessionStart Notification", own);
-  expect(chat.session(session)?.waiting).toBeNull();
+  expect(chat.life(session)?.asks).toBeNull();
   chat.sendEach("PreCompact PostCompact SessionStart-compact", own);
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "compacting", "compacted", "start"]);
 });
@@ -223,11 +223,11 @@ it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose proc
 it("Copilot CLI: a question to the user marks the chat as waiting, an API error ends its turn", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot").sendEach("SessionStart UserPromptSubmit", own);
   chat.send("Notification", { sessionId: session });
-  expect(chat.session(session)).toMatchObject({ waiting: { for: "permission" } });
+  expect(chat.life(session)).toMatchObject({ asks: { for: "permission" } });
   chat.send("ErrorOccurred", own);
   chat.send("ErrorOccurred", { ...own, error_context: "tool_execution" });
   const text = expect.stringContaining("invalid_request_error");
-  expect(chat.entries(session).slice(2)).toMatchObject([{ kind: "failure", text }]);
+  expect(chat.entries(session).slice(2)).toMatchObject([{ kind: "asks" }, { kind: "failure", text }]);
   expect(chat.adapter.normalise("SessionStart", {}, {})).toBeNull();
 });
 
@@ -376,7 +376,8 @@ it("Claude Code's row says that a limit was reached, and when it ends; its event
   const runtime = aRuntime();
   const claude = aLiveClaude(runtime, "fix the parser");
   const fail = (fields: object): void => {
-    const row = anApiErrorLine("no", { error: "rate_limit", uuid: crypto.randomUUID(), ...fields });
+    const about = { uuid: crypto.randomUUID(), timestamp: new Date(runtime.now()).toISOString() };
+    const row = anApiErrorLine("no", { error: "rate_limit", ...about, ...fields });
     appendFileSync(claude.transcript, `${row}\n`);
     claude.tell("StopFailure", { error: "rate_limit", last_assistant_message: "no" });
   };

@@ -141,7 +141,7 @@ it("a command that ends with a code other than 0 has failed; an API error ends t
   expect(chat.entries().slice(2)).toMatchObject([{ kind: "tool_error", text: "Exit code 3\nno such file" }, failure]);
   await chat.happens("permission.asked");
   await nextTurn();
-  expect(chat.recorded.session(session)).toMatchObject({ waiting: { for: "permission" } });
+  expect(chat.recorded.life(session)).toMatchObject({ asks: { for: "permission" } });
 });
 
 const overloaded = { name: "APIError", data: { message: "overloaded" } };

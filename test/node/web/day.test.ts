@@ -51,7 +51,9 @@ it("a chat works from a prompt to the end of its turn, and then waits for the ne
   const { spans } = lane(aDay([90, prompt], [60, turnEnd], [40, prompt], [10, turnEnd]));
   expect(spans).toEqual(["works 90-60", "waits 60-40", "works 40-10", "waits 10-0"]);
   const home = aDay([90, prompt]);
-  home.runtime.store.write((sql) => sessions.setWaiting(sql, id, { for: "permission", since: home.now - 20 * minute }));
+  home.runtime.store.write((sql) =>
+    journal.append(sql, id, home.now - 20 * minute, "asks", { kind: "asks", for: "permission" }),
+  );
   expect(lane(home, 1).spans).toEqual(["works 60-20", "waits 20-0"]);
 });
 

@@ -82,7 +82,7 @@ function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[], 
   const { name, machine, checkout, waiting } = member.directory.fromChat(chat);
   const project = folderOf(checkout);
   const { state, detail, progress } = showChat(runtime, chat);
-  const waitingMs = waiting && state === "waits" ? Math.max(0, runtime.now() - waiting.since) : null;
+  const waitingMs = waiting && state === "waits" ? Math.max(0, runtime.now() - waiting.at) : null;
   const tasks = running.filter((task) => task.chat === chat.chat).map(toTask);
   return {
     chat: chat.chat,

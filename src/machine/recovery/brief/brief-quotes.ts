@@ -1,40 +1,16 @@
 import { defaults } from "../../../contract/config.ts";
 import type { Verification } from "../../../contract/verification.ts";
-import type { WorkState, EffectRun, EndedCall, ToolRun, UserPrompt } from "../../../contract/work-state.ts";
+import type { EffectRun, EndedCall, Life, ToolRun, UserPrompt, WorkState } from "../../../contract/work-state.ts";
 import { formatAgo, age, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
+import { failureOf, standingOf } from "../../life/questions.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
 import { shownPrompt } from "../../sessions/prompts.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
-
-/** How the chat stood at the last event that is known of it. */
-export type Standing = "running" | "interrupted" | "waiting" | "unanswered" | "working" | "unknown";
-
-/** Pure. Decided by the order of events alone. */
-export function standingOf(state: WorkState): Standing {
-  if (state.runningTools.length > 0) return "running";
-  const prompted = newest(state.prompts);
-  const worked = Math.max(newest(state.words), newest(state.calls));
-  const interrupted = state.interruptedAt ?? never;
-  const over = Math.max(state.turnEndedAt ?? never, interrupted);
-  // A chat may work on without a prompt: for a background task, or because a hook says so.
-  if (over > never && over >= Math.max(prompted, worked - slackMs))
-    return interrupted === over ? "interrupted" : "waiting";
-  if (prompted > worked) return "unanswered";
-  return worked > never ? "working" : "unknown";
-}
-
-const never = -1;
-/** The last words of a turn may be recorded after its end. */
-const slackMs = 2_000;
-
-function newest(all: readonly { readonly at: number }[]): number {
-  return all.at(-1)?.at ?? never;
-}
 
 /** Pure: what a brief quotes. */
 
@@ -122,23 +98,27 @@ const olderRoom = 3_000;
 
 export function standingLine(from: Restoration, { now, scale }: BriefContext): string {
   const { session, state, cause, knownUntil } = from;
-  const { runningTools, background = [] } = state;
+  const { life, background = [] } = state;
+  const { calls, asks } = life;
   const most = Math.ceil(counts.runs * scale);
-  const shown = runningTools.slice(-most);
+  const shown = calls.slice(-most);
   const maxCall = Math.max(chars.leastCall, chars.call * scale);
   const begun = ({ startedAt, ...call }: ToolRun): string =>
     `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}`;
   const isOpen = cause === null && session.endedAt === null;
   const runs = shown.map((run) => `${begun(run)}; no result was seen${isOpen ? "" : afterDeath(run)})`);
-  const hidden = runningTools.length - shown.length;
+  const hidden = calls.length - shown.length;
+  const asked = calls.find(({ id }) => id === asks?.call);
   const text = {
+    asking: askedText(asks, asked && `${begun(asked)})`),
     running: `in mid-turn, running ${runs.join("; ")}${hidden > 0 ? `; and ${pluralize(hidden, "more call")}` : ""}`,
     interrupted: "the user had interrupted the turn",
+    failed: "its client had failed in mid-turn",
     waiting: "the turn was over, and the chat waited for the user",
     unanswered: "the user's last prompt had no answer yet",
     working: "no end of its turn was seen; it had answered or made a call since the last prompt",
     unknown: "nothing had been asked yet",
-  }[standingOf(state)];
+  }[standingOf(life)];
   const beside =
     background.length === 0
       ? ""
@@ -149,6 +129,13 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   // A prompt, or the end of the turn, may be lost behind it.
   const asRead = state.damaged?.isAtEnd === true ? ", where its transcript cannot be read on" : "";
   return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}${asRead}: ${text}${beside}`;
+}
+
+/** A yes in the terminal causes no event. */
+function askedText(asks: Life["asks"], call: string | undefined): string {
+  if (asks?.for !== "permission") return "in mid-turn, waiting for the user's answer to a question";
+  const what = call === undefined ? "a call" : `to run ${call}`;
+  return `in mid-turn: it had asked the user for leave ${call === undefined ? `for ${what}` : what}; no answer was seen, nor whether it began`;
 }
 
 /** No client ends its commands when it is killed; its other tools end with it. */
@@ -305,7 +292,8 @@ export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[
 }
 
 export function workLines(from: Restoration, { now }: BriefContext): BriefLine[] {
-  const { todos, statedAt, failure, words } = from.state;
+  const { todos, statedAt, life } = from.state;
+  const failure = failureOf(life);
   const open = todos.filter(({ status }) => status !== "completed");
   // Prompts since then are newer than the list.
   const later = laterThan(from.state.prompts, statedAt.todos ?? 0) > 1 ? laterRanks : 0;
@@ -313,7 +301,6 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
     text: `- ${status === "in_progress" ? "in progress: " : ""}${oneLine(text, 200)}`,
     rank: later + (status === "in_progress" ? 1 : 2) + index / 100,
   }));
-  const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
   return [
     ...headed(
       `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${open.length} of ${todos.length} are open:`,
@@ -321,7 +308,7 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
     ),
     ...headed("its last calls, as its client recorded them:", callLines(from, now)),
     ...resultLines(from, now),
-    ...(isLast
+    ...(failure !== null
       ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
       : []),
   ];

@@ -6,6 +6,7 @@ import { interpret } from "../../../platform/time-budget.ts";
 import { formatAgo, unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { type Session, givenOrigin, importOrigin, isFirstSeenResumed } from "../../sessions/sessions.ts";
+import { standingOf, type Standing } from "../../life/questions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { bothEnds, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
@@ -17,8 +18,6 @@ import {
   type BriefContext,
   type BriefLine,
   type Growth,
-  standingOf,
-  type Standing,
   compactionLine,
   effectLines,
   promptLines,
@@ -41,7 +40,7 @@ const counts = { inTurn: 3, earlier: 2 };
 function earlierWordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { earlierWords, words, prompts } = state;
   const newest = earlierWords.at(-1);
-  const isOver = standingOf(state) === "waiting";
+  const isOver = standingOf(state.life) === "waiting";
   const others = earlierWords.filter(({ at }) => at !== words.at(-1)?.at).slice(-counts.earlier);
   const lines = others.map((one): BriefLine => {
     const isNewest = one === newest;
@@ -60,7 +59,7 @@ function wordsLines({ state }: Restoration, { now, scale }: BriefContext): Brief
   if (!last) return [];
   const { first, before } = wordsOfOpenTurn(state, last);
   // Since the newest prompt the chat may have made calls without a word.
-  const isNext = standingOf(state) === "waiting" || (state.prompts.at(-1)?.at ?? 0) >= last.at;
+  const isNext = standingOf(state.life) === "waiting" || (state.prompts.at(-1)?.at ?? 0) >= last.at;
   const own = quotation(last, now, Math.floor(chars.last * scale), isNext ? worth.approved : worth.words);
   return headed("the chat's last words:", [
     ...first.map((one) => ({ text: quotedAt(one, now, bothEnds(neutralize(one.text), chars.other)), rank: 2 })),
@@ -75,10 +74,16 @@ interface WordsOfTurn {
   readonly before: readonly Remark[];
 }
 
-const openStandings: ReadonlySet<Standing> = new Set<Standing>(["running", "working", "interrupted"]);
+const openStandings: ReadonlySet<Standing> = new Set<Standing>([
+  "asking",
+  "running",
+  "working",
+  "interrupted",
+  "failed",
+]);
 
 function wordsOfOpenTurn(state: WorkState, last: Remark): WordsOfTurn {
-  if (!openStandings.has(standingOf(state))) return { first: [], before: [] };
+  if (!openStandings.has(standingOf(state.life))) return { first: [], before: [] };
   const since = state.prompts.at(-1)?.at ?? 0;
   const inTurn = state.words.slice(0, -1).filter(({ at }) => at >= since);
   const before = inTurn.slice(-counts.inTurn);

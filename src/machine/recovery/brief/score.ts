@@ -3,7 +3,7 @@ import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
 import { isFirstSeenResumed, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
-import { standingOf, type Standing } from "./brief-quotes.ts";
+import { standingOf, type Standing } from "../../life/questions.ts";
 
 export interface ScorePart {
   readonly name: "prompts" | "end" | "files";
@@ -69,7 +69,7 @@ function endPart({ state, storeDamagedAt = 0 }: ScoredSession): ScorePart[] {
   const newest = Math.max(...[...prompts, ...words].map(({ at }) => at));
   if (newest <= storeDamagedAt) return [end(0, "the store may have lost the end of the conversation")];
   if (words.length === 0) return [end(0, "no words of the chat are known")];
-  if (ended.has(standingOf(state))) return [end(1, "the end of the conversation is there")];
+  if (ended.has(standingOf(state.life))) return [end(1, "the end of the conversation is there")];
   return [end(1, "the chat's newest words are there, the end of its turn is not")];
 }
 

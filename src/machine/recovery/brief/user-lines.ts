@@ -65,7 +65,8 @@ function endOf({ session, cause, elsewhere }: Offered, now: number): string {
 /** Returns null if nothing has changed. */
 export function resumedLine({ session, cause, files, state }: Restoration, now: number): string | null {
   const changedFiles = files.filter((file) => file.now === "changed" || file.now === "missing").length;
-  const [tool] = state.runningTools;
+  const { calls, asks } = state.life;
+  const tool = calls.find(({ id }) => id !== asks?.call);
   if (changedFiles === 0 && !tool) return null;
   const details = [
     ...(tool ? [`${tool.name} was running`] : []),

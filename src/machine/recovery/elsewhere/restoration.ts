@@ -7,6 +7,7 @@ import { readHead } from "../../../snapshots/git-head.ts";
 import { GitError, userGit } from "../../../snapshots/git.ts";
 import { findMissing } from "../../../snapshots/restore-files.ts";
 import { toPredecessor } from "../../checkpoints/capture.ts";
+import { failureOf, standingOf } from "../../life/questions.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
@@ -106,7 +107,7 @@ function lossText({ sealed: { unsaved, missingCheckpoint } }: SessionElsewhere):
 }
 
 function causeOf(
-  { readings, lastSeenAt, detachReason, sealed: { death, lastFailure } }: SessionElsewhere,
+  { readings, lastSeenAt, detachReason, sealed: { death } }: SessionElsewhere,
   state: WorkState,
   liveness: Liveness | null,
 ): Pick<Restoration, "cause" | "causeDetail"> {
@@ -117,12 +118,12 @@ function causeOf(
   const { cause, detail } = inferCause({
     readings,
     endedAt: lastSeenAt,
-    lastFailure: lastFailure && { limit: lastFailure.limit ?? null },
+    lastFailure: failureOf(state.life),
     detachReason,
     isSameBoot: liveness.isAttested ? true : null,
     oomKillsBefore: null,
     oomKillsNow: null,
-    hadRunningTool: state.runningTools.length > 0,
+    hadRunningTool: standingOf(state.life) === "running",
   });
   return { cause, causeDetail: `${detail} ${liveness.detail}` };
 }

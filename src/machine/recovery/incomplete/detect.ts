@@ -12,7 +12,8 @@ import { currentState } from "../../checkpoints/capture.ts";
 import { closedReason, hasOpenWork, isClosed } from "../../sessions/activity.ts";
 import * as clients from "../../sessions/clients.ts";
 import * as journal from "../../sessions/journal.ts";
-import { lastFailure } from "../../sessions/session-content.ts";
+import { failureOf, standingOf } from "../../life/questions.ts";
+import * as life from "../../life/row.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
@@ -101,9 +102,10 @@ function endsInOrder({ client, detachReason }: Session): boolean {
   return adapterOf(client)?.endsSilently === true && orderlyReasons.has(detachReason);
 }
 
+/** By its own end, or by the user's. */
 function isAfterTurn(sql: Sql, id: string): boolean {
-  const last = journal.latest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"]);
-  return last?.entry.kind === "turn_end";
+  const how = life.read(sql, id)?.turn?.over?.how;
+  return how === "done" || how === "interrupted";
 }
 
 /** Where no event says that a chat was closed, the end of its last turn does. */
@@ -242,20 +244,15 @@ export function causeOf(
     const closed = "The client was closed, or asked to end, between two turns.";
     return { cause: "closed", causeDetail: isRead ? "By its imported transcript its last turn was over." : closed };
   }
-  const [lastTool] = journal.newest(
-    sql,
-    session.id,
-    ["tool_start", "tool_end", "tool_error", "turn_end", "interrupted"],
-    1,
-  );
+  const stood = life.read(sql, session.id);
   const { cause, detail } = inferCause({
     readings: session.readings,
-    lastFailure: lastFailure(sql, session.id),
+    lastFailure: failureOf(stood),
     detachReason: session.detachReason,
     isSameBoot: session.owner && session.owner.boot === processes.boot(),
     oomKillsBefore: session.readings.oomKills?.value ?? null,
     oomKillsNow: kills,
-    hadRunningTool: lastTool?.entry.kind === "tool_start",
+    hadRunningTool: stood !== null && standingOf(stood) === "running",
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
   const observedEnd = cause === "unknown" ? endsByReason.get(session.detachReason) : undefined;

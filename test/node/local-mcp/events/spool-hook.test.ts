@@ -159,7 +159,7 @@ it("an event from the spool opens no ended session, makes no offer, and starts n
   expect(storedSession(runtime, first.session).recovery).toBeNull();
   const kinds = journalKinds(runtime, second.session);
   expect(kinds.indexOf("tool_start")).toBeLessThan(kinds.indexOf("tool_end"));
-  expect(stateOf(runtime, second.session)?.runningTools).toEqual([]);
+  expect(stateOf(runtime, second.session)?.life.calls).toEqual([]);
 });
 
 it("a process that got the client's number since, also after a reboot, is not taken for it", () => {

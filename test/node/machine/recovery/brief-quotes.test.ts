@@ -1,14 +1,15 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
+import { life, newLife } from "#src/machine/life/life.ts";
+import { standingOf } from "#src/machine/life/questions.ts";
 import { missingFrom } from "#src/machine/recovery/brief/compaction.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { UserPrompt, WorkState } from "#src/contract/work-state.ts";
 import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
-import { aRestoration, prompts, aSession, aState } from "#harness/machine/temp-runtime.ts";
+import { aLife, aRestoration, prompts, aSession, aState } from "#harness/machine/temp-runtime.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { effectKindNames, effectOutcomes } from "#src/contract/effects.ts";
 
@@ -83,13 +84,13 @@ it("prompts that are no longer kept are counted; old nods, and more than the set
 });
 
 it("of the work it names what sub-agents answered, what calls named, and a failure that nothing followed", () => {
-  const failure = { text: "overloaded", at: T0 + 2_000 };
+  const life = aLife({ over: { at: T0 + 2_000, how: "failed", text: "overloaded" } });
   const results = ["one", "two"].map((text) => ({ text: `agent ${text}`, at: T0 }));
-  const state = { failure, results, names: ["harbour.example", "#41"], words: [{ text: "I begin.", at: T0 }] };
+  const state = { life, results, names: ["harbour.example", "#41"], words: [{ text: "I begin.", at: T0 }] };
   const heading = "answers of its sub-agents:";
   expect(linesUnder(shown(state), heading)).toEqual(["- 60 min ago: agent one", "- 60 min ago: agent two"]);
   expect(shown(state)).toContain("\nnamed in its calls, newest last: harbour.example, #41\n");
-  const isFailed = [1_999, 2_001].map((ms) => shown({ ...state, words: [{ text: "Done.", at: T0 + ms }] }));
+  const isFailed = [state, { ...state, life: aLife({}) }].map((one) => shown(one));
   expect(isFailed.map((text) => text.includes("the client failed"))).toEqual([true, false]);
 });
 
@@ -119,10 +120,10 @@ it("of a turn that is not over the first words stand, too, and those right befor
     prompts: [{ text: "paint it", at: T0 + 2_000 }],
     firstWords: wordsAt(3, 4),
     words: wordsAt(1, 4, 5, 7),
-    runningTools: [{ id: "a", name: "Bash", input: "make", startedAt: T0 + 7_000 }],
+    life: aLife({ calls: [{ id: "a", name: "Bash", input: "make", startedAt: T0 + 7_000 }] }),
   };
   expect(secondsOf(shown(state))).toEqual([3, 4, 5, 7]);
-  expect(secondsOf(shown({ ...state, runningTools: [], turnEndedAt: T0 + 9_000 }))).toEqual([7]);
+  expect(secondsOf(shown({ ...state, life: aLife({ over: { at: T0 + 9_000, how: "done" } }) }))).toEqual([7]);
 });
 
 it("a transcript that goes on along two branches is said to, and points of damage beyond four are summed up", () => {
@@ -179,13 +180,13 @@ it.each([
   ["Bash", "no result was seen; it may still run, or have finished)"],
   ["Edit", "no result was seen; it may have finished)"],
 ])("only a shell command may run on after the death of its client: %s", (name, text) => {
-  const runningTools = [{ id: "a", name, input: "boat.ts", startedAt: T0 }];
-  expect(shown({ runningTools }, { cause: "killed" })).toContain(text);
+  const life = aLife({ calls: [{ id: "a", name, input: "boat.ts", startedAt: T0 }] });
+  expect(shown({ life }, { cause: "killed" })).toContain(text);
 });
 
 it("of more than five running calls the newest are named, and the others counted", () => {
   const calls = [0, 1, 2, 3, 4, 5].map((n) => ({ id: `${n}`, name: "Read", input: `deck ${n}`, startedAt: T0 }));
-  expect(shown({ runningTools: calls })).toMatch(/running Read deck 1 .*; Read deck 5 .*; and 1 more call$/m);
+  expect(shown({ life: aLife({ calls }) })).toMatch(/running Read deck 1 .*; Read deck 5 .*; and 1 more call$/m);
 });
 
 it("text that reads like an instruction stays inside the fence, without tags, roles and fences of its own", () => {
@@ -201,8 +202,10 @@ it("text that reads like an instruction stays inside the fence, without tags, ro
     compactSummary: evil,
     todos: [{ text: evil, status: "pending" }],
     calls: [{ name: evil, input: evil, at: T0, error: evil }],
-    runningTools: [{ id: "a", name: evil, input: evil, startedAt: T0 }],
-    failure: { text: evil, at: T0 },
+    life: aLife({
+      calls: [{ id: "a", name: evil, input: evil, startedAt: T0 }],
+      over: { at: T0, how: "failed", text: evil },
+    }),
   });
   expect(text.split(/shim-recovered-session/i)).toHaveLength(3);
   expect(text).not.toMatch(/human:|<\/?system|```|\[\/?INST\]/i);
@@ -239,13 +242,13 @@ it.each<[string, JournalEntry[]]>([
   ["unanswered", [user, stopped, user]],
   ["waiting", [user, stopped, user, said, over]],
 ])("how a chat stood is decided by the order of events: %s after %j", (standing, entries) => {
-  expect(standingOf(folded(entries))).toBe(standing);
+  expect(standingOf(folded(entries).life)).toBe(standing);
 });
 
 /** Entries of the journal, a millisecond apart. */
 function folded(entries: readonly JournalEntry[]): WorkState {
   const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
-  return fold(emptyState, rows);
+  return { ...fold(emptyState, rows), life: life(newLife, rows) };
 }
 
 it("words that the newest prompt answers stand with it, or have a line of their own once the chat has said more", () => {
@@ -287,7 +290,7 @@ function aFullSession(later: number, more: Partial<UserPrompt> = {}): Partial<Wo
     calls: calls.map((more, n) => Object.assign(more, { name: "Bash", input: sized(`call${n}`), at: T0 + 50_000 })),
     results: [sizedAt("result1", 50), sizedAt("result2", 51)],
     names: [sized("names")],
-    failure: sizedAt("failure", 63),
+    life: aLife({ over: { ...sizedAt("failure", 63), how: "failed" } }),
     effects: [1, 2].map((n) => Object.assign(push(n), { command: sized(`push${n}`) })),
   };
 }
@@ -304,11 +307,11 @@ function namedBeside(lines: number, state: Partial<WorkState>): string[] {
 }
 
 const allByWorth = `earlier1 result1 call0 todo2 todo3 recap first before call1 result2 file0 read plan5 names plan4
-  call2 file6 file5 file4 file3 file2 file1 call3 push1 plan3 client goal plan2 done next decision state plan1 question
+  call2 file6 file5 file4 file3 file2 file1 call3 push1 plan2 plan3 client goal done next decision state plan1 question
   summary earlier2 todo1 failure push2 p1 p2 p3 p0 p4 p5 p6 p7 p8 p10 p11 p12 p13 p14 p15 p16 p9 p17 p18`;
 
 it.each([
-  [0, 139, allByWorth],
+  [0, 141, allByWorth],
   [1, 40, "earlier1 summary call0 result1"],
   [4, 40, "todo3 earlier1 todo2 summary todo1 plan5 plan3 plan4 plan2 plan1 call0 result1"],
 ])("as a brief fills, lines of least worth go first, with %i prompts since the plan", (later, most, expected) => {
@@ -439,6 +442,8 @@ function anyState(): fc.Arbitrary<WorkState> {
   const kind = fc.constantFrom(...effectKindNames);
   const outcome = fc.constantFrom(...effectOutcomes);
   const effect = fc.record({ ...texts("command", "subject", "folder", "check", "error", "call"), kind, at, outcome });
+  const how = fc.constantFrom("done", "interrupted", "failed", "unseen");
+  const turnEnd = fc.record({ at, how, text: anyText }, { requiredKeys: ["at", "how"] });
   const todo = fc.record({ text: anyText, status: fc.constantFrom("pending", "in_progress", "completed") });
   const maybe = Object.fromEntries(["goal", "nextStep", "compactSummary"].map((name) => [name, fc.option(anyText)]));
   const lists = ["done", "inProgress", "decisions", "openQuestions"].map((name) => [name, upTo(anyText, 20)] as const);
@@ -453,12 +458,14 @@ function anyState(): fc.Arbitrary<WorkState> {
       firstWords: upTo(remark, 3),
       answers: upTo(fc.record({ ...texts("question", "answer"), at }), 30),
       calls: upTo(call, 5),
-      runningTools: upTo(fc.record({ ...texts("id", "name", "input"), startedAt: at }), 50),
-      failure: fc.option(remark),
+      life: fc.record({
+        turn: fc.option(fc.record({ beganAt: at, isAnswered: fc.boolean(), over: fc.option(turnEnd) })),
+        calls: upTo(fc.record({ ...texts("id", "name", "input"), startedAt: at }), 50),
+        stopped: fc.constant([]),
+        asks: fc.option(fc.record({ for: fc.constantFrom("permission", "dialog", "prompt"), at })),
+      }),
       plan: fc.option(fc.record({ ...texts("text", "path"), at })),
       clientGoal: fc.option(remark),
-      turnEndedAt: fc.option(at),
-      interruptedAt: fc.option(at),
       droppedPrompts: fc.nat(),
       state: fc.jsonValue(),
       effects: upTo(effect, 30),

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { brief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import { type Restoration, restore, restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
-import { aRestoration, aSession, prompts, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aLife, aRestoration, aSession, prompts, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { score } from "#src/machine/recovery/brief/score.ts";
 import { effectKey } from "#src/machine/sessions/effects.ts";
@@ -42,8 +42,10 @@ const whole: Parameters<typeof aRestoration>[0] = {
   compactSummary: "Earlier: the plan.",
   todos: [todo("one", "completed"), todo("two", "in_progress"), todo("three", "pending")],
   calls: [ofBash("ls", 0), { ...ofBash("make", 6_000), error: "Exit code 2" }],
-  runningTools: [{ id: "a", name: "Bash", input: "npm test", startedAt: T0 + 50_000 }],
-  failure: { text: "overloaded", at: T0 + 6_000 },
+  life: aLife({
+    calls: [{ id: "a", name: "Bash", input: "npm test", startedAt: T0 + 50_000 }],
+    over: { at: T0 + 6_000, how: "failed", text: "overloaded" },
+  }),
   git: { branch: "main", commit: "a1b2c3d4e5f6a7b8" },
 };
 
@@ -86,7 +88,7 @@ it("each reader is instructed what to do with it", () => {
 it("a session that ended well or that lives is not said to have died", () => {
   const ended = aRestoration({}, { cause: null, session: aSession({ endedAt: T0 + 60_000 }) });
   expect(brief(ended, now, "brief")).toMatch(/^SHIM: an earlier session ended 5 min ago\./);
-  const alive = aRestoration({ runningTools: whole.runningTools ?? [] }, { cause: null });
+  const alive = aRestoration({ life: whole.life ?? aLife({}) }, { cause: null });
   const text = brief(alive, now, "brief");
   expect(text).toMatch(/^SHIM: an earlier session is still open\./);
   expect(text).toContain("running Bash npm test (begun 10 s before; no result was seen)");
@@ -127,7 +129,12 @@ it.each([
 const words = [{ text: "Painted.", at: T0 + 9_000 }];
 
 it("it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean; parts that could not be read lower it", () => {
-  const state = { prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 };
+  const state = {
+    prompts: prompts("one", "two", "three"),
+    droppedPrompts: 1,
+    words,
+    life: aLife({ over: { at: T0 + 9_000, how: "done" } }),
+  };
   const files = [
     { path: "/p/a", now: "same", action: "edited", hash: "h" },
     { path: "/p/a", now: "deleted", action: "created", hash: null },
@@ -148,7 +155,7 @@ it("it counts prompts quoted of prompts made, the end of the conversation, and f
 });
 
 const asked = { prompts: prompts("one", "two"), words };
-const over = { ...asked, turnEndedAt: T0 + 9_000 };
+const over = { ...asked, life: aLife({ over: { at: T0 + 9_000, how: "done" } }) };
 const lost = (at: number | null) => ({ damaged: { parts: [{ at, bytes: 9 }], count: 1 } });
 const storeLost = (ms: number) => ({ storeDamagedAt: T0 + ms });
 const edited = { path: "/p/a", hash: "h", action: "edited", now: "same" } as const;
@@ -167,7 +174,10 @@ it.each<[string, Partial<WorkState>, Partial<Restoration>?]>([
   ["nothing of the conversation is known", {}],
   ["0 of 3 prompts quoted", { droppedPrompts: 3 }],
   ["2 of 2 prompts quoted; no words of the chat are known", { ...asked, words: [] }],
-  ["2 of 2 prompts quoted; the end of the conversation is there", { ...asked, interruptedAt: T0 + 10_000 }],
+  [
+    "2 of 2 prompts quoted; the end of the conversation is there",
+    { ...asked, life: aLife({ over: { at: T0 + 10_000, how: "interrupted" } }) },
+  ],
   ["2 of at least 2 prompts quoted; the chat's newest words are there", { ...asked, ...lost(T0 + 999) }],
   ["2 of at least 2 prompts quoted; the store may have lost the end of the conversation", over, storeLost(9_500)],
   ["2 of at least 2 prompts quoted; the end of the conversation is there", over, storeLost(500)],

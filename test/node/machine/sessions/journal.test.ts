@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
+import { life, newLife, type Fact } from "#src/machine/life/life.ts";
 import { emptyState, fold, withNotes } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
@@ -13,7 +14,11 @@ import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
 function stateAfter(...entries: JournalEntry[]): WorkState {
   const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
-  return fold(emptyState, rows);
+  return { ...fold(emptyState, rows), life: life(newLife, rows) };
+}
+
+function foldOn(state: WorkState, row: Fact): WorkState {
+  return { ...fold(state, [row]), life: life(state.life, [row]) };
 }
 
 const user = (text: string): JournalEntry => ({ kind: "prompt", text });
@@ -24,7 +29,7 @@ const touched = (path: string, action: "read" | "edited"): JournalEntry => {
   return { kind: "tool_end", id: path, name: "Edit", input: path, path, action };
 };
 
-const running = (...entries: JournalEntry[]): string[] => stateAfter(...entries).runningTools.map((tool) => tool.id);
+const running = (...entries: JournalEntry[]): string[] => stateAfter(...entries).life.calls.map((tool) => tool.id);
 
 it("a tool runs from its start to its end, its error, the end of the turn or the first prompt of a client that goes on with the session", () => {
   expect(running(begun("a"), begun("b"), ended("a"))).toEqual(["b"]);
@@ -44,13 +49,13 @@ it.each(["Exit code 144", "[Request interrupted by user for tool use]", "Exit co
     const ended: JournalEntry = { kind: "tool_error", id: "b", name: "Bash", input: "make test", text };
     const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
     const before = stateAfter(failed, begun("b"), ended);
-    const at = (ms: number): WorkState => fold(before, [{ seq: 9, at: T0 + 2 + ms, entry: detached }]);
+    const at = (ms: number): WorkState => foldOn(before, { seq: 9, at: T0 + 2 + ms, entry: detached });
     const isInterrupted = text !== "Exit code 2";
     expect(at(3_000)).toMatchObject({
-      runningTools: isInterrupted ? [{ id: "b" }] : [],
+      life: { calls: isInterrupted ? [{ id: "b" }] : [] },
       calls: [{ input: "make", error: "Exit code 2" }, { input: "make test" }].slice(0, isInterrupted ? 1 : 2),
     });
-    expect(at(3_001).runningTools).toEqual([]);
+    expect(at(3_001).life.calls).toEqual([]);
     expect(running(begun("b"), ended, user("stop that"), detached)).toEqual([]);
     expect(running(begun("b"), ended, { kind: "turn_end" }, detached)).toEqual([]);
   },
@@ -63,16 +68,19 @@ function stopped(id: string): JournalEntry {
 it("all calls that were stopped together are unfinished; a failure of the client after them stays", () => {
   const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
   const both = stateAfter(begun("a"), begun("b"), stopped("a"), stopped("b"), detached);
-  expect(both).toMatchObject({ runningTools: [{ id: "a", startedAt: T0 }, { id: "b" }], calls: [], cutOff: [] });
+  expect(both).toMatchObject({ life: { calls: [{ id: "a", startedAt: T0 }, { id: "b" }], stopped: [] }, calls: [] });
   const failed: JournalEntry = { kind: "failure", text: "overloaded" };
   const state = stateAfter(begun("a"), stopped("a"), failed, detached);
-  expect(state).toMatchObject({ failure: { text: "overloaded", at: T0 + 2 }, runningTools: [{ id: "a" }] });
+  expect(state).toMatchObject({
+    life: { turn: { over: { how: "failed", text: "overloaded", at: T0 + 2 } }, calls: [{ id: "a" }] },
+  });
 });
 
 it("an interruption ends what ran, and its time is kept like the end of a turn", () => {
   const state = stateAfter(user("paint it"), begun("a"), { kind: "interrupted" });
-  expect(state).toMatchObject({ runningTools: [], interruptedAt: T0 + 2, turnEndedAt: null });
-  expect(stateAfter(begun("a"), { kind: "turn_end" })).toMatchObject({ turnEndedAt: T0 + 1, interruptedAt: null });
+  expect(state.life).toMatchObject({ calls: [], turn: { over: { at: T0 + 2, how: "interrupted" } } });
+  const { life: done } = stateAfter(begun("a"), { kind: "turn_end" });
+  expect(done).toMatchObject({ turn: { over: { at: T0 + 1, how: "done" } } });
 });
 
 it("the chat's words stand by their own time: a text that is read after the end of its turn is not the last", () => {
@@ -115,8 +123,8 @@ it("however long a session is, its state is bounded: the chat's newest words, th
     begun(`run ${index}`),
     stopped(`${index}`),
   ]);
-  const { words, files, todos, runningTools, calls, cutOff } = stateAfter(...many.flat());
-  const lists = [words, files, todos, runningTools, calls, cutOff];
+  const { words, files, todos, calls, life: stands } = stateAfter(...many.flat());
+  const lists = [words, files, todos, stands.calls, calls, stands.stopped];
   expect(lists.map(({ length }) => length)).toEqual([8, 200, 200, 50, 5, 50]);
   expect([words.at(-1)?.text, files.at(-1)?.path]).toEqual(["said 399", "/399"]);
 });

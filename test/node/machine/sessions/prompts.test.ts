@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { listMoments } from "#src/machine/checkpoints/moments.ts";
 import { timeline } from "#src/machine/operations/session-view.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
-import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
+import { standingOf } from "#src/machine/life/questions.ts";
 import * as marks from "#src/machine/recovery/marks.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -19,6 +19,7 @@ import {
   aLiveClaude,
   anotherClaude,
   Claude,
+  journalKinds,
   stateOf,
   storedSession,
 } from "#harness/machine/claude.ts";
@@ -137,12 +138,12 @@ it("a prompt that comes while a call runs does not end that call; a new client h
   claude.begin("Bash", { command: "sh long-tests.sh" });
   claude.prompt("also write the changelog");
   const state = stateOf(runtime, claude.session);
-  expect(state && standingOf(state)).toBe("running");
+  expect(state && standingOf(state.life)).toBe("running");
   claude.kill();
   expect(briefOf(runtime, claude)).toMatch(/in mid-turn, running Bash sh long-tests\.sh[^]*also write the changelog/);
   claude.resume();
   claude.prompt("go on");
-  expect(stateOf(runtime, claude.session)?.runningTools).toEqual([]);
+  expect(stateOf(runtime, claude.session)?.life.calls).toEqual([]);
 });
 
 it("a prompt that still waits in the queue is there once, whenever its rows and its event come", () => {
@@ -216,7 +217,7 @@ it("words from a phone are a prompt when the chat has them, with their origin, i
   expect(claude.stop().reason).toContain("never touch the billing folder");
   expect(stateOf(runtime, claude.session)).toMatchObject({ prompts: [{}, { from: "phone Ada's Pixel" }] });
   const state = stateOf(runtime, claude.session);
-  expect(state && standingOf(state)).toBe("unanswered");
+  expect(state && standingOf(state.life)).toBe("unanswered");
   claude.stop("It stays as it is.");
   write(runtime, claude.session, "and the docs");
   runtime.wait(1_000);
@@ -279,7 +280,8 @@ it("what the client wrote before a pause is read, by an event in it and without 
     runtime.store.write((sql) => void resume(sql, runtime.now(), claude.cwd));
     claude.prompt("go on");
     expect(promptsOf(runtime, claude)).toEqual(["deploy", "only the tests", "go on"]);
-    expect(stateOf(runtime, claude.session)).toMatchObject({ runningTools: [], interruptedAt: expect.any(Number) });
+    expect(stateOf(runtime, claude.session)?.life.calls).toEqual([]);
+    expect(journalKinds(runtime, claude.session)).toContain("interrupted");
   }
 });
 

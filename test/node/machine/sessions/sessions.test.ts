@@ -13,7 +13,7 @@ import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { findStoredSession } from "#src/machine/sessions/session-identity.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { emptyState } from "#src/machine/sessions/work-state.ts";
-import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
+import { standingOf } from "#src/machine/life/questions.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import * as totals from "#src/store/metric-totals.ts";
@@ -43,7 +43,7 @@ it("four letters of an id name a session, fewer none, and of several none is cho
 
 it.each([-86_400_000, 31_536_000_000])("a jump of the clock by %d ms, and back, reorders nothing said", (jump) => {
   const { runtime, claude } = aChat();
-  const standing = (): string => standingOf(stateOf(runtime, claude.session) ?? emptyState);
+  const standing = (): string => standingOf((stateOf(runtime, claude.session) ?? emptyState).life);
   claude.turn("one", "said one");
   runtime.wait(jump);
   claude.prompt("two");

@@ -82,7 +82,7 @@ it("tool calls whose events never came are read from the transcript, and the use
   const starts = ["tool_start", "tool_start", "tool_start"];
   expect(tools()).toEqual([...starts, "tool_end", "tool_error", "tool_end"]);
   expect(stored()).toMatchObject({ toolCalls: 3, toolErrors: 1 });
-  expect(state()).toMatchObject({ files: [{ path: file, action: "edited" }], runningTools: [] });
+  expect(state()).toMatchObject({ files: [{ path: file, action: "edited" }], life: { calls: [] } });
 });
 
 it("an event that comes after all, or came before, counts once, and is not reported to the user", () => {
@@ -107,7 +107,7 @@ it("a call whose start came by its event and whose end did not runs no more", ()
   claude.tell("Notification", { message: "waits" });
   write(result(id, "ok", false));
   readOn();
-  expect(state()).toMatchObject({ runningTools: [], files: [{ action: "edited" }] });
+  expect(state()).toMatchObject({ life: { calls: [] }, files: [{ action: "edited" }] });
 });
 
 it("a tool that the client killed at its end, and then called failed, counts as running when the session died", () => {
@@ -117,7 +117,7 @@ it("a tool that the client killed at its end, and then called failed, counts as 
     write(use(id, "Bash", { command: "sleep 600" }), result(id, "Exit code 137", true));
     if (end === "the hook") claude.tell("SessionEnd", { reason: "other" });
     else readOn();
-    expect([state()?.runningTools.length, tools(), stored().toolErrors]).toEqual([1, ["tool_start"], 0]);
+    expect([state()?.life.calls.length, tools(), stored().toolErrors]).toEqual([1, ["tool_start"], 0]);
   }
 });
 
@@ -158,7 +158,7 @@ it("ends of turns whose events never came are read from the transcript, each wit
   readOn();
   const first = ["assistant", "tool_start", "turn_end", "prompt"];
   expect(kinds()).toEqual(["prompt", ...first, "prompt", "assistant", "turn_end"]);
-  expect(state()?.turnEndedAt).toBe(Date.parse("2030-01-01T00:00:04.000Z"));
+  expect(state()?.life.turn?.over?.at).toBe(Date.parse("2030-01-01T00:00:04.000Z"));
 });
 
 it("the end of a turn counts once, also when its event comes after all, and never hides that event", () => {
@@ -179,7 +179,7 @@ it("words before a call that still runs end no turn, though the transcript has n
   runtime.wait(2_000);
   claude.begin("Bash", { command: "npm test" });
   readOn();
-  expect(state()).toMatchObject({ turnEndedAt: null, runningTools: [{ name: "Bash" }] });
+  expect(state()).toMatchObject({ life: { turn: { over: null }, calls: [{ name: "Bash" }] } });
 });
 
 type Line = (overrides: { readonly timestamp: string }) => string;

@@ -13,7 +13,9 @@ import { Holdings, type Holder } from "#src/machine/team/holdings.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { stateText } from "#src/contract/chat-state.ts";
 import { toSessionView } from "#src/machine/operations/session-view.ts";
-import { activityOf, keepsTasks, type ActivityFacts } from "#src/machine/sessions/activity.ts";
+import { newLife } from "#src/machine/life/life.ts";
+import type { Life } from "#src/contract/work-state.ts";
+import { activityOf, keepsTasks, type ActivityFacts } from "#src/machine/life/questions.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { given } from "#harness/coordinator/peers.ts";
@@ -190,34 +192,38 @@ it("each chat of a process renews in its interval what it holds; an answer that 
 
 const minuteMs = 60_000;
 
+const turn = { beganAt: T0, isAnswered: true, over: null };
+const inTurn: Life = { ...newLife, turn };
+const idle: Life = { ...newLife, turn: { ...turn, over: { at: T0, how: "done" } } };
+const asking: Life = { ...inTurn, asks: { for: "permission", at: T0 } };
+
 /** Of a chat in a turn, minutes after a sign of work. */
 function after(minutes: number, overrides: Partial<ActivityFacts> = {}): ActivityFacts {
-  const facts = { isDead: false, isWaitingForUser: false, isInTurn: true, openTools: [], workedAt: T0 };
+  const facts = { isDead: false, life: inTurn, workedAt: T0 };
   return { ...facts, now: T0 + minutes * minuteMs, ...overrides };
 }
 
-const build = [{ name: "Bash", startedAt: T0 }];
+const building: Life = { ...inTurn, calls: [{ id: "a", name: "Bash", input: "make", startedAt: T0 }] };
 
 it.each<[string, number, Partial<ActivityFacts>]>([
   ["busy", 14, {}],
   ["stuck", 15, {}],
-  ["busy", 119, { openTools: build }],
-  ["stuck", 121, { openTools: build }],
-  ["waiting", 300, { openTools: [{ name: "AskUserQuestion", startedAt: T0 }] }],
-  ["waiting", 300, { isWaitingForUser: true }],
-  ["idle", 300, { isInTurn: false }],
+  ["busy", 119, { life: building }],
+  ["stuck", 121, { life: building }],
+  ["waiting", 300, { life: asking }],
+  ["idle", 300, { life: idle }],
   // A client without hooks.
-  ["busy", 14, { isInTurn: null }],
-  ["idle", 16, { isInTurn: null }],
+  ["busy", 14, { life: null }],
+  ["idle", 16, { life: null }],
 ])("a chat is %s after %i silent minutes with %j", (activity, minutes, overrides) => {
   expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 
 it.each<[number, Partial<ActivityFacts>]>([
-  [119, { openTools: build }],
-  [59, { isWaitingForUser: true }],
-  [14, { isInTurn: false }],
-  [29, { isInTurn: null }],
+  [119, { life: building }],
+  [59, { life: asking }],
+  [14, { life: idle }],
+  [29, { life: null }],
   [14, {}],
   [-1, { isDead: true }],
 ])("tasks are kept until minute %i of a chat with %j", (minute, overrides) => {

@@ -107,11 +107,15 @@ it("an interruption is taken from the transcript with the next prompt, and by th
   const first = stop();
   runtime.wait(5_000);
   claude.prompt("only the tests");
-  expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: first, runningTools: [] });
+  expect(stateOf(runtime, claude.session)).toMatchObject({
+    life: { calls: [], turn: { over: { at: first, how: "interrupted" } } },
+  });
   claude.begin("Bash", { command: "make test" });
   const second = stop();
   runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-  expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: second, runningTools: [] });
+  expect(stateOf(runtime, claude.session)).toMatchObject({
+    life: { calls: [], turn: { over: { at: second, how: "interrupted" } } },
+  });
   expect(count(runtime, claude, "interrupted")).toBe(2);
 });
 
