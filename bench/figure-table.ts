@@ -86,8 +86,8 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "x",
     most: 1.1,
     value: ({ shim, empty }) => shim / empty,
-    beside: ({ shim, empty, none }) =>
-      `${ms(empty)} with empty hooks; without hooks ${ms(none)}: ${ratio(shim / none)}`,
+    beside: ({ shim, empty, none, script, node }) =>
+      `${ms(empty)} with empty hooks; without hooks ${ms(none)}: ${ratio(shim / none)}; with the script of \`init\` ${ratio(script / empty)}, with a process of Node for each event ${ratio(node / empty)}`,
   }),
   save: figure("save", {
     text: "save of 2 KB, p50",

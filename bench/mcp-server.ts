@@ -6,9 +6,10 @@ import { createInterface } from "node:readline";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { build } from "esbuild";
-import { claudeBinary } from "../scripts/install-claude.ts";
+import { CLAUDE_VERSION, claudeBinary } from "../scripts/install-claude.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookEvents } from "../src/contract/hooks.ts";
+import { serverCommand, setClaudeHooks } from "../src/installer/entries.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
@@ -165,12 +166,30 @@ export async function toolCall() {
       mcpServers: { shim: { type: "stdio", command: process.execPath, args: [hookServer, "hooks"] } },
       settings: { hooks },
     },
-    shim: { pluginDir: join(import.meta.dirname, "..", "plugin") },
+    shim: { pluginDir: join(clone, "plugin") },
+    script: commandHooks("linux"),
+    node: commandHooks("win32"),
   } satisfies Record<string, Setting>;
-  const times: Record<keyof typeof settings, number[]> = { none: [], empty: [], shim: [] };
+  const times: Record<keyof typeof settings, number[]> = { none: [], empty: [], shim: [], script: [], node: [] };
   for (let round = 0; round < callRounds; round++)
-    for (const name of ["none", "empty", "shim"] as const) times[name].push(...(await oneSession(settings[name])));
-  return { none: sample(times.none).p50, empty: sample(times.empty).p50, shim: sample(times.shim).p50 };
+    for (const name of ["none", "empty", "shim", "script", "node"] as const)
+      times[name].push(...(await oneSession(settings[name])));
+  const p50 = (name: keyof typeof settings): number => sample(times[name]).p50;
+  return { none: p50("none"), empty: p50("empty"), shim: p50("shim"), script: p50("script"), node: p50("node") };
+}
+
+const clone = join(import.meta.dirname, "..");
+
+/** What `init` writes: the script, or on Windows a process of Node for each event. */
+function commandHooks(platform: NodeJS.Platform): Setting {
+  const launch = {
+    node: process.execPath,
+    script: join(clone, "bin", "shim.mjs"),
+    hookScript: join(clone, "dist", "hook.cjs"),
+  };
+  const settings = {};
+  setClaudeHooks(settings, launch, { server: null, version: CLAUDE_VERSION, platform, isBlocking: false });
+  return { mcpServers: { shim: { type: "stdio", ...serverCommand(launch) } }, settings };
 }
 
 function bash(command: string): Step {

@@ -4,7 +4,7 @@ import { delimiter, dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { type Terminal, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, ClaudeRig, endless, hello, received } from "#harness/claude/claude-rig.ts";
-import { type ClientRun, endlessTool } from "#harness/clients/chat-rig.ts";
+import { type ClientRun, endlessTool, fail, kill } from "#harness/clients/chat-rig.ts";
 import { copyShim } from "#harness/clients/real-clients.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
@@ -102,6 +102,21 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   const third = await rig.printed("one more thing", { ...resume, ...hello });
   // The client replays the brief of the first resume; no second one comes.
   expect(briefs(third.model)).toEqual([brief]);
+});
+
+it("a prompt of a session that was resumed without hooks is taken from its transcript", async () => {
+  const rig = new ClaudeRig();
+  await rig.printed("rename the parser", hello);
+  const [{ id } = fail("no session")] = rig.sessions();
+  const resume = { args: ["--resume", id] };
+  await rig.printed("never touch the lexer", { ...resume, ...hello, settings: { disableAllHooks: true } });
+  const killed = await rig.print("then commit", { ...resume, steps: [endless] });
+  await endlessTool(killed);
+  await kill(killed);
+  const [brief = ""] = await rig.nextBriefs();
+  const order = ["rename the parser", "never touch the lexer", "then commit"].map((text) => brief.indexOf(text));
+  expect([order.includes(-1), order.toSorted((one, other) => one - other)]).toEqual([false, order]);
+  expect(brief).toContain("3 of 3 prompts quoted");
 });
 
 /**

@@ -245,6 +245,24 @@ it("a long permission is allowed from the phone once all of it was unfolded; of 
   expect(faults).toEqual([]);
 });
 
+it("what a phone cannot do it says in words: continue a dead chat, and be notified without a push service", async () => {
+  const { page, faults } = await paired("pair --answer");
+  await page.context().grantPermissions(["notifications"]);
+  await page.evaluate(`location.hash = "#/chat/${fleetIds.died}"`);
+  await page.getByText(/^To continue it, type on its machine: shim resume 3333/).waitFor();
+  expect(await page.getByRole("button", { name: /Copy/ }).count()).toBe(0);
+  await page.evaluate(`
+    PushManager.prototype.subscribe = () => new Promise(() => undefined);
+    const later = setTimeout;
+    setTimeout = (work, ms, ...more) => later(work, ms === 15_000 ? 0 : ms, ...more);`);
+  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await page.getByLabel("died").click();
+  await page.getByText("The browser's push service was not reached. Try again later.").waitFor();
+  expect([await page.getByLabel("died").isChecked(), await page.getByLabel("died").isEnabled()]).toEqual([false, true]);
+  expect(await axeFaults(page)).toEqual([]);
+  expect(faults).toEqual([]);
+});
+
 it("a machine that removes the phone cuts its page off, which says how to pair again, after a reload too", async () => {
   const { home, page, faults } = await paired();
   await home.shim("phones", "remove", "Pixel 9, Chrome");

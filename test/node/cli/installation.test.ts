@@ -63,7 +63,10 @@ it("copies of files that were changed since are kept with what is stored, and na
   const path = join(home.folder, ".claude.json");
   writeFileSync(path, readFileSync(path, "utf8").replace('"a": 1', '"a": 2'));
   const backups = join(home.paths.home, "client-backups");
-  expect(await home.shimWith(io, "init --remove --yes")).toMatchObject(printed(`The files as they were: ${backups}`));
+  const removed = await home.shimWith(io, "init --remove --yes");
+  const open = "Chats that are open keep SHIM until they end: Claude Code.";
+  expect(removed).toMatchObject(printed(`The files as they were: ${backups}`, open));
+  expect(removed.out).not.toContain("start a new one");
   expect([readFileSync(path, "utf8"), readdirSync(home.paths.home)]).toEqual(['{ "a": 2 }\n', ["client-backups"]]);
 });
 

@@ -82,6 +82,10 @@ const faults: Readonly<Record<string, (rig: EntryRig) => { uid?: number } | void
   "the script is something else": (rig) => {
     writeFileSync(join(rig.dist, "shim-hook"), "\u007FELF if then ( fi \n exit 2\n");
   },
+  "another build is in its place, whose program ends with 2": (rig) => {
+    const script = 'exec "$1" "${0%/*}/hook.cjs" "$2"\n';
+    write(rig.dist, { "shim-hook": script, "hook.cjs": "process.stderr.write('no'); process.exitCode = 2;\n" });
+  },
   "the program is gone": (rig) => rmSync(join(rig.dist, "hook.cjs")),
   "node is gone": (rig) => {
     rig.launch = { ...rig.launch, node: "/nonexistent/node" };

@@ -6,7 +6,7 @@ import { aChat, aChatAtWork, Claude, journalKinds, stateOf, storedSession } from
 import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine, aToolUse } from "#harness/machine/transcripts.ts";
 import { anApiErrorLine, aTranscript, T0 } from "#harness/machine/transcripts.ts";
-import { appendFileSync, mkdirSync, writeFileSync, statSync, utimesSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { finishEvent } from "#src/local-mcp/events/after-answer.ts";
 import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harness/clients/invented-sessions.ts";
@@ -357,6 +357,19 @@ it("a session that died before SHIM was there is read from its transcript, and c
   for (const part of [...known, "was last active 52 s ago, by its imported transcript", "the client failed (52 s ago)"])
     expect(brief).toContain(part);
   expect(brief).not.toContain("ghp_");
+});
+
+it("prompts that waited in the queue when the client died are said while the tool ran, and are counted", async () => {
+  const waiting = join(import.meta.dirname, "../../../harness/clients/recorded/waiting-prompts.jsonl");
+  const { home, command } = aHome(readFileSync(waiting, "utf8"));
+  const { out } = await home.shim(`${command} --print`);
+  const parts = [
+    "in mid-turn, running Bash",
+    "Also write the changelog.",
+    "Then commit both.",
+    "3 of 3 prompts quoted",
+  ];
+  for (const part of parts) expect(out).toContain(part);
 });
 
 it("an import again has what was added, once, and so has a resume by the id", async () => {

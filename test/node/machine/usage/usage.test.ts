@@ -58,6 +58,24 @@ it("a replay of the transcript and a resumed session that repeats it count nothi
   expect(lines(runtime)).toMatchObject([first, { key: resumed.session, responses: 1, output: 10 }]);
 });
 
+it("a message that side chains repeat, with another request id or none, counts once", () => {
+  const { runtime, claude } = aChatAtWork();
+  claude.transcribe(said("m1", 50));
+  claude.use("Bash");
+  const folder = join(dirname(claude.transcript), claude.session, "subagents");
+  mkdirSync(folder, { recursive: true });
+  for (const [name, requestId] of [
+    ["aside_question-1", "req_other"],
+    ["acompact-2", undefined],
+  ] as const) {
+    const rows = [said("m1", 50, { requestId, isSidechain: true }), said(name, 5, { requestId, isSidechain: true })];
+    appendFileSync(join(folder, `agent-${name}.jsonl`), aTranscript(...rows));
+  }
+  claude.stop();
+  claude.end();
+  expect(lines(runtime)).toMatchObject([{ responses: 3, output: 60 }]);
+});
+
 it("the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
   const { runtime, claude } = aChatAtWork();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
