@@ -35,6 +35,14 @@ export function authorOf(changedMs: number, calls: readonly CallTime[]): Author 
   return { is: "other", reason: `it was changed ${when}` };
 }
 
+/** @param changedMs of its folder: a path that is gone has no time */
+export function authorOfGone(changedMs: number, calls: readonly CallTime[]): Author {
+  const author = authorOf(changedMs, calls);
+  const isLast = calls.every(({ other, from }) => other !== null || from < changedMs);
+  if (author.is !== "other" || isLast) return author;
+  return doubtful("it was deleted in the turn, and its folder was changed while no call of the chat ran");
+}
+
 /** Whose a change is of which the time is not known. */
 export function authorWithin(from: number, to: number, calls: readonly CallTime[]): Author {
   const other = calls.find((call) => call.other !== null && call.from <= to && call.to >= from)?.other ?? null;

@@ -18,10 +18,10 @@ export class FileTimes {
     }
   }
 
-  /** Time of the last change of the file or of one of its folders. */
-  movedMs(path: RawPath): number {
+  /** Time of the last change of the file or of a folder that came with it. @param known folders that were there */
+  movedMs(path: RawPath, known: ReadonlySet<RawPath>): number {
     const parent = posix.dirname(path);
-    return Math.max(this.changedMs(path), parent === "." ? 0 : this.movedMs(parent));
+    return Math.max(this.changedMs(path), parent === "." || known.has(parent) ? 0 : this.movedMs(parent, known));
   }
 
   /** Time of the last change of the content, as the program says that wrote it. */

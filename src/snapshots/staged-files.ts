@@ -122,7 +122,7 @@ function diskRoot(top: string, path: RawPath): RawPath {
 }
 
 /** Ends what killed processes have begun in this folder. */
-function settleLeftovers(root: string): void {
+export function settleLeftovers(root: string): void {
   for (const name of readdirSync(root)) {
     const pid = Number(stagingNames.exec(name)?.[1] ?? 0);
     if (pid !== 0 && !isRunning(pid)) settle(join(root, name));

@@ -11,6 +11,7 @@ import { touchedFiles } from "./touched-files.ts";
 import { FileTimes } from "./file-times.ts";
 import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
 import { replaceFiles } from "./replace-files.ts";
+import { settleLeftovers } from "./staged-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
 import { type ExcludedFile, goneOf, movedFrom, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
@@ -68,6 +69,8 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       if (await isReadingLost(opened, input))
         return { state: "done", changes: [], left: [lost], diff: "", planned: null };
       writeObjects(opened.scratch, input.contents);
+      // One that was killed at its end leaves nothing to the next one but its folder.
+      if (input.how === "save") settleLeftovers(tree.top);
       const paths = (git: Git, root: string): Promise<RawPath[]> => heldBefore(git, root, input, tree.top);
       const present = await readPresent(opened, tree, input, paths);
       if ("skipped" in present) return { state: "skipped", reason: present.skipped };

@@ -10,7 +10,7 @@ import {
   type FileImage,
   type PathState,
 } from "./path-state.ts";
-import { authorOf, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
+import { authorOf, authorOfGone, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
 import { KnownModes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
 import type { ExcludedFile, MovedFile } from "./selection.ts";
@@ -289,18 +289,23 @@ export class History {
 
   /** A file that is older than the turn was moved or copied, also with its folder. */
   async #authorOf(path: RawPath, { old, present }: Seen, changedMs: number, { beganAt, calls }: Turn): Promise<Author> {
+    if (present.is === "absent") return authorOfGone(changedMs, calls);
     const isOlder = Math.min(changedMs, this.#times?.writtenMs(path) ?? changedMs) < beganAt - tickMs;
     if (old.is !== "absent" || present.is !== "held" || !isOlder) return authorOf(changedMs, calls);
     const [, id = ""] = present.entry.split(" ");
-    if (!(await this.#blobs()).has(id))
+    const held = await this.#held();
+    if (!held.ids.has(id))
       return { is: "other", reason: "it is older than that turn, and was moved or copied to where it is" };
-    return authorOf(changedMs < beganAt - tickMs ? (this.#times?.movedMs(path) ?? changedMs) : changedMs, calls);
+    const isMoved = changedMs < beganAt - tickMs;
+    return authorOf(isMoved ? (this.#times?.movedMs(path, held.folders) ?? changedMs) : changedMs, calls);
   }
 
-  /** Contents of the newest known files. */
-  async #blobs(): Promise<ReadonlySet<string>> {
-    const lines = this.#at === null ? [] : await rawList(this.#present.reader, ["ls-tree", "-r", "-z", this.#at]);
-    return new Set(lines.map((line) => line.slice(0, line.indexOf("\t")).split(" ")[2] ?? ""));
+  /** Contents of the newest known files, and their folders. */
+  async #held(): Promise<{ readonly ids: ReadonlySet<string>; readonly folders: ReadonlySet<RawPath> }> {
+    const lines = this.#at === null ? [] : await rawList(this.#present.reader, ["ls-tree", "-r", "-t", "-z", this.#at]);
+    const entries = lines.map((line) => [line.indexOf("\t"), line] as const);
+    const ids = entries.map(([tab, line]) => line.slice(0, tab).split(" ")[2] ?? "");
+    return { ids: new Set(ids), folders: new Set(entries.map(([tab, line]) => line.slice(tab + 1))) };
   }
 
   #authorAtEnd(calls: readonly CallTime[], from: number, { readAt, isInTime }: TurnEnd): Author {

@@ -21,7 +21,7 @@ export interface ReadCall extends ChangingCall {
   readonly ranAt: number;
   /** Epoch ms: its end, or the prompt that came before, after which it runs no more. */
   readonly overAt: number;
-  /** cut: by the end of its turn or its chat; unknown: over when the next prompt came. */
+  /** cut: by an interruption, or the end of its chat; unknown: it may be over, before `overAt`. */
   readonly ending: "own" | "cut" | "unknown";
   /** Epoch ms until which its program ran on in the background; null: there is none. */
   readonly backgroundUntil: number | null;
@@ -52,7 +52,7 @@ class Calls {
     else if (entry.kind === "prompt") this.#passPrompt(at);
     else if (entry.kind === "tool_start") this.#begin(entry, seq, at);
     else if (entry.kind === "tool_end" || entry.kind === "tool_error") this.#end(entry, seq, at);
-    else this.#cut(seq, at);
+    else this.#cut(entry.kind, seq, at);
     this.#before = at;
   }
 
@@ -81,14 +81,17 @@ class Calls {
 
   #passPrompt(at: number): void {
     for (const id of this.#open)
-      if (this.#calls.get(id)?.ending === "cut") this.#change(id, { overAt: at, ending: "unknown" });
+      if (this.#calls.get(id)?.overAt === Infinity) this.#change(id, { overAt: at });
   }
 
-  /** A call that was refused or interrupted has no end of its own. */
-  #cut(seq: number, at: number): void {
+  /** A call that was refused or interrupted has no end of its own; the event of another's was lost. */
+  #cut(kind: JournalEntry["kind"], seq: number, at: number): void {
+    const isOverBefore = kind === "turn_end" || kind === "failure";
+    const running = isOverBefore ? undefined : [...this.#open].at(-1);
     for (const id of this.#open) {
-      const overAt = Math.min(at, this.#calls.get(id)?.overAt ?? at);
-      this.#change(id, { end: seq, endAt: at, overAt });
+      const known = this.#calls.get(id)?.overAt ?? at;
+      const ending = id === running && known === Infinity ? "cut" : "unknown";
+      this.#change(id, { end: seq, endAt: at, overAt: Math.min(at, known), ending });
     }
     this.#open = new Set();
   }
@@ -100,7 +103,7 @@ class Calls {
 }
 
 function begun(name: string, start: number, at: number): ReadCall {
-  const over = { end: Infinity, endAt: Infinity, overAt: Infinity, ending: "cut", backgroundUntil: null } as const;
+  const over = { end: Infinity, endAt: Infinity, overAt: Infinity, ending: "unknown", backgroundUntil: null } as const;
   return { name, start, startAt: at, ranAt: at, ...over };
 }
 

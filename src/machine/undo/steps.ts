@@ -55,7 +55,7 @@ export function readSteps(
   since: number,
 ): Pick<UndoInput, "others" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
   const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
-  const calls = readCalls(sql, session.id);
+  const calls = begunCalls(sql, session.id);
   const from = rows[0]?.at ?? 0;
   const steps = new Steps(rows, calls, callsOfOthers(sql, session, from), imagesByCall(sql, session.id));
   for (const row of checkpointsSince(sql, session.id, since)) steps.add(row);
@@ -174,13 +174,15 @@ class Steps {
     if (turn === null) return;
     const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
     const calls = this.#calls.filter(({ end, start }) => end > turn.began && start < (turn.over ?? Infinity));
+    // Of a call whose end was lost it is not known what it has edited.
+    const isEdited = isOnlyEdited(own) && calls.every(({ ending }) => ending === "own");
     this.#steps.push({
       start: turn.start?.commit ?? null,
       unsaved: turn.start === null ? null : unsavedText(turn.start),
       end: this.#endOf(turn, next),
       beganAt: calls[0]?.startAt ?? own[0]?.at ?? 0,
-      calls: [...calls.flatMap(timesOf), ...(isOnlyEdited(own) ? [] : this.#others)],
-      isOnlyEdited: isOnlyEdited(own),
+      calls: [...calls.flatMap(timesOf), ...(isEdited ? [] : this.#others)],
+      isOnlyEdited: isEdited,
       ...this.#editsIn(own),
     });
   }
@@ -250,10 +252,13 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, str
 /** Newest rows of another chat that are read. */
 const maxOtherRows = 2_000;
 
-/**
- * Commands of other chats in the folder, above it or in it. One that waits for its user's leave
- * has not begun.
- */
+/** One that waits for its user's leave has not begun. */
+function begunCalls(sql: Sql, session: string, limit?: number): ReadCall[] {
+  const isWaiting = life.read(sql, session)?.asks?.for === "permission";
+  return readCalls(sql, session, limit).filter(({ overAt }) => !isWaiting || overAt !== Infinity);
+}
+
+/** Commands of other chats in the folder, above it or in it. */
 function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project">, since: number): CallTime[] {
   const living = sql.all<{ id: string; project: string }>(
     `SELECT id, project FROM sessions WHERE project IS NOT NULL AND id <> ? AND (lastSeenAt >= ?
@@ -264,12 +269,10 @@ function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project"
   const folder = `${project ?? ""}/`;
   const others = living.filter((one) => folder.startsWith(`${one.project}/`) || `${one.project}/`.startsWith(folder));
   return others.flatMap((chat) => {
-    const asks = life.read(sql, chat.id)?.asks;
     const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
-    return readCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, backgroundUntil }) => {
-      const isWaiting = overAt === Infinity && asks?.for === "permission";
+    return begunCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, backgroundUntil }) => {
       const to = backgroundUntil ?? overAt;
-      return !mayChangeAnyFile(name) || isWaiting || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
+      return !mayChangeAnyFile(name) || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
     });
   });
 }

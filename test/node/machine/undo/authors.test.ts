@@ -6,8 +6,9 @@ import { anUndoRig, type UndoRig } from "#harness/machine/cli-rigs.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import type { Job } from "#src/runtime/runtime.ts";
 import type { SnapshotInput } from "#src/snapshots/repository.ts";
+import { takeAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
-import { command, lastCall, loseFiles, makeFolder, makes, read, reasons } from "#harness/machine/undo-works.ts";
+import { command, edit, lastCall, loseFiles, makeFolder, makes, read, reasons } from "#harness/machine/undo-works.ts";
 
 it.each([false, true])(
   "what a person did after the chat's last call stays (files of its end are lost: %s)",
@@ -24,6 +25,35 @@ it.each([false, true])(
     expect(read(rig, "a", "b", "e/own")).toEqual(["by hand\n", "0\n", "by hand\n"]);
   },
 );
+
+it("what a person did after a call whose end was lost stays, and is taken back by its path", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
+  const { claude } = rig;
+  claude.prompt("one");
+  const id = claude.begin("Bash", { command: "make" });
+  await takeAwaited(rig.runtime, 60_000);
+  makes(rig, "1", "a").work();
+  rig.byHand(makes(rig, "by hand", "b").work);
+  await rig.begin("", edit(rig, "c", "1\n"));
+  await rig.end();
+  const doubt = expect.stringContaining("may have been over") as string;
+  const { changes, left } = await rig.undo();
+  expect([changes, reasons(left)]).toEqual([[{ path: "c", now: "changed" }], { a: doubt, b: doubt }]);
+  expect((await rig.undo({ prompt: "1", files: ["a"] })).changes).toEqual([{ path: "a", now: "changed" }]);
+  claude.done(id, "Bash", { command: "make" });
+});
+
+it("a file that a tool has changed whose end was lost is named", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  const { claude, project } = rig;
+  claude.prompt("one");
+  claude.begin("Edit", { file_path: join(project, "a") });
+  await takeAwaited(rig.runtime, 60_000);
+  makes(rig, "1", "a").work();
+  await rig.end();
+  const doubt = expect.stringContaining("may have been over") as string;
+  expect(reasons((await rig.undo()).left)).toEqual({ a: doubt });
+});
 
 it.each([false, true])(
   "undo, redo and undo take the same back at once after the turn (its files are lost: %s)",
@@ -60,6 +90,36 @@ it("a file and a folder that the chat moved go back", async () => {
   await rig.turn("move", moves);
   expect(await rig.undo()).toMatchObject({ left: [] });
   expect(contents(rig.project)).toEqual(before);
+});
+
+it("a folder that a person moved between two calls stays where it is, and goes not back", async () => {
+  const rig = anUndoRig({ "d/x": "x\n", "in/f": "0\n" });
+  await rig.begin("one", makes(rig, "1", "in/f"));
+  rig.byHand(() => undefined);
+  rig.byHand(() => renameSync(join(rig.project, "d"), join(rig.project, "in/e")));
+  await rig.begin("", makes(rig, "2", "in/f", "in/made"));
+  await rig.end();
+  const { changes, left } = await rig.undo();
+  expect(changes.map(({ path }) => path).toSorted()).toEqual(["in/f", "in/made"]);
+  expect(reasons(left)).toMatchObject({ "in/e/x": "it was changed while no call of the chat ran" });
+});
+
+it("a deletion beside which a person changed the folder is nobody's for certain, and taken back by its path", async () => {
+  const rig = anUndoRig({ "d/gone": "0\n", a: "0\n" });
+  await rig.begin(
+    "one",
+    command(() => rmSync(join(rig.project, "d/gone"))),
+  );
+  rig.byHand(() => undefined);
+  rig.byHand(makes(rig, "by hand", "d/own").work);
+  await rig.begin("", makes(rig, "1", "a"));
+  await rig.end();
+  const { changes, left } = await rig.undo();
+  expect(changes.map(({ path }) => path)).toEqual(["a"]);
+  expect(reasons(left)).toMatchObject({
+    "d/gone": expect.stringContaining("whose change it is is not known") as string,
+  });
+  expect((await rig.undo({ prompt: "1", files: ["d/gone"] })).changes).toEqual([{ path: "d/gone", now: "missing" }]);
 });
 
 it("what was moved into the project, and no reading held, is not deleted", async () => {
@@ -112,6 +172,16 @@ it("another chat's command that waits for its user's leave has not begun", async
   other.tell("Notification", { notification_type: "permission_prompt", message: "Claude needs your permission" });
   await rig.turn("one", makes(rig, "1", "a"));
   expect(await rig.undo({ session: rig.claude.session })).toMatchObject({ changes: [{ path: "a" }], left: [] });
+});
+
+it("what a person changes while a call waits for leave stays, also where its path is named", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.begin("one", makes(rig, "1", "a"));
+  rig.claude.begin("Bash", { command: "rm -rf ." });
+  rig.claude.tell("Notification", { notification_type: "permission_prompt", message: "Claude needs your permission" });
+  rig.byHand(makes(rig, "by hand", "b").work);
+  expect((await rig.undo({ files: ["b"], prompt: "1" })).changes).toEqual([]);
+  expect(await rig.undo()).toMatchObject({ changes: [{ path: "a" }], left: [{ path: "b" }] });
 });
 
 /** Files whose state before the turn no reading knows. */
