@@ -18,7 +18,7 @@ export class FileTimes {
     }
   }
 
-  /** Time of the last change of the file or of a folder that came with it. @param known folders that were there */
+  /** Time of the last change of the file or of a folder that came with it, which is not `known`. */
   movedMs(path: RawPath, known: ReadonlySet<RawPath>): number {
     const parent = posix.dirname(path);
     return Math.max(this.changedMs(path), parent === "." || known.has(parent) ? 0 : this.movedMs(parent, known));

@@ -80,11 +80,10 @@ class Calls {
   }
 
   #passPrompt(at: number): void {
-    for (const id of this.#open)
-      if (this.#calls.get(id)?.overAt === Infinity) this.#change(id, { overAt: at });
+    for (const id of this.#open) if (this.#calls.get(id)?.overAt === Infinity) this.#change(id, { overAt: at });
   }
 
-  /** A call that was refused or interrupted has no end of its own; the event of another's was lost. */
+  /** A call that was refused or interrupted has no end; that of another was lost. */
   #cut(kind: JournalEntry["kind"], seq: number, at: number): void {
     const isOverBefore = kind === "turn_end" || kind === "failure";
     const running = isOverBefore ? undefined : [...this.#open].at(-1);

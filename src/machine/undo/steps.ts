@@ -174,7 +174,7 @@ class Steps {
     if (turn === null) return;
     const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
     const calls = this.#calls.filter(({ end, start }) => end > turn.began && start < (turn.over ?? Infinity));
-    // Of a call whose end was lost it is not known what it has edited.
+    // A call whose end was lost may have edited more.
     const isEdited = isOnlyEdited(own) && calls.every(({ ending }) => ending === "own");
     this.#steps.push({
       start: turn.start?.commit ?? null,
