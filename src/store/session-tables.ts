@@ -203,7 +203,6 @@ export const fileImageIndex = "CREATE INDEX file_images_by_object ON file_images
 
 export const sessionTables = [
   sessions,
-  projects,
   clients,
   journal,
   checkpoints,

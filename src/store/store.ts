@@ -12,6 +12,7 @@ import {
   fileImageIndex,
   fileImages,
   recordingIndexes,
+  projects,
   recordingTables,
   sessionIndexes,
   sessionTables,
@@ -59,7 +60,13 @@ export const migrations: readonly Migration[] = [
     statements: ["DROP INDEX IF EXISTS journal_turns", "DROP INDEX IF EXISTS sessions_waiting", turnIndex],
     minReader: 3,
   },
+  // For a short time it was among the tables of the first step.
+  { id: 4, name: "folders of projects", statements: [ifMissing(projects.ddl)] },
 ];
+
+function ifMissing(ddl: string): string {
+  return ddl.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS");
+}
 
 export interface StoreOptions {
   readonly path: string;
