@@ -87,7 +87,6 @@ export const chatOperations = {
     }),
     errors: ["session_in_use", "too_many_chats", "quota_exceeded"],
     summary: "Registers a chat, or continues it after a reconnect. On a socket it binds the connection to the chat.",
-    effect: "grow",
     example: { chat: "c1", session: "s1", process: "boot-1/1/100", machine: "m1", client: "test" },
   }),
   "chats.heartbeat": operation("POST /chats/heartbeat", "work", {
@@ -116,7 +115,6 @@ export const chatOperations = {
     }),
     output: z.object({ chats: z.array(Chat), cursor: Cursor.nullable() }),
     summary: "Lists chats by id, page by page.",
-    effect: "read",
     surfaces: ["page", "remote"],
   }),
   "chats.get": operation("GET /chats/get", "observe", {
@@ -124,7 +122,6 @@ export const chatOperations = {
     output: Chat,
     errors: ["unknown_chat"],
     summary: "Returns one chat.",
-    effect: "read",
     surfaces: ["page"],
     example: { chat: "c1" },
   }),

@@ -33,7 +33,6 @@ export const electionOperations = {
     ]),
     errors: [...chatErrors, "quota_exceeded"],
     summary: "Becomes the leader if there is none, or waits in the queue.",
-    effect: "grow",
     example: { self: exampleSelf, name: "main", requestId: "r2" },
   }),
   "elections.resign": operation("POST /elections/resign", "work", {
@@ -48,7 +47,6 @@ export const electionOperations = {
     input: z.strictObject({ name: ElectionName }),
     output: z.object({ leader: Leader.nullable() }),
     summary: "Returns the current leader. Watches of `$leader/` receive its changes.",
-    effect: "read",
     example: { name: "main" },
   }),
 } as const;
@@ -103,7 +101,6 @@ export const leaseOperations = {
     ]),
     errors: [...chatErrors, "lease_held", "quota_exceeded"],
     summary: "Acquires a lease, or waits in the queue for it.",
-    effect: "grow",
     example: { self: exampleSelf, resource: "file:p/a.ts", requestId: "r1" },
   }),
   "leases.renew": operation("POST /leases/renew", "work", {
@@ -135,7 +132,6 @@ export const leaseOperations = {
     input: z.strictObject({ resource: z.string().max(512), token: counter }),
     output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
     summary: "Checks whether a fencing token is the current one for a resource.",
-    effect: "read",
     example: { resource: "file:p/a.ts", token: 1 },
   }),
   "leases.list": operation("GET /leases", "observe", {
@@ -147,7 +143,6 @@ export const leaseOperations = {
     }),
     output: z.object({ leases: z.array(Lease), cursor: z.string().nullable() }),
     summary: "Lists held leases by name, page by page.",
-    effect: "read",
     surfaces: ["page", "remote"],
   }),
   "leases.force-release": operation("POST /leases/force-release", "admin", {

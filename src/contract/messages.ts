@@ -71,7 +71,6 @@ export const messageOperations = {
     errors: [...chatErrors, "quota_exceeded", "key_reused"],
     summary:
       "Sends a message to a chat, a topic or all chats. It is kept until each receiver has acknowledged it or it expires.",
-    effect: "grow",
     isPostponable: true,
     surfaces: ["remote"],
     example: { self: exampleSelf, target: { to: "all" }, body: "hello" },
@@ -80,7 +79,6 @@ export const messageOperations = {
     ...subscription,
     errors: [...chatErrors, "quota_exceeded"],
     summary: "Subscribes this chat to the topics that match a pattern, from now on.",
-    effect: "grow",
     surfaces: ["remote"],
     example: { self: exampleSelf, pattern: "build.*" },
   }),
@@ -135,7 +133,6 @@ export const messageOperations = {
     }),
     output: z.object({ messages: z.array(ListedMessage), isMore: z.boolean() }),
     summary: "Lists the stored messages of all chats, newest first.",
-    effect: "read",
     surfaces: ["page", "remote"],
   }),
 } as const;

@@ -80,7 +80,6 @@ export const routeOperations = {
     /** `routes` covers the newest 2,000 routed attempts of the type; null without a type. */
     output: z.object({ types: z.array(z.string()), routes: TypeRoutes.nullable() }),
     summary: "Returns which models did the tasks of a type, how well, and at what cost; without a type their names.",
-    effect: "read",
     example: { type: "build" },
   }),
 } as const;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { ErrorCode } from "./errors.ts";
+import type { ErrorCode, FailureCode } from "./errors.ts";
 import type { Scope } from "./workspaces.ts";
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -13,20 +13,26 @@ export type Effect = "read" | "keep" | "free" | "grow";
 /** Surfaces besides HTTP API and command line: live page, tools of the remote MCP server. */
 export type Surface = "page" | "remote";
 
-interface OperationDetails<
-  Input extends z.ZodObject,
-  Output extends z.ZodType,
-  Code extends ErrorCode,
-  On extends Surface,
-> {
-  /** In the query of a GET, otherwise in the body; absent: it takes nothing. */
+/** Common to the operations of a workspace and of a machine. */
+export interface Declaration<Input extends z.ZodObject, Output extends z.ZodType, Code extends FailureCode> {
+  readonly summary: string;
+  /** Absent: it takes nothing. */
   readonly input?: Input;
   readonly output: Output;
   /** Besides the common ones. */
   readonly errors?: readonly Code[];
-  readonly summary: string;
-  /** The most that it does. */
-  readonly effect: Effect;
+  /** An input, for documents and tests; absent: the empty one. */
+  readonly example?: z.input<Input>;
+}
+
+export interface OperationDetails<
+  Input extends z.ZodObject,
+  Output extends z.ZodType,
+  Code extends ErrorCode,
+  On extends Surface,
+> extends Declaration<Input, Output, Code> {
+  /** The most that it does; absent: a GET reads, and all else grows. */
+  readonly effect?: Effect;
   /** Its effect with this input; absent: always the same. */
   effectOf?(input: z.output<Input>): Effect;
   /** A client asks its user first. */
@@ -34,37 +40,38 @@ interface OperationDetails<
   /** Loses nothing by coming later, so it is refused first when there is too much to do. */
   readonly isPostponable?: true;
   readonly surfaces?: readonly On[];
-  /** An input, for documents and tests; absent: the empty one. */
-  readonly example?: z.input<Input>;
   readonly maxBodyBytes?: number;
   /** Concerns one connection, so only a socket carries it. */
   readonly isSocketOnly?: true;
 }
 
-export interface OperationOf<
+export type OperationOf<
   Input extends z.ZodObject,
   Output extends z.ZodType,
   Code extends ErrorCode,
   On extends Surface,
-> extends OperationDetails<Input, Output, Code, On> {
-  readonly method: Method;
-  /** Path below `/v1/workspaces/:workspace`. */
-  readonly path: string;
-  readonly scope: Scope;
-  readonly input: Input;
-  readonly errors: readonly Code[];
-  readonly surfaces: readonly On[];
-  readonly example: z.input<Input>;
-}
+> = OperationDetails<Input, Output, Code, On> &
+  Required<Pick<OperationDetails<Input, Output, Code, On>, "input" | "errors" | "effect" | "surfaces" | "example">> & {
+    readonly method: Method;
+    /** Path below `/v1/workspaces/:workspace`. */
+    readonly path: string;
+    readonly scope: Scope;
+  };
 
 export type Operation = OperationOf<z.ZodObject, z.ZodType, ErrorCode, Surface>;
 
-export const nothing = z.strictObject({});
+const nothing = z.strictObject({});
+export type Nothing = typeof nothing;
+
+/** Parts of an operation that takes nothing and has no failures of its own. */
+export function emptyCall<Input extends z.ZodObject>() {
+  return { input: nothing as unknown as Input, errors: [], example: {} as z.input<Input> };
+}
 
 /** @param route method and path below `/v1/workspaces/:workspace` */
 export function operation<
   Output extends z.ZodType,
-  Input extends z.ZodObject = typeof nothing,
+  Input extends z.ZodObject = Nothing,
   const Code extends ErrorCode = never,
   const On extends Surface = never,
 >(
@@ -73,8 +80,8 @@ export function operation<
   details: OperationDetails<Input, Output, Code, On>,
 ): OperationOf<Input, Output, Code, On> {
   const [method, path] = route.split(" ") as [Method, string];
-  const defaults = { input: nothing as unknown as Input, errors: [], surfaces: [], example: {} as z.input<Input> };
-  return { method, path, scope, ...defaults, ...details };
+  const effect: Effect = method === "GET" ? "read" : "grow";
+  return { method, path, scope, ...emptyCall<Input>(), surfaces: [], effect, ...details };
 }
 
 export const commonErrors = [

@@ -140,7 +140,6 @@ export const planOperations = {
     errors: ["quota_exceeded", "key_reused"],
     maxBodyBytes: 4_194_304,
     summary: "Submits a job: as one task or, above the threshold, as parts and their join.",
-    effect: "grow",
     isPostponable: true,
     example: { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] }, type: "build" },
   }),

@@ -64,14 +64,12 @@ export const scheduleOperations = {
     output: z.object({ schedule: Schedule, /** At most three. */ nextTimes: z.array(moment) }),
     errors: ["schedule_exists", "quota_exceeded", "key_reused"],
     summary: "Submits a task again and again, at the times of a cron expression in a time zone.",
-    effect: "grow",
     isPostponable: true,
     example: { name: "nightly", cron: "0 3 * * *", task: { type: "build" } },
   }),
   "schedules.list": operation("GET /schedules", "observe", {
     output: z.object({ schedules: z.array(Schedule) }),
     summary: "Lists all schedules, by name.",
-    effect: "read",
   }),
   "schedules.pause": operation("POST /schedules/pause", "submit", {
     input: repeatable,
@@ -103,7 +101,6 @@ export const scheduleOperations = {
     output: z.object({ task: counter, state: TaskState.nullable() }),
     errors: ["unknown_schedule", "quota_exceeded", "key_reused"],
     summary: "Submits the task of a schedule now, also while it is paused or its last task has not ended.",
-    effect: "grow",
     isPostponable: true,
     example: { name: "nightly" },
   }),

@@ -110,7 +110,6 @@ export const syncOperations = {
     errors: ["wrong_key", "quota_exceeded"],
     maxBodyBytes: 4_194_304,
     summary: "Stores sealed records of a device, and deletes others.",
-    effect: "grow",
     effectOf: ({ records }) => (records.length > 0 ? "grow" : "free"),
     isPostponable: true,
     example: { device: "d1", keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] },
@@ -146,7 +145,6 @@ export const syncOperations = {
       isMore: z.boolean(),
     }),
     summary: "Lists the sealed sessions of all machines, in the order of their last changes.",
-    effect: "read",
     surfaces: ["remote"],
   }),
   "sync.read": operation("GET /sync/record", "work", {
@@ -166,7 +164,6 @@ export const syncOperations = {
     }),
     errors: ["unknown_key"],
     summary: "Returns a sealed record of a session's files: their header, or a part of them.",
-    effect: "read",
     example: { device: "d1", session: "s1", kind: "files" },
   }),
   "sync.take": operation("POST /sync/take", "work", {
@@ -180,7 +177,6 @@ export const syncOperations = {
     output: z.object({ isTaken: z.boolean() }),
     errors: [...chatErrors, "unknown_key", "stale_token", "quota_exceeded"],
     summary: "Records that the chat that holds the lease of a session continues it.",
-    effect: "grow",
     example: { self: exampleSelf, device: "d1", session: "s1", token: 1 },
   }),
   "sync.give-back": operation("POST /sync/give-back", "work", {
@@ -201,7 +197,6 @@ export const syncOperations = {
       devices: z.array(z.object({ device: Device, machine: z.string(), lastPutAgeMs: durationMs })),
     }),
     summary: "Returns the devices, and how much is stored.",
-    effect: "read",
   }),
   "sync.purge": operation("POST /sync/purge", "work", {
     input: z.strictObject({ device: Device, requestId: Id.optional() }),

@@ -136,7 +136,6 @@ export const taskViewOperations = {
     output: z.object(taskFields),
     errors: ["unknown_task"],
     summary: "Returns one task, with its payload and result.",
-    effect: "read",
     surfaces: ["page", "remote"],
     example: { task: 1 },
   }),
@@ -146,7 +145,6 @@ export const taskViewOperations = {
     output: z.object({ ...taskFacts, why: z.array(z.string()) }),
     errors: ["unknown_task"],
     summary: "Shows a task: why it is in its state, its fields, its parts and its attempts.",
-    effect: "read",
     surfaces: ["remote"],
     example: { task: 1 },
   }),
@@ -164,7 +162,6 @@ export const taskViewOperations = {
     /** A page may be short or empty without being the last. */
     output: z.object({ tasks: z.array(TaskLine), cursor: NumberCursor.nullable() }),
     summary: "Lists tasks by number, page by page.",
-    effect: "read",
     surfaces: ["page", "remote"],
   }),
   "tasks.tree": operation("GET /tasks/tree", "observe", {
@@ -186,7 +183,6 @@ export const taskViewOperations = {
     }),
     errors: ["unknown_task"],
     summary: "Returns a task, or every open one, with all that it depends on and is made of.",
-    effect: "read",
     surfaces: ["page", "remote"],
     example: { task: 1 },
   }),
@@ -195,7 +191,6 @@ export const taskViewOperations = {
     output: z.object({ attempts: z.array(Attempt), cursor: NumberCursor.nullable().default(null) }),
     errors: ["unknown_task"],
     summary: "Lists the ended attempts of a task.",
-    effect: "read",
     surfaces: ["page", "remote"],
     example: { task: 1 },
   }),
@@ -212,7 +207,6 @@ export const taskViewOperations = {
       isAll: z.boolean().default(true),
     }),
     summary: "Returns the progress of all tasks, or of those directly below one.",
-    effect: "read",
     surfaces: ["page", "remote"],
   }),
   /** Covers the newest 10,000 kept tasks. */
@@ -220,7 +214,6 @@ export const taskViewOperations = {
     input: z.strictObject({ type: z.string().max(64).optional() }),
     output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
     summary: "Returns counts, ages, throughput, and waiting and running times by type.",
-    effect: "read",
     surfaces: ["page", "remote"],
   }),
   /** Throughput covers the newest 10,000 tasks. */
@@ -236,7 +229,6 @@ export const taskViewOperations = {
       ),
     }),
     summary: "Returns the load of each live chat, and the tasks that it has done in the last hour.",
-    effect: "read",
   }),
   "tasks.replay": operation("POST /tasks/replay", "submit", {
     /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
@@ -256,7 +248,6 @@ export const taskViewOperations = {
     output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
     errors: ["unknown_task", "quota_exceeded", "key_reused"],
     summary: "Starts dead tasks again.",
-    effect: "grow",
     isPostponable: true,
     surfaces: ["page", "remote"],
     example: { task: 1 },

@@ -187,7 +187,6 @@ export const taskOperations = {
     errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused"],
     maxBodyBytes: 10_485_760,
     summary: "Submits one task, many, or a graph of them, all or nothing.",
-    effect: "grow",
     isPostponable: true,
     surfaces: ["remote"],
     example: { tasks: [{ type: "build", payload: { of: "web" } }] },
@@ -201,7 +200,6 @@ export const taskOperations = {
     output: z.object({ claims: z.array(ClaimedTask) }),
     errors: [...chatErrors, "chat_draining", "budget_exceeded", "quota_exceeded"],
     summary: "Claims tasks that this chat can do, highest priority first, up to its capacity.",
-    effect: "grow",
     example: { self: exampleSelf, requestId: "r3" },
   }),
   "tasks.heartbeat": operation("POST /tasks/heartbeat", "work", {

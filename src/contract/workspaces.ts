@@ -126,7 +126,6 @@ export const workspaceOperations = {
   "settings.get": operation("GET /settings", "observe", {
     output: z.object({ settings: Settings }),
     summary: "Returns the limits and times of the workspace.",
-    effect: "read",
   }),
   "settings.set": operation("PUT /settings", "admin", {
     input: z.strictObject({
@@ -149,7 +148,6 @@ export const workspaceOperations = {
       chats: z.array(z.object({ chat: Id, machine: Label.nullable(), used: Usage, isSpent: z.boolean() })),
     }),
     summary: "Returns the budgets, and what has been used of them.",
-    effect: "read",
     surfaces: ["page"],
   }),
   "audit.list": operation("GET /audit", "admin", {
@@ -163,7 +161,6 @@ export const workspaceOperations = {
     }),
     output: z.object({ entries: z.array(AuditEntry), cursor: NumberCursor.nullable() }),
     summary: "Lists who acquired, lost, changed and ended what, newest first.",
-    effect: "read",
     surfaces: ["page"],
   }),
   /** Continues after a restore from an older state: no token and no revision is reused. */
@@ -230,7 +227,6 @@ export const workspaceOperations = {
     }),
     errors: ["not_frozen"],
     summary: "Returns rows of a frozen workspace, about 500,000 characters a page: all but its tokens.",
-    effect: "read",
     example: { freeze: 1 },
   }),
   "workspace.import": operation("POST /import", "admin", {
@@ -247,7 +243,6 @@ export const workspaceOperations = {
     output: z.object({ /** Number of the part that comes next. */ next: counter, epoch: counter.nullable() }),
     errors: ["workspace_in_use", "quota_exceeded"],
     summary: "Fills an unused workspace with the rows of an export, part by part, and begins a new epoch.",
-    effect: "grow",
     isDestructive: true,
     maxBodyBytes: 16_777_216,
     example: { id: "w-1", part: 0 },
@@ -275,7 +270,6 @@ export const workspaceOperations = {
     output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
     errors: ["quota_exceeded", "key_reused"],
     summary: "Creates a token for one machine.",
-    effect: "grow",
     example: { machine: "m1", scope: "work" },
   }),
   "tokens.renew": operation("POST /tokens/renew", "observe", {
@@ -287,7 +281,6 @@ export const workspaceOperations = {
   "tokens.list": operation("GET /tokens", "admin", {
     output: z.object({ tokens: z.array(TokenInfo) }),
     summary: "Lists all tokens, without their secrets.",
-    effect: "read",
     surfaces: ["page"],
   }),
   "tokens.revoke": operation("POST /tokens/revoke", "admin", {
@@ -312,7 +305,6 @@ export const workspaceOperations = {
       ),
     }),
     summary: "Returns the metrics of the workspace; `/metrics` has them as Prometheus text.",
-    effect: "read",
   }),
   health: operation("GET /health", "observe", {
     output: z.object({
@@ -338,7 +330,6 @@ export const workspaceOperations = {
       frozenForMs: durationMs.nullable().default(0),
     }),
     summary: "Returns the armed alarm, overdue rows, sockets and versions.",
-    effect: "read",
     surfaces: ["page"],
   }),
 } as const;

@@ -70,7 +70,6 @@ export const forkOperations = {
       "commit_missing",
       "restore_failed",
     ],
-    effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e", folder: "/home/you/app", at: "14" },
   }),

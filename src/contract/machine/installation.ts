@@ -69,7 +69,6 @@ export const installationOperations = {
     input: z.strictObject({ key, value: Json }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    effect: "write",
     doneBy: "caller",
     example: { key: "risk.levels.danger", value: 0.8 },
   }),
@@ -78,7 +77,6 @@ export const installationOperations = {
     input: z.strictObject({ key }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    effect: "write",
     doneBy: "caller",
     example: { key: "risk.levels.danger" },
   }),
@@ -92,7 +90,6 @@ export const installationOperations = {
     summary: "End the process that serves all chats of this machine; open chats start another.",
     output: Answer,
     errors: ["host_unusable"],
-    effect: "write",
     doneBy: "caller",
   }),
 };

@@ -60,7 +60,6 @@ export const experimentOperations = {
     }),
     output: ExperimentView,
     errors: ["bad_input", "less_safe", "busy", "switched_off", "cannot_end", "config_invalid"],
-    effect: "write",
     example: { key: "checkpoint.everyMs", value: 250_000 },
   }),
   "experiments.stop": machineOperation({
@@ -71,7 +70,6 @@ export const experimentOperations = {
     }),
     output: z.object({ stopped: z.array(ExperimentView) }),
     errors: ["bad_input", ...idErrors, "ended"],
-    effect: "write",
     surfaces: ["command", "page"],
     example: { experiment: "exp_0a1b2c3d" },
   }),
@@ -80,14 +78,12 @@ export const experimentOperations = {
     input: z.strictObject({ experiment }),
     output: ExperimentView,
     errors: [...idErrors, "ended"],
-    effect: "write",
     surfaces: ["command", "page"],
     example: { experiment: "exp_0a1b2c3d" },
   }),
   "experiments.allow": machineOperation({
     summary: "Let experiments start again after `stop --all`.",
     output: z.object({}),
-    effect: "write",
     surfaces: ["command", "page"],
   }),
 };
@@ -134,7 +130,6 @@ export const learningOperations = {
       /** Not tested, for want of cases. */
       unjudged: z.array(z.object({ pattern: z.string(), subject: z.string(), n: count, minimum: count })).readonly(),
     }),
-    effect: "write",
     doneBy: "caller",
   }),
   "review.store": machineOperation({
@@ -148,7 +143,6 @@ export const learningOperations = {
       sent: z.object({ experiment: z.string(), count }).optional(),
     }),
     output: z.object({ moved: z.array(ExperimentView), started: ExperimentView.nullable() }),
-    effect: "write",
     surfaces: [],
     example: { trial: null },
   }),
@@ -179,7 +173,6 @@ export const learningOperations = {
       /** File of the last week's report, if this review has written it. */
       report: z.string().nullable(),
     }),
-    effect: "write",
     doneBy: "caller",
     example: { dryRun: true },
   }),

@@ -78,7 +78,6 @@ export const overviewOperations = {
   "notices.acknowledge": machineOperation({
     summary: "Acknowledge all open notices.",
     output: z.object({ acknowledged: z.array(Notice) }),
-    effect: "write",
   }),
   "pauses.list": machineOperation({
     summary: "Pauses: for whom nothing is stored, and until when.",
@@ -91,7 +90,6 @@ export const overviewOperations = {
     input: z.strictObject({ forMs: Duration.optional(), project }),
     /** `pauses`: all that are in force then. */
     output: z.object({ started: Pause, pauses: z.array(Pause) }),
-    effect: "write",
     surfaces: ["command", "page"],
     example: { forMs: 1_800_000 },
   }),
@@ -99,13 +97,11 @@ export const overviewOperations = {
     summary: "Store again.",
     input: z.strictObject({ project }),
     output: z.object({ ended: z.boolean(), project: z.string().nullable(), pauses: z.array(Pause) }),
-    effect: "write",
   }),
   "statusline.get": machineOperation({
     summary: "Store the readings that a client gives its status line, and say how its chat is.",
     input: z.strictObject({ text: z.string().describe("what the client writes to its status line command") }),
     output: ChatStatus,
-    effect: "write",
     example: { text: '{"session_id":"5f0e0e5e"}' },
   }),
   "overview.get": machineOperation({

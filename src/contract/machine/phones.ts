@@ -38,7 +38,6 @@ export const phoneOperations = {
       until: at,
     }),
     errors: [...edgeErrors, "not_released"],
-    effect: "write",
   }),
   "phones.opened": machineOperation({
     summary: "Tell which phone has opened a link, and the number that must be on its screen.",
@@ -57,7 +56,6 @@ export const phoneOperations = {
     }),
     output: z.object({ phone: Phone.nullable() }),
     errors: [...edgeErrors, "not_found"],
-    effect: "write",
     example: { id: "0".repeat(44), number: "123 456" },
   }),
   "phones.list": machineOperation({
@@ -74,7 +72,6 @@ export const phoneOperations = {
       isEndedThere: z.boolean(),
     }),
     errors: ["not_found", "ambiguous"],
-    effect: "write",
     example: { phone: "Pixel 9" },
   }),
 };

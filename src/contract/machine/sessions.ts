@@ -172,7 +172,6 @@ export const sessionOperations = {
       title: z.string().nullable(),
     }),
     errors: ["bad_input", ...idErrors],
-    effect: "write",
     example: { session: "5f0e0e5e", name: "Parser work" },
   }),
   "sessions.search": machineOperation({
@@ -194,7 +193,6 @@ export const sessionOperations = {
   "sessions.index": machineOperation({
     summary: "Index the newest checkpoints for the search.",
     output: z.object({}),
-    effect: "write",
     surfaces: [],
   }),
   "checkpoints.get": machineOperation({
@@ -263,7 +261,6 @@ export const sessionOperations = {
     /** `isTemporary`: no file was named, and who reads this one deletes it. */
     output: z.object({ file: z.string(), isTemporary: z.boolean(), lines: count, session: z.string().nullable() }),
     errors: ["bad_input", ...idErrors, "file_exists"],
-    effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e", format: "markdown" },
   }),
@@ -272,7 +269,6 @@ export const sessionOperations = {
     input: z.strictObject({ file: File }),
     output: z.object({ file: z.string(), added: count, skipped: count }),
     errors: ["not_found", "not_a_file", "import_refused"],
-    effect: "write",
     isLong: true,
     example: { file: "/tmp/shim-export.jsonl" },
   }),

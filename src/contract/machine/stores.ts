@@ -76,7 +76,6 @@ export const storesOperations = {
       /** Files and folders that could not be read, with the reason. */
       unread: z.array(Unread),
     }),
-    effect: "write",
     doneBy: "caller",
     example: { folder: "/home/you/app" },
   }),

@@ -118,7 +118,6 @@ export const reservationOperations = {
         .meta({ form: "duration", description: "how long, up to 1h" }),
     }),
     output: z.object({ forMs: z.int(), files: z.array(ReservedFile) }),
-    effect: "write",
     example: { folder: "/home/ada/project", paths: ["src/**"] },
   }),
   "reservations.release": machineOperation({
@@ -126,7 +125,6 @@ export const reservationOperations = {
     input: z.strictObject({ folder, paths: z.array(z.string()).default([]) }),
     output: z.object({ released: z.array(z.string()) }),
     errors: ["not_found"],
-    effect: "write",
     example: { folder: "/home/ada/project" },
   }),
 };

@@ -81,7 +81,6 @@ export const usageOperations = {
     summary: "Count what the supervisor has started again.",
     input: z.strictObject({ reason: z.enum(metrics.shim_supervisor_restarts_total.labels.reason) }),
     output: z.object({}),
-    effect: "write",
     surfaces: [],
     example: { reason: "crashed" },
   }),

@@ -87,7 +87,6 @@ export const workspaceOperations = {
       key: z.string().nullable(),
     }),
     errors: ["not_found", "key_needed", "key_unusable"],
-    effect: "write",
   }),
   "workspace.create": machineOperation({
     summary: "Make a workspace, and join it with this machine.",
@@ -97,7 +96,6 @@ export const workspaceOperations = {
     }),
     output: Joined,
     errors: [...changeErrors, "secret_needed"],
-    effect: "write",
     example: { url: "https://shim.example.com", workspace: "team" },
   }),
   "workspace.current": machineOperation({
@@ -129,7 +127,6 @@ export const workspaceOperations = {
     }),
     output: Joined,
     errors: [...changeErrors, "token_needed", "key_needed"],
-    effect: "write",
     example: { url: "https://shim.example.com", workspace: "team" },
   }),
   "workspace.key": machineOperation({
@@ -156,7 +153,6 @@ export const workspaceOperations = {
     input: z.strictObject({ after: count }),
     output: z.object({ revision: count }),
     errors: ["not_found"],
-    effect: "write",
     surfaces: [],
     example: { after: 0 },
   }),
@@ -168,7 +164,6 @@ export const workspaceOperations = {
       trouble: z.string().nullable(),
     }),
     errors: ["not_found", "key_unusable"],
-    effect: "write",
   }),
   "workspace.renew-tokens": machineOperation({
     summary: "Have this machine's tokens signed by the coordinator's present secret.",
@@ -180,7 +175,6 @@ export const workspaceOperations = {
         .nullable(),
     }),
     errors: ["not_found", "environment_decides"],
-    effect: "write",
   }),
   "workspace.status": machineOperation({
     summary: "The coordinator of this machine, and its state.",
@@ -196,6 +190,5 @@ export const workspaceOperations = {
     summary: "Send local changes, and fetch those of other machines.",
     output: SyncCounts,
     errors: ["not_found", "host_unusable", "other_workspace"],
-    effect: "write",
   }),
 };
