@@ -1,3 +1,4 @@
+import { besideMark, cutMark, wholeLength, withoutMark } from "../shared/shorten.ts";
 import type { RedactResult } from "./findings.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { redact, stripPrivate } from "./redact.ts";
@@ -26,9 +27,10 @@ export function redactAndClip(text: string, max: number): string {
   const open = redactOnce(window).text;
   const isWhole = window.length === text.length;
   // The edge of the window may hold the first half of a secret.
-  const kept = (isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars))).slice(0, max);
-  const omittedChars = open.length + text.length - window.length - kept.length;
-  return omittedChars === 0 ? kept : `${kept} [cut, ${omittedChars} more characters]`;
+  const safe = isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars));
+  if (isWhole && withoutMark(safe).length <= max) return safe;
+  const kept = safe.slice(0, besideMark(safe, max, "before"));
+  return `${kept} ${cutMark(wholeLength(open.slice(kept.length) + text.slice(window.length)))}`;
 }
 
 /** No tool writes deeper values. */
@@ -77,7 +79,7 @@ export function redactAndKeepEnds(text: string, ends: Ends): string {
   const open = text.length <= windowChars ? text : stripPrivate(text).text;
   if (open.length <= windowChars) {
     const clean = redact(open).text;
-    return clean.length <= ends.head + ends.tail ? clean : joinEnds(clean, [clean, clean], ends);
+    return withoutMark(clean).length <= ends.head + ends.tail ? clean : joinEnds(clean, [clean, clean], ends);
   }
   // The edge of a window may hold half a secret.
   const start = redact(open.slice(0, windowChars)).text.slice(0, -maxSecretChars);
@@ -86,24 +88,17 @@ export function redactAndKeepEnds(text: string, ends: Ends): string {
 }
 
 function joinEnds(all: string, [start, end]: readonly [string, string], ends: Ends): string {
-  const head = untilBreak(start.slice(0, ends.head));
-  const tail = sinceBreak(end.slice(-ends.tail));
+  const head = untilBreak(start.slice(0, besideMark(start, ends.head, "before")));
+  const tail =
+    ends.tail === 0 ? "" : sinceBreak(end.slice(besideMark(end, Math.max(0, end.length - ends.tail), "after")));
   const isTailCode = isFenceOpen(all.slice(0, all.length - tail.length));
   return [
     head,
     ...(isFenceOpen(head) ? ["```"] : []),
-    `[cut, ${all.length - head.length - tail.length} more characters]`,
+    cutMark(wholeLength(all.slice(head.length, all.length - tail.length))),
     ...(isTailCode ? ["```"] : []),
     tail,
   ].join("\n");
-}
-
-const cutMark = /\n?\[cut, (\d+) more characters\]\n?/;
-
-/** Characters that were cut out of the text; null: it is whole. */
-export function cutChars(text: string): number | null {
-  const count = cutMark.exec(text)?.[1];
-  return count === undefined ? null : Number(count);
 }
 
 function isFenceOpen(text: string): boolean {

@@ -31,3 +31,28 @@ export function shorten(text: string, { head, tail }: { readonly head: End; read
 function before(text: string, at: number): number {
   return at > 0 && /^[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(text.slice(at - 1, at + 1)) ? at - 1 : at;
 }
+
+/** The mark of a text that is stored without its whole, with what code around it needs. */
+const mark = /(?:\n```)?[ \n]?\[cut, (\d{1,15}) more characters\](?:\n```)?\n?/g;
+
+/** Stands in a stored text for so many characters. */
+export function cutMark(chars: number): string {
+  return `[cut, ${chars} more characters]`;
+}
+
+export function withoutMark(text: string): string {
+  return text.replaceAll(mark, "");
+}
+
+/** Characters of a text before it was cut: an earlier mark is read, not counted. */
+export function wholeLength(text: string): number {
+  const left = [...text.matchAll(mark)].reduce((sum, [, chars]) => sum + Number(chars), 0);
+  return withoutMark(text).length + left;
+}
+
+/** The position; in a mark, which a cut there would break, the nearest one on a side of it. */
+export function besideMark(text: string, at: number, side: "before" | "after"): number {
+  const broken = [...text.matchAll(mark)].find(({ index, 0: { length } }) => index < at && at < index + length);
+  if (broken === undefined) return at;
+  return side === "before" ? broken.index : broken.index + broken[0].length;
+}

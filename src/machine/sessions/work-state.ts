@@ -18,7 +18,7 @@ import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
 import { absentReason } from "../../snapshots/file-state.ts";
 import { interpret } from "../../platform/time-budget.ts";
-import { cutChars } from "../../redaction/bounded-text.ts";
+import { wholeLength } from "../../shared/shorten.ts";
 
 /** Pure: no storage, no clock. Keeps what was said and done; nothing is concluded from words. */
 
@@ -394,8 +394,8 @@ function withPrompt(state: WorkState, at: number, said: Said): WorkState {
 }
 
 function charsOf(text: string): { chars?: number } {
-  const cut = cutChars(text);
-  return cut === null ? {} : { chars: text.length + cut };
+  const chars = wholeLength(text);
+  return chars === text.length ? {} : { chars };
 }
 
 function isRecent(index: number, count: number): boolean {

@@ -8,7 +8,8 @@ import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
 import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";
-import { redactAndKeepEnds, boundTexts, cutChars, redactAndClip, label } from "#src/redaction/bounded-text.ts";
+import { redactAndKeepEnds, boundTexts, redactAndClip, label } from "#src/redaction/bounded-text.ts";
+import { wholeLength } from "#src/shared/shorten.ts";
 import { describeInput, entriesOf } from "#src/machine/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
@@ -341,7 +342,29 @@ it("bounded texts are never longer than their limit and its mark, and count what
     const text = filler(length);
     const kept = redactAndClip(text, max);
     const cut = `${text.slice(0, max)} [cut, ${length - max} more characters]`;
-    expect([kept, cutChars(kept)]).toEqual(length <= max ? [text, null] : [cut, length - max]);
+    expect([kept, wholeLength(kept)]).toEqual([length <= max ? text : cut, length]);
+  });
+  fc.assert(property);
+});
+
+it("a text that is cut again still says how long the first one was, and the same cut once more changes nothing", () => {
+  const limit = fc.integer({ min: 1, max: 600 });
+  const cut = fc.oneof(
+    limit.map((max) => (text: string) => redactAndClip(text, max)),
+    fc.tuple(limit, limit).map(
+      ([head, tail]) =>
+        (text: string) =>
+          redactAndKeepEnds(text, { head, tail }),
+    ),
+  );
+  const sentences = fc.integer({ min: 0, max: 9_000 }).map((length) => "A word. And\n".repeat(800).slice(0, length));
+  const property = fc.property(sentences, fc.array(cut, { minLength: 1, maxLength: 4 }), (first, cuts) => {
+    let text = first;
+    for (const one of cuts) {
+      text = one(text);
+      expect(wholeLength(text)).toBe(first.length);
+      expect(one(text)).toBe(text);
+    }
   });
   fc.assert(property);
 });
@@ -364,8 +387,7 @@ it("a cut within code ends its fence and opens it again, and what is left out is
     const kept = redactAndKeepEnds(text, ends);
     const mark = /(?:```)?\n\[cut, \d+ more characters\]\n(?:```)?/;
     expect(mark.exec(kept)?.[0].replace(/, [^\]]+/, "")).toBe(cut);
-    const rest = kept.replace(/(?:\n```)?\n\[cut, \d+ more characters\]\n(?:```\n)?/, "");
-    expect(rest.length).toBe(text.length - (cutChars(kept) ?? 0));
+    expect(wholeLength(kept)).toBe(text.length);
   }
 });
 
