@@ -3,7 +3,7 @@ import { supportedClients } from "../clients/adapters.ts";
 import { offeredText } from "../contract/chat-state.ts";
 import type { LostPart, Native, Candidate, Plan, Start } from "../contract/machine/recovery.ts";
 import { codeOf } from "../shared/error.ts";
-import { unreadParts, pluralize, quotedTitle } from "../shared/format.ts";
+import { firstOf, unreadParts, pluralize, quotedTitle } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result, fail } from "../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
@@ -216,11 +216,6 @@ const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>
 const manyTokens = 120_000;
 const maxFiles = 8;
 
-function shortened(paths: readonly string[]): string {
-  const more = paths.length > maxFiles ? ` and ${paths.length - maxFiles} more` : "";
-  return `${paths.slice(0, maxFiles).join(", ")}${more}`;
-}
-
 /** Says what the new session has, and what it lacks: nothing is dropped in silence. */
 function nativeText(native: Native): string {
   const { made, session, file, isRepeated, carried, lost, damages, redacted, tokens, changed, foreignTools, start } =
@@ -245,7 +240,7 @@ function nativeText(native: Native): string {
     ...(changed.length === 0
       ? []
       : [
-          `${pluralize(changed.length, "file")} changed since, which the new session does not know: ${shortened(changed)}.`,
+          `${pluralize(changed.length, "file")} changed since, which the new session does not know: ${firstOf(changed, maxFiles)}.`,
         ]),
     ...(parts.length === 0 ? [] : [`Not carried over: ${parts.join(", ")}.`]),
     ...(damages === 0 ? [] : [`${unreadParts(damages, "of its transcript")}.`]),

@@ -164,6 +164,35 @@ export function diffExcerpt(diff: string): string[] {
   return more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
 }
 
+/** Files that a question or an answer names. */
+const maxNamed = 50;
+
+function named(heading: string, lines: readonly string[], whereAllAre: string): string[] {
+  const more = lines.length - maxNamed;
+  if (lines.length === 0) return [];
+  return [`${heading}:`, ...lines.slice(0, maxNamed), ...(more > 0 ? [`  and ${more} more: ${whereAllAre}`] : [])];
+}
+
+type Reason = { readonly path: string; readonly reason: string };
+
+/** Files with the reason of each, below a heading; none: no line. */
+export function fileLines(heading: string, files: readonly Reason[]): string[] {
+  return named(
+    heading,
+    files.map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`),
+    "--json lists all",
+  );
+}
+
+const verbs = { changed: "put back", missing: "comes back", created: "is deleted" } as const;
+type FileChange = { readonly path: string; readonly now: keyof typeof verbs };
+
+/** Shown before a question: a diff, and what would become of each file. */
+export function changeLines(diff: string, heading: string, changes: readonly FileChange[]): string[] {
+  const lines = changes.map(({ path, now }) => `  ${shownPath(path)}: ${verbs[now]}`);
+  return [...diffExcerpt(diff.trimEnd()), "", ...named(heading, lines, "--diff shows all")];
+}
+
 /** On one line: a line break or another control character in a path is escaped. */
 export function shownPath(path: string): string {
   return path.replaceAll(/\p{Cc}/gu, (found) => JSON.stringify(found).slice(1, -1));

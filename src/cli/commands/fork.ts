@@ -1,3 +1,4 @@
+import { fileLines } from "../screen-text.ts";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Fork, ForkMoment } from "../../contract/machine/forks.ts";
@@ -88,18 +89,12 @@ async function fork(cli: Cli, chosen: Chosen, options: ForkOptions): Promise<Com
 
 function aboutLines(cli: Cli, made: Fork): Exclude<Lines, string>[number][] {
   const { prompt, prompts, shortId, branch, folder, base, leftOut, notRestored } = made;
-  const missing = [...notRestored, ...leftOut];
-  const names = missing.slice(0, maxNames).map(({ path, reason }) => `  ${path}: ${reason}`);
   return [
     `Fork of ${shortId} at prompt ${prompt.number} of ${prompts}: ${oneLine(prompt.text, 80)}`,
     `Folder: ${folder}`,
     branch !== null && `Branch: ${branch}, from ${base?.slice(0, 12)}.`,
     branch !== null && `To remove both: git worktree remove --force ${folder} && git branch -D ${branch}`,
     `Files: ${filesText(prompt)} the prompt (checkpoint ${prompt.files.checkpoint}). Files that git ignores are not there.`,
-    names.length > 0 && "Not there:",
-    ...names,
-    missing.length > names.length && `  and ${missing.length - names.length} more (--json has all)`,
+    ...fileLines("Not there", [...notRestored, ...leftOut]),
   ];
 }
-
-const maxNames = 10;

@@ -6,7 +6,7 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { confirmShown, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { diffExcerpt, shownPath } from "../screen-text.ts";
+import { changeLines, fileLines, shownPath } from "../screen-text.ts";
 
 type Compared = MachineOutput<"files.diff">;
 
@@ -48,7 +48,7 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
   if (data.changes.length === 0)
     return ok({ data, text: nothingLines(cli, data), isFailed: data.notRestored.length > 0 });
   if (diff) {
-    for (const line of listOf("Not restored", data.notRestored)) cli.progress(line);
+    for (const line of fileLines("Not restored", data.notRestored)) cli.progress(line);
     return ok({ data, text: data.diff, isVerbatim: true });
   }
   const refused = await confirm(cli, data);
@@ -62,21 +62,14 @@ function confirm(cli: Cli, compared: Compared): Promise<CommandResult | null> {
   const project = shownPath(compared.project);
   const count = pluralize(changes.length, "file");
   const verb = changes.length === 1 ? "differs" : "differ";
-  const heading = `${savedText(cli, compared)}. ${count} of ${compared.compared} ${verb} from ${project}:`;
-  const names = changes
-    .slice(0, maxNamed)
-    .map(({ path, now }) => `  ${shownPath(path)}: ${now === "missing" ? "comes back" : "put back"}`);
-  const more = changes.length > maxNamed ? [`  and ${changes.length - maxNamed} more: --diff shows all`] : [];
-  const shown = [...diffExcerpt(diff.trimEnd()), "", heading, ...names, ...more];
+  const heading = `${savedText(cli, compared)}. ${count} of ${compared.compared} ${verb} from ${project}`;
   const command = `\`shim restore ${compared.checkpoint} --yes\``;
-  return confirmShown(cli, shown, {
+  return confirmShown(cli, changeLines(diff, heading, changes), {
     question: `Restore ${count} in ${project}? What is there now is copied first.`,
     unasked: `this would change ${count} in ${project}. ${command} does it without a question.`,
     unchanged: { data: { isRestored: false }, text: "Nothing was restored.\n" },
   });
 }
-
-const maxNamed = 20;
 
 function savedText(cli: Cli, { session, savedAt, checkpoint, origin, project }: Saved): string {
   const where = origin === null ? "" : ` on ${origin.machine}`;
@@ -107,10 +100,5 @@ function nothingLines(cli: Cli, saved: Saved): string[] {
 }
 
 function listsOf({ notRestored, leftOut }: Saved): string[] {
-  return [...listOf("Not restored", notRestored), ...listOf("Never saved", leftOut)];
-}
-
-function listOf(title: string, files: Saved["leftOut"]): string[] {
-  const lines = files.map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
-  return lines.length === 0 ? [] : [`${title}:`, ...lines];
+  return [...fileLines("Not restored", notRestored), ...fileLines("Never saved", leftOut)];
 }

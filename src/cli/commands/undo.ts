@@ -7,7 +7,7 @@ import { ok } from "../../shared/result.ts";
 import type { Answer } from "../answer.ts";
 import { confirmShown, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { diffExcerpt, shownPath } from "../screen-text.ts";
+import { changeLines, fileLines, shownPath } from "../screen-text.ts";
 
 const UndoInput = z.strictObject({
   prompt: z.string().optional(),
@@ -83,22 +83,18 @@ function doneLines(cli: Cli, done: Undone): (string | false)[] {
   const count = `${of}${pluralize(changes.length + refused.length, "file")}`;
   return [
     `${isRedo ? "Put back" : "Took back"} ${count} in ${shownPath(project)}: ${chatOf(done)}, ${sinceOf(cli, done)}.`,
-    ...linesOf("Could not be changed", refused),
+    ...fileLines("Could not be changed", refused),
     refused.length > 0 && `${again} completes it.`,
-    ...linesOf("Not put back", left),
+    ...fileLines("Not put back", left),
     checkpoint !== null && `${back} takes this back.`,
   ];
 }
 
 function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
-  const heading = [
-    `${chatOf(preview)}, ${sinceOf(cli, preview)}:`,
-    ...changes.slice(0, maxNamed).map(({ path, now }) => `  ${shownPath(path)}: ${verbs[now]}`),
-    ...(changes.length > maxNamed ? [`  and ${changes.length - maxNamed} more: --diff shows all`] : []),
-  ];
+  const heading = `${chatOf(preview)}, ${sinceOf(cli, preview)}`;
   const count = pluralize(changes.length, "file");
-  return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...linesOf("Not put back", left)], {
+  return confirmShown(cli, [...changeLines(diff, heading, changes), ...fileLines("Not put back", left)], {
     question: `Put ${count} in ${shownPath(project)} back? --redo takes it back.`,
     unasked: `this would change ${count} in ${shownPath(project)}. Add --yes, or --diff to see it.`,
     unchanged: { data: { isUndone: false }, text: "Nothing was changed.\n" },
@@ -115,20 +111,10 @@ function sinceOf(cli: Cli, { prompt }: Preview | Undone): string {
     : `since prompt ${prompt.number}, "${oneLine(prompt.text, 60)}" (${cli.ago(prompt.at)})`;
 }
 
-const verbs = { changed: "put back", missing: "comes back", created: "is deleted" } as const;
-
-const maxNamed = 50;
-
-function linesOf(heading: string, files: Preview["left"]): string[] {
-  const more = files.length > maxNamed ? [`  and ${files.length - maxNamed} more: \`--json\` lists all`] : [];
-  const lines = files.slice(0, maxNamed).map(({ path, reason }) => `  ${shownPath(path)}: ${reason}`);
-  return lines.length === 0 ? [] : [`${heading}:`, ...lines, ...more];
-}
-
 function nothingLines(cli: Cli, preview: Preview): string[] {
   const { prompt, left, project } = preview;
   const isFirst = prompt === null || prompt.number === 1;
   const earlier = isFirst ? [] : [`\`shim undo ${prompt.number - 1}\` begins one prompt earlier.`];
   const what = `Nothing to put back in ${shownPath(project)}: ${chatOf(preview)}, ${sinceOf(cli, preview)}.`;
-  return [what, ...linesOf("Not put back", left), ...earlier];
+  return [what, ...fileLines("Not put back", left), ...earlier];
 }
