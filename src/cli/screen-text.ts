@@ -158,7 +158,7 @@ export function safeJsonLine(data: unknown): string {
 /** Lines of a diff that a question shows; `--diff` prints all. */
 const maxDiffLines = 200;
 
-export function diffExcerpt(diff: string): string[] {
+function diffExcerpt(diff: string): string[] {
   const lines = diff.split("\n");
   const more = lines.length - maxDiffLines;
   return more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
