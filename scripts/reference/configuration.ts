@@ -95,7 +95,6 @@ const settingMeanings = {
   maxLanes: "partition keys (a task type with its capabilities) with a task in the queue",
   keepTasksMs: "how long done and cancelled tasks are kept",
   keepDeadTasksMs: "how long dead tasks are kept",
-  maxSchedules: "schedules of tasks",
   maxDedupeKeys: "dedupe keys of tasks that are kept",
   keepDedupeMs: "how long a `dedupeKey` is kept after the submit",
   balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",

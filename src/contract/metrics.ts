@@ -205,7 +205,6 @@ const rareAuditKinds = [
   "token.created",
   "token.revoked",
   "sweep.failed",
-  "schedule.refused",
 ];
 
 const metricsOfWorkspace = {
@@ -239,10 +238,6 @@ const metricsOfWorkspace = {
     }),
     shim_task_replays_total: counter("Dead tasks that were replayed."),
     shim_dead_tasks: gauge("Dead tasks that wait for a decision, by reason.", { reason: deathReasons }),
-    shim_schedules: gauge("Schedules of tasks, by state.", { state: ["active", "paused"] }),
-    shim_schedule_times_total: counter("Times of schedules, by outcome.", {
-      outcome: ["submitted", "skipped", "refused"],
-    }),
     shim_task_tokens_total: counter("Tokens that tasks reported."),
     shim_task_cost_dollars_total: counter("Cost that tasks reported."),
     shim_day_budget_ratio: gauge("Used share of the budget of the UTC day; missing where no budget is set.", {

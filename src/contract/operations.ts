@@ -5,7 +5,6 @@ import { messageOperations } from "./messages.ts";
 import { routeOperations } from "./model-routes.ts";
 import type { Surface } from "./operation.ts";
 import { planOperations } from "./plans.ts";
-import { scheduleOperations } from "./schedules.ts";
 import { stateOperations } from "./state.ts";
 import { syncOperations } from "./sync.ts";
 import { taskViewOperations } from "./task-views.ts";
@@ -20,7 +19,6 @@ export const operations = {
   ...messageOperations,
   ...taskOperations,
   ...taskViewOperations,
-  ...scheduleOperations,
   ...routeOperations,
   ...planOperations,
   ...syncOperations,

@@ -18,8 +18,6 @@ const taskLine = {
   parent: counter.nullable(),
   tags: z.array(z.string()),
   capabilities: z.array(z.string()),
-  /** Name of the schedule that submitted it. */
-  schedule: Id.nullable().default(null),
   chat: Id.nullable(),
   failures: z.int(),
   maxAttempts: z.int(),
@@ -154,7 +152,6 @@ export const taskViewOperations = {
       type: z.string().max(64).optional(),
       chat: Id.optional(),
       tag: Label.optional(),
-      schedule: Id.optional(),
       parent: counter.optional(),
       limit: limit(200, 50),
       cursor: NumberCursor.optional(),

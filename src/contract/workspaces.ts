@@ -45,7 +45,6 @@ const fields = {
   maxTasks: z.int().min(10).max(5_000_000).default(500_000),
   /** Partition keys with queued tasks. */
   maxLanes: z.int().min(10).max(10_000).default(1_000),
-  maxSchedules: z.int().min(0).max(1_000).default(100),
   maxDedupeKeys: z.int().min(10).max(10_000_000).default(1_000_000),
   /** Retention of done or cancelled tasks, of dead ones, and of dedupe keys after the submit. */
   keepTasksMs: z.int().min(3_600_000).max(7_776_000_000).default(604_800_000),

@@ -11,7 +11,6 @@ import * as messages from "./messages/messages.ts";
 import * as meta from "./kernel/meta.ts";
 import * as rebalanceSweep from "./scheduling/rebalance.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
-import * as schedules from "./schedules/schedule-rows.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import { keysDueAt, pruneKeys } from "./tasks/submit.ts";
@@ -91,7 +90,6 @@ const putOffSource = { name: "putOff", dueAt: "SELECT value FROM meta WHERE key 
 const sources: readonly Pick<DueKind, "name" | "dueAt" | "value">[] = [
   { name: "chats", dueAt: liveness.dueAt },
   { name: "tasks", dueAt: tasks.dueAt },
-  { name: "schedules", dueAt: schedules.dueAt },
   putOffSource,
   ...dueKinds,
 ];
@@ -106,15 +104,14 @@ const thawMs = 60_000;
 export function nextDue(tx: Tx): number | null {
   if (tx.frozenUntil === meta.untilImported) return null;
   if (tx.frozenUntil > 0 && tx.frozenUntil + thawMs > tx.now) return tx.frozenUntil + thawMs;
-  const { chats, tasks, schedules, kinds } = readDueTimes(tx);
-  const times = [chats, tasks, schedules, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
+  const { chats, tasks, kinds } = readDueTimes(tx);
+  const times = [chats, tasks, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
 interface DueTimes {
   readonly chats: number | null;
   readonly tasks: number | null;
-  readonly schedules: number | null;
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
@@ -129,7 +126,7 @@ function readDueTimes({ sql, settings, isFull }: Tx): DueTimes {
     const isLater = one.isCoarse && !isFull;
     return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, postponed[one.name] ?? 0) };
   });
-  return { chats: timeOf("chats"), tasks: timeOf("tasks"), schedules: timeOf("schedules"), kinds };
+  return { chats: timeOf("chats"), tasks: timeOf("tasks"), kinds };
 }
 
 type PostponedKinds = Partial<Record<string, number>>;
@@ -174,16 +171,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
       (until) => tasks.postpone(tx, task, until),
     );
   }
-  const times = readDueTimes(tx);
-  const hasDueSchedule = times.schedules !== null && times.schedules <= tx.now;
-  for (const name of hasDueSchedule ? schedules.listDue(tx, limit) : []) {
-    tryWork(
-      `schedule ${name}`,
-      () => schedules.checkSchedule(tx, name),
-      (until) => schedules.postpone(tx, name, until),
-    );
-  }
-  for (const { one, at } of times.kinds) {
+  for (const { one, at } of readDueTimes(tx).kinds) {
     if (at === null || at > tx.now) continue;
     tryWork(
       one.name,

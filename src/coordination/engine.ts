@@ -13,7 +13,6 @@ import { electionHandlers } from "./leases/leases.ts";
 import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
-import * as schedules from "./schedules/schedules.ts";
 import * as explain from "./scheduling/explain.ts";
 import * as state from "./state/state.ts";
 import * as syncPut from "./sync/sync-put.ts";
@@ -51,7 +50,6 @@ const handlers: Handlers = {
   ...explain.handlers,
   ...routes.handlers,
   ...deadLetters.handlers,
-  ...schedules.handlers,
   ...plans.handlers,
   ...sync.handlers,
   ...syncPut.handlers,

@@ -2,22 +2,12 @@ import type { Migration } from "../shared/migrate.ts";
 import { kernelIndexes, kernelTables } from "./kernel/kernel-tables.ts";
 import { leaseIndexes, leaseTables } from "./leases/lease-rows.ts";
 import { messageIndexes, messageTables } from "./messages/inboxes.ts";
-import { scheduleIndex, schedules } from "./schedules/schedule-rows.ts";
 import { state, stateIndex } from "./state/state.ts";
 import { syncIndexes, syncTables } from "./sync/sync-rows.ts";
 import { taskIndexes, taskTables } from "./tasks/task-tables.ts";
 import { tokens } from "./workspace/tokens.ts";
 
-export const tables = [
-  ...kernelTables,
-  ...leaseTables,
-  ...messageTables,
-  ...taskTables,
-  ...syncTables,
-  schedules,
-  state,
-  tokens,
-];
+export const tables = [...kernelTables, ...leaseTables, ...messageTables, ...taskTables, ...syncTables, state, tokens];
 
 /**
  * Append only. On the edge each written row and index entry is billed: few indexes, no rowid with
@@ -34,8 +24,12 @@ export const migrations: readonly Migration[] = [
       ...messageIndexes,
       ...taskIndexes,
       ...syncIndexes,
-      scheduleIndex,
       stateIndex,
     ],
+  },
+  {
+    id: 2,
+    name: "settings without schedules",
+    statements: ["UPDATE meta SET value = json_remove(value, '$.maxSchedules') WHERE key = 'settings'"],
   },
 ];

@@ -8,7 +8,6 @@ import { meta as metaTable } from "./kernel/kernel-tables.ts";
 import type { Handlers } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Tx } from "./kernel/tx.ts";
-import { schedules } from "./schedules/schedule-rows.ts";
 import { tables } from "./schema.ts";
 import { state } from "./state/state.ts";
 import { tasks } from "./tasks/task-tables.ts";
@@ -111,7 +110,7 @@ function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspa
 
 /** Chats and what machines have synced may be there: both come again by themselves. */
 function begin(tx: Tx, id: string): Result<OutputOf<"workspace.import">> {
-  const used = readImport(tx) ? [] : [tasks, schedules, state].filter((one) => one.count(tx.sql) > 0);
+  const used = readImport(tx) ? [] : [tasks, state].filter((one) => one.count(tx.sql) > 0);
   if (used.length > 0) {
     const what = used.map(({ name }) => name).join(", ");
     return err({ code: "workspace_in_use", message: `this workspace has ${what}: import into a new one` });

@@ -400,9 +400,9 @@ export const mutants: readonly Mutant[] = [
     'keepsWork(name) || scope === "admin"',
     'scope === "admin"',
   ]),
-  defect(129, "src/coordination/schedules/schedule-rows.ts", "a schedule submits to a full storage", [
-    "  if (tx.isFull) return {",
-    "  if (tx.isFull && tx.now < 0) return {",
+  defect(129, "src/durable/admission.ts", "a full workspace takes what adds to it", [
+    "if (engine.tx().isFull !== true || effectOf",
+    "if (engine.tx().isFull === true || effectOf",
   ]),
   defect(131, "src/shared/check-input.ts", "JSON nested 1,000 deep is accepted", [
     "const maxDepth = 100;",

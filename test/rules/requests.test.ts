@@ -81,7 +81,6 @@ const ownActor: Actor = { machine: "m1", isAdmin: true };
 
 /** Operations that change something and take a request id, each with two requests of which either would succeed by itself. */
 const two = (mine: object, other: object): [object, object] => [mine, other];
-const bothSchedules = () => two({ name: "d1" }, { name: "d2" });
 const by = "c1";
 const key = "0123456789abcdef";
 const twice: Partial<Record<EngineOperation, (chat: string) => [object, object]>> = {
@@ -94,14 +93,6 @@ const twice: Partial<Record<EngineOperation, (chat: string) => [object, object]>
     return two({ ...sent, body: 1 }, { ...sent, body: 2 });
   },
   "tasks.submit": () => two({ tasks: [{ type: "x" }], by }, { tasks: [{ type: "y" }], by }),
-  "schedules.create": () => {
-    const schedule = { cron: "@daily", task: { type: "x" } };
-    return two({ name: "one", ...schedule }, { name: "two", ...schedule });
-  },
-  "schedules.pause": bothSchedules,
-  "schedules.resume": bothSchedules,
-  "schedules.run": bothSchedules,
-  "schedules.delete": bothSchedules,
   "plans.submit": () => {
     const [one, other] = ["one", "two"].map((title) => ({ job: { title, text: "do it" }, type: "x", by }));
     return two(one ?? {}, other ?? {});
@@ -129,10 +120,7 @@ it("every operation with a request id is tried below", () => {
 it.for(Object.keys(twice) as EngineOperation[])(
   "a repeat changes nothing, and no machine meets the request id of another: %s",
   async (name, { host }) => {
-    for (const key of ["d1", "d2"]) {
-      await set(host, key, 1);
-      await ask(host, "schedules.create", { name: key, cron: "@daily", task: { type: "x" } });
-    }
+    for (const key of ["d1", "d2"]) await set(host, key, 1);
     await Peer.join(host, "c1");
     await Peer.join(host, "c2", { machine: "m2" });
     const hand = await Peer.join(host, "w");

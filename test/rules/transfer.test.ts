@@ -61,7 +61,6 @@ async function fill(host: RuleHost) {
   await submitOne(host, { type: "late", dependsOn: [first] });
   await a.take();
   const lease = await a.hold("file:p/a");
-  await ask(host, "schedules.create", { name: "hourly", cron: "0 * * * *", task: { type: "build" } });
   await new Device(host).put(session("s1"));
   return { lease, first };
 }
@@ -161,9 +160,6 @@ it("a workspace in use and unknown rows are refused; a second import begins anew
   await set(host, "k", 1);
   expect(await inUse()).toContain("this workspace has state:");
   await ask(host, "state.delete", { key: "k" });
-  await ask(host, "schedules.create", { name: "hourly", cron: "0 * * * *", task: { type: "build" } });
-  expect(await inUse()).toContain("this workspace has schedules:");
-  await ask(host, "schedules.delete", { name: "hourly" });
   await ask(host, "workspace.import", { id: "one", part: 0 });
   const try1 = (page: Rows) => refusal(host, "workspace.import", { id: "one", part: 1, page });
   expect((await try1({ table: "nothing", columns: ["a"], rows: [] })).message).toContain("unknown here");

@@ -6,14 +6,13 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
 import { defaultMaxBodyBytes } from "../../contract/protocol.ts";
 import type { TypeRoutes } from "../../contract/model-routes.ts";
-import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
 import { analyzeTask } from "../../learning/routing/model-router.ts";
-import { formatAgo, pluralize } from "../../shared/format.ts";
+import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { wrongUsage, type View, tableView, wrongWords } from "../answer.ts";
+import { wrongUsage, type View, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
 import { readJson } from "../option-values.ts";
@@ -29,7 +28,7 @@ const sharedFields = {
   tags: tags.unwrap().optional().describe("to find it by"),
 };
 
-/** Options of a single task, also of one that a schedule submits. */
+/** Options of a single task. */
 const taskFields = {
   payload: payload.unwrap().optional().describe("what the task is about, as JSON"),
   payloadFile: z.string().optional().describe("the same, from a file (-: from stdin)"),
@@ -191,11 +190,8 @@ function submittedJobText({ task, state, isDuplicate, parts }: OutputOf<"plans.s
 }
 
 /** @param given fields of a task, whose payload may be in a file */
-async function readTask(
-  cli: Cli,
-  { payloadFile, ...given }: Given,
-): Promise<Result<InputOf<"schedules.create">["task"]>> {
-  const task = given as InputOf<"schedules.create">["task"];
+async function readTask(cli: Cli, { payloadFile, ...given }: Given): Promise<Result<Tasks["tasks"][number]>> {
+  const task = given as Tasks["tasks"][number];
   if (typeof payloadFile !== "string") return ok(task);
   if (task.payload !== undefined) return wrongWords("give one payload: --payload or --payload-file.");
   const read = await readJson(cli, payloadFile);
@@ -249,82 +245,4 @@ function pastText(type: string, routes: TypeRoutes | null): string {
   if (accepted === 0) return `What a task of the type ${type} costs in all is not known: none was routed and accepted.`;
   const dollars = (costMicros / accepted / 1e6).toFixed(4);
   return `Measured: ${pluralize(tasks, "routed task")} of the type ${type} cost $${dollars} for each accepted one.`;
-}
-
-const { cron, overlap } = scheduleOperations["schedules.create"].input.shape;
-const ScheduleFields = z.object({
-  cron,
-  type: TaskType.describe("type of the task"),
-  timeZone: z.string().optional().describe("of the times, such as Europe/Berlin (default: the one of this machine)"),
-  name: z.string().optional().describe("name of the schedule (default: the type)"),
-  overlap: overlap.unwrap().optional().describe("while its last task has not ended (default: skip)"),
-  ...taskFields,
-});
-
-export function addSchedules(task: Command, cli: Cli): void {
-  const schedules = addGroup(task, "schedules", "schedules of tasks: add, list, pause, resume, run or delete them");
-  defineWork(cli, schedules, "add", {
-    operation: "schedules.create",
-    fields: ScheduleFields,
-    example: { cron: "0 3 * * *", type: "build", name: "nightly" },
-    args: ["cron"],
-    read: async ({ cron: times, timeZone, name, overlap: policy, ...given }) => {
-      const found = await readTask(cli, given);
-      if (!found.ok) return found;
-      const zone = timeZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
-      const others = omitUndefined({ overlap: policy });
-      const input = { name: name ?? given["type"], cron: times, timeZone: zone, task: found.value, ...others };
-      return ok(input as InputOf<"schedules.create">);
-    },
-    view: ({ schedule: { name, type, timeZone }, nextTimes }) => [
-      `Schedule ${name} submits a task of type ${type}, in the time of ${timeZone}.`,
-      `Next: ${nextTimes.map((at) => zoneTime(at, timeZone)).join(", ")}`,
-    ],
-  });
-  defineWork(cli, schedules, "list", {
-    operation: "schedules.list",
-    view: tableView({
-      rows: (output) => output.schedules,
-      columns: {
-        NAME: ({ name }) => name,
-        CRON: "cron",
-        ZONE: "timeZone",
-        TYPE: ({ type }) => type,
-        NEXT: ({ nextAt, timeZone, state }) => (nextAt === null ? state : zoneTime(nextAt, timeZone)),
-        RUNS: "runs",
-        LAST: (one) => lastText(one, cli.io.now()),
-      },
-      empty: "No schedules.",
-    }),
-  });
-  for (const verb of ["pause", "resume"] as const)
-    defineWork(cli, schedules, verb, {
-      operation: `schedules.${verb}`,
-      args: ["name"],
-      view: ({ schedule: { name, state, nextAt, timeZone } }) => [
-        `Schedule ${name} is ${state}${nextAt === null ? "" : `; next: ${zoneTime(nextAt, timeZone)} (${timeZone})`}.`,
-      ],
-    });
-  defineWork(cli, schedules, "run", {
-    operation: "schedules.run",
-    args: ["name"],
-    view: (submitted) => [`Task ${submitted.task} is ${submitted.state}.`],
-  });
-  defineWork(cli, schedules, "delete", {
-    operation: "schedules.delete",
-    args: ["name"],
-    isAsked: false,
-    view: (_output, _cli, { input: { name } }) => [`Schedule ${name} is deleted; its tasks stay.`],
-  });
-}
-
-/** `2026-11-20 03:00`, by the clock of the zone. */
-function zoneTime(at: number, timeZone: string): string {
-  return new Intl.DateTimeFormat("sv", { timeZone, dateStyle: "short", timeStyle: "short" }).format(at);
-}
-
-function lastText({ last, lastTask }: Schedule, now: number): string {
-  if (last === null) return "-";
-  const detail = last.outcome === "submitted" ? `task ${lastTask}` : last.detail;
-  return `${last.outcome} ${formatAgo(now, last.at)}: ${detail}`;
 }

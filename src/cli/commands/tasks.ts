@@ -9,14 +9,13 @@ import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts"
 import { recordLines, tableView, textOf, type Shown, type Columns, wrongWords } from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
-import { addEstimate, addSchedules, addSubmit } from "./task-submit.ts";
+import { addEstimate, addSubmit } from "./task-submit.ts";
 import { addWatch } from "./task-watch.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const task = addGroup(program, "task", "tasks: submit them, see how far they are");
   addSubmit(task, cli);
   addEstimate(task, cli);
-  addSchedules(task, cli);
   addList(task, cli);
   defineWork(cli, task, "show", {
     operation: "tasks.explain",
@@ -56,7 +55,7 @@ function addList(task: Command, cli: Cli): void {
       const isDead = input.state === "dead";
       return tableView<OutputOf<"tasks.list">, TaskLine>({
         rows: ({ tasks }) => tasks,
-        columns: ({ tasks }) => ({ ...firstColumns(tasks), ...(isDead ? deadColumns : taskColumns(label)) }),
+        columns: () => ({ TASK: "task", ...(isDead ? deadColumns : taskColumns(label)) }),
         empty: emptyText(input, link.where),
       })(output, cli, input);
     },
@@ -68,11 +67,6 @@ function emptyText({ limit: _limit, ...filters }: InputOf<"tasks.list">, where: 
   const [filter, ...others] = Object.entries(filters).filter(([, value]) => value !== undefined);
   if (filter === undefined) return `No tasks at ${where}.`;
   return filters.state === "dead" && others.length === 0 ? "No dead tasks." : "No task fits.";
-}
-
-/** The schedule, where any of the tasks has one. */
-function firstColumns(tasks: readonly TaskLine[]): Columns<TaskLine> {
-  return tasks.some(({ schedule }) => schedule !== null) ? { TASK: "task", SCHEDULE: "schedule" } : { TASK: "task" };
 }
 
 function taskColumns(label: (chat: string) => string): Columns<TaskLine> {
@@ -143,7 +137,6 @@ function fieldsOf(task: Explained, label: (chat: string) => string): Readonly<Re
     chat: task.chat === null ? null : label(task.chat),
     priority: String(task.priority),
     submitted: `${age(task.ageMs)} ago`,
-    schedule: task.schedule,
     due: task.dueInMs === null ? null : `in ${age(task.dueInMs)}`,
     failed: `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`,
     "depends on": listText(task.dependsOn),

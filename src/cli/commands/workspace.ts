@@ -111,11 +111,11 @@ function isDevServer(text: string, ownPort: string | undefined): boolean {
 }
 
 function joinedLines({ workspace, machine, keyId, key, stays }: MachineOutput<"workspace.join">): Lines {
-  const { tasks, schedules, keys } = stays;
+  const { tasks, keys } = stays;
   return [
     `This machine has joined ${workspace} as ${machine}.`,
-    tasks + schedules + keys > 0 &&
-      `${pluralize(tasks, "open task")}, ${pluralize(schedules, "schedule")} and ${pluralize(keys, "key")} of state stay in this machine's own file, and wait there until \`shim workspace leave\`.`,
+    tasks + keys > 0 &&
+      `${pluralize(tasks, "open task")} and ${pluralize(keys, "key")} of state stay in this machine's own file, and wait there until \`shim workspace leave\`.`,
     ...(keyId === null ? ["Nothing is synced: this machine only coordinates."] : edgeVisibility),
     ...keyLines(key),
     keyId !== null && "`shim workspace sync` sends the local sessions now; open chats do it automatically.",

@@ -71,8 +71,8 @@ const Joined = z.object({
   keyId: z.string().nullable(),
   /** Code of a key that was made here, to be shown once; null: none was. */
   key: z.string().nullable(),
-  /** Open tasks, schedules and keys in the machine's own coordinator: back when it leaves. */
-  stays: z.object({ tasks: count, schedules: count, keys: count }),
+  /** Open tasks and keys in the machine's own coordinator: back when it leaves. */
+  stays: z.object({ tasks: count, keys: count }),
 });
 
 const changeErrors = ["environment_decides", "other_workspace", "key_unusable"] as const;

@@ -18,12 +18,7 @@ function parseJson(text: string | null | undefined): Json {
   return JSON.parse(text ?? "null") as Json;
 }
 
-/** The schedule is only shown. */
-interface ShownRow extends TaskRow {
-  readonly schedule: string | null;
-}
-
-function toTaskLine({ now }: Tx, row: ShownRow, about: string | null): TaskLine {
+function toTaskLine({ now }: Tx, row: TaskRow, about: string | null): TaskLine {
   return {
     task: row.task,
     ref: row.ref,
@@ -36,7 +31,6 @@ function toTaskLine({ now }: Tx, row: ShownRow, about: string | null): TaskLine 
     parent: row.parent,
     tags: JSON.parse(row.tags) as string[],
     capabilities: capabilitiesIn(row.lane),
-    schedule: row.schedule,
     chat: row.chat,
     failures: row.failures,
     maxAttempts: row.maxAttempts,
@@ -49,7 +43,7 @@ function toTaskLine({ now }: Tx, row: ShownRow, about: string | null): TaskLine 
 
 export const handlers = {
   "tasks.get"(tx, { task }) {
-    const [row] = tx.sql.all<ShownRow>(`SELECT ${rows.columns}, schedule FROM tasks WHERE task = ?`, task);
+    const [row] = tx.sql.all<TaskRow>(`SELECT ${rows.columns} FROM tasks WHERE task = ?`, task);
     if (!row) return err(rows.unknownTask(task));
     const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
     return ok({
@@ -166,10 +160,10 @@ const maxScannedRows = 1_000;
 
 type TaskFilter = Omit<CheckedInputOf<"tasks.list">, "limit" | "cursor">;
 
-function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): ShownRow[] {
+function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
-  const read = (where: string, ...values: (string | number)[]): ShownRow[] =>
-    sql.all<ShownRow>(`SELECT ${rows.columns}, schedule FROM tasks ${where} ${tail}`, ...values, after, maxScannedRows);
+  const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
+    sql.all<TaskRow>(`SELECT ${rows.columns} FROM tasks ${where} ${tail}`, ...values, after, maxScannedRows);
   if (chat !== undefined) return read("WHERE chat = ? AND", chat);
   if (parent !== undefined) return read("WHERE parent = ? AND", parent);
   if (state === "dead") return read("WHERE state = 'dead' AND");
@@ -178,9 +172,9 @@ function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: numbe
   return read(isHeld ? "INDEXED BY tasks_chat WHERE chat IS NOT NULL AND" : "WHERE");
 }
 
-function matches(row: ShownRow, { state, type, chat, tag, schedule, parent }: TaskFilter): boolean {
-  const same = { state, type, chat, schedule, parent };
-  const isSame = (["state", "type", "chat", "schedule", "parent"] as const).every(
+function matches(row: TaskRow, { state, type, chat, tag, parent }: TaskFilter): boolean {
+  const same = { state, type, chat, parent };
+  const isSame = (["state", "type", "chat", "parent"] as const).every(
     (name) => same[name] === undefined || same[name] === row[name],
   );
   return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));

@@ -10,7 +10,7 @@ import type { RowOf } from "../../shared/table.ts";
 import { jsonText, type Json } from "../../contract/values.ts";
 
 /** All but the texts, which may be large. */
-const taskRows = tasks.without("schedule", "doneBy", "doneIncarnation", "lateCalls", "dependsOn", "payload", "result");
+const taskRows = tasks.without("doneBy", "doneIncarnation", "lateCalls", "dependsOn", "payload", "result");
 
 export type TaskRow = RowOf<typeof taskRows>;
 export const columns = taskRows.columns();

@@ -49,7 +49,6 @@ export const tasks = table("tasks", {
   budget: text().nullable(),
   /** JSON: what model does the attempt of a claim, and why. */
   route: text().nullable(),
-  schedule: text().nullable(),
   /** The successful attempt is in the row too. */
   doneBy: text().nullable(),
   doneIncarnation: integer().nullable(),

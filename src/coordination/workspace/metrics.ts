@@ -22,7 +22,7 @@ import { recentDurations } from "../tasks/task-queries.ts";
  */
 export const handlers = {
   metrics(tx) {
-    const tasks = [...taskSamples(tx), ...scheduleSamples(tx)];
+    const tasks = taskSamples(tx);
     return ok({ samples: [...teamSamples(tx), ...tasks, ...costSamples(tx), ...storedSamples(tx)] });
   },
 } satisfies Partial<Handlers>;
@@ -169,17 +169,6 @@ function taskSamples(tx: Tx): Sample[] {
       totals.list(sql, name).map(({ label, value }) => sample(name, value, { model: label })),
     ),
     ...Object.entries(reasons).map(([reason, n]) => sample("shim_dead_tasks", n, { reason })),
-  ];
-}
-
-function scheduleSamples({ sql }: Tx): Sample[] {
-  return [
-    sample("shim_schedules", 0, { state: "active" }),
-    ...countsBy(sql, "shim_schedules", "state", "SELECT state AS label, count(*) AS n FROM schedules GROUP BY state"),
-    sample("shim_schedule_times_total", 0, { outcome: "refused" }),
-    ...totals
-      .list(sql, "shim_schedule_times_total")
-      .map(({ label, value }) => sample("shim_schedule_times_total", value, { outcome: label })),
   ];
 }
 

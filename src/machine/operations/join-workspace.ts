@@ -409,11 +409,9 @@ async function readLocalWork(context: OperationContext): Promise<Joined["stays"]
   const { coordinator, close } = openLocalCoordinator(runtime);
   try {
     const tasks = coordinator.call("tasks.progress", {});
-    const schedules = coordinator.call("schedules.list", {});
     const state = coordinator.call("state.list", { prefix: "", limit: 500 });
     return {
       tasks: tasks.ok ? tasks.value.queuedTasks + tasks.value.inProgressTasks : 0,
-      schedules: schedules.ok ? schedules.value.schedules.length : 0,
       keys: state.ok ? state.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
     };
   } finally {

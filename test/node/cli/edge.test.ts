@@ -283,20 +283,18 @@ it("a registration whose answer was lost is repeated with the same key", async (
   expect((await home.shim("workspace sync")).code).toBe(0);
 });
 
-it("tasks, schedules and state of a machine stay in its own file, and are there again when it leaves", async () => {
+it("tasks and state of a machine stay in its own file, and are there again when it leaves", async () => {
   const { server, code, home } = await aSecond();
   addSession(home, { id: ids.dead });
   await home.shim("task submit build");
   await home.shim("team state set color", '"red"');
-  await home.shim("task schedules add --type build --time-zone UTC --name nightly", "0 3 * * *");
-  const stays = printed("1 open task, 1 schedule and 1 key of state stay in this machine's own file");
+  const stays = printed("1 open task and 1 key of state stay in this machine's own file");
   expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
   expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
   expect(await server.host.call("tasks.list", {})).toMatchObject({ ok: true, value: { tasks: [] } });
   expect(await home.shim("workspace sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
   await home.shim("workspace leave --yes");
   expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "queued" }] });
-  expect(await home.json("task schedules list")).toMatchObject({ schedules: [{ name: "nightly" }] });
   expect((await home.shim("team state get color")).out).toBe('"red"\n');
 });
 

@@ -108,7 +108,7 @@ it("dead tasks are listed with their reason, replayed with another payload, or d
   const home = aCliHome();
   const task = await submit(home, "build --payload 1");
   expect((await home.shim("task list --state dead")).out).toBe("No dead tasks.\n");
-  for (const filter of ["--schedule nightly", "--state dead --type test"])
+  for (const filter of ["--tag nightly", "--state dead --type test"])
     expect((await home.shim(`task list ${filter}`)).out).toBe("No task fits.\n");
   expect(await home.shim("task replay", task)).toMatchObject({ code: 1 });
   new Worker(home).take().failed("no\ndisk");
@@ -329,58 +329,4 @@ it("a complex job is estimated, and submitted as parts with their join", async (
   for (const _ of parts) worker.take().done({ branch: "shim/job", commit: "a".repeat(40) });
   const merge = `It has no branch of its own; \`shim task merge ${task}\` merges those of its parts.\n`;
   expect(await home.shim(`task show ${task}`)).toMatchObject(printed(merge));
-});
-
-// 2023-11-14T22:13:20Z
-function create(home: CliHome, options = "--name nightly --time-zone Europe/Berlin"): ReturnType<CliHome["shim"]> {
-  return home.shim(`task schedules add --type build ${options}`, "0 3 * * *");
-}
-
-async function list(home: CliHome): Promise<unknown> {
-  return (await home.json("task schedules list"))["schedules"];
-}
-
-it("a schedule is created with the options of a task, and its next three times are printed", async () => {
-  const home = aCliHome();
-  const options = '--payload {"x":1} --priority 7 --capability gpu --delay 30s --tag a --overlap submit';
-  const created = await create(home, `--name nightly --time-zone Europe/Berlin ${options}`);
-  const next = "Next: 2023-11-15 03:00, 2023-11-16 03:00, 2023-11-17 03:00\n";
-  expect(created).toMatchObject(printed("nightly submits a task of type build, in the time of Europe/Berlin.\n", next));
-  expect(await list(home)).toMatchObject([{ overlap: "submit" }]);
-  const task = { payload: { x: 1 }, priority: 7, capabilities: ["gpu"], dueInMs: 30_000, tags: ["a"] };
-  await home.shim("task schedules run nightly");
-  expect(await home.json("task show 1")).toMatchObject(task);
-  const schedule = { name: "build", timeZone: "UTC" };
-  const nextTimes = [3, 27, 51].map((hours) => Date.UTC(2023, 10, 15, hours));
-  expect((await create(home, "--time-zone UTC --json")).json()).toMatchObject({ schedule, nextTimes });
-  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
-  expect((await create(home, "--name local --json")).json()).toMatchObject({ schedule: { timeZone } });
-});
-
-it("a schedule is paused, resumed, run and deleted by its name; what is none is wrong usage, with the reason", async () => {
-  const home = aCliHome();
-  await home.misuses("task schedules add --type build", [
-    [["0 0 3 * * *"], "no field for seconds"],
-    [["0 25 * * *"], "hour"],
-    [["0 3 * * *", "--time-zone", "Nowhere/City"], "there is no time zone"],
-    [["0 3 * * *", "--overlap", "queue"], "skip, submit"],
-    [["0 3 * * *", "--name", "a b"], "1 to 128"],
-    [["0 3 * * *", "--payload", "{x"], "is not JSON"],
-    [["0 3 * * *", "--depends-on", "1"], "unknown option"],
-  ]);
-  expect(await list(home)).toEqual([]);
-  await create(home);
-  for (const [command, out] of [
-    ["pause nightly", "Schedule nightly is paused.\n"],
-    ["list", / paused +0 +-$/m],
-    ["resume nightly", "Schedule nightly is active; next: 2023-11-15 03:00 (Europe/Berlin).\n"],
-    ["run nightly", "Task 1 is queued.\n"],
-    ["delete nightly", "Schedule nightly is deleted; its tasks stay.\n"],
-    ["list", "No schedules.\n"],
-  ] as const)
-    expect(await home.shim(`task schedules ${command}`)).toMatchObject(printed(out));
-  const verbs = ["pause", "resume", "run", "delete"];
-  expect(await home.codes(...verbs.map((verb) => `task schedules ${verb} nightly`))).toEqual([3, 3, 3, 3]);
-  expect((await create(home)).code).toBe(0);
-  expect(await create(home)).toMatchObject(failed(1, "there is a schedule nightly already"));
 });

@@ -283,17 +283,6 @@ it("of a chat 500 types are remembered", async ({ host }) => {
   expect(host.sql.all("SELECT type FROM chat_performance WHERE type IN ('x', 'y')")).toEqual([{ type: "x" }]);
 });
 
-it("a schedule that is due while the storage is full submits nothing, and says so", async ({ host }) => {
-  await ask(host, "schedules.create", { name: "s", cron: "0 * * * *", task: x });
-  host.bytesStored = 8_000_000_000;
-  await pass(host, 3_600 * second);
-  const refusedTime = { outcome: "refused", detail: "the storage of the workspace is full" };
-  expect((await ask(host, "schedules.list", {})).schedules).toMatchObject([{ runs: 0, last: refusedTime }]);
-  host.bytesStored -= 1;
-  await pass(host, 3_600 * second);
-  expect((await ask(host, "schedules.list", {})).schedules).toMatchObject([{ runs: 1 }]);
-});
-
 it("progress over 100,000 tasks does not claim to be of all", async ({ host }) => {
   const columns = "type, lane, priority, state, depth, tags, onDeath, maxAttempts, baseMs, capMs, hasJitter";
   const rest = "closeMs, heartbeatMs, at, notBefore";

@@ -1,13 +1,16 @@
 import { expect, test } from "vitest";
+import { Settings } from "#src/contract/workspaces.ts";
 import { EngineHost } from "#src/coordination/engine.ts";
 import * as inboxes from "#src/coordination/messages/inboxes.ts";
+import { migrations } from "#src/coordination/schema.ts";
 import * as restore from "#src/coordination/workspace/restore.ts";
 import * as tokens from "#src/coordination/workspace/tokens.ts";
+import { migrate } from "#src/shared/migrate.ts";
 import { ok } from "#src/shared/result.ts";
 import { inSavepoint } from "#src/shared/sql.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { Peer } from "#harness/coordinator/peers.ts";
+import { ask, Peer } from "#harness/coordinator/peers.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 const it = test.extend("host", () => new LocalHost(openBetterSqlite3));
@@ -115,4 +118,12 @@ it("the receivers of a topic are the chats with a pattern that matches it", asyn
     const matching = patterns.flatMap((pattern, at) => (inboxes.matches(pattern, topic) ? [`c${at}`] : []));
     expect([topic, inboxes.listReceivers(host.sql, topic).toSorted()]).toEqual([topic, matching]);
   }
+});
+
+it("a store of a build with schedules opens without their setting", async ({ host }) => {
+  host.sql.run("DELETE FROM migrations WHERE id > 1");
+  host.sql.run("INSERT INTO meta (key, value) VALUES ('settings', ?)", JSON.stringify({ maxSchedules: 7, maxKeys: 9 }));
+  migrate(host.sql, host.now(), migrations);
+  const { settings } = await ask(host, "settings.get", {});
+  expect([Settings.safeParse(settings).success, settings.maxKeys]).toEqual([true, 9]);
 });
