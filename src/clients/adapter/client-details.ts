@@ -13,6 +13,8 @@ import type { SessionFiles, Row } from "./session-files.ts";
 export interface ClientDetails {
   /** Reads a row of a transcript. */
   readonly readRow: LineFormat;
+  /** Reads a row of the transcript that a sub-agent has of its own: there it is the main chat. */
+  readonly readSubagentRow?: LineFormat;
   /** Parts of a row that stand in their order; absent: the row is one. */
   readonly partsOf?: (row: JsonObject) => JsonObject[];
   /** Contents of a row, or of a part of it, that `readRow` does not keep. */

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { type JsonObject, parseObject } from "../../shared/json-fields.ts";
 import type { CallIds } from "../transcript/call-ids.ts";
@@ -118,8 +118,7 @@ function namesIn(folder: string, pattern: string, onUnlisted: OnUnlisted): strin
     const names = readdirSync(folder).filter((name) => name.startsWith(start) && matches(name, start.length, others));
     return names.map((name) => join(folder, name));
   } catch (error) {
-    const code = codeOf(error);
-    if (code !== "ENOENT" && code !== "ENOTDIR") onUnlisted(folder, error);
+    notListed(folder, error, onUnlisted);
     return [];
   }
 }
@@ -129,6 +128,27 @@ function matches(name: string, from: number, [next = "", ...others]: readonly st
   if (others.length === 0) return name.length >= from + next.length && name.endsWith(next);
   const at = name.indexOf(next, from);
   return at >= 0 && matches(name, at + next.length, others);
+}
+
+/** Transcripts of sub-agents, also of those that sub-agents have started; most chats have none. */
+export function subagentFiles(folder: string, onUnlisted: OnUnlisted = () => undefined): string[] {
+  try {
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    return names
+      .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
+      .map((name) => join(folder, name))
+      .toSorted();
+  } catch (error) {
+    notListed(folder, error, onUnlisted);
+    return [];
+  }
+}
+
+/** A folder that is not there has no files. */
+function notListed(folder: string, error: unknown, onUnlisted: OnUnlisted): void {
+  const code = codeOf(error);
+  if (code === null) throw error;
+  if (code !== "ENOENT" && code !== "ENOTDIR") onUnlisted(folder, error);
 }
 
 /** How some clients name the folder of a project. */

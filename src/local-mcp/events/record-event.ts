@@ -34,12 +34,12 @@ import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
 import {
   recordPrompt,
-  recordSubagents,
   recordTranscript,
   recordUnreadPart,
   recordTurnEnd,
   rowOfPrompt,
 } from "../../machine/transcripts/record-transcript.ts";
+import { recordSubagents } from "../../machine/transcripts/record-subagents.ts";
 import { limitLine } from "../../machine/usage/at-limit.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { type SessionFiles, type HiddenSession, rootOf } from "../../clients/adapter/session-files.ts";
+import { type SessionFiles, type HiddenSession, rootOf, subagentFiles } from "../../clients/adapter/session-files.ts";
 import { titleOf } from "../../clients/adapters.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { ContentReader } from "../../clients/transcript.ts";
@@ -13,7 +13,6 @@ import {
   type StoreFinding,
   storedStates,
 } from "../../contract/machine/stores.ts";
-import { isFolder } from "../../platform/paths.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { pluralize } from "../../shared/format.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -313,7 +312,9 @@ interface CheckedSubagents {
 async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<CheckedSubagents> {
   const sum = { files: 0, bytes: 0, rowBytes: 0, damaged: 0, blank: 0, findings: [] as StoreFinding[] };
   const folder = client.store?.subagents?.(kept.path, kept.id);
-  for (const file of folder === undefined ? [] : transcriptsBelow(folder)) {
+  const onUnlisted = (file: string, error: unknown): void =>
+    void sum.findings.push({ state: "damaged", text: `sub-agents of it: ${problemOf(error)}`, file });
+  for (const file of folder === undefined ? [] : subagentFiles(folder, onUnlisted)) {
     sum.files += 1;
     try {
       const facts = await readSessionFacts(file, { name: kept.client, version: null, files: client, session: null });
@@ -333,15 +334,6 @@ async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<
     }
   }
   return sum;
-}
-
-/** Transcripts, also those of sub-agents that sub-agents have started. */
-function transcriptsBelow(folder: string): string[] {
-  if (!isFolder(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
-    .map((name) => join(folder, name))
-    .toSorted();
 }
 
 /** Bytes of a transcript that a finding is about. */

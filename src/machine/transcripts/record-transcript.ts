@@ -1,7 +1,3 @@
-import { readdirSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { readClaudeLine, readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
-import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { isBySubagent } from "../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
@@ -9,36 +5,26 @@ import type {
   Damage,
   TranscriptContent,
   TranscriptText,
-  TranscriptToolCall,
-  TranscriptToolEnd,
   TranscriptTurnEnd,
 } from "../../clients/transcript/transcript-draft.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
-import type { HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
-import { codeOf } from "../../shared/error.ts";
-import { numberAt } from "../../shared/json-fields.ts";
 import { maxAheadMs } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { usageFiles } from "../../store/machine-tables.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
 import { isEndUnseen } from "../life/questions.ts";
 import * as life from "../life/row.ts";
 import * as journal from "../sessions/journal.ts";
 import * as prompts from "../sessions/prompts.ts";
-import { asShownBy } from "../sessions/effects.ts";
-import {
-  isSessionPaused,
-  pauseReadLimits,
-  markTranscript,
-  type PauseReadLimits,
-} from "../sessions/session-settings.ts";
+import { isSessionPaused, pauseReadLimits, markTranscript } from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
+import { callsOf, type MissedToolOptions, recordAll, recordMissedTools } from "./record-calls.ts";
+import { recordSubagents } from "./record-subagents.ts";
 
 /** Parts whose time is kept; all are counted. */
 const maxParts = 50;
@@ -101,8 +87,8 @@ function lost({ offset: position }: TranscriptPart): Damage {
 }
 
 /** By its time alone a row is known to come from before a pause. */
-function withTimesAlone({ format = readClaudeLine, ...limits }: ReadLimits): ReadLimits {
-  return { ...limits, format: (draft, row, origin) => void (origin.at !== null && format(draft, row, origin)) };
+function withTimesAlone({ format, ...limits }: ReadLimits): ReadLimits {
+  return { ...limits, format: (draft, row, origin) => void (origin.at !== null && format?.(draft, row, origin)) };
 }
 
 interface RecordOptions extends MissedToolOptions {
@@ -327,214 +313,4 @@ function isOwnCall(entry: JournalEntry): boolean {
 function turnOf({ seq, key }: { readonly seq: number; readonly key: string }): string {
   const turn = key.slice("prompt:".length, key.lastIndexOf(":"));
   return turn.startsWith("after:") ? `after:${seq}` : turn;
-}
-
-interface MissedToolOptions {
-  /** Tool call whose event is being recorded; null for other events. */
-  readonly current?: string | null;
-  /** The client has ended: nothing follows this part. */
-  readonly isOver?: boolean;
-  /** Sub-agent whose transcript this is. */
-  readonly agentId?: string;
-  /** Calls whose ends the part may have; absent: those that begin in it. */
-  readonly calls?: CallsById;
-}
-
-function callsOf({ toolCalls }: TranscriptPart): CallsById {
-  return new Map(toolCalls.map((call) => [call.id, call]));
-}
-
-/** Stores tool calls whose events never came, since hooks fail open. */
-function recordMissedTools(
-  sql: Sql,
-  { id: sessionId, startedAt }: sessions.Session,
-  now: number,
-  part: TranscriptPart,
-  { current = null, isOver = false, agentId, calls = callsOf(part) }: MissedToolOptions,
-): number {
-  const caller = { session_id: sessionId, ...(agentId === undefined ? {} : { agent_id: agentId }) };
-  const isOfSession = ({ at, isUnhooked }: TranscriptToolCall): boolean => !isUnhooked && (at ?? now) >= startedAt;
-  const callsSinceStart = part.toolCalls.filter(isOfSession);
-  const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
-  const startedIds = new Set(newStarts.map(({ id }) => id));
-  const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
-  for (const call of unhookedCalls(part))
-    if (call.id !== current && (call.at ?? now) >= startedAt) recordUnhooked(sql, caller, now, call);
-  const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
-  const known = new Map([...calls].filter(([, call]) => isOfSession(call)));
-  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, known));
-  return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
-}
-
-/** A client asked to end kills its tools and writes their failure as its last words. */
-function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
-  return (
-    error !== null &&
-    !isRefusal(error) &&
-    at !== null &&
-    [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at)
-  );
-}
-
-type Caller = Pick<HookInput, "session_id" | "agent_id">;
-type CallsById = ReadonlyMap<string, TranscriptToolCall>;
-
-function recordStart(sql: Sql, caller: Caller, now: number, toolUseId: string, calls: CallsById): boolean {
-  const { session_id: sessionId } = caller;
-  const call = calls.get(toolUseId);
-  const id = idOf(toolUseId);
-  if (!call || journal.has(sql, sessionId, `start:${id}`) || journal.has(sql, sessionId, `end:${id}`)) return false;
-  return recordAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(caller, call)));
-}
-
-function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd, calls: CallsById): boolean {
-  const { session_id: sessionId } = caller;
-  const { toolUseId, error, at, response } = end;
-  const id = idOf(toolUseId);
-  if (journal.has(sql, sessionId, `end:${id}`)) {
-    recordExit(sql, caller, now, end);
-    return false;
-  }
-  const call = calls.get(toolUseId) ?? startedCall(sql, sessionId, id);
-  if (!call) return false;
-  const event = error === null ? "PostToolUse" : "PostToolUseFailure";
-  const outcome = error === null ? { tool_response: response } : { error };
-  const input = { ...inputOf(caller, call), ...outcome };
-  const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input));
-  if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
-  return isRecorded;
-}
-
-/** A command that cannot be undone, and whose event did not say how it ended. */
-function recordExit(sql: Sql, { session_id: sessionId }: Caller, now: number, end: TranscriptToolEnd): void {
-  const id = idOf(end.toolUseId);
-  const exitCode = numberAt(end.response ?? null, "exit_code");
-  const started = exitCode === 0 ? journal.find(sql, sessionId, `start:${id}`)?.entry : undefined;
-  if (exitCode === null || started?.kind !== "tool_start" || started.effects === undefined) return;
-  journal.append(sql, sessionId, end.at ?? now, `exited:${id}`, { kind: "exited", id, exitCode });
-}
-
-/** Hooks may say nothing of the call that asked, or that wrote the to-do list. */
-function unhookedCalls({ toolCalls, toolEnds }: TranscriptPart): UnhookedCall[] {
-  const lists = toolCalls.filter(({ name, isUnhooked }) => isUnhooked && name === "TodoWrite");
-  const answered = toolEnds.filter((end) => end.isUnhooked && end.error === null && end.response?.["answers"]);
-  const dialogs = answered.map(({ toolUseId: id, at, response = {} }) => {
-    return { id, name: "AskUserQuestion", input: {}, at, response };
-  });
-  return [...lists, ...dialogs];
-}
-
-type UnhookedCall = Pick<TranscriptToolCall, "id" | "name" | "input" | "at"> & Pick<TranscriptToolEnd, "response">;
-
-function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCall): void {
-  const input = { ...inputOf(caller, call), tool_response: call.response };
-  const entries = entriesOf("PostToolUse", input).filter(({ entry }) => entry.kind !== "tool_end");
-  recordAll(sql, caller.session_id, call.at ?? now, entries);
-}
-
-function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
-  const client = sessions.get(sql, sessionId)?.client ?? "";
-  return entries
-    .map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, client)))
-    .includes(true);
-}
-
-function startedCall(
-  sql: Sql,
-  sessionId: string,
-  id: string,
-): Pick<TranscriptToolCall, "id" | "name" | "input"> | null {
-  const entry = journal.find(sql, sessionId, `start:${id}`)?.entry;
-  if (entry?.kind !== "tool_start") return null;
-  return { id, name: entry.name, input: { file_path: entry.input } };
-}
-
-function inputOf(caller: Caller, call: Pick<TranscriptToolCall, "id" | "name" | "input">): HookInput {
-  return { ...caller, tool_name: call.name, tool_use_id: idOf(call.id), tool_input: call.input };
-}
-
-const maxFiles = 500;
-
-/** Counts the usage of sub-agents, and stores their missed tool calls. @returns their number */
-export function recordSubagents(sql: Sql, session: Session, now: number, options: SubagentOptions): number {
-  const missed = filesOf(session).map((file) => {
-    const part = readFile(file, positionIn(sql, session, file));
-    return part ? recordFile(sql, session, file, part, now, options) : 0;
-  });
-  return missed.reduce((total, count) => total + count, 0);
-}
-
-interface SubagentOptions {
-  readonly prices: Prices;
-  /** The client has ended. */
-  readonly isOver: boolean;
-}
-
-/** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
-export function hasWritten(session: Session, since: number): boolean {
-  const paths = [session.transcriptPath ?? [], filesOf(session).map(({ path }) => path)].flat();
-  return paths.some((path) => {
-    try {
-      return statSync(path).mtimeMs > since;
-    } catch (error) {
-      if (codeOf(error) === null) throw error;
-      return false;
-    }
-  });
-}
-
-interface SubagentFile {
-  readonly path: string;
-  /** Its key in the store. */
-  readonly name: string;
-  readonly agentId: string;
-}
-
-function filesOf({ transcriptPath }: Session): SubagentFile[] {
-  if (!transcriptPath) return [];
-  const folder = join(dirname(transcriptPath), basename(transcriptPath, ".jsonl"), "subagents");
-  return transcriptsIn(folder).map((name) => {
-    const agentId = idOf(basename(name, ".jsonl").slice("agent-".length));
-    return { path: join(folder, name), name: idOf(name), agentId };
-  });
-}
-
-function transcriptsIn(folder: string): string[] {
-  try {
-    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
-    return names.filter((name) => /^agent-.*\.jsonl$/.test(basename(name))).slice(0, maxFiles);
-  } catch (error) {
-    // Most chats have none.
-    if (codeOf(error) === null) throw error;
-    return [];
-  }
-}
-
-interface ReadPosition {
-  readonly offset: number;
-  readonly limits: PauseReadLimits;
-}
-
-function positionIn(sql: Sql, session: Session, { path, name }: SubagentFile): ReadPosition {
-  const offset = usageFiles.find(sql, { session: session.id, name })?.bytes ?? 0;
-  return { offset, limits: pauseReadLimits(sql, path, session) };
-}
-
-/** Returns null if there is nothing new. */
-function readFile({ path }: SubagentFile, { offset, limits }: ReadPosition): TranscriptPart | null {
-  const part = readAppended(path, offset, { ...limits, format: readSubagentLine });
-  return part.offset === offset ? null : part;
-}
-
-function recordFile(
-  sql: Sql,
-  session: Session,
-  { name, agentId }: SubagentFile,
-  part: TranscriptPart,
-  now: number,
-  { prices, isOver }: SubagentOptions,
-): number {
-  countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
-  usageFiles.put(sql, { session: session.id, name, bytes: part.offset });
-  return recordMissedTools(sql, session, now, part, { agentId, isOver });
 }
