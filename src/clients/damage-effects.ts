@@ -8,9 +8,10 @@ export type RowDamage = "not_utf8" | "half_character" | "fused" | "other_session
  * Damages of a session's file. row: one of the conversation is missing, or no row any more; end:
  * the last line is cut; head: the first is lost; half_character: of a surrogate pair; fused: two
  * rows are in one line; other_session: rows name another session than the file's name; doubled: a
- * row stands twice; unknown_row: there is one of an unknown type.
+ * row stands twice; unknown_row: there is one of an unknown type; huge_row: one of 8 MB;
+ * two_writers: two processes went on with the session at once. In a database a row is a part.
  */
-export type FileDamage = RowDamage | "row" | "end" | "head" | Harmless | "empty";
+export type FileDamage = RowDamage | "row" | "end" | "head" | Harmless | "empty" | "huge_row" | "two_writers";
 type Harmless = "crlf" | "doubled" | "unknown_row" | "zeros_at_end";
 
 /**
@@ -34,6 +35,8 @@ const inRows: DamageEffects = {
   doubled: "read",
   unknown_row: "read",
   zeros_at_end: "read",
+  huge_row: "read",
+  two_writers: "read",
   empty: "refused",
   row: "left_out",
   end: "left_out",
@@ -46,6 +49,7 @@ const inRows: DamageEffects = {
 };
 const inLinkedRows: DamageEffects = {
   ...inRows,
+  two_writers: "left_out",
   row: "cut_off",
   head: "left_out",
   not_utf8: "read",
@@ -55,15 +59,26 @@ const inLinkedRows: DamageEffects = {
 
 /**
  * Effects by the version of the client with which each was tried, the newest first. Those of the
- * newest are tried again by `test/e2e-clients/damages.test.ts`. OpenCode keeps no files.
+ * newest are tried again by `test/e2e-clients/damages.test.ts`.
  */
-export const damageEffects: Readonly<
-  Record<Exclude<HookClient, "opencode">, readonly (readonly [version: string, DamageEffects])[]>
-> = {
+export const damageEffects: Readonly<Record<HookClient, readonly (readonly [version: string, DamageEffects])[]>> = {
   "claude-code": [["2.1.332", { ...inLinkedRows, fused: "cut_off", head: "read" }]],
   codex: [
     ["0.171.0", { ...inRows, other_session: "refused", byte_order_mark: "refused" }],
     ["0.169.0", { ...inRows, not_utf8: "refused", other_session: "refused", byte_order_mark: "refused" }],
+  ],
+  opencode: [
+    [
+      "1.18.33",
+      {
+        ...inRows,
+        end: "refused",
+        not_utf8: "refused",
+        half_character: "read",
+        fused: "refused",
+        byte_order_mark: "refused",
+      },
+    ],
   ],
   copilot: [["1.0.102", { ...inRows, half_character: "read" }]],
   qwen: [["0.24.4", { ...inLinkedRows, end: "cut_off", other_session: "refused" }]],
@@ -72,6 +87,8 @@ export const damageEffects: Readonly<
       "0.61.0",
       {
         ...inRows,
+        // Gemini CLI makes room for the row by leaving out what stands before it.
+        huge_row: "cut_off",
         not_utf8: "read",
         half_character: "read",
         other_session: "refused",

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { spawn } from "node:child_process";
 import {
+  appendFileSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -16,19 +17,30 @@ import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { damageEffects, effectsOf, type DamageEffect, type FileDamage } from "#src/clients/damage-effects.ts";
 import { detailsOf } from "#src/clients/details.ts";
+import type { SessionDatabase } from "#src/clients/adapter/client-details.ts";
 import { copyTranscript } from "#src/machine/rescue/copy-transcript.ts";
 import { readSessionFacts } from "#src/machine/rescue/session-facts.ts";
 import { parseObject } from "#src/shared/json-fields.ts";
+import { withConnection } from "#src/store/driver.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { cleanEnv } from "#harness/claude/claude-code.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
 import { aModel, fail } from "#harness/clients/chat-rig.ts";
-import { codex, copilot, environmentOf, gemini, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import {
+  codex,
+  copilot,
+  environmentOf,
+  gemini,
+  opencode,
+  qwen,
+  type RealClient,
+} from "#harness/clients/real-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { claudeBinary, CLAUDE_VERSION } from "../../scripts/install-claude.ts";
 
 type Driven = Pick<RealClient, "command" | "files" | "conversations"> & { readonly version: string };
 
-const drivers: Readonly<Record<string, RealClient>> = { codex, copilot, gemini, qwen };
+const drivers: Readonly<Record<string, RealClient>> = { codex, copilot, gemini, opencode, qwen };
 const claude: Driven = {
   version: CLAUDE_VERSION,
   command: (prompt, session) =>
@@ -75,12 +87,16 @@ class WrittenSession {
     return this.#id ?? fail("no session was written");
   }
 
+  /** @returns its rows; none where they stand in a database */
   async write(): Promise<Buffer[]> {
     for (const [prompt, text] of turns) {
       await this.says(prompt, [{ text }]);
       if (this.#id === null) this.#find();
     }
+    // What its log holds belongs to the file.
+    if (this.#isDatabase) this.change("PRAGMA wal_checkpoint(TRUNCATE)");
     cpSync(this.#conversations, this.#before, { recursive: true });
+    if (this.#isDatabase) return [];
     const rows = readFileSync(this.path, "utf8").trimEnd().split("\n");
     return rows.filter((row, at) => this.#isWrittenOnce(row, at)).map((row, at) => Buffer.from(this.#apart(row, at)));
   }
@@ -93,7 +109,28 @@ class WrittenSession {
     return join(this.#root, "before");
   }
 
+  get #isDatabase(): boolean {
+    return detailsOf(this.#name)?.database !== undefined;
+  }
+
+  /** Changes its database as a broken disk, a tool or a person does. */
+  change(query: string, ...values: string[]): void {
+    withConnection(openBetterSqlite3({ path: this.path, readOnly: false, busyMs: 5_000 }), (db) => {
+      db.script("PRAGMA foreign_keys = OFF");
+      if (query.startsWith("PRAGMA")) db.script(query);
+      else db.run(query, ...values);
+    });
+  }
+
+  #findInDatabase(database: SessionDatabase): void {
+    this.path = join(this.#conversations, "opencode.db");
+    const listed = database.list(this.path, openBetterSqlite3);
+    this.#id = listed.ok ? (listed.value.ids[0] ?? null) : fail(listed.error);
+  }
+
   #find(): void {
+    const { database } = detailsOf(this.#name) ?? {};
+    if (database) return this.#findInDatabase(database);
     const names = readdirSync(this.#conversations, { recursive: true, encoding: "utf8" });
     const name = names.find((one) => one.endsWith(".jsonl") && !/ledger|subagents/.test(one)) ?? fail("no transcript");
     this.path = join(this.#conversations, name);
@@ -132,9 +169,13 @@ class WrittenSession {
 
   /** Puts the file in the place of the one that the client has written. */
   replace(bytes: Buffer): void {
+    this.restore();
+    writeFileSync(this.path, bytes);
+  }
+
+  restore(): void {
     rmSync(this.#conversations, { recursive: true });
     cpSync(this.#before, this.#conversations, { recursive: true });
-    writeFileSync(this.path, bytes);
   }
 
   /** @returns the first request; null: there was none */
@@ -185,12 +226,72 @@ const damaging: Readonly<Record<FileDamage, Damaging>> = {
   unknown_row: (rows, at) => joined(rows.toSpliced(at, 0, Buffer.from('{"type":"hologram","id":"x"}'))),
   zeros_at_end: (rows) => Buffer.concat([joined(rows), Buffer.alloc(4_096)]),
   empty: () => Buffer.alloc(0),
+  huge_row: (rows, at) => joined(rows.with(at, inText(rows[at] ?? newline, Buffer.alloc(hugeBytes, "x")))),
+  two_writers: (rows, _at, id) => {
+    const from = rows.findIndex((row) => row.includes("fig-5"));
+    return joined([...rows, ...byOtherWriter(rows, from, id)]);
+  },
+};
+
+const hugeBytes = 8_388_608;
+const rowId = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/g;
+
+/** Rows from one on, as another process writes them that has not seen those: with ids and words of its own. */
+function byOtherWriter(rows: readonly Buffer[], from: number, session: string): Buffer[] {
+  const known = new Set([session, ...(rows.slice(0, from).join("\n").match(rowId) ?? [])]);
+  return rows.slice(from).map((row) => {
+    const own = row.toString().replaceAll(rowId, (one) => (known.has(one) ? one : `ffff${one.slice(4)}`));
+    return Buffer.from(
+      own.replaceAll("fig-5", "date-7").replaceAll("three-6", "three-8").replaceAll('"msg_', '"msg_w'),
+    );
+  });
+}
+
+type Changing = (session: WrittenSession) => void | Promise<void>;
+
+const ofSecond = "data LIKE '%plum-3%'";
+const partWith =
+  (data: string): Changing =>
+  (session) =>
+    session.change(`UPDATE part SET data = ${data} WHERE ${ofSecond}`);
+
+/** The same in a database, each of whose rows holds a text. */
+const changing: Readonly<Record<FileDamage, Changing>> = {
+  row: (session) => session.change(`DELETE FROM part WHERE ${ofSecond}`),
+  end: (session) =>
+    session.change("UPDATE part SET data = substr(data, 1, length(data) - 20) WHERE data LIKE '%three-6%'"),
+  head: (session) => session.change("DELETE FROM session"),
+  not_utf8: partWith(
+    "CAST(replace(CAST(data AS BLOB), CAST('plum-3' AS BLOB), x'ff' || CAST('plum-3' AS BLOB)) AS TEXT)",
+  ),
+  half_character: partWith(String.raw`replace(data, 'plum-3', '\ud83d plum-3')`),
+  fused: partWith("data || data"),
+  other_session: (session) => session.change(`UPDATE part SET session_id = 'ses_other' WHERE ${ofSecond}`),
+  byte_order_mark: partWith("char(65279) || data"),
+  crlf: partWith("replace(data, ',\"', ',' || char(13, 10) || '\"')"),
+  doubled: (session) =>
+    session.change(
+      `INSERT INTO part SELECT 'prt_zz' || substr(id, 7), message_id, session_id, time_created, time_updated, data FROM part WHERE ${ofSecond}`,
+    ),
+  unknown_row: (session) =>
+    session.change(
+      `INSERT INTO part SELECT 'prt_zz' || substr(id, 7), message_id, session_id, time_created, time_updated, '{"type":"hologram"}' FROM part WHERE ${ofSecond}`,
+    ),
+  zeros_at_end: (session) => appendFileSync(session.path, Buffer.alloc(4_096)),
+  empty: (session) => writeFileSync(session.path, ""),
+  huge_row: partWith(`replace(data, 'plum-3', hex(zeroblob(${hugeBytes / 2})) || ' plum-3')`),
+  two_writers: async (session) => {
+    await Promise.all([
+      session.says("the other is date-7", [{ text: "Noted three-8." }]),
+      session.says("and another", [{ text: "Noted." }]),
+    ]);
+  },
 };
 
 const words = ["pear-1", "plum-3", "two-4", "fig-5", "three-6"];
 const lacks = (request: string, wanted: readonly string[]): boolean => wanted.some((word) => !request.includes(word));
-/** What stood there is lost. */
-const lost: ReadonlySet<FileDamage> = new Set(["row", "end", "empty"]);
+/** No copy has what stood there, or what its client sees no way to. */
+const lost: ReadonlySet<FileDamage> = new Set(["row", "end", "empty", "huge_row", "two_writers"]);
 
 /** Words of whole turns that the damage does not touch, and those in front of it. */
 async function effectOf(session: WrittenSession, damage: FileDamage): Promise<DamageEffect> {
@@ -200,7 +301,7 @@ async function effectOf(session: WrittenSession, damage: FileDamage): Promise<Da
   const request = one !== null && isLate ? await session.says("and on", [{ text: "Gone on." }]) : one;
   if (request === null) return "refused";
   if (damage !== "head" && lacks(request, first)) return "cut_off";
-  return lacks(request, words) ? "left_out" : "read";
+  return lacks(request, damage === "two_writers" ? [...words, "date-7", "three-8"] : words) ? "left_out" : "read";
 }
 
 /** These start within a second. */
@@ -217,11 +318,18 @@ it.each(clients)(
     /** Damages whose copy the client does not read whole. */
     const unread: FileDamage[] = [];
     const seen: Partial<Record<FileDamage, DamageEffect>> = {};
-    for (const [damage, damaged] of Object.entries(damaging) as [FileDamage, Damaging][]) {
-      session.replace(damaged(rows, at, session.id));
+    for (const damage of Object.keys(effects) as FileDamage[]) {
+      const damageIt = async (): Promise<void> => {
+        if (rows.length > 0) session.replace(damaging[damage](rows, at, session.id));
+        else {
+          session.restore();
+          await changing[damage](session);
+        }
+      };
+      await damageIt();
       seen[damage] = await effectOf(session, damage);
-      if (seen[damage] === "read" || lost.has(damage)) continue;
-      session.replace(damaged(rows, at, session.id));
+      if (seen[damage] === "read" || lost.has(damage) || rows.length === 0) continue;
+      await damageIt();
       const request = await session.saysInCopy();
       const first = damage === "head" ? words.slice(1) : words;
       if (request === null || lacks(request, first)) unread.push(damage);
