@@ -23,8 +23,6 @@ export interface TranscriptPart extends TranscriptContent {
   readonly size: number;
   /** Bytes passed over as too many, with the rest of the line in which they end. */
   readonly skippedBytes: number;
-  /** The file became smaller than the offset: it was cut or replaced. */
-  readonly isRestarted: boolean;
   /** The part was skipped: it took too long. */
   readonly isOverBudget: boolean;
   /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
@@ -65,7 +63,7 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   } catch (error) {
     const unreadable = codeOf(error);
     if (unreadable === null) throw error;
-    return { ...readRows([]), offset, size: 0, skippedBytes: 0, isRestarted: false, isOverBudget: false, unreadable };
+    return { ...readRows([]), offset, size: 0, skippedBytes: 0, isOverBudget: false, unreadable };
   } finally {
     file?.close();
   }
@@ -77,9 +75,8 @@ function readPart(
   { maxBytes = defaultMaxBytes, stepBytes: step = Infinity, minOffset = 0, isExcluded, format }: ReadLimits,
 ): TranscriptPart {
   const size = file.size();
-  const isRestarted = size < offset;
   // A file that is shorter than its offset, or its mark, is another file.
-  const from = Math.max(isRestarted ? 0 : offset, size < minOffset ? 0 : minOffset);
+  const from = Math.max(size < offset ? 0 : offset, size < minOffset ? 0 : minOffset);
   const start = Math.max(from, size - maxBytes);
   // One byte before the start: only a newline there shows that a line begins at the start.
   const base = Math.max(0, start - 1);
@@ -100,7 +97,6 @@ function readPart(
     offset: Math.max(from, base + end),
     size,
     skippedBytes: start > from ? base + (isInsideLine ? end : begin) - from : 0,
-    isRestarted,
     unreadable: null,
   };
 }
