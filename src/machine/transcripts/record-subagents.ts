@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, relative } from "node:path";
 import { subagentFiles } from "../../clients/adapter/session-files.ts";
 import { detailsOf } from "../../clients/details.ts";
 import { readAppended, type TranscriptPart } from "../../clients/transcript.ts";
