@@ -12,15 +12,27 @@ export interface FileModes {
   readonly others: readonly (readonly [path: RawPath, mode: number])[];
 }
 
+/** Stored. Times of the last changes of files, in whole epoch ms by the file system's clock. */
+export type ChangeTimes = readonly (readonly [path: RawPath, changedMs: number])[];
+
 /** Files in a turn of the event loop. */
 const filesPerTurn = 500;
+/** A snapshot has the list. */
+const maxTimes = 5_000;
 
-export async function readModes(top: string, paths: readonly RawPath[]): Promise<FileModes> {
+/** @param since epoch ms: the times of files that were changed later are listed */
+export async function readListing(
+  top: string,
+  paths: readonly RawPath[],
+  since: number,
+): Promise<{ readonly modes: FileModes; readonly times: ChangeTimes }> {
   const modes: [RawPath, number][] = [];
+  const times: [RawPath, number][] = [];
   const counts = new Map<number, number>();
   for (const [at, path] of paths.entries()) {
     if (at % filesPerTurn === 0) await breathe();
     const stats = readStats(top, path);
+    if (stats && stats.ctimeMs >= since && times.length < maxTimes) times.push([path, Math.floor(stats.ctimeMs)]);
     if (!stats?.isFile()) continue;
     const mode = stats.mode & 0o777;
     modes.push([path, mode]);
@@ -28,7 +40,7 @@ export async function readModes(top: string, paths: readonly RawPath[]): Promise
   }
   const [[usual] = [0o644]] = [...counts].toSorted(([, one], [, other]) => other - one);
   const isUsual = (mode: number): boolean => mode === usual || mode === asProgram(usual);
-  return { usual, others: modes.filter(([, mode]) => !isUsual(mode)) };
+  return { modes: { usual, others: modes.filter(([, mode]) => !isUsual(mode)) }, times };
 }
 
 /** A program may be run by all who may read it. */

@@ -1,4 +1,4 @@
-import { KnownModes } from "./file-modes.ts";
+import type { ChangeTimes, KnownModes } from "./file-modes.ts";
 import { leavesTree, type RawPath } from "./git.ts";
 import { submoduleReason } from "./selection.ts";
 import { submoduleMode } from "./work-tree.ts";
@@ -36,12 +36,19 @@ export const sparseReason = "it is outside of the sparse checkout";
 export class Reading {
   readonly #reasons: ReadonlyMap<RawPath, string>;
   readonly modes: KnownModes;
+  readonly #times: ReadonlyMap<RawPath, number>;
 
   /** @param excluded null: the reading has no list of them */
-  constructor(excluded: Exclusions | null, modes: KnownModes) {
+  constructor(excluded: Exclusions | null, modes: KnownModes, times: ChangeTimes = []) {
     this.modes = modes;
+    this.#times = new Map(times);
     const lists = Object.entries(excluded ?? { "it is not known what its reading had left out": ["/"] });
     this.#reasons = new Map(lists.flatMap(([reason, paths]) => paths.map((path): [RawPath, string] => [path, reason])));
+  }
+
+  /** @returns time of its last change, of a file that had just been changed; else null */
+  changedMs(path: RawPath): number | null {
+    return this.#times.get(path) ?? null;
   }
 
   /** @param entry of the path in the tree of the reading; null: the tree lacks it */

@@ -125,6 +125,11 @@ export function copyIndex(index: string, scratch: string, name = "index"): void 
   utimesSync(copy, seconds, seconds);
 }
 
+/** @returns when it was written, in epoch ms by the file system's clock; null: there is none */
+export function baseTime(repository: string): number | null {
+  return statSync(join(repository, baseFile), { throwIfNoEntry: false })?.mtimeMs ?? null;
+}
+
 export function removeBase(repository: string): void {
   for (const name of [baseFile, baseIndex]) rmSync(join(repository, name), { force: true });
 }

@@ -1,4 +1,3 @@
-import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   changesSince,
@@ -31,7 +30,7 @@ import {
   listNeeded,
   looseIds,
   baseIndex,
-  copyIndex,
+  baseTime,
   pack,
   readBase,
   readingGit,
@@ -59,15 +58,15 @@ import {
   type SnapshotLimits,
   exclusionReason,
   ignoredReason,
-  installed,
   listUnsaved,
   toRaw,
   type UnsavedFile,
 } from "./selection.ts";
 import { exclusionsOf, sparseReason, type Exclusions } from "./path-state.ts";
-import { foldersOf, holdsMore, usualPlainFiles, withoutLargeFolders } from "./large-folders.ts";
+import { holdsMore, usualPlainFiles, withoutLargeFolders } from "./large-folders.ts";
+import { copyProjectFiles, readTracked, unhide } from "./project-index.ts";
 import { SecretContent } from "./secret-content.ts";
-import { readModes, type FileModes } from "./file-modes.ts";
+import { readListing, type ChangeTimes, type FileModes } from "./file-modes.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { withNested, type WithNested } from "./nested-repositories.ts";
 import { parseObject } from "../shared/json-fields.ts";
@@ -156,13 +155,7 @@ export async function stageTree(
   copyProjectFiles(tree, opened.scratch, index);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
-  const tracked = await indexEntries(writer).catch(async (error: unknown) => {
-    if (!(error instanceof GitError) || error.fault !== "failed" || tree.head === null) throw error;
-    // The index is damaged: the last commit says what git tracks.
-    rmSync(join(opened.scratch, "index"), { force: true });
-    await run(reader, ["read-tree", tree.head]);
-    return indexEntries(writer);
-  });
+  const tracked = await readTracked(opened, tree.head, { reader, writer });
   const sparse = await unhide(writer, tree.top, tracked);
   const { selection, unchanged, attributes, ...seen } = await selectChanges(opened, tree, input, reader, tracked, form);
   const { ignored, nested } = seen;
@@ -193,6 +186,7 @@ export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "rea
   /** Paths of which the reading does not know how they are. */
   readonly excluded: Exclusions;
   readonly modes: FileModes;
+  readonly times: ChangeTimes;
   readonly files: number;
   readonly bytes: number;
   readonly leftOut: readonly ExcludedFile[];
@@ -229,9 +223,10 @@ export async function readPresent(
   const facts = { head: found.head, settings: tree.config.filter(isContentSetting), unsaved };
   const about = { base, ...facts, excluded: exclusionsOf(unknown) };
   const held = await indexEntries(writer);
-  const modes = await readModes(
+  const listing = await readListing(
     tree.top,
     held.map(({ path }) => path),
+    changedSince(opened, input.now),
   );
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
   return {
@@ -242,7 +237,7 @@ export async function readPresent(
     writer,
     ...about,
     ...sizes,
-    modes,
+    ...listing,
     leftOut: [...new Map(leftOut)].map(([path, reason]) => ({ path: displayPath(path), reason })),
   };
 }
@@ -283,6 +278,14 @@ async function withoutAbsent(
   return { ...(await withoutAbsent(reader, writer, rest, base)), absent: dropped.absent };
 }
 
+/** Time in ms that the newest snapshot may have taken, or that a first one looks back. */
+const slackMs = 60_000;
+
+/** Epoch ms: the newest snapshot has the times of all changes before. */
+function changedSince({ repository }: OpenRepository, now: number): number {
+  return (baseTime(repository) ?? now) - slackMs;
+}
+
 /** Last line of a snapshot's message, as JSON. */
 interface About {
   readonly head: string | null;
@@ -291,6 +294,7 @@ interface About {
   readonly unsaved: readonly UnsavedFile[];
   readonly excluded: Exclusions;
   readonly modes: FileModes;
+  readonly times: ChangeTimes;
 }
 
 /** Another machine may have written it. */
@@ -306,12 +310,12 @@ export async function adopt(
   present: PresentFiles,
   { checkpointId, alsoFor = [], limits, now }: SnapshotInput,
 ): Promise<DoneSnapshot> {
-  const { base, root, head, settings, unsaved, excluded, modes, writer, files, bytes } = present;
-  const facts: About = { head, branch: tree.branch, settings, unsaved, excluded, modes };
+  const { base, root, head, settings, unsaved, excluded, modes, times, writer, files, bytes } = present;
+  const facts: Omit<About, "times"> = { head, branch: tree.branch, settings, unsaved, excluded, modes };
   const about = JSON.stringify(facts);
   // The same work is the same commit.
   const isKnown = base !== null && base.root === root && base.about === about;
-  const message = `Work saved by SHIM\n\n${about}\n`;
+  const message = `Work saved by SHIM\n\n${JSON.stringify({ ...facts, times })}\n`;
   const commit = isKnown ? base.commit : await text(withAuthor(writer, now), ["commit-tree", root], message);
   const borrowed = await adoptObjects(opened, present, isKnown ? [] : [commit], { commit, checkpointId, limits });
   for (const id of alsoFor) writeRef(opened.repository, id, commit);
@@ -418,43 +422,6 @@ async function adoptObjects(
     for (const id of portion) borrowed.delete(id);
   }
   return entries.filter(({ id }) => borrowed.has(id)).length;
-}
-
-/** Copies HEAD, the index and this clone's ignore and attribute rules into the scratch. */
-function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void {
-  writeFileSync(join(scratch, "HEAD"), `${tree.head ?? "ref: refs/heads/none"}\n`);
-  if (tree.isPlain) {
-    writeFileSync(join(scratch, "info/exclude"), [...installed].map((name) => `${name}/\n`).join(""));
-    copyIndex(index, scratch);
-    return;
-  }
-  rmSync(join(scratch, "info/attributes"), { force: true });
-  for (const file of ["info/exclude", "info/attributes"]) {
-    const from = join(tree.commonDir, file);
-    if (existsSync(from)) copyFileSync(from, join(scratch, file));
-  }
-  const shared = readdirSync(tree.gitDir).filter((name) => name.startsWith("sharedindex."));
-  for (const name of shared) copyFileSync(join(tree.gitDir, name), join(scratch, name));
-  copyIndex(index, scratch);
-}
-
-/**
- * Includes files hidden from git by the user, unless they are missing from the work tree.
- *
- * @returns what is missing: a folder, with a slash at the end, where nothing of it is there
- */
-async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<RawPath[]> {
-  const hidden = tracked.filter(({ tag }) => tag.toUpperCase() === "S");
-  const skipped = hidden.filter(({ path }) => readStats(top, path) !== undefined);
-  const assumed = tracked.filter(({ tag }) => tag !== tag.toUpperCase());
-  await updateIndex(git, ["--no-skip-worktree"], skipped);
-  await updateIndex(git, ["--no-assume-unchanged"], assumed);
-  if (skipped.length === hidden.length) return [];
-  const isThere = new Set(skipped);
-  const missing = new Set(hidden.filter((entry) => !isThere.has(entry)));
-  const folders = new Set(tracked.filter((entry) => !missing.has(entry)).flatMap(({ path }) => foldersOf(path)));
-  const sparse = [...missing].map(({ path }) => foldersOf(path).find((folder) => !folders.has(folder)) ?? path);
-  return [...new Set(sparse)];
 }
 
 /**

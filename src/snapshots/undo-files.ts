@@ -16,10 +16,8 @@ import { describe, readingGit, type OpenRepository, type Snapshot, type Snapshot
 import { type ExcludedFile, goneOf, movedFrom, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
 import {
-  entriesAt,
   History,
   isAt,
-  pathsLackedBy,
   presentEnd,
   presentReading,
   toBytes,
@@ -27,6 +25,7 @@ import {
   type UndoneFile,
   type UndoStep,
 } from "./undo-history.ts";
+import { entriesAt, pathsLackedBy } from "./tree-entries.ts";
 import { isContentSetting, type WorkTree } from "./work-tree.ts";
 
 /** Contents, as base64, by their objects: those that images hold. */
@@ -244,19 +243,19 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
   const { what } = input;
   if ("redo" in what) return findRedo(what, present, top);
   const times = input.isClockRight && isClockOf(input.now, scratch) ? new FileTimes(top) : null;
-  const known = { times, stateNow: (path: RawPath) => stateNow(top, path) };
-  const history = new History(present, (path) => toRaw(input.project, top, path), known);
   const start = what.steps[0]?.start ?? null;
   const about = start === null ? {} : await readAbout(present.reader, start);
+  const before = (about.unsaved ?? []) as readonly UnsavedFile[];
+  const now = { times, stateNow: (path: RawPath) => stateNow(top, path), movedFrom: movedFrom(top, before) };
+  const history = new History(present, (path) => toRaw(input.project, top, path), now);
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();
   for (const [path, reason] of input.others) history.leave(path, reason);
   const calls = what.steps.flatMap((step) => ("edited" in step && !step.isOnlyEdited ? step.calls : []));
-  const before = (about.unsaved ?? []) as readonly UnsavedFile[];
   const touched = times === null ? [] : touchedFiles(top, present.excluded, calls);
   const lost = calls.length > 0 ? [...goneOf(top, before), ...touched] : [];
   const isNamed = (path: RawPath): boolean => input.chosen.length > 0 && isChosen(input.chosen, path);
-  return history.result(lost, movedFrom(top, before), isNamed);
+  return history.result(lost, isNamed);
 }
 
 /** A file that is neither as the undo left it nor as it was before is later work. */

@@ -1,5 +1,6 @@
 import { lstatSync } from "node:fs";
-import { displayPath, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
+import { displayPath, rawList, type RawPath } from "./git.ts";
+import { differences, entriesAt, pathsIn } from "./tree-entries.ts";
 import {
   isEntry,
   isSame,
@@ -11,7 +12,8 @@ import {
   type PathState,
 } from "./path-state.ts";
 import { authorOf, authorOfGone, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
-import { KnownModes } from "./file-modes.ts";
+import { listAt } from "../shared/json-fields.ts";
+import { KnownModes, type ChangeTimes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
 import type { ExcludedFile, MovedFile } from "./selection.ts";
 import { readAbout, type PresentFiles } from "./take-snapshot.ts";
@@ -78,30 +80,6 @@ export function isAt(now: ReadonlyMap<RawPath, PathState>, one: UndoneFile, side
   return state !== undefined && isEntry(state, one[side]);
 }
 
-/** @returns modes and objects of those paths that the commit has */
-export async function entriesAt(git: Git, commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, string>> {
-  if (paths.length === 0) return new Map();
-  const wanted = new Set(paths);
-  const lines = await rawList(git, ["ls-tree", "-r", "-z", "--full-tree", commit]);
-  return new Map(
-    lines.flatMap((line): [RawPath, string][] => {
-      const tab = line.indexOf("\t");
-      const [mode, , id] = line.slice(0, tab).split(" ");
-      const path = line.slice(tab + 1);
-      return wanted.has(path) ? [[path, `${mode} ${id}`]] : [];
-    }),
-  );
-}
-
-async function pathsIn(git: Git, commit: string): Promise<RawPath[]> {
-  return rawList(git, ["ls-tree", "-r", "--name-only", "-z", "--full-tree", commit]);
-}
-
-/** Paths that a commit has and a tree lacks. */
-export async function pathsLackedBy(git: Git, root: string, commit: string): Promise<RawPath[]> {
-  return rawList(git, ["diff-tree", "-r", "--name-only", "--no-renames", "--diff-filter=D", "-z", commit, root]);
-}
-
 export function toBytes(path: string): RawPath {
   return Buffer.from(path).toString("latin1");
 }
@@ -125,6 +103,17 @@ interface Seen {
   readonly present: PathState;
   /** Whether an undo has written it since, so that its time is that of the undo. */
   readonly isRestored: boolean;
+  /** Time of its last change, as the reading saw it; null: it does not say. */
+  readonly seenMs: number | null;
+}
+
+/** The project's files as they are now. */
+interface FilesNow {
+  /** null: their clock is not that of the calls. */
+  readonly times: FileTimes | null;
+  readonly stateNow: (path: RawPath) => PathState;
+  /** The file at a path that no reading has by its earlier name; null: none. */
+  readonly movedFrom: (path: RawPath) => MovedFile | null;
 }
 
 /** Changes of a file by the calls of a turn that name it. */
@@ -158,20 +147,18 @@ export class History {
   /** Why it is not known whose changes since then are; null: they are not the chat's. */
   #doubt: string | null = null;
   readonly #times: FileTimes | null;
-  readonly #stateNow: (path: RawPath) => PathState;
+  readonly #stateNow: FilesNow["stateNow"];
+  readonly #movedFrom: FilesNow["movedFrom"];
   /** Paths that no reading knows, and images do. */
   readonly #byImages = new Set<RawPath>();
 
-  /**
-   * @param times null: the clock of the files is not that of the calls
-   * @param stateNow reads a path as it is now
-   */
   constructor(
     present: PresentFiles,
     toRawPath: (path: string) => RawPath | null,
-    { times, stateNow }: { readonly times: FileTimes | null; readonly stateNow: (path: RawPath) => PathState },
+    { times, stateNow, movedFrom }: FilesNow,
   ) {
     this.#stateNow = stateNow;
+    this.#movedFrom = movedFrom;
     this.#times = times;
     this.#present = present;
     this.#readings.set(present.root, presentReading(present));
@@ -247,6 +234,7 @@ export class History {
     const turn = { ...step, calls: [step, ...later].flatMap((one) => ("calls" in one ? one.calls : [])) };
     const changed = await this.#differences(commit);
     const now = await this.#statesAt(this.#present.root, [...changed.keys()]);
+    const reading = await this.#readingAt(commit);
     for (const [path, state] of await this.#statesAt(commit, [...edits.keys()]))
       if (state.is !== "unknown" && !changed.has(path)) edits.delete(path);
     for (const [path, { old, now: left }] of changed) {
@@ -259,14 +247,20 @@ export class History {
       if (!own.has(path) && step.isOnlyEdited)
         this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
       else if (isUndone || (edit && isWhole(edit, old, left))) this.#change(path, old, left);
-      else await this.#judge(path, { old, left, present: now.get(path) ?? left, isRestored }, turn, end);
+      else {
+        const seen = { old, left, present: now.get(path) ?? left, isRestored, seenMs: reading.changedMs(path) };
+        await this.#judge(path, seen, turn, end);
+      }
     }
     this.#moveTo(commit);
   }
 
-  /** Whose change it is says the time of the file, while nothing has changed it since. */
+  /**
+   * Whose change it is says the time of the file: that of now while nothing has changed it since,
+   * else that of the turn's reading.
+   */
   async #judge(path: RawPath, states: Seen, step: Turn, end: TurnEnd): Promise<void> {
-    const { old, left, present, isRestored } = states;
+    const { old, left, present, isRestored, seenMs } = states;
     const isUntouched = left.is === "unknown" || isSame(left, present);
     const changedMs = isUntouched && !isRestored ? this.#timeOf(path, present, end) : null;
     this.#change(path, old, changedMs !== null ? present : left);
@@ -274,7 +268,9 @@ export class History {
     const author =
       changedMs !== null
         ? await this.#authorOf(path, states, changedMs, step)
-        : this.#authorAtEnd(step.calls, step.beganAt, end);
+        : seenMs !== null && this.#times !== null
+          ? authorOf(seenMs, step.calls)
+          : this.#authorAtEnd(step.calls, step.beganAt, end);
     if (author.is !== "own") this.leaveRaw(path, author.reason, author.is === "doubtful");
   }
 
@@ -294,7 +290,7 @@ export class History {
     if (old.is !== "absent" || present.is !== "held" || !isOlder) return authorOf(changedMs, calls);
     const [, id = ""] = present.entry.split(" ");
     const held = await this.#held();
-    if (!held.ids.has(id))
+    if (!held.ids.has(id) && this.#movedFrom(path) === null)
       return { is: "other", reason: "it is older than that turn, and was moved or copied to where it is" };
     const isMoved = changedMs < beganAt - tickMs;
     return authorOf(isMoved ? (this.#times?.movedMs(path, held.folders) ?? changedMs) : changedMs, calls);
@@ -365,21 +361,16 @@ export class History {
 
   /**
    * @param lost files that no snapshot has
-   * @param movedFrom says of which of them a file is the only one left: it gets its name again
    * @param isNamed whether the user has named the path, and so takes what is doubtful
    */
-  result(
-    lost: readonly ExcludedFile[],
-    movedFrom: (path: RawPath) => MovedFile | null,
-    isNamed: (path: RawPath) => boolean,
-  ): Found {
+  result(lost: readonly ExcludedFile[], isNamed: (path: RawPath) => boolean): Found {
     const changes: UndoneFile[] = [];
     const named: ExcludedFile[] = [...this.#unseen];
     for (const [path, known] of this.#files) {
       const isTaken = known.isDoubtful === true && isNamed(path);
       const found = decide(path, isTaken ? { ...known, reason: null } : known);
       if (found === null) continue;
-      const moved = "reason" in found || found.after !== null ? null : movedFrom(path);
+      const moved = "reason" in found || found.after !== null ? null : this.#movedFrom(path);
       if ("reason" in found) named.push({ path: displayPath(path), reason: found.reason });
       else if (moved?.isWhole === false) named.push({ path: displayPath(path), reason: moved.reason });
       else changes.push(found, ...(moved ? [{ path: moved.from, before: null, after: found.before }] : []));
@@ -451,8 +442,10 @@ export class History {
   async #readingAt(commit: string): Promise<Reading> {
     const known = this.#readings.get(commit);
     if (known !== undefined) return known;
-    const { excluded, modes = this.#present.modes } = await readAbout(this.#present.reader, commit);
-    const read = new Reading((excluded as Exclusions | undefined) ?? null, new KnownModes(modes));
+    const about = await readAbout(this.#present.reader, commit);
+    const { excluded, modes = this.#present.modes } = about;
+    const times = listAt(about, "times") as ChangeTimes;
+    const read = new Reading((excluded as Exclusions | undefined) ?? null, new KnownModes(modes), times);
     this.#readings.set(commit, read);
     return read;
   }
@@ -475,25 +468,4 @@ function decide(path: RawPath, { base, last, reason }: Known): UndoneFile | { re
   if (last.is === "unknown") return { reason: reason ?? `it is not known how the turn left it: ${last.reason}` };
   if (reason !== null) return { reason };
   return after === before ? null : { path, before, after };
-}
-
-const diffFlags = ["-r", "--raw", "-z", "--no-renames", "--no-abbrev"];
-
-async function differences(
-  git: Git,
-  from: string,
-  to: string,
-): Promise<Map<RawPath, { old: FileEntry; now: FileEntry }>> {
-  if (from === to) return new Map();
-  const fields = splitRaw((await run(git, ["diff-tree", ...diffFlags, from, to])).stdout);
-  const found = new Map<RawPath, { old: FileEntry; now: FileEntry }>();
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    const [oldMode = "", newMode = "", oldId = "", newId = ""] = (fields[at] ?? "").slice(1).split(" ");
-    found.set(fields[at + 1] ?? "", { old: entryOf(oldMode, oldId), now: entryOf(newMode, newId) });
-  }
-  return found;
-}
-
-function entryOf(mode: string, id: string): FileEntry {
-  return mode === "000000" ? null : `${mode} ${id}`;
 }

@@ -305,6 +305,25 @@ it.each(["no git", "git", "git that ignores them", "git that ignores their folde
   },
 );
 
+it("what a person made between two calls of a turn stays, also where a later turn has changed it", async () => {
+  const rig = anUndoRig({ q: "0\n" });
+  const byPerson = {
+    tool: "Read",
+    path: "q",
+    work: () => {
+      rig.byHand(() => undefined);
+      rig.byHand(() => write(rig.project, { p: "mine\n" }));
+    },
+  };
+  await rig.turn("one", makes(rig, "1", "q"), byPerson, makes(rig, "2", "q"));
+  await rig.turn("two", makes(rig, "theirs", "p"), makes(rig, "3", "q"));
+  const { changes, left } = await rig.undo({ prompt: "1" });
+  expect([changes.map(({ path }) => path), left.map(({ path }) => path)]).toEqual([["q"], ["p"]]);
+  expect(read(rig, "p", "q")).toEqual(["theirs\n", "0\n"]);
+  await rig.undo({ prompt: "2" });
+  expect(read(rig, "p")).toEqual(["mine\n"]);
+});
+
 it("a linked work tree in the project is that of its own chats", async () => {
   const rig = anUndoRig({ a: "0\n" });
   const tree = join(rig.project, "trees/one");

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anUndoRig, type UndoRig } from "#harness/machine/cli-rigs.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { contents, git, write } from "#harness/machine/git-project.ts";
 import { edit, loseFiles, makes, read, reasons } from "#harness/machine/undo-works.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 
@@ -82,6 +82,41 @@ it("an edit that a command of the turn took back is no change", async () => {
   await rig.turn("one", edit(rig, "a", "1\n"), edit(rig, "out/log", "1\n"), revert);
   const { changes, left } = await rig.undo();
   expect([changes.map(({ path }) => path), left]).toEqual([["out/log"], []]);
+});
+
+it("outside of a sparse checkout an edit comes back, and what a command made stays and is named", async () => {
+  const rig = anUndoRig({ "in/a": "0\n", "out/b": "0\n", "out/c": "0\n" });
+  const { project } = rig;
+  git(project, "sparse-checkout", "set", "in");
+  await rig.turn("one", edit(rig, "out/b", "1\n"), makes(rig, "1", "in/a", "out/c"));
+  const { changes, left } = await rig.undo();
+  expect(changes.map(({ path }) => path).toSorted()).toEqual(["in/a", "out/b"]);
+  expect(reasons(left)).toEqual({
+    "out/c": "it is not known how it was before: it is outside of the sparse checkout",
+  });
+  expect([read(rig, "in/a", "out/c"), existsSync(join(project, "out/b"))]).toEqual([["0\n", "1\n"], false]);
+});
+
+it("a first turn that makes the project a repository, with another in it, goes back but for both `.git`", async () => {
+  const rig = anUndoRig({ key: "0\n", a: "0\n" }, { isGit: false });
+  const { project } = rig;
+  const work = {
+    tool: "Bash",
+    work: () => {
+      git(project, "init", "-q");
+      write(project, { a: "1\n", "lib/new": "1\n" });
+      git(join(project, "lib"), "init", "-q");
+      git(project, "add", "a", "key");
+      git(project, "commit", "-q", "-m", "first");
+      chmodSync(join(project, "key"), 0o600);
+    },
+  };
+  chmodSync(join(project, "key"), 0o640);
+  const before = contents(project);
+  await rig.turn("one", work);
+  expect((await rig.undo()).left).toEqual([]);
+  expect(contents(project, (path) => /(?:^|\/)\.git$/.test(path))).toEqual(before);
+  expect(statSync(join(project, "key")).mode & 0o777).toBe(0o640);
 });
 
 it("images go with their session", async () => {
