@@ -1,10 +1,11 @@
 import * as z from "zod";
 import { Json, exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
 import { chatErrors, operation } from "./operation.ts";
+import { chatStatuses } from "./task-words.ts";
 import { TaskType } from "./tasks.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
-export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);
+export const ChatStatus = z.enum(chatStatuses);
 export type ChatStatus = z.infer<typeof ChatStatus>;
 const OwnStatus = z.enum(["idle", "busy", "stuck"]);
 /** Cause: it left, its socket closed, its pings stopped, or another process attested its end. */

@@ -1,9 +1,8 @@
-import type { ChatStatus } from "./chats.ts";
 import { hookClients } from "./clients.ts";
 import { hookEvents } from "./hooks.ts";
 import { opportunityPatterns, trialStates } from "./learning.ts";
 import { crashCauses, riskLevels } from "./readings.ts";
-import type { AttemptEnd, DeathReason, TaskState } from "./tasks.ts";
+import { attemptEnds, chatStatuses, deathReasons, openStates } from "./task-words.ts";
 
 export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "histogram";
@@ -166,36 +165,6 @@ const metricsOfMachine = {
   }),
 };
 
-// Types only: the hook process loads this file, and must not load the schemas of operations.
-const chatStatuses = ["idle", "busy", "stuck", "draining", "offline"] as const satisfies readonly ChatStatus[];
-const openStates = [
-  "blocked",
-  "scheduled",
-  "queued",
-  "assigned",
-  "running",
-  "dead",
-] as const satisfies readonly TaskState[];
-const deathReasons = [
-  "failed",
-  "poison",
-  "expired",
-  "dependency",
-  "budget_exceeded",
-  "discarded",
-] as const satisfies readonly DeathReason[];
-const attemptEnds = [
-  "failed",
-  "timeout",
-  "stalled",
-  "chat_offline",
-  "chat_left",
-  "not_started",
-  "released",
-  "cancelled",
-  "moved",
-  "budget_exceeded",
-] as const satisfies readonly AttemptEnd[];
 const auditKinds = ["chat.registered", "chat.offline", "lease.granted", "lease.expired", "lease.forced"];
 const rareAuditKinds = [
   "settings.changed",

@@ -3,6 +3,7 @@ import { Budget, RemainingBudget, Usage } from "./budgets.ts";
 import { Json, jsonText, limitedJson, exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 import { Ran, Route } from "./model-routes.ts";
 import { chatErrors, operation } from "./operation.ts";
+import { attemptEnds, deathReasons } from "./task-words.ts";
 
 const maxPayloadChars = 65_536;
 const maxSubmitChars = 8_000_000;
@@ -21,24 +22,10 @@ const Tags = z.array(Label).max(16);
 export const TaskState = z.enum(["blocked", "scheduled", "queued", "assigned", "running", "done", "dead", "cancelled"]);
 export type TaskState = z.infer<typeof TaskState>;
 
-/** poison: it cost too many chats or stalled too often; expired: no claim in time. */
-export const DeathReason = z.enum(["failed", "poison", "expired", "dependency", "budget_exceeded", "discarded"]);
+export const DeathReason = z.enum(deathReasons);
 export type DeathReason = z.infer<typeof DeathReason>;
 
-/** Ends of an attempt. Only failed and timeout count against maxAttempts. */
-export const AttemptEnd = z.enum([
-  "done",
-  "failed",
-  "timeout",
-  "stalled",
-  "chat_offline",
-  "chat_left",
-  "not_started",
-  "released",
-  "cancelled",
-  "moved",
-  "budget_exceeded",
-]);
+export const AttemptEnd = z.enum(["done", ...attemptEnds]);
 export type AttemptEnd = z.infer<typeof AttemptEnd>;
 
 /** Delay after failure n: baseMs doubled n - 1 times, at most capMs; jitter: half to all of it. */

@@ -9,7 +9,7 @@ import {
 import { err, ok, type Result } from "../shared/result.ts";
 import { parseAddress, withoutLastSlashes } from "./edge/address.ts";
 import type { EdgeConfig } from "./edge-config.ts";
-import { askRelay, nothing, type RelayAnswer } from "./relay-request.ts";
+import { askRelay, nothing } from "./relay-request.ts";
 
 /** Hand-overs at a coordinator. */
 
@@ -27,23 +27,23 @@ export class GivenRelay {
     readonly claimHash: string;
     readonly parts: number;
     readonly forMs: number;
-  }): RelayAnswer<{ id: string }> {
+  }): Promise<Result<{ id: string }>> {
     return this.#send("POST", "", HandoverCreated, facts);
   }
 
-  put(id: string, part: number, envelope: string): RelayAnswer<object> {
+  put(id: string, part: number, envelope: string): Promise<Result<object>> {
     return this.#send("PUT", `/${id}/parts/${part}`, nothing, { envelope });
   }
 
-  status(id: string): RelayAnswer<HandoverStatus> {
+  status(id: string): Promise<Result<HandoverStatus>> {
     return this.#send("GET", `/${id}`, HandoverStatus);
   }
 
-  cancel(id: string): RelayAnswer<object> {
+  cancel(id: string): Promise<Result<object>> {
     return this.#send("DELETE", `/${id}`, nothing);
   }
 
-  #send<T>(method: string, path: string, output: z.ZodType<T>, body?: object): RelayAnswer<T> {
+  #send<T>(method: string, path: string, output: z.ZodType<T>, body?: object): Promise<Result<T>> {
     return askRelay(`${this.#base}${path}`, { method, output, body, token: this.#token });
   }
 }
@@ -79,20 +79,20 @@ export class TakenRelay {
     this.#claim = claim;
   }
 
-  claim(): RelayAnswer<{ parts: number }> {
+  claim(): Promise<Result<{ parts: number }>> {
     return this.#send("/claim", HandoverClaimed);
   }
 
-  async read(part: number): RelayAnswer<string> {
+  async read(part: number): Promise<Result<string>> {
     const answer = await this.#send(`/parts/${part}`, HandoverPart);
     return answer.ok ? ok(answer.value.envelope) : answer;
   }
 
-  finish(): RelayAnswer<object> {
+  finish(): Promise<Result<object>> {
     return this.#send("/finish", nothing);
   }
 
-  #send<T>(path: string, output: z.ZodType<T>): RelayAnswer<T> {
+  #send<T>(path: string, output: z.ZodType<T>): Promise<Result<T>> {
     return askRelay(`${this.#base}${path}`, { method: "POST", output, body: this.#claim });
   }
 }

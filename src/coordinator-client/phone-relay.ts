@@ -1,10 +1,11 @@
 import type * as z from "zod";
 import { PhoneCreated, PhoneStatus, type PhoneGrant } from "../contract/phones.ts";
 import { protocolVersion } from "../contract/protocol.ts";
+import type { Result } from "../shared/result.ts";
 import { requestHeaders, withoutLastSlashes } from "./edge/address.ts";
 import { nodePlatform, type Socket, type SocketEvents } from "./edge/platform.ts";
 import type { EdgeConfig } from "./edge-config.ts";
-import { askRelay, nothing, type RelayAnswer } from "./relay-request.ts";
+import { askRelay, nothing } from "./relay-request.ts";
 
 const checkTimeoutMs = 3_000;
 
@@ -19,11 +20,11 @@ export class PhoneRelay {
   }
 
   /** @param claimHash of the phone that pairs; @param forMs in which it can */
-  create(claimHash: string, forMs: number): RelayAnswer<{ id: string }> {
+  create(claimHash: string, forMs: number): Promise<Result<{ id: string }>> {
     return this.#ask("POST", "", PhoneCreated, { claimHash, forMs });
   }
 
-  status(id: string): RelayAnswer<PhoneStatus> {
+  status(id: string): Promise<Result<PhoneStatus>> {
     return this.#ask("GET", `/${id}`, PhoneStatus);
   }
 
@@ -38,11 +39,11 @@ export class PhoneRelay {
     return status.error.code === "unknown_phone" ? false : null;
   }
 
-  grant(id: string, grant: PhoneGrant): RelayAnswer<object> {
+  grant(id: string, grant: PhoneGrant): Promise<Result<object>> {
     return this.#ask("PUT", `/${id}`, nothing, grant);
   }
 
-  remove(id: string): RelayAnswer<object> {
+  remove(id: string): Promise<Result<object>> {
     return this.#ask("DELETE", `/${id}`, nothing);
   }
 
@@ -52,7 +53,7 @@ export class PhoneRelay {
     return nodePlatform().openSocket(address, requestHeaders(this.#token, protocolVersion), events);
   }
 
-  #ask<T>(method: string, path: string, output: z.ZodType<T>, body?: object): RelayAnswer<T> {
+  #ask<T>(method: string, path: string, output: z.ZodType<T>, body?: object): Promise<Result<T>> {
     return askRelay(`${this.#base}${path}`, { method, output, body, token: this.#token });
   }
 }

@@ -4,14 +4,6 @@ import { err, ok, type Result } from "../shared/result.ts";
 
 /** Requests about what a coordinator holds beside its workspaces; each may be repeated. */
 
-export interface RelayError {
-  /** Code of the coordinator; null: it did not answer, or is none. */
-  readonly code: z.infer<typeof WireError>["code"] | null;
-  readonly message: string;
-}
-
-export type RelayAnswer<T> = Promise<Result<T, RelayError>>;
-
 const defaultTimeoutMs = 30_000;
 const Refused = z.object({ error: WireError });
 /** Output of a request that answers nothing. */
@@ -28,7 +20,7 @@ interface RelayRequest<T> {
 export async function askRelay<T>(
   url: string,
   { method, output, body, token, timeoutMs = defaultTimeoutMs }: RelayRequest<T>,
-): RelayAnswer<T> {
+): Promise<Result<T>> {
   const { origin } = new URL(url);
   const answer = await fetch(url, {
     method,
@@ -41,11 +33,14 @@ export async function askRelay<T>(
     redirect: "error",
     signal: AbortSignal.timeout(timeoutMs),
   }).catch(() => null);
-  if (answer === null) return err({ code: null, message: `${origin} does not answer` });
+  if (answer === null) return err({ code: "unreachable", message: `${origin} does not answer` });
   const content: unknown = await answer.json().catch(() => null);
   const parsed = answer.ok ? output.safeParse(content) : null;
   if (parsed?.success) return ok(parsed.data);
   const refused = Refused.safeParse(content);
   if (refused.success) return err({ code: refused.data.error.code, message: refused.data.error.message });
-  return err({ code: null, message: `${origin} answered ${answer.status}, and is no coordinator of this version` });
+  return err({
+    code: "bad_answer",
+    message: `${origin} answered ${answer.status}, and is no coordinator of this version`,
+  });
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import * as z from "zod";
+import { isRefusal } from "../../contract/errors.ts";
 import type { MachineOutput, CheckedMachineInput } from "../../contract/machine/operations.ts";
 import { openLocalCoordinator } from "../../coordinator-client/client.ts";
 import {
@@ -21,7 +22,7 @@ import { askRelay } from "../../coordinator-client/relay-request.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../../store/meta.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
@@ -378,12 +379,9 @@ async function firstToken(
   const answer = await askRelay(`${withoutLastSlashes(url)}/v1/workspaces`, request);
   if (answer.ok) return ok(answer.value.token);
   const { code, message } = answer.error;
-  if (code === null) return err({ code: "edge_unreachable", message: `${message}. ${isRunning}` });
+  if (!isRefusal(answer.error)) return err({ code: "edge_unreachable", message: `${message}. ${isRunning}` });
   const isWrongSecret = code === "unauthenticated";
-  return err({
-    code,
-    message: isWrongSecret ? "SHIM_ADMIN_SECRET is not the secret of this deployment." : `${message}.`,
-  });
+  return fail(code, isWrongSecret ? "SHIM_ADMIN_SECRET is not the secret of this deployment." : `${message}.`);
 }
 
 const isRunning = "Is the coordinator running there (`npm run dev` starts one here)?";

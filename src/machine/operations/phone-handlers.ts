@@ -1,10 +1,10 @@
+import type { Failure } from "../../contract/errors.ts";
 import { hostname } from "node:os";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { Introduction } from "../../contract/phone-frames.ts";
 import { pairedMs, pairingMs } from "../../contract/phones.ts";
 import { nameOf, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
-import type { RelayError } from "../../coordinator-client/relay-request.ts";
 import {
   checkNumber,
   claimOf,
@@ -170,7 +170,7 @@ function edgeOf({ paths, site }: HandlerContext): Result<EdgeConfig> {
   return requireCoordinator(paths.home, site.env, without);
 }
 
-function refuse({ code, message }: RelayError): Result<never> {
+function refuse({ code, message }: Failure): Result<never> {
   return err({ code: code === "unknown_phone" ? "not_found" : "edge_unreachable", message: `${message}.` });
 }
 

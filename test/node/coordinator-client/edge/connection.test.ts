@@ -366,5 +366,5 @@ it("a request about phones or hand-overs ends in time, follows no redirect, and 
   expect(server.seen).toHaveLength(answers.length);
   server.answer = () => undefined;
   const late = await askRelay(server.url, { method: "GET", output: nothing, timeoutMs: 50 });
-  expect(late).toMatchObject({ error: { code: null, message: expect.stringContaining("does not answer") } });
+  expect(late).toMatchObject({ error: { code: "unreachable", message: expect.stringContaining("does not answer") } });
 });
