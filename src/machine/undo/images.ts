@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
-import { entryOnDisk, statsOf } from "../../snapshots/file-entry.ts";
+import { blobId, entryWith, statsOf } from "../../snapshots/file-entry.ts";
 import { stateOf, type FileEntry, type FileImage, type PathState } from "../../snapshots/path-state.ts";
 import { SecretContent } from "../../snapshots/secret-content.ts";
 import { exclusionReason, toRaw, type SnapshotLimits } from "../../snapshots/selection.ts";
@@ -32,8 +32,8 @@ export function takeImage(sql: Sql, at: number, limits: SnapshotLimits, { path, 
     const reason = isFile ? exclusionReason(top, toRaw(basename(path)), stats) : null;
     if (stats === null || reason !== null) return void fileImages.insert(sql, { ...row, reason });
     const content = isFile ? readFileSync(path) : readlinkSync(path, "buffer");
-    const entry = entryOnDisk(path, "sha1");
-    const object = objectIn(entry);
+    const object = blobId(content, "sha1");
+    const entry = isFile ? entryWith(stats.mode & 0o777, object) : `120000 ${object}`;
     const isHeld = fileImages.has(sql, { session: named.session, object });
     fileImages.insert(sql, { ...row, entry, object, content: isHeld ? null : zstdCompressSync(content) });
   } catch (error) {
