@@ -3,7 +3,8 @@ import { ChatCoordinator as Real } from "../../src/durable/chat-coordinator.ts";
 import type { Env } from "../../src/worker/env.ts";
 import worker from "../../src/worker/worker-entry.ts";
 
-export { RestoreMarks } from "../../src/durable/restore-marks.ts";
+// Its own object goes before the one of the same name here.
+export * from "../../src/worker/worker-entry.ts";
 
 export default worker;
 
