@@ -78,13 +78,15 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
       const { ready, missing } = await split(opened, present, wanted);
       const stays = [...left, ...missing];
-      if (input.how === "save" && ready.length > 0) {
-        const begun = found.begun.filter(({ path }) => isChosen(input.chosen, path));
-        const planned = { snapshot: await adopt(opened, tree, present, input), changes: [...begun, ...ready] };
-        return { state: "done", changes: ready.map(toFileChange), left: stays, diff: "", planned };
+      // What a killed undo has done is a part of the one that completes it.
+      const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];
+      const done = { state: "done", changes: all.map(toFileChange), left: stays } as const;
+      if (input.how === "save" && all.length > 0) {
+        const planned = { snapshot: await adopt(opened, tree, present, input), changes: all };
+        return { ...done, diff: "", planned };
       }
       const diff = ready.length === 0 ? "" : await diffOf(opened, present, ready);
-      return { state: "done", changes: ready.map(toFileChange), left: stays, diff, planned: null };
+      return { ...done, diff, planned: null };
     },
     (refused) => refused,
   );

@@ -270,9 +270,11 @@ function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project"
   const others = living.filter((one) => folder.startsWith(`${one.project}/`) || `${one.project}/`.startsWith(folder));
   return others.flatMap((chat) => {
     const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
-    return begunCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, backgroundUntil }) => {
+    return begunCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, ending, backgroundUntil }) => {
       const to = backgroundUntil ?? overAt;
-      return !mayChangeAnyFile(name) || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
+      // What a file tool has edited says its end.
+      const isAny = mayChangeAnyFile(name) || ending === "unknown";
+      return !isAny || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
     });
   });
 }

@@ -1,0 +1,178 @@
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+export type Chat = "A" | "B";
+
+/** A file's type and content; null: it is not there. */
+export type State = string | null;
+export type Tree = ReadonlyMap<string, { readonly state: string; readonly mode: number }>;
+
+/** A change of a path that no undo has taken back. */
+export interface Entry {
+  readonly at: number;
+  readonly by: Chat | "person";
+  readonly turn: number;
+  readonly from: State;
+  readonly to: State;
+  /** Rights before it. */
+  readonly mode: number | null;
+  /** It may be another's, too. */
+  readonly isDoubtful: boolean;
+  /** No reading can tell it from the chat's: a person's deletion beside a call, what a moved folder brings. */
+  readonly isLimit: boolean;
+}
+
+/** What an undo may do to a path. */
+export interface Expected {
+  /** States that it may get. */
+  readonly may: readonly State[];
+  /** Where every event came, it gets the first of them. */
+  readonly must: boolean;
+  /** The turns may have touched it, and it is not as before: where it stays, it is named. */
+  readonly isTouched: boolean;
+  /** What is there now is not the chat's. */
+  readonly isOfOthers: boolean;
+  /** Its first entry that is taken back. */
+  readonly first: number;
+}
+
+interface Turn {
+  readonly at: number;
+  /** What its first files did not show. */
+  readonly ignored: ReadonlySet<string>;
+}
+
+/** Who wrote what, whatever SHIM saw of it. */
+export class UndoTruth {
+  readonly turns: Record<Chat, Turn[]> = { A: [], B: [] };
+  /** All events came, and in time. */
+  isComplete = true;
+  /** A call of which only the end is known may have run at any time. */
+  isVague = false;
+  /** Written by an undo or a redo, so that their times say nothing of the chat's. */
+  readonly restored = new Set<string>();
+  /** Written again by a chat as it was: its content is that of two. */
+  readonly vague = new Set<string>();
+  readonly #log = new Map<string, readonly Entry[]>();
+
+  paths(): Iterable<string> {
+    return this.#log.keys();
+  }
+
+  entriesOf(path: string): readonly Entry[] {
+    return this.#log.get(path) ?? [];
+  }
+
+  set(path: string, entries: readonly Entry[]): void {
+    this.#log.set(path, entries);
+  }
+
+  /** To write the same again is a change of the one who did it, as long as nobody writes after it. */
+  note(path: string, entry: Entry): void {
+    const isSame = entry.from === entry.to;
+    if (isSame && entry.by !== "person") this.vague.add(path);
+    if (isSame && (entry.by !== "person" || this.restored.has(path))) return;
+    const entries = this.entriesOf(path).filter(({ from, to }) => from !== to);
+    this.#log.set(path, [...entries, entry]);
+  }
+
+  startOf(chat: Chat, turn: number): number {
+    return this.turns[chat][turn - 1]?.at ?? 0;
+  }
+
+  #stateAt(path: string, moment: number): State {
+    const entries = this.entriesOf(path);
+    const before = entries.findLast(({ at }) => at <= moment);
+    return before === undefined ? (entries[0]?.from ?? null) : before.to;
+  }
+
+  /**
+   * What an undo of the turns since one may, and must, do to a path.
+   *
+   * @param isIgnored whether git ignores it now
+   */
+  expected(
+    path: string,
+    chat: Chat,
+    since: number,
+    { isNamed, isIgnored }: Readonly<Record<string, boolean>>,
+  ): Expected {
+    const entries = this.entriesOf(path);
+    const isOwn = ({ by, turn }: Entry): boolean => by === chat && turn >= since;
+    const first = entries.findIndex(isOwn);
+    const [one, last] = [entries[first], entries.at(-1)];
+    const isOfOthers = !entries.slice(-1).every(isOwn);
+    const none: Expected = { may: [], must: false, isTouched: false, isOfOthers, first: entries.length };
+    if (one === undefined || last === undefined || one.from === last.to) return none;
+    const back = { ...none, may: this.#statesBefore(path, chat, since, one), first, isOfOthers: false };
+    if (back.may[1] === last.to) return back;
+    const isSeen = this.turns[chat][one.turn - 1]?.ignored.has(path) === false;
+    // Builds change what git ignores, so that it is not named.
+    const isTouched = isIgnored !== true || (one.from !== null && isSeen);
+    const author = this.#authorOf(entries.slice(first), chat);
+    if (!isSeen || author === "others") return { ...none, isTouched };
+    if (author === "doubtful") return { ...back, may: isNamed === true ? back.may : [], isTouched, isOfOthers };
+    const isPlain = author === "own" && new Set(back.may).size === 1 && !this.isVague;
+    return { ...back, must: isPlain && !this.#isGoneBeside(path, one, last), isTouched };
+  }
+
+  #authorOf(entries: readonly Entry[], chat: Chat): "own" | "mixed" | "doubtful" | "others" {
+    const own = entries.filter(({ by }) => by === chat);
+    const others = entries.filter(({ by }) => by !== chat);
+    if (!others.every((each) => this.#isHidden(each, own))) return "others";
+    const lasts = own.filter((each, at) => own[at + 1]?.turn !== each.turn);
+    if (lasts.some(({ isDoubtful }) => isDoubtful)) return "doubtful";
+    return others.length === 0 && lasts.length === 1 ? "own" : "mixed";
+  }
+
+  /** Between the beginning of a turn and the end of its last call nothing is read. */
+  #isHidden({ at }: Entry, own: readonly Entry[]): boolean {
+    return own.some(({ at: later, by, turn }) => by !== "person" && later > at && this.startOf(by, turn) <= at);
+  }
+
+  /** Before the first change, at the start of its turn, and at that of the first turn where another changed it since. */
+  #statesBefore(path: string, chat: Chat, since: number, one: Entry): readonly State[] {
+    const from = this.startOf(chat, since);
+    // What another did in an earlier turn has a time only until it is changed again.
+    const isMixed = this.entriesOf(path).some(({ by, at }) => by !== chat && at > from);
+    const started = this.#stateAt(path, this.startOf(chat, one.turn));
+    return [one.from, started, ...(isMixed ? [this.#stateAt(path, from)] : [])];
+  }
+
+  /** A path that is gone has the time of its folder. */
+  #isGoneBeside(path: string, one: Entry, last: Entry): boolean {
+    if (one.by === "person") return false;
+    const since = this.startOf(one.by, one.turn);
+    const isBeside = ({ by, at }: Entry): boolean => by !== one.by && at > since;
+    const all = [...this.#log].filter(([name]) => dirname(name) === dirname(path));
+    return last.to === null && all.some(([, entries]) => entries.some(isBeside));
+  }
+}
+
+export function stateIn(tree: Tree, path: string): State {
+  return tree.get(path)?.state ?? null;
+}
+
+export function treeOf(project: string): Tree {
+  const found = new Map<string, { readonly state: string; readonly mode: number }>();
+  const walk = (above: string): void => {
+    for (const name of readdirSync(join(project, above))) {
+      if (name === ".git" || name.startsWith(".shim-undo-")) continue;
+      const path = above === "" ? name : `${above}/${name}`;
+      const stats = lstatSync(join(project, path));
+      if (stats.isDirectory()) walk(path);
+      else if (stats.isSymbolicLink()) found.set(path, { state: `link ${readlinkSync(join(project, path))}`, mode: 0 });
+      else {
+        const kind = (stats.mode & 0o100) === 0 ? "file" : "program";
+        found.set(path, { state: `${kind} ${readFileSync(join(project, path), "utf8")}`, mode: stats.mode & 0o777 });
+      }
+    }
+  };
+  walk("");
+  return found;
+}
+
+export function differing(one: Tree, other: Tree): string[] {
+  const paths = new Set([...one.keys(), ...other.keys()]);
+  return [...paths].filter((path) => stateIn(one, path) !== stateIn(other, path));
+}

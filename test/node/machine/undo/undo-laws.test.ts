@@ -1,0 +1,127 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { UndoModel, type Breach, type Fault, type History, type Move } from "#harness/machine/undo-model.ts";
+
+/** Folders of a project, each with a history of its own. */
+const count = 10;
+
+const folder = fc.nat(count - 1);
+const path = fc.constantFrom("a", "b", "d/c", "d/e", "new", "n/deep/f", "x.log", ".gitignore");
+const to = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom("one", "two", "three\r\n", "", "in place") },
+  { weight: 4, arbitrary: fc.constantFrom("gone", "link", "program", "private", "moved", "folder moved") },
+  { weight: 1, arbitrary: fc.constantFrom("commit", "checkout") },
+);
+const change = fc.record({ folder, path, to });
+const few = fc.array(change, { maxLength: count });
+const changes = fc.array(change, { minLength: 1, maxLength: 2 * count });
+
+function movesOf(isLossy: boolean): fc.Arbitrary<Move[]> {
+  const call = fc.record({
+    tool: fc.constantFrom("Bash", "Edit"),
+    changes,
+    before: few,
+    other: fc.constantFrom("nothing", "nothing", "nothing", "runs", "waits for leave"),
+    isEndLost: isLossy ? fc.boolean() : fc.constant(false),
+  });
+  const hooks = isLossy
+    ? fc.constantFrom("all", "end is read late", "end is lost", "start is lost", "stop is lost")
+    : fc.constant("all");
+  const turn = fc.record({
+    is: fc.constant("turn"),
+    chat: fc.constantFrom("A", "A", "B"),
+    calls: fc.array(call, { minLength: 1, maxLength: 3 }),
+    hooks,
+  });
+  const writer = fc.oneof(
+    { weight: 3, arbitrary: fc.constant(null) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ step: fc.integer({ min: 1, max: 150 }), to: fc.constantFrom("mine", "in place", "gone") }),
+    },
+  );
+  const undo = fc.record({
+    is: fc.constant("undo"),
+    chat: fc.constantFrom("A", "A", "B"),
+    turns: fc.nat(3),
+    named: fc.oneof({ weight: 5, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.record({ folder, path }) }),
+    killedAt: fc.oneof(
+      { weight: 2, arbitrary: fc.constant(0) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 150 }) },
+    ),
+    writer,
+    isRepeated: fc.boolean(),
+  });
+  const person = fc.record({ is: fc.constant("person"), changes: few });
+  const redo = fc.constant({ is: "redo" });
+  const between = fc.oneof(
+    { weight: 3, arbitrary: person.map((one) => [one]) },
+    { weight: 2, arbitrary: undo.map((one) => [one]) },
+    { weight: 1, arbitrary: fc.tuple(undo, redo) },
+    { weight: 1, arbitrary: fc.tuple(undo, person, redo) },
+    { weight: 1, arbitrary: fc.constant([]) },
+  );
+  const rounds = fc.array(fc.tuple(turn, between), { minLength: 1, maxLength: 3 });
+  return fc
+    .tuple(rounds, undo)
+    .map(([all, last]) => all.flatMap(([one, more]) => [one, ...more] as object[]).concat(last)) as fc.Arbitrary<
+    Move[]
+  >;
+}
+
+const histories = fc.boolean().chain((isLossy) => fc.record({ isGit: fc.boolean(), moves: movesOf(isLossy) }));
+
+async function breachesOf(history: History): Promise<readonly Breach[]> {
+  const model = new UndoModel(count, history.isGit);
+  try {
+    return await model.play(history);
+  } finally {
+    model.remove();
+  }
+}
+
+async function breachesOfDay(): Promise<readonly Breach[]> {
+  const all: Breach[] = [];
+  for (const history of fc.sample(histories, { numRuns: 10, seed: 72 })) all.push(...(await breachesOf(history)));
+  return all;
+}
+
+let known: Promise<readonly Breach[]> | undefined;
+
+/** Faults in the same histories for each law. */
+async function faults(...wanted: readonly Fault[]): Promise<readonly Breach[]> {
+  return (await (known ??= breachesOfDay())).filter(({ fault }) => wanted.includes(fault));
+}
+
+it("no undo loses what a person or another chat wrote, or deletes what was there before", async () => {
+  expect(await faults("loses what another wrote", "deletes what was there")).toEqual([]);
+});
+
+it("with every event in time an undo takes exactly the chat's changes back", async () => {
+  expect(await faults("leaves the chat's")).toEqual([]);
+});
+
+it("an undo to which an event or a reading is missing takes no more", async () => {
+  expect(await faults("takes more without an event")).toEqual([]);
+});
+
+it("a redo takes an undo back, and an undo after it does the same again", async () => {
+  expect(await faults("is not taken back")).toEqual([]);
+});
+
+it("an undo that was killed at any step is completed by the next one", async () => {
+  expect(await faults("is not completed")).toEqual([]);
+});
+
+it("no undo opens a file to more people than before", async () => {
+  expect(await faults("opens a file")).toEqual([]);
+});
+
+it("an undo names each file that the turn may have touched and that is not as before", async () => {
+  expect(await faults("names wrongly")).toEqual([]);
+});
+
+it("in 1,000 histories no law of undo is broken @night", { timeout: 7_200_000 }, async () => {
+  const property = fc.asyncProperty(histories, async (one) => expect(await breachesOf(one)).toEqual([]));
+  await fc.assert(property, { numRuns: 1_000 / count });
+});
