@@ -128,10 +128,35 @@ export const mutants: readonly Mutant[] = [
     "if (certain && other === null) return own;",
     "if (certain) return own;",
   ]),
-  defect(31, "src/snapshots/change-author.ts", "an undo writes over what a person did after the turn", [
+  defect(19, "src/snapshots/change-author.ts", "an undo writes over what a person did after the turn", [
     "changedMs >= from - tickMs && changedMs <= to)",
     "changedMs >= from - tickMs)",
   ]),
+  defect(
+    19,
+    "src/snapshots/file-times.ts",
+    "a folder that a person moved goes back with the chat's changes beside it",
+    ['parent === "." || known.has(parent) ?', 'parent === "." ?'],
+  ),
+  defect(
+    31,
+    "src/machine/checkpoints/changing-calls.ts",
+    "a call whose end was lost counts as the one that changed all",
+    ['id === running && known === Infinity ? "cut" : "unknown"', '"cut"'],
+  ),
+  defect(31, "src/machine/undo/steps.ts", "a file that a tool has edited whose end was lost is not named", [
+    ' && calls.every(({ ending }) => ending === "own")',
+    "",
+  ]),
+  defect(
+    32,
+    "src/snapshots/undo-files.ts",
+    "after an undo that was killed at its end the next one takes an earlier turn",
+    [
+      "const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];",
+      "const all = ready;",
+    ],
+  ),
   defect(32, "src/machine/undo/steps.ts", "a redo that was refused in part cannot be completed", [
     "AND later.detail ->> 'open' IS NULL",
     "",
@@ -145,11 +170,11 @@ export const mutants: readonly Mutant[] = [
       "const changes = own.changes;",
     ],
   ),
-  defect(32, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
+  defect(19, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
     'const ready = back.filter((one) => isAt(now, one, "before"));',
     "const ready = back.map((one) => ({ ...one, before: now.get(one.path) ?? null }));",
   ]),
-  defect(32, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
+  defect(19, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
     'if (reason !== undefined) return { is: "unknown", reason };',
     "",
   ]),
