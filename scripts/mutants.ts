@@ -3,7 +3,8 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mutants, type Mutant } from "../test/mutants/mutants.ts";
+import type { Mutant } from "../test/mutants/defect.ts";
+import { mutants } from "../test/mutants/mutants.ts";
 
 const root = join(import.meta.dirname, "..");
 const laws = new Map(readLaws().map((law) => [law.number, law]));

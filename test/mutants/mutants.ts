@@ -1,18 +1,5 @@
-/** A defect that a careless change would make. */
-export interface Mutant {
-  /** Number of the law in docs/laws.md that it breaks. */
-  readonly law: number;
-  readonly file: string;
-  /** What would go wrong. */
-  readonly why: string;
-  /** Exact text, once in the file. */
-  readonly find: string;
-  readonly replace: string;
-}
-
-function defect(law: number, file: string, why: string, [find, replace]: readonly [string, string]): Mutant {
-  return { law, file, why, find, replace };
-}
+import { defect, type Mutant } from "./defect.ts";
+import { undoMutants } from "./undo-mutants.ts";
 
 /** `npm run test:mutants` plants each, and says which test catches it. */
 export const mutants: readonly Mutant[] = [
@@ -76,22 +63,6 @@ export const mutants: readonly Mutant[] = [
     "chat.endedAt !== null || isDead(chat, processes, now)",
     "chat.endedAt !== null",
   ]),
-  defect(19, "src/snapshots/replace-files.ts", "an undo writes over what an editor saves meanwhile", [
-    "if (!isKept(file)) {",
-    'if (file.path === "") {',
-  ]),
-  defect(19, "src/snapshots/staged-files.ts", "what is written into a file while it is replaced is lost", [
-    "if (isTakenBack(file)) left.push",
-    'if (file.path === "") left.push',
-  ]),
-  defect(19, "src/snapshots/staged-files.ts", "a private file that is put back can be read by all", [
-    "if (mode !== null) chmodSync(file.staged, mode);",
-    "",
-  ]),
-  defect(19, "src/snapshots/file-modes.ts", "a private file that was deleted comes back for all to read", [
-    "return this.#others.get(path) ?? usual;",
-    "return usual;",
-  ]),
   defect(23, "src/contract/chat-state.ts", "a chat that was silent for long is called dead", [
     'return presence.is === "gone"',
     'return presence.is !== "alive"',
@@ -123,60 +94,6 @@ export const mutants: readonly Mutant[] = [
   defect(29, "src/clients/claude-code/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
     "return this.#first && (this.#hasStart || this.#isNoted) ?",
     "return this.#first ?",
-  ]),
-  defect(31, "src/snapshots/change-author.ts", "an undo takes back what another chat did meanwhile", [
-    "if (certain && other === null) return own;",
-    "if (certain) return own;",
-  ]),
-  defect(19, "src/snapshots/change-author.ts", "an undo writes over what a person did after the turn", [
-    "changedMs >= from - tickMs && changedMs <= to)",
-    "changedMs >= from - tickMs)",
-  ]),
-  defect(
-    19,
-    "src/snapshots/file-times.ts",
-    "a folder that a person moved goes back with the chat's changes beside it",
-    ['parent === "." || known.has(parent) ?', 'parent === "." ?'],
-  ),
-  defect(
-    31,
-    "src/machine/checkpoints/changing-calls.ts",
-    "a call whose end was lost counts as the one that changed all",
-    ['id === running && known === Infinity ? "cut" : "unknown"', '"cut"'],
-  ),
-  defect(31, "src/machine/undo/steps.ts", "a file that a tool has edited whose end was lost is not named", [
-    ' && calls.every(({ ending }) => ending === "own")',
-    "",
-  ]),
-  defect(
-    32,
-    "src/snapshots/undo-files.ts",
-    "after an undo that was killed at its end the next one takes an earlier turn",
-    [
-      "const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];",
-      "const all = ready;",
-    ],
-  ),
-  defect(32, "src/machine/undo/steps.ts", "a redo that was refused in part cannot be completed", [
-    "AND later.detail ->> 'open' IS NULL",
-    "",
-  ]),
-  defect(
-    32,
-    "src/machine/operations/undo-handlers.ts",
-    "the redo of an undo that was completed later takes back a part of it",
-    [
-      "const changes = [...undoneIn(open).filter(({ path }) => !isOwn.has(path)), ...own.changes];",
-      "const changes = own.changes;",
-    ],
-  ),
-  defect(19, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
-    'const ready = back.filter((one) => isAt(now, one, "before"));',
-    "const ready = back.map((one) => ({ ...one, before: now.get(one.path) ?? null }));",
-  ]),
-  defect(19, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
-    'if (reason !== undefined) return { is: "unknown", reason };',
-    "",
   ]),
   defect(35, "src/machine/effects/repeat-guard.ts", "a command that has perhaps run is repeated without a question", [
     'return outcome === "done" || (outcome === "unknown" && !isOnce);',
@@ -515,4 +432,5 @@ export const mutants: readonly Mutant[] = [
     'if (session === chat) permissions.end(id, "chat");',
     'if (session === "") permissions.end(id, "chat");',
   ]),
+  ...undoMutants,
 ];
