@@ -78,7 +78,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
       const { ready, missing } = await split(opened, present, wanted);
       const stays = [...left, ...missing];
-      // What a killed undo has done is a part of the one that completes it.
+      // A killed undo is a part of the one that completes it.
       const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];
       const done = { state: "done", changes: all.map(toFileChange), left: stays } as const;
       if (input.how === "save" && all.length > 0) {

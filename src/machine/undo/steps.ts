@@ -272,7 +272,7 @@ function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project"
     const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
     return begunCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, ending, backgroundUntil }) => {
       const to = backgroundUntil ?? overAt;
-      // What a file tool has edited says its end.
+      // The end of a file tool says what it has edited.
       const isAny = mayChangeAnyFile(name) || ending === "unknown";
       return !isAny || to < since ? [] : [{ from: ranAt, to, other, isCertain: true }];
     });
