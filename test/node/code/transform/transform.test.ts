@@ -343,8 +343,6 @@ it("without trust a worker runs no code of the repository, and its settings say 
   const home = aTransformHome();
   const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
   set(home, "transform: {}");
-  expect(await once()).toMatchObject(failed(2, "tests run code of the repository"));
-  set(home, "evolve: {}");
   expect(await once()).toMatchObject(failed(2, "tests run code of the repository: set trust to true"));
   set(home, "transform: { trust: true }, command: [a]");
   expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
