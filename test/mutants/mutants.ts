@@ -294,8 +294,8 @@ export const mutants: readonly Mutant[] = [
     "const rules = [privateKeys, knownTokens, webCommands,",
   ]),
   defect(102, "src/redaction/bounded-text.ts", "half a secret is left at the edge of what was read", [
-    "const kept = (isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars))).slice(0, max);",
-    "const kept = open.slice(0, max);",
+    "const safe = isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars));",
+    "const safe = open;",
   ]),
   defect(106, "src/snapshots/secret-names.ts", "snapshots and branches hold .env files", ["  /^\\.env/,\n", ""]),
   defect(108, "src/worker/callers.ts", "a token opens every workspace", [
