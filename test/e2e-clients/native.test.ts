@@ -66,9 +66,13 @@ const results = ["r1234", "r5678"];
 /** The words of the source, in their order; only the results hold what the commands print. */
 const history = ["the word is pear", "I run two.", ...commands, "Ran both.", "and the second is plum", "Noted."];
 const clients = Object.keys(drivers);
-const pairs = clients.flatMap((from) => clients.map((into) => [from, into] as const));
+/** Each client is once the one that is left, and once the one that continues. */
+const byDay: Readonly<Record<string, string>> = { "claude-code": "opencode", opencode: "codex", codex: "claude-code" };
+const pairs = clients.flatMap((from) =>
+  clients.map((into) => [from, into, byDay[from] === into ? "" : " @night"] as const),
+);
 
-it.each(pairs)("the first request of a session of %s in %s has its whole conversation", async (from, into) => {
+it.each(pairs)("the first request of a session of %s in %s has its whole conversation%s", async (from, into) => {
   const rig = new ThreeClients();
   const { shell } = drivers[from] ?? fail(from);
   const calls = { text: "I run two.", tools: commands.map(shell) };
