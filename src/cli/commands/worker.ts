@@ -1,8 +1,20 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import { File } from "../../contract/machine/operation.ts";
-import type { Cli } from "../cli.ts";
-import { defineProgram } from "../operation-command.ts";
+import {
+  findServiceObstacle,
+  installService,
+  isInstalled,
+  removeService,
+  serviceState,
+  systemdUnit,
+  unitFile,
+  unitName,
+} from "../../installer/service.ts";
+import { ok, fail } from "../../shared/result.ts";
+import { notFound } from "../answer.ts";
+import { addGroup, type Cli, type CommandResult, requireYes } from "../cli.ts";
+import { type AskedOptions, defineProgram } from "../operation-command.ts";
 
 const WorkerInput = z.strictObject({
   config: File.optional().describe("task types and how to do them, YAML or JSON"),
@@ -39,9 +51,10 @@ export function addCommand(program: Command, cli: Cli): void {
     },
   );
   addSupervise(command, cli);
+  addService(command, cli);
 }
 
-/** For a program `supervise` behind `--` commander would start the subcommand. */
+/** For a program `service` behind `--` commander would start the subcommand. */
 function keepWordsBehindDashes(command: Command): readonly string[] {
   const words: string[] = [];
   const parse = command.parseOptions.bind(command);
@@ -79,4 +92,67 @@ function addSupervise(worker: Command, cli: Cli): void {
 
 function program(): Promise<typeof import("./run-supervisor.ts")> {
   return import("./run-supervisor.ts");
+}
+
+const InstallInput = z.strictObject({ dryRun: z.boolean().default(false).describe("only show the file") });
+const noInput = z.strictObject({});
+
+function addService(worker: Command, cli: Cli): void {
+  const file = unitFile(cli.io.machine);
+  const service = addGroup(worker, "service", "let the system start `shim worker supervise` when you log in");
+  const install = {
+    input: InstallInput,
+    summary: "Write the file that starts it, and start it.",
+    example: { dryRun: true },
+    asks: true,
+  };
+  defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
+    runInstall(cli, file, dryRun, options),
+  );
+  const status = { input: noInput, summary: "Whether it is installed and running." };
+  defineProgram(cli, service.command("status"), status, () => showState(cli, file));
+  const uninstall = { input: noInput, summary: "End it and remove the file; settings and sessions stay.", asks: true };
+  defineProgram(cli, service.command("uninstall"), uninstall, (_input, options) => runUninstall(cli, file, options));
+}
+
+async function runInstall(cli: Cli, file: string, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
+  const { readSupervisorSettings } = await import("./run-supervisor.ts");
+  const { refuseSecondSupervisor } = await import("../../runner/supervisor/supervisor-state.ts");
+  const { stopSeconds } = await import("../../runner/supervisor/supervisor-state.ts");
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const { launch, env } = cli.io;
+  const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds };
+  const text = systemdUnit(facts);
+  if (isDry) return ok({ data: { isInstalled: false, path: file, text }, text: `# ${file}\n${text}` });
+  const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);
+  if (obstacle) return fail(obstacle.code, obstacle.message);
+  const refused = await requireYes(cli, `Write ${file} and start the supervisor at each login?`, options);
+  if (refused) return refused;
+  const installed = installService(cli.io, file, text);
+  if (!installed.ok) return installed;
+  const written = `${file} is written, and the supervisor is running. \`loginctl enable-linger\` lets it run while you are not logged in.\n`;
+  return ok({ data: { isInstalled: true, path: file }, text: written });
+}
+
+function showState({ io }: Cli, file: string): CommandResult {
+  const found = isInstalled(file);
+  if (!found.ok) return found;
+  const state = found.value ? serviceState(io) : null;
+  const text = found.value
+    ? `${file} exists. The service is ${state}. \`shim worker supervise status\` shows what it does, \`journalctl --user --unit ${unitName}\` its log.\n`
+    : "Not installed: `shim worker service install`.\n";
+  return ok({ data: { isInstalled: found.value, path: file, state }, text });
+}
+
+async function runUninstall(cli: Cli, file: string, options: AskedOptions): Promise<CommandResult> {
+  const found = isInstalled(file);
+  if (!found.ok) return found;
+  if (!found.value) return notFound(`${file} does not exist, so there is nothing to remove.`);
+  const question = "End the supervisor and all that it runs, and stop starting it at login?";
+  const refused = await requireYes(cli, question, options);
+  if (refused) return refused;
+  const removed = removeService(cli.io, file);
+  if (!removed.ok) return removed;
+  return ok({ data: { isInstalled: false, path: file }, text: `${file} was removed.\n` });
 }

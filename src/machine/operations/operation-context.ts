@@ -6,7 +6,7 @@ import type {
 } from "../../contract/machine/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
-import type { Machine } from "../../installer/targets.ts";
+import type { ServiceSite } from "../../installer/service.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -34,13 +34,7 @@ export interface LoadedRuntime {
 }
 
 /** The host's own process, and the machine outside SHIM's home. */
-export interface SystemSite {
-  readonly machine: Machine;
-  /** Runs a short program to its end. Null: there is no program of this name. */
-  readonly runQuietly: (
-    command: string,
-    args: readonly string[],
-  ) => { readonly code: number; readonly text: string } | null;
+export interface SystemSite extends ServiceSite {
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly launch: Launch;

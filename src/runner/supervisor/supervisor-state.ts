@@ -80,6 +80,9 @@ export function isProgram(watched: WatchTarget): watched is WatchedProgram {
   return watched.kind !== "sessions";
 }
 
+/** How long the system that starts the supervisor waits for its end: a worker may take 65 s. */
+export const stopSeconds = 95;
+
 /** A program or a folder that is not there. @param home folder of the settings */
 export function findMissing({ watch }: SupervisorSettings, home: string, env: NodeJS.ProcessEnv): string | null {
   for (const [name, watched] of Object.entries(watch)) {
@@ -157,6 +160,11 @@ export class SupervisorState {
 }
 
 type Context = Pick<OperationContext, "paths" | "runtime">;
+
+export async function refuseSecondSupervisor({ paths, runtime }: Context): Promise<Failure | null> {
+  const supervisor = findSupervisor(paths.home, (await runtime()).processes);
+  return supervisor && alreadyRunning(supervisor);
+}
 
 /** @param supervisor null: it has begun in this moment */
 export function alreadyRunning(supervisor: ProcessIdentity | null): Failure {

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
@@ -10,6 +10,7 @@ import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aCliHome, failed, holding, linesOf, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { canRunGit } from "#harness/machine/cli-rigs.ts";
+import { systemdUnit } from "#src/installer/service.ts";
 import { formatEvent } from "#src/cli/commands/run-supervisor.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
 import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
@@ -151,6 +152,87 @@ it("of many that begin at once one supervises", async () => {
   });
   expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
   expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
+});
+
+/** A user whose systemd answers, but for this word of its command line. */
+function aRig(broken = "none", more: Partial<Io> = {}) {
+  const home = aHome({ watch: { w: { kind: "worker", args: ["--config", "w.yaml"] }, chats: { kind: "sessions" } } });
+  const unit = join(home.folder, ".config", "systemd", "user", "shim.service");
+  const ran: string[] = [];
+  const runQuietly: Io["runQuietly"] = (command, args) => {
+    ran.push([command, ...args].join(" "));
+    return args.includes(broken) ? { code: 1, text: "Failed to connect to bus\n" } : { code: 0, text: "active\n" };
+  };
+  const shim = (command: string) => home.shimWith({ runQuietly, ...more }, `worker service ${command}`);
+  return { home, unit, ran, shim };
+}
+
+it("install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
+  const rig = aRig();
+  expect(await rig.shim("status")).toMatchObject({ code: 0, out: "Not installed: `shim worker service install`.\n" });
+  const shown = await rig.shim("install --dry-run");
+  expect([shown.code, existsSync(rig.unit), rig.ran]).toEqual([0, false, []]);
+  expect((await rig.shim("install --yes")).code).toBe(0);
+  const text = readFileSync(rig.unit, "utf8");
+  expect(shown.out).toBe(`# ${rig.unit}\n${text}`);
+  const { node, script } = rig.home.io().launch;
+  expect(text).toContain(`ExecStart=/usr/bin/env "${node}" "${script}" worker supervise\n`);
+  expect(text).toContain(`Environment="SHIM_HOME=${rig.home.paths.home}"\n`);
+  expect(rig.ran.slice(1)).toEqual(["systemctl --user daemon-reload", "systemctl --user enable --now shim.service"]);
+  expect((await rig.shim("status --json")).json()).toMatchObject({ isInstalled: true, state: "active" });
+  expect([(await rig.shim("uninstall")).code, existsSync(rig.unit)]).toEqual([1, true]);
+  expect([(await rig.shim("uninstall --yes")).code, existsSync(rig.unit)]).toEqual([0, false]);
+  expect(rig.ran.slice(-2)).toEqual(["systemctl --user disable --now shim.service", "systemctl --user daemon-reload"]);
+  expect((await rig.shim("uninstall --yes")).code).toBe(3);
+});
+
+it("nothing is changed without consent, beside a running supervisor, with wrong settings, or where systemd does not answer", async () => {
+  const rig = aRig("show-environment");
+  expect(await aRig().shim("install")).toMatchObject(failed(1, /--yes/));
+  expect(await rig.shim("install --yes")).toMatchObject(failed(1, /Failed to connect to bus.*--dry-run/));
+  const without = aRig("none", { runQuietly: () => null });
+  expect((await without.shim("install --yes")).err).toMatch(/systemctl was not found: nothing was changed/);
+  const { home } = rig;
+  home.alive.add(77);
+  own(home, 77);
+  expect((await rig.shim("install --yes")).err).toMatch(/is already running, pid 77/);
+  write(home.paths.home, { "supervisor.json": "{}" });
+  expect((await rig.shim("install --yes")).code).toBe(2);
+  expect([existsSync(rig.unit), existsSync(without.unit)]).toEqual([false, false]);
+});
+
+it("a file of the user's own is neither replaced nor removed; what systemctl refuses is said", async () => {
+  const rig = aRig();
+  write("/", { [rig.unit]: "[Unit]\n" });
+  for (const action of ["install", "uninstall"])
+    expect(await rig.shim(`${action} --yes`)).toMatchObject(failed(1, /was not written by SHIM/));
+  expect(readFileSync(rig.unit, "utf8")).toBe("[Unit]\n");
+  const refused = failed(1, /enable --now shim\.service: Failed to connect/);
+  expect(await aRig("enable").shim("install --yes")).toMatchObject(refused);
+  const running = aRig("disable");
+  await running.shim("install --yes");
+  expect(await running.shim("uninstall --yes")).toMatchObject(failed(1, /disable --now shim\.service: Failed/));
+  expect([existsSync(running.unit), running.ran.at(-1)]).toEqual([true, expect.stringContaining("disable")]);
+});
+
+const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0;
+
+it.skipIf(!hasSystemd)("systemd accepts the unit, with any path (needs systemd-analyze)", () => {
+  const unit = join(temporaryFolder(), "shim.service");
+  // Each part of its name means something to systemd.
+  const home = join(temporaryFolder(), `a b %h $HOME "q" \\x & <c>`);
+  write(home, { node: "#!/bin/sh\n" });
+  chmodSync(join(home, "node"), 0o755);
+  const launch = { node: join(home, "node"), script: join(home, "shim.mjs"), hookScript: "" };
+  const good = systemdUnit({ launch, home, path: `/usr/bin:${home}`, stopSeconds: 95 });
+  for (const [text, status] of [
+    [good, 0],
+    [good.replace("ExecStart=", "ExecStart=nowhere/"), 1],
+  ] as const) {
+    writeFileSync(unit, text);
+    const ran = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+    expect([ran.status, status === 0 ? ran.stderr : ""]).toEqual([status, ""]);
+  }
 });
 
 it("what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
