@@ -66,7 +66,7 @@ export const undoMutants: readonly Mutant[] = [
   ),
   defect(19, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
     'const ready = back.filter((one) => isAt(now, one, "before"));',
-    "const ready = back.map((one) => ({ ...one, before: now.get(one.path) ?? null }));",
+    "const ready = back.map((one) => ({ ...one, before: entries.get(one.path) ?? null }));",
   ]),
   defect(19, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
     'if (reason !== undefined) return { is: "unknown", reason };',
