@@ -433,4 +433,16 @@ export const mutants: readonly Mutant[] = [
     'if (session === "") permissions.end(id, "chat");',
   ]),
   ...undoMutants,
+  defect(20, "src/machine/life/life.ts", "a chat stands by the order in which its news arrived", [
+    ".toSorted((one, other) => one.at - other.at || one.seq - other.seq)",
+    ".toSorted((one, other) => one.seq - other.seq)",
+  ]),
+  defect(34, "src/machine/transcripts/record-transcript.ts", "a refusal counts as the end of a dying client", [
+    "!isRefusal(error) && ",
+    "",
+  ]),
+  defect(22, "src/machine/recovery/marks.ts", "two chats continue one work unwarned", [
+    'if (chat === null || recovery === "dismissed") return;',
+    'if (chat === null || recovery !== "dismissed") return;',
+  ]),
 ];

@@ -31,7 +31,7 @@ const maxAgeMs: Partial<Record<ReadingName, number>> = { hostMemory: 300_000, ap
 /** Others change only while the chat works, when they are read again. */
 const usualMaxAgeMs = 3_600_000;
 
-/** Durations keep growing after they were read, so they are never stale. */
+/** Durations keep growing after they were read, but for that of an all-saved chat, which is 0. */
 const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
 
 /**
@@ -63,7 +63,7 @@ function valueAt(readings: Readings, name: ReadingName, now: number): number | n
   const reading: Reading | undefined = readings[name];
   if (!reading || !Number.isFinite(reading.value) || !Number.isFinite(reading.at)) return null;
   const age = Math.max(0, now - reading.at);
-  if (durationReadings.has(name)) return reading.value + age;
+  if (durationReadings.has(name)) return name === "sinceCheckpointMs" && reading.value === 0 ? 0 : reading.value + age;
   return age > (maxAgeMs[name] ?? usualMaxAgeMs) ? null : reading.value;
 }
 

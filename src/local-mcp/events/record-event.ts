@@ -8,6 +8,7 @@ import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { afterCompaction } from "../../learning/policy/readings.ts";
 import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
 import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/given-context.ts";
+import { tellOfReturn } from "../../machine/recovery/marks.ts";
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import type { AskedPermission } from "../../machine/sessions/requests.ts";
@@ -255,6 +256,8 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
   noteFolder(identified);
   const isSignOfLife = !isLate && signsOfLife.has(event);
   const before = isSignOfLife ? withEarlierDeath(sql, runtime, row) : row;
+  const returns = isSignOfLife && before !== null && sessions.isOver(before);
+  if (returns) tellOfReturn(sql, now, before);
   const { model, client_version: clientVersion, transcript_path: path } = input;
   const session = sessions.recordSighting(sql, now, {
     id,
@@ -268,7 +271,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
     origin: parentId ? "fork" : originOf(identified),
     parentId,
     owner: client,
-    isAlive: isSignOfLife && before !== null && sessions.isOver(before),
+    isAlive: returns,
     isWork: event !== "Notification" && event !== "PermissionRequest",
   });
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);

@@ -125,10 +125,7 @@ function withCommand(runtime: Runtime, text: string): string {
 function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): ChatStatus["risk"] {
   if (!session) return null;
   const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
-  const now = runtime.now();
-  const sinceMs = Math.max(0, now - (session.savedAt ?? session.startedAt));
-  const sinceCheckpointMs = { value: sinceMs, source: "measured", at: now } as const;
-  const { score, level } = assess({ ...kept, ...input.readings, sinceCheckpointMs }, runtime.config.risk, now);
+  const { score, level } = assess({ ...kept, ...input.readings }, runtime.config.risk, runtime.now());
   return { score, level };
 }
 

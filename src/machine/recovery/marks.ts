@@ -30,6 +30,16 @@ export function take(runtime: Runtime, given: OfferNote, limit?: recoveries.Limi
   });
 }
 
+/**
+ * For a session that its own client opens again: the chat that was given it has its brief, and
+ * would go on with the same work.
+ */
+export function tellOfReturn(sql: Sql, at: number, { id, recovery, recoveryBy: chat }: sessions.Session): void {
+  if (chat === null || recovery === "dismissed") return;
+  const text = `Session ${id}, which this chat was given to continue, is open again in its own client: leave its work alone, whatever its brief says, unless the user wants both.`;
+  news.add(sql, at, chat, `returned:${id}:${at}`, { kind: "notice", text });
+}
+
 /** @returns whether there was an offer, recovery or dismissal to undo */
 export function undo({ store, now }: Runtime, session: string): boolean {
   return store.write((sql) => {

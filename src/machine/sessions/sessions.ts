@@ -230,9 +230,11 @@ export interface SessionChange {
 /** Returns false when the session is gone. */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null, seenAt = now): boolean {
   const changed = sql.run(
-    `UPDATE sessions SET savedAt = ?, lastSeenAt = max(lastSeenAt, ?), title = coalesce(title, ?),
+    `UPDATE sessions SET savedAt = ?,
+       readings = json_set(readings, '$.sinceCheckpointMs', json_object('value', 0, 'source', 'measured', 'at', ?)), lastSeenAt = max(lastSeenAt, ?), title = coalesce(title, ?),
        riskMark = json_set(riskMark, '$.covered', coalesce(riskMark ->> 'pending', riskMark ->> 'covered'), '$.pending', NULL)
      WHERE id = ?`,
+    now,
     now,
     seenAt,
     title,

@@ -275,3 +275,13 @@ it("of a session that a living chat has taken `shim resume` says which chat, whe
   expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 0 });
   expect(home.started).toHaveLength(1);
 });
+
+it("an idle chat of which all is saved is no risk, however long ago that was", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix it");
+  expect(statusFor(runtime, claude)).toContain("| risk 0 safe");
+  runtime.wait(60 * minuteMs);
+  expect(statusFor(runtime, claude)).toContain("| risk 0 safe");
+});

@@ -292,3 +292,7 @@ it.each<[string, string, string]>([
   }
   expect(taken.join(" ")).toBe(rises);
 });
+
+it("while everything is saved no time makes a chat a risk, however long it is idle", () => {
+  expect(riskOf({ sinceCheckpointMs: 0 }, T0 + 86_400_000)).toMatchObject({ score: 0, level: "safe" });
+});

@@ -243,6 +243,21 @@ it("a chat that `shim resume` started is offered no other session; one that live
   expect(storedSession(runtime, second.session).recovery).toBeNull();
 });
 
+it("a chat that has the brief of a session is told, with its next prompt, that the session is open again", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
+  const { claude: second, text } = nextChat(runtime, first, "second-session");
+  expect(text).toContain("fix the parser");
+  first.resume();
+  const { hookSpecificOutput, systemMessage } = second.prompt("continue");
+  const told = `Session ${first.session}, which this chat was given to continue, is open again in its own client`;
+  expect(hookSpecificOutput?.additionalContext).toContain(told);
+  expect(systemMessage ?? "").not.toContain("this chat continues");
+  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  first.prompt("go on");
+  expect(second.prompt("and now?").hookSpecificOutput?.additionalContext ?? "").not.toContain("is open again");
+});
+
 it("a run without a user is given one line, and the offer waits for a chat with a user", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);

@@ -1,0 +1,53 @@
+import type { JournalEntry } from "../../src/contract/journal.ts";
+import { life, newLife } from "../../src/machine/life/life.ts";
+import { isInTurn, standingOf } from "../../src/machine/life/questions.ts";
+
+const call = { id: "a", name: "Bash", input: "make" };
+
+/** Each kind of fact, a minute after the one before it. */
+const facts: readonly (readonly [name: string, entry: JournalEntry])[] = [
+  ["a prompt", { kind: "prompt", text: "go" }],
+  ["words", { kind: "assistant", text: "I begin." }],
+  ["a call begins", { kind: "tool_start", ...call }],
+  ["the call ends", { kind: "tool_end", ...call }],
+  ["asks for leave", { kind: "asks", for: "permission", call: "a" }],
+  ["the user answers", { kind: "answered" }],
+  ["the turn ends", { kind: "turn_end" }],
+  ["the user interrupts", { kind: "interrupted" }],
+  ["the client fails", { kind: "failure", text: "overloaded" }],
+  ["the client is idle", { kind: "asks", for: "prompt" }],
+  ["another client resumes", { kind: "start", source: "resume" }],
+];
+
+type Life = typeof newLife;
+
+function nameOf(state: Life): string {
+  return isInTurn(state) === true ? standingOf(state) : `${standingOf(state)} (in no turn)`;
+}
+
+/** Follows the facts from a new chat, to each state that differs in what is shown of it. */
+export function lifePage(): string {
+  const known = new Map([[nameOf(newLife), newLife]]);
+  const rows: string[] = [];
+  // A map visits what is added while it is read.
+  for (const [name, state] of known) {
+    const next = new Map<string, string[]>();
+    for (const [fact, entry] of facts) {
+      const after = life(state, [{ at: 60_000 * (known.size + rows.length + 1), seq: 1, entry }]);
+      const to = nameOf(after);
+      if (!known.has(to)) known.set(to, after);
+      if (to !== name) next.set(to, [...(next.get(to) ?? []), fact]);
+    }
+    rows.push(...[...next].map(([to, by]) => `| ${name} | ${by.join(", ")} | ${to} |`));
+  }
+  return [
+    "# Where a chat stands",
+    "",
+    "By `src/machine/life`: which fact leads from one state to another. Facts that are not named leave it as it is.",
+    "",
+    "| stands | what is seen | then stands |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
