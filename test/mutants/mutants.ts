@@ -437,8 +437,8 @@ export const mutants: readonly Mutant[] = [
     ".toSorted((one, other) => one.at - other.at || one.seq - other.seq)",
     ".toSorted((one, other) => one.seq - other.seq)",
   ]),
-  defect(34, "src/machine/transcripts/record-transcript.ts", "a refusal counts as the end of a dying client", [
-    "!isRefusal(error) && ",
+  defect(34, "src/machine/transcripts/record-calls.ts", "a refusal counts as the end of a dying client", [
+    "    !isRefusal(error) &&",
     "",
   ]),
   defect(22, "src/machine/recovery/marks.ts", "two chats continue one work unwarned", [
