@@ -90,11 +90,62 @@ export function folderCycles(imports: ReadonlyMap<string, readonly string[]>): s
     for (const target of targets) if (dirname(target) !== dirname(file)) folders.add(dirname(target));
     next.set(dirname(file), folders);
   }
-  const cycles = [...next.keys()].map((folder) => {
-    const reached = reachable(folder, next);
-    return [...reached].filter((other) => reachable(other, next).has(folder)).sort();
+  return cyclesIn(next);
+}
+
+/** Cycles of imports between files, each file once; imports of types count. */
+export function fileCycles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  return cyclesIn(new Map([...imports].map(([file, targets]) => [file, new Set(targets)])));
+}
+
+function cyclesIn(next: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
+  const inCycles = [...next.keys()].flatMap((one) => {
+    const reached = reachable(one, next);
+    return reached.has(one) ? [[one, reached] as const] : [];
   });
+  const reachedBy = new Map(inCycles);
+  const cycles = inCycles.map(([one, reached]) =>
+    [...reached].filter((other) => reachedBy.get(other)?.has(one)).sort(),
+  );
   return [...new Map(cycles.filter(({ length }) => length > 1).map((cycle) => [cycle.join(), cycle])).values()];
+}
+
+/** Files that import each other still: none joins them, and each that leaves is taken out here. */
+const knownCycles: ReadonlySet<string> = new Set([
+  "src/local-mcp/events/hook-answer.ts",
+  "src/local-mcp/events/record-entries.ts",
+  "src/local-mcp/events/record-event.ts",
+  "src/local-mcp/events/session-bounds.ts",
+  "src/local-mcp/host/machine-work.ts",
+  "src/local-mcp/host/operation-runner.ts",
+  "src/local-mcp/host/phone-links.ts",
+  "src/local-mcp/host/served-chat.ts",
+  "src/machine/operations/operation-context.ts",
+  "src/machine/operations/other-machines.ts",
+  "src/machine/operations/reservation-handlers.ts",
+  "src/machine/operations/team-handlers.ts",
+  "src/machine/operations/workspace.ts",
+  "src/machine/sessions/awaited-run.ts",
+  "src/machine/sessions/requests.ts",
+  "src/snapshots/file-entry.ts",
+  "src/snapshots/file-modes.ts",
+  "src/snapshots/path-state.ts",
+]);
+
+/** @param known files whose cycles are no fault while they last */
+export function cycleFaults(
+  cycles: readonly (readonly string[])[],
+  known: ReadonlySet<string> = knownCycles,
+): string[] {
+  const found = new Set(cycles.flat());
+  return [
+    ...cycles
+      .filter((files) => !files.every((file) => known.has(file)))
+      .map((files) => `files that import each other: ${files.join(", ")}`),
+    ...[...known]
+      .filter((file) => !found.has(file))
+      .map((file) => `${file}: is in no cycle any more; take it out of knownCycles`),
+  ];
 }
 
 function reachable(from: string, next: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
@@ -282,6 +333,7 @@ if (import.meta.main) {
     ...files.flatMap(({ path, source }) => toolFaults(path, source, imports.get(path) ?? [])),
     ...tests.flatMap((path) => waitFaults(path, readFileSync(join(root, path), "utf8"))),
     ...sizeFaults(readFileSync(join(root, numbersPath), "utf8"), files),
+    ...cycleFaults(fileCycles(imports)),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);

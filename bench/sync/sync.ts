@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
-import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
+import type { Call } from "../../src/coordinator-client/edge/calls.ts";
 import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { nodePlatform } from "../../src/coordinator-client/edge/platform.ts";
 import * as checkpoints from "../../src/machine/checkpoints/checkpoints.ts";

@@ -1,14 +1,10 @@
 import { isBadInput, isRefusal, statusOf, type Failure } from "../contract/errors.ts";
 import { age, oneLine } from "../shared/format.ts";
 import { err, fail } from "../shared/result.ts";
-import type { Cli } from "./cli.ts";
 
 /** Lines for people, of which those that do not apply are false or null; or a text, as a table. */
 export type Shown = string | Lines;
 export type Lines = readonly (string | false | null)[];
-
-/** An operation's output for people. */
-export type View<Output, Input = unknown> = (output: Output, cli: Cli, input: Input) => Shown;
 
 /** @returns lines that each end in a line break; a text in a list of lines has its own */
 export function textOf(shown: Shown): string {
@@ -33,29 +29,6 @@ export function cellsOf<Item>(item: Item, columns: Columns<Item>): string[] {
     if (Array.isArray(value)) return oneLine(value.join(", ")) || "-";
     return oneLine(typeof value === "string" ? value : JSON.stringify(value));
   });
-}
-
-interface TableParts<Output, Item, Input> {
-  readonly rows: (output: Output) => readonly Item[];
-  readonly columns: Columns<Item> | ((output: Output, cli: Cli, input: Input) => Columns<Item>);
-  /** Stands for a table without rows. */
-  readonly empty: string;
-  /** Lines below the table. */
-  readonly notes?: (output: Output, cli: Cli, input: Input) => Shown;
-}
-
-export function tableView<Output, Item, Input = unknown>({
-  rows,
-  columns,
-  empty,
-  notes = () => [],
-}: TableParts<Output, Item, Input>): (output: Output, cli: Cli, input: Input) => string {
-  return (output, cli, input) => {
-    const items = rows(output);
-    if (items.length === 0) return `${empty}\n`;
-    const shown = typeof columns === "function" ? columns(output, cli, input) : columns;
-    return cli.table(items, shown) + cli.wrap(textOf(notes(output, cli, input)));
-  };
 }
 
 const maxValueChars = 1_000;

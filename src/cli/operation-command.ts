@@ -13,7 +13,8 @@ import { messageOf } from "../shared/error.ts";
 import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
 import { formatIssues } from "../shared/check-input.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { type ExitCode, exitCodes, wrongUsage, type View, wrongWords } from "./answer.ts";
+import { type ExitCode, exitCodes, wrongUsage, wrongWords } from "./answer.ts";
+import { type View } from "./view.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
 import { durationText, parseDuration, parseTime } from "./option-values.ts";
 

@@ -1,6 +1,10 @@
 import * as z from "zod";
 import type { ErrorCode, FailureCode } from "./errors.ts";
-import type { Scope } from "./workspaces.ts";
+
+/** Each scope contains those before it. */
+export const scopes = ["observe", "submit", "work", "admin"] as const;
+export const Scope = z.enum(scopes);
+export type Scope = z.infer<typeof Scope>;
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
 

@@ -1,15 +1,10 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
-import { operation } from "./operation.ts";
+import { operation, Scope } from "./operation.ts";
 import { Json, counter, durationMs, Id, Label, limit, NumberCursor } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
-
-/** Each scope contains those before it. */
-export const scopes = ["observe", "submit", "work", "admin"] as const;
-export const Scope = z.enum(scopes);
-export type Scope = z.infer<typeof Scope>;
 
 /** One line each: bounds, and the default. */
 const fields = {

@@ -4,10 +4,9 @@ import { version } from "../contract/version.ts";
 import type { LocalCalls, Runtime } from "../runtime/runtime.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
-import type { Call, HintKind, CoordinatorClient } from "./coordinator-client.ts";
+import { type Call, Calls, type PrepareInput } from "./edge/calls.ts";
 import { localWorkspace, readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import { isToken, parseAddress } from "./edge/address.ts";
-import { Calls, type PrepareInput } from "./edge/calls.ts";
 import {
   Connection,
   type ClientConnection,
@@ -22,6 +21,15 @@ import { StateWatch, type OnChanges } from "./edge/state-watch.ts";
 import { LocalConnection, callsOf, LocalCoordinator } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
 import { openCoordinators, type OpenCoordinator } from "./local/open-coordinators.ts";
+
+/** task: a task that may be free, or the end of one that the chat has; any: check everything. */
+export type HintKind = "task" | "message" | "any";
+
+/** A workspace's coordinator, in this process or over the network; never throws for either. */
+export type CoordinatorClient = Pick<
+  WorkspaceClient,
+  "self" | "register" | "call" | "onHint" | "onSyncHint" | "onLost" | "onChanges" | "leave" | "close"
+>;
 
 export interface EdgeOptions {
   readonly edge: string;

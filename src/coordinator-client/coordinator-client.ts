@@ -17,24 +17,9 @@ import type { ClaimedTask } from "../contract/tasks.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { fullJitter, repeat } from "../shared/async-work.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { WorkspaceClient } from "./client.ts";
+import type { CoordinatorClient } from "./client.ts";
 import { pause, untilAborted, type Platform, newId } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";
-
-/** task: a task that may be free, or the end of one that the chat has; any: check everything. */
-export type HintKind = "task" | "message" | "any";
-
-export type Call = <Name extends CallName>(
-  name: Name,
-  input: CallInput<Name>,
-  deadlineMs?: number,
-) => Promise<Result<OutputOf<Name>>>;
-
-/** A workspace's coordinator, in this process or over the network; never throws for either. */
-export type CoordinatorClient = Pick<
-  WorkspaceClient,
-  "self" | "register" | "call" | "onHint" | "onSyncHint" | "onLost" | "onChanges" | "leave" | "close"
->;
 
 interface RepeatDeps {
   readonly link: Pick<CoordinatorClient, "call">;

@@ -15,6 +15,9 @@ import {
   removeEmptied,
   type FileEdit,
   type Plan,
+  type Backup,
+  type BackupFile,
+  type ChangedFile,
 } from "./file-edits.ts";
 
 /**
@@ -93,14 +96,6 @@ function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: 
   return { ...failure, message };
 }
 
-interface ChangedFile {
-  readonly path: string;
-  /** SHA-256 of the new text; null when the file was deleted. */
-  readonly after: string | null;
-  /** Made for the file, outermost first. */
-  readonly folders: readonly string[];
-}
-
 /** Stored as manifest.json beside the copies. */
 interface Manifest {
   readonly version: 1;
@@ -112,15 +107,6 @@ interface Manifest {
   readonly files: readonly (ChangedFile & {
     readonly before: { readonly copy: string; readonly hash: string } | null;
   })[];
-}
-
-export interface BackupFile extends ChangedFile {
-  readonly before: string | null;
-}
-
-export interface Backup {
-  readonly action: Plan["action"];
-  readonly files: readonly BackupFile[];
 }
 
 export function hashOf(text: string): string {

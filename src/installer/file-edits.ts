@@ -9,9 +9,25 @@ import { codeOf, messageOf } from "../shared/error.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { settingAt } from "../shared/setting-keys.ts";
-import type { Backup } from "./apply.ts";
 import { type Settings, formatOf, update, objectIn } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
+
+export interface ChangedFile {
+  readonly path: string;
+  /** SHA-256 of the new text; null when the file was deleted. */
+  readonly after: string | null;
+  /** Made for the file, outermost first. */
+  readonly folders: readonly string[];
+}
+
+export interface BackupFile extends ChangedFile {
+  readonly before: string | null;
+}
+
+export interface Backup {
+  readonly action: Plan["action"];
+  readonly files: readonly BackupFile[];
+}
 
 /** Part of SHIM in the files of a client. */
 export type Piece = "MCP server" | "hooks" | "trust in hooks" | "status line" | "allowed tools" | "slash commands";

@@ -2,7 +2,7 @@ import { formOf } from "../clients/details.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../contract/slash-commands.ts";
 import { shellWord, type Launch, withShimCommand } from "../platform/shim-command.ts";
 import { type Result, err, ok } from "../shared/result.ts";
-import { type BackupFile, hashOf, installsOf } from "./apply.ts";
+import { hashOf, installsOf } from "./apply.ts";
 import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";
 import { handlerIn, hookCommandLine, isNameTaken, missingText, serverName, enabledPlugins } from "./entries.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type SettingsFile,
   changeText,
   loadSound,
+  type BackupFile,
 } from "./file-edits.ts";
 import { findUnread } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";

@@ -3,8 +3,8 @@ import { dirname, join, sep } from "node:path";
 import { homeFrom } from "../platform/paths.ts";
 import { removeDurably } from "../platform/private-files.ts";
 import { err, ok, type Result, fail } from "../shared/result.ts";
-import { apply, backupsFolder, listBackups, type Backup } from "./apply.ts";
-import { isMissing, readText, type ClientRefusal, type Plan, type PlanContext } from "./file-edits.ts";
+import { apply, backupsFolder, listBackups } from "./apply.ts";
+import { isMissing, readText, type ClientRefusal, type Plan, type PlanContext, type Backup } from "./file-edits.ts";
 import { serverCommand } from "./entries.ts";
 import { claudeVersion, findingsOf, type Installation, wantsBlocking } from "./inspect.ts";
 import {

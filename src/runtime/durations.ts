@@ -1,10 +1,8 @@
 import type { MetricName } from "../contract/metrics.ts";
-import { stackOf } from "../shared/error.ts";
 import type { Sql } from "../shared/sql.ts";
 import type { RowOf } from "../shared/table.ts";
 import * as totals from "../store/metric-totals.ts";
 import { sessionDurations } from "../store/session-tables.ts";
-import type { Runtime } from "./runtime.ts";
 
 const minIntervalMs = 10_000;
 
@@ -107,16 +105,6 @@ export class Durations {
     this.#pending = new Map();
     this.#sessions = new Map();
     this.#storedAt = this.#monotonicMs();
-  }
-}
-
-/** For a process that may end before its next transaction. A failure is only logged. */
-export function storeDurations({ store, durations, log }: Runtime): void {
-  if (!durations.hasPending) return;
-  try {
-    store.write((sql) => durations.store(sql));
-  } catch (error) {
-    log("warn", "durations were not stored", { error: stackOf(error) });
   }
 }
 

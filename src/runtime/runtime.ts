@@ -4,6 +4,7 @@ import type { Log } from "../platform/log-file.ts";
 import type { Paths } from "../platform/paths.ts";
 import { isSameProcess, type ProcessIdentity, type Processes } from "../platform/processes.ts";
 import type { Launch } from "../platform/shim-command.ts";
+import { stackOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
@@ -125,4 +126,14 @@ export interface Runtime {
   readonly localCalls?: () => LocalCalls;
   /** Does a job in a process of its own; absent where none can be started. */
   readonly startJob?: (job: Job, signal?: AbortSignal) => Promise<unknown>;
+}
+
+/** For a process that may end before its next transaction. A failure is only logged. */
+export function storeDurations({ store, durations, log }: Runtime): void {
+  if (!durations.hasPending) return;
+  try {
+    store.write((sql) => durations.store(sql));
+  } catch (error) {
+    log("warn", "durations were not stored", { error: stackOf(error) });
+  }
 }

@@ -8,7 +8,7 @@ import {
   type OperationName,
 } from "../contract/operations.ts";
 import { exampleSelf } from "../contract/values.ts";
-import { scopes, type Scope } from "../contract/workspaces.ts";
+import { scopes, type Scope } from "../contract/operation.ts";
 import { err, ok, type Result } from "./result.ts";
 
 /** Not certainly valid: zod decides, and words a refusal. */

@@ -1,20 +1,12 @@
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Sql } from "../shared/sql.ts";
-import {
-  isSound,
-  lengthProblem,
-  nextName,
-  removeDatabase,
-  withMaintenanceLock,
-  type StoreContext,
-} from "./database.ts";
+import { isSound, lengthProblem, nextName, removeDatabase, type StoreContext } from "./database.ts";
 import { withConnection, type Connection } from "./driver.ts";
 import { readForgetCount } from "./meta.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
-import { corruptError, StoreError, toStoreError } from "./store-error.ts";
-import type { Store } from "./store.ts";
+import { corruptError, StoreError } from "./store-error.ts";
 import { messageOf } from "../shared/error.ts";
 import { isWithin } from "../shared/known-time.ts";
 
@@ -29,43 +21,6 @@ const minIntervalMs = 300_000;
 const keptAtMigration = 5;
 
 let copies = 0;
-
-/**
- * Copies the store while others work, checks the copy and keeps the newest `keep`. Damage that no
- * read has met shows in the copy: the store is repaired first then.
- * @throws {StoreError} when the copy failed or is not sound; older backups stay
- */
-export async function backUp(store: Store, now: number, keep: number): Promise<string> {
-  try {
-    return await copyStore(store, now, keep);
-  } catch (error) {
-    if (!(error instanceof StoreError) || !["store_corrupt", "store_unavailable"].includes(error.code)) throw error;
-    store.repairIfDamaged();
-    return copyStore(store, now, keep);
-  }
-}
-
-async function copyStore(store: Store, now: number, keep: number): Promise<string> {
-  const { context: site } = store;
-  try {
-    const partial = beginCopy(site.files.backups);
-    try {
-      await store.backup(partial);
-      const forgetCount = finalizeCopy(site, partial);
-      // A copy begun before a forget would bring the rows back.
-      return withMaintenanceLock(site, "shared", () => {
-        if (store.read(readForgetCount, forgetCount) !== forgetCount) {
-          throw new StoreError("store_locked", "rows were deleted while the backup was written; try again");
-        }
-        return keepCopy(site.files.backups, partial, now, keep);
-      });
-    } finally {
-      removeDatabase(partial);
-    }
-  } catch (error) {
-    throw toStoreError(error, site.files.database);
-  }
-}
 
 /** Keeps the old schema's content. Requires the exclusive maintenance lock. */
 export function backUpBeforeMigration(site: StoreContext, connection: Connection): void {
@@ -125,7 +80,7 @@ export function backupProblem({ driver, busyMs }: StoreContext, { path }: Backup
   }
 }
 
-function beginCopy(folder: string): string {
+export function beginCopy(folder: string): string {
   createPrivateFolder(folder);
   for (const name of readdirSync(folder)) {
     const pid = /^partial-(\d+)-\d+\.db$/.exec(name)?.[1];
@@ -138,7 +93,7 @@ function beginCopy(folder: string): string {
 }
 
 /** Makes the copy one self-contained synced file, checks it and returns its forget count. */
-function finalizeCopy(site: StoreContext, path: string): number {
+export function finalizeCopy(site: StoreContext, path: string): number {
   const forgetCount = withConnection(site.driver({ path, readOnly: false, busyMs: site.busyMs }), (copy) => {
     copy.all("PRAGMA journal_mode = DELETE");
     if (!isSound(copy)) {
@@ -151,7 +106,7 @@ function finalizeCopy(site: StoreContext, path: string): number {
   return forgetCount;
 }
 
-function keepCopy(folder: string, partial: string, now: number, keep: number): string {
+export function keepCopy(folder: string, partial: string, now: number, keep: number): string {
   const path = join(folder, `${nextName(folder, now)}.db`);
   renameDurably(partial, path);
   for (const old of listBackups(folder).slice(Math.max(keep, 1))) rmSync(old.path, { force: true });

@@ -1,11 +1,10 @@
 import { Hono, type MiddlewareHandler, type Next } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Failure } from "../contract/errors.ts";
-import type { Operation } from "../contract/operation.ts";
+import type { Operation, Scope } from "../contract/operation.ts";
 import { operations, type OutputOf, isOperation, type OperationName } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import { version } from "../contract/version.ts";
-import type { Scope } from "../contract/workspaces.ts";
 import { innerHeaders } from "../durable/attachments.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { hashOf } from "../pairing/sealing.ts";
@@ -13,16 +12,15 @@ import { contentType, toExposition } from "../shared/exposition.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
 import {
-  type AppContext,
   type Caller,
   requireDeploymentAdmin,
   authenticate,
   coordinatorOf,
-  type AppBindings,
   readBearerToken,
   authenticatePage,
   giveTicket,
 } from "./callers.ts";
+import type { AppContext, AppBindings } from "./app-context.ts";
 import { errorResponse, toRefusal, check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
 import {
   allowListedOrigins,

@@ -1,4 +1,3 @@
-import type { Context } from "hono";
 import * as z from "zod";
 import type { Failure } from "../contract/errors.ts";
 import { oldestProtocolVersion, protocolVersion, ticketLifeMs, ticketProtocol } from "../contract/protocol.ts";
@@ -10,15 +9,10 @@ import { logProblem } from "../durable/log-problem.ts";
 import { fromBase64url, hashOf, toBase64url } from "../pairing/sealing.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Env } from "./env.ts";
 import { unauthenticated, errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 import { isSigned, sign, signingSecrets } from "./tokens.ts";
-
-export interface AppBindings {
-  Bindings: Env;
-}
-export type AppContext = Context<AppBindings>;
+import type { AppContext } from "./app-context.ts";
 
 export interface Caller {
   readonly workspace: string;

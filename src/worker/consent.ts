@@ -8,8 +8,9 @@ import {
   type ConsentTransaction,
 } from "@cloudflare/workers-oauth-provider";
 import { statusOf } from "../contract/errors.ts";
-import { scopes, type Scope } from "../contract/workspaces.ts";
-import { authenticateToken, checkClientLimit, type AppContext, type TokenCaller } from "./callers.ts";
+import { scopes, type Scope } from "../contract/operation.ts";
+import { authenticateToken, checkClientLimit, type TokenCaller } from "./callers.ts";
+import type { AppContext } from "./app-context.ts";
 import { readForm, textOf } from "./inputs.ts";
 import { narrowest, scopesWithin, serverOf, type GrantProps, type OAuthConfig } from "./oauth-server.ts";
 import { html } from "hono/html";

@@ -1,6 +1,6 @@
 import { HandoverClaim, HandoverPart, NewHandover } from "../contract/handovers.ts";
 import type { HandoverBox, HashedClaim } from "../durable/handover-box.ts";
-import type { AppContext } from "./callers.ts";
+import type { AppContext } from "./app-context.ts";
 import { errorResponse, readInput } from "./inputs.ts";
 import { createBox, ofClaimant, ofOwner, type Answer, type Boxes } from "./sealed-boxes.ts";
 

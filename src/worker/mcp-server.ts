@@ -11,7 +11,7 @@ import { logProblem } from "../durable/log-problem.ts";
 import { dataWarning, fence, age } from "../shared/format.ts";
 import type { TokenCaller } from "./callers.ts";
 import * as z from "zod";
-import type { Operation } from "../contract/operation.ts";
+import { type Operation, scopes, type Scope } from "../contract/operation.ts";
 import {
   offeredOn,
   operations,
@@ -20,7 +20,6 @@ import {
   type InputOf,
   type OutputOf,
 } from "../contract/operations.ts";
-import { scopes, type Scope } from "../contract/workspaces.ts";
 import { isRead } from "../shared/check-input.ts";
 import type { Failure } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";

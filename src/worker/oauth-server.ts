@@ -5,11 +5,12 @@ import {
   type TokenExchangeCallbackOptions,
   type TokenExchangeCallbackResult,
 } from "@cloudflare/workers-oauth-provider";
-import { scopes, type Scope } from "../contract/workspaces.ts";
+import { scopes, type Scope } from "../contract/operation.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { hashOf } from "../pairing/sealing.ts";
-import { checkClientLimit, type AppContext } from "./callers.ts";
+import { checkClientLimit } from "./callers.ts";
+import type { AppContext } from "./app-context.ts";
 import type { Env } from "./env.ts";
 import { errorResponse, readForm, textOf } from "./inputs.ts";
 import * as tokens from "./tokens.ts";

@@ -4,7 +4,8 @@ import { NewPhone, PhoneClaimant, PhoneGrant, PhoneIntroduction } from "../contr
 import type { PhoneBox } from "../durable/phone-box.ts";
 import { hashOf } from "../pairing/sealing.ts";
 import { isFromPage } from "../shared/page-security.ts";
-import { ownOrigin, readBearerToken, type AppContext } from "./callers.ts";
+import { ownOrigin, readBearerToken } from "./callers.ts";
+import type { AppContext } from "./app-context.ts";
 import { errorResponse, readInput } from "./inputs.ts";
 import { boxOf, createBox, ofClaimant, ofOwner, ownerOf, refuse, type Boxes } from "./sealed-boxes.ts";
 

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { operations } from "#src/contract/operations.ts";
-import { type Scope, scopes } from "#src/contract/workspaces.ts";
+import { type Scope, scopes } from "#src/contract/operation.ts";
 import { app } from "#src/worker/app.ts";
 import { estimateTokenCount } from "tokenx";
 import { call, connect, eras, mcpHeaders, ping, post } from "./remote-client.ts";

@@ -2,12 +2,23 @@ import { createExecutionContext } from "cloudflare:test";
 import * as fc from "fast-check";
 import { expect, vi } from "vitest";
 import { Keeper, redirectUrl } from "#harness/edge/oauth-keeper.ts";
-import { type Scope, scopes } from "#src/contract/workspaces.ts";
+import { type Scope, scopes } from "#src/contract/operation.ts";
 import { app } from "#src/worker/app.ts";
 import { isPublicName } from "#src/worker/oauth-server.ts";
 import type { Env } from "#src/worker/env.ts";
-import { ask, begin, connectAs, HandmadeClient, mcpHeaders, open, ping, post } from "./remote-client.ts";
-import { sentBack, signIn, type Tokens } from "./remote-client.ts";
+import {
+  ask,
+  begin,
+  connectAs,
+  HandmadeClient,
+  mcpHeaders,
+  open,
+  ping,
+  post,
+  sentBack,
+  signIn,
+  type Tokens,
+} from "./remote-client.ts";
 import { bearer, bindings, it, origin, request } from "./support.ts";
 
 /** Where nothing is granted: the status, and that the browser is sent nowhere. */

@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { describe, onTestFinished, vi } from "vitest";
 import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { InputOf } from "#src/contract/operations.ts";
-import type { Scope } from "#src/contract/workspaces.ts";
+import type { Scope } from "#src/contract/operation.ts";
 import * as due from "#src/coordination/due.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";

@@ -2,9 +2,8 @@ import { env, exports } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { onTestFinished, test, vi } from "vitest";
 import type { WireError } from "#src/contract/protocol.ts";
-import type { Operation } from "#src/contract/operation.ts";
+import type { Operation, Scope } from "#src/contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "#src/contract/operations.ts";
-import type { Scope } from "#src/contract/workspaces.ts";
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import type { Env } from "#src/worker/env.ts";
 

@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { expect, vi, beforeEach } from "vitest";
 import { pingText } from "#src/contract/sockets.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
-import { scopes, type Scope } from "#src/contract/workspaces.ts";
+import { scopes, type Scope } from "#src/contract/operation.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
 import type { Env } from "#src/worker/env.ts";
 import { app } from "#src/worker/app.ts";

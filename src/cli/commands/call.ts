@@ -7,7 +7,7 @@ import {
   machineOperations,
 } from "../../contract/machine/operations.ts";
 import { type CallName, isOperation, operationNames, operations } from "../../contract/operations.ts";
-import type { Scope } from "../../contract/workspaces.ts";
+import type { Scope } from "../../contract/operation.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { isRecord } from "../../shared/json-fields.ts";

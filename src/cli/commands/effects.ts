@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { tableView } from "../answer.ts";
+import { tableView } from "../view.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   defineOperation(cli, program, "effects", {

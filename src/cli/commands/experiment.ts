@@ -4,7 +4,8 @@ import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { pluralize } from "../../shared/format.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { tableView, type Lines, type Shown } from "../answer.ts";
+import { type Lines, type Shown } from "../answer.ts";
+import { tableView } from "../view.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const group = addGroup(program, "experiment", "trials of settings on this machine's sessions");

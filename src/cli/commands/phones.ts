@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Phone } from "../../contract/machine/phones.ts";
-import { tableView } from "../answer.ts";
+import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";

@@ -15,7 +15,7 @@ import { type Answer, wrongUsage, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
 import { readInputFile } from "../plan-file.ts";
-import type { WorkerInput } from "./worker.ts";
+import type { WorkerInput } from "./worker-input.ts";
 
 const maxEventChars = 400;
 

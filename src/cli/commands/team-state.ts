@@ -8,16 +8,8 @@ import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
-import {
-  notFound,
-  wrongUsage,
-  type Failed,
-  recordLines,
-  tableView,
-  type Columns,
-  type Shown,
-  wrongWords,
-} from "../answer.ts";
+import { notFound, wrongUsage, type Failed, recordLines, type Columns, type Shown, wrongWords } from "../answer.ts";
+import { tableView } from "../view.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseJson } from "../option-values.ts";
 import { chatLabels, defineWork, type Work } from "../workspace-command.ts";

@@ -2,10 +2,7 @@ import { oneLine } from "../../shared/format.ts";
 import { numberAt, parseObject, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { type Result, err, ok } from "../../shared/result.ts";
-import type { RawFinding, Range } from "./finding.ts";
-
-export const toolNames = ["tsc", "eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
-export type ToolName = (typeof toolNames)[number];
+import type { RawFinding, Range, ToolName } from "./finding.ts";
 
 /** Subjects that a project should be analysed for. */
 export const kinds = ["types", "lint", "complexity", "duplicates", "dead code"] as const;

@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { compare } from "../../shared/compare.ts";
-import type { ToolName } from "./adapter.ts";
+
+export const toolNames = ["tsc", "eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
+
+export type ToolName = (typeof toolNames)[number];
 
 /** Levels of SARIF. Note: information, which is no problem by itself. */
 export const Level = z.enum(["error", "warning", "note"]);

@@ -2,8 +2,8 @@ import * as z from "zod";
 import { compare } from "../../shared/compare.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { kinds, toolNames, type FileComplexity, type Kind } from "./adapter.ts";
-import { Finding, conceptOf, type Position } from "./finding.ts";
+import { kinds, type FileComplexity, type Kind } from "./adapter.ts";
+import { toolNames, Finding, conceptOf, type Position } from "./finding.ts";
 
 export const ToolRun = z.object({
   name: z.enum(toolNames),

@@ -16,11 +16,10 @@ import {
   type InstalledTool,
   type Parsed,
   type ProjectView,
+} from "../analysis/adapter.ts";
+import {
   type ToolName,
   toolNames,
-} from "../analysis/adapter.ts";
-import { adapters } from "../analysis/adapters/adapters.ts";
-import {
   compareWithBaseline,
   mergeFindings,
   toBaseline,
@@ -28,6 +27,7 @@ import {
   type Baseline,
   type Finding,
 } from "../analysis/finding.ts";
+import { adapters } from "../analysis/adapters/adapters.ts";
 import { countTotals, findHotspots, notCovered, type Report, type ToolRun, toText } from "../analysis/report.ts";
 import {
   copyCommit,

@@ -1,5 +1,5 @@
 import type { OutputOf } from "../../contract/operations.ts";
-import type { Scope } from "../../contract/workspaces.ts";
+import type { Scope } from "../../contract/operation.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { once } from "../kernel/idempotency.ts";

@@ -1,4 +1,3 @@
-import * as z from "zod";
 import { isRefusal, isTransient, type Failure } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import {
@@ -7,8 +6,9 @@ import {
   type InputOf,
   type OperationName,
   type OutputOf,
+  type CallName,
 } from "../../contract/operations.ts";
-import { maxFrameInputBytes, WireError } from "../../contract/protocol.ts";
+import { maxFrameInputBytes } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
 import { fullJitter, repeat } from "../../shared/async-work.ts";
 import { checkInput } from "../../shared/check-input.ts";
@@ -17,6 +17,13 @@ import type { ClientConnection, Registration } from "./connection.ts";
 import { isUp, type EdgeEvents } from "./events.ts";
 import { newId, sleep, within, type Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
+import { byteLength, type RequestOutcome, type SendRequest } from "./outcomes.ts";
+
+export type Call = <Name extends CallName>(
+  name: Name,
+  input: CallInput<Name>,
+  deadlineMs?: number,
+) => Promise<Result<OutputOf<Name>>>;
 
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>>;
@@ -231,10 +238,6 @@ export class Calls {
   }
 }
 
-export function byteLength(input: object): number {
-  return Buffer.byteLength(JSON.stringify(input));
-}
-
 /** A store that fails in this process is the caller's to see. */
 function isRepeatable(outcome: RequestOutcome<unknown>): boolean {
   if (outcome.kind !== "answered") return outcome.kind === "lost";
@@ -246,65 +249,4 @@ function errorFields(
   reason: string,
 ): { message: string; requestId?: string } {
   return { message: `${name}: ${reason}`, ...(requestId === undefined ? {} : { requestId }) };
-}
-
-export type RequestOutcome<Output> =
-  | { readonly kind: "answered"; readonly result: Result<Output>; readonly sentAt: Instant }
-  | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
-  /** Not an answer; a repeat would get the same. */
-  | { readonly kind: "garbled"; readonly message: string };
-
-export type SendRequest = <Name extends OperationName>(
-  name: Name,
-  input: InputOf<Name>,
-  timeoutMs: number,
-) => Promise<RequestOutcome<OutputOf<Name>>>;
-
-export function answeredOutcome<Name extends OperationName>(
-  name: Name,
-  sentAt: Instant,
-  answer: unknown,
-): RequestOutcome<OutputOf<Name>> {
-  const parsed = operations[name].output.safeParse(answer);
-  if (!parsed.success)
-    return garbledOutcome(`the answer to ${name} does not match the contract: ${formatIssues(parsed.error)}`);
-  // The schema is the one of this name; TypeScript cannot follow that.
-  return { kind: "answered", result: ok(parsed.data as OutputOf<Name>), sentAt };
-}
-
-export function refusedOutcome(
-  name: string,
-  sentAt: Instant,
-  error: unknown,
-  retryAfterMs?: number,
-): RequestOutcome<never> {
-  const parsed = WireError.safeParse(error);
-  if (!parsed.success)
-    return garbledOutcome(`${name} was refused in a way that this version does not know: ${formatCode(error)}`);
-  const { code, message, details } = parsed.data;
-  const retryInMs = parsed.data.retryAfterMs ?? retryAfterMs;
-  const refusal: Failure = {
-    code,
-    message,
-    ...(retryInMs === undefined ? {} : { retryAfterMs: retryInMs }),
-    ...(details === undefined ? {} : { details }),
-  };
-  return { kind: "answered", result: err(refusal), sentAt };
-}
-
-export function lostOutcome(isSent: boolean, message: string): RequestOutcome<never> {
-  return { kind: "lost", isSent, message };
-}
-
-export function garbledOutcome(message: string): RequestOutcome<never> {
-  return { kind: "garbled", message };
-}
-
-function formatIssues({ issues }: z.ZodError): string {
-  return issues.map(({ path, code }) => `${path.join(".") || "all of it"} (${code})`).join(", ");
-}
-
-function formatCode(error: unknown): string {
-  const parsed = z.object({ code: z.string().max(60) }).safeParse(error);
-  return parsed.success ? JSON.stringify(parsed.data.code) : "without a code";
 }

@@ -1,4 +1,4 @@
-import { byteLength, lostOutcome, type SendRequest, type RequestOutcome } from "./calls.ts";
+import { byteLength, lostOutcome, type SendRequest, type RequestOutcome } from "./outcomes.ts";
 import { maxFrameInputBytes, maxPingIntervalMs } from "../../contract/protocol.ts";
 import { closeCodes } from "../../contract/sockets.ts";
 import type { Operation } from "../../contract/operation.ts";

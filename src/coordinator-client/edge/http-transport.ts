@@ -9,7 +9,7 @@ import {
   refusedOutcome,
   type SendRequest,
   type RequestOutcome,
-} from "./calls.ts";
+} from "./outcomes.ts";
 import type { FetchResponse, Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 import { parseJson } from "../../shared/json-fields.ts";

@@ -19,7 +19,7 @@ import {
   refusedOutcome,
   type RequestOutcome,
   type SendRequest,
-} from "./calls.ts";
+} from "./outcomes.ts";
 import type { Platform, Socket } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 

@@ -22,7 +22,7 @@ import { inSavepoint, type Sql } from "../../shared/sql.ts";
 import { inMemory } from "../../store/driver.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Store } from "../../store/store.ts";
-import { lostOutcome, type SendRequest } from "../edge/calls.ts";
+import { lostOutcome, type SendRequest } from "../edge/outcomes.ts";
 import type { ClientConnection, Registration } from "../edge/connection.ts";
 import type { ConnectionState, EdgeEvents } from "../edge/events.ts";
 import type { Platform } from "../edge/platform.ts";

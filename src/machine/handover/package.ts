@@ -7,7 +7,8 @@ import { parseJson } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { formatCode, parseCode, type CodeKind } from "../sharing/carried-code.ts";
 import { open, seal, type EnvelopeSubject } from "../sharing/envelope.ts";
-import { FilesContent, SessionContent } from "../sharing/record-contents.ts";
+import { SessionContent } from "../sharing/record-contents.ts";
+import { FilesContent } from "../sharing/files-content.ts";
 import { deriveKey, type WorkspaceKey } from "../sharing/key-ring.ts";
 
 /**

@@ -1,7 +1,7 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import { isRefusal } from "../../contract/errors.ts";
-import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { Call } from "../../coordinator-client/edge/calls.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";

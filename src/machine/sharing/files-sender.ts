@@ -8,7 +8,7 @@ import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./sea
 import type { SyncTarget } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
 import type { FilesRecord, PendingFiles } from "./sent-records.ts";
-import type { SynchronizerOptions } from "./synchronizer.ts";
+import type { SynchronizerOptions } from "./sync-deps.ts";
 import type { WorkspaceKey } from "./key-ring.ts";
 
 /** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */

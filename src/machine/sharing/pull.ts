@@ -1,7 +1,7 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import type { WorkState } from "../../contract/work-state.ts";
-import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { Call } from "../../coordinator-client/edge/calls.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -11,6 +11,7 @@ import * as journal from "../sessions/journal.ts";
 import { tasksOf } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/crashes.ts";
+import { FilesContent, NotSentFiles, SentFiles } from "./files-content.ts";
 import * as sentRecords from "./sent-records.ts";
 
 /**
@@ -28,23 +29,6 @@ const Unsaved = z.object({
   count,
   entries: z.array(z.object({ at, entry: JournalEntry })),
 });
-
-const SentFiles = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
-const NotSentFiles = z.object({ checkpoint: text, at, reason: text });
-export type SentFiles = z.infer<typeof SentFiles>;
-export type NotSentFiles = z.infer<typeof NotSentFiles>;
-
-const commitId = z.string().check(z.regex(/^[0-9a-f]{40,64}$/));
-
-/** Header of a bundle of files, the parts of which are pieces of a git bundle. */
-export const FilesContent = SentFiles.extend({
-  session: text,
-  commit: commitId,
-  parts: count,
-  needs: z.array(commitId),
-  leftOut: z.array(z.object({ path: text, reason: text })),
-});
-export type FilesContent = z.infer<typeof FilesContent>;
 
 /** Fields of a session's row that are shared. */
 const SharedSession = z.object({

@@ -2,7 +2,7 @@ import type { Failure } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPutRecords, type SyncRecord } from "../../contract/sync.ts";
 import { Id } from "../../contract/values.ts";
-import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { Call } from "../../coordinator-client/edge/calls.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -16,8 +16,8 @@ import * as changes from "./pending-changes.ts";
 import type { PendingChange } from "./pending-changes.ts";
 import { buildSessionContent, encodeContent, type SessionContent } from "./record-contents.ts";
 import * as sentRecords from "./sent-records.ts";
-import { addKeptLocalNotice, writeNotes } from "./sync-status.ts";
-import type { SynchronizerOptions } from "./synchronizer.ts";
+import { addKeptLocalNotice, writeNotes, type KeptHere } from "./sync-status.ts";
+import type { SynchronizerOptions } from "./sync-deps.ts";
 
 export interface SyncTarget {
   readonly edge: EdgeConfig;
@@ -57,12 +57,6 @@ interface SealedChange {
   readonly forgotten?: Forgotten;
   /** Part of it that no coordinator takes. */
   readonly kept?: KeptHere;
-}
-
-/** A session or a checkpoint that stays on this machine. */
-export interface KeptHere {
-  readonly id: string;
-  readonly reason: string;
 }
 
 /** Seals what has changed and stores it at the coordinator. */

@@ -3,7 +3,7 @@ import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { checkpoints, sessions, snapshots } from "../../store/session-tables.ts";
 import { syncDevice, syncSent } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
-import type { NotSentFiles, SentFiles } from "./record-contents.ts";
+import type { NotSentFiles, SentFiles } from "./files-content.ts";
 
 /** Files of one session, as handled. Stored as JSON: add fields as optional. */
 export interface FilesRecord {

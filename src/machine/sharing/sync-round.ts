@@ -3,23 +3,15 @@ import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import {
-  isSameWorkspace,
-  readEdgeConfig,
-  type EdgeConfig,
-  type EdgeWorkspace,
-} from "../../coordinator-client/edge-config.ts";
+import { isSameWorkspace, readEdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
 import { RecordSender, type Sent, type SyncTarget } from "./record-sender.ts";
 import { addWrongKeyNotice, clearWrongKey, readNotes, writeNotes } from "./sync-status.ts";
-import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { Failure } from "../../contract/errors.ts";
-import type { SynchronizerOptions } from "./synchronizer.ts";
+import type { SynchronizerOptions } from "./sync-deps.ts";
 import { isWithin } from "../../shared/known-time.ts";
-
-export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;
 
 export interface SyncReport extends SyncCounts {
   readonly trouble: Failure | null;

@@ -4,8 +4,13 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as devices from "./device.ts";
 import * as changes from "./pending-changes.ts";
-import type { KeptHere } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
+
+/** A session or a checkpoint that stays on this machine. */
+export interface KeptHere {
+  readonly id: string;
+  readonly reason: string;
+}
 
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);

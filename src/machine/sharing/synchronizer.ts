@@ -2,23 +2,14 @@ import { isRefusal, retryOf } from "../../contract/errors.ts";
 import { syncHintEveryMs } from "../../contract/sync.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { within, type Platform, nodePlatform } from "../../coordinator-client/edge/platform.ts";
+import { within, nodePlatform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { fullJitter } from "../../shared/async-work.ts";
 import { err } from "../../shared/result.ts";
 import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
-import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
-
-export interface SynchronizerOptions {
-  readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "setTimer" | "random" | "clock">;
-  readonly connect: Connect;
-  readonly onPulled: OnPulled;
-}
-
-/** Called after each pull, with the workspace and the id of this device. */
-type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
+import { SyncRound, type RoundOptions, type SyncReport } from "./sync-round.ts";
+import type { Connect, OnPulled, SynchronizerOptions } from "./sync-deps.ts";
 
 /** Poll interval in ms while not joined, or after a user's error. */
 const idlePollEveryMs = 2_000;

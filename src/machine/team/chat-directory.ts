@@ -2,9 +2,7 @@ import type { Chat } from "../../contract/chats.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
 import type { Life } from "../../contract/work-state.ts";
 import type { Json } from "../../contract/values.ts";
-import type { OpenedLink } from "../../coordinator-client/client.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import type { OpenedLink, CoordinatorClient } from "../../coordinator-client/client.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
@@ -18,7 +16,6 @@ import { shortSessionId } from "../sessions/session-identity.ts";
 import { type EnvelopeSubject, open, seal } from "../sharing/envelope.ts";
 import { findProject, checkoutKey } from "../sharing/find-project.ts";
 import { type KeyRing, readKeys } from "../sharing/key-ring.ts";
-import type { Holdings } from "./holdings.ts";
 
 /** Plain names on one machine; at an edge keyed hashes, the rest sealed. */
 export interface Naming {
@@ -219,21 +216,4 @@ export class ChatDirectory {
 /** Untrusted text in a line of SHIM's own. */
 function toLabel(text: string): string {
   return oneLine(redact(text).text.replaceAll(/["<>`]/g, " "), maxNameChars);
-}
-
-/** A chat in a team, as its parts see it. */
-export interface ChatParts {
-  readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly link: CoordinatorClient;
-  readonly directory: ChatDirectory;
-  readonly holdings: Holdings;
-  readonly sessionId: string;
-  readonly workspace: string;
-  /** False: an edge's operator could read what is sent in clear. */
-  readonly isLocal: boolean;
-  /** Whether heartbeats for its tasks are honest. */
-  readonly isActive: () => boolean;
-  /** Aborted: the chat is no longer served by this process. */
-  readonly signal: AbortSignal;
 }

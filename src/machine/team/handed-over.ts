@@ -1,6 +1,6 @@
 import { isTransient, type Failure } from "../../contract/errors.ts";
 import type { Held } from "../../contract/machine/handover.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { heldNames } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -14,8 +14,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as news from "../sessions/news.ts";
 import * as spending from "../usage/task-spending.ts";
-import type { ChatParts } from "./chat-directory.ts";
-import { dropHeld, listHeld, type Holding } from "./holdings.ts";
+import { type ChatParts, dropHeld, listHeld, type Holding } from "./holdings.ts";
 import type { Outbox, SendResult } from "./messages.ts";
 
 export type HeldTask = Holding<"claim">;

@@ -12,7 +12,25 @@ import type { RowOf } from "../../shared/table.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import { teamHoldings, type HeldBodies } from "../../store/team-tables.ts";
 import * as news from "../sessions/news.ts";
-import type { ChatParts } from "./chat-directory.ts";
+import type { ChatDirectory } from "./chat-directory.ts";
+import type { CoordinatorClient } from "../../coordinator-client/client.ts";
+
+/** A chat in a team, as its parts see it. */
+export interface ChatParts {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly link: CoordinatorClient;
+  readonly directory: ChatDirectory;
+  readonly holdings: Holdings;
+  readonly sessionId: string;
+  readonly workspace: string;
+  /** False: an edge's operator could read what is sent in clear. */
+  readonly isLocal: boolean;
+  /** Whether heartbeats for its tasks are honest. */
+  readonly isActive: () => boolean;
+  /** Aborted: the chat is no longer served by this process. */
+  readonly signal: AbortSignal;
+}
 
 type Kind = keyof HeldBodies;
 type Row = RowOf<typeof teamHoldings>;

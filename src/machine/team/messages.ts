@@ -10,7 +10,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
 import * as news from "../sessions/news.ts";
-import type { ChatParts } from "./chat-directory.ts";
+import type { ChatParts } from "./holdings.ts";
 
 /** Contains what makes the call take effect once (claim, request id); the sender is added later. */
 type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;

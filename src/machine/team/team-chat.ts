@@ -1,10 +1,10 @@
 import { teamChats } from "../../store/team-tables.ts";
 import { waitingProgress } from "../../contract/chat-state.ts";
 import { Id } from "../../contract/values.ts";
-import { statusReporter, type ReportStatus, type HintKind } from "../../coordinator-client/coordinator-client.ts";
+import { statusReporter, type ReportStatus } from "../../coordinator-client/coordinator-client.ts";
+import type { HintKind, OpenedLink } from "../../coordinator-client/client.ts";
 import { newId, within } from "../../coordinator-client/edge/platform.ts";
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
-import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { nameOf as nameOfWorkspace } from "../../coordinator-client/edge-config.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -17,11 +17,11 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { isDead } from "../recovery/incomplete/detect.ts";
 import { acquireLease } from "../recovery/incomplete/session-lease.ts";
-import type { ChatDirectory, ChatParts, Naming } from "./chat-directory.ts";
+import type { ChatDirectory, Naming } from "./chat-directory.ts";
+import { type ChatParts, forgetHeld, type Holding, Leadership } from "./holdings.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims, TaskClaims } from "./held-claims.ts";
 import { settleHandedOver } from "./handed-over.ts";
-import { forgetHeld, type Holding, Leadership } from "./holdings.ts";
 import { messageInbox, countQueued, Outbox } from "./messages.ts";
 import {
   attestDeath,

@@ -7,8 +7,9 @@ import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { type AttemptOptions, ClientAttempt } from "../worker/client/client-attempt.ts";
-import type { ClientWork, Model } from "../worker/client/client-run.ts";
 import {
+  type ClientWork,
+  type Model,
   logFailure,
   sessionsIn,
   type Continuation,

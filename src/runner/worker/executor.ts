@@ -6,7 +6,15 @@ import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Ran, Route, TierCounts } from "../../contract/model-routes.ts";
-import type { InputWork } from "./task-inputs.ts";
+
+/** Work of another task, as its result names it. */
+export interface InputWork {
+  readonly task: number;
+  /** The branch may be in another repository. */
+  readonly branch: string;
+  readonly commit: string;
+  readonly machine: string | null;
+}
 
 /** Part of the task's result. */
 export interface CommittedWork {

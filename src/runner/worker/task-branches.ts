@@ -14,8 +14,8 @@ import {
   openRepository,
   type UserRepository,
 } from "../../snapshots/user-repository.ts";
-import { TaskFolderError } from "./executor.ts";
-import { describeCommit, fetchMissing, readInputWork, type GetTask, type InputWork } from "./task-inputs.ts";
+import { TaskFolderError, type InputWork } from "./executor.ts";
+import { describeCommit, fetchMissing, readInputWork, type GetTask } from "./task-inputs.ts";
 
 type Task = OutputOf<"tasks.get">;
 

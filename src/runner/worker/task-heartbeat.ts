@@ -4,7 +4,7 @@ import type { Json } from "../../contract/values.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Ran, Route } from "../../contract/model-routes.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "../../coordinator-client/client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
 import { elapsedMs, marginMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";

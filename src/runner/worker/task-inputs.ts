@@ -7,17 +7,8 @@ import type { Result } from "../../shared/result.ts";
 import { GitError, type Git } from "../../snapshots/git.ts";
 import { mergeWork, type Conflict } from "../../snapshots/commit-work.ts";
 import { fetchCommit, findCommit, gitInFolder } from "../../snapshots/user-repository.ts";
-import { TaskFolderError, type MergedInputs } from "./executor.ts";
-import type { WorktreeOptions } from "./worktrees.ts";
-
-/** Work of another task, as its result names it. */
-export interface InputWork {
-  readonly task: number;
-  /** The branch may be in another repository. */
-  readonly branch: string;
-  readonly commit: string;
-  readonly machine: string | null;
-}
+import { TaskFolderError, type MergedInputs, type InputWork } from "./executor.ts";
+import type { WorkDeps } from "./machine-deps.ts";
 
 export type GetTask = (
   input: InputOf<"tasks.get">,
@@ -105,7 +96,7 @@ interface MergedStart {
  * @throws {TaskFolderError} for a conflict; for a missing commit
  */
 export async function startWithInputs(
-  { env, now, inputs }: Pick<WorktreeOptions, "env" | "now" | "inputs">,
+  { env, now, inputs }: Pick<WorkDeps, "env" | "now"> & { readonly inputs: InputSettings },
   { folder, repository, task }: { readonly folder: string; readonly repository: string; readonly task: number },
   start: string,
   works: readonly InputWork[],

@@ -1,12 +1,12 @@
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import {
   pauseBeforeRetry,
-  type CoordinatorClient,
   statusReporter,
   type ReportStatus,
   claimer,
   type Claim,
 } from "../../coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "../../coordinator-client/client.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type Failure } from "../../contract/errors.ts";
 import type { Health } from "../../contract/chats.ts";

@@ -33,9 +33,16 @@ import {
   type RemovalDeps,
   type WorkRecord,
 } from "../../snapshots/worktrees.ts";
-import { noMergedInputs, type FinishedWork, type MergedInputs, type TaskFolder, type TaskFolders } from "./executor.ts";
+import {
+  noMergedInputs,
+  type FinishedWork,
+  type MergedInputs,
+  type TaskFolder,
+  type TaskFolders,
+  type InputWork,
+} from "./executor.ts";
 import type { WorkDeps } from "./machine-deps.ts";
-import { startWithInputs, type InputSettings, type InputWork } from "./task-inputs.ts";
+import { startWithInputs, type InputSettings } from "./task-inputs.ts";
 
 export interface WorktreeOptions extends WorkDeps {
   readonly inputs: InputSettings;

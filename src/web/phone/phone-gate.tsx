@@ -8,8 +8,17 @@ import { Trouble } from "../parts/pieces.tsx";
 import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, pairingTrouble, phoneName } from "./pair.ts";
 import { browserDeps, PhoneBackend } from "./phone-backend.ts";
 import { endPush, registerWorker } from "./push.ts";
-import type { PhoneStart } from "./start-phone.ts";
 import { forget, keep, read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
+
+/** Everything that this browser has kept, and the link that it was opened by. */
+export interface PhoneStart {
+  /** Fragment of the link, which has left the address. */
+  readonly fragment: string | null;
+  readonly pairing: BegunPairing | null;
+  readonly phone: StoredPhone | null;
+  /** Name of the machine whose pairing is over. */
+  readonly ended: string | null;
+}
 
 type Shown =
   | { readonly kind: "pairing"; readonly start: PhoneStart }

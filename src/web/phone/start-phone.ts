@@ -1,15 +1,6 @@
 import type { ComponentType } from "preact";
-import { read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
-
-/** Everything that this browser has kept, and the link that it was opened by. */
-export interface PhoneStart {
-  /** Fragment of the link, which has left the address. */
-  readonly fragment: string | null;
-  readonly pairing: BegunPairing | null;
-  readonly phone: StoredPhone | null;
-  /** Name of the machine whose pairing is over. */
-  readonly ended: string | null;
-}
+import { read } from "./stored-phone.ts";
+import type { PhoneStart } from "./phone-gate.tsx";
 
 /** @returns what a phone shows without its machine; null: this browser is no paired phone */
 export async function startPhone(): Promise<ComponentType | null> {

@@ -5,7 +5,7 @@ import { pathsIn } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
-import { backUp } from "#src/store/backup.ts";
+import { backUp } from "#src/store/copy-store.ts";
 import { setAside } from "#src/store/repair.ts";
 import type { DriverName } from "#src/store/driver.ts";
 import { forget, purge } from "#src/machine/keeping/forget.ts";

@@ -1,5 +1,5 @@
 import type { InventedSession } from "#harness/clients/invented-sessions.ts";
-import type { Runtime } from "#src/runtime/runtime.ts";
+import { type Runtime, storeDurations } from "#src/runtime/runtime.ts";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
@@ -14,7 +14,6 @@ import { capture } from "#src/machine/checkpoints/capture.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import type { Processes } from "#src/platform/processes.ts";
-import { storeDurations } from "#src/runtime/durations.ts";
 import { type EdgeConfig, readEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";

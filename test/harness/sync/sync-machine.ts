@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import type { Call } from "#src/coordinator-client/coordinator-client.ts";
+import type { Call } from "#src/coordinator-client/edge/calls.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import { pathsIn } from "#src/platform/paths.ts";
@@ -17,8 +17,16 @@ import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { column } from "#harness/store/store-test.ts";
-import { contents, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
-import { makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import {
+  contents,
+  git,
+  GIT_ENV,
+  HOST,
+  LIMITS,
+  makeProject,
+  temporaryFolder,
+  write,
+} from "#harness/machine/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";

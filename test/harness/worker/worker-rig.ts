@@ -1,10 +1,9 @@
 import { expect, onTestFinished, vi } from "vitest";
 import type { Json } from "#src/contract/values.ts";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import { type CoordinatorClient, WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup, WorkerEvent } from "#src/runner/worker/attempt.ts";
 import type { Executor, RunOutcome, TaskRun, FinishedWork, TaskFolder } from "#src/runner/worker/executor.ts";
-import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { WorkerAutomation, type WorkerOptions } from "#src/runner/worker/worker-automation.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";

@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { Io } from "#src/cli/io.ts";
-import { backUp } from "#src/store/backup.ts";
+import { backUp } from "#src/store/copy-store.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";

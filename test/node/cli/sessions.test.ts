@@ -18,7 +18,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { record } from "#src/machine/signals/crashes.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { backUp } from "#src/store/backup.ts";
+import { backUp } from "#src/store/copy-store.ts";
 import * as notices from "#src/store/notices.ts";
 import { isPaused, pause } from "#src/store/pause.ts";
 

@@ -6,7 +6,7 @@ import { openLocalCoordinator, WorkspaceClient } from "#src/coordinator-client/c
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
-import { backUp } from "#src/store/backup.ts";
+import { backUp } from "#src/store/copy-store.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Store } from "#src/store/store.ts";
 import { CallLostError } from "#src/runtime/runtime.ts";

@@ -1,7 +1,14 @@
 import { expect, it } from "vitest";
 import { expressionsOf, faultOf } from "../../../scripts/check-expressions.ts";
 import { arrowFaults, clientFaults, commentFaults } from "../../../scripts/check-source.ts";
-import { folderCycles, namingFaults, runningFaults, waitFaults } from "../../../scripts/check-source.ts";
+import {
+  cycleFaults,
+  fileCycles,
+  folderCycles,
+  namingFaults,
+  runningFaults,
+  waitFaults,
+} from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -27,6 +34,25 @@ it("folders that import each other are a cycle, also over a third one; an entry 
   ]);
   expect(folderCycles(imports)).toEqual([["a", "b", "c"]]);
   expect(folderCycles(new Map([["d/five.ts", ["a/one.ts"]]]))).toEqual([]);
+});
+
+it("files that import each other are a cycle, types too; of the known ones each that has left is named", () => {
+  const imports = new Map([
+    ["a/one.ts", ["a/two.ts"]],
+    ["a/two.ts", ["b/three.ts"]],
+    ["b/three.ts", ["a/one.ts", "b/four.ts"]],
+    ["b/four.ts", ["b/five.ts"]],
+    ["b/five.ts", ["b/four.ts"]],
+  ]);
+  const cycles = fileCycles(imports);
+  expect(cycles).toEqual([
+    ["a/one.ts", "a/two.ts", "b/three.ts"],
+    ["b/five.ts", "b/four.ts"],
+  ]);
+  expect(cycleFaults(cycles, new Set(["b/four.ts", "b/five.ts", "b/six.ts"]))).toEqual([
+    "files that import each other: a/one.ts, a/two.ts, b/three.ts",
+    "b/six.ts: is in no cycle any more; take it out of knownCycles",
+  ]);
 });
 
 it("a comment that is too wide, begins with a pronoun or has a banned word is a fault; code and directives are none", () => {

@@ -13,7 +13,7 @@ import { expect } from "vitest";
 import { addSession, driver, found, openStore, T0, tempHome, tempStore } from "#harness/store/store-test.ts";
 import { it } from "#harness/store/store-fixtures.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import { backUp } from "#src/store/backup.ts";
+import { backUp } from "#src/store/copy-store.ts";
 import { epochOf } from "#src/store/meta.ts";
 import * as notices from "#src/store/notices.ts";
 import { NeedsHostError } from "#src/store/store-error.ts";

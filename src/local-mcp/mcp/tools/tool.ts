@@ -1,7 +1,7 @@
 import type { Failure } from "../../../contract/errors.ts";
 import type * as z from "zod";
 import type { teamTools, machineTools } from "../../../contract/tools.ts";
-import type { Call } from "../../../coordinator-client/coordinator-client.ts";
+import type { Call } from "../../../coordinator-client/edge/calls.ts";
 import type { Session } from "../../../machine/sessions/sessions.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { redactJson } from "../../../redaction/redact.ts";

@@ -1,6 +1,7 @@
 import type { Chat } from "../../../contract/chats.ts";
-import type { OpenedLink } from "../../../coordinator-client/client.ts";
-import { type Call, type CoordinatorClient, fetchPages } from "../../../coordinator-client/coordinator-client.ts";
+import type { OpenedLink, CoordinatorClient } from "../../../coordinator-client/client.ts";
+import { fetchPages } from "../../../coordinator-client/coordinator-client.ts";
+import type { Call } from "../../../coordinator-client/edge/calls.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import type { Takeover } from "../../../store/sync-tables.ts";

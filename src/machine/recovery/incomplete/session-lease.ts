@@ -1,5 +1,5 @@
 import { isTransient, type Failure } from "../../../contract/errors.ts";
-import type { CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "../../../coordinator-client/client.ts";
 import { age } from "../../../shared/format.ts";
 import { err, ok, fail, type Result } from "../../../shared/result.ts";
 

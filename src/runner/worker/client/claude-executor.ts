@@ -9,8 +9,7 @@ import { bandOf, chooseRoute, escalate, hasHigherTier, analyzeTask } from "../..
 import { runProgram } from "../../../platform/run-program.ts";
 import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
 import { type AttemptOptions, type Choice, ClientAttempt, type Limits } from "./client-attempt.ts";
-import type { ClientWork } from "./client-run.ts";
-import { buildPrompt } from "./continuation.ts";
+import { type ClientWork, buildPrompt } from "./continuation.ts";
 
 /** A program and its arguments. */
 export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));

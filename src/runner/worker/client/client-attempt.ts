@@ -25,18 +25,18 @@ import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import { isRecord } from "../../../shared/json-fields.ts";
 import { failed, type RunOutcome } from "../executor.ts";
+import { type ClientEnd, ClientRun, type ClientRunOptions, type RunDeps, findReachedLimit } from "./client-run.ts";
 import {
-  type ClientEnd,
-  ClientRun,
-  type ClientRunOptions,
   type ClientWork,
   type Model,
-  type RunDeps,
-  findReachedLimit,
-} from "./client-run.ts";
+  chooseContinuation,
+  type Continuation,
+  sessionToContinue,
+  takeOver,
+  toCheckpoint,
+} from "./continuation.ts";
 import { isFull, isMachineTrouble, judge, type Judged } from "./judge-run.ts";
 import { drivenCommand, otherCommand } from "./command.ts";
-import { chooseContinuation, type Continuation, sessionToContinue, takeOver, toCheckpoint } from "./continuation.ts";
 import { type ClientDeps } from "../machine-deps.ts";
 
 export interface AttemptOptions extends ClientDeps, RunDeps {

@@ -1,4 +1,3 @@
-import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import {
   totalTokens,
   type EndEvent,
@@ -8,16 +7,14 @@ import {
 } from "../../../clients/adapter/run-output.ts";
 import type { UsageLimit } from "../../../contract/config.ts";
 import { type RemainingBudget, type Usage, sum } from "../../../contract/budgets.ts";
-import type { Json } from "../../../contract/values.ts";
 import type { Route } from "../../../contract/model-routes.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { programEnv, type runProgram, type Program, type ProgramExit } from "../../../platform/run-program.ts";
 import { redactAndClip } from "../../../redaction/bounded-text.ts";
-import type { TaskRun } from "../executor.ts";
 import type { ClientDeps } from "../machine-deps.ts";
 import type { ClientCommand } from "./command.ts";
-import { type Continuation, toCheckpoint } from "./continuation.ts";
+import { toCheckpoint, type ClientWork } from "./continuation.ts";
 
 const noTokens: ResponseTokens = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
@@ -138,33 +135,6 @@ class RunState {
     else if (kind === "tool") this.lastText = "";
     else if (kind === "text") this.lastText = event.isPart ? this.lastText + event.text : event.text;
   }
-}
-
-/** Model that a client is run with, where it is not the one of the settings. */
-export type Model = Pick<Route, "model" | "effort">;
-
-/** Work of a client, and where the news of it goes. */
-export interface ClientWork extends Pick<
-  TaskRun,
-  "folder" | "signal" | "budgetLeft" | "onUsage" | "onProgress" | "onCheckpoint" | "onOutput" | "onModel"
-> {
-  /** Checkpoint of the run before. */
-  readonly checkpoint: Json;
-  /** Beginning of a session that it may continue; null: of each that the checkpoint names. */
-  readonly opening: string | null;
-  /** Client that does it, in sessions of SHIM's choice. */
-  readonly client: ClientAdapter;
-  readonly program: string;
-  /** Names of further variables of the environment that a client gets. */
-  readonly env: readonly string[];
-  /** Variables and their values that it gets besides. */
-  readonly variables: Readonly<Record<string, string>>;
-  /** @param model null: the usual one */
-  readonly argsOf: (model: Model | null) => readonly string[];
-  readonly promptOf: (continuation: Continuation) => string;
-  /** A session is about to begin. */
-  readonly onStart?: (session: string, how: string) => void;
-  readonly onEnd?: (session: string) => Promise<void>;
 }
 
 /** How clients are run here. */

@@ -13,9 +13,8 @@ import { digest } from "../../../machine/sessions/entries.ts";
 import type { Launch } from "../../../platform/shim-command.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../../platform/private-files.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import type { ClientWork } from "./client-run.ts";
+import type { ClientWork, Continuation } from "./continuation.ts";
 import type { ClientDeps } from "../machine-deps.ts";
-import type { Continuation } from "./continuation.ts";
 
 /** How a client is started. */
 export interface ClientCommand {

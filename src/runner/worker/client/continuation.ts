@@ -21,7 +21,35 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { FailedTests } from "../command-executor.ts";
 import type { MergedInputs, TaskRun } from "../executor.ts";
 import type { ClientDeps } from "../machine-deps.ts";
-import type { ClientWork } from "./client-run.ts";
+import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
+import type { Route } from "../../../contract/model-routes.ts";
+
+/** Model that a client is run with, where it is not the one of the settings. */
+export type Model = Pick<Route, "model" | "effort">;
+
+/** Work of a client, and where the news of it goes. */
+export interface ClientWork extends Pick<
+  TaskRun,
+  "folder" | "signal" | "budgetLeft" | "onUsage" | "onProgress" | "onCheckpoint" | "onOutput" | "onModel"
+> {
+  /** Checkpoint of the run before. */
+  readonly checkpoint: Json;
+  /** Beginning of a session that it may continue; null: of each that the checkpoint names. */
+  readonly opening: string | null;
+  /** Client that does it, in sessions of SHIM's choice. */
+  readonly client: ClientAdapter;
+  readonly program: string;
+  /** Names of further variables of the environment that a client gets. */
+  readonly env: readonly string[];
+  /** Variables and their values that it gets besides. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** @param model null: the usual one */
+  readonly argsOf: (model: Model | null) => readonly string[];
+  readonly promptOf: (continuation: Continuation) => string;
+  /** A session is about to begin. */
+  readonly onStart?: (session: string, how: string) => void;
+  readonly onEnd?: (session: string) => Promise<void>;
+}
 
 type MachineDeps = Pick<ClientDeps, "runtime" | "call">;
 

@@ -2,10 +2,18 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { InstalledTool, Parsed, ProjectView, ToolName, ToolOutput } from "#src/code/analysis/adapter.ts";
+import type { InstalledTool, Parsed, ProjectView, ToolOutput } from "#src/code/analysis/adapter.ts";
+import {
+  type ToolName,
+  compareWithBaseline,
+  mergeFindings,
+  toBaseline,
+  withFingerprints,
+  type Finding,
+  type MergedFinding,
+  type RawFinding,
+} from "#src/code/analysis/finding.ts";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
-import { compareWithBaseline, mergeFindings, toBaseline, withFingerprints } from "#src/code/analysis/finding.ts";
-import type { Finding, MergedFinding, RawFinding } from "#src/code/analysis/finding.ts";
 import { countTotals, findHotspots, Report, ToolRun, toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
 
 /**

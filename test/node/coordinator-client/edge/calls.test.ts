@@ -1,6 +1,6 @@
 import type { Failure } from "#src/contract/errors.ts";
 import { callUntilAnswered, statusReporter } from "#src/coordinator-client/coordinator-client.ts";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/client.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";

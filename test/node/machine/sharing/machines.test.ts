@@ -3,7 +3,7 @@ import * as devices from "#src/machine/sharing/device.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
 import * as notices from "#src/store/notices.ts";
 import { expect, it } from "vitest";
-import { backUp } from "#src/store/backup.ts";
+import { backUp } from "#src/store/copy-store.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import * as journal from "#src/machine/sessions/journal.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/client.ts";
 import { ChatDirectory, createNaming } from "#src/machine/team/chat-directory.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -8,7 +8,7 @@ import { lateTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { teamChats } from "#src/store/team-tables.ts";
 import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/client.ts";
 import { Holdings, type Holder } from "#src/machine/team/holdings.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { stateText } from "#src/contract/chat-state.ts";
