@@ -118,6 +118,8 @@ it("an undo names each file that the turn may have touched and that is not as be
 });
 
 it("in 1,000 histories no law of undo is broken @night", { timeout: 7_200_000 }, async () => {
-  const property = fc.asyncProperty(histories, async (one) => expect(await breachesOf(one)).toEqual([]));
+  const property = fc.asyncProperty(histories, async (one) => {
+    expect(await breachesOf(one)).toEqual([]);
+  });
   await fc.assert(property, { numRuns: 1_000 / count });
 });
