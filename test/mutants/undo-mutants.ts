@@ -68,7 +68,7 @@ export const undoMutants: readonly Mutant[] = [
     'const ready = back.filter((one) => isAt(now, one, "before"));',
     "const ready = back.map((one) => ({ ...one, before: entries.get(one.path) ?? null }));",
   ]),
-  defect(19, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
+  defect(31, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
     'if (reason !== undefined) return { is: "unknown", reason };',
     "",
   ]),

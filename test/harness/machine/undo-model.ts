@@ -147,7 +147,7 @@ export class UndoModel {
   }
 
   /** Does the changes, and notes whose they are. */
-  #act(by: Entry["by"], turn: number, changes: readonly Change[], isDoubtful = false): void {
+  #act(by: Entry["by"], turn: number, changes: readonly Change[], isDoubtful = false, hasImage = false): void {
     const { project } = this.#rig;
     for (const change of changes) {
       const before = treeOf(project);
@@ -158,7 +158,7 @@ export class UndoModel {
         const [from, to] = [stateIn(before, path), stateIn(after, path)];
         const mode = before.get(path)?.mode ?? null;
         const isLimit = this.#isCarried(path, by, change) || (by === "person" && to === null && this.#isUnseen());
-        this.#truth.note(path, { at: this.#at, by, turn, from, to, mode, isDoubtful, isLimit });
+        this.#truth.note(path, { at: this.#at, by, turn, from, to, mode, isDoubtful, hasImage, isLimit });
       }
     }
   }
@@ -222,7 +222,8 @@ export class UndoModel {
     await takeAwaited(runtime, 60_000);
     if (isFirst) turns.splice(-1, 1, { at: this.#at, ignored: this.#ignored() });
     this.#at += 1;
-    this.#act(chat, turns.length, call.changes, call.other === "runs" && edited === undefined);
+    const isEdit = edited !== undefined;
+    this.#act(chat, turns.length, call.changes, call.other === "runs" && !isEdit, isEdit && !call.isEndLost);
     if (call.isEndLost) this.#truth.isComplete = false;
     else claude.done(id, call.tool, input, edited === undefined ? undefined : { type: "update" });
     endOther();
@@ -305,8 +306,6 @@ export class UndoModel {
       Object.assign(runtime, { startJob: undefined });
     }
     const again = await undo(input);
-    if (process.env["ONLY"])
-      console.log("@AGAIN", JSON.stringify([again.prompt?.number, again.changes.length, again.left, again.refused]));
     const [first, second] = [shown?.prompt?.number, again.prompt?.number];
     if (first !== second) this.#broken("is not completed", `of prompt ${first}: the next one is of ${second}`);
     const staging = readdirSync(project).filter((name) => name.startsWith(".shim-undo-"));

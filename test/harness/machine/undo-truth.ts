@@ -18,6 +18,8 @@ export interface Entry {
   readonly mode: number | null;
   /** It may be another's, too. */
   readonly isDoubtful: boolean;
+  /** Of a call that named the path, before and after which SHIM read it. */
+  readonly hasImage: boolean;
   /** No reading can tell it from the chat's: a person's deletion beside a call, what a moved folder brings. */
   readonly isLimit: boolean;
 }
@@ -106,7 +108,8 @@ export class UndoTruth {
     if (one === undefined || last === undefined || one.from === last.to) return none;
     const back = { ...none, may: this.#statesBefore(path, chat, since, one), first, isOfOthers: false };
     if (back.may[1] === last.to) return back;
-    const isSeen = this.turns[chat][one.turn - 1]?.ignored.has(path) === false;
+    const isRead = this.turns[chat][one.turn - 1]?.ignored.has(path) === false;
+    const isSeen = isRead || entries.filter(isOwn).every(({ hasImage }) => hasImage);
     // Builds change what git ignores, so that it is not named.
     const isTouched = isIgnored !== true || (one.from !== null && isSeen);
     const author = this.#authorOf(entries.slice(first), chat);
