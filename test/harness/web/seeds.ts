@@ -87,7 +87,7 @@ export function seedFleet(home: CliHome): void {
     ],
   });
   const asks = { kind: "asks", for: "permission" } as const;
-  store.write((sql) => journal.append(sql, fleetIds.waits, home.now - 180_000, "asks", asks));
+  store.write((sql) => journal.append(sql, fleetIds.waits, home.now, "asks", asks));
   home.alive.add(1_002);
   addSession(home, {
     id: fleetIds.works,
