@@ -108,8 +108,7 @@ export class UndoTruth {
     if (one === undefined || last === undefined || one.from === last.to) return none;
     const back = { ...none, may: this.#statesBefore(path, chat, since, one), first, isOfOthers: false };
     if (back.may[1] === last.to) return back;
-    const isRead = this.turns[chat][one.turn - 1]?.ignored.has(path) === false;
-    const isSeen = isRead || entries.filter(isOwn).every(({ hasImage }) => hasImage);
+    const isSeen = this.#isSeen(path, chat, one.turn, entries.filter(isOwn));
     // Builds change what git ignores, so that it is not named.
     const isTouched = isIgnored !== true || (one.from !== null && isSeen);
     const author = this.#authorOf(entries.slice(first), chat);
@@ -117,6 +116,11 @@ export class UndoTruth {
     if (author === "doubtful") return { ...back, may: isNamed === true ? back.may : [], isTouched, isOfOthers };
     const isPlain = author === "own" && new Set(back.may).size === 1 && !this.isVague;
     return { ...back, must: isPlain && !this.#isGoneBeside(path, one, last), isTouched };
+  }
+
+  /** By the reading at the start of the turn, or by the calls that named the path. */
+  #isSeen(path: string, chat: Chat, turn: number, own: readonly Entry[]): boolean {
+    return this.turns[chat][turn - 1]?.ignored.has(path) === false || own.every(({ hasImage }) => hasImage);
   }
 
   #authorOf(entries: readonly Entry[], chat: Chat): "own" | "mixed" | "doubtful" | "others" {
