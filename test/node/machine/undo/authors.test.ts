@@ -10,21 +10,21 @@ import { takeAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { command, edit, lastCall, loseFiles, makeFolder, makes, read, reasons } from "#harness/machine/undo-works.ts";
 
-it.each([false, true])(
-  "what a person did after the chat's last call stays (files of its end are lost: %s)",
-  async (isLost) => {
-    const rig = anUndoRig({ a: "0\n", b: "0\n", "d/gone": "0\n", "e/c": "0\n" });
-    await rig.begin("one", makes(rig, "1", "a", "b", "d/gone", "e/made"));
-    rig.claude.stop();
-    if (isLost) loseFiles(rig);
-    makes(rig, "by hand", "a", "e/own").work();
-    rmSync(join(rig.project, "d/gone"));
-    const { changes, left } = await rig.undo();
-    expect(changes.map(({ path }) => path).toSorted()).toEqual(["b", "e/made"]);
-    expect(reasons(left)).toEqual({ a: lastCall, "d/gone": lastCall, "e/own": lastCall });
-    expect(read(rig, "a", "b", "e/own")).toEqual(["by hand\n", "0\n", "by hand\n"]);
-  },
-);
+it.each<[boolean, string]>([
+  [true, ""],
+  [false, " @night"],
+])("what a person did after the chat's last call stays (files of its end are lost: %s)%s", async (isLost) => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", "d/gone": "0\n", "e/c": "0\n" });
+  await rig.begin("one", makes(rig, "1", "a", "b", "d/gone", "e/made"));
+  rig.claude.stop();
+  if (isLost) loseFiles(rig);
+  makes(rig, "by hand", "a", "e/own").work();
+  rmSync(join(rig.project, "d/gone"));
+  const { changes, left } = await rig.undo();
+  expect(changes.map(({ path }) => path).toSorted()).toEqual(["b", "e/made"]);
+  expect(reasons(left)).toEqual({ a: lastCall, "d/gone": lastCall, "e/own": lastCall });
+  expect(read(rig, "a", "b", "e/own")).toEqual(["by hand\n", "0\n", "by hand\n"]);
+});
 
 it("what a person did after a call whose end was lost stays, and is taken back by its path", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
@@ -55,20 +55,20 @@ it("a file that a tool has changed whose end was lost is named", async () => {
   expect(reasons((await rig.undo()).left)).toEqual({ a: doubt });
 });
 
-it.each([false, true])(
-  "undo, redo and undo take the same back at once after the turn (its files are lost: %s)",
-  async (isLost) => {
-    const rig = anUndoRig({ a: "0\n", b: "0\n" });
-    await rig.begin("one", makes(rig, "1", "a", "new"));
-    rig.claude.stop();
-    if (isLost) loseFiles(rig);
-    for (const redo of [false, true, false]) {
-      const { changes, left } = await rig.undo({ redo });
-      expect([changes.length, left]).toEqual([2, []]);
-    }
-    expect([read(rig, "a"), existsSync(join(rig.project, "new"))]).toEqual([["0\n"], false]);
-  },
-);
+it.each<[boolean, string]>([
+  [true, ""],
+  [false, " @night"],
+])("undo, redo and undo take the same back at once after the turn (its files are lost: %s)%s", async (isLost) => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.begin("one", makes(rig, "1", "a", "new"));
+  rig.claude.stop();
+  if (isLost) loseFiles(rig);
+  for (const redo of [false, true, false]) {
+    const { changes, left } = await rig.undo({ redo });
+    expect([changes.length, left]).toEqual([2, []]);
+  }
+  expect([read(rig, "a"), existsSync(join(rig.project, "new"))]).toEqual([["0\n"], false]);
+});
 
 it("an earlier turn is undone after the next prompt, also where both ends wait for their files", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n" });
@@ -273,37 +273,40 @@ it("what the turn began to ignore is read all the same, and taken back", async (
   expect(read(rig, "notes.txt", ".gitignore")).toEqual(["mine\n", "\n"]);
 });
 
-it.each(["no git", "git", "git that ignores them", "git that ignores their folder", "a submodule"])(
-  "what a turn changed in repositories in the project is taken back (%s)",
-  async (above) => {
-    const ignored = { "git that ignores them": "in/child/\n", "git that ignores their folder": "in/\n" }[above] ?? "\n";
-    const rig = anUndoRig({ ".gitignore": ignored, a: "0\n" }, { isGit: above !== "no git" });
-    const { project } = rig;
-    const child = makeFolder(project, "in/child");
-    git(child, "init", "-q");
-    write(child, { x: "0\n", "deep/gone": "0\n", ".gitignore": "*.log\n" });
-    commitAll(child, "first");
-    write(child, { "old.log": "0\n", "new.log": "0\n" });
-    if (above === "a submodule") git(project, "add", "in/child");
-    const filesNow = (): Record<string, string> => contents(project, (path) => /(?:^|\/)\.git$/.test(path));
-    await rig.turn("first", makes(rig, "1", "a"));
-    const before = filesNow();
-    const work = command(() => {
-      write(child, { x: "1\n", made: "1\n", "old.log": "1\n", ".gitignore": "\n" });
-      rmSync(join(child, "deep"), { recursive: true });
-    });
-    await rig.turn("second", work);
-    const after = filesNow();
-    const { prompt, changes, left } = await rig.undo();
-    const names = [".gitignore", "deep/gone", "made", "x"].map((name) => `in/child/${name}`);
-    expect([prompt?.text, changes.map(({ path }) => path).toSorted()]).toEqual(["second", names]);
-    // They were ignored when the turn began.
-    expect(left.map(({ path }) => path).toSorted()).toEqual(["in/child/new.log", "in/child/old.log"]);
-    expect(filesNow()).toEqual({ ...before, "in/child/old.log": after["in/child/old.log"] });
-    await rig.undo({ redo: true });
-    expect(filesNow()).toEqual(after);
-  },
-);
+it.each<[string, string]>([
+  ["no git", ""],
+  ["git", ""],
+  ["git that ignores them", " @night"],
+  ["git that ignores their folder", ""],
+  ["a submodule", ""],
+])("what a turn changed in repositories in the project is taken back (%s)%s", async (above) => {
+  const ignored = { "git that ignores them": "in/child/\n", "git that ignores their folder": "in/\n" }[above] ?? "\n";
+  const rig = anUndoRig({ ".gitignore": ignored, a: "0\n" }, { isGit: above !== "no git" });
+  const { project } = rig;
+  const child = makeFolder(project, "in/child");
+  git(child, "init", "-q");
+  write(child, { x: "0\n", "deep/gone": "0\n", ".gitignore": "*.log\n" });
+  commitAll(child, "first");
+  write(child, { "old.log": "0\n", "new.log": "0\n" });
+  if (above === "a submodule") git(project, "add", "in/child");
+  const filesNow = (): Record<string, string> => contents(project, (path) => /(?:^|\/)\.git$/.test(path));
+  await rig.turn("first", makes(rig, "1", "a"));
+  const before = filesNow();
+  const work = command(() => {
+    write(child, { x: "1\n", made: "1\n", "old.log": "1\n", ".gitignore": "\n" });
+    rmSync(join(child, "deep"), { recursive: true });
+  });
+  await rig.turn("second", work);
+  const after = filesNow();
+  const { prompt, changes, left } = await rig.undo();
+  const names = [".gitignore", "deep/gone", "made", "x"].map((name) => `in/child/${name}`);
+  expect([prompt?.text, changes.map(({ path }) => path).toSorted()]).toEqual(["second", names]);
+  // They were ignored when the turn began.
+  expect(left.map(({ path }) => path).toSorted()).toEqual(["in/child/new.log", "in/child/old.log"]);
+  expect(filesNow()).toEqual({ ...before, "in/child/old.log": after["in/child/old.log"] });
+  await rig.undo({ redo: true });
+  expect(filesNow()).toEqual(after);
+});
 
 it("what a person made between two calls of a turn stays, also where a later turn has changed it", async () => {
   const rig = anUndoRig({ q: "0\n" });

@@ -18,7 +18,10 @@ function readAll(rig: UndoRig): (string | null)[] {
   return hiddenFiles.map((path) => (existsSync(join(rig.project, path)) ? (read(rig, path)[0] ?? "") : null));
 }
 
-it.each([true, false])("edits come back wherever the file is: undo, redo, undo (git: %s)", async (isGit) => {
+it.each<[boolean, string]>([
+  [true, ""],
+  [false, " @night"],
+])("edits come back wherever the file is: undo, redo, undo (git: %s)%s", async (isGit) => {
   const rig = aRig(isGit);
   chmodSync(join(rig.project, "../outside"), 0o600);
   await rig.turn("one", ...hiddenFiles.map((path) => edit(rig, path, "1\n")));

@@ -207,28 +207,28 @@ it("files come back with the rights that they had: from an undo, a redo, and a r
   for (const folder of [project, `${project}-copy`]) expect(rightsIn(folder, modes)).toEqual(modes);
 });
 
-it.each([0o644, 0o600])(
-  "a change of rights alone is undone, and no file is more open afterwards (most have %o)",
-  async (most) => {
-    const rig = anUndoRig({ key: "0\n", run: "0\n", other: "0\n", more: "0\n", last: "0\n" });
-    const { project } = rig;
-    const all = ["key", "run", "other", "more", "last"];
-    const before = Object.fromEntries(all.map((name) => [name, most]));
-    for (const name of all) chmodSync(join(project, name), most);
-    const after = { ...before, key: 0o640, run: 0o755, other: 0o666 };
-    await rig.turn(
-      "open them",
-      command(() => Object.entries(after).forEach(([name, mode]) => chmodSync(join(project, name), mode))),
-    );
-    rig.byHand(() => chmodSync(join(project, "other"), 0o604));
-    const { changes, left } = await rig.undo();
-    const since = "it was changed since, not by this chat";
-    expect([changes.map(({ path }) => path).toSorted(), reasons(left)]).toEqual([["key", "run"], { other: since }]);
-    expect(rightsIn(project, before)).toEqual({ ...before, other: 0o604 });
-    await rig.undo({ redo: true });
-    expect(rightsIn(project, before)).toEqual({ ...after, other: 0o604 });
-  },
-);
+it.each<[number, string]>([
+  [0o644, ""],
+  [0o600, " @night"],
+])("a change of rights alone is undone, and no file is more open afterwards (most have %o)%s", async (most) => {
+  const rig = anUndoRig({ key: "0\n", run: "0\n", other: "0\n", more: "0\n", last: "0\n" });
+  const { project } = rig;
+  const all = ["key", "run", "other", "more", "last"];
+  const before = Object.fromEntries(all.map((name) => [name, most]));
+  for (const name of all) chmodSync(join(project, name), most);
+  const after = { ...before, key: 0o640, run: 0o755, other: 0o666 };
+  await rig.turn(
+    "open them",
+    command(() => Object.entries(after).forEach(([name, mode]) => chmodSync(join(project, name), mode))),
+  );
+  rig.byHand(() => chmodSync(join(project, "other"), 0o604));
+  const { changes, left } = await rig.undo();
+  const since = "it was changed since, not by this chat";
+  expect([changes.map(({ path }) => path).toSorted(), reasons(left)]).toEqual([["key", "run"], { other: since }]);
+  expect(rightsIn(project, before)).toEqual({ ...before, other: 0o604 });
+  await rig.undo({ redo: true });
+  expect(rightsIn(project, before)).toEqual({ ...after, other: 0o604 });
+});
 
 it("rights that a turn takes from all files come back", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });

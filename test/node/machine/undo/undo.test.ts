@@ -66,7 +66,7 @@ async function undoKilled(
   Object.assign(runtime, { startJob: undefined });
 }
 
-it("an undo that was killed is completed by the next one, or taken back; so is a redo", async () => {
+it("an undo that was killed is completed by the next one, or taken back; so is a redo @night", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
   const contentsNow = (): string => read(rig, "a", "b").join("").replaceAll("\n", "");
   await rig.turn("both", makes(rig, "1", "a", "b"));
@@ -179,7 +179,10 @@ it("what was changed after the undo stays when the undo is taken back", async ()
   expect(read(rig, "a", "b")).toEqual(["by hand\n", "1\n"]);
 });
 
-it.each([-3_600_000, 31_536_000_000])("a jump of the clock by %d ms changes the order of no turns", async (jump) => {
+it.each<[number, string]>([
+  [-3_600_000, ""],
+  [31_536_000_000, " @night"],
+])("a jump of the clock by %d ms changes the order of no turns%s", async (jump) => {
   const rig = anUndoRig({ a: "0\n" });
   const { runtime, claude } = rig;
   await rig.turn("first", edit(rig, "a", "1\n"));
@@ -262,7 +265,10 @@ it("files of edits that no snapshot has come back: ignored ones and those outsid
   expect(read(rig, "../outside", "out", "a")).toEqual(["0\n", "0\n", "0\n"]);
 });
 
-it.each([true, false])("only what a command made or enlarged and no snapshot has is named (git: %s)", async (isGit) => {
+it.each<[boolean, string]>([
+  [true, ""],
+  [false, " @night"],
+])("only what a command made or enlarged and no snapshot has is named (git: %s)%s", async (isGit) => {
   const rig = anUndoRig({ a: "0\n", grown: "0\n", ".env.old": "TOKEN=0\n" }, { isGit });
   const { project } = rig;
   const large = "x".repeat(2_000_000);
