@@ -52,7 +52,7 @@ export type Finding = z.infer<typeof Finding>;
 /** A finding as a parser returns it. */
 export type RawFinding = Pick<Finding, "rule" | "level" | "file" | "range" | "message" | "symbol" | "related">;
 
-const lintTools: readonly string[] = ["eslint", "oxlint", "biome", "complexity"] satisfies ToolName[];
+export const lintTools: readonly string[] = ["eslint", "oxlint", "biome", "complexity"] satisfies ToolName[];
 
 /**
  * Rules of different tools that report the same thing. Rules of linters stand without their plugin,

@@ -6,7 +6,7 @@ import { isOnPath } from "../../platform/program-path.ts";
 import { claudeExecutor, ClaudeSettings, CommandWords } from "../../runner/worker/client/claude-executor.ts";
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
-import type { ToolName, Finding } from "../analysis/finding.ts";
+import { lintTools, type Finding } from "../analysis/finding.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
 import { reserveFiles, type Release } from "../transform/reserve-files.ts";
@@ -86,8 +86,6 @@ function decidedBefore({ runs }: ChangeOptions, isRetry: boolean): ReadonlySet<s
   return new Set([...rejected, ...offered].flatMap(({ fingerprints }) => fingerprints));
 }
 
-const linters: readonly string[] = ["oxlint", "biome", "eslint", "complexity"] satisfies ToolName[];
-
 /** A trial in a throwaway worktree shows which findings a fixer removes. */
 function findFixable(
   { deps, project, limitMs }: ChangeOptions,
@@ -103,8 +101,10 @@ function findFixable(
       const source = readFileSync(join(folder, one.file), "utf8");
       if (removeUnused(astGrep as AstGrep, one.file, source, [one]) !== source) fixable.set(one.fingerprint, "unused");
     }
-    const only = tools.filter(({ name, status }) => status === "ran" && linters.includes(name)).map(({ name }) => name);
-    const linted = inCode.filter(({ tool, fingerprint }) => linters.includes(tool) && !fixable.has(fingerprint));
+    const only = tools
+      .filter(({ name, status }) => status === "ran" && lintTools.includes(name))
+      .map(({ name }) => name);
+    const linted = inCode.filter(({ tool, fingerprint }) => lintTools.includes(tool) && !fixable.has(fingerprint));
     if (linted.length === 0 || only.length === 0) return { fixable, notes: [] };
     const { tree } = worktree;
     const request = {
