@@ -125,8 +125,6 @@ const knownCycles: ReadonlySet<string> = new Set([
   "src/machine/operations/reservation-handlers.ts",
   "src/machine/operations/team-handlers.ts",
   "src/machine/operations/workspace.ts",
-  "src/machine/sessions/awaited-run.ts",
-  "src/machine/sessions/requests.ts",
   "src/snapshots/file-entry.ts",
   "src/snapshots/file-modes.ts",
   "src/snapshots/path-state.ts",

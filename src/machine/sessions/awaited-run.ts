@@ -1,14 +1,14 @@
 import { shellCommandOf } from "../../clients/adapter/tools.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import type { Processes } from "../../platform/processes.ts";
 import type { AwaitedRun } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { AskedPermission } from "./requests.ts";
 import * as sessions from "./sessions.ts";
 
 /** @returns null: no command is asked for, or its client is not known */
 export function awaitedRun(
   { processes, store }: Pick<Runtime, "processes" | "store">,
-  { session, input }: AskedPermission,
+  { session, input }: { readonly session: string; readonly input: HookInput },
 ): AwaitedRun | null {
   const command = shellCommandOf(input.tool_name ?? "", input.tool_input)?.text;
   const client = store.read((sql) => sessions.get(sql, session), null)?.owner?.pid;
