@@ -373,6 +373,6 @@ export interface Committed<T> {
 }
 
 interface Written<T> extends Committed<T> {
-  /** Null where no row was changed. */
+  /** Number of the write; null where it changed no row. */
   readonly mark: Mark | null;
 }
