@@ -3,11 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../shared/error.ts";
 import { removeLeftovers } from "../platform/leftovers.ts";
-import { entryOnDisk, hasSameContent, rightsIn, statsOf } from "./file-entry.ts";
+import { entryOnDisk, hasSameContent, rightsIn, statsOf, type FileEntry } from "./file-entry.ts";
 import { diskPath, displayPath, run, userGit, type RawPath } from "./git.ts";
 import { copyFile } from "./staged-files.ts";
 import type { ExcludedFile } from "./selection.ts";
-import type { FileEntry } from "./path-state.ts";
 import type { UndoneFile } from "./undo-history.ts";
 
 /** A snapshot's files in a folder of their own, beside the project that they belong to. */

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { codeOf } from "../shared/error.ts";
-import type { FileEntry } from "./path-state.ts";
+
+/** Mode, with all rights, and object of a file, as git writes them; null: it was absent. */
+export type FileEntry = string | null;
 
 /** Id that git gives this content (gitformat-loose: "blob", the size, a zero byte, the content). */
 export function blobId(content: Buffer, format: "sha1" | "sha256"): string {

@@ -1,8 +1,7 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { asObject, listAt } from "../shared/json-fields.ts";
 import type { RawPath } from "./git.ts";
-import { entryWith } from "./file-entry.ts";
-import type { FileEntry } from "./path-state.ts";
+import { entryWith, type FileEntry } from "./file-entry.ts";
 import { readStats } from "./selection.ts";
 
 /** Stored. The rights of a project's files; git keeps one bit of them. */

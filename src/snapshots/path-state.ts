@@ -1,10 +1,8 @@
+import type { FileEntry } from "./file-entry.ts";
 import type { ChangeTimes, KnownModes } from "./file-modes.ts";
 import { leavesTree, type RawPath } from "./git.ts";
 import { submoduleReason } from "./selection.ts";
 import { submoduleMode } from "./work-tree.ts";
-
-/** Mode, with all rights, and object of a file, as git writes them; null: it was absent. */
-export type FileEntry = string | null;
 
 /**
  * A path as a reading of the project knows it. Only a listing that saw that nothing is there

@@ -1,5 +1,5 @@
 import { rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
-import type { FileEntry } from "./path-state.ts";
+import type { FileEntry } from "./file-entry.ts";
 
 /** @returns modes and objects of those paths that the commit has */
 export async function entriesAt(git: Git, commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, string>> {

@@ -1,17 +1,9 @@
 import { lstatSync } from "node:fs";
 import { displayPath, rawList, type RawPath } from "./git.ts";
 import { differences, entriesAt, pathsIn } from "./tree-entries.ts";
-import {
-  isEntry,
-  isSame,
-  Reading,
-  stateOf,
-  type Exclusions,
-  type FileEntry,
-  type FileImage,
-  type PathState,
-} from "./path-state.ts";
+import { isEntry, isSame, Reading, stateOf, type Exclusions, type FileImage, type PathState } from "./path-state.ts";
 import { authorOf, authorOfGone, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
+import type { FileEntry } from "./file-entry.ts";
 import { listAt } from "../shared/json-fields.ts";
 import { KnownModes, type ChangeTimes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";

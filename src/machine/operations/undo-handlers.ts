@@ -9,7 +9,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isChosen, toFileChange } from "../../snapshots/compare-files.ts";
 import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
-import type { FileEntry } from "../../snapshots/path-state.ts";
+import type { FileEntry } from "../../snapshots/file-entry.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
