@@ -1,7 +1,7 @@
 /** `npm run lint` runs it: names, comments and imports of `src`, and waits of `test`, that no linter checks. Prints each fault as `file:line: why`. */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { numbersPath, sizeFaults } from "./room-sizes.ts";
+import { numbersPath, roomOf, sizeFaults } from "./room-sizes.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -120,11 +120,6 @@ const knownCycles: ReadonlySet<string> = new Set([
   "src/local-mcp/host/operation-runner.ts",
   "src/local-mcp/host/phone-links.ts",
   "src/local-mcp/host/served-chat.ts",
-  "src/machine/operations/operation-context.ts",
-  "src/machine/operations/other-machines.ts",
-  "src/machine/operations/reservation-handlers.ts",
-  "src/machine/operations/team-handlers.ts",
-  "src/machine/operations/workspace.ts",
 ]);
 
 /** @param known files whose cycles are no fault while they last */
@@ -162,8 +157,11 @@ function importsOf(path: string, source: string): string[] {
 const surface = /^src\/(?:cli|web)\//;
 /** What opens, reads or changes state. */
 const authority = /^src\/(?:store|coordination|runtime|snapshots|redaction|coordinator-client|machine|local-mcp)\//;
-/** The interface of a host. */
-const open = "src/machine/operations/operation-context.ts";
+/** The interface of a host, and of the workspace that it has opened. */
+const open: ReadonlySet<string> = new Set([
+  "src/machine/context/operation-context.ts",
+  "src/machine/sharing/operations/workspace.ts",
+]);
 /** Files that make the host of a program. */
 const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts"]);
 
@@ -171,8 +169,13 @@ const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts"])
 const below: Readonly<Record<string, readonly string[]>> = rooms();
 
 function rooms(): Record<string, string[]> {
-  const machine = ["contract", "shared", "platform", "redaction", "store", "clients", "runtime", "learning"];
-  const local = [...machine, "pairing", "coordination", "coordinator-client", "snapshots", "installer"];
+  const local = [
+    ...["contract", "shared", "platform", "redaction", "store", "clients", "runtime", "learning"],
+    ...["pairing", "coordination", "coordinator-client", "snapshots", "installer"],
+  ];
+  const machine = [...["context", "sessions", "sharing", "recovery", "files", "team", "learning", "view"]].map(
+    (room) => `machine/${room}`,
+  );
   return {
     contract: [],
     shared: ["contract"],
@@ -190,11 +193,11 @@ function rooms(): Record<string, string[]> {
     snapshots: ["contract", "shared", "platform", "redaction", "store", "runtime"],
     installer: ["contract", "shared", "platform", "clients"],
     "coordinator-client": ["contract", "shared", "platform", "store", "runtime", "coordination"],
-    machine: local,
-    "local-mcp": [...local, "machine"],
-    runner: [...local, "machine", "local-mcp"],
-    code: [...local, "machine", "local-mcp", "runner"],
-    cli: [...local, "machine", "local-mcp", "runner", "code"],
+    ...Object.fromEntries(machine.map((room, index) => [room, [...local, ...machine.slice(0, index)]])),
+    "local-mcp": [...local, ...machine],
+    runner: [...local, ...machine, "local-mcp"],
+    code: [...local, ...machine, "local-mcp", "runner"],
+    cli: [...local, ...machine, "local-mcp", "runner", "code"],
   };
 }
 
@@ -202,15 +205,11 @@ function rooms(): Record<string, string[]> {
 export function arrowFaults(imports: ReadonlyMap<string, readonly string[]>): string[] {
   return [...imports].flatMap(([path, targets]) =>
     targets.flatMap((target) => {
-      const [from = "", to = ""] = [roomOf(path), roomOf(target)];
+      const [from, to] = [roomOf(path), roomOf(target)];
       if (from === to || below[from]?.includes(to)) return [];
       return [`${path}: imports ${target}; ${from} may import ${below[from]?.join(", ") || "no other room"}`];
     }),
   );
-}
-
-function roomOf(path: string): string | undefined {
-  return path.split("/")[1];
 }
 
 /** Modules by which a file starts a process, opens a socket or waits. */
@@ -220,12 +219,12 @@ const running =
 const runningCall = /(?<![.\w])(?<!async )(?:fetch|setTimeout|setInterval|setImmediate)\(/;
 /** Files of `machine` that run something, with what. */
 const runners: Readonly<Record<string, string>> = {
-  "src/machine/effects/probe.ts": "programs that say whether a command has had its effect",
-  "src/machine/keeping/forget.ts": "waits between two tries to empty the log of the store",
+  "src/machine/sessions/effects/probe.ts": "programs that say whether a command has had its effect",
+  "src/machine/view/keeping/forget.ts": "waits between two tries to empty the log of the store",
   "src/machine/learning/assignment-service.ts": "the program of an assignment service, with a limit of time",
   "src/machine/learning/review-schedule.ts": "a process of low priority that examines records",
-  "src/machine/rescue/client-files.ts": "lsof, which names the process that holds a file",
-  "src/machine/signals/observe.ts": "gives other chats a turn between two parts of a transcript",
+  "src/machine/recovery/rescue/client-files.ts": "lsof, which names the process that holds a file",
+  "src/machine/sessions/signals/observe.ts": "gives other chats a turn between two parts of a transcript",
 };
 
 /** What `machine` would run: it decides, and `local-mcp` runs. */
@@ -247,7 +246,7 @@ const namers: Readonly<Record<string, string>> = {
   "src/installer/hook-trust.ts": "Codex alone asks for trust in hooks",
   "src/local-mcp/doctor/machine-checks.ts": "Codex alone asks for trust in hooks",
   "src/learning/routing/tokens.ts": "models of these names",
-  "src/machine/text/neutralize.ts": "words that pretend to be a role in a conversation",
+  "src/machine/sessions/text/neutralize.ts": "words that pretend to be a role in a conversation",
 };
 
 /** Names of clients outside their folders; comments are not read. */
@@ -305,7 +304,7 @@ export function boundaryFaults(imports: ReadonlyMap<string, readonly string[]>):
   );
   return surfaces.flatMap(([path, targets]) =>
     targets
-      .filter((target) => authority.test(target) && target !== open)
+      .filter((target) => authority.test(target) && !open.has(target))
       .map((target) => `${path}: imports ${target}; a surface calls operations of a host instead`),
   );
 }

@@ -10,7 +10,7 @@ import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { Call } from "../../src/coordinator-client/edge/calls.ts";
 import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { nodePlatform } from "../../src/coordinator-client/edge/platform.ts";
-import * as checkpoints from "../../src/machine/checkpoints/checkpoints.ts";
+import * as checkpoints from "../../src/machine/sessions/checkpoints/checkpoints.ts";
 import * as sessions from "../../src/machine/sessions/sessions.ts";
 import { emptyState } from "../../src/machine/sessions/work-state.ts";
 import * as devices from "../../src/machine/sharing/device.ts";

@@ -1,6 +1,6 @@
 import type { JournalEntry } from "../../src/contract/journal.ts";
-import { life, newLife } from "../../src/machine/life/life.ts";
-import { isInTurn, standingOf } from "../../src/machine/life/questions.ts";
+import { life, newLife } from "../../src/machine/sessions/life/life.ts";
+import { isInTurn, standingOf } from "../../src/machine/sessions/life/questions.ts";
 
 const call = { id: "a", name: "Bash", input: "make" };
 

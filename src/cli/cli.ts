@@ -1,7 +1,8 @@
 import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Workspace, OperationContext, LoadedRuntime } from "../machine/operations/operation-context.ts";
+import type { OperationContext, LoadedRuntime } from "../machine/context/operation-context.ts";
+import type { Workspace } from "../machine/sharing/operations/workspace.ts";
 import { OperationRunner } from "../local-mcp/host/operation-runner.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";

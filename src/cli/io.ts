@@ -9,7 +9,7 @@ import { callsInProcess } from "../coordinator-client/client.ts";
 import { hostCalls, hostClientOf } from "../local-mcp/host-client/host-client.ts";
 import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
 import { systemSite } from "../local-mcp/host/operation-runner.ts";
-import type { SystemSite, LoadedRuntime, HostClient } from "../machine/operations/operation-context.ts";
+import type { SystemSite, LoadedRuntime, HostClient } from "../machine/context/operation-context.ts";
 import type { Log } from "../platform/log-file.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Runtime } from "../runtime/runtime.ts";

@@ -20,7 +20,7 @@ async function main(): Promise<void> {
 async function unstoredStatus(text: string): Promise<ChatStatus> {
   const [{ lastFailure }, { statusOf }, { systemRuntime }, { openNodeSqlite }] = await Promise.all([
     import("../local-mcp/host-client/reach-host.ts"),
-    import("../machine/operations/status-line.ts"),
+    import("../machine/view/status-line.ts"),
     import("../runtime/system-runtime.ts"),
     import("../store/driver-node-sqlite.ts"),
   ]);

@@ -8,7 +8,7 @@ import {
   itemFields,
   type PagedOperation,
 } from "../contract/operations.ts";
-import type { Workspace } from "../machine/operations/operation-context.ts";
+import type { Workspace } from "../machine/sharing/operations/workspace.ts";
 import { shellWord } from "../platform/shim-command.ts";
 import { findBadInput, badInputText } from "../shared/check-input.ts";
 import { isRecord } from "../shared/json-fields.ts";

@@ -35,10 +35,15 @@ export const mutants: readonly Mutant[] = [
     "else if (inodeOf(this.path) !== this.#inode) committed = done;",
     "else if (committed) committed = done;",
   ]),
-  defect(9, "src/machine/keeping/retention.ts", "a full store deletes the last checkpoint of a session to recover", [
-    "removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);",
-    "removeCheckpoints(sql, `seq <= ${newestSeqSql}`, [], step);",
-  ]),
+  defect(
+    9,
+    "src/machine/view/keeping/retention.ts",
+    "a full store deletes the last checkpoint of a session to recover",
+    [
+      "removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);",
+      "removeCheckpoints(sql, `seq <= ${newestSeqSql}`, [], step);",
+    ],
+  ),
   defect(11, "src/store/spool.ts", "an event that cannot be applied yet is deleted", [
     "    tryRename(begun, path);\n    throw error;",
     "    rmSync(begun, { force: true });\n    throw error;",
@@ -51,14 +56,16 @@ export const mutants: readonly Mutant[] = [
     '  if (hashOf(json) !== hash) throw new Error("the body does not match its hash");\n',
     "",
   ]),
-  defect(14, "src/machine/checkpoints/capture.ts", "a save forgets what another process has saved since", [
+  defect(14, "src/machine/sessions/checkpoints/capture.ts", "a save forgets what another process has saved since", [
     "if (last && cached?.checkpointId === last.id && cached.hash === last.hash) {",
     "if (last && cached) {",
   ]),
-  defect(18, "src/machine/checkpoints/checkpoints.ts", "a second tool runs while the turn's first files are saved", [
-    "coalesce(s.state, '') <> 'running'",
-    "1",
-  ]),
+  defect(
+    18,
+    "src/machine/sessions/checkpoints/checkpoints.ts",
+    "a second tool runs while the turn's first files are saved",
+    ["coalesce(s.state, '') <> 'running'", "1"],
+  ),
   defect(22, "src/machine/recovery/incomplete/detect.ts", "an offer stays with a chat that has died", [
     "chat.endedAt !== null || isDead(chat, processes, now)",
     "chat.endedAt !== null",
@@ -75,7 +82,7 @@ export const mutants: readonly Mutant[] = [
     "isEvent ? isOfRowAlone : hasNoRow",
     "hasNoRow",
   ]),
-  defect(27, "src/machine/transcripts/record-transcript.ts", "a prompt without its event is lost", [
+  defect(27, "src/machine/sessions/transcripts/record-transcript.ts", "a prompt without its event is lost", [
     "isOfSession(session, text, now)) recordPrompt(",
     "sessions.isFirstSeenResumed(session)) recordPrompt(",
   ]),
@@ -87,22 +94,28 @@ export const mutants: readonly Mutant[] = [
     'const reading = { formatOf, isDecoded: damage !== "not_utf8" };',
     "const reading = { formatOf, isDecoded: true };",
   ]),
-  defect(29, "src/machine/rescue/session-facts.ts", "a chat that lacks the calls of its results counts as whole", [
-    "unlinked: chain.unlinked ?? this.#withoutCalls(),",
-    "unlinked: chain.unlinked,",
-  ]),
+  defect(
+    29,
+    "src/machine/recovery/rescue/session-facts.ts",
+    "a chat that lacks the calls of its results counts as whole",
+    ["unlinked: chain.unlinked ?? this.#withoutCalls(),", "unlinked: chain.unlinked,"],
+  ),
   defect(29, "src/clients/claude-code/earlier-end.ts", "a file whose beginning is elsewhere counts as whole", [
     "return this.#first && (this.#hasStart || this.#isNoted) ?",
     "return this.#first ?",
   ]),
-  defect(35, "src/machine/effects/repeat-guard.ts", "a command that has perhaps run is repeated without a question", [
-    'return outcome === "done" || (outcome === "unknown" && !isOnce);',
-    'return outcome === "done";',
-  ]),
-  defect(35, "src/machine/checkpoints/capture.ts", "of a long chain of chats the newest effects are forgotten", [
-    ".slice(-maxEffects);",
-    ".slice(0, maxEffects);",
-  ]),
+  defect(
+    35,
+    "src/machine/sessions/effects/repeat-guard.ts",
+    "a command that has perhaps run is repeated without a question",
+    ['return outcome === "done" || (outcome === "unknown" && !isOnce);', 'return outcome === "done";'],
+  ),
+  defect(
+    35,
+    "src/machine/sessions/checkpoints/capture.ts",
+    "of a long chain of chats the newest effects are forgotten",
+    [".slice(-maxEffects);", ".slice(0, maxEffects);"],
+  ),
   defect(39, "src/machine/team/file-guard.ts", "the reservation of a folder holds for none of its files", [
     "const names = namesAbove(`file:${project}/${path}`).slice(0, maxNames);",
     "const names = [`file:${project}/${path}`];",
@@ -243,7 +256,7 @@ export const mutants: readonly Mutant[] = [
     "return Math.max(now.monotonic - since.monotonic, now.wall - since.wall);",
     "return now.monotonic - since.monotonic;",
   ]),
-  defect(83, "src/machine/keeping/retention.ts", "what waits for the network is deleted with its old session", [
+  defect(83, "src/machine/view/keeping/retention.ts", "what waits for the network is deleted with its old session", [
     "[crashes, teamChats, teamCalls, usageMessages, usageCosts]",
     "[crashes, teamChats, usageMessages, usageCosts]",
   ]),
@@ -326,7 +339,7 @@ export const mutants: readonly Mutant[] = [
     "facts.taking.claimant === claimant",
     'facts.taking.claimant !== ""',
   ]),
-  defect(118, "src/machine/handover/adopt.ts", "a hand-over is taken after its time", [
+  defect(118, "src/machine/team/handover/adopt.ts", "a hand-over is taken after its time", [
     "runtime.now() > until",
     "runtime.now() < 0",
   ]),
@@ -362,7 +375,7 @@ export const mutants: readonly Mutant[] = [
     "facts.claimant === null || facts.claimant === claimant",
     'facts.claimant !== ""',
   ]),
-  defect(135, "src/machine/operations/phone-handlers.ts", "a phone that was removed stays paired", [
+  defect(135, "src/machine/view/phone-handlers.ts", "a phone that was removed stays paired", [
     "file.phones.filter(({ id }) => id !== phone.id)",
     "[...file.phones]",
   ]),
@@ -374,7 +387,7 @@ export const mutants: readonly Mutant[] = [
     'if (this.#throttle.take(end, "usual", framesPerSecond, this.now()) !== null)',
     "if (frame.length < 0)",
   ]),
-  defect(134, "src/machine/operations/phone-handlers.ts", "a phone whose grant was lost stays paired here", [
+  defect(134, "src/machine/view/phone-handlers.ts", "a phone whose grant was lost stays paired here", [
     "change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));",
     "change(context, (file) => file);",
   ]),
@@ -382,12 +395,10 @@ export const mutants: readonly Mutant[] = [
     "return kinds.flatMap((kind) => pushReaders[kind](sql, runtime));",
     'return ["waits", "died", "done", "limit"].flatMap((kind) => pushReaders[kind as PushKind](sql, runtime));',
   ]),
-  defect(
-    138,
-    "src/machine/operations/request-handlers.ts",
-    "a phone allows what SHIM has its user asked in the terminal",
-    ["    if (reason !== null)\n", "    if (tool === reason)\n"],
-  ),
+  defect(138, "src/machine/view/request-handlers.ts", "a phone allows what SHIM has its user asked in the terminal", [
+    "    if (reason !== null)\n",
+    "    if (tool === reason)\n",
+  ]),
   defect(138, "src/runtime/permission-requests.ts", "a request is answered twice", [
     '    this.#end(held, "answered", { ...answer, outcome: "sent" });\n',
     "",
@@ -400,7 +411,7 @@ export const mutants: readonly Mutant[] = [
     "if (lossReasons.has(reason)) {",
     'if (lossReasons.has(reason) && reason === "deleted") {',
   ]),
-  defect(140, "src/machine/rescue/session-facts.ts", "a row that its client leaves out counts as read", [
+  defect(140, "src/machine/recovery/rescue/session-facts.ts", "a row that its client leaves out counts as read", [
     'else if (effect !== "read") this.#leaveOut(one.line, damage, row);',
     'else if (effect === "cut_off") this.#leaveOut(one.line, damage, row);',
   ]),
@@ -408,7 +419,7 @@ export const mutants: readonly Mutant[] = [
     "if (now === null || now === path) move(sql, other.path, path);",
     "if (now === path) move(sql, other.path, path);",
   ]),
-  defect(138, "src/machine/operations/request-handlers.ts", "a request is allowed of which a part was folded", [
+  defect(138, "src/machine/view/request-handlers.ts", "a request is allowed of which a part was folded", [
     'if (decision === "allow" && folded !== null && shown !== digest(text))',
     'if (decision === "allow" && folded !== null && shown === "")',
   ]),
@@ -433,11 +444,11 @@ export const mutants: readonly Mutant[] = [
     'if (session === "") permissions.end(id, "chat");',
   ]),
   ...undoMutants,
-  defect(20, "src/machine/life/life.ts", "a chat stands by the order in which its news arrived", [
+  defect(20, "src/machine/sessions/life/life.ts", "a chat stands by the order in which its news arrived", [
     ".toSorted((one, other) => one.at - other.at || one.seq - other.seq)",
     ".toSorted((one, other) => one.seq - other.seq)",
   ]),
-  defect(34, "src/machine/transcripts/record-calls.ts", "a refusal counts as the end of a dying client", [
+  defect(34, "src/machine/sessions/transcripts/record-calls.ts", "a refusal counts as the end of a dying client", [
     "    !isRefusal(error) &&",
     "",
   ]),

@@ -34,11 +34,11 @@ export const undoMutants: readonly Mutant[] = [
   ),
   defect(
     31,
-    "src/machine/checkpoints/changing-calls.ts",
+    "src/machine/sessions/checkpoints/changing-calls.ts",
     "a call whose end was lost counts as the one that changed all",
     ['id === running && known === Infinity ? "cut" : "unknown"', '"cut"'],
   ),
-  defect(31, "src/machine/undo/steps.ts", "a file that a tool has edited whose end was lost is not named", [
+  defect(31, "src/machine/files/steps.ts", "a file that a tool has edited whose end was lost is not named", [
     ' && calls.every(({ ending }) => ending === "own")',
     "",
   ]),
@@ -51,13 +51,13 @@ export const undoMutants: readonly Mutant[] = [
       "const all = ready;",
     ],
   ),
-  defect(32, "src/machine/undo/steps.ts", "a redo that was refused in part cannot be completed", [
+  defect(32, "src/machine/files/steps.ts", "a redo that was refused in part cannot be completed", [
     "AND later.detail ->> 'open' IS NULL",
     "",
   ]),
   defect(
     32,
-    "src/machine/operations/undo-handlers.ts",
+    "src/machine/files/undo-handlers.ts",
     "the redo of an undo that was completed later takes back a part of it",
     [
       "const changes = [...undoneIn(open).filter(({ path }) => !isOwn.has(path)), ...own.changes];",

@@ -6,7 +6,7 @@ import { aFleetPage, axeFaults, closeBrowser, go, openHome } from "#harness/web/
 import { seedExperiments } from "#harness/experiments/histories.ts";
 import { fleetIds, joinTeam, seedFleet, views } from "#harness/web/seeds.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { given } from "#harness/coordinator/peers.ts";
 

@@ -8,7 +8,7 @@ import {
 } from "../../contract/machine/operations.ts";
 import { type CallName, isOperation, operationNames, operations } from "../../contract/operations.ts";
 import type { Scope } from "../../contract/operation.ts";
-import type { Workspace } from "../../machine/operations/operation-context.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { counter } from "../../contract/values.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
-import type { Workspace } from "../../machine/operations/operation-context.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { oneLine, pluralize, progressText } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Cli, CommandResult } from "../cli.ts";

@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from "commander";
 import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
-import type { Workspace } from "../../machine/operations/operation-context.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { age } from "../../shared/format.ts";
 import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod";
 import { operations, type OutputOf } from "../../contract/operations.ts";
-import type { Workspace } from "../../machine/operations/operation-context.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { readFileLines } from "../../platform/data-files.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { parseJson } from "../../shared/json-fields.ts";

@@ -6,7 +6,7 @@ import { Option, type Command } from "commander";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/workspaces.ts";
-import type { Workspace } from "../../machine/operations/operation-context.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import type { Workspace } from "../../machine/operations/workspace.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { isOnPath } from "../../platform/program-path.ts";
 import { claudeExecutor, ClaudeSettings, CommandWords } from "../../runner/worker/client/claude-executor.ts";
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { OperationContext } from "../../machine/operations/operation-context.ts";
-import { withWorkspace } from "../../machine/operations/workspace.ts";
+import type { OperationContext } from "../../machine/context/operation-context.ts";
+import { withWorkspace } from "../../machine/sharing/operations/workspace.ts";
 import { LockedError, withLock } from "../../platform/process-lock.ts";
 import { mergeWorks, type MergedTask } from "../../runner/worker/task-branches.ts";
 import { taskDeps } from "../../runner/worker/tasks/task-type.ts";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { overlap } from "../../contract/resource-paths.ts";
 import type { Self } from "../../contract/values.ts";
-import { toLeasePaths } from "../../machine/operations/reservation-handlers.ts";
-import type { Workspace } from "../../machine/operations/workspace.ts";
+import { openProjectReservations, toLeasePaths } from "../../machine/team/operations/reservation-handlers.ts";
+import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { toResource } from "../../machine/team/file-reservations.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import type { RunOutcome } from "../../runner/worker/executor.ts";
@@ -36,7 +36,7 @@ export async function reserveFiles(
     named.map((path) => join(top, path)),
   );
   if (!leasePaths.ok) return refused(leasePaths.error);
-  const opened = await workspace.reservations(top, () => Promise.resolve(ok(self)));
+  const opened = await openProjectReservations(workspace, top, () => Promise.resolve(ok(self)));
   if (!opened.ok) return refused(opened.error);
   const { project, files: reservations, toOperationError } = opened.value;
   const held = await reservations.listOwn(project);

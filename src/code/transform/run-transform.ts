@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, posix, resolve } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
-import type { OperationContext } from "../../machine/operations/operation-context.ts";
-import { withWorkspace } from "../../machine/operations/workspace.ts";
+import type { OperationContext } from "../../machine/context/operation-context.ts";
+import { withWorkspace } from "../../machine/sharing/operations/workspace.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
 import { displayPath, rawList } from "../../snapshots/git.ts";

@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 import { dirname, join, relative } from "node:path";
 import type { TestRun } from "../../contract/verification.ts";
-import type { OperationContext } from "../../machine/operations/operation-context.ts";
-import { findSession } from "../../machine/operations/resolve-id.ts";
+import type { OperationContext } from "../../machine/context/operation-context.ts";
+import { findSession } from "../../machine/recovery/resolve-id.ts";
 import type { Session } from "../../machine/sessions/sessions.ts";
 import { programEnv, runProgram } from "../../platform/run-program.ts";
 import { workDeps, type WorkDeps } from "../../runner/worker/machine-deps.ts";

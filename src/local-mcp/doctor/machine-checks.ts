@@ -6,11 +6,12 @@ import { isTrusted, readTrust, stateText, trustSource } from "../../installer/ho
 import { clientFindings, clientStates } from "../../installer/inspect.ts";
 import { lastingLaunch } from "../../installer/own-program.ts";
 import { detect } from "../../installer/targets.ts";
-import { isPurgePending } from "../../machine/keeping/forget.ts";
+import { isPurgePending } from "../../machine/view/keeping/forget.ts";
 import { runService } from "../../machine/learning/assignment-service.ts";
-import type { OperationContext, LoadedRuntime, Handlers } from "../../machine/operations/operation-context.ts";
+import type { OperationContext, LoadedRuntime } from "../../machine/context/operation-context.ts";
+import type { Handlers } from "../../machine/recovery/handler-context.ts";
 import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
-import { limitProblems } from "../../machine/usage/at-limit.ts";
+import { limitProblems } from "../../machine/sessions/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { tryToWrite } from "../../platform/private-files.ts";
 import { isOnPath } from "../../platform/program-path.ts";

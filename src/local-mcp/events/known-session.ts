@@ -16,7 +16,12 @@ import {
 } from "../../machine/sessions/session-settings.ts";
 import { isHeldByAnother, newSessionId } from "../../machine/sessions/session-identity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { catchUp, firstReadLimit, isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
+import {
+  catchUp,
+  firstReadLimit,
+  isTurnOpen,
+  readTurnEnd,
+} from "../../machine/sessions/transcripts/record-transcript.ts";
 import { identify as identifyProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";

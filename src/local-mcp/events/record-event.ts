@@ -6,7 +6,7 @@ import type { HookEvent } from "../../contract/hooks.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { afterCompaction } from "../../learning/policy/readings.ts";
-import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
+import { isToolEnd } from "../../machine/sessions/checkpoints/triggers.ts";
 import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/given-context.ts";
 import { tellOfReturn } from "../../machine/recovery/marks.ts";
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
@@ -22,7 +22,7 @@ import {
 } from "../../machine/sessions/session-settings.ts";
 import { noteProject } from "../../machine/sessions/projects.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { partChange } from "../../machine/signals/observe.ts";
+import { partChange } from "../../machine/sessions/signals/observe.ts";
 import { conflictLine } from "../../machine/team/team-news.ts";
 import {
   deliverAtPrompt,
@@ -39,9 +39,9 @@ import {
   recordUnreadPart,
   recordTurnEnd,
   rowOfPrompt,
-} from "../../machine/transcripts/record-transcript.ts";
-import { recordSubagents } from "../../machine/transcripts/record-subagents.ts";
-import { limitLine } from "../../machine/usage/at-limit.ts";
+} from "../../machine/sessions/transcripts/record-transcript.ts";
+import { recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
+import { limitLine } from "../../machine/sessions/usage/at-limit.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";

@@ -1,5 +1,5 @@
 import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
-import { currentState } from "../../machine/checkpoints/capture.ts";
+import { currentState } from "../../machine/sessions/checkpoints/capture.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
 import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
 import {
@@ -15,11 +15,11 @@ import { causeOf, hasContent, isDead } from "../../machine/recovery/incomplete/d
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
 import { closedReason, hasOpenWork, isClosed, isClosedWithNothingOpen } from "../../machine/sessions/activity.ts";
-import * as life from "../../machine/life/row.ts";
+import * as life from "../../machine/sessions/life/row.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { correctCause } from "../../machine/signals/crashes.ts";
+import { correctCause } from "../../machine/sessions/signals/crashes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, clip } from "../../shared/format.ts";

@@ -21,7 +21,7 @@ import type {
   OperationReports,
   HostClient,
   OperationContext,
-} from "../../machine/operations/operation-context.ts";
+} from "../../machine/context/operation-context.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "./host-watch.ts";
@@ -32,7 +32,7 @@ import {
   type AnswerLine,
   type AskedOperation,
   coordinatorPath,
-} from "../../machine/operations/operation-wire.ts";
+} from "../../machine/context/operation-wire.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
 import { isRead } from "../../shared/check-input.ts";

@@ -1,7 +1,7 @@
 import { existsSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
-import { callPath, type AnswerLine, type AskedOperation } from "../../machine/operations/operation-wire.ts";
+import { callPath, type AnswerLine, type AskedOperation } from "../../machine/context/operation-wire.ts";
 import { checkSocketFolder, hostSocket, socketLink } from "../../platform/host-socket.ts";
 import { systemProcesses } from "../../platform/processes.ts";
 import { parseJson } from "../../shared/json-fields.ts";

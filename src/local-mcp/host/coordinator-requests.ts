@@ -6,7 +6,7 @@ import type { LocalCalls, Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { coordinatorPath } from "../../machine/operations/operation-wire.ts";
+import { coordinatorPath } from "../../machine/context/operation-wire.ts";
 
 /** More than any operation takes. */
 const maxBytes = 32_000_000;

@@ -8,7 +8,7 @@ import { teamTools, machineTools } from "../../contract/tools.ts";
 import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
 import { commitMarks, programHeader } from "../host-client/host-client.ts";
 import { handsOver } from "../host-client/reach-host.ts";
-import { coordinatorPath, callPath } from "../../machine/operations/operation-wire.ts";
+import { coordinatorPath, callPath } from "../../machine/context/operation-wire.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/local-http.ts";

@@ -17,41 +17,35 @@ import {
 } from "../../contract/machine/operations.ts";
 import type { Json } from "../../contract/values.ts";
 import { editConfig } from "../../installer/file-edits.ts";
-import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
-import { fileHandlers } from "../../machine/operations/files-handlers.ts";
-import { handoverHandlers } from "../../machine/operations/handover-handlers.ts";
-import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
-import { importSessionHandlers, nativeHandlers } from "../../machine/operations/native-handlers.ts";
-import { KeptWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
-import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
+import { effectHandlers } from "../../machine/view/effects-handlers.ts";
+import { fileHandlers } from "../../machine/files/files-handlers.ts";
+import { handoverHandlers } from "../../machine/team/operations/handover-handlers.ts";
+import { forkHandlers } from "../../machine/files/fork-handlers.ts";
+import { importSessionHandlers, nativeHandlers } from "../../machine/recovery/operations/native-handlers.ts";
+import { KeptWorkspace, type Workspace } from "../../machine/sharing/operations/workspace.ts";
+import { learningHandlers } from "../../machine/view/learning-handlers.ts";
 import type {
   SystemSite,
-  Handlers,
   OperationContext,
   CallOperation,
-  HandlerContext,
   HostClient,
-} from "../../machine/operations/operation-context.ts";
-import { toSentError, type AnswerLine } from "../../machine/operations/operation-wire.ts";
-import { OtherMachines } from "../../machine/operations/other-machines.ts";
-import {
-  noticeHandlers,
-  overviewHandlers,
-  pageHandlers,
-  pauseHandlers,
-} from "../../machine/operations/overview-handlers.ts";
-import { phoneHandlers } from "../../machine/operations/phone-handlers.ts";
-import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
-import { requestHandlers } from "../../machine/operations/request-handlers.ts";
-import { rescueHandlers, storesHandlers } from "../../machine/operations/rescue-handlers.ts";
-import { reservationHandlers } from "../../machine/operations/reservation-handlers.ts";
-import { sessionHandlers, storedSessionHandlers } from "../../machine/operations/session-handlers.ts";
-import { statusLineHandlers } from "../../machine/operations/status-line.ts";
-import { TeamReader, teamHandlers } from "../../machine/operations/team-handlers.ts";
-import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
-import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
-import { workspaceHandlers } from "../../machine/operations/workspace-handlers.ts";
-import { limitProblems } from "../../machine/usage/at-limit.ts";
+} from "../../machine/context/operation-context.ts";
+import type { Handlers, HandlerContext } from "../../machine/recovery/handler-context.ts";
+import { toSentError, type AnswerLine } from "../../machine/context/operation-wire.ts";
+import { OtherMachines } from "../../machine/recovery/other-machines.ts";
+import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "../../machine/view/overview-handlers.ts";
+import { phoneHandlers } from "../../machine/view/phone-handlers.ts";
+import { recoveryHandlers } from "../../machine/recovery/operations/recovery-handlers.ts";
+import { requestHandlers } from "../../machine/view/request-handlers.ts";
+import { rescueHandlers, storesHandlers } from "../../machine/recovery/operations/rescue-handlers.ts";
+import { reservationHandlers } from "../../machine/team/operations/reservation-handlers.ts";
+import { sessionHandlers, storedSessionHandlers } from "../../machine/view/session-handlers.ts";
+import { statusLineHandlers } from "../../machine/view/status-line.ts";
+import { TeamReader, teamHandlers } from "../../machine/team/operations/team-handlers.ts";
+import { undoHandlers } from "../../machine/files/undo-handlers.ts";
+import { usageHandlers } from "../../machine/view/usage-handlers.ts";
+import { workspaceHandlers } from "../../machine/team/operations/workspace-handlers.ts";
+import { limitProblems } from "../../machine/sessions/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { programPath } from "../../platform/program-path.ts";
 import type { Launch } from "../../platform/shim-command.ts";
@@ -242,7 +236,7 @@ export class OperationRunner {
   /** The one that the machine has joined, or its own. */
   async workspace(): Promise<Result<Workspace>> {
     // Most commands need none.
-    const { openWorkspace } = await import("../../machine/operations/workspace.ts");
+    const { openWorkspace } = await import("../../machine/sharing/operations/workspace.ts");
     return openWorkspace(this.#context);
   }
 

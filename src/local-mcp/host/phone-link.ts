@@ -8,7 +8,7 @@ import {
 } from "../../contract/phone-frames.ts";
 import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
-import type { PairedPhone } from "../../machine/phones/phone-file.ts";
+import type { PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
 import { PhoneChannel, type SealedFrame } from "../../pairing/channel.ts";
 import { fromBase64url, randomText } from "../../pairing/sealing.ts";
 import type { Log } from "../../platform/log-file.ts";

@@ -3,13 +3,13 @@ import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promi
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
-import { capture } from "../../machine/checkpoints/capture.ts";
+import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { isSignal } from "../../machine/signals/crashes.ts";
+import { isSignal } from "../../machine/sessions/signals/crashes.ts";
 import type { TeamEnding } from "../../machine/team/team.ts";
-import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
+import { catchUp, isTurnOpen } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { digest } from "../../machine/sessions/entries.ts";
 import { withoutSecrets } from "../../platform/program-path.ts";
-import { changePhone, readPhones } from "../../machine/phones/phone-file.ts";
+import { changePhone, readPhones } from "../../machine/sharing/phones/phone-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/known-time.ts";

@@ -1,5 +1,5 @@
 import { buildPushPayload } from "@block65/webcrypto-web-push";
-import type { PairedPhone, PushKeys } from "../../machine/phones/phone-file.ts";
+import type { PairedPhone, PushKeys } from "../../machine/sharing/phones/phone-file.ts";
 import type { UserNotification } from "./due-notifications.ts";
 
 const timeoutMs = 10_000;

@@ -12,13 +12,14 @@ import {
 } from "../../platform/loopback.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { HandlerContext, CallOperation } from "../../machine/operations/operation-context.ts";
+import type { CallOperation } from "../../machine/context/operation-context.ts";
+import type { HandlerContext } from "../../machine/recovery/handler-context.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
 import { offeredOn, operations } from "../../contract/operations.ts";
-import type { KeptWorkspace } from "../../machine/operations/workspace.ts";
+import type { KeptWorkspace } from "../../machine/sharing/operations/workspace.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";

@@ -15,7 +15,7 @@ import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
-import { life } from "../life/life.ts";
+import { life } from "../sessions/life/life.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { latestSettings } from "../sessions/session-settings.ts";

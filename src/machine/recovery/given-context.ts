@@ -4,7 +4,7 @@ import { adapterOf } from "../../clients/adapters.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { currentState } from "../checkpoints/capture.ts";
+import { currentState } from "../sessions/checkpoints/capture.ts";
 import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import { digest } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";

@@ -10,7 +10,7 @@ import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { catchUp } from "../transcripts/record-transcript.ts";
+import { catchUp } from "../sessions/transcripts/record-transcript.ts";
 import { brief, type Occasion, composeBrief, type Brief } from "./brief/brief.ts";
 import { offeredLine, isScripted } from "./brief/user-lines.ts";
 import { findElsewhere, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";

@@ -13,7 +13,7 @@ import type { CrashCause } from "../../contract/readings.ts";
 import { isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { activityOf, factsOf } from "../life/questions.ts";
+import { activityOf, factsOf } from "../sessions/life/questions.ts";
 import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";

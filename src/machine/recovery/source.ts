@@ -9,7 +9,7 @@ import type { Session } from "../sessions/sessions.ts";
 import { findStoredSession } from "../sessions/session-identity.ts";
 import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
-import { neutralize } from "../text/neutralize.ts";
+import { neutralize } from "../sessions/text/neutralize.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
 import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
 import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";

@@ -11,7 +11,7 @@ import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.t
 import { redactAndClip, redactAndKeepEnds, boundTexts } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
-import { withoutOwnTexts } from "../text/neutralize.ts";
+import { withoutOwnTexts } from "./text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, limits, type KeyedEntry } from "./entries.ts";
 import { noteEffects } from "./effects.ts";
 import { simpleCommands, type SimpleCommand } from "./shell-commands.ts";

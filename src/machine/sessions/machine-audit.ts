@@ -1,10 +1,8 @@
 import type { AuditEntry } from "../../contract/workspaces.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { CallerSurface } from "../context/operation-wire.ts";
 import { audit } from "../../store/machine-tables.ts";
-
-/** Surface through which a person acts; a phone has a name. */
-export type CallerSurface = "command line" | "live page" | `phone ${string}`;
 
 /** A decision about a session, its files or an experiment; the coordinator's log has the team's. */
 export interface MachineAction {

@@ -14,7 +14,7 @@ import type {
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { interruptedOutput, withEffects } from "./effects.ts";
 import type { JournalRow } from "./journal.ts";
-import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
+import { bothEnds, excerpt, isNod, tail } from "./text/excerpt.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
 import { absentReason } from "../../snapshots/file-state.ts";
 import { interpret } from "../../platform/time-budget.ts";

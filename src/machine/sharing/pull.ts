@@ -6,7 +6,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { encode } from "../../store/checkpoint-body.ts";
-import { life } from "../life/life.ts";
+import { life } from "../sessions/life/life.ts";
 import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
 import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";

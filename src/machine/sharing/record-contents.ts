@@ -6,11 +6,11 @@ import type { Sql } from "../../shared/sql.ts";
 import { JournalEntry } from "../../contract/journal.ts";
 import { WorkState } from "../../contract/work-state.ts";
 import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
+import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import * as journal from "../sessions/journal.ts";
 import { tasksOf } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as history from "../signals/crashes.ts";
+import * as history from "../sessions/signals/crashes.ts";
 import { FilesContent, NotSentFiles, SentFiles } from "./files-content.ts";
 import * as sentRecords from "./sent-records.ts";
 

@@ -4,7 +4,7 @@ import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
 import type { Session } from "../../store/session-tables.ts";
 import { sessionsElsewhere, type Takeover } from "../../store/sync-tables.ts";
-import { toState } from "../life/stored-state.ts";
+import { toState } from "../sessions/life/stored-state.ts";
 import type { SessionContent } from "./record-contents.ts";
 
 /** Without its work state, which may be large. */

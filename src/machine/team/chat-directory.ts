@@ -9,7 +9,7 @@ import { oneLine } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import * as life from "../life/row.ts";
+import * as life from "../sessions/life/row.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";

@@ -19,7 +19,7 @@ import { fetchFiles, fetchHeader } from "../sharing/sealed-records.ts";
 import { findProject } from "../sharing/find-project.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
 import { switchNews } from "./team-news.ts";
-import * as reservationTable from "./reservation-table.ts";
+import * as reservationTable from "../sessions/reservation-table.ts";
 import { replaceOpen, findSharedFiles, settleShared } from "./shared-files.ts";
 import {
   type WorkingChat,

@@ -13,7 +13,7 @@ import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
-import * as reservationTable from "./reservation-table.ts";
+import * as reservationTable from "../sessions/reservation-table.ts";
 import { formatChat } from "./team-news.ts";
 
 /** A guard, not a lock: it does not see what a shell writes. */

@@ -9,8 +9,8 @@ import { isFolder, realPath } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { ChatIdentity } from "./chat-directory.ts";
-import * as reservationTable from "./reservation-table.ts";
-import type { Reservation } from "./reservation-table.ts";
+import * as reservationTable from "../sessions/reservation-table.ts";
+import type { Reservation } from "../sessions/reservation-table.ts";
 
 const maxChars = 400;
 

@@ -7,7 +7,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as news from "../sessions/news.ts";
 import * as held from "../sessions/held-at-hand-over.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import { neutralize } from "../text/neutralize.ts";
+import { neutralize } from "../sessions/text/neutralize.ts";
 import { formatResource, type FileReservations, type ReservationError } from "./file-reservations.ts";
 import type { HeldClaims } from "./held-claims.ts";
 import type { Leadership } from "./holdings.ts";

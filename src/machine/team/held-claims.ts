@@ -11,9 +11,9 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { oneAtATime, repeat } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
+import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import * as news from "../sessions/news.ts";
-import * as spending from "../usage/task-spending.ts";
+import * as spending from "../sessions/usage/task-spending.ts";
 import { type ChatParts, dropHeld, listHeld, type Holding } from "./holdings.ts";
 import type { Outbox, SendResult } from "./messages.ts";
 

@@ -11,7 +11,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../life/questions.ts";
+import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/life/questions.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";

@@ -10,7 +10,7 @@ import * as news from "../sessions/news.ts";
 import { compactionText, type News } from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
-import { neutralize } from "../text/neutralize.ts";
+import { neutralize } from "../sessions/text/neutralize.ts";
 import { conflictsOf, type NumberedConflict, type WorkingChat } from "./conflicts.ts";
 
 const maxChars = { name: 80, title: 120, reason: 400, notice: 1_000 };

@@ -19,7 +19,7 @@ import { ChatDirectory, type Naming } from "./chat-directory.ts";
 import { listFileLeases, toReservation, formatResource } from "./file-reservations.ts";
 import { forgetHeld, Holdings, type Holder } from "./holdings.ts";
 import { countQueued, Outbox } from "./messages.ts";
-import * as reservationTable from "./reservation-table.ts";
+import * as reservationTable from "../sessions/reservation-table.ts";
 
 export interface TeamConnection {
   readonly openedLink: OpenedLink;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { waitAtLimit } from "../../machine/usage/at-limit.ts";
+import { waitAtLimit } from "../../machine/sessions/usage/at-limit.ts";
 import { isUserSignal, type ProgramExit } from "../../platform/run-program.ts";
 
 /** Pure: what an end means, and when a program starts again. No clock, no timers. */

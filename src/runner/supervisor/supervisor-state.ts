@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
 import type { Sample } from "../../contract/metrics.ts";
 import { Json } from "../../contract/values.ts";
-import type { OperationContext } from "../../machine/operations/operation-context.ts";
+import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { digest } from "../../machine/sessions/entries.ts";
 import { isFolder } from "../../platform/paths.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { nodePlatform } from "../../coordinator-client/edge/platform.ts";
-import type { CallOperation, OperationContext } from "../../machine/operations/operation-context.ts";
+import type { CallOperation, OperationContext } from "../../machine/context/operation-context.ts";
 import { OperationRunner } from "../../local-mcp/host/operation-runner.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";

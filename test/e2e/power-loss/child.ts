@@ -8,7 +8,7 @@ import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { backUp } from "#src/store/copy-store.ts";
 import { setAside } from "#src/store/repair.ts";
 import type { DriverName } from "#src/store/driver.ts";
-import { forget, purge } from "#src/machine/keeping/forget.ts";
+import { forget, purge } from "#src/machine/view/keeping/forget.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
 import { migrations, Store } from "#src/store/store.ts";
 import * as spool from "#src/store/spool.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
 import type { Ran, Route, TierCounts } from "#src/contract/model-routes.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";

@@ -3,7 +3,7 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import type { ClientAdapter } from "#src/clients/adapter/client-adapter.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import type { Life } from "#src/contract/work-state.ts";
-import * as life from "#src/machine/life/row.ts";
+import * as life from "#src/machine/sessions/life/row.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";

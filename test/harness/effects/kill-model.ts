@@ -1,6 +1,6 @@
-import { toPredecessor } from "#src/machine/checkpoints/capture.ts";
+import { toPredecessor } from "#src/machine/sessions/checkpoints/capture.ts";
 import { noteEffects } from "#src/machine/sessions/effects.ts";
-import { reasonToAsk } from "#src/machine/effects/repeat-guard.ts";
+import { reasonToAsk } from "#src/machine/sessions/effects/repeat-guard.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { Config } from "#src/contract/config.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";

@@ -1,7 +1,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HookEvent } from "#src/contract/hooks.ts";
-import { currentState } from "#src/machine/checkpoints/capture.ts";
+import { currentState } from "#src/machine/sessions/checkpoints/capture.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import * as journal from "#src/machine/sessions/journal.ts";

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { MachineInput, MachineOutput } from "#src/contract/machine/operations.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { tickMs } from "#src/snapshots/change-author.ts";
 import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";

@@ -16,7 +16,7 @@ import { RealServer } from "#harness/edge/real-server.ts";
 import { patience } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 import type { MachineInput } from "#src/contract/machine/operations.ts";
-import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
+import type { CallOperation, OperationContext, HostClient } from "#src/machine/context/operation-context.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import { createSynchronizer } from "#src/machine/sharing/synchronizer.ts";
 import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, onTestFinished } from "vitest";
 import { McpConnection, record, type Message } from "#harness/machine/mcp-connection.ts";
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import * as spool from "#src/store/spool.ts";

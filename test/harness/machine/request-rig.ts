@@ -2,7 +2,7 @@ import { aFront, aHost, ask } from "#harness/machine/host-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import * as life from "#src/machine/life/row.ts";
+import * as life from "#src/machine/sessions/life/row.ts";
 
 /** Session of the chat. */
 export const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { requireState } from "#src/machine/checkpoints/checkpoints.ts";
+import { requireState } from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "#src/platform/processes.ts";
 import { PermissionRequests } from "#src/runtime/permission-requests.ts";
@@ -15,7 +15,7 @@ import type { ReadingName, Readings, Source } from "#src/contract/readings.ts";
 import type { Life, WorkState } from "#src/contract/work-state.ts";
 import { seededRandom } from "#harness/clock/seeded-random.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import type { Crash } from "#src/machine/signals/crashes.ts";
+import type { Crash } from "#src/machine/sessions/signals/crashes.ts";
 import { crashes, signals } from "#src/store/session-tables.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { emptyState } from "#src/machine/sessions/work-state.ts";

@@ -1,4 +1,4 @@
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { callsOf } from "#harness/machine/host-rig.ts";
@@ -6,7 +6,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { CallOperation } from "#src/machine/operations/operation-context.ts";
+import type { CallOperation } from "#src/machine/context/operation-context.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import type { Program, ProgramExit } from "#src/platform/run-program.ts";

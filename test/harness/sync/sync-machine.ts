@@ -5,7 +5,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Call } from "#src/coordinator-client/edge/calls.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import * as devices from "#src/machine/sharing/device.ts";

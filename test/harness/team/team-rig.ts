@@ -15,7 +15,7 @@ import { connect, type ConnectOptions } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify } from "#src/platform/processes.ts";
-import * as files from "#src/machine/team/reservation-table.ts";
+import * as files from "#src/machine/sessions/reservation-table.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { insert } from "#harness/store/store-test.ts";
 

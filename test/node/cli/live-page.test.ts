@@ -15,8 +15,8 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { record } from "#src/machine/signals/crashes.ts";
-import { countCost } from "#src/machine/usage/ledger.ts";
+import { record } from "#src/machine/sessions/signals/crashes.ts";
+import { countCost } from "#src/machine/sessions/usage/ledger.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 

@@ -8,7 +8,7 @@ import { sendRaw } from "#harness/web/live-page.ts";
 import { submit, Worker } from "#harness/worker/worker-rig.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { countCost, countResponses } from "#src/machine/usage/ledger.ts";
+import { countCost, countResponses } from "#src/machine/sessions/usage/ledger.ts";
 
 function ask(url: string, headers: Record<string, string> = {}, path = "/metrics"): ReturnType<typeof sendRaw> {
   const { host, port } = new URL(url);

@@ -5,7 +5,7 @@ import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
 import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
-import { changePhones, readPhones } from "#src/machine/phones/phone-file.ts";
+import { changePhones, readPhones } from "#src/machine/sharing/phones/phone-file.ts";
 import { readPairingFragment } from "#src/pairing/pairing.ts";
 import { randomText } from "#src/pairing/sealing.ts";
 import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, type PairingDeps } from "#src/web/phone/pair.ts";

@@ -14,7 +14,7 @@ import {
 import { offer } from "#src/machine/recovery/offers.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
-import { countCost } from "#src/machine/usage/ledger.ts";
+import { countCost } from "#src/machine/sessions/usage/ledger.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 const dayMs = 86_400_000;

@@ -5,7 +5,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import { textWidth, wrapLine } from "#src/cli/screen-text.ts";
 import { table } from "#src/cli/table.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { countCost, countResponses } from "#src/machine/usage/ledger.ts";
+import { countCost, countResponses } from "#src/machine/sessions/usage/ledger.ts";
 
 const id = "aaaa1111-0000-4000-8000-000000000001";
 const long = `write the ${"very ".repeat(24)}last word of a long request`;

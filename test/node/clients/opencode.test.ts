@@ -14,7 +14,7 @@ import { recording, recordings, RecordedClient } from "#harness/clients/recorded
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { limitOf } from "#src/machine/usage/at-limit.ts";
+import { limitOf } from "#src/machine/sessions/usage/at-limit.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 const session = "ses_example0002";

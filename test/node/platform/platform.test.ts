@@ -13,7 +13,7 @@ import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { desktop } from "#harness/machine/mcp-process.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
-import { statusOf } from "#src/machine/operations/status-line.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
 import * as notices from "#src/store/notices.ts";

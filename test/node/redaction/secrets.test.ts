@@ -7,7 +7,7 @@ import { placeholders, secretCases, tuned } from "#harness/secrets/secret-famili
 import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { statusOf } from "#src/machine/operations/status-line.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
 import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import { idOf } from "#src/machine/sessions/entries.ts";

@@ -77,14 +77,16 @@ it("a comment that is too wide, begins with a pronoun or has a banned word is a 
 
 it("an import that points upward is a fault, and one between rooms beside each other too", () => {
   const imports = new Map([
-    ["src/machine/sessions/news.ts", ["src/store/store.ts", "src/machine/text/excerpt.ts"]],
+    ["src/machine/sessions/news.ts", ["src/store/store.ts", "src/machine/sessions/text/excerpt.ts"]],
     ["src/machine/sessions/sessions.ts", ["src/local-mcp/host/machine-work.ts"]],
+    ["src/machine/sharing/pull.ts", ["src/machine/sessions/news.ts", "src/machine/team/team.ts"]],
     ["src/web/page.ts", ["src/shared/text.ts"]],
   ]);
   expect(arrowFaults(imports)).toEqual([
     expect.stringContaining(
-      "src/machine/sessions/sessions.ts: imports src/local-mcp/host/machine-work.ts; machine may import",
+      "src/machine/sessions/sessions.ts: imports src/local-mcp/host/machine-work.ts; machine/sessions may import",
     ),
+    expect.stringContaining("src/machine/sharing/pull.ts: imports src/machine/team/team.ts; machine/sharing may"),
     "src/web/page.ts: imports src/shared/text.ts; web may import contract, pairing",
   ]);
 });

@@ -4,7 +4,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { readDay } from "#src/machine/operations/page-day.ts";
+import { readDay } from "#src/machine/view/page-day.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { say, summaryOf, toTurns } from "#src/web/turns.ts";
 import type { Chat } from "#src/contract/chats.ts";

@@ -4,7 +4,7 @@ import { repeatWithinBudget } from "../../../platform/time-budget.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../../shared/result.ts";
-import { capture, type CaptureError, type CaptureResult } from "../../../machine/checkpoints/capture.ts";
+import { capture, type CaptureError, type CaptureResult } from "../../../machine/sessions/checkpoints/capture.ts";
 import { digest, limits } from "../../../machine/sessions/entries.ts";
 import { maxLabelChars, redactAndKeepEnds, redactAndClip } from "../../../redaction/bounded-text.ts";
 import * as journal from "../../../machine/sessions/journal.ts";

@@ -1,7 +1,7 @@
 import type { Leader } from "../../../contract/leases.ts";
 import type { Json } from "../../../contract/values.ts";
 import { type ReservationError, formatResource, toRealLeasePath } from "../../../machine/team/file-reservations.ts";
-import type { Reservation } from "../../../machine/team/reservation-table.ts";
+import type { Reservation } from "../../../machine/sessions/reservation-table.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";

@@ -4,11 +4,11 @@ import type { EffectRun, EndedCall, Life, ToolRun, UserPrompt, WorkState } from 
 import { formatAgo, age, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
-import { failureOf, standingOf } from "../../life/questions.ts";
+import { failureOf, standingOf } from "../../sessions/life/questions.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
 import { shownPrompt } from "../../sessions/prompts.ts";
-import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
-import { neutralize } from "../../text/neutralize.ts";
+import { bothEnds, excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
+import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
 

@@ -1,6 +1,6 @@
 import { formatAgo, oneLine as shownLine } from "../../../shared/format.ts";
 import { isPast } from "../../../shared/known-time.ts";
-import { neutralize, removeMarks } from "../../text/neutralize.ts";
+import { neutralize, removeMarks } from "../../sessions/text/neutralize.ts";
 import type { TaskOfSession } from "../../sessions/session-content.ts";
 
 export function oneLine(text: string, max: number): string {

@@ -6,10 +6,10 @@ import { interpret } from "../../../platform/time-budget.ts";
 import { formatAgo, unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { type Session, givenOrigin, importOrigin, isFirstSeenResumed } from "../../sessions/sessions.ts";
-import { standingOf, type Standing } from "../../life/questions.ts";
+import { standingOf, type Standing } from "../../sessions/life/questions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
-import { bothEnds, tail } from "../../text/excerpt.ts";
-import { neutralize } from "../../text/neutralize.ts";
+import { bothEnds, tail } from "../../sessions/text/excerpt.ts";
+import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {

@@ -1,6 +1,6 @@
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
-import { excerpt, isNod, tail } from "../../text/excerpt.ts";
-import { neutralize } from "../../text/neutralize.ts";
+import { excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
+import { neutralize } from "../../sessions/text/neutralize.ts";
 import { isEdited } from "../../sessions/work-state.ts";
 import { oneLine, sanitize } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";

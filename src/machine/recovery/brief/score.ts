@@ -3,7 +3,7 @@ import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
 import { isFirstSeenResumed, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
-import { standingOf, type Standing } from "../../life/questions.ts";
+import { standingOf, type Standing } from "../../sessions/life/questions.ts";
 
 export interface ScorePart {
   readonly name: "prompts" | "end" | "files";

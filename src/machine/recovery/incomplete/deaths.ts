@@ -6,7 +6,7 @@ import * as totals from "../../../store/metric-totals.ts";
 import { endWithChat, sessionsWithRequests } from "../../sessions/requests.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
-import * as history from "../../signals/crashes.ts";
+import * as history from "../../sessions/signals/crashes.ts";
 import { causeOf, hasContent, withSilentEnd, isDead } from "./detect.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;

@@ -8,16 +8,16 @@ import { isAlive, isInOtherNamespace, type Processes } from "../../../platform/p
 import { age } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { hasContentSql } from "../../../store/session-tables.ts";
-import { currentState } from "../../checkpoints/capture.ts";
+import { currentState } from "../../sessions/checkpoints/capture.ts";
 import { closedReason, hasOpenWork, isClosed } from "../../sessions/activity.ts";
 import * as clients from "../../sessions/clients.ts";
 import * as journal from "../../sessions/journal.ts";
-import { failureOf, standingOf } from "../../life/questions.ts";
-import * as life from "../../life/row.ts";
+import { failureOf, standingOf } from "../../sessions/life/questions.ts";
+import * as life from "../../sessions/life/row.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
-import { inferCause } from "../../signals/crashes.ts";
+import { inferCause } from "../../sessions/signals/crashes.ts";
 
 /** Silence after which a session counts as dead whose process or chat cannot be seen. */
 const maxSilenceMs = 600_000;

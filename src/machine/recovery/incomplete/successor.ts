@@ -1,7 +1,7 @@
 import type { Sql } from "../../../shared/sql.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { briefedSessions } from "../../text/neutralize.ts";
+import { briefedSessions } from "../../sessions/text/neutralize.ts";
 
 /** Set for a client that `shim resume` starts: the id to which the dead session was given. */
 export const successorVariable = "SHIM_SUCCESSOR";

@@ -20,7 +20,7 @@ import {
   whyStop,
   withoutWay,
   withSession,
-} from "../../../machine/usage/at-limit.ts";
+} from "../../../machine/sessions/usage/at-limit.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import { isRecord } from "../../../shared/json-fields.ts";

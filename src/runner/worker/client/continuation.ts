@@ -7,7 +7,7 @@ import type { Json } from "../../../contract/values.ts";
 import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { mayBeAlive } from "../../../platform/processes.ts";
-import { successorOf } from "../../../machine/usage/at-limit.ts";
+import { successorOf } from "../../../machine/sessions/usage/at-limit.ts";
 import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
 import { brief } from "../../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../../machine/recovery/incomplete/restoration.ts";

@@ -1,6 +1,6 @@
 import { resolve, join } from "node:path";
 import * as z from "zod";
-import { type Workspace, withWorkspace } from "../../../machine/operations/workspace.ts";
+import { type Workspace, withWorkspace } from "../../../machine/sharing/operations/workspace.ts";
 import { isFolder } from "../../../platform/paths.ts";
 import { isOnPath } from "../../../platform/program-path.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
@@ -14,7 +14,7 @@ import { hasRemote, findCommit, openRepository } from "../../../snapshots/user-r
 import { TaskWorktrees, removeOldWorktrees } from "../worktrees.ts";
 import { clientDeps, type WorkDeps, workDeps } from "../machine-deps.ts";
 import { newId, nodePlatform } from "../../../coordinator-client/edge/platform.ts";
-import type { OperationContext } from "../../../machine/operations/operation-context.ts";
+import type { OperationContext } from "../../../machine/context/operation-context.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 
 /** Work of a worker on the tasks of a type, and its folder. */

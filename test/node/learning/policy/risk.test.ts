@@ -8,9 +8,9 @@ import type { ReadingName, Readings, RiskLevel, RiskMark, Source } from "#src/co
 import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/learning/policy/readings.ts";
 import { assess, markReading } from "#src/learning/policy/risk.ts";
 import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
-import { statusOf } from "#src/machine/operations/status-line.ts";
-import { fromTranscript } from "#src/machine/signals/context-readings.ts";
+import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
+import { fromTranscript } from "#src/machine/sessions/signals/context-readings.ts";
 import { Claude, rowCount, aChat } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { someReadings, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";

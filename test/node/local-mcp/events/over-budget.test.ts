@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
 import { joinTeam, reservationReceived } from "#harness/team/team-rig.ts";
@@ -30,7 +30,7 @@ vi.mock("#src/machine/sessions/slash-command.ts", async () => {
     },
   };
 });
-vi.mock("#src/machine/checkpoints/risky-commands.ts", () => ({
+vi.mock("#src/machine/sessions/checkpoints/risky-commands.ts", () => ({
   isRiskyCommand: (_tool: string, input: unknown) => {
     bad.reads(JSON.stringify(input));
     return false;

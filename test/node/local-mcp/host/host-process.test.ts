@@ -1,6 +1,6 @@
 import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
-import { changePhones } from "#src/machine/phones/phone-file.ts";
+import { changePhones } from "#src/machine/sharing/phones/phone-file.ts";
 import { randomBytes } from "node:crypto";
 import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
@@ -35,7 +35,7 @@ import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { execFileSync } from "node:child_process";
 import type { Trigger } from "#src/contract/checkpoint.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import { FileSaver } from "#src/local-mcp/host/file-saver.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 

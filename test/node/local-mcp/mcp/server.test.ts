@@ -13,7 +13,7 @@ import { userWords } from "#src/clients/adapter/harness-text.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 import * as fc from "fast-check";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
-import { isPurgePending } from "#src/machine/keeping/forget.ts";
+import { isPurgePending } from "#src/machine/view/keeping/forget.ts";
 import { machineTools } from "#src/contract/tools.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";

@@ -15,7 +15,7 @@ import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { buffer } from "node:stream/consumers";
 import type { PushKind } from "#src/contract/phone-frames.ts";
-import { changePhones, readPhones, newPushKeys } from "#src/machine/phones/phone-file.ts";
+import { changePhones, readPhones, newPushKeys } from "#src/machine/sharing/phones/phone-file.ts";
 
 /** A folder with this program alone. */
 function aProgram(name: string, script = ""): string {

@@ -1,26 +1,26 @@
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { rmSync, writeFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import { aProject, rowCount, storedSession, stateOf, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions, T0 } from "#harness/machine/temp-runtime.ts";
 import { addSession, column } from "#harness/store/store-test.ts";
 import { indexPending } from "#src/store/text-index.ts";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
-import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
+import { countedTrigger, eventTrigger } from "#src/machine/sessions/checkpoints/triggers.ts";
 import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
 import { defaults } from "#src/contract/config.ts";
-import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
-import { forget } from "#src/machine/keeping/forget.ts";
+import { isRiskyCommand } from "#src/machine/sessions/checkpoints/risky-commands.ts";
+import { forget } from "#src/machine/view/keeping/forget.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
-import type { ChangingCall } from "#src/machine/checkpoints/changing-calls.ts";
-import { filesAt, listMoments, type FilesOfSession } from "#src/machine/checkpoints/moments.ts";
-import type { Moment, SavedFiles } from "#src/machine/checkpoints/moments.ts";
+import type { ChangingCall } from "#src/machine/sessions/checkpoints/changing-calls.ts";
+import { filesAt, listMoments, type FilesOfSession } from "#src/machine/files/moments.ts";
+import type { Moment, SavedFiles } from "#src/machine/files/moments.ts";
 
 /** A machine with one session. */
 function begun(options: TempRuntimeOptions = {}, project: string | null = null): TempRuntime {

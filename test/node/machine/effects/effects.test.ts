@@ -5,7 +5,7 @@ import { aChat, anotherClaude, stateOf, type Claude, type Printed } from "#harne
 import { GIT_ENV, git, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
-import { probe } from "#src/machine/effects/probe.ts";
+import { probe } from "#src/machine/sessions/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { findEffects, noteEffects } from "#src/machine/sessions/effects.ts";
 import { qwen } from "#src/clients/qwen/qwen.ts";

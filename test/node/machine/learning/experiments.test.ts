@@ -6,7 +6,7 @@ import { defaults } from "#src/contract/config.ts";
 import type { MachineTrial } from "#src/contract/learning.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { advanceAll, endTrial, setOff, start, viewTrial, nextTrial } from "#src/machine/learning/machine-trials.ts";
-import { forget } from "#src/machine/keeping/forget.ts";
+import { forget } from "#src/machine/view/keeping/forget.ts";
 import { recordSettings, sessionConfig } from "#src/machine/sessions/session-settings.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";

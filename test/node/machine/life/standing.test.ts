@@ -5,7 +5,7 @@ import { withSilentEnd } from "#src/machine/recovery/incomplete/detect.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { outcomeText } from "#src/machine/sessions/effects.ts";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { aChatAtWork, stateOf, storedSession, type Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aToolResultLine, aToolUse, anAssistantLine, aUserLine } from "#harness/machine/transcripts.ts";

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { definitionOf, metrics, type MetricName, type Sample } from "#src/contract/metrics.ts";
-import { forget } from "#src/machine/keeping/forget.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
-import { machineMetrics } from "#src/machine/metrics/machine-metrics.ts";
-import { prune } from "#src/machine/keeping/retention.ts";
+import { forget } from "#src/machine/view/keeping/forget.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
+import { machineMetrics } from "#src/machine/view/machine-metrics.ts";
+import { prune } from "#src/machine/view/keeping/retention.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

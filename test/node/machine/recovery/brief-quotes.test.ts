@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { life, newLife } from "#src/machine/life/life.ts";
-import { standingOf } from "#src/machine/life/questions.ts";
+import { life, newLife } from "#src/machine/sessions/life/life.ts";
+import { standingOf } from "#src/machine/sessions/life/questions.ts";
 import { missingFrom } from "#src/machine/recovery/brief/compaction.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { UserPrompt, WorkState } from "#src/contract/work-state.ts";

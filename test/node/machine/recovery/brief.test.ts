@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/offers.ts";
 import { storedSession, aChat, aProject, anotherClaude, type Claude } from "#harness/machine/claude.ts";
 import { rmSync, statSync, utimesSync, writeFileSync, mkdirSync } from "node:fs";
-import { capture } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import { changesIn } from "#src/snapshots/changed-files.ts";
 import { commitAll, git, GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import { systemProcesses } from "#src/platform/processes.ts";

@@ -4,8 +4,8 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFile
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
-import { currentState } from "#src/machine/checkpoints/capture.ts";
-import { statusOf } from "#src/machine/operations/status-line.ts";
+import { currentState } from "#src/machine/sessions/checkpoints/capture.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { findElsewhere, type Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
 import { giveBack, restoreElsewhere, takeOver } from "#src/machine/recovery/elsewhere/restoration.ts";

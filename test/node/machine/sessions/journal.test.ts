@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
-import { life, newLife, type Fact } from "#src/machine/life/life.ts";
+import { life, newLife, type Fact } from "#src/machine/sessions/life/life.ts";
 import { emptyState, fold, withNotes } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";

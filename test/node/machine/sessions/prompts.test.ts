@@ -1,16 +1,16 @@
 import { rmSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { listMoments } from "#src/machine/checkpoints/moments.ts";
-import { timeline } from "#src/machine/operations/session-view.ts";
+import { listMoments } from "#src/machine/files/moments.ts";
+import { timeline } from "#src/machine/recovery/session-view.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
-import { standingOf } from "#src/machine/life/questions.ts";
+import { standingOf } from "#src/machine/sessions/life/questions.ts";
 import * as marks from "#src/machine/recovery/marks.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { readContent } from "#src/machine/sessions/session-content.ts";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { pause, resume } from "#src/store/pause.ts";
 import {

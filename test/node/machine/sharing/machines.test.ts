@@ -5,7 +5,7 @@ import * as notices from "#src/store/notices.ts";
 import { expect, it } from "vitest";
 import { backUp } from "#src/store/copy-store.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { forget } from "#src/machine/keeping/forget.ts";
+import { forget } from "#src/machine/view/keeping/forget.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { readNotes } from "#src/machine/sharing/sync-status.ts";
 import { breakPage } from "#harness/store/store-test.ts";

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { observe } from "#src/machine/signals/observe.ts";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { observe } from "#src/machine/sessions/signals/observe.ts";
+import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { listSamples, someReadings, tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { readAppended } from "#src/clients/transcript.ts";
 import { aChatAtWork, aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
@@ -9,8 +9,8 @@ import { anApiErrorLine, anAssistantLine, aRetryLine, aToolResultLine } from "#h
 import { aToolUse } from "#harness/machine/transcripts.ts";
 import { assess } from "#src/learning/policy/risk.ts";
 import type { CrashCause } from "#src/contract/readings.ts";
-import { inferCause, record, type Evidence } from "#src/machine/signals/crashes.ts";
-import { parse, effectiveWindow } from "#src/machine/signals/context-readings.ts";
+import { inferCause, record, type Evidence } from "#src/machine/sessions/signals/crashes.ts";
+import { parse, effectiveWindow } from "#src/machine/sessions/signals/context-readings.ts";
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 

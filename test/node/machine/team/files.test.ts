@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import * as files from "#src/machine/team/reservation-table.ts";
+import * as files from "#src/machine/sessions/reservation-table.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { mkdirSync, symlinkSync, writeFileSync, readdirSync } from "node:fs";
@@ -14,8 +14,8 @@ import { reservationReceived, joinTeam } from "#harness/team/team-rig.ts";
 import { type TempRuntimeOptions, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { execFileSync } from "node:child_process";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
-import { statusOf } from "#src/machine/operations/status-line.ts";
-import { readConflicts as open } from "#src/machine/operations/team-handlers.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
+import { readConflicts as open } from "#src/machine/team/operations/team-handlers.ts";
 import { ConflictWatch } from "#src/machine/team/conflict-watch.ts";
 import { takeNews } from "#src/machine/team/deliver-news.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";

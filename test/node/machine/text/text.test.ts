@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { visible } from "#src/shared/visible-text.ts";
-import { excerpt, isNod, tail, withoutPasted } from "#src/machine/text/excerpt.ts";
+import { excerpt, isNod, tail, withoutPasted } from "#src/machine/sessions/text/excerpt.ts";
 import { newsText } from "#src/machine/team/team-news.ts";
-import { neutralize } from "#src/machine/text/neutralize.ts";
+import { neutralize } from "#src/machine/sessions/text/neutralize.ts";
 
 /** Texts of any script, with sentences, lists, code fences, quotations and text without spaces. */
 const word = fc.constantFrom(..."Move|the|boats.|never!|ポート|必ず|。|…|\n|\n- |ж|😀|x1".split("|"));

@@ -1,7 +1,7 @@
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { aChat, aChatAtWork, Claude, journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine, aToolUse } from "#harness/machine/transcripts.ts";
@@ -10,11 +10,11 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync, statSync, utime
 import { dirname, join } from "node:path";
 import { finishEvent } from "#src/local-mcp/events/after-answer.ts";
 import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harness/clients/invented-sessions.ts";
-import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
+import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as invented from "#harness/clients/invented-transcripts.ts";
-import { sessionDocument } from "#src/machine/transcripts/session-document.ts";
+import { sessionDocument } from "#src/machine/sessions/transcripts/session-document.ts";
 import { pause } from "#src/store/pause.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";

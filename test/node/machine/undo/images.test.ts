@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { anUndoRig, type UndoRig } from "#harness/machine/cli-rigs.ts";
 import { contents, git, write } from "#harness/machine/git-project.ts";
 import { edit, loseFiles, makes, read, reasons } from "#harness/machine/undo-works.ts";
-import { forget } from "#src/machine/keeping/forget.ts";
+import { forget } from "#src/machine/view/keeping/forget.ts";
 
 const hiddenFiles = ["out/log", "../outside", "../other/made"];
 

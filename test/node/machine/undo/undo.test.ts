@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { listMoments } from "#src/machine/checkpoints/moments.ts";
+import { listMoments } from "#src/machine/files/moments.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";

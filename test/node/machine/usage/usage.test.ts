@@ -1,12 +1,12 @@
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/machine/operations/status-line.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
 import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
-import { emptyLine, usageBy } from "#src/machine/usage/ledger.ts";
+import { emptyLine, usageBy } from "#src/machine/sessions/usage/ledger.ts";
 import { aChatAtWork, aLiveClaude, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
-import { timeline } from "#src/machine/operations/session-view.ts";
+import { timeline } from "#src/machine/recovery/session-view.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { readContent } from "#src/machine/sessions/session-content.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";

@@ -9,7 +9,7 @@ import type { HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/machine/operations/status-line.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
 
 let responses = 0;
 

@@ -1,0 +1,46 @@
+import type { JournalEntry } from "../../../contract/journal.ts";
+import type { Life } from "../../../contract/work-state.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { isTurnEnd } from "../../../contract/turn-kinds.ts";
+import { journal } from "../../../store/session-tables.ts";
+import { life, lifeKinds, newLife, type Fact } from "./life.ts";
+
+const facts = journal.pick("seq", "at", "kind", "body");
+
+/** Rows that are read: most turns have fewer than the first number, and none needs the last. */
+const windows = [60, 600] as const;
+
+/** A state that rows before `seq` have led to, where they are no longer stored. */
+interface Basis {
+  readonly life: Life;
+  readonly seq: number;
+}
+
+const nothingBefore: Basis = { life: newLife, seq: 0 };
+
+/** @returns null: nothing of its turns was seen. @param until the last row that counts */
+export function read(
+  sql: Sql,
+  session: string,
+  before: Basis = nothingBefore,
+  until = Number.MAX_SAFE_INTEGER,
+): Life | null {
+  let rows: readonly Fact[] = [];
+  for (const most of windows) {
+    rows = newest(sql, session, until, most);
+    // Nothing before the end of a turn has an effect behind it.
+    if (rows.length < most || rows.slice(most / 2).some(({ entry }) => isTurnEnd(entry.kind))) break;
+  }
+  const oldest = rows.at(-1);
+  if (oldest === undefined) return before.seq === 0 ? null : before.life;
+  return life(oldest.seq > before.seq ? before.life : newLife, rows);
+}
+
+function newest(sql: Sql, session: string, until: number, most: number): Fact[] {
+  const rest = `WHERE session = ? AND seq <= ? AND kind IN (${lifeKinds.map((kind) => `'${kind}'`).join(", ")})
+    ORDER BY seq DESC LIMIT ?`;
+  return facts.select(sql, rest, session, until, most).map(({ seq, at, kind, body }) => {
+    // append() wrote the row.
+    return { seq, at, entry: { kind, ...body } as JournalEntry };
+  });
+}

@@ -1,0 +1,83 @@
+import { statSync } from "node:fs";
+import { basename, relative } from "node:path";
+import { subagentFiles } from "../../../clients/adapter/session-files.ts";
+import { detailsOf } from "../../../clients/details.ts";
+import { readAppended, type TranscriptPart } from "../../../clients/transcript.ts";
+import { codeOf } from "../../../shared/error.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { usageFiles } from "../../../store/machine-tables.ts";
+import { idOf } from "../entries.ts";
+import { pauseReadLimits } from "../session-settings.ts";
+import type { Session } from "../sessions.ts";
+import { countResponses, type Prices } from "../usage/ledger.ts";
+import { recordMissedTools } from "./record-calls.ts";
+
+const maxFiles = 500;
+
+/** Counts the usage of sub-agents, and stores their missed tool calls. @returns their number */
+export function recordSubagents(sql: Sql, session: Session, now: number, options: SubagentOptions): number {
+  const missed = filesOf(session).map((file) => {
+    const part = readNew(sql, session, file);
+    return part ? recordFile(sql, session, file, part, now, options) : 0;
+  });
+  return missed.reduce((total, count) => total + count, 0);
+}
+
+interface SubagentOptions {
+  readonly prices: Prices;
+  /** The client has ended. */
+  readonly isOver: boolean;
+}
+
+/** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
+export function hasWritten(session: Session, since: number): boolean {
+  const paths = [session.transcriptPath ?? [], filesOf(session).map(({ path }) => path)].flat();
+  return paths.some((path) => {
+    try {
+      return statSync(path).mtimeMs > since;
+    } catch (error) {
+      if (codeOf(error) === null) throw error;
+      return false;
+    }
+  });
+}
+
+interface SubagentFile {
+  readonly path: string;
+  /** Its key in the store. */
+  readonly name: string;
+  readonly agentId: string;
+}
+
+function filesOf({ client, transcriptPath: path }: Session): SubagentFile[] {
+  const folder =
+    path === null ? undefined : detailsOf(client)?.sessions?.store?.subagents?.(path, basename(path, ".jsonl"));
+  if (folder === undefined) return [];
+  return subagentFiles(folder)
+    .slice(0, maxFiles)
+    .map((file) => {
+      const agentId = idOf(basename(file, ".jsonl").slice("agent-".length));
+      return { path: file, name: idOf(relative(folder, file)), agentId };
+    });
+}
+
+/** Returns null if there is nothing new. */
+function readNew(sql: Sql, session: Session, { path, name }: SubagentFile): TranscriptPart | null {
+  const offset = usageFiles.find(sql, { session: session.id, name })?.bytes ?? 0;
+  const format = detailsOf(session.client)?.readSubagentRow;
+  const part = readAppended(path, offset, { ...pauseReadLimits(sql, path, session), format });
+  return part.offset === offset ? null : part;
+}
+
+function recordFile(
+  sql: Sql,
+  session: Session,
+  { name, agentId }: SubagentFile,
+  part: TranscriptPart,
+  now: number,
+  { prices, isOver }: SubagentOptions,
+): number {
+  countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
+  usageFiles.put(sql, { session: session.id, name, bytes: part.offset });
+  return recordMissedTools(sql, session, now, part, { agentId, isOver });
+}

@@ -1,0 +1,97 @@
+import { generateKeyPairSync } from "node:crypto";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { PhoneScope, PushKind, PushSubscription } from "../../../contract/phone-frames.ts";
+import { readJsonFile } from "../../../platform/data-files.ts";
+import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
+
+/** Phones of this machine, with the keys to their frames: a file that its user alone reads. */
+
+const text = z.string();
+const at = z.int();
+
+/** A link that was printed, until a phone is paired or its time is over. */
+const Offered = z.object({
+  id: text,
+  secret: text,
+  scope: PhoneScope,
+  /** Time for which the phone is then paired, in ms. */
+  forMs: z.int(),
+  /** Epoch ms. */
+  until: at,
+});
+export type Offered = z.infer<typeof Offered>;
+
+const PairedPhone = z.object({
+  id: text,
+  name: text,
+  /** 32 bytes, base64url. */
+  key: text,
+  scope: PhoneScope,
+  /** Coordinator that passes its frames on, as `nameOf` names it. */
+  workspace: text,
+  pairedAt: at,
+  /** Last call; null: it has made none. */
+  seenAt: at.nullable(),
+  endsAt: at,
+  push: z.object({ subscription: PushSubscription, kinds: z.array(PushKind) }).nullable(),
+});
+export type PairedPhone = z.infer<typeof PairedPhone>;
+
+/** Keys of this machine's Web Push messages (VAPID, RFC 8292), base64url. */
+const PushKeys = z.object({ publicKey: text, privateKey: text });
+export type PushKeys = z.infer<typeof PushKeys>;
+
+const PhoneFile = z.object({
+  pushKeys: PushKeys.nullable(),
+  offered: z.array(Offered),
+  phones: z.array(PairedPhone),
+});
+export type PhoneFile = z.infer<typeof PhoneFile>;
+
+const empty: PhoneFile = { pushKeys: null, offered: [], phones: [] };
+
+function phoneFilePath(home: string): string {
+  return join(home, "phones.json");
+}
+
+/** Changes with each write; null: no phone was ever paired. */
+export function phoneFileMark(home: string): string | null {
+  const stats = statSync(phoneFilePath(home), { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? null : `${stats.ino} ${stats.mtimeNs}`;
+}
+
+/** A file that is damaged pairs no phone. */
+export function readPhones(home: string): PhoneFile {
+  return readJsonFile(phoneFilePath(home), PhoneFile) ?? empty;
+}
+
+/** Only the host of the machine writes. @param now epoch ms; what is over by then is dropped */
+export function changePhones(home: string, now: number, change: (file: PhoneFile) => PhoneFile): PhoneFile {
+  const { pushKeys, offered, phones } = change(readPhones(home));
+  const changed = {
+    pushKeys,
+    offered: offered.filter(({ until }) => until > now),
+    phones: phones.filter(({ endsAt }) => endsAt > now),
+  };
+  createPrivateFolder(home);
+  writeAtomically(phoneFilePath(home), `${JSON.stringify(changed, null, 2)}\n`);
+  return changed;
+}
+
+/** Changes one phone, where it is still paired. */
+export function changePhone(home: string, now: number, id: string, change: Partial<PairedPhone>): void {
+  changePhones(home, now, (file) => ({
+    ...file,
+    phones: file.phones.map((phone) => (phone.id === id ? { ...phone, ...change } : phone)),
+  }));
+}
+
+/** A key pair of P-256: the uncompressed point, and the private number (RFC 8292). */
+export function newPushKeys(): PushKeys {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { x = "", y = "", d = "" } = privateKey.export({ format: "jwk" });
+  const point = Buffer.concat([Buffer.of(4), Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
+  return { publicKey: point.toString("base64url"), privateKey: d };
+}

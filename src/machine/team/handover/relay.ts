@@ -1,0 +1,82 @@
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import { formatLink, GivenRelay, parseLink, TakenRelay } from "../../../coordinator-client/handover-relay.ts";
+import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import * as meta from "../../../store/meta.ts";
+import { handoverKey, openHandover, type HandedOver, type HandoverKey } from "./package.ts";
+
+export interface SentHandover {
+  readonly key: HandoverKey;
+  readonly envelopes: readonly string[];
+  /** Time in which it can be taken, in ms. */
+  readonly forMs: number;
+}
+
+/** Stores the envelopes at the coordinator of the workspace. @returns why not */
+export async function sendHandover(
+  edge: EdgeConfig,
+  { key, envelopes, forMs }: SentHandover,
+): Promise<Result<{ readonly id: string; readonly link: string }, string>> {
+  const relay = new GivenRelay(edge);
+  const claimHash = createHash("sha256").update(key.claim).digest("hex");
+  const made = await relay.create({ claimHash, parts: envelopes.length, forMs });
+  if (!made.ok) return err(made.error.message);
+  const { id } = made.value;
+  for (const [part, envelope] of envelopes.entries()) {
+    const sent = await relay.put(id, part, envelope);
+    if (sent.ok) continue;
+    await relay.cancel(id);
+    return err(sent.error.message);
+  }
+  const secret = Buffer.from(key.bytes).toString("base64url");
+  return ok({ id, link: formatLink({ url: edge.url, id, secret }) });
+}
+
+export interface ReceivedHandover {
+  readonly given: HandedOver;
+  /** Deletes it at the coordinator, once the session is stored here. */
+  readonly finish: () => Promise<void>;
+}
+
+/** Takes what a link names; after a break the same machine may begin again, and no other. */
+export async function receiveHandover(runtime: Runtime, text: string): Promise<Result<ReceivedHandover, string>> {
+  const link = parseLink(text);
+  if (!link.ok) return link;
+  const { id, secret } = link.value;
+  const key = handoverKey(Uint8Array.from(Buffer.from(secret, "base64url")));
+  const claim = { claim: key.claim, claimant: claimantOf(runtime, id), by: hostname() };
+  const relay = new TakenRelay(link.value, claim);
+  const claimed = await relay.claim();
+  if (!claimed.ok) return err(claimed.error.message);
+  const envelopes: string[] = [];
+  for (let part = 0; part < claimed.value.parts; part += 1) {
+    const read = await relay.read(part);
+    if (!read.ok) return err(read.error.message);
+    envelopes.push(read.value);
+  }
+  const given = openHandover(envelopes, key);
+  if (!given.ok) return given;
+  const finish = async (): Promise<void> => {
+    const finished = await relay.finish();
+    // Its time ends it all the same.
+    if (!finished.ok) runtime.log("warn", "a hand-over is still at its coordinator", { error: finished.error.message });
+    else runtime.store.write((sql) => meta.remove(sql, claimantKey(id)));
+  };
+  return ok({ given: given.value, finish });
+}
+
+function claimantKey(id: string): string {
+  return `handover:${id}`;
+}
+
+/** The same for each try of this machine. */
+function claimantOf({ store, random }: Runtime, id: string): string {
+  const fresh = Buffer.from(random(16)).toString("base64url");
+  return store.write((sql) => {
+    const claimant = meta.read(sql, claimantKey(id)) ?? fresh;
+    meta.write(sql, claimantKey(id), claimant);
+    return claimant;
+  });
+}

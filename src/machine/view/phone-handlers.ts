@@ -1,0 +1,187 @@
+import type { Failure } from "../../contract/errors.ts";
+import { hostname } from "node:os";
+import type { Phone } from "../../contract/machine/phones.ts";
+import type { Introduction } from "../../contract/phone-frames.ts";
+import { pairedMs, pairingMs } from "../../contract/phones.ts";
+import { nameOf, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
+import {
+  checkNumber,
+  claimOf,
+  newPairingSecret,
+  openIntroduction,
+  pairingFragment,
+  sealGrant,
+} from "../../pairing/pairing.ts";
+import { hashOf, randomText } from "../../pairing/sealing.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { oneLine } from "../../shared/format.ts";
+import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../sharing/phones/phone-file.ts";
+import { requireCoordinator } from "../sharing/operations/membership.ts";
+import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
+import { isByChat } from "./request-handlers.ts";
+
+export const phoneHandlers: Pick<
+  Handlers,
+  "phones.offer" | "phones.opened" | "phones.decide" | "phones.list" | "phones.remove"
+> = {
+  async "phones.offer"(context, { answer, for: forMs }) {
+    if (isByChat(context))
+      return err({ code: "not_released", message: "a chat has started this command: only its user may pair a phone." });
+    if (forMs < pairedMs.min || forMs > pairedMs.max)
+      return err({ code: "bad_input", message: "a phone is paired for a minute to a year: give --for in between." });
+    const edge = edgeOf(context);
+    if (!edge.ok) return edge;
+    const secret = newPairingSecret();
+    const made = await new PhoneRelay(edge.value).create(await hashOf(await claimOf(secret)), pairingMs.default);
+    if (!made.ok) return refuse(made.error);
+    const { id } = made.value;
+    const until = context.site.now() + pairingMs.default;
+    const offered: Offered = { id, secret, scope: answer ? "answer" : "view", forMs, until };
+    change(context, (file) => ({ ...file, offered: [...file.offered, offered] }));
+    const link = `${new URL(edge.value.url).origin}/${pairingFragment(offered)}`;
+    return ok({ id, link, until });
+  },
+
+  async "phones.opened"(context, { id }) {
+    const opened = await readIntroduction(context, id);
+    if (!opened.ok || opened.value === null) return opened.ok ? ok({ phone: null }) : opened;
+    const { offered, introduction } = opened.value;
+    const number = await checkNumber(offered, introduction.publicKey);
+    return ok({ phone: { name: oneLine(introduction.name), number } });
+  },
+
+  async "phones.decide"(context, { id, number }) {
+    if (number === null) return withdraw(context, id);
+    const edge = edgeOf(context);
+    if (!edge.ok) return edge;
+    const opened = await readIntroduction(context, id);
+    if (!opened.ok) return opened;
+    if (opened.value === null) return err({ code: "not_found", message: "no phone has opened the link." });
+    const { offered, introduction } = opened.value;
+    if ((await checkNumber(offered, introduction.publicKey)) !== number) {
+      await withdraw(context, id);
+      const message = "the coordinator has named another phone than the one that was compared: nothing was paired.";
+      return err({ code: "bad_input", message });
+    }
+    const now = context.site.now();
+    const pushKeys = readPhones(context.paths.home).pushKeys ?? newPushKeys();
+    const granted = {
+      key: randomText(32),
+      access: randomText(32),
+      machine: hostname(),
+      scope: offered.scope,
+      endsAt: now + offered.forMs,
+      pushKey: pushKeys.publicKey,
+    };
+    const { key, access, scope, endsAt } = granted;
+    const phone: PairedPhone = {
+      id,
+      name: oneLine(introduction.name),
+      key,
+      scope,
+      workspace: nameOf(edge.value),
+      pairedAt: now,
+      seenAt: null,
+      endsAt,
+      push: null,
+    };
+    const isOther = ({ id: other }: { readonly id: string }): boolean => other !== id;
+    // Before the phone can have its key.
+    change(context, ({ offered: all, phones }) => {
+      return { pushKeys, offered: all.filter(isOther), phones: [...phones.filter(isOther), phone] };
+    });
+    const grant = await sealGrant(offered, introduction.publicKey, granted);
+    const given = await new PhoneRelay(edge.value).grant(id, {
+      grant,
+      accessHash: await hashOf(access),
+      forMs: offered.forMs,
+    });
+    if (given.ok) return ok({ phone: viewOf(phone, true) });
+    change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));
+    // The coordinator may have paired it, and only its answer be lost.
+    await new PhoneRelay(edge.value).remove(id);
+    return refuse(given.error);
+  },
+
+  async "phones.list"(context) {
+    const { paths, site } = context;
+    const edge = edgeOf(context);
+    const phones = readPhones(paths.home).phones.filter(({ endsAt }) => endsAt > site.now());
+    const views = phones.map(async (phone) => viewOf(phone, (await relayOf(edge, phone)?.isPaired(phone.id)) ?? null));
+    return ok({ phones: await Promise.all(views) });
+  },
+
+  async "phones.remove"(context, { phone: given }) {
+    const { phones } = readPhones(context.paths.home);
+    const found = phones.filter(({ id, name }) => id.startsWith(given) || name === given);
+    const [phone] = found;
+    if (phone === undefined)
+      return err({ code: "not_found", message: `no phone is paired as ${given}. \`shim phones list\` lists them.` });
+    if (found.length > 1) {
+      const candidates = found.map(({ id, name }) => `${id.slice(0, 8)} ${name}`);
+      return err({ code: "ambiguous", message: `${given} names several phones.`, candidates });
+    }
+    change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
+    const removed = await relayOf(edgeOf(context), phone)?.remove(phone.id);
+    const isEndedThere = removed !== undefined && (removed.ok || removed.error.code === "unknown_phone");
+    return ok({ name: phone.name, isEndedThere });
+  },
+};
+
+function change({ paths, site, onPhonesChanged }: HandlerContext, how: Parameters<typeof changePhones>[2]): void {
+  changePhones(paths.home, site.now(), how);
+  onPhonesChanged?.();
+}
+
+/** Nothing pairs by the link any more, also while the coordinator does not answer. */
+async function withdraw(context: HandlerContext, id: string): Promise<Result<{ phone: null }>> {
+  change(context, (file) => ({ ...file, offered: file.offered.filter((one) => one.id !== id) }));
+  const edge = edgeOf(context);
+  if (edge.ok) await new PhoneRelay(edge.value).remove(id);
+  return ok({ phone: null });
+}
+
+interface Opened {
+  readonly offered: Offered;
+  readonly introduction: Introduction;
+}
+
+/** @returns null: no phone has opened the link */
+async function readIntroduction(context: HandlerContext, id: string): Promise<Result<Opened | null>> {
+  const offered = readPhones(context.paths.home).offered.find((one) => one.id === id);
+  const isOver = offered === undefined || offered.until <= context.site.now();
+  if (isOver) return err({ code: "not_found", message: "the link is over: run `shim pair` again." });
+  const edge = edgeOf(context);
+  if (!edge.ok) return edge;
+  const status = await new PhoneRelay(edge.value).status(id);
+  if (!status.ok) return refuse(status.error);
+  if (status.value.introduction === null) return ok(null);
+  const introduction = await openIntroduction(offered, status.value.introduction);
+  if (introduction !== null) return ok({ offered, introduction });
+  const message = "the coordinator has sent an introduction that is from no phone with this link: nothing was paired.";
+  return err({ code: "bad_input", message });
+}
+
+/** The coordinator that phones reach the machine through. */
+function edgeOf({ paths, site }: HandlerContext): Result<EdgeConfig> {
+  const without =
+    "a phone reaches this machine through a coordinator, and this machine is in no workspace: `shim workspace join <name>` joins one.";
+  return requireCoordinator(paths.home, site.env, without);
+}
+
+function refuse({ code, message }: Failure): Result<never> {
+  return err({ code: code === "unknown_phone" ? "not_found" : "edge_unreachable", message: `${message}.` });
+}
+
+/** @returns null: the machine is no longer in the workspace of the phone */
+function relayOf(edge: Result<EdgeConfig>, { workspace }: PairedPhone): PhoneRelay | null {
+  return edge.ok && nameOf(edge.value) === workspace ? new PhoneRelay(edge.value) : null;
+}
+
+function viewOf(
+  { id, name, scope, pairedAt, seenAt, endsAt, push }: PairedPhone,
+  isPairedThere: Phone["isPaired"],
+): Phone {
+  return { id, name, scope, pairedAt, seenAt, endsAt, isPaired: isPairedThere, notifies: push?.kinds ?? [] };
+}

@@ -1,0 +1,220 @@
+import type { CallerSurface } from "../context/operation-wire.ts";
+import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
+import type { Decision, GivenAnswer, OpenRequest, Outcome } from "../../contract/machine/requests.ts";
+import { redact } from "../../redaction/redact.ts";
+import type { EndedRequest, PermissionRequest, RequestEnd } from "../../runtime/permission-requests.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { formatAgo, pluralize } from "../../shared/format.ts";
+import { isWithin } from "../../shared/known-time.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { revealed } from "../../shared/visible-text.ts";
+import { endRequests } from "../recovery/incomplete/deaths.ts";
+import { isAlive } from "../recovery/session-state.ts";
+import { isInTurn } from "../sessions/life/questions.ts";
+import * as life from "../sessions/life/row.ts";
+import { digest } from "../sessions/entries.ts";
+import * as journal from "../sessions/journal.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import * as news from "../sessions/news.ts";
+import { foldedText } from "../sessions/request-text.ts";
+import { answered, endIfRun, isLast, resultOf, type SentRequest } from "../sessions/requests.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { originOf } from "../team/deliver-news.ts";
+import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
+import { findSession } from "../recovery/resolve-id.ts";
+
+export const requestHandlers = {
+  async "requests.list"({ runtime: load }) {
+    const runtime = await load();
+    const { config, permissions, now, store } = runtime;
+    endRequests(runtime);
+    const open = permissions.list(now());
+    const recent = answered(permissions).filter(({ answer }) => isWithin(now() - answer.at, shownAnswerMs));
+    const requests = store.read((sql) => open.map((one) => toShown(sql, runtime, one)), []);
+    const answers = store.read((sql) => recent.map((one) => toGiven(sql, runtime, one)), []);
+    return ok({ isOn: config.answers.isEnabled, requests, ...(answers.length > 0 ? { answers } : {}) });
+  },
+  async "requests.show"({ runtime: load }, { request: given }) {
+    const found = findRequest(await load(), given);
+    if (!found.ok) return found;
+    const { id, tool, text } = found.value;
+    return ok({ request: id, tool: revealed(tool), text, shown: digest(text) });
+  },
+  async "requests.answer"(context, { request: given, decision, shown, message }) {
+    const { runtime: load, by = "command line" } = context;
+    const runtime = await load();
+    const refused = refusal(runtime, context);
+    if (refused !== null) return refused;
+    const found = findRequest(runtime, given);
+    if (!found.ok) {
+      noteLate(runtime, given, decision, by);
+      return found;
+    }
+    const { id, session, tool, text, reason } = found.value;
+    if (reason !== null)
+      return err({ code: "not_released", message: `this request is its terminal's alone: ${reason}.` });
+    const { folded } = foldedText(text);
+    if (decision === "allow" && folded !== null && shown !== digest(text)) return notShown(id, folded.chars);
+    const words = message === undefined ? undefined : redact(message).text;
+    const at = runtime.now();
+    // No answer is given that is not recorded.
+    const entry = runtime.store.write((sql) => {
+      if (isLast(runtime, found.value)) journal.append(sql, session, at, `answered:${id}`, { kind: "answered" });
+      return audit.append(sql, at, { kind: "request.answered", session, by, result: resultOf(decision, "sent") });
+    });
+    const sent = { behavior: decision, ...omitUndefined({ message: words }) };
+    runtime.permissions.answer(id, { decision: sent, by, at, entry });
+    return ok({ request: id, session, tool, decision });
+  },
+  async "requests.message"(context, { session: id, text }) {
+    const { runtime: load, by = "command line" } = context;
+    const runtime = await load();
+    const refused = refusal(runtime, context);
+    if (refused !== null) return refused;
+    const found = findSession(runtime, id);
+    if (!found.ok) return found;
+    const session = found.value;
+    if (!isAlive(runtime, session))
+      return err({ code: "ended", message: "no client works in this session, so no chat would read the message." });
+    const now = runtime.now();
+    const key = `${news.wordsKey(session.id)}${Buffer.from(runtime.random(8)).toString("hex")}`;
+    const comes = runtime.store.write((sql) => {
+      news.add(sql, now, session.id, key, { kind: "user_message", by, text: redact(text).text });
+      audit.append(sql, now, { kind: "message.sent", session: session.id, by, result: "done" });
+      const isWorking = isInTurn(life.read(sql, session.id)) === true;
+      return isWorking && adapterOf(session.client)?.continuesAtStop === true ? ("stop" as const) : ("prompt" as const);
+    });
+    return ok({ session: session.id, comes });
+  },
+} satisfies Partial<Handlers>;
+
+/** A command that a chat has started speaks for no person: it might allow its own calls. */
+export function isByChat({ site, by = "command line" }: Pick<HandlerContext, "site" | "by">): boolean {
+  const variables = supportedClients.flatMap(({ variables: { session } }) => session ?? []);
+  return by === "command line" && variables.some((name) => site.env[name] !== undefined);
+}
+
+function refusal({ config }: Runtime, context: HandlerContext): Result<never> | null {
+  if (!config.answers.isEnabled) return err({ code: "switched_off", message: switchedOff });
+  return isByChat(context)
+    ? err({
+        code: "not_released",
+        message: "a chat has started this command: only its user may answer, or write to chats.",
+      })
+    : null;
+}
+
+export const switchedOff = "answers from elsewhere are off. `shim config set answers.isEnabled true` allows them.";
+
+const endTexts: Readonly<Record<Exclude<RequestEnd, "answered">, string>> = {
+  runs: "its terminal had allowed it, and its command was seen to run",
+  ran: "its terminal had allowed it, and the call has run",
+  passed: "its terminal had answered it, and the chat has gone on",
+  withdrawn: "its client had stopped asking: it was answered or stopped in its terminal",
+  chat: "its chat is dead or has ended",
+  time: "its time was up, and only its terminal can answer it",
+};
+
+/** The end that came before an answer. */
+function endText({ end, answer }: EndedRequest, now: number): string {
+  if (end !== "answered") return endTexts[end];
+  if (answer === null) return "it was answered before";
+  const done = answer.decision.behavior === "allow" ? "allowed" : "denied";
+  return `${originOf(answer.by)} had ${done} it ${formatAgo(now, answer.at)}`;
+}
+
+function findRequest(runtime: Runtime, given: string): Result<PermissionRequest> {
+  const { permissions, now } = runtime;
+  endRequests(runtime);
+  const open = permissions.list(now());
+  const [first, second] = open.filter(({ id }) => id.startsWith(given));
+  if (second !== undefined) return err({ code: "ambiguous", message: `several open requests begin with "${given}".` });
+  if (first !== undefined && !endIfRun(runtime, first)) return ok(first);
+  const over = findEnded(runtime, given);
+  if (over !== undefined)
+    return err({
+      code: "ended",
+      message: `too late, the request ${over.request.id} is over: ${endText(over, now())}.`,
+    });
+  return err({ code: "not_found", message: `no request "${given}" is open. \`shim requests\` lists those that are.` });
+}
+
+function findEnded({ permissions }: Runtime, given: string): EndedRequest | undefined {
+  return permissions.listEnded().findLast(({ request }) => request.id.startsWith(given));
+}
+
+/** An answer that came too late is in the audit log, too. */
+function noteLate(runtime: Runtime, given: string, decision: Decision, by: CallerSurface): void {
+  const over = findEnded(runtime, given);
+  if (over === undefined) return;
+  const { session } = over.request;
+  audit.record(runtime, { kind: "request.answered", session, by, result: resultOf(decision, "late") });
+}
+
+function notShown(id: string, chars: number): Result<never> {
+  const how = `\`shim requests show ${id}\` shows all of it, and how to allow it`;
+  return err({
+    code: "not_shown",
+    message: `${pluralize(chars, "character")} of this request were not shown. ${how}.`,
+  });
+}
+
+function toShown(sql: Sql, runtime: Runtime, request: PermissionRequest): OpenRequest {
+  const { id, session, text, reason, askedAt, endsAt } = request;
+  const row = sessions.get(sql, session);
+  const now = runtime.now();
+  return {
+    id,
+    ...whose(sql, request),
+    client: row === null ? "" : clientTitle(row),
+    ...foldedText(text),
+    canAnswer: reason === null,
+    reason,
+    askedAgeMs: Math.max(0, now - askedAt),
+    endsInMs: Math.max(0, endsAt - now),
+  };
+}
+
+function whose(
+  sql: Sql,
+  { session, tool }: PermissionRequest,
+): Pick<OpenRequest, "session" | "shortId" | "title" | "tool"> {
+  const row = sessions.get(sql, session);
+  const title = row && sessions.displayTitle(row);
+  return { session, shortId: shortSessionId(sql, session), title: title && revealed(title), tool: revealed(tool) };
+}
+
+/** An answer, and what came of it, are shown for so long. */
+const shownAnswerMs = 600_000;
+
+function toGiven(sql: Sql, { now }: Runtime, { request, answer }: SentRequest): GivenAnswer {
+  const { decision, by, at, outcome } = answer;
+  return {
+    request: request.id,
+    ...whose(sql, request),
+    decision: decision.behavior,
+    by: originOf(by),
+    outcome,
+    text: outcomeTexts[outcome][decision.behavior],
+    ageMs: Math.max(0, now() - at),
+  };
+}
+
+const outcomeTexts: Readonly<Record<Outcome, Readonly<Record<Decision, string>>>> = {
+  sent: {
+    allow: "Allow was sent. The chat has not shown yet that it runs",
+    deny: "Deny was sent. The chat has not shown yet that it came first",
+  },
+  taken: { allow: "Allowed, and it ran", deny: "Denied" },
+  late: {
+    allow: "Too late to allow: its terminal had denied it",
+    deny: "Too late to deny: its terminal had allowed it, and it ran",
+  },
+  unknown: {
+    allow: "Allow was sent, and nothing shows that it ran",
+    deny: "Deny was sent, and nothing shows whether it came first",
+  },
+};

@@ -1,0 +1,270 @@
+import { existsSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, isAbsolute } from "node:path";
+import type { MachineOutput, CheckedMachineInput } from "../../contract/machine/operations.ts";
+import { redact } from "../../redaction/redact.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { messageOf } from "../../shared/error.ts";
+import { oneLine } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as textIndex from "../../store/text-index.ts";
+import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
+import { findIncomplete } from "../recovery/incomplete/detect.ts";
+import { promptNumbers } from "../files/moments.ts";
+import { findSnapshot, readContent } from "../sessions/session-content.ts";
+import { isAlive, readState } from "../recovery/session-state.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Handlers } from "../recovery/handler-context.ts";
+import {
+  findCheckpoint,
+  findSession,
+  findSessionOrCheckpoint,
+  readSession,
+  projectGiven,
+  projectOfFolder,
+  namesOf,
+  shortCheckpoint,
+  unlessElsewhere,
+} from "../recovery/resolve-id.ts";
+import { toSessionView, timeline, describeEntry } from "../recovery/session-view.ts";
+import type { CheckpointGroup } from "../../contract/machine/sessions.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { shortCheckpointId, shortSessionId } from "../sessions/session-identity.ts";
+import { readFileLines, writeLines } from "../../platform/data-files.ts";
+import { listBackups } from "../../store/backup.ts";
+import { backUp } from "../../store/copy-store.ts";
+import { exportLines, importLines } from "../../store/transfer.ts";
+import { sessionDocument } from "../sessions/transcripts/session-document.ts";
+import { dropMarked } from "../../snapshots/stored-snapshots.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forget.ts";
+import { findElsewhere, listElsewhere } from "../recovery/elsewhere/candidates.ts";
+import { projectOf, toViews } from "../recovery/other-machines.ts";
+
+const maxFoundPerSession = 2;
+const maxNameChars = 100;
+
+export const sessionHandlers = {
+  async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
+    const runtime = await context.runtime();
+    const project = projectGiven(runtime, folder);
+    const search = omitUndefined({ limit, project });
+    const views = runtime.store.read((sql) => {
+      const rows = incomplete
+        ? findIncomplete(sql, runtime.processes, runtime.now(), search).map((one) => one.session)
+        : sessions.list(sql, search);
+      return rows.map((row) => toSessionView(sql, runtime, row));
+    }, []);
+    const others = allMachines ? await context.others.read(runtime, context.progress) : null;
+    if (others === null) return ok({ project: project ?? null, sessions: views, hasOthers: false });
+    const name = project === undefined ? undefined : await projectOf(others, project);
+    const seen = incomplete ? await findElsewhere(others, name, limit) : await listElsewhere(others, name, limit);
+    return ok({ project: project ?? null, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
+  },
+  async "sessions.find"(context, { id }) {
+    const runtime = await context.runtime();
+    const found = findSessionOrCheckpoint(runtime, id);
+    if (!found.ok) return unlessElsewhere(context, id, found);
+    const { session, checkpoint } = found.value;
+    if (!session) return ok({ kind: "checkpoint", id: checkpoint.id, title: null, isAlive: false });
+    const title = sessions.displayTitle(session);
+    return ok({ kind: "session", id: session.id, title, isAlive: isAlive(runtime, session) });
+  },
+  "sessions.show": (context, { session: id, limit }) =>
+    readSession(context, id, (sql, runtime, session) => {
+      const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
+      const { checkpoints: newest = [], total = 0 } = group ?? {};
+      const lines = timeline(readContent(sql, session.id), promptNumbers(sql, session.id));
+      return { session: toSessionView(sql, runtime, session), timeline: lines, checkpoints: newest, total };
+    }),
+  async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {
+    if ((given === undefined) === !clear) return err({ code: "bad_input", message: "give either a name or --clear." });
+    const name = given === undefined ? null : redact(oneLine(given)).text;
+    if (name === "") return err({ code: "bad_input", message: "the name is empty. --clear removes a name." });
+    if (name !== null && name.length > maxNameChars)
+      return err({ code: "bad_input", message: `the name is longer than ${maxNameChars} characters.` });
+    const runtime = await load();
+    const found = findSession(runtime, id);
+    if (!found.ok) return found;
+    const session = found.value;
+    runtime.store.write((sql) => sessions.rename(sql, session.id, name));
+    return ok({ ...namesOf(runtime, { ...session, name }), name });
+  },
+  async "sessions.search"({ runtime: load, call }, { text, session: id, project: folder, since, until, limit }) {
+    const runtime = await load();
+    const session = id === undefined ? null : findSession(runtime, id);
+    if (session && !session.ok) return session;
+    const isIndexed = !runtime.store.read(textIndex.hasPending, false);
+    const indexed = isIndexed ? ok({}) : await call("sessions.index", {});
+    const missing = indexed.ok ? null : indexed.error.message;
+    const project = projectGiven(runtime, folder);
+    const filter = { text, ...omitUndefined({ session: session?.value.id, project, since, until }) };
+    const limits = { sessions: limit, perSession: session ? limit : maxFoundPerSession };
+    return ok({ text, sessions: runtime.store.read((sql) => checkpointGroups(sql, filter, limits), []), missing });
+  },
+  async "sessions.index"({ runtime }) {
+    const { store } = await runtime();
+    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
+    return ok({});
+  },
+  async "checkpoints.get"({ runtime: load }, { checkpoint: id }) {
+    const runtime = await load();
+    const found = findCheckpoint(runtime, id);
+    if (!found.ok) return found;
+    const checkpoint = { ...found.value, shortId: shortCheckpoint(runtime, found.value.id) };
+    const read = runtime.store.read<Result<unknown>>((sql) => {
+      try {
+        return ok(checkpoints.requireState(sql, checkpoint.seq));
+      } catch (error) {
+        return err({ code: "checkpoint_damaged", message: `${messageOf(error)}. \`shim doctor\` checks the store.` });
+      }
+    }, ok(null));
+    const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
+    return read.ok ? ok({ checkpoint, state: read.value, snapshot: snapshot && { ...snapshot } }) : read;
+  },
+} satisfies Partial<Handlers>;
+
+/** Each session once, by its newest checkpoint that fits. */
+function checkpointGroups(
+  sql: Sql,
+  filter: checkpoints.CheckpointFilter,
+  limits: Readonly<Record<"sessions" | "perSession", number>>,
+): CheckpointGroup[] {
+  return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ session: sessionId, total }) => {
+    const session = sessions.get(sql, sessionId);
+    const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
+    return {
+      id: sessionId,
+      shortId: shortSessionId(sql, sessionId),
+      title: session && sessions.displayTitle(session),
+      project: session?.project ?? null,
+      total,
+      checkpoints: newest.map((one) =>
+        Object.assign(one, {
+          shortId: shortCheckpointId(sql, one.id),
+          contents: checkpoints.readContents(sql, one),
+        }),
+      ),
+    };
+  });
+}
+
+export const storedSessionHandlers = {
+  "sessions.stored": (context, { session: id }) =>
+    readSession(context, id, (sql, runtime, session) => {
+      const { journal, ...others } = readContent(sql, session.id);
+      return {
+        session: { ...session, ...readState(sql, runtime, session) },
+        journal: journal.map(({ at, seq, entry }) => {
+          return { at, seq, entry, text: describeEntry(entry, oneLine) };
+        }),
+        ...(others as unknown as Omit<MachineOutput<"sessions.stored">, "session" | "journal" | "copies">),
+        copies: { backups: listBackups(runtime.paths.backups).length },
+      };
+    }),
+  "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
+  async "sessions.export"({ runtime: load }, { file: given, session: id, project: folder, since, format }) {
+    if (format !== "jsonl" && id === undefined)
+      return err({ code: "bad_input", message: `the format ${format} needs a session.` });
+    if (given !== undefined && existsSync(given))
+      return err({ code: "file_exists", message: `${given} already exists. Name a new file.` });
+    const runtime = await load();
+    const found = id === undefined ? null : findSession(runtime, id);
+    if (found && !found.ok) return found;
+    const session = found?.value.id;
+    const file = given ?? join(tmpdir(), `shim-export-${Buffer.from(runtime.random(8)).toString("hex")}`);
+    const document = session === undefined || format === "jsonl" ? null : sessionDocument(runtime, session);
+    const filter = omitUndefined({ session, project: projectGiven(runtime, folder), since });
+    // One transaction, so the lines agree.
+    const lines =
+      document === null
+        ? runtime.store.read<number | null>((sql) => writeLines(file, exportLines(sql, runtime.now(), filter)), null)
+        : writeLines(file, [document.trimEnd()]);
+    return lines === null
+      ? err({ code: "not_found", message: "nothing is stored yet, so there is nothing to export." })
+      : ok({ file, isTemporary: given === undefined, lines, session: session ?? null });
+  },
+  async "sessions.import"({ runtime }, { file }) {
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (!found) return err({ code: "not_found", message: `there is no file ${file}.` });
+    if (found.isDirectory()) {
+      const message = `${file} is a folder. Name a file that \`shim sessions export\` wrote.`;
+      return err({ code: "not_a_file", message });
+    }
+    const { store } = await runtime();
+    const { added, skipped, refused } = importLines(store, () => readFileLines(file));
+    const reasons = refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
+    if (refused.length > 0) return err({ code: "import_refused", message: `nothing was imported:${reasons}` });
+    return ok({ file, added, skipped });
+  },
+} satisfies Partial<Handlers>;
+
+type Input = CheckedMachineInput<"sessions.forget">;
+type Output = MachineOutput<"sessions.forget">;
+
+/** An unknown target changes nothing. */
+export async function forgetTarget(
+  runtime: Runtime,
+  input: Input,
+  by: audit.MachineAction["by"],
+): Promise<Result<Output>> {
+  const { store, config, now } = runtime;
+  const { keepsCopies } = input;
+  const target = targetOf(runtime, input);
+  if (!target.ok) {
+    const isLeft = target.error.code === "not_found" && !keepsCopies && store.read(isPurgePending, false);
+    return isLeft ? finish(runtime, nothing, false) : target;
+  }
+  if (by === "live page" && !("session" in target.value))
+    return err({ code: "bad_input", message: "the live page forgets one session at a time; name a session." });
+  const backup = keepsCopies ? await backUp(store, now(), config.retention.backups) : null;
+  const action = { ...toAudited(target.value), by };
+  const [{ sessions: all, checkpoints, rows }, begun] = store.write((sql) => {
+    const found = forget(sql, target.value, keepsCopies);
+    return [found, audit.append(sql, now(), { ...action, result: "begun", rows: found.rows })] as const;
+  });
+  const forgotten = { sessions: all.length, checkpoints: checkpoints.length, rows, backup };
+  const finished = await finish(runtime, forgotten, keepsCopies);
+  store.write((sql) => audit.settle(sql, begun, { result: finished.ok ? "done" : finished.error.code, rows }));
+  return finished;
+}
+
+/** Ids of checkpoints are similar, so each is named as a whole. */
+function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): Result<ForgetTarget> {
+  if (isCheckpoint) {
+    const found = findCheckpoint(runtime, given);
+    if (found.ok && found.value.id === given) return ok({ checkpoint: given });
+    return err({ code: "not_found", message: `there is no checkpoint "${given}".` });
+  }
+  if (!isAbsolute(given)) {
+    const found = findSession(runtime, given);
+    return found.ok ? ok({ session: found.value.id }) : found;
+  }
+  const project = projectOfFolder(runtime, given);
+  const isKnown = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }).length > 0, false);
+  if (isKnown) return ok({ project });
+  const message = `no session of the project ${project} is stored. \`shim sessions\` lists those that are.`;
+  return err({ code: "not_found", message });
+}
+
+function toAudited(target: ForgetTarget): Pick<audit.MachineAction, "kind" | "session"> {
+  if ("session" in target) return { kind: "session.forgotten", session: target.session };
+  return { kind: "project" in target ? "project.forgotten" : "checkpoint.forgotten", session: null };
+}
+
+type Forgotten = Omit<Output, "snapshots">;
+
+const nothing: Forgotten = { sessions: 0, checkpoints: 0, rows: 0, backup: null };
+
+async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boolean): Promise<Result<Output>> {
+  const { dropped, failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: !keepsCopies });
+  // Without the purge, doctor and a repeat of the command still know that files are left.
+  if (failures.length > 0) {
+    const reasons = failures.map(({ repository, message }) => `${repository}: ${message}`).join("; ");
+    const message = `not all saved files could be deleted: ${reasons}. Repeat the command.`;
+    return err({ code: "files_left", message });
+  }
+  if (!keepsCopies) await purge(runtime);
+  return ok({ ...forgotten, snapshots: dropped });
+}
