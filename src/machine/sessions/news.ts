@@ -105,6 +105,21 @@ export function undeliveredOf(sql: Sql, sessionId: string, kind: Kind, limit: nu
   return newsRows.select(sql, rest, sessionId, kind, limit).map(toNews);
 }
 
+/** Written to a session by its user, from elsewhere than its terminal. */
+export interface Words {
+  readonly key: string;
+  readonly at: number;
+  readonly by: string;
+  readonly text: string;
+}
+
+/** The user's words that no model has had yet, oldest first. */
+export function waitingWords(sql: Sql, session: string): Words[] {
+  return undeliveredOf(sql, session, "user_message", -1).flatMap(({ key, at, news }) =>
+    news.kind === "user_message" ? [{ key, at, by: news.by, text: news.text }] : [],
+  );
+}
+
 /** The user's words that wait in a session, or were written to it, wait for the chat `to` now. */
 export function handOnWords(sql: Sql, session: string, to: string): void {
   const query = `UPDATE team_news SET session = ?

@@ -156,8 +156,19 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
   const clockOffsetMs = now - ageMs - content.lastSeenAt;
   const toLocal = (at: number): number => at + clockOffsetMs;
   const toLocalOrNull = (at: number | null): number | null => (at === null ? null : toLocal(at));
-  const { replaces, sealedAt, checkpoints, checkpoint, missingCheckpoint, unsaved, death, tasks, files, ...session } =
-    content;
+  const {
+    replaces,
+    sealedAt,
+    checkpoints,
+    checkpoint,
+    missingCheckpoint,
+    unsaved,
+    death,
+    words,
+    tasks,
+    files,
+    ...session
+  } = content;
   const lastSeenAt = toLocal(session.lastSeenAt);
   const { state: _state, ...head } = checkpoint ?? { state: null };
   const { body, hash } = encode(withLocalTimes(sealedState(content), toLocal));
@@ -182,6 +193,7 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
       checkpoints,
       missingCheckpoint,
       death,
+      words: words?.map(({ key, at, by, text }) => ({ key, at: toLocal(at), by, text })),
       tasks,
       files,
       checkpoint: "id" in head ? { ...head, at: toLocal(head.at) } : null,

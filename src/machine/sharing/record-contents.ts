@@ -9,6 +9,7 @@ import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import * as journal from "../sessions/journal.ts";
 import { tasksOf } from "../sessions/session-content.ts";
+import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../sessions/signals/crashes.ts";
 import { FilesContent, NotSentFiles, SentFiles } from "./files-content.ts";
@@ -41,6 +42,8 @@ const SharedSession = z.object({
   startedAt: at,
   lastSeenAt: at,
   savedAt: nullableAt,
+  /** 0: none of its transcript was read, or its version of SHIM does not say. */
+  transcriptOffset: count.default(0),
   endedAt: nullableAt,
   endReason: nullableText,
   detachedAt: nullableAt,
@@ -79,6 +82,8 @@ export const SessionContent = SharedSession.extend({
   /** Why the newest checkpoint is not here. */
   missingCheckpoint: z.optional(text),
   unsaved: Unsaved,
+  /** The user's own words that no model has had yet, oldest first; see `user_message` of news. */
+  words: z.optional(z.array(z.object({ key: text, at, by: text, text }))),
   /** Tasks of the workspace that it had last. */
   tasks: z.optional(z.array(z.object({ task: count, type: text }))),
   files: z.optional(z.object({ sent: z.nullable(SentFiles), notSent: z.nullable(NotSentFiles) })),
@@ -109,6 +114,7 @@ export function buildSessionContent(
   const files = sentRecords.filesOf(sql, id);
   const death = history.findCause(sql, id);
   const tasks = tasksOf(sql, id);
+  const words = news.waitingWords(sql, id);
   const checkpoint = newest && missing === null ? buildCheckpoint(sql, newest) : null;
   const why = missing ?? (newest && !checkpoint ? "its content is damaged" : null);
   return {
@@ -122,6 +128,7 @@ export function buildSessionContent(
     unsaved: findUnsaved(sql, id, newest?.journalSeq ?? 0),
     ...(why === null ? {} : { missingCheckpoint: why }),
     ...(death ? { death } : {}),
+    ...(words.length > 0 ? { words } : {}),
     ...(tasks.length > 0 ? { tasks } : {}),
     ...(files ? { files } : {}),
   };

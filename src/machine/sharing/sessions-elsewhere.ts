@@ -14,7 +14,7 @@ const keys = sessionsElsewhere.pick("workspace", "device", "id");
 
 type Content = Pick<
   SessionContent,
-  "replaces" | "sealedAt" | "checkpoints" | "missingCheckpoint" | "death" | "tasks" | "files"
+  "replaces" | "sealedAt" | "checkpoints" | "missingCheckpoint" | "death" | "words" | "tasks" | "files"
 >;
 
 /** Facts of a sealed record that have no column. Stored as JSON: add fields as optional. */

@@ -275,8 +275,11 @@ function costByDay(sql: Sql, { config, now }: Runtime, session: string): number[
 const maxMessages = 200;
 const maxChars = 2_000;
 
+/** Status of words whose session a chat of another machine has taken. */
+const elsewhereText = "went on with its session to a chat of another machine";
+
 /** Notifications of this machine's chats, newest first. */
-function readMessages({ store, now }: Runtime): ReceivedMessage[] {
+export function readMessages({ store, now }: Runtime): ReceivedMessage[] {
   return store.read(
     (sql) =>
       news.listNewest(sql, maxMessages).map(({ seq, at, session, deliveredAt, news: one }) => {
@@ -291,7 +294,7 @@ function readMessages({ store, now }: Runtime): ReceivedMessage[] {
           to: session,
           toTitle: receiver && sessions.displayTitle(receiver),
           isDelivered: deliveredAt !== null,
-          status: deliveredAt === null ? "not shown yet" : "shown to it",
+          status: deliveredAt !== null ? "shown to it" : receiver === null ? elsewhereText : "not shown yet",
         };
       }),
     [],

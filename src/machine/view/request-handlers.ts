@@ -22,6 +22,8 @@ import { foldedText } from "../sessions/request-text.ts";
 import { answered, endIfRun, isLast, resultOf, type SentRequest } from "../sessions/requests.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
+import * as devices from "../sharing/device.ts";
+import * as pendingChanges from "../sharing/pending-changes.ts";
 import { originOf } from "../team/deliver-news.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { findSession } from "../recovery/resolve-id.ts";
@@ -83,6 +85,8 @@ export const requestHandlers = {
     const key = `${news.wordsKey(session.id)}${Buffer.from(runtime.random(8)).toString("hex")}`;
     const comes = runtime.store.write((sql) => {
       news.add(sql, now, session.id, key, { kind: "user_message", by, text: redact(text).text });
+      // A chat of another machine that continues this one reads them, too.
+      if (devices.get(sql) !== null) pendingChanges.enqueue(sql, session.id, now);
       audit.append(sql, now, { kind: "message.sent", session: session.id, by, result: "done" });
       const isWorking = isInTurn(life.read(sql, session.id)) === true;
       return isWorking && adapterOf(session.client)?.continuesAtStop === true ? ("stop" as const) : ("prompt" as const);

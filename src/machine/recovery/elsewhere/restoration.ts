@@ -9,6 +9,7 @@ import { findMissing } from "../../../snapshots/restore-files.ts";
 import { toPredecessor } from "../../sessions/checkpoints/capture.ts";
 import { failureOf, standingOf } from "../../sessions/life/questions.ts";
 import * as journal from "../../sessions/journal.ts";
+import * as news from "../../sessions/news.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { fetchHeader } from "../../sharing/sealed-records.ts";
@@ -197,6 +198,8 @@ export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Res
     if (!recoveries.isTaken(sql, session, successor))
       recoveries.add(sql, { at, session, action: "taken", by: successor });
     const inheritedWork = toPredecessor({ session, state });
+    for (const { key, at: writtenAt, by, text } of row.sealed.words ?? [])
+      news.add(sql, writtenAt, successor, key, { kind: "user_message", by, text });
     journal.append(sql, successor, at, `continues:${session}`, { kind: "continues", ...inheritedWork });
   });
   return ok(lease.value);

@@ -1,10 +1,12 @@
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { currentState } from "#src/machine/sessions/checkpoints/capture.ts";
+import { readMessages } from "#src/machine/view/overview-handlers.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { findElsewhere, type Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
@@ -12,7 +14,7 @@ import { giveBack, restoreElsewhere, takeOver } from "#src/machine/recovery/else
 import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
 import { acquireLease, releaseLease } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
-import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
+import { recordContinuation, recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -174,6 +176,43 @@ it("a chat that joins is offered it once, and its user reads the line and the st
   one.wait(minute);
   expect(await news()).toEqual([]);
   await team.end("over");
+});
+
+it("words that wait in a session go on to the chat of another machine that takes it, once each, and its own machine says so", async () => {
+  const one = await aWorld({ isDead: false });
+  const { there, here, dead, chat, reach } = one;
+  const key = `${news.wordsKey(dead.session)}1`;
+  const words = { kind: "user_message", by: "phone Pixel", text: "and rename the lexer" } as const;
+  there.runtime.store.write((sql) => news.add(sql, there.runtime.now(), dead.session, key, words));
+  await there.mirror(dead.session);
+  await there.attest(dead.session);
+  await here.pull();
+  for (let n = 0; n < 2; n++) expect(await takeOver(reach, rowIn(here, dead.session))).toMatchObject({ ok: true });
+  const given = chat.prompt("go on").hookSpecificOutput?.additionalContext ?? "";
+  expect(given.split("and rename the lexer")).toHaveLength(2);
+  expect(chat.prompt("and then?").hookSpecificOutput?.additionalContext ?? "").not.toContain("rename the lexer");
+  there.runtime.store.write((sql) =>
+    recordContinuation(sql, there.runtime.now(), dead.session, { chat: chat.session, machine: "laptop" }),
+  );
+  expect(readMessages(there.runtime)).toMatchObject([
+    { kind: "continued_elsewhere" },
+    {
+      text: expect.stringContaining("rename the lexer"),
+      isDelivered: false,
+      status: expect.stringMatching(/^went on/),
+    },
+  ]);
+});
+
+it.each([
+  [0, "2 of at least 2 prompts quoted (no transcript was read)"],
+  [900, "2 of 2 prompts quoted"],
+])("of %s bytes of its transcript that its machine has read the brief says: %s", async (transcriptOffset, text) => {
+  const one = await aWorld();
+  await one.there.mirror(one.dead.session, { transcriptOffset });
+  await one.here.pull();
+  const { from } = await restored(one);
+  expect(brief(from, one.here.runtime.now(), "brief")).toContain(text);
 });
 
 it("two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
