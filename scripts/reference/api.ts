@@ -1,8 +1,13 @@
 // The page api.md of the reference, from the table of operations.
 import * as z from "zod";
 import { errorTable, isRetryable, type ErrorCode } from "../../src/contract/errors.ts";
-import { commonErrors, type Effect, type Operation } from "../../src/contract/operation.ts";
-import type { MachineEffect, MachineOperation } from "../../src/contract/machine/operation.ts";
+import {
+  commonErrors,
+  type Effect,
+  type MachineEffect,
+  type MachineOperation,
+  type Operation,
+} from "../../src/contract/operation.ts";
 import { machineOperations } from "../../src/contract/machine/operations.ts";
 import { operations } from "../../src/contract/operations.ts";
 
@@ -63,7 +68,7 @@ const machineEffects: Readonly<Record<MachineEffect, string>> = {
 
 function machineSection(name: string, operation: MachineOperation): string {
   const { effect, surfaces } = operation;
-  const views = surfaces.length === 0 ? "" : ` Also a ${surfaces.join(", a ")}.`;
+  const views = surfaces.length === 0 ? "" : " Also on the live page.";
   return sectionOf(name, operation, `${machineEffects[effect]}${views}`);
 }
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { Json, exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
-import { chatErrors, operation } from "./operation.ts";
+import { Json, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
+import { chatErrors, declare } from "./operation.ts";
 import { chatStatuses } from "./task-words.ts";
 import { TaskType } from "./tasks.ts";
 
@@ -56,7 +56,7 @@ export const Chat = z.object({
 export type Chat = z.infer<typeof Chat>;
 
 export const chatOperations = {
-  "chats.register": operation("POST /chats", "work", {
+  "chats.register": declare("work", "POST /chats", {
     input: z.strictObject({
       chat: Id.describe("Chosen by the client; stays the same over reconnects"),
       session: Id,
@@ -90,7 +90,7 @@ export const chatOperations = {
     summary: "Registers a chat, or continues it after a reconnect. On a socket it binds the connection to the chat.",
     example: { chat: "c1", session: "s1", process: "boot-1/1/100", machine: "m1", client: "test" },
   }),
-  "chats.heartbeat": operation("POST /chats/heartbeat", "work", {
+  "chats.heartbeat": declare("work", "POST /chats/heartbeat", {
     input: z.strictObject({
       self: Self,
       status: OwnStatus.optional(),
@@ -103,9 +103,8 @@ export const chatOperations = {
     summary:
       "Reports that a chat is alive, and its status. An unchanged report writes nothing while a socket is connected.",
     effect: "keep",
-    example: { self: exampleSelf },
   }),
-  "chats.list": operation("GET /chats", "observe", {
+  "chats.list": declare("observe", "GET /chats", {
     input: z.strictObject({
       status: ChatStatus.optional(),
       role: ChatRole.optional(),
@@ -118,23 +117,21 @@ export const chatOperations = {
     summary: "Lists chats by id, page by page.",
     surfaces: ["page", "remote"],
   }),
-  "chats.get": operation("GET /chats/get", "observe", {
+  "chats.get": declare("observe", "GET /chats/get", {
     input: z.strictObject({ chat: Id }),
     output: Chat,
     errors: ["unknown_chat"],
     summary: "Returns one chat.",
     surfaces: ["page"],
-    example: { chat: "c1" },
   }),
-  "chats.unregister": operation("POST /chats/unregister", "work", {
+  "chats.unregister": declare("work", "POST /chats/unregister", {
     input: z.strictObject({ self: Self }),
     output: z.object({ released: counter }),
     errors: chatErrors,
     summary: "Unregisters a chat; everything it holds is released at once.",
     effect: "keep",
-    example: { self: exampleSelf },
   }),
-  "chats.drain": operation("POST /chats/drain", "submit", {
+  "chats.drain": declare("submit", "POST /chats/drain", {
     input: z.strictObject({
       chat: Id,
       reason: z.string().max(500).default("asked to drain"),
@@ -146,9 +143,8 @@ export const chatOperations = {
     effect: "keep",
     isDestructive: true,
     surfaces: ["page", "remote"],
-    example: { chat: "c1" },
   }),
-  "chats.attest-death": operation("POST /chats/attest-death", "work", {
+  "chats.attest-death": declare("work", "POST /chats/attest-death", {
     input: z.strictObject({
       chat: Id,
       machine: Label,
@@ -159,7 +155,6 @@ export const chatOperations = {
     summary:
       "Attests, from another process on the chat's machine, that its process has ended; all that it held is released at once.",
     effect: "keep",
-    example: { chat: "c1", machine: "m1", process: "boot-1/1/100" },
   }),
 } as const;
 

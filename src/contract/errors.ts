@@ -71,7 +71,7 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
-/** Codes that a machine gives where no coordinator refused. Never reused either. */
+/** Codes of a machine, where no coordinator refused, to which something reacts. Never reused either. */
 const machineErrorTable = {
   /** No coordinator was reached in time: nothing has happened. */
   unreachable: { status: 503, retry: "later" },
@@ -85,16 +85,7 @@ const machineErrorTable = {
   bad_answer: { status: 502, retry: "never" },
   /** The caller has stopped waiting for the answer. */
   gave_up: { status: 504, retry: "never" },
-  chat_lost: { status: 409, retry: "never" },
-  /** Another chat continues the session. */
-  held: { status: 409, retry: "never" },
-  not_to_take: { status: 409, retry: "never" },
   not_found: { status: 404, retry: "never" },
-  /** Content sealed by another machine cannot be opened here. */
-  refused: { status: 409, retry: "never" },
-  /** The coordinator continues from an older state. */
-  put_back: { status: 409, retry: "never" },
-  unknown_session: { status: 404, retry: "never" },
   edge_unusable: { status: 503, retry: "after_user" },
   no_edge: { status: 409, retry: "after_user" },
   no_sync: { status: 409, retry: "after_user" },
@@ -103,7 +94,6 @@ const machineErrorTable = {
   host_unusable: { status: 503, retry: "later" },
   /** The host of the machine works for another workspace than the caller. */
   other_workspace: { status: 409, retry: "after_user" },
-  lost_place: { status: 409, retry: "never" },
   store_locked: { status: 503, retry: "later" },
   store_full: { status: 507, retry: "later" },
   store_unavailable: { status: 503, retry: "later" },
@@ -111,63 +101,15 @@ const machineErrorTable = {
   store_readonly: { status: 500, retry: "never" },
   store_newer: { status: 500, retry: "never" },
   store_upkeep: { status: 503, retry: "never" },
-  interrupted: { status: 503, retry: "never" },
-  stopped: { status: 503, retry: "never" },
   /** The words of a command line are wrong. */
   wrong_usage: { status: 400, retry: "never", isBadInput: true },
-  lease_lost: { status: 409, retry: "never" },
-  reserved: { status: 409, retry: "never" },
-  tests_failed: { status: 422, retry: "never" },
   edge_unreachable: { status: 503, retry: "later" },
-  bad_address: { status: 409, retry: "never" },
-  ambiguous: { status: 409, retry: "never" },
-  config_invalid: { status: 409, retry: "never" },
-  checkpoint_damaged: { status: 500, retry: "never" },
-  file_exists: { status: 409, retry: "never" },
-  files_left: { status: 409, retry: "never" },
-  less_safe: { status: 409, retry: "never" },
-  busy: { status: 409, retry: "never" },
-  switched_off: { status: 409, retry: "never" },
-  cannot_end: { status: 409, retry: "never" },
-  ended: { status: 409, retry: "never" },
-  budget_spent: { status: 402, retry: "never" },
-  import_refused: { status: 422, retry: "never" },
-  not_a_file: { status: 422, retry: "never" },
-  not_built: { status: 409, retry: "never" },
-  no_git: { status: 409, retry: "never" },
-  no_page: { status: 409, retry: "never" },
-  port_unusable: { status: 409, retry: "never" },
-  offline: { status: 503, retry: "never" },
-  environment_decides: { status: 409, retry: "never" },
-  transcript_unusable: { status: 422, retry: "never" },
-  not_released: { status: 409, retry: "never" },
-  not_shown: { status: 409, retry: "never" },
-  token_needed: { status: 409, retry: "never" },
-  key_needed: { status: 409, retry: "never" },
-  key_unusable: { status: 409, retry: "never" },
-  secret_needed: { status: 409, retry: "never" },
-  no_project: { status: 409, retry: "never" },
-  no_snapshot: { status: 404, retry: "never" },
-  project_elsewhere: { status: 409, retry: "never" },
-  snapshot_missing: { status: 404, retry: "never" },
-  folder_not_empty: { status: 409, retry: "never" },
-  branch_exists: { status: 409, retry: "never" },
-  not_a_work_tree: { status: 409, retry: "never" },
-  commit_missing: { status: 404, retry: "never" },
-  bundle_unusable: { status: 409, retry: "never" },
-  restore_failed: { status: 500, retry: "never" },
-  not_offered: { status: 409, retry: "never" },
-  still_running: { status: 409, retry: "never" },
-  rescue_failed: { status: 500, retry: "never" },
-  client_missing: { status: 409, retry: "never" },
-  not_written: { status: 500, retry: "never" },
-  not_given: { status: 409, retry: "never" },
-  not_taken: { status: 409, retry: "never" },
 } as const satisfies Record<string, Entry>;
 
-export type MachineErrorCode = keyof typeof machineErrorTable;
+type MachineErrorCode = keyof typeof machineErrorTable;
 export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
-export type FailureCode = ErrorCode | MachineErrorCode;
+/** Of a table, or one that single operations give and explain. */
+export type FailureCode = ErrorCode | MachineErrorCode | (string & {});
 
 /** Why something was not done: refused, or not answered. `message` says to people what to do. */
 export interface Failure {
@@ -182,7 +124,7 @@ export interface Failure {
   readonly candidates?: readonly string[];
 }
 
-/** For codes that one command alone gives: nothing reacts to them. */
+/** For codes that are in no table. */
 const usual: Entry = { status: 409, retry: "never" };
 const reactions: Readonly<Partial<Record<FailureCode, Entry>>> = { ...errorTable, ...machineErrorTable };
 

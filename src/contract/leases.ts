@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { chatErrors, operation } from "./operation.ts";
-import { exampleSelf, counter, durationMs, Id, Self, limit, whole } from "./values.ts";
+import { chatErrors, declare } from "./operation.ts";
+import { counter, durationMs, Id, Self, limit, whole } from "./values.ts";
 
 const ElectionName = Id;
 
@@ -19,7 +19,7 @@ export const Leader = z.object({
 export type Leader = z.infer<typeof Leader>;
 
 export const electionOperations = {
-  "elections.campaign": operation("POST /elections/campaign", "work", {
+  "elections.campaign": declare("work", "POST /elections/campaign", {
     input: z.strictObject({
       self: Self,
       name: ElectionName,
@@ -33,21 +33,19 @@ export const electionOperations = {
     ]),
     errors: [...chatErrors, "quota_exceeded"],
     summary: "Becomes the leader if there is none, or waits in the queue.",
-    example: { self: exampleSelf, name: "main", requestId: "r2" },
   }),
-  "elections.resign": operation("POST /elections/resign", "work", {
+  "elections.resign": declare("work", "POST /elections/resign", {
     input: z.strictObject({ self: Self, name: ElectionName, term: counter }),
     output: z.object({ hasResigned: z.boolean() }),
     errors: chatErrors,
     summary: "The leader resigns; the next waiter becomes the leader at once.",
     effect: "keep",
-    example: { self: exampleSelf, name: "main", term: 1 },
+    example: { term: 1 },
   }),
-  "elections.observe": operation("GET /elections", "observe", {
+  "elections.observe": declare("observe", "GET /elections", {
     input: z.strictObject({ name: ElectionName }),
     output: z.object({ leader: Leader.nullable() }),
     summary: "Returns the current leader. Watches of `$leader/` receive its changes.",
-    example: { name: "main" },
   }),
 } as const;
 
@@ -82,7 +80,7 @@ export const Lease = z.object({
 export type Lease = z.infer<typeof Lease>;
 
 export const leaseOperations = {
-  "leases.acquire": operation("POST /leases/acquire", "work", {
+  "leases.acquire": declare("work", "POST /leases/acquire", {
     input: z.strictObject({
       self: Self,
       resource: Resource,
@@ -101,40 +99,35 @@ export const leaseOperations = {
     ]),
     errors: [...chatErrors, "lease_held", "quota_exceeded"],
     summary: "Acquires a lease, or waits in the queue for it.",
-    example: { self: exampleSelf, resource: "file:p/a.ts", requestId: "r1" },
   }),
-  "leases.renew": operation("POST /leases/renew", "work", {
+  "leases.renew": declare("work", "POST /leases/renew", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter, ttlMs: LeaseTtl.optional() }),
     output: Lease,
     errors: [...chatErrors, "not_holder"],
     summary: "Renews a lease that is still held.",
     effect: "keep",
-    example: { self: exampleSelf, resource: "file:p/a.ts", token: 1 },
   }),
-  "leases.release": operation("POST /leases/release", "work", {
+  "leases.release": declare("work", "POST /leases/release", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter }),
     output: z.object({ isReleased: z.boolean() }),
     errors: chatErrors,
     summary: "Releases a lease.",
     effect: "keep",
-    example: { self: exampleSelf, resource: "file:p/a.ts", token: 1 },
   }),
-  "leases.cancel-wait": operation("POST /leases/cancel-wait", "work", {
+  "leases.cancel-wait": declare("work", "POST /leases/cancel-wait", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: Id }),
     output: z.object({ isCancelled: z.boolean() }),
     errors: chatErrors,
     summary: "Cancels a wait for a lease.",
     effect: "keep",
-    example: { self: exampleSelf, resource: "file:p/a.ts", requestId: "r1" },
   }),
   /** Answers whether a token is the present one of a lease that covers the resource. */
-  "leases.check": operation("GET /leases/check", "observe", {
+  "leases.check": declare("observe", "GET /leases/check", {
     input: z.strictObject({ resource: z.string().max(512), token: counter }),
     output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
     summary: "Checks whether a fencing token is the current one for a resource.",
-    example: { resource: "file:p/a.ts", token: 1 },
   }),
-  "leases.list": operation("GET /leases", "observe", {
+  "leases.list": declare("observe", "GET /leases", {
     input: z.strictObject({
       holder: Id.optional(),
       prefix: z.string().max(512).default(""),
@@ -145,7 +138,7 @@ export const leaseOperations = {
     summary: "Lists held leases by name, page by page.",
     surfaces: ["page", "remote"],
   }),
-  "leases.force-release": operation("POST /leases/force-release", "admin", {
+  "leases.force-release": declare("admin", "POST /leases/force-release", {
     input: z.strictObject({
       resource: z.string().max(512),
       reason: z.string().min(1).max(500).describe("recorded in the audit log"),

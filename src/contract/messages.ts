@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { chatErrors, operation } from "./operation.ts";
-import { Json, exampleSelf, counter, durationMs, Id, limit, Self } from "./values.ts";
+import { chatErrors, declare } from "./operation.ts";
+import { Json, counter, durationMs, Id, limit, Self } from "./values.ts";
 
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
 /** `*` matches one word, a final `**` one or more. */
@@ -58,7 +58,7 @@ const subscription = {
 };
 
 export const messageOperations = {
-  "messages.send": operation("POST /messages", "work", {
+  "messages.send": declare("work", "POST /messages", {
     input: z.strictObject({
       self: Self,
       target: Target,
@@ -73,24 +73,22 @@ export const messageOperations = {
       "Sends a message to a chat, a topic or all chats. It is kept until each receiver has acknowledged it or it expires.",
     isPostponable: true,
     surfaces: ["remote"],
-    example: { self: exampleSelf, target: { to: "all" }, body: "hello" },
+    example: { target: { to: "all" }, body: "hello" },
   }),
-  "messages.subscribe": operation("POST /messages/subscribe", "work", {
+  "messages.subscribe": declare("work", "POST /messages/subscribe", {
     ...subscription,
     errors: [...chatErrors, "quota_exceeded"],
     summary: "Subscribes this chat to the topics that match a pattern, from now on.",
     surfaces: ["remote"],
-    example: { self: exampleSelf, pattern: "build.*" },
   }),
-  "messages.unsubscribe": operation("POST /messages/unsubscribe", "work", {
+  "messages.unsubscribe": declare("work", "POST /messages/unsubscribe", {
     ...subscription,
     errors: chatErrors,
     summary: "Ends a subscription.",
     effect: "free",
     surfaces: ["remote"],
-    example: { self: exampleSelf, pattern: "build.*" },
   }),
-  "messages.pull": operation("POST /messages/pull", "work", {
+  "messages.pull": declare("work", "POST /messages/pull", {
     input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),
     output: z.object({
       messages: z.array(Message),
@@ -104,9 +102,8 @@ export const messageOperations = {
     summary: "Returns unread messages, higher priorities first.",
     effect: "read",
     surfaces: ["remote"],
-    example: { self: exampleSelf },
   }),
-  "messages.ack": operation("POST /messages/ack", "work", {
+  "messages.ack": declare("work", "POST /messages/ack", {
     input: z.strictObject({
       self: Self,
       /** Acknowledges everything up to here. */
@@ -123,9 +120,9 @@ export const messageOperations = {
     summary: "Acknowledges messages, so that they are not delivered again.",
     effect: "keep",
     surfaces: ["remote"],
-    example: { self: exampleSelf, cursor: 0 },
+    example: { cursor: 0 },
   }),
-  "messages.list": operation("GET /messages", "observe", {
+  "messages.list": declare("observe", "GET /messages", {
     input: z.strictObject({
       /** Only those with smaller numbers. */
       before: counter.optional(),

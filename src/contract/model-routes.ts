@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { operation } from "./operation.ts";
+import { declare } from "./operation.ts";
 import { counter } from "./values.ts";
 
 /** The model of an attempt, and the reason for it. Nothing of the task's text. */
@@ -75,7 +75,7 @@ const TypeRoutes = z.object({
 export type TypeRoutes = z.infer<typeof TypeRoutes>;
 
 export const routeOperations = {
-  "tasks.routes": operation("GET /tasks/routes", "observe", {
+  "tasks.routes": declare("observe", "GET /tasks/routes", {
     input: z.strictObject({ type: z.string().max(64).optional() }),
     /** `routes` covers the newest 2,000 routed attempts of the type; null without a type. */
     output: z.object({ types: z.array(z.string()), routes: TypeRoutes.nullable() }),

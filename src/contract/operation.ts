@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { ErrorCode, FailureCode } from "./errors.ts";
+import { exampleOf } from "./examples.ts";
 
 /** Each scope contains those before it. */
 export const scopes = ["observe", "submit", "work", "admin"] as const;
@@ -17,24 +18,33 @@ export type Effect = "read" | "keep" | "free" | "grow";
 /** Surfaces besides HTTP API and command line: live page, tools of the remote MCP server. */
 export type Surface = "page" | "remote";
 
-/** Common to the operations of a workspace and of a machine. */
-export interface Declaration<Input extends z.ZodObject, Output extends z.ZodType, Code extends FailureCode> {
+export interface Details<
+  Input extends z.ZodObject,
+  Output extends z.ZodType,
+  Code extends FailureCode,
+  On extends Surface,
+> {
   readonly summary: string;
   /** Absent: it takes nothing. */
   readonly input?: Input;
   readonly output: Output;
   /** Besides the common ones. */
   readonly errors?: readonly Code[];
-  /** An input, for documents and tests; absent: the empty one. */
-  readonly example?: z.input<Input>;
+  /** What its example has besides the usual values of the fields that it needs. */
+  readonly example?: Partial<z.input<Input>>;
+  readonly surfaces?: readonly On[];
 }
 
-export interface OperationDetails<
+export type Complete<
   Input extends z.ZodObject,
   Output extends z.ZodType,
-  Code extends ErrorCode,
+  Code extends FailureCode,
   On extends Surface,
-> extends Declaration<Input, Output, Code> {
+> = Required<Omit<Details<Input, Output, Code, On>, "example">> & {
+  readonly example: z.input<Input>;
+};
+
+export interface WorkspaceDetails<Input extends z.ZodObject> {
   /** The most that it does; absent: a GET reads, and all else grows. */
   readonly effect?: Effect;
   /** Its effect with this input; absent: always the same. */
@@ -43,49 +53,86 @@ export interface OperationDetails<
   readonly isDestructive?: true;
   /** Loses nothing by coming later, so it is refused first when there is too much to do. */
   readonly isPostponable?: true;
-  readonly surfaces?: readonly On[];
   readonly maxBodyBytes?: number;
   /** Concerns one connection, so only a socket carries it. */
   readonly isSocketOnly?: true;
 }
 
-export type OperationOf<
+export type WorkspaceOperation<
   Input extends z.ZodObject,
   Output extends z.ZodType,
   Code extends ErrorCode,
   On extends Surface,
-> = OperationDetails<Input, Output, Code, On> &
-  Required<Pick<OperationDetails<Input, Output, Code, On>, "input" | "errors" | "effect" | "surfaces" | "example">> & {
+> = Complete<Input, Output, Code, On> &
+  WorkspaceDetails<Input> & {
     readonly method: Method;
     /** Path below `/v1/workspaces/:workspace`. */
     readonly path: string;
     readonly scope: Scope;
+    readonly effect: Effect;
   };
 
-export type Operation = OperationOf<z.ZodObject, z.ZodType, ErrorCode, Surface>;
+export type Operation = WorkspaceOperation<z.ZodObject, z.ZodType, ErrorCode, Surface>;
 
-const nothing = z.strictObject({});
-export type Nothing = typeof nothing;
+/** Who does an operation of a machine: its host, or the process that asks. */
+type Doer = "host" | "caller";
 
-/** Parts of an operation that takes nothing and has no failures of its own. */
-export function emptyCall<Input extends z.ZodObject>() {
-  return { input: nothing as unknown as Input, errors: [], example: {} as z.input<Input> };
+/** destructive: deletes what nothing brings back, so a client asks its user first. */
+export type MachineEffect = "read" | "write" | "destructive";
+
+export interface MachineDetails {
+  /** One step may take longer than the five seconds after which a silent host counts as hanging. */
+  readonly isLong?: true;
 }
 
-/** @param route method and path below `/v1/workspaces/:workspace` */
-export function operation<
+export type MachineOperationOf<Input extends z.ZodObject, Output extends z.ZodType> = Complete<
+  Input,
+  Output,
+  FailureCode,
+  Surface
+> &
+  MachineDetails & { readonly doneBy: Doer; readonly effect: MachineEffect; readonly isDestructive?: true };
+
+export type MachineOperation = MachineOperationOf<z.ZodObject, z.ZodType>;
+
+const nothing = z.strictObject({});
+type Nothing = typeof nothing;
+
+/**
+ * Declares an operation of a workspace. @param scope of the tokens that may call it
+ *
+ * @param route method and path below `/v1/workspaces/:workspace`
+ */
+export function declare<
   Output extends z.ZodType,
   Input extends z.ZodObject = Nothing,
   const Code extends ErrorCode = never,
   const On extends Surface = never,
 >(
-  route: `${Method} /${string}`,
   scope: Scope,
-  details: OperationDetails<Input, Output, Code, On>,
-): OperationOf<Input, Output, Code, On> {
-  const [method, path] = route.split(" ") as [Method, string];
-  const effect: Effect = method === "GET" ? "read" : "grow";
-  return { method, path, scope, ...emptyCall<Input>(), surfaces: [], effect, ...details };
+  route: `${Method} /${string}`,
+  details: Details<Input, Output, Code, On> & WorkspaceDetails<Input>,
+): WorkspaceOperation<Input, Output, Code, On>;
+/**
+ * Declares an operation of a machine. It is repeatable: a call without an answer is sent again.
+ *
+ * @param effect the most that it does
+ */
+export function declare<Output extends z.ZodType, Input extends z.ZodObject = Nothing>(
+  doneBy: Doer,
+  effect: MachineEffect,
+  details: Details<Input, Output, FailureCode, Surface> & MachineDetails,
+): MachineOperationOf<Input, Output>;
+export function declare(
+  access: Scope | Doer,
+  way: string,
+  { input = nothing, example, ...details }: { readonly input?: z.ZodObject; readonly example?: object },
+): object {
+  const common = { input, errors: [], surfaces: [], ...details, example: exampleOf(input, example) };
+  if (access === "host" || access === "caller")
+    return { doneBy: access, effect: way, ...(way === "destructive" && { isDestructive: true }), ...common };
+  const [method, path] = way.split(" ");
+  return { method, path, scope: access, effect: method === "GET" ? "read" : "grow", ...common };
 }
 
 export const commonErrors = [

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { operation } from "./operation.ts";
+import { declare } from "./operation.ts";
 import { AggregateRule, NewTask, TaskState, TaskType } from "./tasks.ts";
 import { limitedJson, counter, Id, Label, whole } from "./values.ts";
 
@@ -102,7 +102,7 @@ const Options = NewTask.pick({
 });
 
 export const planOperations = {
-  "plans.estimate": operation("POST /plans/estimate", "submit", {
+  "plans.estimate": declare("submit", "POST /plans/estimate", {
     input: z.strictObject(jobFields),
     output: z.object({
       complexity: Complexity,
@@ -112,9 +112,8 @@ export const planOperations = {
     maxBodyBytes: 4_194_304,
     summary: "Estimates how complex a job is, and the parts it would be split into.",
     effect: "read",
-    example: { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] } },
   }),
-  "plans.submit": operation("POST /plans", "submit", {
+  "plans.submit": declare("submit", "POST /plans", {
     input: z.strictObject({
       ...jobFields,
       type: TaskType,

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { operation } from "./operation.ts";
+import { declare } from "./operation.ts";
 import { Json, counter, durationMs, Id, limit, whole } from "./values.ts";
 
 /** Keys with `$` belong to the coordinator; they can be watched, not written. */
@@ -50,14 +50,13 @@ export const Change = z.object({
 export type Change = z.infer<typeof Change>;
 
 export const stateOperations = {
-  "state.get": operation("GET /state", "observe", {
+  "state.get": declare("observe", "GET /state", {
     input: z.strictObject({ key: z.string().max(512) }),
     output: z.object({ entry: Entry.nullable() }),
     summary: "Returns one key.",
     surfaces: ["remote"],
-    example: { key: "k" },
   }),
-  "state.set": operation("PUT /state", "submit", {
+  "state.set": declare("submit", "PUT /state", {
     input: z.strictObject({
       key: Key,
       value: Json,
@@ -75,7 +74,7 @@ export const stateOperations = {
     surfaces: ["remote"],
     example: { key: "k", value: 1 },
   }),
-  "state.delete": operation("DELETE /state", "submit", {
+  "state.delete": declare("submit", "DELETE /state", {
     input: z.strictObject({
       key: Key,
       ifVersion,
@@ -89,9 +88,8 @@ export const stateOperations = {
     effect: "free",
     isDestructive: true,
     surfaces: ["remote"],
-    example: { key: "k" },
   }),
-  "state.list": operation("GET /state/list", "observe", {
+  "state.list": declare("observe", "GET /state/list", {
     input: z.strictObject({
       prefix: Prefix.default(""),
       limit: limit(500, 100),
@@ -102,7 +100,7 @@ export const stateOperations = {
     surfaces: ["remote"],
   }),
   /** Applies all writes or none, under all conditions at once. */
-  "state.update": operation("POST /state/update", "submit", {
+  "state.update": declare("submit", "POST /state/update", {
     input: z.strictObject({
       writes: z.array(Write).min(1).max(100),
       guards: z.array(Guard).max(10).default([]),
@@ -119,7 +117,7 @@ export const stateOperations = {
     example: { writes: [{ op: "set", key: "k", value: 1 }] },
   }),
   /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list again. */
-  "state.changes": operation("GET /state/changes", "observe", {
+  "state.changes": declare("observe", "GET /state/changes", {
     input: z.strictObject({ prefix: Prefix.default(""), after: counter, limit: limit(500, 200) }),
     output: z.object({
       changes: z.array(Change),
@@ -128,27 +126,24 @@ export const stateOperations = {
     }),
     errors: ["compacted"],
     summary: "Lists the changes below a prefix after a revision.",
-    example: { after: 0 },
   }),
   /**
    * Socket only: `state.changed` {watch} says that keys below the prefix have changed, for `$task/`
    * and `$message/` that tasks or messages have. `state.changes` reads what.
    */
-  "state.watch": operation("POST /state/watch", "observe", {
+  "state.watch": declare("observe", "POST /state/watch", {
     input: z.strictObject({ watch: Id, prefix: Prefix.default("") }),
     output: z.object({ watch: Id, revision: counter }),
     errors: ["quota_exceeded"],
     summary: "Tells this socket of changes below a prefix.",
     isSocketOnly: true,
     effect: "read",
-    example: { watch: "w1" },
   }),
-  "state.unwatch": operation("POST /state/unwatch", "observe", {
+  "state.unwatch": declare("observe", "POST /state/unwatch", {
     input: z.strictObject({ watch: Id }),
     output: z.object({ isRemoved: z.boolean() }),
     summary: "Ends a watch.",
     isSocketOnly: true,
     effect: "read",
-    example: { watch: "w1" },
   }),
 } as const;

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { chatErrors, operation } from "./operation.ts";
-import { exampleSelf, counter, durationMs, Id, limit, Self } from "./values.ts";
+import { chatErrors, declare } from "./operation.ts";
+import { counter, durationMs, Id, limit, Self } from "./values.ts";
 
 /**
  * Sealed records: what machines keep for each other. A coordinator sees ids, sizes and times of
@@ -88,7 +88,7 @@ export const MirroredSession = z.object({
 export type MirroredSession = z.infer<typeof MirroredSession>;
 
 export const syncOperations = {
-  "sync.put": operation("POST /sync/records", "work", {
+  "sync.put": declare("work", "POST /sync/records", {
     input: z
       .strictObject({
         device: Device,
@@ -114,7 +114,7 @@ export const syncOperations = {
     isPostponable: true,
     example: { device: "d1", keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] },
   }),
-  "sync.rekey": operation("POST /sync/rekey", "work", {
+  "sync.rekey": declare("work", "POST /sync/rekey", {
     input: z.strictObject({
       keyId: KeyId,
       /** The present key; null registers the first one. */
@@ -127,7 +127,7 @@ export const syncOperations = {
     effect: "free",
     example: { keyId: "fedcba9876543210", from: "0123456789abcdef" },
   }),
-  "sync.list": operation("GET /sync/sessions", "work", {
+  "sync.list": declare("work", "GET /sync/sessions", {
     input: z.strictObject({
       project: Id.optional(),
       session: Id.optional(),
@@ -147,7 +147,7 @@ export const syncOperations = {
     summary: "Lists the sealed sessions of all machines, in the order of their last changes.",
     surfaces: ["remote"],
   }),
-  "sync.read": operation("GET /sync/record", "work", {
+  "sync.read": declare("work", "GET /sync/record", {
     input: z.strictObject({
       device: Device,
       session: Id,
@@ -166,7 +166,7 @@ export const syncOperations = {
     summary: "Returns a sealed record of a session's files: their header, or a part of them.",
     example: { device: "d1", session: "s1", kind: "files" },
   }),
-  "sync.take": operation("POST /sync/take", "work", {
+  "sync.take": declare("work", "POST /sync/take", {
     input: z.strictObject({
       self: Self,
       device: Device,
@@ -177,17 +177,15 @@ export const syncOperations = {
     output: z.object({ isTaken: z.boolean() }),
     errors: [...chatErrors, "unknown_key", "stale_token", "quota_exceeded"],
     summary: "Records that the chat that holds the lease of a session continues it.",
-    example: { self: exampleSelf, device: "d1", session: "s1", token: 1 },
   }),
-  "sync.give-back": operation("POST /sync/give-back", "work", {
+  "sync.give-back": declare("work", "POST /sync/give-back", {
     input: z.strictObject({ device: Device, session: Id }),
     output: z.object({ wasTaken: z.boolean() }),
     errors: ["unknown_key"],
     summary: "Records that no chat continues the session now.",
     effect: "free",
-    example: { device: "d1", session: "s1" },
   }),
-  "sync.status": operation("GET /sync/status", "observe", {
+  "sync.status": declare("observe", "GET /sync/status", {
     input: z.strictObject({ device: Device.optional() }),
     output: z.object({
       keyId: KeyId.nullable(),
@@ -198,13 +196,12 @@ export const syncOperations = {
     }),
     summary: "Returns the devices, and how much is stored.",
   }),
-  "sync.purge": operation("POST /sync/purge", "work", {
+  "sync.purge": declare("work", "POST /sync/purge", {
     input: z.strictObject({ device: Device, requestId: Id.optional() }),
     output: z.object({ sessions: counter, checkpoints: counter }),
     errors: ["key_reused", "forbidden"],
     summary: "Deletes everything a device has stored; only for the token's own machine, or by an admin.",
     effect: "free",
     isDestructive: true,
-    example: { device: "d1" },
   }),
 } as const;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { Ran } from "./model-routes.ts";
 import { Budget, Usage } from "./budgets.ts";
-import { operation } from "./operation.ts";
+import { declare } from "./operation.ts";
 import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
 import { Json, limitedJson, counter, NumberCursor, durationMs, Id, Label, limit } from "./values.ts";
 
@@ -129,24 +129,22 @@ export const TypeStats = z.object({
 export type TypeStats = z.infer<typeof TypeStats>;
 
 export const taskViewOperations = {
-  "tasks.get": operation("GET /tasks/get", "observe", {
+  "tasks.get": declare("observe", "GET /tasks/get", {
     input: z.strictObject({ task: counter }),
     output: z.object(taskFields),
     errors: ["unknown_task"],
     summary: "Returns one task, with its payload and result.",
     surfaces: ["page", "remote"],
-    example: { task: 1 },
   }),
-  "tasks.explain": operation("GET /tasks/explain", "observe", {
+  "tasks.explain": declare("observe", "GET /tasks/explain", {
     input: z.strictObject({ task: counter }),
     /** why: in words, why it is in its state. */
     output: z.object({ ...taskFacts, why: z.array(z.string()) }),
     errors: ["unknown_task"],
     summary: "Shows a task: why it is in its state, its fields, its parts and its attempts.",
     surfaces: ["remote"],
-    example: { task: 1 },
   }),
-  "tasks.list": operation("GET /tasks", "observe", {
+  "tasks.list": declare("observe", "GET /tasks", {
     input: z.strictObject({
       state: TaskState.optional(),
       type: z.string().max(64).optional(),
@@ -161,7 +159,7 @@ export const taskViewOperations = {
     summary: "Lists tasks by number, page by page.",
     surfaces: ["page", "remote"],
   }),
-  "tasks.tree": operation("GET /tasks/tree", "observe", {
+  "tasks.tree": declare("observe", "GET /tasks/tree", {
     input: z.strictObject({ task: counter.optional(), limit: limit(1_000, 200) }),
     output: z.object({
       /** The task; without one the open tasks that are below no other task of the answer. */
@@ -183,15 +181,14 @@ export const taskViewOperations = {
     surfaces: ["page", "remote"],
     example: { task: 1 },
   }),
-  "tasks.history": operation("GET /tasks/history", "observe", {
+  "tasks.history": declare("observe", "GET /tasks/history", {
     input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: NumberCursor.optional() }),
     output: z.object({ attempts: z.array(Attempt), cursor: NumberCursor.nullable().default(null) }),
     errors: ["unknown_task"],
     summary: "Lists the ended attempts of a task.",
     surfaces: ["page", "remote"],
-    example: { task: 1 },
   }),
-  "tasks.progress": operation("GET /tasks/progress", "observe", {
+  "tasks.progress": declare("observe", "GET /tasks/progress", {
     /** Covers the newest 100,000 direct children of a task; without one all kept tasks. */
     input: z.strictObject({ parent: counter.optional() }),
     output: z.object({
@@ -207,14 +204,14 @@ export const taskViewOperations = {
     surfaces: ["page", "remote"],
   }),
   /** Covers the newest 10,000 kept tasks. */
-  "tasks.stats": operation("GET /tasks/stats", "observe", {
+  "tasks.stats": declare("observe", "GET /tasks/stats", {
     input: z.strictObject({ type: z.string().max(64).optional() }),
     output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
     summary: "Returns counts, ages, throughput, and waiting and running times by type.",
     surfaces: ["page", "remote"],
   }),
   /** Throughput covers the newest 10,000 tasks. */
-  "tasks.load": operation("GET /tasks/load", "observe", {
+  "tasks.load": declare("observe", "GET /tasks/load", {
     output: z.object({
       chats: z.array(
         z.object({
@@ -227,7 +224,7 @@ export const taskViewOperations = {
     }),
     summary: "Returns the load of each live chat, and the tasks that it has done in the last hour.",
   }),
-  "tasks.replay": operation("POST /tasks/replay", "submit", {
+  "tasks.replay": declare("submit", "POST /tasks/replay", {
     /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
     input: z.strictObject({
       task: counter.optional(),
@@ -249,7 +246,7 @@ export const taskViewOperations = {
     surfaces: ["page", "remote"],
     example: { task: 1 },
   }),
-  "tasks.discard": operation("POST /tasks/discard", "submit", {
+  "tasks.discard": declare("submit", "POST /tasks/discard", {
     input: z.strictObject({ task: counter, reason: z.string().min(1).max(500), requestId: Id.optional() }),
     output: z.object({ state: TaskState }),
     errors: ["unknown_task", "key_reused"],
@@ -257,6 +254,5 @@ export const taskViewOperations = {
     effect: "free",
     isDestructive: true,
     surfaces: ["page", "remote"],
-    example: { task: 1, reason: "not wanted" },
   }),
 } as const;

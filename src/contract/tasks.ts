@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
-import { Json, jsonText, limitedJson, exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
+import { Json, jsonText, limitedJson, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 import { Ran, Route } from "./model-routes.ts";
-import { chatErrors, operation } from "./operation.ts";
+import { chatErrors, declare } from "./operation.ts";
 import { attemptEnds, deathReasons } from "./task-words.ts";
 
 const maxPayloadChars = 65_536;
@@ -148,7 +148,7 @@ const models = { route: Route.optional(), ran: Ran.optional() };
 const EndedOutput = z.object({ state: TaskState, next: z.array(ClaimedTask) });
 
 export const taskOperations = {
-  "tasks.submit": operation("POST /tasks", "submit", {
+  "tasks.submit": declare("submit", "POST /tasks", {
     input: z.strictObject({
       tasks: z
         .array(NewTask)
@@ -178,7 +178,7 @@ export const taskOperations = {
     surfaces: ["remote"],
     example: { tasks: [{ type: "build", payload: { of: "web" } }] },
   }),
-  "tasks.claim": operation("POST /tasks/claim", "work", {
+  "tasks.claim": declare("work", "POST /tasks/claim", {
     input: z.strictObject({
       self: Self,
       requestId: Id,
@@ -187,9 +187,8 @@ export const taskOperations = {
     output: z.object({ claims: z.array(ClaimedTask) }),
     errors: [...chatErrors, "chat_draining", "budget_exceeded", "quota_exceeded"],
     summary: "Claims tasks that this chat can do, highest priority first, up to its capacity.",
-    example: { self: exampleSelf, requestId: "r3" },
   }),
-  "tasks.heartbeat": operation("POST /tasks/heartbeat", "work", {
+  "tasks.heartbeat": declare("work", "POST /tasks/heartbeat", {
     input: z.strictObject({
       ...claimedTaskFields,
       progress: Progress.optional(),
@@ -208,9 +207,9 @@ export const taskOperations = {
     errors: [...holderErrors, "budget_exceeded"],
     summary: "Reports that work continues, and its progress; the answer says whether a cancel was requested.",
     effect: "keep",
-    example: { self: exampleSelf, task: 1, claim: 1, progress: { percent: 50 } },
+    example: { progress: { percent: 50 } },
   }),
-  "tasks.ack": operation("POST /tasks/ack", "work", {
+  "tasks.ack": declare("work", "POST /tasks/ack", {
     input: z.strictObject({
       ...claimedTaskFields,
       result: limitedJson(maxResultChars).default(null),
@@ -222,9 +221,9 @@ export const taskOperations = {
     errors: holderErrors,
     summary: "Ends a task as done; with `next`, the answer carries the next tasks.",
     effect: "keep",
-    example: { self: exampleSelf, task: 1, claim: 1, result: "built" },
+    example: { result: "built" },
   }),
-  "tasks.nack": operation("POST /tasks/nack", "work", {
+  "tasks.nack": declare("work", "POST /tasks/nack", {
     input: z.strictObject({
       ...claimedTaskFields,
       isRetryable: z.boolean().default(true),
@@ -242,9 +241,9 @@ export const taskOperations = {
     errors: holderErrors,
     summary: "Ends an attempt as failed; the task is retried after a delay, or fails for good.",
     effect: "keep",
-    example: { self: exampleSelf, task: 1, claim: 1, reason: "no disk" },
+    example: { reason: "no disk" },
   }),
-  "tasks.release": operation("POST /tasks/release", "work", {
+  "tasks.release": declare("work", "POST /tasks/release", {
     input: z.strictObject({
       ...claimedTaskFields,
       reason: Reason.optional(),
@@ -257,9 +256,8 @@ export const taskOperations = {
     errors: holderErrors,
     summary: "Returns a task to the queue, at once or after a delay; costs no attempt.",
     effect: "keep",
-    example: { self: exampleSelf, task: 1, claim: 1 },
   }),
-  "tasks.cancel": operation("POST /tasks/cancel", "submit", {
+  "tasks.cancel": declare("submit", "POST /tasks/cancel", {
     input: z.strictObject({ task: TaskNumber, reason: Reason, requestId: Id.optional() }),
     /** State running: its chat gets the request to stop. */
     output: z.object({ state: TaskState }),
@@ -268,7 +266,6 @@ export const taskOperations = {
     effect: "free",
     isDestructive: true,
     surfaces: ["page", "remote"],
-    example: { task: 1, reason: "not wanted" },
   }),
 } as const;
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
-import { operation, Scope } from "./operation.ts";
+import { declare, Scope } from "./operation.ts";
 import { Json, counter, durationMs, Id, Label, limit, NumberCursor } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
@@ -117,11 +117,11 @@ const Rows = z.strictObject({
 export type Rows = z.infer<typeof Rows>;
 
 export const workspaceOperations = {
-  "settings.get": operation("GET /settings", "observe", {
+  "settings.get": declare("observe", "GET /settings", {
     output: z.object({ settings: Settings }),
     summary: "Returns the limits and times of the workspace.",
   }),
-  "settings.set": operation("PUT /settings", "admin", {
+  "settings.set": declare("admin", "PUT /settings", {
     input: z.strictObject({
       settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }),
       /** For the audit log. */
@@ -132,7 +132,7 @@ export const workspaceOperations = {
     effect: "free",
     example: { settings: { maxKeys: 100_000 } },
   }),
-  "budgets.get": operation("GET /budgets", "observe", {
+  "budgets.get": declare("observe", "GET /budgets", {
     output: z.object({
       limits: Budgets,
       today: Usage,
@@ -144,7 +144,7 @@ export const workspaceOperations = {
     summary: "Returns the budgets, and what has been used of them.",
     surfaces: ["page"],
   }),
-  "audit.list": operation("GET /audit", "admin", {
+  "audit.list": declare("admin", "GET /audit", {
     input: z.strictObject({
       kind: z.string().max(60).optional().describe("such as lease.granted, chat.offline, settings.changed"),
       subject: z.string().max(520).optional().describe("only entries whose subject begins with it"),
@@ -158,7 +158,7 @@ export const workspaceOperations = {
     surfaces: ["page"],
   }),
   /** Continues after a restore from an older state: no token and no revision is reused. */
-  "epoch.raise": operation("POST /epoch/raise", "admin", {
+  "epoch.raise": declare("admin", "POST /epoch/raise", {
     input: z.strictObject({
       reason: z.string().min(1).max(500),
       quietMs,
@@ -171,7 +171,7 @@ export const workspaceOperations = {
     effect: "keep",
     example: { reason: "a restore" },
   }),
-  "workspace.restore": operation("POST /restore", "admin", {
+  "workspace.restore": declare("admin", "POST /restore", {
     input: z.strictObject({
       /** Epoch ms. On Cloudflare at most 30 days ago. */
       to: z.int().min(1).meta({ form: "moment", description: "a time, or so long ago" }),
@@ -194,7 +194,7 @@ export const workspaceOperations = {
     isDestructive: true,
     example: { to: 1_700_000_000_000, reason: "a wrong script", isDryRun: true },
   }),
-  "workspace.freeze": operation("POST /freeze", "admin", {
+  "workspace.freeze": declare("admin", "POST /freeze", {
     input: z.strictObject({
       /** From now; never shortens a freeze; 0 ends it. */
       ms: z
@@ -208,7 +208,7 @@ export const workspaceOperations = {
     effect: "free",
     example: { ms: 0 },
   }),
-  "workspace.export": operation("GET /export", "admin", {
+  "workspace.export": declare("admin", "GET /export", {
     input: z.strictObject({
       freeze: counter,
       /** `next` of the page before. */
@@ -223,7 +223,7 @@ export const workspaceOperations = {
     summary: "Returns rows of a frozen workspace, about 500,000 characters a page: all but its tokens.",
     example: { freeze: 1 },
   }),
-  "workspace.import": operation("POST /import", "admin", {
+  "workspace.import": declare("admin", "POST /import", {
     input: z.strictObject({
       /** Name of the whole import, so that one that was interrupted continues. */
       id: z.string().min(1).max(200),
@@ -241,7 +241,7 @@ export const workspaceOperations = {
     maxBodyBytes: 16_777_216,
     example: { id: "w-1", part: 0 },
   }),
-  "workspace.delete": operation("POST /delete", "admin", {
+  "workspace.delete": declare("admin", "POST /delete", {
     input: z.strictObject({ name: Workspace.describe("its name, as a confirmation") }),
     output: z.object({ isDeleted: z.literal(true) }),
     summary: "Deletes the workspace with everything that is stored, its tokens too, for good.",
@@ -249,7 +249,7 @@ export const workspaceOperations = {
     isDestructive: true,
     example: { name: "another" },
   }),
-  "tokens.create": operation("POST /tokens", "admin", {
+  "tokens.create": declare("admin", "POST /tokens", {
     input: z.strictObject({
       machine: Label.describe("the machine it is for"),
       scope: Scope.default("work"),
@@ -264,20 +264,19 @@ export const workspaceOperations = {
     output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
     errors: ["quota_exceeded", "key_reused"],
     summary: "Creates a token for one machine.",
-    example: { machine: "m1", scope: "work" },
   }),
-  "tokens.renew": operation("POST /tokens/renew", "observe", {
+  "tokens.renew": declare("observe", "POST /tokens/renew", {
     output: z.object({ token: z.string() }),
     summary:
       "Signs the caller's token with the present signing secret; the earlier signature is valid as long as its secret.",
     effect: "keep",
   }),
-  "tokens.list": operation("GET /tokens", "admin", {
+  "tokens.list": declare("admin", "GET /tokens", {
     output: z.object({ tokens: z.array(TokenInfo) }),
     summary: "Lists all tokens, without their secrets.",
     surfaces: ["page"],
   }),
-  "tokens.revoke": operation("POST /tokens/revoke", "admin", {
+  "tokens.revoke": declare("admin", "POST /tokens/revoke", {
     input: z.strictObject({ id: Id }),
     output: z.object({ isRevoked: z.boolean() }),
     errors: ["unknown_token"],
@@ -287,7 +286,7 @@ export const workspaceOperations = {
     surfaces: ["page"],
     example: { id: "tok_unknown" },
   }),
-  metrics: operation("GET /metrics/samples", "observe", {
+  metrics: declare("observe", "GET /metrics/samples", {
     output: z.object({
       /** Samples of the metrics with the source `workspace`. */
       samples: z.array(
@@ -300,7 +299,7 @@ export const workspaceOperations = {
     }),
     summary: "Returns the metrics of the workspace; `/metrics` has them as Prometheus text.",
   }),
-  health: operation("GET /health", "observe", {
+  health: declare("observe", "GET /health", {
     output: z.object({
       /** Time until the alarm; null: none is set; below 0: late. */
       alarmInMs: z.number().nullable(),

@@ -13,7 +13,6 @@ export function err<E>(error: E): { readonly ok: false; readonly error: E } {
   return { ok: false, error };
 }
 
-/** @param code in the table, or one that a single command gives, to which nothing reacts */
-export function fail(code: string, message: string): { readonly ok: false; readonly error: Failure } {
-  return err({ code: code as FailureCode, message });
+export function fail(code: FailureCode, message: string): { readonly ok: false; readonly error: Failure } {
+  return err({ code, message });
 }

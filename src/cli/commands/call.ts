@@ -7,7 +7,6 @@ import {
   machineOperations,
 } from "../../contract/machine/operations.ts";
 import { type CallName, isOperation, operationNames, operations } from "../../contract/operations.ts";
-import type { Scope } from "../../contract/operation.ts";
 import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { isRecord } from "../../shared/json-fields.ts";
@@ -46,7 +45,7 @@ export function addCommand(program: Command, cli: Cli): void {
       }
       const input = await inputOf(cli, name, fields, options);
       if (!input.ok) return input;
-      const { isDestructive, summary } = declarationOf(name);
+      const { isDestructive, summary } = declarations[name];
       const refused = isDestructive
         ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true })
         : null;
@@ -66,30 +65,14 @@ function isCallable(name: string): name is Callable {
   return isOperation(name) && name !== "chats.unregister" && !("isSocketOnly" in operations[name]);
 }
 
-interface Declaration {
-  readonly input: ZodObject;
-  readonly summary: string;
-  readonly example: unknown;
-  readonly isDestructive: boolean;
-  /** Scope of the token; null: an operation of the machine. */
-  readonly scope: Scope | null;
-}
-
-function declarationOf(name: Callable): Declaration {
-  if (isMachineOperation(name)) {
-    const { effect, ...declared } = machineOperations[name];
-    return { ...declared, isDestructive: effect === "destructive", scope: null };
-  }
-  const declared = operations[name];
-  return { ...declared, isDestructive: "isDestructive" in declared };
-}
+const declarations = { ...operations, ...machineOperations };
 
 const callable = [...operationNames, ...machineOperationNames].filter((name): name is Callable => isCallable(name));
 
 function list(cli: Cli): Answer {
   const data = callable.map((name) => {
-    const { scope, summary, example, isDestructive } = declarationOf(name);
-    return { name, scope, summary, example, isDestructive };
+    const { summary, example, isDestructive = false, ...declared } = declarations[name];
+    return { name, scope: "scope" in declared ? declared.scope : null, summary, example, isDestructive };
   });
   const table = cli.table(data, {
     OPERATION: ({ name }) => name,
@@ -110,12 +93,12 @@ async function inputOf(
   const names = fields.map((field) => field.slice(0, field.indexOf("=")));
   const twice = names.find((field, at) => names.indexOf(field) !== at);
   if (twice !== undefined) return wrongUsage(`${twice} is given twice.`);
-  const { shape } = declarationOf(name).input;
+  const { shape }: ZodObject = declarations[name].input;
   const secret = names.find((field) => shape[field]?.meta()?.["isSecret"] === true);
   if (secret !== undefined)
     return wrongUsage(`${secret} is a secret, and arguments are visible to others: give it with --input.`);
   const texts = fields.map((field, at) => [names[at], field.slice(field.indexOf("=") + 1)]);
-  const given = fromTexts(declarationOf(name).input, Object.fromEntries(texts));
+  const given = fromTexts(declarations[name].input, Object.fromEntries(texts));
   if (file === undefined) return ok(given);
   const read = await readJson(cli, file);
   if (!read.ok) return read;
@@ -125,7 +108,7 @@ async function inputOf(
 }
 
 function exampleOf(name: Callable): string {
-  const { self: _, ...example } = declarationOf(name).example as Input;
+  const { self: _, ...example } = declarations[name].example as Input;
   const fields = Object.entries(example).map(
     ([field, value]) => `${field}=${shellWord(typeof value === "string" ? value : JSON.stringify(value))}`,
   );
@@ -133,7 +116,7 @@ function exampleOf(name: Callable): string {
 }
 
 async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<Result<unknown>> {
-  const registered = "self" in declarationOf(name).input.shape ? await link.self() : null;
+  const registered = "self" in declarations[name].input.shape ? await link.self() : null;
   if (registered?.ok === false) return registered;
   return link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
 }

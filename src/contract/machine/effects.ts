@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { effectKindNames, effectOutcomes } from "../effects.ts";
-import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Folder, IdPrefix, idErrors } from "./operation.ts";
 
 const ListedEffect = z.object({
   session: z.string(),
@@ -24,7 +25,7 @@ const ListedEffect = z.object({
 export type ListedEffect = z.infer<typeof ListedEffect>;
 
 export const effectOperations = {
-  "effects.list": machineOperation({
+  "effects.list": declare("caller", "read", {
     summary: "What chats did that cannot be undone, newest first: pushes, publishes, deployments and the like.",
     input: z.strictObject({
       session: IdPrefix.optional().describe("only of this session, and of those that it continues"),
@@ -34,8 +35,7 @@ export const effectOperations = {
     }),
     output: z.object({ effects: z.array(ListedEffect) }),
     errors: idErrors,
-    effect: "read",
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
     example: { session: "5f0e0e5e" },
   }),
 };

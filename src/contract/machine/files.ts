@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { FailureCode } from "../errors.ts";
-import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Folder, IdPrefix, idErrors } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
 export const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
@@ -41,7 +42,7 @@ const errors: readonly FailureCode[] = [
 ];
 
 export const fileOperations = {
-  "files.diff": machineOperation({
+  "files.diff": declare("caller", "read", {
     summary: "What a restore of saved files would change.",
     input,
     output: Saved.extend({
@@ -52,10 +53,8 @@ export const fileOperations = {
       diff: z.string(),
     }),
     errors,
-    effect: "read",
-    example: { folder: "/home/you/app" },
   }),
-  "files.restore": machineOperation({
+  "files.restore": declare("caller", "write", {
     summary: "Put files back as they were, after a copy of what they replace.",
     input: input.extend({ into: Folder.optional().describe("into this new or empty folder instead") }),
     output: Saved.extend({
@@ -76,8 +75,6 @@ export const fileOperations = {
       "restore_failed",
       "interrupted",
     ],
-    doneBy: "caller",
-    example: { folder: "/home/you/app" },
   }),
 };
 
@@ -111,7 +108,7 @@ const Undo = z.object({
 const undoErrors = ["bad_input", ...idErrors, "no_project", "no_snapshot", "restore_failed"] as const;
 
 export const undoOperations = {
-  "undo.preview": machineOperation({
+  "undo.preview": declare("caller", "read", {
     summary: "What an undo of a chat's changes would put back.",
     input: undoInput,
     output: Undo.extend({
@@ -119,11 +116,9 @@ export const undoOperations = {
       diff: z.string(),
     }),
     errors: undoErrors,
-    effect: "read",
-    surfaces: ["command", "page"],
-    example: { folder: "/home/you/app" },
+    surfaces: ["page"],
   }),
-  "undo.apply": machineOperation({
+  "undo.apply": declare("host", "write", {
     summary: "Put back what a chat has changed since a prompt, by its tools and its commands.",
     input: undoInput,
     output: Undo.extend({
@@ -133,7 +128,6 @@ export const undoOperations = {
       checkpoint: z.string().nullable(),
     }),
     errors: undoErrors,
-    surfaces: ["command", "page"],
-    example: { folder: "/home/you/app" },
+    surfaces: ["page"],
   }),
 };

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
-import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Folder, IdPrefix, idErrors } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
 const session = IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project");
@@ -41,15 +42,14 @@ const Fork = Named.extend({
 export type Fork = z.infer<typeof Fork>;
 
 export const forkOperations = {
-  "forks.list": machineOperation({
+  "forks.list": declare("caller", "read", {
     summary: "The prompts of a session, at which it can be forked, and whether the files of then are saved.",
     input: z.strictObject({ session, folder: Folder }),
     output: Named.extend({ moments: z.array(Moment) }),
     errors: idErrors,
-    effect: "read",
-    example: { session: "5f0e0e5e", folder: "/home/you/app" },
+    example: { session: "5f0e0e5e" },
   }),
-  "forks.create": machineOperation({
+  "forks.create": declare("caller", "write", {
     summary: "A worktree with the files as they were at a prompt, and the brief of that moment for a new chat.",
     input: z.strictObject({
       session,
@@ -70,7 +70,6 @@ export const forkOperations = {
       "commit_missing",
       "restore_failed",
     ],
-    doneBy: "caller",
-    example: { session: "5f0e0e5e", folder: "/home/you/app", at: "14" },
+    example: { session: "5f0e0e5e", at: "14" },
   }),
 };

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { excluded } from "./files.ts";
 import { Duration, File, Folder, IdPrefix, idErrors, Secret } from "./operation.ts";
 import { Native } from "./recovery.ts";
-import { machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
 import { Named } from "./recovery.ts";
 
 /** Things that the chat of a session held in its workspace at its hand-over. */
@@ -63,7 +63,7 @@ const Taken = Named.extend({
 export type Taken = z.infer<typeof Taken>;
 
 export const handoverOperations = {
-  "handover.give": machineOperation({
+  "handover.give": declare("host", "write", {
     summary:
       "Hand a session over by a link, or in a sealed file: its state, its uncommitted files and, if asked for, its conversation.",
     input: z.strictObject({
@@ -78,9 +78,9 @@ export const handoverOperations = {
     output: Given,
     errors: ["bad_input", ...idErrors, "file_exists", "not_given", "no_edge"],
     isLong: true,
-    example: { session: "5f0e0e5e", folder: "/home/you/app", file: "/home/you/5f0e.shim" },
+    example: { session: "5f0e0e5e", file: "/home/you/5f0e.shim" },
   }),
-  "handover.take": machineOperation({
+  "handover.take": declare("host", "write", {
     summary: "Take a session that another machine has handed over: it is stored here, with its files in a worktree.",
     input: z.strictObject({
       file: File.optional(),
@@ -107,6 +107,6 @@ export const handoverOperations = {
       "not_written",
     ],
     isLong: true,
-    example: { file: "/home/you/5f0e.shim", folder: "/home/you/app" },
+    example: { file: "/home/you/5f0e.shim" },
   }),
 };

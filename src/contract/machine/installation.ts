@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { Json } from "../values.ts";
-import { machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
 
 export const Check = z.object({
   /** Stable. */
@@ -40,7 +40,7 @@ export type HostStatus = z.infer<typeof HostStatus>;
 const Answer = z.object({ host: HostStatus.nullable(), failure: z.string().optional() });
 
 export const installationOperations = {
-  "checks.run": machineOperation({
+  "checks.run": declare("caller", "read", {
     summary: "Check everything that SHIM needs on this machine, and say how to fix it.",
     input: z.strictObject({
       group: CheckGroup.optional().describe(
@@ -48,48 +48,41 @@ export const installationOperations = {
       ),
     }),
     output: z.object({ isHealthy: z.boolean(), checks: z.array(Check) }),
-    effect: "read",
   }),
-  "config.show": machineOperation({
+  "config.show": declare("caller", "read", {
     summary: "The settings of this machine, and the path of their file.",
     output: z.object({ path: z.string(), config: z.record(z.string(), z.unknown()) }),
     errors: ["config_invalid"],
-    effect: "read",
   }),
-  "config.get": machineOperation({
+  "config.get": declare("caller", "read", {
     summary: "One setting, such as risk.levels.danger.",
     input: z.strictObject({ key }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    effect: "read",
     example: { key: "risk.levels.danger" },
   }),
-  "config.set": machineOperation({
+  "config.set": declare("caller", "write", {
     summary: "Change a setting; comments in the file stay.",
     input: z.strictObject({ key, value: Json }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    doneBy: "caller",
     example: { key: "risk.levels.danger", value: 0.8 },
   }),
-  "config.unset": machineOperation({
+  "config.unset": declare("caller", "write", {
     summary: "Go back to the default.",
     input: z.strictObject({ key }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    doneBy: "caller",
     example: { key: "risk.levels.danger" },
   }),
-  "host.status": machineOperation({
+  "host.status": declare("caller", "read", {
     summary: "The process that serves all chats of this machine.",
     output: Answer,
     errors: ["host_unusable"],
-    effect: "read",
   }),
-  "host.stop": machineOperation({
+  "host.stop": declare("caller", "write", {
     summary: "End the process that serves all chats of this machine; open chats start another.",
     output: Answer,
     errors: ["host_unusable"],
-    doneBy: "caller",
   }),
 };

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { opportunityPatterns, NewTrial, Verdict } from "../learning.ts";
-import { idErrors, Moment, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { idErrors, Moment } from "./operation.ts";
 
 const count = z.int().min(0);
 
@@ -27,7 +28,7 @@ export type ExperimentView = z.infer<typeof ExperimentView>;
 const experiment = z.string().min(1).max(60);
 
 export const experimentOperations = {
-  "experiments.list": machineOperation({
+  "experiments.list": declare("caller", "read", {
     summary: "Trials of settings of this machine.",
     output: z.object({
       /** Oldest first. */
@@ -39,18 +40,15 @@ export const experimentOperations = {
       /** Epoch ms of this answer: what ages are counted from. */
       readAt: z.number(),
     }),
-    effect: "read",
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
   }),
-  "experiments.show": machineOperation({
+  "experiments.show": declare("caller", "read", {
     summary: "Plan, figures and steps of one.",
     input: z.strictObject({ experiment }),
     output: ExperimentView,
     errors: idErrors,
-    effect: "read",
-    example: { experiment: "exp_0a1b2c3d" },
   }),
-  "experiments.start": machineOperation({
+  "experiments.start": declare("host", "write", {
     summary: "Try a value with a share of the sessions that begin from now on.",
     input: z.strictObject({
       key: z.string().max(200),
@@ -62,7 +60,7 @@ export const experimentOperations = {
     errors: ["bad_input", "less_safe", "busy", "switched_off", "cannot_end", "config_invalid"],
     example: { key: "checkpoint.everyMs", value: 250_000 },
   }),
-  "experiments.stop": machineOperation({
+  "experiments.stop": declare("host", "write", {
     summary: "End a trial; its value before is in force at once.",
     input: z.strictObject({
       experiment: experiment.optional(),
@@ -70,21 +68,20 @@ export const experimentOperations = {
     }),
     output: z.object({ stopped: z.array(ExperimentView) }),
     errors: ["bad_input", ...idErrors, "ended"],
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
     example: { experiment: "exp_0a1b2c3d" },
   }),
-  "experiments.revert": machineOperation({
+  "experiments.revert": declare("host", "write", {
     summary: "Take back a value that was deployed and kept.",
     input: z.strictObject({ experiment }),
     output: ExperimentView,
     errors: [...idErrors, "ended"],
-    surfaces: ["command", "page"],
-    example: { experiment: "exp_0a1b2c3d" },
+    surfaces: ["page"],
   }),
-  "experiments.allow": machineOperation({
+  "experiments.allow": declare("host", "write", {
     summary: "Let experiments start again after `stop --all`.",
     output: z.object({}),
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
   }),
 };
 
@@ -118,7 +115,7 @@ export type Finding = z.infer<typeof Finding>;
 const findings = z.array(Finding).readonly();
 
 export const learningOperations = {
-  "opportunities.list": machineOperation({
+  "opportunities.list": declare("caller", "write", {
     summary: "What the records of this machine say should change.",
     input: z.strictObject({ since: Moment.optional().describe("not older: 7d, 2026-11-20 (default: 30d)") }),
     output: z.object({
@@ -130,9 +127,8 @@ export const learningOperations = {
       /** Not tested, for want of cases. */
       unjudged: z.array(z.object({ pattern: z.string(), subject: z.string(), n: count, minimum: count })).readonly(),
     }),
-    doneBy: "caller",
   }),
-  "review.store": machineOperation({
+  "review.store": declare("host", "write", {
     summary: "Store what an examination has found and a review has done, and advance the machine's trials.",
     input: z.strictObject({
       /** For the metrics. `until`: when the evidence has left the window, in epoch ms. */
@@ -143,10 +139,8 @@ export const learningOperations = {
       sent: z.object({ experiment: z.string(), count }).optional(),
     }),
     output: z.object({ moved: z.array(ExperimentView), started: ExperimentView.nullable() }),
-    surfaces: [],
-    example: { trial: null },
   }),
-  "report.get": machineOperation({
+  "report.get": declare("caller", "read", {
     summary: "The report of a week: what died, was saved, was lost, cost and changed.",
     input: z.strictObject({
       week: z.string().max(40).optional().describe("such as 2026-W47 (default: this week)"),
@@ -154,10 +148,9 @@ export const learningOperations = {
     /** Markdown. */
     output: z.object({ week: z.string(), report: z.string() }),
     errors: ["bad_input", "not_found"],
-    effect: "read",
     example: { week: "2026-W47" },
   }),
-  "review.run": machineOperation({
+  "review.run": declare("caller", "write", {
     summary: "One review: examine, advance trials, try the best finding if `kaizen` is apply, write the report.",
     input: z.strictObject({
       dryRun: z.boolean().default(false).describe("say what would be done, and change nothing"),
@@ -173,7 +166,6 @@ export const learningOperations = {
       /** File of the last week's report, if this review has written it. */
       report: z.string().nullable(),
     }),
-    doneBy: "caller",
     example: { dryRun: true },
   }),
 };
@@ -223,7 +215,7 @@ export const ReplayReport = z.object({
 export type ReplayReport = Readonly<z.infer<typeof ReplayReport>>;
 
 export const replayOperations = {
-  "replay.run": machineOperation({
+  "replay.run": declare("caller", "read", {
     summary: "What deaths would lose under other settings, by the recorded sessions.",
     input: z.strictObject({
       since: Moment.optional().describe("only sessions seen since (default: 30d)"),
@@ -235,7 +227,6 @@ export const replayOperations = {
     }),
     output: ReplayReport,
     errors: ["bad_input"],
-    effect: "read",
     example: { set: ["checkpoint.everyMs=60000"] },
   }),
 };

@@ -1,39 +1,4 @@
 import * as z from "zod";
-import type { FailureCode } from "../errors.ts";
-import { type Declaration, emptyCall, type Nothing } from "../operation.ts";
-
-/** destructive: deletes what nothing brings back, so a client asks its user first. */
-export type MachineEffect = "read" | "write" | "destructive";
-
-/** Views besides `shim call`: a command of its own, a tool of a chat, the live page. */
-export type MachineSurface = "command" | "tool" | "page";
-
-export interface MachineDetails<Input extends z.ZodObject, Output extends z.ZodType> extends Declaration<
-  Input,
-  Output,
-  FailureCode
-> {
-  /** The most that it does; absent: it writes. */
-  readonly effect?: MachineEffect;
-  /** Absent: a read is done by the process that asks, and all else by the host. */
-  readonly doneBy?: "caller" | "host";
-  /** One step may take longer than the five seconds after which a silent host counts as hanging. */
-  readonly isLong?: true;
-  /** Absent: a command alone. */
-  readonly surfaces?: readonly MachineSurface[];
-}
-
-export type MachineOperationOf<Input extends z.ZodObject, Output extends z.ZodType> = MachineDetails<Input, Output> &
-  Required<Pick<MachineDetails<Input, Output>, "input" | "errors" | "effect" | "surfaces" | "example">>;
-
-export type MachineOperation = MachineOperationOf<z.ZodObject, z.ZodType>;
-
-/** Declares an operation of a machine. It is repeatable: a call without an answer is sent again. */
-export function machineOperation<Output extends z.ZodType, Input extends z.ZodObject = Nothing>(
-  declared: MachineDetails<Input, Output>,
-): MachineOperationOf<Input, Output> {
-  return { ...emptyCall<Input>(), effect: "write", surfaces: ["command"], ...declared };
-}
 
 /** How a person writes a value on a command line; the value itself is plain. */
 export type Form = "moment" | "duration" | "folder" | "file" | "session-or-project";

@@ -2,7 +2,8 @@ import * as z from "zod";
 import { Lease } from "../leases.ts";
 import { riskLevels } from "../readings.ts";
 import { TaskLine, taskViewOperations } from "../task-views.ts";
-import { Duration, Folder, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Duration, Folder } from "./operation.ts";
 import { SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
 
@@ -70,41 +71,38 @@ const TeamView = z.object({
 export type TeamView = z.infer<typeof TeamView>;
 
 export const overviewOperations = {
-  "notices.list": machineOperation({
+  "notices.list": declare("caller", "read", {
     summary: "Notices that are not acknowledged yet, oldest first.",
     output: z.object({ notices: z.array(Notice) }),
-    effect: "read",
   }),
-  "notices.acknowledge": machineOperation({
+  "notices.acknowledge": declare("host", "write", {
     summary: "Acknowledge all open notices.",
     output: z.object({ acknowledged: z.array(Notice) }),
   }),
-  "pauses.list": machineOperation({
+  "pauses.list": declare("caller", "read", {
     summary: "Pauses: for whom nothing is stored, and until when.",
     output: z.object({ pauses: z.array(Pause) }),
-    effect: "read",
-    surfaces: [],
   }),
-  "pauses.start": machineOperation({
+  "pauses.start": declare("host", "write", {
     summary: "Store nothing for a while, or until the pause is ended.",
     input: z.strictObject({ forMs: Duration.optional(), project }),
     /** `pauses`: all that are in force then. */
     output: z.object({ started: Pause, pauses: z.array(Pause) }),
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
     example: { forMs: 1_800_000 },
   }),
-  "pauses.end": machineOperation({
+  "pauses.end": declare("host", "write", {
     summary: "Store again.",
     input: z.strictObject({ project }),
     output: z.object({ ended: z.boolean(), project: z.string().nullable(), pauses: z.array(Pause) }),
   }),
-  "statusline.get": machineOperation({
+  "statusline.get": declare("host", "write", {
     summary: "Store the readings that a client gives its status line, and say how its chat is.",
     input: z.strictObject({ text: z.string().describe("what the client writes to its status line command") }),
     output: ChatStatus,
     example: { text: '{"session_id":"5f0e0e5e"}' },
   }),
-  "overview.get": machineOperation({
+  "overview.get": declare("caller", "read", {
     summary: "What goes on on this machine: its sessions, notices and pauses.",
     output: z.object({
       /** Epoch ms. */
@@ -119,20 +117,17 @@ export const overviewOperations = {
       /** Its process; null: none runs. */
       supervisor: z.object({ pid: z.int() }).nullable(),
     }),
-    effect: "read",
   }),
-  "team.overview": machineOperation({
+  "team.overview": declare("caller", "read", {
     summary: "What goes on in the workspace of this machine: its chats, tasks and reserved files.",
     input: z.strictObject({
       /** Each request to an edge is billed. */
       maxAgeMs: z.int().min(0).max(600_000).default(0).describe("on an edge not read again before it is so old"),
     }),
     output: TeamView,
-    effect: "read",
   }),
-  "clients.list": machineOperation({
+  "clients.list": declare("caller", "read", {
     summary: "Clients that were found on this machine, and whether SHIM is connected to them.",
     output: z.object({ clients: z.array(ClientState) }),
-    effect: "read",
   }),
 };

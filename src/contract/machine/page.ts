@@ -2,7 +2,8 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
-import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { IdPrefix, idErrors } from "./operation.ts";
 import { GivenAnswer, OpenRequest } from "./requests.ts";
 import { ForeseenConflict } from "./team.ts";
 import { SessionView, TimelineEntry } from "./sessions.ts";
@@ -140,41 +141,35 @@ const Day = z.object({
 export type Day = z.infer<typeof Day>;
 
 export const pageOperations = {
-  "page.fleet": machineOperation({
+  "page.fleet": declare("caller", "read", {
     summary: "Sessions of this machine, the other chats of the workspace, and what died on other machines.",
     output: Fleet,
-    effect: "read",
     surfaces: ["page"],
   }),
-  "page.session": machineOperation({
+  "page.session": declare("caller", "read", {
     summary: "A session with its newest events, and what can be done with it.",
     input: z.strictObject({ session: IdPrefix }),
     output: SessionPage,
     errors: idErrors,
-    effect: "read",
     surfaces: ["page"],
-    example: { session: "5f0e0e5e" },
   }),
-  "page.day": machineOperation({
+  "page.day": declare("caller", "read", {
     summary: "When the chats of this machine worked, waited, died and were continued in the last hours.",
     input: z.strictObject({ hours: z.int().min(1).max(72).default(24) }),
     output: Day,
-    effect: "read",
     surfaces: ["page"],
     example: { hours: 24 },
   }),
-  "page.messages": machineOperation({
+  "page.messages": declare("caller", "read", {
     summary: "The newest 200 messages and other notifications of this machine's chats, newest first.",
     output: z.object({ messages: z.array(ReceivedMessage) }),
-    effect: "read",
     surfaces: ["page"],
   }),
-  "page.audit": machineOperation({
+  "page.audit": declare("caller", "read", {
     summary: "The newest 200 entries of this machine's audit log and the workspace's, newest first.",
     input: z.strictObject({ kind: z.string().max(60).optional() }),
     /** `trouble`: why the workspace's are missing. */
     output: z.object({ entries: z.array(AuditEntry), trouble: z.string().nullable() }),
-    effect: "read",
     surfaces: ["page"],
   }),
 };

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { PhoneScope, PushKind } from "../phone-frames.ts";
 import { pairedMs } from "../phones.ts";
-import { Duration, IdPrefix, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Duration, IdPrefix } from "./operation.ts";
 
 const at = z.int();
 
@@ -24,7 +25,7 @@ export type Phone = z.infer<typeof Phone>;
 const edgeErrors = ["bad_input", "no_edge", "edge_unreachable"] as const;
 
 export const phoneOperations = {
-  "phones.offer": machineOperation({
+  "phones.offer": declare("host", "write", {
     summary: "Make a link that pairs one phone with this machine.",
     input: z.strictObject({
       answer: z.boolean().default(false).describe("the phone may answer permission requests and write to chats"),
@@ -39,15 +40,13 @@ export const phoneOperations = {
     }),
     errors: [...edgeErrors, "not_released"],
   }),
-  "phones.opened": machineOperation({
+  "phones.opened": declare("caller", "read", {
     summary: "Tell which phone has opened a link, and the number that must be on its screen.",
     input: z.strictObject({ id: z.string() }),
     output: z.object({ phone: z.object({ name: z.string(), number: z.string() }).nullable() }),
     errors: [...edgeErrors, "not_found"],
-    effect: "read",
-    example: { id: "0".repeat(44) },
   }),
-  "phones.decide": machineOperation({
+  "phones.decide": declare("host", "write", {
     summary: "Pair the phone that has opened a link, or withdraw the link.",
     input: z.strictObject({
       id: z.string(),
@@ -58,12 +57,11 @@ export const phoneOperations = {
     errors: [...edgeErrors, "not_found"],
     example: { id: "0".repeat(44), number: "123 456" },
   }),
-  "phones.list": machineOperation({
+  "phones.list": declare("caller", "read", {
     summary: "List the phones that are paired with this machine.",
     output: z.object({ phones: z.array(Phone) }),
-    effect: "read",
   }),
-  "phones.remove": machineOperation({
+  "phones.remove": declare("host", "write", {
     summary: "End the pairing with a phone at once.",
     input: z.strictObject({ phone: IdPrefix.describe("its name or the beginning of its id") }),
     output: z.object({

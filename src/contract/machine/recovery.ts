@@ -2,7 +2,8 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
 import { TestRun, Verification } from "../verification.ts";
-import { File, Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { File, Folder, IdPrefix, idErrors } from "./operation.ts";
 
 const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
 /** Says of which project this machine has the folder, for a session of another machine. */
@@ -64,7 +65,7 @@ const Plan = Brief.extend({
 export type Plan = z.infer<typeof Plan>;
 
 export const recoveryOperations = {
-  "recovery.check": machineOperation({
+  "recovery.check": declare("caller", "write", {
     summary: "The sessions of a project that can be continued: of this machine, else of the other ones.",
     input: z.strictObject({ folder: Folder }),
     output: z.object({
@@ -74,20 +75,15 @@ export const recoveryOperations = {
       /** Sessions of other projects that died unfinished on this machine. */
       others: z.int(),
     }),
-    doneBy: "caller",
-    surfaces: [],
-    example: { folder: "/home/you/app" },
   }),
-  "recovery.brief": machineOperation({
+  "recovery.brief": declare("caller", "read", {
     summary: "The brief of a session, as the next chat would receive it now.",
     input: z.strictObject({ session, folder }),
     output: Brief,
     errors: idErrors,
-    effect: "read",
     surfaces: ["page"],
-    example: { session: "5f0e0e5e" },
   }),
-  "recovery.plan": machineOperation({
+  "recovery.plan": declare("caller", "write", {
     summary: "How a session is continued: its brief, and the program that continues it.",
     input: z.strictObject({
       session,
@@ -97,16 +93,13 @@ export const recoveryOperations = {
     }),
     output: Plan,
     errors: ["bad_input", ...idErrors],
-    doneBy: "caller",
-    example: { session: "5f0e0e5e" },
   }),
-  "recovery.verify": machineOperation({
+  "recovery.verify": declare("host", "write", {
     summary: "Store a run of the tests on a session's snapshot, with what remotes answer about its effects.",
     input: z.strictObject({ session: IdPrefix, tests: TestRun }),
     output: Verification,
     errors: idErrors,
     isLong: true,
-    surfaces: [],
     example: {
       session: "5f0e0e5e",
       tests: {
@@ -121,7 +114,7 @@ export const recoveryOperations = {
       },
     },
   }),
-  "recovery.take": machineOperation({
+  "recovery.take": declare("host", "write", {
     summary: "Give a session to a chat that is about to start.",
     input: z.strictObject({
       session: IdPrefix,
@@ -133,41 +126,33 @@ export const recoveryOperations = {
     }),
     output: z.object({ session: z.string() }),
     errors: ["not_found"],
-    surfaces: [],
-    example: { session: "5f0e0e5e", chat: "8a1d3c77" },
   }),
-  "recovery.withdraw": machineOperation({
+  "recovery.withdraw": declare("host", "write", {
     summary: "Take a session back from a chat that has never begun.",
     input: z.strictObject({ session: IdPrefix, chat: IdPrefix }),
     output: z.object({ isWithdrawn: z.boolean() }),
-    surfaces: [],
-    example: { session: "5f0e0e5e", chat: "8a1d3c77" },
   }),
-  "recovery.dismiss": machineOperation({
+  "recovery.dismiss": declare("host", "write", {
     summary: "Never offer a session again on this machine.",
     input: z.strictObject({ session, folder }),
     output: Named,
     errors: idErrors,
-    surfaces: ["command", "page"],
-    example: { session: "5f0e0e5e" },
+    surfaces: ["page"],
   }),
-  "recovery.undo": machineOperation({
+  "recovery.undo": declare("host", "write", {
     summary: "Undo an offer, a recovery or a dismissal: the session counts as incomplete again.",
     input: z.strictObject({ session, folder }),
     /** `isUndone`: false if there was nothing to undo. */
     output: Named.extend({ isUndone: z.boolean() }),
     errors: [...idErrors, "edge_unreachable", "not_released"],
-    surfaces: ["command", "page"],
-    example: { session: "5f0e0e5e" },
+    surfaces: ["page"],
   }),
-  "recovery.catch-up": machineOperation({
+  "recovery.catch-up": declare("host", "write", {
     summary: "Store what hooks have left, and what the transcript of a session has since.",
     input: z.strictObject({ session: IdPrefix.optional() }),
     output: z.object({}),
-    surfaces: [],
-    example: { session: "5f0e0e5e" },
   }),
-  "recovery.record-death": machineOperation({
+  "recovery.record-death": declare("host", "write", {
     summary: "Store the last that is known of a session whose client has died.",
     input: z.strictObject({ session: IdPrefix }),
     /**
@@ -175,10 +160,8 @@ export const recoveryOperations = {
      * why the coordinator could not be informed; null: it was, or need not be.
      */
     output: z.object({ checkpoint: z.string().nullable(), trouble: z.string().nullable() }),
-    surfaces: [],
-    example: { session: "5f0e0e5e" },
   }),
-  "transcripts.import": machineOperation({
+  "transcripts.import": declare("host", "write", {
     summary: "Store a session that SHIM has not recorded, as its client's transcript has it now.",
     input: z.strictObject({
       file: File,
@@ -199,9 +182,9 @@ export const recoveryOperations = {
     }),
     errors: ["not_found", "transcript_unusable"],
     isLong: true,
-    example: { file: "/home/you/transcript.jsonl", folder: "/home/you/app" },
+    example: { file: "/home/you/transcript.jsonl" },
   }),
-  "transcripts.import-session": machineOperation({
+  "transcripts.import-session": declare("host", "write", {
     summary: "Store a session that SHIM has not recorded, from where its client keeps it.",
     input: z.strictObject({
       session: IdPrefix.describe("its id, or the first eight characters of it and more"),
@@ -211,8 +194,6 @@ export const recoveryOperations = {
     output: z.object({ session: z.string(), file: z.string().nullable() }),
     errors: [...idErrors, "transcript_unusable"],
     isLong: true,
-    surfaces: [],
-    example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
 };
 
@@ -261,7 +242,7 @@ export const Native = Named.extend({
 export type Native = z.infer<typeof Native>;
 
 export const nativeOperations = {
-  "recovery.make-native": machineOperation({
+  "recovery.make-native": declare("caller", "write", {
     summary: "Write the conversation of a session as a new session of a client, which can resume that one.",
     input: z.strictObject({
       session: IdPrefix,
@@ -270,8 +251,6 @@ export const nativeOperations = {
     }),
     output: Native,
     errors: ["bad_input", ...idErrors, "still_running", "transcript_unusable", "client_missing", "not_written"],
-    doneBy: "caller",
-    example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
 };
 
@@ -324,7 +303,7 @@ export type Diagnosis = z.infer<typeof Diagnosis>;
 const hasFailed = z.boolean().default(false).describe("its client has just ended within seconds of its start");
 
 export const rescueOperations = {
-  "recovery.diagnose": machineOperation({
+  "recovery.diagnose": declare("caller", "read", {
     summary: "Why a session cannot be continued in its client, and what works instead.",
     input: z.strictObject({
       session: IdPrefix.optional().describe("absent: the newest of the project that cannot be continued"),
@@ -334,11 +313,10 @@ export const rescueOperations = {
     /** `diagnosis`: null: no session has a reason. `healthy`: those that were checked before. */
     output: z.object({ diagnosis: Diagnosis.nullable(), healthy: z.array(Diagnosis) }),
     errors: idErrors,
-    effect: "read",
-    surfaces: ["command", "page"],
-    example: { session: "5f0e0e5e", folder: "/home/you/app" },
+    surfaces: ["page"],
+    example: { session: "5f0e0e5e" },
   }),
-  "recovery.rescue": machineOperation({
+  "recovery.rescue": declare("caller", "write", {
     summary: "Rename what is in the way of a session, have it unarchived, or copy it without what is wrong with it.",
     input: z.strictObject({
       session: IdPrefix,
@@ -354,7 +332,6 @@ export const rescueOperations = {
       backup: z.string().nullable(),
     }),
     errors: [...idErrors, "not_offered", "still_running", "rescue_failed"],
-    doneBy: "caller",
-    example: { session: "5f0e0e5e", folder: "/home/you/app", offer: "copy" },
+    example: { offer: "copy" },
   }),
 };

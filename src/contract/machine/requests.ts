@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { maxUserWordsChars } from "../user-words.ts";
-import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { IdPrefix, idErrors } from "./operation.ts";
 
 export const decisions = ["allow", "deny"] as const;
 /** Answer of a person to a request. */
@@ -52,7 +53,7 @@ export const GivenAnswer = OpenRequest.pick({ session: true, shortId: true, titl
 export type GivenAnswer = z.infer<typeof GivenAnswer>;
 
 export const requestOperations = {
-  "requests.list": machineOperation({
+  "requests.list": declare("host", "read", {
     summary: "Permissions that the chats of this machine ask their user for, the oldest first.",
     output: z.object({
       /** Whether requests can be answered from elsewhere at all. */
@@ -61,11 +62,9 @@ export const requestOperations = {
       /** Answers of the last ten minutes; absent: there are none. */
       answers: z.array(GivenAnswer).optional(),
     }),
-    effect: "read",
-    doneBy: "host",
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
   }),
-  "requests.show": machineOperation({
+  "requests.show": declare("host", "read", {
     summary: "All that a permission request would do.",
     input: z.strictObject({ request: IdPrefix.min(1) }),
     output: z.object({
@@ -76,12 +75,9 @@ export const requestOperations = {
       shown: z.string(),
     }),
     errors: ["ended", "not_found", "ambiguous"],
-    effect: "read",
-    doneBy: "host",
-    surfaces: ["command", "page"],
-    example: { request: "k3v9" },
+    surfaces: ["page"],
   }),
-  "requests.answer": machineOperation({
+  "requests.answer": declare("host", "write", {
     summary: "Answer a permission request in place of its terminal, once.",
     input: z.strictObject({
       request: IdPrefix.min(1),
@@ -101,10 +97,10 @@ export const requestOperations = {
       decision: z.enum(decisions),
     }),
     errors: ["switched_off", "ended", "not_found", "ambiguous", "not_released", "not_shown"],
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
     example: { request: "k3v9", decision: "allow" },
   }),
-  "requests.message": machineOperation({
+  "requests.message": declare("host", "write", {
     summary: "Write to a chat as its user: it becomes the chat's next prompt, or comes with it.",
     input: z.strictObject({ session: IdPrefix.min(1), text: z.string().min(1).max(maxUserWordsChars) }),
     output: z.object({
@@ -113,7 +109,7 @@ export const requestOperations = {
       comes: z.enum(["stop", "prompt"]),
     }),
     errors: ["switched_off", "not_released", ...idErrors, "ended"],
-    surfaces: ["command", "page"],
-    example: { session: "5f0e0e5e", text: "Commit before you go on." },
+    surfaces: ["page"],
+    example: { text: "Commit before you go on." },
   }),
 };

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses, riskLevels } from "../readings.ts";
-import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject } from "./operation.ts";
 
 const count = z.int().min(0);
 const moment = z.int();
@@ -111,7 +112,7 @@ const limit = z.int().min(1).max(10_000).default(20);
 const rows = z.array(z.looseObject({ at: z.int() })).readonly();
 
 export const sessionOperations = {
-  "sessions.list": machineOperation({
+  "sessions.list": declare("caller", "read", {
     summary: "Sessions, newest first; `show <id>` prints what happened in one.",
     input: z.strictObject({
       project: Folder.optional().describe("only those of this project"),
@@ -126,10 +127,9 @@ export const sessionOperations = {
       /** Whether there are other machines to ask: a workspace on an edge, and its key. */
       hasOthers: z.boolean(),
     }),
-    effect: "read",
     example: { incomplete: true },
   }),
-  "sessions.find": machineOperation({
+  "sessions.find": declare("caller", "read", {
     summary: "The session or the checkpoint that the beginning of an id means.",
     input: z.strictObject({ id: IdPrefix }),
     output: z.object({
@@ -140,11 +140,9 @@ export const sessionOperations = {
       isAlive: z.boolean(),
     }),
     errors: idErrors,
-    effect: "read",
-    surfaces: [],
     example: { id: "5f0e0e5e" },
   }),
-  "sessions.show": machineOperation({
+  "sessions.show": declare("caller", "read", {
     summary: "What happened in a session, oldest first, then its newest checkpoints.",
     input: z.strictObject({ session: IdPrefix, limit: limit.describe("at most this many checkpoints") }),
     output: z.object({
@@ -155,10 +153,8 @@ export const sessionOperations = {
       total: count,
     }),
     errors: idErrors,
-    effect: "read",
-    example: { session: "5f0e0e5e" },
   }),
-  "sessions.name": machineOperation({
+  "sessions.name": declare("host", "write", {
     summary: "Give a session a name, which lists and briefs show instead of its first request.",
     input: z.strictObject({
       session: IdPrefix,
@@ -172,9 +168,9 @@ export const sessionOperations = {
       title: z.string().nullable(),
     }),
     errors: ["bad_input", ...idErrors],
-    example: { session: "5f0e0e5e", name: "Parser work" },
+    example: { name: "Parser work" },
   }),
-  "sessions.search": machineOperation({
+  "sessions.search": declare("caller", "read", {
     summary: "Find sessions and their checkpoints by words; all must occur.",
     input: z.strictObject({
       text: z.string().min(1).max(10_000),
@@ -187,15 +183,13 @@ export const sessionOperations = {
     /** `missing`: why the newest checkpoints were not searched; null: all were. */
     output: z.object({ text: z.string(), sessions: z.array(CheckpointGroup), missing: z.string().nullable() }),
     errors: idErrors,
-    effect: "read",
     example: { text: "tokenizer" },
   }),
-  "sessions.index": machineOperation({
+  "sessions.index": declare("host", "write", {
     summary: "Index the newest checkpoints for the search.",
     output: z.object({}),
-    surfaces: [],
   }),
-  "checkpoints.get": machineOperation({
+  "checkpoints.get": declare("caller", "read", {
     summary: "A checkpoint: the whole state.",
     input: z.strictObject({ checkpoint: IdPrefix }),
     output: z.object({
@@ -204,10 +198,9 @@ export const sessionOperations = {
       snapshot: z.object({ state: z.string(), reason: z.string().nullable() }).loose().nullable(),
     }),
     errors: [...idErrors, "checkpoint_damaged"],
-    effect: "read",
     example: { checkpoint: "cp_018f" },
   }),
-  "sessions.stored": machineOperation({
+  "sessions.stored": declare("caller", "read", {
     summary: "Everything that is stored of a session, in full.",
     input: z.strictObject({ session: IdPrefix }),
     output: z.object({
@@ -225,10 +218,8 @@ export const sessionOperations = {
       copies: z.object({ backups: count }),
     }),
     errors: idErrors,
-    effect: "read",
-    example: { session: "5f0e0e5e" },
   }),
-  "sessions.forget": machineOperation({
+  "sessions.forget": declare("host", "destructive", {
     summary: "Delete a session, or a project, with every copy.",
     input: z.strictObject({
       target: SessionOrProject,
@@ -244,12 +235,11 @@ export const sessionOperations = {
       backup: z.string().nullable(),
     }),
     errors: [...idErrors, "files_left"],
-    effect: "destructive",
     isLong: true,
-    surfaces: ["command", "page"],
+    surfaces: ["page"],
     example: { target: "5f0e0e5e" },
   }),
-  "sessions.export": machineOperation({
+  "sessions.export": declare("caller", "write", {
     summary: "Everything stored, as JSON lines; to stdout without a file.",
     input: z.strictObject({
       file: File.optional(),
@@ -261,10 +251,9 @@ export const sessionOperations = {
     /** `isTemporary`: no file was named, and who reads this one deletes it. */
     output: z.object({ file: z.string(), isTemporary: z.boolean(), lines: count, session: z.string().nullable() }),
     errors: ["bad_input", ...idErrors, "file_exists"],
-    doneBy: "caller",
     example: { session: "5f0e0e5e", format: "markdown" },
   }),
-  "sessions.import": machineOperation({
+  "sessions.import": declare("host", "write", {
     summary: "Add what an export has and this machine does not.",
     input: z.strictObject({ file: File }),
     output: z.object({ file: z.string(), added: count, skipped: count }),

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { hookClients } from "../clients.ts";
-import { Folder, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Folder } from "./operation.ts";
 
 /**
  * damaged: bytes hold no row, rows are missing, or its client does not send all of it. poisoned:
@@ -63,7 +64,7 @@ const CheckedStore = z.object({
 export type CheckedStore = z.infer<typeof CheckedStore>;
 
 export const storesOperations = {
-  "stores.check": machineOperation({
+  "stores.check": declare("caller", "write", {
     summary: "Read all that clients keep of their sessions, and say which are whole, damaged or not listed.",
     input: z.strictObject({
       client: z.enum(hookClients).optional().describe("one client alone"),
@@ -76,10 +77,8 @@ export const storesOperations = {
       /** Files and folders that could not be read, with the reason. */
       unread: z.array(Unread),
     }),
-    doneBy: "caller",
-    example: { folder: "/home/you/app" },
   }),
-  "stores.list": machineOperation({
+  "stores.list": declare("caller", "read", {
     summary: "The sessions that clients keep on this machine, recorded by SHIM or not.",
     input: z.strictObject({ client: z.enum(hookClients).optional().describe("one client alone") }),
     /** `file`: null: it is in a database, and is read by its id. */
@@ -87,7 +86,5 @@ export const storesOperations = {
       sessions: z.array(z.object({ client: z.enum(hookClients), session: z.string(), file: z.string().nullable() })),
       unread: z.array(Unread),
     }),
-    effect: "read",
-    surfaces: [],
   }),
 };

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
-import { machineOperation, Duration, Folder } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Duration, Folder } from "./operation.ts";
 
 /** A chat with its state in place of what its coordinator calls it. */
 export const ShownChat = Chat.omit({ status: true, reason: true, isRecoverable: true }).extend({
@@ -50,7 +51,7 @@ export const ForeseenConflict = z.object({
 export type ForeseenConflict = z.infer<typeof ForeseenConflict>;
 
 export const teamOperations = {
-  "team.chats": machineOperation({
+  "team.chats": declare("caller", "read", {
     summary: "Chats of the workspace, or of this machine.",
     input: z.strictObject({
       all: z.boolean().default(false).describe("also those that died or ended"),
@@ -63,25 +64,20 @@ export const teamOperations = {
       /** Number of those that died or ended, and are left out. */
       hidden: z.int(),
     }),
-    effect: "read",
     example: { all: true },
   }),
-  "team.conflicts": machineOperation({
+  "team.conflicts": declare("caller", "read", {
     summary:
       "Conflicts of the living chats of this machine: files that two of them have changed, before anyone commits.",
     /** `isOn`: whether conflicts are foreseen at all. */
     output: z.object({ isOn: z.boolean(), conflicts: z.array(ForeseenConflict) }),
-    effect: "read",
   }),
-  "team.find-chat": machineOperation({
+  "team.find-chat": declare("caller", "read", {
     summary: "The chat of the workspace whose id or title begins with a text.",
     input: z.strictObject({ chat: z.string().min(1) }),
     /** The text itself where no chat fits: the coordinator refuses it. */
     output: z.object({ chat: z.string() }),
     errors: ["ambiguous", "not_found"],
-    effect: "read",
-    surfaces: [],
-    example: { chat: "chat" },
   }),
 };
 
@@ -100,15 +96,13 @@ export type ReservedFile = z.infer<typeof ReservedFile>;
 const folder = Folder;
 
 export const reservationOperations = {
-  "reservations.list": machineOperation({
+  "reservations.list": declare("caller", "read", {
     summary: "Files of a project that chats have reserved.",
     input: z.strictObject({ folder }),
     /** `project`: its root. */
     output: z.object({ project: z.string(), files: z.array(ReservedFile) }),
-    effect: "read",
-    example: { folder: "/home/ada/project" },
   }),
-  "reservations.create": machineOperation({
+  "reservations.create": declare("host", "write", {
     summary: 'Keep chats from editing these: a file, "folder/*" or "folder/**".',
     input: z.strictObject({
       folder,
@@ -118,13 +112,12 @@ export const reservationOperations = {
         .meta({ form: "duration", description: "how long, up to 1h" }),
     }),
     output: z.object({ forMs: z.int(), files: z.array(ReservedFile) }),
-    example: { folder: "/home/ada/project", paths: ["src/**"] },
+    example: { paths: ["src/**"] },
   }),
-  "reservations.release": machineOperation({
+  "reservations.release": declare("host", "write", {
     summary: "Release what the command line has reserved: these, or all in this project.",
     input: z.strictObject({ folder, paths: z.array(z.string()).default([]) }),
     output: z.object({ released: z.array(z.string()) }),
     errors: ["not_found"],
-    example: { folder: "/home/ada/project" },
   }),
 };

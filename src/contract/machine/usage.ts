@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "../metrics.ts";
-import { Moment, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Moment } from "./operation.ts";
 
 export const Grouping = z.enum(["day", "session", "project", "model", "task"]);
 export type Grouping = z.infer<typeof Grouping>;
@@ -44,7 +45,7 @@ const Sample = z.object({
 });
 
 export const usageOperations = {
-  "usage.list": machineOperation({
+  "usage.list": declare("caller", "read", {
     summary: "Tokens and cost of the chats of this machine.",
     input: z.strictObject({
       by: Grouping.default("day").describe("grouped by"),
@@ -59,29 +60,25 @@ export const usageOperations = {
       /** Date of `usage.prices`, as the user wrote it. */
       pricesAsOf: z.string().nullable(),
     }),
-    effect: "read",
     example: { by: "model" },
   }),
-  "tokens.estimate": machineOperation({
+  "tokens.estimate": declare("caller", "read", {
     summary: "Estimated tokens of a text, and their price as input.",
     input: z.strictObject({
       text: z.string(),
       model: z.string().optional().describe("the model that reads it; without one the estimate is on the high side"),
     }),
     output: PricedTokens,
-    effect: "read",
     example: { text: "a text", model: "claude-opus-5-5" },
   }),
-  "metrics.read": machineOperation({
+  "metrics.read": declare("caller", "read", {
     summary: "Metrics of this machine, and of its own coordinator: one on the edge is scraped there.",
     output: z.object({ samples: z.array(Sample) }),
-    effect: "read",
   }),
-  "metrics.count-restart": machineOperation({
+  "metrics.count-restart": declare("host", "write", {
     summary: "Count what the supervisor has started again.",
     input: z.strictObject({ reason: z.enum(metrics.shim_supervisor_restarts_total.labels.reason) }),
     output: z.object({}),
-    surfaces: [],
     example: { reason: "crashed" },
   }),
 };

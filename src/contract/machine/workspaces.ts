@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { operations } from "../operations.ts";
 import { Workspace } from "../workspaces.ts";
-import { Secret, machineOperation } from "./operation.ts";
+import { declare } from "../operation.ts";
+import { Secret } from "./operation.ts";
 
 const count = z.int().min(0);
 
@@ -78,7 +79,7 @@ const Joined = z.object({
 const changeErrors = ["environment_decides", "other_workspace", "key_unusable"] as const;
 
 export const workspaceOperations = {
-  "workspace.adopt": machineOperation({
+  "workspace.adopt": declare("host", "write", {
     summary: "Set the workspace's key.",
     input: z.strictObject({ key: Secret }),
     output: z.object({
@@ -88,7 +89,7 @@ export const workspaceOperations = {
     }),
     errors: ["not_found", "key_needed", "key_unusable"],
   }),
-  "workspace.create": machineOperation({
+  "workspace.create": declare("host", "write", {
     summary: "Make a workspace, and join it with this machine.",
     input: Change.extend({
       /** Secret of the deployment. */
@@ -96,9 +97,8 @@ export const workspaceOperations = {
     }),
     output: Joined,
     errors: [...changeErrors, "secret_needed"],
-    example: { url: "https://shim.example.com", workspace: "team" },
   }),
-  "workspace.current": machineOperation({
+  "workspace.current": declare("caller", "read", {
     summary: "The workspace that the machine has joined.",
     output: z.object({
       joined: z
@@ -114,10 +114,8 @@ export const workspaceOperations = {
       problem: z.string().nullable(),
     }),
     errors: ["environment_decides"],
-    effect: "read",
-    surfaces: [],
   }),
-  "workspace.join": machineOperation({
+  "workspace.join": declare("host", "write", {
     summary: "Join a workspace that machines share.",
     input: Change.extend({
       token: Secret,
@@ -127,15 +125,13 @@ export const workspaceOperations = {
     }),
     output: Joined,
     errors: [...changeErrors, "token_needed", "key_needed"],
-    example: { url: "https://shim.example.com", workspace: "team" },
   }),
-  "workspace.key": machineOperation({
+  "workspace.key": declare("caller", "read", {
     summary: "Show the workspace's key.",
     output: ShownKey,
     errors: ["not_found", "key_unusable"],
-    effect: "read",
   }),
-  "workspace.leave": machineOperation({
+  "workspace.leave": declare("host", "destructive", {
     summary: "Leave the workspace, and use this machine's own coordinator again.",
     input: z.strictObject({ forget: z.boolean().default(false).describe("also delete what it has stored there") }),
     output: z.object({
@@ -146,17 +142,14 @@ export const workspaceOperations = {
       leavesCopies: z.boolean(),
     }),
     errors: ["environment_decides", "not_found"],
-    effect: "destructive",
   }),
-  "workspace.pull": machineOperation({
+  "workspace.pull": declare("host", "write", {
     summary: "Fetch what the workspace's other machines have stored since a revision.",
     input: z.strictObject({ after: count }),
     output: z.object({ revision: count }),
     errors: ["not_found"],
-    surfaces: [],
-    example: { after: 0 },
   }),
-  "workspace.rekey": machineOperation({
+  "workspace.rekey": declare("host", "write", {
     summary: "Make a new key for the workspace: all that this machine has stored is sealed and sent again.",
     output: SyncCounts.extend({
       ...ShownKey.shape,
@@ -165,7 +158,7 @@ export const workspaceOperations = {
     }),
     errors: ["not_found", "key_unusable"],
   }),
-  "workspace.renew-tokens": machineOperation({
+  "workspace.renew-tokens": declare("host", "write", {
     summary: "Have this machine's tokens signed by the coordinator's present secret.",
     output: z.object({
       renewed: z.array(z.enum(["work", "admin"])),
@@ -176,7 +169,7 @@ export const workspaceOperations = {
     }),
     errors: ["not_found", "environment_decides"],
   }),
-  "workspace.status": machineOperation({
+  "workspace.status": declare("caller", "read", {
     summary: "The coordinator of this machine, and its state.",
     output: z.object({
       ...operations.health.output.partial().shape,
@@ -184,9 +177,8 @@ export const workspaceOperations = {
       unreachable: z.string().optional(),
       sync: SyncState.optional(),
     }),
-    effect: "read",
   }),
-  "workspace.sync": machineOperation({
+  "workspace.sync": declare("host", "write", {
     summary: "Send local changes, and fetch those of other machines.",
     output: SyncCounts,
     errors: ["not_found", "host_unusable", "other_workspace"],

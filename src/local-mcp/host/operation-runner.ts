@@ -6,7 +6,7 @@ import * as z from "zod";
 import { limitRules, defaults, type Config } from "../../contract/config.ts";
 import type { installationOperations } from "../../contract/machine/installation.ts";
 import type { PageCall } from "../../contract/live-page.ts";
-import type { MachineOperation } from "../../contract/machine/operation.ts";
+import type { MachineOperation } from "../../contract/operation.ts";
 import {
   machineOperations,
   type CheckedMachineInput,
@@ -212,7 +212,7 @@ export class OperationRunner {
   ): Promise<Result<MachineOutput<Name>>> {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
-    const { effect, doneBy, isLong }: MachineOperation = machineOperations[name];
+    const { doneBy, isLong }: MachineOperation = machineOperations[name];
     const { hostClient, site, by = "command line", progress, onSecretsRemoved, onInterrupt } = this.#context;
     const askHost = async (one: HostClient): Promise<Result<MachineOutput<Name>>> => {
       const asked = { name, input: checked.data, env: site.env, by };
@@ -221,8 +221,7 @@ export class OperationRunner {
       const answer = await (isLong && onInterrupt ? untilInterrupted(onInterrupt, ask) : ask());
       return answer as Result<MachineOutput<Name>>;
     };
-    const isDoneByHost = doneBy === "host" || (effect !== "read" && doneBy !== "caller");
-    if (hostClient && isDoneByHost) return askHost(hostClient);
+    if (hostClient && doneBy === "host") return askHost(hostClient);
     try {
       return await handlers[name](this.#context, checked.data as CheckedMachineInput<Name>);
     } catch (error) {
