@@ -71,7 +71,7 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
-/** Codes of a machine, where no coordinator refused, to which something reacts. Never reused either. */
+/** Codes of a machine to which something reacts, where no coordinator refused. */
 const machineErrorTable = {
   /** No coordinator was reached in time: nothing has happened. */
   unreachable: { status: 503, retry: "later" },
@@ -108,7 +108,7 @@ const machineErrorTable = {
 
 type MachineErrorCode = keyof typeof machineErrorTable;
 export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
-/** Of a table, or one that single operations give and explain. */
+/** A code of a table, or one that single operations give and explain. */
 export type FailureCode = ErrorCode | MachineErrorCode | (string & {});
 
 /** Why something was not done: refused, or not answered. `message` says to people what to do. */

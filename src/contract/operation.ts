@@ -30,7 +30,7 @@ export interface Details<
   readonly output: Output;
   /** Besides the common ones. */
   readonly errors?: readonly Code[];
-  /** What its example has besides the usual values of the fields that it needs. */
+  /** Fields of its example besides the usual values of those that it needs. */
   readonly example?: Partial<z.input<Input>>;
   readonly surfaces?: readonly On[];
 }
@@ -74,7 +74,7 @@ export type WorkspaceOperation<
 
 export type Operation = WorkspaceOperation<z.ZodObject, z.ZodType, ErrorCode, Surface>;
 
-/** Who does an operation of a machine: its host, or the process that asks. */
+/** The one that does an operation of a machine: its host, or the process that asks. */
 type Doer = "host" | "caller";
 
 /** destructive: deletes what nothing brings back, so a client asks its user first. */
