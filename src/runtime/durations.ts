@@ -3,6 +3,7 @@ import type { Sql } from "../shared/sql.ts";
 import type { RowOf } from "../shared/table.ts";
 import * as totals from "../store/metric-totals.ts";
 import { sessionDurations } from "../store/session-tables.ts";
+import type { Store } from "../store/store.ts";
 
 const minIntervalMs = 10_000;
 
@@ -38,8 +39,8 @@ interface Observation {
 }
 
 /**
- * Observations of this process for histograms, kept in memory and stored with a later transaction:
- * a killed process loses those of its last ten seconds.
+ * Observations of this process for histograms, kept in memory and stored by a timer: a killed
+ * process loses those of its last ten seconds.
  */
 export class Durations {
   readonly #monotonicMs: () => number;
@@ -89,19 +90,18 @@ export class Durations {
     this.#sessions.set(key, total);
   }
 
-  get hasPending(): boolean {
-    return this.#pending.size > 0;
-  }
-
   get isDue(): boolean {
-    return this.hasPending && this.#monotonicMs() - this.#storedAt >= minIntervalMs;
+    return this.#monotonicMs() - this.#storedAt >= minIntervalMs;
   }
 
-  /** Part of the caller's transaction. */
-  store(sql: Sql): void {
-    for (const { name, labels, bucket, count, sum } of this.#pending.values())
-      totals.add(sql, name, { labels, bucket, value: count, sum });
-    for (const total of this.#sessions.values()) addSessionDuration(sql, total);
+  /** What no transaction has stored is kept. @throws {StoreError} */
+  store(store: Store): void {
+    if (this.#pending.size === 0) return;
+    store.write((sql) => {
+      for (const { name, labels, bucket, count, sum } of this.#pending.values())
+        totals.add(sql, name, { labels, bucket, value: count, sum });
+      for (const total of this.#sessions.values()) addSessionDuration(sql, total);
+    });
     this.#pending = new Map();
     this.#sessions = new Map();
     this.#storedAt = this.#monotonicMs();

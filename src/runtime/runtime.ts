@@ -35,12 +35,14 @@ export class Fronts {
     return [...this.#connected].some((front) => isSameProcess(front.client, client));
   }
 
-  /** Whether the client's front was killed, and no other has come; answered once. */
-  takeLoss(client: ProcessIdentity): boolean {
-    const others = this.#bereft.filter((one) => !isSameProcess(one, client));
-    const isBereft = others.length < this.#bereft.length;
-    this.#bereft = others;
-    return isBereft && !this.serves(client);
+  /** Whether the client's front was killed, which is not reported yet, and no other has come. */
+  hasLost(client: ProcessIdentity): boolean {
+    return this.#bereft.some((one) => isSameProcess(one, client)) && !this.serves(client);
+  }
+
+  /** Its user knows, or need not: a prompt came. */
+  reported(client: ProcessIdentity): void {
+    this.#bereft = this.#bereft.filter((one) => !isSameProcess(one, client));
   }
 }
 
@@ -128,11 +130,10 @@ export interface Runtime {
   readonly startJob?: (job: Job, signal?: AbortSignal) => Promise<unknown>;
 }
 
-/** For a process that may end before its next transaction. A failure is only logged. */
+/** For a process that may end soon. A failure is only logged. */
 export function storeDurations({ store, durations, log }: Runtime): void {
-  if (!durations.hasPending) return;
   try {
-    store.write((sql) => durations.store(sql));
+    durations.store(store);
   } catch (error) {
     log("warn", "durations were not stored", { error: stackOf(error) });
   }

@@ -47,6 +47,11 @@ export const audit = table("audit", {
   rows: integer().nullable(),
 });
 
+/** Events by their id: the sender of one without an answer has spooled it as well. */
+export const seenEvents = table("seen_events", { id: text().primary(), at: integer() });
+
+export const seenEventsIndex = "CREATE INDEX seen_events_by_time ON seen_events (at)";
+
 export const machineTables = [meta, pauses, notices, sentNotifications, metricTotals, audit];
 
 /** One row per model response, by its own id: a repeated line or copied transcript adds nothing. */

@@ -5,7 +5,7 @@ import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
 import { hasAllColumns, isReady, isSound, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
-import { machineTables, usageIndexes, usageTables } from "./machine-tables.ts";
+import { machineTables, seenEvents, seenEventsIndex, usageIndexes, usageTables } from "./machine-tables.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { setAside } from "./repair.ts";
 import {
@@ -62,6 +62,17 @@ export const migrations: readonly Migration[] = [
   },
   // For a short time it was among the tables of the first step.
   { id: 4, name: "folders of projects", statements: [ifMissing(projects.ddl)] },
+  {
+    id: 5,
+    name: "events by their id",
+    statements: [
+      seenEvents.ddl,
+      seenEventsIndex,
+      `INSERT INTO seen_events (id, at) SELECT ids.value, unixepoch() * 1000
+         FROM meta, json_each('["' || replace(meta.value, ' ', '","') || '"]') AS ids WHERE meta.key = 'recorded_events'`,
+      "DELETE FROM meta WHERE key = 'recorded_events'",
+    ],
+  },
 ];
 
 function ifMissing(ddl: string): string {

@@ -129,7 +129,7 @@ function workAndDie(paths: Paths): void {
   next.start();
   next.turn("Continue");
   // The observations of this process that no later event would store.
-  runtime.store.write((sql) => runtime.durations.store(sql));
+  runtime.durations.store(runtime.store);
   runtime.store.close();
 }
 

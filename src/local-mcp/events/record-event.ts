@@ -42,7 +42,7 @@ import {
 } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
 import { limitLine } from "../../machine/sessions/usage/at-limit.ts";
-import { isAlive, isSameProcess } from "../../platform/processes.ts";
+import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import * as notices from "../../store/notices.ts";
@@ -61,22 +61,18 @@ function deadWarning({ CLAUDE_PLUGIN_ROOT: plugin }: NodeJS.ProcessEnv): string 
   return `${deadText}, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.`;
 }
 
-interface FrontCheck {
-  /** The client has lost its front, of which its user does not know yet. */
-  readonly isFrontDead: boolean;
-  /** Tool calls of sub-agents that no event has reported. */
-  readonly missedBySubagents: number;
+/** Reads transcripts of sub-agents where no timer does. @returns their calls that no event has reported */
+export function findMissed({ sql, runtime, incoming, known: { client, row } }: IdentifiedEvent): number {
+  const { fronts, now, config } = runtime;
+  const { event, isLate = false } = incoming;
+  if (!betweenTurns.has(event) || isLate || !client || !row || fronts.serves(client)) return 0;
+  return recordSubagents(sql, row, now(), { prices: config.usage.prices, isOver: false });
 }
 
-/** The loss is shown once, with a prompt. Reads transcripts of sub-agents where no timer does. */
-export function checkFront({ sql, runtime, incoming, known: { client, row } }: IdentifiedEvent): FrontCheck {
-  const { fronts, processes, now, config } = runtime;
-  const { event, isLate = false } = incoming;
-  if (!betweenTurns.has(event) || isLate || !client) return { isFrontDead: false, missedBySubagents: 0 };
-  const options = { prices: config.usage.prices, isOver: false };
-  const missedBySubagents = fronts.serves(client) || !row ? 0 : recordSubagents(sql, row, now(), options);
-  const isShown = event === "UserPromptSubmit" && isAlive(processes, client);
-  return { isFrontDead: isShown && fronts.takeLoss(client), missedBySubagents };
+/** The client has lost its front, of which its user does not know yet. */
+function isFrontDead({ runtime: { fronts, processes }, incoming, known: { client } }: IdentifiedEvent): boolean {
+  const isShown = incoming.event === "UserPromptSubmit" && incoming.isLate !== true;
+  return isShown && client !== null && isAlive(processes, client) && fronts.hasLost(client);
 }
 
 /** All tool events have arrived by the end of a turn. */
@@ -96,6 +92,8 @@ export interface Recording extends IdentifiedEvent, EventTranscript {
 /** Consequences of a recorded event. */
 export interface RecordedEvent {
   readonly sessionId: string;
+  /** Null where the event was not interpreted. */
+  readonly client: ProcessIdentity | null;
   readonly isTranscriptBehind: boolean;
   readonly trigger: Trigger | null;
   readonly started: StartedSession | null;
@@ -110,6 +108,7 @@ export interface RecordedEvent {
 }
 
 const nothing: Omit<RecordedEvent, "sessionId" | "isTranscriptBehind" | "verdict"> = {
+  client: null,
   trigger: null,
   started: null,
   warning: null,
@@ -120,7 +119,8 @@ const nothing: Omit<RecordedEvent, "sessionId" | "isTranscriptBehind" | "verdict
 };
 
 /** Facts that are found before an event is recorded. */
-interface EventFacts extends EventTranscript, FrontCheck {
+interface EventFacts extends EventTranscript {
+  readonly missedBySubagents: number;
   /** Arms that a service has given the session that begins. */
   readonly arms: ServiceArms | null;
 }
@@ -133,7 +133,7 @@ interface EventFacts extends EventTranscript, FrontCheck {
  */
 export function recordEvent(
   given: IdentifiedEvent,
-  { arms, isFrontDead, missedBySubagents, ...transcript }: EventFacts,
+  { arms, missedBySubagents, ...transcript }: EventFacts,
 ): RecordedEvent | null {
   const identified = { ...given, incoming: withCallId(given) };
   const { sql, incoming } = identified;
@@ -157,15 +157,18 @@ export function recordEvent(
   const isBriefed = missedStart !== null && missedStart.source !== "compact";
   const news = isNew && !isBriefed ? findNews(recording, accepted, open) : null;
   const conflict = userConflict(recording, open);
-  sessions.update(sql, sessionId, { ...change, ...readingsChange(recording) });
+  sessions.update(sql, sessionId, { ...change, ...readingsChange(recording) }, recording.session);
   const trigger = dueTrigger(recording, recording.session.project);
   recordEnd(recording, isNew);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording, arms);
-  const warning = isFrontDead ? deadWarning(identified.runtime.env) : (missedWarning(incoming, missedTools) ?? limit);
+  const warning = isFrontDead(identified)
+    ? deadWarning(identified.runtime.env)
+    : (missedWarning(incoming, missedTools) ?? limit);
   const isTranscriptBehind = transcript.isBehind;
   const asked = askedPermission(recording, effects);
-  return { sessionId, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted, asked };
+  const { client } = given.known;
+  return { sessionId, client, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted, asked };
 }
 
 /**
@@ -182,8 +185,8 @@ export function recordUnreadEvent(
   const { id } = session;
   if (part && part.offset !== session.transcriptOffset) {
     recordUnreadPart(sql, session, part, runtime.now());
-    sessions.update(sql, id, { transcriptOffset: part.offset });
   }
+  sessions.update(sql, id, part ? { transcriptOffset: part.offset } : {}, session);
   const key = `unread:${incoming.event}:${digest(text)}`;
   journal.append(sql, id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
   const verdict = decideUnread(identified);
@@ -259,7 +262,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
   const returns = isSignOfLife && before !== null && sessions.isOver(before);
   if (returns) tellOfReturn(sql, now, before);
   const { model, client_version: clientVersion, transcript_path: path } = input;
-  const session = sessions.recordSighting(sql, now, {
+  const seen: sessions.Sighting = {
     id,
     project,
     cwd,
@@ -273,7 +276,9 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
     owner: client,
     isAlive: returns,
     isWork: event !== "Notification" && event !== "PermissionRequest",
-  });
+  };
+  const isKnown = before !== null && !returns;
+  const session = isKnown ? sessions.seenAgain(before, now, seen) : sessions.recordSighting(sql, now, seen);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
   return { session, before };
 }

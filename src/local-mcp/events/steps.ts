@@ -7,9 +7,9 @@ import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../..
 import { redactAndClip } from "../../redaction/bounded-text.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
-import * as meta from "../../store/meta.ts";
+import { seenEvents } from "../../store/machine-tables.ts";
 import type { DeferredWork } from "./after-answer.ts";
-import { checkFront, recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
+import { findMissed, recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
 import {
   readTranscript,
   skipTranscript,
@@ -21,17 +21,9 @@ import { toAnswer } from "./hook-answer.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { startSession } from "./session-bounds.ts";
 
-/** Ids of the events that were recorded last: a sender without an answer has spooled its event. */
-const key = "recorded_events";
-const maxIds = 128;
-
 /** @returns false for an event that was recorded before, as it came or from the spool */
-function noteOnce(sql: Sql, id: string | undefined): boolean {
-  if (id === undefined) return true;
-  const ids = meta.read(sql, key)?.split(" ") ?? [];
-  if (ids.includes(id)) return false;
-  meta.write(sql, key, [...ids.slice(1 - maxIds), id].join(" "));
-  return true;
+function noteOnce(sql: Sql, at: number, id: string | undefined): boolean {
+  return id === undefined || seenEvents.insert(sql, { id, at }, "ON CONFLICT (id) DO NOTHING") > 0;
 }
 
 export interface AnsweredEvent {
@@ -59,7 +51,8 @@ export function takeSteps(runtime: Runtime, incoming: IncomingEvent): AnsweredEv
   if (recorded === "repeated") return null;
   if (recorded === "nothing") return unanswered;
   const { event, input, isLate = false } = incoming;
-  const { sessionId, trigger, started, isTranscriptBehind, asked } = recorded;
+  const { sessionId, trigger, started, isTranscriptBehind, asked, client } = recorded;
+  if (event === "UserPromptSubmit" && !isLate && client) runtime.fronts.reported(client);
   if (!isLate) noteEvent(runtime, { session: sessionId, event, input });
   const answer = toAnswer(runtime, incoming, recorded, started && startSession(runtime, started));
   // A call that waits is not held up by readings.
@@ -69,12 +62,11 @@ export function takeSteps(runtime: Runtime, incoming: IncomingEvent): AnsweredEv
 
 /** An event that takes too long is stored as it came, and the session continues. */
 function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
-  const { store, durations, log } = runtime;
+  const { store, log } = runtime;
   const arms = askArms(runtime, incoming);
   const write = (record: (identified: IdentifiedEvent) => Recorded): Recorded =>
     store.write((sql) => {
-      if (!noteOnce(sql, incoming.id)) return "repeated";
-      if (durations.isDue) durations.store(sql);
+      if (!noteOnce(sql, runtime.now(), incoming.id)) return "repeated";
       const known = identify(sql, runtime, incoming, arms?.session);
       const identified = { sql, runtime, incoming, known };
       if (known.isPaused) skipTranscript(identified);
@@ -83,7 +75,8 @@ function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
   try {
     return repeatWithinBudget((bound) =>
       write((identified) => {
-        const facts = { arms, ...checkFront(identified), ...readTranscript(identified) };
+        const missedBySubagents = findMissed(identified);
+        const facts = { arms, missedBySubagents, ...readTranscript(identified) };
         const record = (): Recorded => recordEvent(identified, facts) ?? "nothing";
         return isShortCall(identified, facts) ? record() : bound(record);
       }),

@@ -94,7 +94,7 @@ class Upkeep {
     const { store, durations, now: clock, config, log, paths } = this.#runtime;
     drainInto(this.#runtime);
     if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
-    if (durations.isDue) store.write((sql) => durations.store(sql));
+    if (durations.isDue) durations.store(store);
     store.checkpointWal();
     this.#deaths.check(this.#runtime);
     const now = clock();

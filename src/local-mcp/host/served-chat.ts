@@ -12,7 +12,7 @@ import type { TeamEnding } from "../../machine/team/team.ts";
 import { catchUp, isTurnOpen } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import { storeDurations, type Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
 import { HookChannel } from "../events/hook-channel.ts";
@@ -316,10 +316,8 @@ function detachSession(runtime: Runtime, sessionId: string, end: Ending): void {
   });
   const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);
   if (!isPaused) capture(runtime, { sessionId, trigger: "detached" });
-  store.write((sql) => {
-    sessions.detach(sql, now(), sessionId, reason, isSignal(reason));
-    runtime.durations.store(sql);
-  });
+  store.write((sql) => sessions.detach(sql, now(), sessionId, reason, isSignal(reason)));
+  storeDurations(runtime);
 }
 
 const dyingChecks = 20;

@@ -48,6 +48,21 @@ export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, 
   return row;
 }
 
+/** Pure. The row of a session that lives after a sighting, of which {@link update} stores the change. */
+export function seenAgain(row: Session, now: number, seen: Sighting): Session {
+  return {
+    ...row,
+    project: row.project ?? seen.project ?? null,
+    cwd: seen.cwd ?? row.cwd,
+    model: seen.model ?? row.model,
+    clientVersion: seen.clientVersion ?? row.clientVersion,
+    transcriptPath: seen.transcriptPath ?? row.transcriptPath,
+    owner: seen.owner ?? row.owner,
+    lastSeenAt: Math.max(row.lastSeenAt, now),
+    workedAt: seen.isWork === false ? row.workedAt : now,
+  };
+}
+
 /** Whether a sighting alive has something to clear in the row. */
 export function isOver({ endedAt, detachedAt, recovery, deathAt }: Session): boolean {
   return endedAt !== null || detachedAt !== null || recovery !== null || deathAt !== null;
@@ -184,23 +199,29 @@ export function close(sql: Sql, now: number, id: string, reason: string): void {
   sessions.update(sql, { id, endedAt: null }, { detachedAt: now, detachReason: reason });
 }
 
-/** Writes nothing where nothing changes. */
-export function update(sql: Sql, id: string, change: SessionChange): void {
-  if (Object.keys(change).length === 0) return;
+/** Writes nothing where nothing changes. @param seen its row after a sighting that is not stored yet */
+export function update(sql: Sql, id: string, change: SessionChange, seen: Session | null = null): void {
+  if (Object.keys(change).length === 0 && seen === null) return;
   sql.run(
     `UPDATE sessions SET toolCalls = toolCalls + ?, toolErrors = toolErrors + ?, readings = coalesce(?, readings),
        title = coalesce(title, ?), model = coalesce(?, model),
        clientVersion = coalesce(?, clientVersion), transcriptOffset = coalesce(?, transcriptOffset),
-       workedAt = coalesce(?, workedAt)
+       workedAt = coalesce(?, workedAt), project = coalesce(project, ?), cwd = coalesce(?, cwd),
+       transcriptPath = coalesce(?, transcriptPath), owner = coalesce(?, owner), lastSeenAt = max(lastSeenAt, ?)
      WHERE id = ?`,
     change.toolCalls ?? 0,
     change.toolErrors ?? 0,
     change.readings ? JSON.stringify(change.readings) : null,
     change.title ?? null,
-    change.model ?? null,
-    change.clientVersion ?? null,
+    change.model ?? seen?.model ?? null,
+    change.clientVersion ?? seen?.clientVersion ?? null,
     change.transcriptOffset ?? null,
-    change.workedAt ?? null,
+    change.workedAt ?? seen?.workedAt ?? null,
+    seen?.project ?? null,
+    seen?.cwd ?? null,
+    seen?.transcriptPath ?? null,
+    seen?.owner ? JSON.stringify(identityOf(seen.owner)) : null,
+    seen?.lastSeenAt ?? 0,
     id,
   );
 }

@@ -15,12 +15,20 @@ const bad = vi.hoisted(() => ({
   },
 }));
 
-/** Ends at once like an expression that hangs at "hang", and at "shelf" where another prompt was read before. */
+/**
+ * Ends at once like an expression that hangs at "hang", and at "shelf" where another prompt was read before; at
+ * "busy" once, as where the machine has kept the processor from it.
+ */
 vi.mock("#src/machine/sessions/slash-command.ts", async () => {
   const { OverBudgetError, budgetMs } = await import("#src/platform/time-budget.ts");
   let last = "";
+  let isBusy = true;
   return {
-    isSlashCommand: () => false,
+    isSlashCommand: (prompt: string) => {
+      if (!isBusy || !prompt.includes("busy")) return false;
+      isBusy = false;
+      throw new OverBudgetError(0);
+    },
     goalOfCommand: (prompt: string) => {
       const isSlow = prompt.includes("hang") || (prompt.includes("shelf") && prompt !== last);
       last = prompt;
@@ -86,4 +94,15 @@ it("an entry that takes too long to fold is skipped, and by every later process;
   const calls = [{ error: expect.stringContaining("the oven is cold") }];
   const prompts = [{ text: "Bake the bread" }, { text: "Paint the shelf" }];
   expect(stateOf(runtime, claude.session)).toMatchObject({ prompts, calls });
+});
+
+it("a prompt that is recorded a second time tells its user that the MCP process has died all the same", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const front = { client: runtime.processes.start(claude.pid) };
+  runtime.fronts.connect(front);
+  claude.prompt("begin");
+  runtime.fronts.disconnect(front, true);
+  expect(claude.prompt("a busy machine").systemMessage).toContain("MCP process has died");
+  expect(claude.prompt("go on").systemMessage).toBeUndefined();
 });

@@ -267,3 +267,20 @@ it("an event that is recorded is not recorded again, sent a second time or read 
   send("second");
   expect(journalKinds(runtime, claude.session)).toEqual(["tool_start", "tool_start"]);
 });
+
+it("an event that was recorded is not recorded again from the spool, however many came between", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const input = { session_id: claude.session, cwd: claude.cwd, prompt: "fix the parser" };
+  const tell = (prompt: string, id: string): string =>
+    answerHook(runtime, "UserPromptSubmit", () => JSON.stringify({ ...input, prompt }), claude.pid, claudeCode, id);
+  tell(input.prompt, "first");
+  claude.stop("It is fixed.");
+  for (let n = 0; n < 130; n++) tell("go on", `later${n}`);
+  const event = "UserPromptSubmit";
+  spoolEvent(runtime, { clientName: "claude-code", event, input, clientPid: claude.pid, id: "first.0" });
+  drainInto(runtime);
+  const prompts = stateOf(runtime, claude.session)?.prompts.map(({ text }) => text) ?? [];
+  expect(prompts.filter((text) => text === input.prompt)).toEqual([input.prompt]);
+  expect(prompts.at(-1)).toBe("go on");
+});
