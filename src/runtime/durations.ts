@@ -94,7 +94,7 @@ export class Durations {
     return this.#monotonicMs() - this.#storedAt >= minIntervalMs;
   }
 
-  /** What no transaction has stored is kept. @throws {StoreError} */
+  /** Observations that could not be stored stay. @throws {StoreError} */
   store(store: Store): void {
     if (this.#pending.size === 0) return;
     store.write((sql) => {

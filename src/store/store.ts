@@ -65,13 +65,7 @@ export const migrations: readonly Migration[] = [
   {
     id: 5,
     name: "events by their id",
-    statements: [
-      seenEvents.ddl,
-      seenEventsIndex,
-      `INSERT INTO seen_events (id, at) SELECT ids.value, unixepoch() * 1000
-         FROM meta, json_each('["' || replace(meta.value, ' ', '","') || '"]') AS ids WHERE meta.key = 'recorded_events'`,
-      "DELETE FROM meta WHERE key = 'recorded_events'",
-    ],
+    statements: [seenEvents.ddl, seenEventsIndex, "DELETE FROM meta WHERE key = 'recorded_events'"],
   },
 ];
 

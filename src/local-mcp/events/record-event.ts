@@ -61,7 +61,7 @@ function deadWarning({ CLAUDE_PLUGIN_ROOT: plugin }: NodeJS.ProcessEnv): string 
   return `${deadText}, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.`;
 }
 
-/** Reads transcripts of sub-agents where no timer does. @returns their calls that no event has reported */
+/** Reads sub-agents' transcripts where no timer does. @returns number of calls without an event */
 export function findMissed({ sql, runtime, incoming, known: { client, row } }: IdentifiedEvent): number {
   const { fronts, now, config } = runtime;
   const { event, isLate = false } = incoming;
@@ -87,6 +87,8 @@ export interface Recording extends IdentifiedEvent, EventTranscript {
   readonly session: sessions.Session;
   /** Row before the event; null for a new session. */
   readonly before: sessions.Session | null;
+  /** Change of the row by the event itself, which is stored with the other changes. */
+  readonly sighting: sessions.SessionChange;
 }
 
 /** Consequences of a recorded event. */
@@ -157,7 +159,7 @@ export function recordEvent(
   const isBriefed = missedStart !== null && missedStart.source !== "compact";
   const news = isNew && !isBriefed ? findNews(recording, accepted, open) : null;
   const conflict = userConflict(recording, open);
-  sessions.update(sql, sessionId, { ...change, ...readingsChange(recording) }, recording.session);
+  sessions.update(sql, sessionId, recording.sighting, change, readingsChange(recording));
   const trigger = dueTrigger(recording, recording.session.project);
   recordEnd(recording, isNew);
   const started = recordStart(recording) ?? missedStart;
@@ -181,12 +183,12 @@ export function recordUnreadEvent(
   text: string,
 ): RecordedEvent {
   const { sql, runtime, incoming } = identified;
-  const { session } = recordSighting(identified);
+  const { session, sighting } = recordSighting(identified);
   const { id } = session;
   if (part && part.offset !== session.transcriptOffset) {
     recordUnreadPart(sql, session, part, runtime.now());
   }
-  sessions.update(sql, id, part ? { transcriptOffset: part.offset } : {}, session);
+  sessions.update(sql, id, sighting, { transcriptOffset: part?.offset });
   const key = `unread:${incoming.event}:${digest(text)}`;
   journal.append(sql, id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
   const verdict = decideUnread(identified);
@@ -250,37 +252,41 @@ function isForeign({ sql, runtime: { processes }, known: { row, parentId, client
 /** Events that only a living session sends; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
 
-function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" | "before"> {
+function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" | "before" | "sighting"> {
   const { sql, runtime, incoming, known } = identified;
   const { event, input, clientName, isLate = false } = incoming;
   const { id, parentId, client, project, cwd, row } = known;
   const now = runtime.now();
   enterSession(identified);
   noteFolder(identified);
-  const isSignOfLife = !isLate && signsOfLife.has(event);
-  const before = isSignOfLife ? withEarlierDeath(sql, runtime, row) : row;
-  const returns = isSignOfLife && before !== null && sessions.isOver(before);
+  const before = !isLate && signsOfLife.has(event) ? withEarlierDeath(sql, runtime, row) : row;
+  const returns = before !== null && returnsWith(incoming, before);
   if (returns) tellOfReturn(sql, now, before);
+  if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
   const { model, client_version: clientVersion, transcript_path: path } = input;
-  const seen: sessions.Sighting = {
+  const seen = { project, cwd, model, clientVersion, transcriptPath: path && pathOf(path) };
+  const isWork = event !== "Notification" && event !== "PermissionRequest";
+  if (before !== null && !returns) {
+    const owner = client && sessions.identityOf(client);
+    const sighting = { ...seen, owner, lastSeenAt: now, workedAt: isWork ? now : null };
+    return { session: sessions.withChange(before, sighting), before, sighting };
+  }
+  const session = sessions.recordSighting(sql, now, {
+    ...seen,
     id,
-    project,
-    cwd,
-    model,
-    clientVersion,
-    transcriptPath: path && pathOf(path),
     transcriptOffset: before ? 0 : transcriptMark(sql, id),
     client: clientName,
-    origin: parentId ? "fork" : originOf(identified),
+    origin: originOf(identified),
     parentId,
     owner: client,
     isAlive: returns,
-    isWork: event !== "Notification" && event !== "PermissionRequest",
-  };
-  const isKnown = before !== null && !returns;
-  const session = isKnown ? sessions.seenAgain(before, now, seen) : sessions.recordSighting(sql, now, seen);
-  if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
-  return { session, before };
+    isWork,
+  });
+  return { session, before, sighting: {} };
+}
+
+function returnsWith({ event, isLate = false }: IncomingEvent, before: sessions.Session): boolean {
+  return !isLate && signsOfLife.has(event) && sessions.isOver(before);
 }
 
 function noteFolder({ sql, incoming, known: { row, project } }: IdentifiedEvent): void {
@@ -288,7 +294,8 @@ function noteFolder({ sql, incoming, known: { row, project } }: IdentifiedEvent)
 }
 
 /** A chat without a row that works already was there before a damaged store was replaced. */
-function originOf({ sql, incoming, known: { row } }: IdentifiedEvent): string {
+function originOf({ sql, incoming, known: { row, parentId } }: IdentifiedEvent): string {
+  if (parentId !== null) return "fork";
   const mayBeLost = row === null && incoming.event !== "SessionStart";
   return mayBeLost && notices.storeDamagedAt(sql) !== null ? "resume" : startSource(incoming);
 }

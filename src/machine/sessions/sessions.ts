@@ -1,4 +1,4 @@
-import type { Readings, RiskMark } from "../../contract/readings.ts";
+import type { RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { sessions, type Recovery, type Session } from "../../store/session-tables.ts";
@@ -48,19 +48,16 @@ export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, 
   return row;
 }
 
-/** Pure. The row of a session that lives after a sighting, of which {@link update} stores the change. */
-export function seenAgain(row: Session, now: number, seen: Sighting): Session {
-  return {
-    ...row,
-    project: row.project ?? seen.project ?? null,
-    cwd: seen.cwd ?? row.cwd,
-    model: seen.model ?? row.model,
-    clientVersion: seen.clientVersion ?? row.clientVersion,
-    transcriptPath: seen.transcriptPath ?? row.transcriptPath,
-    owner: seen.owner ?? row.owner,
-    lastSeenAt: Math.max(row.lastSeenAt, now),
-    workedAt: seen.isWork === false ? row.workedAt : now,
-  };
+/** Pure. @returns the row of a living session after the change, which {@link update} stores */
+export function withChange(row: Session, change: SessionChange): Session {
+  const lastSeenAt = Math.max(row.lastSeenAt, change.lastSeenAt ?? 0);
+  return { ...row, ...Object.fromEntries(given(change)), project: row.project ?? change.project ?? null, lastSeenAt };
+}
+
+function given(change: SessionChange): [name: string, value: string | number | object][] {
+  return Object.entries(change).flatMap(([name, value]) =>
+    value === null || value === undefined ? [] : [[name, value]],
+  );
 }
 
 /** Whether a sighting alive has something to clear in the row. */
@@ -199,31 +196,22 @@ export function close(sql: Sql, now: number, id: string, reason: string): void {
   sessions.update(sql, { id, endedAt: null }, { detachedAt: now, detachReason: reason });
 }
 
-/** Writes nothing where nothing changes. @param seen its row after a sighting that is not stored yet */
-export function update(sql: Sql, id: string, change: SessionChange, seen: Session | null = null): void {
-  if (Object.keys(change).length === 0 && seen === null) return;
-  sql.run(
-    `UPDATE sessions SET toolCalls = toolCalls + ?, toolErrors = toolErrors + ?, readings = coalesce(?, readings),
-       title = coalesce(title, ?), model = coalesce(?, model),
-       clientVersion = coalesce(?, clientVersion), transcriptOffset = coalesce(?, transcriptOffset),
-       workedAt = coalesce(?, workedAt), project = coalesce(project, ?), cwd = coalesce(?, cwd),
-       transcriptPath = coalesce(?, transcriptPath), owner = coalesce(?, owner), lastSeenAt = max(lastSeenAt, ?)
-     WHERE id = ?`,
-    change.toolCalls ?? 0,
-    change.toolErrors ?? 0,
-    change.readings ? JSON.stringify(change.readings) : null,
-    change.title ?? null,
-    change.model ?? seen?.model ?? null,
-    change.clientVersion ?? seen?.clientVersion ?? null,
-    change.transcriptOffset ?? null,
-    change.workedAt ?? seen?.workedAt ?? null,
-    seen?.project ?? null,
-    seen?.cwd ?? null,
-    seen?.transcriptPath ?? null,
-    seen?.owner ? JSON.stringify(identityOf(seen.owner)) : null,
-    seen?.lastSeenAt ?? 0,
-    id,
-  );
+/** SQL of fields in which the new value does not just replace the old one. */
+const merged: Partial<Record<string, string>> = {
+  toolCalls: "toolCalls + ?",
+  toolErrors: "toolErrors + ?",
+  title: "coalesce(title, ?)",
+  project: "coalesce(project, ?)",
+  lastSeenAt: "max(lastSeenAt, ?)",
+};
+
+/** Writes nothing where nothing changes; of several values of a field the last counts. */
+export function update(sql: Sql, id: string, ...changes: readonly SessionChange[]): void {
+  const fields = new Map(changes.flatMap(given));
+  if (fields.size === 0) return;
+  const values = [...fields.values()].map((value) => (typeof value === "object" ? JSON.stringify(value) : value));
+  const texts = [...fields.keys()].map((name) => `${name} = ${merged[name] ?? "?"}`);
+  sql.run(`UPDATE sessions SET ${texts.join(", ")} WHERE id = ?`, ...values, id);
 }
 
 /** Its client keeps the session where SHIM reads no file. */
@@ -235,18 +223,19 @@ export function setRiskMark(sql: Sql, id: string, riskMark: RiskMark): void {
   sessions.update(sql, { id }, { riskMark });
 }
 
-export interface SessionChange {
-  /** Added to the stored counts. */
-  readonly toolCalls?: number;
-  readonly toolErrors?: number;
-  readonly readings?: Readings;
-  /** Set once. */
-  readonly title?: string | null;
-  readonly model?: string | null;
-  readonly clientVersion?: string | null;
-  readonly transcriptOffset?: number;
-  readonly workedAt?: number;
-}
+type Changed =
+  | "project"
+  | "cwd"
+  | "title"
+  | "model"
+  | "clientVersion"
+  | "transcriptPath"
+  | "transcriptOffset"
+  | "owner";
+type Counted = "lastSeenAt" | "workedAt" | "toolCalls" | "toolErrors" | "readings";
+
+/** Null leaves the stored value, as an absent field does. Counts are added; a title is set once. */
+export type SessionChange = { readonly [Name in Changed | Counted]?: Session[Name] | undefined };
 
 /** Returns false when the session is gone. */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null, seenAt = now): boolean {

@@ -9,7 +9,7 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
-  PostToolUse: { files: 57, functions: 273, statements: 8, transactions: 1 },
+  PostToolUse: { files: 57, functions: 276, statements: 8, transactions: 1 },
   "tasks.submit": { files: 27, functions: 162, statements: 15, transactions: 1 },
 };
 

@@ -33,8 +33,6 @@ const crashAgeFactor = 12;
 
 /** Usage is kept this many times longer than sessions. */
 const usageAgeFactor = 3;
-/** Longer than an event waits in the spool. */
-const seenEventMs = 7 * dayMs;
 /** Longer than any reason to notify lasts. */
 const sentMs = 90 * 86_400_000;
 
@@ -80,7 +78,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneRows(sql, budget, "usage_messages", "key", "at < ?", usageBefore);
   pruneRows(sql, budget, "usage_costs", "session, day, model, task, claim", "at < ?", usageBefore);
   sql.run("DELETE FROM notices WHERE acknowledgedAt < ?", now - retention.maxAgeMs);
-  sql.run("DELETE FROM seen_events WHERE at < ?", now - seenEventMs);
+  sql.run("DELETE FROM seen_events WHERE at < ?", now - foldedJournalMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.remaining, isMore: budget.remaining <= 0 };
 }
