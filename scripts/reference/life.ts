@@ -43,7 +43,7 @@ export function lifePage(): string {
   return [
     "# Where a chat stands",
     "",
-    "By `src/machine/life`: which fact leads from one state to another. Facts that are not named leave it as it is.",
+    "By `src/machine/sessions/life`: which fact leads from one state to another. Facts that are not named leave it as it is.",
     "",
     "| stands | what is seen | then stands |",
     "| --- | --- | --- |",

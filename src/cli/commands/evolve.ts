@@ -1,51 +1,19 @@
 import type { Command } from "commander";
-import * as z from "zod";
-import { Folder } from "../../contract/machine/operation.ts";
 import { type RunLimits, EvolveInput, describe, methodText } from "../../code/evolution/candidate.ts";
 import { EvolveSettings } from "../../code/evolution/plan.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
-import type { Review, Evolved, Planned } from "../../code/evolution/run-evolve.ts";
+import type { Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { exitCodes, textOf, type Columns, type Lines, wrongWords } from "../answer.ts";
+import { exitCodes, textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { readInputFile } from "../plan-file.ts";
-import { mergedText } from "./tasks.ts";
-
-const FolderInput = z.strictObject({ folder: Folder.optional() });
-const change = z.int().min(1).optional();
-const ReviewInput = z.strictObject({
-  folder: Folder.optional(),
-  accept: change.describe("merge this change into the branch you are on"),
-  reject: change.describe("never propose this change again"),
-  reason: z.string().default("").describe("why it is rejected"),
-});
 
 export function addEvolve(code: Command, cli: Cli): void {
-  const command = code.command("evolve");
-  const args = ["folder"];
   const summary = "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.";
-  defineProgram(cli, command, { input: EvolveInput, summary, args }, (input) => evolveProject(cli, input));
-  const report = { input: FolderInput, summary: "The newest run: what was tried, kept and rejected.", args };
-  defineProgram(cli, command.command("report"), report, async ({ folder = cli.io.cwd }) => {
-    const { newestReport } = await import("../../code/evolution/run-evolve.ts");
-    const found = await newestReport(cli.context, folder);
-    return found.ok ? reported(cli, found.value, false) : found;
-  });
-  const stop = { input: FolderInput, summary: "End the newest run: what is open is not tried.", args };
-  defineProgram(cli, command.command("stop"), stop, async ({ folder = cli.io.cwd }) => {
-    const { stopNewest } = await import("../../code/evolution/run-evolve.ts");
-    const stopped = await stopNewest(cli.context, folder);
-    if (!stopped.ok) return stopped;
-    return ok({ data: stopped.value, text: [`Run ${stopped.value.run} has ended; what was open is not tried.`] });
-  });
-  const review = {
-    input: ReviewInput,
-    summary: "Go through the branches that were kept: accept (merge) or reject each.",
-    args,
-  };
-  defineProgram(cli, command.command("review"), review, (input, { json }) => reviewRuns(cli, input, json === true));
+  const command = { input: EvolveInput, summary, args: ["folder"] };
+  defineProgram(cli, code.command("evolve"), command, (input) => evolveProject(cli, input));
 }
 
 async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
@@ -58,7 +26,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
     signal: cli.io.interrupted(),
     onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
-  return done.ok ? answer(cli, done.value) : done;
+  return done.ok ? answer(done.value) : done;
 }
 
 const maxChars = 100_000;
@@ -70,94 +38,12 @@ function readSettings(cli: Cli, file: string | undefined): Result<EvolveSettings
   return read.ok ? ok(EvolveSettings.parse(read.value)) : read;
 }
 
-function answer(cli: Cli, done: Evolved): CommandResult {
-  if (done.kind === "reported") return reported(cli, done.report, done.isInterrupted);
-  return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
-}
-
-function reported(cli: Cli, report: EvolveReport, isInterrupted: boolean): CommandResult {
-  const exit = isInterrupted ? exitCodes.interrupted : exitCodes.ok;
-  return ok({ data: report, text: reportLines(cli, report), isVerbatim: true, exit });
-}
-
-/** Accepts, rejects, or lists what waits; in a terminal it asks for each. */
-async function reviewRuns(
-  cli: Cli,
-  { folder = cli.io.cwd, accept, reject, reason }: z.infer<typeof ReviewInput>,
-  isJson: boolean,
-): Promise<CommandResult> {
-  if (accept !== undefined && reject !== undefined) return wrongWords("give --accept or --reject, not both.");
-  if (reject !== undefined && reason.trim() === "") return wrongWords("--reject needs a --reason.");
-  const { withReview } = await import("../../code/evolution/run-evolve.ts");
-  return withReview(cli.context, folder, async (review) => {
-    if (accept !== undefined) return acceptChange(review, accept);
-    if (reject !== undefined) return rejectChange(review, reject, reason);
-    const isAsked = cli.io.isInteractive && !isJson && review.offered.length > 0;
-    return isAsked ? askForEach(cli, review) : listOffered(cli, review);
-  });
-}
-
-async function acceptChange(review: Review, number: number): Promise<CommandResult> {
-  const merged = await review.accept(number);
-  if (!merged.ok) return merged;
-  const { branch, isDeleted } = merged.value;
-  return ok({
-    data: merged.value,
-    text: [mergedText(merged.value, "change"), `Its branch ${branch} is ${isDeleted ? "deleted" : "left"}.`],
-  });
-}
-
-function rejectChange(review: Review, number: number, reason: string): CommandResult {
-  const rejected = review.reject(number, reason.trim());
-  if (!rejected.ok) return rejected;
-  const { branch } = rejected.value;
-  return ok({
-    data: { change: number, decision: "rejected", reason, branch },
-    text: [`Change ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}`],
-  });
-}
-
-function listOffered(cli: Cli, { offered }: Review): CommandResult {
-  const rows = offered.map(({ number, candidate, branch, start, commit, verdict }) => {
-    return { change: number, what: describe(candidate), branch, start, commit, verdict };
-  });
-  const columns: Columns<(typeof rows)[number]> = {
-    CHANGE: "change",
-    BRANCH: ({ branch }) => branch,
-    WHAT: ({ what }) => what,
-    JUDGE: ({ verdict }) => verdictText(verdict),
-  };
-  const text = [
-    cli.table(rows, columns, "Nothing waits for a decision.\n"),
-    rows.length > 0 &&
-      "`git diff HEAD...<branch>` shows one; --accept <change> merges it, --reject <change> --reason <text> does not.",
-  ];
-  return ok({ data: { offered: rows }, text });
-}
-
-async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
-  const decided: { readonly change: number; readonly decision: string }[] = [];
-  for (const { number, candidate, verdict } of review.offered) {
-    const head = `Change ${number}: ${describe(candidate)}\n${verdictText(verdict)}\n\n`;
-    cli.io.stdout(cli.verbatim(`${head}${await review.diff(number)}\n`));
-    const decision = await askFor(cli, review, number);
-    if (decision === "quit") break;
-    if (decision !== "skipped") decided.push({ change: number, decision });
+function answer(done: Evolved): CommandResult {
+  if (done.kind === "reported") {
+    const exit = done.isInterrupted ? exitCodes.interrupted : exitCodes.ok;
+    return ok({ data: done.report, text: reportLines(done.report), isVerbatim: true, exit });
   }
-  const left = review.offered.length - decided.length;
-  return ok({ data: { decided, left }, text: [`${pluralize(decided.length, "change")} decided, ${left} left.`] });
-}
-
-async function askFor(cli: Cli, review: Review, number: number): Promise<"accepted" | "rejected" | "skipped" | "quit"> {
-  const reply = ((await cli.io.ask("[a]ccept, [r]eject, [s]kip or [q]uit? ")) ?? "").trim().toLowerCase();
-  if (reply.startsWith("q")) return "quit";
-  const isAccepted = reply.startsWith("a");
-  const reason = reply.startsWith("r") ? ((await cli.io.ask("Why? ")) ?? "").trim() : "";
-  if (!isAccepted && reason === "") return "skipped";
-  const done = isAccepted ? await acceptChange(review, number) : rejectChange(review, number, reason);
-  cli.io.stdout(cli.verbatim(done.ok ? textOf(done.value.text) : `${done.error.message}\n`));
-  if (!done.ok) return "skipped";
-  return isAccepted ? "accepted" : "rejected";
+  return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
 }
 
 function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Lines {
@@ -185,31 +71,28 @@ function factLines({ notes }: RunFacts): Lines {
   return notes.map((note) => `Note: ${note}`);
 }
 
-function reportLines(cli: Cli, report: EvolveReport): Lines {
-  const { tried, run, stopped, findings, used, ageMs, facts, isEnded } = report;
+function reportLines({ tried, stopped, findings, used, ageMs, facts }: EvolveReport): Lines {
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
   const kept = count("kept");
-  const state = isEnded ? "has ended" : `is not finished; \`${cli.command} code evolve\` continues it`;
+  const why = stopped === null ? "" : `The run has ended, since ${stopped}. `;
   return [
-    `Run ${run} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.`,
+    `${why}${pluralize(tried.length, "change")} tried, ${kept} kept, ${count("rejected")} rejected.`,
     ...tried.flatMap(triedLines),
     `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
-    kept > 0 && `\`${cli.command} code evolve review\` goes through the branches.`,
+    kept > 0 &&
+      "`git diff HEAD...<branch>` shows a change, `git merge <branch>` takes it. While its branch stands it is not proposed again.",
     ...factLines(facts),
   ];
 }
 
 const maxWhyChars = 400;
 
-function triedLines({ change: number, outcome, what, method, branch, why, verdict }: Tried): string[] {
-  const result = outcome === "kept" ? `${branch}${verdict ? `; ${verdictText(verdict)}` : ""}` : (why ?? "");
+function triedLines({ change: number, outcome, what, method, branch, why, findings }: Tried): string[] {
+  const counts = findings && `${pluralize(findings.before, "finding")} before, ${findings.after} now, the tests pass`;
+  const result = branch === null ? (why ?? "") : `${branch}; ${counts}`;
   const line = `  ${outcome.padEnd(9)} change ${number}: ${what} (${method})`;
   return result === "" ? [line] : [line, `            ${oneLine(result, maxWhyChars)}`];
-}
-
-function verdictText({ findings: { before, after } }: NonNullable<Tried["verdict"]>): string {
-  return `${pluralize(before, "finding")} before, ${after} now, the tests pass`;
 }
 
 function dollars(micros: number): string {

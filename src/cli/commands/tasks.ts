@@ -282,7 +282,7 @@ function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
 }
 
 /** @param noun what the numbers count */
-export function mergedText({ works, into, before, commit }: MergedTask, noun = "task"): string {
+function mergedText({ works, into, before, commit }: MergedTask, noun = "task"): string {
   const what = works.map(({ task, branch }) => `${noun} ${task} (${branch})`).join(", ");
   if (commit === before) return `${into} already has all of ${what}.\n`;
   return `${what} ${works.length === 1 ? "is" : "are"} merged into ${into}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;

@@ -2,41 +2,29 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 import { Duration, File, Folder } from "../../contract/machine/operation.ts";
 import { compare } from "../../shared/compare.ts";
-import { Finding, conceptOf, type Level } from "../analysis/finding.ts";
+import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
 import type { Hotspot } from "../analysis/report.ts";
 
 /** Subjects that a run may be limited to. */
 const subjects = ["types", "lint", "complexity", "duplicates", "dead code"] as const;
-const Subject = z.enum(subjects);
-type Subject = z.infer<typeof Subject>;
+type Subject = (typeof subjects)[number];
 
 /** Ways to change code without a model. */
-const Fixer = z.enum(["lint-fix", "unused"]);
-export type Fixer = z.infer<typeof Fixer>;
-
-const CandidateFinding = Finding.omit({
-  version: true,
-  content: true,
-  related: true,
-  others: true,
-  isNew: true,
-});
-export type CandidateFinding = z.infer<typeof CandidateFinding>;
+export type Fixer = "lint-fix" | "unused";
 
 /** One change that is worth trying. Paths are relative to the project, with `/`. */
-export const Candidate = z.object({
+export interface Candidate {
   /** Equal for the same findings and method in every run. */
-  id: z.string(),
-  subject: Subject,
+  readonly id: string;
+  readonly subject: Subject;
   /** fix: a mechanical change; worker: a model changes the code; person: neither can. */
-  method: z.enum(["fix", "worker", "person"]),
-  fixer: Fixer.nullable(),
-  files: z.array(z.string()).min(1).max(100),
-  findings: z.array(CandidateFinding).max(50),
+  readonly method: "fix" | "worker" | "person";
+  readonly fixer: Fixer | null;
+  readonly files: readonly string[];
+  readonly findings: readonly Finding[];
   /** severity × hotspot ÷ effort */
-  value: z.number(),
-});
-export type Candidate = z.infer<typeof Candidate>;
+  readonly value: number;
+}
 
 export function methodText({ fixer, method }: Pick<Candidate, "fixer" | "method">): string {
   return fixer ?? (method === "worker" ? "a worker" : "a person");
@@ -67,7 +55,6 @@ export function isToolSettings(path: string): boolean {
 
 /** Bounds of a run as a whole. */
 export const RunLimits = z.object({
-  /** Counts from the submission, by the coordinator's clock. */
   timeMs: z.int().min(1_000).max(604_800_000).default(7_200_000),
   costMicros: z.int().min(1).nullable().default(null),
 });
@@ -109,7 +96,6 @@ const efforts = {
 const hottest = 4;
 const maxFindings = 50;
 const maxFiles = 100;
-const maxMessageChars = 300;
 
 /**
  * Pure. A candidate is all that one change removes; the most valuable first.
@@ -139,14 +125,13 @@ function groupKey(finding: Finding, fixer: Fixer | undefined): string {
   return isSingle ? fingerprint : JSON.stringify([conceptOf(tool, rule), file]);
 }
 
-/** Neither decided before nor left out by `only`: tools, rules or subjects; empty: all. */
-export function isOpen(finding: Finding, only: readonly string[], decided: ReadonlySet<string>): boolean {
-  if (decided.has(finding.fingerprint)) return false;
+/** @param only tools, rules or subjects; empty: all */
+export function isOpen(finding: Finding, only: readonly string[]): boolean {
   const names = new Set<string>([subjectOf(finding), finding.tool, finding.rule, ruleName(finding)]);
   return only.length === 0 || only.some((name) => names.has(name));
 }
 
-export function ruleName({ tool, rule }: Pick<Finding, "tool" | "rule">): string {
+function ruleName({ tool, rule }: Pick<Finding, "tool" | "rule">): string {
   return `${tool} ${rule}`;
 }
 
@@ -189,9 +174,7 @@ function toCandidate(
     method,
     fixer,
     files: files.slice(0, maxFiles),
-    findings: findings.map(({ message, ...rest }) =>
-      CandidateFinding.parse({ ...rest, message: message.slice(0, maxMessageChars) }),
-    ),
+    findings,
     value: Math.round(((severity * hotspot) / effort) * 100) / 100,
   };
 }

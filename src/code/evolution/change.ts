@@ -18,12 +18,12 @@ import {
 import { applyFixer, loadAstGrep } from "./fix.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
-import { sumUsage, toDecision, type Change, type ProjectRuns, type Run } from "./run.ts";
+import { sumUsage, type Change, type Rejections, type Run } from "./run.ts";
 
 export interface ChangeOptions {
   readonly deps: MeasureDeps;
   readonly project: RepositoryProject;
-  readonly runs: ProjectRuns;
+  readonly rejections: Rejections;
   /** Does what no tool can; null: not set up. */
   readonly claude: Executor | null;
   /** From the user, never from what is changed; null: `npm test`. */
@@ -67,15 +67,15 @@ export function baselineRefusal({ tests }: Measured): string | null {
 export interface ChangeWork {
   readonly options: ChangeOptions;
   readonly run: Run;
-  readonly change: Change;
+  readonly change: Pick<Change, "number" | "candidate" | "dependsOn">;
   readonly signal: AbortSignal;
   readonly onNote: (note: string) => void;
   readonly onUsage: (used: Usage) => void;
 }
 
-export type Made = Pick<Change, "outcome" | "why"> & Partial<Pick<Change, "branch" | "start" | "commit" | "verdict">>;
+export type Made = Pick<Change, "outcome" | "why"> & Partial<Pick<Change, "commit" | "findings">>;
 
-function ended(outcome: "failed" | "open", why: string | null): Made {
+function ended(outcome: "failed" | "stopped", why: string | null): Made {
   return { outcome, why };
 }
 
@@ -87,7 +87,7 @@ export async function makeChange(work: ChangeWork): Promise<Made> {
   if (!start.ok) return ended("failed", start.error);
   work.onNote("measuring what was there before");
   const before = await measureBefore(options, start.value, signal);
-  if (signal.aborted) return ended("open", null);
+  if (signal.aborted) return ended("stopped", null);
   const refusal = before.ok ? baselineRefusal(before.value) : before.error;
   if (!before.ok || refusal !== null) return ended("failed", refusal);
   const present = new Set(before.value.findings.map(({ fingerprint }) => fingerprint));
@@ -149,21 +149,19 @@ async function makeAndJudge(
   if (changes.length === 0) return reject(work, ["nothing was changed"]);
   work.onNote("measuring what is there now");
   const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
-  if (signal.aborted) return ended("open", null);
+  if (signal.aborted) return ended("stopped", null);
   if (!after.ok) return reject(work, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const judged = { before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep };
   const reasons = judge(judged);
   if (reasons.length > 0) return reject(work, reasons);
-  const branch = `shim/evolve-${change.number}-${commit.slice(0, 12)}`;
-  const verdict = { findings: { before: before.findings.length, after: after.value.findings.length } };
-  return { outcome: "kept", why: null, branch, start, commit, verdict };
+  const findings = { before: before.findings.length, after: after.value.findings.length };
+  return { outcome: "kept", why: null, commit, findings };
 }
 
 function reject({ options, change }: ChangeWork, reasons: readonly string[]): Made {
   const why = redact(reasons.join("; ")).text;
-  const decision = { ...toDecision(change.candidate), isAccepted: false, reason: why, by: "judge" } as const;
-  options.runs.addDecision({ ...decision, at: options.deps.now() });
+  options.rejections.add(change.candidate);
   return { outcome: "rejected", why };
 }
 
@@ -175,7 +173,7 @@ async function applyChange(work: ChangeWork, tree: string, git: Git, start: stri
   if (fixer !== null) {
     const applied = await applyFixer(deps, project, { fixer, tree, git, files, findings, limitMs, signal });
     if (applied.ok) return null;
-    return signal.aborted ? ended("open", null) : ended("failed", applied.error);
+    return signal.aborted ? ended("stopped", null) : ended("failed", applied.error);
   }
   if (method !== "worker" || !claude) return ended("failed", "no worker is set up for it: `claude` of the settings");
   await linkModulesInside(git, { top: project.top, tree });
@@ -184,7 +182,7 @@ async function applyChange(work: ChangeWork, tree: string, git: Git, start: stri
     case "done":
       return null;
     case "stopped":
-      return ended("open", null);
+      return ended("stopped", null);
     case "waiting":
       // Another run tries it once the limit has reset.
       return ended("failed", outcome.reason);
@@ -230,6 +228,8 @@ export const workerRules = [
   "Run the tests before you end. A judge then analyses the code again and runs the tests: a change that adds a finding or breaks a test is thrown away.",
 ].join("\n");
 
+const maxMessageChars = 300;
+
 /** For the prompt of a model: its text is data, which the prompt fences. */
 function toPayload({ change: { candidate }, run: { allowsApi } }: ChangeWork): object {
   const findings = candidate.findings.map(({ tool, rule, file, range, message }) => ({
@@ -237,7 +237,7 @@ function toPayload({ change: { candidate }, run: { allowsApi } }: ChangeWork): o
     rule,
     file,
     range,
-    message,
+    message: message.slice(0, maxMessageChars),
   }));
   return { goal: candidate.subject, files: candidate.files, findings, mayChangeApi: allowsApi };
 }

@@ -7,6 +7,7 @@ import { claudeExecutor, ClaudeSettings, CommandWords } from "../../runner/worke
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { lintTools, type Finding } from "../analysis/finding.ts";
+import { gitInFolder } from "../../snapshots/user-repository.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
 import { reserveFiles, type Release } from "../transform/reserve-files.ts";
@@ -15,7 +16,7 @@ import { isOpen, isToolSettings, rank, sourceExtension, type Candidate, type Fix
 import { baselineRefusal, measureBefore, workerRules, type ChangeOptions } from "./change.ts";
 import { applyFixer, isUnusedName, loadAstGrep, needsParser, removeUnused, type AstGrep } from "./fix.ts";
 import type { Measured } from "./measure.ts";
-import { offeredChanges, ProjectRuns, toDecision, type RunFacts } from "./run.ts";
+import { Rejections, withBranches, type RunFacts } from "./run.ts";
 
 export interface Plan {
   readonly candidates: readonly Candidate[];
@@ -36,19 +37,21 @@ const maxNoteChars = 300;
 
 /** Measures a commit and ranks its findings. The error says why nothing can be judged. */
 export async function makePlan(options: ChangeOptions, input: PlanInput): Promise<Result<Plan, string>> {
-  const { project, claude } = options;
+  const { project, claude, deps, rejections } = options;
   const { commit, signal, only, maxTasks, isRetry } = input;
   const measured = await measureBefore(options, commit, signal, { isRenewed: true });
   if (!measured.ok) return measured;
   const refusal = baselineRefusal(measured.value);
   if (refusal !== null) return err(refusal);
-  const decided = decidedBefore(options, isRetry);
   const { findings, hotspots, tools, notes } = measured.value;
-  const open = findings.filter((one) => isOpen(one, only, decided));
+  const open = findings.filter((one) => isOpen(one, only));
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const trial = await findFixable(options, measured.value, open, astGrep, signal);
   if (signal.aborted) return err("stopped before it was done");
-  const all = rank(open, hotspots, trial.fixable);
+  const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));
+  if (!isRetry) for (const id of rejections.all()) decided.add(id);
+  const ranked = rank(open, hotspots, trial.fixable);
+  const all = ranked.filter(({ id }) => !decided.has(id));
   const isDone = ({ method }: Candidate): boolean =>
     method === "fix" || (method === "worker" && claude !== null && astGrep !== null);
   const doable = all.filter(isDone);
@@ -60,7 +63,8 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
     [left("worker"), "need a worker, which is not set up"],
     [left("person"), "are for a person"],
     [doable.length - candidates.length, "more are worth a change than this run may try"],
-    [findings.length - open.length, "findings are left out: by --only, or since their change was rejected or waits"],
+    [findings.length - open.length, "findings are left out by --only"],
+    [ranked.length - all.length, "are left out, since a branch waits, or the judge has rejected them"],
   ] as const;
   return ok({
     candidates,
@@ -77,13 +81,6 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
       ].slice(0, maxNotes),
     },
   });
-}
-
-/** Fingerprints of findings whose change was rejected, or waits for a review. */
-function decidedBefore({ runs }: ChangeOptions, isRetry: boolean): ReadonlySet<string> {
-  const offered = offeredChanges(runs).map(({ candidate }) => toDecision(candidate));
-  const rejected = runs.decisions().filter(({ isAccepted, by }) => !isAccepted && !(isRetry && by === "judge"));
-  return new Set([...rejected, ...offered].flatMap(({ fingerprints }) => fingerprints));
 }
 
 /** A trial in a throwaway worktree shows which findings a fixer removes. */
@@ -150,7 +147,7 @@ export function evolveOptions(
   return ok({
     deps,
     project,
-    runs: new ProjectRuns(runtime.paths.home, project),
+    rejections: new Rejections(runtime.paths.home, project),
     claude: claude ? claudeExecutor({ ...deps, settings: { ...claude, instruction } }) : null,
     tests: tests ?? null,
     limitMs,

@@ -9,9 +9,9 @@ import { changedFiles } from "#src/code/evolution/change.ts";
 import { removeUnused } from "#src/code/evolution/fix.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/code/evolution/judge.ts";
 import type { Measured } from "#src/code/evolution/measure.ts";
-import { ProjectRuns, stopReason, toRun } from "#src/code/evolution/run.ts";
+import { sharing, stopReason } from "#src/code/evolution/run.ts";
 import { userGit } from "#src/snapshots/git.ts";
-import { commitAll, git, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, makeProject, write } from "#harness/machine/git-project.ts";
 
 function aFinding(changes: Partial<Finding> = {}): Finding {
   const { tool = "oxlint", rule = "no-var", file = "src/a.ts", range = { line: 1 } } = changes;
@@ -239,40 +239,26 @@ it("without a parser no worker's change is kept, and suppressions of other langu
   expect(judged({ candidate: aCandidate({ files: ["src/a.css"] }), changes: [style] })).toHaveLength(1);
 });
 
-it("what was rejected, and what --only leaves out, is no candidate", () => {
+it("what --only leaves out is no candidate", () => {
   const findings = [1, 2, 3].map((line) => aFinding({ rule: `rule-${line}`, range: { line } }));
-  const count = (only: string[], decided: string[] = []): number =>
-    findings.filter((one) => isOpen(one, only, new Set(decided))).length;
+  const count = (only: string[]): number => findings.filter((one) => isOpen(one, only)).length;
   expect(count([])).toBe(3);
-  expect(count([], [findings[0]?.fingerprint ?? ""])).toBe(2);
   expect(count(["rule-1"])).toBe(1);
   expect(count(["lint"])).toBe(3);
   expect(count(["types"])).toBe(0);
 });
 
-const about = { startedAt: 0, allowsApi: false, facts: { base: "c", findings: 0, tools: [], notes: [] } };
-
-it("a change builds on all those before it that have a file in common, and numbers go on from run to run", () => {
+it("a change builds on all those before it that have a file in common", () => {
   const files = uniqueArray(constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 3 });
-  const runs = new ProjectRuns(temporaryFolder(), { top: "/p", repository: "/p/.git", prefix: "" });
-  const limits = RunLimits.parse({});
-  let last = 0;
   assert(
     property(array(files, { minLength: 1, maxLength: 12 }), (all) => {
-      const run = toRun(
-        runs,
-        all.map((one) => aCandidate({ files: one })),
-        { ...about, limits },
-      );
-      runs.put(run);
-      expect(run.changes.map(({ number }) => number)).toEqual(all.map((_, at) => last + at + 1));
+      const candidates = all.map((one) => aCandidate({ files: one }));
       // Those between may be rejected, and what they began with is not there then.
-      for (const [later, own] of all.entries())
-        for (const [earlier, other] of all.slice(0, later).entries()) {
-          const isShared = own.some((file) => other.includes(file));
-          expect(run.changes[later]?.dependsOn.includes(last + earlier + 1)).toBe(isShared);
-        }
-      last += all.length;
+      for (const [later, own] of all.entries()) {
+        const before = sharing(candidates, later);
+        for (const [earlier, other] of all.slice(0, later).entries())
+          expect(before.includes(earlier + 1)).toBe(own.some((file) => other.includes(file)));
+      }
     }),
     { numRuns: 40 },
   );

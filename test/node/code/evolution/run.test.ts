@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
 import { expectClean } from "#harness/evolution/sample-project.ts";
-import { aCliHome, failed, holding, printed, type Ran } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, type Ran } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -48,7 +48,7 @@ function anEvolvedHome() {
   return Object.assign(home, { evolve, planned });
 }
 
-it("a run keeps what the tests approve; what the judge or a person has rejected is not tried again", async () => {
+it("a run keeps what the tests approve on branches; what the judge has rejected, and what has a branch, is not tried again", async () => {
   const home = anEvolvedHome();
   expect(await home.shim("code evolve")).toMatchObject(failed(1, "--trust"));
   write(home.folder, { "w.yaml": "testing: npm test\n", "wrong.yaml": "types: [\n" });
@@ -63,75 +63,44 @@ it("a run keeps what the tests approve; what the judge or a person has rejected 
     "rejected oxlint eslint(no-debugger) in src/b.js:1",
     "kept oxlint eslint(no-debugger) in src/c.js:1",
   ]);
-  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 9, afterAllKept: 3 } });
+  expect(report).toMatchObject({ stopped: null, findings: { before: 9, afterAllKept: 3 } });
   expect(report.tried[2]?.why).toContain("the tests fail: node check.js ended with exit code 1");
   const notes = ["1 need a worker, which is not set up.", "1 more are worth a change than this run may try."];
-  expect(report.facts?.notes).toEqual(expect.arrayContaining(notes));
+  expect(report.facts.notes).toEqual(expect.arrayContaining(notes));
   expectClean(home, 3);
   expect(await home.planned()).toEqual(["src/d.js"]);
-  // A program stays one.
-  const changes = [0, 1].map((at) =>
-    git(home.project, "diff", "--numstat", "--summary", "HEAD", String(report.tried[at]?.branch)),
-  );
-  expect(changes).toEqual(["0\t2\tsrc/a.js\n", "0\t3\tsrc/c.js\n"]);
-  const review = (at: number, options: string): Promise<Ran> =>
-    home.shim(`code evolve review ${options} ${report.tried[at]?.change}`);
-  expect(await home.shim("code evolve review --accept 1 --reject 1")).toMatchObject(failed(2, "not both"));
-  const listed =
-    /^CHANGE +BRANCH +WHAT +JUDGE\n(?:\d+ .* [69] findings before, [675] now, the tests pass\n){3}`git diff/;
-  expect(await home.shim("code evolve review")).toMatchObject(printed(listed));
-  expect(await review(1, "--reject")).toMatchObject(failed(2, "--reason"));
-  const asked = (...answers: (string | null)[]): Promise<Ran> => {
-    const ask = async (): Promise<string | null> => answers.shift() ?? null;
-    return home.shimWith({ isInteractive: true, ask }, "code evolve review");
-  };
-  const first =
-    "Change 1: 2 × oxlint eslint(no-debugger) in src/a.js\n9 findings before, 7 now, the tests pass\n\n src/a.js | 2 --\n";
-  const accepted = printed(first, "is deleted.\nChange 2: ", /1 change decided, 2 left\.\n$/);
-  expect(await asked("Accept", "r", " ", "quit")).toMatchObject(accepted);
-  const refused =
-    "change 4 began with the work of change 2, which was rejected. Reject it, or merge by hand.\n1 change decided";
-  const rejected = printed(
-    "Change 2 is rejected, and will not be proposed again. Its branch is left: git branch -D",
-    refused,
-  );
-  expect(await asked("r", "no", "a")).toMatchObject(rejected);
-  expect(await asked(null)).toMatchObject(printed(/0 changes decided, 1 left\.\n$/));
-  expect(await review(3, "--accept")).toMatchObject(failed(1, "began with the work of change"));
-  expect(await review(3, "--reason no --reject")).toMatchObject({ code: 0 });
-  expect(await home.json("code evolve review")).toEqual({ offered: [] });
   expect(await home.planned("--retry")).toEqual(["src/b.js", "src/d.js"]);
+  const branches = report.tried.flatMap(({ branch }) => branch ?? []);
+  // A program stays one.
+  const changes = branches.map((branch) => git(home.project, "diff", "--numstat", "--summary", "HEAD", branch));
+  expect(changes).toEqual(["0\t2\tsrc/a.js\n", "0\t3\tsrc/c.js\n", "0\t4\tsrc/c.js\n"]);
+  const [merged = "", refused = ""] = branches;
+  git(home.project, "merge", "--quiet", merged);
+  git(home.project, "branch", "--quiet", "-d", merged);
+  git(home.project, "branch", "--quiet", "-D", refused);
+  expect(await home.planned()).toEqual(["src/c.js", "src/d.js"]);
 });
 
-it("Ctrl-C leaves a run, also while it judges, which the next command continues; its time and a person end it", async () => {
+it("Ctrl-C ends a run, also while it judges, and leaves what it has kept; its time ends it", async () => {
   const home = anEvolvedHome();
-  expect(await home.shim("code evolve report")).toMatchObject(failed(3, "there is no run"));
-  const begin = async (): Promise<void> => {
-    const stop = new AbortController();
-    const stderr = (text: string): void => (text.includes("$2.50") ? stop.abort() : undefined);
-    const ran = await home.evolve("--time-limit 1h --budget-cost 2.5", { stderr, interrupted: () => stop.signal });
-    expect(ran).toMatchObject({ code: 130, out: holding("is not finished") });
-  };
-  // Once the first change is made, its tests wait.
+  // Once the second change is made, its tests wait.
   const judging = join(home.folder, "judging");
-  const isChanged = 'if (!fs.readFileSync("src/a.js", "utf8").includes("debugger"))';
+  const isChanged = 'if (!fs.readFileSync("src/c.js", "utf8").includes("three"))';
   const waits = `{ fs.writeFileSync(${JSON.stringify(judging)}, ""); setInterval(() => 0, 1_000); }`;
   write(home.folder, { "waits.cjs": `const fs = require("node:fs"); ${isChanged} ${waits}` });
   const stop = new AbortController();
   const tests = `node ${join(home.folder, "waits.cjs")}`;
-  const stopped = home.evolve("--time-limit 1h", { interrupted: () => stop.signal }, tests);
+  const limits = "--time-limit 1h --budget-cost 2.5";
+  const stopped = home.evolve(limits, { interrupted: () => stop.signal }, tests);
   await vi.waitFor(() => expect(existsSync(judging)).toBe(true), patience);
   stop.abort();
-  expect(await stopped).toMatchObject({ code: 130, out: holding("is not finished") });
-  home.now += 3_600_000;
-  const report = (await home.evolve("--json")).json() as unknown as EvolveReport;
-  expect(report).toMatchObject({ isEnded: true, stopped: "its time of 3600 s is over" });
-  expect(report.tried.map(({ outcome }) => outcome)).toEqual(["stopped", "stopped", "stopped", "stopped", "stopped"]);
-  expect((await home.planned())[0]).toBe("src/a.js");
-  await begin();
-  expect(await home.shim("code evolve stop")).toMatchObject(printed("what was open is not tried"));
-  expect(await home.shim("code evolve report")).toMatchObject(printed("has ended, since a person stopped the run"));
-  expectClean(home, 0);
+  const text = holding("The run has ended, since a person stopped it. 2 changes tried, 1 kept, 0 rejected.");
+  expect(await stopped).toMatchObject({ code: 130, out: text, err: holding("$2.50") });
+  expectClean(home, 1);
+  const stderr = (text: string): void => void (text.includes("Change 1: kept") && (home.now += 3_600_000));
+  const report = (await home.evolve("--time-limit 1h --json", { stderr })).json() as unknown as EvolveReport;
+  expect(report).toMatchObject({ stopped: "its time of 3600 s is over", tried: [{ outcome: "kept" }] });
+  expectClean(home, 2);
 });
 
 it("tests that are flaky, or fail before any change, end a run", async () => {
@@ -168,17 +137,9 @@ it("a change of the public API is rejected, but where it is allowed", async () =
   const rejected = (await home.evolve("--max-tasks 1 --json")).json();
   const why = "the public API changes: export declare const lines: 4;";
   const facts = { base, findings: 9, tools: ["tsc", "oxlint", "complexity", "knip"] };
-  expect(rejected).toMatchObject({ run: 1, facts, isEnded: true, tried: [{ change: 1, outcome: "rejected", why }] });
+  expect(rejected).toMatchObject({ facts, stopped: null, tried: [{ change: 1, outcome: "rejected", why }] });
   expectClean(home, 0);
   const kept = (await home.evolve("--max-tasks 1 --retry --allow-api --json")).json();
-  expect(kept).toMatchObject({ run: 2, tried: [{ change: 2, outcome: "kept" }] });
+  expect(kept).toMatchObject({ tried: [{ change: 1, outcome: "kept" }] });
   expectClean(home, 1);
-});
-
-it("two commands do not work on a project at once", async () => {
-  const home = anEvolvedHome();
-  let other: Promise<Ran> | undefined;
-  const stderr = (text: string): void => void (other ??= text.includes("Plan for") ? home.evolve("") : undefined);
-  expect(await home.evolve("--max-tasks 1", { stderr })).toMatchObject({ code: 0 });
-  expect(await other).toMatchObject(failed(1, "at work in this project"));
 });
