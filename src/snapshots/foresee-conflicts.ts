@@ -247,8 +247,8 @@ async function make(
   const objects = [join(scratch, "objects"), tree.objects, ...(existsSync(owned) ? [owned] : [])];
   const side = { name, isReceived: received !== undefined, scratch, objects, tree };
   if (received) {
-    const refused = await unpack(opened, tree, { env: input.env, project: received.clone, ...received });
-    if (refused?.ok === false) return refused.error.message;
+    const unpacked = await unpack(opened, tree, { env: input.env, project: received.clone, ...received });
+    if (!unpacked.ok) return unpacked.error.message;
     const commit = receivedCommit(received.bundle);
     return { ...side, commit, state: commit };
   }

@@ -76,7 +76,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
 }
 
 /** A file may stand where a folder of removed ones is, and the other way round. */
-function removedFirst(one: UndoneFile, other: UndoneFile): number {
+export function removedFirst(one: UndoneFile, other: UndoneFile): number {
   return Number(one.after !== null) - Number(other.after !== null);
 }
 
@@ -148,8 +148,8 @@ function isKept({ target, kept, before, after }: StagedFile): boolean {
   return statsOf(target)?.ino === statsOf(kept)?.ino || hasSameContent(entryOnDisk(target, format), before);
 }
 
-/** No link is followed: it may lead out of the project. */
-function requireOwnFolder(top: string, path: RawPath): void {
+/** No link is followed: it may lead out of the project. @throws {Error} with the reason */
+export function requireOwnFolder(top: string, path: RawPath): void {
   for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
     const folder = diskPath(top, path.slice(0, end));
     const stats = statsOf(folder);

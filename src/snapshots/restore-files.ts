@@ -10,11 +10,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import type { FailureCode } from "../contract/errors.ts";
 import { removeLeftovers, temporaryNames } from "../platform/leftovers.ts";
 import { temporaryBeside } from "../platform/private-files.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { discover, indexEntries, isContentSetting, submoduleMode, type WorkTree } from "./work-tree.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
+import { messageOf } from "../shared/error.ts";
+import { discover, indexEntries, isContentSetting, submoduleMode, updateIndex, type WorkTree } from "./work-tree.ts";
+import { besideIndex, checkOut, diffTrees, isChosen, splitLost } from "./file-changes.ts";
+import { entryOnDisk, formatOf, hasSameContent, rightsIn, type FileEntry } from "./file-entry.ts";
+import { replaceFiles, requireOwnFolder, type ReplacedFiles, type Replacement } from "./replace-files.ts";
+import type { UndoneFile } from "./undo-history.ts";
 import { KnownModes } from "./file-modes.ts";
 import {
   diskPath,
@@ -24,6 +28,7 @@ import {
   lines,
   repositoryGit,
   run,
+  text,
   withTimeLimit,
   type Git,
   type RawPath,
@@ -41,73 +46,16 @@ import { readStats, type ExcludedFile } from "./selection.ts";
 import { dropAbsent, readAbout } from "./take-snapshot.ts";
 import { listAt } from "../shared/json-fields.ts";
 
-export interface RestoreInput extends SnapshotDeps, TimeLimit {
-  readonly repository: string;
-  readonly commit: string;
-  /** New or empty folder. */
-  readonly into: string;
+/** Files of a snapshot in a bundle, on commits of a clone. */
+interface Received {
+  readonly project: string;
+  readonly snapshots: string;
+  readonly bundle: Buffer;
+  readonly needs: readonly string[];
 }
 
-export interface RestoreResult {
-  readonly written: readonly string[];
-  readonly notRestored: readonly ExcludedFile[];
-}
-
-export interface RestoreRefusal {
-  readonly code: FailureCode;
-  readonly message: string;
-}
-
-export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
-
-/**
- * Restores into a new folder, never over existing files. What cannot be restored is
- * named, and the rest restored.
- */
-export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
-  if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is not a commit id`);
-  if (!existsSync(join(input.repository, "HEAD")))
-    return refuse("snapshot_missing", `${input.repository} does not exist`);
-  return withTimeLimit(
-    input,
-    (signal) => withRepository(input, input.repository, null, signal, (opened) => putBack(opened, input)),
-    (reason) => refuse("restore_failed", reason),
-  );
-}
-
-async function putBack(
-  opened: OpenRepository,
-  { commit, into: folder }: Pick<RestoreInput, "commit" | "into">,
-): Promise<RestoreOutcome> {
-  const missing = await findMissingSnapshot(opened, commit);
-  if (missing !== null) return err(missing);
-  const existing = lstatSync(folder, { throwIfNoEntry: false });
-  const partial = temporaryBeside(existing ? join(folder, "files") : folder);
-  const isUsable = !existing || existing.isDirectory();
-  if (isUsable) removeLeftovers(dirname(partial), temporaryNames);
-  if (!isUsable || (existing && readdirSync(folder).length > 0))
-    return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
-  mkdirSync(partial, { recursive: true, mode: 0o700 });
-  try {
-    const result = await writeFiles(await readSnapshot(opened, commit), realpathSync(partial));
-    // A folder that is there stays: a shell may be in it.
-    if (!existing) renameSync(partial, folder);
-    else for (const name of readdirSync(partial)) renameSync(join(partial, name), join(folder, name));
-    return ok(result);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
-  }
-}
-
-export async function findMissingSnapshot(opened: OpenRepository, commit: string): Promise<RestoreRefusal | null> {
-  const { code } = await run(readingGit(opened, []), ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128]);
-  if (code === 0) return null;
-  return { code: "snapshot_missing", message: `the snapshot ${commit} is not in ${opened.repository}` };
-}
-
-function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
-  return err({ code, message });
-}
+/** Files of a snapshot of this machine, or of another. */
+export type SavedFiles = SnapshotDeps & { readonly commit: string } & ({ readonly repository: string } | Received);
 
 /** Files of a snapshot, in the scratch's index. */
 export interface ReadSnapshot {
@@ -118,11 +66,148 @@ export interface ReadSnapshot {
   readonly modes: KnownModes;
 }
 
-export async function readSnapshot(opened: OpenRepository, commit: string): Promise<ReadSnapshot> {
+/**
+ * Reads a snapshot for `work`. A bundle is verified against the clone, and nothing of it is kept.
+ * Refuses one without its base commits.
+ */
+export async function withSaved<T>(
+  saved: SavedFiles & TimeLimit,
+  work: (snapshot: ReadSnapshot) => Promise<Result<T>>,
+): Promise<Result<T>> {
+  const { commit } = saved;
+  const read = async (opened: OpenRepository): Promise<Result<T>> => {
+    const found = await run(readingGit(opened, []), ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128]);
+    return found.code === 0 ? work(await readSnapshot(opened, commit)) : noSnapshot(commit, opened.repository);
+  };
+  return withTimeLimit(
+    saved,
+    async (signal) => {
+      if ("repository" in saved) {
+        const { repository } = saved;
+        if (!isCommitId(commit) || !existsSync(join(repository, "HEAD"))) return noSnapshot(commit, repository);
+        return withRepository(saved, repository, null, signal, read);
+      }
+      if (![commit, ...saved.needs].every(isCommitId))
+        return fail("bundle_unusable", "the files name invalid commit ids");
+      const tree = await discover(saved.env, saved.project, signal);
+      if ("skipped" in tree) return fail("not_a_work_tree", tree.skipped);
+      const { found } = tree;
+      return withRepository(saved, repositoryFor(saved.snapshots, found), found, signal, async (opened) => {
+        const unpacked = await unpack(opened, found, saved);
+        return unpacked.ok ? read(opened) : unpacked;
+      });
+    },
+    (reason) => fail("restore_failed", reason),
+  );
+}
+
+function noSnapshot(commit: string, repository: string): Result<never> {
+  return fail("snapshot_missing", `the snapshot ${commit} is not in ${repository}`);
+}
+
+async function readSnapshot(opened: OpenRepository, commit: string): Promise<ReadSnapshot> {
   const [objects, about] = await Promise.all([projectObjects(opened), readAbout(readingGit(opened, []), commit)]);
   const known = objects === null ? [] : [objects];
   await run(readingGit(opened, known), ["read-tree", commit]);
   return { opened, commit, settings: settingsIn(about), objects: known, modes: new KnownModes(about.modes) };
+}
+
+export interface RestoreResult {
+  readonly written: readonly string[];
+  readonly notRestored: readonly ExcludedFile[];
+}
+
+/**
+ * Restores into a new or empty folder, never over existing files. What cannot be restored is
+ * named, and the rest restored.
+ */
+export async function restoreFiles(
+  input: SavedFiles & TimeLimit & { readonly into: string },
+): Promise<Result<RestoreResult>> {
+  return withSaved(input, (snapshot) => writeInto(snapshot, input.into));
+}
+
+async function writeInto(snapshot: ReadSnapshot, folder: string): Promise<Result<RestoreResult>> {
+  const existing = lstatSync(folder, { throwIfNoEntry: false });
+  const partial = temporaryBeside(existing ? join(folder, "files") : folder);
+  const isUsable = !existing || existing.isDirectory();
+  if (isUsable) removeLeftovers(dirname(partial), temporaryNames);
+  if (!isUsable || (existing && readdirSync(folder).length > 0))
+    return fail("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
+  mkdirSync(partial, { recursive: true, mode: 0o700 });
+  try {
+    const result = await writeFiles(snapshot, realpathSync(partial));
+    // A folder that is there stays: a shell may be in it.
+    if (!existing) renameSync(partial, folder);
+    else for (const name of readdirSync(partial)) renameSync(join(partial, name), join(folder, name));
+    return ok(result);
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+  }
+}
+
+/** Chosen files of a snapshot beside those of the project. */
+export interface Comparison {
+  readonly compared: number;
+  readonly changes: readonly UndoneFile[];
+  readonly notRestored: readonly ExcludedFile[];
+  /** Chosen paths that the snapshot lacks. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * Finds files of a snapshot that differ from the project's in content, type or executable bit, or
+ * that fewer may read. Files that only the project has are none of them.
+ */
+export async function compareSaved(
+  { opened, objects, modes }: ReadSnapshot,
+  top: string,
+  chosen: readonly string[],
+): Promise<Comparison> {
+  const git = readingGit(opened, objects);
+  const entries = (await indexEntries(git)).filter(({ path }) => isChosen(chosen, path));
+  const changes: UndoneFile[] = [];
+  const notRestored: ExcludedFile[] = [];
+  for (const { path, mode, id } of entries) {
+    try {
+      if (mode === submoduleMode) throw new Error(`a submodule, at commit ${id}`);
+      requireOwnFolder(top, path);
+      const after = modes.fullEntry(path, `${mode} ${id}`);
+      const before = entryOnDisk(diskPath(top, path), formatOf(after));
+      if (!hasSameContent(before, after) || isMoreOpen(before, after)) changes.push({ path, before, after });
+    } catch (error) {
+      notRestored.push({ path: displayPath(path), reason: messageOf(error) });
+    }
+  }
+  const { ready, lost } = await splitLost(git, changes);
+  const unknown = chosen.filter((one) => !entries.some(({ path }) => isChosen([one], path)));
+  const all = [...notRestored, ...lost];
+  return { compared: entries.length - all.length, changes: ready, notRestored: all, unknown };
+}
+
+/** Whether more may read or run a file now; git says only what can be run. */
+function isMoreOpen(before: FileEntry, after: FileEntry): boolean {
+  const [now, then] = [rightsIn(before), rightsIn(after)];
+  if (now === null || then === null || process.platform === "win32") return false;
+  return (now & ~then & 0o044) !== 0 || ((now ^ then) & 0o100) !== 0;
+}
+
+/** From the project's files to those of the snapshot. */
+export async function diffSaved(
+  { opened, objects, commit }: ReadSnapshot,
+  top: string,
+  changes: readonly UndoneFile[],
+): Promise<string> {
+  const git = besideIndex(opened, readingGit(opened, objects, top));
+  await updateIndex(git, ["--add", "--remove", "--replace"], changes);
+  return diffTrees(git, await text(git, ["write-tree", "--missing-ok"]), commit);
+}
+
+/** Puts files of a snapshot back into the project. */
+export async function replaceSaved(snapshot: ReadSnapshot, work: Omit<Replacement, "source">): Promise<ReplacedFiles> {
+  const source = join(snapshot.opened.scratch, "files");
+  await checkOut(snapshot.opened, snapshot, work.changes, source);
+  return replaceFiles({ ...work, source });
 }
 
 /** Settings with which git writes many files by all processors. */
@@ -176,44 +261,16 @@ function isCommitId(text: string): boolean {
   return /^[0-9a-f]{40,64}$/.test(text);
 }
 
-export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
-  readonly project: string;
-  readonly snapshots: string;
-  readonly bundle: Buffer;
-  readonly needs: readonly string[];
-}
-
-/**
- * Restores like `restoreFiles`, from a bundle verified against the local clone and unpacked
- * into a scratch, of which nothing is kept. Refuses a bundle without its base commits.
- */
-export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
-  if (![input.commit, ...input.needs].every(isCommitId))
-    return refuse("bundle_unusable", "the files name invalid commit ids");
-  return withTimeLimit(
-    input,
-    async (signal) => {
-      const tree = await discover(input.env, input.project, signal);
-      if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
-      const { found } = tree;
-      return withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
-        return (await unpack(opened, found, input)) ?? putBack(opened, input);
-      });
-    },
-    (reason) => refuse("restore_failed", reason),
-  );
-}
-
-/** Unpacks the objects of a bundle into the scratch. @returns why not */
+/** Unpacks the objects of a bundle into the scratch. */
 export async function unpack(
   opened: OpenRepository,
   tree: WorkTree,
-  { env, bundle, needs, project: folder }: Pick<RestoreReceivedInput, "env" | "bundle" | "needs" | "project">,
-): Promise<RestoreOutcome | null> {
+  { env, bundle, needs, project: folder }: Pick<SnapshotDeps, "env"> & Pick<Received, "bundle" | "needs" | "project">,
+): Promise<Result<null>> {
   const project = repositoryGit(env, { gitDir: tree.gitDir }, opened.signal);
   const missing = await findMissing(project, needs);
   if (missing.length > 0)
-    return refuse(
+    return fail(
       "commit_missing",
       `the files are based on commit ${missing.join(", ")}, which is not in ${folder}: \`git fetch\` there, or push it from the machine that has it, then try again`,
     );
@@ -221,13 +278,13 @@ export async function unpack(
   writeFileSync(file, bundle, { mode: 0o600 });
   const verified = await run(project, ["bundle", "verify", "--quiet", file], "", [0, 1, 128]);
   if (verified.code !== 0)
-    return refuse(
+    return fail(
       "bundle_unusable",
       `git does not accept the files: ${firstLine(verified.stderr) || "they are damaged"}`,
     );
   const pack = bundle.subarray(bundle.indexOf("\n\n") + 2);
   await run(readingGit(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);
-  return null;
+  return ok(null);
 }
 
 export async function findMissing(project: Git, needs: readonly string[]): Promise<string[]> {

@@ -197,7 +197,7 @@ export function addName(from: Buffer | string, to: Buffer | string): void {
 }
 
 /** Copies a file or link, and makes the folders above it. */
-export function copyFile(from: Buffer | string, to: Buffer): void {
+function copyFile(from: Buffer | string, to: Buffer): void {
   mkdirSync(to.subarray(0, to.lastIndexOf("/")), { recursive: true });
   const stats = lstatSync(from);
   if (stats.isSymbolicLink()) symlinkSync(readlinkSync(from, "buffer"), to);

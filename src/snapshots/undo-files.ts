@@ -1,6 +1,6 @@
-import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
-import { diskPath, displayPath, leavesTree, joinRaw, pathInside, run, text, type Git, type RawPath } from "./git.ts";
+import { diskPath, displayPath, leavesTree, type Git, type RawPath } from "./git.ts";
 import { deflateSync } from "node:zlib";
 import { messageOf } from "../shared/error.ts";
 import { blobHeader, entryOnDisk } from "./file-entry.ts";
@@ -9,7 +9,7 @@ import { realPath } from "../platform/paths.ts";
 import { tickMs } from "./change-author.ts";
 import { touchedFiles } from "./touched-files.ts";
 import { FileTimes } from "./file-times.ts";
-import { isChosen, toFileChange, type FileChange } from "./compare-files.ts";
+import { checkOut, diffTrees, isChosen, splitLost, toFileChange, treeAfter, type FileChange } from "./file-changes.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { settleLeftovers } from "./staged-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
@@ -66,7 +66,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
     input,
     async (opened, tree) => {
       if (await isReadingLost(opened, input))
-        return { state: "done", changes: [], left: [lost], diff: "", planned: null };
+        return { state: "done", changes: [], left: [readingLost], diff: "", planned: null };
       writeObjects(opened.scratch, input.contents);
       // One that was killed at its end leaves nothing to the next one but its folder.
       if (input.how === "save") settleLeftovers(tree.top);
@@ -76,8 +76,8 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const found = await findChanges(input, { opened, tree, present });
       const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
-      const { ready, missing } = await split(opened, present, wanted);
-      const stays = [...left, ...missing];
+      const { ready, lost } = await splitLost(present.reader, wanted);
+      const stays = [...left, ...lost];
       // A killed undo is a part of the one that completes it.
       const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];
       const done = { state: "done", changes: all.map(toFileChange), left: stays } as const;
@@ -92,7 +92,7 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
   );
 }
 
-const lost = {
+const readingLost = {
   path: "*",
   reason: "readings of these turns are stored no more, or in another format than git has here",
 };
@@ -144,7 +144,8 @@ export async function writePlanned({ changes, ...input }: WriteInput): Promise<W
       const { top } = tree;
       writeObjects(opened.scratch, input.contents);
       const source = join(opened.scratch, "files");
-      await checkOut(opened, tree, changes, source);
+      const settings = tree.config.filter(isContentSetting);
+      await checkOut(opened, { objects: [tree.objects], settings }, changes, source);
       const { written, notRestored } = await replaceFiles({ top, changes, source, backup: null });
       return { state: "done", written, left: notRestored };
     },
@@ -152,40 +153,6 @@ export async function writePlanned({ changes, ...input }: WriteInput): Promise<W
   );
 }
 
-/** Files whose content is stored no more cannot come back. */
-async function split(
-  opened: OpenRepository,
-  { reader }: PresentFiles,
-  wanted: readonly UndoneFile[],
-): Promise<{ ready: UndoneFile[]; missing: ExcludedFile[] }> {
-  const ids = wanted.flatMap(({ after }) => after?.split(" ")[1] ?? []);
-  const found = await describe(reader, [...new Set(ids)]);
-  const lost = new Set(found.filter(({ type }) => type === "missing").map(({ id }) => id));
-  const isLost = ({ after }: UndoneFile): boolean => lost.has(after?.split(" ")[1] ?? "");
-  const reason = "its earlier content is stored no more";
-  return {
-    ready: wanted.filter((one) => !isLost(one)),
-    missing: wanted.filter(isLost).map(({ path }) => ({ path: displayPath(path), reason })),
-  };
-}
-
-/** Writes the files as they are to be. */
-async function checkOut(
-  opened: OpenRepository,
-  { objects, config }: WorkTree,
-  changes: readonly UndoneFile[],
-  folder: string,
-): Promise<void> {
-  mkdirSync(folder);
-  const back = changes.filter(({ after }) => after !== null);
-  const reader = readingGit(opened, [objects], folder, config.filter(isContentSetting));
-  const git = await indexAfter(opened, reader, back);
-  // Exit 1: some could not be written; they are found by their absence.
-  const paths = joinRaw(back.map(({ path }) => pathInside(path)));
-  await run(git, ["checkout-index", "-q", "-z", "--stdin"], paths, [0, 1, 128]);
-}
-
-/** Text as `git diff` prints it, from the files of now. */
 async function diffOf(
   opened: OpenRepository,
   { reader, root }: PresentFiles,
@@ -194,36 +161,8 @@ async function diffOf(
   // No reading has what is outside of the project.
   const elsewhere = changes.filter(({ path }) => leavesTree(path));
   const now = elsewhere.map(({ path, before }) => ({ path, before: null, after: before }));
-  const before = now.length === 0 ? root : await treeOf(opened, reader, now);
-  const after = await treeOf(opened, reader, changes);
-  const flags = ["-r", "-p", "-M", "--no-ext-diff", "--no-textconv", "--no-color"];
-  const { stdout } = await run(reader, [
-    "diff-tree",
-    ...flags,
-    "--src-prefix=now/",
-    "--dst-prefix=then/",
-    before,
-    after,
-  ]);
-  return stdout.toString("utf8");
-}
-
-async function treeOf(opened: OpenRepository, reader: Git, changes: readonly UndoneFile[]): Promise<string> {
-  return text(await indexAfter(opened, reader, changes), ["write-tree", "--missing-ok"]);
-}
-
-/** @returns git with an index of the present files and these changes, beside that of the scratch */
-async function indexAfter(opened: OpenRepository, reader: Git, changes: readonly UndoneFile[]): Promise<Git> {
-  const [present, index] = [join(opened.scratch, "index"), join(opened.scratch, "undo-index")];
-  if (existsSync(present)) copyFileSync(present, index);
-  const git = { ...reader, env: { ...reader.env, GIT_INDEX_FILE: index } };
-  // A file may stand where a folder of removed ones is, and the other way round.
-  const removedFirst = changes.toSorted((one, other) => Number(one.after !== null) - Number(other.after !== null));
-  const lines = removedFirst.map(
-    ({ path, after, before }) => `${after ?? before?.replace(/\w+/, "0")}\t${pathInside(path)}`,
-  );
-  await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(lines));
-  return git;
+  const before = now.length === 0 ? root : await treeAfter(opened, reader, now);
+  return diffTrees(reader, before, await treeAfter(opened, reader, changes));
 }
 
 /** Time in ms that may pass between the request and the reading. */

@@ -20,20 +20,19 @@ import { mayBeAlive, type ProcessIdentity, type Processes } from "../platform/pr
 import { readJsonFile } from "../platform/data-files.ts";
 import { pollUntil, endMarked, markName, toMark } from "../platform/run-program.ts";
 import { codeOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import { GitError, run, type Git, repositoryGit, text, userGit, withTimeLimit, type TimeLimit } from "./git.ts";
-import { repositoryFor, withRepository, type OpenRepository, type SnapshotDeps } from "./repository.ts";
+import type { SnapshotDeps } from "./repository.ts";
 import {
   findMissing,
-  findMissingSnapshot,
-  unpack,
-  readSnapshot,
+  withSaved,
   writeFiles,
-  type RestoreRefusal,
+  type ReadSnapshot,
   type RestoreResult,
+  type SavedFiles,
 } from "./restore-files.ts";
 import { gitInFolder } from "./user-repository.ts";
-import { discover, type WorkTree } from "./work-tree.ts";
+import { discover } from "./work-tree.ts";
 
 /**
  * Located by the repository, since a program may have replaced the worktree's `.git`.
@@ -273,10 +272,7 @@ export function listWorktrees(home: string): LeftWorktree[] {
   });
 }
 
-export interface WorktreeInput extends SnapshotDeps, TimeLimit {
-  /** SHIM's repository, and the snapshot in it. */
-  readonly repository: string;
-  readonly commit: string;
+export interface NewBranch {
   readonly project: string;
   /** Commit that the files are based on; null: there was none. */
   readonly head: string | null;
@@ -285,42 +281,30 @@ export interface WorktreeInput extends SnapshotDeps, TimeLimit {
   readonly branch: string;
 }
 
-export type WorktreeOutcome = Result<RestoreResult, RestoreRefusal>;
-
 /**
  * Adds a worktree on a new branch from the commit that a snapshot is based on, with the
  * snapshot's files; what was not committed then is not committed in it. Work tree, index and
  * HEAD of the project stay, and a failure leaves neither folder nor branch.
  */
-export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOutcome> {
-  const { commit, repository } = input;
-  if (!existsSync(join(repository, "HEAD")))
-    return err({ code: "snapshot_missing", message: `${repository} does not exist` });
-  return makeWorktree(input, async (git, _tree, signal) =>
-    withRepository(input, repository, null, signal, async (opened) => {
-      const lost = await findMissingSnapshot(opened, commit);
-      return lost ? err(lost) : ok(await writeWorktree(opened, input, git));
-    }),
-  );
+export async function restoreWorktree(input: SavedFiles & TimeLimit & NewBranch): Promise<Result<RestoreResult>> {
+  const { env, project, head, branch } = input;
+  const work = async (signal: AbortSignal): Promise<Result<RestoreResult>> => {
+    const tree = await discover(env, project, signal);
+    if ("skipped" in tree) return fail(tree.isWithoutGit ? "restore_failed" : "not_a_work_tree", tree.skipped);
+    if (head === null) return fail("commit_missing", "there was no commit then that a branch could begin at");
+    const own = repositoryGit(env, { gitDir: tree.found.gitDir }, signal);
+    const known = await run(own, ["show-ref", "--verify", "--quiet", `refs/heads/${branch}`], "", [0, 1]);
+    if (known.code === 0) return fail("branch_exists", `the branch ${branch} already exists`);
+    const [missing] = await findMissing(own, [head]);
+    if (missing !== undefined)
+      return fail("commit_missing", `commit ${missing}, on which it was based, is not in ${project}`);
+    const git = userGit(env, tree.found.top, signal);
+    return withSaved({ ...input, signal }, async (snapshot) => ok(await writeWorktree(snapshot, input, git)));
+  };
+  return withTimeLimit(input, work, (reason) => fail("restore_failed", reason));
 }
 
-export interface ReceivedWorktreeInput extends Omit<WorktreeInput, "repository"> {
-  /** SHIM's repositories. */
-  readonly snapshots: string;
-  readonly bundle: Buffer;
-  readonly needs: readonly string[];
-}
-
-/** Adds a worktree like `restoreWorktree`, with the files of a bundle from another machine. */
-export async function restoreReceivedWorktree(input: ReceivedWorktreeInput): Promise<WorktreeOutcome> {
-  return makeWorktree(input, async (git, found, signal) =>
-    withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
-      return (await unpack(opened, found, input)) ?? ok(await writeWorktree(opened, input, git));
-    }),
-  );
-}
-
-export interface HalfMadeWorktree extends Pick<WorktreeInput, "env" | "project" | "head" | "folder" | "branch"> {
+export interface HalfMadeWorktree extends NewBranch, Pick<SnapshotDeps, "env"> {
   readonly owner: ProcessIdentity;
 }
 
@@ -347,44 +331,16 @@ export async function removeHalfMade(left: HalfMadeWorktree): Promise<boolean> {
   return withTimeLimit({ timeoutMs: cleanUpMs }, work, () => false);
 }
 
-type NewFilesWorktree = Omit<WorktreeInput, "repository">;
-
-/** @param fill writes the files, once branch and commit are known to be usable */
-async function makeWorktree(
-  input: NewFilesWorktree,
-  fill: (git: Git, tree: WorkTree, signal: AbortSignal) => Promise<WorktreeOutcome>,
-): Promise<WorktreeOutcome> {
-  const { env, project, head } = input;
-  const work = async (signal: AbortSignal): Promise<WorktreeOutcome> => {
-    const tree = await discover(env, project, signal);
-    if ("skipped" in tree)
-      return err({ code: tree.isWithoutGit ? "restore_failed" : "not_a_work_tree", message: tree.skipped });
-    if (head === null)
-      return err({ code: "commit_missing", message: "there was no commit then that a branch could begin at" });
-    const own = repositoryGit(env, { gitDir: tree.found.gitDir }, signal);
-    const known = await run(own, ["show-ref", "--verify", "--quiet", `refs/heads/${input.branch}`], "", [0, 1]);
-    if (known.code === 0) return err({ code: "branch_exists", message: `the branch ${input.branch} already exists` });
-    const [missing] = await findMissing(own, [head]);
-    if (missing !== undefined)
-      return err({
-        code: "commit_missing",
-        message: `commit ${missing}, on which it was based, is not in ${project}`,
-      });
-    return fill(userGit(env, tree.found.top, signal), tree.found, signal);
-  };
-  return withTimeLimit(input, work, (message) => err({ code: "restore_failed", message }));
-}
-
 async function writeWorktree(
-  opened: OpenRepository,
-  { env, commit, head, folder, branch }: NewFilesWorktree,
+  snapshot: ReadSnapshot,
+  { env, head, folder, branch }: NewBranch & Pick<SnapshotDeps, "env">,
   project: Git,
 ): Promise<RestoreResult> {
   const from = head ?? "HEAD";
   await addWorktree(project, { tree: folder, start: from, branch, isEmpty: true });
   try {
     const tree = realpathSync(folder);
-    return await fillWorktree(opened, commit, { tree, git: userGit(env, tree, opened.signal) });
+    return await fillWorktree(snapshot, { tree, git: userGit(env, tree, project.signal) });
   } catch (error) {
     const left = { ...project, signal: AbortSignal.timeout(cleanUpMs) };
     await removeWorktree(left, folder, { isForced: true });
@@ -397,16 +353,15 @@ const cleanUpMs = 30_000;
 
 /** Writes a snapshot's files into a worktree without files; its index is that of its HEAD. */
 export async function fillWorktree(
-  opened: OpenRepository,
-  commit: string,
+  snapshot: ReadSnapshot,
   { tree, git }: { readonly tree: string; readonly git: Git },
 ): Promise<RestoreResult> {
   const [written, index] = await Promise.all([
-    readSnapshot(opened, commit).then((snapshot) => writeFiles(snapshot, tree)),
+    writeFiles(snapshot, tree),
     text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]),
   ]);
   // This index has the times of the files just written: git need not read them all again.
-  copyFileSync(join(opened.scratch, "index"), index);
+  copyFileSync(join(snapshot.opened.scratch, "index"), index);
   await run(git, ["read-tree", "--reset", "HEAD"]);
   return written;
 }

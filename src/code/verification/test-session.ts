@@ -10,8 +10,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { fail, err, ok, type Result } from "../../shared/result.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { failureReason } from "../../snapshots/git.ts";
-import { withRepository } from "../../snapshots/repository.ts";
-import { findMissingSnapshot } from "../../snapshots/restore-files.ts";
+import { withSaved } from "../../snapshots/restore-files.ts";
 import { fillWorktree } from "../../snapshots/worktrees.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 import { snapshots } from "../../store/session-tables.ts";
@@ -111,11 +110,11 @@ async function testSnapshot(
   const worktree = await createThrowaway(deps, source, { keepsObjects: false, hasLinks: true, isEmpty: true });
   try {
     const git = worktree.git(signal);
-    const written = await withRepository(deps, repository, null, signal, async (opened) => {
-      const lost = await findMissingSnapshot(opened, commit);
-      return lost ? err(lost.message) : ok(await fillWorktree(opened, commit, { tree: worktree.tree, git }));
-    });
-    if (!written.ok) return written;
+    const saved = { env: deps.env, processes: deps.processes, repository, commit, timeoutMs: maxTestMs, signal };
+    const written = await withSaved(saved, async (snapshot) =>
+      ok(await fillWorktree(snapshot, { tree: worktree.tree, git })),
+    );
+    if (!written.ok) return err(written.error.message);
     await linkModulesInside(git, { top: user.top, tree: worktree.tree });
     const missingFiles = written.value.notRestored.length;
     const run = await runTests(deps, worktree, folder, request);

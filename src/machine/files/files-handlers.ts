@@ -1,10 +1,18 @@
-import { existsSync, lstatSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { changesOf, diffOf, toFileChange, withScratch, type Staged } from "../../snapshots/compare-files.ts";
-import { replaceFiles, type ReplacedFiles } from "../../snapshots/replace-files.ts";
-import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
+import { toFileChange } from "../../snapshots/file-changes.ts";
+import type { ReplacedFiles } from "../../snapshots/replace-files.ts";
+import {
+  compareSaved,
+  diffSaved,
+  replaceSaved,
+  restoreFiles,
+  withSaved,
+  type Comparison,
+  type ReadSnapshot,
+  type SavedFiles,
+} from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import type { Saved } from "../../contract/machine/files.ts";
@@ -30,9 +38,8 @@ import { asObject, listAt } from "../../shared/json-fields.ts";
 
 export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.diff": (context, input) =>
-    compare(context, input, async ({ facts }, { staged, compared, changes, notRestored }) => {
-      const { env } = context.site;
-      const diff = changes.length === 0 ? "" : await diffOf(staged, changes, { env, timeoutMs: filesTimeoutMs });
+    compare(context, input, async ({ facts }, snapshot, { compared, changes, notRestored }) => {
+      const diff = await diffSaved(snapshot, facts.project, changes);
       return ok({ ...facts, notRestored, compared, changes: changes.map(toFileChange), diff });
     }),
   "files.restore": async (context, input) => {
@@ -41,11 +48,12 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
     if (files.length > 0) return err({ code: "bad_input", message: "--into restores all files: leave the names out." });
     const found = await findSavedFiles(context, input);
     if (!found.ok) return found;
-    const { facts, write } = found.value;
+    const { facts, files: saved } = found.value;
     context.progress?.("Restoring the files ...");
     const stop = new AbortController();
     const forget = context.onInterrupt?.(() => stop.abort());
-    const written = withReason(await write(into, stop.signal));
+    const { signal } = stop;
+    const written = withReason(await restoreFiles({ ...saved, into, timeoutMs: filesTimeoutMs, signal }));
     forget?.();
     if (stop.signal.aborted && !written.ok) return err(stoppedBefore);
     return written.ok ? ok({ ...facts, ...written.value, into, differing: null, backup: null }) : written;
@@ -59,14 +67,14 @@ async function restoreIntoProject(
 ): Promise<Result<MachineOutput<"files.restore">>> {
   let isStopped = false;
   const forget = context.onInterrupt?.(() => (isStopped = true));
-  const done = await compare(context, input, async ({ facts, short }, { staged, changes, notRestored }) => {
-    const folder = `${facts.project}-before-${short}`;
+  const done = await compare(context, input, async ({ facts, short }, snapshot, { changes, notRestored }) => {
+    const { project: top } = facts;
+    const folder = `${top}-before-${short}`;
     let backup = folder;
     for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
-    const { project: top, folder: source } = staged;
-    const replaced = await replaceFiles({ top, source, changes, backup, isStopped: () => isStopped });
+    const replaced = await replaceSaved(snapshot, { top, changes, backup, isStopped: () => isStopped });
     const count = replaced.written.length;
-    if (count + replaced.notRestored.length < changes.length) return err(stopped(replaced, changes, facts.project));
+    if (count + replaced.notRestored.length < changes.length) return err(stopped(replaced, changes, top));
     const all = [...notRestored, ...replaced.notRestored];
     const written = replaced.written.map(({ path }) => displayPath(path));
     return ok({ ...facts, ...replaced, written, notRestored: all, into: null, differing: changes.length });
@@ -87,57 +95,46 @@ function stopped({ written, backup }: ReplacedFiles, { length }: readonly Undone
 
 type Selection = CheckedMachineInput<"files.diff">;
 
-interface Compared {
-  readonly staged: Staged;
-  readonly compared: number;
-  readonly changes: readonly UndoneFile[];
-  readonly notRestored: readonly ExcludedFile[];
-}
-
-/** Compares the saved files with those of the project, in a folder of their own. */
+/** Compares the saved files with those of the project. */
 async function compare<T>(
   context: HandlerContext,
   input: Selection,
-  act: (saved: SavedFiles, compared: Compared) => Promise<Result<T>>,
+  act: (saved: FoundFiles, snapshot: ReadSnapshot, compared: Comparison) => Promise<Result<T>>,
 ): Promise<Result<T>> {
   const found = await findSavedFiles(context, input);
   if (!found.ok) return found;
-  const { facts, write } = found.value;
+  const { facts, files } = found.value;
   const { project } = facts;
   if (!existsSync(project))
     return err({ code: "no_project", message: `${project} does not exist. --into names another folder.` });
   const chosen = pathsIn(project, input.folder, input.files);
   if (!chosen.ok) return chosen;
-  return withScratch(async (scratch) => {
-    context.progress?.("Comparing the files ...");
-    const staged = { folder: join(scratch, "files"), project };
-    const written = withReason(await write(staged.folder));
-    if (!written.ok) return written;
-    const unknown = chosen.value.find((path) => !lstatSync(join(staged.folder, path), { throwIfNoEntry: false }));
-    if (unknown !== undefined)
-      return err({ code: "not_found", message: `${unknown} is not among the saved files. Nothing was restored.` });
-    const { compared, changes, notCompared } = changesOf(staged, chosen.value);
-    return act(found.value, { staged, compared, changes, notRestored: [...written.value.notRestored, ...notCompared] });
+  context.progress?.("Comparing the files ...");
+  const done = await withSaved({ ...files, timeoutMs: filesTimeoutMs }, async (snapshot) => {
+    const compared = await compareSaved(snapshot, project, chosen.value);
+    const [unknown] = compared.unknown;
+    const message = `${unknown} is not among the saved files. Nothing was restored.`;
+    return ok(unknown === undefined ? await act(found.value, snapshot, compared) : fail("not_found", message));
   });
+  return done.ok ? done.value : withReason(done);
 }
 
-function withReason(outcome: RestoreOutcome): RestoreOutcome {
-  if (outcome.ok) return outcome;
-  return err({ code: outcome.error.code, message: `${outcome.error.message}. Nothing was restored.` });
+function withReason<T>(outcome: Result<T>): Result<T> {
+  return outcome.ok ? outcome : fail(outcome.error.code, `${outcome.error.message}. Nothing was restored.`);
 }
 
 const filesTimeoutMs = 600_000;
 
 /** Saved files, of this machine or of another. */
-interface SavedFiles {
+interface FoundFiles {
   readonly facts: Omit<Saved, "notRestored">;
   /** Names the folder of the replaced files. */
   readonly short: string;
-  readonly write: (into: string, signal?: AbortSignal) => Promise<RestoreOutcome>;
+  readonly files: SavedFiles;
 }
 
 /** Files of this machine, else of another one. */
-async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<Result<SavedFiles>> {
+async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<Result<FoundFiles>> {
   const runtime = await context.runtime();
   const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
   if (found.ok) return ok(sourceOf(runtime, found.value));
@@ -180,9 +177,8 @@ function newestOf(runtime: Runtime, where: Parameters<typeof newestSnapshot>[1])
   return runtime.store.read((sql) => newestSnapshot(sql, where), null);
 }
 
-function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): SavedFiles {
+function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): FoundFiles {
   const { env, processes } = runtime;
-  const limits = { env, processes, timeoutMs: filesTimeoutMs };
   return {
     facts: {
       project: row.project,
@@ -193,7 +189,7 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): S
       origin: null,
     },
     short: shortCheckpoint(runtime, row.checkpointId),
-    write: (into, signal) => restoreFiles({ ...limits, repository, commit, into, signal }),
+    files: { env, processes, repository, commit },
   };
 }
 
@@ -217,7 +213,7 @@ function otherText(runtime: Runtime, session: string): string {
     : "";
 }
 
-async function receive({ progress }: HandlerContext, reach: Reach, row: SessionElsewhere): Promise<Result<SavedFiles>> {
+async function receive({ progress }: HandlerContext, reach: Reach, row: SessionElsewhere): Promise<Result<FoundFiles>> {
   const { runtime, here } = reach;
   const { id: session, machine } = row;
   if (here === null || here.project !== row.projectName) {
@@ -234,13 +230,12 @@ async function receive({ progress }: HandlerContext, reach: Reach, row: SessionE
   const { header, bundle } = files.value;
   const { env, processes, paths } = runtime;
   const { commit, needs, checkpoint, leftOut } = header;
-  const clone = { env, processes, snapshots: paths.snapshots, project: here.root, timeoutMs: filesTimeoutMs };
   const short = shortSession(runtime, session);
   const named = { id: session, shortId: short, title: row.title };
   const savedAt = toLocalTime(row, header.at);
   return ok({
     facts: { project: here.root, checkpoint, leftOut, session: named, savedAt, origin: { machine } },
     short,
-    write: (into, signal) => restoreReceived({ ...clone, commit, needs, bundle, into, signal }),
+    files: { env, processes, snapshots: paths.snapshots, project: here.root, commit, needs, bundle },
   });
 }

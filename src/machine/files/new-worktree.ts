@@ -8,7 +8,8 @@ import { identify, mayBeAlive, unknownStart } from "../../platform/processes.ts"
 import { markName, toMark } from "../../platform/run-program.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { removeHalfMade, type WorktreeOutcome } from "../../snapshots/worktrees.ts";
+import type { RestoreResult } from "../../snapshots/restore-files.ts";
+import { removeHalfMade } from "../../snapshots/worktrees.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 
 export interface WrittenFiles {
@@ -51,7 +52,7 @@ type Site = Pick<Runtime, "paths" | "env" | "processes">;
 export async function inNewWorktree(
   site: Site,
   files: NewFiles,
-  make: (folder: string, branch: string, env: NodeJS.ProcessEnv) => Promise<WorktreeOutcome>,
+  make: (folder: string, branch: string, env: NodeJS.ProcessEnv) => Promise<Result<RestoreResult>>,
 ): Promise<Result<WrittenFiles>> {
   const { paths, env, processes } = site;
   const { name, of, project, head } = files;

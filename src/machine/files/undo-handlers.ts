@@ -7,7 +7,7 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isChosen, toFileChange } from "../../snapshots/compare-files.ts";
+import { isChosen, toFileChange } from "../../snapshots/file-changes.ts";
 import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
 import type { FileEntry } from "../../snapshots/file-entry.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";

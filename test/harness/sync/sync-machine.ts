@@ -30,7 +30,7 @@ import {
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
-import { restoreReceived } from "#src/snapshots/restore-files.ts";
+import { restoreFiles } from "#src/snapshots/restore-files.ts";
 import { fetchFiles, type RemoteFiles } from "#src/machine/sharing/sealed-records.ts";
 import { type PullDeps, pull } from "#src/machine/sharing/pull.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
@@ -265,7 +265,7 @@ export async function notReceived(machine: SyncMachine, row = rowIn(machine)): P
 export async function restored({ two, clone }: Two, { header, bundle }: RemoteFiles): Promise<Record<string, string>> {
   const into = join(temporaryFolder(), "restored");
   const { snapshots } = two.runtime.paths;
-  given(await restoreReceived({ ...HOST, ...LIMITS, ...header, project: clone, snapshots, bundle, into }));
+  given(await restoreFiles({ ...HOST, ...LIMITS, ...header, project: clone, snapshots, bundle, into }));
   return contents(into);
 }
 

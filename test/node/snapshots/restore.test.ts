@@ -8,10 +8,10 @@ import { expect, it } from "vitest";
 import { displayPath } from "#src/snapshots/git.ts";
 import { makeBundle, type BundleResult } from "#src/snapshots/make-bundle.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
-import { restoreFiles, restoreReceived, type RestoreOutcome } from "#src/snapshots/restore-files.ts";
-import { type RestoreReceivedInput, type RestoreResult } from "#src/snapshots/restore-files.ts";
+import { restoreFiles, type RestoreResult } from "#src/snapshots/restore-files.ts";
+import type { Result } from "#src/shared/result.ts";
 import { undoFiles, writePlanned, type UndoInput, type WrittenFiles } from "#src/snapshots/undo-files.ts";
-import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
+import { restoreWorktree } from "#src/snapshots/worktrees.ts";
 import { commitAll, contents, edit, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
 import { makeProject, noise, purge, snapshotOf, T0, taken, temporaryFolder } from "#harness/machine/git-project.ts";
 import { withGit, write, type Edit, type GitProject } from "#harness/machine/git-project.ts";
@@ -74,7 +74,11 @@ function placeOf({ root }: GitProject, name: string) {
   return { folder: join(root, "work", name, "project"), branch: `shim/${name}` };
 }
 
-function fork(from: GitProject, { repository, commit, head }: DoneSnapshot, name = "fork-1"): Promise<WorktreeOutcome> {
+function fork(
+  from: GitProject,
+  { repository, commit, head }: DoneSnapshot,
+  name = "fork-1",
+): Promise<Result<RestoreResult>> {
   mkdirSync(join(from.root, "work", name), { recursive: true });
   const place = placeOf(from, name);
   return restoreWorktree({ ...HOST, timeoutMs, project: from.project, repository, commit, head, ...place });
@@ -215,14 +219,14 @@ function received(
   here: GitProject,
   snapshot: DoneSnapshot,
   { bytes, needs }: Pick<Made, "bytes" | "needs">,
-  into: RestoreReceivedInput["into"] = join(here.root, "restored"),
-): Promise<RestoreOutcome> {
+  into: string = join(here.root, "restored"),
+): Promise<Result<RestoreResult>> {
   const { project, snapshots } = here;
   const { commit } = snapshot;
-  return restoreReceived({ ...HOST, project, snapshots, commit, bundle: bytes, needs, into, timeoutMs: 60_000 });
+  return restoreFiles({ ...HOST, project, snapshots, commit, bundle: bytes, needs, into, timeoutMs: 60_000 });
 }
 
-function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
+function refusalOf(outcome: Result<RestoreResult>): { code: string; message: string } {
   if (outcome.ok) throw new Error("it was restored");
   return outcome.error;
 }

@@ -8,8 +8,8 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { codeOf } from "../../../shared/error.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
-import { restoreReceived } from "../../../snapshots/restore-files.ts";
-import { restoreReceivedWorktree } from "../../../snapshots/worktrees.ts";
+import { restoreFiles } from "../../../snapshots/restore-files.ts";
+import { restoreWorktree } from "../../../snapshots/worktrees.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
@@ -288,9 +288,9 @@ async function writeGivenFiles(
   const limits = { timeoutMs: filesTimeoutMs };
   const written = await (into === undefined
     ? inNewWorktree(runtime, { name: `take-${id.slice(0, 8)}`, of, project, head }, (target, branch, marked) =>
-        restoreReceivedWorktree({ ...received, ...limits, env: marked, head, folder: target, branch }),
+        restoreWorktree({ ...received, ...limits, env: marked, head, folder: target, branch }),
       )
-    : copyInto(into, () => restoreReceived({ ...received, ...limits, into })));
+    : copyInto(into, () => restoreFiles({ ...received, ...limits, into })));
   if (!written.ok) {
     const { code, message } = written.error;
     const hint = code === "not_a_work_tree" ? `: run this in a clone of the project${nameOf(session.project)}` : "";
@@ -299,10 +299,7 @@ async function writeGivenFiles(
   return ok({ files: written.value, adopted: adoptedIn(written.value.folder) });
 }
 
-async function copyInto(
-  into: string,
-  restore: () => ReturnType<typeof restoreReceived>,
-): Promise<Result<WrittenFiles>> {
+async function copyInto(into: string, restore: () => ReturnType<typeof restoreFiles>): Promise<Result<WrittenFiles>> {
   const restored = await restore();
   if (!restored.ok) return restored;
   return ok({ folder: realpathSync(into), branch: null, notRestored: restored.value.notRestored });
