@@ -1,4 +1,4 @@
-import { isBadInput, isRefusal, statusOf, type Failure } from "../contract/errors.ts";
+import { isBadInput, statusOf, type Failure } from "../contract/errors.ts";
 import { age, oneLine } from "../shared/format.ts";
 import { err, fail } from "../shared/result.ts";
 
@@ -47,7 +47,6 @@ export const exitCodes = {
   wrongUsage: 2,
   notFound: 3,
   incomplete: 4,
-  leaseLost: 76,
   unusableNode: 78,
   interrupted: 130,
 } as const;
@@ -76,9 +75,7 @@ export function exitOf(failure: Failure): ExitCode {
   const { code } = failure;
   if (isBadInput(failure) || code === "ambiguous") return exitCodes.wrongUsage;
   if (code === "interrupted" || code === "stopped") return exitCodes.interrupted;
-  if (code === "lease_lost") return exitCodes.leaseLost;
-  const isUnknown = isRefusal(failure) && statusOf(code) === 404 && code !== "unknown_operation";
-  return isUnknown || code === "not_found" ? exitCodes.notFound : exitCodes.failed;
+  return statusOf(code) === 404 ? exitCodes.notFound : exitCodes.failed;
 }
 
 export type Failed = ReturnType<typeof fail>;

@@ -28,8 +28,10 @@ import { table } from "./table.ts";
 
 export type CommandResult = Result<Answer>;
 
+/** Options of every command, and of each that asks before it changes something. */
 export interface CommonOptions {
   readonly json?: boolean;
+  readonly yes?: boolean;
 }
 
 const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor"]);

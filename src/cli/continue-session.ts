@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import * as z from "zod";
 import { supportedClients } from "../clients/adapters.ts";
 import { offeredText } from "../contract/chat-state.ts";
 import type { LostPart, Native, Candidate, Plan, Start } from "../contract/machine/recovery.ts";
@@ -10,12 +11,14 @@ import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 
 /** Clients that a command line can start. */
 export const startable = supportedClients.map(({ name }) => name);
+/** The option `--in <client>`. */
+export const StartableClient = z.enum(startable).optional().meta({ word: "client" });
 
 interface ContinueOptions extends CommonOptions {
   /** Only prints the brief. */
-  readonly print?: boolean;
+  readonly print?: boolean | undefined;
   /** Client of a new chat. */
-  readonly in?: string;
+  readonly in?: string | undefined;
   /** A new chat with the brief begins, also where the client can continue the old one. */
   readonly isNew?: boolean;
   /** Called where the client could not continue the session; null: the failure stands. */

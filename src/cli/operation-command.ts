@@ -1,294 +1,214 @@
-import { resolve } from "node:path";
-import { Argument, type Command, InvalidArgumentError, Option } from "commander";
-import type * as z from "zod";
-import type { Form } from "../contract/machine/operation.ts";
-import {
-  type MachineInput,
-  type MachineOperationName,
-  type MachineOutput,
-  machineOperations,
-} from "../contract/machine/operations.ts";
+import { Option, type Command } from "commander";
+import * as z from "zod";
+import { isMachineOperation, type MachineOperationName, machineOperations } from "../contract/machine/operations.ts";
+import { type CallName, itemFields, operations, type PagedOperation } from "../contract/operations.ts";
+import type { Workspace } from "../machine/sharing/operations/workspace.ts";
 import { shellWord } from "../platform/shim-command.ts";
-import { messageOf } from "../shared/error.ts";
-import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
-import { formatIssues } from "../shared/check-input.ts";
-import { ok, type Result } from "../shared/result.ts";
-import { type ExitCode, exitCodes, wrongUsage, wrongWords } from "./answer.ts";
-import { type View } from "./view.ts";
-import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
-import { durationText, parseDuration, parseTime } from "./option-values.ts";
+import { badInputText, findBadInput, formatIssues } from "../shared/check-input.ts";
+import { isRecord } from "../shared/json-fields.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { type ExitCode, exitCodes, type Failed, type Shown, textOf, wrongUsage } from "./answer.ts";
+import { type Cli, type CommandResult, type CommonOptions, limitOption, requireYes } from "./cli.ts";
+import { declareCommand, type Given } from "./declared-command.ts";
 
-export interface OperationCommand<Name extends MachineOperationName> {
-  readonly operation: Name;
-  /** Fields that are arguments, in this order; the others are options. */
-  readonly args?: readonly (keyof MachineInput<Name> & string)[];
-  /** A field that takes all words after them; a text gets them joined by blanks. */
-  readonly rest?: keyof MachineInput<Name> & string;
-  /** Values of fields that the command line does not offer. */
-  readonly fixed?: Partial<MachineInput<Name>>;
-  /** Instead of the operation's own. */
-  readonly example?: Given;
-  readonly view: View<MachineOutput<Name>, MachineInput<Name>>;
-  /** True: the text quotes stored content, whose commands are not rewritten. */
-  readonly isVerbatim?: boolean;
-  /** Asked first; absent: the summary if it is destructive. */
-  readonly question?: string;
-  /** A refusal, or the question that only the input decides. */
-  readonly before?: (input: MachineInput<Name>, cli: Cli, options: Given) => Promise<Result<string | null>>;
-  /** Exit code of an answer; default: 0. */
-  readonly exitOf?: (output: MachineOutput<Name>) => ExitCode;
-  /** Work besides, such as a warning. */
-  readonly after?: (output: MachineOutput<Name>) => Promise<void>;
+const declarations = { ...operations, ...machineOperations };
+type Declarations = typeof declarations;
+type Name = CallName | MachineOperationName;
+type Input<One extends Name> = z.input<Declarations[One]["input"]>;
+type Output<One extends Name> = z.output<Declarations[One]["output"]>;
+
+export interface Work<One extends Name> {
+  readonly cli: Cli;
+  /** The workspace of the operation; null: it is one of the machine. */
+  readonly link: One extends CallName ? Workspace : null;
+  readonly input: Input<One>;
+  /** Does the operation, with some fields changed; a list is read to its end or its limit. */
+  readonly call: (changed?: Partial<Input<One>>) => Promise<Result<Output<One>>>;
+  /** Values of the command's own options. */
+  readonly options: Given;
+  /** Short id and title of a chat, where the command is labelled. */
+  readonly label: (chat: string) => string;
 }
 
-/** Defines a command with the help, arguments, options and JSON of an operation. */
-export function defineOperation<Name extends MachineOperationName>(
+interface Words {
+  /** Fields that are arguments, in this order; the others are options. */
+  readonly args?: readonly string[];
+  /** A field that takes all words after them; a text gets them joined by blanks. */
+  readonly rest?: string;
+  /** Its fields instead of the operation's own example. */
+  readonly example?: Given;
+  /** Options besides those of the input. */
+  readonly own?: readonly Option[];
+}
+
+interface OperationCommand<One extends Name, Data> extends Words {
+  readonly operation: One;
+  /** Fields of the command, where the operation nests them; `read` makes its input of them. */
+  readonly fields?: z.ZodObject;
+  readonly read?: (typed: Given, cli: Cli, options: Given) => Promise<Result<Omit<Input<One>, "self">>>;
+  /** Fields that the command line does not offer, besides those of every write. */
+  readonly hidden?: readonly (keyof Input<One> & string)[];
+  /** Instead of the operation's own. */
+  readonly summary?: string;
+  /** Values of hidden fields. */
+  readonly fixed?: Partial<Input<One>>;
+  /** Most items of a list without `--limit`; absent: all. */
+  readonly usualLimit?: number;
+  /** True: the view names chats. */
+  readonly isLabelled?: boolean;
+  /**
+   * Asked first. Absent: the summary, if it takes something away; false: the words say it. A
+   * question that only the input decides may also be a refusal, or none.
+   */
+  readonly question?: string | false | ((input: Input<One>) => Promise<Result<string | null>>);
+  /** Work instead of the one call. */
+  readonly run?: (work: Work<One>) => Promise<Result<Data>>;
+  /** Why an answer is a failure of the command; null: it is none. */
+  readonly refuse?: (data: Data, input: Input<One>) => Failed | null;
+  readonly view: (data: Data, cli: Cli, work: Work<One>) => Shown | Promise<Shown>;
+  /** True: the text quotes stored content, whose commands are not rewritten. */
+  readonly isVerbatim?: boolean;
+  /** Exit code of an answer; default: 0. */
+  readonly exitOf?: (data: Data) => ExitCode;
+}
+
+interface Program<Schema extends z.ZodObject> extends Words {
+  /** Absent: it takes nothing. */
+  readonly input?: Schema;
+  readonly summary: string;
+  /** True: it asks before it changes something. */
+  readonly asks?: boolean;
+  readonly run: (input: z.output<Schema>, options: Given & CommonOptions) => CommandResult | Promise<CommandResult>;
+}
+
+const hiddenAlways = ["self", "requestId", "by", "guard", "limit", "cursor"];
+
+/**
+ * Defines a command by its declaration: a view of an operation of the machine or the workspace, or
+ * a program of its own.
+ */
+export function define<One extends Name>(
   cli: Cli,
   parent: Command,
   name: string,
-  declared: OperationCommand<Name>,
-): Command {
-  const { operation, args, rest, fixed = {}, question } = declared;
-  const { input, summary, effect, example: usual } = machineOperations[operation];
-  const example = declared.example ?? usual;
-  const words = {
-    args,
-    rest,
-    example,
-    hidden: Object.keys(fixed),
-    asks: effect === "destructive" || question !== undefined,
-  };
-  return declareCommand(cli, parent.command(name), { input, summary, ...words }, (given, options) =>
-    runOperation(cli, declared, { ...given, ...fixed } as MachineInput<Name>, options),
-  );
-}
-
-/** The operation itself checks what a command line has given. */
-async function runOperation<Name extends MachineOperationName>(
+  details: OperationCommand<One, Output<One>> & { readonly run?: undefined },
+): Command;
+export function define<One extends Name, Data>(
   cli: Cli,
-  { operation, view, isVerbatim, question, before, exitOf, after }: OperationCommand<Name>,
-  input: MachineInput<Name>,
-  options: Given & AskedOptions,
-): Promise<CommandResult> {
-  const { effect, summary } = machineOperations[operation];
-  const usual = question ?? (effect === "destructive" ? summary : null);
-  const asked = before ? await before(input, cli, options) : ok(usual);
-  if (!asked.ok) return asked;
-  const refused = asked.value === null ? null : await requireYes(cli, asked.value, options);
-  if (refused) return refused;
-  const answer = await cli.call(operation, input);
-  if (!answer.ok) return answer;
-  await after?.(answer.value);
-  const text = options.json === true ? "" : view(answer.value, cli, input);
-  const exit = exitOf?.(answer.value) ?? exitCodes.ok;
-  return ok({ data: answer.value, text, exit, isVerbatim: isVerbatim === true });
+  parent: Command,
+  name: string,
+  details: OperationCommand<One, Data> & Required<Pick<OperationCommand<One, Data>, "run">>,
+): Command;
+export function define<Schema extends z.ZodObject>(
+  cli: Cli,
+  parent: Command,
+  name: string,
+  details: Program<Schema>,
+): Command;
+export function define(cli: Cli, parent: Command, name: string, declared: unknown): Command {
+  const command = parent.command(name);
+  const details = declared as OperationCommand<Name, unknown> | Program<z.ZodObject>;
+  if ("operation" in details) return defineOperation(cli, command, details);
+  const { input = z.strictObject({}) } = details;
+  return declareCommand(cli, command, { ...details, input }, (given, options) => {
+    const checked = input.safeParse(given);
+    return checked.success ? details.run(checked.data, options) : wrongUsage(`${formatIssues(checked.error)}.`);
+  });
 }
 
-export type Given = Readonly<Record<string, unknown>>;
-
-interface DeclaredCommand<Input extends z.ZodObject = z.ZodObject> {
-  readonly input: Input;
-  readonly summary: string;
-  /** Input that its help shows as it is typed. */
-  readonly example?: Given | undefined;
-  readonly args?: readonly string[] | undefined;
-  readonly rest?: string | undefined;
-  /** Fields that the command line does not offer. */
-  readonly hidden?: readonly string[];
-  /** Options besides those of the input. */
-  readonly own?: readonly Option[];
-  /** True: it asks before it changes something. */
-  readonly asks?: boolean;
-}
-
-/**
- * Gives a command the help, arguments and options of a declaration.
- *
- * @param run gets the typed words as the declared input, which is not checked yet
- */
-export function declareCommand(
+function defineOperation<One extends Name>(
   cli: Cli,
   command: Command,
-  { input, summary, example = {}, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
-  run: (given: Given, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
+  details: OperationCommand<One, unknown>,
 ): Command {
-  const inputs = inputFields(input);
-  const words = rest === undefined ? args : [...args, rest];
-  // A summary is a sentence, a description of a command none.
-  command.description(`${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`);
-  for (const field of args) command.addArgument(argumentOf(cli, field, inputs[field]));
-  if (rest !== undefined) command.argument(inputs[rest]?.isRequired ? `<${rest}...>` : `[${rest}...]`);
-  const others = Object.entries(inputs).filter(([field]) => ![...words, ...hidden].includes(field));
-  const fields = others.map(([field, schema]) => {
-    const option = optionOf(cli, field, schema).makeOptionMandatory(schema.isRequired);
-    command.addOption(option);
-    return { field, flag: option.long ?? field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
-  });
-  if (asks) command.option("-y, --yes", "do not ask");
-  for (const option of own) command.addOption(option);
-  const flags = new Map(fields.map(({ field, flag }) => [field, flag]));
-  const body = async (options: AskedOptions & Given, ...values: unknown[]): Promise<CommandResult> => {
-    const all = [
-      ...fields.map(({ field, name, isParsed }) => ({ field, isParsed, value: options[name] })),
-      ...words.map((field, at) => ({ field, isParsed: false, value: joined(values[at], inputs[field]) })),
-    ];
-    const given = toInput(input, all);
-    const problem = wrongFields(input, given, (field) => flags.get(field) ?? field);
-    return problem === null ? run(given, options) : wrongWords(problem);
-  };
-  const positional = words.flatMap((field) => (field in example ? [exampleText(inputs[field], example[field])] : []));
-  const optional = fields.flatMap(({ field, flag }) => exampleOption(flag, inputs[field], example[field]));
-  return cli.define(command, [...positional, ...optional].join(" "), body);
-}
-
-/** Faults of the typed values, each named as it is typed; null: none. */
-function wrongFields({ shape }: z.ZodObject, given: Given, nameOf: (field: string) => string): string | null {
-  const wrong = Object.entries(given).flatMap(([field, value]) => {
-    const checked = shape[field]?.safeParse(value);
-    return checked === undefined || checked.success ? [] : [`${nameOf(field)}: ${formatIssues(checked.error)}.`];
-  });
-  return wrong.length === 0 ? null : wrong.join("\n");
-}
-
-/** A value of an example as it is typed. */
-function exampleText(field: InputField | undefined, value: unknown): string {
-  if (Array.isArray(value)) return value.map((one) => exampleText(field?.items, one)).join(" ");
-  const form = field && formOf(field);
-  if (typeof value === "number" && form === "duration") return durationText(value);
-  if (typeof value === "number" && form === "moment") return new Date(value).toISOString();
-  return shellWord(typeof value === "string" ? value : JSON.stringify(value));
-}
-
-function exampleOption(flag: string, field: InputField | undefined, value: unknown): string[] {
-  if (value === undefined || value === field?.default) return [];
-  if (typeof value === "boolean") return [flag];
-  const isJson = field !== undefined && field.type === undefined && field.anyOf === undefined;
-  return [`${flag} ${exampleText(field, isJson ? JSON.stringify(value) : value)}`];
-}
-
-/** The words of a field that takes all. */
-function joined(value: unknown, field?: InputField): unknown {
-  return Array.isArray(value) && field?.type !== "array" ? value.join(" ") : value;
-}
-
-interface Typed {
-  readonly field: string;
-  readonly value: unknown;
-  /** By its option. */
-  readonly isParsed: boolean;
-}
-
-/** Words of a command line as values. */
-function toInput(schema: z.ZodObject, all: readonly Typed[]): Given {
-  const texts = all.flatMap(({ field, value, isParsed }): (readonly [string, string])[] =>
-    typeof value === "string" && !isParsed ? [[field, value]] : [],
-  );
-  const known = all.filter(({ value }) => value !== undefined).map(({ field, value }) => [field, value] as const);
-  return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
-}
-
-/** Gives a command that is a program the arguments and options of its input, which is checked. */
-export function defineProgram<Input extends z.ZodObject>(
-  cli: Cli,
-  command: Command,
-  declared: DeclaredCommand<Input>,
-  run: (input: z.output<Input>, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
-): Command {
-  return declareCommand(cli, command, declared, (given, options) => {
-    const checked = declared.input.safeParse(given);
-    return checked.success ? run(checked.data, options) : wrongUsage(`${formatIssues(checked.error)}.`);
-  });
-}
-
-export interface AskedOptions extends CommonOptions {
-  readonly yes?: boolean;
-}
-
-function argumentOf(cli: Cli, field: string, schema: InputField | undefined): Argument {
-  const form = schema && formOf(schema);
-  const name = form === undefined ? field : placeholders[form];
-  const argument = new Argument(schema?.isRequired ? `<${name}>` : `[${name}]`);
-  if (schema?.enum) return argument.choices(schema.enum);
-  return form === undefined ? argument : argument.argParser((text) => parse(cli, form, text));
-}
-
-function formOf({ meta }: InputField): Form | undefined {
-  return meta["form"] as Form | undefined;
-}
-
-function optionOf(cli: Cli, field: string, schema: InputField): Option {
-  const { type, enum: choices, default: usual, description } = schema;
-  const form = formOf(schema);
-  const flag = flagOf(form === "duration" ? field.replace(/Ms$/, "") : field);
-  // An option switches off a thing that holds without it.
-  if (type === "boolean") return new Option(usual === true ? flag.replace("--", "--no-") : flag, description);
-  if (type === "array") return listOption(field, schema);
-  // A default of commander would hide what is given to a subcommand with the same option.
-  const words = [
-    description ?? [],
-    usual === undefined || usual === null ? [] : `(default: ${defaultText(usual, form)})`,
+  const { operation, fields, hidden = [], fixed = {}, own = [], usualLimit, question } = details;
+  const { input, summary, example, isDestructive = false } = declarations[operation];
+  const isOfWorkspace = !isMachineOperation(operation);
+  const asks = question !== false && (isDestructive || question !== undefined);
+  const paging = [
+    limitOption(usualLimit ?? "all"),
+    new Option("--cursor <cursor>", "start after the page that returned this cursor"),
   ];
-  const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, words.flat().join(" "));
-  if (choices) return option.choices(choices);
-  if (type === undefined && schema.anyOf === undefined) return option.argParser(parseJson);
-  return form === undefined ? option : option.argParser((text) => parse(cli, form, text));
+  const hiddenFields = [...(isOfWorkspace ? hiddenAlways : []), ...hidden, ...Object.keys(fixed)];
+  const declared = {
+    input: fields ?? input,
+    summary: details.summary ?? summary,
+    example: details.example ?? example,
+    args: details.args,
+    rest: details.rest,
+    hidden: fields ? hidden : hiddenFields,
+    own: isPaged(operation) ? [...paging, ...own] : own,
+    asks,
+  };
+  return declareCommand(cli, command, declared, async (typed, options) => {
+    const given = { ...typed, ...fixed };
+    const made = details.read ? await details.read(given, cli, options) : ok(given);
+    if (!made.ok) return made;
+    const typedInput = made.value as Input<One>;
+    const wrong = isOfWorkspace ? findBadInput(operation, typedInput) : null;
+    if (wrong) return err({ code: wrong.code, message: badInputText(wrong.message) });
+    const asked = typeof question === "function" ? await question(typedInput) : ok(asks ? question || summary : null);
+    if (!asked.ok) return asked;
+    const refused = asked.value === null ? null : await requireYes(cli, asked.value, options);
+    if (refused) return refused;
+    if (!isOfWorkspace) return work(cli, null, details, { typed: typedInput, options });
+    return cli.withWorkspace((link) => work(cli, link, details, { typed: typedInput, options }));
+  });
 }
 
-function defaultText(usual: unknown, form: Form | undefined): string {
-  if (form === "duration" && typeof usual === "number") return durationText(usual);
-  return JSON.stringify(usual).replaceAll('"', "");
+async function work<One extends Name>(
+  cli: Cli,
+  link: Workspace | null,
+  details: OperationCommand<One, unknown>,
+  { typed, options }: { readonly typed: Input<One>; readonly options: Given },
+): Promise<CommandResult> {
+  const { operation, usualLimit, isLabelled, run } = details;
+  const self = link && "self" in declarations[operation].input.shape ? await link.self() : null;
+  if (self?.ok === false) return self;
+  const input: Input<One> = self ? { self: self.value, ...typed } : typed;
+  const call = (changed?: Partial<Input<One>>): Promise<Result<unknown>> => {
+    const whole = { ...input, ...changed } as never;
+    if (link === null) return cli.call(operation as MachineOperationName, whole);
+    const { limit: max = usualLimit, cursor } = options as { readonly limit?: number; readonly cursor?: string };
+    if (isPaged(operation)) return link.list<PagedOperation>(operation, whole, omitUndefined({ max, cursor }));
+    return link.call<CallName>(operation as CallName, whole);
+  };
+  const label = isLabelled ? await chatLabels(cli) : (chat: string) => chat;
+  const context = { cli, link, input, call, options, label } as Work<One>;
+  const done = run ? await run(context) : await call();
+  if (!done.ok) return done;
+  return details.refuse?.(done.value, input) ?? answer(done.value, details, context);
 }
 
-function flagOf(name: string): string {
-  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+async function answer<One extends Name>(
+  data: unknown,
+  { operation, view, exitOf, isVerbatim = false }: OperationCommand<One, unknown>,
+  context: Work<One>,
+): Promise<CommandResult> {
+  const text = textOf(await view(data, context.cli, context));
+  // How to go on behind a page.
+  const cursor = isPaged(operation) && isRecord(data) ? data["cursor"] : null;
+  const more = typeof cursor === "string" ? `There are more: --cursor ${shellWord(cursor)}\n` : "";
+  return ok({ data, text: text + more, exit: exitOf?.(data) ?? exitCodes.ok, isVerbatim });
 }
 
-/** Named by one item, since it can be repeated. */
-function listOption(field: string, { items, description }: InputField): Option {
-  const name = field.replace(/ies$/, "y").replace(/s$/, "");
-  const option = new Option(`${flagOf(name)} <${field}...>`, description);
-  return option.argParser((text, before: readonly unknown[] | undefined) => [
-    ...(before ?? []),
-    items?.type === "integer" ? parseNumber(text) : text,
-  ]);
+function isPaged(name: Name): name is PagedOperation {
+  return Object.hasOwn(itemFields, name);
 }
 
-function parseNumber(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("It must be a number.");
+/** @returns short id and title of a chat; the whole id of one that is not known any more */
+export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
+  const listed = await cli.call("team.chats", { all: true });
+  const known = new Map(listed.ok ? listed.value.chats.map((one) => [one.chat, one]) : []);
+  return (id) => {
+    const chat = known.get(id);
+    return chat ? `${chat.shortId} ${chat.title ?? chat.client}` : id;
+  };
 }
 
-/** A text without quotes is none: it may be JSON with a mistake. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new InvalidArgumentError(`It is not JSON: ${messageOf(error)}.`);
-  }
+/** @param text beginning of its id or title */
+export async function findChat(cli: Cli, text: string): Promise<Result<string>> {
+  const found = await cli.call("team.find-chat", { chat: text });
+  return found.ok ? ok(found.value.chat) : found;
 }
-
-const placeholders: Readonly<Record<Form, string>> = {
-  moment: "time",
-  duration: "duration",
-  folder: "folder",
-  file: "file",
-  "session-or-project": "session-or-project",
-};
-
-function parse(cli: Cli, form: Form, text: string): number | string {
-  if (form === "session-or-project") return /[\\/]|^[.~]/.test(text) ? resolve(cli.io.cwd, text) : text;
-  if (form === "folder" || form === "file") return resolve(cli.io.cwd, text);
-  const value = parsers[form](text, cli.io.now());
-  if (value === null) throw new InvalidArgumentError(advice[form]);
-  return value;
-}
-
-const parsers: Readonly<Record<"moment" | "duration", (text: string, now: number) => number | null>> = {
-  moment: parseTime,
-  duration: parseDuration,
-};
-
-const advice: Readonly<Record<"moment" | "duration", string>> = {
-  moment: "Give a duration (2d, 3h, 15m) or a date (2026-11-20, 2026-11-20T08:00).",
-  duration: "Give a duration such as 30m, 2h or 1d.",
-};

@@ -1,5 +1,5 @@
-import type { Command } from "commander";
-import type { ZodObject } from "zod";
+import { type Command, Option } from "commander";
+import * as z from "zod";
 import {
   type MachineOperationName,
   isMachineOperation,
@@ -13,14 +13,10 @@ import { isRecord } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { fromTexts } from "../../shared/input-fields.ts";
 import { type Answer, exitCodes, notFound, wrongUsage, exitOf } from "../answer.ts";
-import { type Cli, type CommonOptions, requireYes } from "../cli.ts";
+import { type Cli, requireYes } from "../cli.ts";
+import { define } from "../operation-command.ts";
 import { readJson } from "../option-values.ts";
 import { shellWord } from "../../platform/shim-command.ts";
-
-interface CallOptions extends CommonOptions {
-  readonly input?: string;
-  readonly yes?: boolean;
-}
 
 type Input = Readonly<Record<string, unknown>>;
 
@@ -28,27 +24,28 @@ type Callable = CallName | MachineOperationName;
 
 /** Every operation of the workspace and of this machine by its declaration. */
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("call [operation] [fields...]")
-    .description("any operation of the workspace or this machine, with name=value fields; without one, their list")
-    .option("--input <file>", "the input as JSON; - reads the standard input")
-    .option("-y, --yes", "do not ask before an operation that takes something away");
-  cli.define(
-    command,
-    "tasks.list state=queued",
-    async (options: CallOptions, name?: string, fields: readonly string[] = []) => {
+  define(cli, program, "call", {
+    input: z.strictObject({
+      operation: z.string().optional(),
+      fields: z.array(z.string()).default([]),
+      input: z.string().optional().meta({ word: "file", description: "the input as JSON; - reads the standard input" }),
+    }),
+    summary: "Any operation of the workspace or this machine, with name=value fields; without one, their list.",
+    example: { operation: "tasks.list", fields: ["state=queued"] },
+    args: ["operation"],
+    rest: "fields",
+    own: [new Option("-y, --yes", "do not ask before an operation that takes something away")],
+    run: async ({ operation: name, fields, input: file }, options) => {
       if (name === undefined) return ok(list(cli));
       if (!isCallable(name)) {
         const close = callable.filter((one) => isClose(name, one));
         const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
         return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
       }
-      const input = await inputOf(cli, name, fields, options);
+      const input = await inputOf(cli, name, fields, file);
       if (!input.ok) return input;
       const { isDestructive, summary } = declarations[name];
-      const refused = isDestructive
-        ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true })
-        : null;
+      const refused = isDestructive ? await requireYes(cli, `${name}: ${summary}`, options) : null;
       if (refused) return refused;
       const answer = isMachineOperation(name)
         ? await cli.call(name, input.value)
@@ -57,7 +54,7 @@ export function addCommand(program: Command, cli: Cli): void {
       const isMisused = exitOf(answer.error) === exitCodes.wrongUsage;
       return isMisused ? err({ ...answer.error, message: `${answer.error.message} ${exampleOf(name)}` }) : answer;
     },
-  );
+  });
 }
 
 function isCallable(name: string): name is Callable {
@@ -86,14 +83,14 @@ async function inputOf(
   cli: Cli,
   name: Callable,
   fields: readonly string[],
-  { input: file }: CallOptions,
+  file: string | undefined,
 ): Promise<Result<Input>> {
   const bare = fields.find((field) => !/^\w+=/.test(field));
   if (bare !== undefined) return wrongUsage(`"${bare.slice(0, 60)}" is no field name=value. ${exampleOf(name)}`);
   const names = fields.map((field) => field.slice(0, field.indexOf("=")));
   const twice = names.find((field, at) => names.indexOf(field) !== at);
   if (twice !== undefined) return wrongUsage(`${twice} is given twice.`);
-  const { shape }: ZodObject = declarations[name].input;
+  const { shape }: z.ZodObject = declarations[name].input;
   const secret = names.find((field) => shape[field]?.meta()?.["isSecret"] === true);
   if (secret !== undefined)
     return wrongUsage(`${secret} is a secret, and arguments are visible to others: give it with --input.`);

@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import * as z from "zod";
 import { toolNames, Baseline, toBaseline } from "../../code/analysis/finding.ts";
 import { toMarkdown, toSarif, toText, type Report } from "../../code/analysis/report.ts";
-import { Duration, File, Folder } from "../../contract/machine/operation.ts";
+import { Duration, File, Folder, flag } from "../../contract/machine/operation.ts";
 import { isFolder } from "../../platform/paths.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { pluralize } from "../../shared/format.ts";
@@ -15,7 +15,7 @@ import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
 import { exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
-import { defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";
 
 const defaultBaseline = "analysis-baseline.json";
@@ -24,10 +24,7 @@ const AnalyzeInput = z.strictObject({
   folder: Folder.optional(),
   since: z.string().optional().describe("only what this commit does not have is new"),
   baseline: File.optional().describe("only what this file does not have is new"),
-  writeBaseline: z
-    .boolean()
-    .default(false)
-    .describe(`write all findings to the baseline (default: ${defaultBaseline} in the folder)`),
+  writeBaseline: flag(`write all findings to the baseline (default: ${defaultBaseline} in the folder)`),
   format: z.enum(["text", "json", "sarif", "markdown"]).default("text").describe("of the report"),
   only: z
     .string()
@@ -35,20 +32,20 @@ const AnalyzeInput = z.strictObject({
     .pipe(z.array(z.enum(toolNames)))
     .optional()
     .describe(`some of ${toolNames.join(", ")}`),
-  trust: z.boolean().default(false).describe("also run tools that run the project's code, this time"),
+  trust: flag("also run tools that run the project's code, this time"),
   timeLimitMs: Duration.min(1_000).max(86_400_000).optional().describe("of each tool (default: 5m)"),
 });
 type AnalyzeInput = z.infer<typeof AnalyzeInput>;
 
 export function addCommand(program: Command, cli: Cli): void {
   const code = addGroup(program, "code", "analyze and change a project's code");
-  const analysis = {
+  define(cli, code, "analyze", {
     input: AnalyzeInput,
     summary: "What the project's own tools find: types, lint, complexity, duplicates, dead code.",
     args: ["folder"],
-  };
-  defineProgram(cli, code.command("analyze"), analysis, (input, { json }) => runAnalysis(cli, input, json === true));
-  const transformation = {
+    run: (input, { json }) => runAnalysis(cli, input, json === true),
+  });
+  define(cli, code, "transform", {
     input: TransformInput,
     summary:
       "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.",
@@ -56,8 +53,8 @@ export function addCommand(program: Command, cli: Cli): void {
     args: ["what"],
     rest: "paths",
     own: [new Option("--no-tests", "with --branch: run no tests")],
-  };
-  defineProgram(cli, code.command("transform"), transformation, (input) => transform(cli, input));
+    run: (input) => transform(cli, input),
+  });
   addEvolve(code, cli);
 }
 

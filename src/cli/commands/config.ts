@@ -1,32 +1,34 @@
 import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = defineOperation(cli, program, "config", {
+  const command = define(cli, program, "config", {
     operation: "config.show",
     view: ({ config }) => [JSON.stringify(config, null, 2)],
   });
-  defineOperation(cli, command, "get", {
+  define(cli, command, "get", {
     operation: "config.get",
     args: ["key"],
     view: ({ value }) => [typeof value === "string" ? value : JSON.stringify(value, null, 2)],
   });
-  defineOperation(cli, command, "set", {
+  define(cli, command, "set", {
     operation: "config.set",
     args: ["key", "value"],
-    view: changedLines,
-    after: async ({ key }) => {
-      if (!key.startsWith("notify")) return;
-      const answer = await cli.call("checks.run", { group: "notifications" });
-      for (const { state, text, fix } of answer.ok ? answer.value.checks : [])
+    view: async (changed) => {
+      const isNotify = changed.key.startsWith("notify");
+      const answer = isNotify ? await cli.call("checks.run", { group: "notifications" }) : null;
+      for (const { state, text, fix } of answer?.ok ? answer.value.checks : [])
         if (state === "warn") cli.progress(`${text}. ${fix}`);
+      return changedLines(changed);
     },
   });
-  defineOperation(cli, command, "unset", { operation: "config.unset", args: ["key"], view: changedLines });
-  const path = command.command("path").description("where the file is");
-  cli.define(path, "", async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
+  define(cli, command, "unset", { operation: "config.unset", args: ["key"], view: changedLines });
+  define(cli, command, "path", {
+    summary: "Where the file is.",
+    run: () => ok({ data: { path: cli.paths.config }, text: [cli.paths.config] }),
+  });
 }
 
 function changedLines({ key, value }: { readonly key: string; readonly value: unknown }): string[] {

@@ -7,7 +7,7 @@ import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import { tableView } from "../view.ts";
 import type { Cli, CommandResult } from "../cli.ts";
-import { defineOperation, defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
 import { readTextFile } from "../option-values.ts";
 
@@ -15,7 +15,7 @@ type Usage = MachineOutput<"usage.list">;
 type Line = Usage["lines"][number];
 
 export function addCommand(program: Command, cli: Cli): void {
-  addTokens(defineOperation(cli, program, "cost", { operation: "usage.list", view: costView }), cli);
+  addTokens(define(cli, program, "cost", { operation: "usage.list", view: costView }), cli);
 }
 
 const costView = tableView<Usage, Line>({
@@ -61,9 +61,13 @@ const TokensInput = z.strictObject({
 const maxFileBytes = 256_000_000;
 
 function addTokens(cost: Command, cli: Cli): void {
-  const summary = "Estimated tokens of texts (-: stdin), and their price as input.";
-  const details = { input: TokensInput, summary, example: { files: ["README.md"] }, rest: "files" };
-  defineProgram(cli, cost.command("tokens"), details, (input) => showTokens(cli, input));
+  define(cli, cost, "tokens", {
+    input: TokensInput,
+    summary: "Estimated tokens of texts (-: stdin), and their price as input.",
+    example: { files: ["README.md"] },
+    rest: "files",
+    run: (input) => showTokens(cli, input),
+  });
 }
 
 async function showTokens(cli: Cli, { files, model }: z.infer<typeof TokensInput>): Promise<CommandResult> {

@@ -1,36 +1,41 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import type { Check } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { define } from "../operation-command.ts";
 import { shownPath } from "../screen-text.ts";
 import type { ListenAddress } from "./metrics.ts";
 
-interface DoctorOptions extends CommonOptions {
-  readonly acknowledge?: boolean;
-  readonly workspace?: boolean;
-}
+const DoctorInput = z.strictObject({
+  workspace: z
+    .boolean()
+    .default(false)
+    .meta({
+      excludes: ["acknowledge"],
+      description: "check the workspace that this machine has joined, as its operator would",
+    }),
+  acknowledge: flag("mark the notices as read: do not show them again"),
+});
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("doctor")
-    .description("check everything, and say how to fix it")
-    .addOption(
-      new Option("--workspace", "check the workspace that this machine has joined, as its operator would").conflicts(
-        "acknowledge",
-      ),
-    )
-    .option("--acknowledge", "mark the notices as read: do not show them again");
-  cli.define(command, "--workspace", (options: DoctorOptions) => doctor(cli, options));
+  const command = define(cli, program, "doctor", {
+    input: DoctorInput,
+    summary: "Check everything, and say how to fix it.",
+    example: { workspace: true },
+    run: (input) => doctor(cli, input),
+  });
   addMetrics(command, cli);
 }
 
-async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
-  if (options.acknowledge)
+async function doctor(cli: Cli, { workspace, acknowledge }: z.infer<typeof DoctorInput>): Promise<CommandResult> {
+  if (acknowledge)
     return cli.show("notices.acknowledge", {}, ({ acknowledged }) => ({
       text: [...acknowledged.map(({ text }) => text), `${pluralize(acknowledged.length, "notice")} acknowledged.`],
     }));
   cli.progress("Checking ...");
-  return cli.show("checks.run", options.workspace ? { group: "workspace" } : {}, ({ checks, isHealthy }) => {
+  return cli.show("checks.run", workspace ? { group: "workspace" } : {}, ({ checks, isHealthy }) => {
     const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
     const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}`;
     const lines = checks.flatMap(({ state, name, text, fix }) => [
@@ -47,18 +52,15 @@ const colours = { ok: "green", warn: "yellow", fail: "red" } as const;
 const defaultPort = 9_746;
 
 function addMetrics(doctor: Command, cli: Cli): void {
-  const command = doctor
-    .command("metrics")
-    .description("metrics of this machine, and of its own coordinator, as Prometheus text")
-    .option(
-      "--listen [address]",
-      `serve them on loopback until Ctrl-C: a port or 127.0.0.1:port (default: ${defaultPort})`,
-      parseAddress,
-    );
-  cli.define(command, "--listen 9746", async ({ listen }: { readonly listen?: ListenAddress | true }) => {
-    const { printMetrics, serveMetrics } = await import("./metrics.ts");
-    if (listen === undefined) return printMetrics(cli);
-    return serveMetrics(cli, listen === true ? { host: "127.0.0.1", port: defaultPort } : listen);
+  const listening = `serve them on loopback until Ctrl-C: a port or 127.0.0.1:port (default: ${defaultPort})`;
+  define(cli, doctor, "metrics", {
+    summary: "Metrics of this machine, and of its own coordinator, as Prometheus text.",
+    own: [new Option("--listen [address]", listening).argParser(parseAddress)],
+    run: async (_input, { listen }) => {
+      const { printMetrics, serveMetrics } = await import("./metrics.ts");
+      if (listen === undefined) return printMetrics(cli);
+      return serveMetrics(cli, listen === true ? { host: "127.0.0.1", port: defaultPort } : (listen as ListenAddress));
+    },
   });
 }
 

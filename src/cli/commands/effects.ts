@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { tableView } from "../view.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  defineOperation(cli, program, "effects", {
+  define(cli, program, "effects", {
     operation: "effects.list",
     args: ["session"],
     isVerbatim: true,
@@ -24,7 +24,7 @@ export function addCommand(program: Command, cli: Cli): void {
           : { "TO FIND OUT": ({ check }: (typeof effects)[number]) => check }),
       }),
       empty: "Nothing that cannot be undone is known.",
-      notes: (_output, _cli, { check = false }) => [
+      notes: (_output, _cli, { input: { check = false } }) => [
         !check && "`shim effects --check` asks the git remotes, the npm registry, and GitHub or GitLab.",
       ],
     }),

@@ -7,13 +7,16 @@ import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { exitCodes, textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
-import { defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { readInputFile } from "../plan-file.ts";
 
 export function addEvolve(code: Command, cli: Cli): void {
-  const summary = "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.";
-  const command = { input: EvolveInput, summary, args: ["folder"] };
-  defineProgram(cli, code.command("evolve"), command, (input) => evolveProject(cli, input));
+  define(cli, code, "evolve", {
+    input: EvolveInput,
+    summary: "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.",
+    args: ["folder"],
+    run: (input) => evolveProject(cli, input),
+  });
 }
 
 async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {

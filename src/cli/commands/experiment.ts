@@ -3,7 +3,7 @@ import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { pluralize } from "../../shared/format.ts";
 import { addGroup, type Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { type Lines, type Shown } from "../answer.ts";
 import { tableView } from "../view.ts";
 
@@ -11,24 +11,24 @@ export function addCommand(program: Command, cli: Cli): void {
   const group = addGroup(program, "experiment", "trials of settings on this machine's sessions");
   const args = ["experiment"] as const;
   const view = lastLine;
-  defineOperation(cli, group, "list", { operation: "experiments.list", view: listView });
-  defineOperation(cli, group, "show", { operation: "experiments.show", args, view: allLines });
-  defineOperation(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view });
-  defineOperation(cli, group, "stop", {
+  define(cli, group, "list", { operation: "experiments.list", view: listView });
+  define(cli, group, "show", { operation: "experiments.show", args, view: allLines });
+  define(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view });
+  define(cli, group, "stop", {
     operation: "experiments.stop",
     args,
-    view: ({ stopped }, _cli, { all }) => [
+    view: ({ stopped }, _cli, { input: { all } }) => [
       ...stopped.flatMap(lastLine),
       all === true &&
         `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiment allow\`.`,
     ],
   });
-  defineOperation(cli, group, "revert", { operation: "experiments.revert", args, view });
-  defineOperation(cli, group, "allow", {
+  define(cli, group, "revert", { operation: "experiments.revert", args, view });
+  define(cli, group, "allow", {
     operation: "experiments.allow",
     view: () => "Experiments may start again.\n",
   });
-  defineOperation(cli, group, "replay", {
+  define(cli, group, "replay", {
     operation: "replay.run",
     view: (report, ...more) =>
       report.sessions === 0

@@ -3,14 +3,14 @@ import type { Command } from "commander";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  defineOperation(cli, program, "forget", {
+  define(cli, program, "forget", {
     operation: "sessions.forget",
     args: ["target"],
     fixed: { isCheckpoint: false, keepsCopies: false },
-    before: async ({ target }) => {
+    question: async ({ target }) => {
       const label = await labelOf(cli, target);
       if (!label.ok) return label;
       return ok(label.value && `Delete ${label.value}, with all snapshots and backups? This cannot be undone.`);

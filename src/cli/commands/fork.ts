@@ -1,39 +1,42 @@
 import { fileLines } from "../screen-text.ts";
-import { resolve } from "node:path";
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
+import * as z from "zod";
 import type { Fork, ForkMoment } from "../../contract/machine/forks.ts";
+import { Folder, flag } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, oneLine, quotedTitle } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { mayStart, startable, startChat } from "../continue-session.ts";
+import { mayStart, StartableClient, startChat } from "../continue-session.ts";
+import { define } from "../operation-command.ts";
 
-interface ForkOptions extends CommonOptions {
-  readonly at?: string;
-  readonly in?: string;
-  readonly into?: string;
-  readonly list?: boolean;
-  readonly print?: boolean;
-}
+const ForkInput = z.strictObject({
+  session: z.string().optional(),
+  at: z
+    .string()
+    .optional()
+    .meta({ word: "prompt", description: "number of the prompt, the beginning of its words, or last" }),
+  in: StartableClient.describe("in a new chat of this client; default: the session's own"),
+  into: Folder.optional().describe("a copy in this new or empty folder, without a branch"),
+  list: flag("only list the prompts, and whether the files of then are saved"),
+  print: flag("make the worktree, and print the brief instead of starting the client"),
+});
+type ForkOptions = z.infer<typeof ForkInput> & CommonOptions;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("fork [session]")
-    .description("start again from a prompt: a worktree with the files of then, and a chat with the brief of then")
-    .option("--at <prompt>", "number of the prompt, the beginning of its words, or last")
-    .addOption(
-      new Option("--in <client>", "in a new chat of this client; default: the session's own").choices(startable),
-    )
-    .option("--into <folder>", "a copy in this new or empty folder, without a branch")
-    .option("--list", "only list the prompts, and whether the files of then are saved")
-    .option("--print", "make the worktree, and print the brief instead of starting the client");
-  cli.define(command, "5f0e0e5e --at 3", (options: ForkOptions, session?: string) => run(cli, options, session));
+  define(cli, program, "fork", {
+    input: ForkInput,
+    summary: "Start again from a prompt: a worktree with the files of then, and a chat with the brief of then.",
+    example: { session: "5f0e0e5e", at: "3" },
+    args: ["session"],
+    run: (input, { json = false }) => run(cli, { ...input, json }),
+  });
 }
 
-async function run(cli: Cli, options: ForkOptions, session: string | undefined): Promise<CommandResult> {
-  const { at, list = false } = options;
+async function run(cli: Cli, options: ForkOptions): Promise<CommandResult> {
+  const { session, at, list } = options;
   if (at !== undefined && list) return wrongWords("give one of --at and --list.");
   const from = { ...omitUndefined({ session }), folder: cli.io.cwd };
   if (list) return cli.show("forks.list", from, (listed) => ({ text: listLines(cli, listed), isVerbatim: true }));
@@ -48,7 +51,7 @@ interface Chosen {
 }
 
 async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen, "at">): Promise<Result<Chosen>> {
-  if (!cli.io.isInteractive || json === true || print === true)
+  if (!cli.io.isInteractive || json === true || print)
     return wrongWords("name the prompt with --at; --list shows all.");
   const listed = await cli.call("forks.list", from);
   if (!listed.ok) return listed;
@@ -75,12 +78,11 @@ function filesText({ at, files }: ForkMoment): string {
 
 /** Starts the client in the fork's folder, or prints what a user needs to do it. */
 async function fork(cli: Cli, chosen: Chosen, options: ForkOptions): Promise<CommandResult> {
-  const { in: client, print } = options;
-  const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);
+  const { in: client, into, print } = options;
   const made = await cli.call("forks.create", { ...chosen, ...omitUndefined({ client, into }) });
   if (!made.ok) return made;
   const { start, session } = made.value;
-  const isPrinted = print === true || !mayStart(cli, options);
+  const isPrinted = print || !mayStart(cli, options);
   const about = aboutLines(cli, made.value);
   if (isPrinted || start === null) return ok({ data: made.value, text: [...about, "", made.value.brief] });
   for (const line of about) if (typeof line === "string") cli.progress(line);

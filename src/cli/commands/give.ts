@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import type { Given } from "../../contract/machine/handover.ts";
 import { pluralize, quotedTitle, heldNames } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
 import type { Lines } from "../answer.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  defineOperation(cli, program, "give", {
+  define(cli, program, "give", {
     operation: "handover.give",
     args: ["session"],
     fixed: { folder: cli.io.cwd },

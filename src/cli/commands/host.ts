@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import type { HostStatus } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import { addGroup, type Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = addGroup(program, "host", "the process that serves all chats of this machine");
-  defineOperation(cli, command, "status", {
+  define(cli, command, "status", {
     operation: "host.status",
     view: ({ host, failure }) => [
       host === null
@@ -14,7 +14,7 @@ export function addCommand(program: Command, cli: Cli): void {
         : `${name(host)} runs, started ${cli.ago(host.startedAt)}: ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")} connected.`,
     ],
   });
-  defineOperation(cli, command, "stop", {
+  define(cli, command, "stop", {
     operation: "host.stop",
     view: ({ host }) => [
       host === null ? "No host runs." : `${name(host)} ends. Open chats continue with the next one.`,

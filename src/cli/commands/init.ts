@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
+import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
 import { foundClients, type Installation } from "../../installer/inspect.ts";
 import { changeLines, foundLines, otherProgram, renderPlan, setupOverview } from "../../installer/setup-overview.ts";
@@ -22,44 +24,39 @@ import { pluralize, quotedTitle } from "../../shared/format.ts";
 import { ok, fail } from "../../shared/result.ts";
 import { wrongUsage, type Answer, type Failed, textOf, type Lines, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { define } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
 
-interface InitOptions extends CommonOptions {
-  readonly allow?: boolean;
-  readonly client?: string;
-  readonly diff?: boolean;
-  readonly dryRun?: boolean;
-  readonly yes?: boolean;
-  readonly link?: boolean;
-  readonly remove?: boolean;
-  readonly data?: boolean;
-  readonly trust?: boolean;
-}
+const InitInput = z.strictObject({
+  link: z.boolean().default(true).describe("make no link to `shim` in ~/.local/bin"),
+  trust: z.boolean().default(true).describe("do not have Codex trust SHIM's hooks"),
+  allow: z.boolean().default(true).describe("let clients ask before SHIM's tools that only read or save"),
+  remove: flag("remove SHIM from the clients; stored data stays").meta({ excludes: ["link", "trust", "allow"] }),
+  data: flag("with --remove: also delete everything that SHIM has stored on this machine"),
+  client: z.enum(clientNames).optional().meta({ word: "name", description: "only this client" }),
+  dryRun: flag("show what would change, and change nothing"),
+  diff: flag("show every line that would change, and change nothing").meta({ excludes: ["yes"] }),
+});
+type InitOptions = z.infer<typeof InitInput> & CommonOptions;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const removal = new Option("--remove", "remove SHIM from the clients; stored data stays");
-  const init = program
-    .command("init")
-    .description("connect SHIM to the clients of this machine, and make `shim` a command; --remove takes it out")
-    .option("--no-link", "make no link to `shim` in ~/.local/bin")
-    .option("--no-trust", "do not have Codex trust SHIM's hooks")
-    .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
-    .addOption(removal.conflicts(["link", "trust", "allow"]))
-    .option("--data", "with --remove: also delete everything that SHIM has stored on this machine")
-    .addOption(new Option("--client <name>", "only this client").choices(clientNames))
-    .option("--dry-run", "show what would change, and change nothing")
-    .addOption(new Option("--diff", "show every line that would change, and change nothing").conflicts("yes"))
-    .option("-y, --yes", "do not ask");
-  cli.define(init, "--client claude-code --diff", (options: InitOptions) => run(cli, options));
+  define(cli, program, "init", {
+    input: InitInput,
+    summary: "Connect SHIM to the clients of this machine, and make `shim` a command; --remove takes it out.",
+    example: { client: "claude-code", diff: true },
+    asks: true,
+    run: (input, { yes = false, json = false }) => run(cli, { ...input, yes, json }),
+  });
 }
 
 async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
+  const { remove: isRemoval, link, trust, allow, client, data } = options;
   const request: SetupRequest = {
-    action: options.remove === true ? "uninstall" : "install",
-    client: options.client,
-    makesLink: options.link !== false,
-    allowsTools: options.allow !== false,
-    deletesData: options.data === true,
+    action: isRemoval ? "uninstall" : "install",
+    client,
+    makesLink: link,
+    allowsTools: allow,
+    deletesData: data,
   };
   const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
   if (obstacle) return obstacle;
@@ -67,7 +64,7 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   const planned = planSetup(installation, request);
   if (!planned.ok) return planned;
   const setup = planned.value;
-  const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
+  const untrusted = !trust ? null : await findUntrusted(installation, setup.plans);
   const short = (path: string): string => shortPath(path, cli.io.machine.homedir);
   const plan = { setup, request, untrusted, options, short };
   if (options.diff) return ok(unchangedAnswer(setup, [diffOf(setup), "Nothing was changed."]));
@@ -138,7 +135,7 @@ async function remove(
   { setup, request, options }: InitPlan,
 ): Promise<CommandResult> {
   const what = setup.link === null ? "Change these files" : "Change these files and the link";
-  const question = options.data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
+  const question = options.data ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
   const reply = await cli.confirm(question, options.yes === true);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
   if (reply === "no") return ok(unchangedAnswer(setup, ["Nothing was changed."]));

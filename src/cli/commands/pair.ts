@@ -1,16 +1,12 @@
-import { Option, type Command } from "commander";
-import type { Phone } from "../../contract/machine/phones.ts";
-import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { Command } from "commander";
+import { type Phone, phoneOperations } from "../../contract/machine/phones.ts";
+import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Lines } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { localTime, parseDuration } from "../option-values.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { define } from "../operation-command.ts";
+import { localTime } from "../option-values.ts";
 import { qrLines } from "../qr-code.ts";
-
-interface PairOptions extends CommonOptions {
-  readonly answer?: boolean;
-  readonly for?: number;
-}
 
 /** Ends it at Ctrl-C. */
 const withdrawn = fail("stopped", "nothing was paired, and the link is withdrawn.");
@@ -19,21 +15,18 @@ const withdrawn = fail("stopped", "nothing was paired, and the link is withdrawn
 const askEveryMs = 500;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("pair")
-    .description("pair a phone with this machine: it shows your chats, through the coordinator, which cannot read them")
-    .option("--answer", "the phone may answer permission requests and write to chats")
-    .addOption(new Option("--for <duration>", "time for which it is paired, default: 30d").argParser(parseDuration));
-  cli.define(command, "--answer --for 7d", (options: PairOptions) => run(cli, options));
+  define(cli, program, "pair", {
+    input: phoneOperations["phones.offer"].input,
+    summary: "Pair a phone with this machine: it shows your chats, through the coordinator, which cannot read them.",
+    example: { answer: true, for: 604_800_000 },
+    run: (input, { json = false }) => run(cli, input, json),
+  });
 }
 
-async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise<CommandResult> {
+async function run(cli: Cli, asked: MachineInput<"phones.offer">, isJson: boolean): Promise<CommandResult> {
   const { io } = cli;
   if (!io.isInteractive) return wrongUsage("pairing asks whether it is your phone: run `shim pair` in a terminal.");
-  const offered = await cli.call("phones.offer", {
-    answer: answer === true,
-    ...(forMs === undefined ? {} : { for: forMs }),
-  });
+  const offered = await cli.call("phones.offer", asked);
   if (!offered.ok) return offered;
   const { id, link, until } = offered.value;
   cli.progress(`Scan this with the phone's camera, or open there: ${link}`);
@@ -56,7 +49,7 @@ async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise
   if (!decided.ok) return decided;
   const { phone } = decided.value;
   if (phone === null) return fail("not_paired", "nothing was paired, and the link is withdrawn.");
-  return ok({ data: decided.value, text: json === true ? [] : await pairedLines(cli, phone) });
+  return ok({ data: decided.value, text: isJson ? [] : await pairedLines(cli, phone) });
 }
 
 function isLoopback(link: string): boolean {

@@ -1,32 +1,32 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { Duration, Folder } from "../../contract/machine/operation.ts";
+import { Duration, Folder, flag } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { pauseEndCommand } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
-import { defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
 
 const PauseInput = z.strictObject({
   duration: Duration.optional(),
   project: Folder.optional().describe("only this project"),
-  off: z.boolean().default(false).describe("end the pause"),
+  off: flag("end the pause"),
 });
 
 type Pause = MachineOutput<"pauses.list">["pauses"][number];
 
 export function addCommand(program: Command, cli: Cli): void {
-  const details = {
+  define(cli, program, "pause", {
     input: PauseInput,
     summary: "Store nothing for a while, or until --off.",
     example: { duration: 1_800_000 },
     args: ["duration"],
-  };
-  defineProgram(cli, program.command("pause"), details, ({ duration, project, off }) => {
-    if (duration !== undefined && off) return wrongWords("give either a duration or --off.");
-    return off ? end(cli, project) : start(cli, project, duration);
+    run: ({ duration, project, off }) => {
+      if (duration !== undefined && off) return wrongWords("give either a duration or --off.");
+      return off ? end(cli, project) : start(cli, project, duration);
+    },
   });
 }
 

@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import type { Phone } from "../../contract/machine/phones.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const phones = addGroup(program, "phones", "the phones that are paired with this machine");
-  defineOperation(cli, phones, "list", {
+  define(cli, phones, "list", {
     operation: "phones.list",
     view: tableView({
       rows: ({ phones: all }: { readonly phones: readonly Phone[] }) => all,
@@ -22,7 +22,7 @@ export function addCommand(program: Command, cli: Cli): void {
       empty: "No phone is paired with this machine. `shim pair` pairs one.",
     }),
   });
-  defineOperation(cli, phones, "remove", {
+  define(cli, phones, "remove", {
     operation: "phones.remove",
     args: ["phone"],
     view: ({ name, isEndedThere }) => [

@@ -1,11 +1,13 @@
 import { fail } from "../../shared/result.ts";
 import { type Argument, Command, CommanderError, Help } from "commander";
+import * as z from "zod";
 import { HomeError } from "../../platform/paths.ts";
 import { version } from "../../contract/version.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { exitCodes, wrongUsage, wrongWords } from "../answer.ts";
 import { Cli, wordsOf } from "../cli.ts";
 import type { Io } from "../io.ts";
+import { define } from "../operation-command.ts";
 
 /** Loads a module that adds a command with those below it. */
 type Load = () => Promise<{ readonly addCommand: (parent: Command, cli: Cli) => void }>;
@@ -62,15 +64,21 @@ const groups: Readonly<Record<string, Commands>> = {
   "Started by clients": {
     statusline: ofLauncher("statusline", "status line of Claude Code"),
     mcp: ofLauncher("mcp", "the MCP server of one chat, on stdio"),
-    hook: ofLauncher("hook <event>", "one hook event, as JSON on stdin", "PostToolUse"),
+    hook: ofLauncher("hook", "one hook event, as JSON on stdin", { event: z.string() }),
   },
 };
 
 /** Lists a command that bin/shim.mjs starts as a program of its own. */
-function ofLauncher(name: string, description: string, example = ""): Listed {
+function ofLauncher(name: string, summary: string, args: z.ZodRawShape = {}): Listed {
   const message = "start this through bin/shim.mjs, which has a separate program for it.";
   const addCommand = (parent: Command, cli: Cli): void => {
-    cli.define(parent.command(name).description(description), example, async () => fail("not_by_launcher", message));
+    define(cli, parent, name, {
+      input: z.strictObject(args),
+      summary,
+      example: { event: "PostToolUse" },
+      args: Object.keys(args),
+      run: () => fail("not_by_launcher", message),
+    });
   };
   return { load: async () => ({ addCommand }) };
 }

@@ -1,27 +1,26 @@
 import type { Command } from "commander";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
 import { exitCodes, type Shown } from "../answer.ts";
 import { tableView } from "../view.ts";
 import type { Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { durationOption } from "../option-values.ts";
 
 const maxUnjudged = 25;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const report = defineOperation(cli, program, "report", {
+  const report = define(cli, program, "report", {
     operation: "report.get",
     view: ({ report: text }, shown) => (shown.io.isTty ? terminalText(text, shown) : text),
     isVerbatim: true,
   });
-  defineOperation(cli, report, "run", {
+  define(cli, report, "run", {
     operation: "review.run",
     // The process that has started the review may have ended since.
-    before: async (_input, _cli, { timeLimit }) => {
+    run: async ({ call, options: { timeLimit } }) => {
       if (typeof timeLimit === "number") setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();
-      return ok(null);
+      return call();
     },
     view: ({ findings, moved, started, notes, report: path }) => [
       `${pluralize(findings.length, "finding")}.`,
@@ -32,7 +31,7 @@ export function addCommand(program: Command, cli: Cli): void {
       path !== null && `Report: ${path}`,
     ],
   }).option("--time-limit <duration>", "give up after this time (5m)", durationOption);
-  defineOperation(cli, report, "opportunities", { operation: "opportunities.list", view: opportunitiesView });
+  define(cli, report, "opportunities", { operation: "opportunities.list", view: opportunitiesView });
 }
 
 /** Markdown as a terminal shows it; a pipe gets the Markdown itself. */

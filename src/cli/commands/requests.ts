@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import type { GivenAnswer, OpenRequest } from "../../contract/machine/requests.ts";
 import { age, quotedTitle } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 
 const isOff = "Answers from here are off: `shim config set answers.isEnabled true` allows them.";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const requests = defineOperation(cli, program, "requests", {
+  const requests = define(cli, program, "requests", {
     operation: "requests.list",
     isVerbatim: true,
     view: ({ isOn, requests: open, answers = [] }) => {
@@ -16,7 +16,7 @@ export function addCommand(program: Command, cli: Cli): void {
       return [...open.flatMap((one) => linesOf(cli, one)), ...answers.map(lineOf)];
     },
   });
-  defineOperation(cli, requests, "show", {
+  define(cli, requests, "show", {
     operation: "requests.show",
     args: ["request"],
     isVerbatim: true,
@@ -26,14 +26,14 @@ export function addCommand(program: Command, cli: Cli): void {
       cli.format(`That is all of it. To allow it: \`shim requests answer ${request} allow --shown ${shown}\``),
     ],
   });
-  defineOperation(cli, requests, "answer", {
+  define(cli, requests, "answer", {
     operation: "requests.answer",
     args: ["request", "decision"],
     view: ({ request, tool, decision }) => [
       `${decision === "allow" ? "Allow" : "Deny"} was sent: ${tool} (${request}). Its terminal may have been first: \`shim requests\` shows what came of it.`,
     ],
   });
-  defineOperation(cli, requests, "message", {
+  define(cli, requests, "message", {
     operation: "requests.message",
     args: ["session"],
     rest: "text",

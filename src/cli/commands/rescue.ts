@@ -1,27 +1,31 @@
 import { Option, type Command } from "commander";
+import * as z from "zod";
 import type { Diagnosis, RescueOffer } from "../../contract/machine/recovery.ts";
 import { quotedTitle, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { continueSession, mayStart, nameOf, startable, startChat, withRecorded } from "../continue-session.ts";
+import { continueSession, mayStart, nameOf, StartableClient, startChat, withRecorded } from "../continue-session.ts";
+import { define } from "../operation-command.ts";
 
 interface RescueOptions extends CommonOptions {
-  readonly yes?: boolean;
-  readonly in?: string;
+  readonly in?: string | undefined;
   /** The client has just ended within seconds of its start. */
   readonly hasFailed?: true;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("rescue [session]")
-    .description("find why a session cannot be continued, and continue it all the same")
-    .option("-y, --yes", "do the first of what works, without asking")
-    .addOption(
-      new Option("--in <client>", "continue it in a new chat of this client, with the brief").choices(startable),
-    );
-  cli.define(command, "5f0e0e5e", (options: RescueOptions, id?: string) => rescue(cli, options, id));
+  define(cli, program, "rescue", {
+    input: z.strictObject({
+      session: z.string().optional(),
+      in: StartableClient.describe("continue it in a new chat of this client, with the brief"),
+    }),
+    summary: "Find why a session cannot be continued, and continue it all the same.",
+    example: { session: "5f0e0e5e" },
+    args: ["session"],
+    own: [new Option("-y, --yes", "do the first of what works, without asking")],
+    run: (input, { yes = false, json = false }) => rescue(cli, { in: input.in, yes, json }, input.session),
+  });
 }
 
 /** Changes nothing before a yes. */

@@ -1,45 +1,46 @@
-import { resolve } from "node:path";
 import type { Command } from "commander";
+import * as z from "zod";
 import type { Saved } from "../../contract/machine/files.ts";
+import { Folder, flag } from "../../contract/machine/operation.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { confirmShown, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { confirmShown, type Cli, type CommandResult } from "../cli.ts";
+import { define } from "../operation-command.ts";
 import { changeLines, fileLines, shownPath } from "../screen-text.ts";
 
 type Compared = MachineOutput<"files.diff">;
 
-interface RestoreOptions extends CommonOptions {
-  readonly diff?: boolean;
-  readonly yes?: boolean;
-  readonly into?: string;
-}
+const RestoreInput = z.strictObject({
+  first: z.string().optional().meta({ word: "checkpoint-or-session" }),
+  files: z.array(z.string()).default([]),
+  diff: flag("only show what would change"),
+  into: Folder.optional().describe("into this new or empty folder instead"),
+});
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("restore [checkpoint-or-session] [files...]")
-    .description("put files back as they were: shows what changes, asks, and keeps a copy of what it replaces")
-    .option("--diff", "only show what would change")
-    .option("-y, --yes", "do not ask")
-    .option("--into <folder>", "into this new or empty folder instead");
-  cli.define(
-    command,
-    "5f0e0e5e src/parser.ts --diff",
-    (options: RestoreOptions, first?: string, rest: readonly string[] = []) =>
-      restore(cli, options, first === undefined ? [] : [first, ...rest]),
-  );
+  define(cli, program, "restore", {
+    input: RestoreInput,
+    summary: "Put files back as they were: shows what changes, asks, and keeps a copy of what it replaces.",
+    example: { first: "5f0e0e5e", files: ["src/parser.ts"], diff: true },
+    args: ["first"],
+    rest: "files",
+    asks: true,
+    run: (input, { yes = false }) => restore(cli, input, yes),
+  });
 }
 
 /** Shows what changes and asks before it does so, unless the files go elsewhere. */
-async function restore(cli: Cli, options: RestoreOptions, words: readonly string[]): Promise<CommandResult> {
-  const [first] = words;
+async function restore(
+  cli: Cli,
+  { first, files: more, diff, into }: z.infer<typeof RestoreInput>,
+  yes: boolean,
+): Promise<CommandResult> {
   // An id has neither a dot nor a separator: `./name` is a file.
-  const id = first === undefined || /[./\\]/.test(first) ? undefined : first;
-  const files = id === undefined ? words : words.slice(1);
-  const selection = { ...omitUndefined({ id }), folder: cli.io.cwd, files: [...files] };
-  const { diff = false, yes = false } = options;
-  const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);
+  const isFile = first !== undefined && /[./\\]/.test(first);
+  const files = isFile ? [first, ...more] : more;
+  const selection = { ...(isFile ? {} : omitUndefined({ id: first })), folder: cli.io.cwd, files };
   if (into !== undefined) return restoreFiles(cli, { ...selection, into });
   if (yes && !diff) return restoreFiles(cli, selection);
   const compared = await cli.call("files.diff", selection);

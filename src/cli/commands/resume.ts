@@ -1,44 +1,61 @@
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
+import * as z from "zod";
 import { stateText } from "../../contract/chat-state.ts";
+import { File, flag } from "../../contract/machine/operation.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
 import { testRunText, oneLine } from "../../shared/format.ts";
 import { ok, type Result, fail } from "../../shared/result.ts";
 import { ambiguous, notFound, wrongUsage } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { continueNatively, continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
+import {
+  continueNatively,
+  continueSession,
+  importFile,
+  nameOf,
+  startable,
+  StartableClient,
+  withRecorded,
+} from "../continue-session.ts";
+import { define } from "../operation-command.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
-interface ResumeOptions extends CommonOptions {
-  readonly print?: boolean;
-  readonly undo?: string;
-  readonly dismiss?: string;
-  readonly in?: string;
-  readonly native?: boolean;
-  readonly fromTranscript?: string;
-  readonly verify?: boolean;
-  readonly tests?: string;
-}
+const sessionWord = { word: "session" };
+
+const ResumeInput = z.strictObject({
+  session: z.string().optional(),
+  print: flag("only print the brief"),
+  fromTranscript: File.optional().describe(
+    "continue a session that SHIM has not recorded, from its client's transcript",
+  ),
+  in: StartableClient.describe("continue it in a new chat of this client"),
+  native: flag("with the conversation itself, written as a session of that client, instead of the brief"),
+  verify: flag("before that, run the project's tests on its snapshot, and ask the remotes of what it pushed"),
+  tests: z
+    .string()
+    .optional()
+    .meta({ word: "command", description: "what --verify runs; default: the tests that the project names" }),
+  undo: z
+    .string()
+    .optional()
+    .meta(sessionWord)
+    .describe("undo an offer, a recovery or a dismissal: the session counts as incomplete again"),
+  dismiss: z.string().optional().meta(sessionWord).describe("never offer this session again"),
+});
+type ResumeOptions = Partial<z.infer<typeof ResumeInput>> & CommonOptions;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("resume [session]")
-    .description("continue a session that died, or print its brief")
-    .option("--print", "only print the brief")
-    .option("--from-transcript <file>", "continue a session that SHIM has not recorded, from its client's transcript")
-    .addOption(new Option("--in <client>", "continue it in a new chat of this client").choices(startable))
-    .option("--native", "with the conversation itself, written as a session of that client, instead of the brief")
-    .option("--verify", "before that, run the project's tests on its snapshot, and ask the remotes of what it pushed")
-    .option("--tests <command>", "what --verify runs; default: the tests that the project names")
-    .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
-    .option("--dismiss <session>", "never offer this session again");
-  cli.define(command, `5f0e0e5e --in ${startable[1]}`, (options: ResumeOptions, id?: string) =>
-    resume(cli, options, id),
-  );
+  define(cli, program, "resume", {
+    input: ResumeInput,
+    summary: "Continue a session that died, or print its brief.",
+    example: { session: "5f0e0e5e", in: startable[1] },
+    args: ["session"],
+    run: (input, { json = false }) => resume(cli, { ...input, json }),
+  });
 }
 
-export async function resume(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {
-  const { undo: undone, dismiss: dismissed, fromTranscript } = options;
-  const misuse = misuseOf(options, id);
+export async function resume(cli: Cli, options: ResumeOptions): Promise<CommandResult> {
+  const { session: id, undo: undone, dismiss: dismissed, fromTranscript } = options;
+  const misuse = misuseOf(options);
   if (misuse !== null) return wrongUsage(misuse);
   if (undone !== undefined) return undo(cli, undone);
   if (dismissed !== undefined) return dismiss(cli, dismissed);
@@ -55,14 +72,13 @@ export async function resume(cli: Cli, options: ResumeOptions, id: string | unde
   return continueSession(cli, chosen.value, { ...options, onEarlyEnd });
 }
 
-function misuseOf(options: ResumeOptions, id: string | undefined): string | null {
-  const { undo: undone, dismiss: dismissed, fromTranscript, native = false, verify: isVerified = false } = options;
+function misuseOf(options: ResumeOptions): string | null {
+  const { session: id, undo: undone, dismiss: dismissed, fromTranscript, native, verify: isVerified } = options;
   // A database has several sessions.
   const isInFile = fromTranscript?.endsWith(".db") === true;
   const actions = [isInFile ? undefined : id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
   if (actions.length > 1) return "give one session: to resume, with --undo, with --dismiss, or with --from-transcript.";
-  if (native && options.print === true)
-    return "--print prints the brief, which --native does not use: give one of them.";
+  if (native && options.print) return "--print prints the brief, which --native does not use: give one of them.";
   if (isVerified && (native || undone !== undefined || dismissed !== undefined))
     return "--verify is for the brief of a session: give it without --native, --undo and --dismiss.";
   return options.tests !== undefined && !isVerified ? "--tests names what --verify runs: give both." : null;

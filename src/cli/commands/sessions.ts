@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import { titleOf, clientTitle } from "../../clients/adapters.ts";
 import { stateText, stateWords } from "../../contract/chat-state.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
@@ -19,37 +20,37 @@ import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
-import { defineOperation, defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { cutToWidth, shortPath, wrapLine } from "../screen-text.ts";
 import { localTime } from "../option-values.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
 function addStoredCommands(sessions: Command, cli: Cli): void {
-  defineOperation(cli, sessions, "check", {
+  define(cli, sessions, "check", {
     operation: "stores.check",
     fixed: { folder: cli.io.cwd },
-    before: () => {
+    run: ({ call }) => {
       // Rows are garbage at once: a larger heap for them takes 50 MB and saves no time.
       setFlagsFromString("--max-semi-space-size=2");
       setFlagsFromString("--semi-space-growth-factor=1");
-      return Promise.resolve(ok(null));
+      return call();
     },
     view: checkView,
     exitOf: ({ sessions: all, unread }) =>
       unread.length > 0 || all.some(({ state }) => state === "damaged") ? exitCodes.failed : exitCodes.ok,
   });
-  const details = {
+  define(cli, sessions, "import", {
     input: ImportInput,
     summary: "Add what `shim sessions export` has written; or with --all the sessions that clients keep.",
     example: { all: true },
     args: ["file"],
-  };
-  defineProgram(cli, sessions.command("import"), details, ({ file, all, client }) => {
-    if (all === (file !== undefined)) return wrongWords("give a file, or --all.");
-    if (all) return importAll(cli, client);
-    return cli.show("sessions.import", { file: file ?? "" }, ({ added, skipped }) => ({
-      text: [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
-    }));
+    run: ({ file, all, client }) => {
+      if (all === (file !== undefined)) return wrongWords("give a file, or --all.");
+      if (all) return importAll(cli, client);
+      return cli.show("sessions.import", { file: file ?? "" }, ({ added, skipped }) => ({
+        text: [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
+      }));
+    },
   });
 }
 
@@ -120,7 +121,7 @@ function sumLines(sessions: readonly CheckedSession[], unread: number): string[]
 
 const ImportInput = z.strictObject({
   file: z.string().optional().meta({ form: "file" }),
-  all: z.boolean().default(false).describe("all sessions that clients keep on this machine"),
+  all: flag("all sessions that clients keep on this machine"),
   client: z.enum(hookClients).optional().describe("with --all: those of one client"),
 });
 
@@ -180,20 +181,24 @@ function grouped(count: number): string {
 
 export function addCommand(program: Command, cli: Cli): void {
   const { input, summary, example } = sessionOperations["sessions.list"];
-  const declared = { input: input.extend({ id: z.string().optional() }), summary, example, args: ["id"] };
-  const sessions = defineProgram(cli, program.command("sessions"), declared, ({ id, ...asked }) =>
-    id === undefined
-      ? cli.show("sessions.list", asked, (listed) => ({ text: listView(listed, cli, asked) }))
-      : showFound(cli, id, false, {}),
-  );
+  const sessions = define(cli, program, "sessions", {
+    input: input.extend({ id: z.string().optional() }),
+    summary,
+    example,
+    args: ["id"],
+    run: ({ id, ...asked }) =>
+      id === undefined
+        ? cli.show("sessions.list", asked, (listed) => ({ text: listView(listed, cli, asked) }))
+        : showFound(cli, id, false, {}),
+  });
   addShow(sessions, cli);
-  defineOperation(cli, sessions, "search", {
+  define(cli, sessions, "search", {
     operation: "sessions.search",
     rest: "text",
     isVerbatim: true,
     view: foundView,
   });
-  defineOperation(cli, sessions, "name", {
+  define(cli, sessions, "name", {
     operation: "sessions.name",
     args: ["session", "name"],
     view: ({ shortId, name, title }) => [
@@ -249,20 +254,18 @@ function listView(
 
 const ShowInput = z.strictObject({
   id: z.string(),
-  stored: z.boolean().default(false).describe("everything that is stored about the session, in full"),
+  stored: flag("everything that is stored about the session, in full"),
 });
 
 function addShow(sessions: Command, cli: Cli): void {
-  const details = {
+  define(cli, sessions, "show", {
     input: ShowInput,
     summary: "What happened in a session, then its checkpoints; of a checkpoint the whole state.",
     example: { id: "5f0e0e5e" },
     args: ["id"],
     own: [limitOption(20, "at most this many checkpoints")],
-  };
-  defineProgram(cli, sessions.command("show"), details, ({ id, stored }, { limit }) =>
-    showFound(cli, id, stored, typeof limit === "number" ? { limit } : {}),
-  );
+    run: ({ id, stored }, { limit }) => showFound(cli, id, stored, typeof limit === "number" ? { limit } : {}),
+  });
 }
 
 /** @param given beginning of the id of a session or a checkpoint */
@@ -401,13 +404,13 @@ function fieldText(name: string, value: unknown): string {
 }
 
 function addExport(sessions: Command, cli: Cli): void {
-  defineOperation(cli, sessions, "export", {
+  define(cli, sessions, "export", {
     operation: "sessions.export",
     args: ["file"],
-    before: async ({ file }, _cli, { json }) =>
+    run: async ({ input: { file }, options: { json }, call }) =>
       file === undefined && json === true
         ? wrongUsage("with --json name a file: without one stdout holds the export itself.")
-        : ok(null),
+        : call(),
     view: ({ file, isTemporary, lines, session }) => {
       const what = session === null ? pluralize(lines, "line") : `session ${session}`;
       if (!isTemporary) return [`Exported ${what} to ${file}. Snapshots of files are not in it.`];

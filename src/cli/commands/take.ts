@@ -1,32 +1,36 @@
 import { resolve } from "node:path";
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
+import * as z from "zod";
+import { Folder, flag } from "../../contract/machine/operation.ts";
 import type { Taken } from "../../contract/machine/handover.ts";
 import { pluralize, quotedTitle, heldText } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { continueSession, openNative, startable } from "../continue-session.ts";
+import { continueSession, openNative, StartableClient } from "../continue-session.ts";
+import { define } from "../operation-command.ts";
 
-interface TakeOptions extends CommonOptions {
-  readonly in?: string;
-  readonly into?: string;
-  readonly native?: boolean;
-  readonly print?: boolean;
-}
+const TakeInput = z.strictObject({
+  from: z.string().meta({ word: "link-or-file" }),
+  in: StartableClient.describe("in a chat of this client; default: the session's own"),
+  into: Folder.optional().describe("a copy of its files in this new or empty folder, without a branch"),
+  native: flag("with the conversation itself, where that was handed over"),
+  print: flag("store it, and print its brief instead of starting the client"),
+});
+type TakeInput = z.infer<typeof TakeInput>;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("take <link-or-file>")
-    .description("continue a session that was handed over; the code of a file is read from stdin, or asked for")
-    .addOption(new Option("--in <client>", "in a chat of this client; default: the session's own").choices(startable))
-    .option("--into <folder>", "a copy of its files in this new or empty folder, without a branch")
-    .option("--native", "with the conversation itself, where that was handed over")
-    .option("--print", "store it, and print its brief instead of starting the client");
-  cli.define(command, "/home/you/5f0e.shim", (options: TakeOptions, file: string) => run(cli, options, file));
+  define(cli, program, "take", {
+    input: TakeInput,
+    summary: "Continue a session that was handed over; the code of a file is read from stdin, or asked for.",
+    example: { from: "/home/you/5f0e.shim" },
+    args: ["from"],
+    run: (input, { json = false }) => run(cli, { ...input, json }),
+  });
 }
 
-async function run(cli: Cli, options: TakeOptions, file: string): Promise<CommandResult> {
-  const taken = await take(cli, options, file);
+async function run(cli: Cli, options: TakeInput & CommonOptions): Promise<CommandResult> {
+  const taken = await take(cli, options);
   if (!taken.ok) return taken;
   const { session, native } = taken.value;
   for (const line of takenLines(taken.value)) cli.progress(line);
@@ -41,17 +45,12 @@ async function run(cli: Cli, options: TakeOptions, file: string): Promise<Comman
 }
 
 /** The code of a file is no argument, as those are visible to other users; a link works once. */
-async function take(cli: Cli, { in: client, into, native }: TakeOptions, from: string): Promise<Result<Taken>> {
+async function take(cli: Cli, { from, in: client, into, native }: TakeInput): Promise<Result<Taken>> {
   const { io } = cli;
   const source = /^https?:\/\//i.test(from)
     ? { code: from }
     : { file: resolve(io.cwd, from), code: await askCode(cli) };
-  const target = into === undefined ? undefined : resolve(io.cwd, into);
-  return cli.call("handover.take", {
-    ...source,
-    folder: io.cwd,
-    ...omitUndefined({ client, into: target, native }),
-  });
+  return cli.call("handover.take", { ...source, folder: io.cwd, native, ...omitUndefined({ client, into }) });
 }
 
 async function askCode({ io }: Cli): Promise<string> {

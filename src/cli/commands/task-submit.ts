@@ -15,9 +15,9 @@ import { ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, wrongWords } from "../answer.ts";
 import type { View } from "../view.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
-import { type Given, declareCommand } from "../operation-command.ts";
+import type { Given } from "../declared-command.ts";
 import { readJson } from "../option-values.ts";
-import { defineWork } from "../workspace-command.ts";
+import { define } from "../operation-command.ts";
 import { count } from "./cost.ts";
 
 const { payload, priority, capabilities, tags, maxAttempts, dedupeKey } = NewTask.shape;
@@ -53,7 +53,7 @@ const SubmitFields = z.object({
 
 /** One task, or all of a file; and complex jobs. */
 export function addSubmit(task: Command, cli: Cli): void {
-  defineWork(cli, task, "submit", {
+  define(cli, task, "submit", {
     operation: "tasks.submit",
     summary: "Submits a task by its text, or by its type alone; or all tasks of a file.",
     fields: SubmitFields,
@@ -129,7 +129,7 @@ const JobFields = z.object({
 
 function addJobs(task: Command, cli: Cli): void {
   const jobs = addGroup(task, "jobs", "a complex job: how complex it is, and its parts as tasks");
-  defineWork(cli, jobs, "estimate", {
+  define(cli, jobs, "estimate", {
     operation: "plans.estimate",
     fields: z.object(splitFields),
     example: { file: "job.yaml" },
@@ -137,7 +137,7 @@ function addJobs(task: Command, cli: Cli): void {
     read: (given) => readJob(cli, given),
     view: estimateView,
   });
-  defineWork(cli, jobs, "submit", {
+  define(cli, jobs, "submit", {
     operation: "plans.submit",
     fields: JobFields,
     example: { file: "job.yaml", type: "code" },
@@ -199,18 +199,20 @@ async function readTask(cli: Cli, { payloadFile, ...given }: Given): Promise<Res
   return read.ok ? ok({ ...task, payload: read.value }) : read;
 }
 
-const EstimateInput = z.object({
-  type: TaskType,
-  payload: taskFields.payload,
-  payloadFile: taskFields.payloadFile,
-  model: z.string().optional().describe("the model that reads it"),
-});
-
 export function addEstimate(task: Command, cli: Cli): void {
-  const summary = "The tokens, the price and the complexity of a task's payload; submits nothing.";
-  const example = { type: "code", payload: "add unary minus to the parser" };
-  const declared = { input: EstimateInput, summary, example, args: ["type"] };
-  declareCommand(cli, task.command("estimate"), declared, (given) => estimate(cli, given));
+  const { payload: content, payloadFile } = taskFields;
+  define(cli, task, "estimate", {
+    input: z.object({
+      type: TaskType,
+      payload: content,
+      payloadFile,
+      model: z.string().optional().describe("the model that reads it"),
+    }),
+    summary: "The tokens, the price and the complexity of a task's payload; submits nothing.",
+    example: { type: "code", payload: "add unary minus to the parser" },
+    args: ["type"],
+    run: (input) => estimate(cli, omitUndefined(input)),
+  });
 }
 
 /** Estimates the payload alone, and adds what earlier tasks of the type have cost. */

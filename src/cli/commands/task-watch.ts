@@ -7,11 +7,9 @@ import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { oneLine, pluralize, progressText } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Cli, CommandResult } from "../cli.ts";
-import { defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { safeJsonLine, safeText } from "../screen-text.ts";
 import { localTime } from "../option-values.ts";
-
-const WatchFields = z.object({ task: counter.optional() });
 
 interface Seen {
   /** Changing fields only, without times; for programs. */
@@ -23,13 +21,16 @@ interface Seen {
 type Read = () => Promise<Result<Seen>>;
 
 export function addWatch(task: Command, cli: Cli): void {
-  const summary = "State and progress of a task, or of all, until the end.";
-  const details = { input: WatchFields, summary, example: { task: 5 }, args: ["task"] };
-  defineProgram(cli, task.command("watch"), details, ({ task: number }, { json }) =>
-    cli.withWorkspace((link) =>
-      follow(cli, link, json === true, number === undefined ? allReader(link) : taskReader(link, number)),
-    ),
-  );
+  define(cli, task, "watch", {
+    input: z.object({ task: counter.optional() }),
+    summary: "State and progress of a task, or of all, until the end.",
+    example: { task: 5 },
+    args: ["task"],
+    run: ({ task: number }, { json }) =>
+      cli.withWorkspace((link) =>
+        follow(cli, link, json === true, number === undefined ? allReader(link) : taskReader(link, number)),
+      ),
+  });
 }
 
 function taskReader(link: Workspace, task: number): Read {

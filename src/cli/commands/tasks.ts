@@ -9,7 +9,7 @@ import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts"
 import { recordLines, textOf, type Shown, type Columns, wrongWords } from "../answer.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
-import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
+import { type Work, chatLabels, define, findChat } from "../operation-command.ts";
 import { addEstimate, addSubmit } from "./task-submit.ts";
 import { addWatch } from "./task-watch.ts";
 
@@ -18,16 +18,16 @@ export function addCommand(program: Command, cli: Cli): void {
   addSubmit(task, cli);
   addEstimate(task, cli);
   addList(task, cli);
-  defineWork(cli, task, "show", {
+  define(cli, task, "show", {
     operation: "tasks.explain",
     args: ["task"],
     isLabelled: true,
     view: showView,
   });
-  defineWork(cli, task, "cancel", {
+  define(cli, task, "cancel", {
     operation: "tasks.cancel",
     args: ["task"],
-    isAsked: false,
+    question: false,
     refuse: ({ state }, input) =>
       state === "cancelled" || state === "running"
         ? null
@@ -42,7 +42,7 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 function addList(task: Command, cli: Cli): void {
-  defineWork(cli, task, "list", {
+  define(cli, task, "list", {
     operation: "tasks.list",
     usualLimit: 50,
     run: async ({ input, call }) => {
@@ -192,10 +192,10 @@ const ReplayFields = z.object({
 /** Commands for dead tasks. */
 function addDead(task: Command, cli: Cli): void {
   addReplay(task, cli);
-  defineWork(cli, task, "discard", {
+  define(cli, task, "discard", {
     operation: "tasks.discard",
     args: ["task"],
-    isAsked: false,
+    question: false,
     refuse: ({ state }, input) =>
       state === "dead" ? null : fail("not_dead", `task ${input.task} is ${state}, not dead.`),
     view: (_output, _cli, { input }) => [`Task ${input.task} is discarded.`],
@@ -203,7 +203,7 @@ function addDead(task: Command, cli: Cli): void {
 }
 
 function addReplay(task: Command, cli: Cli): void {
-  defineWork(cli, task, "replay", {
+  define(cli, task, "replay", {
     operation: "tasks.replay",
     summary: "Starts a dead task again, or all dead ones that match.",
     fields: ReplayFields,
@@ -242,7 +242,7 @@ const remoteOption = new Option("--remote <name>", "fetch missing commits from t
 /** The git branches of tasks, in the repository of the working folder. */
 function addBranches(task: Command, cli: Cli): void {
   const shared = { operation: "tasks.get", args: ["task"] } as const;
-  defineWork(cli, task, "diff", {
+  define(cli, task, "diff", {
     ...shared,
     own: [remoteOption],
     isVerbatim: true,
@@ -250,7 +250,7 @@ function addBranches(task: Command, cli: Cli): void {
     run: (work) => withTask(work, work.input.task, (branches, found) => branches.diffTask(checkoutOf(work), found)),
     view: ({ task: number, diff }) => diff || `Task ${number} changed nothing itself.\n`,
   });
-  defineWork(cli, task, "merge", {
+  define(cli, task, "merge", {
     ...shared,
     summary: "Merges a task, or the parts of a job, into the branch you are on.",
     own: [remoteOption],

@@ -1,4 +1,5 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import * as z from "zod";
 import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
@@ -10,32 +11,32 @@ import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
 import { notFound, wrongUsage, type Failed, recordLines, type Columns, type Shown, wrongWords } from "../answer.ts";
 import { tableView } from "../view.ts";
-import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { parseJson } from "../option-values.ts";
-import { chatLabels, defineWork, type Work } from "../workspace-command.ts";
+import { chatLabels, define, type Work } from "../operation-command.ts";
 
 export function addState(team: Command, cli: Cli): void {
   const command = addGroup(team, "state", "shared, versioned values");
-  defineWork(cli, command, "get", {
+  define(cli, command, "get", {
     operation: "state.get",
     args: ["key"],
     refuse: ({ entry }, { key }) => (entry ? null : noKey(key)),
     view: ({ entry }) => [JSON.stringify(entry?.value)],
   });
-  defineWork(cli, command, "set", {
+  define(cli, command, "set", {
     operation: "state.set",
     args: ["key", "value"],
     summary: "Set a value: JSON, otherwise stored as text.",
-    isAsked: false,
+    question: false,
     view: ({ version }, _cli, { input: { key } }) => [`${key} is set, version ${version}.`],
   });
-  defineWork(cli, command, "delete", {
+  define(cli, command, "delete", {
     operation: "state.delete",
     args: ["key"],
     refuse: ({ isDeleted }, { key }) => (isDeleted ? null : noKey(key)),
     view: (_output, _cli, { input: { key } }) => [`${key} is deleted.`],
   });
-  defineWork(cli, command, "list", {
+  define(cli, command, "list", {
     operation: "state.list",
     args: ["prefix"],
     summary: "Keys, by prefix.",
@@ -63,34 +64,46 @@ const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
 const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
 
 export function addSettings(team: Command, cli: Cli): void {
-  const command = defineWork(cli, team, "settings", {
+  const command = define(cli, team, "settings", {
     operation: "settings.get",
     summary: "Settings of the workspace; get, set, unset.",
     view: ({ settings }) => recordLines(Object.fromEntries(keys.map((key) => [key, settingText(settings, key)]))),
   });
-  type Body = (link: Workspace, key: string, text: string) => Promise<CommandResult>;
-  const define = (words: string, example: string, description: string, body: Body): Command =>
-    cli.define(command.command(words).description(description), example, async (_options, key = "", text = "") =>
-      keys.includes(key) ? cli.withWorkspace((link) => body(link, key, text)) : wrongUsage(unknownKeyText(key, keys)),
-    );
-  define("get <key>", "maxConcurrentChats", "one setting, such as maxConcurrentChats", async (link, key) => {
-    const found = await link.call("settings.get", {});
-    if (!found.ok) return found;
-    const value = settingAt(found.value.settings, key) ?? null;
-    return ok({ data: { key, value }, text: [valueText(value)] });
+  const withKey = (key: string, body: (link: Workspace) => Promise<CommandResult>): Promise<CommandResult> | Failed =>
+    keys.includes(key) ? cli.withWorkspace(body) : wrongUsage(unknownKeyText(key, keys));
+  const input = z.strictObject({ key: z.string() });
+  const example = { key: "maxConcurrentChats", value: "20" };
+  define(cli, command, "get", {
+    input,
+    summary: "One setting, such as maxConcurrentChats.",
+    example,
+    args: ["key"],
+    run: ({ key }) =>
+      withKey(key, async (link) => {
+        const found = await link.call("settings.get", {});
+        if (!found.ok) return found;
+        const value = settingAt(found.value.settings, key) ?? null;
+        return ok({ data: { key, value }, text: [valueText(value)] });
+      }),
   });
-  define(
-    "set <key> <value>",
-    "maxConcurrentChats 20",
-    "change a setting for every chat of the workspace",
-    async (link, key, text) => {
-      const value = parseJson(text, "the value");
-      return value.ok ? change(link, key, value.value) : value;
-    },
-  );
-  define("unset <key>", "maxConcurrentChats", "go back to the default", (link, key) =>
-    change(link, key, settingAt(defaultSettings, key) ?? null),
-  );
+  define(cli, command, "set", {
+    input: input.extend({ value: z.string() }),
+    summary: "Change a setting for every chat of the workspace.",
+    example,
+    args: ["key", "value"],
+    run: ({ key, value: text }) =>
+      withKey(key, async (link) => {
+        const value = parseJson(text, "the value");
+        return value.ok ? change(link, key, value.value) : value;
+      }),
+  });
+  define(cli, command, "unset", {
+    input,
+    summary: "Go back to the default.",
+    example,
+    args: ["key"],
+    run: ({ key }) => withKey(key, (link) => change(link, key, settingAt(defaultSettings, key) ?? null)),
+  });
 }
 
 function settingText(settings: Settings, key: string): string {
@@ -145,34 +158,32 @@ const units: readonly Unit[] = [
 ];
 
 export function addBudget(team: Command, cli: Cli): void {
-  const command = defineWork(cli, team, "budget", {
+  const command = define(cli, team, "budget", {
     operation: "budgets.get",
     summary: "Limits on usage, and the usage so far; `team budget set` changes limits.",
     isLabelled: true,
     view: formatBudgets,
   });
-  const set = command.command("set").description("change limits (a number, or none); limits that are not named stay");
-  for (const owner of budgetOwners)
-    for (const unit of units)
-      set.option(
-        `--${owner}-${unit.option.toLowerCase()} <n>`,
-        `${unit.name} of ${ownerTexts[owner]}`,
-        parseLimit(unit),
-      );
-  cli.define(
-    set,
-    "--day-usd 20 --task-usd 2",
-    (options: CommonOptions & Partial<Record<string, BudgetLimit | boolean>>) => {
+  define(cli, command, "set", {
+    summary: "Change limits (a number, or none); limits that are not named stay.",
+    example: { dayUsd: 20, taskUsd: 2 },
+    own: budgetOwners.flatMap((owner) =>
+      units.map((unit) => {
+        const text = `${unit.name} of ${ownerTexts[owner]}`;
+        return new Option(`--${owner}-${unit.option.toLowerCase()} <n>`, text).argParser(parseLimit(unit));
+      }),
+    ),
+    run: (_input, options) => {
       const budgets: BudgetChanges = {};
       for (const owner of budgetOwners)
         for (const { option, measure } of units) {
-          const limit = options[`${owner}${option}`];
-          if (limit === undefined || typeof limit === "boolean") continue;
+          const limit = options[`${owner}${option}`] as BudgetLimit | undefined;
+          if (limit === undefined) continue;
           budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
         }
       return setBudgets(cli, budgets);
     },
-  );
+  });
 }
 
 /** Keeps limits below 2^53 in the stored unit. */

@@ -1,22 +1,19 @@
 import { Option, type Command } from "commander";
 import * as z from "zod";
-import { leaderScheme } from "../../contract/leases.ts";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { Json } from "../../contract/values.ts";
 import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
-import { age, oneLine, pluralize } from "../../shared/format.ts";
+import { age, oneLine, pluralize, targetText } from "../../shared/format.ts";
 import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { notFound, type Failed, type Columns } from "../answer.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { notFound, type Columns } from "../answer.ts";
 import { tableView } from "../view.ts";
-import { addGroup, type Cli, type CommandResult } from "../cli.ts";
-import { defineOperation, defineProgram } from "../operation-command.ts";
+import { addGroup, type Cli } from "../cli.ts";
 import { shortPath } from "../screen-text.ts";
-import { defineWork, findChat, type Work } from "../workspace-command.ts";
+import { define, findChat, type Work } from "../operation-command.ts";
 import { addBudget, addSettings, addState } from "./team-state.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
@@ -31,11 +28,10 @@ export function addCommand(program: Command, cli: Cli): void {
   addFiles(team, cli);
   addConflicts(team, cli);
   addLocks(team, cli);
-  addLeaders(team, cli);
   addState(team, cli);
   addBudget(team, cli);
   addSettings(team, cli);
-  defineWork(cli, team, "audit", {
+  define(cli, team, "audit", {
     operation: "audit.list",
     usualLimit: 50,
     view: tableView({
@@ -62,9 +58,9 @@ function detailText(detail: AuditEntry["detail"]): string {
 }
 
 function addChats(team: Command, cli: Cli): void {
-  defineOperation(cli, team, "chats", {
+  define(cli, team, "chats", {
     operation: "team.chats",
-    view: ({ where, chats, hidden }, { io }, { state }) => {
+    view: ({ where, chats, hidden }, { io }, { input: { state } }) => {
       const ofState = `No chat at ${where}: ${state && stateWords[state]}.\n`;
       const ofAny = hidden === 0 ? `No chats at ${where}.\n` : "No chat is present.\n";
       const columns: Columns<ListedChat> = {
@@ -87,30 +83,19 @@ function addChats(team: Command, cli: Cli): void {
   });
 }
 
-const SendInput = z.strictObject({
-  to: z.string(),
-  text: z.string(),
-  priority: Priority.optional(),
-});
-
 function addSend(team: Command, cli: Cli): void {
-  const details = {
-    input: SendInput,
+  define(cli, team, "send", {
+    operation: "messages.send",
+    fields: z.strictObject({ to: z.string(), text: z.string(), priority: Priority.optional() }),
     summary: "A message to a chat, to topic:<name>, or to all: JSON, otherwise a text; - is read from stdin.",
     example: { to: "all", text: "the parser is done" },
     args: ["to", "text"],
-  };
-  defineProgram(cli, team.command("send"), details, async ({ to, text, priority }) => {
-    const body = jsonOrText(text === "-" ? (await cli.io.readInput()).trimEnd() : text) as Json;
-    return cli.withWorkspace(async (link): Promise<CommandResult> => {
-      const target = await resolveTarget(cli, to);
-      if (!target.ok) return target;
-      const self = await link.self();
-      if (!self.ok) return self;
-      const message = { self: self.value, target: target.value, body, ...omitUndefined({ priority }) };
-      const sent = await link.call("messages.send", message);
-      return sent.ok ? ok({ data: sent.value, text: `Sent to ${to}.\n` }) : sent;
-    });
+    read: async ({ to, text, ...given }) => {
+      const body = text === "-" ? (await cli.io.readInput()).trimEnd() : String(text);
+      const target = await resolveTarget(cli, String(to));
+      return target.ok ? ok({ ...given, target: target.value, body: jsonOrText(body) as Json }) : target;
+    },
+    view: (_sent, _cli, { input: { target } }) => [`Sent to ${targetText(target)}.`],
   });
 }
 
@@ -122,7 +107,7 @@ async function resolveTarget(cli: Cli, to: string): Promise<Result<Target>> {
 }
 
 function addInbox(program: Command, cli: Cli): void {
-  defineWork(cli, program, "inbox", {
+  define(cli, program, "inbox", {
     operation: "messages.pull",
     hidden: ["minPriority"],
     summary: "Messages to this command line.",
@@ -151,7 +136,7 @@ async function pull(work: Work<"messages.pull">): Promise<Result<OutputOf<"messa
 }
 
 function addConflicts(team: Command, cli: Cli): void {
-  defineOperation(cli, team, "conflicts", {
+  define(cli, team, "conflicts", {
     operation: "team.conflicts",
     view: ({ isOn, conflicts }, { io }) => {
       if (!isOn) return "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
@@ -209,7 +194,7 @@ function didText({ shortId, did, lines }: ForeseenConflict["chats"][number]): st
 function addFiles(program: Command, cli: Cli): void {
   const command = addGroup(program, "files", "files of this project that chats have reserved");
   const fixed = { folder: cli.io.cwd };
-  defineOperation(cli, command, "list", {
+  define(cli, command, "list", {
     operation: "reservations.list",
     fixed,
     view: tableView({
@@ -224,7 +209,7 @@ function addFiles(program: Command, cli: Cli): void {
       empty: "Nothing is reserved in this project.",
     }),
   });
-  defineOperation(cli, command, "reserve", {
+  define(cli, command, "reserve", {
     operation: "reservations.create",
     rest: "paths",
     fixed,
@@ -232,7 +217,7 @@ function addFiles(program: Command, cli: Cli): void {
       `Reserved for ${age(forMs)}: ${files.map(({ path }) => path).join(", ")}. The edit tools of chats respect this; writes by a shell are not detected.`,
     ],
   });
-  defineOperation(cli, command, "release", {
+  define(cli, command, "release", {
     operation: "reservations.release",
     rest: "paths",
     fixed,
@@ -242,7 +227,7 @@ function addFiles(program: Command, cli: Cli): void {
 
 function addLocks(program: Command, cli: Cli): void {
   const command = addGroup(program, "locks", "exclusive rights to resources, and their holders");
-  defineWork(cli, command, "list", {
+  define(cli, command, "list", {
     operation: "leases.list",
     args: ["prefix"],
     hidden: ["holder"],
@@ -259,44 +244,12 @@ function addLocks(program: Command, cli: Cli): void {
       empty: "No leases are held.",
     }),
   });
-  defineWork(cli, command, "check", {
-    operation: "leases.check",
-    args: ["resource", "token"],
-    refuse: ({ isValid, holder }, { resource, token }) => (isValid ? null : tokenLost(resource, token, holder)),
-    view: ({ remainingMs }, _cli, { input: { resource } }) => [`${resource} is held, ${age(remainingMs)} left.`],
-  });
-  defineWork(cli, command, "force-release", {
+  define(cli, command, "force-release", {
     operation: "leases.force-release",
     args: ["resource"],
     refuse: ({ isReleased }, { resource }) => (isReleased ? null : notFound(`${resource} is not held.`)),
     view: (_output, _cli, { input: { resource } }) => [
       `${resource} is free. Its former holder may still be working, but its token is no longer valid.`,
     ],
-  });
-}
-
-function tokenLost(resource: string, token: number, holder: string | null): Failed {
-  const now = holder === null ? "not held" : `held by chat ${holder} with another one`;
-  const message = `token ${token} is no longer that of ${resource}, which is ${now}.`;
-  return err({ code: "lease_lost", message });
-}
-
-function addLeaders(team: Command, cli: Cli): void {
-  defineWork(cli, team, "leaders", {
-    operation: "leases.list",
-    hidden: ["holder"],
-    fixed: { prefix: leaderScheme },
-    summary: "Who leads which election.",
-    isLabelled: true,
-    view: tableView({
-      rows: ({ leases }) => leases,
-      columns: (_output, _cli, { label }) => ({
-        ELECTION: ({ resource }) => resource.slice(leaderScheme.length),
-        LEADER: ({ holder }) => label(holder),
-        TERM: "token",
-        UNTIL: ({ remainingMs }) => `${age(remainingMs)} left unless renewed`,
-      }),
-      empty: "No election has a leader.",
-    }),
   });
 }

@@ -1,35 +1,36 @@
 import type { Command } from "commander";
 import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import type { Answer } from "../answer.ts";
 import { confirmShown, type Cli, type CommandResult } from "../cli.ts";
-import { defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { changeLines, fileLines, shownPath } from "../screen-text.ts";
 
 const UndoInput = z.strictObject({
   prompt: z.string().optional(),
   files: z.array(z.string()).default([]),
   session: z.string().optional().describe("the chat; default: the one that changed files last here"),
-  redo: z.boolean().default(false).describe("take the last undo back"),
-  diff: z.boolean().default(false).describe("only show what would change"),
+  redo: flag("take the last undo back"),
+  diff: flag("only show what would change"),
 });
 
 type Preview = MachineOutput<"undo.preview">;
 type Undone = MachineOutput<"undo.apply">;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const declared = {
+  define(cli, program, "undo", {
     input: UndoInput,
     summary: "Take back what a chat changed since a prompt; default: in the newest turn that changed files.",
     example: { diff: true },
     args: ["prompt"],
     rest: "files",
     asks: true,
-  };
-  defineProgram(cli, program.command("undo"), declared, (input, { yes = false }) => undo(cli, input, yes));
+    run: (input, { yes = false }) => undo(cli, input, yes),
+  });
 }
 
 /** The newest turn of a chat that changed files. */

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import type { ClientState } from "../../contract/machine/overview.ts";
 import { pluralize } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
@@ -9,12 +10,12 @@ import { wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { emptyFleet, type FleetAction, type FleetState, keysIn, press, withChats } from "../fleet-keys.ts";
 import { type Block, chatsOf, type Overview, overviewBlocks, type OverviewStyle } from "../fleet-view.ts";
-import { defineProgram } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { cutToWidth, windowOf, wrapLine } from "../screen-text.ts";
 
 const UpInput = z.strictObject({
-  once: z.boolean().default(false).describe("print once and exit (--json does too)"),
-  web: z.boolean().default(false).describe("serve the live page for a browser on this machine, and print its address"),
+  once: flag("print once and exit (--json does too)"),
+  web: flag("serve the live page for a browser on this machine, and print its address"),
   port: z
     .int()
     .min(1)
@@ -30,17 +31,15 @@ const clientsPollMs = 30_000;
 const teamMaxAgeMs = 10_000;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const summary =
-    "Live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files.";
-  defineProgram(
-    cli,
-    program.command("up"),
-    { input: UpInput, summary, example: { web: true } },
-    ({ web, once, port }, { json }) => {
+  define(cli, program, "up", {
+    input: UpInput,
+    summary: "Live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files.",
+    example: { web: true },
+    run: ({ web, once, port }, { json }) => {
       if (!web) return port === undefined ? up(cli, once || json === true) : wrongWords("--port is for --web.");
       return once ? wrongWords("give --web or --once, not both.") : servePage(cli, port, json === true);
     },
-  );
+  });
 }
 
 /** Serves the live page until Ctrl-C. */
@@ -69,7 +68,7 @@ async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
   const action = await showFleet(cli, first.value);
   if (action.does === "leave") return ok({ data: null, text: "" });
   const { session } = action;
-  if (action.does === "resume") return (await import("./resume.ts")).resume(cli, {}, session);
+  if (action.does === "resume") return (await import("./resume.ts")).resume(cli, { session });
   return (await import("./undo.ts")).undoNewest(cli, session);
 }
 

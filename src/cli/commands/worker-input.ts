@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { File } from "../../contract/machine/operation.ts";
+import { File, flag } from "../../contract/machine/operation.ts";
 
 export const WorkerInput = z.strictObject({
   config: File.optional().describe("task types and how to do them, YAML or JSON"),
@@ -10,7 +10,7 @@ export const WorkerInput = z.strictObject({
   remote: z.string().optional().describe("push finished branches to this remote, and fetch missing ones from it"),
   concurrency: z.int().min(1).max(100).optional().describe("tasks at a time (default: 1)"),
   capabilities: z.array(z.string()).optional().describe("also take tasks that need this; may be repeated"),
-  once: z.boolean().default(false).describe("exit when no task is available"),
+  once: flag("exit when no task is available"),
   maxTasks: z.int().min(1).max(1_000_000).optional().describe("exit after this many"),
   drainMs: z
     .int()

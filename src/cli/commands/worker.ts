@@ -1,26 +1,26 @@
 import type { Command } from "commander";
 import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import { findServiceObstacle, installService, isInstalled, removeService } from "../../installer/service.ts";
 import { serviceState, systemdUnit, unitFile, unitName } from "../../installer/service.ts";
 import { ok, fail } from "../../shared/result.ts";
 import { notFound } from "../answer.ts";
-import { addGroup, type Cli, type CommandResult, requireYes } from "../cli.ts";
-import { type AskedOptions, defineProgram } from "../operation-command.ts";
+import { addGroup, type Cli, type CommandResult, requireYes, type CommonOptions } from "../cli.ts";
+import { define } from "../operation-command.ts";
 import { WorkerInput } from "./worker-input.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program.command("worker");
-  const words = keepWordsBehindDashes(command);
-  const summary = "Do tasks, one after another: `shim worker --type test -- npm test`.";
-  defineProgram(
-    cli,
-    command,
-    { input: WorkerInput, summary, example: { config: "worker.yaml" }, rest: "command" },
-    async (input, { json }) => {
+  const command = define(cli, program, "worker", {
+    input: WorkerInput,
+    summary: "Do tasks, one after another: `shim worker --type test -- npm test`.",
+    example: { config: "worker.yaml" },
+    rest: "command",
+    run: async (input, { json }) => {
       const { runWorker } = await import("./run-worker.ts");
       return runWorker(cli, { ...input, command: [...input.command, ...words] }, json === true);
     },
-  );
+  });
+  const words = keepWordsBehindDashes(command);
   addSupervise(command, cli);
   addService(command, cli);
 }
@@ -39,54 +39,54 @@ function keepWordsBehindDashes(command: Command): readonly string[] {
   return words;
 }
 
-const input = z.strictObject({});
-const RetryInput = z.strictObject({ name: z.string() });
-
 function addSupervise(worker: Command, cli: Cli): void {
-  const command = worker.command("supervise");
-  const summary = "Keep programs and chats running, as configured in supervisor.json; status, stop, retry.";
-  defineProgram(cli, command, { input, summary }, async (_input, options) =>
-    (await program()).runSupervisor(cli, options),
-  );
-  const status = { input, summary: "The supervisor, and the state of what it watches." };
-  defineProgram(cli, command.command("status"), status, async () => (await program()).showStatus(cli));
-  const stop = { input, summary: "End the supervisor and all that it runs." };
-  defineProgram(cli, command.command("stop"), stop, async () => (await program()).stopRunning(cli));
-  const retry = {
-    input: RetryInput,
+  const command = define(cli, worker, "supervise", {
+    summary: "Keep programs and chats running, as configured in supervisor.json; status, stop, retry.",
+    run: async (_input, options) => (await program()).runSupervisor(cli, options),
+  });
+  define(cli, command, "status", {
+    summary: "The supervisor, and the state of what it watches.",
+    run: async () => (await program()).showStatus(cli),
+  });
+  define(cli, command, "stop", {
+    summary: "End the supervisor and all that it runs.",
+    run: async () => (await program()).stopRunning(cli),
+  });
+  define(cli, command, "retry", {
+    input: z.strictObject({ name: z.string() }),
     summary: "Restart a program that crashed too often, was stopped or has ended.",
     example: { name: "nightly" },
     args: ["name"],
-  };
-  defineProgram(cli, command.command("retry"), retry, async ({ name }) => (await program()).retryOne(cli, name));
+    run: async ({ name }) => (await program()).retryOne(cli, name),
+  });
 }
 
 function program(): Promise<typeof import("./run-supervisor.ts")> {
   return import("./run-supervisor.ts");
 }
 
-const InstallInput = z.strictObject({ dryRun: z.boolean().default(false).describe("only show the file") });
-const noInput = z.strictObject({});
-
 function addService(worker: Command, cli: Cli): void {
   const file = unitFile(cli.io.machine);
   const service = addGroup(worker, "service", "let the system start `shim worker supervise` when you log in");
-  const install = {
-    input: InstallInput,
+  define(cli, service, "install", {
+    input: z.strictObject({ dryRun: flag("only show the file") }),
     summary: "Write the file that starts it, and start it.",
     example: { dryRun: true },
     asks: true,
-  };
-  defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
-    runInstall(cli, file, dryRun, options),
-  );
-  const status = { input: noInput, summary: "Whether it is installed and running." };
-  defineProgram(cli, service.command("status"), status, () => showState(cli, file));
-  const uninstall = { input: noInput, summary: "End it and remove the file; settings and sessions stay.", asks: true };
-  defineProgram(cli, service.command("uninstall"), uninstall, (_input, options) => runUninstall(cli, file, options));
+    run: ({ dryRun }, options) => runInstall(cli, file, dryRun, options),
+  });
+  define(cli, service, "status", {
+    summary: "Whether it is installed and running.",
+    run: () => showState(cli, file),
+  });
+  define(cli, service, "uninstall", {
+    summary: "End it and remove the file; settings and sessions stay.",
+    asks: true,
+    run: (_input, options) => runUninstall(cli, file, options),
+  });
 }
 
-async function runInstall(cli: Cli, file: string, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
+async function runInstall(cli: Cli, file: string, isDry: boolean, options: CommonOptions): Promise<CommandResult> {
   const { readSupervisorSettings } = await import("./run-supervisor.ts");
   const { refuseSecondSupervisor } = await import("../../runner/supervisor/supervisor-state.ts");
   const { stopSeconds } = await import("../../runner/supervisor/supervisor-state.ts");
@@ -116,7 +116,7 @@ function showState({ io }: Cli, file: string): CommandResult {
   return ok({ data: { isInstalled: found.value, path: file, state }, text });
 }
 
-async function runUninstall(cli: Cli, file: string, options: AskedOptions): Promise<CommandResult> {
+async function runUninstall(cli: Cli, file: string, options: CommonOptions): Promise<CommandResult> {
   const found = isInstalled(file);
   if (!found.ok) return found;
   if (!found.value) return notFound(`${file} does not exist, so there is nothing to remove.`);

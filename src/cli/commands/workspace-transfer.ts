@@ -1,9 +1,9 @@
 import { isTransient } from "../../contract/errors.ts";
 import { createHash, type Hash } from "node:crypto";
 import { appendFileSync, existsSync, statSync, truncateSync, renameSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod";
+import { Duration, File } from "../../contract/machine/operation.ts";
 import { operations, type OutputOf } from "../../contract/operations.ts";
 import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { readFileLines } from "../../platform/data-files.ts";
@@ -11,10 +11,8 @@ import { age, pluralize } from "../../shared/format.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { repeat } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { wrongWords } from "../answer.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { parseDuration } from "../option-values.ts";
-import { defineWork } from "../workspace-command.ts";
+import { define } from "../operation-command.ts";
 
 /**
  * An exported workspace as JSON lines: one with the freeze, one for each page, one with the number
@@ -144,12 +142,8 @@ const mostTries = 60;
 const freezeMs = 600_000;
 const pagesPerFreeze = 10;
 
-interface ExportOptions extends CommonOptions {
-  readonly keepFrozen?: string;
-}
-
 export function addTransfer(workspace: Command, cli: Cli): void {
-  defineWork(cli, workspace, "freeze", {
+  define(cli, workspace, "freeze", {
     operation: "workspace.freeze",
     example: { ms: 600_000 },
     args: ["ms"],
@@ -157,29 +151,34 @@ export function addTransfer(workspace: Command, cli: Cli): void {
       `The workspace is read only for ${age(remainingMs)}: \`shim workspace thaw\` ends that.`,
     ],
   });
-  defineWork(cli, workspace, "thaw", {
+  define(cli, workspace, "thaw", {
     operation: "workspace.freeze",
     summary: "End a freeze: the workspace takes changes again.",
     fixed: { ms: 0 },
     view: () => ["The workspace takes changes again."],
   });
-  const exporting = workspace
-    .command("export <file>")
-    .description("write the whole workspace to a file, but its tokens; it is read only meanwhile")
-    .option("--keep-frozen <duration>", "leave it read only for so long afterwards, such as 7d for a move");
-  cli.define(exporting, "team.jsonl", (options: ExportOptions, file: string) => exportTo(cli, options, file));
-  const importing = workspace
-    .command("import <file>")
-    .description("fill a new workspace, which this machine has joined, from the file of an export")
-    .option("-y, --yes", "do not ask");
-  cli.define(importing, "team.jsonl --yes", (options: ImportOptions, file: string) => importFrom(cli, options, file));
+  define(cli, workspace, "export", {
+    input: z.strictObject({
+      file: File,
+      keepFrozenMs: Duration.optional().describe("leave it read only for so long afterwards, such as 7d for a move"),
+    }),
+    summary: "Write the whole workspace to a file, but its tokens; it is read only meanwhile.",
+    example: { file: "team.jsonl" },
+    args: ["file"],
+    run: ({ file, keepFrozenMs = 0 }) => exportTo(cli, keepFrozenMs, file),
+  });
+  define(cli, workspace, "import", {
+    input: z.strictObject({ file: File }),
+    summary: "Fill a new workspace, which this machine has joined, from the file of an export.",
+    example: { file: "team.jsonl" },
+    args: ["file"],
+    asks: true,
+    run: ({ file }, options) => importFrom(cli, options, file),
+  });
 }
 
-async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): Promise<CommandResult> {
-  const path = resolve(cli.io.cwd, file);
+async function exportTo(cli: Cli, keepMs: number, path: string): Promise<CommandResult> {
   if (existsSync(path)) return err({ code: "file_exists", message: `${path} exists: give another name` });
-  const keepMs = keepFrozen === undefined ? 0 : parseDuration(keepFrozen);
-  if (keepMs === null) return wrongWords("--keep-frozen takes a duration, such as 2h or 7d.");
   return cli.withWorkspace(async (link) => {
     const partial = `${path}.part`;
     const frozen = await link.call("workspace.freeze", { ms: freezeMs });
@@ -279,12 +278,7 @@ async function nextPage(
   return link.call("workspace.export", { freeze, ...(last?.next ? { after: last.next } : {}) });
 }
 
-interface ImportOptions extends CommonOptions {
-  readonly yes?: boolean;
-}
-
-async function importFrom(cli: Cli, options: ImportOptions, file: string): Promise<CommandResult> {
-  const path = resolve(cli.io.cwd, file);
+async function importFrom(cli: Cli, options: CommonOptions, path: string): Promise<CommandResult> {
   const checked = checkExport(path);
   if (!checked.ok) return checked;
   const { header, end, rows } = checked.value;

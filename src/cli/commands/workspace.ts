@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { parseEnv } from "node:util";
 import { Option, type Command } from "commander";
+import * as z from "zod";
+import { flag } from "../../contract/machine/operation.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/workspaces.ts";
@@ -13,55 +15,66 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { exitCodes, type Lines, wrongWords } from "../answer.ts";
 import { tableView } from "../view.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { define } from "../operation-command.ts";
 import { localTime } from "../option-values.ts";
-import { defineWork } from "../workspace-command.ts";
 import { addTransfer } from "./workspace-transfer.ts";
 
 const devPort = "8787";
 const devUrl = (port: string): string => `http://127.0.0.1:${port}`;
 
-interface JoinOptions extends CommonOptions {
-  readonly url?: string;
-  readonly yes?: boolean;
-  readonly import?: boolean;
-  readonly sync?: boolean;
-}
+const joinFields = {
+  name: z.string(),
+  import: flag("also sync the sessions that this machine has from before"),
+};
+const CreateInput = z.strictObject({
+  url: z
+    .string()
+    .optional()
+    .describe(`URL of the coordinator (default: ${devUrl(devPort)})`),
+  ...joinFields,
+});
+const JoinInput = z.strictObject({
+  url: z.string().optional().describe("URL of the coordinator"),
+  sync: z.boolean().default(true).describe("only coordinate: sessions and checkpoints stay on this machine"),
+  ...joinFields,
+});
+const example = { name: "team", url: "https://shim.example.com" };
 
 export function addCommand(program: Command, cli: Cli): void {
   const workspace = addGroup(program, "workspace", "the workspace that machines share: create, join or leave one");
-  const create = workspace
-    .command("create <name>")
-    .description("make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine")
-    .option("--url <url>", `URL of the coordinator (default: ${devUrl(devPort)})`);
-  cli.define(addChoices(create), "team --url https://shim.example.com", (options: JoinOptions, name: string) =>
-    createWorkspace(cli, options, name),
-  );
-  const join = workspace
-    .command("join <name>")
-    .description("join a workspace; token and key are read from stdin, a line each, or asked for")
-    .option("--url <url>", "URL of the coordinator")
-    .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
-  cli.define(addChoices(join), "team --url https://shim.example.com", (options: JoinOptions, name: string) =>
-    joinWorkspace(cli, options, name),
-  );
+  define(cli, workspace, "create", {
+    input: CreateInput,
+    summary: "Make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine.",
+    example,
+    args: ["name"],
+    asks: true,
+    run: (input, options) => createWorkspace(cli, input, options),
+  });
+  define(cli, workspace, "join", {
+    input: JoinInput,
+    summary: "Join a workspace; token and key are read from stdin, a line each, or asked for.",
+    example,
+    args: ["name"],
+    asks: true,
+    run: (input, options) => joinWorkspace(cli, input, options),
+  });
   addLeave(workspace, cli);
-  defineOperation(cli, workspace, "status", {
+  define(cli, workspace, "status", {
     operation: "workspace.status",
     view: (status) => [coordinatorLine(status), ...(status.sync ? syncStateLines(cli, status.sync) : [])],
     exitOf: ({ unreachable }) => (unreachable === undefined ? exitCodes.ok : exitCodes.failed),
   });
-  defineOperation(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
+  define(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
   addRestore(workspace, cli);
   addTransfer(workspace, cli);
-  defineWork(cli, workspace, "delete", {
+  define(cli, workspace, "delete", {
     operation: "workspace.delete",
     args: ["name"],
     view: (_deleted, _cli, { input: { name } }) => [
       `The workspace ${name} is deleted. This machine keeps its own sessions: \`shim workspace leave\`, and it is its own coordinator again.`,
     ],
   });
-  defineOperation(cli, workspace, "rotate-secret", {
+  define(cli, workspace, "rotate-secret", {
     operation: "workspace.renew-tokens",
     view: renewedLines,
     exitOf: ({ others }) => (others === null || others.length === 0 ? exitCodes.ok : exitCodes.incomplete),
@@ -70,24 +83,28 @@ export function addCommand(program: Command, cli: Cli): void {
   addKeys(workspace, cli);
 }
 
-function addChoices(command: Command): Command {
-  return command
-    .option("--import", "also sync the sessions that this machine has from before")
-    .option("-y, --yes", "do not ask");
-}
-
-async function joinWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
-  const { url, sync, import: earlier } = options;
+async function joinWorkspace(
+  cli: Cli,
+  { name: workspace, url, sync, import: earlier }: z.infer<typeof JoinInput>,
+  options: CommonOptions,
+): Promise<CommandResult> {
   if (url === undefined) return wrongWords("give the coordinator: `shim workspace join <name> --url <url>`.");
   const [token, key] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
-  const input = { url, workspace, ...omitUndefined({ earlier, sync, token: token?.trim(), key: key?.trim() }) };
+  const input = { url, workspace, earlier, sync, ...omitUndefined({ token: token?.trim(), key: key?.trim() }) };
   const joined = await callWithAnswers(cli, "workspace.join", input, options);
   return joined.ok ? ok({ data: joined.value, text: joinedLines(joined.value) }) : joined;
 }
 
-async function createWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
-  const { url = devUrl(cli.io.env["SHIM_DEV_PORT"] || devPort), import: earlier } = options;
-  const input = { url, workspace, ...omitUndefined({ earlier, secret: adminSecret(cli, url) }) };
+async function createWorkspace(
+  cli: Cli,
+  {
+    name: workspace,
+    url = devUrl(cli.io.env["SHIM_DEV_PORT"] || devPort),
+    import: earlier,
+  }: z.infer<typeof CreateInput>,
+  options: CommonOptions,
+): Promise<CommandResult> {
+  const input = { url, workspace, earlier, ...omitUndefined({ secret: adminSecret(cli, url) }) };
   const created = await callWithAnswers(cli, "workspace.create", input, options);
   if (!created.ok) return created;
   const next = "For another machine: `shim workspace token create --machine <name>`.";
@@ -128,16 +145,12 @@ const edgeVisibility = [
   "of sessions and checkpoints only ids, sizes and times: names of projects and files, titles, prompts and states are sealed on this machine (docs/internals/sync.md).",
 ];
 
-interface Confirmed {
-  readonly yes?: boolean;
-}
-
 /** Calls an operation again with a person's answer to each refusal that asks for one. */
 async function callWithAnswers<Name extends "workspace.adopt" | "workspace.create" | "workspace.join">(
   cli: Cli,
   name: Name,
   input: MachineInput<Name>,
-  options: Confirmed,
+  options: CommonOptions,
 ): Promise<Result<MachineOutput<Name>>> {
   const asked = new Set<string>();
   for (let given = input; ;) {
@@ -155,7 +168,7 @@ const questions: Readonly<Record<string, { readonly field: string; readonly ques
   key_needed: { field: "key", question: "Key of the workspace (shimkey-): " },
 };
 
-async function ask(cli: Cli, error: Failure, options: Confirmed): Promise<Result<object>> {
+async function ask(cli: Cli, error: Failure, options: CommonOptions): Promise<Result<object>> {
   const { code, message } = error;
   if (code === "other_workspace") return (await requireYes(cli, message, options)) ?? ok({ replace: true });
   const asking = questions[code];
@@ -167,20 +180,22 @@ async function ask(cli: Cli, error: Failure, options: Confirmed): Promise<Result
 
 function addKeys(workspace: Command, cli: Cli): void {
   const keys = addGroup(workspace, "key", "the key that seals what the workspace's machines sync");
-  defineOperation(cli, keys, "show", {
+  define(cli, keys, "show", {
     operation: "workspace.key",
     question: "Show the key of the workspace on this screen?",
     view: ({ key }) => keyLines(key),
   });
-  const set = keys.command("set").description("set the workspace's key; it is read from stdin, or asked for");
-  cli.define(set, "", async () => {
-    const code = cli.io.isInteractive ? "" : (await cli.io.readInput()).trim();
-    const adopted = await callWithAnswers(cli, "workspace.adopt", code === "" ? {} : { key: code }, {});
-    if (!adopted.ok) return adopted;
-    const first = `This machine has key ${adopted.value.keyId} of the workspace.`;
-    return ok({ data: adopted.value, text: [first, ...keyLines(adopted.value.key)] });
+  define(cli, keys, "set", {
+    summary: "Set the workspace's key; it is read from stdin, or asked for.",
+    run: async () => {
+      const code = cli.io.isInteractive ? "" : (await cli.io.readInput()).trim();
+      const adopted = await callWithAnswers(cli, "workspace.adopt", code === "" ? {} : { key: code }, {});
+      if (!adopted.ok) return adopted;
+      const first = `This machine has key ${adopted.value.keyId} of the workspace.`;
+      return ok({ data: adopted.value, text: [first, ...keyLines(adopted.value.key)] });
+    },
   });
-  defineOperation(cli, keys, "rotate", {
+  define(cli, keys, "rotate", {
     operation: "workspace.rekey",
     question:
       "Make a new key? Everything that this machine has stored is sealed and sent again; other machines continue once they have the new key.",
@@ -276,9 +291,9 @@ function syncLines({ sessions, checkpoints, forgotten, files, received, refused,
 }
 
 function addLeave(workspace: Command, cli: Cli): void {
-  defineOperation(cli, workspace, "leave", {
+  define(cli, workspace, "leave", {
     operation: "workspace.leave",
-    before: async ({ forget }) => {
+    question: async ({ forget }) => {
       const current = await cli.call("workspace.current", {});
       if (!current.ok) return current;
       const { joined, problem } = current.value;
@@ -300,11 +315,11 @@ function addLeave(workspace: Command, cli: Cli): void {
 
 /** Shows what would be lost before it asks. */
 function addRestore(workspace: Command, cli: Cli): void {
-  defineWork(cli, workspace, "restore", {
+  define(cli, workspace, "restore", {
     operation: "workspace.restore",
     summary: "Put the whole workspace back to a time of the last 30 days (needs the admin token).",
     hidden: ["isDryRun", "quietMs"],
-    isAsked: false,
+    question: false,
     own: [new Option("--dry-run", "only say what would be lost"), new Option("-y, --yes", "do not ask")],
     async run({ call, input, options }) {
       const planned = await call({ isDryRun: true });
@@ -353,7 +368,7 @@ function renewedLines({ renewed, others }: MachineOutput<"workspace.renew-tokens
 
 function addTokens(workspace: Command, cli: Cli): void {
   const token = addGroup(workspace, "token", "tokens of machines (needs the workspace's admin token)");
-  defineWork(cli, token, "create", {
+  define(cli, token, "create", {
     operation: "tokens.create",
     summary: "A token for one machine, shown once.",
     view: async ({ id, token: secret }, _cli, { input: { machine } }) => {
@@ -365,7 +380,7 @@ function addTokens(workspace: Command, cli: Cli): void {
       return [secret];
     },
   });
-  defineWork(cli, token, "list", {
+  define(cli, token, "list", {
     operation: "tokens.list",
     view: tableView({
       rows: ({ tokens }) => tokens,
@@ -380,10 +395,10 @@ function addTokens(workspace: Command, cli: Cli): void {
       empty: "No tokens.",
     }),
   });
-  defineWork(cli, token, "revoke", {
+  define(cli, token, "revoke", {
     operation: "tokens.revoke",
     args: ["id"],
-    isAsked: false,
+    question: false,
     async run({ link, call, input }) {
       const id = await findToken(link, input.id);
       if (!id.ok) return id;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { effectKindNames, effectOutcomes } from "../effects.ts";
 import { declare } from "../operation.ts";
-import { Folder, IdPrefix, idErrors } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, flag } from "./operation.ts";
 
 const ListedEffect = z.object({
   session: z.string(),
@@ -30,7 +30,7 @@ export const effectOperations = {
     input: z.strictObject({
       session: IdPrefix.optional().describe("only of this session, and of those that it continues"),
       project: Folder.optional().describe("only of this project"),
-      check: z.boolean().default(false).describe("ask the git remote, npm, GitHub or GitLab, within 15 seconds each"),
+      check: flag("ask the git remote, npm, GitHub or GitLab, within 15 seconds each"),
       limit: z.int().min(1).max(1_000).default(20).describe("at most this many"),
     }),
     output: z.object({ effects: z.array(ListedEffect) }),

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { FailureCode } from "../errors.ts";
 import { declare } from "../operation.ts";
-import { Folder, IdPrefix, idErrors } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, flag } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
 export const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
@@ -88,7 +88,7 @@ const undoInput = z.strictObject({
     .describe(
       "since this prompt: its number, the beginning of its words, or last: the newest whose turn changed files",
     ),
-  redo: z.boolean().default(false).describe("take the last undo back"),
+  redo: flag("take the last undo back"),
   files: z.array(z.string().min(1).max(4_096)).max(10_000).default([]).describe("only these files; none: all"),
 });
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
-import { Duration, File, Folder, IdPrefix, idErrors, Secret } from "./operation.ts";
+import { Duration, File, Folder, IdPrefix, idErrors, Secret, flag } from "./operation.ts";
 import { Native } from "./recovery.ts";
 import { declare } from "../operation.ts";
 import { Named } from "./recovery.ts";
@@ -73,7 +73,7 @@ export const handoverOperations = {
         "a new file; absent: the workspace's coordinator holds it, for one machine to take",
       ),
       until: Duration.optional().describe("time in which it can be taken; default: 10 minutes, in a file a week"),
-      native: z.boolean().default(false).describe("with the conversation itself, and not its brief alone"),
+      native: flag("with the conversation itself, and not its brief alone"),
     }),
     output: Given,
     errors: ["bad_input", ...idErrors, "file_exists", "not_given", "no_edge"],
@@ -89,7 +89,7 @@ export const handoverOperations = {
       folder: Folder.describe("a clone of its project"),
       into: Folder.optional().describe("the files go to this new or empty folder, without a branch"),
       client: z.string().max(100).optional().describe("client of the conversation; absent: the session's own"),
-      native: z.boolean().default(false).describe("write the conversation as a session of the client"),
+      native: flag("write the conversation as a session of the client"),
     }),
     output: Taken,
     errors: [

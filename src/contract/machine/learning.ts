@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { opportunityPatterns, NewTrial, Verdict } from "../learning.ts";
 import { declare } from "../operation.ts";
-import { idErrors, Moment } from "./operation.ts";
+import { idErrors, Moment, flag } from "./operation.ts";
 
 const count = z.int().min(0);
 
@@ -153,7 +153,7 @@ export const learningOperations = {
   "review.run": declare("caller", "write", {
     summary: "One review: examine, advance trials, try the best finding if `kaizen` is apply, write the report.",
     input: z.strictObject({
-      dryRun: z.boolean().default(false).describe("say what would be done, and change nothing"),
+      dryRun: flag("say what would be done, and change nothing"),
     }),
     output: z.object({
       findings,

@@ -1,5 +1,10 @@
 import * as z from "zod";
 
+/** A thing that an option switches on. */
+export function flag(description: string): z.ZodDefault<z.ZodBoolean> {
+  return z.boolean().default(false).describe(description);
+}
+
 /** How a person writes a value on a command line; the value itself is plain. */
 export type Form = "moment" | "duration" | "folder" | "file" | "session-or-project";
 

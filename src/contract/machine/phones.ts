@@ -2,7 +2,7 @@ import * as z from "zod";
 import { PhoneScope, PushKind } from "../phone-frames.ts";
 import { pairedMs } from "../phones.ts";
 import { declare } from "../operation.ts";
-import { Duration, IdPrefix } from "./operation.ts";
+import { Duration, IdPrefix, flag } from "./operation.ts";
 
 const at = z.int();
 
@@ -28,7 +28,7 @@ export const phoneOperations = {
   "phones.offer": declare("host", "write", {
     summary: "Make a link that pairs one phone with this machine.",
     input: z.strictObject({
-      answer: z.boolean().default(false).describe("the phone may answer permission requests and write to chats"),
+      answer: flag("the phone may answer permission requests and write to chats"),
       for: Duration.default(pairedMs.default).describe("time for which the phone is paired"),
     }),
     output: z.object({

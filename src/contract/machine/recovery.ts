@@ -3,7 +3,7 @@ import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
 import { TestRun, Verification } from "../verification.ts";
 import { declare } from "../operation.ts";
-import { File, Folder, IdPrefix, idErrors } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, flag } from "./operation.ts";
 
 const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
 /** Says of which project this machine has the folder, for a session of another machine. */
@@ -89,7 +89,7 @@ export const recoveryOperations = {
       session,
       folder,
       client: z.string().max(100).optional(),
-      isNew: z.boolean().default(false).describe("in a new chat, also where its client can continue it"),
+      isNew: flag("in a new chat, also where its client can continue it"),
     }),
     output: Plan,
     errors: ["bad_input", ...idErrors],
@@ -167,7 +167,7 @@ export const recoveryOperations = {
       file: File,
       session: z.string().max(200).optional().describe("session of a database; absent: its only one"),
       folder: Folder.describe("its folder, where the transcript has no name but the hash of it"),
-      isLongest: z.boolean().default(false).describe("of two files of the session store the one with the later end"),
+      isLongest: flag("of two files of the session store the one with the later end"),
     }),
     /**
      * `again`: an earlier import was replaced. `recorded`: the chat's hooks have recorded the
@@ -300,7 +300,7 @@ const Diagnosis = Named.extend({
 });
 export type Diagnosis = z.infer<typeof Diagnosis>;
 
-const hasFailed = z.boolean().default(false).describe("its client has just ended within seconds of its start");
+const hasFailed = flag("its client has just ended within seconds of its start");
 
 export const rescueOperations = {
   "recovery.diagnose": declare("caller", "read", {

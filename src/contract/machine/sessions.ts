@@ -2,7 +2,7 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses, riskLevels } from "../readings.ts";
 import { declare } from "../operation.ts";
-import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject, flag } from "./operation.ts";
 
 const count = z.int().min(0);
 const moment = z.int();
@@ -116,8 +116,8 @@ export const sessionOperations = {
     summary: "Sessions, newest first; `show <id>` prints what happened in one.",
     input: z.strictObject({
       project: Folder.optional().describe("only those of this project"),
-      incomplete: z.boolean().default(false).describe("only those that can be continued"),
-      allMachines: z.boolean().default(false).describe("also those of the workspace's other machines"),
+      incomplete: flag("only those that can be continued"),
+      allMachines: flag("also those of the workspace's other machines"),
       limit: limit.describe("at most this many"),
     }),
     output: z.object({
@@ -159,7 +159,7 @@ export const sessionOperations = {
     input: z.strictObject({
       session: IdPrefix,
       name: z.string().max(10_000).optional(),
-      clear: z.boolean().default(false).describe("remove the name"),
+      clear: flag("remove the name"),
     }),
     output: z.object({
       session: z.string(),
@@ -223,8 +223,8 @@ export const sessionOperations = {
     summary: "Delete a session, or a project, with every copy.",
     input: z.strictObject({
       target: SessionOrProject,
-      isCheckpoint: z.boolean().default(false).describe("the target is the whole id of a checkpoint"),
-      keepsCopies: z.boolean().default(false).describe("the copies stay, and a backup is made first"),
+      isCheckpoint: flag("the target is the whole id of a checkpoint"),
+      keepsCopies: flag("the copies stay, and a backup is made first"),
     }),
     /** `backup`: its file; null: none was made. */
     output: z.object({

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { hookClients } from "../clients.ts";
 import { declare } from "../operation.ts";
-import { Folder } from "./operation.ts";
+import { Folder, flag } from "./operation.ts";
 
 /**
  * damaged: bytes hold no row, rows are missing, or its client does not send all of it. poisoned:
@@ -68,7 +68,7 @@ export const storesOperations = {
     summary: "Read all that clients keep of their sessions, and say which are whole, damaged or not listed.",
     input: z.strictObject({
       client: z.enum(hookClients).optional().describe("one client alone"),
-      keep: z.boolean().default(false).describe("copy sessions that their client is about to delete"),
+      keep: flag("copy sessions that their client is about to delete"),
       folder: Folder,
     }),
     output: z.object({

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
 import { declare } from "../operation.ts";
-import { Duration, Folder } from "./operation.ts";
+import { Duration, Folder, flag } from "./operation.ts";
 
 /** A chat with its state in place of what its coordinator calls it. */
 export const ShownChat = Chat.omit({ status: true, reason: true, isRecoverable: true }).extend({
@@ -54,7 +54,7 @@ export const teamOperations = {
   "team.chats": declare("caller", "read", {
     summary: "Chats of the workspace, or of this machine.",
     input: z.strictObject({
-      all: z.boolean().default(false).describe("also those that died or ended"),
+      all: flag("also those that died or ended"),
       state: z.enum(chatStates).optional().describe("those in this state"),
     }),
     output: z.object({

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { operations } from "../operations.ts";
 import { Workspace } from "../workspaces.ts";
 import { declare } from "../operation.ts";
-import { Secret } from "./operation.ts";
+import { Secret, flag } from "./operation.ts";
 
 const count = z.int().min(0);
 
@@ -60,8 +60,8 @@ const ShownKey = z.object({
 const Change = z.strictObject({
   url: z.string().describe("URL of the coordinator"),
   workspace: Workspace,
-  earlier: z.boolean().default(false).describe("also sync the sessions that this machine has from before"),
-  replace: z.boolean().default(false).describe("leave the workspace that the machine belongs to"),
+  earlier: flag("also sync the sessions that this machine has from before"),
+  replace: flag("leave the workspace that the machine belongs to"),
 });
 
 const Joined = z.object({
@@ -133,7 +133,7 @@ export const workspaceOperations = {
   }),
   "workspace.leave": declare("host", "destructive", {
     summary: "Leave the workspace, and use this machine's own coordinator again.",
-    input: z.strictObject({ forget: z.boolean().default(false).describe("also delete what it has stored there") }),
+    input: z.strictObject({ forget: flag("also delete what it has stored there") }),
     output: z.object({
       left: z.string(),
       /** Copies that were deleted there; null: none was to be. */

@@ -5,7 +5,7 @@ import type { ForeseenConflict } from "../../../contract/machine/team.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
-import { formatAgo, age, oneLine } from "../../../shared/format.ts";
+import { formatAgo, age, oneLine, targetText } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPresent, readConflicts, showChat } from "../../../machine/team/operations/team-handlers.ts";
 import { folderOf } from "../../../machine/team/chat-directory.ts";
@@ -131,7 +131,7 @@ export const send = teamTool<"shim_send">(async ({ member, removed: count }, inp
   const found = await resolveRecipient(member, input.to);
   if (!found.ok) return found;
   const target = found.value;
-  const to = formatTarget(target);
+  const to = targetText(target);
   const sent = await member.outbox.call("messages.send", { target, body: input.text, requestId: member.newId() });
   const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
   if (sent.kind === "kept") {
@@ -146,11 +146,6 @@ export const send = teamTool<"shim_send">(async ({ member, removed: count }, inp
     output: { state: "sent", to, id: sent.answer.value.id },
   });
 });
-
-function formatTarget(target: Target): string {
-  if (target.to === "chat") return target.chat;
-  return target.to === "topic" ? `topic:${target.topic}` : "all";
-}
 
 export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call }, { topics }) => {
   for (const pattern of topics ?? []) {
