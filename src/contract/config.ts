@@ -54,30 +54,9 @@ export const notifyEvents = [
 ] as const;
 export type NotifyEvent = (typeof notifyEvents)[number];
 
-const notifyDefaults = {
-  desktop: false,
-  webhook: null as string | null,
-  events: [...notifyEvents] as readonly NotifyEvent[],
-};
-
 /** Titles leave the machine only encrypted, so plain http is for this machine only. */
 function isWebhook(text: string): boolean {
   return /^(https:\/\/[\w.-]+|http:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]))(:\d{1,5})?([/?]\S*)?$/i.test(text);
-}
-
-function notifyShape() {
-  return {
-    desktop: z.boolean(),
-    webhook: z.nullable(
-      z
-        .string()
-        .check(
-          z.maxLength(2_000),
-          z.refine(isWebhook, { error: "an https address, or an http address of this machine" }),
-        ),
-    ),
-    events: z.readonly(z.array(z.enum(notifyEvents))),
-  };
 }
 
 /** `config.json`. zod/mini, and built only when the file exists: the hook loads this. */
@@ -94,162 +73,160 @@ export interface ModelPrices {
   readonly cacheWrite: number;
 }
 
-export type RecoverySetting = "ask" | "brief" | "resume";
+class Setting<Value> {
+  readonly usual: Value;
+  readonly schema: () => z.ZodMiniType<Value>;
 
-/** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
-export const defaults = {
+  constructor(usual: Value, schema: () => z.ZodMiniType<Value>) {
+    this.usual = usual;
+    this.schema = schema;
+  }
+}
+
+function setting<Value>(usual: Value, schema: () => z.ZodMiniType<Value>): Setting<Value> {
+  return new Setting(usual, schema);
+}
+
+const count = (usual: number): Setting<number> => setting(usual, () => z.int().check(z.positive()));
+const within = (usual: number, least: number, most: number): Setting<number> =>
+  setting(usual, () => z.int().check(z.minimum(least), z.maximum(most)));
+const share = (usual: number): Setting<number> => setting(usual, () => z.number().check(z.minimum(0), z.maximum(1)));
+const toggle = (usual: boolean): Setting<boolean> => setting(usual, () => z.boolean());
+
+function choice<const Value extends string>(usual: Value, ...others: readonly Value[]): Setting<Value> {
+  return setting(usual, () => z.enum([usual, ...others]) as z.ZodMiniType<Value>);
+}
+
+function list<Value>(usual: Value[], most: number, item: () => z.ZodMiniType<Value>): Setting<Value[]> {
+  return setting(usual, () => z.array(item()).check(z.maxLength(most)));
+}
+
+/** Defaults and bounds. Times in ms, sizes in bytes, shares 0 to 1. */
+const settings = {
   /** SessionStart after a session died: ask, give the brief, or have the chat continue at once. */
-  recovery: "brief" as RecoverySetting,
+  recovery: choice("brief", "ask", "resume"),
   /** Older incomplete sessions are listed, not offered. */
-  offerMaxAgeMs: 7 * dayMs,
+  offerMaxAgeMs: count(7 * dayMs),
   risk: {
     weights: {
-      contextFill: 0.3,
-      sinceCheckpoint: 0.4,
-      memory: 0.3,
-      rateLimit: 0.2,
-      toolErrors: 0.1,
-      latencyTrend: 0.1,
-      apiErrors: 0.2,
-      transcriptSize: 0.1,
+      contextFill: share(0.3),
+      sinceCheckpoint: share(0.4),
+      memory: share(0.3),
+      rateLimit: share(0.2),
+      toolErrors: share(0.1),
+      latencyTrend: share(0.1),
+      apiErrors: share(0.2),
+      transcriptSize: share(0.1),
     },
     thresholds: {
-      contextFill: 0.75,
-      contextTokens: 150_000,
-      sinceCheckpointMs: 480_000,
-      memory: 0.8,
-      rateLimit: 0.9,
-      toolErrors: 0.3,
-      latencyTrend: 3,
-      apiErrors: 2,
-      transcriptBytes: 50_000_000,
+      contextFill: share(0.75),
+      contextTokens: count(150_000),
+      sinceCheckpointMs: count(480_000),
+      memory: share(0.8),
+      rateLimit: share(0.9),
+      toolErrors: share(0.3),
+      latencyTrend: setting(3, () => z.number().check(z.positive())),
+      apiErrors: count(2),
+      transcriptBytes: count(50_000_000),
     },
-    levels: { warning: 0.3, danger: 0.6, critical: 0.8 },
+    levels: { warning: share(0.3), danger: share(0.6), critical: share(0.8) },
   },
   checkpoint: {
-    everyToolCalls: 10,
-    everyMs: 300_000,
+    everyToolCalls: count(10),
+    everyMs: count(300_000),
     /** Tools that get a checkpoint with files before they run; `*` is a wildcard. */
-    beforeTools: [] as string[],
+    beforeTools: list<string>([], 50, () => text(200)),
     /**
      * Shell commands that get the same: words in this order, `|` between alternatives of a word,
      * `*` as wildcard.
      */
-    beforeCommands: savedCommands,
-    maxBytes: 1_048_576,
+    beforeCommands: list(savedCommands, 200, () => filledText(200)),
+    maxBytes: count(1_048_576),
   },
   /** Commands that cannot be undone. */
   effects: {
     /** Asks before one is repeated after a recovery. */
-    guard: "off" as "off" | "on",
+    guard: choice("off", "on"),
     /**
      * More of them: `words` as in `checkpoint.beforeCommands`, but the program first; `kind`;
      * `unless`: words with which it does nothing; `check`: a command by which you find out.
      */
-    commands: [] as EffectCommand[],
+    commands: list<EffectCommand>([], 100, effectSchema),
   },
   /** Newest prompts that a brief may quote, besides the first. */
-  brief: { prompts: 50 },
-  snapshots: { isEnabled: true, maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 10_000 },
-  sync: {
-    files: false,
-    /** Maximum packed size of a session's files; larger ones stay on their machine. */
-    maxFilesBytes: 8_388_608,
+  brief: { prompts: within(50, 6, 200) },
+  snapshots: {
+    isEnabled: toggle(true),
+    maxFileBytes: count(1_048_576),
+    maxTotalBytes: count(268_435_456),
+    timeoutMs: count(10_000),
   },
-  retention: { maxAgeMs: 30 * dayMs, checkpointsPerSession: 150, maxBytes: 1_073_741_824, backups: 5 },
+  sync: {
+    files: toggle(false),
+    /** Maximum packed size of a session's files; larger ones stay on their machine. */
+    maxFilesBytes: within(8_388_608, 1, mostFilesBytes),
+  },
+  retention: {
+    maxAgeMs: count(30 * dayMs),
+    checkpointsPerSession: count(150),
+    maxBytes: count(1_073_741_824),
+    backups: count(5),
+  },
   team: {
     /** Off: the chat registers with no coordinator and has the six tools of a lone chat. */
-    isEnabled: true,
+    isEnabled: toggle(true),
     /** Refuses an edit of a file that is reserved in another checkout; otherwise a warning. */
-    strictFiles: false,
+    strictFiles: toggle(false),
     /** Claude Code refuses a tool call that could not be checked; `shim init` sets its hooks. */
-    blockUnchecked: false,
+    blockUnchecked: toggle(false),
     /** Merges the work trees of a repository's chats after edits, and tells them of conflicts. */
-    conflicts: true,
-    maxContinuationsPerHour: 3,
-    capabilities: [] as string[],
-    capacity: 1,
+    conflicts: toggle(true),
+    maxContinuationsPerHour: within(3, 0, 60),
+    capabilities: list<string>([], 50, () => z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))),
+    capacity: within(1, 0, 100),
   },
-  notify: notifyDefaults,
+  notify: {
+    desktop: toggle(false),
+    webhook: setting<string | null>(null, () =>
+      z.nullable(
+        text(2_000).check(z.refine(isWebhook, { error: "an https address, or an http address of this machine" })),
+      ),
+    ),
+    events: setting<readonly NotifyEvent[]>([...notifyEvents], () => z.readonly(z.array(z.enum(notifyEvents)))),
+  },
   /** Answers to permission requests from elsewhere than the chat's terminal. */
   answers: {
     /** Off: no request is held, and the terminal alone answers. */
-    isEnabled: false,
+    isEnabled: toggle(false),
     /** How long a client whose dialog waits for the hook is held; 0: not at all. */
-    holdDialogSeconds: 0,
+    holdDialogSeconds: within(0, 0, maxHoldSeconds),
   },
   /** Rules by folder for chats that stop at a usage limit; nothing happens without one. */
-  atLimit: [] as readonly LimitRule[],
+  atLimit: setting<readonly LimitRule[]>([], limitRules),
   usage: {
     /** Prices by model id without its date, for clients that report no cost; SHIM knows none. */
-    prices: {} as Record<string, ModelPrices>,
-    pricesAsOf: null as string | null,
+    prices: setting<Record<string, ModelPrices>>({}, pricesSchema),
+    pricesAsOf: setting<string | null>(null, () => z.nullable(z.string().check(z.regex(/^\d{4}-\d{2}-\d{2}$/)))),
   },
   /** Daily review of the records: none, a report only, or also trials of settings. */
-  kaizen: "report" as "off" | "report" | "apply",
+  kaizen: choice("report", "off", "apply"),
   experiments: {
     /** Assigns sessions to the arms of a trial: SHIM itself, or a service. */
-    provider: "local" as "local" | "statsig",
+    provider: choice("local", "statsig"),
     /** Longest wait of a session's start for a service. */
-    waitMs: 1_000,
+    waitMs: within(1_000, 100, 3_000),
     /** Path of a file of rules. Null: live, with a key. */
-    statsigRules: null as string | null,
-    /** Name of the environment variable that has Statsig's key. */
-    statsigKeyEnv: null as string | null,
+    statsigRules: setting<string | null>(null, () => z.nullable(filledText(1_000))),
+    /** Environment variable that has Statsig's key, which has a hyphen: none passes for a name. */
+    statsigKeyEnv: setting<string | null>(null, () => z.nullable(z.string().check(z.regex(/^[A-Za-z_]\w{0,99}$/)))),
   },
   analysis: {
     /** Absolute paths of folders whose code the tools of `shim code analyze` may run. */
-    trusted: [] as string[],
+    trusted: list<string>([], 1_000, () => filledText(4_096)),
   },
 };
-export type Config = typeof defaults;
 
-/** Refuses unknown keys, so that a typing error is seen. */
-export function configSchema(): z.ZodMiniType<Config> {
-  return section(defaults, {
-    recovery: z.enum(["ask", "brief", "resume"]),
-    offerMaxAgeMs: positive(),
-    risk: riskSchema(),
-    checkpoint: section(defaults.checkpoint, {
-      everyToolCalls: positive(),
-      everyMs: positive(),
-      beforeTools: z.array(text(200)).check(z.maxLength(50)),
-      beforeCommands: z.array(text(200).check(z.minLength(1))).check(z.maxLength(200)),
-      maxBytes: positive(),
-    }),
-    effects: section(defaults.effects, {
-      guard: z.enum(["off", "on"]),
-      commands: z.array(effectSchema()).check(z.maxLength(100)),
-    }),
-    brief: section(defaults.brief, { prompts: z.int().check(z.minimum(6), z.maximum(200)) }),
-    snapshots: section(defaults.snapshots, { ...each(defaults.snapshots, positive()), isEnabled: z.boolean() }),
-    sync: section(defaults.sync, {
-      files: z.boolean(),
-      maxFilesBytes: z.int().check(z.positive(), z.maximum(mostFilesBytes)),
-    }),
-    retention: section(defaults.retention, each(defaults.retention, positive())),
-    team: section(defaults.team, {
-      ...each(defaults.team, z.boolean()),
-      maxContinuationsPerHour: z.int().check(z.minimum(0), z.maximum(60)),
-      capabilities: z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),
-      capacity: z.int().check(z.minimum(0), z.maximum(100)),
-    }),
-    notify: section(notifyDefaults, notifyShape()),
-    answers: section(defaults.answers, {
-      isEnabled: z.boolean(),
-      holdDialogSeconds: z.int().check(z.minimum(0), z.maximum(maxHoldSeconds)),
-    }),
-    atLimit: limitRules(),
-    usage: usageSchema(),
-    kaizen: z.enum(["off", "report", "apply"]),
-    experiments: experimentsSchema(),
-    analysis: section(defaults.analysis, {
-      trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
-    }),
-  });
-}
-
-function effectSchema() {
+function effectSchema(): z.ZodMiniType<EffectCommand> {
   return z.strictObject({
     words: text(200).check(z.regex(/\S/)),
     kind: z.enum(effectKindNames),
@@ -258,70 +235,36 @@ function effectSchema() {
   });
 }
 
-function experimentsSchema() {
-  return section(defaults.experiments, {
-    provider: z.enum(["local", "statsig"]),
-    waitMs: z.int().check(z.minimum(100), z.maximum(3_000)),
-    statsigRules: z.nullable(text(1_000).check(z.minLength(1))),
-    // A key has a hyphen, so none passes for a name.
-    statsigKeyEnv: z.nullable(z.string().check(z.regex(/^[A-Za-z_]\w{0,99}$/))),
-  });
-}
-
-function usageSchema() {
+function pricesSchema(): z.ZodMiniType<Record<string, ModelPrices>> {
   const price = z.number().check(z.minimum(0), z.maximum(100_000));
   const prices = z.strictObject({ input: price, output: price, cacheRead: price, cacheWrite: price });
-  return section(defaults.usage, {
-    prices: z.record(z.string().check(z.minLength(1), z.maxLength(200)), prices),
-    pricesAsOf: z.nullable(z.string().check(z.regex(/^\d{4}-\d{2}-\d{2}$/))),
-  });
+  return z.record(filledText(200), prices);
 }
 
-function riskSchema() {
-  const { weights, thresholds, levels } = defaults.risk;
-  return section(defaults.risk, {
-    weights: section(weights, each(weights, share())),
-    thresholds: section(thresholds, {
-      ...each(thresholds, share()),
-      contextTokens: positive(),
-      sinceCheckpointMs: positive(),
-      latencyTrend: z.number().check(z.positive()),
-      apiErrors: positive(),
-      transcriptBytes: positive(),
-    }),
-    levels: section(levels, each(levels, share())),
-  });
+type Values<Part> = Part extends Setting<infer Value> ? Value : { [Key in keyof Part]: Values<Part[Key]> };
+export type Config = Values<typeof settings>;
+export type RecoverySetting = Config["recovery"];
+
+export const defaults = valuesOf(settings) as Config;
+
+/** Refuses unknown keys, so that a typing error is seen. */
+export function configSchema(): z.ZodMiniType<Config> {
+  return schemaOf(settings) as z.ZodMiniType<Config>;
 }
 
-function section<Settings extends object>(
-  usual: Settings,
-  shape: { readonly [Key in keyof Settings]: z.ZodMiniType<Settings[Key]> },
-): z.ZodMiniType<Settings> {
-  const fields = Object.entries<z.ZodMiniType>(shape);
-  const withDefaults = fields.map(([key, field]) => [key, z._default(field, usual[key as keyof Settings])]);
-  // The type does not show that each field of the shape has a default now.
-  const schema = z.strictObject(Object.fromEntries(withDefaults)) as unknown as z.ZodMiniType<
-    Settings,
-    Partial<Settings>
-  >;
-  return z.prefault(schema, {});
+function valuesOf(part: object): unknown {
+  if (part instanceof Setting) return part.usual;
+  return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, valuesOf(inner as object)]));
 }
 
-/** The same for each field of a section. */
-function each<Settings extends object, Field>(usual: Settings, field: Field): { [Key in keyof Settings]: Field } {
-  return Object.fromEntries(Object.keys(usual).map((key) => [key, field])) as { [Key in keyof Settings]: Field };
+function schemaOf(part: object): z.ZodMiniType {
+  if (part instanceof Setting) return z._default(part.schema(), part.usual);
+  const fields = Object.entries(part).map(([name, inner]) => [name, schemaOf(inner as object)] as const);
+  return z.prefault(z.strictObject(Object.fromEntries(fields)), {});
 }
 
 function text(maxChars: number) {
   return z.string().check(z.maxLength(maxChars));
-}
-
-function positive() {
-  return z.int().check(z.positive());
-}
-
-function share() {
-  return z.number().check(z.minimum(0), z.maximum(1));
 }
 
 /** Rules for chats at a usage limit. zod/mini: the hooks load it with the settings. */

@@ -57,6 +57,12 @@ const subscription = {
   output: z.object({ patterns: z.array(z.string()) }),
 };
 
+/** The words by which a target is named; a chat by its id. */
+export function targetText(target: Target): string {
+  if (target.to === "chat") return target.chat;
+  return target.to === "topic" ? `topic:${target.topic}` : "all";
+}
+
 export const messageOperations = {
   "messages.send": declare("work", "POST /messages", {
     input: z.strictObject({

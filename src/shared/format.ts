@@ -1,5 +1,4 @@
 import { age } from "../contract/age.ts";
-import type { Target } from "../contract/messages.ts";
 import type { Progress } from "../contract/tasks.ts";
 import type { TestRun } from "../contract/verification.ts";
 import { isPast } from "./known-time.ts";
@@ -75,12 +74,6 @@ export function testRunText({ command, exitCode, trouble, ms, missingFiles }: Te
 export function progressText(progress: Progress | null): string {
   const { percent, note } = progress ?? {};
   return [percent === undefined ? "" : `${Math.round(percent)} %`, note ?? ""].filter((text) => text !== "").join(" ");
-}
-
-/** As it is typed; of a chat its id. */
-export function targetText(target: Target): string {
-  if (target.to === "chat") return target.chat;
-  return target.to === "topic" ? `topic:${target.topic}` : "all";
 }
 
 /** Pure. Text of other chats, as a model is given it. */
