@@ -130,6 +130,9 @@ export interface Runtime {
   readonly startJob?: (job: Job, signal?: AbortSignal) => Promise<unknown>;
 }
 
+/** The machine as the concerns of an event know it: none opens a transaction. */
+export type EventMachine = Pick<Runtime, "now" | "random" | "env" | "launch" | "config" | "processes" | "fronts">;
+
 /** For a process that may end soon. A failure is only logged. */
 export function storeDurations({ store, durations, log }: Runtime): void {
   try {

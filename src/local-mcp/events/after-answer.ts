@@ -7,11 +7,11 @@ import { countedTrigger, isToolEnd } from "../../machine/sessions/checkpoints/tr
 import { observeRow, readInSteps } from "../../machine/sessions/signals/observe.ts";
 import { isSessionPaused } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { attempt } from "../../platform/log-file.ts";
-import { takePending } from "../../snapshots/stored-snapshots.ts";
 
 /** Work that an event leaves for after its answer. */
 export interface DeferredWork {
+  /** With the variables of the event's chat, which are git's. */
+  readonly runtime: Runtime;
   readonly event: HookEvent;
   readonly sessionId: string;
   /** Why a checkpoint is due at once. */
@@ -19,19 +19,9 @@ export interface DeferredWork {
   readonly isTranscriptBehind: boolean;
 }
 
-/** Events whose answer lets files change. */
-const fileChangingEvents: ReadonlySet<HookEvent> = new Set(["PreToolUse", "PreCompact"]);
-
-/** Whether the answer awaits the work, which saves the files. */
-export function isAwaited({ event, trigger }: DeferredWork): boolean {
-  return fileChangingEvents.has(event) && trigger !== null;
-}
-
-/** The same, and reads the files at once: a person may change them soon. Never rejects. */
-export async function finishWithFiles(runtime: Runtime, work: DeferredWork): Promise<void> {
-  if ((await finishEvent(runtime, work)) === null || isAwaited(work)) return;
-  const signal = AbortSignal.timeout(runtime.config.snapshots.timeoutMs);
-  await attempt(runtime.log, "the files of a checkpoint were not saved", () => takePending(runtime, null, signal));
+/** Whether the answer awaits the work, which saves the files: they may change behind it. */
+function isAwaited({ event, trigger }: DeferredWork): boolean {
+  return (event === "PreToolUse" || event === "PreCompact") && trigger !== null;
 }
 
 /**
@@ -40,15 +30,13 @@ export async function finishWithFiles(runtime: Runtime, work: DeferredWork): Pro
  *
  * @returns why a checkpoint was due
  */
-export async function finishEvent(
-  runtime: Runtime,
-  { event, sessionId, trigger: given, isTranscriptBehind }: DeferredWork,
-): Promise<Trigger | null> {
+export async function finishEvent(work: DeferredWork): Promise<Trigger | null> {
+  const { runtime, event, sessionId } = work;
   try {
-    if (isTranscriptBehind) await readInSteps(runtime, sessionId);
+    if (work.isTranscriptBehind) await readInSteps(runtime, sessionId);
     // A call that waits is not held up by readings.
     const counted = event === "PreToolUse" ? null : takeReadings(runtime, event, sessionId);
-    const trigger = given ?? counted;
+    const trigger = work.trigger ?? counted;
     const saved = trigger && capture(runtime, { sessionId, trigger });
     if (saved?.ok === false && saved.error.code === "too_large")
       runtime.log("warn", "checkpoint too large", saved.error);
@@ -69,10 +57,15 @@ function takeReadings(runtime: Runtime, event: HookEvent, sessionId: string): Tr
 }
 
 export interface SettlingOptions {
-  readonly finish: (work: DeferredWork) => void;
+  /** Never rejects. */
+  readonly finish: (work: DeferredWork) => Promise<unknown>;
   /** @param isDue a checkpoint waits for it */
   readonly schedule: (settle: () => void, isDue: boolean) => void;
+  readonly pause: (ms: number) => Promise<unknown>;
 }
+
+/** Below the client's time limit for a hook. */
+const maxWaitMs = 4_000;
 
 /** Readings may be this much older than the event: a quick series of tool calls has them once. */
 const settleMs = 250;
@@ -92,25 +85,28 @@ export class Settling {
     this.#options = options;
   }
 
-  add(work: DeferredWork): void {
+  /** @returns resolves when the answer may be given */
+  async add(work: DeferredWork): Promise<void> {
+    const { finish, schedule, pause } = this.#options;
+    if (isAwaited(work)) return void (await Promise.race([finish(work), pause(maxWaitMs)]));
     const { sessionId, trigger } = work;
     const before = this.#left.get(sessionId);
     this.#left.set(sessionId, before ? join(before, work) : work);
     const isDue = trigger !== null && (before?.trigger ?? null) === null;
-    if (!before || isDue) this.#options.schedule(() => this.#settle(sessionId), isDue);
+    if (!before || isDue) schedule(() => this.#settle(sessionId), isDue);
   }
 
   #settle(sessionId: string): void {
     const work = this.#left.get(sessionId);
     this.#left.delete(sessionId);
-    if (work) this.#options.finish(work);
+    if (work) void this.#options.finish(work);
   }
 }
 
 function join(before: DeferredWork, work: DeferredWork): DeferredWork {
   const isOlderMore = isToolEnd(before.event) || work.event === "PreToolUse";
   return {
-    sessionId: work.sessionId,
+    ...work,
     event: isOlderMore ? before.event : work.event,
     trigger: work.trigger ?? before.trigger,
     isTranscriptBehind: before.isTranscriptBehind || work.isTranscriptBehind,

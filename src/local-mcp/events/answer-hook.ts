@@ -2,28 +2,58 @@ import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { type HookAnswer, HookInput, isHookEvent } from "../../contract/hooks.ts";
-import { asProcessIdentity, isAlive } from "../../platform/processes.ts";
+import { asProcessIdentity, identify as identifyProcess, isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
-import type { AskedPermission } from "../../machine/sessions/requests.ts";
+import { noteEvent, type AskedPermission } from "../../machine/sessions/requests.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { finishEvent, type DeferredWork } from "./after-answer.ts";
-import { readVerdict, uncheckedVerdict, verdictAnswer } from "./hook-answer.ts";
+import { readVerdict, uncheckedVerdict } from "./guard.ts";
+import { toAnswer, verdictAnswer } from "./hook-answer.ts";
 import { problemEvents, problemText, undecided } from "./post-event.ts";
 import { identify } from "./known-session.ts";
-import { readEvent, type IncomingEvent, type UnreadInput } from "./read-event.ts";
+import { readEvent, type IncomingEvent, type ReadEvent, type UnreadInput } from "./read-event.ts";
+import { recordEvent } from "./record-event.ts";
+import { startSession } from "./session-bounds.ts";
 import { redactUnread, trySpool, unreadText } from "./spool-event.ts";
-import { takeSteps, unanswered, type AnsweredEvent } from "./steps.ts";
 import { keepUnread, takeUnreadLine } from "./unread-input.ts";
 
+/** Events of one hook of a client, however they came. */
+export interface GivenEvents extends ReadEvent {
+  /** The client's name of the event. */
+  readonly event: string;
+  readonly clientPid: number;
+}
+
+export interface Taken {
+  readonly answer: HookAnswer;
+  /** Work for after the answer. */
+  readonly works: readonly DeferredWork[];
+  /** Permissions that the client asks for, and which may be answered from elsewhere. */
+  readonly asked: readonly AskedPermission[];
+}
+
+export const nothingTaken: Taken = { answer: {}, works: [], asked: [] };
+
+/** Never throws: an event that cannot be stored is spooled, and the user is informed. */
+export function take(runtime: Runtime, { client, event, events, unread, clientPid }: GivenEvents): Taken {
+  if (unread !== null) keepUnread(runtime, redactUnread(unread));
+  const answered = events.map((one) => answerEvent(runtime, one));
+  const isShowing = kindsOf(client, event, events, runtime.env).some((kind) => problemEvents.has(kind));
+  const line = isShowing ? takeUnreadLine(runtime, clientPid) : null;
+  return {
+    answer: withLine(strictest(answered.map((one) => one.answer)), line),
+    works: answered.flatMap(({ works }) => works),
+    asked: answered.flatMap(({ asked }) => asked),
+  };
+}
+
 /**
- * Never throws: an event that cannot be stored is spooled, and the user is informed.
+ * Never throws. @returns the text that the hook prints
  *
  * @param id of the event, whose sender may spool it as well
- * @param defer does the rest
- * @param onAsked gets what the client asks its user for
  */
 export function answerHook(
   runtime: Runtime,
@@ -32,22 +62,15 @@ export function answerHook(
   clientPid: number,
   named: ClientAdapter = claudeCode,
   id?: string,
-  defer: (work: DeferredWork) => void = (work) => void finishEvent(runtime, work),
-  onAsked: (asked: AskedPermission) => void = () => undefined,
+  conclude: (taken: Taken) => void = ({ works }) => works.forEach((work) => void finishEvent(work)),
 ): string {
   try {
     const given = { event, input: readInput(), client: named, env: runtime.env, clientPid, id };
-    const { client, events, unread } = readEvent(given, (reason) => rejectInput(runtime, reason));
-    if (unread !== null) keepUnread(runtime, redactUnread(unread));
-    const answered = events.map((one) => answerEvent(runtime, one));
-    for (const { work, asked } of answered) {
-      if (work) defer(work);
-      if (asked) onAsked(asked);
-    }
-    const isShowing = kindsOf(client, event, events, runtime.env).some((kind) => problemEvents.has(kind));
-    const line = isShowing ? takeUnreadLine(runtime, clientPid) : null;
-    const answer = client.answer(event, withLine(strictest(answered.map((one) => one.answer)), line));
-    return Object.keys(answer).length === 0 ? emptyAnswer(client, event) : JSON.stringify(answer);
+    const read = readEvent(given, (reason) => rejectInput(runtime, reason));
+    const taken = take(runtime, { ...read, event, clientPid });
+    conclude(taken);
+    const answer = read.client.answer(event, taken.answer);
+    return Object.keys(answer).length === 0 ? emptyAnswer(read.client, event) : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
@@ -88,30 +111,47 @@ export function rejectInput({ log }: Runtime, reason: string): string {
   return "";
 }
 
-/** Stores only the event before the answer; the rest is left to the caller. */
-export function answerEvent(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+function answerEvent(runtime: Runtime, incoming: IncomingEvent): Taken {
   return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, incoming), {
     labels: [incoming.event],
-    session: ({ work }) => work?.sessionId,
+    session: ({ works }) => works[0]?.sessionId,
   });
 }
 
-function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+/** @returns null for an event that was recorded before @throws {StoreError} */
+function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
+  const recorded = recordEvent(runtime, incoming);
+  if (recorded === "repeated") return null;
+  if (recorded === "nothing") return nothingTaken;
+  const { event, input, isLate = false, clientPid } = incoming;
+  const { draft, sessionId, isTranscriptBehind } = recorded;
+  const { trigger, start, asked } = draft;
+  if (!isLate) noteEvent(runtime, { session: sessionId, event, input });
+  const client = event === "UserPromptSubmit" && !isLate ? identifyProcess(runtime.processes, clientPid) : null;
+  if (client) runtime.fronts.reported(client);
+  const answer = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
+  // A call that waits is not held up by readings.
+  const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
+  const works = isDone ? [] : [{ runtime, event, sessionId, trigger, isTranscriptBehind }];
+  return { answer, works, asked: asked === null ? [] : [asked] };
+}
+
+function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): Taken {
   const { event } = incoming;
   try {
     // Earlier events are still to be stored: this one queues behind them.
     const isInTurn = isEmpty(runtime.paths.spool) || hasDrained(runtime) || event === "SessionStart";
     if (!isInTurn && isLeftOver(runtime, incoming)) return guardOnly(runtime, incoming);
-    return takeSteps(runtime, incoming) ?? guardOnly(runtime, incoming);
+    return store(runtime, incoming) ?? guardOnly(runtime, incoming);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
     // In a pause nothing is said, either.
-    if (isSurelyPaused(runtime, incoming)) return unanswered;
+    if (isSurelyPaused(runtime, incoming)) return nothingTaken;
     const isPassing = error instanceof StoreError && error.retryable;
     const isLater = trySpool(runtime, incoming) === null;
     if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, incoming);
     const systemMessage = problemText(runtime, messageOf(error), isLater);
-    return { ...unanswered, answer: { systemMessage } };
+    return { ...nothingTaken, answer: { systemMessage } };
   }
 }
 
@@ -139,14 +179,15 @@ function isSurelyPaused(runtime: Runtime, incoming: IncomingEvent): boolean {
 }
 
 /** Budgets and reservations can still be read while the store takes no write. */
-function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+function guardOnly(runtime: Runtime, incoming: IncomingEvent): Taken {
   const { event } = incoming;
-  if (event !== "PreToolUse") return unanswered;
+  if (event !== "PreToolUse") return nothingTaken;
   try {
-    return { ...unanswered, answer: verdictAnswer(event, readVerdict(runtime, incoming)) };
+    const verdict = readVerdict(runtime, incoming);
+    return { ...nothingTaken, answer: verdictAnswer(event, verdict) };
   } catch (error) {
     runtime.log("error", `${event}: budgets and reservations cannot be read`, { error: stackOf(error) });
-    return { ...unanswered, answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)) };
+    return { ...nothingTaken, answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)) };
   }
 }
 
@@ -188,8 +229,7 @@ function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
   const clientPid = client && isAlive(runtime.processes, client) ? client.pid : noProcessId;
   try {
     const incoming = { event, input: input.data, clientName, clientPid, id, isLate: true };
-    const work = takeSteps(past, incoming)?.work;
-    if (work) void finishEvent(past, work);
+    store(past, incoming)?.works.forEach((work) => void finishEvent(work));
   } catch (error) {
     if (error instanceof StoreError) throw error;
     runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });

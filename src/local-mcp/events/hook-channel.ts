@@ -5,24 +5,15 @@ import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
-import { decisionAnswer, type AskedPermission } from "../../machine/sessions/requests.ts";
+import { decisionAnswer } from "../../machine/sessions/requests.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { readBody } from "../../platform/local-http.ts";
-import { attempt } from "../../platform/log-file.ts";
 import { isDescendant, statedProcess } from "../../platform/processes.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
-import {
-  isAwaited,
-  Settling,
-  type DeferredWork,
-  type SettlingOptions,
-  finishEvent,
-  finishWithFiles,
-} from "./after-answer.ts";
-import { answerEvent, rejectInput, answerHook } from "./answer-hook.ts";
-import { holdRequest } from "./hold-request.ts";
+import type { Settling } from "./after-answer.ts";
+import { answerHook, nothingTaken, rejectInput, take, type Taken } from "./answer-hook.ts";
+import { holdRequest, type HeldHook } from "./hold-request.ts";
 import { isOfForeignCaller } from "./payload.ts";
 import { parseInput, toHookInput, eventIdOf, findClientPid } from "./read-event.ts";
 import { spoolGiven } from "./spool-event.ts";
@@ -36,23 +27,15 @@ export interface HookChannelOptions {
   /** The process that the client started. */
   readonly pid: number;
   readonly clientPid: number;
-  readonly finish: (work: DeferredWork) => Promise<unknown>;
-  readonly schedule: SettlingOptions["schedule"];
-  readonly pause: (ms: number) => Promise<void>;
+  readonly settling: Settling;
 }
-
-/** Below the client's time limit for a hook. */
-const maxWaitMs = 4_000;
 
 export class HookChannel {
   readonly #options: HookChannelOptions;
   readonly #clients = new Map<string, number>();
-  readonly #settling: Settling;
 
   constructor(options: HookChannelOptions) {
-    const { schedule, finish } = options;
     this.#options = options;
-    this.#settling = new Settling({ schedule, finish: (work) => void finish(work) });
   }
 
   /**
@@ -62,7 +45,7 @@ export class HookChannel {
    * @param gone aborted when the client waits no more
    */
   async answer(given: unknown, gone: AbortSignal): Promise<HookReply> {
-    const { runtime, finish, pause } = this.#options;
+    const { runtime, settling } = this.#options;
     const toolInput = toHookInput(given);
     if (!toolInput) {
       runtime.log("error", "the hook tool was called without an event");
@@ -75,13 +58,10 @@ export class HookChannel {
       rejectInput(runtime, `${event}: ${input}`);
       return reply(event, {});
     }
-    const incoming = { clientName: claudeCode.name, event, input, clientPid };
-    const { answer, work, asked } = answerEvent(runtime, incoming);
-    // The files are saved before a risky tool or a compaction.
-    if (work && isAwaited(work)) await Promise.race([finish(work), pause(maxWaitMs)]);
-    else if (work) this.#settling.add(work);
-    if (asked === null) return reply(event, answer);
-    return reply(event, decisionAnswer(await holdRequest(runtime, [asked], { client: claudeCode.name, gone })));
+    const events = [{ clientName: claudeCode.name, event, input, clientPid }];
+    const taken = take(runtime, { client: claudeCode, event, events, unread: null, clientPid });
+    const decision = await conclude(runtime, settling, taken, { client: claudeCode.name, gone });
+    return reply(event, taken.asked.length === 0 ? taken.answer : decisionAnswer(decision));
   }
 
   /** Behind a wrapper the client is the session's owner. */
@@ -97,6 +77,12 @@ export class HookChannel {
     if (client === owner.pid) this.#clients.set(sessionId, client);
     return client;
   }
+}
+
+/** Waits for the files that may change behind the answer, then for a decision from elsewhere. */
+async function conclude(runtime: Runtime, settling: Settling, { works, asked }: Taken, held: HeldHook) {
+  await Promise.all(works.map((work) => settling.add(work)));
+  return asked.length === 0 ? null : holdRequest(runtime, asked, held);
 }
 
 function ownerOf(runtime: Runtime, sessionId: string): sessions.Session["owner"] {
@@ -119,7 +105,6 @@ function reply(event: HookEvent, answer: object): HookReply {
 
 /** The program that `shim-hook` starts then leaves out a part of larger input. */
 const maxBytes = 32_000_000;
-const maxSnapshotMs = 4_000;
 
 const path = /^\/hook\/(?<client>[\w-]+)\/(?<event>\w+)$/;
 
@@ -164,14 +149,7 @@ export async function answerPosted(
     spoolGiven(own, { event, input, client, env, clientPid, id });
     return null;
   }
-  const awaited: Promise<unknown>[] = [];
-  const defer = (work: DeferredWork): void => {
-    if (isAwaited(work)) awaited.push(finishEvent(own, work));
-    // Readings without a transcript need nothing of the caller's environment.
-    else if (work.trigger === null && !work.isTranscriptBehind) settling.add(work);
-    else setImmediate(() => void finishWithFiles(own, work));
-  };
-  const asked: AskedPermission[] = [];
+  let taken = nothingTaken;
   const text = answerHook(
     own,
     event,
@@ -179,16 +157,10 @@ export async function answerPosted(
     clientPid,
     client,
     id,
-    defer,
-    (one) => void asked.push(one),
+    (one) => void (taken = one),
   );
-  if (awaited.length > 0)
-    await attempt(runtime.log, `${event}: the files were not saved`, async () => {
-      await Promise.all(awaited);
-      await takeAwaited(own, maxSnapshotMs);
-    });
   const gone = goneSignal(request);
-  const decision = asked.length === 0 ? null : await holdRequest(own, asked, { client: client.name, gone, onHold });
+  const decision = await conclude(own, settling, taken, { client: client.name, gone, onHold });
   if (gone.aborted) return null;
   return {
     status: 200,

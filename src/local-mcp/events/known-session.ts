@@ -1,29 +1,11 @@
-import { adapterOf } from "../../clients/adapters.ts";
-import { transcriptFormat } from "../../clients/details.ts";
-import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
-import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draft.ts";
-import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { pathOf } from "../../machine/sessions/entries.ts";
-import {
-  isPausedById,
-  markTranscript,
-  pauseReadLimits,
-  setPausedFolder,
-  type PauseReadLimits,
-  transcriptMark,
-} from "../../machine/sessions/session-settings.ts";
+import { isPausedById } from "../../machine/sessions/session-settings.ts";
 import { isHeldByAnother, newSessionId } from "../../machine/sessions/session-identity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import {
-  catchUp,
-  firstReadLimit,
-  isTurnOpen,
-  readTurnEnd,
-} from "../../machine/sessions/transcripts/record-transcript.ts";
 import { identify as identifyProcess, type ProcessIdentity } from "../../platform/processes.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { isPaused } from "../../store/pause.ts";
@@ -53,7 +35,9 @@ export interface KnownSession {
 /** An event whose session is known, in the transaction that records it. */
 export interface IdentifiedEvent {
   readonly sql: Sql;
-  readonly runtime: Runtime;
+  readonly machine: EventMachine;
+  /** Present time; that of the event is its machine's. */
+  readonly readAt: number;
   readonly incoming: IncomingEvent;
   readonly known: KnownSession;
 }
@@ -76,12 +60,12 @@ interface StoredParts {
  *
  * @param forkId of the session if it is a new fork; absent: a new id
  */
-export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent, forkId?: string): KnownSession {
-  const source = sourceOf(runtime, incoming);
+export function identify(sql: Sql, machine: EventMachine, incoming: IncomingEvent, forkId?: string): KnownSession {
+  const source = sourceOf(machine, incoming);
   const givenId = incoming.input.session_id;
   const first = readStored(sql, source.client, givenId);
-  const newId = (): string => forkId ?? newSessionId(runtime);
-  const named = nameSession(sql, runtime, incoming, { ...first, client: source.client, newId });
+  const newId = (): string => forkId ?? newSessionId(machine);
+  const named = nameSession(sql, machine, incoming, { ...first, client: source.client, newId });
   const isFirst = named.id === (first.row?.id ?? givenId);
   const { row, has } = isFirst ? first : readStored(sql, null, named.id);
   const id = row ? named.id : (named.parentId ?? named.id);
@@ -90,13 +74,13 @@ export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent, fo
     ...named,
     row,
     has,
-    isPaused: has.pauses > 0 && isPausedAt(sql, runtime.now(), { ...source, id }),
+    isPaused: has.pauses > 0 && isPausedAt(sql, machine.now(), { ...source, id }),
   };
 }
 
 type Source = Pick<KnownSession, "client" | "cwd" | "project">;
 
-function sourceOf({ processes }: Runtime, { input, clientPid }: IncomingEvent): Source {
+function sourceOf({ processes }: EventMachine, { input, clientPid }: IncomingEvent): Source {
   // Redacts first: resolving a path may remove what identifies a secret.
   const cwd = input.cwd ? pathOf(input.cwd) : null;
   return { client: identifyProcess(processes, clientPid), cwd, project: cwd === null ? null : projectRoot(cwd) };
@@ -139,7 +123,7 @@ const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "Us
 /** An event that may come late, from a session already left, moves no client. */
 function nameSession(
   sql: Sql,
-  runtime: Runtime,
+  machine: EventMachine,
   { event, input: { session_id: givenId } }: IncomingEvent,
   { left, row, client, newId }: Stored & Pick<Source, "client"> & { readonly newId: () => string },
 ): Named {
@@ -149,67 +133,12 @@ function nameSession(
   const fork = clients.sessionOf(sql, client, givenId);
   const isEntered = !left || sessionSwitchEvents.has(event);
   if (!isEntered) return { ...plain, id: fork ?? givenId };
-  const isTaken = fork === null && row?.endedAt === null && isHeldByAnother(runtime, row, [client]);
+  const isTaken = fork === null && row?.endedAt === null && isHeldByAnother(machine, row, [client]);
   const id = isTaken ? newId() : (fork ?? givenId);
   return { id, parentId: isTaken || fork !== null ? givenId : null, isEntered, left };
 }
 
-/** A client with threads reports the end of each. */
-export function enterSession({ sql, runtime, incoming: { clientName, input }, known }: IdentifiedEvent): void {
-  const { id, client, isEntered, left } = known;
-  const now = runtime.now();
-  if (!client || !isEntered) return;
-  clients.moveTo(sql, now, client, { givenId: input.session_id, session: id });
-  // Windows gives no start time: this process may have reused the id of the session's client.
-  if (!left || adapterOf(clientName)?.hasThreads || client.start === "unknown") return;
-  if (sessions.get(sql, left.session)?.endedAt === null) sessions.end(sql, now, left.session, "moved_on");
-}
-
 /** Uses the session's folder for an event without one. */
-function isPausedAt(sql: Sql, at: number, { project, id }: Pick<KnownSession, "project" | "id">): boolean {
+export function isPausedAt(sql: Sql, at: number, { project, id }: Pick<KnownSession, "project" | "id">): boolean {
   return project === null ? isPausedById(sql, at, id) : isPaused(sql, at, project);
-}
-
-/** Text of the transcript that is read with an event. */
-export interface EventTranscript {
-  /** The part before the event; null: nothing is read with it. */
-  readonly part: TranscriptPart | null;
-  /** End of the turn before; null also within a turn. */
-  readonly turnEnd: TranscriptTurnEnd | null;
-  /** The part is too long, and is read after the answer. */
-  readonly isBehind: boolean;
-}
-
-/** Events that come when no turn runs. */
-export const betweenTurns: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "SessionEnd"]);
-
-/** Reads no more than a step within a turn; the rest follows the answer. */
-export function readTranscript(identified: IdentifiedEvent): EventTranscript {
-  const { sql, runtime, incoming, known } = identified;
-  const { event, input, isLate = false } = incoming;
-  const path = input.transcript_path;
-  if (!path) return { part: null, turnEnd: null, isBehind: path !== undefined };
-  const from = known.row?.transcriptOffset ?? transcriptMark(sql, known.id);
-  const limits = known.has.pauses > 0 ? limitsOf(identified, path) : {};
-  const isBetween = betweenTurns.has(event);
-  const isTooLong = unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > stepBytes;
-  // An event from before a pause: its transcript may hold more.
-  const isSkipped = isLate && known.has.pauses > 0 && isPausedAt(sql, runtime.store.context.now(), known);
-  if (isSkipped || (isTooLong && !isBetween && !isLate)) return { part: null, turnEnd: null, isBehind: true };
-  const options = { ...limits, ...firstReadLimit(known.row), format: transcriptFormat(incoming.clientName) };
-  const part = readAppended(path, from, options);
-  const tail = (): TranscriptTurnEnd | null => (isTurnOpen(sql, known.id) ? readTurnEnd(path, options) : null);
-  return { part, turnEnd: isBetween ? (part.turnEnd ?? tail()) : null, isBehind: false };
-}
-
-function limitsOf({ sql, incoming: { input }, known: { id, row } }: IdentifiedEvent, path: string): PauseReadLimits {
-  return pauseReadLimits(sql, path, { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null });
-}
-
-/** Text from a pause is skipped for good, and what the client wrote before is read. */
-export function skipTranscript({ sql, runtime, incoming, known: { id, cwd } }: IdentifiedEvent): void {
-  const path = incoming.input.transcript_path;
-  if (cwd) setPausedFolder(sql, id, cwd);
-  catchUp(sql, runtime.now(), id);
-  if (path) markTranscript(sql, path, unreadBytes(path, 0));
 }

@@ -2,13 +2,15 @@ import type { HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { callKinds, turnBounds, turnEnds } from "../../contract/turn-kinds.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
+import { interpret } from "../../platform/time-budget.ts";
+import { redactAndClip } from "../../redaction/bounded-text.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import { adapterOf } from "../../clients/adapters.ts";
-import { recordAssistant } from "../../machine/sessions/transcripts/record-transcript.ts";
+import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { noteCompaction } from "../../machine/recovery/given-context.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
-import { pathOf } from "../../machine/sessions/entries.ts";
+import { digest, limits, pathOf } from "../../machine/sessions/entries.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import { describeInput, entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
@@ -17,37 +19,36 @@ import type { SessionChange } from "../../machine/sessions/sessions.ts";
 import { editedPath, type EditVerdict } from "../../machine/team/file-guard.ts";
 import { takeImage } from "../../machine/files/images.ts";
 import type { IncomingEvent } from "./read-event.ts";
-import type { Recording } from "./record-event.ts";
-
-interface RecordedEntries {
-  /** Whether the event is new, as far as known: some events are not stored. */
-  readonly isNew: boolean;
-  /** Change of the session's row. */
-  readonly change: SessionChange;
-}
+import type { Concern, Draft, Recording } from "./concern.ts";
+import { ownRow } from "./event-transcript.ts";
 
 /** A client without a transcript sends the model's words with the event that follows them. */
 const carriesWords: ReadonlySet<HookEvent> = new Set(["PreToolUse", "Stop"]);
 
 /** Writes the journal's entries of an event, each once. */
-export function recordEntries(
-  recording: Recording,
-  verdict: EditVerdict,
-  effects: readonly EffectNote[],
-): RecordedEntries {
-  const { sql, runtime, session } = recording;
+export const entries: Concern = {
+  name: "journal",
+  isForLate: true,
+  inTransaction(recording, draft) {
+    recordEntries(recording, draft);
+    const row = ownRow(recording);
+    if (row) recordPrompt(recording.sql, recording.session.id, recording.machine.now(), row);
+  },
+};
+
+function recordEntries(recording: Recording, draft: Draft): void {
+  const { sql, machine, session } = recording;
   const { id } = session;
-  const { event, input, isLate = false } = withLimit(withFailure(recording, verdict));
-  const now = isLate ? runtime.now() : timeInOrder(sql, id, runtime.now());
-  const entries = entriesOf(event, input, () => turnId(sql, { event, input }, id), effects);
-  const words = carriesWords.has(event) ? (input.last_assistant_message ?? "") : "";
-  const change: { toolCalls?: number; toolErrors?: number; title?: string | null } = {};
-  let isNew = entries.length === 0;
-  for (const { key, entry } of entries) {
+  const { event, input, isLate = false } = withLimit(withFailure(recording, draft.verdict));
+  const now = isLate ? machine.now() : timeInOrder(sql, id, machine.now());
+  const found = entriesOf(event, input, () => turnId(sql, { event, input }, id), draft.effects);
+  const { last_assistant_message: words = "" } = carriesWords.has(event) ? input : {};
+  draft.isNew = found.length === 0;
+  for (const { key, entry } of found) {
     // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
     if (words !== "" && !journal.has(sql, id, key)) recordAssistant(sql, id, now, words);
     const known = entry.kind === "asks" ? withCall(recording, entry) : withStamp(entry, isLate);
-    const noted = withEffects(recording, known, verdict, effects);
+    const noted = withEffects(recording, known, draft);
     // A call that is reported after its end no longer runs.
     const end = entry.kind === "tool_start" ? `end:${entry.id}` : undefined;
     const isFirst =
@@ -55,20 +56,31 @@ export function recordEntries(
         ? prompts.record(sql, id, now, { key, entry: noted })
         : journal.append(sql, id, now, key, noted, end);
     if (!isFirst) continue;
-    isNew = true;
     if (!isLate) noteImage(recording, entry);
     if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
-    Object.assign(change, sessionChange(entry));
+    draft.isNew = true;
+    draft.changes.push(sessionChange(entry));
   }
-  return { isNew, change };
 }
 
+/** The event with its redacted text, of which nothing is interpreted. */
+export const unreadEntry: Concern = {
+  name: "unread entry",
+  isForLate: true,
+  inTransaction({ sql, machine, incoming: { event, input }, session }) {
+    const redacted = interpret(() => redactAndClip(JSON.stringify(input), limits.unread));
+    const text = redacted ?? "[its redaction took too long]";
+    const key = `unread:${event}:${digest(text)}`;
+    journal.append(sql, session.id, machine.now(), key, { kind: "unread", of: event, text });
+  },
+};
+
 /** A file that the call names, before it runs and when it has ended. */
-function noteImage({ sql, runtime, session, incoming: { input } }: Recording, entry: JournalEntry): void {
+function noteImage({ sql, machine, session, incoming: { input } }: Recording, entry: JournalEntry): void {
   const side = { tool_start: "before", tool_end: "after" }[entry.kind as string] as "before" | "after" | undefined;
-  const path = side === undefined || !runtime.config.snapshots.isEnabled ? null : editedPath(input);
+  const path = side === undefined || !machine.config.snapshots.isEnabled ? null : editedPath(input);
   if (path === null || side === undefined || !("id" in entry) || pathOf(path) !== path) return;
-  takeImage(sql, runtime.now(), runtime.config.snapshots, { session: session.id, call: entry.id, side, path });
+  takeImage(sql, machine.now(), machine.config.snapshots, { session: session.id, call: entry.id, side, path });
 }
 
 /** After a clock was set back an event comes behind the turn before it all the same. */
@@ -126,12 +138,7 @@ function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
 }
 
 /** Adds where its commands that cannot be undone run, and the commit that they push. */
-function withEffects(
-  recording: Recording,
-  entry: JournalEntry,
-  verdict: EditVerdict,
-  effects: readonly EffectNote[],
-): JournalEntry {
+function withEffects(recording: Recording, entry: JournalEntry, { verdict, effects }: Draft): JournalEntry {
   if (!isCall(entry)) return entry;
   const ended = asShownBy(entry, recording.incoming.clientName);
   if (effects.length === 0) return ended;
@@ -151,8 +158,8 @@ function isKnownAtStart({ sql, session, incoming }: Recording, call: string, eff
   return incoming.isLate === true || isElsewhere || JSON.stringify(begun) === JSON.stringify(effects);
 }
 
-function sessionChange(entry: JournalEntry): SessionChange | null {
+function sessionChange(entry: JournalEntry): SessionChange {
   if (entry.kind === "tool_end") return { toolCalls: 1 };
   if (entry.kind === "tool_error") return { toolCalls: 1, toolErrors: 1 };
-  return entry.kind === "prompt" ? { title: prompts.titleOf(entry.text) } : null;
+  return entry.kind === "prompt" ? { title: prompts.titleOf(entry.text) } : {};
 }

@@ -1,3 +1,4 @@
+import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
 import { currentState } from "../../machine/sessions/checkpoints/capture.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
@@ -13,6 +14,7 @@ import { compactionOf, recordGivenBack } from "../../machine/recovery/given-cont
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
 import { causeOf, hasContent, isDead } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
+import { adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
 import { closedReason, hasOpenWork, isClosed, isClosedWithNothingOpen } from "../../machine/sessions/activity.ts";
 import * as life from "../../machine/sessions/life/row.ts";
@@ -21,11 +23,13 @@ import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { correctCause } from "../../machine/sessions/signals/crashes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, clip } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { readHead } from "../../snapshots/git-head.ts";
 import * as notices from "../../store/notices.ts";
-import type { Recording } from "./record-event.ts";
+import type { Concern, Recording, StartedSession } from "./concern.ts";
+import { startSource } from "./sighting.ts";
 
 const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
@@ -33,20 +37,45 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/** @param isNew the event was not recorded before */
-export function recordEnd(recording: Recording, isNew: boolean): void {
-  const { event } = recording.incoming;
-  if (event === "SessionEnd") endSession(recording);
-  else if (event === "Stop" && isNew) endAfterTurn(recording);
-}
+/** The end of a session, which the end of a turn may be as well. */
+export const end: Concern = {
+  name: "end",
+  on: ["Stop", "SessionEnd"],
+  isForLate: true,
+  inTransaction(recording, { isNew }) {
+    if (recording.incoming.event === "SessionEnd") endSession(recording);
+    else if (isNew) endAfterTurn(recording);
+  },
+};
+
+/** Hooks registered twice (settings and plugin) run at each start; only the first answers. */
+export const start: Concern = {
+  name: "start",
+  on: ["SessionStart"],
+  isForLate: true,
+  inTransaction({ sql, machine, incoming, known, session, before }, draft) {
+    const { isLate = false } = incoming;
+    const { id } = session;
+    const source = startSource(incoming);
+    const git = known.project === null ? null : readHead(known.project);
+    const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUndelivered: true } as const) : {}) };
+    const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
+    const key = `start:${source}:${known.client ? processKey(known.client) : ""}:${last?.seq ?? 0}`;
+    const isFirst = journal.append(sql, id, machine.now(), key, { kind: "start", source, ...details });
+    if (!isFirst || isLate) return;
+    // A spooled start is applied by a process with another environment.
+    adoptSuccession(sql, machine.env, id);
+    draft.start = { session, before, source };
+  },
+};
 
 /** A session that was cut off is detached or closed, and may be continued. */
-function endSession({ sql, runtime, incoming, session }: Recording): void {
+function endSession({ sql, machine, incoming, session }: Recording): void {
   const { reason = "other" } = incoming.input;
-  const now = runtime.now();
+  const now = machine.now();
   const last = journal.latest(sql, session.id, turnKinds);
   const key = keyOf(sql, session.id, reason, last);
-  const detached = detachReason(sql, runtime, session.id, { reason, last });
+  const detached = detachReason(sql, machine, session.id, { reason, last });
   if (detached === null) {
     journal.append(sql, session.id, now, key, { kind: "end", reason });
     return sessions.end(sql, now, session.id, reason);
@@ -55,7 +84,7 @@ function endSession({ sql, runtime, incoming, session }: Recording): void {
   if (detached === sessions.interruptedReason) sessions.detach(sql, now, session.id, detached);
   else sessions.close(sql, now, session.id, detached);
   const detachedSession = sessions.get(sql, session.id) ?? session;
-  const { cause, causeDetail: detail } = causeOf(sql, detachedSession, runtime.processes);
+  const { cause, causeDetail: detail } = causeOf(sql, detachedSession, machine.processes);
   correctCause(sql, session.id, { cause, detail });
 }
 
@@ -90,15 +119,15 @@ const askedReason = "other";
 const anyReason = "exit";
 
 /** @returns null for a normal end, also of a chat without a prompt */
-function detachReason(sql: Sql, runtime: Runtime, id: string, { reason, last }: End): string | null {
+function detachReason(sql: Sql, machine: EventMachine, id: string, { reason, last }: End): string | null {
   if (!last || (reason !== askedReason && reason !== anyReason)) return null;
-  if (!isTurnOver(sql, runtime.now(), id, reason)) return sessions.interruptedReason;
+  if (!isTurnOver(sql, machine.now(), id, reason)) return sessions.interruptedReason;
   if (reason === anyReason) return null;
   // The ordinary end of a run has the same reason as a closed terminal.
-  if (isWithoutUser(runtime.env)) return null;
+  if (isWithoutUser(machine.env)) return null;
   const state = currentState(sql, id);
   const isOpen = state !== null && hasOpenWork(state);
-  return closedReason(isOpen || isCutOff(sql, id, last, runtime.now()));
+  return closedReason(isOpen || isCutOff(sql, id, last, machine.now()));
 }
 
 /** A client that is asked to end in mid-turn may write that its user has interrupted it. */
@@ -118,13 +147,6 @@ function isCutOff(sql: Sql, id: string, last: journal.JournalRow, now: number): 
 }
 
 const maxNoticeChars = 250;
-
-export interface StartedSession {
-  readonly session: sessions.Session;
-  /** Row before this start; null for a new session. */
-  readonly before: sessions.Session | null;
-  readonly source: string;
-}
 
 export interface StartAnswer {
   readonly context: string | null;

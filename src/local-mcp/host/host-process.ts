@@ -21,7 +21,6 @@ import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { lockFile, requireLocks, type LoadedDriver } from "../../store/open-driver.ts";
-import { finishWithFiles, scheduleSettling, Settling } from "../events/after-answer.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "../events/hook-channel.ts";
@@ -76,7 +75,6 @@ const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([n
 /** Serves all chats of a machine on one socket. */
 export class Host {
   readonly #options: HostOptions;
-  readonly #settling: Settling;
   readonly #machine: MachineWork;
   #coordinator: CoordinatorRequests | null = null;
   /** Operations that are being done for processes beside the host. */
@@ -99,10 +97,6 @@ export class Host {
   constructor(options: HostOptions) {
     const { runtime, self, socket, claim = runtime.paths.home } = options;
     this.#options = options;
-    this.#settling = new Settling({
-      schedule: scheduleSettling,
-      finish: (work) => void finishWithFiles(runtime, work),
-    });
     this.#machine = new MachineWork(runtime, options.self);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#claim = claim;
@@ -137,7 +131,7 @@ export class Host {
     const { runtime } = this.#options;
     this.#usedAt = runtime.now();
     try {
-      const answer = await answerPosted(runtime, this.#settling, request, () => response.writeProcessing());
+      const answer = await answerPosted(runtime, this.#machine.settling, request, () => response.writeProcessing());
       if (!answer) return;
       const headers = { connection: "close", "content-length": Buffer.byteLength(answer.text) };
       response.writeHead(answer.status, headers).end(answer.text);

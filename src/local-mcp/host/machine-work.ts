@@ -29,6 +29,7 @@ import { firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { backUp } from "../../store/copy-store.ts";
 import { isEmpty, retrySetAside } from "../../store/spool.ts";
 import * as textIndex from "../../store/text-index.ts";
+import { finishEvent, scheduleSettling, Settling, type DeferredWork } from "../events/after-answer.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
@@ -201,6 +202,12 @@ export class MachineWork {
   /** The turns of the chats' messages. */
   readonly turns = new Turns(setImmediate);
   readonly files = new FileSaver();
+  /** Work that events of all chats leave for after their answers. */
+  readonly settling = new Settling({
+    finish: (work) => this.#finish(work),
+    schedule: scheduleSettling,
+    pause: (ms) => pause(ms, undefined, { ref: false }),
+  });
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
   readonly #wait: Wait;
@@ -285,6 +292,13 @@ export class MachineWork {
     if (this.#isBeginning || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
     this.#isBeginning = true;
     setTimeout(() => this.tick(), beginAfterMs).unref();
+  }
+
+  #finish(work: DeferredWork): Promise<void> {
+    return attempt(this.#runtime.log, "the work after a hook event", async () => {
+      await this.files.saveFor(work.runtime, await finishEvent(work));
+      this.begin();
+    });
   }
 
   /** Works at most once per `quietIntervalMs` while the store does not change. */

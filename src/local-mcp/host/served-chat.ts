@@ -14,7 +14,6 @@ import { attempt } from "../../platform/log-file.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { storeDurations, type Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
 import { HookChannel } from "../events/hook-channel.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
 import { Chat, type ClientInfo, lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/chat.ts";
@@ -78,9 +77,7 @@ export class ServedChat {
       runtime,
       pid: server.pid,
       clientPid: client?.pid ?? server.pid,
-      finish: (work) => this.#afterEvent(work),
-      schedule: scheduleSettling,
-      pause: (ms) => pause(ms),
+      settling: machine.settling,
     });
     const transport = withControl(new ConnectionTransport(connection), {
       // The host has paused it behind the front's greeting.
@@ -269,21 +266,9 @@ export class ServedChat {
       this.#isSaving = false;
       const { machine, runtime } = this.#options;
       void machine.files.save(runtime);
-      this.#stored();
+      this.#hasStored = true;
+      machine.begin();
     }, batchMs).unref();
-  }
-
-  #afterEvent(work: DeferredWork): Promise<void> {
-    const { runtime, machine } = this.#options;
-    return attempt(runtime.log, "the work after a hook event", async () => {
-      await machine.files.saveFor(runtime, await finishEvent(runtime, work));
-      this.#stored();
-    });
-  }
-
-  #stored(): void {
-    this.#hasStored = true;
-    this.#options.machine.begin();
   }
 }
 

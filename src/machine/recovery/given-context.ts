@@ -1,7 +1,7 @@
 import { callKinds } from "../../contract/turn-kinds.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { adapterOf } from "../../clients/adapters.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../sessions/checkpoints/capture.ts";
@@ -41,7 +41,7 @@ const goAhead = new RegExp(
  * Takes the session that the chat was offered when the user's words do, so that no tool has
  * to be called for it. Runs before the prompt is stored.
  */
-export function acceptOffer(sql: Sql, runtime: Runtime, chat: string, prompt: string): Acceptance | null {
+export function acceptOffer(sql: Sql, runtime: EventMachine, chat: string, prompt: string): Acceptance | null {
   const session = isGoAhead(prompt) && !hasBegun(sql, chat) ? findOffered(sql, chat) : null;
   if (session === null) return null;
   const dead = sessions.get(sql, session);

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/activity.ts";
@@ -38,7 +38,7 @@ export function toStoredOffer(from: Restoration, machine: string, occasion: Occa
 }
 
 /** The line that the user reads with the prompt that brings the offer. */
-export function storedLine(sql: Sql, runtime: Runtime, { from }: StoredOffer, chat: string): string | null {
+export function storedLine(sql: Sql, runtime: EventMachine, { from }: StoredOffer, chat: string): string | null {
   const client = sessions.get(sql, chat)?.client ?? "";
   return offeredLine(sql, runtime, { ...(from as Restoration), more: 0 }, client);
 }

@@ -3,7 +3,7 @@ import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import { clientTitle } from "../../clients/adapters.ts";
 import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import { realPath } from "../../platform/paths.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
@@ -123,12 +123,12 @@ const maxConflicts = 200;
 const maxElsewhere = 200;
 
 /** Lists those between living chats, newest first. */
-export function openConflicts(sql: Sql, runtime: Runtime): NumberedConflict[] {
+export function openConflicts(sql: Sql, runtime: EventMachine): NumberedConflict[] {
   return toConflicts(sql, runtime, teamConflicts.select(sql, "ORDER BY seq DESC LIMIT ?", maxConflicts));
 }
 
 /** Lists the conflicts of one chat, which stands first in each, newest first. */
-export function conflictsOf(sql: Sql, runtime: Runtime, session: string): NumberedConflict[] {
+export function conflictsOf(sql: Sql, runtime: EventMachine, session: string): NumberedConflict[] {
   const where = "WHERE session = ? OR other = ? ORDER BY seq DESC LIMIT ?";
   const open = toConflicts(sql, runtime, teamConflicts.select(sql, where, session, session, maxConflicts));
   return open.map((one) => {
@@ -137,7 +137,7 @@ export function conflictsOf(sql: Sql, runtime: Runtime, session: string): Number
   });
 }
 
-function toConflicts(sql: Sql, runtime: Runtime, rows: readonly Row[]): NumberedConflict[] {
+function toConflicts(sql: Sql, runtime: EventMachine, rows: readonly Row[]): NumberedConflict[] {
   if (rows.length === 0) return [];
   const elsewhere = others.listWithFiles(sql, maxElsewhere);
   const sideOf = (chat: string, of: Pick<Side, "root" | "did" | "lines">, isTree: boolean): Side | null => {

@@ -5,7 +5,7 @@ import { formatAgo, age, oneLine } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/given-context.ts";
 import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { addConflictNews, newsText } from "./team-news.ts";
 import type { NumberedConflict } from "./conflicts.ts";
 import * as journal from "../sessions/journal.ts";
@@ -39,7 +39,7 @@ export interface Delivery {
 /** @param accepted what the user's words have just taken: its brief says so */
 export function deliverAtPrompt(
   sql: Sql,
-  runtime: Runtime,
+  runtime: EventMachine,
   session: string,
   accepted: Acceptance | null,
   open: readonly NumberedConflict[],
@@ -53,7 +53,7 @@ export function deliverAtPrompt(
 /** Between two tools of a long turn a chat hears of conflicts alone. */
 export function deliverAtTool(
   sql: Sql,
-  runtime: Runtime,
+  runtime: EventMachine,
   session: string,
   open: readonly NumberedConflict[],
 ): string | null {
@@ -115,7 +115,7 @@ function consumeContinuation(sql: Sql, now: number, session: string, maxPerHour:
 }
 
 /** A brief has its own fence and fills what a client accepts from a hook. */
-function deliverOffer(sql: Sql, runtime: Runtime, session: string, accepted: Acceptance | null): Delivery | null {
+function deliverOffer(sql: Sql, runtime: EventMachine, session: string, accepted: Acceptance | null): Delivery | null {
   const now = runtime.now();
   const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const [row] = undeliveredOf(sql, session, "offer", 1);

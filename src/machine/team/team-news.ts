@@ -1,6 +1,6 @@
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { EventMachine } from "../../runtime/runtime.ts";
 import { clip, oneLine, age } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { BranchSwitch } from "../../snapshots/git-head.ts";
@@ -80,7 +80,7 @@ type Reader = "model" | "user";
 /** Open conflicts that are new to this reader, by other chat; from now on they are known. */
 function unread(
   sql: Sql,
-  runtime: Runtime,
+  runtime: EventMachine,
   session: string,
   reader: Reader,
   open: readonly NumberedConflict[],
@@ -104,7 +104,7 @@ function pairOf({ kind, chats: [own, other] }: NumberedConflict): string {
  */
 export function addConflictNews(
   sql: Sql,
-  runtime: Runtime,
+  runtime: EventMachine,
   session: string,
   open: readonly NumberedConflict[] = conflictsOf(sql, runtime, session),
 ): void {
@@ -118,7 +118,7 @@ export function addConflictNews(
 /** @returns null when the user knows of all */
 export function conflictLine(
   sql: Sql,
-  runtime: Runtime,
+  runtime: EventMachine,
   session: string,
   open: readonly NumberedConflict[],
 ): string | null {

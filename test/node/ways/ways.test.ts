@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { openLocalCoordinator } from "#src/coordinator-client/client.ts";
 import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
+import { concerns } from "#src/local-mcp/events/steps.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { aChat } from "#harness/machine/claude.ts";
 import { measureWay, type Way } from "#harness/machine/measured-way.ts";
@@ -9,7 +10,7 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
-  PostToolUse: { files: 57, functions: 276, statements: 8, transactions: 1 },
+  PostToolUse: { files: 50, functions: 241, statements: 8, transactions: 1 },
   "tasks.submit": { files: 27, functions: 162, statements: 15, transactions: 1 },
 };
 
@@ -47,6 +48,28 @@ it("the second PostToolUse of a turn passes few files, functions and statements 
     );
   report("PostToolUse", measureWay(answer));
   expect(left).toBe(1);
+});
+
+it("an event passes the concerns in the order of the journal, each of those that are for it", () => {
+  const printed = concerns.map(({ name, on, isForLate }) =>
+    [name, on?.join(" ") ?? "all", isForLate ? "also late" : ""].join(" | ").trim(),
+  );
+  expect(printed).toMatchInlineSnapshot(`
+    [
+      "transcript | all | also late",
+      "before the prompt | UserPromptSubmit |",
+      "guard | UserPromptSubmit PreToolUse PermissionRequest PostToolUse PostToolUseFailure | also late",
+      "journal | all | also late",
+      "limit | StopFailure |",
+      "news | UserPromptSubmit PostToolUse PostToolUseFailure Stop |",
+      "readings | all | also late",
+      "row | all | also late",
+      "checkpoint | PreToolUse PreCompact PostCompact Stop StopFailure SessionEnd PreModelSwitch | also late",
+      "end | Stop SessionEnd | also late",
+      "start | SessionStart | also late",
+      "settings | all | also late",
+    ]
+  `);
 });
 
 it("a task given to the machine's own coordinator passes few files, functions and statements", () => {

@@ -1,4 +1,4 @@
-import type { Runtime } from "../../../runtime/runtime.ts";
+import type { EventMachine } from "../../../runtime/runtime.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import type { RecoverySetting } from "../../../contract/config.ts";
@@ -36,7 +36,7 @@ type Offered = Pick<Restoration, "session" | "cause" | "elsewhere">;
  */
 export function offeredLine(
   sql: Sql,
-  { config, env, now }: Runtime,
+  { config, env, now }: EventMachine,
   offered: Offered & { readonly more: number },
   client: string,
 ): string | null {

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
-import { type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
+import { Settling, type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { type HookToolEvent } from "#src/contract/hook-tool.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -43,9 +43,11 @@ function aChannel(
     runtime,
     pid: 2_000,
     clientPid,
-    finish: (work) => (deferred.push(work), done(work)),
-    schedule: (settle) => void later.push(settle),
-    pause,
+    settling: new Settling({
+      finish: (work) => (deferred.push(work), done(work)),
+      schedule: (settle) => void later.push(settle),
+      pause,
+    }),
   });
   const answer = (event: HookToolEvent, fields: Fields = {}): Promise<HookReply> =>
     channel.answer({ event, session_id: session, prompt_id: "p1", agent_id: "", ...fields }, stays);

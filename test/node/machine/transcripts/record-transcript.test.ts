@@ -174,7 +174,7 @@ it("a transcript that has grown by much is read in steps, between which others h
   };
   setImmediate(take);
   const { session: sessionId } = claude;
-  await finishEvent(runtime, { event: "Stop", sessionId, trigger: null, isTranscriptBehind: true });
+  await finishEvent({ runtime, event: "Stop", sessionId, trigger: null, isTranscriptBehind: true });
   turns.isOver = true;
   expect(turns.count).toBeGreaterThan(10);
   const { transcriptOffset } = storedSession(runtime, claude.session);

@@ -1,0 +1,27 @@
+import { mayChangeFiles } from "../../clients/adapter/tools.ts";
+import * as checkpoints from "../../machine/sessions/checkpoints/checkpoints.ts";
+import { eventTrigger } from "../../machine/sessions/checkpoints/triggers.ts";
+import { isTooSlowForTurns } from "../../snapshots/stored-snapshots.ts";
+import { mayBeProject } from "../../snapshots/work-tree.ts";
+import type { Concern, Recording } from "./concern.ts";
+
+/** Why a checkpoint is due at once. */
+export const checkpoint: Concern = {
+  name: "checkpoint",
+  on: ["PreToolUse", "PreCompact", "PostCompact", "Stop", "StopFailure", "SessionEnd", "PreModelSwitch"],
+  isForLate: true,
+  inTransaction(recording, draft) {
+    const { event, input, isLate = false } = recording.incoming;
+    draft.trigger = eventTrigger(event, input, recording.machine.config.checkpoint);
+    const isCall = event === "PreToolUse" && !isLate;
+    if (draft.trigger === null && isCall && isTurnDue(recording)) draft.trigger = "turn";
+  },
+};
+
+/** Before the first tool of a turn that may change files. */
+function isTurnDue({ sql, machine: { config, env, now }, incoming: { input }, session }: Recording): boolean {
+  const { project } = session;
+  if (project === null || !config.snapshots.isEnabled || !mayChangeFiles(input.tool_name ?? "")) return false;
+  if (checkpoints.hasTurnStart(sql, session.id)) return false;
+  return mayBeProject(env, project) && !isTooSlowForTurns(sql, project, now());
+}

@@ -1,0 +1,71 @@
+import type { TranscriptPart } from "../../clients/transcript.ts";
+import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draft.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
+import type { EffectNote } from "../../contract/work-state.ts";
+import type { Acceptance } from "../../machine/recovery/given-context.ts";
+import type { AskedPermission } from "../../machine/sessions/requests.ts";
+import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
+import type { Session, SessionChange } from "../../machine/sessions/sessions.ts";
+import type { Delivery } from "../../machine/team/deliver-news.ts";
+import type { EditVerdict } from "../../machine/team/file-guard.ts";
+import type { IdentifiedEvent } from "./known-session.ts";
+
+/** Text of the transcript that is read with an event. */
+export interface EventTranscript {
+  /** The part before the event; null: nothing is read with it. */
+  readonly part: TranscriptPart | null;
+  /** End of the turn before; null also within a turn. */
+  readonly turnEnd: TranscriptTurnEnd | null;
+  /** The part is too long, and is read after the answer. */
+  readonly isBehind: boolean;
+}
+
+/** An event with all that is known of it before it is recorded. */
+export interface Recording extends IdentifiedEvent, EventTranscript {
+  readonly session: Session;
+  /** Row before the event; null for a new session. */
+  readonly before: Session | null;
+  /** Arms that a service has given the session that begins. */
+  readonly arms: ServiceArms | null;
+}
+
+export interface StartedSession {
+  readonly session: Session;
+  /** Row before this start; null for a new session. */
+  readonly before: Session | null;
+  readonly source: string;
+}
+
+/** Findings of the concerns of an event, each for those after it and for the answer. */
+export class Draft {
+  /** Changes of the session's row. */
+  readonly changes: SessionChange[] = [];
+  effects: readonly EffectNote[] = [];
+  verdict: EditVerdict = { kind: "free" };
+  /** Tool calls that only the transcript has. */
+  missed = 0;
+  /** Whether the event is new, as far as known: some events are not stored. */
+  isNew = true;
+  start: StartedSession | null = null;
+  accepted: Acceptance | null = null;
+  news: Delivery | null = null;
+  /** Lines for the user. */
+  conflict: string | null = null;
+  warning: string | null = null;
+  /** Why a checkpoint is due at once. */
+  trigger: Trigger | null = null;
+  /** A permission that the client asks its user for. */
+  asked: AskedPermission | null = null;
+}
+
+/** One thing that SHIM does with events, in the transaction that records them. */
+export interface Concern {
+  readonly name: string;
+  /** Absent: all. */
+  readonly on?: readonly HookEvent[];
+  /** Events from the spool count, too: their answers are not read. */
+  readonly isForLate: boolean;
+  /** Runs again where the transaction does: it takes nothing from memory. */
+  readonly inTransaction: (event: Recording, draft: Draft) => void;
+}

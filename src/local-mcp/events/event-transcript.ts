@@ -1,0 +1,132 @@
+import { transcriptFormat } from "../../clients/details.ts";
+import { readAppended, stepBytes, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
+import type { TranscriptText } from "../../clients/transcript/transcript-draft.ts";
+import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
+import { afterCompaction } from "../../learning/policy/readings.ts";
+import { adoptBriefed } from "../../machine/recovery/incomplete/successor.ts";
+import {
+  markTranscript,
+  pauseReadLimits,
+  setPausedFolder,
+  transcriptMark,
+} from "../../machine/sessions/session-settings.ts";
+import type { Session } from "../../machine/sessions/sessions.ts";
+import { partChange } from "../../machine/sessions/signals/observe.ts";
+import { recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
+import {
+  catchUp,
+  firstReadLimit,
+  isTurnOpen,
+  readTurnEnd,
+  recordTranscript,
+  recordTurnEnd,
+  recordUnreadPart,
+  rowOfPrompt,
+} from "../../machine/sessions/transcripts/record-transcript.ts";
+import type { Concern, EventTranscript, Recording } from "./concern.ts";
+import { isPausedAt, type IdentifiedEvent } from "./known-session.ts";
+
+/** Events that come when no turn runs. */
+const betweenTurns: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "SessionEnd"]);
+
+const nothingRead: EventTranscript = { part: null, turnEnd: null, isBehind: false };
+
+/** Reads no more than a step within a turn; the rest follows the answer. */
+export function readTranscript(identified: IdentifiedEvent): EventTranscript {
+  const { sql, incoming, known, readAt } = identified;
+  const { event, isLate } = incoming;
+  const { transcript_path: path } = incoming.input;
+  const { id, row } = known;
+  if (!path) return { ...nothingRead, isBehind: path !== undefined };
+  const from = row?.transcriptOffset ?? transcriptMark(sql, id);
+  const isBetween = betweenTurns.has(event);
+  if (!isBetween && row && from === unreadBytes(path, 0)) return nothingRead;
+  const limits = limitsOf(identified, path);
+  const isTooLong = unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > stepBytes;
+  // An event from before a pause: its transcript may hold more.
+  const isSkipped = isLate ? isPausedAt(sql, readAt, known) : isTooLong && !isBetween;
+  if (isSkipped) return { ...nothingRead, isBehind: true };
+  const part = readAppended(path, from, limits);
+  if (!isBetween) return { ...nothingRead, part };
+  const tail = part.turnEnd === null && isTurnOpen(sql, id) ? readTurnEnd(path, limits) : null;
+  return { part, turnEnd: part.turnEnd ?? tail, isBehind: false };
+}
+
+function limitsOf({ sql, incoming: { input, clientName }, known }: IdentifiedEvent, path: string): ReadLimits {
+  const { id, row, has } = known;
+  const session = { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null };
+  const limits = has.pauses > 0 ? pauseReadLimits(sql, path, session) : {};
+  return { ...limits, ...firstReadLimit(row), format: transcriptFormat(clientName) };
+}
+
+/** Text from a pause is skipped for good, and what the client wrote before is read. */
+export function skipTranscript({ sql, machine, incoming, known: { id, cwd } }: IdentifiedEvent): void {
+  const path = incoming.input.transcript_path;
+  if (cwd) setPausedFolder(sql, id, cwd);
+  catchUp(sql, machine.now(), id);
+  if (path) markTranscript(sql, path, unreadBytes(path, 0));
+}
+
+/** Entries of the time before the event stand before it in the journal. */
+export const transcript: Concern = {
+  name: "transcript",
+  isForLate: true,
+  inTransaction(event, draft) {
+    const { sql, incoming, session, turnEnd } = event;
+    if (incoming.input.prompt !== undefined) adoptBriefed(sql, incoming.input.prompt, session.id);
+    draft.missed = recordPart(event) + recordMissed(event);
+    if (turnEnd) recordTurnEnd(sql, session.id, event.machine.now(), turnEnd);
+  },
+};
+
+function recordPart({ sql, machine, incoming, session, part, ...rest }: Recording): number {
+  if (!isGrown(part, session)) return 0;
+  const { event, input } = incoming;
+  return recordTranscript(sql, session, part, machine.now(), {
+    current: input.tool_use_id ?? null,
+    prompt: ownRow({ sql, machine, incoming, session, part, ...rest }),
+    isOver: event === "SessionEnd",
+    prices: machine.config.usage.prices,
+  });
+}
+
+/** Reads sub-agents' transcripts where no timer does. @returns number of calls without an event */
+function recordMissed({ sql, machine, incoming, known: { client, row } }: Recording): number {
+  const { event, isLate = false } = incoming;
+  if (!betweenTurns.has(event) || isLate || !client || !row || machine.fronts.serves(client)) return 0;
+  return recordSubagents(sql, row, machine.now(), { prices: machine.config.usage.prices, isOver: false });
+}
+
+/** The row of the prompt that the event reports, if the client has written it by now. */
+export function ownRow({ machine, incoming: { event, input }, session, part }: Recording): TranscriptText | undefined {
+  const isPrompt = event === "UserPromptSubmit" && isGrown(part, session);
+  return isPrompt ? rowOfPrompt(part, input.prompt ?? "", machine.now()) : undefined;
+}
+
+function isGrown(part: TranscriptPart | null, { transcriptOffset }: Session): part is TranscriptPart {
+  return part !== null && part.offset !== transcriptOffset;
+}
+
+/** The readings that the event itself brings. */
+export const readings: Concern = {
+  name: "readings",
+  isForLate: true,
+  inTransaction({ machine, incoming: { event }, session, part }, { changes }) {
+    const isCompacted = event === "PostCompact";
+    const known = isCompacted ? afterCompaction(session.readings, machine.now()) : session.readings;
+    if (isGrown(part, session)) changes.push(partChange(machine, { ...session, readings: known }, part));
+    else if (isCompacted) changes.push({ readings: known });
+  },
+};
+
+/** The same of an event of which no text is interpreted. */
+export const unreadPart: Concern = {
+  name: "unread part",
+  isForLate: true,
+  inTransaction({ sql, machine, session, part }, { changes }) {
+    if (!isGrown(part, session)) return;
+    recordUnreadPart(sql, session, part, machine.now());
+    changes.push({ transcriptOffset: part.offset });
+  },
+};

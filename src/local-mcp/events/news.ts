@@ -1,0 +1,67 @@
+import { adapterOf } from "../../clients/adapters.ts";
+import { giveBack } from "../../machine/recovery/given-context.ts";
+import { isToolEnd } from "../../machine/sessions/checkpoints/triggers.ts";
+import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
+import {
+  deliverAtPrompt,
+  deliverAtStop,
+  deliverAtTool,
+  deliverUserWords,
+  type Delivery,
+} from "../../machine/team/deliver-news.ts";
+import { conflictLine } from "../../machine/team/team-news.ts";
+import type { Concern, Draft, Recording } from "./concern.ts";
+import { isWithoutUser } from "./session-bounds.ts";
+
+/** News for the chat, and a line for its user, with events at which clients show one. */
+export const news: Concern = {
+  name: "news",
+  on: ["UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "Stop"],
+  isForLate: false,
+  inTransaction(event, draft) {
+    const { sql, machine, incoming, known, session } = event;
+    if (!draft.isNew || known.has.conflicts + known.has.news === 0) return;
+    const conflicts = known.has.conflicts > 0 ? conflictsOf(sql, machine, session.id) : [];
+    const isSubagents = incoming.input.agent_id !== undefined;
+    // A start's brief fills what the client takes of a hook; one after a compaction has none.
+    const isBriefed = draft.start !== null && draft.start.source !== "compact";
+    const isGiven = !isBriefed && !(isSubagents && incoming.event !== "UserPromptSubmit");
+    if (isGiven && known.has.news + conflicts.length > 0) draft.news = findNews(event, draft, conflicts);
+    const isShown = !isSubagents && !isWithoutUser(machine.env);
+    if (isShown) draft.conflict = conflictLine(sql, machine, session.id, conflicts);
+  },
+};
+
+/** The user's own words first. */
+function findNews(event: Recording, draft: Draft, conflicts: readonly NumberedConflict[]): Delivery | null {
+  const { sql, machine, incoming, session } = event;
+  const words = takesWords(event) ? deliverUserWords(sql, machine.now(), session.id) : null;
+  if (words === null) return findOthersNews(event, draft, conflicts);
+  const others = incoming.event === "Stop" ? null : findOthersNews(event, draft, conflicts);
+  return others === null ? { context: words, line: null } : { ...others, context: `${words}\n\n${others.context}` };
+}
+
+/** Whether the event can bring the chat what its user wrote elsewhere. */
+function takesWords({ machine: { env }, incoming: { event, clientName } }: Recording): boolean {
+  if (event === "UserPromptSubmit") return true;
+  return event === "Stop" && adapterOf(clientName)?.continuesAtStop === true && !env["SHIM_TASK"];
+}
+
+/** Skips a worker's run, and a chat that a hook already continued. */
+function findOthersNews(
+  { sql, machine, incoming: { event, input }, session: { id } }: Recording,
+  { accepted }: Draft,
+  conflicts: readonly NumberedConflict[],
+): Delivery | null {
+  const { now, env, config } = machine;
+  const missing = event === "UserPromptSubmit" || event === "PostToolUse" ? giveBack(sql, now(), id) : null;
+  if (missing !== null) return { context: missing, line: null };
+  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, machine, id, accepted, conflicts);
+  if (isToolEnd(event)) return toDelivery(deliverAtTool(sql, machine, id, conflicts));
+  if (input.stop_hook_active === true || env["SHIM_TASK"]) return null;
+  return toDelivery(deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour));
+}
+
+function toDelivery(context: string | null): Delivery | null {
+  return context === null ? null : { context, line: null };
+}
