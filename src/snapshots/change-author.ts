@@ -35,10 +35,14 @@ export function authorOf(changedMs: number, calls: readonly CallTime[]): Author 
   return { is: "other", reason: `it was changed ${when}` };
 }
 
-/** @param changedMs of its folder: a path that is gone has no time */
-export function authorOfGone(changedMs: number, calls: readonly CallTime[]): Author {
+/**
+ * @param from epoch ms at which it was there
+ * @param changedMs of its folder: a path that is gone has no time
+ */
+export function authorOfGone(from: number, changedMs: number, calls: readonly CallTime[]): Author {
   const author = authorOf(changedMs, calls);
-  const isLast = calls.every(({ other, from }) => other !== null || from < changedMs);
+  if (author.is === "own") return authorWithin(from, changedMs, calls);
+  const isLast = calls.every((call) => call.other !== null || call.from < changedMs);
   if (author.is !== "other" || isLast) return author;
   return doubtful("it was deleted in the turn, and its folder was changed while no call of the chat ran");
 }

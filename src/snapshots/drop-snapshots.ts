@@ -4,7 +4,7 @@ import { fail, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, run, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
-  filterOwned,
+  describe,
   inRepository,
   pack,
   readBase,
@@ -85,7 +85,8 @@ interface Pack {
 async function prune(opened: OpenRepository, maxGarbage: number): Promise<void> {
   const git = inRepository(opened);
   const reachable = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--all"]);
-  const reachableIds = await filterOwned(opened, reachable);
+  const owned = (await describe(git, reachable)).filter(({ type }) => type !== "missing");
+  const reachableIds = new Set(owned.map(({ id }) => id));
   const packs = await listPacks(opened);
   const isMostlyGarbage = ({ ids }: Pack) => ids.filter((id) => !reachableIds.has(id)).length > ids.length * maxGarbage;
   const packsToRewrite = packs.length > maxPacks ? packs : packs.filter(isMostlyGarbage);

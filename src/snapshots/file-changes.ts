@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { objectIn } from "./file-entry.ts";
 import { displayPath, joinRaw, pathInside, run, text, type Git, type RawPath } from "./git.ts";
 import { removedFirst } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository } from "./repository.ts";
@@ -29,10 +30,10 @@ export async function splitLost(
   git: Git,
   wanted: readonly UndoneFile[],
 ): Promise<{ readonly ready: UndoneFile[]; readonly lost: ExcludedFile[] }> {
-  const ids = wanted.flatMap(({ after }) => after?.split(" ")[1] ?? []);
-  const missing = (await describe(git, [...new Set(ids)])).filter(({ type }) => type === "missing");
+  const ids = wanted.flatMap(({ after }) => (after === null ? [] : objectIn(after)));
+  const missing = (await describe(git, ids)).filter(({ type }) => type === "missing");
   const lostIds = new Set(missing.map(({ id }) => id));
-  const isLost = ({ after }: UndoneFile): boolean => lostIds.has(after?.split(" ")[1] ?? "");
+  const isLost = ({ after }: UndoneFile): boolean => lostIds.has(objectIn(after));
   const reason = "its earlier content is stored no more";
   return {
     ready: wanted.filter((one) => !isLost(one)),

@@ -34,6 +34,11 @@ export function entryWith(mode: number, id: string): string {
   return `100${mode.toString(8).padStart(3, "0")} ${id}`;
 }
 
+/** @returns "": it was absent */
+export function objectIn(entry: FileEntry): string {
+  return entry?.split(" ")[1] ?? "";
+}
+
 /** Rights of a file, as its entry has them; null: it is a link, or absent. */
 export function rightsIn(entry: FileEntry): number | null {
   return entry?.startsWith("100") ? Number.parseInt(entry.slice(3, 6), 8) : null;

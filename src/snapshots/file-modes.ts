@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { asObject, listAt } from "../shared/json-fields.ts";
 import type { RawPath } from "./git.ts";
-import { entryWith, type FileEntry } from "./file-entry.ts";
+import { entryWith, objectIn, type FileEntry } from "./file-entry.ts";
 import { readStats } from "./selection.ts";
 
 /** Stored. The rights of a project's files; git keeps one bit of them. */
@@ -71,7 +71,7 @@ export class KnownModes {
   /** @param entry as a tree of git has it */
   fullEntry(path: RawPath, entry: string): string {
     const mode = this.of(path, entry);
-    return mode === null ? entry : entryWith(mode, entry.split(" ")[1] ?? "");
+    return mode === null ? entry : entryWith(mode, objectIn(entry));
   }
 
   /** @returns null: it is no file */

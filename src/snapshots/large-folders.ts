@@ -26,29 +26,21 @@ export function withoutLargeFolders(
   const { maxNewFiles = usual.maxNewFiles, maxNewBytes = usual.maxNewBytes } = limits;
   const folders = groupUntracked(changes, tracked);
   const large: [RawPath, string][] = [];
-  const leaveOut = (size: (folder: Folder) => number, most: number, sizeText: (folder: Folder) => string): void => {
+  const leaveOut = (size: (folder: Folder) => number, most: number, unit: string): void => {
     const sorted = [...folders].toSorted(([, one], [, other]) => size(other) - size(one));
     let total = sorted.reduce((sum, [, folder]) => sum + size(folder), 0);
     for (const [path, folder] of sorted) {
       if (total <= most) return;
       total -= size(folder);
       folders.delete(path);
-      const reason = `it is too large to be saved with each turn (${sizeText(folder)}), and git does not ignore it`;
+      const reason = `it is too large to be saved with each turn (${pluralize(size(folder), unit)}), and git does not ignore it`;
       large.push([path, `${reason}: a line in .gitignore, or a commit, ends that`]);
     }
   };
-  leaveOut(
-    ({ files }) => files.length,
-    maxNewFiles,
-    ({ files }) => pluralize(files.length, "file"),
-  );
+  leaveOut(({ files }) => files.length, maxNewFiles, "file");
   for (const folder of folders.values())
     for (const { path } of folder.files) folder.bytes += sizeOf(top, path, limits.maxFileBytes);
-  leaveOut(
-    ({ bytes }) => bytes,
-    maxNewBytes,
-    ({ bytes }) => `${bytes} bytes`,
-  );
+  leaveOut(({ bytes }) => bytes, maxNewBytes, "byte");
   const rest = new Set([...folders.values()].flatMap(({ files }) => files));
   return { changes: changes.filter((change) => isTrackedOrFolder(change) || rest.has(change)), large };
 }

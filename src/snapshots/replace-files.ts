@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { sep } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { errnoOf } from "../platform/errno.ts";
@@ -129,6 +129,8 @@ function change(top: string, file: StagedFile, beforeStep: () => void): void {
   }
   if (after === null) renameSync(target, kept);
   else {
+    // A second name changes the time of the file, so that the next undo would leave it.
+    accessSync(diskPath(top, folderOf(path)), constants.W_OK);
     addName(target, kept);
     beforeStep();
     if (!isKept(file)) {

@@ -252,7 +252,11 @@ const packBytes = 33_554_432;
 
 export interface StoredObject {
   readonly id: string;
+  /** "missing": git has none of this id. */
   readonly type: string;
+  /** Bytes of its content. */
+  readonly size: number;
+  /** Bytes that it takes on the disk. */
   readonly bytes: number;
 }
 
@@ -270,19 +274,14 @@ export async function listNeeded(git: Git, root: string, base?: string): Promise
   };
 }
 
-export async function filterOwned(opened: OpenRepository, ids: readonly string[]): Promise<Set<string>> {
-  if (ids.length === 0) return new Set();
-  const answer = await lines(inRepository(opened), ["cat-file", "--batch-check=%(objectname)"], idLines(ids));
-  return new Set(answer.filter((line) => !line.endsWith(" missing")));
-}
-
 export async function describe(git: Git, ids: readonly string[]): Promise<StoredObject[]> {
-  if (ids.length === 0) return [];
-  const format = "--batch-check=%(objectname) %(objecttype) %(objectsize:disk)";
-  const answer = await lines(git, ["cat-file", format], idLines(ids));
-  return answer.map((line) => {
-    const [id = "", type = "", bytes = "0"] = line.split(" ");
-    return { id, type, bytes: Number(bytes) };
+  const wanted = [...new Set(ids)];
+  if (wanted.length === 0) return [];
+  const format = "--batch-check=%(objectname) %(objecttype) %(objectsize) %(objectsize:disk)";
+  const answer = await lines(git, ["cat-file", format], idLines(wanted));
+  return wanted.map((id, at) => {
+    const [, type = "", size, bytes] = answer[at]?.split(" ") ?? [];
+    return { id, type, size: Number(size), bytes: Number(bytes) };
   });
 }
 

@@ -25,7 +25,6 @@ import {
   displayPath,
   firstLine,
   joinRaw,
-  lines,
   repositoryGit,
   run,
   text,
@@ -35,6 +34,7 @@ import {
   type TimeLimit,
 } from "./git.ts";
 import {
+  describe,
   projectObjects,
   readingGit,
   repositoryFor,
@@ -287,8 +287,7 @@ export async function unpack(
   return ok(null);
 }
 
+/** Ids that are those of no commit. */
 export async function findMissing(project: Git, needs: readonly string[]): Promise<string[]> {
-  const queries = needs.map((id) => `${id}^{commit}\n`).join("");
-  const answer = await lines(project, ["cat-file", "--batch-check=%(objecttype)"], queries);
-  return needs.filter((_id, at) => answer[at] !== "commit");
+  return (await describe(project, needs)).filter(({ type }) => type !== "commit").map(({ id }) => id);
 }

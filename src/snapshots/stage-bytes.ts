@@ -1,7 +1,7 @@
 import { existsSync, lstatSync } from "node:fs";
 import { join } from "node:path";
-import { diskPath, displayPath, joinRaw, lines, run, type Git, type RawPath } from "./git.ts";
-import { baseIndex, copyIndex, readBase, type OpenRepository } from "./repository.ts";
+import { diskPath, displayPath, joinRaw, run, type Git, type RawPath } from "./git.ts";
+import { baseIndex, copyIndex, describe, readBase, type OpenRepository } from "./repository.ts";
 import { exclusionReason, type LeftOut, type Selection, type SnapshotLimits } from "./selection.ts";
 import { SecretContent } from "./secret-content.ts";
 import { indexEntries, updateIndex, type Attributes, type IndexEntry, type WorkTree } from "./work-tree.ts";
@@ -47,7 +47,11 @@ async function unchangedBytes(
   limits: SnapshotLimits,
 ): Promise<{ readonly wanted: readonly RawPath[]; readonly leftOut: readonly LeftOut[] }> {
   const candidates = unchanged.filter(({ path, mode }) => mode.startsWith("100") && converted.has(path));
-  const sizes = await sizesOf(reader, candidates);
+  const objects = await describe(
+    reader,
+    candidates.map(({ id }) => id),
+  );
+  const sizes = new Map(objects.map(({ id, size }) => [id, size]));
   const context = { top, limits, content: new SecretContent() };
   const wanted: RawPath[] = [];
   const leftOut: LeftOut[] = [];
@@ -70,19 +74,6 @@ async function unchangedBytes(
     wanted.push(path);
   }
   return { wanted, leftOut };
-}
-
-async function sizesOf(git: Git, entries: readonly IndexEntry[]): Promise<Map<string, number>> {
-  const ids = [...new Set(entries.map(({ id }) => id))];
-  if (ids.length === 0) return new Map();
-  const format = "--batch-check=%(objectname) %(objectsize)";
-  const answer = await lines(git, ["cat-file", format], ids.map((id) => `${id}\n`).join(""));
-  return new Map(
-    answer.map((line): [string, number] => {
-      const [id = "", size] = line.split(" ");
-      return [id, Number(size)];
-    }),
-  );
 }
 
 /** Modes that count instead of those of the files, by path. */

@@ -26,7 +26,7 @@ import {
 } from "./git.ts";
 import {
   describe,
-  filterOwned,
+  inRepository,
   listNeeded,
   looseIds,
   baseIndex,
@@ -70,6 +70,7 @@ import { readListing, type ChangeTimes, type FileModes } from "./file-modes.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { withNested, type WithNested } from "./nested-repositories.ts";
 import { parseObject } from "../shared/json-fields.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
 
 const maxNamed = 1_000;
@@ -83,32 +84,30 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const known = await takeUnchanged(input, "large");
   if (known !== null) return known;
   const settings = settingsSeen(input)?.digest;
-  return withProject<Snapshot>(
-    input,
-    async (opened, tree) => {
-      const present = await readPresent(opened, tree, input);
-      if ("skipped" in present) return { state: "skipped", reason: present.skipped };
-      const done = await adopt(opened, tree, present, input);
-      await rememberProject(opened, tree, { settings, ignored: present.ignored, snapshot: done }, input);
-      return done;
-    },
-    (refused) => refused,
-  );
+  const taken = await withProject<DoneSnapshot>(input, async (opened, tree) => {
+    const present = await readPresent(opened, tree, input);
+    if (!present.ok) return present;
+    const done = await adopt(opened, tree, present.value, input);
+    await rememberProject(opened, tree, { settings, ignored: present.value.ignored, snapshot: done }, input);
+    return ok(done);
+  });
+  if (taken.ok) return taken.value;
+  const { code, message } = taken.error;
+  return { state: code === "no_snapshot" ? "skipped" : "failed", reason: message };
 }
 
 /** Does work under the lock of the project's repository, within the time limit. */
 export async function withProject<T>(
   input: SnapshotInput,
-  work: (opened: OpenRepository, tree: WorkTree) => Promise<T>,
-  refuse: (refused: { readonly state: "skipped" | "failed"; readonly reason: string }) => T,
-): Promise<T> {
-  return withTimeLimit<T>(
+  work: (opened: OpenRepository, tree: WorkTree) => Promise<Result<T>>,
+): Promise<Result<T>> {
+  return withTimeLimit<Result<T>>(
     { timeoutMs: input.limits.timeoutMs, signal: input.signal },
     async (signal) => {
       const repositoryOf = (tree: Pick<WorkTree, "format" | "commonDir">): string =>
         repositoryFor(input.snapshots, tree);
       const tree = await projectTree(input.env, input.project, signal, repositoryOf);
-      if ("skipped" in tree) return refuse({ state: "skipped", reason: tree.skipped });
+      if ("skipped" in tree) return fail("no_snapshot", tree.skipped);
       const repository = repositoryOf(tree.found);
       return withRepository(input, repository, tree.found, signal, async (opened) => {
         try {
@@ -120,7 +119,7 @@ export async function withProject<T>(
         }
       });
     },
-    (reason) => refuse({ state: "failed", reason }),
+    (reason) => fail("restore_failed", reason),
   );
 }
 
@@ -198,13 +197,14 @@ export async function readPresent(
   found: WorkTree,
   input: SnapshotInput,
   known: (reader: Git, root: string) => Promise<readonly RawPath[]> = () => Promise.resolve([]),
-): Promise<PresentFiles | { readonly skipped: string }> {
+): Promise<Result<PresentFiles>> {
   const base = readBase(opened);
   const { maxPlainFiles = usualPlainFiles } = input.limits;
   if (found.isPlain && base === null && (await holdsMore(found.top, maxPlainFiles)))
-    return {
-      skipped: `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
-    };
+    return fail(
+      "no_snapshot",
+      `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
+    );
   const isFromBase = found.isPlain && base !== null;
   const tree = isFromBase ? { ...found, head: base.commit } : found;
   const index = isFromBase ? join(opened.repository, baseIndex) : undefined;
@@ -229,7 +229,7 @@ export async function readPresent(
     changedSince(opened, input.now),
   );
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
-  return {
+  return ok({
     root,
     ids,
     ignored,
@@ -239,7 +239,7 @@ export async function readPresent(
     ...sizes,
     ...listing,
     leftOut: [...new Map(leftOut)].map(([path, reason]) => ({ path: displayPath(path), reason })),
-  };
+  });
 }
 
 /** Ignored by now, or in a repository of its own. @returns those that the index has now */
@@ -381,7 +381,7 @@ async function packAutoText(
 ): Promise<void> {
   const paths = new Set(taken.map(({ path }) => path).filter((path) => autoText.has(path)));
   const ids = tracked.filter(({ path, mode }) => paths.has(path) && mode !== submoduleMode).map(({ id }) => id);
-  const existing = await describe(reader, [...new Set(ids)]);
+  const existing = await describe(reader, ids);
   const blobs = existing.filter(({ type }) => type === "blob").map(({ id }) => id);
   await pack(reader, join(opened.scratch, "objects"), blobs);
 }
@@ -400,8 +400,8 @@ async function adoptObjects(
   // Objects that git has just written are nowhere else; it is asked for the others, if any.
   const fresh = looseIds(opened.scratch);
   const rest = ids.filter((id) => !fresh.has(id));
-  const [ownedIds, objects] = await Promise.all([filterOwned(opened, rest), describe(reader, rest)]);
-  const missing = objects.filter(({ id }) => !ownedIds.has(id));
+  const [owned, objects] = await Promise.all([describe(inRepository(opened), rest), describe(reader, rest)]);
+  const missing = objects.filter((_, at) => owned[at]?.type === "missing");
   const required = missing.filter(({ type }) => type !== "blob").map(({ id }) => id);
   await pack(reader, opened.owned, [...commits, ...ids.filter((id) => fresh.has(id)), ...required]);
   // The base may be of this checkpoint, which gets another commit.

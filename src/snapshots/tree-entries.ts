@@ -1,23 +1,16 @@
 import { rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
 import type { FileEntry } from "./file-entry.ts";
 
-/** @returns modes and objects of those paths that the commit has */
-export async function entriesAt(git: Git, commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, string>> {
-  if (paths.length === 0) return new Map();
-  const wanted = new Set(paths);
+/** Modes and objects of all files of a commit. */
+export async function entriesAt(git: Git, commit: string): Promise<ReadonlyMap<RawPath, string>> {
   const lines = await rawList(git, ["ls-tree", "-r", "-z", "--full-tree", commit]);
   return new Map(
-    lines.flatMap((line): [RawPath, string][] => {
+    lines.map((line): [RawPath, string] => {
       const tab = line.indexOf("\t");
       const [mode, , id] = line.slice(0, tab).split(" ");
-      const path = line.slice(tab + 1);
-      return wanted.has(path) ? [[path, `${mode} ${id}`]] : [];
+      return [line.slice(tab + 1), `${mode} ${id}`];
     }),
   );
-}
-
-export async function pathsIn(git: Git, commit: string): Promise<RawPath[]> {
-  return rawList(git, ["ls-tree", "-r", "--name-only", "-z", "--full-tree", commit]);
 }
 
 /** Paths that a commit has and a tree lacks. */

@@ -3,6 +3,7 @@ import { isAbsolute, join, relative, sep } from "node:path";
 import { diskPath, displayPath, leavesTree, type Git, type RawPath } from "./git.ts";
 import { deflateSync } from "node:zlib";
 import { messageOf } from "../shared/error.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { blobHeader, entryOnDisk } from "./file-entry.ts";
 import { stateOf, type PathState } from "./path-state.ts";
 import { realPath } from "../platform/paths.ts";
@@ -13,14 +14,13 @@ import { checkOut, diffTrees, isChosen, splitLost, toFileChange, treeAfter, type
 import { replaceFiles } from "./replace-files.ts";
 import { settleLeftovers } from "./staged-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
-import { type ExcludedFile, goneOf, movedFrom, type UnsavedFile } from "./selection.ts";
+import { type ExcludedFile, goneOf, movedFrom, toRaw, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
 import {
   History,
   isAt,
   presentEnd,
   presentReading,
-  toBytes,
   type Found,
   type UndoneFile,
   type UndoStep,
@@ -47,49 +47,41 @@ export interface UndoInput extends SnapshotInput {
   readonly how: "preview" | "save";
 }
 
-export type UndoneFiles =
-  | { readonly state: "skipped" | "failed"; readonly reason: string }
-  | {
-      readonly state: "done";
-      readonly changes: readonly FileChange[];
-      /** Files of the chat that stay as they are, each with the reason. */
-      readonly left: readonly ExcludedFile[];
-      /** Text as `git diff` prints it; empty where it was applied. */
-      readonly diff: string;
-      /** Saved plan, with what a killed undo has done of it; null: nothing was saved. */
-      readonly planned: { readonly snapshot: Snapshot; readonly changes: readonly UndoneFile[] } | null;
-    };
+/** Changes of an undo, before it makes them. */
+export interface PlannedUndo {
+  readonly changes: readonly FileChange[];
+  /** Files of the chat that stay as they are, each with the reason. */
+  readonly left: readonly ExcludedFile[];
+  /** Text as `git diff` prints it; empty where it was saved. */
+  readonly diff: string;
+  /** Saved plan, with what a killed undo has done of it; null: nothing was saved. */
+  readonly planned: { readonly snapshot: Snapshot; readonly changes: readonly UndoneFile[] } | null;
+}
 
 /** Says what would take back what a chat has changed. */
-export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
-  return withProject<UndoneFiles>(
-    input,
-    async (opened, tree) => {
-      if (await isReadingLost(opened, input))
-        return { state: "done", changes: [], left: [readingLost], diff: "", planned: null };
-      writeObjects(opened.scratch, input.contents);
-      // One that was killed at its end leaves nothing to the next one but its folder.
-      if (input.how === "save") settleLeftovers(tree.top);
-      const paths = (git: Git, root: string): Promise<RawPath[]> => heldBefore(git, root, input, tree.top);
-      const present = await readPresent(opened, tree, input, paths);
-      if ("skipped" in present) return { state: "skipped", reason: present.skipped };
-      const found = await findChanges(input, { opened, tree, present });
-      const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
-      const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
-      const { ready, lost } = await splitLost(present.reader, wanted);
-      const stays = [...left, ...lost];
-      // A killed undo is a part of the one that completes it.
-      const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];
-      const done = { state: "done", changes: all.map(toFileChange), left: stays } as const;
-      if (input.how === "save" && all.length > 0) {
-        const planned = { snapshot: await adopt(opened, tree, present, input), changes: all };
-        return { ...done, diff: "", planned };
-      }
-      const diff = ready.length === 0 ? "" : await diffOf(opened, present, ready);
-      return { ...done, diff, planned: null };
-    },
-    (refused) => refused,
-  );
+export async function undoFiles(input: UndoInput): Promise<Result<PlannedUndo>> {
+  return withProject<PlannedUndo>(input, async (opened, tree) => {
+    if (await isReadingLost(opened, input)) return ok({ changes: [], left: [readingLost], diff: "", planned: null });
+    writeObjects(opened.scratch, input.contents);
+    // One that was killed at its end leaves nothing to the next one but its folder.
+    if (input.how === "save") settleLeftovers(tree.top);
+    const paths = (git: Git, root: string): Promise<RawPath[]> => heldBefore(git, root, input, tree.top);
+    const read = await readPresent(opened, tree, input, paths);
+    if (!read.ok) return read;
+    const present = read.value;
+    const found = await findChanges(input, { opened, tree, present });
+    const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
+    const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
+    const { ready, lost } = await splitLost(present.reader, wanted);
+    // A killed undo is a part of the one that completes it.
+    const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];
+    const done = { changes: all.map(toFileChange), left: [...left, ...lost] };
+    if (input.how === "save" && all.length > 0) {
+      const planned = { snapshot: await adopt(opened, tree, present, input), changes: all };
+      return ok({ ...done, diff: "", planned });
+    }
+    return ok({ ...done, diff: ready.length === 0 ? "" : await diffOf(opened, present, ready), planned: null });
+  });
 }
 
 const readingLost = {
@@ -110,12 +102,11 @@ async function heldBefore(
   top: string,
 ): Promise<RawPath[]> {
   if ("redo" in what) {
-    const paths = what.redo.map(({ path }) => path);
-    const seen = await entriesAt(git, root, paths);
-    return paths.filter((path) => !seen.has(path));
+    const seen = await entriesAt(git, root);
+    return what.redo.map(({ path }) => path).filter((path) => !seen.has(path));
   }
   const edited = what.steps.flatMap((step) => ("images" in step ? step.images : []));
-  const paths = edited.flatMap(({ path }) => toRaw(project, top, path) ?? []);
+  const paths = edited.flatMap(({ path }) => rawIn(project, top, path) ?? []);
   for (const commit of commitsOf(what.steps)) paths.push(...(await pathsLackedBy(git, root, commit)));
   return [...new Set(paths)];
 }
@@ -132,25 +123,22 @@ export interface WriteInput extends SnapshotInput {
   readonly changes: readonly UndoneFile[];
 }
 
-export type WrittenFiles =
-  | { readonly state: "skipped" | "failed"; readonly reason: string }
-  | { readonly state: "done"; readonly written: readonly UndoneFile[]; readonly left: readonly ExcludedFile[] };
+export interface WrittenFiles {
+  readonly written: readonly UndoneFile[];
+  readonly left: readonly ExcludedFile[];
+}
 
 /** Makes planned changes in the project; a file that is not as planned stays. */
-export async function writePlanned({ changes, ...input }: WriteInput): Promise<WrittenFiles> {
-  return withProject<WrittenFiles>(
-    input,
-    async (opened, tree) => {
-      const { top } = tree;
-      writeObjects(opened.scratch, input.contents);
-      const source = join(opened.scratch, "files");
-      const settings = tree.config.filter(isContentSetting);
-      await checkOut(opened, { objects: [tree.objects], settings }, changes, source);
-      const { written, notRestored } = await replaceFiles({ top, changes, source, backup: null });
-      return { state: "done", written, left: notRestored };
-    },
-    (refused) => refused,
-  );
+export async function writePlanned({ changes, ...input }: WriteInput): Promise<Result<WrittenFiles>> {
+  return withProject<WrittenFiles>(input, async (opened, tree) => {
+    const { top } = tree;
+    writeObjects(opened.scratch, input.contents);
+    const source = join(opened.scratch, "files");
+    const settings = tree.config.filter(isContentSetting);
+    await checkOut(opened, { objects: [tree.objects], settings }, changes, source);
+    const { written, notRestored } = await replaceFiles({ top, changes, source, backup: null });
+    return ok({ written, left: notRestored });
+  });
 }
 
 async function diffOf(
@@ -188,7 +176,7 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
   const about = start === null ? {} : await readAbout(present.reader, start);
   const before = (about.unsaved ?? []) as readonly UnsavedFile[];
   const now = { times, stateNow: (path: RawPath) => stateNow(top, path), movedFrom: movedFrom(top, before) };
-  const history = new History(present, (path) => toRaw(input.project, top, path), now);
+  const history = new History(present, (path) => rawIn(input.project, top, path), now);
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();
   for (const [path, reason] of input.others) history.leave(path, reason);
@@ -207,11 +195,7 @@ async function findRedo(
 ): Promise<Found> {
   const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
   const reading = presentReading(present);
-  const entries = await entriesAt(
-    present.reader,
-    present.root,
-    back.map(({ path }) => path),
-  );
+  const entries = await entriesAt(present.reader, present.root);
   const now = new Map(
     back.map(({ path }) => {
       const state = reading.stateOf(path, entries.get(path) ?? null);
@@ -245,12 +229,12 @@ function writeObjects(scratch: string, contents: Contents): void {
 }
 
 /** @returns null: it is on another disk of this machine that no path leads to */
-function toRaw(project: string, top: string, path: string): RawPath | null {
+function rawIn(project: string, top: string, path: string): RawPath | null {
   if (!isAbsolute(path)) return null;
   const names = [relative(project, path), relative(top, path), relative(top, realPath(path))];
   const inside = names.find(
     (name) => name !== "" && name !== ".." && !name.startsWith(`..${sep}`) && !isAbsolute(name),
   );
   const found = inside ?? relative(top, path);
-  return isAbsolute(found) ? null : toBytes(found.split(sep).join("/"));
+  return isAbsolute(found) ? null : toRaw(found.split(sep).join("/"));
 }

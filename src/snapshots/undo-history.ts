@@ -1,9 +1,10 @@
 import { lstatSync } from "node:fs";
-import { displayPath, rawList, type RawPath } from "./git.ts";
-import { differences, entriesAt, pathsIn } from "./tree-entries.ts";
+import { displayPath, type RawPath } from "./git.ts";
+import { foldersOf } from "./large-folders.ts";
+import { differences, entriesAt } from "./tree-entries.ts";
 import { isEntry, isSame, Reading, stateOf, type Exclusions, type FileImage, type PathState } from "./path-state.ts";
 import { authorOf, authorOfGone, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
-import type { FileEntry } from "./file-entry.ts";
+import { objectIn, type FileEntry } from "./file-entry.ts";
 import { listAt } from "../shared/json-fields.ts";
 import { KnownModes, type ChangeTimes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
@@ -70,10 +71,6 @@ export interface Found {
 export function isAt(now: ReadonlyMap<RawPath, PathState>, one: UndoneFile, side: "before" | "after"): boolean {
   const state = now.get(one.path);
   return state !== undefined && isEntry(state, one[side]);
-}
-
-export function toBytes(path: string): RawPath {
-  return Buffer.from(path).toString("latin1");
 }
 
 /** Facts of a file that the chat has changed. */
@@ -227,11 +224,13 @@ export class History {
     const changed = await this.#differences(commit);
     const now = await this.#statesAt(this.#present.root, [...changed.keys()]);
     const reading = await this.#readingAt(commit);
-    for (const [path, state] of await this.#statesAt(commit, [...edits.keys()]))
-      if (state.is !== "unknown" && !changed.has(path)) edits.delete(path);
+    const states = [...(await this.#statesAt(this.#at ?? commit, [...edits.keys()]))];
+    states.push(...(await this.#statesAt(commit, [...edits.keys()])));
+    const unknown = new Set(states.filter(([, { is }]) => is === "unknown").map(([path]) => path));
+    for (const path of edits.keys()) if (!unknown.has(path) && !changed.has(path)) edits.delete(path);
     for (const [path, { old, now: left }] of changed) {
       const edit = edits.get(path);
-      if (edit && (old.is === "unknown" || left.is === "unknown")) continue;
+      if (edit && unknown.has(path)) continue;
       edits.delete(path);
       const ofPath = undone.filter((one) => one.path === path);
       const isUndone = ofPath.some(({ before }) => isEntry(left, before));
@@ -277,12 +276,11 @@ export class History {
 
   /** A file that is older than the turn was moved or copied, also with its folder. */
   async #authorOf(path: RawPath, { old, present }: Seen, changedMs: number, { beganAt, calls }: Turn): Promise<Author> {
-    if (present.is === "absent") return authorOfGone(changedMs, calls);
+    if (present.is === "absent") return authorOfGone(beganAt, changedMs, calls);
     const isOlder = Math.min(changedMs, this.#times?.writtenMs(path) ?? changedMs) < beganAt - tickMs;
     if (old.is !== "absent" || present.is !== "held" || !isOlder) return authorOf(changedMs, calls);
-    const [, id = ""] = present.entry.split(" ");
     const held = await this.#held();
-    if (!held.ids.has(id) && this.#movedFrom(path) === null)
+    if (!held.ids.has(objectIn(present.entry)) && this.#movedFrom(path) === null)
       return { is: "other", reason: "it is older than that turn, and was moved or copied to where it is" };
     const isMoved = changedMs < beganAt - tickMs;
     return authorOf(isMoved ? (this.#times?.movedMs(path, held.folders) ?? changedMs) : changedMs, calls);
@@ -290,10 +288,9 @@ export class History {
 
   /** Contents of the newest known files, and their folders. */
   async #held(): Promise<{ readonly ids: ReadonlySet<string>; readonly folders: ReadonlySet<RawPath> }> {
-    const lines = this.#at === null ? [] : await rawList(this.#present.reader, ["ls-tree", "-r", "-t", "-z", this.#at]);
-    const entries = lines.map((line) => [line.indexOf("\t"), line] as const);
-    const ids = entries.map(([tab, line]) => line.slice(0, tab).split(" ")[2] ?? "");
-    return { ids: new Set(ids), folders: new Set(entries.map(([tab, line]) => line.slice(tab + 1))) };
+    const entries = this.#at === null ? new Map<RawPath, string>() : await entriesAt(this.#present.reader, this.#at);
+    const folders = [...entries.keys()].flatMap(foldersOf).map((folder) => folder.slice(0, -1));
+    return { ids: new Set([...entries.values()].map(objectIn)), folders: new Set(folders) };
   }
 
   #authorAtEnd(calls: readonly CallTime[], from: number, { readAt, isInTime }: TurnEnd): Author {
@@ -408,9 +405,9 @@ export class History {
     if (this.#at === null) return new Map();
     const [before, after] = [await this.#readingAt(this.#at), await this.#readingAt(commit)];
     const found = await differences(this.#present.reader, this.#at, commit);
-    const otherRights = after.modes.differing(before.modes) ?? (await pathsIn(this.#present.reader, commit));
-    const same = [...this.#undone.keys(), ...otherRights].filter((path) => !found.has(path));
-    const unchanged = await entriesAt(this.#present.reader, commit, same);
+    const otherRights = after.modes.differing(before.modes);
+    const unchanged = await entriesAt(this.#present.reader, commit);
+    const same = [...this.#undone.keys(), ...(otherRights ?? unchanged.keys())].filter((path) => !found.has(path));
     const states = new Map<RawPath, { old: PathState; now: PathState }>();
     for (const path of same) found.set(path, { old: unchanged.get(path) ?? null, now: unchanged.get(path) ?? null });
     for (const [path, { old, now }] of found) {
@@ -426,7 +423,7 @@ export class History {
   }
 
   async #statesAt(commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, PathState>> {
-    const entries = await entriesAt(this.#present.reader, commit, paths);
+    const entries = await entriesAt(this.#present.reader, commit);
     const reading = await this.#readingAt(commit);
     return new Map(paths.map((path) => [path, reading.stateOf(path, entries.get(path) ?? null)]));
   }

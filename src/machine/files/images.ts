@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
-import { blobId, entryWith, statsOf, type FileEntry } from "../../snapshots/file-entry.ts";
+import { blobId, entryWith, objectIn, statsOf, type FileEntry } from "../../snapshots/file-entry.ts";
 import { stateOf, type FileImage, type PathState } from "../../snapshots/path-state.ts";
 import { SecretContent } from "../../snapshots/secret-content.ts";
 import { exclusionReason, toRaw, type SnapshotLimits } from "../../snapshots/selection.ts";
@@ -41,10 +41,6 @@ export function takeImage(sql: Sql, at: number, limits: SnapshotLimits, { path, 
   }
 }
 
-function objectIn(entry: FileEntry): string | null {
-  return entry?.split(" ")[1] ?? null;
-}
-
 /** Files that calls of a session named and saw before and after, by the call. */
 export function imagesByCall(sql: Sql, session: string): ReadonlyMap<string, readonly FileImage[]> {
   const images = new Map<string, FileImage[]>();
@@ -67,11 +63,9 @@ export function contentsOf(sql: Sql, session: string, entries: Iterable<FileEntr
   const contents: [string, string][] = [];
   let bytes = 0;
   for (const object of new Set([...entries].map(objectIn))) {
-    const [row] =
-      object === null
-        ? []
-        : fileImages.select(sql, "WHERE session = ? AND object = ? AND content IS NOT NULL LIMIT 1", session, object);
-    if (object === null || !row?.content) continue;
+    const held = "WHERE session = ? AND object = ? AND content IS NOT NULL LIMIT 1";
+    const [row] = fileImages.select(sql, held, session, object);
+    if (!row?.content) continue;
     const content = zstdDecompressSync(row.content, { maxOutputLength: maxBytes });
     bytes += content.length;
     if (bytes > maxBytes) return contents;

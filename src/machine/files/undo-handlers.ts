@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import type { Failure } from "../../contract/errors.ts";
 import { notUtf8 } from "../../platform/paths.ts";
 import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
@@ -8,7 +9,7 @@ import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isChosen, toFileChange } from "../../snapshots/file-changes.ts";
-import { undoFiles, writePlanned, type UndoInput, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { undoFiles, writePlanned, type UndoInput, type PlannedUndo } from "../../snapshots/undo-files.ts";
 import type { FileEntry } from "../../snapshots/file-entry.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
@@ -95,7 +96,7 @@ function isPartial({ what, chosen }: ChosenChat, { refused }: WrittenPlan): bool
 }
 
 /** The undo that it completes is a part of it. */
-function withOpen(planned: Result<DoneFiles>, open: UndoRow | null): Result<DoneFiles> {
+function withOpen(planned: Result<PlannedUndo>, open: UndoRow | null): Result<PlannedUndo> {
   if (!planned.ok || planned.value.planned === null || open === null) return planned;
   const own = planned.value.planned;
   const isOwn = new Set(own.changes.map(({ path }) => path));
@@ -119,21 +120,26 @@ interface UndoRecord {
 }
 
 /** @returns false: nothing is to be recorded */
-function record(sql: Sql, checkpointId: string, { planned }: DoneFiles, { redoOf, ...operation }: UndoRecord): boolean {
+function record(
+  sql: Sql,
+  checkpointId: string,
+  { planned }: PlannedUndo,
+  { redoOf, ...operation }: UndoRecord,
+): boolean {
   if (planned?.snapshot.state !== "done") return false;
   const { state, repository, head, branch, commit, ...rest } = planned.snapshot;
   const detail = { ...rest, ...operation, ...(redoOf !== null && { redoOf }), undone: planned.changes };
   return snapshots.update(sql, { checkpointId }, { state, repository, head, branch, commit, detail }) > 0;
 }
 
-type WrittenPlan = DoneFiles & Pick<MachineOutput<"undo.apply">, "refused">;
+type WrittenPlan = PlannedUndo & Pick<MachineOutput<"undo.apply">, "refused">;
 
 /** Files that have changed since they were saved stay. */
 async function putBack(
   runtime: Runtime,
   chat: ChosenChat,
   checkpointId: string,
-  files: DoneFiles,
+  files: PlannedUndo,
 ): Promise<Result<WrittenPlan>> {
   const { planned } = files;
   if (planned === null) return ok({ ...files, refused: [] });
@@ -141,10 +147,10 @@ async function putBack(
     const entries = planned.changes.map(({ after }) => after);
     const input = { ...inputOf(runtime, chat, checkpointId, entries), changes: planned.changes };
     const done = await runApart(runtime, "writePlanned", writePlanned, input);
-    if (done.state !== "done") return refused(done);
-    const { written } = done;
+    if (!done.ok) return refused(done.error);
+    const { written, left } = done.value;
     const made = written.length === 0 ? null : { ...planned, changes: written };
-    return ok({ ...files, changes: written.map(toFileChange), planned: made, refused: done.left });
+    return ok({ ...files, changes: written.map(toFileChange), planned: made, refused: left });
   } catch (error) {
     const again =
       chat.redoOf === null ? "`shim undo --redo` takes back what it did, and `shim undo`" : "`shim undo --redo`";
@@ -156,7 +162,7 @@ async function putBack(
 const maxNamed = 10;
 
 /** The chat still has its changes in its context. */
-function newsOf({ prompt }: ChosenChat, { changes }: DoneFiles): string {
+function newsOf({ prompt }: ChosenChat, { changes }: PlannedUndo): string {
   const named = changes.slice(0, maxNamed).map(({ path }) => path);
   const more = changes.length > maxNamed ? ` and ${changes.length - maxNamed} more` : "";
   const what = prompt === null ? "put back what an undo had taken away" : "took back your changes";
@@ -323,18 +329,16 @@ function readUndo(undo: UndoRow): Given {
   };
 }
 
-type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;
-
 async function run(
   runtime: Runtime,
   chat: ChosenChat,
   checkpointId: string,
   how: UndoInput["how"],
-): Promise<Result<DoneFiles>> {
+): Promise<Result<PlannedUndo>> {
   const { what, others, isClockRight, chosen } = chat;
   const input = { ...inputOf(runtime, chat, checkpointId, entriesIn(what)), what, others, isClockRight, chosen, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
-  return done.state === "done" ? ok(done) : refused(done);
+  return done.ok ? done : refused(done.error);
 }
 
 /** Files that images may hold alone. */
@@ -359,12 +363,11 @@ function inputOf(
   return { ...where, limits: config.snapshots, checkpointId, now: now() };
 }
 
-function refused({ state, reason }: { readonly state: "skipped" | "failed"; readonly reason: string }) {
-  const code = state === "skipped" ? "no_snapshot" : "restore_failed";
-  return err({ code, message: `${reason}. Nothing was put back.` } as const);
+function refused({ code, message }: Failure): Result<never> {
+  return err({ code, message: `${message}. Nothing was put back.` });
 }
 
-function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: DoneFiles): Facts {
+function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: PlannedUndo): Facts {
   return {
     ...namesOf(runtime, session),
     project: session.project,

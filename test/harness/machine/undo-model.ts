@@ -1,5 +1,4 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
-import { renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import type { Job } from "#src/runtime/runtime.ts";
@@ -11,8 +10,10 @@ import { anotherClaude, type Claude } from "./claude.ts";
 import { anUndoRig } from "./cli-rigs.ts";
 import { git } from "./git-project.ts";
 import { withSteps } from "./project-steps.ts";
+import { isContent, make, pathOf, type Change } from "./undo-acts.ts";
 import {
   differing,
+  sourceOf,
   stateIn,
   treeOf,
   UndoTruth,
@@ -22,13 +23,6 @@ import {
   type State,
   type Tree,
 } from "./undo-truth.ts";
-
-/** What someone does with a path of a folder of the project. */
-export interface Change {
-  readonly folder: number;
-  readonly path: string;
-  readonly to: string;
-}
 
 export interface Call {
   /** Edit: one call for each change. */
@@ -96,6 +90,7 @@ interface Undone {
 }
 
 const folders = ["a", "b", "d/c", "d/e"];
+const isFolder: ReadonlySet<string> = new Set(["d", "e", "n", "n/deep"]);
 const firstMode = 0o640;
 
 /** A project whose files have known authors, and what its undos did to them. */
@@ -157,16 +152,20 @@ export class UndoModel {
       for (const path of new Set([...differing(before, after), ...written])) {
         const [from, to] = [stateIn(before, path), stateIn(after, path)];
         const mode = before.get(path)?.mode ?? null;
-        const isLimit = this.#isCarried(path, by, change) || (by === "person" && to === null && this.#isUnseen());
-        this.#truth.note(path, { at: this.#at, by, turn, from, to, mode, isDoubtful, hasImage, isLimit });
+        const source = this.#carried(path, change);
+        const isCarried = source !== undefined && source.by !== by;
+        const isLimit = isCarried || (by === "person" && to === null && this.#isUnseen());
+        const isShared = isDoubtful || source?.isDoubtful === true;
+        this.#truth.note(path, { at: this.#at, by, turn, from, to, mode, isDoubtful: isShared, hasImage, isLimit });
+        this.#truth.move(sourceOf(path, change.to), path);
       }
     }
   }
 
-  /** Whether a moved folder has brought what another wrote: its time is still that of the other's call. */
-  #isCarried(path: string, by: Entry["by"], { to }: Change): boolean {
-    const source = this.#truth.entriesOf(path.replace("/e/", "/d/")).findLast((each) => each.to !== null);
-    return to === "folder moved" && path.includes("/e/") && source !== undefined && source.by !== by;
+  /** What a moved folder has brought has the time of its last change. */
+  #carried(path: string, { to }: Change): Entry | undefined {
+    const from = to === "folder moved" ? sourceOf(path, to) : null;
+    return from === null ? undefined : this.#truth.entriesOf(from).findLast((each) => each.to !== null);
   }
 
   /** Whether a path that is gone now is not seen to go. */
@@ -223,7 +222,8 @@ export class UndoModel {
     if (isFirst) turns.splice(-1, 1, { at: this.#at, ignored: this.#ignored() });
     this.#at += 1;
     const isEdit = edited !== undefined;
-    this.#act(chat, turns.length, call.changes, call.other === "runs" && !isEdit, isEdit && !call.isEndLost);
+    if (call.other === "runs") this.#truth.commands.push({ at: this.#at, by: chat === "A" ? "B" : "A" });
+    this.#act(chat, turns.length, call.changes, call.other === "runs", isEdit && !call.isEndLost);
     if (call.isEndLost) this.#truth.isComplete = false;
     else claude.done(id, call.tool, input, edited === undefined ? undefined : { type: "update" });
     endOther();
@@ -278,7 +278,7 @@ export class UndoModel {
       isKilled ||= step === move.killedAt;
       if (isKilled) throw new Error("killed");
       const [, folder, name] = /^(\d+)\/(.*[^/])$/.exec(path) ?? [];
-      if (writer === null || step < writer.step || name === undefined) return;
+      if (writer === null || step < writer.step || name === undefined || isFolder.has(name)) return;
       const change = { folder: Number(folder), path: name, to: writer.to };
       writer = null;
       this.#byHand([change]);
@@ -318,21 +318,35 @@ export class UndoModel {
     const left = [...done.left, ...done.refused].map(({ path }) => path);
     const ignored = this.#ignored();
     const undone = new Map<string, Undone>();
-    for (const path of new Set([...this.#truth.paths(), ...after.keys(), ...before.keys()])) {
+    for (const path of this.#known(before, after)) {
       const [was, is] = [stateIn(before, path), stateIn(after, path)];
       const entries = this.#truth.entriesOf(path);
+      const now = entries.length === 0 ? was : (entries.at(-1)?.to ?? null);
+      const what = `${path}: ${text(was)} is ${text(is)}, of ${JSON.stringify(entries)}`;
+      if (now !== was) {
+        this.#judgeWritten(path, now, is, what);
+        continue;
+      }
       const how = { isNamed: move.named !== null, isIgnored: ignored.has(path) };
       const expected = this.#truth.expected(path, move.chat, since, how);
-      const now = entries.length === 0 ? was : (entries.at(-1)?.to ?? null);
-      if (this.#truth.vague.has(path)) continue;
       const isChosen = move.named === null || path === pathOf(move.named) || path.startsWith(`${pathOf(move.named)}/`);
-      const what = `${path}: ${text(was)} is ${text(is)}, of ${JSON.stringify(entries)}`;
-      if (now !== was && is !== now) this.#broken("loses what another wrote", `${what}, though written meanwhile`);
-      if (now !== was) continue;
       if (is !== was) undone.set(path, this.#judgeChange(path, { was, is, expected, isChosen }, move, after));
       else this.#judgeLeft(path, { what, expected, isChosen, since }, move, left);
     }
     if (done.checkpoint !== null) this.#undone.push(undone);
+  }
+
+  /** Paths of which the truth has one content. */
+  #known(before: Tree, after: Tree): string[] {
+    const paths = new Set([...this.#truth.paths(), ...after.keys(), ...before.keys()]);
+    return [...paths].filter((path) => !this.#truth.vague.has(path));
+  }
+
+  /** A path that the person has written meanwhile. */
+  #judgeWritten(path: string, now: State, is: State, what: string): void {
+    if (is !== now) this.#broken("loses what another wrote", `${what}, though written meanwhile`);
+    // Both have deleted it, so that a redo may bring it back.
+    if (is === null) this.#truth.vague.add(path);
   }
 
   /** A file that an undo has changed. */
@@ -433,43 +447,8 @@ export class UndoModel {
   }
 }
 
-function pathOf({ folder, path }: Pick<Change, "folder" | "path">): string {
-  return `${folder}/${path}`;
-}
-
 function text(state: State): string {
   return JSON.stringify(state);
-}
-
-function isContent(to: string): boolean {
-  return !["gone", "moved", "folder moved", "commit", "checkout"].includes(to);
-}
-
-function make(project: string, change: Change, isGit: boolean): void {
-  const { folder, path, to } = change;
-  if (to === "commit" || to === "checkout") return isGit ? runGit(project, to, String(folder)) : undefined;
-  if (!isGit && (path === ".gitignore" || path === "x.log")) return;
-  const [from, there] = [join(project, `${folder}/d`), join(project, `${folder}/e`)];
-  if (to === "folder moved") return existsSync(from) && !existsSync(there) ? renameSync(from, there) : undefined;
-  write(join(project, pathOf(change)), path === ".gitignore" && to === "one" ? "b*\n" : to);
-}
-
-function runGit(project: string, to: "commit" | "checkout", folder: string): void {
-  if (to === "checkout") return void git(project, "checkout", "-q", "HEAD", "--", folder);
-  git(project, "add", "-A");
-  git(project, "commit", "-q", "--allow-empty", "-m", "more");
-}
-
-function write(file: string, to: string): void {
-  const stats = lstatSync(file, { throwIfNoEntry: false });
-  if (to === "moved") return stats ? renameSync(file, `${file}.moved`) : undefined;
-  if (to !== "in place" || !stats?.isFile()) rmSync(file, { force: true });
-  if (to === "gone") return;
-  mkdirSync(dirname(file), { recursive: true });
-  if (to === "link") return symlinkSync("a", file);
-  writeFileSync(file, to);
-  if (to === "program") chmodSync(file, 0o755);
-  if (to === "private") chmodSync(file, 0o600);
 }
 
 /** What a process that was killed leaves in the project has its number. */

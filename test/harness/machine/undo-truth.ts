@@ -16,7 +16,7 @@ export interface Entry {
   readonly to: State;
   /** Rights before it. */
   readonly mode: number | null;
-  /** It may be another's, too. */
+  /** Another chat's command ran at the same time. */
   readonly isDoubtful: boolean;
   /** Of a call that named the path, before and after which SHIM read it. */
   readonly hasImage: boolean;
@@ -53,8 +53,10 @@ export class UndoTruth {
   isVague = false;
   /** Written by an undo or a redo, so that their times say nothing of the chat's. */
   readonly restored = new Set<string>();
-  /** Written again by a chat as it was: its content is that of two. */
+  /** Written again as it was, by a chat or over what a call that named it had left: its content is that of two. */
   readonly vague = new Set<string>();
+  /** Commands that ran beside a call of the other chat. */
+  readonly commands: { readonly at: number; readonly by: Chat }[] = [];
   readonly #log = new Map<string, readonly Entry[]>();
 
   paths(): Iterable<string> {
@@ -72,10 +74,15 @@ export class UndoTruth {
   /** To write the same again is a change of the one who did it, as long as nobody writes after it. */
   note(path: string, entry: Entry): void {
     const isSame = entry.from === entry.to;
-    if (isSame && entry.by !== "person") this.vague.add(path);
+    if (isSame && (entry.by !== "person" || this.entriesOf(path).at(-1)?.hasImage === true)) this.vague.add(path);
     if (isSame && (entry.by !== "person" || this.restored.has(path))) return;
     const entries = this.entriesOf(path).filter(({ from, to }) => from !== to);
     this.#log.set(path, [...entries, entry]);
+  }
+
+  /** @param from null: nothing was moved */
+  move(from: string | null, to: string): void {
+    if (from !== null && this.vague.has(from)) this.vague.add(to);
   }
 
   startOf(chat: Chat, turn: number): number {
@@ -108,19 +115,32 @@ export class UndoTruth {
     if (one === undefined || last === undefined || one.from === last.to) return none;
     const back = { ...none, may: this.#statesBefore(path, chat, since, one), first, isOfOthers: false };
     if (back.may[1] === last.to) return back;
-    const isSeen = this.#isSeen(path, chat, one.turn, entries.filter(isOwn));
-    // Builds change what git ignores, so that it is not named.
+    const isSeen = this.#isRead(path, one, isIgnored) || entries.filter(isOwn).every(({ hasImage }) => hasImage);
+    // Readings do not enter what git ignores, and builds change it, so that it is not named.
     const isTouched = isIgnored !== true || (one.from !== null && isSeen);
     const author = this.#authorOf(entries.slice(first), chat);
     if (!isSeen || author === "others") return { ...none, isTouched };
     if (author === "doubtful") return { ...back, may: isNamed === true ? back.may : [], isTouched, isOfOthers };
-    const isPlain = author === "own" && new Set(back.may).size === 1 && !this.isVague;
-    return { ...back, must: isPlain && !this.#isGoneBeside(path, one, last), isTouched };
+    const isOne = author === "own" && new Set(back.may).size === 1;
+    return { ...back, must: isOne && !this.#isLimit(path, one, last), isTouched };
   }
 
-  /** By the reading at the start of the turn, or by the calls that named the path. */
-  #isSeen(path: string, chat: Chat, turn: number, own: readonly Entry[]): boolean {
-    return this.turns[chat][turn - 1]?.ignored.has(path) === false || own.every(({ hasImage }) => hasImage);
+  /** By the readings at the start of the turn and at its end. */
+  #isRead(path: string, { by, turn }: Entry, isIgnored = false): boolean {
+    return by !== "person" && !isIgnored && this.turns[by][turn - 1]?.ignored.has(path) === false;
+  }
+
+  /** Whether what the chat did may stay, and is named then. */
+  #isLimit(path: string, one: Entry, last: Entry): boolean {
+    return this.isVague || one.isLimit || this.#isUnheld(one) || this.#isGoneBeside(path, one, last);
+  }
+
+  /** Whether it is a moved file that no reading has: a redo could not bring it back. */
+  #isUnheld({ by, at, turn, to }: Entry): boolean {
+    const ignored = by === "person" ? [] : (this.turns[by][turn - 1]?.ignored ?? []);
+    return [...ignored].some((path) =>
+      this.entriesOf(path).some((each) => each.at === at && each.to === null && each.from === to),
+    );
   }
 
   #authorOf(entries: readonly Entry[], chat: Chat): "own" | "mixed" | "doubtful" | "others" {
@@ -128,7 +148,9 @@ export class UndoTruth {
     const others = entries.filter(({ by }) => by !== chat);
     if (!others.every((each) => this.#isHidden(each, own))) return "others";
     const lasts = own.filter((each, at) => own[at + 1]?.turn !== each.turn);
-    if (lasts.some(({ isDoubtful }) => isDoubtful)) return "doubtful";
+    // An image says what its call did, but not who did what was there before it.
+    const isProven = ({ turn }: Entry): boolean => own.every((each) => each.turn !== turn || each.hasImage);
+    if (lasts.some((last) => last.isDoubtful && !isProven(last))) return "doubtful";
     return others.length === 0 && lasts.length === 1 ? "own" : "mixed";
   }
 
@@ -146,14 +168,21 @@ export class UndoTruth {
     return [one.from, started, ...(isMixed ? [this.#stateAt(path, from)] : [])];
   }
 
-  /** A path that is gone has the time of its folder. */
+  /** A path that is gone has the time of its folder, or of the nearest one above that is there. */
   #isGoneBeside(path: string, one: Entry, last: Entry): boolean {
     if (one.by === "person") return false;
     const since = this.startOf(one.by, one.turn);
     const isBeside = ({ by, at }: Entry): boolean => by !== one.by && at > since;
-    const all = [...this.#log].filter(([name]) => dirname(name) === dirname(path));
-    return last.to === null && all.some(([, entries]) => entries.some(isBeside));
+    const all = [...this.#log].filter(([name]) => path.startsWith(`${dirname(name)}/`));
+    const isRunning = this.commands.some(({ by, at }) => by !== one.by && at > since);
+    return last.to === null && (isRunning || all.some(([, entries]) => entries.some(isBeside)));
   }
+}
+
+/** Earlier path of what a move has brought to a path. */
+export function sourceOf(path: string, move: string): string | null {
+  if (move === "folder moved" && path.includes("/e/")) return path.replace("/e/", "/d/");
+  return move === "moved" && path.endsWith(".moved") ? path.slice(0, -".moved".length) : null;
 }
 
 export function stateIn(tree: Tree, path: string): State {

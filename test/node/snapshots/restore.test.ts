@@ -364,7 +364,7 @@ async function isKept(how: Conversion): Promise<void> {
   const what = {
     steps: [{ ...step, start: first.commit, end: { commit: second.commit, readAt: T0, isInTime: true }, leftOut: [] }],
   };
-  expect(await undo(from, { what })).toMatchObject({ state: "done", left: [] });
+  expect(await undo(from, { what })).toMatchObject({ value: { left: [] } });
   expect(contents(project)).toEqual(before);
   rmSync(root, { recursive: true, force: true });
 }
@@ -384,10 +384,10 @@ function tolerated(act: () => void): void {
   }
 }
 
-async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<WrittenFiles> {
+async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<Result<WrittenFiles>> {
   const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS, contents: [] };
   const done = await undoFiles({ ...input, ...undone, ...more, how: "save" });
-  return done.state === "done" ? writePlanned({ ...input, changes: done.planned?.changes ?? [] }) : done;
+  return done.ok ? writePlanned({ ...input, changes: done.value.planned?.changes ?? [] }) : done;
 }
 
 it("a file whose line endings alone have changed comes back, which git calls unchanged", async () => {
@@ -401,6 +401,6 @@ it("a file whose line endings alone have changed comes back, which git calls unc
   write(project, { "a.txt": "one\ntwo\n" });
   const { commit: end } = await taken(from, { checkpointId: "second" });
   const what = { steps: [{ ...step, start: commit, end: { commit: end, readAt: T0, isInTime: true } }] };
-  expect(await undo(from, { what })).toMatchObject({ written: [{ path: "a.txt" }], left: [] });
+  expect(await undo(from, { what })).toMatchObject({ value: { written: [{ path: "a.txt" }], left: [] } });
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });

@@ -1,13 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import {
-  UndoModel,
-  type Breach,
-  type Change,
-  type Fault,
-  type History,
-  type Move,
-} from "#harness/machine/undo-model.ts";
+import { UndoModel, type Breach, type Call, type Fault, type History, type Move } from "#harness/machine/undo-model.ts";
+import type { Change } from "#harness/machine/undo-acts.ts";
 
 /** Folders of a project, each with a history of its own. */
 const count = 10;
@@ -88,9 +82,12 @@ const undoOfA: Move = {
   isRepeated: false,
 };
 
+function callOf(tool: Call["tool"], changes: readonly Change[], more: Partial<Call> = {}): Call {
+  return { tool, changes, before: [], other: "nothing", isEndLost: false, ...more };
+}
+
 function turnOfA(...changes: readonly Change[]): Move {
-  const call = { tool: "Bash", changes, before: [], other: "nothing", isEndLost: false } as const;
-  return { is: "turn", chat: "A", calls: [call], hooks: "all" };
+  return { is: "turn", chat: "A", calls: [callOf("Bash", changes)], hooks: "all" };
 }
 
 /** Histories that are seldom drawn. */
@@ -107,6 +104,39 @@ const known: readonly History[] = [
   {
     isGit: true,
     moves: [turnOfA({ folder: 0, path: ".gitignore", to: "!*.log" }, { folder: 0, path: "x.log", to: "one" }), undoOfA],
+  },
+  // An ignored file that a call has named, and that is gone at the end of the turn.
+  {
+    isGit: true,
+    moves: [
+      {
+        is: "turn",
+        chat: "A",
+        calls: [
+          callOf("Edit", [{ folder: 0, path: "x.log", to: "two" }]),
+          callOf("Bash", [], { before: [{ folder: 0, path: "x.log", to: "gone" }] }),
+        ],
+        hooks: "all",
+      },
+      { is: "person", changes: [{ folder: 0, path: "x.log", to: "private" }] },
+      undoOfA,
+    ],
+  },
+  // A deletion beside another chat's command, before a call that changes its folder alone.
+  {
+    isGit: true,
+    moves: [
+      {
+        is: "turn",
+        chat: "A",
+        calls: [
+          callOf("Bash", [{ folder: 0, path: "b", to: "gone" }], { other: "runs" }),
+          callOf("Bash", [{ folder: 0, path: "new", to: "one" }]),
+        ],
+        hooks: "all",
+      },
+      undoOfA,
+    ],
   },
 ];
 
