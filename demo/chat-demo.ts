@@ -4,7 +4,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { runningHost } from "../src/local-mcp/host-client/host-client.ts";
 import { findIncomplete } from "../src/machine/recovery/incomplete/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/machine/sessions/session-content.ts";
-import * as sessions from "../src/machine/sessions/sessions.ts";
 import type { Launch } from "../src/platform/shim-command.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../src/platform/processes.ts";
 import { restoreFiles } from "../src/snapshots/restore-files.ts";
@@ -14,6 +13,7 @@ import { ClientProcess } from "./client-process.ts";
 import type { Counts } from "./client.ts";
 import { pollUntil, Scene } from "./scene.ts";
 import * as story from "./chat-story.ts";
+import { claimOf } from "../src/machine/sessions/recoveries.ts";
 
 export interface DemoOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -183,11 +183,8 @@ class Demo {
   }
 
   #isIncomplete(session: string): boolean {
-    const now = this.#options.now();
-    return this.#store.read(
-      (sql) => findIncomplete(sql, systemProcesses, now).some((one) => one.session.id === session),
-      false,
-    );
+    const machine = { processes: systemProcesses, now: this.#options.now };
+    return this.#store.read((sql) => findIncomplete(sql, machine).some((one) => one.session.id === session), false);
   }
 
   #checkBrief(context: string): void {
@@ -204,9 +201,9 @@ class Demo {
     const text = String(answer["brief"]);
     const isSame = text.includes(story.notes.goal) && text.includes(firstId);
     this.#check("asked again", isSame, "the chat can ask for the same brief at any time", JSON.stringify(answer));
-    const session = this.#store.read((sql) => sessions.get(sql, firstId), null);
-    const isTaken = session?.recovery === "recovered" && session.recoveryBy === secondId;
-    this.#check("taken over", isTaken, "the second chat has it; no third one is offered it", `${session?.recovery}`);
+    const claim = this.#store.read((sql) => claimOf(sql, firstId), null);
+    const isTaken = claim?.is === "recovered" && claim.by === secondId;
+    this.#check("taken over", isTaken, "the second chat has it; no third one is offered it", `${claim?.is}`);
   }
 
   async #restore(snapshot: StoredSnapshotRow, asSaved: ReadonlyMap<string, Buffer>): Promise<number> {

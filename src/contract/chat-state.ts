@@ -75,14 +75,18 @@ export type Presence =
   /** `silent`: for so long that another chat may continue it; `unheard`: it may well live. */
   | { readonly is: "silent" | "unheard"; readonly silenceMs: number };
 
+export type ShownClaim =
+  /** To a living chat, which has not taken it. */
+  | { readonly is: "offered"; readonly chat: string; readonly msAgo: number }
+  /** A chat that is not known is null. */
+  | { readonly is: "continued"; readonly chat: string | null }
+  | { readonly is: "dismissed" };
+
 export interface ChatFacts {
   /** How it ended for good; null: it did not. */
   readonly end: string | null;
-  readonly recovery: "offered" | "recovered" | "dismissed" | null;
-  /** The name of the chat that continues it; null: none, or not known. */
-  readonly continuedBy: string | null;
-  /** The living chat that was offered it, and has not taken it. */
-  readonly offer: { readonly chat: string; readonly msAgo: number } | null;
+  /** The decision about it that still holds; null: it is free. */
+  readonly claim: ShownClaim | null;
   /** Whether there is anything to continue. */
   readonly hasContent: boolean;
   /** Whether its client was closed between two turns, with nothing open. */
@@ -93,7 +97,7 @@ export interface ChatFacts {
 }
 
 export function stateOf(facts: ChatFacts): ShownState {
-  const { offer, presence } = facts;
+  const { claim, presence } = facts;
   const settled = settledEnd(facts);
   if (settled !== null) return { state: "ended", detail: settled };
   if (presence.is === "alive") return stateAlive(presence);
@@ -101,21 +105,21 @@ export function stateOf(facts: ChatFacts): ShownState {
   const nothingLeft = quietEnd(facts);
   if (nothingLeft !== null) return { state: "ended", detail: nothingLeft };
   return presence.is === "gone"
-    ? { state: "died", detail: withOffer(presence.cause, offer) }
-    : { state: "stuck", detail: withOffer(noSignOfLife(presence.silenceMs), offer) };
+    ? { state: "died", detail: withOffer(presence.cause, claim) }
+    : { state: "stuck", detail: withOffer(noSignOfLife(presence.silenceMs), claim) };
 }
 
-function withOffer(why: string | null, offer: ChatFacts["offer"]): string | null {
-  if (offer === null) return why;
-  return [why ?? [], offeredText(offer.chat, offer.msAgo)].flat().join("; ");
+function withOffer(why: string | null, claim: ShownClaim | null): string | null {
+  if (claim?.is !== "offered") return why;
+  return [why ?? [], offeredText(claim.chat, claim.msAgo)].flat().join("; ");
 }
 
 /** An end or a decision counts, whatever becomes of the process. */
-function settledEnd({ end, recovery, continuedBy }: ChatFacts): string | null {
+function settledEnd({ end, claim }: ChatFacts): string | null {
   if (end !== null) return end;
-  if (recovery === "dismissed") return "dismissed";
-  if (continuedBy !== null) return `continued by chat ${continuedBy}`;
-  return recovery === "recovered" ? "continued" : null;
+  if (claim?.is === "dismissed") return "dismissed";
+  if (claim?.is !== "continued") return null;
+  return claim.chat === null ? "continued" : `continued by chat ${claim.chat}`;
 }
 
 /** For a chat that is not seen to live. */
@@ -125,7 +129,7 @@ function quietEnd({ hasContent, isClosed, isOnlyRead = false }: ChatFacts): stri
   return isOnlyRead ? "its transcript does not say how" : null;
 }
 
-const onlyRegistered = { recovery: null, continuedBy: null, offer: null, hasContent: true, isClosed: false } as const;
+const onlyRegistered = { claim: null, hasContent: true, isClosed: false } as const;
 
 /** The facts of a chat in the coordinator's registry. */
 export type RegisteredChat = Pick<Chat, "status" | "reason" | "progress" | "taskCount" | "isRecoverable">;

@@ -9,10 +9,11 @@ import type { ProcessIdentity } from "../platform/processes.ts";
 import type { Sql } from "../shared/sql.ts";
 import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
 
-export type Recovery = "offered" | "recovered" | "dismissed";
-
-/** `recovered` comes with the first checkpoint after `taken`. */
-export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed";
+/**
+ * `recovered` comes with the first checkpoint after `taken`. `mentioned`: in a sentence beside an
+ * offer, which claims nothing. `returned`: its own client has opened the session again.
+ */
+export type RecoveryAction = "offered" | "mentioned" | "taken" | "recovered" | "undone" | "returned" | "dismissed";
 
 /** Hand-over by the rule of a folder, because the session reached a usage limit. */
 export interface LimitHandOver {
@@ -54,9 +55,6 @@ export const sessionColumns = {
   endReason: text().nullable(),
   detachedAt: integer().nullable(),
   detachReason: text().nullable(),
-  recovery: text<Recovery>().nullable(),
-  recoveryAt: integer().nullable(),
-  recoveryBy: text().nullable(),
   toolCalls: integer().default(0),
   toolErrors: integer().default(0),
   readings: json<Readings>().default({}),
@@ -217,10 +215,10 @@ export const sessionTables = [
 /** Ends of turns of every kind. */
 export const turnIndex = `CREATE INDEX IF NOT EXISTS journal_bounds ON journal (session, seq) WHERE ${turnBoundSql}`;
 
+export const claimIndex = "CREATE INDEX IF NOT EXISTS recoveries_by_chat ON recoveries (bySession, seq)";
+
 export const sessionIndexes: readonly string[] = [
-  "CREATE INDEX sessions_open ON sessions (startedAt) WHERE endedAt IS NULL AND recovery IS NULL",
   "CREATE INDEX sessions_of_project ON sessions (project, lastSeenAt)",
-  "CREATE INDEX sessions_offered ON sessions (recoveryBy) WHERE recovery = 'offered'",
   "CREATE INDEX sessions_not_known_dead ON sessions (lastSeenAt) WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL",
   "CREATE UNIQUE INDEX journal_keys ON journal (session, key)",
   "CREATE INDEX journal_by_session ON journal (session, seq)",
@@ -242,7 +240,19 @@ export const sessionIndexes: readonly string[] = [
    END`,
   "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state IN ('pending', 'running')",
   "CREATE INDEX recoveries_by_session ON recoveries (session, seq)",
+  claimIndex,
 ];
+
+/** SQL: the newest decision about a session, null: it is free. `id` is SQL, too. */
+export function claimSql(id: string): string {
+  return `(SELECT iif(action IN ('undone', 'returned'), NULL, action) FROM recoveries
+    WHERE session = ${id} AND action <> 'mentioned' ORDER BY seq DESC LIMIT 1)`;
+}
+
+/** SQL: whether a session can be continued, by the decisions about it. `table` has no alias. */
+export function isOpenSql(table: string): string {
+  return `(${table}.endedAt IS NULL AND coalesce(${claimSql(`${table}.id`)}, '') NOT IN ('recovered', 'dismissed'))`;
+}
 
 /** New journal numbers must exceed all folded ones; call it after importing rows. */
 export function raiseJournalSequence(sql: Sql): void {

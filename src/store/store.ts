@@ -9,6 +9,8 @@ import { machineTables, seenEvents, seenEventsIndex, usageIndexes, usageTables }
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { setAside } from "./repair.ts";
 import {
+  claimIndex,
+  claimSql,
   fileImageIndex,
   fileImages,
   recordingIndexes,
@@ -29,11 +31,19 @@ import {
   olderError,
   toStoreError,
 } from "./store-error.ts";
-import { syncTables, syncTriggers } from "./sync-tables.ts";
+import { sessionTriggers, syncTables, syncTriggers } from "./sync-tables.ts";
 import { teamIndexes, teamTables } from "./team-tables.ts";
 import { countWrite, lossOf, MarkFile, markOf, readMark, type Mark } from "./write-mark.ts";
 
 const tables = [...machineTables, ...sessionTables, ...teamTables, ...syncTables, ...usageTables, ...recordingTables];
+
+/**
+ * A session that its client had opened again had no `recovery`. A new store has no such column, so
+ * that the name there is the literal's.
+ */
+const returnedSql = `INSERT INTO recoveries (at, session, action) SELECT s.lastSeenAt, s.id, 'returned'
+  FROM (SELECT 'unknown' AS recovery) JOIN sessions s WHERE ${claimSql("s.id")} IS NOT NULL
+    AND (SELECT recovery FROM sessions WHERE id = s.id) IS NULL`;
 
 /**
  * Stored. Append only: each step only adds, since an older copy may be migrated. From the first
@@ -66,6 +76,20 @@ export const migrations: readonly Migration[] = [
     id: 5,
     name: "events by their id",
     statements: [seenEvents.ddl, seenEventsIndex, "DELETE FROM meta WHERE key = 'recorded_events'"],
+  },
+  {
+    id: 6,
+    name: "who continues a session is its newest decision",
+    statements: [
+      ...["sessions_open", "sessions_offered"].map((name) => `DROP INDEX IF EXISTS ${name}`),
+      claimIndex,
+      ...["sync_session_new", "sync_session_changed", "sync_claim_changed"].map(
+        (name) => `DROP TRIGGER IF EXISTS ${name}`,
+      ),
+      ...sessionTriggers,
+      returnedSql,
+    ],
+    minReader: 6,
   },
 ];
 

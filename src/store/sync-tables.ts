@@ -53,6 +53,8 @@ export const sessionsElsewhere = table("sessions_elsewhere", {
   device: text().primary(),
   ...sessionColumns,
   machine: text(),
+  /** The claim that its own machine has noted. */
+  recovery: text<"offered" | "recovered" | "dismissed">().nullable(),
   /** Name of its project in the workspace. */
   projectName: text().nullable(),
   taken: json<Takeover>().nullable(),
@@ -73,16 +75,25 @@ const record = (session: string, at: string, isUrgent: string): string => {
       SELECT ${session}, coalesce(min(at), ${at}), max(coalesce(max(isUrgent), 0), ${isUrgent}) ${known};
     DELETE ${known} AND seq < (SELECT max(seq) ${known});`;
 };
-const isOver = `new.endedAt IS NOT NULL OR new.deathAt IS NOT NULL OR coalesce(new.recovery, '') IN ('recovered', 'dismissed')`;
+const isOver = `new.endedAt IS NOT NULL OR new.deathAt IS NOT NULL`;
 
-export const syncTriggers: readonly string[] = [
-  "CREATE INDEX sync_changes_of ON sync_changes (session)",
+/** A record says who continues its session, not what was mentioned. */
+export const sessionTriggers: readonly string[] = [
   `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions ${isJoined} BEGIN
      ${record("new.id", "new.lastSeenAt", isOver)}
    END`,
   `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions ${isJoined} BEGIN
      ${record("new.id", "new.lastSeenAt", isOver)}
    END`,
+  `CREATE TRIGGER sync_claim_changed AFTER INSERT ON recoveries ${isJoined}
+     AND new.action <> 'mentioned' AND EXISTS (SELECT 1 FROM sessions WHERE id = new.session) BEGIN
+     ${record("new.session", "new.at", "new.action IN ('recovered', 'dismissed')")}
+   END`,
+];
+
+export const syncTriggers: readonly string[] = [
+  "CREATE INDEX sync_changes_of ON sync_changes (session)",
+  ...sessionTriggers,
   `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions ${isJoined} BEGIN
      ${record("old.id", "old.lastSeenAt", "1")}
      DELETE FROM sync_sent WHERE session = old.id;

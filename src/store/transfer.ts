@@ -20,7 +20,7 @@ import type { Store } from "./store.ts";
 
 /** Stored in users' files: a change raises `version`. Limits are only against hostile files. */
 const format = "shim-export";
-const version = 1;
+const version = 2;
 const maxLineChars = 16 * 1024 * 1024;
 
 /** Columns that are valid on other machines, so none of its processes. */

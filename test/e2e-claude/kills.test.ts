@@ -68,7 +68,7 @@ it("Claude Code that is killed in the middle of a tool gives the next chat a che
   ])
     expect(brief).toContain(line);
   const [, successor] = rig.sessions();
-  expect(rig.session(dead!.id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
+  expect(rig.stored(dead!.id).recoveries.at(-1)).toMatchObject({ action: "recovered", bySession: successor!.id });
   expect(await rig.nextBriefs()).toEqual([]);
 });
 

@@ -16,7 +16,7 @@ it("a run that was asked to stop in the middle of its turn is unfinished", async
   first.process.kill("SIGTERM");
   expect(await first.process.waitForExit()).toEqual({ code: 143, signal: null });
   const [stopped] = rig.sessions();
-  expect(stopped).toMatchObject({ endedAt: null, recovery: null });
+  expect(stopped).toMatchObject({ endedAt: null });
   expect(rig.kinds(stopped!.id).at(-1)).toBe("detached");
   const [brief] = await rig.nextBriefs();
   // The client decides whether its MCP server has time to report the signal.
@@ -96,7 +96,7 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   expect(received((await rig.printed("hello", hello)).model)).not.toContain("recovered data");
   again.model.release("answer");
   expect(await again.process.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(rig.session(id)).toMatchObject({ endReason: "other", recovery: null });
+  expect(rig.session(id)).toMatchObject({ endReason: "other" });
   expect(rig.sessions()).toHaveLength(2);
 
   const third = await rig.printed("one more thing", { ...resume, ...hello });

@@ -193,9 +193,14 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
     expect(back).toContain(text);
   const [, , third] = rig.sessions();
   expect(rig.sessions()).toMatchObject([
-    { client: "claude-code", recovery: "recovered", recoveryBy: second!.id },
-    { client: "codex", recovery: "recovered", recoveryBy: third!.id },
-    { client: "claude-code", recovery: null, endReason: expect.any(String) },
+    { client: "claude-code" },
+    { client: "codex" },
+    { client: "claude-code", endReason: expect.any(String) },
+  ]);
+  expect(rig.sessions().map(({ id }) => rig.stored(id).recoveries.at(-1))).toMatchObject([
+    { action: "recovered", bySession: second!.id },
+    { action: "recovered", bySession: third!.id },
+    undefined,
   ]);
   supervisor.kill("SIGTERM");
   expect(await supervisor.ended).toBe(0);

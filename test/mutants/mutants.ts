@@ -66,17 +66,17 @@ export const mutants: readonly Mutant[] = [
     "a second tool runs while the turn's first files are saved",
     ["coalesce(s.state, '') <> 'running'", "1"],
   ),
-  defect(22, "src/machine/recovery/incomplete/detect.ts", "an offer stays with a chat that has died", [
-    "chat.endedAt !== null || isDead(chat, processes, now)",
+  defect(22, "src/machine/sessions/life/claim.ts", "an offer stays with a chat that has died", [
+    "chat.endedAt !== null || isDead(machine, chat)",
     "chat.endedAt !== null",
   ]),
   defect(23, "src/contract/chat-state.ts", "a chat that was silent for long is called dead", [
     'return presence.is === "gone"',
     'return presence.is !== "alive"',
   ]),
-  defect(23, "src/machine/recovery/incomplete/detect.ts", "a chat in a container that shares the home is called dead", [
-    "if (session.owner && !isInOtherNamespace(processes, session.owner)) return",
-    "if (session.owner) return",
+  defect(23, "src/machine/sessions/life/presence.ts", "a chat in a container that shares the home is called dead", [
+    "if (owner !== null && isOwnerSeen(machine, session)) return",
+    "if (owner !== null) return",
   ]),
   defect(27, "src/machine/sessions/prompts.ts", "the event of a prompt that its row has reported is a second prompt", [
     "isEvent ? isOfRowAlone : hasNoRow",
@@ -87,7 +87,7 @@ export const mutants: readonly Mutant[] = [
     "sessions.isFirstSeenResumed(session)) recordPrompt(",
   ]),
   defect(28, "src/machine/sessions/recoveries.ts", "words that wait are lost with their chat", [
-    'if (to && action !== "offered")',
+    'if (to && action !== "offered" && action !== "mentioned")',
     'if (to && action === "undone")',
   ]),
   defect(29, "src/clients/read-transcript.ts", "bytes of a document that are no text are taken for it", [
@@ -452,8 +452,12 @@ export const mutants: readonly Mutant[] = [
     "    !isRefusal(error) &&",
     "",
   ]),
-  defect(22, "src/machine/recovery/marks.ts", "two chats continue one work unwarned", [
-    'if (chat === null || recovery === "dismissed") return;',
-    'if (chat === null || recovery !== "dismissed") return;',
+  defect(22, "src/machine/sessions/recoveries.ts", "two chats continue one work unwarned", [
+    "if (before.by === null) return;",
+    "if (before.by !== null) return;",
+  ]),
+  defect(22, "src/machine/sessions/life/claim.ts", "a session is taken by two chats", [
+    ' || (action === "taken" && continues(other) && isHeld(sql, machine, other));',
+    ";",
   ]),
 ];

@@ -160,8 +160,8 @@ const contents: Checks<Runtime> = {
     const fix = "Repeat `shim forget ...` with the same argument.";
     return isPurgePending(sql) ? fail("traces of forgotten data are left", fix) : [];
   }),
-  incomplete: inStore((sql, { processes, now }) => {
-    const dead = findIncomplete(sql, processes, now(), { limit: 100 }).length;
+  incomplete: inStore((sql, runtime) => {
+    const dead = findIncomplete(sql, runtime, { limit: 100 }).length;
     if (dead === 0) return pass("no session died unfinished");
     return warn(`${pluralize(dead, "session")} died unfinished`, "`shim sessions --incomplete`, then `shim resume`.");
   }),

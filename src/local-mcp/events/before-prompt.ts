@@ -1,5 +1,5 @@
 import { acceptOffer } from "../../machine/recovery/given-context.ts";
-import { isOwnerGone } from "../../machine/recovery/incomplete/deaths.ts";
+import { isOwnerGone } from "../../machine/sessions/life/presence.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { limitLine } from "../../machine/sessions/usage/at-limit.ts";
 import { isAlive } from "../../platform/processes.ts";
@@ -56,9 +56,9 @@ function missedWarning(missed: number): string | null {
  * Finds a start that was spooled: the user's next prompt brings its answer.
  * So it does where it comes before the start, which then finds the session alive.
  */
-function findMissedStart({ sql, machine, known, session, before }: Recording): StartedSession | null {
-  if (before && known.client && isOwnerGone(before, machine)) return { session, before, source: "resume" };
+function findMissedStart({ sql, machine, known, session, before, claim }: Recording): StartedSession | null {
+  if (before && known.client && isOwnerGone(machine, before)) return { session, before, claim, source: "resume" };
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
   const isMissed = last?.entry.kind === "start" && last.entry.isUndelivered === true;
-  return isMissed ? { session, before: null, source: last.entry.source } : null;
+  return isMissed ? { session, before: null, claim, source: last.entry.source } : null;
 }

@@ -4,6 +4,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import type { Acceptance } from "../../machine/recovery/given-context.ts";
+import type { Claim } from "../../machine/sessions/recoveries.ts";
 import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import type { Session, SessionChange } from "../../machine/sessions/sessions.ts";
@@ -26,6 +27,8 @@ export interface Recording extends IdentifiedEvent, EventTranscript {
   readonly session: Session;
   /** Row before the event; null for a new session. */
   readonly before: Session | null;
+  /** The claim that the event ends; null: it ends none. */
+  readonly claim: Claim | null;
   /** Arms that a service has given the session that begins. */
   readonly arms: ServiceArms | null;
 }
@@ -34,6 +37,7 @@ export interface StartedSession {
   readonly session: Session;
   /** Row before this start; null for a new session. */
   readonly before: Session | null;
+  readonly claim: Claim | null;
   readonly source: string;
 }
 

@@ -46,6 +46,8 @@ export interface IdentifiedEvent {
 interface StoredParts {
   /** Pauses that run, or have ended. */
   readonly pauses: number;
+  /** Decisions about the session. */
+  readonly claims: number;
   /** Reservations of any chat. */
   readonly reservations: number;
   readonly conflicts: number;
@@ -95,6 +97,7 @@ interface StoredRow extends StoredParts {
 
 const storedQuery = `SELECT ${sessionTable.columns("s")}, c.givenId AS leftId, c.session AS leftSession,
     EXISTS (SELECT 1 FROM pauses) AS pauses,
+    EXISTS (SELECT 1 FROM recoveries WHERE session = s.id) AS claims,
     EXISTS (SELECT 1 FROM team_files) AS reservations,
     EXISTS (SELECT 1 FROM team_conflicts WHERE session = s.id OR other = s.id) AS conflicts,
     EXISTS (SELECT 1 FROM team_news WHERE session = s.id AND deliveredAt IS NULL) AS news,
@@ -107,11 +110,11 @@ function readStored(sql: Sql, client: ProcessIdentity | null, id: string): Store
   const { boot, pid, start } = client ?? { boot: "", pid: 0, start: "" };
   const [found] = sql.all<sessions.Session & StoredRow>(storedQuery, boot, pid, start, id, id);
   if (!found) throw new Error("one row of no table was not read");
-  const { leftId, leftSession, pauses, reservations, conflicts, news, spending, ...row } = found;
+  const { leftId, leftSession, pauses, claims, reservations, conflicts, news, spending, ...row } = found;
   return {
     row: row.id === null ? null : (sessionTable.decode([row])[0] ?? null),
     left: leftId === null || leftSession === null ? null : { givenId: leftId, session: leftSession },
-    has: { pauses, reservations, conflicts, news, spending },
+    has: { pauses, claims, reservations, conflicts, news, spending },
   };
 }
 

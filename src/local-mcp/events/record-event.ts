@@ -60,9 +60,9 @@ function record(
     return within(identified, found, (all) => {
       if (given.event === "SessionEnd" && isForeign(identified)) return "nothing";
       const incoming = withCallId(identified);
-      const { session, before, sighting } = see(identified);
-      const draft = runConcerns(all, { ...identified, ...found, incoming, session, before, arms }, sighting);
-      return { draft, sessionId: session.id, isTranscriptBehind: found.isBehind };
+      const { sighting, ...seen } = see(identified);
+      const draft = runConcerns(all, { ...identified, ...found, incoming, ...seen, arms }, sighting);
+      return { draft, sessionId: seen.session.id, isTranscriptBehind: found.isBehind };
     });
   });
 }

@@ -12,7 +12,7 @@ import {
 } from "../../machine/recovery/brief/user-lines.ts";
 import { compactionOf, recordGivenBack } from "../../machine/recovery/given-context.ts";
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
-import { causeOf, hasContent, isDead } from "../../machine/recovery/incomplete/detect.ts";
+import { causeOf, hasContent } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
@@ -30,6 +30,7 @@ import { readHead } from "../../snapshots/git-head.ts";
 import * as notices from "../../store/notices.ts";
 import type { Concern, Recording, StartedSession } from "./concern.ts";
 import { startSource } from "./sighting.ts";
+import { isDead } from "../../machine/sessions/life/presence.ts";
 
 const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
@@ -53,7 +54,7 @@ export const start: Concern = {
   name: "start",
   on: ["SessionStart"],
   isForLate: true,
-  inTransaction({ sql, machine, incoming, known, session, before }, draft) {
+  inTransaction({ sql, machine, incoming, known, session, before, claim }, draft) {
     const { isLate = false } = incoming;
     const { id } = session;
     const source = startSource(incoming);
@@ -65,7 +66,7 @@ export const start: Concern = {
     if (!isFirst || isLate) return;
     // A spooled start is applied by a process with another environment.
     adoptSuccession(sql, machine.env, id);
-    draft.start = { session, before, source };
+    draft.start = { session, before, claim, source };
   },
 };
 
@@ -214,10 +215,10 @@ function pointerLine(runtime: Runtime, { id, project }: sessions.Session): strin
 }
 
 /** The client restores the conversation; SHIM adds the cause of death and later changes. */
-function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswer {
+function resumedAnswer(runtime: Runtime, { before, claim }: StartedSession): StartAnswer {
   if (!before) return emptyStart;
-  if (before.recovery === "recovered") return continuedAnswer(before);
-  if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return emptyStart;
+  if (claim?.is === "recovered") return continuedAnswer(before, claim.by);
+  if (before.endedAt !== null || !isDead(runtime, before)) return emptyStart;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
   const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
@@ -227,10 +228,10 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   return { context: isUnchanged ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
-function continuedAnswer({ client, recoveryBy }: sessions.Session): StartAnswer {
+function continuedAnswer({ client }: sessions.Session, by: string | null): StartAnswer {
   const knows = `${speakerOf(client)} knows.`;
   return {
-    context: `SHIM: this session was continued by session ${recoveryBy} in the meantime; its work may be done already. Check before you repeat it.`,
+    context: `SHIM: this session was continued by ${by === null ? "another session" : `session ${by}`} in the meantime; its work may be done already. Check before you repeat it.`,
     line: `SHIM: another chat has continued this one in the meantime; its work may be done already. ${knows}`,
   };
 }

@@ -1,12 +1,12 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import { withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
-import { tellOfReturn } from "../../machine/recovery/marks.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { noteProject } from "../../machine/sessions/projects.ts";
 import { clearPausedFolder, recordSettings, transcriptMark } from "../../machine/sessions/session-settings.ts";
+import { claimOf, type Claim } from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import { label } from "../../redaction/bounded-text.ts";
@@ -46,24 +46,30 @@ interface Sighted {
   readonly session: sessions.Session;
   /** Row before the event; null for a new session. */
   readonly before: sessions.Session | null;
+  readonly claim: Claim | null;
   /** Change of the row by the event itself, which is stored with the other changes. */
   readonly sighting: sessions.SessionChange;
 }
 
+/** Whether the event opens a session again that is over, or that another chat has. */
+function returnWith({ sql, machine, incoming, known: { id, row, has } }: IdentifiedEvent) {
+  if (incoming.isLate || !signsOfLife.has(incoming.event)) return { before: row, claim: null, returns: false };
+  const before = withEarlierDeath(sql, machine, row);
+  const claim = has.claims > 0 ? claimOf(sql, id) : null;
+  return { before, claim, returns: before !== null && (claim !== null || sessions.isOver(before)) };
+}
+
 /** Enters the session of an event; one that is new, or returns, is stored at once. */
 export function see(identified: IdentifiedEvent): Sighted {
-  const { sql, machine, incoming, known } = identified;
-  const { event, isLate = false } = incoming;
-  const isSignOfLife = !isLate && signsOfLife.has(event);
+  const { sql, incoming, known } = identified;
+  const { isLate = false } = incoming;
   if (known.client && known.isEntered) enterSession(identified, known.client);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, known.id);
-  const before = isSignOfLife ? withEarlierDeath(sql, machine, known.row) : known.row;
-  const returns = before !== null && isSignOfLife && sessions.isOver(before);
+  const { before, claim, returns } = returnWith(identified);
   const sighting = sightingOf(identified);
-  if (before && !returns) return { session: sessions.withChange(before, sighting), before, sighting };
-  if (before) tellOfReturn(sql, machine.now(), before);
-  else if (known.project !== null && !isLate) noteProject(sql, known.project);
-  return { session: begin(identified, sighting, returns), before, sighting: {} };
+  if (before && !returns) return { session: sessions.withChange(before, sighting), before, claim, sighting };
+  if (!before && known.project !== null && !isLate) noteProject(sql, known.project);
+  return { session: begin(identified, sighting, returns), before, claim, sighting: {} };
 }
 
 function begin(identified: IdentifiedEvent, sighting: ReturnType<typeof sightingOf>, returns: boolean) {

@@ -59,7 +59,7 @@ function firstLine(runtime: Runtime): string | null {
   const now = runtime.now();
   try {
     const [dead] = runtime.store.read(
-      (sql) => findIncomplete(sql, runtime.processes, now, { project: null, isLoose: true, isFree: true, limit: 1 }),
+      (sql) => findIncomplete(sql, runtime, { project: null, isLoose: true, isFree: true, limit: 1 }),
       [],
     );
     if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return null;

@@ -6,7 +6,6 @@ import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { assess } from "../../learning/policy/risk.ts";
-import { isOwnerGone } from "../../machine/recovery/incomplete/deaths.ts";
 import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import { isClosed } from "../../machine/sessions/activity.ts";
 import { waitingSessions } from "../../machine/sessions/life/questions.ts";
@@ -20,6 +19,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { age, quotedTitle } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { isOwnerGone } from "../../machine/sessions/life/presence.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
@@ -42,7 +42,7 @@ const readers: Readers = {
   chat_died: (sql, runtime) => [
     ...recordedDeaths(sql, runtime.now()),
     // A chat whose process cannot be seen has no recorded death before it is offered.
-    ...unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime)),
+    ...unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(runtime, session)),
   ],
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
@@ -121,7 +121,7 @@ function recordedDeaths(sql: Sql, now: number): UserNotification[] {
 
 /** Deaths that a process is about to record. */
 export function comingDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
-  return unrecordedDeaths(sql, runtime, (session) => isOwnerGone(session, runtime));
+  return unrecordedDeaths(sql, runtime, (session) => isOwnerGone(runtime, session));
 }
 
 function unrecordedDeaths(
@@ -134,8 +134,8 @@ function unrecordedDeaths(
     isMeant(session) &&
     !isClosed(session) &&
     now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
-  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, isFree: true, accepts }).map(
-    ({ session, cause }) => deathOf(session, session.lastSeenAt, cause),
+  return findIncomplete(sql, runtime, { limit: maxChats, isFree: true, accepts }).map(({ session, cause }) =>
+    deathOf(session, session.lastSeenAt, cause),
   );
 }
 

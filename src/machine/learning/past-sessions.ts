@@ -217,7 +217,7 @@ function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<W
   const given = events.filter(({ action, chat }) => chat !== null && action !== "dismissed" && action !== "undone");
   const scores = sql
     .all<{ session: string; score: number }>(
-      "SELECT session, score FROM recoveries WHERE at >= ? AND action = 'offered' AND score IS NOT NULL",
+      "SELECT session, score FROM recoveries WHERE at >= ? AND score IS NOT NULL",
       from,
     )
     .filter(({ session }) => isDead.has(session))

@@ -104,7 +104,7 @@ function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {
 }
 
 const restoreScore =
-  "SELECT score / 100.0 AS n FROM recoveries WHERE session = ? AND action = 'offered' ORDER BY seq LIMIT 1";
+  "SELECT score / 100.0 AS n FROM recoveries WHERE session = ? AND score IS NOT NULL ORDER BY seq LIMIT 1";
 const dollars = "SELECT sum(costMicros) / 1e6 AS n FROM usage_costs WHERE session = ?";
 
 function numberOf(sql: Sql, query: string, session: string): number | undefined {

@@ -8,6 +8,7 @@ import { currentState } from "../sessions/checkpoints/capture.ts";
 import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import { digest } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";
+import { decide } from "../sessions/life/claim.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -42,12 +43,13 @@ const goAhead = new RegExp(
  * to be called for it. Runs before the prompt is stored.
  */
 export function acceptOffer(sql: Sql, runtime: EventMachine, chat: string, prompt: string): Acceptance | null {
-  const session = isGoAhead(prompt) && !hasBegun(sql, chat) ? findOffered(sql, chat) : null;
-  if (session === null) return null;
+  const isAccepted = isGoAhead(prompt) && !hasBegun(sql, chat);
+  const session = isAccepted ? recoveries.heldBy(sql, chat).find(({ is }) => is === "offered")?.session : undefined;
+  if (session === undefined) return null;
   const dead = sessions.get(sql, session);
   const known = dead ?? findNewest(sql, session);
   const needsBrief = dead !== null && isClosedWithNothingOpen(dead);
-  recoveries.add(sql, { at: runtime.now(), session: session, action: "taken", by: chat });
+  if (!decide(sql, runtime, { session, action: "taken", by: chat }).ok) return null;
   return {
     session,
     needsBrief,
@@ -69,16 +71,6 @@ function hasBegun(sql: Sql, chat: string): boolean {
 
 function acceptedLine(title: string | null, shortId: string): string {
   return `SHIM: this chat continues ${quotedTitle(title)} now. Not meant? \`shim resume --undo ${shortId}\``;
-}
-
-/** The newest offer still open, unless its session is one of this machine that lives again. */
-function findOffered(sql: Sql, chat: string): string | null {
-  const given = recoveries.listOfferedTo(sql, chat, 0).find(({ session: sessionId }) => {
-    const note = recoveries.noteOf(sql, sessionId);
-    const dead = sessions.get(sql, sessionId);
-    return note?.action === "offered" && note.by === chat && (dead === null || dead.recovery === "offered");
-  });
-  return given?.session ?? null;
 }
 
 /** For the model. */

@@ -5,6 +5,7 @@ import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/activity.ts";
+import { claim, decide } from "../sessions/life/claim.ts";
 import * as news from "../sessions/news.ts";
 import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -15,11 +16,11 @@ import { brief, type Occasion, composeBrief, type Brief } from "./brief/brief.ts
 import { offeredLine, isScripted } from "./brief/user-lines.ts";
 import { findElsewhere, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
 import { restoreElsewhere, takeOver } from "./elsewhere/restoration.ts";
-import { recordDeath } from "./incomplete/deaths.ts";
-import { findIncomplete, findOpenOffer, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
+import { findIncomplete, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
 import { resolve } from "./incomplete/resolution.ts";
 import { type Restoration, restore } from "./incomplete/restoration.ts";
 import { fetchHolder } from "./incomplete/session-lease.ts";
+import { give } from "./marks.ts";
 
 type StoredOffer = Extract<News, { from: object }>;
 
@@ -60,7 +61,7 @@ export function renderBrief({ from, occasion }: StoredOffer, now: number): strin
  */
 export function offerPolicy({ env, config, store }: Runtime, chatId: string): "offer" | "mention" | "nothing" {
   if (env["SHIM_TASK"]) return "nothing";
-  if (store.read((sql) => sessions.listOfferedTo(sql, chatId).length > 0, false)) return "nothing";
+  if (store.read((sql) => recoveries.heldBy(sql, chatId).length > 0, false)) return "nothing";
   return isScripted(env) && config.recovery !== "resume" ? "mention" : "offer";
 }
 
@@ -81,17 +82,13 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   if (!from) return null;
   const composed = composeBrief(from, now);
   return runtime.store.write((sql) => {
-    recordOffer(sql, runtime, { session: first.session.id, to, score: composed.score.total });
-    if (isClosedWithNothingOpen(first.session)) {
-      for (const { session } of offerableSessions) {
-        if (session !== first.session) {
-          recoveries.add(sql, { at: now, session: session.id, action: "offered", by: to });
-        }
-      }
-    } else if (runtime.config.recovery === "resume") {
-      // Under this setting the brief makes the chat continue the session.
-      recoveries.add(sql, { at: now, session: first.session.id, action: "taken", by: to });
-    }
+    const isClosedCalmly = isClosedWithNothingOpen(first.session);
+    // Under this setting the brief makes the chat continue the session.
+    const action = runtime.config.recovery === "resume" && !isClosedCalmly ? "taken" : "offered";
+    const note = { session: first.session.id, to, score: composed.score.total };
+    if (!give(sql, runtime, action, note).ok) return null;
+    for (const { session } of isClosedCalmly ? offerableSessions : [])
+      if (session !== first.session) recoveries.add(sql, { at: now, session: session.id, action: "mentioned", by: to });
     return { brief: composed, more: offerableSessions.length - 1 };
   });
 }
@@ -112,21 +109,6 @@ export function goneFolderLine(runtime: Runtime, to: string, project: string | n
   return `SHIM: ${quotedTitle(sessions.displayTitle(found))} died ${ago} in ${found.project}, a folder that is gone. If it is this one now: \`shim rescue ${id}\`.`;
 }
 
-export interface OfferNote {
-  readonly session: string;
-  /** The chat that gets it. */
-  readonly to: string;
-  /** Score of the brief, 0 to 100; null: not known. */
-  readonly score: number | null;
-}
-
-export function recordOffer(sql: Sql, runtime: Runtime, { session, to: by, score }: OfferNote): void {
-  const at = runtime.now();
-  recordDeath(sql, runtime, session);
-  sessions.setRecovery(sql, at, session, "offered", by);
-  recoveries.add(sql, { at, session, action: "offered", by, score });
-}
-
 /** Newest first; those closed with nothing open only where there are no others. */
 export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSession[] {
   return runtime.store.read((sql) => findOfferable(sql, runtime, search), []);
@@ -136,7 +118,7 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
   const findWith = (isCalm: boolean): IncompleteSession[] => {
     const accepts = (session: sessions.Session): boolean =>
       isClosedWithNothingOpen(session) === isCalm && isOfferDue(sql, runtime, session);
-    return findIncomplete(sql, runtime.processes, runtime.now(), { ...search, isFree: true, accepts });
+    return findIncomplete(sql, runtime, { ...search, isFree: true, accepts });
   };
   const dead = findWith(false);
   return dead.length > 0 ? dead : findWith(true);
@@ -175,7 +157,7 @@ export async function offerNewest(reach: Reach, dead: readonly SeenElsewhere[]):
   const { store, now } = runtime;
   const ofProject = offerableElsewhere(reach, dead).filter(({ row }) => row.projectName === here?.project);
   const isOffered = ({ row }: SeenElsewhere): boolean =>
-    store.read((sql) => recoveries.noteOf(sql, row.id)?.by === chatId, false);
+    store.read((sql) => recoveries.claimOf(sql, row.id)?.by === chatId, false);
   const first = ofProject.find(isOffered) ?? ofProject[0];
   if (!first) return null;
   const found = composeBrief(await restoreElsewhere(reach, first), now());
@@ -194,11 +176,9 @@ function storeOffer({ runtime, chatId }: Reach, { from, score }: Brief, machine:
   const at = runtime.now();
   const { id } = from.session;
   return runtime.store.write((sql) => {
-    if (!isFree(sql, runtime, from.session, chatId)) return false;
-    const isNew = news.add(sql, at, chatId, offerKey(id), toStoredOffer(from, machine, runtime.config.recovery));
-    if (isNew && recoveries.noteOf(sql, id)?.action !== "taken")
-      recoveries.add(sql, { at, session: id, action: "offered", by: chatId, score: score.total });
-    return isNew;
+    const decided = decide(sql, runtime, { session: id, action: "offered", by: chatId, score: score.total });
+    const offered = toStoredOffer(from, machine, runtime.config.recovery);
+    return decided.ok && news.add(sql, at, chatId, offerKey(id), offered);
   });
 }
 
@@ -212,20 +192,12 @@ export function offerableElsewhere({ runtime, chatId }: Reach, dead: readonly Se
           // Its worker continues it; it has no chat in the workspace, so it may be alive.
           !isTaskPrompt(row.title ?? "") &&
           isOfferDue(sql, runtime, row) &&
-          isFree(sql, runtime, row, chatId),
+          isFreeFor(claim(sql, runtime, row.id), chatId),
       ),
     [],
   );
 }
 
-/** False for a session that was dismissed, or that another living chat here has. */
-function isFree(
-  sql: Sql,
-  { processes, now }: Pick<Reach["runtime"], "processes" | "now">,
-  session: Pick<sessions.Session, "id" | "lastSeenAt">,
-  chatId: string,
-): boolean {
-  if (recoveries.isDismissed(sql, session)) return false;
-  const offer = findOpenOffer(sql, processes, now(), session.id);
-  return offer === null || offer.chat === chatId;
+function isFreeFor(known: recoveries.Claim | null, chat: string): boolean {
+  return known === null || known.by === chat;
 }

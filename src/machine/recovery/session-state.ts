@@ -6,41 +6,27 @@ import {
   type ChatFacts,
   type Presence,
   type RegisteredChat,
+  type ShownClaim,
   type ShownState,
 } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import type { CrashCause } from "../../contract/readings.ts";
-import { isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { claim } from "../sessions/life/claim.ts";
+import { isDead, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
 import { activityOf, factsOf } from "../sessions/life/questions.ts";
 import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
-import {
-  causeOf,
-  findOpenOffer,
-  hasContent,
-  offerOf,
-  type OpenOffer,
-  withSilentEnd,
-  isDead,
-  type Liveness,
-} from "./incomplete/detect.ts";
-import { hasContent as hasContentElsewhere } from "../sharing/sessions-elsewhere.ts";
+import { causeOf, hasContent, withSilentEnd, type Liveness } from "./incomplete/detect.ts";
+import { hasContent as hasContentElsewhere, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
-
-type Machine = Pick<Runtime, "processes" | "now">;
 
 /** A reader does not store the end that a client did not report. */
 export function asSeen(sql: Sql, machine: Machine, session: sessions.Session): sessions.Session {
   const isOpen = session.endedAt === null;
-  return isOpen && isDead(session, machine.processes, machine.now()) ? withSilentEnd(sql, session) : session;
-}
-
-/** Whether its client runs, as far as this machine can see. */
-export function isAlive({ processes, now }: Machine, session: sessions.Session): boolean {
-  return session.endedAt === null && !isDead(session, processes, now());
+  return isOpen && isDead(machine, session) ? withSilentEnd(sql, session) : session;
 }
 
 /** For a session of this machine. @param chat the same chat in the coordinator's registry */
@@ -69,13 +55,11 @@ function readFacts(
   chat: Pick<RegisteredChat, "status"> | undefined,
 ): ChatFacts {
   const session = asSeen(sql, machine, stored);
-  const offer = offerOf(sql, machine.processes, machine.now(), session);
   const isRead = session.origin === sessions.importOrigin && session.owner === null;
   const readCause = isRead ? causeOf(sql, session, machine.processes).cause : null;
-  const continuing = session.recovery === "recovered" ? session.recoveryBy : offer?.isTaken ? offer.chat : null;
   return {
-    ...sharedFacts(sql, machine, session, offer?.isTaken ? null : offer),
-    continuedBy: continuing && shortSessionId(sql, continuing),
+    ...endFacts(session),
+    claim: shownClaim(sql, machine, session.id),
     hasContent: hasContent(sql, session.id),
     isOnlyRead: readCause === "unknown" || readCause === "closed",
     presence: presenceOf(sql, machine, session, { isDraining: chat?.status === "draining", cause: readCause }),
@@ -84,27 +68,32 @@ function readFacts(
 
 /** For a session of another machine. */
 export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
-  const now = machine.now();
   return stateOf({
-    ...sharedFacts(sql, machine, row, findOpenOffer(sql, machine.processes, now, row.id)),
-    continuedBy: taken && `${shortSessionId(sql, taken.chat)} on ${taken.machine}`,
+    ...endFacts(row),
+    claim: claimElsewhere(sql, row, taken) ?? shownClaim(sql, machine, row.id),
     hasContent: hasContentElsewhere(row),
-    presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, now),
+    presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, machine.now()),
   });
 }
 
-function sharedFacts(
-  sql: Sql,
-  { now }: Machine,
-  session: sessions.Session,
-  offer: OpenOffer | null,
-): Pick<ChatFacts, "end" | "recovery" | "offer" | "isClosed"> {
-  return {
-    end: session.endedAt === null ? null : "finished",
-    recovery: session.recovery,
-    offer: offer && { chat: shortSessionId(sql, offer.chat), msAgo: now() - offer.at },
-    isClosed: isClosedWithNothingOpen(session),
-  };
+function endFacts(session: sessions.Session): Pick<ChatFacts, "end" | "isClosed"> {
+  return { end: session.endedAt === null ? null : "finished", isClosed: isClosedWithNothingOpen(session) };
+}
+
+function shownClaim(sql: Sql, machine: Machine, session: string): ShownClaim | null {
+  const known = claim(sql, machine, session);
+  if (known === null) return null;
+  const { is, by, at } = known;
+  const chat = by && shortSessionId(sql, by);
+  if (is === "dismissed") return { is };
+  return is === "offered" && chat !== null ? { is, chat, msAgo: machine.now() - at } : { is: "continued", chat };
+}
+
+/** By its own machine, and by the workspace. */
+function claimElsewhere(sql: Sql, { recovery }: SessionElsewhere, taken: SeenElsewhere["taken"]): ShownClaim | null {
+  if (recovery === "dismissed") return { is: "dismissed" };
+  if (taken !== null) return { is: "continued", chat: `${shortSessionId(sql, taken.chat)} on ${taken.machine}` };
+  return recovery === "recovered" ? { is: "continued", chat: null } : null;
 }
 
 interface KnownOfChat {
@@ -114,9 +103,8 @@ interface KnownOfChat {
 }
 
 function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, known: KnownOfChat): Presence {
-  const { processes } = machine;
   const now = machine.now();
-  if (!isDead(session, processes, now)) {
+  if (!isDead(machine, session)) {
     const facts = factsOf(sql, session, { isDead: false, now });
     return {
       is: "alive",
@@ -125,9 +113,9 @@ function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, known
       isDraining: known.isDraining,
     };
   }
-  const isSeen = session.owner !== null && !isInOtherNamespace(processes, session.owner);
-  if (!isSeen && session.detachedAt === null) return { is: "silent", silenceMs: now - session.lastSeenAt };
-  return { is: "gone", cause: causeText(known.cause ?? causeOf(sql, session, processes).cause) };
+  if (!isOwnerSeen(machine, session) && session.detachedAt === null)
+    return { is: "silent", silenceMs: now - session.lastSeenAt };
+  return { is: "gone", cause: causeText(known.cause ?? causeOf(sql, session, machine.processes).cause) };
 }
 
 function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {

@@ -4,13 +4,15 @@ import type { SessionView, TimelineEntry } from "../../contract/machine/sessions
 import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { costText } from "../sessions/usage/at-limit.ts";
-import { causeOf, findOpenOffer, hasContent, offerOf, findIncomplete, type OpenOffer } from "./incomplete/detect.ts";
+import { causeOf, hasContent, findIncomplete } from "./incomplete/detect.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
-import { asSeen, isAlive, readState, readStateElsewhere } from "./session-state.ts";
+import { asSeen, readState, readStateElsewhere } from "./session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
+import { holderOf } from "../sessions/life/claim.ts";
+import { isAlive, type Machine } from "../sessions/life/presence.ts";
 import * as life from "../sessions/life/row.ts";
 import { shownPrompt } from "../sessions/prompts.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
@@ -45,9 +47,8 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
   const session = asSeen(sql, runtime, stored);
   const shown = readState(sql, runtime, stored, chat);
   const isLiving = shown.state !== "ended" && isAlive(runtime, stored);
-  const offer = offerOf(sql, runtime.processes, runtime.now(), session);
   return {
-    ...sharedFacts(sql, session, offer),
+    ...sharedFacts(sql, runtime, session),
     ...shown,
     machine: null,
     isAlive: isLiving,
@@ -58,9 +59,8 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
 
 export function toViewElsewhere(sql: Sql, runtime: Runtime, seen: SeenElsewhere): SessionView {
   const { row, liveness } = seen;
-  const offer = findOpenOffer(sql, runtime.processes, runtime.now(), row.id);
   return {
-    ...sharedFacts(sql, row, offer),
+    ...sharedFacts(sql, runtime, row),
     ...readStateElsewhere(sql, runtime, seen),
     machine: row.machine,
     isAlive: liveness !== null && liveness.chat !== null,
@@ -74,16 +74,17 @@ export function toViewElsewhere(sql: Sql, runtime: Runtime, seen: SeenElsewhere)
 
 function sharedFacts(
   sql: Sql,
+  machine: Machine,
   session: Session,
-  offer: OpenOffer | null,
 ): Pick<SessionView, (typeof storedFields)[number] | "shortId" | "title" | "pid" | "contextFill" | "offer"> {
+  const holder = holderOf(sql, machine, session.id);
   return {
     ...pickFields(session, storedFields),
     shortId: shortSessionId(sql, session.id),
     title: displayTitle(session),
     pid: session.owner?.pid ?? null,
     contextFill: session.readings.contextFill?.value ?? null,
-    offer: offer && { chat: offer.chat, at: offer.at, shortId: shortSessionId(sql, offer.chat) },
+    offer: holder && { ...holder, shortId: shortSessionId(sql, holder.chat) },
   };
 }
 
@@ -114,9 +115,9 @@ interface SessionStatus {
 
 /** Returns null for a session that has been deleted. */
 export function readSessionStatus(runtime: Runtime, session: Session): SessionStatus | null {
-  const { store, processes, now } = runtime;
+  const { store } = runtime;
   return store.read((sql) => {
-    const open = findIncomplete(sql, processes, now(), { except: session.id, limit: 100 });
+    const open = findIncomplete(sql, runtime, { except: session.id, limit: 100 });
     const dead = open.filter((one) => readState(sql, runtime, one.session).state === "died");
     return {
       view: toSessionView(sql, runtime, session),

@@ -3,6 +3,8 @@ import type { ListedSession } from "../../contract/tools.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { ok, type Result } from "../../shared/result.ts";
+import { claim, continues, holderOf, type Holder } from "../sessions/life/claim.ts";
+import { isAlive } from "../sessions/life/presence.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -13,7 +15,7 @@ import { neutralize } from "../sessions/text/neutralize.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
 import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
 import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";
-import { findIncomplete, findOpenOffer, searchFor, type OpenOffer, isDead } from "./incomplete/detect.ts";
+import { findIncomplete, searchFor } from "./incomplete/detect.ts";
 import { restore } from "./incomplete/restoration.ts";
 import { acquireLease, fetchHolder, leaseRefusal, verdict, type SessionFacts } from "./incomplete/session-lease.ts";
 import * as marks from "./marks.ts";
@@ -46,17 +48,17 @@ export class RecoverySource {
 
   /** Sessions that died unfinished, newest first; those of this machine before others. */
   async list(limit: number): Promise<ListedSession[]> {
-    const { store, processes, now } = this.#runtime;
+    const { store } = this.#runtime;
     const { chat } = this.#scope;
     const dead = await this.#findElsewhere();
     return store.read((sql) => {
       const search = { limit, ...(chat ? { except: chat.id } : {}) };
-      const here = findIncomplete(sql, processes, now(), search)
+      const here = findIncomplete(sql, this.#runtime, search)
         .map(({ session, cause, offer: given }) => this.#toListed(session, cause, given))
         .toSorted((one, other) => Number(other.offeredHere ?? 0) - Number(one.offeredHere ?? 0));
       const there = dead.map(({ row, liveness }) => {
         const cause = liveness?.isCertain ? "died" : "not heard of";
-        return this.#toListed(row, cause, findOpenOffer(sql, processes, now(), row.id));
+        return this.#toListed(row, cause, holderOf(sql, this.#runtime, row.id));
       });
       return [...here, ...there].slice(0, limit);
     }, []);
@@ -67,7 +69,10 @@ export class RecoverySource {
     const { chat, reach } = this.#scope;
     if (!chat) return null;
     // The offer stands until this chat's first checkpoint completes the succession.
-    const [row] = this.#runtime.store.read((sql) => sessions.listOfferedTo(sql, chat.id), []);
+    const [row] = this.#runtime.store.read(
+      (sql) => recoveries.heldBy(sql, chat.id).flatMap(({ session }) => sessions.get(sql, session) ?? []),
+      [],
+    );
     const offered = row ? await this.#brief({ row, reach: null }) : null;
     const own = offered ?? offer(this.#runtime, chat.id, searchFor(chat))?.brief ?? null;
     return own ?? (reach && offerNewest(reach, await this.#findElsewhere()));
@@ -98,10 +103,10 @@ export class RecoverySource {
       const taken = await takeOver(found.reach, found.row);
       return taken.ok ? null : taken.error;
     }
-    if (found.row.recovery === "recovered") return null;
     const held = await leaseHeld((await openLink?.()) ?? null, session, chat.id);
-    if (held === null) marks.take(this.#runtime, { session, to: chat.id, score: score.total });
-    return held;
+    if (held !== null) return held;
+    const taken = marks.take(this.#runtime, { session, to: chat.id, score: score.total });
+    return taken.ok ? null : taken.error;
   }
 
   dismiss(session: string): void {
@@ -111,8 +116,8 @@ export class RecoverySource {
   /** Takes back an offer, a claim or a dismissal. False: there was none. */
   async release(session: string): Promise<Result<boolean>> {
     const found = this.#get(session);
-    const note = this.#runtime.store.read((sql) => recoveries.noteOf(sql, session), null);
-    const isTaken = found?.reach && (found.row.taken !== null || note?.action === "taken");
+    const known = this.#runtime.store.read((sql) => recoveries.claimOf(sql, session), null);
+    const isTaken = found?.reach && (found.row.taken !== null || known?.is === "taken");
     return isTaken ? giveBack(found.reach, found.row) : ok(marks.undo(this.#runtime, session));
   }
 
@@ -148,7 +153,7 @@ export class RecoverySource {
   }
 
   /** @param cause in words for the chat */
-  #toListed(session: Session | SessionElsewhere, cause: string, given: OpenOffer | null): ListedSession {
+  #toListed(session: Session | SessionElsewhere, cause: string, given: Holder | null): ListedSession {
     const now = this.#runtime.now();
     const isHere = given?.chat === this.#scope.chat?.id;
     const toOther = given && { offeredTo: given.chat, offeredMsAgo: now - given.at };
@@ -164,14 +169,14 @@ export class RecoverySource {
   }
 }
 
-function factsHere({ processes, now }: Runtime, row: Session, chatId: string | null): SessionFacts {
-  const { id: session, endedAt, recovery, recoveryBy, owner } = row;
-  const isAlive = endedAt === null && !isDead(row, processes, now());
-  const alive = isAlive ? `is still running${owner ? ` (pid ${owner.pid})` : ""}.` : null;
+function factsHere(runtime: Runtime, row: Session, chatId: string | null): SessionFacts {
+  const { id: session, endedAt, owner } = row;
+  const alive = isAlive(runtime, row) ? `is still running${owner ? ` (pid ${owner.pid})` : ""}.` : null;
   const life = { session, machine: null, alive };
   if (chatId === null) return { ...life, isEnded: false, successor: null };
-  const isContinued = recovery === "recovered" && recoveryBy !== null && recoveryBy !== chatId;
-  const successor = isContinued ? ({ chat: recoveryBy, machine: null, isHere: true } as const) : null;
+  const known = runtime.store.read((sql) => claim(sql, runtime, session), null);
+  const isContinued = continues(known) && known.by !== chatId;
+  const successor = isContinued ? ({ chat: known.by, machine: null, isHere: true } as const) : null;
   return { ...life, isThisChat: session === chatId, isEnded: endedAt !== null, successor };
 }
 

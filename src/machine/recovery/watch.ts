@@ -2,6 +2,7 @@ import { isTransient } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamHoldings } from "../../store/team-tables.ts";
+import { decide } from "../sessions/life/claim.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -93,18 +94,12 @@ async function letGo({ runtime, link, chatId }: Reach, session: string, why: str
       ? { kind: "notice", text: why }
       : { kind: "continued_elsewhere", session, by: holder.chat, machine: holder.machine ?? "another machine" };
   runtime.store.write((sql) => {
-    recoveries.add(sql, { at, session, action: "undone" });
+    decide(sql, runtime, { session, action: "undone" });
     news.add(sql, at, chatId, `taken:${session}:${at}`, notice);
   });
 }
 
 function takenBy(sql: Sql, chat: string): string[] {
-  return sql
-    .all<{ id: string }>(
-      `SELECT DISTINCT s.id FROM sessions_elsewhere s JOIN recoveries r ON r.session = s.id
-       WHERE r.seq = (SELECT max(seq) FROM recoveries WHERE session = s.id)
-         AND r.action = 'taken' AND r.bySession = ?`,
-      chat,
-    )
-    .map(({ id }) => id);
+  const taken = recoveries.heldBy(sql, chat).filter(({ is }) => is === "taken");
+  return taken.map(({ session }) => session).filter((session) => elsewhere.findNewest(sql, session) !== null);
 }

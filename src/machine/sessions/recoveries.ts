@@ -6,6 +6,52 @@ import * as news from "./news.ts";
 
 export type { LimitHandOver, RecoveryAction } from "../../store/session-tables.ts";
 
+/** Gives a session to a chat, or says that the user does not want it. */
+export interface Claim {
+  readonly is: Exclude<RecoveryAction, "mentioned" | "undone" | "returned">;
+  readonly by: string | null;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+/** The newest decision about a session of any machine, lapsed or not; null: it is free. */
+export function claimOf(sql: Sql, session: string): Claim | null {
+  const [newest] = sql.all<Omit<Claim, "is"> & { readonly is: RecoveryAction }>(
+    `SELECT action AS "is", bySession AS "by", at FROM recoveries
+     WHERE session = ? AND action <> 'mentioned' ORDER BY seq DESC LIMIT 1`,
+    session,
+  );
+  return newest === undefined || newest.is === "undone" || newest.is === "returned" ? null : (newest as Claim);
+}
+
+/** Sessions whose newest decision gives them to a chat, the newest decision first. */
+export function claimsBy(sql: Sql, chat: string): (Claim & { readonly session: string })[] {
+  return sql.all(
+    `SELECT session, action AS "is", bySession AS "by", at FROM recoveries r
+     WHERE bySession = ? AND action IN ('offered', 'taken', 'recovered')
+       AND seq = (SELECT max(seq) FROM recoveries WHERE session = r.session AND action <> 'mentioned') ORDER BY seq DESC`,
+    chat,
+  );
+}
+
+/** Those that the chat was offered, or takes and has not worked on yet. */
+export function heldBy(sql: Sql, chat: string): ReturnType<typeof claimsBy> {
+  return claimsBy(sql, chat).filter(({ is }) => is !== "recovered");
+}
+
+/**
+ * Its own client has opened a session again: it is free. The chat that was given it has its brief,
+ * and would go on with the same work.
+ */
+export function noteReturn(sql: Sql, at: number, session: string): void {
+  const before = claimOf(sql, session);
+  if (before === null) return;
+  add(sql, { at, session, action: "returned" });
+  if (before.by === null) return;
+  const text = `Session ${session}, which this chat was given to continue, is open again in its own client: leave its work alone, whatever its brief says, unless the user wants both.`;
+  news.add(sql, at, before.by, `returned:${session}:${at}`, { kind: "notice", text });
+}
+
 export interface RecoveryNote {
   readonly at: number;
   readonly session: string;
@@ -20,7 +66,7 @@ export function add(sql: Sql, { at, session, action, by, score, ...detail }: Rec
   totals.add(sql, "shim_recoveries_total", { labels: [action] });
   if (typeof score === "number") totals.observe(sql, "shim_restore_score_ratio", score / 100);
   const to = action === "undone" ? session : by;
-  if (to && action !== "offered") news.handOnWords(sql, session, to);
+  if (to && action !== "offered" && action !== "mentioned") news.handOnWords(sql, session, to);
 }
 
 /** Names another chat wherever this one is named. */
@@ -66,16 +112,6 @@ interface EventFilter {
   readonly until?: number;
 }
 
-/** Lists what a chat was given to continue since `at` (epoch ms), newest first. */
-export function listOfferedTo(sql: Sql, by: string, at: number): { readonly session: string; readonly at: number }[] {
-  return sql.all(
-    `SELECT session, max(at) AS at FROM recoveries
-     WHERE bySession = ? AND action IN ('offered', 'taken', 'recovered') AND at >= ? GROUP BY session ORDER BY max(seq) DESC`,
-    by,
-    at,
-  );
-}
-
 /** Lists what chats have taken over since `at` (epoch ms), newest first. */
 export function listTaken(sql: Sql, at: number, limit: number): Taken[] {
   const rest = "WHERE action = 'taken' AND at >= ? AND bySession IS NOT NULL ORDER BY seq DESC LIMIT ?";
@@ -99,27 +135,4 @@ const takenRows = recoveries.pick("session", "bySession", "detail");
 
 function toTaken({ session, bySession, detail }: RowOf<typeof takenRows>): Taken[] {
   return bySession === null ? [] : [{ session, by: bySession, limit: detail.limit ?? null }];
-}
-
-/** Returns null for none, or an undone one. */
-export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "at" | "action" | "by"> | null {
-  const [row] = sql.all<Pick<RecoveryNote, "at" | "action" | "by">>(
-    `SELECT at, action, bySession AS "by" FROM recoveries WHERE session = ? ORDER BY seq DESC LIMIT 1`,
-    sessionId,
-  );
-  return row === undefined || row.action === "undone" ? null : row;
-}
-
-/** Whether the session was dismissed here and has shown no sign of life since. */
-export function isDismissed(
-  sql: Sql,
-  { id, lastSeenAt }: { readonly id: string; readonly lastSeenAt: number },
-): boolean {
-  const note = noteOf(sql, id);
-  return note?.action === "dismissed" && note.at >= lastSeenAt;
-}
-
-export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
-  const note = noteOf(sql, sessionId);
-  return note?.action === "taken" && note.by === by;
 }

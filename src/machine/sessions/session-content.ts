@@ -62,7 +62,8 @@ export function readContent(sql: Sql, sessionId: string): SessionContent {
       .all<Omit<Continued, "limit"> & { readonly limit: string | null }>(
         `SELECT min(r.at) AS at, r.session, s.client, max(json_extract(r.detail, '$.limit')) AS "limit"
          FROM recoveries r JOIN sessions s ON s.id = r.session
-         WHERE r.bySession = ? AND r.action IN ('taken', 'recovered') AND s.recoveryBy = r.bySession
+         WHERE r.bySession = ? AND r.action IN ('taken', 'recovered') AND r.bySession =
+           (SELECT bySession FROM recoveries WHERE session = r.session AND action <> 'mentioned' ORDER BY seq DESC LIMIT 1)
          GROUP BY r.session ORDER BY min(r.seq)`,
         sessionId,
       )

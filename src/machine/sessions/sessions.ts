@@ -1,9 +1,10 @@
 import type { RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { sessions, type Recovery, type Session } from "../../store/session-tables.ts";
+import { isOpenSql, sessions, type Session } from "../../store/session-tables.ts";
+import { noteReturn } from "./recoveries.ts";
 
-export type { Recovery, Session } from "../../store/session-tables.ts";
+export type { Session } from "../../store/session-tables.ts";
 
 /** Origin of a session that was read from a file: its own client may not have it. */
 export const importOrigin = "import";
@@ -30,10 +31,9 @@ export interface Sighting {
   readonly isWork?: boolean;
 }
 
-/**
- * Creates or refreshes the session. A sighting alive clears its end, detachment and offer.
- */
+/** Creates or refreshes the session. A sighting alive clears its end, and frees it. */
 export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, ...sighting }: Sighting): Session {
+  if (isAlive) noteReturn(sql, now, sighting.id);
   const times = { startedAt: now, lastSeenAt: now, workedAt: isWork === false ? null : now };
   const row = sessions.insertReturning(
     sql,
@@ -61,20 +61,11 @@ function given(change: SessionChange): [name: string, value: string | number | o
 }
 
 /** Whether a sighting alive has something to clear in the row. */
-export function isOver({ endedAt, detachedAt, recovery, deathAt }: Session): boolean {
-  return endedAt !== null || detachedAt !== null || recovery !== null || deathAt !== null;
+export function isOver({ endedAt, detachedAt, deathAt }: Session): boolean {
+  return endedAt !== null || detachedAt !== null || deathAt !== null;
 }
 
-const revived = [
-  "endedAt",
-  "endReason",
-  "detachedAt",
-  "detachReason",
-  "recovery",
-  "recoveryAt",
-  "recoveryBy",
-  "deathAt",
-]
+const revived = ["endedAt", "endReason", "detachedAt", "detachReason", "deathAt"]
   .map((name) => `, ${name} = NULL`)
   .join("");
 
@@ -139,11 +130,14 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   );
 }
 
-/** Newest first. Null in `projects` means sessions without a project; absent: all. */
+/**
+ * Sessions that run or can be continued, newest first. Null in `projects` means sessions without a
+ * project; absent: all.
+ */
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
-  const rest = `WHERE endedAt IS NULL AND recovery IS NULL ${projectFilter}
+  const rest = `WHERE ${isOpenSql("sessions")} ${projectFilter}
      ORDER BY lastSeenAt DESC, id LIMIT ${openPageRows} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
   for (let offset = 0; ; offset += openPageRows) {
@@ -253,14 +247,6 @@ export function markSaved(sql: Sql, now: number, id: string, title: string | nul
   return changed > 0;
 }
 
-export function setRecovery(sql: Sql, now: number, id: string, recovery: Recovery | null, by: string | null): void {
-  sessions.update(sql, { id }, { recovery, recoveryAt: now, recoveryBy: by });
-}
-
-export function moveOffers(sql: Sql, from: string, to: string): void {
-  sql.run("UPDATE sessions SET recoveryBy = ? WHERE recovery = 'offered' AND recoveryBy = ?", to, from);
-}
-
 /** Not ended, not known to be dead, and without a sign of work since then. */
 export function listSilent(sql: Sql, since: number): Session[] {
   return sessions.select(
@@ -282,12 +268,4 @@ export function listWithoutDeath(sql: Sql): Session[] {
     sql,
     "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL ORDER BY lastSeenAt DESC LIMIT 500",
   );
-}
-
-export function listOffered(sql: Sql): Session[] {
-  return sessions.select(sql, "WHERE recovery = 'offered'");
-}
-
-export function listOfferedTo(sql: Sql, by: string): Session[] {
-  return sessions.select(sql, "WHERE recovery = 'offered' AND recoveryBy = ?", by);
 }

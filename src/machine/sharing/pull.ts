@@ -13,6 +13,7 @@ import type { KeyRing } from "./key-ring.ts";
 import { decodeContent, SessionContent } from "./record-contents.ts";
 import * as elsewhere from "./sessions-elsewhere.ts";
 import type { ElsewhereKey, SessionElsewhere, StoredElsewhere } from "./sessions-elsewhere.ts";
+import { claimOf, noteReturn } from "../sessions/recoveries.ts";
 
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
@@ -110,7 +111,12 @@ function storePage(deps: PullDeps, { sessions, forgotten }: OutputOf<"sync.list"
   return store.write((sql) => {
     for (const key of removed) elsewhere.remove(sql, key);
     const replayed = rows.filter((row) => isReplay(row, elsewhere.find(sql, row)));
-    for (const row of rows) if (!replayed.includes(row)) elsewhere.save(sql, row);
+    for (const row of rows.filter((one) => !replayed.includes(one))) {
+      const { is = null, at = 0 } = claimOf(sql, row.id) ?? {};
+      // The session went on where it ran after its dismissal here.
+      if (is === "dismissed" && row.lastSeenAt > at) noteReturn(sql, deps.runtime.now(), row.id);
+      elsewhere.save(sql, row);
+    }
     const codes = replayed.map(({ device, id }) => ({ device, session: id, code: "replayed" as const }));
     return { stored: rows.length - replayed.length, refused: [...refused, ...codes] };
   });

@@ -8,6 +8,7 @@ import { WorkState } from "../../contract/work-state.ts";
 import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import * as journal from "../sessions/journal.ts";
+import { claimOf } from "../sessions/recoveries.ts";
 import { tasksOf } from "../sessions/session-content.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -122,7 +123,7 @@ export function buildSessionContent(
     replaces: sentRecords.versionOf(sql, id),
     sealedAt: now,
     title: sessions.displayTitle(session),
-    recovery: localRecovery(sql, session),
+    recovery: sharedClaim(sql, id),
     checkpoints: checkpointTable.count(sql, { session: id }),
     checkpoint,
     unsaved: findUnsaved(sql, id, newest?.journalSeq ?? 0),
@@ -147,9 +148,10 @@ function buildCheckpoint(sql: Sql, newest: checkpoints.Checkpoint): SessionConte
 }
 
 /** Omits another machine's takeover: the mirror reports it, and its release at once. */
-function localRecovery(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
-  const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
-  return isForeign ? null : recovery;
+function sharedClaim(sql: Sql, session: string): SessionContent["recovery"] {
+  const { is, by } = claimOf(sql, session) ?? { is: null, by: null };
+  if (is === "taken") return "offered";
+  return is === "recovered" && by !== null && sessions.get(sql, by) === null ? null : is;
 }
 
 function findUnsaved(sql: Sql, session: string, after: number): SessionContent["unsaved"] {

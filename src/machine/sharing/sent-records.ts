@@ -1,6 +1,6 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
-import { checkpoints, sessions, snapshots } from "../../store/session-tables.ts";
+import { checkpoints, isOpenSql, sessions, snapshots } from "../../store/session-tables.ts";
 import { syncDevice, syncSent } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import type { NotSentFiles, SentFiles } from "./files-content.ts";
@@ -50,8 +50,7 @@ export function findPending(sql: Sql, since: number): PendingFiles | null {
   return row ?? null;
 }
 
-const openSessionSql =
-  "sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
+const openSessionSql = isOpenSql("sessions");
 /** Sent files are deleted at the coordinator with their checkpoint; then they are sent again. */
 const handledSql = `sync_sent.files IS NOT NULL AND json_extract(sync_sent.files, '$.checkpoint') IS files.checkpointId
   AND (json_extract(sync_sent.files, '$.sent') IS NULL OR json_extract(sync_sent.files, '$.notSent.checkpoint') IS files.checkpointId

@@ -1,6 +1,8 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { teamNews } from "../../store/team-tables.ts";
+import { decide } from "../sessions/life/claim.ts";
+import type { Machine } from "../sessions/life/presence.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Takeover } from "../../store/sync-tables.ts";
@@ -9,18 +11,22 @@ import type { SessionElsewhere } from "./sessions-elsewhere.ts";
 import * as news from "../sessions/news.ts";
 
 /** Writes only changes. */
-export function recordTakeovers(
-  { store, now }: Pick<Runtime, "store" | "now">,
-  workspace: string,
-  device: string,
-): void {
+export function recordTakeovers(runtime: Machine & Pick<Runtime, "store">, workspace: string, device: string): void {
+  const { store } = runtime;
   const rows = store.read((sql) => elsewhere.list(sql, workspace, { device }), []);
   for (const { id: session, taken } of rows) {
     if (taken === null || store.read((sql) => news.has(sql, session, noticeKey(session, taken)), false)) continue;
-    store.write((sql) => recordContinuation(sql, now(), session, taken));
+    store.write((sql) => recordContinuation(sql, runtime, session, taken));
   }
-  const returned = store.read((sql) => returnedSessions(sql, rows), []);
-  if (returned.length > 0) store.write((sql) => reopen(sql, now(), returned));
+  const returned = store.read((sql) => givenBack(sql, rows), []);
+  if (returned.length === 0) return;
+  store.write((sql) => {
+    for (const { seq, session } of returned) {
+      // A repeated takeover by the same chat is reported again.
+      teamNews.delete(sql, { seq });
+      decide(sql, runtime, { session, action: "undone" });
+    }
+  });
 }
 
 interface TakeoverNotice {
@@ -28,23 +34,17 @@ interface TakeoverNotice {
   readonly session: string;
 }
 
-function returnedSessions(sql: Sql, taken: readonly Pick<SessionElsewhere, "id">[]): TakeoverNotice[] {
-  const notices = sql.all<TakeoverNotice>(
-    `SELECT n.seq, n.session FROM team_news n JOIN sessions s ON s.id = n.session
-     WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recoveryBy
-       AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recoveryBy)`,
+/** Sessions that a chat of another machine continued, and does not any more. */
+function givenBack(sql: Sql, taken: readonly Pick<SessionElsewhere, "id">[]): TakeoverNotice[] {
+  const notices = sql.all<TakeoverNotice & { key: string }>(
+    "SELECT seq, session, key FROM team_news WHERE kind = 'continued_elsewhere'",
   );
   const isTaken = new Set(taken.map(({ id }) => id));
-  return notices.filter(({ session }) => !isTaken.has(session));
-}
-
-/** A repeated takeover by the same chat is reported again. */
-function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void {
-  for (const { seq, session } of notices) {
-    teamNews.delete(sql, { seq });
-    sessions.setRecovery(sql, at, session, null, null);
-    recoveries.add(sql, { at, session: session, action: "undone" });
-  }
+  return notices.filter(({ session, key }) => {
+    const { is, by } = recoveries.claimOf(sql, session) ?? { is: null, by: null };
+    if (is !== "recovered" || by === null || isTaken.has(session)) return false;
+    return key === noticeKey(session, { chat: by }) && sessions.get(sql, by) === null;
+  });
 }
 
 function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
@@ -54,15 +54,16 @@ function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
 /**
  * Reported once: a session that lives on in spite of that, and dies, is recovered itself.
  */
-export function recordContinuation(sql: Sql, now: number, session: string, taken: Takeover): void {
+export function recordContinuation(sql: Sql, here: Machine, session: string, taken: Takeover): void {
+  const now = here.now();
   const { chat, machine } = taken;
   const ownSession = sessions.get(sql, session);
   if (!ownSession || chat === session) return;
   const notice: news.News = { kind: "continued_elsewhere", session, by: chat, machine };
   const key = noticeKey(session, taken);
   if (!news.add(sql, now, session, key, notice) || ownSession.endedAt !== null) return;
-  if (ownSession.recovery === "offered" && ownSession.recoveryBy !== null)
-    news.add(sql, now, ownSession.recoveryBy, key, notice);
-  sessions.setRecovery(sql, now, session, "recovered", chat);
-  recoveries.add(sql, { at: now, session: session, action: "recovered", by: chat });
+  const before = recoveries.claimOf(sql, session);
+  if ((before?.is === "offered" || before?.is === "taken") && before.by !== null)
+    news.add(sql, now, before.by, key, notice);
+  decide(sql, here, { session, action: "recovered", by: chat });
 }

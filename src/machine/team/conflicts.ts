@@ -8,11 +8,11 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
-import { isAlive } from "../recovery/session-state.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
+import { isAlive } from "../sessions/life/presence.ts";
 
 /** The newest edit of a file by a chat. */
 export interface Edit {

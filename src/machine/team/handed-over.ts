@@ -3,9 +3,9 @@ import type { Held } from "../../contract/machine/handover.ts";
 import type { CoordinatorClient } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { heldNames } from "../../shared/format.ts";
-import type { Sql } from "../../shared/sql.ts";
 import * as news from "../sessions/news.ts";
 import * as held from "../sessions/held-at-hand-over.ts";
+import { continues } from "../sessions/life/claim.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { neutralize } from "../sessions/text/neutralize.ts";
 import { formatResource, type FileReservations, type ReservationError } from "./file-reservations.ts";
@@ -41,15 +41,13 @@ export async function settleHandedOver(chat: SettlingChat): Promise<void> {
       held
         .list(sql)
         .filter(({ received }) => received.goesTo === "taker" && received.workspace === chat.workspace)
-        .filter(({ session }) => isContinuedBy(sql, session, chat.sessionId)),
+        .filter(({ session }) => {
+          const known = recoveries.claimOf(sql, session);
+          return continues(known) && known.by === chat.sessionId;
+        }),
     [],
   );
   for (const { session, received } of mine) await takeUp(chat, session, received);
-}
-
-function isContinuedBy(sql: Sql, session: string, chat: string): boolean {
-  const note = recoveries.noteOf(sql, session);
-  return note?.by === chat && (note.action === "taken" || note.action === "recovered");
 }
 
 async function giveBack({ runtime, sessionId, files, tasks, leadership }: SettlingChat): Promise<void> {

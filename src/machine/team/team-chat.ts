@@ -15,7 +15,6 @@ import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { isDead } from "../recovery/incomplete/detect.ts";
 import { acquireLease } from "../recovery/incomplete/session-lease.ts";
 import type { ChatDirectory, Naming } from "./chat-directory.ts";
 import { type ChatParts, forgetHeld, type Holding, Leadership } from "./holdings.ts";
@@ -30,6 +29,7 @@ import {
   type WatchOptions,
   type WorkspaceWatch,
 } from "./workspace-watch.ts";
+import { isDead } from "../sessions/life/presence.ts";
 
 export interface TeamOptions extends WatchOptions {
   /** Key of the process whose end is the session's end. */
@@ -202,11 +202,10 @@ export class TeamChat {
   }
 
   #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
-    const { store, processes } = this.#runtime;
-    const now = this.#runtime.now();
+    const { store, now } = this.#runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, this.sessionId);
-      return session ? read(factsOf(sql, session, { isDead: isDead(session, processes, now), now })) : fallback;
+      return session ? read(factsOf(sql, session, { isDead: isDead(this.#runtime, session), now: now() })) : fallback;
     }, fallback);
   }
 

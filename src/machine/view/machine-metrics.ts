@@ -8,12 +8,13 @@ import * as totals from "../../store/metric-totals.ts";
 import { survey } from "../../store/spool.ts";
 import { hasDied } from "../sessions/activity.ts";
 import { activityOf, factsOf } from "../sessions/life/questions.ts";
-import { findIncomplete, isDead } from "../recovery/incomplete/detect.ts";
+import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countByState } from "../learning/machine-trials.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { countsOfLastRun } from "../learning/review-schedule.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
+import { isAlive } from "../sessions/life/presence.ts";
 
 /** Dead sessions beyond this number are not counted. */
 const maxRecoverable = 1_000;
@@ -80,9 +81,9 @@ function keptToolCalls(sql: Sql): Sample[] {
 }
 
 function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
-  const { processes, config } = runtime;
+  const { config } = runtime;
   const now = runtime.now();
-  const alive = [...sessions.listOpen(sql)].filter((one) => !isDead(one, processes, now));
+  const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
   const risks = alive.map(({ readings }) => assess(readings, config.risk, now));
   const highest = (name: keyof Readings): number =>
     Math.max(0, ...alive.map(({ readings }) => readings[name]?.value ?? 0));
@@ -113,7 +114,7 @@ function unsavedAgeMs(sql: Sql, sessionId: string, now: number): number {
 
 function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
   const now = runtime.now();
-  const dead = findIncomplete(sql, runtime.processes, now, { limit: maxRecoverable, accepts: hasDied });
+  const dead = findIncomplete(sql, runtime, { limit: maxRecoverable, accepts: hasDied });
   const snapshots = sql.all<{ state: string; n: number }>("SELECT state, count(*) AS n FROM snapshots GROUP BY state");
   const today = usageBy(sql, { by: "day", since: now }, runtime.config.usage).reduce(sum, emptyLine);
   return [

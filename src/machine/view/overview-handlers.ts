@@ -14,7 +14,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
-import { asSeen, isAlive, readChatState } from "../recovery/session-state.ts";
+import { asSeen, readChatState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { toSessionView, timeline } from "../recovery/session-view.ts";
@@ -40,6 +40,8 @@ import { isFolder, realPath } from "../../platform/paths.ts";
 import { catchUp } from "../sessions/transcripts/record-transcript.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
+import { isAlive } from "../sessions/life/presence.ts";
+import { claimOf } from "../sessions/recoveries.ts";
 
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
@@ -78,7 +80,7 @@ function sessionsToShow(
 ): { readonly shown: sessions.Session[]; readonly ended: number } {
   const now = runtime.now();
   const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
-  const dead = findIncomplete(sql, runtime.processes, now, { limit: incomplete, accepts: hasDied });
+  const dead = findIncomplete(sql, runtime, { limit: incomplete, accepts: hasDied });
   const recent = sessions.list(sql, { since: now - recentMs, limit: maxCounted });
   const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
   const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
@@ -212,6 +214,7 @@ export const pageHandlers = {
     return readSession(context, found.value.id, (sql, runtime, session): SessionPage => {
       const now = runtime.now();
       const view = toSessionView(sql, runtime, session, chat);
+      const known = claimOf(sql, session.id);
       const command = shimCommand(context.site) ?? "shim";
       const content = readContent(sql, session.id);
       const all = timeline(content, promptNumbers(sql, session.id), (text) => text).toReversed();
@@ -225,10 +228,10 @@ export const pageHandlers = {
         forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,
         cannotWrite: runtime.config.answers.isEnabled ? null : switchedOff,
-        canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
+        canDismiss: view.cause !== null && known?.is !== "dismissed" && known?.is !== "recovered",
         context: contextOf(content.signals, now),
         costUsdByDay: costByDay(sql, runtime, session.id),
-        canOfferAgain: view.endedAt === null && session.recovery !== null,
+        canOfferAgain: view.endedAt === null && known !== null,
         atLimit: limitNote(sql, runtime, session),
       };
     });

@@ -11,7 +11,6 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { revealed } from "../../shared/visible-text.ts";
 import { endRequests } from "../recovery/incomplete/deaths.ts";
-import { isAlive } from "../recovery/session-state.ts";
 import { isInTurn } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
 import { digest } from "../sessions/entries.ts";
@@ -27,6 +26,7 @@ import * as pendingChanges from "../sharing/pending-changes.ts";
 import { originOf } from "../team/deliver-news.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { findSession } from "../recovery/resolve-id.ts";
+import { isAlive } from "../sessions/life/presence.ts";
 
 export const requestHandlers = {
   async "requests.list"({ runtime: load }) {

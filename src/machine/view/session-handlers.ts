@@ -13,7 +13,7 @@ import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { promptNumbers } from "../files/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
-import { isAlive, readState } from "../recovery/session-state.ts";
+import { readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Handlers } from "../recovery/handler-context.ts";
 import {
@@ -41,6 +41,7 @@ import * as audit from "../sessions/machine-audit.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forget.ts";
 import { findElsewhere, listElsewhere } from "../recovery/elsewhere/candidates.ts";
 import { projectOf, toViews } from "../recovery/other-machines.ts";
+import { isAlive } from "../sessions/life/presence.ts";
 
 const maxFoundPerSession = 2;
 const maxNameChars = 100;
@@ -52,7 +53,7 @@ export const sessionHandlers = {
     const search = omitUndefined({ limit, project });
     const views = runtime.store.read((sql) => {
       const rows = incomplete
-        ? findIncomplete(sql, runtime.processes, runtime.now(), search).map((one) => one.session)
+        ? findIncomplete(sql, runtime, search).map((one) => one.session)
         : sessions.list(sql, search);
       return rows.map((row) => toSessionView(sql, runtime, row));
     }, []);

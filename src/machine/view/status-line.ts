@@ -84,7 +84,7 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const now = runtime.now();
   const searchFilter = session ? { project: session.project, except: session.id } : {};
   const id = session?.id ?? null;
-  const dead = findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied });
+  const dead = findIncomplete(sql, runtime, { ...searchFilter, limit: 99, accepts: hasDied });
   const limitLines = session ? [limitLine(sql, runtime, session)].filter((line) => line !== null) : [];
   const status: ChatStatus = {
     ...unknownStatus,
@@ -165,10 +165,9 @@ function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<Ch
 }
 
 function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "offered" | "continued"> {
-  const given = recoveries.listOfferedTo(sql, chat, since).flatMap(({ session: sessionId }) => {
-    const note = recoveries.noteOf(sql, sessionId);
-    const title = note?.by === chat ? titleOf(sql, sessionId, { chat, at: note.at }) : null;
-    return title === null ? [] : [{ title, isOffered: note?.action === "offered" }];
+  const given = recoveries.claimsBy(sql, chat).flatMap(({ session, is, at }) => {
+    const title = at < since ? null : titleOf(sql, session, { chat, at });
+    return title === null ? [] : [{ title, isOffered: is === "offered" }];
   });
   return {
     offered: given.filter(({ isOffered }) => isOffered).map(({ title }) => title),
@@ -176,20 +175,13 @@ function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "o
   };
 }
 
-/**
- * Null for a session that was only closed, and for one that was resumed, has ended or was
- * taken by another chat since it was given to this one.
- */
+/** Null for a session that was only closed, has ended, or that another machine continues. */
 function titleOf(sql: Sql, id: string, given: { readonly chat: string; readonly at: number }): string | null {
   const here = sessions.get(sql, id);
-  if (here) {
-    const isGiven = here.recoveryBy === given.chat && here.endedAt === null && hasDied(here);
-    return isGiven ? quotedTitle(sessions.displayTitle(here), 40) : null;
-  }
+  if (here) return here.endedAt === null && hasDied(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
   const there = elsewhere.findNewest(sql, id);
   if (!there) return null;
-  const { taken, machine, title, lastSeenAt } = there;
-  const isOver = elsewhere.isSettled(there) || lastSeenAt > given.at;
-  const isGiven = taken === null ? !isOver : taken.chat === given.chat;
-  return isGiven ? `${quotedTitle(title, 40)} of ${quotedMachine(machine)}` : null;
+  const isOver = elsewhere.isSettled(there) || there.lastSeenAt > given.at;
+  if (there.taken === null ? isOver : there.taken.chat !== given.chat) return null;
+  return `${quotedTitle(there.title, 40)} of ${quotedMachine(there.machine)}`;
 }

@@ -1,7 +1,6 @@
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { mayBeAlive } from "../../platform/processes.ts";
 import type { Program as RunOptions, runProgram } from "../../platform/run-program.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -28,6 +27,7 @@ import type {
   ProgramState,
   SupervisorState,
 } from "./supervisor-state.ts";
+import { whyNotRestart } from "../../machine/sessions/life/claim.ts";
 
 /** `type` is the field `event` of `shim worker supervise --json`. */
 export type SupervisorEvent =
@@ -346,14 +346,13 @@ function endingOf(outcome: RunOutcome): ProgramEnding {
   }
 }
 
-function whyNotRun({ store, processes }: Runtime, checkpoint: Checkpoint): ReturnType<Program["whyNot"]> {
-  const id = sessionToContinue({ store }, checkpoint);
-  const last = id && store.read((sql) => sessions.get(sql, id), null);
-  if (!last) return null;
-  const { owner, recovery } = last;
-  if (last.endedAt !== null) return { kind: "finished", reason: `session ${id} has ended` };
-  if (recovery === "recovered") return { kind: "finished", reason: `session ${last.recoveryBy} continues it` };
-  if (recovery === "dismissed") return { kind: "finished", reason: `session ${id} was dismissed` };
-  if (!owner || !mayBeAlive(processes, owner)) return null;
-  return { kind: "held", reason: `session ${id} is already running (pid ${owner.pid})` };
+function whyNotRun(runtime: Runtime, checkpoint: Checkpoint): ReturnType<Program["whyNot"]> {
+  const id = sessionToContinue(runtime, checkpoint);
+  const found =
+    id &&
+    runtime.store.read((sql) => {
+      const last = sessions.get(sql, id);
+      return last && whyNotRestart(sql, runtime, last);
+    }, null);
+  return found ? { kind: found.isOver ? "finished" : "held", reason: found.why } : null;
 }

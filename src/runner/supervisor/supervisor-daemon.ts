@@ -11,7 +11,7 @@ import { folderOf, planRelaunch } from "../../machine/recovery/relaunch.ts";
 import { isClosed } from "../../machine/sessions/activity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop, stoppedText } from "../../machine/sessions/usage/at-limit.ts";
-import { isAlive, mayBeAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../../platform/run-program.ts";
 import {
@@ -48,6 +48,8 @@ import {
   alreadyRunning,
   SupervisorState,
 } from "./supervisor-state.ts";
+import { whyNotRestart } from "../../machine/sessions/life/claim.ts";
+import { claimOf } from "../../machine/sessions/recoveries.ts";
 
 /** Opens a terminal that outlives the call. Rejects where the start fails. */
 type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
@@ -144,7 +146,8 @@ class ChatWatch {
     const { name, runtime, watched, emit, openTerminal } = this.#options;
     const restoration = restoreById(runtime, id);
     this.#planned.delete(id);
-    if (!restoration || isClaimed(restoration, runtime)) return;
+    if (!restoration) return;
+    if (runtime.store.read((sql) => whyNotRestart(sql, runtime, restoration.session) !== null, true)) return;
     const plan = await planRelaunch(runtime, composeBrief(restoration, runtime.now()));
     const cwd = folderOf(restoration);
     if (!plan || !cwd) {
@@ -178,7 +181,7 @@ class ChatWatch {
 
 /** An unknown cause, or a close by the user, plans no restart. */
 function endingOfChat({ cause, session, state }: Restoration, runtime: Runtime): restarter.ProgramEnding | null {
-  if (session.recovery !== null) return null;
+  if (runtime.store.read((sql) => claimOf(sql, session.id), null) !== null) return null;
   // The worker continues the task itself.
   if (isTaskPrompt(state.prompts[0]?.text ?? "")) return null;
   const limit = runtime.store.read((sql) => limitOf(sql, session), null);
@@ -197,11 +200,6 @@ function waitsByRule({ cwd, lastSeenAt }: sessions.Session, runtime: Runtime): b
   const rule = cwd === null ? null : ruleFor(runtime.config.atLimit, cwd);
   if (cwd === null || rule?.order.includes("wait") !== true) return false;
   return whyStop(runtime, cwd, rule, { since: lastSeenAt, closed: {}, waits: 0, sessions: [] }) === null;
-}
-
-function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {
-  if (session.endedAt !== null || session.recovery === "recovered" || session.recovery === "dismissed") return true;
-  return session.owner !== null && mayBeAlive(processes, session.owner);
 }
 
 interface Supervision extends Pick<SupervisorOptions, "emit" | "wait" | "stoppedAt"> {

@@ -5,6 +5,7 @@ import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import type { Life } from "#src/contract/work-state.ts";
 import * as life from "#src/machine/sessions/life/row.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -71,6 +72,10 @@ export class RecordedClient {
 
   session(id: string): sessions.Session | null {
     return this.#runtime.store.read((sql) => sessions.get(sql, id), null);
+  }
+
+  claim(id: string): recoveries.Claim["is"] | undefined {
+    return this.#runtime.store.read((sql) => recoveries.claimOf(sql, id), null)?.is;
   }
 
   entries(id: string): journal.JournalRow["entry"][] {

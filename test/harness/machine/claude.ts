@@ -10,6 +10,7 @@ import { column } from "#harness/store/store-test.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";
 import { anAssistantLine } from "./transcripts.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -204,6 +205,11 @@ export function storedSession({ store }: Pick<TempRuntime, "store">, id: string)
   const found = store.read((sql) => sessions.get(sql, id), null);
   if (!found) throw new Error(`no session ${id}`);
   return found;
+}
+
+/** Who has a session, by the newest decision about it. */
+export function claimOf({ store }: Pick<TempRuntime, "store">, id: string): recoveries.Claim | null {
+  return store.read((sql) => recoveries.claimOf(sql, id), null);
 }
 
 export function stateOf(runtime: TempRuntime, id: string): WorkState | null {

@@ -24,7 +24,7 @@ import { codex } from "#src/clients/codex/codex.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Fork } from "#src/contract/machine/forks.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { noteOf } from "#src/machine/sessions/recoveries.ts";
+import { claimOf, type Claim } from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { sessions as sessionRows } from "#src/store/session-tables.ts";
 import { append } from "#src/store/spool.ts";
@@ -32,8 +32,8 @@ import { StoreError } from "#src/store/store-error.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 
-function recoveryOf(home: CliHome): sessions.Session | null {
-  return home.runtime.store.read((sql) => sessions.get(sql, ids.dead), null);
+function claimHere(home: CliHome): Claim | null {
+  return home.runtime.store.read((sql) => claimOf(sql, ids.dead), null);
 }
 
 /** A new chat of Claude Code begins, under the id that it is given. */
@@ -105,8 +105,8 @@ it("without a whole transcript a new chat gets the brief, and the offer once it 
   expect([option, newId]).toEqual(["--session-id", holding(/^[0-9a-f]{8}-[0-9a-f]{4}-4/)]);
   expect(brief).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
-  expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
-  const shown = printed(`offered to session ${newId}`, "died: killed");
+  expect(claimHere(home)).toMatchObject({ is: "recovered", by: newId });
+  const shown = printed(`taken by session ${newId}`, "died: killed");
   expect(await home.shim("sessions show", ids.dead)).toMatchObject(shown);
   // Its client keeps sessions itself, and has none of another machine.
   addSession(home, { id: "given", client: "opencode" });
@@ -120,7 +120,7 @@ it("a session with a whole transcript is resumed by Claude Code, in its own fold
   withTranscript(home);
   expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
   expect(home.started.splice(0)).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
-  expect(recoveryOf(home)?.recovery).toBeNull();
+  expect(claimHere(home)).toBeNull();
   const startProcess: Io["startProcess"] = async (start) => {
     home.started.push(start);
     const runtime = { ...home.runtime, env: { ...home.runtime.env, ...start.env } };
@@ -131,7 +131,7 @@ it("a session with a whole transcript is resumed by Claude Code, in its own fold
   const ran = await home.shimWith({ ...terminal, startProcess }, `resume --in codex ${ids.dead}`);
   expect(ran).toMatchObject({ code: 0, err: holding("the session was Claude Code's") });
   expect(home.started).toMatchObject([{ command: "codex", args: [holding("Continue this work now")] }]);
-  expect(recoveryOf(home)).toMatchObject({ recovery: "offered", recoveryBy: "codex-chat" });
+  expect(claimHere(home)).toMatchObject({ is: "taken", by: "codex-chat" });
   const unknown = await home.shim(`resume --in emacs ${ids.dead}`);
   expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
 });
@@ -142,11 +142,11 @@ it("when the client cannot be started, or the new chat never begins, nothing has
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
   expect(await run(() => Promise.reject(missing))).toMatchObject(failed(1, "`claude` was not found on the PATH"));
   expect(await run(async () => 7)).toMatchObject(failed(1, "exit code 7"));
-  expect(recoveryOf(home)?.recovery).toBeNull();
+  expect(claimHere(home)).toBeNull();
   withTranscript(home);
   const yourself = ["could not be started", `start it yourself: claude --resume ${ids.dead}`];
   expect(await run(() => Promise.reject(new Error("EACCES")))).toMatchObject(failed(1, ...yourself));
-  expect(recoveryOf(home)?.recovery).toBeNull();
+  expect(claimHere(home)).toBeNull();
   expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
   const desktop = await home.shimWith(terminal, "resume dddd");
@@ -176,7 +176,7 @@ it("--dismiss and --undo remove a session from the offers and put it back", asyn
   expect((await home.shim("resume --undo", ids.dead)).code).toBe(1);
   const titled = `"work of bbbb" (${ids.dead})`;
   expect((await home.shim("resume --dismiss bbbb2")).out).toContain(`${titled} is not offered any more`);
-  expect(recoveryOf(home)?.recovery).toBe("dismissed");
+  expect(claimHere(home)?.is).toBe("dismissed");
   expect((await home.shim("resume")).code).toBe(3);
   expect((await home.shim("resume --undo bbbb2")).out).toContain(`${titled} counts as incomplete again`);
   expect((await home.shim("resume")).code).toBe(0);
@@ -204,13 +204,13 @@ it("what is not here is searched on the other machines; it starts a new chat in 
   const row = { id: ids.dead, shortId: "bbbb2222", machine: "desk", state: "died" };
   const resumeCommand = "shim resume bbbb2222";
   expect(await here.json("call page.fleet")).toMatchObject({ rows: [{ ...row, resumeCommand }], chats: [] });
-  const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
+  const note = () => here.runtime.store.read((sql) => claimOf(sql, ids.dead), null);
   expect([(await here.shimWith(terminal, "resume", ids.dead)).code, note()]).toEqual([0, null]);
   const ran = await here.shimWith(beginning(here), "resume", ids.dead);
   expect(ran).toMatchObject({ code: 0, err: holding("its transcript is on desk") });
   const { command, cwd, args } = here.started.at(-1) ?? {};
   expect([command, cwd, args?.[2]]).toEqual(["claude", here.project, holding("Continue this work now")]);
-  expect(note()).toMatchObject({ action: "taken", by: args?.[1] });
+  expect(note()).toMatchObject({ is: "taken", by: args?.[1] });
 });
 
 it("--undo returns it for all machines, --dismiss is of this one @night", async () => {
@@ -229,10 +229,10 @@ it("--undo returns it for all machines, --dismiss is of this one @night", async 
   const taken = { id: ids.dead, state: "ended", detail: "continued by chat heir on laptop", machine: "desk" };
   expect(await here.json("sessions --all-machines")).toMatchObject({ sessions: [taken] });
   await sync(there);
-  expect(recoveryOf(there)?.recovery).toBe("recovered");
+  expect(claimHere(there)?.is).toBe("recovered");
   expect((await here.shim("resume --undo", ids.dead)).code).toBe(0);
   await sync(there);
-  expect(recoveryOf(there)?.recovery).toBeNull();
+  expect(claimHere(there)).toBeNull();
 });
 
 it("one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {

@@ -21,6 +21,7 @@ import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts"
 import { backUp } from "#src/store/copy-store.ts";
 import * as notices from "#src/store/notices.ts";
 import { isPaused, pause } from "#src/store/pause.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {
   const list = json["sessions"] as (ShownState & { id: string })[];
@@ -41,7 +42,9 @@ it("each session has one state, with why", async () => {
   const home = aSeededHome();
   addSession(home, { id: "dddd", pid: 500, entries: [] });
   addSession(home, { id: "eeee", pid: 600 });
-  home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, "eeee", "recovered", ids.alive));
+  home.runtime.store.write((sql) =>
+    recoveries.add(sql, { at: home.now, session: "eeee", action: "recovered", by: ids.alive }),
+  );
   expect(statesOf((await home.shim("sessions --json")).json())).toEqual({
     [ids.alive]: "works",
     [ids.dead]: "died (killed)",

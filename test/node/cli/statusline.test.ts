@@ -224,7 +224,7 @@ it("a session of another machine is what that machine and the coordinator say, a
 function anOfferedHome(action: "offered" | "taken" = "offered"): CliHome {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
-    sessions.setRecovery(sql, home.now, ids.dead, "offered", ids.alive);
+    recoveries.add(sql, { at: home.now, session: ids.dead, action: "offered", by: ids.alive });
     recoveries.add(sql, { at: home.now, session: ids.dead, action, by: ids.alive });
   });
   home.now += 120_000;

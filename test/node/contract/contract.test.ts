@@ -131,12 +131,12 @@ const idle: Presence = { ...works, activity: "idle" };
 const gone: Presence = { is: "gone", cause: "killed" };
 const silent: Presence = { is: "silent", silenceMs: 12 * minuteMs };
 const unheard: Presence = { is: "unheard", silenceMs: 5 * minuteMs };
-const offer = { chat: "aaaa1111", msAgo: 2 * minuteMs };
-const continuedBy = "aaaa1111";
+const offered = { is: "offered", chat: "aaaa1111", msAgo: 2 * minuteMs } as const;
+const continued = { is: "continued", chat: "aaaa1111" } as const;
+const dismissed = { is: "dismissed" } as const;
 
 function aChat(facts: Partial<ChatFacts>): ChatFacts {
-  const none = { end: null, recovery: null, continuedBy: null, offer: null };
-  return { ...none, hasContent: true, isClosed: false, presence: works, ...facts };
+  return { end: null, claim: null, hasContent: true, isClosed: false, presence: works, ...facts };
 }
 
 it.each<[string, Partial<ChatFacts>]>([
@@ -146,21 +146,20 @@ it.each<[string, Partial<ChatFacts>]>([
   ["idle (takes no new tasks)", { presence: { ...idle, isDraining: true } }],
   ["idle", { presence: idle, hasContent: false }],
   ["works", { isClosed: true }],
-  ["works", { recovery: "offered", offer }],
+  ["works", { claim: offered }],
   ["stuck", { presence: { ...works, activity: "stuck" } }],
   ["waits for you (your answer)", { presence: { ...works, activity: "waiting" } }],
   ["died (killed)", { presence: gone }],
   ["died", { presence: { is: "gone", cause: null } }],
-  ["died (killed)", { presence: gone, recovery: "offered" }],
-  ["died (killed; offered to chat aaaa1111, 2 min ago)", { presence: gone, recovery: "offered", offer }],
+  ["died (killed; offered to chat aaaa1111, 2 min ago)", { presence: gone, claim: offered }],
   ["ended (nothing to keep)", { presence: gone, hasContent: false, isClosed: true }],
-  ["ended (closed with nothing open)", { presence: gone, isClosed: true, recovery: "offered", offer }],
+  ["ended (closed with nothing open)", { presence: gone, isClosed: true, claim: offered }],
   // An end that is not certain is no death.
   ["ended (its transcript does not say how)", { presence: gone, isOnlyRead: true }],
   ["idle (no sign of life for 5 min)", { presence: unheard }],
   ["idle (no sign of life for 5 min)", { presence: unheard, hasContent: false, isClosed: true }],
   ["stuck (no sign of life for 12 min)", { presence: silent }],
-  ["stuck (no sign of life for 12 min; offered to chat aaaa1111, 2 min ago)", { presence: silent, offer }],
+  ["stuck (no sign of life for 12 min; offered to chat aaaa1111, 2 min ago)", { presence: silent, claim: offered }],
   ["ended (nothing to keep)", { presence: silent, hasContent: false }],
 ])("a chat is shown as %s by what is known of it: %j", (text, facts) => {
   expect(stateText(stateOf(aChat(facts)))).toBe(text);
@@ -176,11 +175,10 @@ it("what the client says that it waits for counts before all that SHIM infers", 
 });
 
 it.each<[string, Partial<ChatFacts>]>([
-  ["ended (finished)", { end: "finished", recovery: "dismissed", continuedBy }],
-  ["ended (dismissed)", { recovery: "dismissed", continuedBy }],
-  ["ended (continued by chat aaaa1111)", { recovery: "offered", continuedBy }],
-  ["ended (continued by chat aaaa1111)", { recovery: "recovered", continuedBy }],
-  ["ended (continued)", { recovery: "recovered" }],
+  ["ended (finished)", { end: "finished", claim: dismissed }],
+  ["ended (dismissed)", { claim: dismissed }],
+  ["ended (continued by chat aaaa1111)", { claim: continued }],
+  ["ended (continued)", { claim: { is: "continued", chat: null } }],
 ])("an end or a decision counts, whatever becomes of the process: %s", (text, facts) => {
   for (const presence of [works, gone, silent, unheard])
     for (const hasContent of [true, false])

@@ -14,9 +14,9 @@ import { desktop } from "#harness/machine/mcp-process.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
 import * as notices from "#src/store/notices.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 /** Doubles its time with each character. */
 const exponential = new RegExp("^(?:a+)+$");
@@ -139,7 +139,9 @@ it("tools, the brief and notices name commands that can be typed, for the model,
   const dismissed = await call("shim_check_recovery", { of, dismiss: true });
   for (const text of [dismissed.text, dismissed.output["message"]])
     expect(text).toContain(`\`${shim} resume --undo ${of.slice(0, 8)}\`.`);
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), of, "recovered", "another"));
+  runtime.store.write((sql) =>
+    recoveries.add(sql, { at: runtime.now(), session: of, action: "recovered", by: "another" }),
+  );
   expect((await call("shim_check_recovery", { of, take: true })).text).toContain(`\`${shim} resume --undo ${of}\``);
 });
 

@@ -13,7 +13,7 @@ const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "rec
 it("an export is one header and one JSON record a line, with every column of a session but its machine and process", () => {
   const store = filled();
   const lines = exported(store).map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 1, exportedAt: T0 + 5 });
+  expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 2, exportedAt: T0 + 5 });
   const one = "session journal journal journal checkpoint checkpoint signal crash recovery";
   expect(lines.slice(1).map(({ type }) => type)).toEqual(`${one} session checkpoint`.split(" "));
   expect(lines[5]).toMatchObject({ state: aState({ goal: "first" }), session: "one" });
@@ -75,8 +75,8 @@ it("one bad line, and nothing is added; each is named with its number", () => {
   const cases: [string[], number, RegExp][] = [
     [[], 1, /empty/],
     [["no json"], 1, /not one JSON value/],
-    [good.slice(1), 1, /the first line must say format "shim-export", version 1/],
-    [[header.replace('"version":1', '"version":2'), ...good.slice(1)], 1, /version 1/],
+    [good.slice(1), 1, /the first line must say format "shim-export", version 2/],
+    [[header.replace('"version":2', '"version":1'), ...good.slice(1)], 1, /version 2/],
     [[...good, "{}"], 13, /type/],
     [[...good, session], 13, /session one appears twice/],
     [[header, journal], 2, /must follow the line of that session/],

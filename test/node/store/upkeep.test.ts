@@ -20,6 +20,7 @@ import * as spool from "#src/store/spool.ts";
 import * as fc from "fast-check";
 import { join } from "node:path";
 import { hasPending, rebuild } from "#src/store/text-index.ts";
+import { recoveries } from "#src/store/session-tables.ts";
 
 const DAY = 86_400_000;
 const HOUR = DAY / 24;
@@ -61,9 +62,10 @@ it("a copy begun before rows were forgotten is not kept", async ({ store, paths 
 
 it("never the newest checkpoint of an incomplete session, however old, many or large", ({ store }) => {
   store.write((sql) => {
-    for (const recovery of [null, "offered"]) {
-      const session = `open ${recovery}`;
-      addSession(sql, { id: session, recovery });
+    for (const action of ["undone", "offered"] as const) {
+      const session = `open ${action}`;
+      addSession(sql, { id: session });
+      recoveries.append(sql, { session, at: T0, action });
       for (let n = 0; n < 3; n++) {
         const journalSeq = addJournal(sql, { session, key: `k${n}` });
         addCheckpoint(sql, { id: `${session} ${n}`, session, journalSeq: n < 2 ? journalSeq : journalSeq - 1 });
@@ -71,7 +73,7 @@ it("never the newest checkpoint of an incomplete session, however old, many or l
     }
   });
   pruned(store, T0 + 1_000 * DAY, { maxAgeMs: 1, checkpointsPerSession: 1, maxBytes: 1 });
-  expect(found(store, "SELECT id FROM checkpoints ORDER BY id")).toEqual(["open null 2", "open offered 2"]);
+  expect(found(store, "SELECT id FROM checkpoints ORDER BY id")).toEqual(["open offered 2", "open undone 2"]);
   expect(found(store, "SELECT count(*) FROM sessions")).toEqual([2]);
   expect(found(store, "SELECT key FROM journal")).toEqual(["k2", "k2"]);
 });
@@ -105,8 +107,8 @@ it("a session without an end in which nothing ever happened goes when it is old"
 it("an old session that is over goes whole, but not what it has to send; crashes stay longer", ({ store }) => {
   store.write((sql) => {
     addSession(sql, { id: "ended", endedAt: T0 });
-    addSession(sql, { id: "recovered", recovery: "recovered" });
-    addSession(sql, { id: "dismissed", recovery: "dismissed" });
+    addSession(sql, { id: "recovered" });
+    addSession(sql, { id: "dismissed" });
     addSession(sql, { id: "young", endedAt: T0, lastSeenAt: T0 + 2 });
     for (const session of ["ended", "recovered", "dismissed", "young"]) {
       addJournal(sql, { session });
@@ -115,6 +117,8 @@ it("an old session that is over goes whole, but not what it has to send; crashes
       news.add(sql, T0, session, "k", { kind: "notice", text: "x" });
       teamContinuations.insert(sql, { session, at: T0 });
     }
+    for (const action of ["recovered", "dismissed"] as const)
+      recoveries.append(sql, { session: action, at: T0, action });
   });
   store.write((sql) => {
     const tokens = { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, isSubagent: false };
@@ -246,7 +250,7 @@ it("forgetting a session or a project deletes its rows in every table and nothin
 
 it("after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
   store.write((sql) => plant(sql, "kept", "/q", "kept"));
-  store.write((sql) => sql.run("UPDATE sessions SET parentId = ?, recoveryBy = ?", MARK, MARK));
+  store.write((sql) => sql.run("UPDATE sessions SET parentId = ?", MARK));
   store.write((sql) => sql.run("UPDATE recoveries SET bySession = ?", MARK));
   store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
   store.write((sql) => plant(sql, "other", `/${MARK}`, MARK));

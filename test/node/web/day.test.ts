@@ -9,6 +9,7 @@ import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts
 import { say, summaryOf, toTurns } from "#src/web/turns.ts";
 import type { Chat } from "#src/contract/chats.ts";
 import { toGroups } from "#src/web/fleet-groups.ts";
+import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 
 const minute = 60_000;
 const id = "aaaa0000-0000-4000-8000-000000000001";
@@ -67,8 +68,9 @@ it("a death ends the lane, and it, a compaction and a hand-over are marks", () =
     recoveries.add(sql, { ...note, at: home.now - 4 * minute, action: "recovered" });
   });
   home.alive.delete(7);
+  recordDeaths(home.runtime, () => true);
   expect(lane(home)).toEqual({
-    state: "died",
+    state: "ended",
     spans: ["works 90-70", "waits 70-50", "works 50-30"],
     marks: ["compacted 80", "died 30", "continued 5"],
   });

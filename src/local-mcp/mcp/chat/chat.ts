@@ -27,6 +27,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as notices from "../../../store/notices.ts";
 import { isPaused } from "../../../store/pause.ts";
+import { claimOf } from "../../../machine/sessions/recoveries.ts";
 
 export interface ClientInfo {
   readonly name: string;
@@ -173,12 +174,16 @@ export class Chat {
 
   #recordSighting(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {
     const now = this.runtime.now();
-    if (known && isFresh(known, sighting, now)) return known;
+    if (known && isFresh(known, sighting, now) && this.#isFree(known.id)) return known;
     return this.runtime.store.write((sql) => {
       if (sighting.isAlive) withEarlierDeath(sql, this.runtime, known);
       if (known === null && sighting.project) noteProject(sql, sighting.project);
       return sessions.recordSighting(sql, now, sighting);
     });
+  }
+
+  #isFree(session: string): boolean {
+    return this.runtime.store.read((sql) => claimOf(sql, session), null) === null;
   }
 
   servedSessions(): string[] {
@@ -290,7 +295,7 @@ const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
   const isSameProject = !sighting.project || sighting.project === known.project;
-  const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
+  const isOpen = known.endedAt === null && known.detachedAt === null;
   const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
   return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
 }

@@ -84,7 +84,10 @@ export function listElsewhere(reach: Reach, project: string | undefined, limit: 
  */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
   const rows = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
-  const open = reach.runtime.store.read((sql) => rows.filter((row) => !recoveries.isDismissed(sql, row)), rows);
+  const open = reach.runtime.store.read(
+    (sql) => rows.filter(({ id }) => recoveries.claimOf(sql, id)?.is !== "dismissed"),
+    rows,
+  );
   const seen = await see(reach, open);
   return seen.filter(({ liveness, taken }) => liveness?.isOver && taken === null).slice(0, limit);
 }

@@ -7,10 +7,10 @@ import { readHead } from "../../../snapshots/git-head.ts";
 import { GitError, userGit } from "../../../snapshots/git.ts";
 import { findMissing } from "../../../snapshots/restore-files.ts";
 import { toPredecessor } from "../../sessions/checkpoints/capture.ts";
+import { decide } from "../../sessions/life/claim.ts";
 import { failureOf, standingOf } from "../../sessions/life/questions.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as news from "../../sessions/news.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { fetchHeader } from "../../sharing/sealed-records.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
@@ -195,8 +195,7 @@ export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Res
   runtime.store.write((sql) => {
     const state = elsewhere.findState(sql, row) ?? emptyState;
     elsewhere.setTakeover(sql, row, { chat: successor, machine: reach.machine });
-    if (!recoveries.isTaken(sql, session, successor))
-      recoveries.add(sql, { at, session, action: "taken", by: successor });
+    decide(sql, runtime, { session, action: "taken", by: successor, isGranted: true });
     const inheritedWork = toPredecessor({ session, state });
     for (const { key, at: writtenAt, by, text } of row.sealed.words ?? [])
       news.add(sql, writtenAt, successor, key, { kind: "user_message", by, text });
@@ -212,7 +211,7 @@ export async function giveBack({ runtime, call }: Reach, row: SessionElsewhere):
   if (!given.ok && given.error.code !== "unknown_key") return given;
   runtime.store.write((sql) => {
     elsewhere.setTakeover(sql, row, null);
-    recoveries.add(sql, { at: runtime.now(), session, action: "undone" });
+    decide(sql, runtime, { session, action: "undone" });
   });
   return ok(true);
 }

@@ -1,25 +1,23 @@
 import { isWithin } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { mayBeAlive } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as totals from "../../../store/metric-totals.ts";
 import { endWithChat, sessionsWithRequests } from "../../sessions/requests.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
 import * as history from "../../sessions/signals/crashes.ts";
-import { causeOf, hasContent, withSilentEnd, isDead } from "./detect.ts";
-
-type DeathDeps = Pick<Runtime, "processes" | "now">;
+import { isAlive, isDead, isOwnerGone, type Machine } from "../../sessions/life/presence.ts";
+import { causeOf, hasContent, withSilentEnd } from "./detect.ts";
 
 /** @param detachReason the end that the caller has just seen, if the row has none yet */
 export function recordDeath(
   sql: Sql,
-  { processes, now }: DeathDeps,
+  machine: Machine,
   sessionId: string,
   detachReason: string | null = null,
 ): boolean {
   const session = sessions.get(sql, sessionId);
-  if (!session || !isDead(session, processes, now())) return false;
+  if (!session || !isDead(machine, session)) return false;
   const seen = { ...session, detachReason: session.detachReason ?? detachReason };
   const dead = withSilentEnd(sql, seen);
   storeEnd(sql, seen, dead);
@@ -27,7 +25,7 @@ export function recordDeath(
     dead.endedAt === null &&
     sessions.markDead(sql, sessionId) &&
     hasContent(sql, sessionId) &&
-    recordCrash(sql, processes, dead)
+    recordCrash(sql, machine.processes, dead)
   );
 }
 
@@ -53,19 +51,10 @@ function storeEnd(
 }
 
 /** Records an earlier death, which a sighting alive hides; returns the session with it. */
-export function withEarlierDeath(
-  sql: Sql,
-  machine: DeathDeps,
-  known: sessions.Session | null,
-): sessions.Session | null {
-  if (known === null || !isOwnerGone(known, machine)) return known;
+export function withEarlierDeath(sql: Sql, machine: Machine, known: sessions.Session | null): sessions.Session | null {
+  if (known === null || !isOwnerGone(machine, known)) return known;
   recordDeath(sql, machine, known.id);
   return sessions.get(sql, known.id);
-}
-
-/** Silence alone is no proof of a death: only a process that is gone counts. */
-export function isOwnerGone({ owner }: sessions.Session, { processes }: Pick<Runtime, "processes">): boolean {
-  return owner !== null && !mayBeAlive(processes, owner);
 }
 
 /** Each death is a write of its own. */
@@ -74,7 +63,7 @@ const maxDeathsPerCall = 50;
 /** @param isSettled false while the end mark of a session may be on its way */
 export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Session) => boolean): number {
   const deadSessions = runtime.store.read(
-    (sql) => sessions.listWithoutDeath(sql).filter((session) => isOwnerGone(session, runtime)),
+    (sql) => sessions.listWithoutDeath(sql).filter((session) => isOwnerGone(runtime, session)),
     [],
   );
   const settledSessions = deadSessions.filter(isSettled).slice(0, maxDeathsPerCall);
@@ -83,11 +72,11 @@ export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Ses
 
 /** Ends the permission requests of chats that are dead or have ended. */
 export function endRequests(runtime: Runtime): void {
-  const { store, processes, now } = runtime;
+  const { store } = runtime;
   const asking = sessionsWithRequests(runtime);
   if (asking.size === 0) return;
   const all = store.read((sql) => [...asking].flatMap((id) => sessions.get(sql, id) ?? []), []);
-  const over = all.filter((session) => session.endedAt !== null || isDead(session, processes, now()));
+  const over = all.filter((session) => !isAlive(runtime, session));
   for (const { id } of over) endWithChat(runtime, id);
 }
 

@@ -4,7 +4,7 @@ import type { Chat } from "../../../contract/chats.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
 import { isTaskPrompt } from "../../../contract/task-prompt.ts";
 import { oomKills, systemMemory } from "../../../platform/memory.ts";
-import { isAlive, isInOtherNamespace, type Processes } from "../../../platform/processes.ts";
+import type { Processes } from "../../../platform/processes.ts";
 import { age } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { hasContentSql } from "../../../store/session-tables.ts";
@@ -12,21 +12,14 @@ import { currentState } from "../../sessions/checkpoints/capture.ts";
 import { closedReason, hasOpenWork, isClosed } from "../../sessions/activity.ts";
 import * as clients from "../../sessions/clients.ts";
 import * as journal from "../../sessions/journal.ts";
+import { claim, holderOf, type Holder } from "../../sessions/life/claim.ts";
+import { isDead, maxSilenceMs, type Machine } from "../../sessions/life/presence.ts";
 import { failureOf, standingOf } from "../../sessions/life/questions.ts";
 import * as life from "../../sessions/life/row.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
+import type { Claim } from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
 import { inferCause } from "../../sessions/signals/crashes.ts";
-
-/** Silence after which a session counts as dead whose process or chat cannot be seen. */
-const maxSilenceMs = 600_000;
-
-/** For a session of this machine. */
-export function isDead(session: Session, processes: Processes, now: number): boolean {
-  if (session.owner && !isInOtherNamespace(processes, session.owner)) return !isAlive(processes, session.owner);
-  return session.detachedAt !== null || now - session.lastSeenAt > maxSilenceMs;
-}
 
 /** unknown: the chat never registered, or was forgotten; unreachable: no answer. */
 export type ChatObservation =
@@ -131,16 +124,7 @@ export interface IncompleteSession {
   readonly cause: CrashCause;
   readonly causeDetail: string;
   /** The chat that has the session in its context; null: the session is free. */
-  readonly offer: OpenOffer | null;
-}
-
-/** A living chat has the session in its context. */
-export interface OpenOffer {
-  readonly chat: string;
-  /** Epoch ms. */
-  readonly at: number;
-  /** Whether the chat continues the session; the chat's first checkpoint completes that. */
-  readonly isTaken: boolean;
+  readonly offer: Holder | null;
 }
 
 export interface SessionSearch {
@@ -155,65 +139,35 @@ export interface SessionSearch {
   readonly accepts?: (session: sessions.Session) => boolean;
 }
 
-/** A chat that is started for an offer appears within this time. */
-const maxStartMs = 60_000;
-
-/** Newest first. */
-export function findIncomplete(
-  sql: Sql,
-  processes: Processes,
-  now: number,
-  search: SessionSearch = {},
-): IncompleteSession[] {
+/** Newest first. One that a living chat has taken is not listed. */
+export function findIncomplete(sql: Sql, machine: Machine, search: SessionSearch = {}): IncompleteSession[] {
   const match = (session: sessions.Session): sessions.Session[] => {
-    if (!matchesSearch(session, search) || !isDead(session, processes, now)) return [];
+    if (!matchesSearch(session, search) || !isDead(machine, session)) return [];
     const dead = withSilentEnd(sql, session);
     const isMatch = dead.endedAt === null && hasContent(sql, dead.id) && (search.accepts?.(dead) ?? true);
-    return isMatch ? [dead] : [];
+    return isMatch && isListed(claim(sql, machine, dead.id), search) ? [dead] : [];
   };
   const limit = search.limit ?? 20;
-  const free: sessions.Session[] = [];
+  const matches: sessions.Session[] = [];
   for (const session of sessions.listOpen(sql, projectsOf(search))) {
-    if (free.length >= limit) break;
-    free.push(...match(session));
+    if (matches.length >= limit) break;
+    matches.push(...match(session));
   }
-  const matches = [...free, ...listOffered(sql, processes, now, search).flatMap(match)]
-    .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
-    .slice(0, limit);
   // Read once, not for each session: they are files of the system.
   const kills = matches.length === 0 ? null : oomKills(systemMemory);
   return matches.map((session) => {
-    const { cause, causeDetail } = causeOf(sql, session, processes, kills);
-    return { session, cause, causeDetail, offer: offerOf(sql, processes, now, session) };
+    const { cause, causeDetail } = causeOf(sql, session, machine.processes, kills);
+    return { session, cause, causeDetail, offer: holderOf(sql, machine, session.id) };
   });
 }
 
-/** Null for a session that no living chat was offered. */
-export function offerOf(sql: Sql, processes: Processes, now: number, session: sessions.Session): OpenOffer | null {
-  return session.recovery === "offered" ? findOpenOffer(sql, processes, now, session.id) : null;
-}
-
-/** For a session of any machine. An offer ends with its chat, or if that never begins. */
-export function findOpenOffer(sql: Sql, processes: Processes, now: number, session: string): OpenOffer | null {
-  const note = recoveries.noteOf(sql, session);
-  const isOpen = note?.action === "offered" || note?.action === "taken";
-  if (!isOpen || !note.by) return null;
-  const chat = sessions.get(sql, note.by);
-  const isOver = chat ? chat.endedAt !== null || isDead(chat, processes, now) : now - note.at > maxStartMs;
-  return isOver ? null : { chat: note.by, at: note.at, isTaken: note.action === "taken" };
+function isListed(known: Claim | null, { isFree }: SessionSearch): boolean {
+  return known === null || (known.is === "offered" && isFree !== true);
 }
 
 function projectsOf({ project, isLoose }: SessionSearch): (string | null)[] | undefined {
   if (project === undefined || (project === null && isLoose)) return undefined;
   return isLoose ? [project, null] : [project];
-}
-
-/** A session that a living chat has taken is not listed any more. */
-function listOffered(sql: Sql, processes: Processes, now: number, { isFree }: SessionSearch): sessions.Session[] {
-  return sessions.listOffered(sql).filter((session) => {
-    const offer = offerOf(sql, processes, now, session);
-    return offer === null || (isFree !== true && !offer.isTaken);
-  });
 }
 
 function matchesSearch(session: sessions.Session, search: SessionSearch): boolean {

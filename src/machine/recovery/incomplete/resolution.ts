@@ -38,11 +38,14 @@ function next(known: RecoveryProgress, { action, chat, hasPrompt }: RecoveryEven
   const open = { ...known, resolution: "open", continuedBy: null } as const;
   switch (action) {
     case "offered":
+    case "mentioned":
       if (chat === null || !hasPrompt) return open;
       return { ...open, offeredTo: withChat(known.offeredTo, chat), declinedBy: withChat(known.declinedBy, chat) };
     case "taken":
     case "recovered":
       return { ...known, resolution: "continued", continuedBy: chat, declinedBy: [] };
+    case "returned":
+      return known;
     case "dismissed":
       return { ...open, resolution: "dismissed" };
     case "undone":

@@ -20,8 +20,10 @@ import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from
 import { absentReason, compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { heldText } from "../../../shared/format.ts";
-import { causeOf, isDead, withSilentEnd } from "./detect.ts";
+import { causeOf, withSilentEnd } from "./detect.ts";
 import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
+import { isDead } from "../../sessions/life/presence.ts";
+import { continues } from "../../sessions/life/claim.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
@@ -113,12 +115,13 @@ export interface PastMoment extends Pick<Restoration, "state" | "checkpoint" | "
   readonly fork: ForkedAt;
 }
 
-function restoration(sql: Sql, { processes, config, now }: Runtime, session: Session): Restoration | null {
+function restoration(sql: Sql, runtime: Runtime, session: Session): Restoration | null {
+  const { processes, config } = runtime;
   const state = currentState(sql, session.id);
   if (!state) return null;
   const { files, ...work } = withMoved(pathsNow(sql, session), workOf(sql, session, state));
   const received = session.origin === sessions.givenOrigin ? heldAtHandOver.read(sql, session.id) : null;
-  const isOver = isDead(session, processes, now());
+  const isOver = isDead(runtime, session);
   const seen = isOver ? withSilentEnd(sql, session) : session;
   const { cause, causeDetail } =
     isOver && seen.endedAt === null ? causeOf(sql, seen, processes) : { cause: null, causeDetail: "" };
@@ -133,7 +136,7 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
     head: session.project ? readHead(session.project) : null,
     checkpoint: checkpoints.latest(sql, session.id),
     maxPrompts: config.brief.prompts,
-    knownUntil: isUndated(state, now()) ? 0 : session.lastSeenAt,
+    knownUntil: isUndated(state, runtime.now()) ? 0 : session.lastSeenAt,
     snapshot: newestSnapshot(sql, session.id),
     tasks: tasksOf(sql, session.id),
     ...(storeDamagedAt >= session.startedAt ? { storeDamagedAt } : {}),
@@ -182,15 +185,12 @@ function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredece
   const id = state.continues?.session;
   if (id === undefined || max === 0) return [];
   const dead = sessions.get(sql, id);
-  const deadState = dead && isContinuedBy(sql, dead, session) ? currentState(sql, id) : null;
+  const known = recoveries.claimOf(sql, id);
+  const isContinued = continues(known) && known.by === session.id;
+  const deadState = isContinued ? currentState(sql, id) : null;
   if (!dead || !deadState) return [];
   const past = { session: dead, state: deadState };
   return [past, ...predecessorsOf(sql, past, max - 1)];
-}
-
-/** An offer alone is no succession. */
-function isContinuedBy(sql: Sql, { id, recovery, recoveryBy }: Session, { id: successor }: Session): boolean {
-  return recoveryBy === successor && (recovery === "recovered" || recoveries.isTaken(sql, id, successor));
 }
 
 const maxInheritedFiles = 100;

@@ -1,7 +1,7 @@
 import { isTransient, type Failure } from "../../../contract/errors.ts";
 import type { CoordinatorClient } from "../../../coordinator-client/client.ts";
-import { age } from "../../../shared/format.ts";
 import { err, ok, fail, type Result } from "../../../shared/result.ts";
+import { successorText, type Successor } from "../../sessions/life/claim.ts";
 
 type LeaseLink = Pick<CoordinatorClient, "self" | "call">;
 
@@ -49,15 +49,6 @@ export async function releaseLease(link: LeaseLink, session: string, token: numb
   await link.call("leases.release", { resource: leaseName(session), token }, callTimeoutMs);
 }
 
-interface Successor {
-  readonly chat: string;
-  /** Null if its machine is not known. */
-  readonly machine: string | null;
-  readonly heldForMs?: number;
-  /** On this machine: the user can take it back here. */
-  readonly isHere?: true;
-}
-
 export interface SessionFacts {
   readonly session: string;
   /** Where the session ran; null: here. */
@@ -90,13 +81,7 @@ export function verdict({
     return refuse("unreachable", "is not taken: whether another chat continues it is not known now.");
   if (alive !== null)
     return refuse("still_running", machine === null ? alive : `is not known to be dead${where}: ${alive}`);
-  return successor && refuse("held", formatSuccessor(session, successor));
-}
-
-function formatSuccessor(session: string, { chat, machine, heldForMs, isHere }: Successor): string {
-  const where = machine === null ? "" : ` on ${machine}`;
-  const since = heldForMs === undefined ? "" : `, for ${age(heldForMs)}`;
-  return `is continued by chat ${chat}${where}${since}. If the user wants it here: \`shim resume --undo ${session}\`${isHere ? "" : " there"}, then again.`;
+  return successor && refuse("held", successorText(session, successor));
 }
 
 /** @param holder null if it released the lease in the same moment */
@@ -106,7 +91,7 @@ export function leaseRefusal(session: string, machine: string, holder: Successor
   const message =
     holder.chat === session
       ? `${session} may still run on ${machine}: its own chat holds it. If it is dead, it is free within a minute; call again then.`
-      : `${session} ${formatSuccessor(session, holder)}`;
+      : `${session} ${successorText(session, holder)}`;
   return { code: "held", message };
 }
 

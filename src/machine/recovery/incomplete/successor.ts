@@ -10,7 +10,6 @@ export const successorVariable = "SHIM_SUCCESSOR";
 export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string): void {
   const expected = env[successorVariable];
   if (expected === undefined || expected === chat) return;
-  sessions.moveOffers(sql, expected, chat);
   recoveries.moveTo(sql, expected, chat);
 }
 
@@ -20,10 +19,8 @@ export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string):
  */
 export function adoptBriefed(sql: Sql, prompt: string | undefined, chat: string): void {
   for (const id of briefedSessions(prompt ?? "")) {
-    const dead = sessions.get(sql, id);
-    const expected = dead?.recovery === "offered" ? dead.recoveryBy : null;
-    if (expected === null || expected === chat || sessions.get(sql, expected) !== null) continue;
-    sessions.moveOffers(sql, expected, chat);
-    recoveries.moveTo(sql, expected, chat);
+    const { is, by } = recoveries.claimOf(sql, id) ?? { is: "dismissed", by: null };
+    if (is === "recovered" || by === null || by === chat || sessions.get(sql, by) !== null) continue;
+    recoveries.moveTo(sql, by, chat);
   }
 }

@@ -16,7 +16,6 @@ import type { JsonObject } from "../../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { successorVariable } from "../incomplete/successor.ts";
 import { redactConversation, readSource, writeSession } from "../native/native-session.ts";
-import { isAlive } from "../session-state.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import {
@@ -33,6 +32,7 @@ import { restore } from "../incomplete/restoration.ts";
 import { openLimitOf } from "../../sessions/usage/at-limit.ts";
 import type { HandlerContext, Handlers } from "../handler-context.ts";
 import { findHere, namesOf } from "../resolve-id.ts";
+import { isAlive } from "../../sessions/life/presence.ts";
 
 export const nativeHandlers: Pick<Handlers, "recovery.make-native"> = {
   "recovery.make-native": async (context, { session: id, folder, client }) => {

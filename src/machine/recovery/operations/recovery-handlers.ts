@@ -15,17 +15,15 @@ import { catchUp } from "../../sessions/transcripts/record-transcript.ts";
 import { importTranscript } from "../../sessions/transcripts/import-transcript.ts";
 import { composeBrief, type Brief } from "../brief/brief.ts";
 import { openLimitOf } from "../../sessions/usage/at-limit.ts";
-import { findIncomplete, findOpenOffer } from "../incomplete/detect.ts";
+import { findIncomplete } from "../incomplete/detect.ts";
 import { take, withdraw } from "../marks.ts";
 import { clientToStart, folderOf, planRelaunch } from "../relaunch.ts";
 import { findById, findElsewhere } from "../elsewhere/candidates.ts";
 import { restore, type Restoration } from "../incomplete/restoration.ts";
 import { RecoverySource } from "../source.ts";
 import { successorVariable } from "../incomplete/successor.ts";
-import { isAlive } from "../session-state.ts";
 import { hasDied } from "../../sessions/activity.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { findNewest } from "../../sharing/sessions-elsewhere.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
@@ -38,6 +36,8 @@ import { takePending } from "../../../snapshots/stored-snapshots.ts";
 import { capture } from "../../sessions/checkpoints/capture.ts";
 import { isSessionPaused } from "../../sessions/session-settings.ts";
 import { recordDeath } from "../incomplete/deaths.ts";
+import { isAlive } from "../../sessions/life/presence.ts";
+import { claim, continues, holderOf } from "../../sessions/life/claim.ts";
 
 export const recoveryHandlers = {
   /** The sessions that died in the project, else those that were closed there. */
@@ -46,7 +46,7 @@ export const recoveryHandlers = {
     await recordMissed(context, runtime);
     const project = projectRoot(folder);
     const open = runtime.store.read(
-      (sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }).map(({ session }) => session),
+      (sql) => findIncomplete(sql, runtime, { limit: 100 }).map(({ session }) => session),
       [],
     );
     const own = open.filter((session) => session.project === project);
@@ -89,8 +89,8 @@ export const recoveryHandlers = {
     const own = store.read((sql) => sessions.get(sql, session), null);
     if (own === null && store.read((sql) => findNewest(sql, session), null) === null)
       return err({ code: "not_found", message: `there is no session ${session}.` });
-    take(runtime, { session, to: chat, score: score ?? (own && scoreOf(runtime, own)) }, limit);
-    return ok({ session });
+    const taken = take(runtime, { session, to: chat, score: score ?? (own && scoreOf(runtime, own)), limit });
+    return taken.ok ? ok({ session }) : taken;
   },
   "recovery.withdraw": async ({ runtime }, { session, chat }) =>
     ok({ isWithdrawn: withdraw(await runtime(), session, chat) }),
@@ -256,22 +256,18 @@ async function startOf(
 }
 
 function offerOf(runtime: Runtime, session: string): Plan["offer"] {
-  const { store, processes, now } = runtime;
-  const offer = store.read((sql) => findOpenOffer(sql, processes, now(), session), null);
-  return offer && { shortId: shortSession(runtime, offer.chat), msAgo: now() - offer.at };
+  const holder = runtime.store.read((sql) => holderOf(sql, runtime, session), null);
+  return holder && { shortId: shortSession(runtime, holder.chat), msAgo: runtime.now() - holder.at };
 }
 
 /** Refusal of a session that a living chat has taken. */
-function takenRefusal(runtime: Runtime, session: sessions.Session): Plan["refusal"] {
-  const { id, recovery, recoveryBy } = session;
-  if (recovery === null || recovery === "dismissed" || recoveryBy === null) return null;
+function takenRefusal(runtime: Runtime, { id }: sessions.Session): Plan["refusal"] {
   const found = runtime.store.read((sql) => {
-    const chat = sessions.get(sql, recoveryBy);
-    const note = recoveries.noteOf(sql, id);
-    const isTaken = note?.action === "taken" || note?.action === "recovered";
-    return chat && isTaken && note.by === recoveryBy ? { chat, at: note.at } : null;
+    const known = claim(sql, runtime, id);
+    const chat = continues(known) ? sessions.get(sql, known.by) : null;
+    return known && chat && isAlive(runtime, chat) ? { chat, at: known.at } : null;
   }, null);
-  if (!found || !isAlive(runtime, found.chat)) return null;
+  if (!found) return null;
   const { chat, at } = found;
   const where = chat.cwd === null ? "" : ` in ${chat.cwd}`;
   const name = `chat ${shortSession(runtime, chat.id)} (${quotedTitle(sessions.displayTitle(chat), 60)}, ${clientTitle(chat)}${where})`;

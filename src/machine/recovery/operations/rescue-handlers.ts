@@ -11,7 +11,6 @@ import { err, ok } from "../../../shared/result.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import type { Driver } from "../../../store/driver.ts";
 import { successorVariable } from "../incomplete/successor.ts";
-import { isAlive } from "../session-state.ts";
 import { hasContent } from "../incomplete/detect.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
@@ -22,6 +21,7 @@ import { checkStores, listStored } from "../stores/check-stores.ts";
 import type { HandlerContext, Handlers } from "../handler-context.ts";
 import { recordMissed } from "./recovery-handlers.ts";
 import { findHere, shortSession } from "../resolve-id.ts";
+import { isAlive } from "../../sessions/life/presence.ts";
 
 /** Sessions of a project that a search checks, newest first. */
 const maxChecked = 20;

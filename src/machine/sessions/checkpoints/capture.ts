@@ -56,13 +56,11 @@ function markRecovered(
   successorState: WorkState,
   inherited: readonly InheritedWork[],
 ): void {
-  for (const dead of sessions.listOfferedTo(sql, successor)) {
-    const known = inherited.find(({ session }) => session === dead.id);
-    const isContinued =
-      recoveries.isTaken(sql, dead.id, successor) || (known && continuesWork(known.state, successorState));
-    if (!isContinued) continue;
-    sessions.setRecovery(sql, at, dead.id, "recovered", successor);
-    recoveries.add(sql, { at, session: dead.id, action: "recovered", by: successor });
+  for (const { session, is } of recoveries.heldBy(sql, successor)) {
+    const known = inherited.find((one) => one.session === session);
+    if (known === undefined) continue;
+    if (is === "taken" || continuesWork(known.state, successorState))
+      recoveries.add(sql, { at, session, action: "recovered", by: successor });
   }
 }
 
@@ -214,8 +212,10 @@ function findInherited(
   later: readonly string[] = [],
 ): InheritedWork[] {
   const chain = [...later, sessionId];
-  const dead = sessions.listOfferedTo(sql, sessionId).filter(({ id }) => !chain.includes(id));
-  return dead.map(({ id }) => {
+  const held = recoveries
+    .heldBy(sql, sessionId)
+    .filter(({ session: id }) => !chain.includes(id) && sessions.get(sql, id));
+  return held.map(({ session: id }) => {
     const { state } = foldJournal(sql, id, findBase(sql, id, checkpoints.latest(sql, id), new Map()), unread);
     const [before] = chain.length < maxChain ? findInherited(sql, id, unread, chain) : [];
     return { session: id, state: before ? { ...state, continues: toPredecessor(before) } : state };

@@ -276,8 +276,8 @@ export function limitLine(
   { config, env, now }: Pick<Runtime, "config" | "env" | "now">,
   session: sessions.Session,
 ): string | null {
-  const { id, client, recovery } = session;
-  const limit = recovery === null ? openLimitOf(sql, session, now()) : null;
+  const { id, client } = session;
+  const limit = recoveries.claimOf(sql, id) === null ? openLimitOf(sql, session, now()) : null;
   if (!limit) return null;
   const rule = ruleOf(config.atLimit, session);
   const named =
@@ -301,8 +301,9 @@ export function limitNote(
   session: sessions.Session,
 ): { readonly text: string; readonly project: string | null } | null {
   const { config, now } = runtime;
-  const { id, client, project, recovery } = session;
-  const limit = recovery === "dismissed" ? null : openLimitOf(sql, session, now());
+  const { id, client, project } = session;
+  const isDismissed = recoveries.claimOf(sql, id)?.is === "dismissed";
+  const limit = isDismissed ? null : openLimitOf(sql, session, now());
   if (!limit) return null;
   if (client !== claudeCode.name) {
     const line = limitLine(sql, runtime, session);

@@ -13,6 +13,7 @@ import * as sessions from "../../sessions/sessions.ts";
 import { sealedState } from "../../sharing/pull.ts";
 import { clearImport } from "../../sessions/transcripts/import-transcript.ts";
 import type { HandedOver } from "./package.ts";
+import { decide } from "../../sessions/life/claim.ts";
 
 export interface AdoptedFolder {
   /** Root of the project on this machine. */
@@ -103,7 +104,7 @@ function store(sql: Sql, runtime: Runtime, given: HandedOver, folder: AdoptedFol
   sessions.touch(sql, lastSeenAt, id);
   sessions.update(sql, id, { toolCalls, toolErrors, workedAt: lastSeenAt });
   sessions.close(sql, lastSeenAt, id, sessions.givenOrigin);
-  sessions.setRecovery(sql, now, id, null, null);
+  decide(sql, runtime, { session: id, action: "undone" });
   heldAtHandOver.receive(sql, { session: id, held, workspace: workspaceOf(runtime), now });
 }
 

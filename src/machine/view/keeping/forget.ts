@@ -96,7 +96,6 @@ function deleteSession(sql: Sql, id: string): number {
   clearPausedFolder(sql, id);
   const rows = clients.delete(sql, { givenId: id });
   sessionRows.update(sql, { parentId: id }, { parentId: null });
-  sessionRows.update(sql, { recoveryBy: id }, { recoveryBy: null });
   recoveries.update(sql, { bySession: id }, { bySession: null });
   return rows + removeSession(sql, id, new Set());
 }

@@ -15,6 +15,7 @@ import {
   sessions,
   snapshots,
   recordingTables,
+  isOpenSql,
 } from "../../../store/session-tables.ts";
 import { teamCalls, teamChats, teamConflicts, teamTables } from "../../../store/team-tables.ts";
 import { usageCosts, usageMessages, usageTables } from "../../../store/machine-tables.ts";
@@ -37,8 +38,7 @@ const usageAgeFactor = 3;
 const sentMs = 90 * 86_400_000;
 
 /** An incomplete session can still be recovered. The table must not be aliased. */
-const incompleteSql = `(sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
-  AND sessions.detachReason IS NOT '${closedReason(false)}')`;
+const incompleteSql = `(${isOpenSql("sessions")} AND sessions.detachReason IS NOT '${closedReason(false)}')`;
 const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session = checkpoints.session)";
 
 /** A longer time without a run counts as a jump of the clock; so does one back. */

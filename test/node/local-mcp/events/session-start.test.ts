@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { undo } from "#src/machine/recovery/marks.ts";
-import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { aChat, aDeadClaude, anotherClaude, aProject, Claude, claimOf } from "#harness/machine/claude.ts";
 import { journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -19,7 +19,7 @@ it("a dead session is not offered to another project, and when it is older than 
   expect(new Claude(runtime, { cwd: aProject(), pid: 2_000, session: "another" }).start()).toBe("");
   runtime.wait(8 * 86_400_000);
   expect(anotherClaude(runtime, dead).start()).toBe("");
-  expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);
+  expect(runtime.store.read((sql) => findIncomplete(sql, runtime), [])).toHaveLength(1);
 });
 
 it("killed in the middle of a tool: the next chat of the project gets the request, the tool, the tasks and the files as they are", () => {
@@ -63,7 +63,8 @@ it("resumed after a kill, a session is given how it died and what has changed si
   claude.kill();
   writeFileSync(path, "new");
   expect(claude.resume()).toMatch(/this session died[^]*in mid-turn, running Bash make[^]*CHANGED/);
-  expect(storedSession(runtime, claude.session)).toMatchObject({ recovery: null, owner: { pid: claude.pid } });
+  expect(storedSession(runtime, claude.session)).toMatchObject({ owner: { pid: claude.pid } });
+  expect(claimOf(runtime, claude.session)).toBeNull();
 });
 
 it("after each compaction the next prompt or tool call brings what its summary lacks, once", () => {
@@ -112,7 +113,7 @@ it("a successor that ends or dies without continuing it has not taken over: the 
     if (n === 0) chat.turn("something else first");
     if (n === 1) chat.kill();
     else chat.end();
-    expect(storedSession(runtime, first.session).recovery).toBe("offered");
+    expect(claimOf(runtime, first.session)?.is).toBe("offered");
   }
 });
 
@@ -130,7 +131,10 @@ function anOffer() {
   const dead = aDeadClaude(runtime);
   const chat = anotherClaude(runtime, dead);
   chat.start();
-  const isTaken = () => runtime.store.read((sql) => recoveries.isTaken(sql, dead.session, chat.session), false);
+  const isTaken = () => {
+    const claim = claimOf(runtime, dead.session);
+    return claim?.is === "taken" && claim.by === chat.session;
+  };
   return { runtime, dead, chat, isTaken };
 }
 
@@ -145,7 +149,7 @@ it("a user who says to continue has the session without a tool call: the model a
   expect(isTaken()).toBe(true);
   expect(chat.prompt("continue")).toEqual({});
   chat.stop("Done.");
-  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: chat.session });
+  expect(claimOf(runtime, dead.session)).toMatchObject({ is: "recovered", by: chat.session });
   expect(undo(runtime, dead.session)).toBe(true);
 });
 
@@ -306,10 +310,10 @@ it("a session that has ended and is seen alive again is open again, and not on o
   claude.tell("SessionEnd", { reason: "logout" });
   claude.tell("PostToolUse", { tool_name: "Bash", tool_use_id: "late", tool_input: {} });
   expect(storedSession(runtime, claude.session).endedAt).not.toBeNull();
-  runtime.store.write((sql) => sessions.setRecovery(sql, 1, claude.session, "offered", "s2"));
+  runtime.store.write((sql) => recoveries.add(sql, { at: 1, session: claude.session, action: "offered", by: "s2" }));
   claude.prompt("two");
-  const open = { endedAt: null, endReason: null, recovery: null, recoveryBy: null, recoveryAt: null };
-  expect(storedSession(runtime, claude.session)).toMatchObject(open);
+  expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, endReason: null });
+  expect(claimOf(runtime, claude.session)).toBeNull();
 });
 
 it("prompts without an id of their own: the same words in a later turn are another prompt", () => {

@@ -1,6 +1,14 @@
 import { mkdirSync, writeFileSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, dirname } from "node:path";
-import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
+import {
+  aDeadClaude,
+  anotherClaude,
+  journalKinds,
+  aChat,
+  stateOf,
+  storedSession,
+  claimOf,
+} from "#harness/machine/claude.ts";
 import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { insert } from "#harness/store/store-test.ts";
@@ -156,7 +164,7 @@ it("an event from the spool opens no ended session, makes no offer, and starts n
   const { endedAt, endReason } = storedSession(runtime, second.session);
   drainInto(runtime);
   expect(storedSession(runtime, second.session)).toMatchObject({ endedAt, endReason });
-  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  expect(claimOf(runtime, first.session)).toBeNull();
   const kinds = journalKinds(runtime, second.session);
   expect(kinds.indexOf("tool_start")).toBeLessThan(kinds.indexOf("tool_end"));
   expect(stateOf(runtime, second.session)?.life.calls).toEqual([]);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aChat, aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { aChat, aDeadClaude, anotherClaude, aProject, Claude, claimOf } from "#harness/machine/claude.ts";
 import { journalKinds, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { git, GIT_ENV, makeProject } from "#harness/machine/git-project.ts";
@@ -112,11 +112,11 @@ it("a chat continues a dead session by its name, also one that another chat was 
   const { ask } = await connect(runtime, { clientPid: 400 });
   const take = { of: dead.session, take: true };
   expect((await ask("shim_check_recovery", take)).text).toContain("ago: fix the parser");
-  const recoveryBy = "next-session";
+  const by = "next-session";
   offered.turn("go on");
-  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "offered", recoveryBy });
+  expect(claimOf(runtime, dead.session)).toMatchObject({ is: "taken", by });
   claude.turn("go on");
-  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "recovered", recoveryBy });
+  expect(claimOf(runtime, dead.session)).toMatchObject({ is: "recovered", by });
   await ask("shim_check_recovery", take);
 });
 
@@ -134,7 +134,7 @@ it("what cannot be continued is refused with what to do, and stays as it was", a
   expect(await take("running-session")).toContain("running-session is still running (pid ");
   expect(await take("next-session")).toContain("next-session is this chat itself.");
   expect(await take()).toContain('No session of this project died unfinished; pass "of" to name another.');
-  expect(storedSession(runtime, continued.session).recoveryBy).toBe("running-session");
+  expect(claimOf(runtime, continued.session)?.by).toBe("running-session");
 });
 
 it("asked for recovery, a chat gets the newest session of its project, stays with it, and sees the others", async () => {
@@ -150,14 +150,14 @@ it("asked for recovery, a chat gets the newest session of its project, stays wit
   expect(text).toContain("ago): write the importer");
   expect((await recover()).text).toContain("ago): write the importer");
   await call("shim_auto_checkpoint", { doing: "something else" });
-  expect(storedSession(runtime, dead).recovery).toBe("offered");
+  expect(claimOf(runtime, dead)?.is).toBe("offered");
   expect((await recover({ take: true })).text).toContain("ago): write the importer");
   await call("shim_auto_checkpoint", { doing: "going on" });
-  expect(storedSession(runtime, dead).recovery).toBe("recovered");
+  expect(claimOf(runtime, dead)?.is).toBe("recovered");
   const none = 'No session of this project died unfinished; 1 elsewhere (pass "of" for a brief).';
   expect((await recover()).text).toBe(none);
   expect((await recover({ of: session })).text).toContain("s ago: other project");
-  expect(storedSession(runtime, session).recovery).toBeNull();
+  expect(claimOf(runtime, session)).toBeNull();
   expect(await refusal("shim_check_recovery", { of: "unknown" })).toContain('Call without "of"');
 });
 
@@ -179,7 +179,7 @@ it("a list names each dead session with its place, cause and offer, and offers n
   // Those of its own project come first.
   const here = row("fix the parser", dead, "; offered to this chat");
   expect(await listed(await connect(runtime, { clientPid: 400 }))).toBe(head + here + apart);
-  expect(storedSession(runtime, other.session).recovery).toBeNull();
+  expect(claimOf(runtime, other.session)).toBeNull();
   for (const more of [{ take: true }, { dismiss: true }, { of: dead.session }])
     expect(await client.refusal("shim_check_recovery", { list: true, ...more })).toContain("Pass list alone");
   const obstacle = `Its client cannot continue it (deleted): ${other.transcript} is no longer there, and Claude Code has no other file of it. The user can, in a terminal: \`shim rescue 5c1e0000\`.`;
@@ -220,7 +220,7 @@ it("when the user says no the model dismisses the offer, and the next chat is gi
   const { text, output } = await ask("shim_check_recovery", { of: id, dismiss: true });
   expect(text).toContain(`(${of}) is no longer offered. The user can undo this: \`shim resume --undo ${id}\`.`);
   expect(output["brief"]).toBeUndefined();
-  expect(storedSession(runtime, of).recovery).toBe("dismissed");
+  expect(claimOf(runtime, of)?.is).toBe("dismissed");
   expect(anotherClaude(runtime, dead, { pid: 6_000, session: "next-session" }).start()).toBe("");
 });
 

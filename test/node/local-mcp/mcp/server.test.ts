@@ -5,7 +5,7 @@ import { instructions } from "#src/local-mcp/mcp/server.ts";
 import { estimateTokens } from "#src/learning/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
-import { rowCount, aChat, aProject, storedSession } from "#harness/machine/claude.ts";
+import { rowCount, aChat, aProject, storedSession, claimOf } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop, eras, type Connected } from "#harness/machine/mcp-process.ts";
 import { someReadings, tempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
 import { slashCommands, type SlashCommandName } from "#src/contract/slash-commands.ts";
@@ -245,7 +245,7 @@ it("deleting needs the words of consent and a name; it takes only what is named,
   expect(await clear("checkpoint", second.output["checkpoint"])).toMatchObject({ deleted: 1, backup });
   expect(runtime.store.read(isPurgePending, true)).toBe(false);
   for (const deleted of [1, 0]) expect(await clear("offer", dead)).toMatchObject({ deleted });
-  expect(storedSession(runtime, dead).recovery).toBe("dismissed");
+  expect(claimOf(runtime, dead)?.is).toBe("dismissed");
   expect(await clear("session", dead)).toMatchObject({ deleted: 1 });
   expect(runtime.store.read((sql) => sessions.get(sql, dead), null)).toBeNull();
   expect(rowCount(runtime, "checkpoints")).toBe(1);

@@ -1,6 +1,5 @@
 import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { rmSync, writeFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,6 +20,7 @@ import type { Trigger } from "#src/contract/checkpoint.ts";
 import type { ChangingCall } from "#src/machine/sessions/checkpoints/changing-calls.ts";
 import { filesAt, listMoments, type FilesOfSession } from "#src/machine/files/moments.ts";
 import type { Moment, SavedFiles } from "#src/machine/files/moments.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 /** A machine with one session. */
 function begun(options: TempRuntimeOptions = {}, project: string | null = null): TempRuntime {
@@ -145,8 +145,8 @@ it("sessions that were offered to each other continue each other once", () => {
   runtime.store.write((sql) => {
     addSession(sql, { id: "s2" });
     journal.append(sql, "s2", T0, "two", { kind: "prompt", text: "two" });
-    sessions.setRecovery(sql, T0, "s1", "offered", "s2");
-    sessions.setRecovery(sql, T0, "s2", "offered", "s1");
+    recoveries.add(sql, { at: T0, session: "s1", action: "offered", by: "s2" });
+    recoveries.add(sql, { at: T0, session: "s2", action: "offered", by: "s1" });
   });
   save(runtime);
   expect(stateOf(runtime, "s1")?.continues).toMatchObject({ session: "s2", prompts: [{ text: "two" }] });

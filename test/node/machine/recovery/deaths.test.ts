@@ -10,8 +10,9 @@ import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/recovery/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import { aDeadClaude, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
-import { findIncomplete, isDead, livenessOf, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
+import { aDeadClaude, anotherClaude, Claude, storedSession, claimOf, aChat } from "#harness/machine/claude.ts";
+import { isDead } from "#src/machine/sessions/life/presence.ts";
+import { findIncomplete, livenessOf, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
@@ -108,15 +109,16 @@ it.each<[string, (sql: Sql, id: string) => unknown]>([
   ["its end", (sql, id) => sessions.end(sql, T0, id, "logout")],
   ["a closed connection", (sql, id) => sessions.detach(sql, T0, id, "stdin_end")],
   ["a recorded death", sessions.markDead],
-  ["an offer", (sql, id) => sessions.setRecovery(sql, T0, id, "offered", "next")],
-  ["a dismissal", (sql, id) => sessions.setRecovery(sql, T0, id, "dismissed", null)],
+  ["an offer", (sql, id) => recoveries.add(sql, { at: T0, session: id, action: "offered", by: "next" })],
+  ["a dismissal", (sql, id) => recoveries.add(sql, { at: T0, session: id, action: "dismissed" })],
 ])("a session that is seen alive again has nothing left of %s", (_, mark) => {
   const { runtime, claude } = aChat();
   claude.turn("one");
   runtime.store.write((sql) => mark(sql, claude.session));
   claude.prompt("two");
   const end = { endedAt: null, endReason: null, detachedAt: null, detachReason: null, deathAt: null };
-  expect(storedSession(runtime, claude.session)).toMatchObject({ ...end, recovery: null, recoveryAt: null });
+  expect(storedSession(runtime, claude.session)).toMatchObject(end);
+  expect(claimOf(runtime, claude.session)).toBeNull();
 });
 
 type Made = Partial<Readonly<{ id: string; project: string | null; pid: number; isEmpty: boolean }>>;
@@ -131,8 +133,8 @@ function aSession(runtime: TempRuntime, { id = "s1", pid, project = "/p", isEmpt
   });
 }
 
-function found({ store, processes, now }: TempRuntime, search: SessionSearch = {}): string[] {
-  return store.read((sql) => findIncomplete(sql, processes, now(), search), []).map(({ session }) => session.id);
+function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
+  return runtime.store.read((sql) => findIncomplete(sql, runtime, search), []).map(({ session }) => session.id);
 }
 
 it("incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
@@ -156,7 +158,7 @@ it("an offered session is free again when its chat does not begin within a minut
   }
   const give = (action: "offered" | "taken"): void =>
     runtime.store.write((sql) => {
-      sessions.setRecovery(sql, runtime.now(), "dead", "offered", "next");
+      recoveries.add(sql, { at: runtime.now(), session: "dead", action: "offered", by: "next" });
       recoveries.add(sql, { at: runtime.now(), session: "dead", action, by: "next" });
     });
   give("offered");
@@ -172,7 +174,7 @@ it("a hand-over at a usage limit is over once the user has undone it, or has dis
   const runtime = tempRuntime();
   const { session } = aDeadClaude(runtime);
   const isHandedOver = [undo, dismiss].flatMap((end) => {
-    take(runtime, { session, to: "next", score: null }, { to: "Codex", usd: null });
+    take(runtime, { session, to: "next", score: null, limit: { to: "Codex", usd: null } });
     const seen = (): unknown => runtime.store.read((sql) => recoveries.findHandOver(sql, session)?.by, null);
     return [seen(), end(runtime, session), seen()];
   });
@@ -195,7 +197,7 @@ it("a session whose process is in a container, or is not known, is dead when it 
   aSession(runtime);
   const owners = [null, { ...runtime.processes.start(10), boot: `${runtime.processes.boot()} pid:[2]` }];
   const isGone = (id: string): boolean[] =>
-    owners.map((owner) => isDead({ ...storedSession(runtime, id), owner }, runtime.processes, runtime.now()));
+    owners.map((owner) => isDead(runtime, { ...storedSession(runtime, id), owner }));
   expect(isGone("s1")).toEqual([false, false]);
   runtime.wait(600_001);
   aSession(runtime, { id: "s2" });

@@ -18,7 +18,7 @@ import { recordContinuation, recordTakeovers } from "#src/machine/sharing/takeov
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
+import { anotherClaude, Claude, storedSession, claimOf } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-process.ts";
 import { type World, aRival, aWorld, minute, newsOf, project, rowIn, workspace } from "#harness/sync/sync-machine.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -152,8 +152,8 @@ it("a session of this machine that another one continues cannot be taken here", 
   one.world.weather = () => "unreachable";
   // Leases are never granted offline; work on what is here can continue.
   await ask("shim_check_recovery", { take: true });
-  const expected = { recovery: "offered", recoveryBy: fresh.session };
-  expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject(expected);
+  const expected = { is: "taken", by: fresh.session };
+  expect(claimOf(one.there.runtime, one.dead.session)).toMatchObject(expected);
 });
 
 it("a chat that joins is offered it once, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
@@ -192,7 +192,7 @@ it("words that wait in a session go on to the chat of another machine that takes
   expect(given.split("and rename the lexer")).toHaveLength(2);
   expect(chat.prompt("and then?").hookSpecificOutput?.additionalContext ?? "").not.toContain("rename the lexer");
   there.runtime.store.write((sql) =>
-    recordContinuation(sql, there.runtime.now(), dead.session, { chat: chat.session, machine: "laptop" }),
+    recordContinuation(sql, there.runtime, dead.session, { chat: chat.session, machine: "laptop" }),
   );
   expect(readMessages(there.runtime)).toMatchObject([
     { kind: "continued_elsewhere" },
@@ -347,20 +347,20 @@ it("the old session learns that it was continued elsewhere, and is not offered w
   for (let n = 0; n < 2; n++) recordTakeovers(runtime, workspace, sealer.device);
   const continued = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
   for (const { session } of [one.dead, fresh]) expect(newsOf(one.there, session)).toEqual([continued]);
-  const isRecovered = { recovery: "recovered", recoveryBy: continued.by };
-  expect(storedSession(runtime, one.dead.session)).toMatchObject(isRecovered);
+  const isRecovered = { is: "recovered", by: continued.by };
+  expect(claimOf(runtime, one.dead.session)).toMatchObject(isRecovered);
   await one.there.mirror(one.dead.session);
   const taken = { device: sealer.device, session: one.dead.session };
   given(await one.world.host.call("sync.give-back", taken, { machine: "laptop", isAdmin: false }));
   await one.there.pull();
   recordTakeovers(runtime, workspace, sealer.device);
-  expect(storedSession(runtime, one.dead.session)).toMatchObject({ recovery: null, recoveryBy: null });
+  expect(claimOf(runtime, one.dead.session)).toBeNull();
   await one.here.pull();
   expect(await found(one)).toEqual([one.dead.session]);
   expect(await takeOver(one.reach, rowIn(one.here, one.dead.session))).toMatchObject({ ok: true });
   await one.there.pull();
   recordTakeovers(runtime, workspace, sealer.device);
-  expect(storedSession(runtime, one.dead.session)).toMatchObject(isRecovered);
+  expect(claimOf(runtime, one.dead.session)).toMatchObject(isRecovered);
   fresh.kill();
   expect(anotherClaude(runtime, one.dead, { session: "ffff6666" }).start()).not.toContain("fix the parser");
   // It returns by `claude --resume`.
@@ -423,7 +423,7 @@ it("in a terminal the client is started by its resume command, and the session i
   ]);
   const [{ command, args, env }] = home.started as [(typeof home.started)[0]];
   expect([command, args[0], env]).toEqual(["codex", "resume", { SHIM_SUCCESSOR: args[1] }]);
-  expect(home.runtime.store.read((sql) => sessions.get(sql, id), null)).toMatchObject({ recoveryBy: args[1] });
+  expect(claimOf(home.runtime, id)).toMatchObject({ by: args[1] });
 });
 
 function message(role: string, content: object) {

@@ -8,7 +8,7 @@ import { quotedTitle } from "#src/shared/format.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as notices from "#src/store/notices.ts";
-import { aChatAtWork, anotherClaude, Claude, journalKinds, storedSession } from "#harness/machine/claude.ts";
+import { aChatAtWork, anotherClaude, Claude, journalKinds, storedSession, claimOf } from "#harness/machine/claude.ts";
 import { aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -33,8 +33,8 @@ function nextChat(runtime: TempRuntime, like: Claude, session: string): { claude
   return { claude, text: hookSpecificOutput?.additionalContext ?? "", line: systemMessage ?? "" };
 }
 
-function incomplete({ store, processes, now }: TempRuntime): string[] {
-  const found = store.read((sql) => findIncomplete(sql, processes, now()), []);
+function incomplete(runtime: TempRuntime): string[] {
+  const found = runtime.store.read((sql) => findIncomplete(sql, runtime), []);
   return found.map(({ session, cause }) => `${session.id} ${cause}`);
 }
 
@@ -178,7 +178,7 @@ it("the prompt of the first survives a chain of deaths", () => {
   second.prompt("go on");
   second.write(parser, "two");
   second.stop();
-  expect(storedSession(runtime, first.session).recovery).toBe("recovered");
+  expect(claimOf(runtime, first.session)?.is).toBe("recovered");
   second.kill();
   const third = anotherClaude(runtime, second, { session: "third-session" });
   expect(third.start()).toMatch(/prompts, oldest first:\n- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n/);
@@ -217,12 +217,12 @@ it("a successor that changes a file of the dead session recovers it with its nex
   second.use("Read", { file_path: changed });
   second.write(read, "two");
   second.stop();
-  const by = { recoveryBy: second.session };
-  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "offered", ...by });
+  const by = { by: second.session };
+  expect(claimOf(runtime, first.session)).toMatchObject({ is: "offered", ...by });
   second.prompt("go on");
   second.write(changed, "three");
   second.stop();
-  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "recovered", ...by });
+  expect(claimOf(runtime, first.session)).toMatchObject({ is: "recovered", ...by });
   second.end();
   expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toBe("");
 });
@@ -240,7 +240,7 @@ it("a chat that `shim resume` started is offered no other session; one that live
   expect(text).toContain("ago: two");
   new Claude(runtime, { cwd: first.cwd, session: second.session, pid: 3_000 }).start("resume");
   expect(claude.prompt("continue").systemMessage).toBeUndefined();
-  expect(storedSession(runtime, second.session).recovery).toBeNull();
+  expect(claimOf(runtime, second.session)).toBeNull();
 });
 
 it("a chat that has the brief of a session is told, with its next prompt, that the session is open again", () => {
@@ -253,7 +253,7 @@ it("a chat that has the brief of a session is told, with its next prompt, that t
   const told = `Session ${first.session}, which this chat was given to continue, is open again in its own client`;
   expect(hookSpecificOutput?.additionalContext).toContain(told);
   expect(systemMessage ?? "").not.toContain("this chat continues");
-  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  expect(claimOf(runtime, first.session)).toBeNull();
   first.prompt("go on");
   expect(second.prompt("and now?").hookSpecificOutput?.additionalContext ?? "").not.toContain("is open again");
 });
@@ -266,7 +266,7 @@ it("a run without a user is given one line, and the offer waits for a chat with 
   const line = `^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Otherwise ignore this\\.$`;
   expect(second.start()).toMatch(new RegExp(line));
   second.turn("write a commit message");
-  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  expect(claimOf(runtime, first.session)).toBeNull();
   const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
   expect(third.start()).toContain("s ago: fix the parser");
 });
@@ -280,7 +280,7 @@ it("a chat that does a task of a worker is offered no dead session, under no set
     const second = anotherClaude(worker, first);
     expect(second.start()).toBe("");
     second.turn("do the task");
-    expect(storedSession(runtime, first.session).recovery).toBeNull();
+    expect(claimOf(runtime, first.session)).toBeNull();
   }
 });
 

@@ -242,7 +242,8 @@ it("words from a phone are a prompt when the chat has them, with their origin, i
 it("words that wait go on to the chat that continues, once, and come back where that is undone", () => {
   const runtime = tempRuntime();
   const dead = aLiveClaude(runtime, "clean up");
-  const take = (from: string, to: Claude): void => marks.take(runtime, { session: from, to: to.session, score: null });
+  const take = (from: string, to: Claude): unknown =>
+    marks.take(runtime, { session: from, to: to.session, score: null });
   write(runtime, dead.session, "never touch the billing folder");
   dead.kill();
   const [first, second, third] = ["b", "c", "d"].map((letter, index) =>

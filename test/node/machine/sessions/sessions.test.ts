@@ -20,12 +20,13 @@ import * as totals from "#src/store/metric-totals.ts";
 import { isPaused, pause, resume } from "#src/store/pause.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { pastChats } from "#harness/experiments/histories.ts";
-import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession, claimOf } from "#harness/machine/claude.ts";
 import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { addSession } from "#harness/store/store-test.ts";
 import { aLiveChat, checkpointsOf, SupervisorRig, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
 import type { LiveChat } from "#harness/supervisor/supervisor-rig.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
@@ -406,13 +407,13 @@ it("a new chat with the brief; one that never begins is a crash, and in the end 
   const begun = rig.opened[0]?.words.slice(5) ?? [];
   expect(begun.slice(0, 2)).toEqual(["claude", "--session-id"]);
   expect(begun[3]).toContain("make the parser accept empty input");
-  expect(storedSession(rig.runtime, id)).toMatchObject({ recovery: "offered", recoveryBy: begun[2] });
+  expect(claimOf(rig.runtime, id)).toMatchObject({ is: "taken", by: begun[2] });
   await rig.pass(64_000);
   expect(rig.opened).toHaveLength(2);
   await rig.pass(600_000);
   expect(rig.opened).toHaveLength(4);
   expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat started" });
-  expect(storedSession(rig.runtime, id).recovery).toBeNull();
+  expect(claimOf(rig.runtime, id)).toBeNull();
 });
 
 it("a chat is not started that the user closed, a worker runs, was recovered or dismissed, or whose folder is gone", async () => {
@@ -426,7 +427,9 @@ it("a chat is not started that the user closed, a worker runs, was recovered or 
     const rig = await aRig(reopening);
     rig.runtime.processes.kill(700);
     await rig.pass(2_000);
-    rig.runtime.store.write((sql) => sessions.setRecovery(sql, rig.runtime.now(), id, mark, "x"));
+    rig.runtime.store.write((sql) =>
+      recoveries.add(sql, { at: rig.runtime.now(), session: id, action: mark, by: "x" }),
+    );
     await rig.pass(60_000);
     marked.push(rig);
   }

@@ -5,7 +5,6 @@ import { readdirSync, rmSync, existsSync, readFileSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { dismiss } from "#src/machine/recovery/marks.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { forget, type ForgetTarget } from "#src/machine/view/keeping/forget.ts";
 import * as devices from "#src/machine/sharing/device.ts";
 import { setEpoch } from "#src/store/meta.ts";
@@ -24,6 +23,7 @@ import { createNaming } from "#src/machine/team/chat-directory.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { tempHome } from "#harness/store/store-test.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 /** Two machines, one of which has sent the files of a checkpoint. */
 async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { readonly first: string }> {
@@ -162,7 +162,9 @@ it("files go at the coordinator when their session is forgotten, ends, is dismis
     (session) => dismiss(runtime, session),
     (session) => {
       one.work("next", "continues it");
-      runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), session, "recovered", "next"));
+      runtime.store.write((sql) =>
+        recoveries.add(sql, { at: runtime.now(), session: session, action: "recovered", by: "next" }),
+      );
     },
     async (session) => {
       one.end(session);

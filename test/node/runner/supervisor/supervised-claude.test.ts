@@ -10,10 +10,11 @@ import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/machine-tables.ts";
 import { result, says } from "#harness/claude/fake-claude.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
-import { storedSession } from "#harness/machine/claude.ts";
+import { storedSession, claimOf } from "#harness/machine/claude.ts";
 import { aLiveChat, aRig, checkpointsOf, crash, die } from "#harness/supervisor/supervisor-rig.ts";
 import { live, prints, prompt, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
 import type { Order, RuleOptions, SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 const hourMs = 3_600_000;
 const toCodex = { client: "codex" };
@@ -104,13 +105,13 @@ it("where its transcript is not whole a new session begins with the prompt and t
   expect(input.startsWith(`${prompt}\n\n`)).toBe(true);
   expect(input).toContain(first);
   expect(input).toContain("make the parser accept empty input");
-  expect(storedSession(rig.runtime, first)).toMatchObject({ recovery: "offered", recoveryBy: second });
+  expect(claimOf(rig.runtime, first)).toMatchObject({ is: "taken", by: second });
   // It dies before it began: the next one goes on with the first, too.
   await crash(rig);
   const third = valueAfter(rig, "--session-id");
   expect([first, second]).not.toContain(third);
   expect(promptOf(rig, 2)).toContain(first);
-  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: third });
+  expect(claimOf(rig.runtime, first)).toMatchObject({ by: third });
 });
 
 it("what its user has ended is stopped", async () => {
@@ -140,7 +141,10 @@ it("a session that has ended, was continued elsewhere or dismissed is never begu
     const dead = live(rig);
     await die(rig);
     if (take === "dismissed") dismiss(rig.runtime, dead);
-    else rig.runtime.store.write((sql) => sessions.setRecovery(sql, rig.runtime.now(), dead, "recovered", "other"));
+    else
+      rig.runtime.store.write((sql) =>
+        recoveries.add(sql, { at: rig.runtime.now(), session: dead, action: "recovered", by: "other" }),
+      );
     await rig.pass(10_000);
     expect([rig.runs.length, rig.emitted("ended").at(-1)?.phase]).toEqual([1, "finished"]);
   }
@@ -171,7 +175,7 @@ it("at a usage limit another client continues at once with the brief, and Claude
   expect(program.input).toMatch(/^Fix the parser\.\n\n.*make the parser/s);
   codexWorks(rig);
   await die(rig, 1);
-  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
+  expect(claimOf(rig.runtime, first)).toMatchObject({ by: codexId });
   await passToRun(rig, 400_000, 3);
   expect(rig.runs[2]!.program.command).toBe("claude");
   expect(valueAfter(rig, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
@@ -203,9 +207,9 @@ it("a chat in a process of another environment gets the session by the brief in 
   const daemon = new RecordedClient(rig.runtime, "codex", 900);
   daemon.report("SessionStart", { session_id: "of-daemon", source: "startup" });
   daemon.report("UserPromptSubmit", { session_id: "of-daemon", prompt });
-  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+  expect(claimOf(rig.runtime, first)).toMatchObject({ by: "of-daemon" });
   new RecordedClient(rig.runtime, "codex", 901).report("UserPromptSubmit", { session_id: "pasted", prompt });
-  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+  expect(claimOf(rig.runtime, first)).toMatchObject({ by: "of-daemon" });
 });
 
 /** What has run, in order: a model named by the rule, or the program. */
@@ -262,7 +266,7 @@ it("another model goes on in a new session with the brief, and the usual one tak
   expect([valueAfter(rig, "--model"), args.includes("opus")]).toEqual(["haiku", false]);
   expect(promptOf(rig, 1)).toContain("make the parser");
   const second = live(rig);
-  expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: second });
+  expect(claimOf(rig.runtime, first)).toMatchObject({ by: second });
   await limitIt(rig, hourMs);
   await passToRun(rig, hourMs + 10_000, 3);
   expect(ran(rig)).toEqual(["claude", "haiku", "claude"]);
@@ -306,7 +310,7 @@ it("Enter and a pause stop what the rule has started, and nothing of it starts a
     else rig.runtime.store.write((sql) => pause(sql, now, null, null));
     const reason = expect.stringContaining(why) as string;
     expect(await passToEnd(rig, 3_000)).toMatchObject({ phase: "stopped", reason });
-    expect(storedSession(rig.runtime, first)).toMatchObject({ recoveryBy: codexId });
+    expect(claimOf(rig.runtime, first)).toMatchObject({ by: codexId });
     rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
     await rig.pass(3 * hourMs);
     expect(rig.runs).toHaveLength(2);
@@ -333,7 +337,7 @@ it("a supervisor that dies in a hand-over leaves one successor: the next continu
   await passToRun(afterLate, 0, 1);
   expect(ran(afterLate)).toEqual(["codex"]);
   expect(promptOf(afterLate, 0)).toContain("Codex has fixed the lexer.");
-  expect(storedSession(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
+  expect(claimOf(late.runtime, source)).toMatchObject({ by: codexId });
 });
 
 it("a successor that still lives is waited for", async () => {

@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { Json } from "#src/contract/values.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { RunOutcome } from "#src/runner/worker/executor.ts";
 import { died, FakeClaude, init, lines, result, says, session } from "#harness/claude/fake-claude.ts";
 import type { Part, TaskRun } from "#harness/claude/fake-claude.ts";
 import { recordedSession } from "#harness/clients/recorded-client.ts";
 import { T0 } from "#harness/machine/temp-runtime.ts";
+import { claimOf } from "#harness/machine/claude.ts";
 
 const ended = async (...events: object[]): Promise<TaskRun> =>
   new FakeClaude([{ text: lines(init(), ...events) }]).run();
@@ -261,5 +261,5 @@ it("Claude Code takes over again with the brief of what the other client did", a
   expect(run.output).toContain(`session ${other} is not resumed: it was Codex's`);
   expect(args).not.toContain("--resume");
   expect(input).toContain("The fault is in one.ts.");
-  expect(claude.runtime.store.read((sql) => sessions.get(sql, other), null)).toMatchObject({ recovery: null });
+  expect(claimOf(claude.runtime, other)).toBeNull();
 });
