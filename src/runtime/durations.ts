@@ -5,8 +5,6 @@ import * as totals from "../store/metric-totals.ts";
 import { sessionDurations } from "../store/session-tables.ts";
 import type { Store } from "../store/store.ts";
 
-const minIntervalMs = 10_000;
-
 /** Seconds above which an observation counts as slow for its session. */
 const slowAbove = {
   shim_save_duration_seconds: 0.1,
@@ -46,7 +44,6 @@ export class Durations {
   readonly #monotonicMs: () => number;
   #pending = new Map<string, Observation>();
   #sessions = new Map<string, SessionTotal>();
-  #storedAt = Number.NEGATIVE_INFINITY;
 
   /** @param monotonicMs with fractions; never jumps */
   constructor(monotonicMs: () => number) {
@@ -90,10 +87,6 @@ export class Durations {
     this.#sessions.set(key, total);
   }
 
-  get isDue(): boolean {
-    return this.#monotonicMs() - this.#storedAt >= minIntervalMs;
-  }
-
   /** Observations that could not be stored stay. @throws {StoreError} */
   store(store: Store): void {
     if (this.#pending.size === 0) return;
@@ -104,7 +97,6 @@ export class Durations {
     });
     this.#pending = new Map();
     this.#sessions = new Map();
-    this.#storedAt = this.#monotonicMs();
   }
 }
 

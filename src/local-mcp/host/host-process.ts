@@ -170,7 +170,7 @@ export class Host {
     // The caller may have gone.
     response.on("error", () => undefined);
     // Many hosts are never asked for an operation, so these are loaded by the first one.
-    const running = import("./operation-runner.ts").then(({ doOperation }) =>
+    const running = import("./do-operation.ts").then(({ doOperation }) =>
       doOperation({ runtime, machine: this.#machine }, name, body.toString(), response),
     );
     this.#running.add(running);

@@ -2,200 +2,47 @@ import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promi
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
-import { timerTrigger } from "../../learning/policy/risk.ts";
-import { capture } from "../../machine/sessions/checkpoints/capture.ts";
-import { prune, pruneTime } from "../../machine/view/keeping/retention.ts";
-import { reviewIfDue } from "../../machine/learning/review-schedule.ts";
-import { DeathWatch, recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
-import * as clients from "../../machine/sessions/clients.ts";
-import { isSessionPaused } from "../../machine/sessions/session-settings.ts";
-import { unsavedOf } from "../../machine/sessions/session-content.ts";
-import * as sessions from "../../machine/sessions/sessions.ts";
 import type { SyncReport } from "../../machine/sharing/sync-round.ts";
 import type { startSync } from "../../machine/sharing/synchronizer.ts";
-import { refresh } from "../../machine/sessions/signals/observe.ts";
 import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
 import { phoneFileMark } from "../../machine/sharing/phones/phone-file.ts";
-import { hasWritten, recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
-import { catchUp } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
-import { removeLeftovers, temporaryNames } from "../../platform/leftovers.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { dropMarked } from "../../snapshots/stored-snapshots.ts";
-import { firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
-import { backUp } from "../../store/copy-store.ts";
-import { isEmpty, retrySetAside } from "../../store/spool.ts";
-import * as textIndex from "../../store/text-index.ts";
+import { isEmpty } from "../../store/spool.ts";
 import { finishEvent, scheduleSettling, Settling, type DeferredWork } from "../events/after-answer.ts";
-import { drainInto } from "../events/answer-hook.ts";
-import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
+import type { LoadedTeam } from "../mcp/chat/chat.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
 import { FileSaver } from "./file-saver.ts";
 import type { PhoneLinks } from "./phone-links.ts";
-import type { ServedChat } from "./served-chat.ts";
-
-const refreshIntervalMs = 15_000;
-/** The same for a session without news, of which only the memory of its machine changes. */
-const idleRefreshIntervalMs = 600_000;
-const upkeepIntervalMs = 600_000;
-const backupCheckIntervalMs = 60_000;
-const processRowsMs = 7 * 86_400_000;
-/** Share of garbage from which rewriting a pack is worth it. */
-const minGarbageShare = 0.3;
-const longSilentMs = 3_600_000;
-
-/** Takes the readings that no hook reports, and a due checkpoint. */
-export function refreshIfDue(chat: Chat, sessionId: string): void {
-  const { runtime } = chat;
-  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  if (!session || session.endedAt !== null) return;
-  const last = session.readings.sessionAgeMs?.at ?? 0;
-  // A status line keeps the readings recent, and may be the one that saw the risk rise.
-  const age = session.riskMark.pending === null ? runtime.now() - last : Number.POSITIVE_INFINITY;
-  if (isWithin(age, refreshIntervalMs)) return;
-  if (!isWithin(age, idleRefreshIntervalMs) || hasNews(runtime, session, last)) observeSession(chat, session);
-}
-
-/** Whether something has happened in the session since `last`, or is not saved. */
-function hasNews({ store }: Runtime, session: sessions.Session, last: number): boolean {
-  const isUnsaved = store.read((sql) => unsavedOf(sql, session.id).events, 0) > 0;
-  return session.lastSeenAt > last || isUnsaved || hasWritten(session, last);
-}
-
-function observeSession(chat: Chat, session: sessions.Session): void {
-  const { runtime } = chat;
-  const sessionId = session.id;
-  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) {
-    runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
-    return;
-  }
-  const options = { prices: runtime.config.usage.prices, isOver: false };
-  runtime.store.write((sql) => recordSubagents(sql, session, runtime.now(), options));
-  const { facts, config } = refresh(runtime, session);
-  const trigger = timerTrigger(facts, config.checkpoint);
-  if (trigger) capture(runtime, { sessionId, trigger });
-}
-
-/** The work that a process does for its machine beside others, each part at its interval. */
-class Upkeep {
-  readonly #runtime: Runtime;
-  readonly #deaths = new DeathWatch();
-  #lastRunAt = 0;
-  #lastBackupCheckAt = 0;
-
-  constructor(runtime: Runtime) {
-    this.#runtime = runtime;
-  }
-
-  run(): void {
-    const { store, durations, now: clock, config, log, paths } = this.#runtime;
-    drainInto(this.#runtime);
-    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
-    if (durations.isDue) durations.store(store);
-    store.checkpointWal();
-    this.#deaths.check(this.#runtime);
-    const now = clock();
-    this.#backUpIfDue(now);
-    if (isWithin(now - this.#lastRunAt, upkeepIntervalMs)) return;
-    this.#lastRunAt = now;
-    for (const folder of [paths.home, paths.spool]) removeLeftovers(folder, temporaryNames);
-    retrySetAside(paths.spool, now);
-    // Pruning a session keeps the record of its death. A chat of this host records its own.
-    recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
-    store.write((sql) => {
-      prune(sql, pruneTime(sql, now), config.retention, 200);
-      clients.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
-    });
-    void attempt(log, "experiments", async () => {
-      // Statistics are a large part of the program.
-      const { advanceAll } = await import("../../machine/learning/machine-trials.ts");
-      advanceAll(this.#runtime);
-    });
-    reviewIfDue(this.#runtime);
-    void attempt(log, "snapshots", () => dropMarked(this.#runtime, { maxGarbage: minGarbageShare }));
-  }
-
-  #backUpIfDue(now: number): void {
-    const { store, paths, config, log } = this.#runtime;
-    if (isWithin(now - this.#lastBackupCheckAt, backupCheckIntervalMs)) return;
-    this.#lastBackupCheckAt = now;
-    if (!isBackupDue(paths.backups, now, store.read(firstCheckpointAt, null))) return;
-    void attempt(log, "backup", () => backUp(store, now, config.retention.backups));
-  }
-}
-
-/**
- * Chats take turns: the messages of one that sends thousands wait for each other, and those of
- * another chat for at most one of each.
- */
-class Turns {
-  readonly #afterInput: (work: () => void) => void;
-  /** In the order of their turns. */
-  readonly #waiting = new Map<object, (() => void)[]>();
-  #isTaken = false;
-
-  /** @param afterInput runs its argument once the input of all chats was read */
-  constructor(afterInput: (work: () => void) => void) {
-    this.#afterInput = afterInput;
-  }
-
-  /** Runs `work` behind that of the same chat, at once where none waits. It must not throw. */
-  take(chat: object, work: () => void): void {
-    if (this.#isTaken) {
-      const before = this.#waiting.get(chat);
-      if (before) before.push(work);
-      else this.#waiting.set(chat, [work]);
-      return;
-    }
-    this.#isTaken = true;
-    this.#afterInput(() => this.#next());
-    work();
-  }
-
-  /** Drops what waits for a turn of the chat. */
-  forget(chat: object): void {
-    this.#waiting.delete(chat);
-  }
-
-  #next(): void {
-    const [first] = this.#waiting;
-    this.#isTaken = first !== undefined;
-    if (!first) return;
-    const [chat, works] = first;
-    const work = works.shift();
-    this.#waiting.delete(chat);
-    if (works.length > 0) this.#waiting.set(chat, works);
-    this.#afterInput(() => this.#next());
-    work?.();
-  }
-}
+import { Turns } from "./turns.ts";
+import { upkeep, type TimedWork } from "./upkeep.ts";
 
 /** A chat that the process serves, as far as the machine's work concerns it. */
-type WorkingChat = Pick<
-  ServedChat,
-  "isConnected" | "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader"
->;
+interface WorkingChat {
+  readonly isConnected: boolean;
+  readonly isSettled: boolean;
+  /** Null until it is loaded. */
+  readonly team: LoadedTeam | null;
+  announceWork(isOver: boolean): void;
+  checkClient(): void;
+  work(): void;
+  reader(): OpenedLink | null | Promise<OpenedLink | null>;
+}
 
 /** The host ticks every ten seconds then, and a timer may be early. */
 const quietIntervalMs = 9_000;
+const notifyMs = 10_000;
 /** A chat's first checkpoint is sent soon, but not before what follows its answer. */
 const beginAfterMs = 250;
 
-/** Time after a commit in which a chat may edit on before conflicts are foreseen. */
-const foreseeAfterMs = 1_500;
 /** Bounds the share of the time in which conflicts are foreseen. */
 const restFactor = 9;
 /** The user is to learn of a conflict within five seconds. */
 const maxRestMs = 3_000;
-
-/** @returns when so much time has passed, or the signal came */
-export type Wait = (ms: number, signal: AbortSignal) => Promise<void>;
-
-const systemWait: Wait = (ms, signal) => pause(ms, undefined, { ref: false, signal }).catch(() => undefined);
 
 /** A process's work for its machine beside the chats: upkeep, notifications, sync. */
 export class MachineWork {
@@ -210,11 +57,13 @@ export class MachineWork {
   });
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
-  readonly #wait: Wait;
   readonly #chats = new Set<WorkingChat>();
   /** Programs that run for long beside the chats, such as a worker. */
   readonly #programs = new Set<object>();
-  readonly #upkeep: Upkeep;
+  /** In their order. */
+  readonly #works: readonly TimedWork[];
+  readonly #workedAt = new Map<TimedWork, number>();
+  readonly #running = new Set<TimedWork>();
   readonly #notifier: Notifier;
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
   /** Initially for what was stored before this process. */
@@ -224,47 +73,52 @@ export class MachineWork {
   #isBeginning = false;
   #conflicts: ConflictWatch | null = null;
   readonly #stopped = new AbortController();
-  /** The next or present look for conflicts; null: nothing was stored since the last one. */
+  /** Something was stored since the last look for conflicts. */
+  #isUnforeseen = false;
+  #foreseenUntil = Number.NEGATIVE_INFINITY;
   #foreseeing: Promise<void> | null = null;
-  #isForeseenLate = false;
-  #isCheckingHandovers = false;
   #phones: PhoneLinks | null = null;
 
-  constructor(runtime: Runtime, self: ProcessIdentity, wait = systemWait) {
+  constructor(runtime: Runtime, self: ProcessIdentity) {
     this.#runtime = runtime;
     this.#self = self;
-    this.#wait = wait;
-    this.#upkeep = new Upkeep(runtime);
     this.#notifier = new Notifier({
       runtime,
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
     });
+    this.#works = [
+      {
+        name: "conflicts",
+        everyMs: 0,
+        work: (now) => {
+          const isDue = this.#isUnforeseen && now >= this.#foreseenUntil;
+          return isDue ? (this.#foreseeing = this.#foresee(now)) : undefined;
+        },
+      },
+      { name: "notifications", everyMs: notifyMs, work: () => this.#notifier.check() },
+      ...upkeep(runtime),
+      { name: "sync", everyMs: 0, work: this.#ifJoined(() => this.#startSync()) },
+      { name: "hand-overs", everyMs: 0, work: this.#ifJoined(() => this.#checkHandovers()) },
+      { name: "phones", everyMs: 0, work: this.#ifJoined(() => this.refreshPhones()) },
+    ];
   }
 
   noteCommit(): void {
     this.#phones?.changed("sessions");
     this.#hasCommitted = true;
-    this.#isForeseenLate = this.#foreseeing !== null;
-    this.#foreseeing ??= this.#foresee(foreseeAfterMs);
+    this.#isUnforeseen = true;
   }
 
-  /** One at a time; what is stored meanwhile leads to another, after a rest. */
-  async #foresee(afterMs: number): Promise<void> {
-    const { log, now } = this.#runtime;
-    const { signal } = this.#stopped;
-    await this.#wait(afterMs, signal);
-    if (signal.aborted) return;
-    this.#isForeseenLate = false;
-    const at = now();
-    await attempt(log, "conflicts were not foreseen", async () => {
-      // Not at the start: it comes with the part of the chats.
-      const { ConflictWatch } = await import("../../machine/team/conflict-watch.ts");
-      this.#conflicts ??= new ConflictWatch(this.#runtime, () => this.#reader());
-      await this.#conflicts.check(signal);
-      void this.#notifier.checkNow();
-    });
-    const restMs = Math.min(maxRestMs, Math.max(foreseeAfterMs, restFactor * (now() - at)));
-    this.#foreseeing = this.#isForeseenLate ? this.#foresee(restMs) : null;
+  /** Conflicts of the edits that were stored, with a rest behind each look. */
+  async #foresee(at: number): Promise<void> {
+    this.#isUnforeseen = false;
+    // Not at the start: it comes with the part of the chats.
+    const { ConflictWatch } = await import("../../machine/team/conflict-watch.ts");
+    this.#conflicts ??= new ConflictWatch(this.#runtime, () => this.#reader());
+    await this.#conflicts.check(this.#stopped.signal);
+    void this.#notifier.checkNow();
+    const now = this.#runtime.now();
+    this.#foreseenUntil = now + Math.min(maxRestMs, restFactor * (now - at));
   }
 
   add(chat: WorkingChat): void {
@@ -305,10 +159,11 @@ export class MachineWork {
   tick(): void {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
-    // Chats that send their events by hooks alone wait for it.
+    // Those that could not be saved after their event.
     void this.files.save(this.#runtime);
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
-    if (settled.length === 0 && this.#programs.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
+    const isUsed = settled.length > 0 || this.#programs.size > 0 || this.#isUnforeseen;
+    if (!isUsed && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
     const at = now();
     for (const watch of this.#watches()) void watch.checkMembers();
@@ -317,16 +172,27 @@ export class MachineWork {
     this.#ranAt = at;
     void attempt(this.#runtime.log, "tick", () => {
       for (const chat of settled) chat.work();
-      void this.#notifier.check();
-      this.#upkeep.run();
-      // Most machines never join a workspace.
-      if (!mayBeJoined(paths.home, this.#runtime.env)) return;
-      void this.#startSync();
-      void this.#checkHandovers();
-      this.refreshPhones();
+      for (const one of this.#works) this.#workIfDue(one, at);
     });
     // After the run, whose own commits are no news.
     this.#hasCommitted = false;
+  }
+
+  /** Throws what fails at once: the works behind it wait for the next tick. */
+  #workIfDue(one: TimedWork, now: number): void {
+    const { name, everyMs, work } = one;
+    if (this.#running.has(one) || isWithin(now - (this.#workedAt.get(one) ?? Number.NEGATIVE_INFINITY), everyMs))
+      return;
+    this.#workedAt.set(one, now);
+    const going = work(now);
+    if (!going) return;
+    this.#running.add(one);
+    void attempt(this.#runtime.log, name, () => going).finally(() => this.#running.delete(one));
+  }
+
+  /** Most machines never join a workspace. */
+  #ifJoined(work: () => Promise<unknown> | void): TimedWork["work"] {
+    return () => (mayBeJoined(this.#runtime.paths.home, this.#runtime.env) ? work() : undefined);
   }
 
   /** Whether no chat waits for a check. */
@@ -344,15 +210,10 @@ export class MachineWork {
     return [...new Set([...this.#chats].flatMap(({ team }) => team?.watches() ?? []))];
   }
 
-  /** One at a time: a coordinator may not answer for long. */
+  /** A coordinator may not answer for long. */
   async #checkHandovers(): Promise<void> {
-    if (this.#isCheckingHandovers) return;
-    this.#isCheckingHandovers = true;
-    await attempt(this.#runtime.log, "hand-overs were not checked", async () => {
-      const { checkGiven } = await import("../../machine/team/handover/watch.ts");
-      if (await checkGiven(this.#runtime)) for (const { team } of this.#chats) await team?.onHandedOver();
-    });
-    this.#isCheckingHandovers = false;
+    const { checkGiven } = await import("../../machine/team/handover/watch.ts");
+    if (await checkGiven(this.#runtime)) for (const { team } of this.#chats) await team?.onHandedOver();
   }
 
   /** Most machines have no phone. */
@@ -423,7 +284,7 @@ export class MachineWork {
     this.#stopped.abort();
     await this.files.stop();
     this.#phones?.close();
-    await this.#foreseeing;
+    await Promise.allSettled([this.#foreseeing]);
     await (await this.#sync)?.stop();
   }
 }

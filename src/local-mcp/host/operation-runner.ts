@@ -1,8 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import type { ServerResponse } from "node:http";
 import { homedir } from "node:os";
-import * as z from "zod";
 import { limitRules, defaults, type Config } from "../../contract/config.ts";
 import type { installationOperations } from "../../contract/machine/installation.ts";
 import type { PageCall } from "../../contract/live-page.ts";
@@ -13,7 +11,6 @@ import {
   type MachineInput,
   type MachineOperationName,
   type MachineOutput,
-  isMachineOperation,
 } from "../../contract/machine/operations.ts";
 import type { Json } from "../../contract/values.ts";
 import { editConfig } from "../../installer/file-edits.ts";
@@ -31,7 +28,6 @@ import type {
   HostClient,
 } from "../../machine/context/operation-context.ts";
 import type { Handlers, HandlerContext } from "../../machine/recovery/handler-context.ts";
-import { toSentError, type AnswerLine } from "../../machine/context/operation-wire.ts";
 import { OtherMachines } from "../../machine/recovery/other-machines.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "../../machine/view/overview-handlers.ts";
 import { phoneHandlers } from "../../machine/view/phone-handlers.ts";
@@ -49,11 +45,9 @@ import { limitProblems } from "../../machine/sessions/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { programPath } from "../../platform/program-path.ts";
 import type { Launch } from "../../platform/shim-command.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { formatIssues } from "../../shared/check-input.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
-import { codeOf, stackOf } from "../../shared/error.ts";
-import { parseJson } from "../../shared/json-fields.ts";
+import { codeOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
@@ -62,7 +56,6 @@ import { checkHandlers } from "../doctor/machine-checks.ts";
 import { drainInto as readSpool } from "../events/answer-hook.ts";
 import { runningHost } from "../host-client/host-client.ts";
 import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
-import type { MachineWork } from "./machine-work.ts";
 
 const versionTimeoutMs = 5_000;
 
@@ -288,45 +281,4 @@ function untilInterrupted<T>(
     resolve(err({ code: "interrupted", message }));
   });
   return Promise.race([ask(stop.signal), stopped]).finally(forget);
-}
-
-const Asked = z.object({
-  input: z.unknown(),
-  env: z.record(z.string(), z.string()),
-  by: z.union([z.enum(["command line", "live page"]), z.templateLiteral(["phone ", z.string().max(100)])]),
-});
-
-interface Doing {
-  readonly runtime: Runtime;
-  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork" | "refreshPhones">;
-}
-
-/** Does an operation as its caller would, and answers with its lines. */
-export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
-  if (!isMachineOperation(name)) return void response.writeHead(404).end();
-  const { input, env, by } = Asked.parse(parseJson(body));
-  const runtime = { ...doing.runtime, env };
-  const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
-  const context: OperationContext = {
-    paths: runtime.paths,
-    site: systemSite(runtime.launch, env),
-    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
-    runtime: async () => runtime,
-    onPhonesChanged: () => doing.machine.refreshPhones(),
-    syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
-    by,
-    progress: (text) => send({ progress: text }),
-    onSecretsRemoved: (count) => send({ secretsRemoved: count }),
-  };
-  const host = new OperationRunner(context);
-  try {
-    const call = (): Promise<Result<unknown>> => host.call(name, input as MachineInput<typeof name>);
-    send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
-  } catch (error) {
-    runtime.log("error", `${name} failed`, { error: stackOf(error) });
-    send({ error: toSentError(error) });
-  } finally {
-    await host.close();
-    response.end();
-  }
 }

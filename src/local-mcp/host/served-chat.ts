@@ -19,7 +19,8 @@ import { controlMethods, type FrontHello } from "../front/hello.ts";
 import { Chat, type ClientInfo, lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/chat.ts";
 import { clientInfoIn, createServer } from "../mcp/server.ts";
 import { ConnectionTransport, withControl } from "./connection-transport.ts";
-import { type MachineWork, refreshIfDue } from "./machine-work.ts";
+import type { MachineWork } from "./machine-work.ts";
+import { refreshIfDue } from "./refresh.ts";
 
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;

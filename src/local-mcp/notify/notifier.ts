@@ -5,7 +5,6 @@ import { withoutSecrets } from "../../platform/program-path.ts";
 import { changePhone, readPhones } from "../../machine/sharing/phones/phone-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
-import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
 import { comingDeaths, dueNotifications, duePushes, type UserNotification } from "./due-notifications.ts";
@@ -23,14 +22,11 @@ export interface NotifierOptions {
   readonly deadTasks?: () => Promise<readonly UserNotification[]>;
 }
 
-const pollEveryMs = 10_000;
-
 /** Off unless the settings name a channel. */
 export class Notifier {
   readonly #options: NotifierOptions;
   /** Channels whose failure is already logged. */
   readonly #failing = new Set<string>();
-  #checkedAt = Number.NEGATIVE_INFINITY;
   #checking: Promise<void> | null = null;
   /** Set if there was no store at first: no event is older than the channel. */
   #hasBegunEmpty = false;
@@ -77,11 +73,8 @@ export class Notifier {
     ];
   }
 
-  /** May be called often; never rejects. */
+  /** Never rejects. */
   async check(): Promise<void> {
-    const now = this.#options.runtime.now();
-    if (this.#checking !== null || isWithin(now - this.#checkedAt, pollEveryMs)) return;
-    this.#checkedAt = now;
     this.#checking = this.#notify(() => this.#deadTasks());
     await this.#checking;
     this.#checking = null;

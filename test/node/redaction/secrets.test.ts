@@ -9,7 +9,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
-import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
+import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
 import { idOf } from "#src/machine/sessions/entries.ts";
 import { aChat, rowCount } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";

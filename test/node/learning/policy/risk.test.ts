@@ -7,7 +7,7 @@ import { configSchema, defaults as settings } from "#src/contract/config.ts";
 import type { ReadingName, Readings, RiskLevel, RiskMark, Source } from "#src/contract/readings.ts";
 import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/learning/policy/readings.ts";
 import { assess, markReading } from "#src/learning/policy/risk.ts";
-import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
+import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
 import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { fromTranscript } from "#src/machine/sessions/signals/context-readings.ts";

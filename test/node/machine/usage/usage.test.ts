@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
-import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
+import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
 import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/machine/sessions/usage/ledger.ts";

@@ -1,0 +1,52 @@
+import type { ServerResponse } from "node:http";
+import * as z from "zod";
+import { isMachineOperation, machineOperations, type MachineInput } from "../../contract/machine/operations.ts";
+import type { OperationContext } from "../../machine/context/operation-context.ts";
+import { toSentError, type AnswerLine } from "../../machine/context/operation-wire.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { stackOf } from "../../shared/error.ts";
+import { parseJson } from "../../shared/json-fields.ts";
+import type { Result } from "../../shared/result.ts";
+import type { MachineWork } from "./machine-work.ts";
+import { OperationRunner, systemSite } from "./operation-runner.ts";
+
+const Asked = z.object({
+  input: z.unknown(),
+  env: z.record(z.string(), z.string()),
+  by: z.union([z.enum(["command line", "live page"]), z.templateLiteral(["phone ", z.string().max(100)])]),
+});
+
+interface Doing {
+  readonly runtime: Runtime;
+  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork" | "refreshPhones">;
+}
+
+/** Does an operation as its caller would, and answers with its lines. */
+export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
+  if (!isMachineOperation(name)) return void response.writeHead(404).end();
+  const { input, env, by } = Asked.parse(parseJson(body));
+  const runtime = { ...doing.runtime, env };
+  const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
+  const context: OperationContext = {
+    paths: runtime.paths,
+    site: systemSite(runtime.launch, env),
+    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
+    runtime: async () => runtime,
+    onPhonesChanged: () => doing.machine.refreshPhones(),
+    syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
+    by,
+    progress: (text) => send({ progress: text }),
+    onSecretsRemoved: (count) => send({ secretsRemoved: count }),
+  };
+  const host = new OperationRunner(context);
+  try {
+    const call = (): Promise<Result<unknown>> => host.call(name, input as MachineInput<typeof name>);
+    send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
+  } catch (error) {
+    runtime.log("error", `${name} failed`, { error: stackOf(error) });
+    send({ error: toSentError(error) });
+  } finally {
+    await host.close();
+    response.end();
+  }
+}
