@@ -252,7 +252,7 @@ async function make(
     const commit = receivedCommit(received.bundle);
     return { ...side, commit, state: commit };
   }
-  const { root, reader } = await stageTree(opened, tree, input, "git");
+  const { root, reader } = await stageTree(opened, tree, input, true);
   // A commit on HEAD: the base is that of the two HEADs, as `git merge` would choose it.
   const args = ["commit-tree", root, "-p", tree.head, "-m", "A work tree"];
   return { ...side, commit: await text(withAuthor(reader, input.now), args), state: `${root} ${tree.head}` };
@@ -304,8 +304,7 @@ async function merge(
   const { top, config } = a.tree;
   const alternates = [...new Set([...a.objects, ...b.objects])];
   // The attributes of a work tree say how its files are merged; settings of the user's do not.
-  // Received files are bytes, those of here in the form in which git merges them.
-  const settings = a.isReceived || b.isReceived ? [...config, "merge.renormalize=true"] : config;
+  const settings = [...config, "merge.renormalize=true"];
   const git = repositoryGit(env, { gitDir: scratch, workTree: top, alternates, config: settings }, signal);
   const args = ["merge-tree", "--write-tree", "-z", "--no-messages", a.commit, b.commit];
   const answer = await run(git, args, "", [0, 1]);

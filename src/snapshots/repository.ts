@@ -362,8 +362,6 @@ export interface DoneSnapshot {
   readonly commit: string;
   readonly repository: string;
   readonly leftOut: readonly ExcludedFile[];
-  readonly files: number;
-  readonly bytes: number;
   /** Unchanged files whose content is still only in the project's objects. */
   readonly borrowed: number;
 }

@@ -38,13 +38,10 @@ export const submoduleReason = "a submodule";
 
 export interface Selection {
   readonly taken: readonly FileChange[];
-  readonly bytes: number;
   readonly deleted: readonly FileChange[];
   /** Paths of which the snapshot keeps HEAD's state, or nothing. */
   readonly kept: readonly FileChange[];
   readonly leftOut: readonly LeftOut[];
-  /** Number of those that the snapshot holds, without submodules. */
-  readonly files: number;
 }
 
 /** Time in a turn of the event loop, in ms: other chats wait for it. */
@@ -87,15 +84,10 @@ export async function select(
     else if (typeof found === "string") exclude(change, found);
     else candidates.push({ change, bytes: found });
   }
-  const { taken, bytes } = limitTotal(candidates, limits, exclude);
+  const taken = limitTotal(candidates, limits, exclude);
   const changed = new Set(changes.map(({ path }) => path));
   const unchanged = tracked.filter(({ path }) => !changed.has(path));
-  const files = unchanged.filter(isFile).length + taken.length + kept.filter(({ before }) => isFile(before)).length;
-  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions(unchanged, filters)], files };
-}
-
-function isFile(entry: { readonly mode: string } | null): boolean {
-  return entry !== null && entry.mode !== submoduleMode;
+  return { taken, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions(unchanged, filters)] };
 }
 
 /** Excludes SHIM's own folder inside the project, and files that SHIM has not finished. */
@@ -175,7 +167,7 @@ function limitTotal(
   candidates: readonly Candidate[],
   { maxTotalBytes }: SnapshotLimits,
   exclude: (change: FileChange, reason: string) => void,
-): { taken: FileChange[]; bytes: number } {
+): FileChange[] {
   const taken: FileChange[] = [];
   let bytes = 0;
   const sorted = [...candidates].sort(
@@ -189,7 +181,7 @@ function limitTotal(
     bytes += size;
     taken.push(change);
   }
-  return { taken, bytes };
+  return taken;
 }
 
 /** Names submodules, and unchanged tracked files under one of the filters. */

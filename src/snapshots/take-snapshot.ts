@@ -5,7 +5,6 @@ import {
   isContentSetting,
   projectTree,
   readAttributes,
-  submoduleMode,
   updateIndex,
   type Attributes,
   type FileChange,
@@ -142,13 +141,14 @@ interface StagedTree {
 /**
  * Writes the files that a snapshot would hold as a tree into the scratch, nothing elsewhere.
  *
- * @param form that of the work tree, or the one in which git stores and merges them
+ * @param isMerged without what cannot be merged: files that git keeps through a filter, and those
+ * of repositories in the project
  */
 export async function stageTree(
   opened: OpenRepository,
   tree: WorkTree,
   input: TreeInput,
-  form: "bytes" | "git",
+  isMerged: boolean,
   index = join(tree.gitDir, "index"),
 ): Promise<StagedTree> {
   copyProjectFiles(tree, opened.scratch, index);
@@ -156,14 +156,15 @@ export async function stageTree(
   const writer = readingGit(opened, [], tree.top, tree.config);
   const tracked = await readTracked(opened, tree.head, { reader, writer });
   const sparse = await unhide(writer, tree.top, tracked);
-  const { selection, unchanged, attributes, ...seen } = await selectChanges(opened, tree, input, reader, tracked, form);
+  const { selection, unchanged, attributes, ...seen } = await selectChanges(
+    opened,
+    tree,
+    input,
+    reader,
+    tracked,
+    isMerged,
+  );
   const { ignored, nested } = seen;
-  const staged = { selection, ignored, nested, sparse, reader, writer };
-  if (form === "git") {
-    await packAutoText(opened, reader, tracked, selection, attributes.autoText);
-    await stage(writer, selection, tree.format);
-    return { ...staged, root: await text(writer, ["write-tree", "--missing-ok"]) };
-  }
   useBytes(opened.scratch);
   const { converted } = attributes;
   await stage(writer, { ...selection, taken: selection.taken.filter(({ path }) => !converted.has(path)) }, tree.format);
@@ -171,7 +172,7 @@ export async function stageTree(
   const leftOut = await stageBytes(opened, tree, { reader, writer }, files, input.limits);
   const root = await text(writer, ["write-tree", "--missing-ok"]);
   const all = { ...selection, leftOut: [...selection.leftOut, ...leftOut] };
-  return { ...staged, root, selection: all };
+  return { ignored, nested, sparse, reader, writer, root, selection: all };
 }
 
 /** The project's files as they are, in the scratch folder. */
@@ -186,8 +187,6 @@ export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "rea
   readonly excluded: Exclusions;
   readonly modes: FileModes;
   readonly times: ChangeTimes;
-  readonly files: number;
-  readonly bytes: number;
   readonly leftOut: readonly ExcludedFile[];
 }
 
@@ -208,7 +207,7 @@ export async function readPresent(
   const isFromBase = found.isPlain && base !== null;
   const tree = isFromBase ? { ...found, head: base.commit } : found;
   const index = isFromBase ? join(opened.repository, baseIndex) : undefined;
-  const { selection, reader, writer, ...staged } = await stageTree(opened, tree, input, "bytes", index);
+  const { selection, reader, writer, ...staged } = await stageTree(opened, tree, input, false, index);
   const added = await addKnown(writer, tree.top, await known(reader, staged.root), input.limits);
   const whole = added.size === 0 ? staged.root : await text(writer, ["write-tree", "--missing-ok"]);
   const { root, ids, absent } = await withoutAbsent(reader, writer, whole, base);
@@ -228,7 +227,6 @@ export async function readPresent(
     held.map(({ path }) => path),
     changedSince(opened, input.now),
   );
-  const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
   return ok({
     root,
     ids,
@@ -236,7 +234,6 @@ export async function readPresent(
     reader,
     writer,
     ...about,
-    ...sizes,
     ...listing,
     leftOut: [...new Map(leftOut)].map(([path, reason]) => ({ path: displayPath(path), reason })),
   });
@@ -310,7 +307,7 @@ export async function adopt(
   present: PresentFiles,
   { checkpointId, alsoFor = [], limits, now }: SnapshotInput,
 ): Promise<DoneSnapshot> {
-  const { base, root, head, settings, unsaved, excluded, modes, times, writer, files, bytes } = present;
+  const { base, root, head, settings, unsaved, excluded, modes, times, writer } = present;
   const facts: Omit<About, "times"> = { head, branch: tree.branch, settings, unsaved, excluded, modes };
   const about = JSON.stringify(facts);
   // The same work is the same commit.
@@ -330,8 +327,6 @@ export async function adopt(
     commit,
     repository: opened.repository,
     leftOut: firstLeftOut(present.leftOut, maxNamed),
-    files,
-    bytes,
     borrowed,
   };
 }
@@ -346,13 +341,11 @@ async function selectChanges(
   input: TreeInput,
   reader: Git,
   tracked: readonly IndexEntry[],
-  form: "bytes" | "git",
+  isMerged: boolean,
 ): Promise<SelectedChanges> {
   const seen = await changesSince(reader, tracked);
   const own = { ...seen, nested: [], inside: new Set<RawPath>() };
-  // Work trees are merged without the repositories in them.
-  const found =
-    form === "git" ? own : { ...seen, ...(await withNested(tree.top, seen, opened.host.env, opened.signal)) };
+  const found = isMerged ? own : { ...seen, ...(await withNested(tree.top, seen, opened.host.env, opened.signal)) };
   // A folder without git is all new the first time, and is counted before.
   const { changes: read, large } =
     tree.isPlain === true ? { ...found, large: [] } : withoutLargeFolders(tree.top, found, input.limits);
@@ -361,29 +354,15 @@ async function selectChanges(
   const given = await readAttributes(reader, paths);
   // The index that is kept has them, so that only changed ones are read again.
   const kept = tree.isPlain ? [] : [...found.inside].map((path): [RawPath, boolean] => [path, true]);
-  const attributes = { ...given, converted: new Map([...given.converted, ...kept]) };
+  const filters = isMerged ? given.filter : new Map<RawPath, string>();
+  const converted = [...given.converted].filter(([path]) => !filters.has(path));
+  const attributes = { ...given, converted: new Map([...converted, ...kept]) };
   const isOwn = ownFiles(tree.top, input.snapshots);
-  const filters = form === "git" ? attributes.filter : new Map<RawPath, string>();
   const selected = await select(tree.top, changes, filters, input.limits, isOwn);
   const selection = { ...selected, leftOut: [...large, ...selected.leftOut] };
   const changed = new Set(changes.changes.map(({ path }) => path));
   const unchanged = found.tracked.filter(({ path }) => !changed.has(path));
   return { selection, unchanged, attributes, ignored: found.ignored, nested: found.nested };
-}
-
-/** Automatic line endings depend on the index, whose objects the writing step does not see. */
-async function packAutoText(
-  opened: OpenRepository,
-  reader: Git,
-  tracked: readonly IndexEntry[],
-  { taken }: Selection,
-  autoText: ReadonlySet<RawPath>,
-): Promise<void> {
-  const paths = new Set(taken.map(({ path }) => path).filter((path) => autoText.has(path)));
-  const ids = tracked.filter(({ path, mode }) => paths.has(path) && mode !== submoduleMode).map(({ id }) => id);
-  const existing = await describe(reader, ids);
-  const blobs = existing.filter(({ type }) => type === "blob").map(({ id }) => id);
-  await pack(reader, join(opened.scratch, "objects"), blobs);
 }
 
 /**

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { existsSync, statSync, realpathSync, lstatSync, readdirSync, type Stats } from "node:fs";
 import { homedir } from "node:os";
-import { join, dirname } from "node:path";
+import { join } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import { withLock } from "../platform/process-lock.ts";
 import { ownProgram } from "../platform/version.ts";
 import { parseObject } from "../shared/json-fields.ts";
-import { gitFolders, readHead } from "./git-head.ts";
+import { gitFolders, projectRoot, readHead } from "./git-head.ts";
 import { displayPath, withTimeLimit, type RawPath, keptVariables } from "./git.ts";
 import {
   readBase,
@@ -101,7 +101,7 @@ export async function rememberProject(
   { snapshots, env }: Pick<SnapshotInput, "snapshots" | "env">,
 ): Promise<void> {
   const base = readBase(opened);
-  if (settings === undefined || base?.commit !== snapshot.commit || snapshot.files > mostEntries) return;
+  if (settings === undefined || base?.commit !== snapshot.commit) return;
   // Written before git read the files.
   const { ctimeMs: readAtMs } = statSync(join(opened.scratch, "HEAD"));
   const project = { top, ignored: ignored.map(displayPath), rules: rulesIn(config, env) };
@@ -125,26 +125,17 @@ interface Settings {
 export function settingsSeen({ project, env, limits }: SnapshotInput): Settings | null {
   try {
     const start = realpathSync(project);
-    const tree = findWorkTree(start);
+    const top = projectRoot(start) ?? start;
+    const { git, common } = gitFolders(top);
+    if (existsSync(join(top, ".git")) && common === null) return null;
     const variables = [...keptVariables, "HOME", "XDG_CONFIG_HOME"].map((name) => env[name] ?? null);
-    const files = [...userFiles(env), ...(tree ? repositoryFiles(tree.git, tree.common) : [])];
-    const head = tree && readHead(tree.top);
+    const commonDir = common === null ? start : realpathSync(common);
+    const files = [...userFiles(env), ...(git === null ? [] : repositoryFiles(git, commonDir))];
+    const head = git && readHead(top);
     const facts = [ownProgram, project, limits, variables, head, files.map(stampOf)];
-    return { commonDir: tree?.common ?? start, digest: createHash("sha1").update(JSON.stringify(facts)).digest("hex") };
+    return { commonDir, digest: createHash("sha1").update(JSON.stringify(facts)).digest("hex") };
   } catch {
     return null;
-  }
-}
-
-/** Work tree that holds the folder, with its folders of git; null: none. */
-function findWorkTree(start: string): { readonly top: string; readonly git: string; readonly common: string } | null {
-  for (let top = start; ; top = dirname(top)) {
-    if (existsSync(join(top, ".git"))) {
-      const { git, common } = gitFolders(top);
-      if (git === null || common === null) throw new Error(`${top} has git in a form that is not read here`);
-      return { top, git, common: realpathSync(common) };
-    }
-    if (dirname(top) === top) return null;
   }
 }
 

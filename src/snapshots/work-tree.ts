@@ -265,7 +265,6 @@ function readStatus(record: string): { readonly path: RawPath; readonly entry: G
 
 export interface Attributes {
   readonly filter: ReadonlyMap<RawPath, string>;
-  readonly autoText: ReadonlySet<RawPath>;
   /**
    * Paths whose content git may store in another form than the work tree has. True: in one that may
    * have the same size.
@@ -278,21 +277,18 @@ type AttributeValues = Record<(typeof attributeNames)[number], string>;
 
 export async function readAttributes(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
   const filter = new Map<RawPath, string>();
-  const autoText = new Set<RawPath>();
   const converted = new Map<RawPath, boolean>();
   const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));
-  const automatic = new Set(isConverting ? ["auto", "unspecified"] : ["auto"]);
   const fields = await rawList(git, ["check-attr", "--stdin", "-z", ...attributeNames], joinRaw(paths));
   for (let at = 0; at + 2 < fields.length; at += 3 * attributeNames.length) {
     const path = fields[at] ?? "";
     const values = Object.fromEntries(attributeNames.map((name, index) => [name, fields[at + 3 * index + 2] ?? ""]));
     const { filter: driver, text, ident, "working-tree-encoding": encoding, ...ends } = values as AttributeValues;
-    if (automatic.has(text)) autoText.add(path);
     if (isGiven(driver)) filter.set(path, driver);
     if (isGiven(driver) || isGiven(encoding)) converted.set(path, true);
     else if (ident === "set" || isText({ text, ...ends }, isConverting)) converted.set(path, false);
   }
-  return { filter, autoText, converted };
+  return { filter, converted };
 }
 
 function isGiven(value: string): boolean {

@@ -398,7 +398,7 @@ export class UndoModel {
     if (isChosen && expected.isTouched && !isNamed) this.#broken("names wrongly", `not named: ${what}`);
     const from = this.#truth.startOf(chat, since);
     const isUntouched = !this.#truth.restored.has(path) && this.#truth.entriesOf(path).every(({ at }) => at < from);
-    if (isNamed && !isAll && isUntouched) this.#broken("names wrongly", `named: ${what}`);
+    if (isNamed && !isAll && isUntouched && !this.#truth.isVague) this.#broken("names wrongly", `named: ${what}`);
   }
 
   #broken(fault: Fault, what: string): void {
@@ -421,7 +421,8 @@ export class UndoModel {
     for (const path of differing(one, other)) {
       const entries = this.#truth.entriesOf(path);
       const what = `${when} ${path}: ${text(stateIn(one, path))} is ${text(stateIn(other, path))}`;
-      if (!entries.some(({ isLimit }) => isLimit)) this.#broken("is not taken back", what);
+      const isLimit = entries.some((each) => each.isLimit) || this.#truth.mayComeBack(path);
+      if (!isLimit) this.#broken("is not taken back", what);
     }
   }
 

@@ -168,6 +168,12 @@ export class UndoTruth {
     return [one.from, started, ...(isMixed ? [this.#stateAt(path, from)] : [])];
   }
 
+  /** Whether the time of its folder is another's, or that of an undo: it may come back by one undo alone. */
+  mayComeBack(path: string): boolean {
+    const entries = this.entriesOf(path);
+    return entries.some((one) => this.#isGoneBeside(path, one, entries.at(-1) ?? one));
+  }
+
   /** A path that is gone has the time of its folder, or of the nearest one above that is there. */
   #isGoneBeside(path: string, one: Entry, last: Entry): boolean {
     if (one.by === "person") return false;

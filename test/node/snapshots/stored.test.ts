@@ -64,7 +64,7 @@ it("a drop that failed says so, its repeat finishes it, and the last one removes
   expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });
   for (let n = 0; n < 2; n++) expect(await drop(repository, ["keep"])).toEqual({ ok: true, value: { left: 0 } });
   expect(fs.readdirSync(from.snapshots)).toEqual([]);
-  expect((await taken(from)).files).toBe(2);
+  expect(paths(await taken(from)).length).toBe(2);
 });
 
 type Rig = ReturnType<typeof aRig>;
@@ -248,7 +248,7 @@ it("any change of a file, a setting, a branch or what is ignored needs git", asy
     expect(await again()).toEqual(next);
   }
   expect(seen).toEqual(Object.keys(changes));
-  expect(first.files).toBe(4);
+  expect(paths(first).length).toBe(4);
 });
 
 it("other limits, another environment and another project of the same repository need git", async () => {
@@ -292,7 +292,7 @@ it("a folder outside git, of so many files at most, until a repository is made a
   const plain = { ...from, project };
   const tooMany = taken(plain, { limits: { ...LIMITS, maxPlainFiles: 3 } });
   await expect(tooMany).rejects.toThrow("not in a git repository and holds more than 3 files");
-  expect((await taken(plain, { limits: { ...LIMITS, maxPlainFiles: 4 } })).files).toBe(2);
+  expect(paths(await taken(plain, { limits: { ...LIMITS, maxPlainFiles: 4 } })).length).toBe(2);
   const first = await taken(plain);
   expect(await takeUnchanged(inputOf(plain), "small")).toEqual(first);
   write(project, { "node_modules/n/index.js": "n\n" });
