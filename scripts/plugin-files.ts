@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { hookToolGroups, hookToolSince, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookEvents } from "../src/contract/hooks.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../src/contract/slash-commands.ts";
-import { hookTimeout } from "../src/installer/entries.ts";
+import { clientMs } from "../src/contract/hook-limits.ts";
 import { withShimCommand } from "../src/platform/shim-command.ts";
 
 /** Claude Code's name of the plugin's server: `plugin:<plugin>:<server>`. */
@@ -20,7 +20,7 @@ const command = (event: (typeof hookEvents)[number]): object => ({
   type: "command",
   command: "node",
   args: ["-e", start, "${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", event],
-  timeout: hookTimeout(event),
+  timeout: clientMs(event) / 1_000,
 });
 
 /** One file for each client version that knows more: an older client drops a file in which it does not know an event or a type of hook. */

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { hookClients } from "./clients.ts";
-import { maxHoldSeconds } from "./hook-tool.ts";
+import { holdMs } from "./hook-limits.ts";
 import { type EffectCommand, effectKindNames } from "./effects.ts";
 
 /** Before these shell commands a checkpoint with files is taken: `checkpoint.beforeCommands`. */
@@ -199,7 +199,7 @@ const settings = {
     /** Off: no request is held, and the terminal alone answers. */
     isEnabled: toggle(false),
     /** How long a client whose dialog waits for the hook is held; 0: not at all. */
-    holdDialogSeconds: within(0, 0, maxHoldSeconds),
+    holdDialogSeconds: within(0, 0, holdMs / 1_000),
   },
   /** Rules by folder for chats that stop at a usage limit; nothing happens without one. */
   atLimit: setting<readonly LimitRule[]>([], limitRules),

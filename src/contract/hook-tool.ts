@@ -1,3 +1,4 @@
+import { clientMs, toolMs } from "./hook-limits.ts";
 import type { HookEvent } from "./hooks.ts";
 
 /**
@@ -104,15 +105,6 @@ export function isHookToolEvent(event: string): event is HookToolEvent {
   return Object.hasOwn(hookToolFields, event);
 }
 
-/** Seconds the client waits for an answer; its own default is ten minutes. */
-const hookToolTimeout = 5;
-
-/** Seconds; a held hook ends half a minute before its client gives it up. */
-export const maxHoldSeconds = 570;
-
-/** Seconds for the hook of a permission request, longer than the host holds it. */
-export const requestTimeout = maxHoldSeconds + 30;
-
 /**
  * Tools whose input is taken whole: SHIM cannot list the arguments of other servers' tools, and an
  * answer may replace the input of a subagent's call.
@@ -132,7 +124,8 @@ export function hookToolGroups(event: HookToolEvent, server: string, isBlocking 
     type: "mcp_tool",
     server,
     tool: hookTool,
-    timeout: event === "PermissionRequest" ? requestTimeout : hookToolTimeout,
+    // Its own default is ten minutes.
+    timeout: (event === "PermissionRequest" ? clientMs(event) : toolMs) / 1_000,
     ...(blocks && { onFailure: "block" }),
     input: {
       event,

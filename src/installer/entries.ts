@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { adapterOf } from "../clients/adapters.ts";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hooks.ts";
-import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent, requestTimeout } from "../contract/hook-tool.ts";
+import { clientMs } from "../contract/hook-limits.ts";
+import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";
 import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord, parseJson } from "../shared/json-fields.ts";
@@ -11,12 +12,6 @@ import { type Settings, listIn, objectAt, objectIn, valueAt } from "./settings.t
 /** SHIM's entries in a client's settings, and their recognition after the clone moved. Pure. */
 
 export const serverName = "shim";
-
-/** Seconds, as Claude Code counts. SessionStart reads the store and writes the brief. */
-export function hookTimeout(event: HookEvent): number {
-  if (event === "PermissionRequest") return requestTimeout;
-  return event === "SessionStart" ? 15 : 10;
-}
 
 export function serverCommand(launch: Launch): { command: string; args: string[] } {
   return { command: launch.node, args: [launch.script, "mcp"] };
@@ -272,7 +267,7 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
     }
     for (const hook of hooks) if (!isKnown || isHookToolHandler(hook.handler)) removeHook(root, event, hook);
     const command = platform === "win32" ? hookCommand(launch, event) : scriptCommand(launch, event, "claude-code");
-    const handler = { type: "command", ...command, timeout: hookTimeout(event) };
+    const handler = { type: "command", ...command, timeout: clientMs(event) / 1_000 };
     if (isKnown) setHook(root, event, handler);
   }
 }

@@ -1,4 +1,4 @@
-import { requestTimeout } from "../../contract/hook-tool.ts";
+import { clientMs } from "../../contract/hook-limits.ts";
 /** How an installer starts the hook program. */
 export interface HookLaunch {
   readonly node: string;
@@ -72,15 +72,9 @@ export const settings = (program: string, file: string, unit = 1): ClientFiles =
   hooks: {
     file,
     form: "groups",
-    handler: (command, event) => ({ type: "command", name: "shim", command, timeout: seconds(event) / unit }),
+    handler: (command, event) => ({ type: "command", name: "shim", command, timeout: clientMs(event) / 1_000 / unit }),
   },
   servers: { file, ...plainServers },
 });
-
-/** A start reads the store and writes the brief. */
-export function seconds(event: string): number {
-  if (event === "PermissionRequest") return requestTimeout;
-  return event === "SessionStart" ? 15 : 10;
-}
 
 export const millisecond = 0.001;

@@ -1,3 +1,4 @@
+import { heldMs, pluginMs } from "../../contract/hook-limits.ts";
 import { execFile } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { type HostRequest, requestHost } from "../../platform/local-http.ts";
@@ -76,9 +77,6 @@ export function valueOf(headers: Headers, name: string): string | undefined {
   return header.startsWith("%") ? decodeURIComponent(text) : undefined;
 }
 
-/** A held hook waits so long, as `shim-hook` does: longer than the host holds it. */
-export const maxHeldMs = 590_000;
-
 interface PostedEvent {
   readonly client: string;
   /** The client's name of it. */
@@ -106,17 +104,11 @@ export function eventRequest(
  */
 export type SendEvent = (event: string, payload: JsonObject, gone?: AbortSignal) => Promise<JsonObject>;
 
-export interface HookLimits {
-  /** The client waits for a hook: one that hangs is ended. */
-  readonly eventMs: number;
-  readonly startMs: number;
-}
-
-const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000 };
+type HookLimits = Readonly<Record<keyof typeof pluginMs, number>>;
 
 /** Not every runtime shows that a host holds an event: one that may be held is waited for. */
 function limitOf(event: string, usualMs: number): number {
-  return event === "PermissionRequest" ? maxHeldMs : usualMs;
+  return event === "PermissionRequest" ? heldMs : usualMs;
 }
 
 /** A caller that waits to the end. */
@@ -134,7 +126,7 @@ export class HookProgram {
   readonly #client: string;
   readonly #limits: HookLimits;
 
-  constructor(command: readonly string[], client: string, limits = defaultLimits) {
+  constructor(command: readonly string[], client: string, limits: HookLimits = pluginMs) {
     this.#command = command;
     this.#client = client;
     this.#limits = limits;
@@ -148,12 +140,12 @@ export class HookProgram {
   ): Promise<JsonObject> {
     const input = JSON.stringify(payload);
     const late = new AbortController();
-    let cancel = setIdleTimer(() => late.abort(), limitOf(event, this.#limits.eventMs));
+    let cancel = setIdleTimer(() => late.abort(), limitOf(event, this.#limits.event));
     let isHeld = false;
     const onHeld = (): void => {
       isHeld = true;
       cancel();
-      cancel = setIdleTimer(() => late.abort(), maxHeldMs);
+      cancel = setIdleTimer(() => late.abort(), heldMs);
     };
     const signal = AbortSignal.any([late.signal, gone]);
     const answer = await this.#post(event, input, signal, onHeld).catch(() => null);
@@ -183,7 +175,7 @@ export class HookProgram {
     report: (message: string) => void,
   ): Promise<JsonObject> {
     const [command = "node", ...args] = this.#command;
-    const usualMs = event === "SessionStart" ? this.#limits.startMs : this.#limits.eventMs;
+    const usualMs = event === "SessionStart" ? this.#limits.start : this.#limits.event;
     const options = { timeout: limitOf(event, usualMs), signal, env: { ...process.env, ...env } };
     return new Promise((resolve) => {
       const child = execFile(command, [...args, event, "--client", this.#client], options, (error, answer) => {

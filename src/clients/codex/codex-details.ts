@@ -1,3 +1,4 @@
+import { clientMs } from "../../contract/hook-limits.ts";
 import {
   asObject,
   listAt,
@@ -8,7 +9,7 @@ import {
   numberAt,
 } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
-import { plainServers, seconds } from "../adapter/client-form.ts";
+import { plainServers } from "../adapter/client-form.ts";
 import { beginEvents, endEvent, runOutput, toolEvent, type RunEvent } from "../adapter/run-output.ts";
 import { countOf, type ReadContents, type RowContents } from "../conversation/conversation.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
@@ -113,7 +114,7 @@ export const codexDetails: ClientDetails = {
       handler: (command, event) => ({
         type: "command",
         command,
-        timeout: event === "SessionEnd" ? 3 : seconds(event),
+        timeout: event === "SessionEnd" ? 3 : clientMs(event) / 1_000,
       }),
     },
     servers: { ...plainServers, file: ".codex/config.toml", key: "mcp_servers" },

@@ -1,10 +1,11 @@
+import { clientMs } from "../../contract/hook-limits.ts";
 import { isUtf8 } from "node:buffer";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { wordAt } from "../../redaction/bounded-text.ts";
 import { listAt, objectAt, textAt, numberAt, type JsonObject, asObject } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
-import { type HookLaunch, jsonExtensions, seconds } from "../adapter/client-form.ts";
+import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { refusal, uuid, type SessionFiles, type StoreHabits } from "../adapter/session-files.ts";
 import { failedText, shellCompletion } from "../adapter/tools.ts";
@@ -212,7 +213,10 @@ export const copilotDetails: ClientDetails = {
 function copilotHooks({ commandOf }: HookLaunch): string {
   const hooks = copilot.events.map((event) => {
     const command = commandOf(event);
-    return [event, [{ type: "command", bash: command, powershell: command, timeoutSec: seconds(event) }]] as const;
+    return [
+      event,
+      [{ type: "command", bash: command, powershell: command, timeoutSec: clientMs(event) / 1_000 }],
+    ] as const;
   });
   return `${JSON.stringify({ version: 1, hooks: Object.fromEntries(hooks) }, null, 2)}\n`;
 }

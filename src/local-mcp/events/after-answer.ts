@@ -1,3 +1,4 @@
+import { savingMs } from "../../contract/hook-limits.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -64,9 +65,6 @@ export interface SettlingOptions {
   readonly pause: (ms: number) => Promise<unknown>;
 }
 
-/** Below the client's time limit for a hook. */
-const maxWaitMs = 4_000;
-
 /** Readings may be this much older than the event: a quick series of tool calls has them once. */
 const settleMs = 250;
 
@@ -88,7 +86,7 @@ export class Settling {
   /** @returns resolves when the answer may be given */
   async add(work: DeferredWork): Promise<void> {
     const { finish, schedule, pause } = this.#options;
-    if (isAwaited(work)) return void (await Promise.race([finish(work), pause(maxWaitMs)]));
+    if (isAwaited(work)) return void (await Promise.race([finish(work), pause(savingMs.checkpoint)]));
     const { sessionId, trigger } = work;
     const before = this.#left.get(sessionId);
     this.#left.set(sessionId, before ? join(before, work) : work);

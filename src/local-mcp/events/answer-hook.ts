@@ -1,3 +1,4 @@
+import { drainMs } from "../../contract/hook-limits.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
@@ -155,12 +156,9 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): Taken {
   }
 }
 
-/** The client waits for its hook, so each hook handles only a part of a long queue. */
-const hookDrainMs = 300;
-
 /** @returns whether nothing waits any more */
 function hasDrained(runtime: Runtime): boolean {
-  drainInto(runtime, hookDrainMs);
+  drainInto(runtime, drainMs);
   return isEmpty(runtime.paths.spool);
 }
 

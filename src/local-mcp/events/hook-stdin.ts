@@ -1,3 +1,4 @@
+import { inputMs } from "../../contract/hook-limits.ts";
 import { setTimer } from "../../platform/timers.ts";
 import { read, write } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
@@ -11,7 +12,7 @@ interface Limits {
 }
 
 /** From the start of the process. Half a second is left to store what has come. */
-export const ownLimits: Limits = { firstMs: 1_500, totalMs: 1_500 };
+export const ownLimits: Limits = { firstMs: inputMs, totalMs: inputMs };
 /**
  * Another client that sends nothing does not wait for an answer that is empty. What it has
  * begun to send is read to its end: some clients fail where a hook ends before it has read.

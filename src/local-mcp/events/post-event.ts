@@ -1,5 +1,6 @@
 import { text } from "node:stream/consumers";
-import { eventRequest, maxHeldMs, processHeader } from "../../clients/adapter/hook-program.ts";
+import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
+import { heldMs, hostMs, lateHostMs } from "../../contract/hook-limits.ts";
 import { shimCommand, withShimCommand, type CommandSource } from "../../platform/shim-command.ts";
 import { setIdleTimer, setTimer } from "../../platform/timers.ts";
 import { type HostHome, reachHost } from "../host-client/reach-host.ts";
@@ -13,17 +14,8 @@ export interface SentEvent {
   readonly process: string;
 }
 
-/** The part of the time that a host has for its answer once it was started. */
-const reservedMs = 200;
-
 /** Answer to a permission request without a decision. */
 export const undecided = "{}";
-
-/** The times of `shim-hook`. */
-function maxAnswerMs(event: string): number {
-  if (/^session_?start$/i.test(event)) return 6_000;
-  return event === "PreToolUse" || event === "PreCompact" ? 5_000 : 2_000;
-}
 
 /**
  * Sends the event to the host, and starts one where none runs.
@@ -38,7 +30,7 @@ export async function postEvent(
   { client, event, input, process }: SentEvent,
   ended: AbortSignal,
 ): Promise<string> {
-  const maxMs = maxAnswerMs(event);
+  const maxMs = hostMs(event);
   const late = new AbortController();
   const signal = AbortSignal.any([ended, late.signal]);
   let cancel = setIdleTimer(() => late.abort(), maxMs);
@@ -46,12 +38,12 @@ export async function postEvent(
   const onHeld = (): void => {
     isHeld = true;
     cancel();
-    cancel = setTimer(() => late.abort(), maxHeldMs);
+    cancel = setTimer(() => late.abort(), heldMs);
   };
   const sender = { [processHeader]: process };
   try {
     const request = eventRequest(host.home, host.env, { client, event, input, sender, signal });
-    const answer = await reachHost(host, { ...request, onHeld }, maxMs - reservedMs);
+    const answer = await reachHost(host, { ...request, onHeld }, maxMs - lateHostMs);
     if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);
     return await text(answer);
   } catch (error) {

@@ -1,3 +1,4 @@
+import { hostMs, lateHostMs } from "../../contract/hook-limits.ts";
 import type { Readable, Writable } from "node:stream";
 import { blockingArgument, hookTool } from "../../contract/hook-tool.ts";
 import type { Log } from "../../platform/log-file.ts";
@@ -36,8 +37,6 @@ interface WaitingRequestsOptions {
 
 /** A request that this many hosts died with may be the cause. */
 const maxDeaths = 2;
-/** The program that keeps an event takes the rest of two seconds. */
-const maxHookWaitMs = 1_800;
 
 /** The client's requests without an answer, and what becomes of them where no host answers. */
 class WaitingRequests {
@@ -110,10 +109,13 @@ class WaitingRequests {
   /** The client does not wait for long where no host can be reached. */
   #keepLater(key: string): void {
     const { schedule, hasHost } = this.#options;
-    schedule(() => {
-      const request = this.#requests.get(key);
-      if (request && !hasHost()) this.#keep(key, request);
-    }, maxHookWaitMs);
+    schedule(
+      () => {
+        const request = this.#requests.get(key);
+        if (request && !hasHost()) this.#keep(key, request);
+      },
+      hostMs("") - lateHostMs,
+    );
   }
 
   /** Where the hook blocks, a call is refused that no host has checked. */

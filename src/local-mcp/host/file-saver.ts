@@ -1,3 +1,4 @@
+import { savingMs } from "../../contract/hook-limits.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -5,8 +6,6 @@ import { takeAwaited, takePending } from "../../snapshots/stored-snapshots.ts";
 
 /** Time to save after the client was killed. */
 const maxLastSaveMs = 5_000;
-/** Below the wait of the hook channel: a running tool may have changed the files. */
-const maxTurnMs = 3_500;
 
 /** Reads the files of the checkpoints that wait for them, one after the other. */
 export class FileSaver {
@@ -23,7 +22,7 @@ export class FileSaver {
 
   /** Resolves once saved for a tool or a compaction, else at once. */
   saveFor(runtime: Runtime, trigger: Trigger | null): Promise<void> {
-    if (trigger === "turn") return this.#saveNow(runtime, maxTurnMs);
+    if (trigger === "turn") return this.#saveNow(runtime, savingMs.turn);
     if (trigger === "before_tool" || trigger === "compact") return this.#saveNow(runtime);
     if (trigger !== null) void this.save(runtime);
     return Promise.resolve();

@@ -3,7 +3,8 @@ import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { deedOf } from "../../clients/adapter/tools.ts";
 import type { Config } from "../../contract/config.ts";
 import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
-import { describingArguments, maxHoldSeconds } from "../../contract/hook-tool.ts";
+import * as limits from "../../contract/hook-limits.ts";
+import { describingArguments } from "../../contract/hook-tool.ts";
 import type { Decision, Outcome } from "../../contract/machine/requests.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import type {
@@ -34,8 +35,8 @@ export interface AskedPermission {
 function holdMs(config: Pick<Config, "answers">, client: string): number {
   const { isEnabled, holdDialogSeconds } = config.answers;
   if (!isEnabled) return 0;
-  const { permissionDialog, permissionWaitSeconds = maxHoldSeconds } = adapterOf(client) ?? {};
-  if (permissionDialog === "beside-hook") return maxHoldSeconds * 1_000;
+  const { permissionDialog, permissionWaitSeconds = limits.holdMs / 1_000 } = adapterOf(client) ?? {};
+  if (permissionDialog === "beside-hook") return limits.holdMs;
   return permissionDialog === "after-hook" ? Math.min(holdDialogSeconds, permissionWaitSeconds) * 1_000 : 0;
 }
 
@@ -73,7 +74,7 @@ export function toRequest(
     text,
     reason: reasonFor(asked, heldMs, tool) ?? lack,
     askedAt,
-    endsAt: askedAt + (heldMs || maxHoldSeconds * 1_000),
+    endsAt: askedAt + (heldMs || limits.holdMs),
   };
 }
 

@@ -211,10 +211,10 @@ it("a refusal reaches OpenCode as the call's error, a failing hook does not", as
 });
 
 /** Of a hook process that answers: no speed of the machine decides. */
-const limits = { eventMs: 60_000, startMs: 60_000 };
+const limits = { event: 60_000, start: 60_000 };
 
 /** A home of OpenCode's process, and a program of hooks that writes down what it gets. */
-function aHome(eventMs = limits.eventMs, command?: readonly string[]) {
+function aHome(eventMs = limits.event, command?: readonly string[]) {
   const home = join(temporaryFolder(), "a home");
   mkdirSync(home);
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -222,7 +222,7 @@ function aHome(eventMs = limits.eventMs, command?: readonly string[]) {
   const [notes, script] = [join(home, "started"), join(home, "hook.sh")];
   writeFileSync(notes, "");
   writeFileSync(script, `echo "$* \${SHIM_HOOK_WAITED-}" >> '${notes}'; cat > /dev/null; echo '{"by":"program"}'\n`);
-  const program = new HookProgram(command ?? ["/bin/sh", script], "opencode", { ...limits, eventMs });
+  const program = new HookProgram(command ?? ["/bin/sh", script], "opencode", { ...limits, event: eventMs });
   const reports: string[] = [];
   const send = (event: string, payload = {}): Promise<unknown> =>
     program.send(event, payload, (text) => void reports.push(text));
@@ -259,7 +259,7 @@ const failing: Readonly<Record<string, readonly [RealServer["answer"] | null, wa
 it.each(Object.entries(failing))(
   "an event for a host %s has a hook process, which knows whether the host was waited for",
   async (_kind, [answer, waited]) => {
-    const { home, send, started, reports } = aHome(waited ? 50 : limits.eventMs);
+    const { home, send, started, reports } = aHome(waited ? 50 : limits.event);
     if (answer) await aHost(home, answer);
     expect(await send("SessionStart")).toEqual({ by: "program" });
     expect([started(), reports]).toEqual([[`SessionStart --client opencode ${waited}`], []]);

@@ -1,10 +1,11 @@
+import { clientMs } from "#src/contract/hook-limits.ts";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
-import { hookTimeout, isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
+import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import { json } from "#src/installer/settings.ts";
 import { aClientHome, anInstalledHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
@@ -67,7 +68,7 @@ it("on Windows a client that knows hooks of a server gets them for tool events, 
     expect(hooks[event]).toEqual([
       {
         hooks: [
-          { type: "command", command: launch.node, args: [launch.hookScript, event], timeout: hookTimeout(event) },
+          { type: "command", command: launch.node, args: [launch.hookScript, event], timeout: clientMs(event) / 1_000 },
         ],
       },
     ]);
