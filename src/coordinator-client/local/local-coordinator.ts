@@ -45,16 +45,23 @@ const pollEveryMs = 1_000;
 /** The engine without a server: each operation does what is due. */
 export class LocalCoordinator {
   readonly #options: LocalCoordinatorOptions;
+  readonly #listeners = new Set<CommitListener>();
   #checkedAt = Number.NEGATIVE_INFINITY;
+  /** Caller of the newest call: each is done before the next one begins. */
+  #caller: unknown = null;
 
   constructor(options: LocalCoordinatorOptions) {
     this.#options = options;
   }
 
-  /** @throws {StoreError} when the file cannot be read or written */
-  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Result<OutputOf<Name>> {
+  /**
+   * @param by the caller, as {@link onCommit} reports it
+   * @throws {StoreError} when the file cannot be read or written
+   */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>, by: unknown = null): Result<OutputOf<Name>> {
     const checked = checkInput(name, input);
     if (!checked.ok) return checked;
+    this.#caller = by;
     // The engine's answer has the type of this name; TypeScript cannot follow that.
     return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>>;
   }
@@ -63,6 +70,7 @@ export class LocalCoordinator {
   settle(): void {
     const { store } = this.#options;
     if (!store.read((sql) => this.#isBehind(this.#tx(sql)), false)) return;
+    this.#caller = null;
     this.#commit(() => undefined);
   }
 
@@ -184,27 +192,22 @@ export class LocalCoordinator {
     };
   }
 
-  /** Calls `listener` after each change of the file by this process. @returns ends that */
+  /** Calls `listener` after each change of the file. @returns ends that */
   onCommit(listener: CommitListener): () => void {
-    const { path } = this.#options.store;
-    const listeners = listenersOf.get(path) ?? new Set();
-    listenersOf.set(path, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) listenersOf.delete(path);
-    };
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Does what is due, then `body`. */
   #commit<T>(body: (tx: Tx) => T): T {
     const { store } = this.#options;
-    let kind: CommitKind = "asked";
+    let isDue = false;
     const { value, changed } = store.commit((sql) => {
       let needsDispatch = false;
       const begin = (): Tx => this.#tx(sql, () => void (needsDispatch = true));
       let tx = begin();
-      kind = this.#isBehind(tx) ? "due" : "asked";
-      if (kind === "due") {
+      isDue = this.#isBehind(tx);
+      if (isDue) {
         this.#catchUp(tx);
         // The facts of the workspace may have changed.
         tx = begin();
@@ -214,7 +217,7 @@ export class LocalCoordinator {
       if (needsDispatch) dispatch.assignAll(tx);
       return done;
     });
-    if (changed.size > 0) for (const listener of listenersOf.get(store.path) ?? []) listener(kind);
+    if (changed.size > 0) for (const listener of this.#listeners) listener(isDue ? null : this.#caller);
     return value;
   }
 }
@@ -234,32 +237,18 @@ function isDue(tx: Tx): boolean {
   return next !== null && next <= tx.now;
 }
 
-/** Changes that a call has asked for, or that were due then. */
-type CommitKind = "asked" | "due";
-type CommitListener = (kind: CommitKind) => void;
+/** @param by who has asked for the changes; null: they were due, or it was not said */
+type CommitListener = (by: unknown) => void;
 
 /** One caller, to which what it has asked for is not reported. */
 export function callsOf(coordinator: LocalCoordinator, close: () => void): LocalCalls {
-  let isOwn = false;
+  const own = {};
   return {
-    call(name, input) {
-      isOwn = true;
-      try {
-        return coordinator.call(name, input);
-      } finally {
-        isOwn = false;
-      }
-    },
-    onCommit: (listener) =>
-      coordinator.onCommit((kind) => {
-        if (!isOwn || kind === "due") listener();
-      }),
+    call: (name, input) => coordinator.call(name, input, own),
+    onCommit: (listener) => coordinator.onCommit((by) => void (by === own || listener())),
     close,
   };
 }
-
-/** By the path of the file, which a process may have opened more than once. */
-const listenersOf = new Map<string, Set<CommitListener>>();
 
 /** Pause in ms after a report of commits: frequent writes must not keep all readers busy. */
 const minGapMs = 20;

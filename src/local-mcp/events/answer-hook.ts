@@ -44,8 +44,9 @@ export function take(runtime: Runtime, { client, event, events, unread, clientPi
   const answered = events.map((one) => answerEvent(runtime, one));
   const isShowing = kindsOf(client, event, events, runtime.env).some((kind) => problemEvents.has(kind));
   const line = isShowing ? takeUnreadLine(runtime, clientPid) : null;
+  const answer = strictest(answered.map((one) => one.answer));
   return {
-    answer: withLine(strictest(answered.map((one) => one.answer)), line),
+    answer: line === null ? answer : withLine(answer, line),
     works: answered.flatMap(({ works }) => works),
     asked: answered.flatMap(({ asked }) => asked),
   };
@@ -95,8 +96,7 @@ function kindsOf(
 
 const anyPayload = { session_id: "any", sessionId: "any", prompt: "any" };
 
-function withLine(answer: HookAnswer, line: string | null): HookAnswer {
-  if (line === null) return answer;
+function withLine(answer: HookAnswer, line: string): HookAnswer {
   const { systemMessage: before } = answer;
   return { ...answer, systemMessage: before === undefined ? line : `${before}\n${line}` };
 }

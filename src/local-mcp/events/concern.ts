@@ -14,7 +14,7 @@ import type { IdentifiedEvent } from "./known-session.ts";
 
 /** Text of the transcript that is read with an event. */
 export interface EventTranscript {
-  /** The part before the event; null: nothing is read with it. */
+  /** The part before the event; null: there is none, or it is not read with the event. */
   readonly part: TranscriptPart | null;
   /** End of the turn before; null also within a turn. */
   readonly turnEnd: TranscriptTurnEnd | null;

@@ -11,7 +11,6 @@ import {
   setPausedFolder,
   transcriptMark,
 } from "../../machine/sessions/session-settings.ts";
-import type { Session } from "../../machine/sessions/sessions.ts";
 import { partChange } from "../../machine/sessions/signals/observe.ts";
 import { recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
 import {
@@ -47,10 +46,10 @@ export function readTranscript(identified: IdentifiedEvent): EventTranscript {
   // An event from before a pause: its transcript may hold more.
   const isSkipped = isLate ? isPausedAt(sql, readAt, known) : isTooLong && !isBetween;
   if (isSkipped) return { ...nothingRead, isBehind: true };
-  const part = readAppended(path, from, limits);
-  if (!isBetween) return { ...nothingRead, part };
-  const tail = part.turnEnd === null && isTurnOpen(sql, id) ? readTurnEnd(path, limits) : null;
-  return { part, turnEnd: part.turnEnd ?? tail, isBehind: false };
+  const read = readAppended(path, from, limits);
+  const tail = (): EventTranscript["turnEnd"] => (isTurnOpen(sql, id) ? readTurnEnd(path, limits) : null);
+  const turnEnd = isBetween ? (read.turnEnd ?? tail()) : null;
+  return { part: read.offset === from ? null : read, turnEnd, isBehind: false };
 }
 
 function limitsOf({ sql, incoming: { input, clientName }, known }: IdentifiedEvent, path: string): ReadLimits {
@@ -73,39 +72,34 @@ export const transcript: Concern = {
   name: "transcript",
   isForLate: true,
   inTransaction(event, draft) {
-    const { sql, incoming, session, turnEnd } = event;
+    const { sql, incoming, session, part, turnEnd } = event;
     if (incoming.input.prompt !== undefined) adoptBriefed(sql, incoming.input.prompt, session.id);
-    draft.missed = recordPart(event) + recordMissed(event);
+    if (part) draft.missed += recordPart(event, part);
+    if (betweenTurns.has(incoming.event)) draft.missed += recordMissed(event);
     if (turnEnd) recordTurnEnd(sql, session.id, event.machine.now(), turnEnd);
   },
 };
 
-function recordPart({ sql, machine, incoming, session, part, ...rest }: Recording): number {
-  if (!isGrown(part, session)) return 0;
-  const { event, input } = incoming;
+function recordPart(recording: Recording, part: TranscriptPart): number {
+  const { sql, machine, incoming, session } = recording;
   return recordTranscript(sql, session, part, machine.now(), {
-    current: input.tool_use_id ?? null,
-    prompt: ownRow({ sql, machine, incoming, session, part, ...rest }),
-    isOver: event === "SessionEnd",
+    current: incoming.input.tool_use_id ?? null,
+    prompt: ownRow(recording),
+    isOver: incoming.event === "SessionEnd",
     prices: machine.config.usage.prices,
   });
 }
 
 /** Reads sub-agents' transcripts where no timer does. @returns number of calls without an event */
 function recordMissed({ sql, machine, incoming, known: { client, row } }: Recording): number {
-  const { event, isLate = false } = incoming;
-  if (!betweenTurns.has(event) || isLate || !client || !row || machine.fronts.serves(client)) return 0;
+  if (incoming.isLate || !client || !row || machine.fronts.serves(client)) return 0;
   return recordSubagents(sql, row, machine.now(), { prices: machine.config.usage.prices, isOver: false });
 }
 
 /** The row of the prompt that the event reports, if the client has written it by now. */
-export function ownRow({ machine, incoming: { event, input }, session, part }: Recording): TranscriptText | undefined {
-  const isPrompt = event === "UserPromptSubmit" && isGrown(part, session);
+export function ownRow({ machine, incoming: { event, input }, part }: Recording): TranscriptText | undefined {
+  const isPrompt = event === "UserPromptSubmit" && part !== null;
   return isPrompt ? rowOfPrompt(part, input.prompt ?? "", machine.now()) : undefined;
-}
-
-function isGrown(part: TranscriptPart | null, { transcriptOffset }: Session): part is TranscriptPart {
-  return part !== null && part.offset !== transcriptOffset;
 }
 
 /** The readings that the event itself brings. */
@@ -115,7 +109,7 @@ export const readings: Concern = {
   inTransaction({ machine, incoming: { event }, session, part }, { changes }) {
     const isCompacted = event === "PostCompact";
     const known = isCompacted ? afterCompaction(session.readings, machine.now()) : session.readings;
-    if (isGrown(part, session)) changes.push(partChange(machine, { ...session, readings: known }, part));
+    if (part) changes.push(partChange(machine, { ...session, readings: known }, part));
     else if (isCompacted) changes.push({ readings: known });
   },
 };
@@ -125,7 +119,7 @@ export const unreadPart: Concern = {
   name: "unread part",
   isForLate: true,
   inTransaction({ sql, machine, session, part }, { changes }) {
-    if (!isGrown(part, session)) return;
+    if (!part) return;
     recordUnreadPart(sql, session, part, machine.now());
     changes.push({ transcriptOffset: part.offset });
   },

@@ -1,5 +1,5 @@
 import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
-import { acceptedContext } from "../../machine/recovery/given-context.ts";
+import { acceptedContext, type Acceptance } from "../../machine/recovery/given-context.ts";
 import { effectiveWindow } from "../../machine/sessions/signals/context-readings.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
@@ -23,7 +23,8 @@ export function toAnswer(
     };
   if (verdict.kind === "refused" || verdict.kind === "asked") return verdictAnswer(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
-  return toText(event, draft, start ?? emptyStart, acceptedAnswer(runtime, draft));
+  const accepted = draft.accepted ? acceptedAnswer(runtime, draft, draft.accepted) : emptyStart;
+  return toText(event, draft, start ?? emptyStart, accepted);
 }
 
 /** Denies a refused tool call, has its user asked, or warns. */
@@ -38,8 +39,7 @@ export function verdictAnswer(event: HookEvent, verdict: EditVerdict): HookAnswe
 }
 
 /** A brief that comes as news says already that the chat has the session. */
-function acceptedAnswer(runtime: Runtime, { accepted, news }: Draft): StartAnswer {
-  if (accepted === null) return emptyStart;
+function acceptedAnswer(runtime: Runtime, { news }: Draft, accepted: Acceptance): StartAnswer {
   const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const isBriefed = news?.brief === accepted.session;
   return {

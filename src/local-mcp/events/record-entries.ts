@@ -31,7 +31,7 @@ export const entries: Concern = {
   isForLate: true,
   inTransaction(recording, draft) {
     recordEntries(recording, draft);
-    const row = ownRow(recording);
+    const row = recording.part ? ownRow(recording) : undefined;
     if (row) recordPrompt(recording.sql, recording.session.id, recording.machine.now(), row);
   },
 };

@@ -116,8 +116,8 @@ export class Host {
     };
     this.#address = new HostAddress({ runtime, self, socket, server: this.#server, onUnreachable });
     this.#timer = setInterval(() => this.#tick(), tickMs);
-    this.#ignoreCommits = runtime.store.onCommit(() => {
-      this.#machine.noteCommit();
+    this.#ignoreCommits = runtime.store.onCommit((changed) => {
+      this.#machine.noteCommit(changed);
       this.#tickEvery(tickMs);
     });
   }

@@ -39,6 +39,7 @@ const notifyMs = 10_000;
 /** A chat's first checkpoint is sent soon, but not before what follows its answer. */
 const beginAfterMs = 250;
 
+const tablesOfEdits = ["journal", "snapshots", "sessions_elsewhere"];
 /** Bounds the share of the time in which conflicts are foreseen. */
 const restFactor = 9;
 /** The user is to learn of a conflict within five seconds. */
@@ -103,10 +104,11 @@ export class MachineWork {
     ];
   }
 
-  noteCommit(): void {
+  /** @param changed tables */
+  noteCommit(changed: ReadonlySet<string>): void {
     this.#phones?.changed("sessions");
     this.#hasCommitted = true;
-    this.#isUnforeseen = true;
+    this.#isUnforeseen ||= tablesOfEdits.some((name) => changed.has(name));
   }
 
   /** Conflicts of the edits that were stored, with a rest behind each look. */

@@ -116,15 +116,15 @@ it("a refused operation leaves nothing, and input is checked as on the edge", ({
   expect(codes).toEqual(["ok", "bad_input", "bad_input", "bad_input"]);
 });
 
-it("a caller learns of the changes of others, not of its own, of reads or of refusals", ({ machine }) => {
-  const [one, other] = [machine.open(), machine.open()].map((at) => callsOf(at, () => undefined));
+it("a caller learns of the changes of others, not of its own, of reads or of refusals", ({ machine, at }) => {
+  const [one, other] = [1, 2].map(() => callsOf(at, () => undefined));
   const reported: string[] = [];
   const endings = [one?.onCommit(() => reported.push("one")), other?.onCommit(() => reported.push("other"))];
   void one?.call("state.set", { key: "k", value: 1 }, 0);
   void one?.call("state.get", { key: "k" }, 0);
   void one?.call("state.set", { key: "k", value: 2, ifVersion: 7 }, 0);
   expect(reported).toEqual(["other"]);
-  machine.chat(machine.open(), "a", 10);
+  machine.chat(at, "a", 10);
   machine.processes.kill(10);
   machine.now += 2_000;
   reported.length = 0;
@@ -140,7 +140,8 @@ it("a chat hears of each commit of others, outlives the file, and claims nothing
   const [machine, time] = [new Machine(), new FakeTime()];
   const began = machine.now;
   time.onPassing(async () => void (machine.now = began + time.now));
-  const [calls, other] = [callsOf(machine.open(), () => undefined), machine.open()];
+  const other = machine.open();
+  const calls = callsOf(other, () => undefined);
   const clock = { monotonic: () => time.now, wall: () => machine.now };
   const client = WorkspaceClient.openLocal(calls, { setTimer: time.setTimer, clock, random: () => 0.5 });
   onTestFinished(() => client.close());

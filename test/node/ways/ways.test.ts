@@ -10,7 +10,7 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
-  PostToolUse: { files: 50, functions: 241, statements: 8, transactions: 1 },
+  PostToolUse: { files: 50, functions: 236, statements: 8, transactions: 1 },
   "tasks.submit": { files: 27, functions: 162, statements: 15, transactions: 1 },
 };
 
