@@ -7,10 +7,11 @@ import { redactAndClip } from "../../redaction/bounded-text.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import { adapterOf } from "../../clients/adapters.ts";
+import { stored } from "../../contract/limits.ts";
 import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { noteCompaction } from "../../machine/recovery/given-context.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
-import { digest, limits, pathOf } from "../../machine/sessions/entries.ts";
+import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import { describeInput, entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
@@ -68,7 +69,7 @@ export const unreadEntry: Concern = {
   name: "unread entry",
   isForLate: true,
   inTransaction({ sql, machine, incoming: { event, input }, session }) {
-    const redacted = interpret(() => redactAndClip(JSON.stringify(input), limits.unread));
+    const redacted = interpret(() => redactAndClip(JSON.stringify(input), stored.unread));
     const text = redacted ?? "[its redaction took too long]";
     const key = `unread:${event}:${digest(text)}`;
     journal.append(sql, session.id, machine.now(), key, { kind: "unread", of: event, text });

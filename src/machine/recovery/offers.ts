@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
+import { stored } from "../../contract/limits.ts";
 import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -24,16 +25,16 @@ import { give } from "./marks.ts";
 
 type StoredOffer = Extract<News, { from: object }>;
 
-/** Prompts after the first, and characters of the client's summary that a brief may need. */
-const keptLimits = { prompts: 40, summary: 8_000 };
+/** Prompts after the first that a brief may need. */
+const keptPrompts = 40;
 
 /** For an offer of another machine. Keeps the data of the brief, which is written at delivery. */
 export function toStoredOffer(from: Restoration, machine: string, occasion: Occasion): StoredOffer {
   const { state } = from;
   const slim = {
     ...state,
-    prompts: [...state.prompts.slice(0, 1), ...state.prompts.slice(1).slice(-keptLimits.prompts)],
-    compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
+    prompts: [...state.prompts.slice(0, 1), ...state.prompts.slice(1).slice(-keptPrompts)],
+    compactSummary: state.compactSummary?.slice(0, stored.offeredSummary) ?? null,
   };
   return { kind: "offer", session: from.session.id, machine, from: { ...from, state: slim }, occasion };
 }

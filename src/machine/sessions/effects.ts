@@ -14,6 +14,7 @@ import type { HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
+import { stored } from "../../contract/limits.ts";
 import { boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -227,8 +228,6 @@ export function findEffects(
   return effectsIn(all, command.text, command.shell === "powershell");
 }
 
-const maxInputChars = 1_000;
-
 /** A server's tool is a command without words, whose end is its own. */
 function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknown): FoundEffect[] {
   if (isWayToOwnTool(toolName) || !/[_:./-]/.test(toolName)) return [];
@@ -236,7 +235,7 @@ function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknow
   // Clients join a server's name and its tool's with different signs.
   const found = findEntry(all, words) ?? findEntry(all, [toolName.toLowerCase().replaceAll(/[:./-]+/g, "_")]);
   if (!found) return [];
-  const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
+  const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, stored.effectInput)).value)}`;
   const { kind } = found.entry.declared;
   return [{ kind, command, words, shows: "all", folders: [], isOnce: false, check: null, moved: "nothing" }];
 }
@@ -373,7 +372,6 @@ export interface CallFolder {
 }
 
 const maxNotes = 8;
-const maxCommandChars = 200;
 
 /**
  * Notes of a call's commands that cannot be undone, for its entry in the journal.
@@ -397,7 +395,7 @@ function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: 
   const isKnown = check !== null && (subject !== undefined || !check.includes("{subject}"));
   return {
     kind,
-    command: redactAndClip(command, maxCommandChars).replaceAll(/\s+/g, " "),
+    command: redactAndClip(command, stored.effect).replaceAll(/\s+/g, " "),
     ...(shows === null ? {} : { shows }),
     ...position,
     ...(isOnce ? { isOnce } : {}),

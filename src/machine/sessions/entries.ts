@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { UsageLimit } from "../../contract/config.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
+import { stored } from "../../contract/limits.ts";
 import { redactAndClip, redactAndKeepEnds, redactOnce } from "../../redaction/bounded-text.ts";
 import { chatWords } from "../../clients/adapter/harness-text.ts";
 
@@ -12,37 +13,21 @@ export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
 /** End of a prompt whose event came in part. */
 export const cutOffMark = " [cut off: the rest did not arrive]";
 
-export const limits = {
-  /** A request stands before what was pasted, or after it. */
-  prompt: { head: 8_000, tail: 4_000 },
-  /** A long answer gives its status at the end. */
-  assistant: { head: 2_000, tail: 4_000 },
-  input: 300,
-  error: 1_500,
-  /** A summary ends with what is left to do. */
-  summary: { head: 8_000, tail: 8_000 },
-  /** An answer of a sub-agent says first what it found. */
-  subagent: { head: 1_000, tail: 500 },
-  unread: 16_000,
-  plan: 6_000,
-  path: 4_096,
-};
-
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {
   // A hook has the text without the blanks that it has in the transcript.
   const trimmed = chatWords(text).trim();
   if (!trimmed) return null;
-  const kept = redactAndKeepEnds(trimmed, limits.assistant);
+  const kept = redactAndKeepEnds(trimmed, stored.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 
 export function failure(text: string, limit: UsageLimit | null): JournalEntry {
-  return { kind: "failure", text: redactAndClip(text, limits.error), ...(limit ? { limit } : {}) };
+  return { kind: "failure", text: redactAndClip(text, stored.error), ...(limit ? { limit } : {}) };
 }
 
 /** @param id of the call or the row by which the user approved it */
 export function approvedPlan(text: string, id: string): KeyedEntry<Extract<JournalEntry, { kind: "plan" }>> {
-  return { key: `plan:${id}`, entry: { kind: "plan", text: redactAndClip(text.trim(), limits.plan) } };
+  return { key: `plan:${id}`, entry: { kind: "plan", text: redactAndClip(text.trim(), stored.plan) } };
 }
 
 /** Replaces what cannot be an id, or resembles a secret or an option, by its digest. */
@@ -52,7 +37,7 @@ export function idOf(given: string): string {
 
 /** Redacts a path for storage; a redacted path only fails to open later. */
 export function pathOf(given: string): string {
-  return given.length <= limits.path ? redactOnce(given).text : redactAndClip(given, limits.path);
+  return given.length <= stored.path ? redactOnce(given).text : redactAndClip(given, stored.path);
 }
 
 export function digest(text: string): string {

@@ -8,11 +8,12 @@ import { describingArguments } from "../../contract/hook-tool.ts";
 import type { HookInput, HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.ts";
+import { stored } from "../../contract/limits.ts";
 import { redactAndClip, redactAndKeepEnds, boundTexts } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import { withoutOwnTexts } from "./text/neutralize.ts";
-import { idOf, pathOf, approvedPlan, digest, failure, limits, type KeyedEntry } from "./entries.ts";
+import { idOf, pathOf, approvedPlan, digest, failure, type KeyedEntry } from "./entries.ts";
 import { noteEffects } from "./effects.ts";
 import { simpleCommands, type SimpleCommand } from "./shell-commands.ts";
 
@@ -23,7 +24,7 @@ type CallResult = Pick<
   "output" | "exitCode" | "background" | "removed" | "names"
 >;
 
-const most = { outputChars: 160, readChars: 2_000, colouredChars: 8_000, names: 6, nameChars: 160, removed: 30 };
+const most = { readChars: 2_000, colouredChars: 8_000, names: 6, nameChars: 160, removed: 30 };
 
 function resultOf(input: HookInput): CallResult {
   const { tool_name: tool = "", tool_input: given, tool_response: response } = input;
@@ -69,9 +70,9 @@ function lastLines(printed: string): string {
   const end = redactAndKeepEnds(plain, { head: 0, tail: most.readChars });
   const lines = end.split("\n").map((line) => line.replaceAll(/\s+/g, " ").trim());
   const said = lines.filter((line) => /[\p{L}\p{N}]/u.test(line) && !line.startsWith("[cut, "));
-  let text = (said.pop() ?? "").slice(0, most.outputChars);
+  let text = (said.pop() ?? "").slice(0, stored.output);
   for (let line = said.pop(); line !== undefined; line = said.pop()) {
-    if (line.length + text.length + 3 > most.outputChars) break;
+    if (line.length + text.length + 3 > stored.output) break;
     text = `${line} / ${text}`;
   }
   return text;
@@ -195,7 +196,7 @@ const readers: Record<HookEvent, Reader> = {
   ],
   PostToolUseFailure: (input) =>
     toolCall(input, "end", (tool) => {
-      const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), limits.error);
+      const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
       return { kind: "tool_error", ...tool, ...durationOf(input), text };
     }),
   PreCompact: (input, turn) => {
@@ -203,7 +204,7 @@ const readers: Record<HookEvent, Reader> = {
     return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger })];
   },
   PostCompact: (input, turn) => {
-    const summary = redactAndKeepEnds(summaryIn(input.compact_summary ?? ""), limits.summary);
+    const summary = redactAndKeepEnds(summaryIn(input.compact_summary ?? ""), stored.summary);
     const stamp = input.compact_summary ? digest(summary) : eventStamp(input, turn);
     return [keyed(`compacted:${stamp}`, { kind: "compacted", summary })];
   },
@@ -248,7 +249,7 @@ function asks(what: WaitsFor | null, { tool_use_id: call }: HookInput, stood: ()
 }
 
 function subagentEnd(said: string, id: string | null, stamp: string): KeyedEntry {
-  const text = redactAndKeepEnds(said.trim(), limits.subagent);
+  const text = redactAndKeepEnds(said.trim(), stored.subagent);
   const key = `subagent:${id ?? stamp}:${digest(text)}`;
   return keyed(key, { kind: "subagent_end", text, ...(id === null ? {} : { id: idOf(id) }) });
 }
@@ -273,7 +274,7 @@ function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
   if (ended !== null) return [backgroundEnd(ended)];
   const text = withoutOwnTexts(userWords(input.prompt ?? ""));
   if (!text) return [];
-  const kept = redactAndKeepEnds(text, limits.prompt);
+  const kept = redactAndKeepEnds(text, stored.prompt);
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
 }
 
@@ -284,10 +285,10 @@ export function noteEntries(note: TranscriptNote): KeyedEntry[] {
     return ended === null ? [] : [backgroundEnd(ended)];
   }
   if (note.kind === "named") {
-    const name = redactAndClip(note.name, limits.input);
+    const name = redactAndClip(note.name, stored.input);
     return [keyed(`named:${digest(name)}`, { kind: "named", names: [name] })];
   }
-  const text = redactAndClip(note.text.trim(), limits.error);
+  const text = redactAndClip(note.text.trim(), stored.error);
   return [keyed(`recap:${note.at}:${digest(text)}`, { kind: "recap", text })];
 }
 
@@ -312,8 +313,8 @@ export function describeInput(toolInput: unknown): string {
   const values = asRecord(toolInput);
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
   const text =
-    searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
-  return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
+    searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, stored.input * 4)).value);
+  return redactAndClip(text, stored.input).replaceAll(/\s+/g, " ");
 }
 
 /** A search is described by what it searches, and its folder. */
@@ -350,7 +351,7 @@ function answers(input: HookInput, id: string): KeyedEntry[] {
     .flatMap(([question, value]) => {
       const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : textOf(value);
       return answer
-        ? [{ question: redactAndClip(question, limits.input), answer: redactAndClip(answer, limits.input) }]
+        ? [{ question: redactAndClip(question, stored.input), answer: redactAndClip(answer, stored.input) }]
         : [];
     });
   return all.length === 0 ? [] : [keyed(`answers:${id}`, { kind: "answers", answers: all })];
@@ -380,7 +381,7 @@ function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEn
   const task = asRecord(asRecord(input.tool_response)["task"]);
   const id = task["id"];
   if (typeof id !== "string") return [];
-  const text = redactAndClip(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, limits.input);
+  const text = redactAndClip(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, stored.input);
   return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id: idOf(id), text, status: "pending" } })];
 }
 
@@ -390,7 +391,7 @@ function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEn
   const id = idOf(given);
   const status = values["status"];
   if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
-  const text = typeof values["subject"] === "string" ? { text: redactAndClip(values["subject"], limits.input) } : {};
+  const text = typeof values["subject"] === "string" ? { text: redactAndClip(values["subject"], stored.input) } : {};
   const change = { ...text, ...(status === undefined ? {} : { status: statusOf(status) }) };
   return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...change } })];
 }
@@ -398,7 +399,7 @@ function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEn
 function todoItem(value: unknown): TodoItem {
   const values = asRecord(value);
   return {
-    text: redactAndClip(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", limits.input),
+    text: redactAndClip(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", stored.input),
     status: statusOf(values["status"]),
   };
 }

@@ -11,6 +11,7 @@ import type {
   WorkState,
   UserPrompt,
 } from "../../contract/work-state.ts";
+import { stored } from "../../contract/limits.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { interruptedOutput, withEffects } from "./effects.ts";
 import type { JournalRow } from "./journal.ts";
@@ -39,7 +40,6 @@ const limits = {
 
 /** A shorter text announces the next call. */
 const leastFirstWords = 120;
-const firstWordsChars = 300;
 
 export const emptyState: WorkState = {
   goal: null,
@@ -208,7 +208,7 @@ function withWords(state: WorkState, remark: Remark): WorkState {
     ...state,
     words: withRemark(state.words, remark),
     firstWords:
-      isFirst && isLong ? [...firstWords, { ...remark, text: bothEnds(remark.text, firstWordsChars) }] : firstWords,
+      isFirst && isLong ? [...firstWords, { ...remark, text: bothEnds(remark.text, stored.firstWords) }] : firstWords,
   };
 }
 
@@ -359,10 +359,7 @@ export function foldWithinBudget(base: WorkState, rows: readonly JournalRow[]): 
 
 /** A prompt below it may mean nothing without what it answers. */
 const maxAnswerChars = 60;
-const answeredChars = 200;
 
-/** Characters kept: of a prompt that is neither the first nor among the newest, and of all. */
-const keptChars = { older: 1_000, all: 60_000 };
 const counts = { recent: 6, all: 300, earlierWords: 3 };
 
 type Said = Pick<UserPrompt, "text" | "from">;
@@ -377,7 +374,7 @@ function withPrompt(state: WorkState, at: number, said: Said): WorkState {
     ...said,
     at,
     ...charsOf(text),
-    ...(isAnswer ? { answers: tail(before.text, answeredChars) } : {}),
+    ...(isAnswer ? { answers: tail(before.text, stored.answered) } : {}),
   };
   const position = state.prompts.findLastIndex((one) => one.at <= at) + 1;
   const isNewest = position === state.prompts.length;
@@ -402,7 +399,7 @@ function isRecent(index: number, count: number): boolean {
   return index === 0 || index >= count - counts.recent;
 }
 
-export function shortened(prompt: UserPrompt, max = keptChars.older): UserPrompt {
+export function shortened(prompt: UserPrompt, max = stored.olderPrompt): UserPrompt {
   const { text, chars = text.length } = prompt;
   return text.length <= max ? prompt : { ...prompt, text: excerpt(text, max), chars };
 }
@@ -411,7 +408,7 @@ export function shortened(prompt: UserPrompt, max = keptChars.older): UserPrompt
 function fitted(all: readonly UserPrompt[]): readonly UserPrompt[] {
   let prompts = all;
   let chars = prompts.reduce((sum, { text }) => sum + text.length, 0);
-  while (prompts.length > counts.all || (chars > keptChars.all && prompts.length > counts.recent + 1)) {
+  while (prompts.length > counts.all || (chars > stored.allPrompts && prompts.length > counts.recent + 1)) {
     const middle = prompts.slice(1, -counts.recent);
     const nod = middle.findIndex(({ text }) => isNod(text));
     const index = 1 + Math.max(0, nod);

@@ -1,3 +1,4 @@
+import { inNews } from "../../contract/limits.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import type { EventMachine } from "../../runtime/runtime.ts";
@@ -13,8 +14,6 @@ import { shortSessionId } from "../sessions/session-identity.ts";
 import { neutralize } from "../sessions/text/neutralize.ts";
 import { conflictsOf, type NumberedConflict, type WorkingChat } from "./conflicts.ts";
 
-const maxChars = { name: 80, title: 120, reason: 400, notice: 1_000 };
-
 /** A notification as a model or a person reads it. The texts of other chats in it are untrusted. */
 export function newsText(news: News): string {
   if ("title" in news) return `${formatTask(news)}${formatTaskEvent(news)}`;
@@ -22,20 +21,20 @@ export function newsText(news: News): string {
     case "message":
       return `message from ${formatChat(news.fromName, news.from)}${formatTopic(news)}: ${indentLines(news.text)}`;
     case "report_refused":
-      return `the report on task ${news.task} was rejected: ${quotable(news.reason, maxChars.reason)}`;
+      return `the report on task ${news.task} was rejected: ${quotable(news.reason, inNews.reason)}`;
     case "leader_changed":
-      return `${quotable(news.name, maxChars.name)} is led by ${formatLeader(news)} now`;
+      return `${quotable(news.name, inNews.name)} is led by ${formatLeader(news)} now`;
     case "continued_elsewhere":
-      return `session ${quotable(news.session, maxChars.name)} is worked on by chat ${quotable(news.by, maxChars.name)} on ${quotable(news.machine, maxChars.name)} now`;
+      return `session ${quotable(news.session, inNews.name)} is worked on by chat ${quotable(news.by, inNews.name)} on ${quotable(news.machine, inNews.name)} now`;
     case "offer":
-      return `session ${quotable(news.session, maxChars.name)} of ${quotable(news.machine, maxChars.name)} died unfinished`;
+      return `session ${quotable(news.session, inNews.name)} of ${quotable(news.machine, inNews.name)} died unfinished`;
     case "compaction":
       return compactionText;
     case "user_message":
-      return `message of the user from ${news.by}: ${clip(indentLines(news.text), maxChars.notice)}`;
+      return `message of the user from ${news.by}: ${clip(indentLines(news.text), inNews.notice)}`;
     case "conflict":
     case "notice":
-      return clip(indentLines(news.text), maxChars.notice);
+      return clip(indentLines(news.text), inNews.notice);
     default:
       // A kind of a newer program.
       return "";
@@ -45,24 +44,24 @@ export function newsText(news: News): string {
 function formatTaskEvent(news: Extract<News, { readonly title: string }>): string {
   if (news.kind === "task_available") return ", of a type that this chat asked for, can be taken now: shim_next";
   const what = news.kind === "claim_lost" ? "is no longer this chat's" : "was cancelled";
-  return ` ${what}: ${quotable(news.reason, maxChars.reason)}`;
+  return ` ${what}: ${quotable(news.reason, inNews.reason)}`;
 }
 
 function formatTopic({ topic }: Extract<News, { kind: "message" }>): string {
-  return topic === null ? "" : ` on ${quotable(topic, maxChars.name)}`;
+  return topic === null ? "" : ` on ${quotable(topic, inNews.name)}`;
 }
 
 function formatTask({ task, title }: { readonly task: number; readonly title: string }): string {
-  return `task ${task} ("${quotable(title, maxChars.title)}")`;
+  return `task ${task} ("${quotable(title, inNews.title)}")`;
 }
 
 function formatLeader({ leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
   if (isSelf) return "this chat";
-  return leader === null ? "nobody" : `chat ${quotable(leader, maxChars.name)}`;
+  return leader === null ? "nobody" : `chat ${quotable(leader, inNews.name)}`;
 }
 
 export function formatChat(name: string, id: string): string {
-  return `"${quotable(name, maxChars.name)}" (chat ${quotable(id, maxChars.name)})`;
+  return `"${quotable(name, inNews.name)}" (chat ${quotable(id, inNews.name)})`;
 }
 
 /** Untrusted text: one line, nothing that ends a quotation. */

@@ -1,3 +1,4 @@
+import { stored } from "../../../contract/limits.ts";
 import type { Failure } from "../../../contract/errors.ts";
 import type { Trigger, WorkNotes } from "../../../contract/checkpoint.ts";
 import { repeatWithinBudget } from "../../../platform/time-budget.ts";
@@ -5,7 +6,7 @@ import { redactJson } from "../../../redaction/redact.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../../shared/result.ts";
 import { capture, type CaptureError, type CaptureResult } from "../../../machine/sessions/checkpoints/capture.ts";
-import { digest, limits } from "../../../machine/sessions/entries.ts";
+import { digest } from "../../../machine/sessions/entries.ts";
 import { maxLabelChars, redactAndKeepEnds, redactAndClip } from "../../../redaction/bounded-text.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
@@ -62,7 +63,7 @@ export function recordUserWords(
   const now = runtime.now();
   return runtime.store.write((sql) => {
     const fresh = texts.filter((given, index) => {
-      const text = redactAndKeepEnds(given, limits.prompt);
+      const text = redactAndKeepEnds(given, stored.prompt);
       // Each a moment after the one before: the newest request counts as the goal.
       const at = now - (texts.length - 1 - index);
       return journal.append(sql, id, at, `prompt:user:${digest(text)}`, { kind: "prompt", text });

@@ -1,3 +1,4 @@
+import { inBrief } from "../../../contract/limits.ts";
 import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../../sessions/entries.ts";
 import { isEdited } from "../../sessions/work-state.ts";
@@ -8,7 +9,7 @@ import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
 import { formatAgo } from "../../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "../incomplete/restoration.ts";
 
-const most = { files: 15, pathChars: 160 };
+const most = { files: 15, pathChars: inBrief.path };
 const least = { files: 4, pathChars: 40 };
 /** Files in one line: open ones without a line of their own, committed ones, those only read. */
 const maxNames = { open: 20, newest: 6, committed: 12, read: 8 };

@@ -1,11 +1,12 @@
 import { defaults } from "../../../contract/config.ts";
 import type { Verification } from "../../../contract/verification.ts";
 import type { EffectRun, EndedCall, Life, ToolRun, UserPrompt, WorkState } from "../../../contract/work-state.ts";
+import { inBrief, stored } from "../../../contract/limits.ts";
 import { formatAgo, age, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { failureOf, standingOf } from "../../sessions/life/questions.ts";
-import { limits, pathOf } from "../../sessions/entries.ts";
+import { pathOf } from "../../sessions/entries.ts";
 import { shownPrompt } from "../../sessions/prompts.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
@@ -43,26 +44,6 @@ export interface BriefContext {
   readonly scale: number;
 }
 
-const chars = {
-  newestPrompt: 1_500,
-  recentPrompt: 500,
-  olderPrompt: 300,
-  leastPrompt: 90,
-  beginning: 140,
-  answered: 140,
-  note: 400,
-  call: 160,
-  effect: 220,
-  leastCall: 40,
-  tool: 60,
-  error: 300,
-  plan: 160,
-  planLine: 240,
-  /** By whether the user has asked anything since. */
-  summary: { newest: 1_600, older: 600 },
-  recap: 600,
-  result: 300,
-};
 /** After so many later prompts a summary or a plan is mostly history. */
 const laterPrompts = 4;
 /** A prompt below it may mean nothing alone. */
@@ -102,7 +83,7 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   const { calls, asks } = life;
   const most = Math.ceil(counts.runs * scale);
   const shown = calls.slice(-most);
-  const maxCall = Math.max(chars.leastCall, chars.call * scale);
+  const maxCall = Math.max(inBrief.leastCall, inBrief.call * scale);
   const begun = ({ startedAt, ...call }: ToolRun): string =>
     `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}`;
   const isOpen = cause === null && session.endedAt === null;
@@ -146,7 +127,7 @@ function afterDeath({ name }: Pick<EndedCall, "name">): string {
 /** Paths inside of the project stand without its folder. */
 function callText({ name, input }: Pick<EndedCall, "name" | "input">, project: string | null, max: number): string {
   const inside = project === null ? input : input.replaceAll(`${project}/`, "");
-  return `${oneLine(name, chars.tool)} ${oneLine(inside, Math.floor(max))}`;
+  return `${oneLine(name, inBrief.tool)} ${oneLine(inside, Math.floor(max))}`;
 }
 
 /** Prompts in their order, each cut to whole sentences; old nods are left out. */
@@ -159,16 +140,16 @@ export function promptLines(
   const all = [...earlier, ...prompts];
   const newest = all.length - 1;
   const olderCount = Math.max(1, all.length - counts.recent - 1);
-  const older = Math.max(chars.leastPrompt, Math.min(chars.olderPrompt, Math.floor(olderRoom / olderCount)));
+  const older = Math.max(inBrief.leastPrompt, Math.min(inBrief.olderPrompt, Math.floor(olderRoom / olderCount)));
   // The newest long one, where shorter ones came after it.
-  const assignment = all.findLastIndex(({ text }) => text.length > chars.recentPrompt);
+  const assignment = all.findLastIndex(({ text }) => text.length > inBrief.recentPrompt);
   // The newest that can be understood alone.
   const request = all.findLastIndex(({ text }) => text.trim().length >= leastRequestChars);
   const isNear = (index: number): boolean => index > newest - counts.newest || index === request;
   const limitOf = (index: number): number => {
-    if (index === newest) return chars.newestPrompt;
-    if (isNear(index)) return chars.recentPrompt;
-    return index === 0 || index > newest - counts.recent ? chars.olderPrompt : older;
+    if (index === newest) return inBrief.newestPrompt;
+    if (isNear(index)) return inBrief.recentPrompt;
+    return index === 0 || index > newest - counts.recent ? inBrief.olderPrompt : older;
   };
   const isEdge = (index: number): boolean => index === 0 || index > newest - counts.recent;
   const isBegun = (index: number): boolean => index === 0 || index > newest - counts.begun;
@@ -180,7 +161,7 @@ export function promptLines(
     };
     const rank = isEdge(index) ? olderRanks.whole : olderRanks.old;
     const whole = isBegun(index) ? [{ rank, most: worth.approved.most, text: upTo(limit) }] : [];
-    return isEdge(index) ? [...whole, { ...worth.words, text: upTo(2 * chars.recentPrompt) }] : whole;
+    return isEdge(index) ? [...whole, { ...worth.words, text: upTo(2 * inBrief.recentPrompt) }] : whole;
   };
   const rankOf = (index: number): number => {
     if (index === newest) return 0;
@@ -199,7 +180,7 @@ export function promptLines(
     const textOf = (shown: UserPrompt, max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
     const limit = Math.floor(limitOf(index) * context.scale);
     const isBeginning = rank === olderRanks.beginning && index !== assignment;
-    const first = isBeginning ? Math.min(limit, chars.beginning) : limit;
+    const first = isBeginning ? Math.min(limit, inBrief.beginning) : limit;
     const text = textOf(isBeginning || (index === newest && areWordsQuoted) ? alone : prompt, first);
     const own = index - earlier.length;
     const growths = growthsOf(index, limit, (max) => textOf(index === newest && areWordsQuoted ? alone : prompt, max));
@@ -211,7 +192,7 @@ export function promptLines(
 
 /** Over so many characters nothing short replaces the text. */
 const longPromptChars = 1_500;
-const storedChars = limits.prompt.head + limits.prompt.tail;
+const storedChars = stored.prompt.head + stored.prompt.tail;
 
 function promptText(prompt: UserPrompt, max: number, session: string): string {
   const { text, from, chars: whole = text.length, answers } = prompt;
@@ -222,13 +203,13 @@ function promptText(prompt: UserPrompt, max: number, session: string): string {
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
   const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session} --stored\`]` : "";
   const question =
-    answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(chars.answered, max))}") `;
+    answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(inBrief.answered, max))}") `;
   return `${question}${shownPrompt({ text: shown, from: from && neutralize(from) })}${way}`;
 }
 
 /** Notes that the chat saved, the plan, `/goal` and dialogs: events, each with its age. */
 export function statedLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
-  const note = Math.floor(chars.note * scale);
+  const note = Math.floor(inBrief.note * scale);
   const { statedAt, plan, clientGoal } = state;
   const one = (name: string, text: string | null, at: number | undefined): BriefLine[] =>
     text === null || text === "" ? [] : [{ text: `- ${name}${formatWhen(now, at)}: ${oneLine(text, note)}`, rank: 1 }];
@@ -263,7 +244,7 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
       ? planLines(
           plan.text,
           isOld(state, plan.at) ? 3 : 1,
-          `${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${formatAgo(now, plan.at)}`,
+          `${plan.path ? `${oneLine(pathOf(plan.path), inBrief.plan)}, ` : ""}approved ${formatAgo(now, plan.at)}`,
         )
       : []),
     ...headed("the user's answers to questions of the chat:", answers),
@@ -281,7 +262,7 @@ function laterThan(prompts: readonly UserPrompt[], at: number): number {
 function planLines(text: string, rank: number, about: string): BriefLine[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const shown = lines.slice(0, counts.planLines).map((line, index): BriefLine => ({
-    text: `  ${oneLine(line, chars.planLine)}`,
+    text: `  ${oneLine(line, inBrief.planLine)}`,
     rank: (index < 3 ? rank : rank + 0.55) + index / 1_000,
   }));
   return headed(`plan (${about}; ${lines.length} lines):`, shown);
@@ -309,7 +290,7 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
     ...headed("its last calls, as its client recorded them:", callLines(from, now)),
     ...resultLines(from, now),
     ...(failure !== null
-      ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
+      ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, inBrief.error)}`, rank: 1 }]
       : []),
   ];
 }
@@ -319,7 +300,7 @@ export function effectLines({ state, verification }: Restoration, { now }: Brief
   const known = [...(state.continues?.effects ?? []), ...(state.effects ?? [])];
   const shown = known.slice(-counts.effects).toReversed();
   const lines = shown.map((run, index) => ({
-    text: `- ${excerpt(neutralize(effectLine(run, now)), chars.effect)}${answerText(run, verification, now)}`,
+    text: `- ${excerpt(neutralize(effectLine(run, now)), inBrief.effect)}${answerText(run, verification, now)}`,
     rank: 1 + index / 100,
   }));
   const more = known.length > shown.length ? `, of ${known.length}` : "";
@@ -330,7 +311,7 @@ export function effectLines({ state, verification }: Restoration, { now }: Brief
 function answerText(run: EffectRun, verification: Verification | undefined, now: number): string {
   const answer = verification?.remotes.find(({ key }) => key === effectKey(run));
   if (!verification || !answer || verification.at < run.at) return "";
-  return `; asked ${formatAgo(now, verification.at)}: ${oneLine(answer.text, chars.effect)}`;
+  return `; asked ${formatAgo(now, verification.at)}: ${oneLine(answer.text, inBrief.effect)}`;
 }
 
 /** Calls so long before the newest event are not what it ended with. */
@@ -339,9 +320,9 @@ const earlierMs = 300_000;
 function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
   return state.calls.map(({ name, input, error, output, at }, index, all) => {
     const when = knownUntil - at < earlierMs || !isKnownTime(at) ? "" : `${formatAgo(now, at)}: `;
-    const call = callText({ name, input }, session.project, chars.call);
-    const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
-    const printed = output === undefined ? "" : ` printed: ${oneLine(output, chars.error)}`;
+    const call = callText({ name, input }, session.project, inBrief.call);
+    const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), inBrief.error)}`;
+    const printed = output === undefined ? "" : ` printed: ${oneLine(output, inBrief.error)}`;
     const rank = index === all.length - 1 ? 1.2 : output !== undefined ? 1.45 : error === undefined ? 3 : 2;
     return { text: `- ${when}${call}${failed}${printed}`, rank };
   });
@@ -366,7 +347,7 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
   const later = laterThan(state.prompts, statedAt.summary ?? 0);
   const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${source}${since}:`;
-  const most = later === 0 ? chars.summary.newest : chars.summary.older;
+  const most = later === 0 ? inBrief.summary.newest : inBrief.summary.older;
   const rank = later === 0 ? 1 : later < laterPrompts ? 3 : 1 + laterRanks;
   return headed(heading, [{ text: `- ${excerpt(text, Math.floor(most * scale))}`, rank }]);
 }
@@ -375,7 +356,7 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
 export function recapLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { recap, prompts } = state;
   if (recap === undefined || laterThan(prompts, recap.at) > 0) return [];
-  const text = excerpt(neutralize(recap.text), Math.floor(chars.recap * scale));
+  const text = excerpt(neutralize(recap.text), Math.floor(inBrief.recap * scale));
   return [{ text: `the client's own account of it${formatWhen(now, recap.at)}: ${text}`, rank: 2 }];
 }
 
@@ -383,10 +364,10 @@ export function recapLines({ state }: Restoration, { now, scale }: BriefContext)
 function resultLines({ state }: Restoration, now: number): BriefLine[] {
   const { results = [], names = [] } = state;
   const answers = results.map(({ text, at }, index): BriefLine => ({
-    text: `- ${formatAgo(now, at)}: ${bothEnds(neutralize(text), chars.result)}`,
+    text: `- ${formatAgo(now, at)}: ${bothEnds(neutralize(text), inBrief.result)}`,
     rank: index === results.length - 1 ? 2 : 3,
   }));
-  const named = names.map((name) => oneLine(name, chars.plan)).join(", ");
+  const named = names.map((name) => oneLine(name, inBrief.plan)).join(", ");
   return [
     ...headed("answers of its sub-agents:", answers),
     ...(named === "" ? [] : [{ text: `named in its calls, newest last: ${named}`, rank: 1.5 }]),

@@ -1,5 +1,6 @@
 import { adapterOf, clientTitle } from "../../../clients/adapters.ts";
 import type { Remark, WorkState, DamagedParts } from "../../../contract/work-state.ts";
+import { inBrief } from "../../../contract/limits.ts";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { interpret } from "../../../platform/time-budget.ts";
@@ -32,8 +33,6 @@ import { type RestoreScore, score } from "./score.ts";
 
 /** Pure: what a brief quotes of the chat. */
 
-/** Words at first; more of them goes in by its worth. */
-const chars = { last: 1_000, other: 300 };
 const counts = { inTurn: 3, earlier: 2 };
 
 /** Without them the prompt that follows may mean nothing; a short one lets them be carried out. */
@@ -48,7 +47,7 @@ function earlierWordsLines({ state }: Restoration, { now, scale }: BriefContext)
     const isNeeded = isNewest && prompts.at(-1)?.answers !== undefined;
     const worthOf = isAnswered && !isOver ? worth.approved : worth.words;
     const rank = isNeeded ? 0 : isNewest ? 1 : 5;
-    return Object.assign(quotation(one, now, Math.floor(chars.other * scale), worthOf), { rank });
+    return Object.assign(quotation(one, now, Math.floor(inBrief.otherWords * scale), worthOf), { rank });
   });
   return headed("the chat's last words before the newest prompts:", lines);
 }
@@ -60,10 +59,10 @@ function wordsLines({ state }: Restoration, { now, scale }: BriefContext): Brief
   const { first, before } = wordsOfOpenTurn(state, last);
   // Since the newest prompt the chat may have made calls without a word.
   const isNext = standingOf(state.life) === "waiting" || (state.prompts.at(-1)?.at ?? 0) >= last.at;
-  const own = quotation(last, now, Math.floor(chars.last * scale), isNext ? worth.approved : worth.words);
+  const own = quotation(last, now, Math.floor(inBrief.lastWords * scale), isNext ? worth.approved : worth.words);
   return headed("the chat's last words:", [
-    ...first.map((one) => ({ text: quotedAt(one, now, bothEnds(neutralize(one.text), chars.other)), rank: 2 })),
-    ...before.map((one) => ({ text: quotedAt(one, now, tail(neutralize(one.text), chars.other)), rank: 2 })),
+    ...first.map((one) => ({ text: quotedAt(one, now, bothEnds(neutralize(one.text), inBrief.otherWords)), rank: 2 })),
+    ...before.map((one) => ({ text: quotedAt(one, now, tail(neutralize(one.text), inBrief.otherWords)), rank: 2 })),
     { ...own, rank: 0 },
   ]);
 }
@@ -167,7 +166,6 @@ const optionalTokens = { prompts: 1_900, most: 1_600, least: 1_300, leastRank: 3
 const reservedChars = 300;
 const reservedTokens = 80;
 const maxTasks = 5;
-const maxHeldChars = 1_000;
 /** Characters of a folder, and of the reason of a death. */
 const about = { most: 300, least: 60 };
 
@@ -367,7 +365,7 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
         ]
       : []),
     ...tasks.slice(-maxTasks).map(formatTask),
-    ...(held === undefined ? [] : [oneLine(held, maxHeldChars)]),
+    ...(held === undefined ? [] : [oneLine(held, inBrief.held)]),
     // A transcript does not say how its chat ended.
     ...(cause === null || session.origin === importOrigin
       ? []

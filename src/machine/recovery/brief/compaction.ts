@@ -1,3 +1,4 @@
+import { afterCompaction } from "../../../contract/limits.ts";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import { excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
@@ -9,7 +10,6 @@ import type { Restoration } from "../incomplete/restoration.ts";
 
 /** Estimated tokens of all that is given back. */
 const maxTokens = 300;
-const chars = { lastPrompt: 600, prompt: 160, words: 400, answer: 200, note: 160, files: 300 };
 const counts = { prompts: 12, files: 10 };
 
 /** Words in a row that make a passage: shorter ones stand in many texts by chance. */
@@ -94,20 +94,23 @@ function partsOf(from: Compacted, known: Summary, { keepsPrompts, isUnreadable }
   return [
     {
       heading: "the user's last prompt, a question:",
-      lines: question === null ? [] : [`- ${excerpt(neutralize(question), chars.lastPrompt)}`],
+      lines: question === null ? [] : [`- ${excerpt(neutralize(question), afterCompaction.lastPrompt)}`],
     },
     {
       heading: "the user's answers to your questions:",
       lines: missingAnswers
         .toReversed()
-        .map(({ question: asked, answer }) => `- ${oneLine(asked, chars.answer)} -> ${oneLine(answer, chars.answer)}`),
+        .map(
+          ({ question: asked, answer }) =>
+            `- ${oneLine(asked, afterCompaction.answer)} -> ${oneLine(answer, afterCompaction.answer)}`,
+        ),
     },
     {
       heading: "what you saved with SHIM's tools:",
       lines: notes
         .filter((one) => !known.has(one))
         .toReversed()
-        .map((one) => `- ${oneLine(one, chars.note)}`),
+        .map((one) => `- ${oneLine(one, afterCompaction.note)}`),
     },
     ...(isUnreadable ? endParts(from) : []),
     {
@@ -127,12 +130,12 @@ function earlierPrompts({ state }: Compacted, known: Summary, shown: string | nu
   return missing
     .toReversed()
     .slice(0, counts.prompts)
-    .map(({ text }) => `- ${excerpt(neutralize(text), chars.prompt)}`);
+    .map(({ text }) => `- ${excerpt(neutralize(text), afterCompaction.prompt)}`);
 }
 
 /** Where no summary can be read: the chat's last words, edited files and the commit. */
 function endParts({ state, files = [], head }: Compacted): Missing[] {
-  const words = state.words.slice(-1).map(({ text }) => `- ${tail(neutralize(text), chars.words)}`);
+  const words = state.words.slice(-1).map(({ text }) => `- ${tail(neutralize(text), afterCompaction.words)}`);
   const edited = files
     .filter((file) => isEdited(file) && !file.isCommitted)
     .slice(-counts.files)
@@ -142,7 +145,7 @@ function endParts({ state, files = [], head }: Compacted): Missing[] {
     { heading: "your last words:", lines: words },
     {
       heading: "files edited and not committed:",
-      lines: edited.length === 0 ? [] : [`- ${oneLine(edited.join(", "), chars.files)}`],
+      lines: edited.length === 0 ? [] : [`- ${oneLine(edited.join(", "), afterCompaction.files)}`],
     },
     { heading: "the repository:", lines: commit ? [`- ${head?.branch ?? "detached"} at ${commit}`] : [] },
   ];

@@ -1,13 +1,14 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
+import { stored } from "#src/contract/limits.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
 import { life, newLife, type Fact } from "#src/machine/sessions/life/life.ts";
 import { emptyState, fold, withNotes } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
-import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";
+import { idOf, pathOf } from "#src/machine/sessions/entries.ts";
 import { redactAndKeepEnds, boundTexts, redactAndClip, label } from "#src/redaction/bounded-text.ts";
 import { wholeLength } from "#src/shared/shorten.ts";
 import { describeInput, entriesOf } from "#src/machine/sessions/hook-entries.ts";
@@ -258,7 +259,7 @@ it.each([
   [{ command: 7, password: "hunter2hunter2" }, expect.not.stringContaining("hunter2")],
   [undefined, "{}"],
   ["just a text", '"just a text"'],
-  [{ command: "x".repeat(1_000) }, `${"x".repeat(limits.input)} [cut, ${1_000 - limits.input} more characters]`],
+  [{ command: "x".repeat(1_000) }, `${"x".repeat(stored.input)} [cut, ${1_000 - stored.input} more characters]`],
 ])("a tool call is kept as one line: its command, path, pattern or address, else its input: %j", (input, line) => {
   const [entry] = entries("PreToolUse", { tool_name: "T", tool_use_id: "t1", tool_input: input });
   expect(entry).toMatchObject({ kind: "tool_start", input: line });
@@ -325,7 +326,7 @@ const filler = (length: number): string => "word ".repeat(Math.ceil(length / 5))
 
 it("a text that is kept has no secret in it, wherever its cuts fall", () => {
   for (const { text, secrets } of secretSamples(11)) {
-    const cut = [100, limits.input].flatMap((max) =>
+    const cut = [100, stored.input].flatMap((max) =>
       [0, max - 20, max * 4 - 10, max * 4 + 3_990].map((before) => redactAndClip(`${filler(before)}${text}`, max)),
     );
     const kept = [280, 190, 3_000, 60_000].flatMap((around) =>
