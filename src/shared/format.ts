@@ -16,10 +16,6 @@ export function formatAgo(now: number, at: number): string {
   return isPast(now, at) ? `${age(now - at)} ago` : "at an unknown time";
 }
 
-export function clip(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
-}
-
 /**
  * Untrusted text on one line of at most so many characters, the rest cut with a mark; what is not
  * seen, or acts on a terminal, is left out.

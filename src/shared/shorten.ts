@@ -50,6 +50,14 @@ export function wholeLength(text: string): number {
   return withoutMark(text).length + left;
 }
 
+/** Pure. The beginning of a text; at most `max` characters, with the mark of what is left out. */
+export function beginningOf(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const room = Math.max(0, max - cutMark(wholeLength(text)).length - 1);
+  const kept = text.slice(0, besideMark(text, before(text, room), "before"));
+  return `${kept} ${cutMark(wholeLength(text.slice(kept.length)))}`;
+}
+
 /** The position; in a mark, which a cut there would break, the nearest one on a side of it. */
 export function besideMark(text: string, at: number, side: "before" | "after"): number {
   const broken = [...text.matchAll(mark)].find(({ index, 0: { length } }) => index < at && at < index + length);

@@ -26,6 +26,7 @@ import type { Self } from "../contract/values.ts";
 import { redactInput } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { beginningOf } from "../shared/shorten.ts";
 import { toRefusal, check } from "./inputs.ts";
 
 /** The list of a token never changes. */
@@ -189,7 +190,9 @@ async function callFitting(
   const { limit = 1 } = input;
   if (fits(text)) return ok(text);
   if (limit > 1) return callFitting(caller, name, { ...input, limit: Math.floor(limit / 2) });
-  const cut = JSON.stringify(JSON.parse(text, (field, value: unknown) => (large.has(field) ? clip(value) : value)));
+  const cut = JSON.stringify(
+    JSON.parse(text, (field, value: unknown) => (large.has(field) ? shortened(value) : value)),
+  );
   if (fits(cut)) return ok(cut);
   return err({ code: "too_large", message: `the answer of ${name} is too long for a model; use the HTTP API` });
 }
@@ -210,10 +213,9 @@ function leaveOut(name: Offered, text: string): string {
 /** Fields of any JSON, which alone may be longer than an answer. */
 const large: ReadonlySet<string> = new Set(["payload", "result", "checkpoint", "value", "body"]);
 
-function clip(value: unknown): unknown {
+function shortened(value: unknown): unknown {
   const text = JSON.stringify(value);
-  if (text.length <= maxFieldChars) return value;
-  return `${text.slice(0, maxFieldChars)} [cut: it has ${text.length} characters; the HTTP API returns all]`;
+  return text.length <= maxFieldChars ? value : `${beginningOf(text, maxFieldChars)} The HTTP API returns all.`;
 }
 
 function toResult(text: string): CallToolResult {

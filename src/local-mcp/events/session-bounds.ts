@@ -24,7 +24,8 @@ import * as sessions from "../../machine/sessions/sessions.ts";
 import { correctCause } from "../../machine/sessions/signals/crashes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
-import { formatAgo, clip } from "../../shared/format.ts";
+import { formatAgo } from "../../shared/format.ts";
+import { beginningOf } from "../../shared/shorten.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readHead } from "../../snapshots/git-head.ts";
 import * as notices from "../../store/notices.ts";
@@ -163,7 +164,9 @@ export function startSession(machine: Runtime, started: StartedSession): StartAn
   const { context, line } = startContext(runtime, started);
   const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
-  const all = [clip(warnings.join("\n"), maxNoticeChars), context ?? ""].map(withCommand).filter((part) => part !== "");
+  const all = [beginningOf(warnings.join("\n"), maxNoticeChars), context ?? ""]
+    .map(withCommand)
+    .filter((part) => part !== "");
   return {
     context: all.length > 0 ? all.join("\n\n") : null,
     line: line === null || isScripted(runtime.env) ? null : withCommand(line),

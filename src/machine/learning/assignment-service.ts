@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Config } from "../../contract/config.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { clip } from "../../shared/format.ts";
+import { beginningOf } from "../../shared/shorten.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import * as notices from "../../store/notices.ts";
 import {
@@ -80,7 +80,7 @@ function problem(text: string): ServiceAnswer {
 function parseAnswer(text: string): ServiceAnswer | null {
   const answer = parseObject(text);
   if (!Array.isArray(answer?.["arms"]) || !Array.isArray(answer["problems"])) return null;
-  const problems = answer["problems"].map((one) => clip(redact(String(one)).text, maxProblemChars));
+  const problems = answer["problems"].map((one) => beginningOf(redact(String(one)).text, maxProblemChars));
   return { arms: answer["arms"].map((arm) => (typeof arm === "string" ? arm : null)), problems };
 }
 

@@ -7,7 +7,8 @@ import type { Sql } from "../../shared/sql.ts";
 import { processLives } from "../../coordinator-client/local/process-key.ts";
 import { teamChats, teamNews } from "../../store/team-tables.ts";
 import type { Processes } from "../../platform/processes.ts";
-import { clip, age } from "../../shared/format.ts";
+import { age } from "../../shared/format.ts";
+import { beginningOf } from "../../shared/shorten.ts";
 import { realPath } from "../../platform/paths.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -128,11 +129,13 @@ function assessEdit(
   path: string,
   isHere: boolean,
 ): EditVerdict {
-  const where = isHere ? "in this checkout" : `in another checkout (${JSON.stringify(clip(reservation.machine, 80))})`;
+  const where = isHere
+    ? "in this checkout"
+    : `in another checkout (${JSON.stringify(beginningOf(reservation.machine, 80))})`;
   const since = age(now - reservation.since);
-  const pattern = clip(reservation.resource.slice(reservation.resource.indexOf("/") + 1), 200);
-  const subject = `${clip(path, 200)} is reserved ${where} by ${formatChat(reservation.holderName, reservation.holder.slice(0, 13))}, since ${since} (${pattern}).`;
-  const advice = `Ask with shim_send to ${JSON.stringify(clip(reservation.holder, 128))}; shim_files list shows what is reserved.`;
+  const pattern = beginningOf(reservation.resource.slice(reservation.resource.indexOf("/") + 1), 200);
+  const subject = `${beginningOf(path, 200)} is reserved ${where} by ${formatChat(reservation.holderName, reservation.holder.slice(0, 13))}, since ${since} (${pattern}).`;
+  const advice = `Ask with shim_send to ${JSON.stringify(beginningOf(reservation.holder, 128))}; shim_files list shows what is reserved.`;
   if (isHere || isStrict) {
     return { kind: "refused", reason: `SHIM: ${subject} Do not edit it by other means, either. ${advice}` };
   }

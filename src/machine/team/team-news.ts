@@ -2,7 +2,8 @@ import { inNews } from "../../contract/limits.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import type { EventMachine } from "../../runtime/runtime.ts";
-import { clip, oneLine, age } from "../../shared/format.ts";
+import { oneLine, age } from "../../shared/format.ts";
+import { beginningOf } from "../../shared/shorten.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { BranchSwitch } from "../../snapshots/git-head.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
@@ -31,10 +32,10 @@ export function newsText(news: News): string {
     case "compaction":
       return compactionText;
     case "user_message":
-      return `message of the user from ${news.by}: ${clip(indentLines(news.text), inNews.notice)}`;
+      return `message of the user from ${news.by}: ${beginningOf(indentLines(news.text), inNews.notice)}`;
     case "conflict":
     case "notice":
-      return clip(indentLines(news.text), inNews.notice);
+      return beginningOf(indentLines(news.text), inNews.notice);
     default:
       // A kind of a newer program.
       return "";

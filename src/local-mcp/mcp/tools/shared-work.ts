@@ -6,7 +6,8 @@ import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result, fail } from "../../../shared/result.ts";
-import { cut, teamTool, type Caller, type TeamResult, type ToolInput } from "./tool.ts";
+import { beginningOf } from "../../../shared/shorten.ts";
+import { maxQuotedChars, teamTool, type Caller, type TeamResult, type ToolInput } from "./tool.ts";
 
 type Input = ToolInput<"shim_state_set">;
 type StateResult = TeamResult<"shim_state_set">;
@@ -30,7 +31,7 @@ async function read({ call }: Caller, key: string): Promise<StateResult> {
   if (entry === null) return ok({ message: `${key} is not set.`, output: { version: 0 } });
   return ok({
     message: `${key}, version ${entry.version}.`,
-    quoted: { as: "state", text: cut(JSON.stringify(entry.value)) },
+    quoted: { as: "state", text: beginningOf(JSON.stringify(entry.value), maxQuotedChars) },
     output: { version: entry.version, value: entry.value },
   });
 }

@@ -4,7 +4,8 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result, fail } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities, TeamChat } from "../../../machine/team/team-chat.ts";
-import { cut, teamTool, type TeamResult, type ToolInput } from "./tool.ts";
+import { beginningOf } from "../../../shared/shorten.ts";
+import { maxQuotedChars, teamTool, type TeamResult, type ToolInput } from "./tool.ts";
 import type { ReportResult, HeldTask } from "../../../machine/team/held-claims.ts";
 
 export const next = teamTool<"shim_next">(async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
@@ -62,7 +63,7 @@ function formatContent({ payload, progress, checkpoint, inputs }: ClaimedTask): 
   if (progress !== null) lines.push(`progress of an earlier attempt: ${JSON.stringify(progress)}`);
   if (checkpoint !== null) lines.push(`its last checkpoint: ${JSON.stringify(checkpoint)}`);
   if (inputs.length > 0) lines.push(`results that it depended on: ${JSON.stringify(inputs)}`);
-  return cut(lines.join("\n"));
+  return beginningOf(lines.join("\n"), maxQuotedChars);
 }
 
 type Input = ToolInput<"shim_report">;

@@ -98,10 +98,5 @@ function toRefusal({ code, message }: Failure): Failure {
   return { code, message: more === undefined ? text : `${text} ${more}` };
 }
 
-const maxQuotedChars = 4_000;
-
-/** For a text that the structured answer has too. */
-export function cut(text: string): string {
-  if (text.length <= maxQuotedChars) return text;
-  return `${text.slice(0, maxQuotedChars)} [cut; all of it is in the structured answer]`;
-}
+/** Characters of a text that the structured answer has whole. */
+export const maxQuotedChars = 4_000;
