@@ -23,7 +23,7 @@ import {
   type Columns,
 } from "./answer.ts";
 import type { Io } from "./io.ts";
-import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, wrapLine } from "./screen-text.ts";
+import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, shortPath, wrapLine } from "./screen-text.ts";
 import { table } from "./table.ts";
 
 export type CommandResult = Result<Answer>;
@@ -200,6 +200,11 @@ export class Cli {
       .split("\n")
       .flatMap((line) => wrapLine(line, columns, hangingIndent(line, columns)))
       .join("\n");
+  }
+
+  /** A path as a person reads it, from the user's folder on. */
+  short(path: string | null): string {
+    return shortPath(path ?? "-", this.io.env["HOME"] ?? "");
   }
 
   ago(at: number): string {

@@ -31,6 +31,20 @@ export function readInputFile<Schema extends z.ZodType>(
   return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
 }
 
+const maxSettingsChars = 1_048_576;
+
+/** Reads settings with their defaults. @param form such as "settings of a worker" */
+export function readSettings<Schema extends z.ZodType>(
+  cli: Cli,
+  file: string,
+  schema: Schema,
+  form: string,
+): Result<z.output<Schema>> {
+  const expected = { schema, form, name: "the settings", maxChars: maxSettingsChars };
+  const read = readInputFile(cli, file, `the ${form}`, expected);
+  return read.ok ? ok(schema.parse(read.value)) : read;
+}
+
 function findProblem<Schema extends z.ZodType>(
   file: string,
   plan: YamlText,

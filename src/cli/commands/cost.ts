@@ -8,7 +8,6 @@ import { wrongUsage } from "../answer.ts";
 import { tableView } from "../view.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { shortPath } from "../screen-text.ts";
 import { readTextFile } from "../option-values.ts";
 
 type Usage = MachineOutput<"usage.list">;
@@ -21,8 +20,8 @@ export function addCommand(program: Command, cli: Cli): void {
 const costView = tableView<Usage, Line>({
   rows: ({ lines, total }) => (lines.length === 0 ? [] : [...lines, total]),
   empty: "Nothing was counted in that time.",
-  columns: (usage, { io }) => ({
-    [usage.by.toUpperCase()]: (line) => (line === usage.total ? "total" : keyText(usage, line, io.env["HOME"] ?? "")),
+  columns: (usage, cli) => ({
+    [usage.by.toUpperCase()]: (line) => (line === usage.total ? "total" : keyText(usage, line, cli)),
     RESPONSES: ({ responses }) => count(responses),
     INPUT: ({ input }) => count(input),
     OUTPUT: ({ output }) => count(output),
@@ -39,9 +38,9 @@ const costView = tableView<Usage, Line>({
   ],
 });
 
-function keyText({ by }: Usage, { key, shortId, title }: Line, home: string): string {
+function keyText({ by }: Usage, { key, shortId, title }: Line, cli: Cli): string {
   if (key === null) return by === "task" ? "no task" : "-";
-  if (by === "project") return shortPath(key, home);
+  if (by === "project") return cli.short(key);
   return [shortId ?? key, ...(title === undefined ? [] : [title])].join("  ");
 }
 

@@ -8,7 +8,7 @@ import { ok, type Result } from "../../shared/result.ts";
 import { exitCodes, textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { readInputFile } from "../plan-file.ts";
+import { readSettings } from "../plan-file.ts";
 
 export function addEvolve(code: Command, cli: Cli): void {
   define(cli, code, "evolve", {
@@ -20,7 +20,11 @@ export function addEvolve(code: Command, cli: Cli): void {
 }
 
 async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
-  const settings = readSettings(cli, input.config);
+  const { config } = input;
+  const settings =
+    config === undefined
+      ? ok(EvolveSettings.parse({}))
+      : readSettings(cli, config, EvolveSettings, "settings of evolve");
   if (!settings.ok) return settings;
   const { evolve } = await import("../../code/evolution/run-evolve.ts");
   const done = await evolve(cli.context, input, {
@@ -30,15 +34,6 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
     onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
   return done.ok ? answer(done.value) : done;
-}
-
-const maxChars = 100_000;
-
-function readSettings(cli: Cli, file: string | undefined): Result<EvolveSettings> {
-  if (file === undefined) return ok(EvolveSettings.parse({}));
-  const expected = { schema: EvolveSettings, form: "settings of evolve", name: "the settings", maxChars };
-  const read = readInputFile(cli, file, "the settings of evolve", expected);
-  return read.ok ? ok(EvolveSettings.parse(read.value)) : read;
 }
 
 function answer(done: Evolved): CommandResult {

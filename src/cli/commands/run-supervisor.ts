@@ -18,9 +18,8 @@ import type { SupervisorEvent } from "../../runner/supervisor/supervised-program
 import { notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
-import { readInputFile } from "../plan-file.ts";
+import { readSettings } from "../plan-file.ts";
 
-const maxFileChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
 /** Reads what to watch; errors are reported with their line before anything starts. */
@@ -38,14 +37,7 @@ function fileOf({ paths }: Cli): string {
 export function parseSupervisorSettings(cli: Cli): Result<SupervisorSettings> {
   const file = fileOf(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
-  const expected = {
-    schema: SupervisorSettings,
-    form: "settings of a supervisor",
-    name: "settings",
-    maxChars: maxFileChars,
-  };
-  const read = readInputFile(cli, file, "the settings of the supervisor", expected);
-  return read.ok ? ok(SupervisorSettings.parse(read.value)) : read;
+  return readSettings(cli, file, SupervisorSettings, "settings of a supervisor");
 }
 
 export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOptions): Promise<CommandResult> {

@@ -14,7 +14,7 @@ import { ok, type Result } from "../../shared/result.ts";
 import { type Answer, wrongUsage, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
-import { readInputFile } from "../plan-file.ts";
+import { readSettings } from "../plan-file.ts";
 import type { WorkerInput } from "./worker-input.ts";
 
 const maxEventChars = 400;
@@ -101,7 +101,7 @@ function fromFile(cli: Cli, file: string, { type, command, ...input }: WorkerInp
   const { folder, repository, base, remote } = input;
   if (command.length > 0 || (type ?? folder ?? repository ?? base ?? remote) !== undefined)
     return wrongUsage("with --config the file names the types, their folders and their commands; give no other.");
-  return readWorkerConfig(cli, file);
+  return readSettings(cli, file, WorkerConfig, "settings of a worker");
 }
 
 function fromCommand({ type, command, folder, repository, base, remote }: WorkerInput): Result<object> {
@@ -159,15 +159,6 @@ const WorkerConfig = z.strictObject({
     .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
 });
 type WorkerConfig = z.infer<typeof WorkerConfig>;
-
-const maxChars = 1_048_576;
-
-function readWorkerConfig(cli: Cli, file: string): Result<WorkerConfig> {
-  const form = "settings of a worker";
-  const expected = { schema: WorkerConfig, form, name: "the settings", maxChars };
-  const read = readInputFile(cli, file, `the ${form}`, expected);
-  return read.ok ? ok(WorkerConfig.parse(read.value)) : read;
-}
 
 const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) =>
   type.transform

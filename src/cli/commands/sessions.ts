@@ -21,7 +21,7 @@ import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { cutToWidth, shortPath, wrapLine } from "../screen-text.ts";
+import { cutToWidth, wrapLine } from "../screen-text.ts";
 import { localTime } from "../option-values.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
@@ -61,7 +61,6 @@ const colours = { damaged: "red", poisoned: "red", invisible: "yellow", expiring
 
 /** The whole ones first: what is wrong stands where a terminal shows it. */
 function checkView({ stores, sessions, unread }: Checked, cli: Cli): Lines {
-  const home = cli.io.env["HOME"] ?? "";
   const ordered = sessions.toSorted(
     (a, b) => storedStates.indexOf(b.state) - storedStates.indexOf(a.state) || a.changedAt - b.changedAt,
   );
@@ -70,7 +69,7 @@ function checkView({ stores, sessions, unread }: Checked, cli: Cli): Lines {
     sessions.length > 0 && "",
     ...stores.map(({ client, path, isThere, sessions: count, notes }) => {
       const found = isThere ? [pluralize(count, "session"), ...notes].join("; ") : "not there";
-      return `${titleOf(client)}, ${shortPath(path, home)}: ${found}`;
+      return `${titleOf(client)}, ${cli.short(path)}: ${found}`;
     }),
     ...unread.map(({ file, why }) => `${cli.paint("red", "not read")}  ${file}: ${why}`),
     ...sumLines(sessions, unread.length),
@@ -232,7 +231,7 @@ function listView(
     ...shared,
     CLIENT: clientTitle,
     ...times,
-    PROJECT: (one) => shortPath(one.project ?? "-", cli.io.env["HOME"] ?? ""),
+    PROJECT: (one) => cli.short(one.project),
     TITLE: "title",
   };
   const others: Columns<SessionView> = {
@@ -324,7 +323,7 @@ function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">
   if (sessions.length === 0) return [`Nothing found for "${oneLine(text, 80)}".`];
   const width = cli.columns - 6;
   return sessions.flatMap(({ shortId, title, project, total, checkpoints }) => {
-    const folder = project === null ? "" : `  ${shortPath(project, cli.io.env["HOME"] ?? "")}`;
+    const folder = project === null ? "" : `  ${cli.short(project)}`;
     const more = total - checkpoints.length;
     return [
       cli.paint("bold", `${shortId}  ${oneLine(title ?? "untitled", 60)}${folder}`),

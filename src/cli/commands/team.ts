@@ -12,7 +12,6 @@ import { ok, type Result } from "../../shared/result.ts";
 import { notFound, type Columns } from "../answer.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
-import { shortPath } from "../screen-text.ts";
 import { define, findChat, type Work } from "../operation-command.ts";
 import { addBudget, addSettings, addState } from "./team-state.ts";
 
@@ -60,7 +59,7 @@ function detailText(detail: AuditEntry["detail"]): string {
 function addChats(team: Command, cli: Cli): void {
   define(cli, team, "chats", {
     operation: "team.chats",
-    view: ({ where, chats, hidden }, { io }, { input: { state } }) => {
+    view: ({ where, chats, hidden }, _cli, { input: { state } }) => {
       const ofState = `No chat at ${where}: ${state && stateWords[state]}.\n`;
       const ofAny = hidden === 0 ? `No chats at ${where}.\n` : "No chat is present.\n";
       const columns: Columns<ListedChat> = {
@@ -68,7 +67,7 @@ function addChats(team: Command, cli: Cli): void {
         STATE: (chat) => stateWords[chat.state],
         DETAIL: ({ detail }) => detail,
         TITLE: ({ title, client }) => title ?? client,
-        PROJECT: ({ project }) => shortPath(project ?? "-", io.env["HOME"] ?? ""),
+        PROJECT: ({ project }) => cli.short(project),
         MACHINE: "machine",
         SEEN: "lastSeenAgeMs",
         TASKS: ({ taskCount, capacity }) => `${taskCount}/${capacity}`,
@@ -138,22 +137,21 @@ async function pull(work: Work<"messages.pull">): Promise<Result<OutputOf<"messa
 function addConflicts(team: Command, cli: Cli): void {
   define(cli, team, "conflicts", {
     operation: "team.conflicts",
-    view: ({ isOn, conflicts }, { io }) => {
+    view: ({ isOn, conflicts }) => {
       if (!isOn) return "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
       if (conflicts.length === 0) return "No conflict between chats is foreseen.\n";
       const groups = Map.groupBy(conflicts, ({ kind, chats }) => [kind, ...chats.map(({ chat }) => chat)].join("\0"));
-      const home = io.env["HOME"] ?? "";
-      return [...groups.values()].flatMap((group, at) => (at === 0 ? [] : [""]).concat(conflictLines(group, home)));
+      return [...groups.values()].flatMap((group, at) => (at === 0 ? [] : [""]).concat(conflictLines(group, cli)));
     },
   });
 }
 
 /** Conflicts of one kind between two chats, newest first. */
-function conflictLines(group: readonly ForeseenConflict[], home: string): string[] {
+function conflictLines(group: readonly ForeseenConflict[], cli: Cli): string[] {
   const [{ kind, chats }] = group as [ForeseenConflict];
   const named = chats.map(({ shortId, title, client, root, savedAgeMs }) => {
     const saved = savedAgeMs === null ? "" : `, as saved ${age(savedAgeMs)} ago`;
-    return `${shortId} "${oneLine(title ?? "untitled", 60)}" (${client}) in ${shortPath(root, home)}${saved}`;
+    return `${shortId} "${oneLine(title ?? "untitled", 60)}" (${client}) in ${cli.short(root)}${saved}`;
   });
   const since = `(${age(Math.max(...group.map(({ ageMs }) => ageMs)))} ago)`;
   const [one, other] = chats;
@@ -181,7 +179,7 @@ function conflictLines(group: readonly ForeseenConflict[], home: string): string
       `Not compared ${since}:`,
       ...named.map((text) => `  ${text}`),
       ...group.map(({ path }) => `  ${path}`),
-      `What to do: fetch that commit in ${shortPath(one.root, home)}.`,
+      `What to do: fetch that commit in ${cli.short(one.root)}.`,
     ],
   };
   return lines[kind]();

@@ -7,7 +7,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
 import { formatAgo, age, oneLine } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { isPresent, readConflicts, showChat } from "../../../machine/team/operations/team-handlers.ts";
+import { chatsNamed, isPresent, readConflicts, showChat } from "../../../machine/team/operations/team-handlers.ts";
 import { folderOf } from "../../../machine/team/chat-directory.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { teamTool } from "./tool.ts";
@@ -183,8 +183,6 @@ function harmlessNews<One extends News>(one: One): One {
 }
 
 const timeoutMs = 5_000;
-/** A shorter prefix is more likely a word. */
-const minIdChars = 6;
 const maxPrefixChars = 20;
 
 /** Accepts "all", "topic:NAME", or a chat's id, id prefix or title. */
@@ -206,22 +204,13 @@ function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): R
   const exact = others.find(({ chat }) => chat === to);
   if (exact) return ok({ to: "chat", chat: exact.chat });
   const online = others.filter(({ status }) => status !== "offline");
-  const [match, ...more] = findMatching(member, online, to);
+  const named = online.map((one) => ({ chat: one.chat, title: member.directory.fromChat(one).name }));
+  const [match, ...more] = chatsNamed(named, to);
   if (match && more.length === 0) return ok({ to: "chat", chat: match.chat });
   const message = match
     ? `"${to}" may be ${[match, ...more].map(({ chat }) => chat).join(", ")}; give more of the id`
     : `no online chat is called "${to}"; shim_chats lists them (with all: true also offline chats)`;
   return err({ code: "unknown_chat", message });
-}
-
-function findMatching(member: TeamChat, online: readonly Chat[], to: string): Chat[] {
-  const byId = to.length < minIdChars ? [] : online.filter(({ chat }) => chat.startsWith(to));
-  if (byId.length > 0) return byId;
-  const lowerName = to.toLowerCase();
-  const namedChats = online.map((chat) => ({ chat, name: member.directory.fromChat(chat).name.toLowerCase() }));
-  const exact = namedChats.filter(({ name }) => name === lowerName);
-  const chats = exact.length > 0 ? exact : namedChats.filter(({ name }) => name.startsWith(lowerName));
-  return chats.map(({ chat }) => chat);
 }
 
 function isWholeId(to: string): boolean {

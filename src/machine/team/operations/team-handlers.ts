@@ -82,14 +82,9 @@ export function isPresent({ state }: ShownState): boolean {
 
 const maxCandidates = 8;
 
-/**
- * Resolves a prefix of a chat id, else a title or its start; the coordinator answers
- * for an unknown one.
- */
+/** Resolves what a text names; the coordinator answers for an unknown one. */
 function findChat(chats: readonly ListedChat[], text: string): Result<string> {
-  if (chats.some(({ chat }) => chat === text)) return ok(text);
-  const withPrefix = chats.filter(({ chat }) => chat.startsWith(text));
-  const matching = withPrefix.length > 0 ? withPrefix : findTitled(chats, text);
+  const matching = chatsNamed(chats, text);
   const [first, second] = matching;
   // No id has a blank.
   if (!first && /\s/.test(text))
@@ -102,13 +97,20 @@ function findChat(chats: readonly ListedChat[], text: string): Result<string> {
   return err({ code: "ambiguous", message, candidates: matching.map(({ chat }) => chat) });
 }
 
-/** Chats of this title, else those whose title begins so, in any case of the letters. */
-function findTitled(chats: readonly ListedChat[], given: string): ListedChat[] {
-  const text = given.trim().toLowerCase();
-  const titled = chats.map((chat) => ({ chat, title: chat.title?.toLowerCase() ?? "" }));
-  const whole = titled.filter(({ title }) => title === text);
-  const found = whole.length > 0 ? whole : titled.filter(({ title }) => text !== "" && title.startsWith(text));
-  return found.map(({ chat }) => chat);
+/** The chats of this id or title, else those whose id begins so, else those whose title does. */
+export function chatsNamed<One extends { readonly chat: string; readonly title: string | null }>(
+  chats: readonly One[],
+  text: string,
+): readonly One[] {
+  const name = text.trim().toLowerCase();
+  const titleOf = ({ title }: One): string => title?.toLowerCase() ?? "";
+  const rules = [
+    (one: One) => one.chat === text,
+    (one: One) => name !== "" && titleOf(one) === name,
+    (one: One) => one.chat.startsWith(text),
+    (one: One) => name !== "" && titleOf(one).startsWith(name),
+  ];
+  return rules.map((fits) => chats.filter(fits)).find(({ length }) => length > 0) ?? [];
 }
 
 interface ReadTeam extends Omit<TeamView, "chats"> {
