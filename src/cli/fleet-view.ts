@@ -1,3 +1,4 @@
+import { localTime } from "../contract/age.ts";
 import {
   type ChatRank,
   type ChatState,
@@ -12,7 +13,6 @@ import type { SessionView } from "../contract/machine/sessions.ts";
 import type { RiskLevel } from "../contract/readings.ts";
 import { supportedClients } from "../clients/adapters.ts";
 import { formatAgo, age, oneLine, pluralize } from "../shared/format.ts";
-import { localTime } from "./option-values.ts";
 import { cutPathToWidth, cutToWidth, type Paint, shortPath, shownWidth, textWidth } from "./screen-text.ts";
 
 /** Pure. Lines of `shim up`. */

@@ -1,6 +1,6 @@
+import { localTime } from "../contract/age.ts";
 import type { Cli } from "./cli.ts";
 import { safeJsonLine } from "./screen-text.ts";
-import { localTime } from "./option-values.ts";
 
 interface EndSignals {
   /** Aborted by Ctrl-C, and when the output is not read any more; its reason says which. */

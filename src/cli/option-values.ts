@@ -53,17 +53,6 @@ function startOfDay(year: number, month: number, day: number): number | null {
   return first.getMonth() !== month - 1 || first.getDate() !== day ? null : first.getTime();
 }
 
-/** Formats local time as `2026-11-20 08:46:12`. */
-export function localTime(at: number): string {
-  const date = new Date(at);
-  const day = `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`;
-  return `${day} ${twoDigits(date.getHours())}:${twoDigits(date.getMinutes())}:${twoDigits(date.getSeconds())}`;
-}
-
-function twoDigits(value: number): string {
-  return String(value).padStart(2, "0");
-}
-
 export function durationOption(text: string): number {
   const ms = parseDuration(text);
   if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");

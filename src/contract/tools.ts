@@ -41,7 +41,6 @@ export const machineTools = {
       fields: ["user"],
     },
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       doing: z.string().max(2_000).optional(),
       next: z.string().max(4_000).optional(),
@@ -71,7 +70,6 @@ export const machineTools = {
       fields: ["start"],
     },
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       ...common,
       start: z.boolean().optional().describe("First call of this chat"),
@@ -93,7 +91,6 @@ export const machineTools = {
     title: "Crash risk now",
     description: "Crash risk, 0 to 1, with its reasons. From danger on, call shim_force_checkpoint.",
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       ...common,
       contextTokens: z.int().min(0).max(100_000_000).optional().describe("Your own count"),
@@ -111,7 +108,6 @@ export const machineTools = {
     title: "Save status of this session",
     description: "This session's handle, state, last save, checkpoints; how many others died.",
     effect: "read",
-    isRepeatable: true,
     input: z.strictObject({ ...common, detail }),
     output: z.object({
       ...answer,
@@ -137,7 +133,6 @@ export const machineTools = {
         "Call it when something is decided (rules and limits of the user, too) or finished, when files changed, and on errors (in state).",
     },
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       ...WorkNotes.shape,
       ...common,
@@ -157,7 +152,6 @@ export const machineTools = {
     title: "Delete saved state",
     description: "Deletes what scope and id name, after a backup. Irreversible.",
     effect: "destructive",
-    isRepeatable: true,
     input: z.strictObject({
       scope: z
         .enum(["checkpoint", "session", "offer", "notices"])
@@ -178,10 +172,11 @@ export interface ChatTool {
   readonly description: string;
   /** Clients without hooks alone read these words and see these fields. */
   readonly withoutHooks?: { readonly description: string; readonly fields?: readonly string[] };
-  /** destructive: deletes, so a client asks its user first. */
-  readonly effect: "read" | "write" | "destructive";
-  /** A second call with the same input changes nothing more. */
-  readonly isRepeatable: boolean;
+  /**
+   * write: a second call with the same input changes nothing more. add: it does. destructive:
+   * deletes, so a client asks its user first.
+   */
+  readonly effect: "read" | "write" | "add" | "destructive";
   readonly input: z.ZodObject;
   readonly output: z.ZodObject;
 }
@@ -202,7 +197,6 @@ export const teamTools = {
     title: "Chats of the team",
     description: "Chats with state and tasks; leaders; task counts.",
     effect: "read",
-    isRepeatable: true,
     input: z.strictObject({
       ...teamCommon,
       all: z.boolean().optional().describe("Also dead and ended chats"),
@@ -225,8 +219,7 @@ export const teamTools = {
   shim_submit: {
     title: "Give tasks to the team",
     description: "Submits tasks that other chats and workers take by type, all or none.",
-    effect: "write",
-    isRepeatable: false,
+    effect: "add",
     input: z.strictObject({
       tasks: z
         .array(
@@ -258,7 +251,6 @@ export const teamTools = {
     title: "Take a task",
     description: "Takes a task, or returns yours, with the progress of earlier attempts. End it with shim_report.",
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       types: z.array(z.string().max(64)).max(20).optional(),
       capabilities: z.array(z.string().max(200)).max(50).optional().describe("Yours, for tasks that require them"),
@@ -276,7 +268,6 @@ export const teamTools = {
     title: "Report on your task",
     description: "Progress or end of your task. Checkpoint first: the newest one goes with it.",
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       outcome: z.enum(["progress", "done", "failed"]),
       task: task.optional().describe("Default: your current one"),
@@ -291,8 +282,7 @@ export const teamTools = {
   shim_send: {
     title: "Write to other chats",
     description: "Sends a text to other chats, who see it with their next prompt. Secrets are removed.",
-    effect: "write",
-    isRepeatable: false,
+    effect: "add",
     input: z.strictObject({
       to: z.string().min(1).max(300).describe('Chat id or title, "topic:NAME" or "all"'),
       text: z.string().min(1).max(60_000),
@@ -303,8 +293,7 @@ export const teamTools = {
   shim_inbox: {
     title: "Team notifications",
     description: "Messages, lost claims, cancelled tasks and other notifications, each once.",
-    effect: "write",
-    isRepeatable: false,
+    effect: "add",
     input: z.strictObject({
       topics: z.array(z.string().max(500)).max(10).optional().describe("Also subscribe, such as build.*"),
       ...teamCommon,
@@ -320,7 +309,6 @@ export const teamTools = {
     title: "Reserve files",
     description: "Reserve files, all or none, before you edit what others may edit; release when done.",
     effect: "write",
-    isRepeatable: true,
     input: z.strictObject({
       action: z.enum(["reserve", "release", "list"]),
       paths: z
@@ -342,7 +330,6 @@ export const teamTools = {
     description:
       'Sets, deletes or (no value) reads a key that all chats share. "$leader/NAME": true campaigns, delete resigns, no value returns the leader.',
     effect: "destructive",
-    isRepeatable: true,
     input: z.strictObject({
       key: z.string().min(1).max(512),
       value: json.optional(),

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
+import { localTime } from "../../contract/age.ts";
 import type { Given } from "../../contract/machine/handover.ts";
 import { pluralize, quotedTitle, heldNames } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { localTime } from "../option-values.ts";
 import type { Lines } from "../answer.ts";
 
 export function addCommand(program: Command, cli: Cli): void {

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
+import { localTime } from "../../contract/age.ts";
 import { type Phone, phoneOperations } from "../../contract/machine/phones.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { localTime } from "../option-values.ts";
 import { qrLines } from "../qr-code.ts";
 
 /** Ends it at Ctrl-C. */

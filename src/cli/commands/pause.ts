@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
+import { localTime } from "../../contract/age.ts";
 import { Duration, Folder, flag } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { pauseEndCommand } from "../../shared/format.ts";
@@ -7,7 +8,6 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { localTime } from "../option-values.ts";
 
 const PauseInput = z.strictObject({
   duration: Duration.optional(),

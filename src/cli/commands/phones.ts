@@ -1,9 +1,9 @@
 import type { Command } from "commander";
+import { localTime } from "../../contract/age.ts";
 import type { Phone } from "../../contract/machine/phones.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { localTime } from "../option-values.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const phones = addGroup(program, "phones", "the phones that are paired with this machine");

@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import * as z from "zod";
+import { localTime } from "../../contract/age.ts";
 import { flag } from "../../contract/machine/operation.ts";
 import { titleOf, clientTitle } from "../../clients/adapters.ts";
 import { stateText, stateWords } from "../../contract/chat-state.ts";
@@ -22,7 +23,6 @@ import { exitCodes, wrongUsage, type Lines, type Columns, type Shown, wrongWords
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { cutToWidth, wrapLine } from "../screen-text.ts";
-import { localTime } from "../option-values.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
 function addStoredCommands(sessions: Command, cli: Cli): void {

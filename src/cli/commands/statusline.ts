@@ -1,3 +1,4 @@
+import { localTime } from "../../contract/age.ts";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
@@ -25,14 +26,8 @@ function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus, now: num
 
 /** The line stays until the client asks for the next one: an age would grow wrong. */
 function clock(at: number, now: number): string {
-  const [then, today] = [new Date(at), new Date(now)];
-  const time = `at ${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
-  if (then.toDateString() === today.toDateString()) return time;
-  return `on ${then.getFullYear()}-${twoDigits(then.getMonth() + 1)}-${twoDigits(then.getDate())} ${time}`;
-}
-
-function twoDigits(value: number): string {
-  return String(value).padStart(2, "0");
+  const [day, time] = localTime(at).slice(0, 16).split(" ");
+  return localTime(now).startsWith(`${day} `) ? `at ${time}` : `on ${day} ${time}`;
 }
 
 function chatParts({ offered, continued, conflicts, messages, waits, stuck }: ChatStatus): string[] {

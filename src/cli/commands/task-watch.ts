@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
+import { localTime } from "../../contract/age.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { counter } from "../../contract/values.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
@@ -9,7 +10,6 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { safeJsonLine, safeText } from "../screen-text.ts";
-import { localTime } from "../option-values.ts";
 
 interface Seen {
   /** Changing fields only, without times; for programs. */

@@ -1,3 +1,4 @@
+import { localTime } from "../../contract/age.ts";
 import type { Failure } from "../../contract/errors.ts";
 import { readFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
@@ -16,7 +17,6 @@ import { exitCodes, type Lines, wrongWords } from "../answer.ts";
 import { tableView } from "../view.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { localTime } from "../option-values.ts";
 import { addTransfer } from "./workspace-transfer.ts";
 
 const devPort = "8787";

@@ -41,6 +41,35 @@ const errors: readonly FailureCode[] = [
   "edge_unreachable",
 ];
 
+const undoInput = z.strictObject({
+  session: IdPrefix.optional().describe("the chat; default: the one that changed files last in this project"),
+  folder: Folder,
+  prompt: z
+    .string()
+    .max(1_000)
+    .default("last")
+    .describe(
+      "since this prompt: its number, the beginning of its words, or last: the newest whose turn changed files",
+    ),
+  redo: flag("take the last undo back"),
+  files: z.array(z.string().min(1).max(4_096)).max(10_000).default([]).describe("only these files; none: all"),
+});
+
+const Undo = z.object({
+  session: z.string(),
+  shortId: z.string(),
+  title: z.string().nullable(),
+  project: z.string(),
+  /** The prompt before whose turn the files are put back; null: an undo is taken back. */
+  prompt: z.object({ number: z.int(), text: z.string(), at: z.int() }).nullable(),
+  /** In the sense of what would happen: missing files come back, created ones go. */
+  changes: FileChanges,
+  /** Files that the chat has changed and that stay as they are. */
+  left: excluded,
+});
+
+const undoErrors = ["bad_input", ...idErrors, "no_project", "no_snapshot", "restore_failed"] as const;
+
 export const fileOperations = {
   "files.diff": declare("caller", "read", {
     summary: "What a restore of saved files would change.",
@@ -76,38 +105,6 @@ export const fileOperations = {
       "interrupted",
     ],
   }),
-};
-
-const undoInput = z.strictObject({
-  session: IdPrefix.optional().describe("the chat; default: the one that changed files last in this project"),
-  folder: Folder,
-  prompt: z
-    .string()
-    .max(1_000)
-    .default("last")
-    .describe(
-      "since this prompt: its number, the beginning of its words, or last: the newest whose turn changed files",
-    ),
-  redo: flag("take the last undo back"),
-  files: z.array(z.string().min(1).max(4_096)).max(10_000).default([]).describe("only these files; none: all"),
-});
-
-const Undo = z.object({
-  session: z.string(),
-  shortId: z.string(),
-  title: z.string().nullable(),
-  project: z.string(),
-  /** The prompt before whose turn the files are put back; null: an undo is taken back. */
-  prompt: z.object({ number: z.int(), text: z.string(), at: z.int() }).nullable(),
-  /** In the sense of what would happen: missing files come back, created ones go. */
-  changes: FileChanges,
-  /** Files that the chat has changed and that stay as they are. */
-  left: excluded,
-});
-
-const undoErrors = ["bad_input", ...idErrors, "no_project", "no_snapshot", "restore_failed"] as const;
-
-export const undoOperations = {
   "undo.preview": declare("caller", "read", {
     summary: "What an undo of a chat's changes would put back.",
     input: undoInput,

@@ -27,64 +27,6 @@ export type ExperimentView = z.infer<typeof ExperimentView>;
 
 const experiment = z.string().min(1).max(60);
 
-export const experimentOperations = {
-  "experiments.list": declare("caller", "read", {
-    summary: "Trials of settings of this machine.",
-    output: z.object({
-      /** Oldest first. */
-      experiments: z.array(ExperimentView),
-      /** Epoch ms of the switch that keeps all from starting; null: they may. */
-      offSince: z.number().nullable(),
-      /** Findings of the last `opportunities.list` by pattern, until its window has passed. */
-      opportunities: z.array(z.object({ pattern: z.enum(opportunityPatterns), n: count })).readonly(),
-      /** Epoch ms of this answer: what ages are counted from. */
-      readAt: z.number(),
-    }),
-    surfaces: ["page"],
-  }),
-  "experiments.show": declare("caller", "read", {
-    summary: "Plan, figures and steps of one.",
-    input: z.strictObject({ experiment }),
-    output: ExperimentView,
-    errors: idErrors,
-  }),
-  "experiments.start": declare("host", "write", {
-    summary: "Try a value with a share of the sessions that begin from now on.",
-    input: z.strictObject({
-      key: z.string().max(200),
-      value: z.number(),
-      reason: z.string().default("started by hand").describe("why, for the report"),
-      lessSafe: z.boolean().optional().describe("also a value with which more may be lost at a death"),
-    }),
-    output: ExperimentView,
-    errors: ["bad_input", "less_safe", "busy", "switched_off", "cannot_end", "config_invalid"],
-    example: { key: "checkpoint.everyMs", value: 250_000 },
-  }),
-  "experiments.stop": declare("host", "write", {
-    summary: "End a trial; its value before is in force at once.",
-    input: z.strictObject({
-      experiment: experiment.optional(),
-      all: z.boolean().optional().describe("every trial, and none starts until `shim experiment allow`"),
-    }),
-    output: z.object({ stopped: z.array(ExperimentView) }),
-    errors: ["bad_input", ...idErrors, "ended"],
-    surfaces: ["page"],
-    example: { experiment: "exp_0a1b2c3d" },
-  }),
-  "experiments.revert": declare("host", "write", {
-    summary: "Take back a value that was deployed and kept.",
-    input: z.strictObject({ experiment }),
-    output: ExperimentView,
-    errors: [...idErrors, "ended"],
-    surfaces: ["page"],
-  }),
-  "experiments.allow": declare("host", "write", {
-    summary: "Let experiments start again after `stop --all`.",
-    output: z.object({}),
-    surfaces: ["page"],
-  }),
-};
-
 export const Finding = z.object({
   /** Stays the same from run to run. */
   id: z.string(),
@@ -113,6 +55,50 @@ export type Finding = z.infer<typeof Finding>;
 
 /** Least likely by chance first. */
 const findings = z.array(Finding).readonly();
+
+/** Another value of a setting. */
+const Variant = z.object({ key: z.string(), from: z.number(), value: z.number() });
+
+/** Means over sessions; rates are per active hour of all sessions together. */
+export const PolicyMeans = z.object({
+  toolCalls: z.number(),
+  seconds: z.number(),
+  savesPerHour: z.number(),
+});
+export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;
+
+const PairsJudgement = z.object({
+  verdict: Verdict,
+  /** Mean, other minus present; null: no pair. */
+  difference: z.number().nullable(),
+  n: count,
+});
+export type PairsJudgement = Readonly<z.infer<typeof PairsJudgement>>;
+
+const Comparison = z.object({
+  means: PolicyMeans,
+  /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
+  toolCalls: PairsJudgement,
+});
+export type Comparison = Readonly<z.infer<typeof Comparison>>;
+
+export const ReplayReport = z.object({
+  sessions: count,
+  /** Sessions whose old events were deleted already: left out. */
+  incomplete: count,
+  activeHours: z.number(),
+  /** Checkpoints that were made, and those among them that the replay makes within 20 s. */
+  made: count,
+  remade: count,
+  means: PolicyMeans,
+  deaths: z.object({
+    count,
+    /** Tool calls that no checkpoint held, all deaths together: the journal held them. */
+    unsavedCalls: count,
+  }),
+  variants: z.array(Variant.extend({ comparison: Comparison })),
+});
+export type ReplayReport = Readonly<z.infer<typeof ReplayReport>>;
 
 export const learningOperations = {
   "opportunities.list": declare("caller", "write", {
@@ -168,53 +154,61 @@ export const learningOperations = {
     }),
     example: { dryRun: true },
   }),
-};
-
-/** Another value of a setting. */
-const Variant = z.object({ key: z.string(), from: z.number(), value: z.number() });
-
-/** Means over sessions; rates are per active hour of all sessions together. */
-export const PolicyMeans = z.object({
-  toolCalls: z.number(),
-  seconds: z.number(),
-  savesPerHour: z.number(),
-});
-export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;
-
-const PairsJudgement = z.object({
-  verdict: Verdict,
-  /** Mean, other minus present; null: no pair. */
-  difference: z.number().nullable(),
-  n: count,
-});
-export type PairsJudgement = Readonly<z.infer<typeof PairsJudgement>>;
-
-const Comparison = z.object({
-  means: PolicyMeans,
-  /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
-  toolCalls: PairsJudgement,
-});
-export type Comparison = Readonly<z.infer<typeof Comparison>>;
-
-export const ReplayReport = z.object({
-  sessions: count,
-  /** Sessions whose old events were deleted already: left out. */
-  incomplete: count,
-  activeHours: z.number(),
-  /** Checkpoints that were made, and those among them that the replay makes within 20 s. */
-  made: count,
-  remade: count,
-  means: PolicyMeans,
-  deaths: z.object({
-    count,
-    /** Tool calls that no checkpoint held, all deaths together: the journal held them. */
-    unsavedCalls: count,
+  "experiments.list": declare("caller", "read", {
+    summary: "Trials of settings of this machine.",
+    output: z.object({
+      /** Oldest first. */
+      experiments: z.array(ExperimentView),
+      /** Epoch ms of the switch that keeps all from starting; null: they may. */
+      offSince: z.number().nullable(),
+      /** Findings of the last `opportunities.list` by pattern, until its window has passed. */
+      opportunities: z.array(z.object({ pattern: z.enum(opportunityPatterns), n: count })).readonly(),
+      /** Epoch ms of this answer: what ages are counted from. */
+      readAt: z.number(),
+    }),
+    surfaces: ["page"],
   }),
-  variants: z.array(Variant.extend({ comparison: Comparison })),
-});
-export type ReplayReport = Readonly<z.infer<typeof ReplayReport>>;
-
-export const replayOperations = {
+  "experiments.show": declare("caller", "read", {
+    summary: "Plan, figures and steps of one.",
+    input: z.strictObject({ experiment }),
+    output: ExperimentView,
+    errors: idErrors,
+  }),
+  "experiments.start": declare("host", "write", {
+    summary: "Try a value with a share of the sessions that begin from now on.",
+    input: z.strictObject({
+      key: z.string().max(200),
+      value: z.number(),
+      reason: z.string().default("started by hand").describe("why, for the report"),
+      lessSafe: z.boolean().optional().describe("also a value with which more may be lost at a death"),
+    }),
+    output: ExperimentView,
+    errors: ["bad_input", "less_safe", "busy", "switched_off", "cannot_end", "config_invalid"],
+    example: { key: "checkpoint.everyMs", value: 250_000 },
+  }),
+  "experiments.stop": declare("host", "write", {
+    summary: "End a trial; its value before is in force at once.",
+    input: z.strictObject({
+      experiment: experiment.optional(),
+      all: z.boolean().optional().describe("every trial, and none starts until `shim experiment allow`"),
+    }),
+    output: z.object({ stopped: z.array(ExperimentView) }),
+    errors: ["bad_input", ...idErrors, "ended"],
+    surfaces: ["page"],
+    example: { experiment: "exp_0a1b2c3d" },
+  }),
+  "experiments.revert": declare("host", "write", {
+    summary: "Take back a value that was deployed and kept.",
+    input: z.strictObject({ experiment }),
+    output: ExperimentView,
+    errors: [...idErrors, "ended"],
+    surfaces: ["page"],
+  }),
+  "experiments.allow": declare("host", "write", {
+    summary: "Let experiments start again after `stop --all`.",
+    output: z.object({}),
+    surfaces: ["page"],
+  }),
   "replay.run": declare("caller", "read", {
     summary: "What deaths would lose under other settings, by the recorded sessions.",
     input: z.strictObject({

@@ -1,15 +1,15 @@
 import type * as z from "zod";
 import { installationOperations } from "./installation.ts";
-import { fileOperations, undoOperations } from "./files.ts";
+import { fileOperations } from "./files.ts";
 import { forkOperations } from "./forks.ts";
 import { handoverOperations } from "./handover.ts";
-import { nativeOperations, recoveryOperations, rescueOperations } from "./recovery.ts";
+import { recoveryOperations } from "./recovery.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
 import { phoneOperations } from "./phones.ts";
-import { reservationOperations, teamOperations } from "./team.ts";
+import { teamOperations } from "./team.ts";
 import { effectOperations } from "./effects.ts";
-import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
+import { learningOperations } from "./learning.ts";
 import { requestOperations } from "./requests.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storesOperations } from "./stores.ts";
@@ -22,21 +22,15 @@ export const machineOperations = {
   ...fileOperations,
   ...forkOperations,
   ...handoverOperations,
-  ...nativeOperations,
   ...overviewOperations,
   ...pageOperations,
   ...phoneOperations,
   ...recoveryOperations,
-  ...reservationOperations,
-  ...experimentOperations,
   ...learningOperations,
-  ...replayOperations,
   ...requestOperations,
-  ...rescueOperations,
   ...sessionOperations,
   ...storesOperations,
   ...teamOperations,
-  ...undoOperations,
   ...usageOperations,
   ...workspaceOperations,
 };

@@ -64,6 +64,98 @@ const Plan = Brief.extend({
 });
 export type Plan = z.infer<typeof Plan>;
 
+/** Parts of a session that one of another client does not hold. */
+export const lostParts = [
+  "image",
+  "thought",
+  /** Summary of a compaction that the client has encrypted or left out. */
+  "summary",
+  "subagent_row",
+  /** A command that the client carried out without the model. */
+  "local_command",
+  "api_error",
+  "interruption",
+  /** A part of a result that the client had left out for the model. */
+  "cut_result",
+  /** The result of a call that never ended. */
+  "missing_result",
+] as const;
+export type LostPart = (typeof lostParts)[number];
+
+const counted = z.int().min(1);
+
+export const Native = Named.extend({
+  /** The new session. */
+  made: z.string(),
+  /** File of the new session; null: its client keeps it otherwise. */
+  file: z.string().nullable(),
+  /** The same hand-over had made it already: nothing was written. */
+  isRepeated: z.boolean(),
+  /** Parts that the new session has. */
+  carried: z.object({ prompts: z.int(), answers: z.int(), calls: z.int(), summaries: z.int() }),
+  lost: z.array(z.object({ part: z.enum(lostParts), count: counted })),
+  /** Parts of the transcript that could not be read, or are missing. */
+  damages: z.int(),
+  /** Secrets and private texts that markers replace. */
+  redacted: z.int(),
+  /** Tokens of what the client sends of it, counted by OpenAI's o200k. */
+  tokens: z.int(),
+  /** Files that are not as the session left them, which the new one does not know. */
+  changed: z.array(z.string()),
+  /** Tools that the client does not have: their calls keep the names. */
+  foreignTools: z.array(z.object({ name: z.string(), count: counted })),
+  start: Start,
+});
+export type Native = z.infer<typeof Native>;
+
+/**
+ * Reasons why a session that exists cannot be continued. refused: it can be, but its last prompt
+ * may be refused again. unknown: its client ended at once.
+ */
+export const rescueReasons = [
+  "poisoned",
+  "unreadable",
+  "locked",
+  "too_large",
+  "deleted",
+  "invisible",
+  "version",
+  "cut_off",
+  "refused",
+  "unknown",
+] as const;
+export type RescueReason = (typeof rescueReasons)[number];
+
+const RescueOffer = z.object({
+  /** unarchive: by the client's own command. brief: `recovery.plan` with `isNew`. */
+  kind: z.enum(["aside", "unarchive", "copy", "brief"]),
+  /** Ends no sentence. */
+  text: z.string(),
+});
+export type RescueOffer = z.infer<typeof RescueOffer>;
+
+const Diagnosis = Named.extend({
+  client: z.string(),
+  /** The client's own file of it; null: there is none, or it keeps it otherwise. */
+  file: z.string().nullable(),
+  /** Reason, if any; null: nothing is wrong. */
+  reason: z.enum(rescueReasons).nullable(),
+  /** Where there is no reason: what was checked. Ends no sentence. */
+  why: z.string(),
+  /** Ways to continue it, cheapest first. */
+  offers: z.array(RescueOffer).readonly(),
+  /** Parts of the file that hold no row, or not as it was written, and rows that are missing. */
+  lost: z.int(),
+  /** SHIM has read what its client keeps of it. */
+  isRead: z.boolean(),
+  isAlive: z.boolean(),
+  /** Command for a terminal that does one of them. */
+  command: z.string(),
+});
+export type Diagnosis = z.infer<typeof Diagnosis>;
+
+const hasFailed = flag("its client has just ended within seconds of its start");
+
 export const recoveryOperations = {
   "recovery.check": declare("caller", "write", {
     summary: "The sessions of a project that can be continued: of this machine, else of the other ones.",
@@ -195,53 +287,6 @@ export const recoveryOperations = {
     errors: [...idErrors, "transcript_unusable"],
     isLong: true,
   }),
-};
-
-/** Parts of a session that one of another client does not hold. */
-export const lostParts = [
-  "image",
-  "thought",
-  /** Summary of a compaction that the client has encrypted or left out. */
-  "summary",
-  "subagent_row",
-  /** A command that the client carried out without the model. */
-  "local_command",
-  "api_error",
-  "interruption",
-  /** A part of a result that the client had left out for the model. */
-  "cut_result",
-  /** The result of a call that never ended. */
-  "missing_result",
-] as const;
-export type LostPart = (typeof lostParts)[number];
-
-const counted = z.int().min(1);
-
-export const Native = Named.extend({
-  /** The new session. */
-  made: z.string(),
-  /** File of the new session; null: its client keeps it otherwise. */
-  file: z.string().nullable(),
-  /** The same hand-over had made it already: nothing was written. */
-  isRepeated: z.boolean(),
-  /** Parts that the new session has. */
-  carried: z.object({ prompts: z.int(), answers: z.int(), calls: z.int(), summaries: z.int() }),
-  lost: z.array(z.object({ part: z.enum(lostParts), count: counted })),
-  /** Parts of the transcript that could not be read, or are missing. */
-  damages: z.int(),
-  /** Secrets and private texts that markers replace. */
-  redacted: z.int(),
-  /** Tokens of what the client sends of it, counted by OpenAI's o200k. */
-  tokens: z.int(),
-  /** Files that are not as the session left them, which the new one does not know. */
-  changed: z.array(z.string()),
-  /** Tools that the client does not have: their calls keep the names. */
-  foreignTools: z.array(z.object({ name: z.string(), count: counted })),
-  start: Start,
-});
-export type Native = z.infer<typeof Native>;
-
-export const nativeOperations = {
   "recovery.make-native": declare("caller", "write", {
     summary: "Write the conversation of a session as a new session of a client, which can resume that one.",
     input: z.strictObject({
@@ -252,57 +297,6 @@ export const nativeOperations = {
     output: Native,
     errors: ["bad_input", ...idErrors, "still_running", "transcript_unusable", "client_missing", "not_written"],
   }),
-};
-
-/**
- * Reasons why a session that exists cannot be continued. refused: it can be, but its last prompt
- * may be refused again. unknown: its client ended at once.
- */
-export const rescueReasons = [
-  "poisoned",
-  "unreadable",
-  "locked",
-  "too_large",
-  "deleted",
-  "invisible",
-  "version",
-  "cut_off",
-  "refused",
-  "unknown",
-] as const;
-export type RescueReason = (typeof rescueReasons)[number];
-
-const RescueOffer = z.object({
-  /** unarchive: by the client's own command. brief: `recovery.plan` with `isNew`. */
-  kind: z.enum(["aside", "unarchive", "copy", "brief"]),
-  /** Ends no sentence. */
-  text: z.string(),
-});
-export type RescueOffer = z.infer<typeof RescueOffer>;
-
-const Diagnosis = Named.extend({
-  client: z.string(),
-  /** The client's own file of it; null: there is none, or it keeps it otherwise. */
-  file: z.string().nullable(),
-  /** Reason, if any; null: nothing is wrong. */
-  reason: z.enum(rescueReasons).nullable(),
-  /** Where there is no reason: what was checked. Ends no sentence. */
-  why: z.string(),
-  /** Ways to continue it, cheapest first. */
-  offers: z.array(RescueOffer).readonly(),
-  /** Parts of the file that hold no row, or not as it was written, and rows that are missing. */
-  lost: z.int(),
-  /** SHIM has read what its client keeps of it. */
-  isRead: z.boolean(),
-  isAlive: z.boolean(),
-  /** Command for a terminal that does one of them. */
-  command: z.string(),
-});
-export type Diagnosis = z.infer<typeof Diagnosis>;
-
-const hasFailed = flag("its client has just ended within seconds of its start");
-
-export const rescueOperations = {
   "recovery.diagnose": declare("caller", "read", {
     summary: "Why a session cannot be continued in its client, and what works instead.",
     input: z.strictObject({

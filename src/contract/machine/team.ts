@@ -50,6 +50,20 @@ export const ForeseenConflict = z.object({
 });
 export type ForeseenConflict = z.infer<typeof ForeseenConflict>;
 
+const ReservedFile = z.object({
+  /** Relative to the project's root. */
+  path: z.string(),
+  chat: z.string(),
+  name: z.string().nullable(),
+  machine: z.string().nullable(),
+  heldForMs: z.number(),
+  resource: z.string(),
+});
+export type ReservedFile = z.infer<typeof ReservedFile>;
+
+/** A folder of the project, to which paths are relative. */
+const folder = Folder;
+
 export const teamOperations = {
   "team.chats": declare("caller", "read", {
     summary: "Chats of the workspace, or of this machine.",
@@ -79,23 +93,6 @@ export const teamOperations = {
     output: z.object({ chat: z.string() }),
     errors: ["ambiguous", "not_found"],
   }),
-};
-
-const ReservedFile = z.object({
-  /** Relative to the project's root. */
-  path: z.string(),
-  chat: z.string(),
-  name: z.string().nullable(),
-  machine: z.string().nullable(),
-  heldForMs: z.number(),
-  resource: z.string(),
-});
-export type ReservedFile = z.infer<typeof ReservedFile>;
-
-/** A folder of the project, to which paths are relative. */
-const folder = Folder;
-
-export const reservationOperations = {
   "reservations.list": declare("caller", "read", {
     summary: "Files of a project that chats have reserved.",
     input: z.strictObject({ folder }),

@@ -68,8 +68,8 @@ export interface HostOptions {
   readonly onEnded: (reason?: string) => void;
 }
 
-const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([name, tool]) =>
-  tool.isRepeatable ? [name] : [],
+const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([name, { effect }]) =>
+  effect === "add" ? [] : [name],
 );
 
 /** Serves all chats of a machine on one socket. */

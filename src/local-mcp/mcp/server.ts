@@ -151,7 +151,7 @@ function registerAll(server: McpServer, options: ServerOptions): void {
 }
 
 function register(server: McpServer, name: ToolName, tool: ChatTool, options: ServerOptions): void {
-  const { title, effect, isRepeatable, withoutHooks } = tool;
+  const { title, effect, withoutHooks } = tool;
   const isLeading = withoutHooks && isWithoutHooks(options.chat.runtime.env, options.clientName ?? null);
   const config = {
     title,
@@ -159,7 +159,7 @@ function register(server: McpServer, name: ToolName, tool: ChatTool, options: Se
     annotations: {
       readOnlyHint: effect === "read",
       destructiveHint: effect === "destructive",
-      idempotentHint: isRepeatable,
+      idempotentHint: effect !== "add",
       openWorldHint: false,
     },
     inputSchema: toListed(tool.input, isLeading ? [] : withoutHooks?.fields),

@@ -8,7 +8,7 @@ import { aFront, aHost } from "#harness/machine/host-rig.ts";
 import { listSamples, storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import type { Io } from "#src/cli/io.ts";
-import { localTime } from "#src/cli/option-values.ts";
+import { localTime } from "#src/contract/age.ts";
 import { stateText, waitingProgress, type ShownState } from "#src/contract/chat-state.ts";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
