@@ -6,9 +6,6 @@ import type { TrustSource } from "./hook-trust.ts";
 import type { FoundClient } from "./inspect.ts";
 import type { SetupPlan } from "./setup.ts";
 
-/** With the question below it, fifteen lines. */
-const maxLines = 14;
-
 /** Clients of the machine, and what of SHIM they have. */
 export function foundLines(clients: readonly FoundClient[], store: string): string[] {
   const lines = clients.map(({ label, version, hasHooks, presence }) => {
@@ -27,36 +24,50 @@ const hookWords: PresenceWords = {
 };
 const serverWords: PresenceWords = { ...hookWords, whole: "SHIM is connected", none: "SHIM is not connected" };
 
-/** With their heading. */
-const maxChangeLines = 10;
+interface ChangeContext {
+  readonly isRemoval: boolean;
+  /** Hooks that Codex will trust; null: none. */
+  readonly trust: TrustSource | null;
+  /** A path as a person reads it. */
+  readonly short: (path: string) => string;
+}
 
-/**
- * Changes of an install, a line for each file.
- *
- * @param trust hooks that Codex will trust; null: none
- */
-export function changeLines(setup: SetupPlan, trust: TrustSource | null, short: (path: string) => string): string[] {
-  const { plans, link, own } = setup;
+/** With their heading; the question and what was found come beside them. */
+const maxChangeLines = 12;
+
+/** Changes of a setup: what each client gets or loses, then a line for each file. */
+export function changeLines(setup: SetupPlan, { isRemoval, trust, short }: ChangeContext): string[] {
+  const { plans, problems, link, own } = setup;
+  const command = isRemoval ? "shim init --remove" : "shim init";
   const edits = plans.flatMap((plan) => plan.edits);
+  const unchanged = plans.filter((plan) => plan.edits.length === 0);
+  const groups = Map.groupBy(
+    plans.filter((plan) => plan.edits.length > 0),
+    (plan) => piecesOf(plan.edits).join(", "),
+  );
   const paths = [
+    ...[...groups].map(([pieces, some]) => `${labelsOf(some)}: ${pieces}`),
     ...edits.map((edit) => `${short(edit.path)}: ${whatOf(edit)}`),
-    ...(link === null ? [] : [`${short(link.path)}: a link that makes \`shim\` a command`]),
+    ...(link === null ? [] : [`${short(link.path)} will ${isRemoval ? "go" : `lead to ${link.target}`}.`]),
     ...own.map(({ path, what }) => `${short(path)}: ${what}`),
   ];
-  const facts = consentLines(plans, trust);
-  const notes = notesOf(setup).map((note) => `Note: ${note}`);
-  const kept =
-    edits.length > 0
-      ? ["Each file is kept as it was; `shim init --remove` puts it back. Every line: `shim init --diff`."]
-      : [];
-  const heading = "This will change:";
-  const room = maxChangeLines - facts.length - kept.length - 1;
-  const all = [...paths, ...notes].map((line) => `  ${line}`);
+  const facts = [
+    ...(isRemoval ? [] : consentLines(plans, trust)),
+    ...problems.map(({ label, message }) => `${label}: ${message}`),
+    ...(edits.length === 0 ? [] : [`${isRemoval ? ofRemoval : ofInstall} Every line: \`${command} --diff\`.`]),
+  ];
+  const heading = paths.length + facts.length > 0 ? [isRemoval ? "This will go:" : "This will change:"] : [];
+  const rest = unchanged.length > 0 ? [`Nothing to change in ${labelsOf(unchanged)}.`] : [];
+  const all = [...paths, ...notesOf(setup).map((note) => `Note: ${note}`)].map((line) => `  ${line}`);
+  const room = maxChangeLines - facts.length - heading.length - rest.length;
   const shown = all.length <= room ? all : all.slice(0, room - 1);
   const left = all.length - shown.length;
-  const more = left > 0 ? [`  and ${left} more: \`shim init --diff\` shows ${left === 1 ? "it" : "them"}`] : [];
-  return [heading, ...shown, ...more, ...facts.map((line) => `  ${line}`), ...kept.map((line) => `  ${line}`)];
+  const more = left > 0 ? [`  and ${left} more: \`${command} --diff\` shows ${left === 1 ? "it" : "them"}`] : [];
+  return [...heading, ...shown, ...more, ...facts, ...rest];
 }
+
+const ofInstall = "Each file is kept as it was; `shim init --remove` puts it back.";
+const ofRemoval = "What is yours in these files stays; a file that SHIM made is deleted.";
 
 function whatOf({ summary }: FileEdit): string {
   const pieces = piecesOf([{ summary }]);
@@ -67,10 +78,13 @@ function whatOf({ summary }: FileEdit): string {
 function consentLines(plans: readonly Plan[], trust: TrustSource | null): string[] {
   const pieces = piecesOf(plans.flatMap(({ edits }) => edits));
   return [
-    ...obstacleLines(plans),
-    pieces.includes("hooks") && "Hooks run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
+    ...plans.flatMap(({ target, obstacles }) =>
+      obstacles.map((message) => `${target.label} will not be connected: ${message}`),
+    ),
+    pieces.includes("hooks") &&
+      "Hooks: they run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
     pieces.includes("allowed tools") &&
-      `${pluralize(harmlessTools.length, "tool")} of SHIM that only read or save run without asking; --no-allow prevents that.`,
+      `Tools: ${pluralize(harmlessTools.length, "tool")} of SHIM that only read or save run without asking; --no-allow prevents that.`,
     trust !== null && `${trust.target.label} will trust SHIM's hooks, else they do not run; --no-trust prevents that.`,
   ].filter((line) => line !== false);
 }
@@ -82,44 +96,8 @@ function notesOf({ plans, otherShim }: SetupPlan): string[] {
   return [...new Set(all)].toSorted((one, two) => one.length - two.length);
 }
 
-/** Changes of a setup, in a few lines. @param short a path as a person reads it */
-export function setupOverview(setup: SetupPlan, isRemoval: boolean, short: (path: string) => string): string[] {
-  const { plans, problems, link, own } = setup;
-  const diff = isRemoval ? "`shim init --remove --diff`" : "`shim init --diff`";
-  const lines = [
-    ...clientLines(plans, isRemoval),
-    ...(isRemoval ? [] : factLines(plans)),
-    ...fileLines(plans, isRemoval, diff),
-    ...(link === null ? [] : [`Command: ${short(link.path)} will ${isRemoval ? "go" : `lead to ${link.target}`}.`]),
-    ...own.map(({ path, what }) => `${short(path)}: ${what}.`),
-    ...problems.map(({ label, message }) => `${label}: ${message}`),
-  ];
-  const notes = notesOf(setup);
-  const room = maxLines - lines.length;
-  const shown = notes.length <= room ? notes : notes.slice(0, Math.max(0, room - 1));
-  const left = notes.length - shown.length;
-  return [
-    ...lines,
-    ...shown.map((note) => `Note: ${note}`),
-    ...(left > 0 ? [`${pluralize(left, "more note")}: ${diff} shows all.`] : []),
-  ];
-}
-
 export function otherProgram(path: string): string {
   return `${path} is another program; it stays. SHIM is started by its full command.`;
-}
-
-/** Clients with the same pieces share a line. */
-function clientLines(plans: readonly Plan[], isRemoval: boolean): string[] {
-  const changed = plans.filter(({ edits }) => edits.length > 0);
-  const unchanged = plans.filter(({ edits }) => edits.length === 0);
-  const groups = Map.groupBy(changed, ({ edits }) => piecesOf(edits).join(", "));
-  const head = isRemoval ? "SHIM will be removed from these clients:" : "SHIM will be set up in these clients:";
-  return [
-    ...(changed.length > 0 ? [head] : []),
-    ...[...groups].map(([pieces, some]) => `  ${labelsOf(some)}: ${pieces}`),
-    ...(unchanged.length > 0 ? [`Nothing to change in ${labelsOf(unchanged)}.`] : []),
-  ];
 }
 
 function piecesOf(edits: readonly Pick<FileEdit, "summary">[]): Piece[] {
@@ -138,44 +116,6 @@ const order: readonly Piece[] = [
 
 function labelsOf(plans: readonly Plan[]): string {
   return plans.map(({ target }) => target.label).join(", ");
-}
-
-/** Facts that decide the answer: never cut. */
-function factLines(plans: readonly Plan[]): string[] {
-  const withPiece = (piece: Piece): Plan[] => plans.filter(({ edits }) => piecesOf(edits).includes(piece));
-  const [allowing, lines, hooking] = [withPiece("allowed tools"), withPiece("status line"), withPiece("hooks")];
-  return [
-    ...obstacleLines(plans),
-    lines.length > 0 &&
-      `Status line: ${labelsOf(lines)} has none of yours, and will show SHIM's; \`shim init --remove\` removes it.`,
-    allowing.length > 0 &&
-      `Tools: ${pluralize(harmlessTools.length, "tool")} of SHIM that only read or save will run without asking in ${labelsOf(allowing)}; --no-allow prevents that.`,
-    hooking.length > 0 &&
-      "Hooks: the clients will run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
-  ].filter((line) => line !== false);
-}
-
-function obstacleLines(plans: readonly Plan[]): string[] {
-  return plans.flatMap(({ target, obstacles }) =>
-    obstacles.map((message) => `${target.label} will not be connected: ${message}`),
-  );
-}
-
-function fileLines(plans: readonly Plan[], isRemoval: boolean, diff: string): string[] {
-  const edits = plans.flatMap((plan) => plan.edits);
-  if (edits.length === 0) return [];
-  const all = `${diff} shows every line.`;
-  if (!isRemoval)
-    return [
-      `Files: ${pluralize(edits.length, "file")} will change; each is kept as it was, and \`shim init --remove\` puts it back. ${all}`,
-    ];
-  const made = edits.filter(({ after }) => after === null).length;
-  const changed = edits.length - made;
-  const parts = [
-    changed > 0 && `${pluralize(changed, "file")} will change, and what is yours stays`,
-    made > 0 && `${pluralize(made, "file")} that SHIM made will be deleted`,
-  ];
-  return [`Files: ${parts.filter((part) => part !== false).join("; ")}. ${all}`];
 }
 
 /** Sum of line counts above which a changed part is shown as removed and added whole. */

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { flag } from "../../contract/machine/operation.ts";
 import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
 import { foundClients, type Installation } from "../../installer/inspect.ts";
-import { changeLines, foundLines, otherProgram, renderPlan, setupOverview } from "../../installer/setup-overview.ts";
+import { changeLines, foundLines, otherProgram, renderPlan } from "../../installer/setup-overview.ts";
 import {
   applySetup,
   changedClients,
@@ -66,10 +66,10 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   const setup = planned.value;
   const untrusted = !trust ? null : await findUntrusted(installation, setup.plans);
   const short = (path: string): string => shortPath(path, cli.io.machine.homedir);
-  const plan = { setup, request, untrusted, options, short };
+  const preview = changeLines(setup, { isRemoval, trust: untrusted, short });
+  const plan = { setup, request, untrusted, options, short, preview };
   if (options.diff) return ok(unchangedAnswer(setup, [diffOf(setup), "Nothing was changed."]));
   if (request.action === "install" && cli.io.isInteractive && !options.dryRun) return converse(cli, installation, plan);
-  const preview = setupOverview(setup, request.action === "uninstall", short);
   if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
   if (options.dryRun) return ok(unchangedAnswer(setup, [...preview, "Dry run: nothing was changed."]));
   if (options.json !== true) cli.io.stdout(cli.format(textOf(preview)));
@@ -84,21 +84,22 @@ interface InitPlan {
   readonly options: InitOptions;
   /** A path as a person reads it. */
   readonly short: (path: string) => string;
+  readonly preview: readonly string[];
 }
 
 /** In a terminal: says what was found and what will change, and asks once. */
 async function converse(cli: Cli, installation: Installation, plan: InitPlan): Promise<CommandResult> {
-  const { setup, request, untrusted, options, short } = plan;
+  const { setup, request, untrusted, options, short, preview } = plan;
   const say = (lines: Lines): void => {
     if (options.json !== true) cli.io.stdout(cli.format(textOf(lines)));
   };
   const targets = setup.plans.map(({ target }) => target);
   say([...foundLines(foundClients(installation, targets), storeText(cli, short)), ""]);
   if (!hasChanges(setup) && untrusted === null) {
-    const answer = unchanged(installation, setup, request, setupOverview(setup, false, short));
+    const answer = unchanged(installation, setup, request, preview);
     return ok({ ...answer, text: [textOf(answer.text), ...(await offerLines(cli))] });
   }
-  say([...changeLines(setup, untrusted, short), ""]);
+  say([...preview, ""]);
   const isAgreed = options.yes === true || (await cli.agrees("Go ahead?"));
   if (!isAgreed) return ok(unchangedAnswer(setup, ["Nothing was changed."]));
   const done = await connect(cli, installation, { ...plan, options: { ...options, yes: true } });
