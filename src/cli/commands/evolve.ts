@@ -4,7 +4,7 @@ import { EvolveSettings } from "../../code/evolution/plan.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
 import type { Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import { exitCodes, textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
