@@ -190,9 +190,7 @@ async function callFitting(
   const { limit = 1 } = input;
   if (fits(text)) return ok(text);
   if (limit > 1) return callFitting(caller, name, { ...input, limit: Math.floor(limit / 2) });
-  const cut = JSON.stringify(
-    JSON.parse(text, (field, value: unknown) => (large.has(field) ? shortened(value) : value)),
-  );
+  const cut = JSON.stringify(JSON.parse(text, shortened));
   if (fits(cut)) return ok(cut);
   return err({ code: "too_large", message: `the answer of ${name} is too long for a model; use the HTTP API` });
 }
@@ -213,8 +211,8 @@ function leaveOut(name: Offered, text: string): string {
 /** Fields of any JSON, which alone may be longer than an answer. */
 const large: ReadonlySet<string> = new Set(["payload", "result", "checkpoint", "value", "body"]);
 
-function shortened(value: unknown): unknown {
-  const text = JSON.stringify(value);
+function shortened(field: string, value: unknown): unknown {
+  const text = large.has(field) ? JSON.stringify(value) : "";
   return text.length <= maxFieldChars ? value : `${beginningOf(text, maxFieldChars)} The HTTP API returns all.`;
 }
 
