@@ -8,18 +8,16 @@ import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import { isClosed } from "../../machine/sessions/activity.ts";
-import { waitingSessions } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import * as recoveries from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { openConflicts } from "../../machine/team/conflicts.ts";
 import { costText, limitLine, openLimitOf } from "../../machine/sessions/usage/at-limit.ts";
-import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, quotedTitle } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isOwnerGone } from "../../machine/sessions/life/presence.ts";
+import { isOwnerGone, livingSessions, mayRun } from "../../machine/sessions/life/presence.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
@@ -67,11 +65,12 @@ const pushReaders: Readonly<Record<PushKind, (sql: Sql, runtime: Runtime) => Use
   limit: readers.usage_limit,
 };
 
-function findWaiting(sql: Sql, { processes }: Runtime): UserNotification[] {
-  return waitingSessions(sql, processes, null).flatMap(({ session, asks }): UserNotification[] => {
-    // At an idle prompt a chat is done.
-    if (asks.for === "prompt") return [];
+function findWaiting(sql: Sql, runtime: Runtime): UserNotification[] {
+  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;
+    const asks = life.read(sql, id)?.asks ?? null;
+    // At an idle prompt a chat is done.
+    if (asks === null || asks.for === "prompt") return [];
     const title = sessions.displayTitle(session);
     const text = `${quotedTitle(title)} ${stateTexts[asks.for]}`;
     return [{ event: "waits", key: `waits:${id}:${asks.at}`, session: id, title, text }];
@@ -164,18 +163,15 @@ interface UnreadRow {
   readonly title: string | null;
 }
 
-function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotification[] {
+function findUnreadMessages(sql: Sql, machine: Runtime): UserNotification[] {
   const rows = sql.all<UnreadRow>(
     `SELECT min(n.seq) AS seq, n.session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session
      WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND s.endedAt IS NULL GROUP BY n.session LIMIT ?`,
-    now() - unreadAfterMs,
+    machine.now() - unreadAfterMs,
     maxChats,
   );
   return rows
-    .filter(({ session }) => {
-      const owner = sessions.get(sql, session)?.owner ?? null;
-      return owner !== null && mayBeAlive(processes, owner);
-    })
+    .filter(({ session }) => mayRun(machine, sessions.get(sql, session) ?? { owner: null }))
     .map(({ seq, session, title }) => ({
       event: "message_waiting",
       key: `message_waiting:${session}:${seq}`,
@@ -216,16 +212,12 @@ function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;
     const limit = openLimitOf(sql, session, runtime.now());
-    if (!limit) return [];
+    if (!limit || recoveries.claimOf(sql, id) !== null) return [];
     const title = sessions.displayTitle(session);
     const hint = limitLine(sql, runtime, session);
     const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
     return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.at}`, session: id, title, text }];
   });
-}
-
-function livingSessions(sql: Sql, { processes }: Runtime): sessions.Session[] {
-  return [...sessions.listOpen(sql)].filter(({ owner }) => owner !== null && mayBeAlive(processes, owner));
 }
 
 /** The coordinator may be remote and charge for requests. */

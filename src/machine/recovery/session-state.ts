@@ -10,23 +10,29 @@ import {
   type ShownState,
 } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
-import type { CrashCause } from "../../contract/readings.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import type { Life } from "../../contract/work-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { claim } from "../sessions/life/claim.ts";
-import { isDead, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
-import { activityOf, factsOf } from "../sessions/life/questions.ts";
+import { isAlive, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
+import { activityOf } from "../sessions/life/questions.ts";
+import * as life from "../sessions/life/row.ts";
 import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
-import { causeOf, hasContent, withSilentEnd, type Liveness } from "./incomplete/detect.ts";
+import { asSeen, causeOf, hasContent } from "./incomplete/detect.ts";
 import { hasContent as hasContentElsewhere, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
 
-/** A reader does not store the end that a client did not report. */
-export function asSeen(sql: Sql, machine: Machine, session: sessions.Session): sessions.Session {
-  const isOpen = session.endedAt === null;
-  return isOpen && isDead(machine, session) ? withSilentEnd(sql, session) : session;
+/** How a session stands, for all that is shown of it. */
+type Stands = ShownState & Pick<SessionView, "isAlive" | "cause" | "causeDetail">;
+
+interface StandsHere extends Stands {
+  /** With the end that its client did not report. */
+  readonly session: sessions.Session;
+  /** Null for a session that is over. */
+  readonly life: Life | null;
 }
 
 /** For a session of this machine. @param chat the same chat in the coordinator's registry */
@@ -35,8 +41,27 @@ export function readState(
   machine: Machine,
   stored: sessions.Session,
   chat?: Pick<RegisteredChat, "status">,
-): ShownState {
-  return stateOf(readFacts(sql, machine, stored, chat));
+): StandsHere {
+  const session = asSeen(sql, machine, stored);
+  const { id, endedAt } = session;
+  const runs = isAlive(machine, stored);
+  const known = shownClaim(sql, machine, id);
+  const isKept = hasContent(sql, id);
+  const isOver = !runs || (known !== null && known.is !== "offered");
+  const death = isOver && endedAt === null && isKept ? causeOf(sql, session, machine.processes) : null;
+  const stood = runs ? life.read(sql, id) : null;
+  const presence = runs
+    ? presenceAlive(session, stood, { now: machine.now(), isDraining: chat?.status === "draining" })
+    : presenceOver(machine, session, death && causeText(death.cause));
+  const isOnlyRead = isRead(session, death?.cause ?? null);
+  const shown = stateOf({ ...endFacts(session), claim: known, hasContent: isKept, isOnlyRead, presence });
+  const { cause, causeDetail } = death ?? { cause: null, causeDetail: null };
+  return { ...shown, session, isAlive: runs && shown.state !== "ended", cause, causeDetail, life: stood };
+}
+
+/** Whether a transcript is all that is known of it, with no sign of a death. */
+function isRead({ origin, owner }: sessions.Session, cause: Stands["cause"]): boolean {
+  return origin === sessions.importOrigin && owner === null && (cause === "unknown" || cause === "closed");
 }
 
 /** This machine knows more of its own sessions than the coordinator does. */
@@ -45,35 +70,20 @@ export function readChatState(machine: Machine & Pick<Runtime, "store">, chat: C
     const session = sessions.get(sql, chat.chat);
     return session && readState(sql, machine, session, chat);
   }, null);
-  return known ?? stateOfRegistered(chat);
-}
-
-function readFacts(
-  sql: Sql,
-  machine: Machine,
-  stored: sessions.Session,
-  chat: Pick<RegisteredChat, "status"> | undefined,
-): ChatFacts {
-  const session = asSeen(sql, machine, stored);
-  const isRead = session.origin === sessions.importOrigin && session.owner === null;
-  const readCause = isRead ? causeOf(sql, session, machine.processes).cause : null;
-  return {
-    ...endFacts(session),
-    claim: shownClaim(sql, machine, session.id),
-    hasContent: hasContent(sql, session.id),
-    isOnlyRead: readCause === "unknown" || readCause === "closed",
-    presence: presenceOf(sql, machine, session, { isDraining: chat?.status === "draining", cause: readCause }),
-  };
+  return known ? { state: known.state, detail: known.detail } : stateOfRegistered(chat);
 }
 
 /** For a session of another machine. */
-export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
-  return stateOf({
+export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): Stands {
+  const { death } = row.sealed;
+  const shown = stateOf({
     ...endFacts(row),
     claim: claimElsewhere(sql, row, taken) ?? shownClaim(sql, machine, row.id),
     hasContent: hasContentElsewhere(row),
-    presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, machine.now()),
+    presence: presenceElsewhere(row, liveness, machine.now()),
   });
+  const isPresent = liveness !== null && liveness.chat !== null;
+  return { ...shown, isAlive: isPresent, cause: death?.cause ?? null, causeDetail: liveness?.detail ?? null };
 }
 
 function endFacts(session: sessions.Session): Pick<ChatFacts, "end" | "isClosed"> {
@@ -96,32 +106,25 @@ function claimElsewhere(sql: Sql, { recovery }: SessionElsewhere, taken: SeenEls
   return recovery === "recovered" ? { is: "continued", chat: null } : null;
 }
 
-interface KnownOfChat {
-  readonly isDraining: boolean;
-  /** Cause of its end; null: to be found out, where it is gone. */
-  readonly cause: CrashCause | null;
+function presenceAlive(
+  session: sessions.Session,
+  stood: Life | null,
+  { now, isDraining }: { readonly now: number; readonly isDraining: boolean },
+): Presence {
+  const activity = activityOf(session, stood, now);
+  return { is: "alive", activity, waitsFor: stood?.asks?.for ?? null, isDraining };
 }
 
-function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, known: KnownOfChat): Presence {
-  const now = machine.now();
-  if (!isDead(machine, session)) {
-    const facts = factsOf(sql, session, { isDead: false, now });
-    return {
-      is: "alive",
-      activity: activityOf(facts),
-      waitsFor: facts.life?.asks?.for ?? null,
-      isDraining: known.isDraining,
-    };
-  }
-  if (!isOwnerSeen(machine, session) && session.detachedAt === null)
-    return { is: "silent", silenceMs: now - session.lastSeenAt };
-  return { is: "gone", cause: causeText(known.cause ?? causeOf(sql, session, machine.processes).cause) };
+function presenceOver(machine: Machine, session: sessions.Session, cause: string | null): Presence {
+  const isUnseen = !isOwnerSeen(machine, session) && session.detachedAt === null;
+  return isUnseen ? { is: "silent", silenceMs: machine.now() - session.lastSeenAt } : { is: "gone", cause };
 }
 
-function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {
-  const { death } = row.sealed;
+function presenceElsewhere(row: SessionElsewhere, liveness: SeenElsewhere["liveness"], now: number): Presence {
+  if (liveness === null) return { is: "gone", cause: null };
+  const { isOver, isCertain, chat } = liveness;
   if (chat !== null) return presenceOfChat(chat);
-  const silenceMs = Math.max(0, now - row.lastSeenAt);
-  if (!isCertain) return { is: isOver ? "silent" : "unheard", silenceMs };
-  return { is: "gone", cause: death ? causeText(death.cause) : null };
+  const { death } = row.sealed;
+  if (isCertain) return { is: "gone", cause: death ? causeText(death.cause) : null };
+  return { is: isOver ? "silent" : "unheard", silenceMs: Math.max(0, now - row.lastSeenAt) };
 }

@@ -4,16 +4,15 @@ import type { SessionView, TimelineEntry } from "../../contract/machine/sessions
 import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { costText } from "../sessions/usage/at-limit.ts";
-import { causeOf, hasContent, findIncomplete } from "./incomplete/detect.ts";
+import { findIncomplete } from "./incomplete/detect.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
-import { asSeen, readState, readStateElsewhere } from "./session-state.ts";
+import { readState, readStateElsewhere } from "./session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
 import { holderOf } from "../sessions/life/claim.ts";
-import { isAlive, type Machine } from "../sessions/life/presence.ts";
-import * as life from "../sessions/life/row.ts";
+import type { Machine } from "../sessions/life/presence.ts";
 import { shownPrompt } from "../sessions/prompts.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { assess } from "../../learning/policy/risk.ts";
@@ -44,31 +43,27 @@ const storedFields = [
 
 /** @param chat the same chat in the coordinator's registry */
 export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?: Chat): SessionView {
-  const session = asSeen(sql, runtime, stored);
-  const shown = readState(sql, runtime, stored, chat);
-  const isLiving = shown.state !== "ended" && isAlive(runtime, stored);
+  const { session, life, ...shown } = readState(sql, runtime, stored, chat);
+  const { config, now } = runtime;
   return {
     ...sharedFacts(sql, runtime, session),
     ...shown,
     machine: null,
-    isAlive: isLiving,
     checkpoints: checkpointRows.count(sql, { session: session.id }),
-    ...(isLiving ? factsAlive(sql, runtime, session) : factsOver(sql, runtime, session)),
+    risk: shown.isAlive ? assess(session.readings, config.risk, now()) : null,
+    waitingSince: (shown.isAlive && life?.asks?.at) || null,
   };
 }
 
 export function toViewElsewhere(sql: Sql, runtime: Runtime, seen: SeenElsewhere): SessionView {
-  const { row, liveness } = seen;
+  const { row } = seen;
   return {
     ...sharedFacts(sql, runtime, row),
     ...readStateElsewhere(sql, runtime, seen),
     machine: row.machine,
-    isAlive: liveness !== null && liveness.chat !== null,
     checkpoints: row.sealed.checkpoints,
     risk: null,
     waitingSince: null,
-    cause: row.sealed.death?.cause ?? null,
-    causeDetail: liveness?.detail ?? null,
   };
 }
 
@@ -86,20 +81,6 @@ function sharedFacts(
     contextFill: session.readings.contextFill?.value ?? null,
     offer: holder && { ...holder, shortId: shortSessionId(sql, holder.chat) },
   };
-}
-
-const noCause = { cause: null, causeDetail: null };
-
-type LivingFacts = Pick<SessionView, "risk" | "waitingSince" | "cause" | "causeDetail">;
-
-function factsAlive(sql: Sql, { config, now }: Runtime, { id, readings }: Session): LivingFacts {
-  const waitingSince = life.read(sql, id)?.asks?.at ?? null;
-  return { ...noCause, risk: assess(readings, config.risk, now()), waitingSince };
-}
-
-function factsOver(sql: Sql, { processes }: Runtime, session: Session): LivingFacts {
-  const hasDied = session.endedAt === null && hasContent(sql, session.id);
-  return { risk: null, waitingSince: null, ...(hasDied ? causeOf(sql, session, processes) : noCause) };
 }
 
 /** How a chat's session stands, and what other chats left. */

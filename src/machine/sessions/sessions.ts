@@ -247,16 +247,6 @@ export function markSaved(sql: Sql, now: number, id: string, title: string | nul
   return changed > 0;
 }
 
-/** Not ended, not known to be dead, and without a sign of work since then. */
-export function listSilent(sql: Sql, since: number): Session[] {
-  return sessions.select(
-    sql,
-    `WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL AND coalesce(workedAt, lastSeenAt) <= ?
-     ORDER BY lastSeenAt DESC LIMIT 100`,
-    since,
-  );
-}
-
 /** @returns false when its death is recorded already, or it has ended */
 export function markDead(sql: Sql, id: string): boolean {
   const query = "UPDATE sessions SET deathAt = lastSeenAt WHERE id = ? AND deathAt IS NULL AND endedAt IS NULL";

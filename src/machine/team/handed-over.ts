@@ -5,7 +5,6 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { heldNames } from "../../shared/format.ts";
 import * as news from "../sessions/news.ts";
 import * as held from "../sessions/held-at-hand-over.ts";
-import { continues } from "../sessions/life/claim.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { neutralize } from "../sessions/text/neutralize.ts";
 import { formatResource, type FileReservations, type ReservationError } from "./file-reservations.ts";
@@ -41,10 +40,7 @@ export async function settleHandedOver(chat: SettlingChat): Promise<void> {
       held
         .list(sql)
         .filter(({ received }) => received.goesTo === "taker" && received.workspace === chat.workspace)
-        .filter(({ session }) => {
-          const known = recoveries.claimOf(sql, session);
-          return continues(known) && known.by === chat.sessionId;
-        }),
+        .filter(({ session }) => recoveries.isContinuedBy(sql, session, chat.sessionId)),
     [],
   );
   for (const { session, received } of mine) await takeUp(chat, session, received);

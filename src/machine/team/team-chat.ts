@@ -11,7 +11,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/life/questions.ts";
+import * as life from "../sessions/life/row.ts";
+import { activityOf, keepsTasks } from "../sessions/life/questions.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -30,6 +31,7 @@ import {
   type WorkspaceWatch,
 } from "./workspace-watch.ts";
 import { isDead } from "../sessions/life/presence.ts";
+import type { Life } from "../../contract/work-state.ts";
 
 export interface TeamOptions extends WatchOptions {
   /** Key of the process whose end is the session's end. */
@@ -140,7 +142,7 @@ export class TeamChat {
 
   /** Whether heartbeats for its tasks are honest. */
   isActive(): boolean {
-    return this.#readFacts(keepsTasks, true);
+    return this.#ask(keepsTasks, { ifDead: false, ifUnknown: true });
   }
 
   /** Keeps trying in the background. @returns the first attempt's error */
@@ -190,9 +192,9 @@ export class TeamChat {
 
   #reportActivity(): void {
     const idle = { activity: "idle", waits: null } as const;
-    const { activity, waits } = this.#readFacts(
-      (facts) => (facts.isDead ? idle : { activity: activityOf(facts), waits: facts.life?.asks?.for ?? null }),
-      idle,
+    const { activity, waits } = this.#ask(
+      (session, stood, now) => ({ activity: activityOf(session, stood, now), waits: stood?.asks?.for ?? null }),
+      { ifDead: idle, ifUnknown: idle },
     );
     const isBusy = activity === "busy" || activity === "waiting";
     const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
@@ -201,12 +203,16 @@ export class TeamChat {
     this.#runSafely("the chat's state", () => this.#sendStatus({ status, taskCount, progress }, false));
   }
 
-  #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
+  #ask<T>(
+    question: (session: Session, stood: Life | null, now: number) => T,
+    { ifDead, ifUnknown }: { readonly ifDead: T; readonly ifUnknown: T },
+  ): T {
     const { store, now } = this.#runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, this.sessionId);
-      return session ? read(factsOf(sql, session, { isDead: isDead(this.#runtime, session), now: now() })) : fallback;
-    }, fallback);
+      if (!session) return ifUnknown;
+      return isDead(this.#runtime, session) ? ifDead : question(session, life.read(sql, session.id), now());
+    }, ifUnknown);
   }
 
   checkOtherMachines(): Promise<void> {

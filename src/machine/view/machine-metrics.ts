@@ -7,7 +7,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { survey } from "../../store/spool.ts";
 import { hasDied } from "../sessions/activity.ts";
-import { activityOf, factsOf } from "../sessions/life/questions.ts";
+import * as life from "../sessions/life/row.ts";
+import { activityOf } from "../sessions/life/questions.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countByState } from "../learning/machine-trials.ts";
@@ -88,9 +89,7 @@ function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
   const highest = (name: keyof Readings): number =>
     Math.max(0, ...alive.map(({ readings }) => readings[name]?.value ?? 0));
   return [
-    ...alive.map((one) =>
-      gauge("shim_sessions", 1, { activity: activityOf(factsOf(sql, one, { isDead: false, now })) }),
-    ),
+    ...alive.map((one) => gauge("shim_sessions", 1, { activity: activityOf(one, life.read(sql, one.id), now) })),
     ...risks.map(({ level }) => gauge("shim_sessions_at_risk", 1, { level })),
     ...risks.flatMap(({ reasons }) => reasons.map(({ name }) => gauge("shim_risk_reasons", 1, { reason: name }))),
     gauge("shim_session_risk_ratio", Math.max(0, ...risks.map(({ score }) => score))),

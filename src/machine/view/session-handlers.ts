@@ -42,6 +42,7 @@ import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forg
 import { findElsewhere, listElsewhere } from "../recovery/elsewhere/candidates.ts";
 import { projectOf, toViews } from "../recovery/other-machines.ts";
 import { isAlive } from "../sessions/life/presence.ts";
+import { pickFields } from "../../shared/json-fields.ts";
 
 const maxFoundPerSession = 2;
 const maxNameChars = 100;
@@ -156,7 +157,7 @@ export const storedSessionHandlers = {
     readSession(context, id, (sql, runtime, session) => {
       const { journal, ...others } = readContent(sql, session.id);
       return {
-        session: { ...session, ...readState(sql, runtime, session) },
+        session: { ...session, ...pickFields(readState(sql, runtime, session), ["state", "detail"]) },
         journal: journal.map(({ at, seq, entry }) => {
           return { at, seq, entry, text: describeEntry(entry, oneLine) };
         }),

@@ -13,7 +13,6 @@ import { ok } from "../../shared/result.ts";
 import { limitLine } from "../sessions/usage/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readState } from "../recovery/session-state.ts";
-import { silentSessions, waitingSessions } from "../sessions/life/questions.ts";
 import { hasDied } from "../sessions/activity.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../sessions/signals/observe.ts";
@@ -27,6 +26,7 @@ import { countCost } from "../sessions/usage/ledger.ts";
 import { quotedTitle } from "../../shared/format.ts";
 import { conflictsOf } from "../team/conflicts.ts";
 import type { Handlers } from "../recovery/handler-context.ts";
+import { livingSessions } from "../sessions/life/presence.ts";
 
 const unknownStatus: ChatStatus = {
   session: null,
@@ -156,11 +156,9 @@ function shownConflicts(sql: Sql, runtime: Runtime, session: string): ChatStatus
 }
 
 function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatStatus, "waits" | "stuck"> {
-  const { processes, now } = runtime;
-  const waiting = waitingSessions(sql, processes, except).map(({ session }) => session);
-  const found = [...waiting, ...silentSessions(sql, processes, now(), except)];
-  const states = new Map(found.map((one) => [one.id, readState(sql, runtime, one).state]));
-  const count = (state: ChatState): number => [...states.values()].filter((one) => one === state).length;
+  const others = livingSessions(sql, runtime).filter(({ id }) => id !== except);
+  const states = others.map((one) => readState(sql, runtime, one).state);
+  const count = (state: ChatState): number => states.filter((one) => one === state).length;
   return { waits: count("waits"), stuck: count("stuck") };
 }
 

@@ -7,7 +7,7 @@ import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
 import * as history from "../../sessions/signals/crashes.ts";
 import { isAlive, isDead, isOwnerGone, type Machine } from "../../sessions/life/presence.ts";
-import { causeOf, hasContent, withSilentEnd } from "./detect.ts";
+import { causeOf, hasContent, asSeen } from "./detect.ts";
 
 /** @param detachReason the end that the caller has just seen, if the row has none yet */
 export function recordDeath(
@@ -19,7 +19,7 @@ export function recordDeath(
   const session = sessions.get(sql, sessionId);
   if (!session || !isDead(machine, session)) return false;
   const seen = { ...session, detachReason: session.detachReason ?? detachReason };
-  const dead = withSilentEnd(sql, seen);
+  const dead = asSeen(sql, machine, seen);
   storeEnd(sql, seen, dead);
   return (
     dead.endedAt === null &&

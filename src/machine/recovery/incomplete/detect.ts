@@ -78,9 +78,10 @@ function livenessAsSent({ silenceMs, hasDied }: Sent, what: string): Liveness {
   return { ...noEndSeen, isOver: silenceMs > maxSilenceMs, detail };
 }
 
-/** Only reads. Gives a dead session the end that its client did not report. */
-export function withSilentEnd(sql: Sql, session: Session): Session {
-  if (session.endedAt !== null || !endsSilently(sql, session) || !isAfterTurn(sql, session.id)) return session;
+/** Only reads. The session, if it is dead with the end that its client did not report. */
+export function asSeen(sql: Sql, machine: Machine, session: Session): Session {
+  if (session.endedAt !== null || !isDead(machine, session)) return session;
+  if (!endsSilently(sql, session) || !isAfterTurn(sql, session.id)) return session;
   if (endsInOrder(session)) return { ...session, endedAt: session.lastSeenAt };
   if (isClosed(session)) return session;
   const detachReason = closing(sql, session);
@@ -143,7 +144,7 @@ export interface SessionSearch {
 export function findIncomplete(sql: Sql, machine: Machine, search: SessionSearch = {}): IncompleteSession[] {
   const match = (session: sessions.Session): sessions.Session[] => {
     if (!matchesSearch(session, search) || !isDead(machine, session)) return [];
-    const dead = withSilentEnd(sql, session);
+    const dead = asSeen(sql, machine, session);
     const isMatch = dead.endedAt === null && hasContent(sql, dead.id) && (search.accepts?.(dead) ?? true);
     return isMatch && isListed(claim(sql, machine, dead.id), search) ? [dead] : [];
   };

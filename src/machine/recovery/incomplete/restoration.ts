@@ -20,10 +20,9 @@ import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from
 import { absentReason, compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { heldText } from "../../../shared/format.ts";
-import { causeOf, withSilentEnd } from "./detect.ts";
+import { causeOf, asSeen } from "./detect.ts";
 import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 import { isDead } from "../../sessions/life/presence.ts";
-import { continues } from "../../sessions/life/claim.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
@@ -121,10 +120,9 @@ function restoration(sql: Sql, runtime: Runtime, session: Session): Restoration 
   if (!state) return null;
   const { files, ...work } = withMoved(pathsNow(sql, session), workOf(sql, session, state));
   const received = session.origin === sessions.givenOrigin ? heldAtHandOver.read(sql, session.id) : null;
-  const isOver = isDead(runtime, session);
-  const seen = isOver ? withSilentEnd(sql, session) : session;
-  const { cause, causeDetail } =
-    isOver && seen.endedAt === null ? causeOf(sql, seen, processes) : { cause: null, causeDetail: "" };
+  const seen = asSeen(sql, runtime, session);
+  const hasDied = seen.endedAt === null && isDead(runtime, session);
+  const { cause, causeDetail } = hasDied ? causeOf(sql, seen, processes) : { cause: null, causeDetail: "" };
   const storeDamagedAt = notices.storeDamagedAt(sql) ?? 0;
   return {
     session: seen,
@@ -185,9 +183,7 @@ function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredece
   const id = state.continues?.session;
   if (id === undefined || max === 0) return [];
   const dead = sessions.get(sql, id);
-  const known = recoveries.claimOf(sql, id);
-  const isContinued = continues(known) && known.by === session.id;
-  const deadState = isContinued ? currentState(sql, id) : null;
+  const deadState = recoveries.isContinuedBy(sql, id, session.id) ? currentState(sql, id) : null;
   if (!dead || !deadState) return [];
   const past = { session: dead, state: deadState };
   return [past, ...predecessorsOf(sql, past, max - 1)];

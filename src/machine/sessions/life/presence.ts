@@ -1,5 +1,7 @@
 import { isAlive as runs, isInOtherNamespace, mayBeAlive } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import * as sessions from "../sessions.ts";
 import type { Session } from "../sessions.ts";
 
 export type Machine = Pick<Runtime, "processes" | "now">;
@@ -27,6 +29,11 @@ export function isAlive(machine: Machine, session: Session): boolean {
 /** Whether a process has it that may still run: silence proves nothing. */
 export function mayRun({ processes }: Pick<Machine, "processes">, { owner }: Pick<Session, "owner">): boolean {
   return owner !== null && mayBeAlive(processes, owner);
+}
+
+/** Chats that run, or whose process is not seen to be gone. */
+export function livingSessions(sql: Sql, machine: Pick<Machine, "processes">): Session[] {
+  return sessions.listWithoutDeath(sql).filter((session) => mayRun(machine, session));
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */

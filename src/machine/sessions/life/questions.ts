@@ -1,9 +1,6 @@
 import type { UsageLimit } from "../../../contract/config.ts";
 import type { Life } from "../../../contract/work-state.ts";
-import { mayBeAlive, type Processes } from "../../../platform/processes.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import * as sessions from "../sessions.ts";
-import { read } from "./row.ts";
+import type { Session } from "../sessions.ts";
 
 /** How the chat stood at the last thing that was seen of it. */
 export type Standing =
@@ -47,12 +44,8 @@ export function failureOf(
 
 type Activity = "idle" | "busy" | "waiting" | "stuck";
 
-export interface ActivityFacts {
-  readonly isDead: boolean;
-  readonly life: Life | null;
-  readonly workedAt: number;
-  readonly now: number;
-}
+/** Times of a session's row, epoch ms. */
+type Worked = Pick<Session, "workedAt" | "lastSeenAt">;
 
 const minuteMs = 60_000;
 /** A thinking model writes nothing for minutes; a client retries a failed request for about ten. */
@@ -61,14 +54,18 @@ const maxSilenceMs = 15 * minuteMs;
 const openToolMs = 120 * minuteMs;
 
 /** Pure. For a chat that lives. */
-export function activityOf({ life, workedAt, now }: ActivityFacts): Activity {
+export function activityOf(session: Worked, life: Life | null, now: number): Activity {
   if (life !== null && standingOf(life) === "asking") return "waiting";
-  const silenceMs = now - workedAt;
+  const silenceMs = silenceOf(session, now);
   const isOpen = isInTurn(life);
   if (isOpen === null) return silenceMs < maxSilenceMs ? "busy" : "idle";
   if (!isOpen) return "idle";
   const isToolAtWork = life?.calls.some(({ startedAt }) => now - startedAt < openToolMs) === true;
   return silenceMs < maxSilenceMs || isToolAtWork ? "busy" : "stuck";
+}
+
+function silenceOf({ workedAt, lastSeenAt }: Worked, now: number): number {
+  return now - (workedAt ?? lastSeenAt);
 }
 
 const keepsTasksMs: Readonly<Record<Activity, number>> = {
@@ -80,44 +77,9 @@ const keepsTasksMs: Readonly<Record<Activity, number>> = {
 /** A client without hooks shows no work between two calls of SHIM's tools. */
 const keepsTasksWithoutHooksMs = 30 * minuteMs;
 
-/** Pure. Returns whether heartbeats for the chat's tasks are honest. */
-export function keepsTasks(facts: ActivityFacts): boolean {
-  if (facts.isDead) return false;
-  const activity = activityOf(facts);
-  const limitMs = activity === "idle" && facts.life === null ? keepsTasksWithoutHooksMs : keepsTasksMs[activity];
-  return facts.now - facts.workedAt < limitMs;
-}
-
-interface LivenessFacts {
-  readonly isDead: boolean;
-  readonly now: number;
-}
-
-export function factsOf(sql: Sql, session: sessions.Session, { isDead, now }: LivenessFacts): ActivityFacts {
-  return { isDead, life: read(sql, session.id), workedAt: session.workedAt ?? session.lastSeenAt, now };
-}
-
-/** A living chat with what it waits for. */
-export interface WaitingSession {
-  readonly session: sessions.Session;
-  readonly asks: NonNullable<Life["asks"]>;
-}
-
-/** Living chats whose client has asked for the user, the one that waits longest first. */
-export function waitingSessions(sql: Sql, processes: Processes, except: string | null): WaitingSession[] {
-  return sessions
-    .listWithoutDeath(sql)
-    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner))
-    .flatMap((session) => {
-      const asks = read(sql, session.id)?.asks ?? null;
-      return asks === null ? [] : [{ session, asks }];
-    })
-    .toSorted((one, other) => one.asks.at - other.asks.at);
-}
-
-/** Living chats that may be stuck. */
-export function silentSessions(sql: Sql, processes: Processes, now: number, except: string | null): sessions.Session[] {
-  return sessions
-    .listSilent(sql, now - maxSilenceMs)
-    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner));
+/** Pure. Returns whether heartbeats for the tasks of a chat that lives are honest. */
+export function keepsTasks(session: Worked, life: Life | null, now: number): boolean {
+  const activity = activityOf(session, life, now);
+  const limitMs = activity === "idle" && life === null ? keepsTasksWithoutHooksMs : keepsTasksMs[activity];
+  return silenceOf(session, now) < limitMs;
 }

@@ -6,7 +6,6 @@ import type { ClaimedTask } from "../../../contract/tasks.ts";
 import type { Json } from "../../../contract/values.ts";
 import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
-import { mayBeAlive } from "../../../platform/processes.ts";
 import { successorOf } from "../../../machine/sessions/usage/at-limit.ts";
 import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
 import { brief } from "../../../machine/recovery/brief/brief.ts";
@@ -23,6 +22,7 @@ import type { MergedInputs, TaskRun } from "../executor.ts";
 import type { ClientDeps } from "../machine-deps.ts";
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import type { Route } from "../../../contract/model-routes.ts";
+import { mayRun } from "../../../machine/sessions/life/presence.ts";
 
 /** Model that a client is run with, where it is not the one of the settings. */
 export type Model = Pick<Route, "model" | "effort">;
@@ -132,7 +132,7 @@ function newSession({ now, random }: Runtime): Continuation {
 }
 
 function findMove(runtime: Runtime, { owner, cwd }: sessions.Session, folder: string): string | null {
-  if (owner && mayBeAlive(runtime.processes, owner)) return "it is still running";
+  if (mayRun(runtime, { owner })) return "it is still running";
   return cwd === null || resolvePath(cwd) !== resolvePath(folder) ? "it worked in another folder" : null;
 }
 

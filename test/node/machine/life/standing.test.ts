@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { readState } from "#src/machine/recovery/session-state.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
-import { withSilentEnd } from "#src/machine/recovery/incomplete/detect.ts";
+import { asSeen } from "#src/machine/recovery/incomplete/detect.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { outcomeText } from "#src/machine/sessions/effects.ts";
@@ -21,11 +21,8 @@ function timeOf(runtime: TempRuntime): { readonly timestamp: string } {
 /** What every surface shows of the chat. */
 function shown(runtime: TempRuntime, { session }: Claude): string {
   const stored = storedSession(runtime, session);
-  const { state, detail } = runtime.store.read((sql) => readState(sql, runtime, stored), {
-    state: "idle",
-    detail: null,
-  });
-  return detail === null ? state : `${state} (${detail})`;
+  const { state, detail } = runtime.store.read((sql) => readState(sql, runtime, stored), null) ?? {};
+  return detail ? `${state} (${detail})` : `${state}`;
 }
 
 function briefOf(runtime: TempRuntime, { session }: Claude): string {
@@ -109,10 +106,11 @@ it.each(["turn_end", "interrupted"] as const)(
   "a chat whose turn was over (%s) when its client was asked to end has not died, where the client reports no end",
   (kind) => {
     const { runtime, claude } = aChatAtWork("paint it");
+    claude.kill();
     const session = { ...storedSession(runtime, claude.session), client: "opencode", detachReason: "sigterm" };
     const ended = runtime.store.write((sql) => {
       journal.append(sql, claude.session, runtime.now() + 1, "end of the turn", { kind });
-      return withSilentEnd(sql, session);
+      return asSeen(sql, runtime, session);
     });
     expect(ended.endedAt).toBe(ended.lastSeenAt);
   },

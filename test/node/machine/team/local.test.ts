@@ -15,7 +15,7 @@ import { stateText } from "#src/contract/chat-state.ts";
 import { toSessionView } from "#src/machine/recovery/session-view.ts";
 import { newLife } from "#src/machine/sessions/life/life.ts";
 import type { Life } from "#src/contract/work-state.ts";
-import { activityOf, keepsTasks, type ActivityFacts } from "#src/machine/sessions/life/questions.ts";
+import { activityOf, keepsTasks } from "#src/machine/sessions/life/questions.ts";
 import { refresh } from "#src/machine/sessions/signals/observe.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { given } from "#harness/coordinator/peers.ts";
@@ -198,37 +198,35 @@ const idle: Life = { ...newLife, turn: { ...turn, over: { at: T0, how: "done" } 
 const asking: Life = { ...inTurn, asks: { for: "permission", at: T0 } };
 
 /** Of a chat in a turn, minutes after a sign of work. */
-function after(minutes: number, overrides: Partial<ActivityFacts> = {}): ActivityFacts {
-  const facts = { isDead: false, life: inTurn, workedAt: T0 };
-  return { ...facts, now: T0 + minutes * minuteMs, ...overrides };
+function after(minutes: number, life: Life | null = inTurn): Parameters<typeof activityOf> {
+  return [{ workedAt: T0, lastSeenAt: T0 }, life, T0 + minutes * minuteMs];
 }
 
 const building: Life = { ...inTurn, calls: [{ id: "a", name: "Bash", input: "make", startedAt: T0 }] };
 
-it.each<[string, number, Partial<ActivityFacts>]>([
-  ["busy", 14, {}],
-  ["stuck", 15, {}],
-  ["busy", 119, { life: building }],
-  ["stuck", 121, { life: building }],
-  ["waiting", 300, { life: asking }],
-  ["idle", 300, { life: idle }],
+it.each<[string, number, Life | null | undefined]>([
+  ["busy", 14, undefined],
+  ["stuck", 15, undefined],
+  ["busy", 119, building],
+  ["stuck", 121, building],
+  ["waiting", 300, asking],
+  ["idle", 300, idle],
   // A client without hooks.
-  ["busy", 14, { life: null }],
-  ["idle", 16, { life: null }],
-])("a chat is %s after %i silent minutes with %j", (activity, minutes, overrides) => {
-  expect(activityOf(after(minutes, overrides))).toBe(activity);
+  ["busy", 14, null],
+  ["idle", 16, null],
+])("a chat is %s after %i silent minutes with %j", (activity, minutes, life) => {
+  expect(activityOf(...after(minutes, life))).toBe(activity);
 });
 
-it.each<[number, Partial<ActivityFacts>]>([
-  [119, { life: building }],
-  [59, { life: asking }],
-  [14, { life: idle }],
-  [29, { life: null }],
-  [14, {}],
-  [-1, { isDead: true }],
-])("tasks are kept until minute %i of a chat with %j", (minute, overrides) => {
+it.each<[number, Life | null | undefined]>([
+  [119, building],
+  [59, asking],
+  [14, idle],
+  [29, null],
+  [14, undefined],
+])("tasks are kept until minute %i of a chat with %j", (minute, life) => {
   const minutes = Array.from({ length: 150 }, (_, at) => at);
-  expect(minutes.filter((at) => keepsTasks(after(at, overrides)))).toEqual(minutes.slice(0, minute + 1));
+  expect(minutes.filter((at) => keepsTasks(...after(at, life)))).toEqual(minutes.slice(0, minute + 1));
 });
 
 it("a chat whose model hangs loses its task, though its process lives", async () => {
