@@ -110,25 +110,6 @@ function cyclesIn(next: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
   return [...new Map(cycles.filter(({ length }) => length > 1).map((cycle) => [cycle.join(), cycle])).values()];
 }
 
-/** Files that import each other still: none joins them, and each that leaves is taken out here. */
-const knownCycles: ReadonlySet<string> = new Set([]);
-
-/** @param known files whose cycles are no fault while they last */
-export function cycleFaults(
-  cycles: readonly (readonly string[])[],
-  known: ReadonlySet<string> = knownCycles,
-): string[] {
-  const found = new Set(cycles.flat());
-  return [
-    ...cycles
-      .filter((files) => !files.every((file) => known.has(file)))
-      .map((files) => `files that import each other: ${files.join(", ")}`),
-    ...[...known]
-      .filter((file) => !found.has(file))
-      .map((file) => `${file}: is in no cycle any more; take it out of knownCycles`),
-  ];
-}
-
 function reachable(from: string, next: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
   const found = new Set<string>();
   const open = [from];
@@ -316,7 +297,7 @@ if (import.meta.main) {
     ...files.flatMap(({ path, source }) => toolFaults(path, source, imports.get(path) ?? [])),
     ...tests.flatMap((path) => waitFaults(path, readFileSync(join(root, path), "utf8"))),
     ...sizeFaults(readFileSync(join(root, numbersPath), "utf8"), files),
-    ...cycleFaults(fileCycles(imports)),
+    ...fileCycles(imports).map((cycle) => `files that import each other: ${cycle.join(", ")}`),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);
