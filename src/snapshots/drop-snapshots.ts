@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fail, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
-import { lines, run, withTimeLimit, type TimeLimit } from "./git.ts";
+import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
   describe,
   inRepository,
@@ -43,7 +43,7 @@ export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly
     input,
     (signal) =>
       withRepository(input, repository, null, signal, async (opened) => {
-        const { left, base } = await dropRefs(opened, checkpointIds);
+        const { left, base } = dropRefs(opened, checkpointIds);
         if (left === 0) removeDurably(repository);
         else {
           await prune(opened, input.maxGarbage ?? 0);
@@ -56,25 +56,19 @@ export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly
   );
 }
 
-async function dropRefs(
+function dropRefs(
   opened: OpenRepository,
   checkpointIds: readonly string[],
-): Promise<{ readonly left: number; readonly base: Base | null }> {
-  const git = inRepository(opened);
-  const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
-  const refsToDrop = [...new Set(checkpointIds.map(refOf))].filter((ref) => known.has(ref));
+): { readonly left: number; readonly base: Base | null } {
   const newest = readBase(opened);
-  const base = newest !== null && refsToDrop.includes(refOf(newest.checkpointId)) ? null : newest;
+  const base = newest !== null && checkpointIds.includes(newest.checkpointId) ? null : newest;
   // Its names of files go, too; first, since a base must be there.
   if (base === null) removeBase(opened.repository);
-  if (refsToDrop.length > 0) {
-    await run(git, ["update-ref", "--stdin"], refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
-    const folder = join(opened.repository, "refs/shim");
-    // Git removes the folder with the last reference.
-    if (existsSync(folder)) syncFolder(folder);
-    syncFolder(dirname(folder));
-  }
-  return { left: known.size - refsToDrop.length, base };
+  for (const id of checkpointIds) rmSync(join(opened.repository, refOf(id)), { force: true });
+  const folder = join(opened.repository, "refs/shim");
+  if (!existsSync(folder)) return { left: 0, base };
+  syncFolder(folder);
+  return { left: readdirSync(folder).length, base };
 }
 
 interface Pack {
