@@ -14,7 +14,7 @@ export function pathOf({ folder, path }: Pick<Change, "folder" | "path">): strin
 }
 
 export function isContent(to: string): boolean {
-  return !["gone", "moved", "folder moved", "commit", "checkout"].includes(to);
+  return !["gone", "rights", "moved", "folder moved", "repository", "commit", "checkout"].includes(to);
 }
 
 export function make(project: string, change: Change, isGit: boolean): void {
@@ -23,7 +23,14 @@ export function make(project: string, change: Change, isGit: boolean): void {
   if (!isGit && (path === ".gitignore" || path === "x.log")) return;
   const [from, there] = [join(project, `${folder}/d`), join(project, `${folder}/e`)];
   if (to === "folder moved") return existsSync(from) && !existsSync(there) ? renameSync(from, there) : undefined;
+  if (to === "repository") return makeRepository(join(project, `${folder}/n`));
   write(join(project, pathOf(change)), path === ".gitignore" && to === "one" ? "b*\n" : to);
+}
+
+function makeRepository(top: string): void {
+  if (!existsSync(top) || existsSync(join(top, ".git"))) return;
+  git(top, "init", "-q");
+  git(top, "commit", "-q", "--allow-empty", "-m", "its first");
 }
 
 function runGit(project: string, to: "commit" | "checkout", folder: string): void {
@@ -35,6 +42,7 @@ function runGit(project: string, to: "commit" | "checkout", folder: string): voi
 function write(file: string, to: string): void {
   const stats = lstatSync(file, { throwIfNoEntry: false });
   if (to === "moved") return stats ? renameSync(file, `${file}.moved`) : undefined;
+  if (to === "rights") return stats?.isFile() ? chmodSync(file, 0o600) : undefined;
   if (to !== "in place" || !stats?.isFile()) rmSync(file, { force: true });
   if (to === "gone") return;
   mkdirSync(dirname(file), { recursive: true });

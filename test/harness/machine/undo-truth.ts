@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 
 export type Chat = "A" | "B";
 
-/** A file's type and content; null: it is not there. */
+/** A file's rights and content; null: it is not there. */
 export type State = string | null;
 export type Tree = ReadonlyMap<string, { readonly state: string; readonly mode: number }>;
 
@@ -205,8 +205,8 @@ export function treeOf(project: string): Tree {
       if (stats.isDirectory()) walk(path);
       else if (stats.isSymbolicLink()) found.set(path, { state: `link ${readlinkSync(join(project, path))}`, mode: 0 });
       else {
-        const kind = (stats.mode & 0o100) === 0 ? "file" : "program";
-        found.set(path, { state: `${kind} ${readFileSync(join(project, path), "utf8")}`, mode: stats.mode & 0o777 });
+        const mode = stats.mode & 0o777;
+        found.set(path, { state: `${mode.toString(8)} ${readFileSync(join(project, path), "utf8")}`, mode });
       }
     }
   };

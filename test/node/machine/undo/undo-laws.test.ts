@@ -10,8 +10,8 @@ const folder = fc.nat(count - 1);
 const path = fc.constantFrom("a", "b", "d/c", "d/e", "new", "n/deep/f", "x.log", ".gitignore");
 const to = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom("one", "two", "three\r\n", "", "in place") },
-  { weight: 4, arbitrary: fc.constantFrom("gone", "link", "program", "private", "moved", "folder moved") },
-  { weight: 1, arbitrary: fc.constantFrom("commit", "checkout") },
+  { weight: 4, arbitrary: fc.constantFrom("gone", "link", "program", "private", "rights", "moved", "folder moved") },
+  { weight: 1, arbitrary: fc.constantFrom("commit", "checkout", "repository") },
 );
 const change = fc.record({ folder, path, to });
 const few = fc.array(change, { maxLength: count });
@@ -119,6 +119,19 @@ const known: readonly History[] = [
         hooks: "all",
       },
       { is: "person", changes: [{ folder: 0, path: "x.log", to: "private" }] },
+      undoOfA,
+    ],
+  },
+  // An edit whose end did not come.
+  {
+    isGit: true,
+    moves: [
+      {
+        is: "turn",
+        chat: "A",
+        calls: [callOf("Edit", [{ folder: 0, path: "a", to: "one" }], { isEndLost: true })],
+        hooks: "all",
+      },
       undoOfA,
     ],
   },
