@@ -66,7 +66,7 @@ export async function replaceFiles(work: Replacement): Promise<ReplacedFiles> {
     if (!fullCodes.has(errnoOf(error))) throw error;
     for (const change of work.changes) leave(change, error);
   } finally {
-    for (const { path, reason } of staging.settle()) reasons.set(path, reason);
+    for (const [path, reason] of staging.settle()) reasons.set(path, reason);
   }
   return {
     written: work.changes.filter(({ path }) => written.has(path) && !reasons.has(path)),

@@ -21,6 +21,7 @@ import { isRunning } from "../platform/processes.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { entryOnDisk, formatOf, hasSameContent, rightsIn, statsOf } from "./file-entry.ts";
 import { diskPath, displayPath, pathInside, type RawPath } from "./git.ts";
+import type { LeftOut } from "./selection.ts";
 import type { UndoneFile } from "./undo-history.ts";
 
 /** A file that is to change, beside what it is to become. */
@@ -39,11 +40,6 @@ interface Plan {
   /** Gets the kept files; null: a snapshot has them. */
   readonly backup: string | null;
   readonly changes: readonly UndoneFile[];
-}
-
-export interface NotReplaced {
-  readonly path: RawPath;
-  readonly reason: string;
 }
 
 /** Staging folders of one replacement, one on each disk: a file takes its name by a rename. */
@@ -97,7 +93,7 @@ export class Staging {
   }
 
   /** @returns files that were written meanwhile */
-  settle(): NotReplaced[] {
+  settle(): LeftOut[] {
     return [...this.#plans.values()].flatMap(({ folder }) => settle(folder));
   }
 }
@@ -130,23 +126,23 @@ export function settleLeftovers(root: string): void {
 }
 
 /** Ends a staging folder. One that cannot be settled may hold the only copy of a file: it stays. */
-function settle(folder: string): NotReplaced[] {
+function settle(folder: string): LeftOut[] {
   const plan = readPlan(folder);
   if (plan === null) {
     rmSync(folder, { recursive: true, force: true });
     return [];
   }
   const top = join(folder, plan.toTop);
-  const left: NotReplaced[] = [];
+  const left: LeftOut[] = [];
   let isSettled = true;
   for (const [number, change] of plan.changes.entries()) {
     const file = stagedFile(top, folder, change, number);
     try {
-      if (isTakenBack(file)) left.push({ path: change.path, reason: changedMeanwhile });
+      if (isTakenBack(file)) left.push([change.path, changedMeanwhile]);
       else if (plan.backup !== null && isReplaced(file)) moveFile(file.kept, diskPath(plan.backup, change.path));
     } catch (error) {
       isSettled = false;
-      left.push({ path: change.path, reason: `${messageOf(error)}: what was there is in ${file.kept}` });
+      left.push([change.path, `${messageOf(error)}: what was there is in ${file.kept}`]);
     }
   }
   if (isSettled) rmSync(folder, { recursive: true, force: true });

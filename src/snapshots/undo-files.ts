@@ -11,7 +11,7 @@ import { tickMs } from "./change-author.ts";
 import { touchedFiles } from "./touched-files.ts";
 import { FileTimes } from "./file-times.ts";
 import { checkOut, diffTrees, isChosen, splitLost, toFileChange, treeAfter, type FileChange } from "./file-changes.ts";
-import { replaceFiles } from "./replace-files.ts";
+import { replaceFiles, type ReplacedFiles } from "./replace-files.ts";
 import { settleLeftovers } from "./staged-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
 import { type ExcludedFile, goneOf, movedFrom, toRaw, type UnsavedFile } from "./selection.ts";
@@ -123,21 +123,15 @@ export interface WriteInput extends SnapshotInput {
   readonly changes: readonly UndoneFile[];
 }
 
-export interface WrittenFiles {
-  readonly written: readonly UndoneFile[];
-  readonly left: readonly ExcludedFile[];
-}
-
 /** Makes planned changes in the project; a file that is not as planned stays. */
-export async function writePlanned({ changes, ...input }: WriteInput): Promise<Result<WrittenFiles>> {
-  return withProject<WrittenFiles>(input, async (opened, tree) => {
+export async function writePlanned({ changes, ...input }: WriteInput): Promise<Result<ReplacedFiles>> {
+  return withProject(input, async (opened, tree) => {
     const { top } = tree;
     writeObjects(opened.scratch, input.contents);
     const source = join(opened.scratch, "files");
     const settings = tree.config.filter(isContentSetting);
     await checkOut(opened, { objects: [tree.objects], settings }, changes, source);
-    const { written, notRestored } = await replaceFiles({ top, changes, source, backup: null });
-    return ok({ written, left: notRestored });
+    return ok(await replaceFiles({ top, changes, source, backup: null }));
   });
 }
 

@@ -135,23 +135,15 @@ export class History {
   readonly #replaced = new Map<RawPath, FileEntry>();
   /** Why it is not known whose changes since then are; null: they are not the chat's. */
   #doubt: string | null = null;
-  readonly #times: FileTimes | null;
-  readonly #stateNow: FilesNow["stateNow"];
-  readonly #movedFrom: FilesNow["movedFrom"];
+  readonly #now: FilesNow;
   /** Paths that no reading knows, and images do. */
   readonly #byImages = new Set<RawPath>();
 
-  constructor(
-    present: PresentFiles,
-    toRawPath: (path: string) => RawPath | null,
-    { times, stateNow, movedFrom }: FilesNow,
-  ) {
-    this.#stateNow = stateNow;
-    this.#movedFrom = movedFrom;
-    this.#times = times;
+  constructor(present: PresentFiles, toRawPath: (path: string) => RawPath | null, now: FilesNow) {
     this.#present = present;
     this.#readings.set(present.root, presentReading(present));
     this.#toRaw = toRawPath;
+    this.#now = now;
   }
 
   /** @param later steps after it */
@@ -259,7 +251,7 @@ export class History {
     const author =
       changedMs !== null
         ? await this.#authorOf(path, states, changedMs, step)
-        : seenMs !== null && this.#times !== null
+        : seenMs !== null && this.#now.times !== null
           ? authorOf(seenMs, step.calls)
           : this.#authorAtEnd(step.calls, step.beganAt, end);
     if (author.is !== "own") this.leaveRaw(path, author.reason, author.is === "doubtful");
@@ -270,20 +262,20 @@ export class History {
    * that is gone is that of its folder, which says nothing of it once the path was seen gone.
    */
   #timeOf(path: RawPath, present: PathState, { readAt }: TurnEnd): number | null {
-    const changedMs = this.#times?.changedMs(path) ?? null;
+    const changedMs = this.#now.times?.changedMs(path) ?? null;
     return changedMs !== null && present.is === "absent" && changedMs > readAt ? null : changedMs;
   }
 
   /** A file that is older than the turn was moved or copied, also with its folder. */
   async #authorOf(path: RawPath, { old, present }: Seen, changedMs: number, { beganAt, calls }: Turn): Promise<Author> {
     if (present.is === "absent") return authorOfGone(beganAt, changedMs, calls);
-    const isOlder = Math.min(changedMs, this.#times?.writtenMs(path) ?? changedMs) < beganAt - tickMs;
+    const isOlder = Math.min(changedMs, this.#now.times?.writtenMs(path) ?? changedMs) < beganAt - tickMs;
     if (old.is !== "absent" || present.is !== "held" || !isOlder) return authorOf(changedMs, calls);
     const held = await this.#held();
-    if (!held.ids.has(objectIn(present.entry)) && this.#movedFrom(path) === null)
+    if (!held.ids.has(objectIn(present.entry)) && this.#now.movedFrom(path) === null)
       return { is: "other", reason: "it is older than that turn, and was moved or copied to where it is" };
     const isMoved = changedMs < beganAt - tickMs;
-    return authorOf(isMoved ? (this.#times?.movedMs(path, held.folders) ?? changedMs) : changedMs, calls);
+    return authorOf(isMoved ? (this.#now.times?.movedMs(path, held.folders) ?? changedMs) : changedMs, calls);
   }
 
   /** Contents of the newest known files, and their folders. */
@@ -310,7 +302,7 @@ export class History {
 
   #compareWithNow(path: RawPath): void {
     const known = this.#files.get(path);
-    const now = this.#stateNow(path);
+    const now = this.#now.stateNow(path);
     if (known && isSame(now, known.base)) this.#files.delete(path);
     else if (known && known.last.is !== "unknown" && !isSame(now, known.last))
       this.#files.set(path, { ...known, reason: known.reason ?? notByChat, isDoubtful: false });
@@ -359,7 +351,7 @@ export class History {
       const isTaken = known.isDoubtful === true && isNamed(path);
       const found = decide(path, isTaken ? { ...known, reason: null } : known);
       if (found === null) continue;
-      const moved = "reason" in found || found.after !== null ? null : this.#movedFrom(path);
+      const moved = "reason" in found || found.after !== null ? null : this.#now.movedFrom(path);
       if ("reason" in found) named.push({ path: displayPath(path), reason: found.reason });
       else if (moved?.isWhole === false) named.push({ path: displayPath(path), reason: moved.reason });
       else changes.push(found, ...(moved ? [{ path: moved.from, before: null, after: found.before }] : []));

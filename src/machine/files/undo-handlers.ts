@@ -148,9 +148,9 @@ async function putBack(
     const input = { ...inputOf(runtime, chat, checkpointId, entries), changes: planned.changes };
     const done = await runApart(runtime, "writePlanned", writePlanned, input);
     if (!done.ok) return refused(done.error);
-    const { written, left } = done.value;
+    const { written, notRestored } = done.value;
     const made = written.length === 0 ? null : { ...planned, changes: written };
-    return ok({ ...files, changes: written.map(toFileChange), planned: made, refused: left });
+    return ok({ ...files, changes: written.map(toFileChange), planned: made, refused: notRestored });
   } catch (error) {
     const again =
       chat.redoOf === null ? "`shim undo --redo` takes back what it did, and `shim undo`" : "`shim undo --redo`";

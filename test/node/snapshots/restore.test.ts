@@ -10,7 +10,8 @@ import { makeBundle, type BundleResult } from "#src/snapshots/make-bundle.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import { restoreFiles, type RestoreResult } from "#src/snapshots/restore-files.ts";
 import type { Result } from "#src/shared/result.ts";
-import { undoFiles, writePlanned, type UndoInput, type WrittenFiles } from "#src/snapshots/undo-files.ts";
+import type { ReplacedFiles } from "#src/snapshots/replace-files.ts";
+import { undoFiles, writePlanned, type UndoInput } from "#src/snapshots/undo-files.ts";
 import { restoreWorktree } from "#src/snapshots/worktrees.ts";
 import { commitAll, contents, edit, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
 import { makeProject, noise, purge, snapshotOf, T0, taken, temporaryFolder } from "#harness/machine/git-project.ts";
@@ -364,7 +365,7 @@ async function isKept(how: Conversion): Promise<void> {
   const what = {
     steps: [{ ...step, start: first.commit, end: { commit: second.commit, readAt: T0, isInTime: true }, leftOut: [] }],
   };
-  expect(await undo(from, { what })).toMatchObject({ value: { left: [] } });
+  expect(await undo(from, { what })).toMatchObject({ value: { notRestored: [] } });
   expect(contents(project)).toEqual(before);
   rmSync(root, { recursive: true, force: true });
 }
@@ -384,7 +385,7 @@ function tolerated(act: () => void): void {
   }
 }
 
-async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<Result<WrittenFiles>> {
+async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<Result<ReplacedFiles>> {
   const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS, contents: [] };
   const done = await undoFiles({ ...input, ...undone, ...more, how: "save" });
   return done.ok ? writePlanned({ ...input, changes: done.value.planned?.changes ?? [] }) : done;
@@ -401,6 +402,6 @@ it("a file whose line endings alone have changed comes back, which git calls unc
   write(project, { "a.txt": "one\ntwo\n" });
   const { commit: end } = await taken(from, { checkpointId: "second" });
   const what = { steps: [{ ...step, start: commit, end: { commit: end, readAt: T0, isInTime: true } }] };
-  expect(await undo(from, { what })).toMatchObject({ value: { written: [{ path: "a.txt" }], left: [] } });
+  expect(await undo(from, { what })).toMatchObject({ value: { written: [{ path: "a.txt" }], notRestored: [] } });
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });
