@@ -7,9 +7,8 @@ import { fileURLToPath } from "node:url";
 import { localStorePath } from "../coordinator-client/local/local-store.ts";
 import { callsInProcess } from "../coordinator-client/client.ts";
 import { hostCalls, hostClientOf } from "../local-mcp/host-client/host-client.ts";
-import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
 import { systemSite } from "../local-mcp/host/operation-runner.ts";
-import type { SystemSite, LoadedRuntime, HostClient } from "../machine/context/operation-context.ts";
+import type { LoadedRuntime } from "../machine/context/operation-context.ts";
 import type { Log } from "../platform/log-file.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -24,46 +23,13 @@ export interface ProcessStart {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-export interface Io extends SystemSite {
-  readonly hostClient: (home: HostHome) => HostClient;
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-  /** Ends this process after `ms`, even if stdout still has unread output. */
-  readonly leaveWithin: (ms: number) => void;
-  readonly isTty: boolean;
-  readonly isInteractive: boolean;
-  readonly size: () => { readonly columns: number; readonly rows: number };
-  readonly cwd: string;
-  /** Resolves to null at Ctrl-C and at the end of stdin. */
-  readonly ask: (question: string) => Promise<string | null>;
-  readonly readInput: () => Promise<string>;
-  /** Aborted by Ctrl-C or SIGTERM, which after the first call no longer end the process. */
-  readonly interrupted: () => AbortSignal;
-  /** Ctrl-C, SIGTERM and SIGHUP then do not end the process. @returns undoes that */
-  readonly onInterrupt: (listener: () => void) => () => void;
-  /** The user presses Enter in the terminal. @returns undoes that */
-  readonly onEnter: (listener: () => void) => () => void;
-  /** Keys as the terminal sends them, not shown; Ctrl-C is one of them. @returns undoes that */
-  readonly onKeys: (listener: (text: string) => void) => () => void;
-  /** The window has another size. @returns undoes that */
-  readonly onResize: (listener: () => void) => () => void;
-  /** A lost reader of stdout then does not end the process. @returns undoes that */
-  readonly onReaderGone: (listener: () => void) => () => void;
-  /** Pid of the parent; changes when the parent is gone. */
-  readonly parentPid: () => number;
-  /** Resolves after `ms`, or at once when the signal is aborted. */
-  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Resolves to the exit code. Rejects with the system's error when the start fails. */
-  readonly startProcess: (start: ProcessStart) => Promise<number>;
-  /** Loads SQLite, so only for commands that need the store. */
-  readonly makeRuntime: () => Promise<LoadedRuntime>;
-}
+export type Io = Readonly<ReturnType<typeof systemIo>>;
 
 /**
  * @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it
  * @param env of the command: names the home
  */
-export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
+export function systemIo(bundle: string, env: NodeJS.ProcessEnv) {
   const { stdin, stdout, stderr } = process;
   const bundlePath = (path: string): string => fileURLToPath(new URL(path, bundle));
   const launch = {
@@ -73,33 +39,39 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
   };
   return {
     ...systemSite(launch, env),
-    stdout: (text) => void stdout.write(text),
-    stderr: (text) => void stderr.write(text),
-    leaveWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
+    stdout: (text: string): void => void stdout.write(text),
+    stderr: (text: string): void => void stderr.write(text),
+    /** Ends this process after `ms`, even if stdout still has unread output. */
+    leaveWithin: (ms: number): void => void setTimeout(() => process.exit(), ms).unref(),
     isTty: stdout.isTTY,
     isInteractive: stdin.isTTY && stderr.isTTY,
     size: () => ({ columns: stdout.columns || 120, rows: stdout.rows || 40 }),
     cwd: process.cwd(),
     ask,
-    readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
+    readInput: async (): Promise<string> => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
-    onInterrupt: (listener) => onSignals(endSignals, listener),
+    /** Ctrl-C, SIGTERM and SIGHUP then do not end the process. @returns undoes that */
+    onInterrupt: (listener: () => void) => onSignals(endSignals, listener),
     onEnter,
     onKeys,
-    onResize: (listener) => {
+    /** The window has another size. @returns undoes that */
+    onResize: (listener: () => void): (() => void) => {
       stdout.on("resize", listener);
       return () => stdout.off("resize", listener);
     },
     onReaderGone,
+    /** Pid of the parent; changes when the parent is gone. */
     parentPid: () => process.ppid,
-    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+    /** Resolves after `ms`, or at once when the signal is aborted. */
+    wait: (ms: number, signal: AbortSignal): Promise<void> => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
     hostClient: hostClientOf,
+    /** Loads SQLite, so only for commands that need the store. */
     makeRuntime: () => makeRuntime(env),
   };
 }
 
-/** Uses stderr: stdout holds answers only. */
+/** Uses stderr: stdout holds answers only. @returns null at Ctrl-C and at the end of stdin */
 async function ask(question: string): Promise<string | null> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const { promise: closed, resolve } = Promise.withResolvers<null>();
@@ -117,7 +89,10 @@ async function ask(question: string): Promise<string | null> {
 
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** A second Ctrl-C ends the process the hard way. */
+/**
+ * Aborted by Ctrl-C or SIGTERM, which after the first call no longer end the process; a second
+ * Ctrl-C ends it the hard way.
+ */
 function interrupted(): AbortSignal {
   const controller = new AbortController();
   for (const signal of endSignals) process.once(signal, () => controller.abort());
@@ -132,7 +107,7 @@ function onSignals(signals: readonly NodeJS.Signals[], listener: () => void): ()
   };
 }
 
-/** A terminal gives a line at Enter; Ctrl-C stays a signal. */
+/** The user presses Enter: a terminal gives a line then; Ctrl-C stays a signal. @returns undoes that */
 function onEnter(listener: () => void): () => void {
   const { stdin } = process;
   if (!stdin.isTTY) return () => undefined;
@@ -146,6 +121,7 @@ function onEnter(listener: () => void): () => void {
 /** A terminal that is gone can be neither read nor set back. */
 function ignoreLostTerminal(): void {}
 
+/** Keys as the terminal sends them, not shown; Ctrl-C is one of them. @returns undoes that */
 function onKeys(listener: (text: string) => void): () => void {
   const { stdin } = process;
   if (!stdin.isTTY) return () => undefined;
@@ -161,6 +137,7 @@ function onKeys(listener: (text: string) => void): () => void {
   };
 }
 
+/** A lost reader of stdout then does not end the process. @returns undoes that */
 function onReaderGone(listener: () => void): () => void {
   const outputs = [process.stdout, process.stderr];
   for (const output of outputs) output.on("error", listener);
@@ -177,6 +154,7 @@ export function endWithoutReader(): void {
   });
 }
 
+/** @returns the exit code; rejects with the system's error when the start fails */
 export function startProcess({ command, args, cwd, env }: ProcessStart): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const listen = onSignals(["SIGINT"], () => undefined);
