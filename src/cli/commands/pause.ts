@@ -15,7 +15,7 @@ const PauseInput = z.strictObject({
   off: flag("end the pause"),
 });
 
-type Pause = MachineOutput<"pauses.list">["pauses"][number];
+type Pause = MachineOutput<"pauses.start">["pauses"][number];
 
 export function addCommand(program: Command, cli: Cli): void {
   define(cli, program, "pause", {

@@ -79,10 +79,6 @@ export const overviewOperations = {
     summary: "Acknowledge all open notices.",
     output: z.object({ acknowledged: z.array(Notice) }),
   }),
-  "pauses.list": declare("caller", "read", {
-    summary: "Pauses: for whom nothing is stored, and until when.",
-    output: z.object({ pauses: z.array(Pause) }),
-  }),
   "pauses.start": declare("host", "write", {
     summary: "Store nothing for a while, or until the pause is ended.",
     input: z.strictObject({ forMs: Duration.optional(), project }),

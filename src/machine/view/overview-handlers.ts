@@ -320,7 +320,6 @@ export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
 }
 
 export const pauseHandlers = {
-  "pauses.list": async ({ runtime }) => ok({ pauses: listPauses(await runtime()) }),
   async "pauses.start"({ runtime: load }, { forMs, project }) {
     if (project !== undefined && !isFolder(project))
       return err({ code: "not_found", message: `there is no folder ${resolve(project)}. Nothing was paused.` });
