@@ -7,6 +7,7 @@ import { codeOf } from "../shared/error.ts";
 import { firstOf, unreadParts, pluralize, quotedTitle } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result, fail } from "../shared/result.ts";
+import { textOf, type Lines } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 
 /** Clients that a command line can start. */
@@ -177,30 +178,42 @@ export async function continueNatively(cli: Cli, session: string, options: Conti
   return openNative(cli, { session: id, native: written.value, data: written.value }, options);
 }
 
-interface NativeSession {
+interface MadeSession {
   /** The one whose conversation it has. */
   readonly session: string;
-  readonly native: Native;
+  readonly made: string;
+  readonly start: Start;
+  /** The words about it. */
+  readonly about: Lines;
   /** Answer where the client is not started. */
   readonly data: object;
 }
 
 /** Starts the client with a session that was written for it, or says how. */
-export async function openNative(
+export async function openMade(
   cli: Cli,
-  { session, native, data }: NativeSession,
+  { session, made, start, about, data }: MadeSession,
   options: ContinueOptions,
 ): Promise<CommandResult> {
-  const { made, start } = native;
-  const text = nativeText(native);
   if (options.print !== true && mayStart(cli, options)) {
-    cli.progress(text.trimEnd());
+    cli.progress(textOf(about).trimEnd());
     return startChat(cli, session, start, { hint: `The new session is ${made}.` });
   }
   // The offer ends by itself where no chat begins with the new session.
   await cli.call("recovery.take", { session, chat: made });
-  const line = [start.command, ...start.args].join(" ");
-  return ok({ data, text: `${text}To continue it, in ${start.cwd}: ${line}\n`, isVerbatim: true });
+  const { command, args, cwd } = start;
+  const how = `To continue it${cwd === null ? "" : `, in ${cwd}`}: ${[command, ...args].join(" ")}`;
+  return ok({ data, text: [...about, how], isVerbatim: true });
+}
+
+/** The same with the conversation of another session. @param data see {@link MadeSession} */
+export function openNative(
+  cli: Cli,
+  { session, native, data }: { readonly session: string; readonly native: Native; readonly data: object },
+  options: ContinueOptions,
+): Promise<CommandResult> {
+  const { made, start } = native;
+  return openMade(cli, { session, made, start, about: nativeLines(native), data }, options);
 }
 
 const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>> = {
@@ -220,37 +233,28 @@ const manyTokens = 120_000;
 const maxFiles = 8;
 
 /** Says what the new session has, and what it lacks: nothing is dropped in silence. */
-function nativeText(native: Native): string {
+function nativeLines(native: Native): Lines {
   const { made, session, file, isRepeated, carried, lost, damages, redacted, tokens, changed, foreignTools, start } =
     native;
   const { prompts, answers, calls, summaries } = carried;
-  const summary = summaries === 0 ? [] : [`${summaries} ${summaries === 1 ? "summary" : "summaries"}`];
   const has = [
     pluralize(prompts, "prompt"),
     pluralize(answers, "answer"),
     `${pluralize(calls, "call")} with results`,
-    ...summary,
+    ...(summaries === 0 ? [] : [`${summaries} ${summaries === 1 ? "summary" : "summaries"}`]),
   ];
   const parts = lost.map(({ part, count }) => `${count} ${lostNames[part][count === 1 ? 0 : 1]}`);
   const tools = foreignTools.map(({ name, count }) => `${name} (${count})`);
-  const lines = [
-    `${made}${file === null ? "" : ` (${file})`} ${isRepeated ? "was made already as" : "is"} a session of ${start.client} with the conversation of ${session}, which stays as it is: ${has.join(", ")}.`,
-    ...(tokens < manyTokens
-      ? []
-      : [
-          `It has about ${tokens.toLocaleString("en")} tokens: a model that takes fewer refuses it, or gets ${start.client}'s summary of it.`,
-        ]),
-    ...(changed.length === 0
-      ? []
-      : [
-          `${pluralize(changed.length, "file")} changed since, which the new session does not know: ${firstOf(changed, maxFiles)}.`,
-        ]),
-    ...(parts.length === 0 ? [] : [`Not carried over: ${parts.join(", ")}.`]),
-    ...(damages === 0 ? [] : [`${unreadParts(damages, "of its transcript")}.`]),
-    ...(tools.length === 0
-      ? []
-      : [`${start.client} has no such tools, so their calls keep the names: ${tools.join(", ")}.`]),
-    ...(redacted === 0 ? [] : [`${redacted} secret or private ${redacted === 1 ? "text is" : "texts are"} left out.`]),
+  const where = file === null ? "" : ` (${file})`;
+  return [
+    `${made}${where} ${isRepeated ? "was made already as" : "is"} a session of ${start.client} with the conversation of ${session}, which stays as it is: ${has.join(", ")}.`,
+    tokens >= manyTokens &&
+      `It has about ${tokens.toLocaleString("en")} tokens: a model that takes fewer refuses it, or gets ${start.client}'s summary of it.`,
+    changed.length > 0 &&
+      `${pluralize(changed.length, "file")} changed since, which the new session does not know: ${firstOf(changed, maxFiles)}.`,
+    parts.length > 0 && `Not carried over: ${parts.join(", ")}.`,
+    damages > 0 && `${unreadParts(damages, "of its transcript")}.`,
+    tools.length > 0 && `${start.client} has no such tools, so their calls keep the names: ${tools.join(", ")}.`,
+    redacted > 0 && `${redacted} secret or private ${redacted === 1 ? "text is" : "texts are"} left out.`,
   ];
-  return lines.map((line) => `${line}\n`).join("");
 }

@@ -107,7 +107,7 @@ function onSignals(signals: readonly NodeJS.Signals[], listener: () => void): ()
   };
 }
 
-/** The user presses Enter: a terminal gives a line then; Ctrl-C stays a signal. @returns undoes that */
+/** A terminal gives a line at Enter; Ctrl-C stays a signal. @returns undoes that */
 function onEnter(listener: () => void): () => void {
   const { stdin } = process;
   if (!stdin.isTTY) return () => undefined;

@@ -5,7 +5,7 @@ import { quotedTitle, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { continueSession, mayStart, nameOf, StartableClient, startChat, withRecorded } from "../continue-session.ts";
+import { continueSession, mayStart, nameOf, openMade, StartableClient, withRecorded } from "../continue-session.ts";
 import { define } from "../operation-command.ts";
 
 interface RescueOptions extends CommonOptions {
@@ -131,14 +131,6 @@ async function doOffer(
     return continueSession(cli, session, {});
   }
   const where = copy.file === null ? "" : ` (${copy.file})`;
-  const made = `${copy.session}${where} is a copy of ${session}, which stays as it is.`;
-  if (mayStart(cli, options)) {
-    cli.progress(made);
-    return startChat(cli, session, copy.start, { hint: `The copy is ${copy.session}.` });
-  }
-  // The offer ends by itself where no chat begins with the copy.
-  await cli.call("recovery.take", { session, chat: copy.session });
-  const { command, args, cwd } = copy.start;
-  const line = [command, ...args].join(" ");
-  return ok({ data, text: `${made}\nTo continue it${cwd === null ? "" : `, in ${cwd}`}: ${line}\n`, isVerbatim: true });
+  const about = [`${copy.session}${where} is a copy of ${session}, which stays as it is.`];
+  return openMade(cli, { session, made: copy.session, start: copy.start, about, data }, options);
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { expressionsOf, faultOf } from "../../../scripts/check-expressions.ts";
-import { arrowFaults, clientFaults, commentFaults } from "../../../scripts/check-source.ts";
+import { arrowFaults, clientFaults, commentFaults, cutFaults } from "../../../scripts/check-source.ts";
 import { fileCycles, folderCycles, namingFaults, runningFaults, waitFaults } from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
@@ -133,4 +133,12 @@ it("machine neither asks a server nor waits, by imports or by globals; a method 
   for (const line of ['import { get } from "node:http";', 'await fetch("x");', "setTimeout(() => 1, 2);"])
     expect(runningFaults(path, line)).toEqual([expect.stringContaining("machine decides, local-mcp runs")]);
   expect(runningFaults("src/local-mcp/a.ts", 'await fetch("x");')).toEqual([]);
+});
+
+it("a text is cut with a mark by one function: a mark of another kind is a fault, a cut without one is none", () => {
+  const fault = [expect.stringContaining("src/cli/a.ts:1: cuts a text with a mark of its own")];
+  for (const mark of ["...", " …", " [cut, 3 more]"])
+    expect(cutFaults("src/cli/a.ts", `return \`\${text.slice(0, max)}${mark}\`;`)).toEqual(fault);
+  expect(cutFaults("src/cli/a.ts", "const id = `${id.slice(0, 8)}: ${name}`;")).toEqual([]);
+  expect(cutFaults("src/shared/shorten.ts", "return `${text.slice(0, max)}...`;")).toEqual([]);
 });
