@@ -65,14 +65,6 @@ const dayMs = 86_400_000;
 /** Bytes, below a coordinator's limit for one bundle (`maxFileParts`). */
 const mostFilesBytes = 64_000_000;
 
-/** US dollars per million tokens. */
-export interface ModelPrices {
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
-}
-
 class Setting<Value> {
   readonly usual: Value;
   readonly schema: () => z.ZodMiniType<Value>;
@@ -205,7 +197,7 @@ const settings = {
   atLimit: setting<readonly LimitRule[]>([], limitRules),
   usage: {
     /** Prices by model id without its date, for clients that report no cost; SHIM knows none. */
-    prices: setting<Record<string, ModelPrices>>({}, pricesSchema),
+    prices: setting<Record<string, ModelPrices>>({}, () => z.record(filledText(200), modelPrices())),
     pricesAsOf: setting<string | null>(null, () => z.nullable(z.string().check(z.regex(/^\d{4}-\d{2}-\d{2}$/)))),
   },
   /** Daily review of the records: none, a report only, or also trials of settings. */
@@ -235,11 +227,12 @@ function effectSchema(): z.ZodMiniType<EffectCommand> {
   });
 }
 
-function pricesSchema(): z.ZodMiniType<Record<string, ModelPrices>> {
+/** US dollars per million tokens. */
+function modelPrices() {
   const price = z.number().check(z.minimum(0), z.maximum(100_000));
-  const prices = z.strictObject({ input: price, output: price, cacheRead: price, cacheWrite: price });
-  return z.record(filledText(200), prices);
+  return z.strictObject({ input: price, output: price, cacheRead: price, cacheWrite: price });
 }
+export type ModelPrices = Readonly<z.infer<ReturnType<typeof modelPrices>>>;
 
 type Values<Part> = Part extends Setting<infer Value> ? Value : { [Key in keyof Part]: Values<Part[Key]> };
 export type Config = Values<typeof settings>;

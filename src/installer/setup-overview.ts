@@ -49,14 +49,14 @@ export function changeLines(setup: SetupPlan, { isRemoval, trust, short }: Chang
     ...[...groups].map(([pieces, some]) => `${labelsOf(some)}: ${pieces}`),
     ...edits.map((edit) => `${short(edit.path)}: ${whatOf(edit)}`),
     ...(link === null ? [] : [`${short(link.path)} will ${isRemoval ? "go" : `lead to ${link.target}`}.`]),
-    ...own.map(({ path, what }) => `${short(path)}: ${what}`),
+    ...own.map(({ path, what }) => `${short(path)}: ${what}.`),
   ];
   const facts = [
     ...(isRemoval ? [] : consentLines(plans, trust)),
     ...problems.map(({ label, message }) => `${label}: ${message}`),
     ...(edits.length === 0 ? [] : [`${isRemoval ? ofRemoval : ofInstall} Every line: \`${command} --diff\`.`]),
   ];
-  const heading = paths.length + facts.length > 0 ? [isRemoval ? "This will go:" : "This will change:"] : [];
+  const heading = paths.length + facts.length > 0 ? ["This will change:"] : [];
   const rest = unchanged.length > 0 ? [`Nothing to change in ${labelsOf(unchanged)}.`] : [];
   const all = [...paths, ...notesOf(setup).map((note) => `Note: ${note}`)].map((line) => `  ${line}`);
   const room = maxChangeLines - facts.length - heading.length - rest.length;
