@@ -3,7 +3,7 @@ import type { ListedSession } from "../../contract/tools.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { claim, continues, holderOf, type Holder } from "../sessions/life/claim.ts";
+import { claim, continues, holderOf, successorText, type Holder } from "../sessions/life/claim.ts";
 import { isAlive } from "../sessions/life/presence.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -17,7 +17,7 @@ import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from 
 import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";
 import { findIncomplete, searchFor } from "./incomplete/detect.ts";
 import { restore } from "./incomplete/restoration.ts";
-import { acquireLease, fetchHolder, leaseRefusal, verdict, type SessionFacts } from "./incomplete/session-lease.ts";
+import { acquireLease, fetchHolder, leaseRefusal } from "./incomplete/session-lease.ts";
 import * as marks from "./marks.ts";
 import { offer, offerNewest } from "./offers.ts";
 
@@ -89,7 +89,9 @@ export class RecoverySource {
   /** Returns why the session cannot be taken, or null. */
   async check(id: string): Promise<Failure | null> {
     const found = this.#get(id);
-    return found && !this.#isTaken(found) ? verdict(await this.#facts(found)) : null;
+    if (!found || this.#isTaken(found)) return null;
+    const { row, reach } = found;
+    return reach ? whyNotElsewhere(reach, row) : whyNotHere(this.#runtime, row, this.#scope.chat?.id ?? null);
   }
 
   /** Makes the session this chat's; a repetition changes nothing. */
@@ -148,10 +150,6 @@ export class RecoverySource {
     return reach !== null && !elsewhere.isSettled(row) && row.taken?.chat === reach.chatId;
   }
 
-  async #facts({ row, reach }: Found): Promise<SessionFacts> {
-    return reach ? factsElsewhere(reach, row) : factsHere(this.#runtime, row, this.#scope.chat?.id ?? null);
-  }
-
   /** @param cause in words for the chat */
   #toListed(session: Session | SessionElsewhere, cause: string, given: Holder | null): ListedSession {
     const now = this.#runtime.now();
@@ -169,26 +167,37 @@ export class RecoverySource {
   }
 }
 
-function factsHere(runtime: Runtime, row: Session, chatId: string | null): SessionFacts {
-  const { id: session, endedAt, owner } = row;
-  const alive = isAlive(runtime, row) ? `is still running${owner ? ` (pid ${owner.pid})` : ""}.` : null;
-  const life = { session, machine: null, alive };
-  if (chatId === null) return { ...life, isEnded: false, successor: null };
-  const known = runtime.store.read((sql) => claim(sql, runtime, session), null);
-  const isContinued = continues(known) && known.by !== chatId;
-  const successor = isContinued ? ({ chat: known.by, machine: null, isHere: true } as const) : null;
-  return { ...life, isThisChat: session === chatId, isEnded: endedAt !== null, successor };
+function refusal(code: Failure["code"], session: string, why: string): Failure {
+  return { code, message: `${session} ${why}` };
 }
 
-async function factsElsewhere(reach: Reach, row: SessionElsewhere): Promise<SessionFacts> {
-  const { id: session, machine } = row;
+/** @param chatId null: a command of the user, who may continue a session that has ended or is continued */
+function whyNotHere(runtime: Runtime, row: Session, chatId: string | null): Failure | null {
+  const { id, endedAt, owner } = row;
+  if (id === chatId) return refusal("this_chat", id, "is this chat itself.");
+  if (chatId !== null && endedAt !== null)
+    return refusal("finished", id, "was finished: there is nothing to continue.");
+  if (isAlive(runtime, row))
+    return refusal("still_running", id, `is still running${owner ? ` (pid ${owner.pid})` : ""}.`);
+  const known = runtime.store.read((sql) => claim(sql, runtime, id), null);
+  if (chatId === null || !continues(known) || known.by === chatId) return null;
+  return refusal("held", id, successorText(id, { chat: known.by, machine: null, isHere: true }));
+}
+
+async function whyNotElsewhere(reach: Reach, row: SessionElsewhere): Promise<Failure | null> {
+  const { id, machine } = row;
   const { liveness, taken } = await seeOne(reach, row);
-  const alive = liveness === null || liveness.isOver ? null : liveness.detail;
-  const holder = await fetchHolder(reach.link, session);
+  const holder = await fetchHolder(reach.link, id);
+  if (elsewhere.isSettled(row))
+    return refusal("finished", id, `was finished on ${machine}: there is nothing to continue.`);
+  if (reach.isStale)
+    return refusal("unreachable", id, "is not taken: whether another chat continues it is not known now.");
+  if (liveness?.isOver === false)
+    return refusal("still_running", id, `is not known to be dead on ${machine}: ${liveness.detail}`);
   // The dead chat may still count as alive.
-  const isHeld = holder !== null && ![session, reach.chatId].includes(holder.chat);
+  const isHeld = holder !== null && ![id, reach.chatId].includes(holder.chat);
   const successor = isHeld ? holder : taken;
-  return { session, machine, isEnded: elsewhere.isSettled(row), isStale: reach.isStale, alive, successor };
+  return successor && refusal("held", id, successorText(id, successor));
 }
 
 /**

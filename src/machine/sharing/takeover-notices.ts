@@ -18,32 +18,24 @@ export function recordTakeovers(runtime: Machine & Pick<Runtime, "store">, works
     if (taken === null || store.read((sql) => news.has(sql, session, noticeKey(session, taken)), false)) continue;
     store.write((sql) => recordContinuation(sql, runtime, session, taken));
   }
-  const returned = store.read((sql) => givenBack(sql, rows), []);
+  const isTaken = new Set(rows.map(({ id }) => id));
+  const returned = store.read((sql) => continuedElsewhere(sql).filter(({ session }) => !isTaken.has(session)), []);
   if (returned.length === 0) return;
   store.write((sql) => {
-    for (const { seq, session } of returned) {
+    for (const { session, chat } of returned) {
       // A repeated takeover by the same chat is reported again.
-      teamNews.delete(sql, { seq });
+      teamNews.delete(sql, { session, key: noticeKey(session, { chat }) });
       decide(sql, runtime, { session, action: "undone" });
     }
   });
 }
 
-interface TakeoverNotice {
-  readonly seq: number;
-  readonly session: string;
-}
-
-/** Sessions that a chat of another machine continued, and does not any more. */
-function givenBack(sql: Sql, taken: readonly Pick<SessionElsewhere, "id">[]): TakeoverNotice[] {
-  const notices = sql.all<TakeoverNotice & { key: string }>(
-    "SELECT seq, session, key FROM team_news WHERE kind = 'continued_elsewhere'",
-  );
-  const isTaken = new Set(taken.map(({ id }) => id));
-  return notices.filter(({ session, key }) => {
+/** Sessions of this machine that a chat of another one continues, as this machine has reported. */
+function continuedElsewhere(sql: Sql): { readonly session: string; readonly chat: string }[] {
+  const reported = sql.all<{ session: string }>("SELECT session FROM team_news WHERE kind = 'continued_elsewhere'");
+  return reported.flatMap(({ session }) => {
     const { is, by } = recoveries.claimOf(sql, session) ?? { is: null, by: null };
-    if (is !== "recovered" || by === null || isTaken.has(session)) return false;
-    return key === noticeKey(session, { chat: by }) && sessions.get(sql, by) === null;
+    return is === "recovered" && by !== null && sessions.get(sql, by) === null ? [{ session, chat: by }] : [];
   });
 }
 

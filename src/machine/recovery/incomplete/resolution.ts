@@ -20,8 +20,6 @@ export interface RecoveryProgress {
   readonly offeredTo: readonly string[];
   /** Chats that did not take the session, since the last that did or the user's undo. */
   readonly declinedBy: readonly string[];
-  /** Null unless continued. */
-  readonly continuedBy: string | null;
 }
 
 /** @param events in the order in which they were stored */
@@ -31,11 +29,11 @@ export function resolve(events: readonly RecoveryEvent[]): RecoveryProgress[] {
 }
 
 function startOf(session: string, at: number): RecoveryProgress {
-  return { session, at, resolution: "open", offeredTo: [], declinedBy: [], continuedBy: null };
+  return { session, at, resolution: "open", offeredTo: [], declinedBy: [] };
 }
 
 function next(known: RecoveryProgress, { action, chat, hasPrompt }: RecoveryEvent): RecoveryProgress {
-  const open = { ...known, resolution: "open", continuedBy: null } as const;
+  const open = { ...known, resolution: "open" } as const;
   switch (action) {
     case "offered":
     case "mentioned":
@@ -43,7 +41,7 @@ function next(known: RecoveryProgress, { action, chat, hasPrompt }: RecoveryEven
       return { ...open, offeredTo: withChat(known.offeredTo, chat), declinedBy: withChat(known.declinedBy, chat) };
     case "taken":
     case "recovered":
-      return { ...known, resolution: "continued", continuedBy: chat, declinedBy: [] };
+      return { ...known, resolution: "continued", declinedBy: [] };
     case "returned":
       return known;
     case "dismissed":

@@ -1,6 +1,6 @@
 import { isTransient, type Failure } from "../../../contract/errors.ts";
 import type { CoordinatorClient } from "../../../coordinator-client/client.ts";
-import { err, ok, fail, type Result } from "../../../shared/result.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import { successorText, type Successor } from "../../sessions/life/claim.ts";
 
 type LeaseLink = Pick<CoordinatorClient, "self" | "call">;
@@ -47,41 +47,6 @@ export async function fetchHolder(link: Pick<LeaseLink, "call">, session: string
 export async function releaseLease(link: LeaseLink, session: string, token: number): Promise<void> {
   // Bound to the chat, the lease ends with it at the latest.
   await link.call("leases.release", { resource: leaseName(session), token }, callTimeoutMs);
-}
-
-export interface SessionFacts {
-  readonly session: string;
-  /** Where the session ran; null: here. */
-  readonly machine: string | null;
-  readonly isThisChat?: boolean;
-  readonly isEnded: boolean;
-  /** The coordinator did not answer, so a successor may be missing. */
-  readonly isStale?: boolean | undefined;
-  /** Null if it is dead, else why it may live. */
-  readonly alive: string | null;
-  /** Another chat that continues it. */
-  readonly successor: Successor | null;
-}
-
-/** Pure. Returns why the session cannot be taken, or null. */
-export function verdict({
-  session,
-  machine,
-  isThisChat,
-  isEnded,
-  isStale,
-  alive,
-  successor,
-}: SessionFacts): Failure | null {
-  const refuse = (code: string, why: string): Failure => fail(code, `${session} ${why}`).error;
-  const where = machine === null ? "" : ` on ${machine}`;
-  if (isThisChat) return refuse("this_chat", "is this chat itself.");
-  if (isEnded) return refuse("finished", `was finished${where}: there is nothing to continue.`);
-  if (isStale === true)
-    return refuse("unreachable", "is not taken: whether another chat continues it is not known now.");
-  if (alive !== null)
-    return refuse("still_running", machine === null ? alive : `is not known to be dead${where}: ${alive}`);
-  return successor && refuse("held", successorText(session, successor));
 }
 
 /** @param holder null if it released the lease in the same moment */

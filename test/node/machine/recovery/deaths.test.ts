@@ -6,6 +6,7 @@ import type { Crash } from "#src/machine/sessions/signals/crashes.ts";
 import { listCrashes, tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { DeathWatch, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { dismiss, take, undo } from "#src/machine/recovery/marks.ts";
+import { RecoverySource } from "#src/machine/recovery/source.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/recovery/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
@@ -14,7 +15,7 @@ import { aDeadClaude, anotherClaude, Claude, storedSession, claimOf, aChat } fro
 import { isDead } from "#src/machine/sessions/life/presence.ts";
 import { findIncomplete, livenessOf, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
+import { leaseRefusal } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
@@ -205,25 +206,26 @@ it("a session whose process is in a container, or is not known, is dead when it 
   expect(["s1", "s2"].flatMap(isGone)).toEqual([true, true, true, true]);
 });
 
-const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };
-const there = { ...dead, machine: "desk" };
-const undoHint = "If the user wants it here: `shim resume --undo s1`";
-
-it.each<[Partial<SessionFacts>, string, string]>([
-  [{ isThisChat: true, isEnded: true }, "this_chat", "s1 is this chat itself."],
-  [{ isEnded: true, alive: "is still running." }, "finished", "s1 was finished: there is nothing to continue."],
-  [{ ...there, isEnded: true, isStale: true }, "finished", "s1 was finished on desk: there is nothing to continue."],
-  [{ ...there, isStale: true, alive: "No answer." }, "unreachable", "another chat continues it is not known now."],
-  [{ alive: "is still running (pid 7)." }, "still_running", "s1 is still running (pid 7)."],
-  [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on desk: It is idle."],
-  [{ successor: { chat: "b", machine: null, isHere: true } }, "held", `continued by chat b. ${undoHint}, then again.`],
-  [{ ...there, successor: { chat: "b", machine: "m" } }, "held", `by chat b on m. ${undoHint} there, then again.`],
-])("a session is refused for its first reason, in the same words everywhere: %j", (facts, code, words) => {
-  expect(verdict({ ...dead, ...facts })).toMatchObject({ code, message: expect.stringContaining(words) });
+it("a chat takes no session that is itself, was finished, runs, or is continued, and is given the reason", async () => {
+  const runtime = tempRuntime();
+  for (const [pid, id] of ["me", "finished", "runs", "held", "dead", "other"].entries())
+    aSession(runtime, { id, pid: pid + 10 });
+  for (const pid of [11, 13, 14]) runtime.processes.kill(pid);
+  runtime.store.write((sql) => sessions.end(sql, T0, "finished", "other"));
+  take(runtime, { session: "held", to: "other", score: null });
+  const source = new RecoverySource(runtime, { chat: storedSession(runtime, "me"), reach: null });
+  const refusals = [
+    ["me", "this_chat", "me is this chat itself."],
+    ["finished", "finished", "finished was finished: there is nothing to continue."],
+    ["runs", "still_running", "runs is still running (pid 12)."],
+    ["held", "held", "continued by chat other. If the user wants it here: `shim resume --undo held`, then again."],
+  ] as const;
+  for (const [id, code, words] of refusals)
+    expect(await source.check(id)).toMatchObject({ code, message: expect.stringContaining(words) });
+  expect(await source.check("dead")).toBeNull();
 });
 
-it("a dead session can be taken; a refusal for a lease names the holder and since when", () => {
-  expect(verdict(dead)).toBeNull();
+it("a refusal for a lease names the holder and since when", () => {
   const holder = { chat: "b", machine: "m", heldForMs: 300_000 };
   expect(leaseRefusal("s1", "desk", holder).message).toContain("s1 is continued by chat b on m, for 5 min.");
   expect(leaseRefusal("s1", "desk", { ...holder, chat: "s1" }).message).toContain("may still run on desk");
@@ -285,12 +287,12 @@ it.each<[string, ReturnType<typeof events>, object]>([
   ["offered", events(["offered", "a"], ["offered", "b"]), { resolution: "open", offeredTo: ["a", "b"] }],
   ["seen by a chat without a prompt", events(["offered", "a", false]), { resolution: "open", offeredTo: [] }],
   ["offered twice to one chat", events(["offered", "a"], ["offered", "a"]), { declinedBy: ["a"] }],
-  ["taken", events(["offered", "a"], ["taken", "a"]), { resolution: "continued", continuedBy: "a", declinedBy: [] }],
+  ["taken", events(["offered", "a"], ["taken", "a"]), { resolution: "continued", declinedBy: [] }],
   ["worked on without a word", events(["offered", "a"], ["recovered", "a"]), { resolution: "continued" }],
   [
     "offered again, since its successor died before its first checkpoint",
     events(["offered", "a"], ["taken", "a"], ["offered", "b"]),
-    { resolution: "open", continuedBy: null, offeredTo: ["a", "b"], declinedBy: ["b"] },
+    { resolution: "open", offeredTo: ["a", "b"], declinedBy: ["b"] },
   ],
   ["dismissed without an offer", events(["dismissed"]), { resolution: "dismissed", offeredTo: [] }],
   ["dismissed, and that undone", events(["offered", "a"], ["dismissed"], ["undone"]), { resolution: "open" }],

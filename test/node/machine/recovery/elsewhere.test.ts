@@ -11,6 +11,7 @@ import { statusOf } from "#src/machine/view/status-line.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { findElsewhere, type Reach } from "#src/machine/recovery/elsewhere/candidates.ts";
 import { giveBack, restoreElsewhere, takeOver } from "#src/machine/recovery/elsewhere/restoration.ts";
+import { RecoverySource } from "#src/machine/recovery/source.ts";
 import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
 import { acquireLease, releaseLease } from "#src/machine/recovery/incomplete/session-lease.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
@@ -58,6 +59,18 @@ it("a session of another machine is found when the coordinator reports its chat 
   expect(await found(one)).toEqual([]);
   one.wait(6 * minute);
   expect(await found(one)).toEqual([]);
+});
+
+it("one that may live there, or of which the coordinator gives no news, cannot be taken, and the reason is given", async () => {
+  const one = await aWorld({ isDead: false });
+  const why = (reach: Reach) =>
+    new RecoverySource(one.here.runtime, { chat: storedSession(one.here.runtime, one.chat.session), reach }).check(
+      one.dead.session,
+    );
+  const alive = expect.stringContaining("is not known to be dead on desk: It is ");
+  expect(await why(one.reach)).toMatchObject({ code: "still_running", message: alive });
+  const unknown = expect.stringContaining("whether another chat continues it is not known now.");
+  expect(await why({ ...one.reach, isStale: true })).toMatchObject({ code: "unreachable", message: unknown });
 });
 
 it("a session without a chat counts as ended after ten silent minutes, and not as certainly dead", async () => {
