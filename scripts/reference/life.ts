@@ -28,18 +28,19 @@ function nameOf(state: Life): string {
 /** Follows the facts from a new chat, to each state that differs in what is shown of it. */
 export function lifePage(): string {
   const known = new Map([[nameOf(newLife), newLife]]);
-  const rows: string[] = [];
+  const arrows: { readonly from: string; readonly to: string; readonly by: string }[] = [];
   // A map visits what is added while it is read.
   for (const [name, state] of known) {
     const next = new Map<string, string[]>();
     for (const [fact, entry] of facts) {
-      const after = life(state, [{ at: 60_000 * (known.size + rows.length + 1), seq: 1, entry }]);
+      const after = life(state, [{ at: 60_000 * (known.size + arrows.length + 1), seq: 1, entry }]);
       const to = nameOf(after);
       if (!known.has(to)) known.set(to, after);
       if (to !== name) next.set(to, [...(next.get(to) ?? []), fact]);
     }
-    rows.push(...[...next].map(([to, by]) => `| ${name} | ${by.join(", ")} | ${to} |`));
+    arrows.push(...[...next].map(([to, by]) => ({ from: name, to, by: by.join(", ") })));
   }
+  const idOf = (name: string): string => name.replaceAll(/\W+/g, "_");
   return [
     "# Where a chat stands",
     "",
@@ -47,7 +48,13 @@ export function lifePage(): string {
     "",
     "| stands | what is seen | then stands |",
     "| --- | --- | --- |",
-    ...rows,
+    ...arrows.map(({ from, to, by }) => `| ${from} | ${by} | ${to} |`),
+    "",
+    "```mermaid",
+    "stateDiagram-v2",
+    ...[...known.keys()].map((name) => `  state "${name}" as ${idOf(name)}`),
+    ...arrows.map(({ from, to, by }) => `  ${idOf(from)} --> ${idOf(to)}: ${by}`),
+    "```",
     "",
   ].join("\n");
 }

@@ -110,7 +110,7 @@ const metricsOfMachine = {
     ),
     shim_recoveries_total: counter(
       "Recovery events of dead sessions, one per offer, continuation or decision; a session may have several.",
-      { action: ["offered", "taken", "recovered", "undone", "dismissed"] },
+      { action: ["offered", "mentioned", "taken", "recovered", "undone", "returned", "dismissed"] },
     ),
     shim_restore_score_ratio: histogram(
       "Score of the briefs that were offered: the mean of prompts quoted, the end of the conversation there, and files as left.",
