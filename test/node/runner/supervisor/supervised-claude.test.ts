@@ -353,7 +353,7 @@ it("a hand-over is in the timeline of both sessions and in a notification, with 
   const linesOf = (id: string): string[] =>
     store.read((sql) => timeline(readContent(sql, id)).map(({ text }) => text), []);
   const why = "Codex, because a usage limit was reached; 0.00 USD spent for this limit so far";
-  expect(linesOf(first)).toContainEqual(`taken by session ${codexId}: ${why}`);
+  expect(linesOf(first)).toContainEqual(`taken by session ${codexId}, restore score 50 of 100: ${why}`);
   expect(linesOf(codexId)).toContainEqual(`continues session ${first} of Claude Code: ${why}`);
   const texts = store.read((sql) => dueNotifications(sql, rig.runtime).map(({ text }) => text), []);
   const notified = "reached a usage limit; Codex continues by your rule (0.00 USD spent for this limit so far)";
