@@ -25,6 +25,11 @@ function nameOf(state: Life): string {
   return isInTurn(state) === true ? standingOf(state) : `${standingOf(state)} (in no turn)`;
 }
 
+/** Mermaid takes no blanks in the id of a state. */
+function idOf(name: string): string {
+  return name.replaceAll(/\W+/g, "_");
+}
+
 /** Follows the facts from a new chat, to each state that differs in what is shown of it. */
 export function lifePage(): string {
   const known = new Map([[nameOf(newLife), newLife]]);
@@ -40,7 +45,6 @@ export function lifePage(): string {
     }
     arrows.push(...[...next].map(([to, by]) => ({ from: name, to, by: by.join(", ") })));
   }
-  const idOf = (name: string): string => name.replaceAll(/\W+/g, "_");
   return [
     "# Where a chat stands",
     "",

@@ -171,7 +171,7 @@ function refusal(code: Failure["code"], session: string, why: string): Failure {
   return { code, message: `${session} ${why}` };
 }
 
-/** @param chatId null: a command of the user, who may continue a session that has ended or is continued */
+/** @param chatId null: a command of the user, who may continue what has ended or is continued */
 function whyNotHere(runtime: Runtime, row: Session, chatId: string | null): Failure | null {
   const { id, endedAt, owner } = row;
   if (id === chatId) return refusal("this_chat", id, "is this chat itself.");

@@ -7,7 +7,6 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Takeover } from "../../store/sync-tables.ts";
 import * as elsewhere from "./sessions-elsewhere.ts";
-import type { SessionElsewhere } from "./sessions-elsewhere.ts";
 import * as news from "../sessions/news.ts";
 
 /** Writes only changes. */
