@@ -46,7 +46,7 @@ class Workspace {
     migrate(this.sql, startedAt, migrations);
     this.#host = new EngineHost({
       store: { sql: this.sql, transaction: (work) => inSavepoint(this.sql, work) },
-      presence: { lastSeen: (chat) => (this.#connected.has(chat) ? startedAt : null) },
+      presence: { lastSeen: ({ chat }) => (this.#connected.has(chat) ? startedAt : null) },
       now: () => startedAt,
       size: () => this.bytes(),
     });

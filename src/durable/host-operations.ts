@@ -148,7 +148,7 @@ export class HostOperations {
 
   #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
     this.#options.sockets.bind(chat, incarnation, socket);
-    if (this.#options.sockets.lastSeen(chat) !== null) liveness.markConnected(tx, chat);
+    if (this.#options.sockets.lastSeen({ chat }) !== null) liveness.markConnected(tx, chat);
   }
 
   /** Stores the count of written rows now and then: to store each would double it. */

@@ -29,7 +29,7 @@ export class Sockets implements Presence {
   }
 
   /** Last auto-answered ping, or the opening, of the connection that represents the chat. */
-  lastSeen(chat: string): number | null {
+  lastSeen({ chat }: { readonly chat: string }): number | null {
     const socket = this.#find(chat);
     return socket && this.seenAt(socket);
   }

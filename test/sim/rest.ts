@@ -108,7 +108,7 @@ function checkQueued(world: World, since: Map<number, number>): void {
 function openChats({ host, oracle: { tasks } }: World): string[] {
   const takers = [...tasks.workers.values()].filter(({ types }) => types !== null);
   const free = takers.filter(({ chat, capacity }) => tasks.countHeld(chat) < capacity).map(({ chat }) => chat);
-  return free.filter((chat) => host.connections.lastSeen(chat) !== null);
+  return free.filter((chat) => host.connections.lastSeen({ chat }) !== null);
 }
 
 function hasOpenChat(world: World): boolean {

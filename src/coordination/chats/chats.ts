@@ -248,7 +248,7 @@ function toChat(tx: Tx, row: ChatRow): Chat {
     reason: offlineReason ?? row.reason,
     statusAgeMs: Math.max(0, tx.now - (offlineReason ? chatRows.offlineAt(tx, row).at : row.statusAt)),
     lastSeenAgeMs: Math.max(0, tx.now - chatRows.lastSeen(tx, row)),
-    isConnected: tx.presence.lastSeen(row.chat) !== null,
+    isConnected: tx.presence.lastSeen(row) !== null,
     capabilities: JSON.parse(row.capabilities) as string[],
     capacity: row.capacity,
     taskTypes: row.taskTypes === null ? null : (JSON.parse(row.taskTypes) as string[]),

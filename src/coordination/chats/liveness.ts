@@ -71,7 +71,7 @@ export function markConnected(tx: Tx, chat: string): void {
 export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
   const row = chatRows.find(tx, chat);
   // Ignores a connection already known to be gone, such as that of an older process.
-  if (!row || row.isConnected === 0 || tx.presence.lastSeen(chat) !== null) return;
+  if (!row || row.isConnected === 0 || tx.presence.lastSeen(row) !== null) return;
   const { interactiveGraceMs, workerGraceMs } = tx.settings;
   startGrace(tx, row, seenAt, tx.now + (row.isInteractive === 1 ? interactiveGraceMs : workerGraceMs));
 }
@@ -79,7 +79,7 @@ export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
 /** Connections lost without a close (deploy, crash of the host) get one long grace period. */
 export function markLostConnections(tx: Tx): void {
   const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE isConnected = 1");
-  const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
+  const lost = rows.filter((row) => tx.presence.lastSeen(row) === null);
   for (const row of lost) startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
 }
 

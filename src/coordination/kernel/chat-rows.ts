@@ -12,6 +12,7 @@ const livenessRows = chats.pick(
   "chat",
   "incarnation",
   "machine",
+  "process",
   "status",
   "lastSeenAt",
   "isConnected",
@@ -37,13 +38,13 @@ export function healthOf(row: ChatRow): Health {
 }
 
 export function lastSeen({ presence, now }: Tx, row: LivenessRow): number {
-  const connectionSeenAt = presence.lastSeen(row.chat);
+  const connectionSeenAt = presence.lastSeen(row);
   if (connectionSeenAt === null && row.isConnected === 1) return now;
   return Math.max(row.lastSeenAt, connectionSeenAt ?? 0);
 }
 
 export function offlineAt(tx: Tx, row: LivenessRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
-  const isConnected = tx.presence.lastSeen(row.chat) !== null;
+  const isConnected = tx.presence.lastSeen(row) !== null;
   if (!isConnected && row.graceUntil !== null) return { at: row.graceUntil, reason: "closed" };
   return { at: lastSeen(tx, row) + tx.settings.chatTtlMs, reason: "timeout" };
 }
@@ -86,7 +87,7 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow> {
 /** Any action counts as life, stored a few times per ttl. Ends a grace period. */
 function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
-  const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
+  const share = tx.presence.lastSeen(row) === null ? 3 : 2;
   if (row.graceUntil === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
   tx.sql.run("UPDATE chats SET lastSeenAt = ?, graceUntil = NULL WHERE chat = ?", tx.now, row.chat);
   return { ...row, lastSeenAt: tx.now, graceUntil: null };

@@ -1,11 +1,13 @@
 import type { Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import type { chats } from "./kernel-tables.ts";
 
 /** Law: no clock, no random numbers, no sockets here; a host passes them in. */
 
 export interface Presence {
   /** Last activity on the chat's connection, epoch ms; null: no connection. */
-  lastSeen(chat: string): number | null;
+  lastSeen(chat: Pick<RowOf<typeof chats>, "chat" | "status" | "process">): number | null;
 }
 
 /** Wake-up after a commit. Only a hint: a client that misses it polls. */

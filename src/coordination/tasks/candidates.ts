@@ -110,7 +110,7 @@ export function listAvailable(tx: Tx): AvailableChat[] {
     maxChats,
   );
   const isAvailable = (row: TypedRow): boolean =>
-    tx.presence.lastSeen(row.chat) !== null &&
+    tx.presence.lastSeen(row) !== null &&
     chatRows.offlineReason(tx, row) === null &&
     budgets.checkExhausted(tx, row.chat) === null;
   return rows.filter(isAvailable).map((row) => ({

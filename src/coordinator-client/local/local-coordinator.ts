@@ -137,10 +137,8 @@ export class LocalCoordinator {
       sql,
       now: at,
       presence: {
-        lastSeen: (chat) => {
-          const row = chatRows.find({ sql }, chat);
-          return row && row.status !== "offline" && processLives(processes, row.process) ? at + sureForMs : null;
-        },
+        lastSeen: ({ status, process }) =>
+          status !== "offline" && processLives(processes, process) ? at + sureForMs : null,
       },
       ...meta.readFacts(sql),
       // All chats of a machine follow its commits.

@@ -34,7 +34,7 @@ export class LocalHost implements RuleHost {
     onTestFinished(() => this.sql.close());
     this.#host = new EngineHost({
       store: { sql: this.sql, transaction: (work) => inSavepoint(this.sql, work) },
-      presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
+      presence: { lastSeen: ({ chat }) => this.#seen.get(chat) ?? null },
       now: () => this.#now,
       size: () => this.bytesStored,
     });

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { openLocalCoordinator } from "#src/coordinator-client/client.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { concerns } from "#src/local-mcp/events/steps.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
@@ -11,6 +12,7 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
   PostToolUse: { files: 50, functions: 236, statements: 8, transactions: 1 },
+  "tasks.claim": { files: 24, functions: 147, statements: 12, transactions: 1 },
   "tasks.submit": { files: 27, functions: 162, statements: 15, transactions: 1 },
 };
 
@@ -72,13 +74,23 @@ it("an event passes the concerns in the order of the journal, each of those that
   `);
 });
 
-it("a task given to the machine's own coordinator passes few files, functions and statements", () => {
+it("a task given to the machine's own coordinator, and its claim, pass few files, functions and statements", () => {
   const { base } = new TeamRig();
   const { coordinator, close } = openLocalCoordinator(base);
   const submit = (requestId: string): void =>
     void given(coordinator.call("tasks.submit", { tasks: [{ type: "docs" }], requestId }));
   submit("first");
-  const way = measureWay(() => submit("second"));
+  report(
+    "tasks.submit",
+    measureWay(() => submit("second")),
+  );
+  const process = processKey(base.processes.start(4_242));
+  const about = { chat: "one", session: "one", machine: "here", client: "test", process };
+  const { chat, incarnation } = given(coordinator.call("chats.register", about));
+  const claim = { self: { chat, incarnation }, requestId: "claim", limit: 1 };
+  report(
+    "tasks.claim",
+    measureWay(() => void given(coordinator.call("tasks.claim", claim))),
+  );
   close();
-  report("tasks.submit", way);
 });

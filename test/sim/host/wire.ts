@@ -44,7 +44,7 @@ export class Connections implements Presence {
     this.#sim = sim;
   }
 
-  lastSeen(chat: string): number | null {
+  lastSeen({ chat }: { readonly chat: string }): number | null {
     return this.#byChat.get(chat)?.lastSeen ?? null;
   }
 
@@ -105,7 +105,7 @@ export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: (
   return (chat, incarnation) => {
     const [row] = sql.peek<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat);
     if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
-    const heardAt = presence.lastSeen(chat);
+    const heardAt = presence.lastSeen(row);
     if (heardAt !== null) return Math.max(heardAt, row.lastSeenAt) + ttlMs() <= sim.hostNow;
     if (row.graceUntil !== null) return row.graceUntil <= sim.hostNow;
     return row.isConnected === 0 && row.lastSeenAt + ttlMs() <= sim.hostNow;

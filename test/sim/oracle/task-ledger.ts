@@ -273,7 +273,7 @@ export class TaskLedger {
     if (!worker || status === "draining" || status === "stuck" || !isAble(worker, known)) return false;
     const { types, incarnation } = worker;
     if (types === null || !(types.has("*") || types.has(known.input.type))) return false;
-    return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, incarnation);
+    return this.#host.connections.lastSeen({ chat }) !== null && !this.#host.isGone(chat, incarnation);
   }
 
   #pruned(known: KnownTask, { now, settings }: Act): void {

@@ -18,7 +18,7 @@ import { nodePlatform } from "../../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import { identify } from "../../../platform/processes.ts";
 import { redactInput } from "../../../redaction/redact.ts";
-import { findBadInput, badInputText } from "../../../shared/check-input.ts";
+import { badInputText } from "../../../shared/check-input.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
 
@@ -106,8 +106,6 @@ export class Workspace {
     name: Name,
     input: CallInput<Name>,
   ): Promise<Result<OutputOf<Name>>> => {
-    const wrong = findBadInput(name, input);
-    if (wrong) return err(this.toOperationError(wrong));
     const answer = await this.client.call(name, input, callTimeoutMs);
     return answer.ok ? answer : err(this.#explain(name, this.toOperationError(answer.error)));
   };
