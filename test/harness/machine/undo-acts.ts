@@ -14,7 +14,7 @@ export function pathOf({ folder, path }: Pick<Change, "folder" | "path">): strin
 }
 
 export function isContent(to: string): boolean {
-  return !["gone", "rights", "moved", "folder moved", "repository", "commit", "checkout"].includes(to);
+  return !["gone", "rights", "moved", "folder moved", "repository", "init", "commit", "checkout"].includes(to);
 }
 
 export function make(project: string, change: Change, isGit: boolean): void {
@@ -23,6 +23,7 @@ export function make(project: string, change: Change, isGit: boolean): void {
   if (!isGit && (path === ".gitignore" || path === "x.log")) return;
   const [from, there] = [join(project, `${folder}/d`), join(project, `${folder}/e`)];
   if (to === "folder moved") return existsSync(from) && !existsSync(there) ? renameSync(from, there) : undefined;
+  if (to === "init") return existsSync(join(project, ".git")) ? undefined : void git(project, "init", "-q");
   if (to === "repository") return makeRepository(join(project, `${folder}/n`));
   write(join(project, pathOf(change)), path === ".gitignore" && to === "one" ? "b*\n" : to);
 }

@@ -282,6 +282,8 @@ export class UndoModel {
       const change = { folder: Number(folder), path: name, to: writer.to };
       writer = null;
       this.#byHand([change]);
+      const last = this.#truth.entriesOf(pathOf(change)).at(-1);
+      if (last?.from === last?.to) this.#truth.vague.add(pathOf(change));
     };
     const startJob = async ({ name, input: given }: Job): Promise<unknown> => {
       const job = { ...given, processes: runtime.processes };

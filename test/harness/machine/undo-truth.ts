@@ -119,7 +119,8 @@ export class UndoTruth {
     // Readings do not enter what git ignores, and builds change it, so that it is not named.
     const isTouched = isIgnored !== true || (one.from !== null && isSeen);
     const author = this.#authorOf(entries.slice(first), chat);
-    if (!isSeen || author === "others") return { ...none, isTouched };
+    if (author === "others") return { ...none, isTouched };
+    if (!isSeen) return { ...back, ...byImages(entries, isOwn), isTouched };
     if (author === "doubtful") return { ...back, may: isNamed === true ? back.may : [], isTouched, isOfOthers };
     const isOne = author === "own" && new Set(back.may).size === 1;
     return { ...back, must: isOne && !this.#isLimit(path, one, last), isTouched };
@@ -183,6 +184,13 @@ export class UndoTruth {
     const isRunning = this.commands.some(({ by, at }) => by !== one.by && at > since);
     return last.to === null && (isRunning || all.some(([, entries]) => entries.some(isBeside)));
   }
+}
+
+/** Where no reading knows what was before, the last calls that named the path are taken back. */
+function byImages(entries: readonly Entry[], isOwn: (entry: Entry) => boolean): Pick<Expected, "may" | "first"> {
+  const first = entries.findLastIndex((each) => !each.hasImage || !isOwn(each)) + 1;
+  const one = entries[first];
+  return { may: one === undefined ? [] : [one.from], first };
 }
 
 /** Earlier path of what a move has brought to a path. */

@@ -11,7 +11,7 @@ const path = fc.constantFrom("a", "b", "d/c", "d/e", "new", "n/deep/f", "x.log",
 const to = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom("one", "two", "three\r\n", "", "in place") },
   { weight: 4, arbitrary: fc.constantFrom("gone", "link", "program", "private", "rights", "moved", "folder moved") },
-  { weight: 1, arbitrary: fc.constantFrom("commit", "checkout", "repository") },
+  { weight: 1, arbitrary: fc.constantFrom("commit", "checkout", "repository", "init") },
 );
 const change = fc.record({ folder, path, to });
 const few = fc.array(change, { maxLength: count });
