@@ -160,7 +160,7 @@ export class WorkerRig {
   worker(options: RigOptions = {}) {
     const pid = (this.#pid += 1);
     const process = processKey(this.processes.start(pid));
-    const calls = callsOf(this.#open(), () => undefined);
+    const calls = callsOf(this.#own, () => undefined);
     const machine = new Machine(this.time);
     const { setTimer, clock } = machine;
     const link = WorkspaceClient.openLocal(calls, { setTimer, clock, random: () => 0.5 });
