@@ -83,8 +83,7 @@ function endSession({ sql, machine, incoming, session }: Recording): void {
     return sessions.end(sql, now, session.id, reason);
   }
   journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
-  if (detached === sessions.interruptedReason) sessions.detach(sql, now, session.id, detached);
-  else sessions.close(sql, now, session.id, detached);
+  sessions.detach(sql, now, session.id, detached);
   const detachedSession = sessions.get(sql, session.id) ?? session;
   const { cause, causeDetail: detail } = causeOf(sql, detachedSession, machine.processes);
   correctCause(sql, session.id, { cause, detail });

@@ -7,7 +7,6 @@ import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { isSignal } from "../../machine/sessions/signals/crashes.ts";
 import type { TeamEnding } from "../../machine/team/team.ts";
 import { catchUp, isTurnOpen } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { attempt } from "../../platform/log-file.ts";
@@ -302,7 +301,7 @@ function detachSession(runtime: Runtime, sessionId: string, end: Ending): void {
   });
   const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);
   if (!isPaused) capture(runtime, { sessionId, trigger: "detached" });
-  store.write((sql) => sessions.detach(sql, now(), sessionId, reason, isSignal(reason)));
+  store.write((sql) => sessions.detach(sql, now(), sessionId, reason));
   storeDurations(runtime);
 }
 

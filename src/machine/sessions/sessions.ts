@@ -166,28 +166,29 @@ export function end(sql: Sql, now: number, id: string, reason: string): void {
 /** Written by the SessionEnd hook when the client ends in the middle of a turn. */
 export const interruptedReason = "interrupted";
 
-/** The connection ended, which a client that was closed and one that was killed both cause. */
-const connectionEnds = ["stdin_end", "client_gone", "parent_death"];
-
 /**
- * The end of stdin, or a signal, is not the session's end: a killed client causes both.
- * @param isSignal says more than the client's report, and that more than a closed connection
+ * Reasons of a detachment that another one may replace, the weakest first: a closed connection,
+ * which a client that was closed and one that was killed both cause, the client's report of an
+ * open turn, and a signal. Any other reason replaces all.
  */
-export function detach(sql: Sql, now: number, id: string, reason: string, isSignal = false): void {
-  const weaker = isSignal || reason === interruptedReason ? connectionEnds : [];
+const weakReasons: readonly (readonly string[])[] = [
+  ["stdin_end", "client_gone", "parent_death"],
+  [interruptedReason],
+  ["sighup", "sigterm", "sigint"],
+];
+
+/** The end of stdin, or a signal, is not the session's end: a killed client causes both. */
+export function detach(sql: Sql, now: number, id: string, reason: string): void {
+  const rank = reason === importOrigin ? 0 : weakReasons.findIndex((some) => some.includes(reason));
   sql.run(
     `UPDATE sessions SET detachedAt = ?, detachReason = ? WHERE id = ? AND endedAt IS NULL
-       AND (detachedAt IS NULL OR detachReason IN (SELECT value FROM json_each(?)))`,
+       AND (detachedAt IS NULL OR ? < 0 OR detachReason IN (SELECT value FROM json_each(?)))`,
     now,
     reason,
     id,
-    JSON.stringify(isSignal ? [...weaker, interruptedReason] : weaker),
+    rank,
+    JSON.stringify(weakReasons.slice(0, Math.max(0, rank)).flat()),
   );
-}
-
-/** Overrides what the MCP process saw of the same end. */
-export function close(sql: Sql, now: number, id: string, reason: string): void {
-  sessions.update(sql, { id, endedAt: null }, { detachedAt: now, detachReason: reason });
 }
 
 /** SQL of fields in which the new value does not just replace the old one. */

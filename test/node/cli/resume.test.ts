@@ -57,7 +57,7 @@ it("the brief of a session that ended in order does not say that it died, whethe
   const home = aSeededHome();
   const turn: JournalEntry[] = [{ kind: "prompt", text: "go" }, { kind: "turn_end" }];
   addSession(home, { id: "eeee5555", client: "qwen", pid: 500, entries: turn });
-  home.runtime.store.write((sql) => sessions.close(sql, home.now, "eeee5555", "stdin_end"));
+  home.runtime.store.write((sql) => sessions.detach(sql, home.now, "eeee5555", "stdin_end"));
   for (const id of [ids.finished, "eeee5555"]) {
     const { out } = await home.shim("resume --print", id);
     expect(out).toContain("SHIM: an earlier session ended ");

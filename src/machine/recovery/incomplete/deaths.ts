@@ -47,7 +47,7 @@ function storeEnd(
   { id, lastSeenAt, endedAt, detachReason }: sessions.Session,
 ): void {
   if (endedAt !== before.endedAt) sessions.end(sql, lastSeenAt, id, "quit");
-  if (detachReason !== null && detachReason !== before.detachReason) sessions.close(sql, lastSeenAt, id, detachReason);
+  if (detachReason !== null && detachReason !== before.detachReason) sessions.detach(sql, lastSeenAt, id, detachReason);
 }
 
 /** Records an earlier death, which a sighting alive hides; returns the session with it. */

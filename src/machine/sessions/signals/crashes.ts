@@ -101,17 +101,12 @@ const fullContext = 0.95;
 /** Readings older than this say nothing of the end. */
 const nearEndMs = 300_000;
 
-const orderlyEnds: Readonly<Record<string, string>> = {
-  sighup: "its terminal was closed (SIGHUP)",
-  sigterm: "it was asked to end (SIGTERM)",
+const orderlyEnds: ReadonlyMap<string | null, string> = new Map([
+  ["sighup", "its terminal was closed (SIGHUP)"],
+  ["sigterm", "it was asked to end (SIGTERM)"],
   // Claude Code stops its MCP servers with SIGINT, also when it got SIGTERM itself.
-  sigint: "it was asked to end, by an unknown signal",
-};
-
-/** Whether the reason of a detachment is a signal that asks a process to end. */
-export function isSignal(detachReason: string): boolean {
-  return Object.hasOwn(orderlyEnds, detachReason);
-}
+  ["sigint", "it was asked to end, by an unknown signal"],
+]);
 
 /** Pure. The first match counts. Missing or ambiguous evidence means unknown. */
 export function inferCause(evidence: Evidence): Cause {
@@ -130,7 +125,7 @@ function fromFailure({ lastFailure }: Evidence): Cause | null {
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {
-  const how = detachReason !== null && isSignal(detachReason) ? orderlyEnds[detachReason] : undefined;
+  const how = orderlyEnds.get(detachReason);
   if (how === undefined) return null;
   const later = isSameBoot === false ? "; the machine has been restarted since" : "";
   return { cause: "closed", detail: `The last thing seen was that ${how}${later}.` };

@@ -75,7 +75,7 @@ it.each<[Report[], string]>([
   claude.begin("Bash", { command: "make" });
   for (const report of reports) {
     if (report === "hook") claude.end("other");
-    else runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, report, report === "sigint"));
+    else runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, report));
   }
   expect(storedSession(runtime, claude.session).detachReason).toBe(reason);
   expect(incomplete(runtime)).toEqual([`${claude.session} closed`]);
