@@ -113,14 +113,16 @@ export class UndoTruth {
     const isOfOthers = !entries.slice(-1).every(isOwn);
     const none: Expected = { may: [], must: false, isTouched: false, isOfOthers, first: entries.length };
     if (one === undefined || last === undefined || one.from === last.to) return none;
-    const back = { ...none, may: this.#statesBefore(path, chat, since, one), first, isOfOthers: false };
+    const images = byImages(entries, isOwn);
+    const lost = this.isComplete ? [] : images.may;
+    const back = { ...none, may: [...this.#statesBefore(path, chat, since, one), ...lost], first, isOfOthers: false };
     if (back.may[1] === last.to) return back;
     const isSeen = this.#isRead(path, one, isIgnored) || entries.filter(isOwn).every(({ hasImage }) => hasImage);
     // Readings do not enter what git ignores, and builds change it, so that it is not named.
     const isTouched = isIgnored !== true || (one.from !== null && isSeen);
     const author = this.#authorOf(entries.slice(first), chat);
     if (author === "others") return { ...none, isTouched };
-    if (!isSeen) return { ...back, ...byImages(entries, isOwn), isTouched };
+    if (!isSeen) return { ...back, ...images, isTouched };
     if (author === "doubtful") return { ...back, may: isNamed === true ? back.may : [], isTouched, isOfOthers };
     const isOne = author === "own" && new Set(back.may).size === 1;
     return { ...back, must: isOne && !this.#isLimit(path, one, last), isTouched };
