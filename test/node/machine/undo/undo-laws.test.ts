@@ -72,7 +72,7 @@ function movesOf(isLossy: boolean): fc.Arbitrary<Move[]> {
 
 const histories = fc.boolean().chain((isLossy) => fc.record({ isGit: fc.boolean(), moves: movesOf(isLossy) }));
 
-const undoOfA: Move = {
+const undoOfA = {
   is: "undo",
   chat: "A",
   turns: 0,
@@ -80,7 +80,7 @@ const undoOfA: Move = {
   killedAt: 0,
   writer: null,
   isRepeated: false,
-};
+} as const satisfies Move;
 
 function callOf(tool: Call["tool"], changes: readonly Change[], more: Partial<Call> = {}): Call {
   return { tool, changes, before: [], other: "nothing", isEndLost: false, ...more };
@@ -120,6 +120,15 @@ const known: readonly History[] = [
       },
       { is: "person", changes: [{ folder: 0, path: "x.log", to: "private" }] },
       undoOfA,
+    ],
+  },
+  // An undo that is killed once it has written all.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      turnOfA({ folder: 0, path: "b", to: "one" }),
+      { ...undoOfA, killedAt: 24 },
     ],
   },
   // An edit whose end did not come.
