@@ -71,7 +71,8 @@ export async function undoFiles(input: UndoInput): Promise<Result<PlannedUndo>> 
     const present = read.value;
     const found = await findChanges(input, { opened, tree, present });
     const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
-    const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
+    // "*": of all files.
+    const left = found.left.filter(({ path }) => path === "*" || isChosen(input.chosen, path));
     const { ready, lost } = await splitLost(present.reader, wanted);
     // A killed undo is a part of the one that completes it.
     const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];

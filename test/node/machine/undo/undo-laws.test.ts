@@ -86,7 +86,7 @@ function callOf(tool: Call["tool"], changes: readonly Change[], more: Partial<Ca
   return { tool, changes, before: [], other: "nothing", isEndLost: false, ...more };
 }
 
-function turnOfA(...changes: readonly Change[]): Move {
+function turnOfA(...changes: readonly Change[]): Extract<Move, { readonly is: "turn" }> {
   return { is: "turn", chat: "A", calls: [callOf("Bash", changes)], hooks: "all" };
 }
 
@@ -129,6 +129,14 @@ const known: readonly History[] = [
       turnOfA({ folder: 0, path: "a", to: "one" }),
       turnOfA({ folder: 0, path: "b", to: "one" }),
       { ...undoOfA, killedAt: 24 },
+    ],
+  },
+  // A named path of a turn whose first files were not saved.
+  {
+    isGit: false,
+    moves: [
+      { ...turnOfA({ folder: 0, path: "a", to: "one" }), hooks: "start is lost" },
+      { ...undoOfA, named: { folder: 0, path: "a" } },
     ],
   },
   // An edit whose end did not come.
