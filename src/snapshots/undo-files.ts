@@ -41,6 +41,8 @@ export interface UndoInput extends SnapshotInput {
   readonly isClockRight: boolean;
   /** Files that others have edited, by absolute path, with the reason to leave them. */
   readonly others: readonly (readonly [path: string, reason: string])[];
+  /** Files that undos of other chats have written: the time of a file is that of the undo. */
+  readonly restored: readonly UndoneFile[];
   /** Paths of files and folders, relative to the project; empty: all. */
   readonly chosen: readonly string[];
   /** save: saves the files of now, too. */
@@ -170,7 +172,12 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
   const start = what.steps[0]?.start ?? null;
   const about = start === null ? {} : await readAbout(present.reader, start);
   const before = (about.unsaved ?? []) as readonly UnsavedFile[];
-  const now = { times, stateNow: (path: RawPath) => stateNow(top, path), movedFrom: movedFrom(top, before) };
+  const now = {
+    times,
+    stateNow: (path: RawPath) => stateNow(top, path),
+    movedFrom: movedFrom(top, before),
+    restored: input.restored,
+  };
   const history = new History(present, (path) => rawIn(input.project, top, path), now);
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();

@@ -101,6 +101,8 @@ interface FilesNow {
   /** null: their clock is not that of the calls. */
   readonly times: FileTimes | null;
   readonly stateNow: (path: RawPath) => PathState;
+  /** Files that undos of other chats have written. */
+  readonly restored: readonly UndoneFile[];
   /** The file at a path that no reading has by its earlier name; null: none. */
   readonly movedFrom: (path: RawPath) => MovedFile | null;
 }
@@ -226,7 +228,8 @@ export class History {
       edits.delete(path);
       const ofPath = undone.filter((one) => one.path === path);
       const isUndone = ofPath.some(({ before }) => isEntry(left, before));
-      const isRestored = ofPath.some(({ after }) => isEntry(left, after));
+      const others = this.#now.restored.filter((one) => one.path === path);
+      const isRestored = [...ofPath, ...others].some(({ after }) => isEntry(left, after));
       if (!own.has(path) && step.isOnlyEdited)
         this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
       else if (isUndone || (edit && isWhole(edit, old, left))) this.#change(path, old, left);

@@ -53,14 +53,15 @@ export function readSteps(
   sql: Sql,
   session: Pick<Session, "id" | "project">,
   since: number,
-): Pick<UndoInput, "others" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
+): Pick<UndoInput, "others" | "restored" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
   const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
   const calls = begunCalls(sql, session.id);
   const from = rows[0]?.at ?? 0;
   const steps = new Steps(rows, calls, callsOfOthers(sql, session, from), imagesByCall(sql, session.id));
   for (const row of checkpointsSince(sql, session.id, since)) steps.add(row);
   const others = editsOfOthers(sql, session.id, from);
-  return { steps: steps.close(), others, isClockRight: isClockRight(rows, calls) };
+  const restored = undoneOfOthers(sql, session, from);
+  return { steps: steps.close(), others, restored, isClockRight: isClockRight(rows, calls) };
 }
 
 /** Whether the clock of the files is that of the journal, as far as the chat's own edits show. */
@@ -247,6 +248,18 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, str
     since,
   );
   return rows.map(({ path, session }) => [path, `chat ${shortSessionId(sql, session)} has edited it, too`]);
+}
+
+/** Files that undos of other chats of the project have written. */
+function undoneOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project">, since: number): UndoneFile[] {
+  const rows = sql.all<{ detail: string }>(
+    `SELECT s.detail FROM checkpoints c JOIN snapshots s ON s.checkpointId = c.id
+     WHERE s.project = ? AND c.session <> ? AND c.trigger = 'undo' AND s.state = 'done' AND c.at >= ?`,
+    project,
+    id,
+    since,
+  );
+  return rows.flatMap(({ detail }) => listAt(asObject(parsed(detail)), "undone") as readonly UndoneFile[]);
 }
 
 /** Newest rows of another chat that are read. */

@@ -177,6 +177,7 @@ interface ChosenChat {
   readonly redoOf: string | null;
   readonly what: UndoInput["what"];
   readonly others: UndoInput["others"];
+  readonly restored: UndoInput["restored"];
   readonly isClockRight: boolean;
   readonly chosen: readonly string[];
 }
@@ -310,7 +311,7 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
     });
   const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
-  const none = { steps: [], others: [], isClockRight: false };
+  const none = { steps: [], others: [], restored: [], isClockRight: false };
   const { seq, number } = prompt.value;
   if (seq === null)
     return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
@@ -325,6 +326,7 @@ function readUndo(undo: UndoRow): Given {
     redoOf: undo.id,
     what: { redo: undoneIn(undo), isBegun: undo.isRedoBegun === 1 },
     others: [],
+    restored: [],
     isClockRight: false,
   };
 }
@@ -335,8 +337,9 @@ async function run(
   checkpointId: string,
   how: UndoInput["how"],
 ): Promise<Result<PlannedUndo>> {
-  const { what, others, isClockRight, chosen } = chat;
-  const input = { ...inputOf(runtime, chat, checkpointId, entriesIn(what)), what, others, isClockRight, chosen, how };
+  const { what, others, restored, isClockRight, chosen } = chat;
+  const of = { what, others, restored, isClockRight, chosen };
+  const input = { ...inputOf(runtime, chat, checkpointId, entriesIn(what)), ...of, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
   return done.ok ? done : refused(done.error);
 }

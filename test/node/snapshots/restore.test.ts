@@ -327,7 +327,7 @@ const attributes = fc
   .array(fc.tuple(pattern, fc.constantFrom(...endings, ...filters)), { maxLength: 4 })
   .map((lines) => lines.map((line) => `${line.join(" ")}\n`).join(""));
 
-const undone = { contents: [], others: [], isClockRight: false, chosen: [] };
+const undone = { contents: [], others: [], restored: [], isClockRight: false, chosen: [] };
 const step = { unsaved: null, edited: [], isOnlyEdited: false, images: [], beganAt: 0, calls: [] };
 
 const conversions = fc.record({

@@ -139,6 +139,16 @@ const known: readonly History[] = [
       { ...undoOfA, named: { folder: 0, path: "a" } },
     ],
   },
+  // An undo of one chat gives back what the other had left.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      { ...turnOfA({ folder: 0, path: "a", to: "two" }), chat: "B" },
+      { ...undoOfA, chat: "B" },
+      undoOfA,
+    ],
+  },
   // An edit whose end did not come.
   {
     isGit: true,
