@@ -21,13 +21,16 @@ const quietMs = 150_000;
 const mostQueuedMs = 310_000;
 /** Longer than any attempt, backoff and delay that is still to come. */
 const mostWorkMs = 900_000;
+/** A frame of the day may hold a socket up for 40 s. Then its client waits up to 30 s before it opens another. */
+const mostAwayMs = 75_000;
 const manyTasks = 40;
 
 export async function comeToRest(world: World): Promise<void> {
   heal(world);
+  const backBy = world.sim.now + mostAwayMs;
   await workOff(world);
   await giveBack(world);
-  checkChats(world);
+  await checkChats(world, backBy);
   await checkWatches(world);
   await vanish(world);
   if (world.sim.rng.chance(0.4)) await sleep(world);
@@ -157,11 +160,15 @@ async function giveBack(world: World): Promise<void> {
   }
 }
 
-function checkChats({ sim, host, clients }: World): void {
-  for (const { identity, name, isLeaving, isRefused } of clients) {
-    const isGone = !isLeaving && !isRefused && host.statusOf(identity.chat) === "offline";
-    if (isGone) sim.fail("due", `${name} runs, and counts as gone`);
-  }
+async function checkChats(world: World, backBy: number): Promise<void> {
+  const { host, clients } = world;
+  const sim: Sim = world.sim;
+  const gone = (): Client[] =>
+    [...clients].filter(
+      ({ identity, isLeaving, isRefused }) => !isLeaving && !isRefused && host.statusOf(identity.chat) === "offline",
+    );
+  while (sim.now < backBy && gone().length > 0) await runFor(world, stepMs);
+  for (const { name } of gone()) sim.fail("due", `${name} runs, and counts as gone`);
 }
 
 async function checkWatches(world: World): Promise<void> {
