@@ -243,7 +243,7 @@ export class History {
 
   /**
    * Whose change it is says the time of the file: that of now while nothing has changed it since,
-   * else that of the turn's reading.
+   * else that of the turn's reading. One that was written again as it was has both.
    */
   async #judge(path: RawPath, states: Seen, step: Turn, end: TurnEnd): Promise<void> {
     const { old, left, present, isRestored, seenMs } = states;
@@ -251,12 +251,15 @@ export class History {
     const changedMs = isUntouched && !isRestored ? this.#timeOf(path, present, end) : null;
     this.#change(path, old, changedMs !== null ? present : left);
     if (present.is === "unknown") return this.leaveRaw(path, present.reason);
-    const author =
+    const isSeen = seenMs !== null && this.#now.times !== null;
+    let author =
       changedMs !== null
         ? await this.#authorOf(path, states, changedMs, step)
-        : seenMs !== null && this.#now.times !== null
+        : isSeen
           ? authorOf(seenMs, step.calls)
           : this.#authorAtEnd(step.calls, step.beganAt, end);
+    const isRewritten = isSeen && changedMs !== null && changedMs !== seenMs;
+    if (isRewritten && author.is === "own") author = await this.#authorOf(path, states, seenMs, step);
     if (author.is !== "own") this.leaveRaw(path, author.reason, author.is === "doubtful");
   }
 

@@ -149,6 +149,16 @@ const known: readonly History[] = [
       undoOfA,
     ],
   },
+  // Rewritten as the person had left it, after an end that was read late.
+  {
+    isGit: false,
+    moves: [
+      { ...turnOfA({ folder: 0, path: "a", to: "one" }), hooks: "end is read late" },
+      { is: "person", changes: [{ folder: 0, path: "a", to: "two" }] },
+      turnOfA({ folder: 0, path: "a", to: "gone" }, { folder: 0, path: "a", to: "two" }),
+      { ...undoOfA, turns: 2 },
+    ],
+  },
   // An edit whose end did not come.
   {
     isGit: true,
