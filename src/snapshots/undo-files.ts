@@ -21,6 +21,7 @@ import {
   isAt,
   presentEnd,
   presentReading,
+  type EditOfOther,
   type Found,
   type UndoneFile,
   type UndoStep,
@@ -39,8 +40,7 @@ export interface UndoInput extends SnapshotInput {
     | { readonly redo: readonly UndoneFile[]; readonly isBegun: boolean };
   /** False: an edit of the chat has a time that is not that of its call. */
   readonly isClockRight: boolean;
-  /** Files that others have edited, by absolute path, with the reason to leave them. */
-  readonly others: readonly (readonly [path: string, reason: string])[];
+  readonly others: readonly EditOfOther[];
   /** Files that undos of other chats have written: the time of a file is that of the undo. */
   readonly restored: readonly UndoneFile[];
   /** Paths of files and folders, relative to the project; empty: all. */
@@ -181,7 +181,7 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
   const history = new History(present, (path) => rawIn(input.project, top, path), now);
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();
-  for (const [path, reason] of input.others) history.leave(path, reason);
+  for (const edit of input.others) history.leaveEdited(edit);
   const calls = what.steps.flatMap((step) => ("edited" in step && !step.isOnlyEdited ? step.calls : []));
   const touched = times === null ? [] : touchedFiles(top, present.excluded, calls);
   const lost = calls.length > 0 ? [...goneOf(top, before), ...touched] : [];

@@ -31,6 +31,9 @@ export interface UndoneFile {
   readonly after: FileEntry;
 }
 
+/** A file as it was before other chats' first edit of it; `reason`: why it stays. */
+export type EditOfOther = Omit<FileImage, "after"> & { readonly reason: string };
+
 /** A turn of the chat, or an earlier undo; in the order of their time. */
 export type UndoStep =
   | {
@@ -330,9 +333,12 @@ export class History {
     }
   }
 
-  leave(path: string, reason: string): void {
+  /** Edits that their chat's undo took back leave nothing. */
+  leaveEdited({ path, before, reason }: EditOfOther): void {
     const raw = this.#toRaw(path);
-    if (raw !== null) this.leaveRaw(raw, reason);
+    if (raw === null) return;
+    const isUndone = this.#now.restored.some((one) => one.path === raw && isEntry(before, one.after));
+    if (!isUndone || !isSame(this.#now.stateNow(raw), before)) this.leaveRaw(raw, reason);
   }
 
   /** The first reason stays; a file that the chat has not changed needs none. */

@@ -9,6 +9,7 @@ import { tickMs, type CallTime } from "../../snapshots/change-author.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import {
   presentEnd,
+  type EditOfOther,
   type Turn as UndoneTurn,
   type TurnEnd,
   type UndoneFile,
@@ -237,17 +238,25 @@ function isEdit(entry: Row["entry"]): entry is Edit {
   return entry.kind === "tool_end" && entry.path !== undefined && entry.action !== undefined && entry.action !== "read";
 }
 
-function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, string][] {
-  const rows = sql.all<{ path: string; session: string }>(
-    `SELECT json_extract(body, '$.path') AS path, session FROM journal
+function editsOfOthers(sql: Sql, sessionId: string, since: number): EditOfOther[] {
+  const firsts = sql.all<{ path: string; session: string; call: string }>(
+    `SELECT body ->> 'path' AS path, session, body ->> 'id' AS call, MIN(seq) FROM journal
      WHERE session IN (SELECT id FROM sessions WHERE lastSeenAt >= ? AND id <> ?) AND at >= ?
-       AND kind = 'tool_end' AND json_extract(body, '$.action') IN ('edited', 'created', 'deleted')
+       AND kind = 'tool_end' AND body ->> 'action' IN ('edited', 'created', 'deleted')
      GROUP BY path`,
     since,
     sessionId,
     since,
   );
-  return rows.map(({ path, session }) => [path, `chat ${shortSessionId(sql, session)} has edited it, too`]);
+  const images = new Map([...new Set(firsts.map(({ session }) => session))].map((id) => [id, imagesByCall(sql, id)]));
+  return firsts.map(({ path, session, call }) => {
+    const image = images
+      .get(session)
+      ?.get(call)
+      ?.find((one) => one.path === path);
+    const reason = `chat ${shortSessionId(sql, session)} has edited it, too`;
+    return { path, before: image?.before ?? { is: "unknown", reason }, reason };
+  });
 }
 
 /** Files that undos of other chats of the project have written. */

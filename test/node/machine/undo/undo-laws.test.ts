@@ -159,6 +159,16 @@ const known: readonly History[] = [
       { ...undoOfA, turns: 2 },
     ],
   },
+  // An undo of one chat gives back what the other had left, by an edit.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      { is: "turn", chat: "B", calls: [callOf("Edit", [{ folder: 0, path: "a", to: "two" }])], hooks: "all" },
+      { ...undoOfA, chat: "B" },
+      undoOfA,
+    ],
+  },
   // An edit whose end did not come.
   {
     isGit: true,
