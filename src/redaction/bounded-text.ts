@@ -88,9 +88,11 @@ export function redactAndKeepEnds(text: string, ends: Ends): string {
 }
 
 function joinEnds(all: string, [start, end]: readonly [string, string], ends: Ends): string {
-  const head = untilBreak(start.slice(0, besideMark(start, ends.head, "before")));
-  const tail =
-    ends.tail === 0 ? "" : sinceBreak(end.slice(besideMark(end, Math.max(0, end.length - ends.tail), "after")));
+  // A break may be part of a mark, which is then left out as a whole.
+  const headAt = untilBreak(start.slice(0, besideMark(start, ends.head, "before"))).length;
+  const head = start.slice(0, besideMark(start, headAt, "before"));
+  const rest = ends.tail === 0 ? "" : end.slice(besideMark(end, Math.max(0, end.length - ends.tail), "after"));
+  const tail = end.slice(besideMark(end, end.length - sinceBreak(rest).length, "after"));
   const isTailCode = isFenceOpen(all.slice(0, all.length - tail.length));
   return [
     head,
