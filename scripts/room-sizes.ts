@@ -4,7 +4,7 @@
 export const numbersPath = "docs/decisions/0062-rooms-have-a-number.md";
 
 /** Lines that a number may be above its room: a room that shrank by more has its number lowered. */
-const slack = 500;
+const slack = 100;
 
 /** The room of a file of `src`; `machine` is a house of rooms. */
 export function roomOf(path: string): string {
