@@ -281,9 +281,8 @@ function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
   return { env: io.env, folder: io.cwd, remote: typeof remote === "string" ? remote : undefined };
 }
 
-/** @param noun what the numbers count */
-function mergedText({ works, into, before, commit }: MergedTask, noun = "task"): string {
-  const what = works.map(({ task, branch }) => `${noun} ${task} (${branch})`).join(", ");
+function mergedText({ works, into, before, commit }: MergedTask): string {
+  const what = works.map(({ task, branch }) => `task ${task} (${branch})`).join(", ");
   if (commit === before) return `${into} already has all of ${what}.\n`;
   return `${what} ${works.length === 1 ? "is" : "are"} merged into ${into}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
 }

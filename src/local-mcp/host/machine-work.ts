@@ -161,7 +161,7 @@ export class MachineWork {
   tick(): void {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
-    // Those that could not be saved after their event.
+    // Files that could not be saved after their event.
     void this.files.save(this.#runtime);
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     const isUsed = settled.length > 0 || this.#programs.size > 0 || this.#isUnforeseen;

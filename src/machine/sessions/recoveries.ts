@@ -34,13 +34,7 @@ export function claimsBy(sql: Sql, chat: string): (Claim & { readonly session: s
   );
 }
 
-/** An offer alone continues nothing. */
-export function isContinuedBy(sql: Sql, session: string, chat: string): boolean {
-  const known = claimOf(sql, session);
-  return known?.by === chat && (known.is === "taken" || known.is === "recovered");
-}
-
-/** Those that the chat was offered, or takes and has not worked on yet. */
+/** Sessions that the chat was offered, or takes and has not worked on yet. */
 export function heldBy(sql: Sql, chat: string): ReturnType<typeof claimsBy> {
   return claimsBy(sql, chat).filter(({ is }) => is !== "recovered");
 }

@@ -5,7 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { heldNames } from "../../shared/format.ts";
 import * as news from "../sessions/news.ts";
 import * as held from "../sessions/held-at-hand-over.ts";
-import * as recoveries from "../sessions/recoveries.ts";
+import { isContinuedBy } from "../sessions/life/claim.ts";
 import { neutralize } from "../sessions/text/neutralize.ts";
 import { formatResource, type FileReservations, type ReservationError } from "./file-reservations.ts";
 import type { HeldClaims } from "./held-claims.ts";
@@ -40,7 +40,7 @@ export async function settleHandedOver(chat: SettlingChat): Promise<void> {
       held
         .list(sql)
         .filter(({ received }) => received.goesTo === "taker" && received.workspace === chat.workspace)
-        .filter(({ session }) => recoveries.isContinuedBy(sql, session, chat.sessionId)),
+        .filter(({ session }) => isContinuedBy(sql, session, chat.sessionId)),
     [],
   );
   for (const { session, received } of mine) await takeUp(chat, session, received);

@@ -101,7 +101,7 @@ export async function mergeTask(
 }
 
 /** Merges commits into the current branch, all or none. */
-export function mergeWorks(
+function mergeWorks(
   checkout: Checkout,
   task: number,
   works: readonly InputWork[],

@@ -12,7 +12,7 @@ import { isEdited } from "../../sessions/work-state.ts";
 import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
 import * as notices from "../../../store/notices.ts";
 import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
+import { isContinuedBy } from "../../sessions/life/claim.ts";
 import { pathsNow } from "../../sessions/projects.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
@@ -183,7 +183,7 @@ function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredece
   const id = state.continues?.session;
   if (id === undefined || max === 0) return [];
   const dead = sessions.get(sql, id);
-  const deadState = recoveries.isContinuedBy(sql, id, session.id) ? currentState(sql, id) : null;
+  const deadState = isContinuedBy(sql, id, session.id) ? currentState(sql, id) : null;
   if (!dead || !deadState) return [];
   const past = { session: dead, state: deadState };
   return [past, ...predecessorsOf(sql, past, max - 1)];

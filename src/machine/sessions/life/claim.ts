@@ -36,6 +36,12 @@ export function continues(known: Claim | null): known is Claim & { readonly by: 
   return (known?.is === "taken" || known?.is === "recovered") && known.by !== null;
 }
 
+/** An offer alone continues nothing; a claim that has lapsed counts here. */
+export function isContinuedBy(sql: Sql, session: string, chat: string): boolean {
+  const newest = recoveries.claimOf(sql, session);
+  return continues(newest) && newest.by === chat;
+}
+
 /** A living chat has the session in its context, as an offer or as work that it has not begun. */
 export interface Holder {
   readonly chat: string;
