@@ -29,7 +29,7 @@ export async function brief() {
     await first.client.callTool("shim_force_checkpoint", { session: first.session, goal });
     const killedAt = performance.now();
     killEvery([first.client]);
-    while (store.read((sql) => sessions.get(sql, first.session)?.deathAt ?? null, null) === null) {
+    while (store.read((sql) => sessions.get(sql, first.session)?.ending?.signs.gone ?? null, null) === null) {
       if (performance.now() - killedAt > giveUpMs) throw new Error(`the death of ${first.session} was not recorded`);
       await pause(1);
     }

@@ -5,6 +5,8 @@ export interface Migration {
   readonly id: number;
   readonly name: string;
   readonly statements: readonly string[];
+  /** Columns, as SQL declares them, of tables that lack them: they are added first. */
+  readonly columns?: readonly { readonly table: string; readonly column: string }[];
   /** Oldest program, as its newest migration id, that can work on the result. Absent: any. */
   readonly minReader?: number;
 }
@@ -41,6 +43,8 @@ export function migrate(sql: Sql, now: number, migrations: readonly Migration[])
   }
   const missing = migrations.filter((step) => step.id > version);
   for (const step of missing) {
+    for (const { table, column } of step.columns ?? [])
+      if (!hasColumn(sql, table, column)) sql.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
     for (const statement of step.statements) sql.run(statement);
     sql.run(
       "INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (?, ?, ?, ?)",
@@ -51,6 +55,11 @@ export function migrate(sql: Sql, now: number, migrations: readonly Migration[])
     );
   }
   return missing.length;
+}
+
+function hasColumn(sql: Sql, table: string, column: string): boolean {
+  const [name = ""] = column.split(" ");
+  return sql.all("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, name).length > 0;
 }
 
 function checkAppendOnly(migrations: readonly Migration[]): void {

@@ -1,4 +1,5 @@
 import type { Trigger } from "../contract/checkpoint.ts";
+import type { Ending } from "../contract/ending.ts";
 import type { JournalKind } from "../contract/journal.ts";
 import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
 import type { SettingValue } from "../contract/replay.ts";
@@ -51,10 +52,8 @@ export const sessionColumns = {
   lastSeenAt: integer(),
   /** Time at which its state was last known to be in a checkpoint. */
   savedAt: integer().nullable(),
-  endedAt: integer().nullable(),
-  endReason: text().nullable(),
-  detachedAt: integer().nullable(),
-  detachReason: text().nullable(),
+  /** Its end; null: nothing of one was seen since it last lived. */
+  ending: json<Ending>().nullable(),
   toolCalls: integer().default(0),
   toolErrors: integer().default(0),
   readings: json<Readings>().default({}),
@@ -62,8 +61,6 @@ export const sessionColumns = {
   riskMark: json<RiskMark>().default({ covered: "safe", pending: null, belowAt: null }),
   /** Newest sign of work: a hook event, a tool call, growth of the transcript. */
   workedAt: integer().nullable(),
-  /** Last sighting before a recorded death; null while the session lives. */
-  deathAt: integer().nullable(),
   /** Machine that has it; null: this one. */
   machine: text().nullable(),
 };
@@ -212,6 +209,16 @@ export const sessionTables = [
   verifications,
 ];
 
+/** SQL, 1 or 0: whether nothing of the session's end is still to be noted. `row` is SQL, too. */
+export function isSettledSql(row: string): string {
+  return `coalesce(${row}.ending ->> 'isSettled', 0)`;
+}
+
+/** SQL: whether a process has the session, of which no end was noted. */
+export const isUnsettledSql = "owner IS NOT NULL AND coalesce(ending ->> 'isSettled', 0) = 0";
+
+export const unsettledIndex = `CREATE INDEX IF NOT EXISTS sessions_unsettled ON sessions (lastSeenAt) WHERE ${isUnsettledSql}`;
+
 /** Ends of turns of every kind. */
 export const turnIndex = `CREATE INDEX IF NOT EXISTS journal_bounds ON journal (session, seq) WHERE ${turnBoundSql}`;
 
@@ -219,7 +226,7 @@ export const claimIndex = "CREATE INDEX IF NOT EXISTS recoveries_by_chat ON reco
 
 export const sessionIndexes: readonly string[] = [
   "CREATE INDEX sessions_of_project ON sessions (project, lastSeenAt)",
-  "CREATE INDEX sessions_not_known_dead ON sessions (lastSeenAt) WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL",
+  unsettledIndex,
   "CREATE UNIQUE INDEX journal_keys ON journal (session, key)",
   "CREATE INDEX journal_by_session ON journal (session, seq)",
   // A turn may hold thousands of entries.
@@ -249,9 +256,13 @@ export function claimSql(id: string): string {
     WHERE session = ${id} AND action <> 'mentioned' ORDER BY seq DESC LIMIT 1)`;
 }
 
+export function isNotEndedSql(table: string): string {
+  return `coalesce(${table}.ending ->> 'how', '') <> 'ended'`;
+}
+
 /** SQL: whether a session can be continued, by the decisions about it. `table` has no alias. */
 export function isOpenSql(table: string): string {
-  return `(${table}.endedAt IS NULL AND coalesce(${claimSql(`${table}.id`)}, '') NOT IN ('recovered', 'dismissed'))`;
+  return `(${isNotEndedSql(table)} AND coalesce(${claimSql(`${table}.id`)}, '') NOT IN ('recovered', 'dismissed'))`;
 }
 
 /** New journal numbers must exceed all folded ones; call it after importing rows. */

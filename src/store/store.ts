@@ -19,6 +19,7 @@ import {
   sessionIndexes,
   sessionTables,
   turnIndex,
+  unsettledIndex,
 } from "./session-tables.ts";
 import {
   LostWritesError,
@@ -31,7 +32,7 @@ import {
   olderError,
   toStoreError,
 } from "./store-error.ts";
-import { sessionTriggers, syncTables, syncTriggers } from "./sync-tables.ts";
+import { rowTriggers, sessionTriggers, syncTables, syncTriggers } from "./sync-tables.ts";
 import { teamIndexes, teamTables } from "./team-tables.ts";
 import { countWrite, lossOf, MarkFile, markOf, readMark, type Mark } from "./write-mark.ts";
 
@@ -44,6 +45,36 @@ const tables = [...machineTables, ...sessionTables, ...teamTables, ...syncTables
 const returnedSql = `INSERT INTO recoveries (at, session, action) SELECT s.lastSeenAt, s.id, 'returned'
   FROM (SELECT 'unknown' AS recovery) JOIN sessions s WHERE ${claimSql("s.id")} IS NOT NULL
     AND (SELECT recovery FROM sessions WHERE id = s.id) IS NULL`;
+
+/**
+ * A new store has no such columns, so that the names there are the literals'. What was seen of an
+ * end is not known in kinds: of a client that was closed, or that is gone, its time is kept.
+ *
+ * @param death SQL: cause and detail of its death
+ */
+function endingSql(table: string, key: string, death: string): string {
+  const keyOf = (row: string): string => key.replaceAll(/\w+/g, `${row}.$&`);
+  const isClosed = "coalesce(detachReason, '') IN ('closed', 'closed_open')";
+  const how = `CASE WHEN endedAt IS NOT NULL THEN 'ended' WHEN ${isClosed} THEN 'closed'
+    WHEN deathAt IS NOT NULL OR detachReason = 'interrupted' THEN 'died' ELSE 'detached' END`;
+  const sign = `CASE detachReason WHEN 'closed' THEN 'asked' WHEN 'closed_open' THEN 'asked' WHEN 'interrupted' THEN 'asked'
+    WHEN 'sigterm' THEN 'signal' WHEN 'sighup' THEN 'signal' WHEN 'sigint' THEN 'signal' ELSE 'front' END`;
+  const signs = `json_patch(json_patch(
+    iif(endedAt IS NULL, '{}', json_object('left', json_object('at', endedAt, 'reason', coalesce(endReason, 'unknown')))),
+    iif(detachedAt IS NULL, '{}', json_object(${sign}, json_object('at', detachedAt, 'reason', detachReason)))),
+    iif(deathAt IS NULL, '{}', json_object('gone', json_object('at', deathAt, 'reason', 'gone'))))`;
+  const ending = `json_object('how', ${how}, 'at', coalesce(endedAt, detachedAt, deathAt),
+    'reason', coalesce(endReason, detachReason, 'gone'),
+    'isOpen', json(iif(endedAt IS NULL AND detachReason IS NOT 'closed', 'true', 'false')),
+    'isSettled', json(iif(endedAt IS NULL AND deathAt IS NULL, 'false', 'true')),
+    'cause', (SELECT cause FROM (${death})), 'detail', (SELECT detail FROM (${death})),
+    'signs', json(${signs}), 'journalSeq', (SELECT coalesce(max(seq), 0) FROM journal WHERE session = one.id))`;
+  return `UPDATE ${table} AS one SET ending = (SELECT (SELECT ${ending} FROM ${table} AS same
+      WHERE (${keyOf("same")}) = (${keyOf("one")}) AND coalesce(endedAt, detachedAt, deathAt) IS NOT NULL
+        AND coalesce(detachReason, '') NOT IN ('import', 'given'))
+    FROM (SELECT NULL AS endedAt, NULL AS endReason, NULL AS detachedAt, NULL AS detachReason, NULL AS deathAt))
+    WHERE ending IS NULL`;
+}
 
 /**
  * Stored. Append only: each step only adds, since an older copy may be migrated. From the first
@@ -90,6 +121,24 @@ export const migrations: readonly Migration[] = [
       returnedSql,
     ],
     minReader: 6,
+  },
+  {
+    id: 7,
+    name: "how a session is over is one value",
+    columns: ["sessions", "sessions_elsewhere"].map((table) => ({ table, column: "ending TEXT" })),
+    statements: [
+      "DROP INDEX IF EXISTS sessions_not_known_dead",
+      unsettledIndex,
+      ...["sync_session_new", "sync_session_changed"].map((name) => `DROP TRIGGER IF EXISTS ${name}`),
+      endingSql("sessions", "id", "SELECT cause, detail FROM crashes WHERE session = one.id AND at = deathAt"),
+      endingSql(
+        "sessions_elsewhere",
+        "workspace, device, id",
+        "SELECT sealed ->> '$.death.cause' AS cause, sealed ->> '$.death.detail' AS detail",
+      ),
+      ...rowTriggers,
+    ],
+    minReader: 7,
   },
 ];
 

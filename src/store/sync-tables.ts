@@ -1,5 +1,5 @@
 import { blob, flag, integer, json, serial, table, text } from "../shared/table.ts";
-import { sessionColumns } from "./session-tables.ts";
+import { isSettledSql, sessionColumns } from "./session-tables.ts";
 
 /** One row while this machine belongs to an edge workspace; changes are recorded only then. */
 export const syncDevice = table("sync_device", {
@@ -75,16 +75,20 @@ const record = (session: string, at: string, isUrgent: string): string => {
       SELECT ${session}, coalesce(min(at), ${at}), max(coalesce(max(isUrgent), 0), ${isUrgent}) ${known};
     DELETE ${known} AND seq < (SELECT max(seq) ${known});`;
 };
-const isOver = `new.endedAt IS NOT NULL OR new.deathAt IS NOT NULL`;
+const isOver = isSettledSql("new");
 
-/** A record says who continues its session, not what was mentioned. */
-export const sessionTriggers: readonly string[] = [
+export const rowTriggers: readonly string[] = [
   `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions ${isJoined} BEGIN
      ${record("new.id", "new.lastSeenAt", isOver)}
    END`,
   `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions ${isJoined} BEGIN
      ${record("new.id", "new.lastSeenAt", isOver)}
    END`,
+];
+
+/** A record says who continues its session, not what was mentioned. */
+export const sessionTriggers: readonly string[] = [
+  ...rowTriggers,
   `CREATE TRIGGER sync_claim_changed AFTER INSERT ON recoveries ${isJoined}
      AND new.action <> 'mentioned' AND EXISTS (SELECT 1 FROM sessions WHERE id = new.session) BEGIN
      ${record("new.session", "new.at", "new.action IN ('recovered', 'dismissed')")}

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { Ending } from "../contract/ending.ts";
 import { JournalEntry } from "../contract/journal.ts";
 import { WorkState } from "../contract/work-state.ts";
 import { messageOf } from "../shared/error.ts";
@@ -20,12 +21,12 @@ import type { Store } from "./store.ts";
 
 /** Stored in users' files: a change raises `version`. Limits are only against hostile files. */
 const format = "shim-export";
-const version = 2;
+const version = 3;
 const maxLineChars = 16 * 1024 * 1024;
 
 /** Columns that are valid on other machines, so none of its processes. */
 const exported = {
-  session: sessions.without("machine", "owner", "riskMark", "workedAt", "deathAt"),
+  session: sessions.without("machine", "owner", "riskMark", "workedAt"),
   journal: journal.without("kind", "body"),
   checkpoint: checkpoints.without("seq", "rawBytes", "body"),
   signal: signals,
@@ -55,6 +56,7 @@ const byName: Readonly<Record<string, z.ZodType>> = {
   parentId: z.nullable(id),
   hash: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex"),
   readings: z.record(z.string(), z.unknown()),
+  ending: Ending,
 };
 const byType: Readonly<Record<string, z.ZodType>> = {
   TEXT: z.string().max(1_000_000),

@@ -41,7 +41,7 @@ it("Claude Code that is killed in the middle of a tool gives the next chat a che
   await kill(first);
   await rig.gone(mcp.pid);
   const [dead] = rig.sessions();
-  expect(dead).toMatchObject({ endedAt: null, detachReason: "client_gone", toolCalls: 10, toolErrors: 1 });
+  expect(dead).toMatchObject({ ending: { how: "died", reason: "client_gone" }, toolCalls: 10, toolErrors: 1 });
   // The MCP process saw its client die, and saved the state and the files before it went.
   expect(rig.stored(dead!.id).checkpoints.at(-1)).toMatchObject({ trigger: "detached" });
   writeFileSync(rig.path("one.ts"), "changed by hand\n");

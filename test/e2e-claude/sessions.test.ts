@@ -16,7 +16,7 @@ it("a run that was asked to stop in the middle of its turn is unfinished", async
   first.process.kill("SIGTERM");
   expect(await first.process.waitForExit()).toEqual({ code: 143, signal: null });
   const [stopped] = rig.sessions();
-  expect(stopped).toMatchObject({ endedAt: null });
+  expect(stopped?.ending?.how).not.toBe("ended");
   expect(rig.kinds(stopped!.id).at(-1)).toBe("detached");
   const [brief] = await rig.nextBriefs();
   // The client decides whether its MCP server has time to report the signal.
@@ -38,8 +38,8 @@ it("a terminal closed between two turns does not finish the chat; the next one m
     // script(1) that is killed closes the terminal, as a window does; TERM is sent to the client itself.
     if (signal === "SIGKILL") idle.process.kill(signal);
     else process.kill(await idle.process.claudePid(), signal);
-    await rig.until(idle.id, ({ detachReason }) => detachReason === "closed", "the end of the client");
-    expect(rig.session(idle.id)).toMatchObject({ endedAt: null, endReason: null });
+    await rig.until(idle.id, ({ ending }) => ending?.how === "closed", "the end of the client");
+    expect(rig.session(idle.id)).toMatchObject({ ending: { how: "closed", isOpen: false } });
     await idle.process.waitForExit();
     const next = await rig.printed("hello", hello);
     expect(received(next.model)).toContain(`"fix the parser" (${idle.id}), was closed`);
@@ -52,7 +52,7 @@ it("a terminal closed with a question open: the next chat has the brief and its 
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   idle.process.kill("SIGKILL");
-  await rig.until(idle.id, ({ detachReason }) => detachReason === "closed_open", "the end of the client");
+  await rig.until(idle.id, ({ ending }) => ending?.how === "closed" && ending.isOpen, "the end of the client");
   const next = await rig.terminal({ steps: [{ text: "Hello." }] });
   await next.process.shows("withworkopen;Claudehasitsbrief.");
   expect(next.process.screen()).toContain('SHIM:"fixtheparser"wasclosed');
@@ -70,7 +70,7 @@ it.each([
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   await leave(idle.process, keys);
   await idle.process.waitForExit();
-  expect(rig.session(idle.id)).toMatchObject({ endReason: "prompt_input_exit" });
+  expect(rig.session(idle.id)).toMatchObject({ ending: { how: "ended", reason: "prompt_input_exit" } });
 });
 
 /** A key leaves the client when it is pressed twice: the client asks for the second time. */
@@ -96,7 +96,7 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   expect(received((await rig.printed("hello", hello)).model)).not.toContain("recovered data");
   again.model.release("answer");
   expect(await again.process.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(rig.session(id)).toMatchObject({ endReason: "other" });
+  expect(rig.session(id)).toMatchObject({ ending: { how: "ended", reason: "other" } });
   expect(rig.sessions()).toHaveLength(2);
 
   const third = await rig.printed("one more thing", { ...resume, ...hello });
@@ -154,7 +154,7 @@ it.each(cases)(
     const hasPlugin = way.endsWith("plugin");
     await rig.printed("fix it", { steps: [bash("echo fixed"), { text: "Fixed." }], binary, mcpServers, hasPlugin });
     const [session, ...others] = rig.sessions();
-    expect([others, session?.toolCalls, session?.endReason]).toEqual([[], 1, "other"]);
+    expect([others, session?.toolCalls, session?.ending?.reason]).toEqual([[], 1, "other"]);
     const kinds = ["assistant", "end", "prompt", "start", "tool_end", "tool_start", "turn_end"];
     expect(rig.kinds(session!.id).toSorted()).toEqual(kinds);
     expect(await rig.nextBriefs()).toEqual([]);

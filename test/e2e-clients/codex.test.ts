@@ -41,7 +41,7 @@ it("Codex that is killed in the middle of a tool gives the next chat a checked b
   await kill(first);
   await rig.gone(mcp.pid);
   const [dead] = rig.sessions();
-  expect(dead).toMatchObject({ client: "codex", endedAt: null, detachReason: "client_gone" });
+  expect(dead).toMatchObject({ client: "codex", ending: { how: "died", reason: "client_gone" } });
   const second = await rig.run("go on", [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }]);
   const [brief, ...others] = briefs(second.model);
   expect(others).toEqual([]);
@@ -195,7 +195,7 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
   expect(rig.sessions()).toMatchObject([
     { client: "claude-code" },
     { client: "codex" },
-    { client: "claude-code", endReason: expect.any(String) },
+    { client: "claude-code", ending: { how: "ended" } },
   ]);
   expect(rig.sessions().map(({ id }) => rig.stored(id).recoveries.at(-1))).toMatchObject([
     { action: "recovered", bySession: second!.id },

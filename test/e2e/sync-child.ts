@@ -8,6 +8,7 @@ import { forget } from "#src/machine/view/keeping/forget.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { createSynchronizer } from "#src/machine/sharing/synchronizer.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 /**
  * A process of a machine that has joined a workspace (SHIM_HOME). `work <name>`: stores sessions, checkpoints and deletions until it is killed,
@@ -43,7 +44,7 @@ function store(session: string, n: number): void {
     sessions.recordSighting(sql, now, sighting);
     sessions.update(sql, session, { toolCalls: 1 });
     journal.append(sql, session, now, `k${n}`, { kind: "prompt", text: `what was asked as number ${n} `.repeat(20) });
-    if (n % 13 === 12) sessions.end(sql, now, session, "exit");
+    if (n % 13 === 12) reportEnd(sql, runtime, session, "exit");
   });
   const captured = capture(runtime, { sessionId: session, trigger: "on_demand" });
   if (!captured.ok) throw new Error(captured.error.code);

@@ -67,8 +67,8 @@ export const mutants: readonly Mutant[] = [
     ["coalesce(s.state, '') <> 'running'", "1"],
   ),
   defect(22, "src/machine/sessions/life/claim.ts", "an offer stays with a chat that has died", [
-    "chat.endedAt !== null || isDead(machine, chat)",
-    "chat.endedAt !== null",
+    'chat.ending?.how === "ended" || isDead(machine, chat)',
+    'chat.ending?.how === "ended"',
   ]),
   defect(23, "src/contract/chat-state.ts", "a chat that was silent for long is called dead", [
     'return presence.is === "gone"',

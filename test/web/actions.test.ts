@@ -9,6 +9,7 @@ import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { aFleetPage, closeBrowser, go, openHome, openTab } from "#harness/web/browser.ts";
 import { failAll, fleetIds, submit } from "#harness/web/seeds.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 afterAll(closeBrowser);
 
@@ -28,7 +29,7 @@ it("the page follows what other processes write, without a reload; a session is 
   const id = "99990000-0000-4000-8000-000000000009";
   addSession(home, { id, pid: 1_009, title: "A new chat" });
   await page.getByText("A new chat").waitFor();
-  home.runtime.store.write((sql) => sessions.end(sql, home.now, id, "other"));
+  home.runtime.store.write((sql) => reportEnd(sql, home.runtime, id, "other"));
   await page.getByText("2 ended in the last day").click();
   await page.getByText("A new chat").waitFor();
   await go(page, `chat/${fleetIds.died}`);

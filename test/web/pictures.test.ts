@@ -15,6 +15,7 @@ import type { Sql } from "#src/shared/sql.ts";
 import { usageCosts } from "#src/store/machine-tables.ts";
 import { crashes, signals } from "#src/store/session-tables.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 afterAll(closeBrowser);
 
@@ -96,7 +97,7 @@ function seedDay(home: CliHome): string[] {
       const seen = is === "works" ? end - (at % 3) * minute : end;
       const query = "UPDATE sessions SET lastSeenAt = ?, workedAt = ?, savedAt = ? WHERE id = ?";
       sql.run(query, seen, seen, seen - 20_000, id);
-      settle(sql, id, is, end, now);
+      settle(sql, home, { id, is, end, now });
       const taken = { action: "taken", by: "other", score: null } as const;
       if (continuedAt > 0) recoveries.add(sql, { session: id, at: now - continuedAt * minute, ...taken });
     });
@@ -111,8 +112,15 @@ function seedDay(home: CliHome): string[] {
   return ids;
 }
 
-function settle(sql: Sql, id: string, is: string, end: number, now: number): void {
-  if (is === "ended") sessions.end(sql, end, id, "prompt_input_exit");
+interface Settled {
+  readonly id: string;
+  readonly is: string;
+  readonly end: number;
+  readonly now: number;
+}
+
+function settle(sql: Sql, home: CliHome, { id, is, end, now }: Settled): void {
+  if (is === "ended") reportEnd(sql, home.runtime, id, "prompt_input_exit", end);
   if (is === "permission" || is === "dialog")
     journal.append(sql, id, now - (is === "dialog" ? 14 : 3) * minute, "asks", { kind: "asks", for: is });
   const detail = "Its process vanished; no orderly end was seen.";

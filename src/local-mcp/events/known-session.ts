@@ -136,7 +136,8 @@ function nameSession(
   const fork = clients.sessionOf(sql, client, givenId);
   const isEntered = !left || sessionSwitchEvents.has(event);
   if (!isEntered) return { ...plain, id: fork ?? givenId };
-  const isTaken = fork === null && row?.endedAt === null && isHeldByAnother(machine, row, [client]);
+  const isTaken =
+    fork === null && row !== null && row.ending?.how !== "ended" && isHeldByAnother(machine, row, [client]);
   const id = isTaken ? newId() : (fork ?? givenId);
   return { id, parentId: isTaken || fork !== null ? givenId : null, isEntered, left };
 }

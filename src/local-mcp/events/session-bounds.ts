@@ -1,6 +1,4 @@
 import { processKey } from "../../coordinator-client/local/process-key.ts";
-import { callKinds, turnBounds } from "../../contract/turn-kinds.ts";
-import { currentState } from "../../machine/sessions/checkpoints/capture.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
 import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
 import {
@@ -12,21 +10,20 @@ import {
 } from "../../machine/recovery/brief/user-lines.ts";
 import { compactionOf, recordGivenBack } from "../../machine/recovery/given-context.ts";
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
-import { causeOf, hasContent } from "../../machine/recovery/incomplete/detect.ts";
+import { hasContent } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
-import { closedReason, hasOpenWork, isClosed, isClosedWithNothingOpen } from "../../machine/sessions/activity.ts";
-import * as life from "../../machine/sessions/life/row.ts";
+import type { EndSign } from "../../contract/ending.ts";
 import * as journal from "../../machine/sessions/journal.ts";
+import { mayBeContinued, note } from "../../machine/sessions/ending/ending.ts";
+import type { Signs } from "../../machine/sessions/ending/judge.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { correctCause } from "../../machine/sessions/signals/crashes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { formatAgo } from "../../shared/format.ts";
 import { beginningOf } from "../../shared/shorten.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { readHead } from "../../snapshots/git-head.ts";
 import * as notices from "../../store/notices.ts";
 import type { Concern, Recording, StartedSession } from "./concern.ts";
@@ -39,14 +36,15 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/** The end of a session, which the end of a turn may be as well. */
+/** The end of a session. That of a turn may be reported after it, and changes what it was. */
 export const end: Concern = {
   name: "end",
   on: ["Stop", "SessionEnd"],
   isForLate: true,
   inTransaction(recording, { isNew }) {
-    if (recording.incoming.event === "SessionEnd") endSession(recording);
-    else if (isNew) endAfterTurn(recording);
+    const { incoming, session } = recording;
+    if (incoming.event === "SessionEnd") noteEnd(recording, signOf(recording));
+    else if (isNew && session.ending !== null) noteEnd(recording, {});
   },
 };
 
@@ -71,80 +69,31 @@ export const start: Concern = {
   },
 };
 
-/** A session that was cut off is detached or closed, and may be continued. */
-function endSession({ sql, machine, incoming, session }: Recording): void {
-  const { reason = "other" } = incoming.input;
-  const now = machine.now();
-  const last = journal.latest(sql, session.id, turnKinds);
-  const key = keyOf(sql, session.id, reason, last);
-  const detached = detachReason(sql, machine, session.id, { reason, last });
-  if (detached === null) {
-    journal.append(sql, session.id, now, key, { kind: "end", reason });
-    return sessions.end(sql, now, session.id, reason);
-  }
-  journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
-  sessions.detach(sql, now, session.id, detached);
-  const detachedSession = sessions.get(sql, session.id) ?? session;
-  const { cause, causeDetail: detail } = causeOf(sql, detachedSession, machine.processes);
-  correctCause(sql, session.id, { cause, detail });
+/** Reasons that a client gives; any other one names what its user has done. */
+const signOfReason: Readonly<Record<string, EndSign>> = { exit: "exit", other: "asked" };
+
+function signOf({ machine, incoming: { input } }: Recording): Signs {
+  const { reason = "other" } = input;
+  const isScripts = isWithoutUser(machine.env);
+  return { [signOfReason[reason] ?? "left"]: { at: machine.now(), reason, ...(isScripts ? { isScripts } : {}) } };
 }
 
-/**
- * A client may report the end of a cancelled turn and that of the chat at once, by hooks that
- * run side by side: what came first looked like an end in the middle of the turn.
- */
-function endAfterTurn(recording: Recording): void {
-  const { sql, session, incoming } = recording;
-  const [turn, before] = journal.newest(sql, session.id, turnKinds, 2);
-  if (turn?.entry.kind !== "turn_end" || !journal.has(sql, session.id, keyOf(sql, session.id, anyReason, before)))
-    return;
-  endSession({ ...recording, incoming: { ...incoming, input: { ...incoming.input, reason: anyReason } } });
+/** One that was cut off is detached or closed, and may be continued. */
+function noteEnd({ sql, machine, session }: Recording, seen: Signs): void {
+  const ending = note(sql, machine, session.id, seen);
+  if (ending === null || ending.how === "detached") return;
+  const { how, at, reason, isOpen } = ending;
+  const [start] = journal.newest(sql, session.id, ["start"], 1);
+  const entry =
+    how === "ended" ? ({ kind: "end", reason } as const) : ({ kind: "detached", reason: wordOf(how, isOpen) } as const);
+  // Two hooks may report one end.
+  journal.append(sql, session.id, at, `over:${start?.seq ?? 0}:${reason}:${entry.kind}`, entry);
+  note(sql, machine, session.id, {});
 }
 
-/** Two hooks report one end: the start before it and the last event identify it. */
-function keyOf(sql: Sql, sessionId: string, reason: string, last: journal.JournalRow | undefined): string {
-  const [start] = journal.newest(sql, sessionId, ["start"], 1);
-  return `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
-}
-
-const turnKinds = [...turnBounds, ...callKinds];
-
-interface End {
-  readonly reason: string;
-  readonly last: journal.JournalRow | undefined;
-}
-
-/** The client was asked to end. */
-const askedReason = "other";
-/** The one reason that some clients give for every end, also where they were asked. */
-const anyReason = "exit";
-
-/** @returns null for a normal end, also of a chat without a prompt */
-function detachReason(sql: Sql, machine: EventMachine, id: string, { reason, last }: End): string | null {
-  if (!last || (reason !== askedReason && reason !== anyReason)) return null;
-  if (!isTurnOver(sql, machine.now(), id, reason)) return sessions.interruptedReason;
-  if (reason === anyReason) return null;
-  // The ordinary end of a run has the same reason as a closed terminal.
-  if (isWithoutUser(machine.env)) return null;
-  const state = currentState(sql, id);
-  const isOpen = state !== null && hasOpenWork(state);
-  return closedReason(isOpen || isCutOff(sql, id, last, machine.now()));
-}
-
-/** A client that is asked to end in mid-turn may write that its user has interrupted it. */
-function isTurnOver(sql: Sql, now: number, id: string, reason: string): boolean {
-  const over = life.read(sql, id)?.turn?.over;
-  return over?.how === "done" || (over?.how === "interrupted" && (reason === anyReason || now - over.at > hangUpMs));
-}
-
-/** A user cannot read an answer and close the terminal within this time. */
-const hangUpMs = 3_000;
-
-/** Older clients report a tool killed by the hangup as failed, and let the model answer first. */
-function isCutOff(sql: Sql, id: string, last: journal.JournalRow, now: number): boolean {
-  if (now - last.at > hangUpMs) return false;
-  const [tool] = journal.newest(sql, id, ["tool_end", "tool_error"], 1);
-  return tool?.entry.kind === "tool_error" && now - tool.at <= hangUpMs;
+function wordOf(how: "closed" | "died", isOpen: boolean): string {
+  if (how === "died") return "interrupted";
+  return isOpen ? "closed_open" : "closed";
 }
 
 const maxNoticeChars = 250;
@@ -203,7 +152,7 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
 }
 
 function offeredContext(runtime: Runtime, { brief: { from, text }, more }: Offer): string {
-  if (isClosedWithNothingOpen(from.session)) return closedContext(from, runtime.now(), more);
+  if (!mayBeContinued(from.session)) return closedContext(from, runtime.now(), more);
   const others = more > 0 ? `\n${more} more incomplete: \`shim sessions --incomplete\`.` : "";
   return text(runtime.config.recovery) + others;
 }
@@ -211,7 +160,7 @@ function offeredContext(runtime: Runtime, { brief: { from, text }, more }: Offer
 /** Gives a script one line; the offer stays open for a chat with a user. */
 function pointerLine(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
-  if (!dead || isClosedWithNothingOpen(dead)) return null;
+  if (!dead || !mayBeContinued(dead)) return null;
   const when = formatAgo(runtime.now(), dead.lastSeenAt);
   return `SHIM: session ${dead.id} of this project died ${when}. Only if your task is to continue its work: shim_check_recovery (of "${dead.id}", take true). Otherwise ignore this.`;
 }
@@ -220,13 +169,14 @@ function pointerLine(runtime: Runtime, { id, project }: sessions.Session): strin
 function resumedAnswer(runtime: Runtime, { before, claim }: StartedSession): StartAnswer {
   if (!before) return emptyStart;
   if (claim?.is === "recovered") return continuedAnswer(before, claim.by);
-  if (before.endedAt !== null || !isDead(runtime, before)) return emptyStart;
+  if (before.ending?.how === "ended" || !isDead(runtime, before)) return emptyStart;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
   const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
-  const line = isClosed(before) ? null : resumedLine(from, runtime.now());
+  const isClosed = before.ending?.how === "closed";
+  const line = isClosed ? null : resumedLine(from, runtime.now());
   // The user has closed and reopened the chat, and nothing has changed.
-  const isUnchanged = isClosed(before) && from.files.every(({ now }) => now !== "changed" && now !== "missing");
+  const isUnchanged = isClosed && from.files.every(({ now }) => now !== "changed" && now !== "missing");
   return { context: isUnchanged ? null : brief(from, runtime.now(), "resumed"), line };
 }
 

@@ -4,6 +4,7 @@ import { withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
+import { note } from "../../machine/sessions/ending/ending.ts";
 import { noteProject } from "../../machine/sessions/projects.ts";
 import { clearPausedFolder, recordSettings, transcriptMark } from "../../machine/sessions/session-settings.ts";
 import { claimOf, type Claim } from "../../machine/sessions/recoveries.ts";
@@ -56,7 +57,7 @@ function returnWith({ sql, machine, incoming, known: { id, row, has } }: Identif
   if (incoming.isLate || !signsOfLife.has(incoming.event)) return { before: row, claim: null, returns: false };
   const before = withEarlierDeath(sql, machine, row);
   const claim = has.claims > 0 ? claimOf(sql, id) : null;
-  return { before, claim, returns: before !== null && (claim !== null || sessions.isOver(before)) };
+  return { before, claim, returns: before !== null && (claim !== null || before.ending !== null) };
 }
 
 /** Enters the session of an event; one that is new, or returns, is stored at once. */
@@ -123,7 +124,7 @@ function enterSession(
   clients.moveTo(sql, now, client, { givenId: input.session_id, session: id });
   // Windows gives no start time: this process may have reused the id of the session's client.
   if (!left || adapterOf(clientName)?.hasThreads || client.start === "unknown") return;
-  if (sessions.get(sql, left.session)?.endedAt === null) sessions.end(sql, now, left.session, "moved_on");
+  note(sql, machine, left.session, { left: { at: now, reason: "moved_on" } });
 }
 
 /** Model and effort of the session from now on. */

@@ -16,7 +16,7 @@ const idleRefreshIntervalMs = 600_000;
 /** Takes the readings that no hook reports, and a due checkpoint. */
 export function refreshIfDue({ runtime }: { readonly runtime: Runtime }, sessionId: string): void {
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  if (!session || session.endedAt !== null) return;
+  if (!session || session.ending?.how === "ended") return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
   // A status line keeps the readings recent, and may be the one that saw the risk rise.
   const age = session.riskMark.pending === null ? runtime.now() - last : Number.POSITIVE_INFINITY;

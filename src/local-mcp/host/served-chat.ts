@@ -6,6 +6,8 @@ import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/session-settings.ts";
+import { note } from "../../machine/sessions/ending/ending.ts";
+import type { Signs } from "../../machine/sessions/ending/judge.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import type { TeamEnding } from "../../machine/team/team.ts";
 import { catchUp, isTurnOpen } from "../../machine/sessions/transcripts/record-transcript.ts";
@@ -285,6 +287,12 @@ function isOrderly(reason: string): boolean {
   return reason === "sigint" || reason === "sigterm";
 }
 
+const signals: ReadonlySet<string> = new Set(["sighup", "sigint", "sigterm"]);
+
+function frontSign(reason: string, at: number): Signs {
+  return { [signals.has(reason) ? "signal" : "front"]: { at, reason } };
+}
+
 function detachSession(runtime: Runtime, sessionId: string, end: Ending): void {
   const { store, now } = runtime;
   const { isClientGone, isByClient } = end;
@@ -297,11 +305,11 @@ function detachSession(runtime: Runtime, sessionId: string, end: Ending): void {
     // Its work went on until this moment, whatever its last event was.
     if (isClientGone && isTurnOpen(sql, sessionId)) sessions.touch(sql, now(), sessionId);
     // The last checkpoint would hide what the death has lost.
-    if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
+    if (isClientGone) recordDeath(sql, runtime, sessionId, frontSign(reason, now()));
   });
   const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);
   if (!isPaused) capture(runtime, { sessionId, trigger: "detached" });
-  store.write((sql) => sessions.detach(sql, now(), sessionId, reason));
+  store.write((sql) => note(sql, runtime, sessionId, frontSign(reason, now())));
   storeDurations(runtime);
 }
 

@@ -6,8 +6,7 @@ import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { assess } from "../../learning/policy/risk.ts";
-import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
-import { isClosed } from "../../machine/sessions/activity.ts";
+import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import * as recoveries from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -106,14 +105,14 @@ interface DeathRow {
 /** Holds those that were offered as well: a chat that starts may be faster than any notifier. */
 function recordedDeaths(sql: Sql, now: number): UserNotification[] {
   const rows = sql.all<DeathRow>(
-    `SELECT c.session AS id, c.at, c.cause, coalesce(s.deathAt = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session
-     WHERE max(c.at, coalesce(s.detachedAt, 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
+    `SELECT c.session AS id, c.at, c.cause, coalesce(s.ending ->> '$.signs.gone.at' = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session
+     WHERE max(c.at, coalesce(s.ending ->> 'at', 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
     now - maxEventAgeMs,
     maxChats,
   );
   return rows.flatMap(({ id, at, cause, isLast }) => {
     const session = sessions.get(sql, id);
-    const isDeath = cause !== "closed" || (isLast === 1 && session !== null && !isClosed(session));
+    const isDeath = cause !== "closed" || (isLast === 1 && session?.ending?.how === "died");
     return session && isDeath ? deathOf(session, at, cause) : [];
   });
 }
@@ -131,10 +130,10 @@ function unrecordedDeaths(
   const now = runtime.now();
   const accepts = (session: sessions.Session): boolean =>
     isMeant(session) &&
-    !isClosed(session) &&
-    now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
-  return findIncomplete(sql, runtime, { limit: maxChats, isFree: true, accepts }).map(({ session, cause }) =>
-    deathOf(session, session.lastSeenAt, cause),
+    session.ending?.how !== "closed" &&
+    now - Math.max(session.lastSeenAt, session.ending?.at ?? 0) <= maxEventAgeMs;
+  return findIncomplete(sql, runtime, { limit: maxChats, isFree: true, accepts }).map(({ session }) =>
+    deathOf(session, session.lastSeenAt, session.ending?.cause ?? "unknown"),
   );
 }
 
@@ -166,7 +165,7 @@ interface UnreadRow {
 function findUnreadMessages(sql: Sql, machine: Runtime): UserNotification[] {
   const rows = sql.all<UnreadRow>(
     `SELECT min(n.seq) AS seq, n.session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session
-     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND s.endedAt IS NULL GROUP BY n.session LIMIT ?`,
+     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND coalesce(s.ending ->> 'how', '') <> 'ended' GROUP BY n.session LIMIT ?`,
     machine.now() - unreadAfterMs,
     maxChats,
   );
@@ -193,12 +192,12 @@ function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
 }
 
 /** Sessions that another client or model continues, because of a usage limit. */
-function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
+function findSwitches(sql: Sql, { now }: Runtime): UserNotification[] {
   const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
   return taken.flatMap(({ session: sessionId, by, limit }): UserNotification[] => {
     const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
     if (!session || !successor || (successor.client === session.client && !limit)) return [];
-    if (!limit && causeOf(sql, session, processes).cause !== "usage_limit") return [];
+    if (!limit && session.ending?.cause !== "usage_limit") return [];
     const { id } = session;
     const title = sessions.displayTitle(session);
     const how = limit ? ` by your rule (${costText(limit)})` : "";

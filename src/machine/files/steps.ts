@@ -284,7 +284,7 @@ function begunCalls(sql: Sql, session: string, limit?: number): ReadCall[] {
 function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project">, since: number): CallTime[] {
   const living = sql.all<{ id: string; project: string }>(
     `SELECT id, project FROM sessions WHERE project IS NOT NULL AND id <> ? AND (lastSeenAt >= ?
-       OR (owner IS NOT NULL AND endedAt IS NULL AND detachedAt IS NULL AND deathAt IS NULL))`,
+       OR (owner IS NOT NULL AND ending IS NULL))`,
     id,
     since,
   );

@@ -12,8 +12,9 @@ import type { PastOffer, PastSession } from "../../learning/experiments/opportun
 import { isCall } from "../../learning/experiments/replay/replay.ts";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
+import { notedEnd } from "../../contract/ending.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
+import { checkpoints, hasContentSql, signals } from "../../store/session-tables.ts";
 import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
 import { life } from "../sessions/life/life.ts";
 import * as journal from "../sessions/journal.ts";
@@ -122,10 +123,11 @@ function readSamples(sql: Sql, id: string, clock: Clock): ReplaySample[] {
 
 function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: number): ReplaySession["end"] {
   const until = (at: number): number => Math.max(lastEvent, clock(at));
-  if (session.endedAt !== null) return { at: until(session.endedAt), kind: "ended", cause: null };
-  const crash = crashes.find(sql, { session: session.id, at: session.deathAt ?? -1 });
-  const at = until(session.lastSeenAt);
-  return crash ? { at, kind: "died", cause: crash.cause } : { at, kind: "open", cause: null };
+  const { ending, lastSeenAt } = session;
+  if (ending?.how === "ended") return { at: until(ending.at), kind: "ended", cause: null };
+  const at = until(lastSeenAt);
+  const cause = notedEnd(ending)?.cause ?? null;
+  return cause === null ? { at, kind: "open", cause } : { at, kind: "died", cause };
 }
 
 /** Dead sessions that were offered or decided since then, each with its resolution. */
@@ -134,7 +136,7 @@ export function pastOffers(sql: Sql, since: number): PastOffer[] {
   const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
   return seen.map(({ session, at, resolution }) => {
     const dead = sessions.get(sql, session);
-    return { at, ageMs: Math.max(0, at - (dead?.deathAt ?? dead?.lastSeenAt ?? at)), resolution };
+    return { at, ageMs: Math.max(0, at - (dead?.ending?.signs.gone?.at ?? dead?.lastSeenAt ?? at)), resolution };
   });
 }
 

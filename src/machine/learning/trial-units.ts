@@ -2,7 +2,7 @@ import { canary, type CanaryUnit, type Measured } from "../../learning/experimen
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { exposures, crashes } from "../../store/session-tables.ts";
+import { exposures, crashes, isSettledSql } from "../../store/session-tables.ts";
 import { listSessionDurations } from "../../runtime/durations.ts";
 import * as sessions from "../sessions/sessions.ts";
 
@@ -53,7 +53,7 @@ export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
 export function untreatedBefore(sql: Sql, until: number, experiment: string): Pick<Unit, "measured">[] {
   const started = sql.all<{ id: string }>(
     `SELECT id FROM sessions WHERE startedAt < ?
-       AND (endedAt IS NOT NULL OR deathAt IS NOT NULL OR startedAt <= ?)
+       AND (${isSettledSql("sessions")} OR startedAt <= ?)
        AND id NOT IN (SELECT unit FROM exposures WHERE experiment = ? AND arm = 'treatment')
      ORDER BY startedAt DESC, id LIMIT ?`,
     until,
@@ -71,7 +71,7 @@ function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[
   const units: Unit[] = [];
   for (const { unit, arm, at } of all) {
     const session = sessions.get(sql, unit);
-    const isOver = !session || session.endedAt !== null || session.deathAt !== null || now - at >= outcomeAfterMs;
+    const isOver = !session || session.ending?.isSettled === true || now - at >= outcomeAfterMs;
     if (!isOver) return units;
     const measured = session ? measure(sql, session) : {};
     units.push({ session: session?.id ?? null, isTreated: arm === "treatment", measured });
@@ -97,9 +97,9 @@ function measure(sql: Sql, session: sessions.Session): Measured {
   return omitUndefined(figures);
 }
 
-function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {
-  if (deathAt === null) return 0;
-  const crash = crashes.find(sql, { session: id, at: deathAt });
+function unsavedDeath(sql: Sql, { id, ending }: sessions.Session): number {
+  const at = ending?.signs.gone?.at;
+  const crash = at === undefined ? null : crashes.find(sql, { session: id, at });
   return (crash?.unsavedToolCalls ?? 0) > 0 ? 1 : 0;
 }
 

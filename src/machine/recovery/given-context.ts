@@ -5,7 +5,7 @@ import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../sessions/checkpoints/capture.ts";
-import { isClosedWithNothingOpen } from "../sessions/activity.ts";
+import { mayBeContinued } from "../sessions/ending/ending.ts";
 import { digest } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { decide } from "../sessions/life/claim.ts";
@@ -48,7 +48,7 @@ export function acceptOffer(sql: Sql, runtime: EventMachine, chat: string, promp
   if (session === undefined) return null;
   const dead = sessions.get(sql, session);
   const known = dead ?? findNewest(sql, session);
-  const needsBrief = dead !== null && isClosedWithNothingOpen(dead);
+  const needsBrief = dead !== null && !mayBeContinued(dead);
   if (!decide(sql, runtime, { session, action: "taken", by: chat }).ok) return null;
   return {
     session,

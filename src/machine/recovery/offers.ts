@@ -5,8 +5,8 @@ import { stored } from "../../contract/limits.ts";
 import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, quotedTitle } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/activity.ts";
 import { claim, decide } from "../sessions/life/claim.ts";
+import { mayBeContinued } from "../sessions/ending/ending.ts";
 import * as news from "../sessions/news.ts";
 import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -83,7 +83,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   if (!from) return null;
   const composed = composeBrief(from, now);
   return runtime.store.write((sql) => {
-    const isClosedCalmly = isClosedWithNothingOpen(first.session);
+    const isClosedCalmly = !mayBeContinued(first.session);
     // Under this setting the brief makes the chat continue the session.
     const action = runtime.config.recovery === "resume" && !isClosedCalmly ? "taken" : "offered";
     const note = { session: first.session.id, to, score: composed.score.total };
@@ -104,7 +104,7 @@ export function goneFolderLine(runtime: Runtime, to: string, project: string | n
   const accepts = ({ project: old }: sessions.Session): boolean =>
     old !== null && old !== project && isNear(old) && !existsSync(old);
   const found = offerable(runtime, { except: to }).find(({ session }) => accepts(session))?.session;
-  if (!found || isClosedWithNothingOpen(found)) return null;
+  if (!found || !mayBeContinued(found)) return null;
   const ago = formatAgo(runtime.now(), found.lastSeenAt);
   const id = runtime.store.read((sql) => shortSessionId(sql, found.id), found.id);
   return `SHIM: ${quotedTitle(sessions.displayTitle(found))} died ${ago} in ${found.project}, a folder that is gone. If it is this one now: \`shim rescue ${id}\`.`;
@@ -118,7 +118,7 @@ export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSe
 function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): IncompleteSession[] {
   const findWith = (isCalm: boolean): IncompleteSession[] => {
     const accepts = (session: sessions.Session): boolean =>
-      isClosedWithNothingOpen(session) === isCalm && isOfferDue(sql, runtime, session);
+      mayBeContinued(session) !== isCalm && isOfferDue(sql, runtime, session);
     return findIncomplete(sql, runtime, { ...search, isFree: true, accepts });
   };
   const dead = findWith(false);
@@ -131,12 +131,14 @@ const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 /** For a session of any machine. Offers before its end do not count. */
 function isOfferDue(sql: Sql, { config, now }: Runtime, session: sessions.Session): boolean {
   if (now() - session.lastSeenAt > config.offerMaxAgeMs) return false;
-  const isCalm = isClosedWithNothingOpen(session);
+  const { ending, lastSeenAt } = session;
   // Under this setting each chat continues it.
-  if (config.recovery === "resume" && !isClosed(session)) return true;
-  const since = isClosed(session) ? (session.detachedAt ?? 0) : session.lastSeenAt;
+  if (config.recovery === "resume" && ending?.how !== "closed") return true;
+  const since = ending?.how === "closed" ? ending.at : lastSeenAt;
   const [progress] = resolve(recoveries.listEvents(sql, { session: session.id, since }));
-  return (progress?.declinedBy.length ?? 0) < (isCalm ? maxOffers.withNothingOpen : maxOffers.withOpenWork);
+  return (
+    (progress?.declinedBy.length ?? 0) < (mayBeContinued(session) ? maxOffers.withOpenWork : maxOffers.withNothingOpen)
+  );
 }
 
 /** Offers once, and only if the chat was offered no session of this machine. */
@@ -189,7 +191,7 @@ export function offerableElsewhere({ runtime, chatId }: Reach, dead: readonly Se
     (sql) =>
       dead.filter(
         ({ row }) =>
-          hasDied(row) &&
+          mayBeContinued(row) &&
           // Its worker continues it; it has no chat in the workspace, so it may be alive.
           !isTaskPrompt(row.title ?? "") &&
           isOfferDue(sql, runtime, row) &&

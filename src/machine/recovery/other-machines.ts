@@ -6,7 +6,7 @@ import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { hasDied } from "../sessions/activity.ts";
+import { mayBeContinued } from "../sessions/ending/ending.ts";
 import { findElsewhere, type SeenElsewhere, reachFrom, type ProjectHere, type Reach } from "./elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
@@ -56,7 +56,7 @@ export class OtherMachines {
     const dead = await findElsewhere({ ...reach, chats }, undefined, maxSessions);
     return toViews(
       runtime,
-      dead.filter(({ row }) => hasDied(row)),
+      dead.filter(({ row }) => mayBeContinued(row)),
     );
   }
 

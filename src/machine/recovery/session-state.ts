@@ -10,6 +10,7 @@ import {
   type ShownState,
 } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
+import { notedEnd, type Ending } from "../../contract/ending.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { Life } from "../../contract/work-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -18,10 +19,10 @@ import { claim } from "../sessions/life/claim.ts";
 import { isAlive, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
 import { activityOf } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
-import { isClosedWithNothingOpen } from "../sessions/activity.ts";
+import { asSeen } from "../sessions/ending/ending.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
-import { asSeen, causeOf, hasContent } from "./incomplete/detect.ts";
+import { hasContent } from "./incomplete/detect.ts";
 import { hasContent as hasContentElsewhere, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
 
@@ -43,25 +44,25 @@ export function readState(
   chat?: Pick<RegisteredChat, "status">,
 ): StandsHere {
   const session = asSeen(sql, machine, stored);
-  const { id, endedAt } = session;
+  const { id, ending } = session;
   const runs = isAlive(machine, stored);
   const known = shownClaim(sql, machine, id);
   const isKept = hasContent(sql, id);
-  const isOver = !runs || (known !== null && known.is !== "offered");
-  const death = isOver && endedAt === null && isKept ? causeOf(sql, session, machine.processes) : null;
+  const death = !runs && isKept && ending !== null && ending.cause !== null ? ending : null;
   const stood = runs ? life.read(sql, id) : null;
   const presence = runs
     ? presenceAlive(session, stood, { now: machine.now(), isDraining: chat?.status === "draining" })
-    : presenceOver(machine, session, death && causeText(death.cause));
-  const isOnlyRead = isRead(session, death?.cause ?? null);
+    : presenceOver(machine, session);
+  const isOnlyRead = isRead(session);
   const shown = stateOf({ ...endFacts(session), claim: known, hasContent: isKept, isOnlyRead, presence });
-  const { cause, causeDetail } = death ?? { cause: null, causeDetail: null };
+  const { cause, detail: causeDetail } = death ?? { cause: null, detail: null };
   return { ...shown, session, isAlive: runs && shown.state !== "ended", cause, causeDetail, life: stood };
 }
 
 /** Whether a transcript is all that is known of it, with no sign of a death. */
-function isRead({ origin, owner }: sessions.Session, cause: Stands["cause"]): boolean {
-  return origin === sessions.importOrigin && owner === null && (cause === "unknown" || cause === "closed");
+function isRead({ origin, owner, ending }: sessions.Session): boolean {
+  const isQuiet = ending?.cause === "unknown" || ending?.cause === "closed";
+  return origin === sessions.importOrigin && owner === null && isQuiet;
 }
 
 /** This machine knows more of its own sessions than the coordinator does. */
@@ -75,7 +76,6 @@ export function readChatState(machine: Machine & Pick<Runtime, "store">, chat: C
 
 /** For a session of another machine. */
 export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): Stands {
-  const { death } = row.sealed;
   const shown = stateOf({
     ...endFacts(row),
     claim: claimElsewhere(sql, row, taken) ?? shownClaim(sql, machine, row.id),
@@ -83,11 +83,16 @@ export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, 
     presence: presenceElsewhere(row, liveness, machine.now()),
   });
   const isPresent = liveness !== null && liveness.chat !== null;
-  return { ...shown, isAlive: isPresent, cause: death?.cause ?? null, causeDetail: liveness?.detail ?? null };
+  return {
+    ...shown,
+    isAlive: isPresent,
+    cause: notedEnd(row.ending)?.cause ?? null,
+    causeDetail: liveness?.detail ?? null,
+  };
 }
 
-function endFacts(session: sessions.Session): Pick<ChatFacts, "end" | "isClosed"> {
-  return { end: session.endedAt === null ? null : "finished", isClosed: isClosedWithNothingOpen(session) };
+function endFacts({ ending }: sessions.Session): Pick<ChatFacts, "end" | "isClosed"> {
+  return { end: ending?.how === "ended" ? "finished" : null, isClosed: ending?.how === "closed" && !ending.isOpen };
 }
 
 function shownClaim(sql: Sql, machine: Machine, session: string): ShownClaim | null {
@@ -115,16 +120,24 @@ function presenceAlive(
   return { is: "alive", activity, waitsFor: stood?.asks?.for ?? null, isDraining };
 }
 
-function presenceOver(machine: Machine, session: sessions.Session, cause: string | null): Presence {
-  const isUnseen = !isOwnerSeen(machine, session) && session.detachedAt === null;
-  return isUnseen ? { is: "silent", silenceMs: machine.now() - session.lastSeenAt } : { is: "gone", cause };
+function presenceOver(machine: Machine, session: sessions.Session): Presence {
+  const { ending, lastSeenAt } = session;
+  // A process that is not seen, and silence alone.
+  const isUnseen = !isOwnerSeen(machine, session) && !sessions.isOnlyImported(session) && isBySilence(ending);
+  if (isUnseen) return { is: "silent", silenceMs: machine.now() - lastSeenAt };
+  const cause = ending?.cause ?? null;
+  return { is: "gone", cause: cause && causeText(cause) };
+}
+
+function isBySilence(ending: Ending | null): boolean {
+  return ending?.how === "died" && Object.keys(ending.signs).every((sign) => sign === "gone");
 }
 
 function presenceElsewhere(row: SessionElsewhere, liveness: SeenElsewhere["liveness"], now: number): Presence {
   if (liveness === null) return { is: "gone", cause: null };
   const { isOver, isCertain, chat } = liveness;
   if (chat !== null) return presenceOfChat(chat);
-  const { death } = row.sealed;
-  if (isCertain) return { is: "gone", cause: death ? causeText(death.cause) : null };
+  const death = notedEnd(row.ending);
+  if (isCertain) return { is: "gone", cause: death?.cause ? causeText(death.cause) : null };
   return { is: isOver ? "silent" : "unheard", silenceMs: Math.max(0, now - row.lastSeenAt) };
 }

@@ -36,7 +36,6 @@ const storedFields = [
   "startedAt",
   "lastSeenAt",
   "savedAt",
-  "endedAt",
   "toolCalls",
   "toolErrors",
 ] as const;
@@ -71,10 +70,14 @@ function sharedFacts(
   sql: Sql,
   machine: Machine,
   session: Session,
-): Pick<SessionView, (typeof storedFields)[number] | "shortId" | "title" | "pid" | "contextFill" | "offer"> {
+): Pick<
+  SessionView,
+  (typeof storedFields)[number] | "endedAt" | "shortId" | "title" | "pid" | "contextFill" | "offer"
+> {
   const holder = holderOf(sql, machine, session.id);
   return {
     ...pickFields(session, storedFields),
+    endedAt: session.ending?.how === "ended" ? session.ending.at : null,
     shortId: shortSessionId(sql, session.id),
     title: displayTitle(session),
     pid: session.owner?.pid ?? null,

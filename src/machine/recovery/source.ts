@@ -54,7 +54,7 @@ export class RecoverySource {
     return store.read((sql) => {
       const search = { limit, ...(chat ? { except: chat.id } : {}) };
       const here = findIncomplete(sql, this.#runtime, search)
-        .map(({ session, cause, offer: given }) => this.#toListed(session, cause, given))
+        .map(({ session, offer: given }) => this.#toListed(session, session.ending?.cause ?? "unknown", given))
         .toSorted((one, other) => Number(other.offeredHere ?? 0) - Number(one.offeredHere ?? 0));
       const there = dead.map(({ row, liveness }) => {
         const cause = liveness?.isCertain ? "died" : "not heard of";
@@ -173,9 +173,9 @@ function refusal(code: Failure["code"], session: string, why: string): Failure {
 
 /** @param chatId null: a command of the user, who may continue what has ended or is continued */
 function whyNotHere(runtime: Runtime, row: Session, chatId: string | null): Failure | null {
-  const { id, endedAt, owner } = row;
+  const { id, ending, owner } = row;
   if (id === chatId) return refusal("this_chat", id, "is this chat itself.");
-  if (chatId !== null && endedAt !== null)
+  if (chatId !== null && ending?.how === "ended")
     return refusal("finished", id, "was finished: there is nothing to continue.");
   if (isAlive(runtime, row))
     return refusal("still_running", id, `is still running${owner ? ` (pid ${owner.pid})` : ""}.`);

@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import { clients, sessions, type ClientSession } from "../../store/session-tables.ts";
+import { clients, isUnsettledSql, sessions, type ClientSession } from "../../store/session-tables.ts";
 import { identityOf } from "./sessions.ts";
 
 const clientSessions = clients.pick("givenId", "session");
@@ -28,11 +28,7 @@ export function hasSeveral(sql: Sql, client: ProcessIdentity): boolean {
 
 /** A client has one fork of a session at most. */
 function listOpen(sql: Sql, client: ProcessIdentity): RowOf<typeof familyOf>[] {
-  return familyOf.select(
-    sql,
-    "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL AND owner = ?",
-    JSON.stringify(identityOf(client)),
-  );
+  return familyOf.select(sql, `WHERE ${isUnsettledSql} AND owner = ?`, JSON.stringify(identityOf(client)));
 }
 
 /** Replaces the client's row. */

@@ -1,7 +1,14 @@
 import type { RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isOpenSql, sessions, type Session } from "../../store/session-tables.ts";
+import {
+  isNotEndedSql,
+  isOpenSql,
+  isSettledSql,
+  isUnsettledSql,
+  sessions,
+  type Session,
+} from "../../store/session-tables.ts";
 import { noteReturn } from "./recoveries.ts";
 
 export type { Session } from "../../store/session-tables.ts";
@@ -42,7 +49,7 @@ export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, 
        project = coalesce(project, excluded.project), cwd = coalesce(excluded.cwd, cwd),
        model = coalesce(excluded.model, model), transcriptPath = coalesce(excluded.transcriptPath, transcriptPath),
        owner = coalesce(excluded.owner, owner), lastSeenAt = max(lastSeenAt, excluded.lastSeenAt),
-       workedAt = coalesce(excluded.workedAt, workedAt)${isAlive ? revived : ""}`,
+       workedAt = coalesce(excluded.workedAt, workedAt)${isAlive ? ", ending = NULL" : ""}`,
   );
   if (!row) throw new Error(`session ${sighting.id} was not stored`);
   return row;
@@ -59,15 +66,6 @@ function given(change: SessionChange): [name: string, value: string | number | o
     value === null || value === undefined ? [] : [[name, value]],
   );
 }
-
-/** Whether a sighting alive has something to clear in the row. */
-export function isOver({ endedAt, detachedAt, deathAt }: Session): boolean {
-  return endedAt !== null || detachedAt !== null || deathAt !== null;
-}
-
-const revived = ["endedAt", "endReason", "detachedAt", "detachReason", "deathAt"]
-  .map((name) => `, ${name} = NULL`)
-  .join("");
 
 /** Stored as JSON, and compared as text. */
 export function identityOf({ boot, pid, start }: ProcessIdentity): ProcessIdentity {
@@ -99,7 +97,11 @@ export function isFirstSeenResumed({ origin }: Pick<Session, "origin">): boolean
 
 /** For a session of which no event comes any more. */
 export function touch(sql: Sql, now: number, id: string): void {
-  sql.run("UPDATE sessions SET lastSeenAt = max(lastSeenAt, ?) WHERE id = ? AND deathAt IS NULL", now, id);
+  sql.run(
+    `UPDATE sessions SET lastSeenAt = max(lastSeenAt, ?) WHERE id = ? AND ${isSettledSql("sessions")} = 0`,
+    now,
+    id,
+  );
 }
 
 /** @param name redacted; null removes the name */
@@ -152,42 +154,8 @@ const openPageRows = 500;
 export function listOpenOf(sql: Sql, owner: ProcessIdentity): Session[] {
   return sessions.select(
     sql,
-    "WHERE owner = ? AND origin = 'handle' AND endedAt IS NULL ORDER BY lastSeenAt, id",
+    `WHERE owner = ? AND origin = 'handle' AND ${isNotEndedSql("sessions")} ORDER BY lastSeenAt, id`,
     JSON.stringify(identityOf(owner)),
-  );
-}
-
-/** Set only by SessionEnd or an explicit finish. */
-export function end(sql: Sql, now: number, id: string, reason: string): void {
-  sql.run("DELETE FROM crashes WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)", id, id);
-  sessions.update(sql, { id }, { endedAt: now, endReason: reason, lastSeenAt: now, deathAt: null });
-}
-
-/** Written by the SessionEnd hook when the client ends in the middle of a turn. */
-export const interruptedReason = "interrupted";
-
-/**
- * Reasons of a detachment that another one may replace, the weakest first: a closed connection,
- * which a client that was closed and one that was killed both cause, the client's report of an
- * open turn, and a signal. Any other reason replaces all.
- */
-const weakReasons: readonly (readonly string[])[] = [
-  ["stdin_end", "client_gone", "parent_death"],
-  [interruptedReason],
-  ["sighup", "sigterm", "sigint"],
-];
-
-/** The end of stdin, or a signal, is not the session's end: a killed client causes both. */
-export function detach(sql: Sql, now: number, id: string, reason: string): void {
-  const rank = reason === importOrigin ? 0 : weakReasons.findIndex((some) => some.includes(reason));
-  sql.run(
-    `UPDATE sessions SET detachedAt = ?, detachReason = ? WHERE id = ? AND endedAt IS NULL
-       AND (detachedAt IS NULL OR ? < 0 OR detachReason IN (SELECT value FROM json_each(?)))`,
-    now,
-    reason,
-    id,
-    rank,
-    JSON.stringify(weakReasons.slice(0, Math.max(0, rank)).flat()),
   );
 }
 
@@ -248,15 +216,7 @@ export function markSaved(sql: Sql, now: number, id: string, title: string | nul
   return changed > 0;
 }
 
-/** @returns false when its death is recorded already, or it has ended */
-export function markDead(sql: Sql, id: string): boolean {
-  const query = "UPDATE sessions SET deathAt = lastSeenAt WHERE id = ? AND deathAt IS NULL AND endedAt IS NULL";
-  return sql.run(query, id) > 0;
-}
-
-export function listWithoutDeath(sql: Sql): Session[] {
-  return sessions.select(
-    sql,
-    "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL ORDER BY lastSeenAt DESC LIMIT 500",
-  );
+/** Sessions of processes, of which no end was noted. */
+export function listUnsettled(sql: Sql): Session[] {
+  return sessions.select(sql, `WHERE ${isUnsettledSql} ORDER BY lastSeenAt DESC LIMIT 500`);
 }

@@ -162,19 +162,8 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
   const clockOffsetMs = now - ageMs - content.lastSeenAt;
   const toLocal = (at: number): number => at + clockOffsetMs;
   const toLocalOrNull = (at: number | null): number | null => (at === null ? null : toLocal(at));
-  const {
-    replaces,
-    sealedAt,
-    checkpoints,
-    checkpoint,
-    missingCheckpoint,
-    unsaved,
-    death,
-    words,
-    tasks,
-    files,
-    ...session
-  } = content;
+  const { replaces, sealedAt, checkpoints, checkpoint, missingCheckpoint, unsaved, words, tasks, files, ...session } =
+    content;
   const lastSeenAt = toLocal(session.lastSeenAt);
   const { state: _state, ...head } = checkpoint ?? { state: null };
   const { body, hash } = encode(withLocalTimes(sealedState(content), toLocal));
@@ -189,16 +178,13 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
     startedAt: toLocal(session.startedAt),
     lastSeenAt,
     savedAt: toLocalOrNull(session.savedAt),
-    endedAt: toLocalOrNull(session.endedAt),
-    detachedAt: toLocalOrNull(session.detachedAt),
-    deathAt: death ? lastSeenAt : null,
+    ending: session.ending && { ...session.ending, at: toLocal(session.ending.at), signs: {} },
     sealed: {
       replaces,
       sealedAt,
       clockOffsetMs,
       checkpoints,
       missingCheckpoint,
-      death,
       words: words?.map(({ key, at, by, text }) => ({ key, at: toLocal(at), by, text })),
       tasks,
       files,

@@ -1,8 +1,9 @@
 import * as z from "zod";
 import type { Trigger } from "../../contract/checkpoint.ts";
-import { crashCauses, type Readings } from "../../contract/readings.ts";
+import { type Readings } from "../../contract/readings.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { Ending } from "../../contract/ending.ts";
 import { JournalEntry } from "../../contract/journal.ts";
 import { WorkState } from "../../contract/work-state.ts";
 import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
@@ -12,7 +13,6 @@ import { claimOf } from "../sessions/recoveries.ts";
 import { tasksOf } from "../sessions/session-content.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as history from "../sessions/signals/crashes.ts";
 import { FilesContent, NotSentFiles, SentFiles } from "./files-content.ts";
 import * as sentRecords from "./sent-records.ts";
 
@@ -45,10 +45,7 @@ const SharedSession = z.object({
   savedAt: nullableAt,
   /** 0: none of its transcript was read, or its version of SHIM does not say. */
   transcriptOffset: count.default(0),
-  endedAt: nullableAt,
-  endReason: nullableText,
-  detachedAt: nullableAt,
-  detachReason: nullableText,
+  ending: z.nullable(Ending),
   toolCalls: count,
   toolErrors: count,
   // Written by a version of SHIM that knows all of them, or more.
@@ -75,8 +72,6 @@ export const SessionContent = SharedSession.extend({
   sealedAt: at,
   title: nullableText,
   recovery: z.nullable(z.enum(["offered", "recovered", "dismissed"])).catch(null),
-  /** Its death as its machine has recorded it; another version may know other causes. */
-  death: z.optional(z.object({ cause: z.enum(crashCauses).catch("unknown"), detail: text })),
   /** Number of checkpoints that its machine keeps. */
   checkpoints: count,
   checkpoint: z.nullable(SealedCheckpoint),
@@ -113,7 +108,6 @@ export function buildSessionContent(
   const { id } = session;
   const newest = checkpoints.latest(sql, id);
   const files = sentRecords.filesOf(sql, id);
-  const death = history.findCause(sql, id);
   const tasks = tasksOf(sql, id);
   const words = news.waitingWords(sql, id);
   const checkpoint = newest && missing === null ? buildCheckpoint(sql, newest) : null;
@@ -128,7 +122,6 @@ export function buildSessionContent(
     checkpoint,
     unsaved: findUnsaved(sql, id, newest?.journalSeq ?? 0),
     ...(why === null ? {} : { missingCheckpoint: why }),
-    ...(death ? { death } : {}),
     ...(words.length > 0 ? { words } : {}),
     ...(tasks.length > 0 ? { tasks } : {}),
     ...(files ? { files } : {}),

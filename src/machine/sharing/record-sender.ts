@@ -276,7 +276,7 @@ function sealChange(sql: Sql, { session: id, deleted, seq }: PendingChange, seal
 
 function toRecord(
   sql: Sql,
-  { id, project, lastSeenAt, endedAt }: sessions.Session,
+  { id, project, lastSeenAt, ending }: sessions.Session,
   { checkpoint, recovery, replaces }: SessionContent,
   envelope: string,
   { workspace, now }: Sealer,
@@ -286,7 +286,7 @@ function toRecord(
     session: id,
     checkpoint: checkpoint?.id ?? null,
     project: project === null ? null : findName(sql, workspace, project, now),
-    isEnded: endedAt !== null || recovery === "recovered" || recovery === "dismissed",
+    isEnded: ending?.how === "ended" || recovery === "recovered" || recovery === "dismissed",
     replaces,
     ageMs: Math.max(0, now - lastSeenAt),
     envelope,

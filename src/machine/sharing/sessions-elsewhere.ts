@@ -14,7 +14,7 @@ const keys = sessionsElsewhere.pick("workspace", "device", "id");
 
 type Content = Pick<
   SessionContent,
-  "replaces" | "sealedAt" | "checkpoints" | "missingCheckpoint" | "death" | "words" | "tasks" | "files"
+  "replaces" | "sealedAt" | "checkpoints" | "missingCheckpoint" | "words" | "tasks" | "files"
 >;
 
 /** Facts of a sealed record that have no column. Stored as JSON: add fields as optional. */
@@ -58,7 +58,7 @@ const isOfOthers = "id NOT IN (SELECT id FROM sessions) AND device NOT IN (SELEC
 export function listWithFiles(sql: Sql, most: number): SessionElsewhere[] {
   return select(
     sql,
-    `WHERE workspace = (SELECT workspace FROM sync_device) AND ${isOfOthers} AND endedAt IS NULL AND deathAt IS NULL
+    `WHERE workspace = (SELECT workspace FROM sync_device) AND ${isOfOthers} AND coalesce(ending ->> 'isSettled', 0) = 0
        AND taken IS NULL AND coalesce(recovery, '') NOT IN ('recovered', 'dismissed')
        AND sealed ->> '$.files.sent.bundle' IS NOT NULL
      ORDER BY lastSeenAt DESC LIMIT ?`,
@@ -100,8 +100,8 @@ export function hasContent({ sealed: { checkpoint, unsaved }, toolCalls }: Sessi
 }
 
 /** Whether its own machine says that there is nothing left to continue. */
-export function isSettled({ endedAt, recovery }: SessionElsewhere): boolean {
-  return endedAt !== null || recovery === "recovered" || recovery === "dismissed";
+export function isSettled({ ending, recovery }: SessionElsewhere): boolean {
+  return ending?.how === "ended" || recovery === "recovered" || recovery === "dismissed";
 }
 
 /** Only what a session of this machine has, too. */

@@ -52,7 +52,7 @@ export function recordContinuation(sql: Sql, here: Machine, session: string, tak
   if (!ownSession || chat === session) return;
   const notice: news.News = { kind: "continued_elsewhere", session, by: chat, machine };
   const key = noticeKey(session, taken);
-  if (!news.add(sql, now, session, key, notice) || ownSession.endedAt !== null) return;
+  if (!news.add(sql, now, session, key, notice) || ownSession.ending?.how === "ended") return;
   const before = recoveries.claimOf(sql, session);
   if ((before?.is === "offered" || before?.is === "taken") && before.by !== null)
     news.add(sql, now, before.by, key, notice);

@@ -2,7 +2,6 @@ import { teamChats } from "../../store/team-tables.ts";
 import { isTransient } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
-import { isClosed } from "../sessions/activity.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
 import { attempt } from "../../platform/log-file.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -119,7 +118,8 @@ export class Team {
     const { store, now } = this.#options.runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, sessionId);
-      if (session?.endedAt !== null || (this.#isServerGone && isOfServer(session))) return null;
+      if (session === null || session.ending?.how === "ended" || (this.#isServerGone && isOfServer(session)))
+        return null;
       // Nothing new begins while SHIM is paused.
       return this.#chats.has(sessionId) || !isSessionPaused(sql, now(), session) ? session : null;
     }, null);
@@ -131,7 +131,7 @@ export class Team {
       const session = store.read((sql) => sessions.get(sql, id), null);
       // The chats of a client without session ids live side by side.
       const isReplaced = id === this.#followed && id !== next?.id && !(session && isOfServer(session));
-      if (isReplaced || (session && session.endedAt !== null)) await this.#end(id, "over");
+      if (isReplaced || session?.ending?.how === "ended") await this.#end(id, "over");
     }
     if (this.#followed !== next?.id) this.#followed = null;
   }
@@ -151,7 +151,7 @@ export class Team {
   #stateOf(sessionId: string): ChatState {
     const read = (): ChatState => {
       const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-      if (!session || session.endedAt !== null || isClosed(session)) return "over";
+      if (!session || session.ending?.how === "ended" || session.ending?.how === "closed") return "over";
       return isOfServer(session) ? "of_server" : "of_client";
     };
     return exceptStoreErrors(read, () => "of_client");

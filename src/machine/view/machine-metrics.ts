@@ -6,7 +6,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { survey } from "../../store/spool.ts";
-import { hasDied } from "../sessions/activity.ts";
+import { mayBeContinued } from "../sessions/ending/ending.ts";
 import * as life from "../sessions/life/row.ts";
 import { activityOf } from "../sessions/life/questions.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
@@ -113,7 +113,7 @@ function unsavedAgeMs(sql: Sql, sessionId: string, now: number): number {
 
 function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
   const now = runtime.now();
-  const dead = findIncomplete(sql, runtime, { limit: maxRecoverable, accepts: hasDied });
+  const dead = findIncomplete(sql, runtime, { limit: maxRecoverable, accepts: mayBeContinued });
   const snapshots = sql.all<{ state: string; n: number }>("SELECT state, count(*) AS n FROM snapshots GROUP BY state");
   const today = usageBy(sql, { by: "day", since: now }, runtime.config.usage).reduce(sum, emptyLine);
   return [

@@ -13,9 +13,9 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
-import { findIncomplete, asSeen } from "../recovery/incomplete/detect.ts";
+import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readChatState } from "../recovery/session-state.ts";
-import { hasDied } from "../sessions/activity.ts";
+import { asSeen, mayBeContinued } from "../sessions/ending/ending.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { toSessionView, timeline } from "../recovery/session-view.ts";
 import { clientTitle } from "../../clients/adapters.ts";
@@ -80,9 +80,9 @@ function sessionsToShow(
 ): { readonly shown: sessions.Session[]; readonly ended: number } {
   const now = runtime.now();
   const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
-  const dead = findIncomplete(sql, runtime, { limit: incomplete, accepts: hasDied });
+  const dead = findIncomplete(sql, runtime, { limit: incomplete, accepts: mayBeContinued });
   const recent = sessions.list(sql, { since: now - recentMs, limit: maxCounted });
-  const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
+  const finished = recent.filter((one) => asSeen(sql, runtime, one).ending?.how === "ended");
   const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
   return { shown, ended: finished.length };
 }

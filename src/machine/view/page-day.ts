@@ -39,7 +39,8 @@ function toLane(sql: Sql, runtime: Runtime, { session, since, conflicts }: LaneO
   const deaths = crashes.select(sql, "WHERE session = ? ORDER BY at", id);
   const stops = deaths.map(({ at }) => ({ at, kind: "stop" as const }));
   const turns = [...journal.newestTurns(sql, id), ...stops].toSorted((a, b) => a.at - b.at);
-  const until = isAlive ? now : (session.endedAt ?? session.workedAt ?? session.lastSeenAt);
+  const endedAt = session.ending?.how === "ended" ? session.ending.at : null;
+  const until = isAlive ? now : (endedAt ?? session.workedAt ?? session.lastSeenAt);
   const asks = isAlive ? (life.read(sql, id)?.asks ?? null) : null;
   const spans = toSpans([...turns, ...(asks ? [{ at: asks.at, kind: "turn_end" as const }] : [])], until);
   const shown = joined(spans, (now - since) / parts).filter(({ to }) => to >= since);
@@ -51,7 +52,7 @@ function toLane(sql: Sql, runtime: Runtime, { session, since, conflicts }: LaneO
     ...(state === "died" && !deaths.some(({ at }) => at >= until)
       ? [mark("died", until, `died: ${detail ?? causeText("unknown")}`)]
       : []),
-    ...(session.endedAt === null ? [] : [mark("ended", session.endedAt, "ended")]),
+    ...(endedAt === null ? [] : [mark("ended", endedAt, "ended")]),
     ...journal.newestCompactions(sql, id).map((at) => mark("compacted", at, "the context was compacted")),
     ...continuations(sql, id, since),
     ...conflictsWith(id, now, conflicts),

@@ -13,7 +13,7 @@ import { ok } from "../../shared/result.ts";
 import { limitLine } from "../sessions/usage/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readState } from "../recovery/session-state.ts";
-import { hasDied } from "../sessions/activity.ts";
+import { mayBeContinued } from "../sessions/ending/ending.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../sessions/signals/observe.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
@@ -84,7 +84,7 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const now = runtime.now();
   const searchFilter = session ? { project: session.project, except: session.id } : {};
   const id = session?.id ?? null;
-  const dead = findIncomplete(sql, runtime, { ...searchFilter, limit: 99, accepts: hasDied });
+  const dead = findIncomplete(sql, runtime, { ...searchFilter, limit: 99, accepts: mayBeContinued });
   const limitLines = session ? [limitLine(sql, runtime, session)].filter((line) => line !== null) : [];
   const status: ChatStatus = {
     ...unknownStatus,
@@ -176,7 +176,7 @@ function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "o
 /** Null for a session that was only closed, has ended, or that another machine continues. */
 function titleOf(sql: Sql, id: string, given: { readonly chat: string; readonly at: number }): string | null {
   const here = sessions.get(sql, id);
-  if (here) return here.endedAt === null && hasDied(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
+  if (here) return mayBeContinued(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
   const there = elsewhere.findNewest(sql, id);
   if (!there) return null;
   const isOver = elsewhere.isSettled(there) || there.lastSeenAt > given.at;

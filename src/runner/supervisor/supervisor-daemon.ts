@@ -8,7 +8,6 @@ import type { OperationContext } from "../../machine/context/operation-context.t
 import { composeBrief } from "../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../machine/recovery/incomplete/restoration.ts";
 import { folderOf, planRelaunch } from "../../machine/recovery/relaunch.ts";
-import { isClosed } from "../../machine/sessions/activity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop, stoppedText } from "../../machine/sessions/usage/at-limit.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -114,9 +113,9 @@ class ChatWatch {
       }
       return [...this.#living].flatMap((id) => {
         const session = sessions.get(sql, id);
-        if (session?.deathAt === null && session.endedAt === null) return [];
+        if (session && !session.ending?.isSettled) return [];
         this.#living.delete(id);
-        return session?.endedAt === null && !isSupervised(id) ? [session] : [];
+        return session && session.ending?.how !== "ended" && !isSupervised(id) ? [session] : [];
       });
     }, []);
   }
@@ -126,7 +125,7 @@ class ChatWatch {
     const { name, runtime, emit, endSignal } = this.#options;
     const checkpoint = await recordDeath(this.#options, id);
     const restoration = restoreById(runtime, id);
-    if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
+    if (!restoration?.cause || restoration.session.ending?.how !== "died") return null;
     if (endSignal.aborted) return null;
     emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
     return endingOfChat(restoration, runtime);

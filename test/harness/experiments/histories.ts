@@ -1,3 +1,4 @@
+import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import type { MachineTrial, NewTrial } from "#src/contract/learning.ts";
 import { isRunning, move } from "#src/learning/experiments/trials.ts";
@@ -5,6 +6,7 @@ import { endTrial, get, list, save, setOff, start } from "#src/machine/learning/
 import { storeRun } from "#src/machine/learning/review-schedule.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession {
   const { events = [] } = overrides;
@@ -43,7 +45,7 @@ export function pastChats({ store, now }: Pick<Runtime, "store" | "now">): void 
     for (let chat = 0; chat < 400; chat++) {
       const id = `chat-${at}-${chat}`;
       sessions.recordSighting(sql, at, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
-      sessions.end(sql, at, id, "other");
+      reportEnd(sql, { now: () => at, processes: new FakeProcesses() }, id, "other");
     }
   });
 }

@@ -24,6 +24,7 @@ import { hostClientWith } from "./host-rig.ts";
 import { tempRuntime } from "./temp-runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 export interface Ran {
   readonly code: number;
@@ -277,7 +278,7 @@ export function seed(home: CliHome): void {
   addSession(home, { id: ids.dead, pid: 200, entries });
   addSession(home, { id: ids.elsewhere, pid: 300, project: home.other });
   addSession(home, { id: ids.finished, pid: 400 });
-  home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
+  home.runtime.store.write((sql) => reportEnd(sql, home.runtime, ids.finished, "prompt_input_exit"));
   home.now += 60_000;
 }
 

@@ -147,7 +147,7 @@ export function someReadings(values: Values, at: number, source: Source = "measu
 
 export function aSession(overrides: Partial<Session> = {}): Session {
   const id = "20487890-04b4-4fe0-bbd5-6aa531354563";
-  const times = { startedAt: T0, lastSeenAt: T0 + 60_000, endedAt: null };
+  const times = { startedAt: T0, lastSeenAt: T0 + 60_000, ending: null };
   return { id, client: "claude-code", project: "/p", ...times, toolCalls: 3, toolErrors: 1, ...overrides } as Session;
 }
 

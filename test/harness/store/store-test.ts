@@ -1,3 +1,4 @@
+import { anEnding } from "./an-ending.ts";
 import { type Driver, connect, withConnection } from "#src/store/driver.ts";
 import { onTestFinished } from "vitest";
 import { Store, type StoreOptions } from "#src/store/store.ts";
@@ -106,8 +107,10 @@ type SessionRow = Texts<"id"> & Nullable<"project" | "title" | "recovery"> & Tim
 export function addSession(sql: Sql, more: SessionRow = {}): void {
   const { project = "/p", lastSeenAt = T0 } = more;
   const usual = { id: "ses", client: "claude-code", title: "t", origin: "startup", startedAt: lastSeenAt };
-  const row = { endedAt: null, cwd: project, ...usual, ...more, project, lastSeenAt };
-  const change = "lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
+  const { endedAt, ...fields } = more;
+  const ending = endedAt === undefined ? null : JSON.stringify(anEnding({ how: "ended", at: endedAt, isOpen: false }));
+  const row = { ending, cwd: project, ...usual, ...fields, project, lastSeenAt };
+  const change = "lastSeenAt = excluded.lastSeenAt, ending = excluded.ending";
   insert(sql, "sessions", row, `ON CONFLICT (id) DO UPDATE SET ${change}`);
 }
 

@@ -47,6 +47,7 @@ import type { ServerResponse } from "node:http";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import { health, readRequest, servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 export type Weather = "good" | "unreachable" | "lost" | "busy";
 
@@ -184,7 +185,7 @@ export class SyncMachine {
   }
 
   end(session: string): void {
-    this.runtime.store.write((sql) => sessions.end(sql, this.runtime.now(), session, "exit"));
+    this.runtime.store.write((sql) => reportEnd(sql, this.runtime, session, "exit"));
   }
 
   /** Ids of all sessions of this home, and of the newest checkpoint of each, oldest first. */
@@ -346,7 +347,7 @@ export class TeamMachine extends SyncMachine {
     const sealed = seal(this.#key, about, encodeContent({ ...content, ...change } as SessionContent), runtime.random);
     if (!sealed.ok) throw new Error(sealed.error.code);
     const ageMs = runtime.now() - row.lastSeenAt;
-    await sealer.put(sessionRecord(session, sealed.value, { project, ageMs, isEnded: row.endedAt !== null }));
+    await sealer.put(sessionRecord(session, sealed.value, { project, ageMs, isEnded: row.ending?.how === "ended" }));
   }
 
   chat(session: string): Claude {

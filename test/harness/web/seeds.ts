@@ -7,6 +7,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 
@@ -111,7 +112,7 @@ export function seedFleet(home: CliHome): void {
     ],
   });
   addSession(home, { id: fleetIds.ended, pid: 1_004, title: "Docs: the upgrade guide" });
-  store.write((sql) => sessions.end(sql, home.now, fleetIds.ended, "prompt_input_exit"));
+  store.write((sql) => reportEnd(sql, home.runtime, fleetIds.ended, "prompt_input_exit"));
   store.write((sql) => {
     const fill = (value: number): sessions.SessionChange => {
       const contextFill = { value, source: "measured", at: home.now } as const;

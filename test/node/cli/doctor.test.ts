@@ -9,7 +9,6 @@ import type { Io } from "#src/cli/io.ts";
 import { backUp } from "#src/store/copy-store.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
@@ -28,6 +27,7 @@ import { RealServer } from "#harness/edge/real-server.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-machine.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 /** The exit code is that of the worst line, and a line that is not ok says what to do. */
 async function doctor(home: CliHome, io: Partial<Io> = {}, options = "") {
@@ -50,7 +50,7 @@ it("a healthy machine has only ok lines, and answers 0", async () => {
   const home = aCliHome();
   await connect(home);
   addSession(home, { id: ids.finished });
-  home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
+  home.runtime.store.write((sql) => reportEnd(sql, home.runtime, ids.finished, "prompt_input_exit"));
   await backUp(home.runtime.store, home.now, 5);
   const healthy = printed("ok    node: Node 24.1.0", /\d+ ok, 0 warnings, 0 failures\n$/);
   expect(await home.shim("doctor")).toMatchObject(healthy);

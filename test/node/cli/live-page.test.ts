@@ -19,6 +19,7 @@ import { record } from "#src/machine/sessions/signals/crashes.ts";
 import { countCost } from "#src/machine/sessions/usage/ledger.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 async function aPage(home: CliHome = aSeededHome()): Promise<ServedPage> {
   fakeBundle(home);
@@ -45,7 +46,7 @@ it("the page and `shim up` count the same sessions that ended in the last day, h
   for (let n = 0; n < 27; n++) {
     const id = `eeee${1_000 + n}-0000`;
     addSession(home, { id, pid: 900 + n, entries: [] });
-    home.runtime.store.write((sql) => sessions.end(sql, home.now, id, "prompt_input_exit"));
+    home.runtime.store.write((sql) => reportEnd(sql, home.runtime, id, "prompt_input_exit"));
   }
   const fleet = await home.json("call page.fleet");
   expect([fleet["ended"], (fleet["rows"] as unknown[]).length]).toEqual([27, 20]);

@@ -25,10 +25,10 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Fork } from "#src/contract/machine/forks.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { claimOf, type Claim } from "#src/machine/sessions/recoveries.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { sessions as sessionRows } from "#src/store/session-tables.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 
@@ -57,7 +57,7 @@ it("the brief of a session that ended in order does not say that it died, whethe
   const home = aSeededHome();
   const turn: JournalEntry[] = [{ kind: "prompt", text: "go" }, { kind: "turn_end" }];
   addSession(home, { id: "eeee5555", client: "qwen", pid: 500, entries: turn });
-  home.runtime.store.write((sql) => sessions.detach(sql, home.now, "eeee5555", "stdin_end"));
+  home.runtime.store.write((sql) => reportEnd(sql, home.runtime, "eeee5555", "stdin_end"));
   for (const id of [ids.finished, "eeee5555"]) {
     const { out } = await home.shim("resume --print", id);
     expect(out).toContain("SHIM: an earlier session ended ");
@@ -110,7 +110,7 @@ it("without a whole transcript a new chat gets the brief, and the offer once it 
   expect(await home.shim("sessions show", ids.dead)).toMatchObject(shown);
   // Its client keeps sessions itself, and has none of another machine.
   addSession(home, { id: "given", client: "opencode" });
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET origin = 'given', detachedAt = 1 WHERE id = 'given'"));
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET origin = 'given', owner = NULL WHERE id = 'given'"));
   const start = { kind: "new", reason: holding("its transcript is on the machine that handed it over") };
   expect(await home.json("resume given")).toMatchObject({ start });
 });
@@ -249,7 +249,7 @@ it("one whose chat lives, that was finished or is continued elsewhere, or has no
   given(await server.host.call("chats.unregister", { self }, rival));
   given(await server.host.call("chats.register", aChat(ids.dead, "desk"), { machine: "desk", isAdmin: false }));
   await refused("on desk: It is idle");
-  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  there.runtime.store.write((sql) => reportEnd(sql, there.runtime, ids.dead, "prompt_input_exit"));
   await sync(there);
   await refused("was finished on desk");
   expect(here.started).toEqual([]);

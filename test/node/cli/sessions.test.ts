@@ -22,6 +22,7 @@ import { backUp } from "#src/store/copy-store.ts";
 import * as notices from "#src/store/notices.ts";
 import { isPaused, pause } from "#src/store/pause.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {
   const list = json["sessions"] as (ShownState & { id: string })[];
@@ -73,7 +74,7 @@ it("what a client did not report of a chat's end is seen before anything has sto
   const detachments = { over: "stdin_end", gone: null, killed: "client_gone", working: "stdin_end" };
   for (const [at, [id, reason]] of Object.entries(detachments).entries()) {
     addSession(home, { id, client: "qwen", pid: 500 + at, entries: id === "working" ? turn.slice(0, 1) : turn });
-    if (reason !== null) home.runtime.store.write((sql) => sessions.detach(sql, home.now, id, reason));
+    if (reason !== null) home.runtime.store.write((sql) => reportEnd(sql, home.runtime, id, reason));
   }
   const incomplete = {
     working: "died (cause unknown)",
@@ -84,7 +85,9 @@ it("what a client did not report of a chat's end is seen before anything has sto
   expect(statesOf(await home.json("sessions --incomplete"))).toEqual(incomplete);
   expect((await home.json("sessions show over"))["session"]).toMatchObject({ state: "ended", detail: "finished" });
   expect(await home.json("up --once --json")).toMatchObject({ sessions: [{ id: "working" }, { id: "over" }] });
-  expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
+  expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({
+    ending: { how: "detached" },
+  });
 });
 
 it("`sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time, and with --stored every row that is stored, with its texts in full", async () => {

@@ -20,6 +20,7 @@ import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as notices from "#src/store/notices.ts";
 import { StoreError } from "#src/store/store-error.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({
@@ -149,8 +150,8 @@ it("it counts chats that are stuck: in a turn, without work for 15 min, however 
     for (let n = 0; n < 300; n++) {
       const id = `s${n}`;
       sessions.recordSighting(sql, runtime.now(), { ...seen, id, owner: n < 200 ? owner : null });
-      if (n < 100) sessions.end(sql, runtime.now(), id, "logout");
-      else if (n < 200) sessions.markDead(sql, id);
+      if (n < 100) reportEnd(sql, runtime, id, "logout");
+      else if (n < 200) reportEnd(sql, runtime, id, "gone");
     }
   });
   const isCounted = (ms: number): boolean => {
@@ -215,7 +216,7 @@ it("a session of another machine is what that machine and the coordinator say, a
   const { process } = aChat(ids.dead, "desk");
   given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process }, desk));
   expect(await shown()).toBe("died");
-  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  there.runtime.store.write((sql) => reportEnd(sql, there.runtime, ids.dead, "prompt_input_exit"));
   await sync(there);
   expect(await shown()).toBe("ended (finished)");
 });

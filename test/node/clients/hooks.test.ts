@@ -14,6 +14,7 @@ import { aLiveClaude } from "#harness/machine/claude.ts";
 import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anApiErrorLine } from "#harness/machine/transcripts.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
 const parent = "00000000-0000-4000-8000-000000000008";
@@ -56,7 +57,7 @@ it.each<[client: string, events: string, about: object, entries: readonly object
   [
     "gemini",
     `${ofGemini} AfterAgent SessionEnd`,
-    { toolCalls: 3, endReason: "exit" },
+    { toolCalls: 3, ending: { how: "ended", reason: "exit" } },
     [...begun({ output: "one" }), ...edits, ...said, { kind: "end", reason: "exit" }],
   ],
 ])("events of %s are recorded with the words and calls of the chat", (client, events, about, entries) => {
@@ -157,7 +158,7 @@ it("the end of a session that Qwen Code never began leaves no session", () => {
   expect(chat.session("never-begun")).toBeNull();
   chat.send("SessionStart", { ...own, session_id: "begun" });
   chat.report("SessionEnd", { ...end, session_id: "begun", transcript_path: "/t/begun.jsonl" });
-  expect(chat.session("begun")).toMatchObject({ endedAt: expect.any(Number) });
+  expect(chat.session("begun")).toMatchObject({ ending: { how: "ended" } });
 });
 
 it("a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
@@ -169,8 +170,8 @@ it("a headless run of Qwen Code that is gone after its turn was closed; one in t
   start(2_002, "killed");
   runtime.processes.kill(2_002);
   const next = start(2_003, "next");
-  expect(next.session("done")).toMatchObject({ detachReason: "closed" });
-  expect(next.session("killed")).toMatchObject({ detachReason: null });
+  expect(next.session("done")).toMatchObject({ ending: { how: "closed", isOpen: false } });
+  expect(next.session("killed")).toMatchObject({ ending: { how: "died", reason: "gone" } });
   expect(next.claim("killed")).toBe("offered");
 });
 
@@ -194,7 +195,7 @@ it("a chat of a client without an event of its end is over when its MCP process 
   const turn = (pid: number, id: string, reason: string): void => {
     const changes = { ...own, session_id: id, last_assistant_message: "Shall I do the tests now?" };
     new RecordedClient(runtime, "qwen", pid).sendEach("SessionStart UserPromptSubmit Stop", changes);
-    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), id, reason));
+    runtime.store.write((sql) => reportEnd(sql, runtime, id, reason));
   };
   turn(2_001, "killed", "client_gone");
   runtime.clock.now += 1_000;
@@ -203,23 +204,23 @@ it("a chat of a client without an event of its end is over when its MCP process 
   const next = new RecordedClient(runtime, "qwen", 2_003);
   const answer = JSON.stringify(next.send("SessionStart", { ...own, session_id: "next" }));
   expect(answer).toContain("<shim-recovered-session-killed>");
-  expect(next.session("ended")).toMatchObject({ endedAt: expect.any(Number) });
-  expect(next.session("killed")).toMatchObject({ detachReason: "closed_open" });
+  expect(next.session("ended")).toMatchObject({ ending: { how: "ended" } });
+  expect(next.session("killed")).toMatchObject({ ending: { how: "closed", isOpen: true } });
   expect([next.claim("ended"), next.claim("killed")]).toEqual([undefined, "offered"]);
 });
 
 it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed, and one that its user ends is over", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot").sendEach("SessionStart UserPromptSubmit Stop SessionEnd", own);
-  expect(chat.session(session)).toMatchObject({ endedAt: null, detachReason: null });
+  expect(chat.session(session)).toMatchObject({ ending: null });
   chat.send("UserPromptSubmit", { ...own, prompt: "and now the tests" });
   chat.sendEach("Stop SessionEnd", own);
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "prompt", "turn_end", "prompt", "turn_end"]);
   runtime.processes.kill(chat.pid);
   const next = new RecordedClient(runtime, "copilot", 2_001);
   next.sendEach("SessionStart UserPromptSubmit SessionEnd", { session_id: "s2", reason: "user_exit" });
-  expect(chat.session(session)).toMatchObject({ detachReason: "closed" });
-  expect(next.session("s2")).toMatchObject({ endedAt: expect.any(Number) });
+  expect(chat.session(session)).toMatchObject({ ending: { how: "closed", isOpen: false } });
+  expect(next.session("s2")).toMatchObject({ ending: { how: "ended" } });
 });
 
 it("Copilot CLI: a question to the user marks the chat as waiting, an API error ends its turn", () => {
@@ -248,9 +249,9 @@ it.each<[string, string, object, string]>([
 it("a chat of Gemini CLI that is asked to end in the middle of a turn was interrupted; after it, it is over", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");
   chat.sendEach(`${calling.gemini} SessionEnd`, { session_id: "cut-off", reason: "exit" });
-  expect(chat.session("cut-off")).toMatchObject({ endedAt: null, detachReason: "interrupted" });
+  expect(chat.session("cut-off")).toMatchObject({ ending: { how: "died", reason: "interrupted" } });
   chat.sendEach("SessionStart BeforeAgent AfterAgent SessionEnd", { session_id: "done", reason: "exit" });
-  expect(chat.session("done")).toMatchObject({ endedAt: expect.any(Number), detachReason: null });
+  expect(chat.session("done")).toMatchObject({ ending: { how: "ended" } });
 });
 
 it.each([
@@ -259,7 +260,7 @@ it.each([
   "SessionEnd SessionEnd SessionEnd AfterAgent",
 ])("a turn that is cancelled and a Gemini CLI that is quit by Ctrl-C end the chat, when the hooks are %s", (order) => {
   const chat = new RecordedClient(tempRuntime(), "gemini").sendEach(`${calling.gemini} ${order}`, own);
-  expect(chat.session(session)).toMatchObject({ endReason: "exit" });
+  expect(chat.session(session)).toMatchObject({ ending: { how: "ended", reason: "exit" } });
 });
 
 it("after a tool that the user cancelled, which only the transcript says, the end of Gemini CLI is that of the chat", () => {
@@ -274,7 +275,7 @@ it("after a tool that the user cancelled, which only the transcript says, the en
   write("info", "Request cancelled.", 2);
   write("gemini", "", 3);
   chat.sendEach("AfterTool SessionEnd SessionEnd", given);
-  expect(chat.session(session)).toMatchObject({ endReason: "exit", detachReason: null });
+  expect(chat.session(session)).toMatchObject({ ending: { how: "ended", reason: "exit" } });
 });
 
 it("calls without an id are paired by name, input and order, in parallel and one after the other", () => {

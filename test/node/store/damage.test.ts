@@ -107,7 +107,7 @@ it("whole pages of the damaged file that are newer than the backup are restored"
   expect(kept.has("cp150")).toBe(false);
   expect(kept.size).toBeLessThan(200);
   expect(found(store, "SELECT count(*) FROM journal")).toEqual([199]);
-  expect(found(store, "SELECT endedAt FROM sessions")).toEqual([T0 + 5]);
+  expect(found(store, "SELECT ending ->> 'at' FROM sessions")).toEqual([T0 + 5]);
   expect(found(store, "SELECT value FROM meta WHERE key = 'setting'")).toEqual(["kept"]);
   const recovered = /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/;
   expect(store.read(notices.list, [])[0]?.text).toMatch(recovered);

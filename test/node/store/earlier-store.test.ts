@@ -35,7 +35,9 @@ it("a store of 7b8275a5e opens with its sessions: the next chat gets the brief o
   expect(brief).toContain("use the new lexer");
   expect(brief).toContain("now write its tests");
   expect(brief).toContain("npm test");
-  expect(storedSession(runtime, finished)).toMatchObject({ endReason: "prompt_input_exit" });
+  expect(storedSession(runtime, finished)).toMatchObject({
+    ending: { how: "ended", reason: "prompt_input_exit", isSettled: true },
+  });
   expect(stateOf(runtime, died)?.prompts.map(({ text }) => text)).toEqual(["use the new lexer", "now write its tests"]);
   next.turn("go on", "Done.");
   expect(stateOf(runtime, next.session)?.prompts.map(({ text }) => text)).toEqual(["go on"]);

@@ -13,14 +13,14 @@ const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "rec
 it("an export is one header and one JSON record a line, with every column of a session but its machine and process", () => {
   const store = filled();
   const lines = exported(store).map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 2, exportedAt: T0 + 5 });
+  expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 3, exportedAt: T0 + 5 });
   const one = "session journal journal journal checkpoint checkpoint signal crash recovery";
   expect(lines.slice(1).map(({ type }) => type)).toEqual(`${one} session checkpoint`.split(" "));
   expect(lines[5]).toMatchObject({ state: aState({ goal: "first" }), session: "one" });
   expect(JSON.stringify(lines)).not.toContain("owner");
   const columns = found(store, "SELECT name FROM pragma_table_info('sessions')");
   // How the processes of this machine have watched it.
-  const marks = ["riskMark", "workedAt", "deathAt"];
+  const marks = ["riskMark", "workedAt"];
   const all = ["type", ...columns].filter((name) => !["machine", "owner", "waiting", ...marks].includes(String(name)));
   expect(new Set(Object.keys(lines[1] ?? {}))).toEqual(new Set(all));
 });
@@ -75,8 +75,8 @@ it("one bad line, and nothing is added; each is named with its number", () => {
   const cases: [string[], number, RegExp][] = [
     [[], 1, /empty/],
     [["no json"], 1, /not one JSON value/],
-    [good.slice(1), 1, /the first line must say format "shim-export", version 2/],
-    [[header.replace('"version":2', '"version":1'), ...good.slice(1)], 1, /version 2/],
+    [good.slice(1), 1, /the first line must say format "shim-export", version 3/],
+    [[header.replace('"version":3', '"version":2'), ...good.slice(1)], 1, /version 3/],
     [[...good, "{}"], 13, /type/],
     [[...good, session], 13, /session one appears twice/],
     [[header, journal], 2, /must follow the line of that session/],

@@ -9,6 +9,7 @@ import { capture, type CaptureError, type CaptureResult } from "../../../machine
 import { digest } from "../../../machine/sessions/entries.ts";
 import { maxLabelChars, redactAndKeepEnds, redactAndClip } from "../../../redaction/bounded-text.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
+import { note } from "../../../machine/sessions/ending/ending.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 
@@ -29,7 +30,8 @@ export function captureNotes(
 
 /** Ends the session: no chat is offered it. */
 export function finish({ runtime }: Chat, sessionId: string): void {
-  runtime.store.write((sql) => sessions.end(sql, runtime.now(), sessionId, "finished"));
+  const left = { at: runtime.now(), reason: "finished" };
+  runtime.store.write((sql) => note(sql, runtime, sessionId, { left }));
 }
 
 export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: Failure } {

@@ -295,9 +295,8 @@ const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
   const isSameProject = !sighting.project || sighting.project === known.project;
-  const isOpen = known.endedAt === null && known.detachedAt === null;
   const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
-  return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
+  return known.ending === null && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
 }
 
 /** One session per project, and one for calls without a project. */

@@ -21,7 +21,7 @@ function othersOfApp(chat: Chat, sessionId: string): sessions.Session[] {
   const ids = chat.servedSessions().filter((id) => id !== sessionId);
   return chat.runtime.store.read((sql) => {
     const stored = ids.flatMap((id) => (hasContent(sql, id) ? (sessions.get(sql, id) ?? []) : []));
-    const made = stored.filter(({ origin, endedAt }) => origin === "handle" && endedAt === null);
+    const made = stored.filter(({ origin, ending }) => origin === "handle" && ending?.how !== "ended");
     return made.sort((a, b) => b.lastSeenAt - a.lastSeenAt);
   }, []);
 }

@@ -86,7 +86,7 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   const maxCall = Math.max(inBrief.leastCall, inBrief.call * scale);
   const begun = ({ startedAt, ...call }: ToolRun): string =>
     `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}`;
-  const isOpen = cause === null && session.endedAt === null;
+  const isOpen = cause === null && session.ending?.how !== "ended";
   const runs = shown.map((run) => `${begun(run)}; no result was seen${isOpen ? "" : afterDeath(run)})`);
   const hidden = calls.length - shown.length;
   const asked = calls.find(({ id }) => id === asks?.call);

@@ -415,7 +415,7 @@ function endText({ session, cause, knownUntil, elsewhere }: Restoration, now: nu
   if (session.origin === givenOrigin) return `was handed over to this machine, and was last active ${ago}`;
   if (elsewhere && !elsewhere.isCertain) return `was last heard of ${ago} (whether it died is not certain)`;
   if (cause !== null) return `died ${ago}`;
-  return session.endedAt === null ? "is still open" : `ended ${ago}`;
+  return session.ending?.how === "ended" ? `ended ${ago}` : "is still open";
 }
 
 function closingText(from: Restoration, occasion: Occasion): string {

@@ -3,7 +3,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import type { RecoverySetting } from "../../../contract/config.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
-import { isClosed, isClosedWithNothingOpen } from "../../sessions/activity.ts";
+import { mayBeContinued } from "../../sessions/ending/ending.ts";
 import { displayTitle } from "../../sessions/sessions.ts";
 import { shortSessionId } from "../../sessions/session-identity.ts";
 import { formatAgo, quotedTitle } from "../../../shared/format.ts";
@@ -44,7 +44,7 @@ export function offeredLine(
   const { session, more } = offered;
   const speaker = speakerOf(client);
   const title = quotedTitle(displayTitle(session));
-  if (isClosedWithNothingOpen(session)) {
+  if (!mayBeContinued(session)) {
     const others = more > 0 ? `, and ${more} more before it` : "";
     return `SHIM: your last chat here, ${title}, was closed ${formatAgo(now(), session.lastSeenAt)}${others}. To continue it, ask ${speaker}.`;
   }
@@ -58,7 +58,7 @@ export function offeredLine(
 function endOf({ session, cause, elsewhere }: Offered, now: number): string {
   const where = elsewhere ? ` on ${quotedMachine(elsewhere.machine)}` : "";
   const ago = `${formatAgo(now, session.lastSeenAt)}${where}`;
-  if (isClosed(session)) return `was closed ${ago} with work open`;
+  if (session.ending?.how === "closed") return `was closed ${ago} with work open`;
   return `${elsewhere?.isCertain === false ? "was last heard of" : "died"} ${ago}${formatCause(cause)}`;
 }
 

@@ -1,3 +1,4 @@
+import { notedEnd } from "../../../contract/ending.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { OpenedLink, CoordinatorClient } from "../../../coordinator-client/client.ts";
 import { fetchPages } from "../../../coordinator-client/coordinator-client.ts";
@@ -111,7 +112,7 @@ async function see(reach: Reach, rows: readonly SessionElsewhere[]): Promise<See
   return rows.map((row) => {
     // A decision of its own machine needs no answer of the coordinator.
     if (elsewhere.isSettled(row)) return { row, liveness: null, taken: null };
-    const sent = { silenceMs: reach.runtime.now() - row.lastSeenAt, hasDied: row.deathAt !== null };
+    const sent = { silenceMs: reach.runtime.now() - row.lastSeenAt, hasDied: notedEnd(row.ending) !== null };
     const liveness = livenessOf(observe(chats, row.id), sent);
     const isContinued = liveness.isOver && isTaken(reach, row, chats);
     return { row, liveness, taken: isContinued ? row.taken : null };

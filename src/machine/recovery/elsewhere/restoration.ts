@@ -1,3 +1,4 @@
+import { notedEnd } from "../../../contract/ending.ts";
 import { join } from "node:path";
 import { isTransient } from "../../../contract/errors.ts";
 import type { FileNote, WorkState } from "../../../contract/work-state.ts";
@@ -108,19 +109,20 @@ function lossText({ sealed: { unsaved, missingCheckpoint } }: SessionElsewhere):
 }
 
 function causeOf(
-  { readings, lastSeenAt, detachReason, sealed: { death } }: SessionElsewhere,
+  { readings, lastSeenAt, ending }: SessionElsewhere,
   state: WorkState,
   liveness: Liveness | null,
 ): Pick<Restoration, "cause" | "causeDetail"> {
-  if (liveness === null) return { cause: death?.cause ?? null, causeDetail: death?.detail ?? "" };
+  const { cause: known = null, detail: why = null } = notedEnd(ending) ?? {};
+  if (liveness === null) return { cause: known, causeDetail: why ?? "" };
   if (!liveness.isOver) return { cause: null, causeDetail: liveness.detail };
   // The session's own machine has seen more of the death than it has sent.
-  if (death) return { cause: death.cause, causeDetail: `${death.detail} ${liveness.detail}` };
+  if (known !== null) return { cause: known, causeDetail: `${why ?? ""} ${liveness.detail}` };
   const { cause, detail } = inferCause({
     readings,
     endedAt: lastSeenAt,
     lastFailure: failureOf(state.life),
-    detachReason,
+    reason: ending?.reason ?? null,
     isSameBoot: liveness.isAttested ? true : null,
     oomKillsBefore: null,
     oomKillsNow: null,

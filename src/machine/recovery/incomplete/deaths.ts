@@ -1,3 +1,4 @@
+import type { Ending } from "../../../contract/ending.ts";
 import { isWithin } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -7,47 +8,32 @@ import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
 import * as history from "../../sessions/signals/crashes.ts";
 import { isAlive, isDead, isOwnerGone, type Machine } from "../../sessions/life/presence.ts";
-import { causeOf, hasContent, asSeen } from "./detect.ts";
+import { note } from "../../sessions/ending/ending.ts";
+import type { Signs } from "../../sessions/ending/judge.ts";
+import { hasContent } from "./detect.ts";
 
-/** @param detachReason the end that the caller has just seen, if the row has none yet */
-export function recordDeath(
-  sql: Sql,
-  machine: Machine,
-  sessionId: string,
-  detachReason: string | null = null,
-): boolean {
+/** Notes that the process of a session is gone. @param seen signs that the caller has just seen */
+export function recordDeath(sql: Sql, machine: Machine, sessionId: string, seen: Signs = {}): boolean {
   const session = sessions.get(sql, sessionId);
-  if (!session || !isDead(machine, session)) return false;
-  const seen = { ...session, detachReason: session.detachReason ?? detachReason };
-  const dead = asSeen(sql, machine, seen);
-  storeEnd(sql, seen, dead);
-  return (
-    dead.endedAt === null &&
-    sessions.markDead(sql, sessionId) &&
-    hasContent(sql, sessionId) &&
-    recordCrash(sql, machine.processes, dead)
-  );
+  if (!session || session.ending?.isSettled || !isDead(machine, session)) return false;
+  const gone = { at: session.lastSeenAt, reason: "gone" };
+  const ending = note(sql, machine, sessionId, { ...seen, gone });
+  return ending !== null && hasContent(sql, sessionId) && recordCrash(sql, session, ending);
 }
 
-function recordCrash(sql: Sql, processes: Runtime["processes"], session: sessions.Session): boolean {
-  const { id, lastSeenAt: at, savedAt, readings } = session;
-  const { cause, causeDetail: detail } = causeOf(sql, session, processes);
+function recordCrash(
+  sql: Sql,
+  { id, client, savedAt, readings, lastSeenAt: at }: sessions.Session,
+  { cause, detail }: Ending,
+): boolean {
+  if (cause === null || detail === null) return false;
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
   const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, id);
   const crash = { session: id, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
   if (!history.recordCrash(sql, crash)) return false;
-  totals.add(sql, "shim_deaths_total", { labels: [cause, session.client] });
+  totals.add(sql, "shim_deaths_total", { labels: [cause, client] });
   totals.add(sql, "shim_unsaved_tool_calls_total", { value: unsavedToolCalls });
   return true;
-}
-
-function storeEnd(
-  sql: Sql,
-  before: sessions.Session,
-  { id, lastSeenAt, endedAt, detachReason }: sessions.Session,
-): void {
-  if (endedAt !== before.endedAt) sessions.end(sql, lastSeenAt, id, "quit");
-  if (detachReason !== null && detachReason !== before.detachReason) sessions.detach(sql, lastSeenAt, id, detachReason);
 }
 
 /** Records an earlier death, which a sighting alive hides; returns the session with it. */
@@ -63,7 +49,7 @@ const maxDeathsPerCall = 50;
 /** @param isSettled false while the end mark of a session may be on its way */
 export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Session) => boolean): number {
   const deadSessions = runtime.store.read(
-    (sql) => sessions.listWithoutDeath(sql).filter((session) => isOwnerGone(runtime, session)),
+    (sql) => sessions.listUnsettled(sql).filter((session) => isOwnerGone(runtime, session)),
     [],
   );
   const settledSessions = deadSessions.filter(isSettled).slice(0, maxDeathsPerCall);

@@ -20,7 +20,7 @@ import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from
 import { absentReason, compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { heldText } from "../../../shared/format.ts";
-import { causeOf, asSeen } from "./detect.ts";
+import { asSeen } from "../../sessions/ending/ending.ts";
 import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 import { isDead } from "../../sessions/life/presence.ts";
 
@@ -115,19 +115,18 @@ export interface PastMoment extends Pick<Restoration, "state" | "checkpoint" | "
 }
 
 function restoration(sql: Sql, runtime: Runtime, session: Session): Restoration | null {
-  const { processes, config } = runtime;
+  const { config } = runtime;
   const state = currentState(sql, session.id);
   if (!state) return null;
   const { files, ...work } = withMoved(pathsNow(sql, session), workOf(sql, session, state));
   const received = session.origin === sessions.givenOrigin ? heldAtHandOver.read(sql, session.id) : null;
   const seen = asSeen(sql, runtime, session);
-  const hasDied = seen.endedAt === null && isDead(runtime, session);
-  const { cause, causeDetail } = hasDied ? causeOf(sql, seen, processes) : { cause: null, causeDetail: "" };
+  const { cause, detail } = (isDead(runtime, session) && seen.ending) || { cause: null, detail: null };
   const storeDamagedAt = notices.storeDamagedAt(sql) ?? 0;
   return {
     session: seen,
     cause,
-    causeDetail,
+    causeDetail: detail ?? "",
     state,
     ...work,
     files: compareFiles(files),

@@ -22,7 +22,7 @@ import { findById, findElsewhere } from "../elsewhere/candidates.ts";
 import { restore, type Restoration } from "../incomplete/restoration.ts";
 import { RecoverySource } from "../source.ts";
 import { successorVariable } from "../incomplete/successor.ts";
-import { hasDied } from "../../sessions/activity.ts";
+import { mayBeContinued } from "../../sessions/ending/ending.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { findNewest } from "../../sharing/sessions-elsewhere.ts";
@@ -50,7 +50,7 @@ export const recoveryHandlers = {
       [],
     );
     const own = open.filter((session) => session.project === project);
-    const dead = own.filter(hasDied);
+    const dead = own.filter(mayBeContinued);
     const shown = dead.length > 0 ? dead : own;
     const here = runtime.store.read((sql) => shown.map((session) => toSessionView(sql, runtime, session)), []);
     const found = here.length > 0 ? here : await candidatesElsewhere(context, runtime, folder);
@@ -307,7 +307,7 @@ const filesTimeoutMs = 5_000;
  */
 export async function saveLastCheckpoint(runtime: Runtime, sessionId: string): Promise<string | null> {
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  if (!session || session.endedAt !== null) return null;
+  if (!session || session.ending?.how === "ended") return null;
   runtime.store.write((sql) => {
     catchUp(sql, runtime.now(), sessionId);
     // First, since the checkpoint would hide the loss that the death record counts.

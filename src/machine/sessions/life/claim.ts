@@ -27,7 +27,7 @@ export function claim(sql: Sql, machine: Machine, session: string): Claim | null
 function isHeld(sql: Sql, machine: Machine, { by, at }: Claim): boolean {
   if (by === null) return false;
   const chat = sessions.get(sql, by);
-  const isOver = chat ? chat.endedAt !== null || isDead(machine, chat) : machine.now() - at > maxStartMs;
+  const isOver = chat ? chat.ending?.how === "ended" || isDead(machine, chat) : machine.now() - at > maxStartMs;
   return !isOver;
 }
 
@@ -57,8 +57,8 @@ export function holderOf(sql: Sql, machine: Machine, session: string): Holder | 
 
 /** Why no program starts the session again by itself; null: it may. */
 export function whyNotRestart(sql: Sql, machine: Machine, session: sessions.Session): RestartObstacle | null {
-  const { id, endedAt, owner } = session;
-  if (endedAt !== null) return { isOver: true, why: `session ${id} has ended` };
+  const { id, ending, owner } = session;
+  if (ending?.how === "ended") return { isOver: true, why: `session ${id} has ended` };
   const known = recoveries.claimOf(sql, id);
   if (known?.is === "recovered") return { isOver: true, why: `session ${known.by} continues it` };
   if (known?.is === "dismissed") return { isOver: true, why: `session ${id} was dismissed` };

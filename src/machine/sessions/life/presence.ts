@@ -16,14 +16,14 @@ export function isOwnerSeen({ processes }: Pick<Machine, "processes">, { owner }
 
 /** For a session that has not ended: its process is gone, or is not seen and silent for long. */
 export function isDead(machine: Machine, session: Session): boolean {
-  const { owner, detachedAt, lastSeenAt } = session;
+  const { owner, ending, lastSeenAt } = session;
   if (owner !== null && isOwnerSeen(machine, session)) return !runs(machine.processes, owner);
-  return detachedAt !== null || machine.now() - lastSeenAt > maxSilenceMs;
+  return ending !== null || sessions.isOnlyImported(session) || machine.now() - lastSeenAt > maxSilenceMs;
 }
 
 /** Whether its client runs, as far as this machine can see. */
 export function isAlive(machine: Machine, session: Session): boolean {
-  return session.endedAt === null && !isDead(machine, session);
+  return session.ending?.how !== "ended" && !isDead(machine, session);
 }
 
 /** Whether a process has it that may still run: silence proves nothing. */
@@ -33,7 +33,7 @@ export function mayRun({ processes }: Pick<Machine, "processes">, { owner }: Pic
 
 /** Chats that run, or whose process is not seen to be gone. */
 export function livingSessions(sql: Sql, machine: Pick<Machine, "processes">): Session[] {
-  return sessions.listWithoutDeath(sql).filter((session) => mayRun(machine, session));
+  return sessions.listUnsettled(sql).filter((session) => mayRun(machine, session));
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */

@@ -36,6 +36,11 @@ export function read(
   return life(oldest.seq > before.seq ? before.life : newLife, rows);
 }
 
+/** Number of the newest row that says where the chat stands; 0: none does. */
+export function newestSeq(sql: Sql, session: string): number {
+  return newest(sql, session, Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0;
+}
+
 function newest(sql: Sql, session: string, until: number, most: number): Fact[] {
   const rest = `WHERE session = ? AND seq <= ? AND kind IN (${lifeKinds.map((kind) => `'${kind}'`).join(", ")})
     ORDER BY seq DESC LIMIT ?`;

@@ -1,4 +1,5 @@
 import type { UsageLimit } from "../../../contract/config.ts";
+import type { Ending } from "../../../contract/ending.ts";
 import type { Readings, Risk, CrashCause, Reading, ReadingName } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { NewRowOf } from "../../../shared/table.ts";
@@ -55,21 +56,12 @@ export function recordCrash(sql: Sql, crash: Crash): boolean {
   return crashes.insert(sql, crash, "ON CONFLICT (session, at) DO NOTHING") > 0;
 }
 
-/** An end may be reported after its death was recorded. */
-export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pick<Crash, "cause" | "detail">): void {
-  sql.run(
-    "UPDATE crashes SET cause = ?, detail = ? WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)",
-    cause,
-    detail,
-    sessionId,
-    sessionId,
-  );
-}
-
-/** Cause of the session's present death; null while it lives. */
-export function findCause(sql: Sql, sessionId: string): Pick<Crash, "cause" | "detail"> | null {
-  const query = `SELECT cause, detail FROM crashes WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)`;
-  return sql.all<Pick<Crash, "cause" | "detail">>(query, sessionId, sessionId)[0] ?? null;
+/** A fact that came later may show another cause, or that it was no death. */
+export function correct(sql: Sql, session: string, { how, signs: { gone }, cause, detail }: Ending): void {
+  if (gone === undefined) return;
+  const row = { session, at: gone.at };
+  if (how === "ended") crashes.delete(sql, row);
+  else if (cause !== null && detail !== null) crashes.update(sql, row, { cause, detail });
 }
 
 export interface Evidence {
@@ -78,8 +70,8 @@ export interface Evidence {
   readonly endedAt?: number;
   /** Last error of the client, if nothing began after it. */
   readonly lastFailure: { readonly limit: UsageLimit | null } | null;
-  /** stdin_end (its client lived on), client_gone, sigterm, sighup, sigint or parent_death. */
-  readonly detachReason: string | null;
+  /** A reason of `EndSeen`; null: nothing of its end was seen. */
+  readonly reason: string | null;
   /** True if the owner ran since the last boot; null if unknown, or without an owner. */
   readonly isSameBoot: boolean | null;
   /** `memory.oomKills` while the session lived, and now. */
@@ -124,8 +116,8 @@ function fromFailure({ lastFailure }: Evidence): Cause | null {
   return { cause: "usage_limit", detail: "The client reported that a usage limit was reached." };
 }
 
-function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {
-  const how = orderlyEnds.get(detachReason);
+function fromSignal({ reason, isSameBoot }: Evidence): Cause | null {
+  const how = orderlyEnds.get(reason);
   if (how === undefined) return null;
   const later = isSameBoot === false ? "; the machine has been restarted since" : "";
   return { cause: "closed", detail: `The last thing seen was that ${how}${later}.` };
@@ -150,12 +142,12 @@ function fromContext(evidence: Evidence): Cause | null {
   return { cause: "context_full", detail: `The context was ${percent(fill)} full at the end (${fill.source}).` };
 }
 
-function fromSilence({ detachReason, isSameBoot, hadRunningTool, hasEndHook }: Evidence): Cause {
+function fromSilence({ reason, isSameBoot, hadRunningTool, hasEndHook }: Evidence): Cause {
   const when = hadRunningTool ? " in the middle of a tool call" : "";
-  const isConnectionOver = detachReason === "stdin_end" || detachReason === "client_gone";
-  if (detachReason === "parent_death" || (isConnectionOver && hasEndHook === true))
+  const isConnectionOver = reason === "stdin_end" || reason === "client_gone";
+  if (reason === "parent_death" || (isConnectionOver && hasEndHook === true))
     return { cause: "killed", detail: `The client went away${when} without reporting an end.` };
-  if (detachReason !== null)
+  if (reason !== null)
     return {
       cause: "unknown",
       detail: `The connection ended${when}: a client that was closed and one that was killed look the same.`,

@@ -149,7 +149,6 @@ function put(
   const title = record(sql, head, events, events[0]?.at ?? first);
   recordDamages(sql, id, last, importOrigin, content);
   sessions.touch(sql, last, id);
-  sessions.detach(sql, last, id, importOrigin);
   const counts = countsOf(content.toolEnds, before);
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title });
 }

@@ -41,9 +41,10 @@ function toMarkdown(session: Session, state: WorkState | null, rows: readonly Jo
   ].join("\n\n")}\n`;
 }
 
-function endOf({ endedAt, endReason, deathAt }: Session): string {
-  if (endedAt !== null) return `Ended ${time(endedAt)}: ${endReason ?? "unknown"}`;
-  return deathAt === null ? "Not ended" : `Died ${time(deathAt)}`;
+function endOf({ ending }: Session): string {
+  if (ending?.how === "ended") return `Ended ${time(ending.at)}: ${ending.reason}`;
+  if (!ending?.isSettled) return "Not ended";
+  return `${ending.how === "closed" ? "Closed" : "Died"} ${time(ending.at)}`;
 }
 
 function stateSections(state: WorkState): string[] {

@@ -103,7 +103,6 @@ function store(sql: Sql, runtime: Runtime, given: HandedOver, folder: AdoptedFol
   sessions.markSaved(sql, lastSeenAt, id, title);
   sessions.touch(sql, lastSeenAt, id);
   sessions.update(sql, id, { toolCalls, toolErrors, workedAt: lastSeenAt });
-  sessions.detach(sql, lastSeenAt, id, sessions.givenOrigin);
   decide(sql, runtime, { session: id, action: "undone" });
   heldAtHandOver.receive(sql, { session: id, held, workspace: workspaceOf(runtime), now });
 }

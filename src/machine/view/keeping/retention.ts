@@ -6,7 +6,6 @@ import { isWithin } from "../../../shared/known-time.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../../shared/sql.ts";
 import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
 import { forgetUnit } from "../../sessions/session-settings.ts";
-import { closedReason } from "../../sessions/activity.ts";
 import {
   crashes,
   fileImages,
@@ -38,7 +37,7 @@ const usageAgeFactor = 3;
 const sentMs = 90 * 86_400_000;
 
 /** An incomplete session can still be recovered. The table must not be aliased. */
-const incompleteSql = `(${isOpenSql("sessions")} AND sessions.detachReason IS NOT '${closedReason(false)}')`;
+const incompleteSql = `(${isOpenSql("sessions")} AND coalesce(sessions.ending ->> 'isOpen', 1))`;
 const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session = checkpoints.session)";
 
 /** A longer time without a run counts as a jump of the clock; so does one back. */

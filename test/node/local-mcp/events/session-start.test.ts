@@ -81,7 +81,7 @@ it("after each compaction the next prompt or tool call brings what its summary l
   expect(JSON.stringify(claude.prompt("go on"))).toMatch(missing);
   expect(journalKinds(runtime, claude.session).filter((kind) => kind === "given_back")).toHaveLength(2);
   expect(journalKinds(runtime, claude.session)).not.toContain("subagent_end");
-  expect(storedSession(runtime, claude.session).endedAt).toBeNull();
+  expect(storedSession(runtime, claude.session).ending).toBeNull();
 });
 
 it("with every hook registered twice there is one brief and one row of each event", () => {
@@ -206,7 +206,7 @@ it("an end by a client that could not resume, or without a known process, closes
     if (isKnown) claude.kill();
     else stranger.kill();
     stranger.tell("SessionEnd", { reason: "other" });
-    expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachedAt: null });
+    expect(storedSession(runtime, claude.session)).toMatchObject({ ending: null });
   }
 });
 
@@ -236,12 +236,12 @@ it("/clear ends the old session and begins a new one in the same process, with n
   const old = claude.session;
   claude.turn("fix the parser");
   expect(claude.clear("5c1e0000-0000-4000-8000-000000000001")).toBe("");
-  expect(storedSession(runtime, old).endReason).toBe("clear");
-  expect(storedSession(runtime, claude.session)).toMatchObject({ origin: "clear", endedAt: null });
+  expect(storedSession(runtime, old).ending?.reason).toBe("clear");
+  expect(storedSession(runtime, claude.session)).toMatchObject({ origin: "clear", ending: null });
   const second = anotherClaude(runtime, claude, { session: old, pid: 2_000 });
   second.start("resume");
   second.prompt("go on");
-  expect(storedSession(runtime, old)).toMatchObject({ endedAt: null, owner: { pid: 2_000 } });
+  expect(storedSession(runtime, old)).toMatchObject({ ending: null, owner: { pid: 2_000 } });
   claude.prompt("next");
   claude.kill();
   expect(anotherClaude(runtime, claude).start()).toContain("s ago: next");
@@ -254,7 +254,7 @@ it("a client that moves on without a word has finished the session it leaves; a 
   claude.session = "5c1e0000-0000-4000-8000-000000000001";
   claude.prompt("two");
   claude.tell("SubagentStop", { session_id: old, agent_type: "Explore", last_assistant_message: "late" });
-  const [left, current] = [old, claude.session].map((id) => storedSession(runtime, id).endReason);
+  const [left, current] = [old, claude.session].map((id) => storedSession(runtime, id).ending?.reason ?? null);
   expect([left, current]).toEqual(["moved_on", null]);
 });
 
@@ -267,8 +267,8 @@ it("a second client that opens a session which is alive gets one of its own, a f
   const fork = runtime.store.read((sql) => sessions.list(sql), []).find((one) => one.parentId === first.session);
   expect(fork).toMatchObject({ origin: "fork", owner: { pid: second.pid } });
   second.end();
-  expect(storedSession(runtime, first.session).endedAt).toBeNull();
-  expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
+  expect(storedSession(runtime, first.session).ending).toBeNull();
+  expect(storedSession(runtime, fork?.id ?? "").ending?.how).toBe("ended");
 });
 
 it("a reused pid and a reboot are seen: the session is dead", () => {
@@ -309,10 +309,10 @@ it("a session that has ended and is seen alive again is open again, and not on o
   claude.turn("one");
   claude.tell("SessionEnd", { reason: "logout" });
   claude.tell("PostToolUse", { tool_name: "Bash", tool_use_id: "late", tool_input: {} });
-  expect(storedSession(runtime, claude.session).endedAt).not.toBeNull();
+  expect(storedSession(runtime, claude.session).ending?.how).toBe("ended");
   runtime.store.write((sql) => recoveries.add(sql, { at: 1, session: claude.session, action: "offered", by: "s2" }));
   claude.prompt("two");
-  expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, endReason: null });
+  expect(storedSession(runtime, claude.session)).toMatchObject({ ending: null });
   expect(claimOf(runtime, claude.session)).toBeNull();
 });
 

@@ -161,9 +161,9 @@ it("an event from the spool opens no ended session, makes no offer, and starts n
   disk.error = null;
   second.done(id, "Bash");
   second.end();
-  const { endedAt, endReason } = storedSession(runtime, second.session);
+  const { ending } = storedSession(runtime, second.session);
   drainInto(runtime);
-  expect(storedSession(runtime, second.session)).toMatchObject({ endedAt, endReason });
+  expect(storedSession(runtime, second.session)).toMatchObject({ ending });
   expect(claimOf(runtime, first.session)).toBeNull();
   const kinds = journalKinds(runtime, second.session);
   expect(kinds.indexOf("tool_start")).toBeLessThan(kinds.indexOf("tool_end"));

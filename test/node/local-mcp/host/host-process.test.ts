@@ -89,8 +89,8 @@ it.each([
   const session = await one.save("one");
   if (reason === null) one.connection.destroy();
   else end(one, reason);
-  await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null, patience);
-  expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
+  await vi.waitUntil(() => storedSession(host.runtime, session).ending !== null, patience);
+  expect(storedSession(host.runtime, session)).toMatchObject({ ending: { reason: reason ?? "stdin_end" } });
   const client = identify(host.runtime.processes, 100);
   // The front that was killed is to be reported to its client.
   expect(client && host.runtime.fronts.hasLost(client)).toBe(reason === null);
@@ -106,7 +106,7 @@ it("a chat whose client is gone is ended within a tick, though its front still h
   await hungUp.closed;
   vi.advanceTimersByTime(2_000);
   await one.closed;
-  expect(saved.map((id) => storedSession(host.runtime, id).detachReason)).toEqual(["client_gone", "client_gone"]);
+  expect(saved.map((id) => storedSession(host.runtime, id).ending?.reason)).toEqual(["client_gone", "client_gone"]);
 });
 
 it("a host that hands over closes its connections and detaches no session: a chat that comes back to the next host keeps it", async () => {
@@ -116,7 +116,7 @@ it("a host that hands over closes its connections and detaches no session: a cha
   two.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/hand-over", params: {} });
   await Promise.all([one.closed, two.closed, host.ended]);
   const next = await aHost(tempRuntime({ beside: host.runtime }));
-  expect(storedSession(next.runtime, session).detachedAt).toBe(null);
+  expect(storedSession(next.runtime, session).ending).toBe(null);
   const again = await aFront(next, { pid: 101, clientPid: 100, isRestart: true });
   expect(await again.save("two")).toBe(session);
 });

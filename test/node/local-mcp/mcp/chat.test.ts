@@ -92,7 +92,7 @@ it("a call that works on a session by its handle continues it: open again, and o
   const { ask, call, refusal, chat, server } = await desktop(runtime);
   const saved = await ask("shim_force_checkpoint", { session: dead.slice(0, 30), done: ["the importer"] });
   expect(saved.output).toMatchObject({ session: dead });
-  expect(storedSession(runtime, dead)).toMatchObject({ owner: server, endedAt: null });
+  expect(storedSession(runtime, dead)).toMatchObject({ owner: server, ending: null });
   expect(chat.servedSessions()).toContain(dead);
   for (const session of ["unknown-session", "ses_", ""])
     expect(await refusal("shim_force_checkpoint", { session, goal: "g" })).toContain("unknown_session");
@@ -318,10 +318,10 @@ it("threads of one process that take turns are a session each, and each has its 
   tool(tell, one, "PostToolUse");
   tell(one, "Stop", { last_assistant_message: "Done." });
   tell(one, "UserPromptSubmit", { turn_id: "next", prompt: "and the lexer" });
-  for (const id of [one, two]) expect(storedSession(runtime, id)).toMatchObject({ endedAt: null, owner: { pid: 400 } });
+  for (const id of [one, two]) expect(storedSession(runtime, id)).toMatchObject({ ending: null, owner: { pid: 400 } });
   expect(journalKinds(runtime, two)).toEqual(["start", "prompt", "tool_start"]);
   tell(two, "SessionEnd", { reason: "other" });
-  expect(storedSession(runtime, one).endedAt).toBeNull();
+  expect(storedSession(runtime, one).ending).toBeNull();
 });
 
 it("when the process is gone, a thread that the user has left is closed, and those that worked have died", () => {

@@ -197,9 +197,9 @@ it("a session that is said to be finished is not offered, and reading does not o
   const id = String(saved.output["session"]);
   await call("shim_session_status");
   await call("shim_monitor_signals");
-  expect(storedSession(runtime, id).endReason).toBe("finished");
+  expect(storedSession(runtime, id).ending?.reason).toBe("finished");
   await call("shim_auto_checkpoint", { doing: "one more thing" });
-  expect(storedSession(runtime, id).endReason).toBeNull();
+  expect(storedSession(runtime, id).ending).toBeNull();
 });
 
 it("a checkpoint is saved when something new is said or one is due, and says why not otherwise", async () => {

@@ -23,6 +23,7 @@ import { pastSessions, weeklyFacts } from "#src/machine/learning/past-sessions.t
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { column } from "#harness/store/store-test.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 const key = "checkpoint.everyToolCalls";
 const better = { verdict: "better", note: "better in 100 sessions" } as const;
@@ -50,7 +51,7 @@ function aSession(runtime: TempRuntime, toolErrors: (sql: Sql, id: string) => nu
     sessions.recordSighting(sql, now, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
     recordSettings(sql, now, id, runtime.config, { model: null });
     sessions.update(sql, id, { toolCalls: 30, toolErrors: toolErrors(sql, id) });
-    sessions.end(sql, now, id, "other");
+    reportEnd(sql, runtime, id, "other");
   });
   return id;
 }

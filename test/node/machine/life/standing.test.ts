@@ -1,11 +1,13 @@
 import { expect, it } from "vitest";
 import { readState } from "#src/machine/recovery/session-state.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
-import { asSeen } from "#src/machine/recovery/incomplete/detect.ts";
+import { asSeen } from "#src/machine/sessions/ending/ending.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { outcomeText } from "#src/machine/sessions/effects.ts";
 import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 import { aChatAtWork, stateOf, storedSession, type Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aToolResultLine, aToolUse, anAssistantLine, aUserLine } from "#harness/machine/transcripts.ts";
@@ -107,12 +109,14 @@ it.each(["turn_end", "interrupted"] as const)(
   (kind) => {
     const { runtime, claude } = aChatAtWork("paint it");
     claude.kill();
-    const session = { ...storedSession(runtime, claude.session), client: "opencode", detachReason: "sigterm" };
-    const ended = runtime.store.write((sql) => {
+    const session = { ...storedSession(runtime, claude.session), client: "opencode" };
+    const seen = runtime.store.write((sql) => {
       journal.append(sql, claude.session, runtime.now() + 1, "end of the turn", { kind });
-      return asSeen(sql, runtime, session);
+      reportEnd(sql, runtime, claude.session, "sigterm");
+      const ending = sessions.get(sql, claude.session)?.ending ?? null;
+      return asSeen(sql, runtime, { ...session, ending });
     });
-    expect(ended.endedAt).toBe(ended.lastSeenAt);
+    expect(seen.ending).toMatchObject({ how: "ended", at: seen.lastSeenAt });
   },
 );
 
@@ -123,5 +127,5 @@ it("a chat that its user stopped with Esc and closed later was closed between tw
   claude.transcribe(aUserLine("[Request interrupted by user]", timeOf(runtime)));
   runtime.wait(60_000);
   claude.tell("SessionEnd", { reason: "other" });
-  expect(storedSession(runtime, claude.session).detachReason).toBe("closed");
+  expect(storedSession(runtime, claude.session).ending).toMatchObject({ how: "closed", isOpen: false });
 });

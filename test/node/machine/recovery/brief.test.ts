@@ -1,3 +1,4 @@
+import { anEnding } from "#harness/store/an-ending.ts";
 import { expect, it } from "vitest";
 import { brief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import { type Restoration, restore, restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
@@ -86,7 +87,10 @@ it("each reader is instructed what to do with it", () => {
 });
 
 it("a session that ended well or that lives is not said to have died", () => {
-  const ended = aRestoration({}, { cause: null, session: aSession({ endedAt: T0 + 60_000 }) });
+  const ended = aRestoration(
+    {},
+    { cause: null, session: aSession({ ending: anEnding({ how: "ended", isOpen: false }) }) },
+  );
   expect(brief(ended, now, "brief")).toMatch(/^SHIM: an earlier session ended 5 min ago\./);
   const alive = aRestoration({ life: whole.life ?? aLife({}) }, { cause: null });
   const text = brief(alive, now, "brief");

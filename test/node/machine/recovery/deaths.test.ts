@@ -19,6 +19,7 @@ import { leaseRefusal } from "#src/machine/recovery/incomplete/session-lease.ts"
 import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 const deaths = (runtime: TempRuntime): Crash[] => runtime.store.read((sql) => listCrashes(sql), []);
 
@@ -91,7 +92,9 @@ it("an end mark that comes late shows that there was no death", () => {
   recordDeaths(runtime, () => true);
   expect(deaths(runtime)).toHaveLength(1);
   drainInto(runtime);
-  expect(storedSession(runtime, claude.session)).toMatchObject({ endReason: "prompt_input_exit", deathAt: null });
+  expect(storedSession(runtime, claude.session)).toMatchObject({
+    ending: { how: "ended", reason: "prompt_input_exit" },
+  });
   expect(deaths(runtime)).toEqual([]);
 });
 
@@ -106,19 +109,18 @@ it("a report of the client that comes late corrects the cause of its last death"
   expect(deaths(runtime)).toMatchObject([last, { cause: "killed" }]);
 });
 
-it.each<[string, (sql: Sql, id: string) => unknown]>([
-  ["its end", (sql, id) => sessions.end(sql, T0, id, "logout")],
-  ["a closed connection", (sql, id) => sessions.detach(sql, T0, id, "stdin_end")],
-  ["a recorded death", sessions.markDead],
+it.each<[string, (sql: Sql, id: string, runtime: TempRuntime) => unknown]>([
+  ["its end", (sql, id, runtime) => reportEnd(sql, runtime, id, "logout")],
+  ["a closed connection", (sql, id, runtime) => reportEnd(sql, runtime, id, "stdin_end")],
+  ["a recorded death", (sql, id, runtime) => reportEnd(sql, runtime, id, "gone")],
   ["an offer", (sql, id) => recoveries.add(sql, { at: T0, session: id, action: "offered", by: "next" })],
   ["a dismissal", (sql, id) => recoveries.add(sql, { at: T0, session: id, action: "dismissed" })],
 ])("a session that is seen alive again has nothing left of %s", (_, mark) => {
   const { runtime, claude } = aChat();
   claude.turn("one");
-  runtime.store.write((sql) => mark(sql, claude.session));
+  runtime.store.write((sql) => mark(sql, claude.session, runtime));
   claude.prompt("two");
-  const end = { endedAt: null, endReason: null, detachedAt: null, detachReason: null, deathAt: null };
-  expect(storedSession(runtime, claude.session)).toMatchObject(end);
+  expect(storedSession(runtime, claude.session).ending).toBeNull();
   expect(claimOf(runtime, claude.session)).toBeNull();
 });
 
@@ -144,7 +146,7 @@ it("incomplete is what has no end mark, no living owner and something to recover
     aSession(runtime, { id, pid: pid + 10, isEmpty: id === "empty" });
     if (id !== "alive") runtime.processes.kill(pid + 10);
   }
-  runtime.store.write((sql) => sessions.end(sql, T0, "ended", "other"));
+  runtime.store.write((sql) => reportEnd(sql, runtime, "ended", "other"));
   expect(found(runtime)).toEqual(["newest", "dead"]);
   expect(found(runtime, { except: "newest" })).toEqual(["dead"]);
   expect(found(runtime, { limit: 1 })).toEqual(["newest"]);
@@ -202,7 +204,7 @@ it("a session whose process is in a container, or is not known, is dead when it 
   expect(isGone("s1")).toEqual([false, false]);
   runtime.wait(600_001);
   aSession(runtime, { id: "s2" });
-  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), "s2", "stdin_end"));
+  runtime.store.write((sql) => reportEnd(sql, runtime, "s2", "stdin_end"));
   expect(["s1", "s2"].flatMap(isGone)).toEqual([true, true, true, true]);
 });
 
@@ -211,7 +213,7 @@ it("a chat takes no session that is itself, was finished, runs, or is continued,
   for (const [pid, id] of ["me", "finished", "runs", "held", "dead", "other"].entries())
     aSession(runtime, { id, pid: pid + 10 });
   for (const pid of [11, 13, 14]) runtime.processes.kill(pid);
-  runtime.store.write((sql) => sessions.end(sql, T0, "finished", "other"));
+  runtime.store.write((sql) => reportEnd(sql, runtime, "finished", "other"));
   take(runtime, { session: "held", to: "other", score: null });
   const source = new RecoverySource(runtime, { chat: storedSession(runtime, "me"), reach: null });
   const refusals = [

@@ -1,4 +1,3 @@
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -12,6 +11,7 @@ import { aChatAtWork, anotherClaude, Claude, journalKinds, storedSession, claimO
 import { aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 function aClosedChat(answer = "Done.", entryPoint?: string): { runtime: TempRuntime; claude: Claude } {
   const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
@@ -35,14 +35,14 @@ function nextChat(runtime: TempRuntime, like: Claude, session: string): { claude
 
 function incomplete(runtime: TempRuntime): string[] {
   const found = runtime.store.read((sql) => findIncomplete(sql, runtime), []);
-  return found.map(({ session, cause }) => `${session.id} ${cause}`);
+  return found.map(({ session }) => `${session.id} ${session.ending?.cause}`);
 }
 
 it.each(["cli", "claude-vscode", undefined])(
   "a chat with a user (entry point %s) that is closed between two turns is not finished",
   (entryPoint) => {
     const { runtime, claude: closed } = aClosedChat("Done.", entryPoint);
-    expect(storedSession(runtime, closed.session)).toMatchObject({ endedAt: null, detachReason: "closed" });
+    expect(storedSession(runtime, closed.session)).toMatchObject({ ending: { how: "closed", isOpen: false } });
     expect(journalKinds(runtime, closed.session).at(-1)).toBe("detached");
     expect(incomplete(runtime)).toEqual([`${closed.session} closed`]);
   },
@@ -52,7 +52,7 @@ it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
   "a run without a user (%s) that ends after its turn is finished, one that is cut off in its turn is not",
   (entryPoint) => {
     const { runtime, claude: done } = aClosedChat("Done.", entryPoint);
-    expect(storedSession(runtime, done.session)).toMatchObject({ endReason: "other", detachedAt: null });
+    expect(storedSession(runtime, done.session)).toMatchObject({ ending: { how: "ended", reason: "other" } });
     const cut = anotherClaude(runtime, done);
     cut.prompt("and the lexer");
     cut.begin("Bash", { command: "make" });
@@ -64,20 +64,20 @@ it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
 type Report = "hook" | "sigint" | "stdin_end" | "client_gone" | "parent_death";
 
 it.each<[Report[], string]>([
-  [["hook", "sigint", "stdin_end"], "sigint"],
-  [["sigint", "hook", "client_gone"], "sigint"],
-  [["stdin_end", "hook", "sigint"], "sigint"],
-  [["client_gone", "hook"], "interrupted"],
-  [["hook", "parent_death"], "interrupted"],
+  [["hook", "sigint", "stdin_end"], "by an unknown signal"],
+  [["sigint", "hook", "client_gone"], "by an unknown signal"],
+  [["stdin_end", "hook", "sigint"], "by an unknown signal"],
+  [["client_gone", "hook"], "before its turn was over"],
+  [["hook", "parent_death"], "before its turn was over"],
 ])("the report that says most of the end of a turn is its cause, in any order: %j", (reports, reason) => {
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   claude.begin("Bash", { command: "make" });
   for (const report of reports) {
     if (report === "hook") claude.end("other");
-    else runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, report));
+    else runtime.store.write((sql) => reportEnd(sql, runtime, claude.session, report));
   }
-  expect(storedSession(runtime, claude.session).detachReason).toBe(reason);
+  expect(storedSession(runtime, claude.session).ending?.detail).toContain(reason);
   expect(incomplete(runtime)).toEqual([`${claude.session} closed`]);
 });
 
@@ -90,8 +90,8 @@ it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_d
       if (isInTurn) claude.prompt("go on");
       if (isInTurn) claude.begin("Bash", { command: "sleep 5" });
       claude.end(reason);
-      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "client_gone"));
-      expect(storedSession(runtime, claude.session)).toMatchObject({ endReason: reason, detachedAt: null });
+      runtime.store.write((sql) => reportEnd(sql, runtime, claude.session, "client_gone"));
+      expect(storedSession(runtime, claude.session)).toMatchObject({ ending: { how: "ended", reason } });
       expect(anotherClaude(runtime, claude).start()).toBe("");
     }
   },
@@ -99,7 +99,7 @@ it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_d
 
 it("a closed chat with a question to the user is offered with its brief, to three chats", () => {
   const { runtime, claude: closed } = aClosedChat("Fixed. Shall I write **the tests**?*");
-  expect(storedSession(runtime, closed.session).detachReason).toBe("closed_open");
+  expect(storedSession(runtime, closed.session).ending).toMatchObject({ how: "closed", isOpen: true });
   for (const name of ["first", "second-", "third--"]) {
     const { claude, text, line } = nextChat(runtime, closed, name);
     expect(text).toContain("ago: fix the parser");

@@ -298,5 +298,8 @@ it("the end of a call that died with its client, read after the turn of the next
   claude.transcribe(aToolResultLine(id, "[Tool call interrupted: its outcome is unknown]", true, died));
   claude.say("All done with it.");
   claude.end("other");
-  expect(storedSession(runtime, claude.session)).toMatchObject({ toolErrors: 1, detachReason: "closed" });
+  expect(storedSession(runtime, claude.session)).toMatchObject({
+    toolErrors: 1,
+    ending: { how: "closed", isOpen: false },
+  });
 });

@@ -27,6 +27,7 @@ import { addSession } from "#harness/store/store-test.ts";
 import { aLiveChat, checkpointsOf, SupervisorRig, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
 import type { LiveChat } from "#harness/supervisor/supervisor-rig.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
@@ -160,11 +161,11 @@ function play(runtime: TempRuntime, id: string, reported: readonly Event[], orde
     const input = { session_id: id, cwd: "/nonexistent", hook_event_name: event, ...given };
     answerHook(runtime, event, () => JSON.stringify(input), 1);
   }
-  const { toolCalls, toolErrors, title, endedAt } = storedSession(runtime, id);
+  const { toolCalls, toolErrors, title, ending } = storedSession(runtime, id);
   const state = stateOf(runtime, id);
   // Without what a checkpoint finds out by looking at the disk.
   const files = state?.files.map(({ path, action }) => ({ path, action }));
-  return { toolCalls, toolErrors, title, endedAt, state: { ...state, files } };
+  return { toolCalls, toolErrors, title, ending, state: { ...state, files } };
 }
 
 const secret = "words-of-the-pause";
@@ -335,7 +336,7 @@ async function aRig(settings: object = watching, chat: Partial<LiveChat> = {}, c
 
 /** How its server saw the connection end. */
 function detach({ runtime }: SupervisorRig, reason: string, chat = id): void {
-  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), chat, reason));
+  runtime.store.write((sql) => reportEnd(sql, runtime, chat, reason));
 }
 
 /** Its process is gone, and there was time to see that. */
@@ -367,7 +368,7 @@ it("a chat that was silent for 30 days before the supervisor began is followed, 
 
 it("what ended well, or another process continues, is no death; what was never seen alive, is of another client or a program of the supervisor is not watched", async () => {
   const rig = await aRig(reopening);
-  rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
+  rig.runtime.store.write((sql) => reportEnd(sql, rig.runtime, id, "prompt_input_exit"));
   aLiveChat(rig.runtime, { id: second, pid: 701 });
   aLiveChat(rig.runtime, { id: "cccc3333-0000-4000-8000-000000000003", pid: 702 });
   rig.runtime.processes.kill(702);

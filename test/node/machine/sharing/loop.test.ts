@@ -10,6 +10,7 @@ import { readNotes, syncStatus } from "#src/machine/sharing/sync-status.ts";
 import { SyncMachine, SyncWorld, type SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import { rowCount } from "#harness/machine/claude.ts";
 import { given } from "#harness/coordinator/peers.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 const pushes = (world: SyncWorld): number => world.asked.filter((name) => name.endsWith("sync.put")).length;
 
@@ -46,7 +47,7 @@ it("a checkpoint is at the coordinator within two seconds, a session without a c
     await world.time.pass(500);
   }
   expect([2, 3]).toContain(pushes(world) - before);
-  machine.runtime.store.write((sql) => sessions.markDead(sql, "s1"));
+  machine.runtime.store.write((sql) => reportEnd(sql, machine.runtime, "s1", "gone"));
   const alive = pushes(world);
   await world.time.pass(300);
   expect(pushes(world) - alive).toBe(1);

@@ -211,14 +211,14 @@ it("failed tries are counted from the transcript until an answer comes", () => {
 });
 
 /** A session whose process is gone without a word, on a machine that still runs. */
-const vanished = { lastFailure: null, detachReason: null, isSameBoot: true, oomKillsBefore: 0, oomKillsNow: 0 };
+const vanished = { lastFailure: null, reason: null, isSameBoot: true, oomKillsBefore: 0, oomKillsNow: 0 };
 const rose = { oomKillsBefore: 2, oomKillsNow: 3 };
 const memory = (hostMemory: number, ago = 0) => ({ readings: someReadings({ hostMemory }, T0 - ago) });
 
 it.each<[CrashCause, string, Partial<Evidence>]>([
   ["usage_limit", "", { lastFailure: { limit: { resetsAtMs: null } } }],
   // More out-of-memory kills than before count on the same boot only, a full memory shortly before the end.
-  ["out_of_memory", "rose from 2 to 3", { ...rose, detachReason: "stdin_end" }],
+  ["out_of_memory", "rose from 2 to 3", { ...rose, reason: "stdin_end" }],
   ["killed", "the machine has been restarted", { ...rose, isSameBoot: false }],
   ["killed", "", { oomKillsBefore: null, oomKillsNow: 3 }],
   ["out_of_memory", "", memory(0.96, 300_000)],
@@ -227,14 +227,14 @@ it.each<[CrashCause, string, Partial<Evidence>]>([
   ["context_full", "97 %", { readings: someReadings({ contextFill: 0.97 }, T0, "estimated") }],
   ["killed", "", { readings: someReadings({ contextFill: 0.949 }, T0) }],
   ["killed", "in the middle of a tool call", { hadRunningTool: true }],
-  ["killed", "", { detachReason: "parent_death" }],
-  ["closed", "its terminal was closed (SIGHUP)", { detachReason: "sighup", oomKillsNow: 1 }],
-  ["closed", "it was asked to end (SIGTERM)", { detachReason: "sigterm" }],
-  ["closed", "has been restarted", { detachReason: "sigterm", isSameBoot: false }],
+  ["killed", "", { reason: "parent_death" }],
+  ["closed", "its terminal was closed (SIGHUP)", { reason: "sighup", oomKillsNow: 1 }],
+  ["closed", "it was asked to end (SIGTERM)", { reason: "sigterm" }],
+  ["closed", "has been restarted", { reason: "sigterm", isSameBoot: false }],
   // The end of the connection is no cause, unless the client would have reported its end.
-  ["unknown", "", { detachReason: "stdin_end" }],
-  ["killed", "", { detachReason: "stdin_end", hasEndHook: true }],
-  ["unknown", "", { detachReason: "constructor" }],
+  ["unknown", "", { reason: "stdin_end" }],
+  ["killed", "", { reason: "stdin_end", hasEndHook: true }],
+  ["unknown", "", { reason: "constructor" }],
   ["unknown", "Its end was not observed.", { isSameBoot: null }],
 ])("the cause of a death is %s (%s), by what was seen: %j", (cause, detail, evidence) => {
   const seen = { readings: {}, endedAt: T0, hadRunningTool: false, ...vanished, ...evidence };

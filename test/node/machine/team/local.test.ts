@@ -341,5 +341,5 @@ it("another process of the machine keeps a living chat whose processes were kill
   one.claude.kill();
   await pass();
   expect([await stateAt(rig, session), await stateAt(rig, "far")]).toEqual(["offline: attested", "alive"]);
-  expect(storedSession(rig.base, session).deathAt).not.toBeNull();
+  expect(storedSession(rig.base, session).ending?.isSettled).toBe(true);
 });

@@ -5,7 +5,6 @@ import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { timeline } from "#src/machine/recovery/session-view.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { readContent } from "#src/machine/sessions/session-content.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/machine-tables.ts";
 import { result, says } from "#harness/claude/fake-claude.ts";
@@ -15,6 +14,7 @@ import { aLiveChat, aRig, checkpointsOf, crash, die } from "#harness/supervisor/
 import { live, prints, prompt, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
 import type { Order, RuleOptions, SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import { reportEnd } from "#harness/machine/report-end.ts";
 
 const hourMs = 3_600_000;
 const toCodex = { client: "codex" };
@@ -129,7 +129,7 @@ it("what its user has ended is stopped", async () => {
 it("a session that has ended, was continued elsewhere or dismissed is never begun again", async () => {
   const finished = await aRig();
   const id = live(finished);
-  finished.runtime.store.write((sql) => sessions.end(sql, finished.runtime.now(), id, "other"));
+  finished.runtime.store.write((sql) => reportEnd(sql, finished.runtime, id, "other"));
   await crash(finished, 1);
   expect([finished.runs.length, finished.emitted("ended").at(-1)?.phase]).toEqual([1, "finished"]);
   // The user wants it again: that is another session.

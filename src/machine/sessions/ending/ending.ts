@@ -1,0 +1,96 @@
+import { adapterOf } from "../../../clients/adapters.ts";
+import { endSigns, type EndSign, type Ending } from "../../../contract/ending.ts";
+import type { Life } from "../../../contract/work-state.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { sessions as table } from "../../../store/session-tables.ts";
+import { hasOpenWork } from "../activity.ts";
+import { currentState } from "../checkpoints/capture.ts";
+import * as clients from "../clients.ts";
+import * as journal from "../journal.ts";
+import { isDead, type Machine } from "../life/presence.ts";
+import * as life from "../life/row.ts";
+import * as sessions from "../sessions.ts";
+import type { Session } from "../sessions.ts";
+import { correct } from "../signals/crashes.ts";
+import { causeOf } from "./cause.ts";
+import { hangUpMs, judge, type Ground, type Signs } from "./judge.ts";
+
+/** Only reads. The session with its end as all that is known of it by now says. */
+export function asSeen(sql: Sql, machine: Machine, session: Session): Session {
+  const { ending } = session;
+  if (ending === null ? !isDead(machine, session) : isFinal(sql, session, ending)) return session;
+  return { ...session, ending: endingOf(sql, machine, session, ending?.signs ?? {}) };
+}
+
+function isFinal(sql: Sql, { id }: Session, { signs, isSettled, journalSeq }: Ending): boolean {
+  return signs.left !== undefined || (isSettled && life.newestSeq(sql, id) <= journalSeq);
+}
+
+/**
+ * Notes what was seen of the session's end, and how it is over by that; judges again without signs.
+ *
+ * @returns null: no end was seen, or it is not stored
+ */
+export function note(sql: Sql, machine: Machine, id: string, seen: Signs): Ending | null {
+  const session = sessions.get(sql, id);
+  if (session === null) return null;
+  const before = session.ending?.signs ?? {};
+  const signs = { ...seen, ...before, ...earlierOf(seen, before) };
+  const ending = endingOf(sql, machine, session, signs);
+  if (ending === null) return null;
+  table.update(sql, { id }, { ending });
+  correct(sql, id, ending);
+  return ending;
+}
+
+/** Two reports of one sign are one: the first one counts. */
+function earlierOf(seen: Signs, before: Signs): Signs {
+  const isEarlier = (sign: EndSign): boolean => (seen[sign]?.at ?? Infinity) < (before[sign]?.at ?? Infinity);
+  return Object.fromEntries(endSigns.filter(isEarlier).map((sign) => [sign, seen[sign]]));
+}
+
+function endingOf(sql: Sql, machine: Machine, session: Session, signs: Signs): Ending | null {
+  const stood = life.read(sql, session.id);
+  const verdict = judge(signs, groundOf(sql, machine, session, stood, signs));
+  if (verdict === null) return null;
+  const { cause, detail } = causeOf(sql, machine, { session, stood, signs, verdict }) ?? { cause: null, detail: null };
+  const isSettled = verdict.how === "ended" || signs.gone !== undefined;
+  return { ...verdict, isSettled, cause, detail, signs, journalSeq: life.newestSeq(sql, session.id) };
+}
+
+function groundOf(sql: Sql, machine: Machine, session: Session, stood: Life | null, { gone }: Signs): Ground {
+  const { id, client, lastSeenAt } = session;
+  return {
+    life: stood,
+    isGone: gone !== undefined || isDead(machine, session),
+    lastSeenAt,
+    isSilent: isSilent(sql, session),
+    isSeenByFront: adapterOf(client)?.endsSilently === true,
+    hasOpenWork() {
+      const state = currentState(sql, id);
+      return state === null || state.damaged?.isAtEnd === true ? null : hasOpenWork(state);
+    },
+    // Older clients report a tool killed by the hangup as failed, and let the model answer first.
+    wasCutOff(at) {
+      const call = journal.latest(sql, id, ["tool_end", "tool_error"]);
+      return call?.entry.kind === "tool_error" && Math.abs(at - call.at) <= hangUpMs;
+    },
+  };
+}
+
+/**
+ * The user has left the sessions of one process in which the last prompt was not made. A transcript
+ * says no more of its session's end than that a turn was over.
+ */
+function isSilent(sql: Sql, session: Session): boolean {
+  const { id, client, owner } = session;
+  if (sessions.isOnlyImported(session)) return session.origin === sessions.importOrigin;
+  const adapter = adapterOf(client);
+  if (adapter?.endsSilently) return true;
+  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.session !== id;
+}
+
+/** Pure. Whether a session that is dead may have work to continue. */
+export function mayBeContinued({ ending }: Pick<Session, "ending">): boolean {
+  return ending?.isOpen !== false;
+}
