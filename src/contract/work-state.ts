@@ -209,6 +209,8 @@ export const WorkState = stored({
   prompts: z.array(UserPrompt).readonly(),
   /** Prompts that made room for newer ones. */
   droppedPrompts: number,
+  /** Newest prompts that the user took back, shortened. */
+  takenBack: z.exactOptional(z.array(UserPrompt).readonly()),
   /** Newest texts of the chat, in the order of their time. */
   words: remarks,
   /** The chat's last words before each of the newest prompts, oldest first. */

@@ -19,6 +19,8 @@ const Moment = z.object({
   number: z.int(),
   at: z.int(),
   text: z.string(),
+  /** The user took it back in the client: by a rewind, a rollback or an edit. */
+  isTakenBack: z.boolean(),
   /** Saved files of the moment; null: none are certain to be. */
   files: Files.nullable(),
 });

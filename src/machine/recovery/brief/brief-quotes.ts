@@ -187,7 +187,17 @@ export function promptLines(
     return [{ text, rank, ...(own >= 0 ? { prompt: own } : {}), growths }];
   });
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
-  return headed(`the user's prompts, oldest first${dropped}:`, lines);
+  return [
+    ...headed(`the user's prompts, oldest first${dropped}:`, lines),
+    ...takenBackLines(state, context, session.id),
+  ];
+}
+
+function takenBackLines({ takenBack = [] }: WorkState, { now }: BriefContext, session: string): BriefLine[] {
+  const lines = takenBack.map((prompt): BriefLine => {
+    return { text: `- ${formatAgo(now, prompt.at)}: ${promptText(prompt, inBrief.beginning, session)}`, rank: 2 };
+  });
+  return headed("prompts that the user took back in the client, with what followed them: they ask for nothing:", lines);
 }
 
 /** Over so many characters nothing short replaces the text. */
