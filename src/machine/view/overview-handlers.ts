@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../sessions/usage/at-limit.ts";
-import { switchedOff } from "./request-handlers.ts";
+import { switchedOff } from "../sessions/requests.ts";
 import type { CallOperation } from "../context/operation-context.ts";
 import type { Workspace } from "../sharing/operations/workspace.ts";
 import type { Handlers, HandlerContext } from "../recovery/handler-context.ts";
