@@ -66,7 +66,6 @@ it("a folder, a commit, a baseline, a tool or a time that does not exist is wron
     ["--baseline gone.json", "--write-baseline makes one"],
     ["--baseline .gitignore", "is no baseline"],
     ["--only oxlint,nothing", "one of tsc"],
-    ["--format xml", "Allowed choices are text, json, sarif, markdown"],
     ["--time-limit soon", "Give a duration"],
   ]);
   expect(await home.analyze("--since gone")).toMatchObject(failed(2, "gone is not a commit"));
