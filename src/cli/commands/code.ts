@@ -47,7 +47,7 @@ export function addCommand(program: Command, cli: Cli): void {
   define(cli, code, "transform", {
     input: TransformInput,
     summary:
-      "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.",
+      "Change code by a rule of ast-grep, a codemod, `lint-fix` or `unused-fix`, in a worktree: shows the diff, or leaves a branch.",
     example: { what: "lint-fix", paths: ["src"] },
     args: ["what"],
     rest: "paths",
