@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import * as z from "zod";
-import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/budgets.ts";
+import type { Budget, Budgets, BudgetChanges, Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
 import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
@@ -57,11 +57,7 @@ function noKey(key: string): Failed {
   return notFound(`there is no key ${key}.`);
 }
 
-/** Unset limits have no value, so the defaults do not name them. */
-const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
-  Object.keys(Budget.shape).map((measure) => `budgets.${owner}.${measure}`),
-);
-const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
+const keys: readonly string[] = listKeys(defaultSettings).toSorted();
 
 export function addSettings(team: Command, cli: Cli): void {
   const command = define(cli, team, "settings", {
@@ -116,10 +112,10 @@ function valueText(value: unknown): string {
   return value === undefined || value === null ? "none" : JSON.stringify(value);
 }
 
-/** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */
+/** Groups are replaced as a whole, so the rest is sent too. */
 async function change(link: Workspace, key: string, value: unknown): Promise<CommandResult> {
   const [top = "", ...rest] = key.split(".");
-  const found = top === "budgets" ? ok({ settings: {} }) : await link.call("settings.get", {});
+  const found = await link.call("settings.get", {});
   if (!found.ok) return found;
   const settings = pick(replaceAt(found.value.settings, [top, ...rest], value), [top]);
   const done = await link.call("settings.set", { settings: settings });

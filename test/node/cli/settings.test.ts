@@ -13,18 +13,16 @@ import { readConfig } from "#src/platform/config-file.ts";
 it("settings are listed, read, changed and put back; a wrong key or value is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
   expect(await home.json("team settings set maxConcurrentChats 7")).toEqual({ key: "maxConcurrentChats", value: 7 });
-  expect((await home.shim("team settings set budgets.day.costMicros 5000000")).code).toBe(0);
   expect((await home.shim("team settings")).out).toContain("maxConcurrentChats: 7 (default: 100)");
-  expect(await home.json("team settings")).toMatchObject({ settings: { budgets: { day: { costMicros: 5_000_000 } } } });
-  for (const [key, value] of Object.entries({ maxConcurrentChats: "100", "budgets.day.costMicros": "none" })) {
-    expect((await home.shim("team settings unset", key)).code).toBe(0);
-    expect((await home.shim("team settings get", key)).out).toBe(`${value}\n`);
-  }
+  expect((await home.shim("team settings unset maxConcurrentChats")).code).toBe(0);
+  expect((await home.shim("team settings get maxConcurrentChats")).out).toBe("100\n");
   await home.misuses("team settings", [
     ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
     ["set maxConcurrentChats 0", /maxConcurrentChats/],
     ["set maxConcurrentChats many", /the value is not JSON/],
     ["unset nothing", /no setting "nothing"/],
+    // `team budget set` does.
+    ["set budgets.day.costMicros 5", /no setting "budgets.day.costMicros"/],
   ]);
   expect((await home.shim("team settings")).out).not.toContain("default:");
 });

@@ -86,12 +86,12 @@ export interface ProjectReservations {
 }
 
 /**
- * For the command line, and for chats of programs.
+ * For the command line.
  *
  * @param asChat asked for once the project is known; null: only looks, and makes no store
  *   just to keep the project's name for its hooks
  */
-export async function openProjectReservations(
+async function openProjectReservations(
   workspace: Workspace,
   folder: string,
   asChat: (() => Promise<Result<Self>>) | null,
@@ -152,7 +152,7 @@ function explain({ code, holder }: ReservationError, self: Self | null, now: num
 }
 
 /** @param paths absolute */
-export function toLeasePaths(folder: string, paths: readonly string[]): Result<string[]> {
+function toLeasePaths(folder: string, paths: readonly string[]): Result<string[]> {
   const root = projectRoot(folder) ?? folder;
   const found: string[] = [];
   for (const one of paths) {
