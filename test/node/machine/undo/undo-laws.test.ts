@@ -169,6 +169,27 @@ const known: readonly History[] = [
       undoOfA,
     ],
   },
+  // The same, after a turn of the first chat that saw what the other had written.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      { ...turnOfA({ folder: 0, path: "a", to: "two" }), chat: "B" },
+      turnOfA({ folder: 0, path: "b", to: "one" }),
+      { ...undoOfA, chat: "B" },
+      { ...undoOfA, turns: 2 },
+    ],
+  },
+  // An undo of the newest turn after one that went further back.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      turnOfA({ folder: 0, path: "a", to: "two" }),
+      { ...undoOfA, turns: 2 },
+      { ...undoOfA, turns: 1 },
+    ],
+  },
   // An edit whose end did not come.
   {
     isGit: true,
