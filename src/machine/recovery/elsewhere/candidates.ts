@@ -9,7 +9,7 @@ import { currentState } from "../../sessions/checkpoints/capture.ts";
 import * as checkpoints from "../../sessions/checkpoints/checkpoints.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as devices from "../../sharing/device.ts";
-import { readKeys } from "../../sharing/key-ring.ts";
+import { requireKeys } from "../../sharing/key-ring.ts";
 import type { PullDeps } from "../../sharing/pull.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
@@ -47,8 +47,8 @@ export function reachFrom(
   chatId: string,
 ): Reach | null {
   if (edge === null) return null;
-  const keys = readKeys(runtime.paths.home, edge, runtime.env);
-  if (!keys.ok || keys.value === null) return null;
+  const keys = requireKeys(runtime.paths.home, edge, runtime.env);
+  if (!keys.ok) return null;
   const call: Call = (name, input) => link.call(name, input, projectTimeoutMs);
   const device = runtime.store.read(devices.get, null)?.device ?? null;
   return { runtime, link, call, workspace, keys: keys.value, device, chatId, machine, here: null };
