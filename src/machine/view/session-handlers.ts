@@ -39,8 +39,8 @@ import { sessionDocument } from "../sessions/transcripts/session-document.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forget.ts";
-import { findElsewhere, listElsewhere } from "../recovery/elsewhere/candidates.ts";
-import { projectOf, toViews } from "../recovery/other-machines.ts";
+import { findElsewhere, listElsewhere, projectOf } from "../recovery/elsewhere/candidates.ts";
+import { toViews } from "../recovery/other-machines.ts";
 import { isAlive } from "../sessions/life/presence.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 

@@ -9,6 +9,7 @@ import { currentState } from "../../sessions/checkpoints/capture.ts";
 import * as checkpoints from "../../sessions/checkpoints/checkpoints.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as devices from "../../sharing/device.ts";
+import { findProject } from "../../sharing/find-project.ts";
 import { requireKeys } from "../../sharing/key-ring.ts";
 import type { PullDeps } from "../../sharing/pull.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
@@ -54,14 +55,14 @@ export function reachFrom(
   return { runtime, link, call, workspace, keys: keys.value, device, chatId, machine, here: null };
 }
 
-export interface ProjectNaming {
-  /** Returns the project's name in the workspace. */
-  project(root: string): Promise<Result<string, unknown>>;
+/** @returns the project's name in the workspace */
+export function projectOf({ runtime, workspace, machine, keys }: Reach, root: string): Promise<string> {
+  return findProject(runtime, { workspace, machine, key: keys.current }, root);
 }
 
-export async function projectHere(naming: ProjectNaming, root: string | null): Promise<ProjectHere | null> {
-  const project = root === null ? null : await naming.project(root);
-  return root !== null && project?.ok ? { root, project: project.value } : null;
+/** @param root null: none */
+export async function projectHere(reach: Reach, root: string | null): Promise<ProjectHere | null> {
+  return root === null ? null : { root, project: await projectOf(reach, root) };
 }
 
 /** A session of another machine, as far as the coordinator was asked about it. */
