@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
 import { declare } from "../operation.ts";
-import { Folder, IdPrefix, idErrors } from "./operation.ts";
-import { Named, Start } from "./recovery.ts";
+import { Folder, IdPrefix, idErrors, Named } from "./operation.ts";
+import { Start } from "./recovery.ts";
 
 const session = IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project");
 

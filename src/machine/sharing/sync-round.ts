@@ -5,12 +5,10 @@ import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts
 import { err, ok, type Result } from "../../shared/result.ts";
 import { isSameWorkspace, readEdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
-import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
-import { RecordSender, type Sent, type SyncTarget } from "./record-sender.ts";
-import { addWrongKeyNotice, clearWrongKey, readNotes, writeNotes } from "./sync-status.ts";
+import { RecordSender, type Sent, type SynchronizerOptions, type SyncTarget } from "./record-sender.ts";
+import { addWrongKeyNotice, clearWrongKey, readNotes, syncKeys, writeNotes } from "./sync-status.ts";
 import type { Failure } from "../../contract/errors.ts";
-import type { SynchronizerOptions } from "./sync-deps.ts";
 import { isWithin } from "../../shared/known-time.ts";
 
 export interface SyncReport extends SyncCounts {
@@ -106,15 +104,8 @@ export class SyncRound {
       return err({ code: "other_workspace", message });
     }
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
-    const { workspace } = edge.value;
-    if (runtime.store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
-      return err({
-        code: "no_sync",
-        message: "this machine has joined with --no-sync; `shim workspace key set` begins to sync",
-      });
-    const keyRing = readKeys(runtime.paths.home, edge.value, runtime.env);
-    if (!keyRing.ok) return err({ code: "no_key", message: keyRing.error });
-    if (keyRing.value === null) return err({ code: "no_key", message: "this machine has no key of the workspace" });
+    const keyRing = syncKeys(runtime, edge.value);
+    if (!keyRing.ok) return keyRing;
     return ok({ edge: edge.value, keyRing: keyRing.value, call: connect(edge.value, this.#abortController.signal) });
   }
 

@@ -220,11 +220,13 @@ export const pageHandlers = {
       const all = timeline(content, promptNumbers(sql, session.id), (text) => text).toReversed();
       const { lines, isWhole } = withinBudget(all.slice(0, maxLines));
       return {
-        row: toFleetRow(view, now, chat),
+        row: {
+          ...toFleetRow(view, now, chat),
+          resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
+        },
         timeline: lines.map(({ at, ...line }) => Object.assign(line, { ageMs: now - at })),
         isAll: all.length <= maxLines && isWhole,
         checkpoints: view.checkpoints,
-        resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
         forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,
         cannotWrite: runtime.config.answers.isEnabled ? null : switchedOff,

@@ -19,7 +19,7 @@ import * as audit from "../sessions/machine-audit.ts";
 import * as news from "../sessions/news.ts";
 import { foldedText } from "../sessions/request-text.ts";
 import { answered, endIfRun, isLast, resultOf, switchedOff, type SentRequest } from "../sessions/requests.ts";
-import { shortSessionId } from "../sessions/session-identity.ts";
+import { shownNames } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as devices from "../sharing/device.ts";
 import * as pendingChanges from "../sharing/pending-changes.ts";
@@ -184,9 +184,8 @@ function whose(
   sql: Sql,
   { session, tool }: PermissionRequest,
 ): Pick<OpenRequest, "session" | "shortId" | "title" | "tool"> {
-  const row = sessions.get(sql, session);
-  const title = row && sessions.displayTitle(row);
-  return { session, shortId: shortSessionId(sql, session), title: title && revealed(title), tool: revealed(tool) };
+  const { shortId, title } = shownNames(sql, session);
+  return { session, shortId, title: title && revealed(title), tool: revealed(tool) };
 }
 
 /** An answer, and what came of it, are shown for so long. */

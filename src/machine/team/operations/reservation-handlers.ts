@@ -6,7 +6,6 @@ import type { Reservation } from "../../sessions/reservation-table.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
 import type { Failure } from "../../../contract/errors.ts";
 import type { Self } from "../../../contract/values.ts";
-import { localWorkspace, readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { age } from "../../../shared/format.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -100,12 +99,9 @@ async function openProjectReservations(
   if (root === null)
     return err({ code: "bad_input", message: `${folder} is not in a project: run this in a project's folder.` });
   const runtime = await workspace.runtime();
-  const edge = readEdgeConfig(runtime.paths.home, runtime.env);
-  if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
-  const { machine, client } = workspace;
-  const scope = { workspace: edge.value?.workspace ?? localWorkspace, machine, edge: edge.value };
+  const { machine, client, scope, isEdge } = workspace;
   const naming = createNaming(runtime, scope);
-  const isUnkept = asChat === null && edge.value === null && !runtime.store.exists();
+  const isUnkept = asChat === null && !isEdge && !runtime.store.exists();
   const project = isUnkept
     ? ok(projectKey(null, await readProjectFacts(runtime.env, root, machine)))
     : await naming.project(root);
