@@ -64,7 +64,7 @@ export function refusalOf(
   const refusal = refusalOfStep(parameter, from, to);
   if (refusal !== null) return { code: "bad_input", message: refusal };
   const loss = `with ${key} = ${to} a death may lose more than now: add --less-safe to try it.`;
-  if (lessSafe !== true && lowersSafety(parameter, from, to)) return { code: "less_safe", message: loss };
+  if (lessSafe !== true && lowersSafety(from, to)) return { code: "less_safe", message: loss };
   const allow = "`shim experiment allow` lets them start again.";
   if (offSince !== null) return { code: "switched_off", message: `experiments are switched off. ${allow}` };
   // Two of a group would change each other's outcomes.
@@ -86,7 +86,7 @@ export function candidates(findings: readonly Finding[], trials: readonly Machin
   return findings.flatMap(({ parameter: key, from, to, id: reason }) => {
     const parameter = key === null ? null : findParameter(key);
     if (!parameter || from === null || to === null) return [];
-    const isFree = !lowersSafety(parameter, from, to) && !tried.has(`${key}=${to}`);
+    const isFree = !lowersSafety(from, to) && !tried.has(`${key}=${to}`);
     return isFree ? [{ key: parameter.key, to, reason }] : [];
   });
 }

@@ -100,7 +100,7 @@ export class SyncRound {
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
     if (asked && (edge.value === null || !isSameWorkspace(edge.value, asked))) {
       const own = edge.value === null ? "no workspace" : `${edge.value.url}, workspace ${edge.value.workspace}`;
-      const message = `the host of this machine syncs with ${own}, as the environment it was started in says; \`shim host stop\` ends it, and a repeat starts one in this environment`;
+      const message = `the host of this machine syncs with ${own}, as the environment it was started in says; \`shim call host.stop\` ends it, and a repeat starts one in this environment`;
       return err({ code: "other_workspace", message });
     }
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
