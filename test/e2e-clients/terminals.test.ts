@@ -54,9 +54,7 @@ it.each(terminalClients.map((client) => [client.name, client] as const))(
     expect([existsSync(rig.path("parser.ts")), existsSync(rig.path("deployed.txt"))]).toEqual([false, false]);
 
     await rig.killClient(first);
-    await third.close();
-    await third.ended();
-    await rig.endsStored();
+    await rig.closeWindow(third);
     rig.shim("init", "--remove", "--client", name, "--yes");
     expect(hasShim()).toBe(false);
   },
@@ -70,9 +68,7 @@ it.each([claudeTerminal, geminiTerminal].map((client) => [client.name, client] a
     await rig.ask(window, deploy, [{ tools: [client.shell("tail -f one.ts")] }]);
     const isRunning = (): boolean => rig.processes().some(({ command }) => command.join(" ") === "tail -f one.ts");
     await untilFound(isRunning, "the command");
-    await window.close();
-    await window.ended();
-    await rig.endsStored();
+    await rig.closeWindow(window);
     expect(rig.chats()).toMatchObject([{ title: deploy, state: "died" }]);
     await rig.ask(await rig.window(), next);
     expect(await rig.received(next)).toContain("in mid-turn, running Bash tail -f one.ts");

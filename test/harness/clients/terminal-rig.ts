@@ -68,8 +68,13 @@ export class TerminalRig extends ChatRig {
   async killClient(terminal: Terminal): Promise<void> {
     const servers = this.processes().filter(({ command }) => command.includes("app-server"));
     killEvery([terminal, ...servers]);
-    await terminal.ended();
-    await this.endsStored();
+    await this.gone(terminal.pid);
+  }
+
+  /** Closes the window. Resolves when its client has ended, and that is stored. */
+  async closeWindow(terminal: Terminal): Promise<void> {
+    await terminal.close();
+    await this.gone(terminal.pid);
   }
 
   /** As `shim sessions` shows them, oldest first. */

@@ -95,17 +95,4 @@ export class Terminal {
     // Where the program has ended, the terminal is closed already.
     await this.#tmux("kill-server").catch(() => undefined);
   }
-
-  /** Resolves when the program has ended. */
-  async ended(): Promise<void> {
-    const isOpen = (): Promise<boolean> =>
-      this.#tmux("has-session").then(
-        () => true,
-        () => false,
-      );
-    await untilFound(
-      async () => !(await isOpen()),
-      () => `the end of the program in the terminal:\n${this.#lastScreen}`,
-    );
-  }
 }
