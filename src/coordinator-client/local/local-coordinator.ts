@@ -10,7 +10,7 @@ import * as chatRows from "../../coordination/kernel/chat-rows.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
-import { isFrozen, remainingMs } from "../../coordination/workspace/freeze.ts";
+import { remainingMs } from "../../coordination/workspace/freeze.ts";
 import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { type LocalCalls, CallLostError } from "../../runtime/runtime.ts";
@@ -144,7 +144,7 @@ export class LocalCoordinator {
   }
 
   #isBehind(tx: Tx): boolean {
-    return !isFrozen(tx) && (isDue(tx) || this.#listDead(tx).length > 0);
+    return !meta.isFrozen(tx) && (isDue(tx) || this.#listDead(tx).length > 0);
   }
 
   /** Attests dead the chats whose process is gone, then does what is due. */
