@@ -174,6 +174,8 @@ export const Predecessor = stored({
   prompts: z.array(UserPrompt).readonly(),
   /** Effects of it and of the sessions before it. */
   effects,
+  /** Newest notes that these chats saved with SHIM's tools; absent: none. */
+  notes: z.exactOptional(stored({ goal: maybeText, nextStep: maybeText, decisions: texts, openQuestions: texts })),
 });
 export type Predecessor = Readonly<z.infer<typeof Predecessor>>;
 

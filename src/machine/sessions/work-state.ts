@@ -88,6 +88,19 @@ export function withNotes(state: WorkState, notes: WorkNotes, at: number): WorkS
   return { ...next, statedAt: { ...state.statedAt, ...timesOfChanges(state, next, at) } };
 }
 
+export type Notes = NonNullable<NonNullable<WorkState["continues"]>["notes"]>;
+
+/** Notes of the chat, and those of the sessions that it continues where it has none of its own. */
+export function notesOf({ goal, nextStep, decisions, openQuestions, continues }: WorkState): Notes {
+  const before = continues?.notes;
+  return {
+    goal: goal ?? before?.goal ?? null,
+    nextStep: nextStep ?? before?.nextStep ?? null,
+    decisions: [...new Set([...(before?.decisions ?? []), ...decisions])],
+    openQuestions: [...new Set([...(before?.openQuestions ?? []), ...openQuestions])],
+  };
+}
+
 const noted = ["goal", "done", "inProgress", "nextStep", "decisions", "openQuestions", "state", "todos"] as const;
 
 /** A repetition keeps its age. */
