@@ -23,7 +23,6 @@ export function addCommand(program: Command, cli: Cli): void {
         `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiment allow\`.`,
     ],
   });
-  define(cli, group, "revert", { operation: "experiments.revert", args, view });
   define(cli, group, "allow", {
     operation: "experiments.allow",
     view: () => "Experiments may start again.\n",

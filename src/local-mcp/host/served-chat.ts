@@ -244,7 +244,7 @@ export class ServedChat {
     } else if (isClientGone || client === null || fronts.serves(client)) this.#conclude(isClientGone);
   }
 
-  /** Null until it is loaded. */
+  /** The chat's team; null: its code is not loaded. */
   get team(): LoadedTeam | null {
     return this.#team?.loaded ?? null;
   }
