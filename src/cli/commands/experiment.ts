@@ -10,10 +10,9 @@ import { tableView } from "../view.ts";
 export function addCommand(program: Command, cli: Cli): void {
   const group = addGroup(program, "experiment", "trials of settings on this machine's sessions");
   const args = ["experiment"] as const;
-  const view = lastLine;
   define(cli, group, "list", { operation: "experiments.list", view: listView });
   define(cli, group, "show", { operation: "experiments.show", args, view: allLines });
-  define(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view });
+  define(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view: lastLine });
   define(cli, group, "stop", {
     operation: "experiments.stop",
     args,

@@ -228,8 +228,7 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
   const asked = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
   const routes = asked.ok ? asked.value.routes : null;
   const lines = [tokensText(priced.value), priced.value.priceNote, bandTexts[band], pastText(type, routes)];
-  const data = { type, model: model ?? null, estimate: priced.value, band, routes };
-  return ok({ data, text: lines.map((line) => `${line}\n`).join("") });
+  return ok({ data: { type, model: model ?? null, estimate: priced.value, band, routes }, text: lines });
 }
 
 /** How a route takes a task of that form. */
