@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
+import type { HostStatus } from "../../contract/machine/installation.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
@@ -121,6 +122,13 @@ export class ServedChat {
 
   get client(): ProcessIdentity | null {
     return this.#chat.client;
+  }
+
+  /** Silence of a client with hooks since it connected; null: it has none, or events came. */
+  get silent(): HostStatus["chats"][number]["silent"] {
+    const adapter = this.#clientInfo && adapterOf(this.#clientInfo.name);
+    if (!this.#isConnected || !adapter || this.#chat.servedSessions().length > 0) return null;
+    return { client: adapter.title, ms: this.#options.runtime.now() - this.#startedAt };
   }
 
   /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */
