@@ -50,6 +50,7 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
     },
   ],
   ["system/away_summary", (draft, line, { at }) => addNote(draft, "recap", textAt(line, "content"), at)],
+  ["custom-title", (draft, line) => void (draft.name = wordAt(line, "customTitle", 200) ?? draft.name)],
   ["pr-link", (draft, line, { at }) => addNote(draft, "named", textAt(line, "prUrl", 300), at)],
   // A failed try that is repeated; the last one is an answer of the client.
   ["system/api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],

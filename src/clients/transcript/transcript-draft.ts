@@ -130,6 +130,8 @@ export interface TranscriptContent {
   readonly limitWindows: readonly LimitWindow[];
   /** Model of the newest line that names one by itself. */
   readonly model: string | null;
+  /** Name that its user gave the session in the client; null: none in these lines. */
+  readonly name: string | null;
   /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
@@ -199,6 +201,7 @@ export function emptyDraft(): TranscriptDraft {
     contextWindow: null,
     limitWindows: [],
     model: null,
+    name: null,
     clientVersion: null,
     git: null,
     damages: [],

@@ -116,6 +116,7 @@ export function recordTranscript(
   }
   for (const prompt of part.withdrawn) prompts.takeBack(sql, session.id, now, prompt);
   recordPlans(sql, session.id, part);
+  if (part.name !== null) sessions.rename(sql, session.id, part.name);
   for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
   recordDamages(sql, session.id, now, `${part.offset}`, {

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
-import { aChat, aDeadClaude, anotherClaude, type Claude } from "#harness/machine/claude.ts";
+import { aChat, aDeadClaude, anotherClaude, storedSession, type Claude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const rule = "RULE: integers only, never floats";
@@ -81,4 +81,24 @@ it("goal, decisions and next step of a dead chat stand in the brief after the th
   const text = from === null ? "" : brief(from, runtime.now(), "brief");
   for (const kept of [rule, "a calculator", "use a table, not a switch", "write the parser"])
     expect(text).toContain(kept);
+});
+
+it("a chat that continues a session is called like it until it has a name, whatever words took it", () => {
+  const { runtime, claude } = aSuccessor();
+  claude.prompt("continue");
+  expect(storedSession(runtime, claude.session).title).toBe(rule);
+  const fork = anotherClaude(runtime, claude, { session: `d${claude.session.slice(1)}`, pid: claude.pid + 5 });
+  const from = restoreById(runtime, claude.session);
+  fork.tell("SessionStart", { source: "startup" });
+  fork.prompt(from === null ? "" : brief(from, runtime.now(), "resume"));
+  expect(storedSession(runtime, fork.session).title).toBe(rule);
+});
+
+it("the name that a user gives a chat in its client is its name here", () => {
+  const { runtime, claude } = aChat();
+  claude.prompt("fix the parser");
+  claude.transcribe(JSON.stringify({ type: "custom-title", customTitle: "parser-rewrite", sessionId: claude.session }));
+  claude.use("Bash", { command: "npm test" });
+  claude.stop();
+  expect(storedSession(runtime, claude.session)).toMatchObject({ title: "fix the parser", name: "parser-rewrite" });
 });
