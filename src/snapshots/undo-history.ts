@@ -457,10 +457,10 @@ function isWhole(edits: Edits, old: PathState, left: PathState): boolean {
   return edits.isWhole && isSame(edits.before, old) && isSame(edits.after, left);
 }
 
-/** The first reason counts; who names the path takes what may be the chat's. */
+/** The newest reason counts; who names the path takes what may be the chat's. */
 function reasonOf(changes: readonly Change[], isNamed: boolean): string | null {
   const others = changes.filter(({ reason }) => reason !== null);
-  return isNamed && others.every(({ isDoubtful }) => isDoubtful) ? null : (others[0]?.reason ?? null);
+  return isNamed && others.every(({ isDoubtful }) => isDoubtful) ? null : (others.at(-1)?.reason ?? null);
 }
 
 type Decision = UndoneFile | { readonly reason: string } | null;

@@ -346,6 +346,8 @@ export interface UndoRow {
   readonly id: string;
   readonly session: string;
   readonly at: number;
+  /** Newest row of the chat's journal before it. */
+  readonly journalSeq: number;
   /** JSON with the files that it has changed. */
   readonly detail: string;
   /** 1: a redo has taken a part of it back. */
@@ -358,11 +360,11 @@ export function newestUndoOf(
   of: { readonly session: string } | { readonly project: string },
 ): UndoRow | null {
   const [row] = sql.all<UndoRow>(
-    `WITH done AS MATERIALIZED (SELECT c.id, c.session, c.at, c.seq, s.detail FROM checkpoints c
+    `WITH done AS MATERIALIZED (SELECT c.id, c.session, c.at, c.seq, c.journalSeq, s.detail FROM checkpoints c
        JOIN snapshots s ON s.checkpointId = c.id
        WHERE c.session IN (SELECT id FROM sessions WHERE ${"session" in of ? "id" : "project"} = ?)
          AND c.trigger = 'undo' AND s.state = 'done')
-     SELECT id, session, at, detail, EXISTS (SELECT 1 FROM done redo WHERE redo.detail ->> 'redoOf' = done.id) AS isRedoBegun
+     SELECT id, session, at, journalSeq, detail, EXISTS (SELECT 1 FROM done redo WHERE redo.detail ->> 'redoOf' = done.id) AS isRedoBegun
      FROM done WHERE detail ->> 'redoOf' IS NULL
        AND NOT EXISTS (SELECT 1 FROM done later WHERE later.detail ->> 'continues' = done.id
          OR (later.detail ->> 'redoOf' = done.id AND later.detail ->> 'open' IS NULL))
@@ -372,11 +374,13 @@ export function newestUndoOf(
   return row ?? null;
 }
 
-/** The newest undo of a chat, where it is of these turns and was killed, or refused in part. */
+/** The newest undo of a chat, if it is of these very turns and was killed, or refused in part. */
 export function openUndoOf(sql: Sql, session: string, prompt: number): UndoRow | null {
   const row = newestUndoOf(sql, { session });
   const detail = asObject(parsed(row?.detail ?? null));
-  return detail?.["open"] !== undefined && detail["prompt"] === prompt ? row : null;
+  const isOpen = detail?.["open"] !== undefined && detail["prompt"] === prompt;
+  const [prompted] = journal.newest(sql, session, ["prompt"], 1);
+  return row !== null && isOpen && (prompted?.seq ?? 0) <= row.journalSeq ? row : null;
 }
 
 /** Repositories that hold snapshots of a chat or of its project. */

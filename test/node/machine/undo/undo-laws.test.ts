@@ -190,6 +190,16 @@ const known: readonly History[] = [
       { ...undoOfA, turns: 1 },
     ],
   },
+  // An undo that was refused in part is not a part of one after a later turn.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }, { folder: 0, path: "b", to: "one" }),
+      { ...undoOfA, writer: { step: 1, to: "mine" } },
+      turnOfA({ folder: 0, path: "d/c", to: "one" }),
+      { ...undoOfA, turns: 2, isRepeated: true },
+    ],
+  },
   // An edit whose end did not come.
   {
     isGit: true,
